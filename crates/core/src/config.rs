@@ -1,0 +1,110 @@
+//! The configuration of a project, resolved: what `config/deploy.yml` and the destination's file over it say,
+//! with every default filled in and every inheritance (root to role) done.
+//!
+//! One file a section. Each holds the section's type and how it is read from YAML; `source` alone knows the
+//! YAML library.
+
+pub mod boot;
+pub mod builder;
+pub mod env;
+pub mod healthcheck;
+pub mod logging;
+pub mod registry;
+pub mod role;
+pub mod ssh;
+pub mod traefik;
+
+use std::time::Duration;
+
+pub use boot::{BarrierOrder, Boot, Limit};
+pub use builder::Builder;
+pub use env::{Env, SecretRef};
+pub use healthcheck::{Cord, Healthcheck};
+pub use logging::Logging;
+pub use registry::{Credential, Registry};
+pub use role::{AssetPath, OptionValue, Role, RoleHost};
+pub use ssh::{Jump, Ssh};
+pub use traefik::Traefik;
+
+/// An ordered list of names and values, as a YAML map gives them.
+pub type Pairs = Vec<(String, String)>;
+
+/// A whole project, for one destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `service`: first part of every container's name.
+    pub service: String,
+    /// The destination given with `-d`, if any.
+    pub destination: Option<String>,
+    /// `image`: the image's name without server and tag.
+    pub image: String,
+    /// `registry`.
+    pub registry: Registry,
+    /// `builder`.
+    pub builder: Builder,
+    /// `servers`, the primary role first, then alphabetically. Root `labels`, `logging`, `asset_path` and
+    /// `healthcheck` are already merged in.
+    pub roles: Vec<Role>,
+    /// `primary_role`, `web` unless given. Always one of `roles`.
+    pub primary_role: String,
+    /// `env` at the root.
+    pub env: Env,
+    /// `env_tags`, or `env: tags`: tag to env, in the order of the file.
+    pub env_tags: Vec<(String, Env)>,
+    /// `volumes`, for every app container.
+    pub volumes: Vec<String>,
+    /// `logging` at the root (Traefik takes it; roles have their own merged copy).
+    pub logging: Logging,
+    /// `traefik`.
+    pub traefik: Traefik,
+    /// `boot`.
+    pub boot: Boot,
+    /// `ssh`.
+    pub ssh: Ssh,
+    /// `readiness_delay` (7 s): how long a container without health check must keep running to count as ready.
+    pub readiness_delay: Duration,
+    /// `deploy_timeout` (30 s): how long a new container may take to become ready.
+    pub deploy_timeout: Duration,
+    /// `drain_timeout` (30 s): how long an old container's open requests may take.
+    pub drain_timeout: Duration,
+    /// `stop_wait_time`: `docker stop -t`; Docker's own 10 s if absent.
+    pub stop_wait_time: Option<Duration>,
+    /// `retain_containers` (5): stopped containers kept for each role and destination.
+    pub retain_containers: usize,
+    /// `hooks_path` (`.kamal/hooks`), relative to the project.
+    pub hooks_path: String,
+    /// `secrets_path` (`.kamal/secrets`), relative to the project.
+    pub secrets_path: String,
+    /// `run_directory` as written, if it was. Bowline's layout on servers is always `.kamal`; kept to be shown.
+    pub run_directory: Option<String>,
+}
+
+impl Config {
+    /// The role of this name.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
+    }
+
+    /// Every configured host once: those of the primary role first, then in the order of roles.
+    pub fn hosts(&self) -> Vec<&str> {
+        let mut hosts: Vec<&str> = Vec::new();
+        for host in self.roles.iter().flat_map(|role| &role.hosts) {
+            if !hosts.contains(&host.host.as_str()) {
+                hosts.push(&host.host);
+            }
+        }
+        hosts
+    }
+
+    /// The env of a role's container on a host: root, role, then the host's tags in order; later wins (S8).
+    pub fn env_for(&self, role: &Role, host: &RoleHost) -> Env {
+        let mut env = self.env.clone();
+        env.merge(&role.env);
+        for tag in &host.tags {
+            if let Some((_, tagged)) = self.env_tags.iter().find(|(name, _)| name == tag) {
+                env.merge(tagged);
+            }
+        }
+        env
+    }
+}

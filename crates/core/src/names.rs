@@ -1,0 +1,191 @@
+//! Names and paths on a server, exactly as Kamal 2 gives them, so that either tool finds what the other made.
+//!
+//! Paths are relative to the login directory.
+
+use crate::config::Config;
+
+/// The network that app containers and the proxy share.
+pub const NETWORK: &str = "kamal";
+/// The proxy's container.
+pub const TRAEFIK: &str = "traefik";
+
+/// Names that hang on the service and its destination.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Names {
+    service: String,
+    destination: Option<String>,
+}
+
+impl Names {
+    /// The names of a project.
+    pub fn new(service: &str, destination: Option<&str>) -> Self {
+        Self { service: service.into(), destination: destination.map(Into::into) }
+    }
+
+    /// The service.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The destination, if any.
+    pub fn destination(&self) -> Option<&str> {
+        self.destination.as_deref()
+    }
+
+    /// `SVC[-DEST]`.
+    pub fn app(&self) -> String {
+        match &self.destination {
+            Some(destination) => format!("{}-{destination}", self.service),
+            None => self.service.clone(),
+        }
+    }
+
+    /// `SVC-ROLE[-DEST]`: what a role's containers begin with.
+    pub fn prefix(&self, role: &str) -> String {
+        match &self.destination {
+            Some(destination) => format!("{}-{role}-{destination}", self.service),
+            None => format!("{}-{role}", self.service),
+        }
+    }
+
+    /// `SVC-ROLE[-DEST]-VER`.
+    pub fn container(&self, role: &str, version: &str) -> String {
+        format!("{}-{version}", self.prefix(role))
+    }
+
+    /// What a container of this version is renamed to when the same version is deployed again.
+    pub fn replaced(&self, role: &str, version: &str, token: &str) -> String {
+        format!("{}_replaced_{token}", self.container(role, version))
+    }
+
+    /// The version in a container's name: `VER` or `VER_replaced_…`; `None` if the name isn't of this role.
+    pub fn version_of<'a>(&self, role: &str, container: &'a str) -> Option<&'a str> {
+        container.strip_prefix(&self.prefix(role))?.strip_prefix('-')
+    }
+
+    /// The tag of the newest image that came up: `latest` or `latest-DEST` (S9).
+    pub fn latest_tag(&self) -> String {
+        match &self.destination {
+            Some(destination) => format!("latest-{destination}"),
+            None => "latest".into(),
+        }
+    }
+
+    /// Everything of this app on a server.
+    pub fn directory(&self) -> String {
+        format!(".kamal/apps/{}", self.app())
+    }
+
+    /// The env file of a role.
+    pub fn env_file(&self, role: &str) -> String {
+        format!("{}/env/roles/{role}.env", self.directory())
+    }
+
+    /// The directory of all cords.
+    pub fn cords(&self) -> String {
+        format!("{}/cords", self.directory())
+    }
+
+    /// The directory of one role's cord in one run.
+    pub fn cord(&self, role: &str, run: &str) -> String {
+        format!("{}/{}-{run}", self.cords(), self.prefix(role))
+    }
+
+    /// Where assets are extracted to.
+    pub fn assets_extracted(&self) -> String {
+        format!("{}/assets/extracted", self.directory())
+    }
+
+    /// Where asset volumes are.
+    pub fn assets_volumes(&self) -> String {
+        format!("{}/assets/volumes", self.directory())
+    }
+
+    /// The throw-away container assets are copied from.
+    pub fn asset_container(&self, role: &str) -> String {
+        format!("{}-assets", self.prefix(role))
+    }
+
+    /// The lock's directory.
+    pub fn lock(&self) -> String {
+        format!(".kamal/lock-{}", self.app())
+    }
+
+    /// The audit log.
+    pub fn audit_log(&self) -> String {
+        format!(".kamal/{}-audit.log", self.app())
+    }
+}
+
+impl Config {
+    /// The names of this project.
+    pub fn names(&self) -> Names {
+        Names::new(&self.service, self.destination.as_deref())
+    }
+
+    /// `[SERVER/]IMAGE`.
+    pub fn repository(&self) -> String {
+        match &self.registry.server {
+            Some(server) => format!("{server}/{}", self.image),
+            None => self.image.clone(),
+        }
+    }
+
+    /// `REPO:VER`.
+    pub fn image_of(&self, version: &str) -> String {
+        format!("{}:{version}", self.repository())
+    }
+
+    /// `REPO:latest[-DEST]`.
+    pub fn latest_image(&self) -> String {
+        self.image_of(&self.names().latest_tag())
+    }
+}
+
+/// `SVC@abbrev`: how a version is spoken of in hooks and headings.
+pub fn service_version(service: &str, version: &str) -> String {
+    let short = if version.contains('_') { version } else { version.get(..7).unwrap_or(version) };
+    format!("{service}@{short}")
+}
+
+/// The hostname of an app container: the host's first 51 characters without trailing dots, and 12 hex digits.
+pub fn container_hostname(host: &str, token: &str) -> String {
+    let cut: String = host.chars().take(51).collect();
+    format!("{}-{}", cut.trim_end_matches('.'), token.get(..12).unwrap_or(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_destination() {
+        let plain = Names::new("app", None);
+        let staging = Names::new("app", Some("staging"));
+        assert_eq!(plain.container("web", "abc"), "app-web-abc");
+        assert_eq!(staging.container("web", "abc"), "app-web-staging-abc");
+        assert_eq!(plain.latest_tag(), "latest");
+        assert_eq!(staging.latest_tag(), "latest-staging");
+        assert_eq!(staging.lock(), ".kamal/lock-app-staging");
+        assert_eq!(staging.audit_log(), ".kamal/app-staging-audit.log");
+        assert_eq!(staging.env_file("web"), ".kamal/apps/app-staging/env/roles/web.env");
+        assert_eq!(plain.cord("web", "f00"), ".kamal/apps/app/cords/app-web-f00");
+    }
+
+    #[test]
+    fn a_version_is_read_back_from_a_name() {
+        let names = Names::new("app", None);
+        assert_eq!(names.version_of("web", "app-web-abc"), Some("abc"));
+        assert_eq!(names.version_of("web", "app-web-abc_replaced_00ff"), Some("abc_replaced_00ff"));
+        assert_eq!(names.version_of("web", "app-website-abc"), None);
+    }
+
+    #[test]
+    fn hostnames_are_cut_and_lose_the_dot() {
+        let long = format!("{}.example.com", "a".repeat(50));
+        assert_eq!(container_hostname(&long, "0123456789abcdef"), format!("{}-0123456789ab", "a".repeat(50)));
+        assert_eq!(container_hostname("1.1.1.1", "0123456789ab"), "1.1.1.1-0123456789ab");
+        assert_eq!(service_version("app", "0123456789abcdef"), "app@0123456");
+        assert_eq!(service_version("app", "0123456789_uncommitted_1"), "app@0123456789_uncommitted_1");
+    }
+}

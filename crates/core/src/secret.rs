@@ -1,0 +1,49 @@
+//! A value nobody may see: it prints as `[REDACTED]` wherever it is formatted.
+
+use std::fmt;
+
+/// What a secret looks like in any output.
+pub const REDACTED: &str = "[REDACTED]";
+
+/// A secret text. Only [`Secret::expose`] gives the real value; `Debug` and `Display` never do.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value that must not be shown.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The real value, for the one place that sends it where it is needed.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_formatting_shows_it() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[REDACTED] [REDACTED] Some([REDACTED])"
+        );
+        assert_eq!(secret.expose(), "hunter2");
+    }
+}

@@ -1,0 +1,150 @@
+//! What the engine needs of the world, as traits: servers, the machine it runs on, the wall clock.
+//!
+//! `remote` implements them with SSH and processes, [`crate::testing`] with a scripted server. Waiting is
+//! tokio's own clock, which tests can pause.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::plan::step::Step;
+use bowline_core::secret::Secret;
+
+/// What a program left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub exit: Exit,
+    /// Standard output, whole (bounded by the implementation; see [`ServerError::TooMuchOutput`]).
+    pub stdout: String,
+    /// Standard error, its last lines (bounded).
+    pub stderr: String,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// With a status.
+    Status(u32),
+    /// By a signal (its name without `SIG`).
+    Signal(String),
+}
+
+impl Default for Exit {
+    fn default() -> Self {
+        Exit::Status(0)
+    }
+}
+
+impl Output {
+    /// Whether it ended with status 0.
+    pub fn success(&self) -> bool {
+        self.exit == Exit::Status(0)
+    }
+}
+
+/// A line a program printed while it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// On standard output.
+    Out(&'a str),
+    /// On standard error.
+    Err(&'a str),
+}
+
+/// Receives lines while a step runs. Never blocks.
+pub type OnLine<'a> = &'a (dyn Fn(Line<'_>) + Send + Sync);
+
+/// One connection to one server. Cheap to share; steps run side by side, at most 8 at a time.
+#[async_trait]
+pub trait Server: Send + Sync {
+    /// Runs a step: one round trip. Lines are handed on as they come and the whole output is returned at the
+    /// end. A non-zero status is not an error here.
+    ///
+    /// Dropping the future closes the channel; what runs on the server may go on.
+    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError>;
+
+    /// Starts a step that lives as long as its channel (the lock's keeper): its standard input stays open.
+    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError>;
+
+    /// `GET path` over HTTP/1.1 from an address that the server can reach; gives status and body (≤ 4 MiB).
+    /// Used for the proxy's API, whose port is never published.
+    async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError>;
+}
+
+/// A program on a server whose standard input stays open.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// The next line of its standard output; `None` when it ended or the connection broke.
+    async fn next_line(&mut self) -> Result<Option<String>, ServerError>;
+    /// Writes one line to its standard input.
+    async fn send_line(&mut self, line: &str) -> Result<(), ServerError>;
+}
+
+/// Opens connections.
+#[async_trait]
+pub trait Network: Send + Sync {
+    /// Connects and authenticates. Concurrent calls are fine: the implementation starts at most 30 at once.
+    async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError>;
+}
+
+/// What can go wrong between us and a server.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum ServerError {
+    /// No connection, or none that lets us in. Nothing ran.
+    #[error("{reason}")]
+    Unreachable {
+        /// What was tried and what happened, in one line.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The connection broke; a step that was running may have run to its end or not.
+    #[error("the connection was lost: {reason}")]
+    Lost {
+        /// What was seen.
+        reason: String,
+    },
+    /// The step printed more than can be kept.
+    #[error("printed more than {limit} bytes")]
+    TooMuchOutput {
+        /// The bound.
+        limit: usize,
+    },
+    /// A deadline passed.
+    #[error("gave no answer within {} s", .0.as_secs_f32())]
+    Deadline(Duration),
+}
+
+/// A program to run on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LocalCommand {
+    /// Program and arguments; run without a shell.
+    pub words: Vec<String>,
+    /// Variables added to this process's environment.
+    pub env: Vec<(String, Secret)>,
+    /// Its standard input; closed when `None`.
+    pub input: Option<Secret>,
+    /// Where it runs; this process's directory when `None`.
+    pub directory: Option<PathBuf>,
+}
+
+/// The machine that deploys.
+#[async_trait]
+pub trait Local: Send + Sync {
+    /// Runs a program to its end. `Err` if it could not be started, with the reason. When the future is
+    /// dropped, the program and what it started are ended.
+    async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String>;
+    /// Reads a text file of the project; `Ok(None)` if there is none.
+    fn read(&self, path: &str) -> Result<Option<String>, String>;
+    /// Whether a file exists and may be executed: `None` if there is none.
+    fn executable(&self, path: &str) -> Option<bool>;
+    /// A variable of this process's environment.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The wall clock as seconds since 1970 (UTC).
+    fn now(&self) -> i64;
+    /// So many random bytes as lower-case hex (two digits a byte).
+    fn random_hex(&self, bytes: usize) -> String;
+}
