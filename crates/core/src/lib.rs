@@ -5,8 +5,11 @@
 //! printing. Cargo keeps it so (this crate depends on nothing that could), and every decision of a deploy can
 //! be tested here in microseconds.
 
+pub mod commands;
 pub mod config;
 pub mod names;
+pub mod observed;
 pub mod plan;
 pub mod secret;
+pub mod selection;
 pub mod shell;

@@ -111,6 +111,11 @@ impl Names {
         format!(".kamal/lock-{}", self.app())
     }
 
+    /// The versions that served here, one a line.
+    pub fn history(&self) -> String {
+        format!("{}/history", self.directory())
+    }
+
     /// The audit log.
     pub fn audit_log(&self) -> String {
         format!(".kamal/{}-audit.log", self.app())

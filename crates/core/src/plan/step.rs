@@ -1,19 +1,75 @@
 //! A step: one round trip to one server.
 
+use crate::commands::{app, assets, cord, exec, lock, observe, prune, registry, traefik};
 use crate::shell::Script;
 
 /// One round trip to one server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// A script of a command that is not part of a plan.
-    Run(Script),
+    /// Look at the server.
+    Observe(observe::Observe),
+    /// Take the lock and keep it.
+    Lock(lock::Keep),
+    /// Log in to the registry and pull the image.
+    Pull(registry::Pull),
+    /// Make sure the network and the proxy are there.
+    Proxy(traefik::Ensure),
+    /// Make sure the network is there.
+    Network(traefik::Network),
+    /// Extract and bridge assets.
+    Assets(assets::Prepare),
+    /// Boot a container and see it ready.
+    Boot(Box<app::Boot>),
+    /// Cut a cord and see its container unhealthy.
+    Cut(cord::Cut),
+    /// Stop a container.
+    Stop(app::Stop),
+    /// Tag the image as the latest.
+    Tag(app::Tag),
+    /// Remove what is no longer needed.
+    Prune(prune::Prune),
+    /// Run a command in a new container.
+    Exec(Box<exec::Exec>),
+    /// A script of a command that is not part of a plan; with its name.
+    Run(&'static str, Script),
 }
 
 impl Step {
     /// What is sent.
     pub fn script(&self) -> Script {
         match self {
-            Step::Run(script) => script.clone(),
+            Step::Observe(step) => step.script(),
+            Step::Lock(step) => step.script(),
+            Step::Pull(step) => step.script(),
+            Step::Proxy(step) => step.script(),
+            Step::Network(step) => step.script(),
+            Step::Assets(step) => step.script(),
+            Step::Boot(step) => step.script(),
+            Step::Cut(step) => step.script(),
+            Step::Stop(step) => step.script(),
+            Step::Tag(step) => step.script(),
+            Step::Prune(step) => step.script(),
+            Step::Exec(step) => step.script(),
+            Step::Run(_, script) => script.clone(),
+        }
+    }
+
+    /// What it does, in a few words for a person: `boot app-web-1f3a…`.
+    pub fn describe(&self) -> String {
+        match self {
+            Step::Observe(_) => "look at the server".into(),
+            Step::Lock(_) => "take the deploy lock".into(),
+            Step::Pull(step) => format!("pull {}", step.image),
+            Step::Proxy(_) => "make sure Traefik runs".into(),
+            Step::Network(_) => "make sure the network exists".into(),
+            Step::Assets(step) => format!("prepare the assets of {}", step.role),
+            Step::Boot(step) => format!("boot {}", step.container()),
+            Step::Cut(step) => format!("cut the cord of {}", step.name),
+            Step::Stop(step) => format!("stop {}", step.name),
+            Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
+            Step::Prune(_) => "prune old containers and images".into(),
+            Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
+            Step::Run(name, _) => (*name).into(),
         }
     }
 }

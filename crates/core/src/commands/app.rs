@@ -1,0 +1,380 @@
+//! App containers: run one and see it ready, stop one, tag its image as the latest.
+
+use super::{Scope, assets, cord};
+use crate::config::{AssetPath, Logging, OptionValue, Pairs};
+use crate::names::{NETWORK, container_hostname};
+use crate::secret::Secret;
+use crate::shell::{Line, Script, quote};
+
+/// What a new container's script exits with when the container did not become ready.
+pub const NOT_READY: u32 = 70;
+/// What it exits with when Docker would not run the container at all.
+pub const NOT_STARTED: u32 = 74;
+/// Log lines of a failed container that are fetched.
+const LOG_LINES: usize = 50;
+/// A container that Docker had to start again so often won't come up.
+const RESTARTS: u32 = 3;
+
+/// What `docker run` and `docker run --rm` of a role on a host share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The host, as configured.
+    pub host: String,
+    /// Clear variables, in order.
+    pub clear: Pairs,
+    /// Secret variables, in order, for the env file.
+    pub secret: Vec<(String, Secret)>,
+    /// Volumes, as configured.
+    pub volumes: Vec<String>,
+    /// Further flags, as configured.
+    pub options: Vec<(String, OptionValue)>,
+    /// The log driver.
+    pub logging: Logging,
+}
+
+impl Environment {
+    /// The env file: `KEY=VALUE` a line, values as they are. A line break can't be in such a file; it is written
+    /// as `\n`, as Kamal does.
+    pub fn env_file(&self) -> Secret {
+        let mut text = String::new();
+        for (name, value) in &self.secret {
+            text.push_str(&format!("{name}={}\n", value.expose().replace('\n', "\\n")));
+        }
+        if text.is_empty() {
+            text.push('\n');
+        }
+        Secret::new(text)
+    }
+}
+
+/// Shell lines that write standard input to an env file: 0600 from its first byte, put in place whole.
+pub(super) fn write_env_file(path: &str) -> String {
+    let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
+    format!(
+        "mkdir -p {directory} && (umask 077 && cat > {path}.new) && mv {path}.new {path} || exit\n",
+        directory = quote(directory),
+        path = quote(path),
+    )
+}
+
+/// The words of `logging`, as Kamal gives them.
+pub(super) fn logging_words(mut line: Line, logging: &Logging) -> Line {
+    if logging.driver.is_none() && logging.options.is_empty() {
+        return line.words(["--log-opt", "max-size=10m"]);
+    }
+    if let Some(driver) = &logging.driver {
+        line = line.word("--log-driver").expanding(driver);
+    }
+    for (key, value) in &logging.options {
+        line = line.word("--log-opt").expanding(&format!("{key}={value}"));
+    }
+    line
+}
+
+/// The words of `options`.
+pub(super) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Line {
+    options.iter().fold(line, |line, (key, value)| {
+        let flag = format!("--{key}");
+        match value {
+            OptionValue::Flag => line.word(&flag),
+            OptionValue::Value(value) => line.word(&flag).expanding(value),
+            OptionValue::List(values) => {
+                values.iter().fold(line, |line, value| line.word(&flag).expanding(value))
+            }
+        }
+    })
+}
+
+/// The words of a command in the configuration. Words are split as a shell does and then stay what they are:
+/// no redirection, no second command. Unbalanced quotes are taken literally, word by word.
+pub fn command_words(cmd: &str) -> Vec<String> {
+    shlex::split(cmd).unwrap_or_else(|| cmd.split_whitespace().map(Into::into).collect())
+}
+
+/// How Docker sees the new container's health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthFlags {
+    /// The whole command, with the question for the cord.
+    pub cmd: String,
+    /// Time between two checks, in milliseconds.
+    pub interval_ms: u128,
+    /// Docker 25 and later: look every 200 ms until the first success, for so many seconds.
+    pub quick_start_s: Option<u64>,
+}
+
+/// Boots a role's new container on a server and waits until it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The run.
+    pub scope: Scope,
+    /// The role.
+    pub role: String,
+    /// The version.
+    pub version: String,
+    /// `REPO:VER`.
+    pub image: String,
+    /// Env, volumes, options, logging.
+    pub environment: Environment,
+    /// All labels, in order.
+    pub labels: Pairs,
+    /// The command, if the image's own isn't wanted.
+    pub cmd: Option<String>,
+    /// The health check, if the role has one.
+    pub health: Option<HealthFlags>,
+    /// Where the cord's directory appears in the container.
+    pub cord: Option<String>,
+    /// The asset volume's place in the container.
+    pub assets: Option<AssetPath>,
+    /// How long it may take to become ready, in seconds.
+    pub timeout: u64,
+    /// How long it must keep running if it has no health check, in seconds.
+    pub readiness_delay: u64,
+}
+
+impl Boot {
+    /// `SVC-ROLE[-DEST]-VER`.
+    pub fn container(&self) -> String {
+        self.scope.names.container(&self.role, &self.version)
+    }
+
+    /// The cord's directory on the server.
+    pub fn cord_directory(&self) -> String {
+        self.scope.names.cord(&self.role, &self.scope.run)
+    }
+
+    /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@state` lines
+    /// (status, health, exit code, restarts, out of memory) as they change, then `@ready ADDRESS…`, or
+    /// `@failed REASON` with the container's log and health log.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        text.push_str(&self.rename_clashing());
+        text.push_str(&write_env_file(&self.scope.names.env_file(&self.role)));
+        if self.cord.is_some() {
+            text.push_str(&cord::tie(&self.cord_directory()));
+        }
+        text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
+        text.push_str(&format!("{} >/dev/null || exit {NOT_STARTED}\n", self.run_line()));
+        text.push_str(&self.wait());
+        Script::new(text).with_input(self.environment.env_file())
+    }
+
+    fn rename_clashing(&self) -> String {
+        let name = self.container();
+        let replaced =
+            self.scope.names.replaced(&self.role, &self.version, self.scope.run.get(..16).unwrap_or("0"));
+        let rename = Line::new("docker").words(["container", "rename", &name, &replaced]);
+        format!(
+            "if docker container inspect {} >/dev/null 2>&1; then\n{rename} || exit {NOT_STARTED}\n{}fi\n",
+            quote(&name),
+            self.scope.audit(
+                Some(&self.role),
+                &format!("Renaming container {name} to {replaced} as already deployed")
+            ),
+        )
+    }
+
+    /// The `docker run` line.
+    pub fn run_line(&self) -> Line {
+        let name = self.container();
+        let environment = &self.environment;
+        let line = Line::new("docker")
+            .words(["run", "--detach", "--restart", "unless-stopped", "--name", &name])
+            .words(["--network", NETWORK, "--hostname"])
+            .word(&container_hostname(&environment.host, &self.scope.run));
+        let mut line = env_words(line, &self.scope, environment, &self.role, Some((&name, &self.version)));
+        if let Some(health) = &self.health {
+            line = health_words(line, health);
+        }
+        if let Some(cord) = &self.cord {
+            line = line.word("--volume").path(&format!("$PWD/{}:{cord}", self.cord_directory()));
+        }
+        line = logging_words(line, &environment.logging);
+        line = environment.volumes.iter().fold(line, |line, volume| line.word("--volume").path(volume));
+        if let Some(assets) = &self.assets {
+            let volume = assets::volume(&self.scope, &self.role, &self.version);
+            let options = assets.mount_options.as_ref().map(|options| format!(":{options}"));
+            let mount = format!("$PWD/{volume}:{}{}", assets.path, options.unwrap_or_default());
+            line = line.word("--volume").path(&mount);
+        }
+        for (key, value) in &self.labels {
+            let label = if value.is_empty() { key.clone() } else { format!("{key}={value}") };
+            line = line.word("--label").expanding(&label);
+        }
+        line = option_words(line, &environment.options).word(&self.image);
+        match &self.cmd {
+            Some(cmd) => command_words(cmd).iter().fold(line, |line, word| line.expanding(word)),
+            None => line,
+        }
+    }
+
+    fn wait(&self) -> String {
+        let name = quote(&self.container());
+        let template = quote(
+            "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
+             {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}}",
+        );
+        format!(
+            "state() {{ docker container inspect --format {template} {name}; }}\n\
+             ready() {{ echo \"@ready $(docker container inspect --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}' {name})\"; exit 0; }}\n\
+             failed() {{\n\
+             echo \"@failed $1\"\n\
+             echo @log; docker container logs --tail {LOG_LINES} {name} 2>&1\n\
+             echo; echo \"@health $(docker container inspect --format '{{{{json .State.Health}}}}' {name})\"\n\
+             exit {NOT_READY}\n\
+             }}\n\
+             deadline=$(($(date +%s) + {timeout})); last=; waited=\n\
+             while :; do\n\
+             now=$(state) || failed gone\n\
+             [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\
+             set -- $now\n\
+             [ \"$4\" -lt {RESTARTS} ] || failed restarting\n\
+             case \"$1 $2\" in\n\
+             'running healthy') ready ;;\n\
+             'running none')\n\
+             [ -n \"$waited\" ] && [ \"$waited\" = \"$4\" ] && ready\n\
+             waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
+             exited*|dead*|removing*) failed exited ;;\n\
+             esac\n\
+             [ \"$(date +%s)\" -lt \"$deadline\" ] || failed timeout\n\
+             sleep 0.1\n\
+             done\n",
+            timeout = self.timeout,
+            delay = self.readiness_delay,
+        )
+    }
+}
+
+/// Env of a container: Kamal's own variables, the clear ones, the file with the secret ones.
+pub(super) fn env_words(
+    line: Line,
+    scope: &Scope,
+    environment: &Environment,
+    role: &str,
+    booted: Option<(&str, &str)>,
+) -> Line {
+    let mut line = line;
+    if let Some((name, version)) = booted {
+        line = line.words(["--env", &format!("KAMAL_CONTAINER_NAME={name}")]);
+        line = line.words(["--env", &format!("KAMAL_VERSION={version}")]);
+        line = line.words(["--env", &format!("KAMAL_HOST={}", environment.host)]);
+        if let Some(destination) = scope.names.destination() {
+            line = line.words(["--env", &format!("KAMAL_DESTINATION={destination}")]);
+        }
+    }
+    for (key, value) in &environment.clear {
+        line = line.word("--env").expanding(&format!("{key}={value}"));
+    }
+    line.words(["--env-file", &scope.names.env_file(role)])
+}
+
+fn health_words(line: Line, health: &HealthFlags) -> Line {
+    let line = line
+        .words(["--health-cmd", &health.cmd])
+        .words(["--health-interval", &format!("{}ms", health.interval_ms)]);
+    match health.quick_start_s {
+        Some(seconds) => {
+            line.words(["--health-start-period", &format!("{seconds}s"), "--health-start-interval", "200ms"])
+        }
+        None => line,
+    }
+}
+
+/// Stops a container that serves no more, and clears up what only it needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The run.
+    pub scope: Scope,
+    /// The role.
+    pub role: String,
+    /// The container's name, for people.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Wait until its open requests are answered, at most so many seconds; not at all if `None`.
+    pub drain: Option<u64>,
+    /// `docker stop -t`.
+    pub stop_wait: Option<u64>,
+    /// Its cord's directory on the server, if it is one of ours.
+    pub cord: Option<String>,
+    /// With assets: the versions whose directories stay, and the roles whose names begin with this one's.
+    pub assets: Option<(Vec<String>, Vec<String>)>,
+}
+
+impl Stop {
+    /// Prints `@drain STATE` when the wait for open requests is over: `idle`, `busy` (time is up) or `blind`
+    /// (this user can't see the container's connections).
+    pub fn script(&self) -> Script {
+        let id = quote(&self.id);
+        let mut text = self.scope.fence();
+        if let Some(seconds) = self.drain {
+            text.push_str(&drain(&id, seconds));
+        }
+        let mut stop = Line::new("docker").word("stop");
+        if let Some(seconds) = self.stop_wait {
+            stop = stop.words(["--time", &seconds.to_string()]);
+        }
+        text.push_str(&format!("{} >/dev/null || exit\n", stop.word(&self.id)));
+        if let Some(cord) = &self.cord {
+            text.push_str(&format!("rm -rf {}\n", quote(cord)));
+        }
+        if let Some((keep, siblings)) = &self.assets {
+            text.push_str(&assets::clean(&self.scope, &self.role, siblings, keep));
+        }
+        Script::new(text)
+    }
+}
+
+/// Waits until no connection to a port the container listens on has a request without an answer: nothing
+/// queued in either direction, and the last byte came from us, not from the client. An idle keep-alive
+/// connection of the proxy therefore doesn't hold a deploy up, a request that takes five seconds does.
+fn drain(id: &str, seconds: u64) -> String {
+    format!(
+        "pid=$(docker container inspect --format '{{{{.State.Pid}}}}' {id}) || exit 0\n\
+         inside() {{ nsenter -t \"$pid\" -n ss -H -n -t \"$@\" 2>/dev/null; }}\n\
+         if inside -l >/dev/null; then\n\
+         ports=$(inside -l | awk '{{n = split($4, a, \":\"); printf \"%s \", a[n]}}')\n\
+         busy() {{ inside -i -O state established | awk -v ports=\"$ports\" '\n\
+         BEGIN {{ n = split(ports, p, \" \"); for (i = 1; i <= n; i++) open[p[i]] = 1 }}\n\
+         {{ n = split($3, a, \":\"); if (!open[a[n]] || $3 ~ /^127\\./ || $3 ~ /^\\[::1\\]/ || $3 ~ /ffff:127\\./) next\n\
+         sent = 0; got = 0\n\
+         for (i = 5; i <= NF; i++) {{ if ($i ~ /^lastsnd:/) sent = substr($i, 9) + 0; if ($i ~ /^lastrcv:/) got = substr($i, 9) + 0 }}\n\
+         if ($1 > 0 || $2 > 0 || got < sent) {{ found = 1; exit }} }}\n\
+         END {{ exit !found }}'; }}\n\
+         deadline=$(($(date +%s) + {seconds})); drained=idle\n\
+         while busy; do\n\
+         [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ drained=busy; break; }}\n\
+         sleep 0.1\n\
+         done\n\
+         else drained=blind; sleep 1; fi\n\
+         echo \"@drain $drained\"\n"
+    )
+}
+
+/// Tags the version's image as the latest (S11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// The run.
+    pub scope: Scope,
+    /// `REPO:VER`.
+    pub image: String,
+    /// `REPO:latest[-DEST]`.
+    pub latest: String,
+    /// The version, for the history.
+    pub version: String,
+    /// `deploy`, or `rollback`: how the version came to serve (see [`crate::observed::Observed::served`]).
+    pub kind: &'static str,
+}
+
+impl Tag {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let tag = Line::new("docker").words(["tag", &self.image, &self.latest]);
+        let mut text = self.scope.fence();
+        text.push_str(&format!("{tag} || exit\n"));
+        let entry = format!("{} {}", self.kind, self.version);
+        let history = quote(&self.scope.names.history());
+        text.push_str(&format!("printf '%s\\n' {} >> {history} || :\n", quote(&entry)));
+        text.push_str(&self.scope.audit(None, &format!("Tagging {} as the latest image", self.image)));
+        Script::new(text)
+    }
+}

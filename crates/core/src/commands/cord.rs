@@ -1,0 +1,58 @@
+//! The cord: a file whose absence makes a container unhealthy, so that the proxy lets it go before it stops.
+//!
+//! It is tied when a container is booted (a directory with one file, mounted into the container, asked for by
+//! the health check) and cut by deleting the file.
+
+use super::Scope;
+use crate::shell::{Script, quote};
+
+/// Shell lines that tie a cord.
+pub(super) fn tie(directory: &str) -> String {
+    let directory = quote(directory);
+    format!("mkdir -p {directory} && : > {directory}/cord || exit\n")
+}
+
+/// The health command with the question for the cord added.
+pub fn health_command(cmd: &str, cord: &str) -> String {
+    format!("({cmd}) && (stat {cord}/cord > /dev/null || exit 1)")
+}
+
+/// Whether a health command asks for a cord in this directory of the container.
+pub fn asks_for(health_command: &str, directory: &str) -> bool {
+    !directory.is_empty() && health_command.contains(&format!("stat {directory}/cord"))
+}
+
+/// Cuts a container's cord and waits until Docker sees it as unhealthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The run.
+    pub scope: Scope,
+    /// The container: its name, for people.
+    pub name: String,
+    /// Its id: the name may be given to another container meanwhile.
+    pub id: String,
+    /// The cord's directory on the server.
+    pub directory: String,
+    /// How long it may take to become unhealthy, in whole seconds.
+    pub timeout: u64,
+}
+
+impl Cut {
+    /// Prints `@unhealthy` when the container is no longer healthy, `@still-healthy` when time is up.
+    pub fn script(&self) -> Script {
+        let id = quote(&self.id);
+        Script::new(format!(
+            "{fence}rm -f {cord}/cord || exit\n\
+             deadline=$(($(date +%s) + {timeout}))\n\
+             while :; do\n\
+             state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' {id} 2>/dev/null)\n\
+             [ \"$state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
+             [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
+             sleep 0.1\n\
+             done\n",
+            fence = self.scope.fence(),
+            cord = quote(&self.directory),
+            timeout = self.timeout,
+        ))
+    }
+}

@@ -1,0 +1,110 @@
+//! The deploy lock: Kamal's directory with Kamal's details file, and beside it an owner and a lease.
+//!
+//! Whoever holds it keeps one program (the *keeper*) running on the server, whose standard input is the holder's
+//! connection. Each line on it renews the lease. When the holder dies, its connection ends, and the keeper
+//! marks the lock as orphaned at once; when the network dies, the lease runs out. Either lets the next run
+//! take over. A lock without an owner file is Kamal's, or a person's: it is never taken.
+
+use super::Scope;
+use crate::names::Names;
+use crate::shell::{Script, quote};
+
+/// Seconds after which a lock whose lease was not renewed counts as dead.
+pub const LEASE_S: u64 = 60;
+
+/// Takes the lock and keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// The run.
+    pub scope: Scope,
+    /// The details (three lines), as [`details`] gives them.
+    pub details: String,
+}
+
+/// The text of the details file: who, since when, which version, why.
+pub fn details(who: &str, time: &str, version: &str, message: &str) -> String {
+    format!("Locked by: {who} at {time}\nVersion: {version}\nMessage: {message}")
+}
+
+/// Base64 as Kamal writes it: 60 characters a line.
+fn base64_of(details: &str) -> String {
+    format!("\"$(printf %s {} | base64 -w 60)\"", quote(details))
+}
+
+/// A shell function `dead`: whether the lock's owner is known to be gone.
+fn dead(lock: &str) -> String {
+    format!(
+        "dead() {{\n\
+         [ -f {lock}/owner ] || return 1\n\
+         [ ! -e {lock}/orphaned ] || return 0\n\
+         [ $(($(date +%s) - $(stat -c %Y {lock}/lease 2>/dev/null || echo 0))) -gt {LEASE_S} ]\n\
+         }}\n"
+    )
+}
+
+impl Keep {
+    /// Prints `@locked`, or `@taken DETAILS` (base64, the dead owner's) or `@held DETAILS` and ends. Then reads
+    /// lines: any renews the lease, `release` gives the lock back (`@released`). Prints `@lost` and ends if the
+    /// lock has another owner.
+    pub fn script(&self) -> Script {
+        let lock = quote(&self.scope.names.lock());
+        let run = quote(&self.scope.run);
+        Script::new(format!(
+            "{dead}mine() {{ [ \"$(cat {lock}/owner 2>/dev/null)\" = {run} ]; }}\n\
+             before() {{ base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n'; }}\n\
+             claim() {{ printf '%s\\n' {run} > {lock}/owner && : > {lock}/lease && printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\
+             mkdir -p .kamal || exit\n\
+             if mkdir {lock} 2>/dev/null; then\n\
+             claim || {{ rm -rf {lock}; exit 1; }}\n\
+             echo @locked\n\
+             elif [ ! -d {lock} ]; then mkdir {lock}; exit 1\n\
+             else\n\
+             [ $(($(date +%s) - $(stat -c %Y {lock}.takeover 2>/dev/null || date +%s))) -le {LEASE_S} ] || rmdir {lock}.takeover 2>/dev/null\n\
+             old=$(before)\n\
+             if dead && mkdir {lock}.takeover 2>/dev/null; then\n\
+             if dead; then claim; took=$?; else took=1; fi\n\
+             rmdir {lock}.takeover\n\
+             else took=1; fi\n\
+             [ $took = 0 ] || {{ echo \"@held $(before)\"; exit 0; }}\n\
+             {audit}echo \"@taken $old\"\n\
+             fi\n\
+             while IFS= read -r line; do\n\
+             mine || {{ echo @lost; exit 0; }}\n\
+             if [ \"$line\" = release ]; then\n\
+             mv {lock} {lock}.{run} && rm -rf {lock}.{run}; echo @released; exit 0\n\
+             fi\n\
+             : > {lock}/lease\n\
+             done\n\
+             mine && : > {lock}/orphaned\n",
+            dead = dead(&lock),
+            details = base64_of(&self.details),
+            audit = self.scope.audit(None, "Took over the deploy lock of a run that is gone"),
+        ))
+    }
+}
+
+/// Prints the details of the lock, or nothing.
+pub fn status(names: &Names) -> Script {
+    let lock = quote(&names.lock());
+    Script::new(format!("[ ! -d {lock} ] || base64 -d < {lock}/details"))
+}
+
+/// What [`acquire`] exits with when there is a lock.
+pub const HELD: u32 = 77;
+
+/// Takes the lock by hand: no owner, no lease, nobody takes it over.
+pub fn acquire(names: &Names, text: &str) -> Script {
+    let lock = quote(&names.lock());
+    Script::new(format!(
+        "mkdir -p .kamal || exit\n\
+         if ! mkdir {lock} 2>/dev/null; then [ -d {lock} ] && exit {HELD}; mkdir {lock}; exit 1; fi\n\
+         printf '%s\\n' {} > {lock}/details || {{ rm -rf {lock}; exit 1; }}\n",
+        base64_of(text),
+    ))
+}
+
+/// Removes the lock, whoever holds it; prints `@none` if there was none.
+pub fn release(names: &Names) -> Script {
+    let lock = quote(&names.lock());
+    Script::new(format!("[ -d {lock} ] || {{ echo @none; exit 0; }}\nrm -rf {lock}\n"))
+}

@@ -1,0 +1,53 @@
+//! Logs and listings of app containers.
+
+use crate::names::Names;
+use crate::shell::{Line, Script};
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lines {
+    /// `docker logs --since`.
+    pub since: Option<String>,
+    /// `docker logs --tail`.
+    pub tail: Option<usize>,
+    /// Keep following.
+    pub follow: bool,
+    /// Leave the time stamps out.
+    pub skip_timestamps: bool,
+    /// Only lines that match.
+    pub grep: Option<String>,
+}
+
+/// The logs of a container.
+pub fn logs(container: &str, lines: &Lines) -> Script {
+    let mut line = Line::new("docker").word("logs");
+    if !lines.skip_timestamps {
+        line = line.word("--timestamps");
+    }
+    if let Some(since) = &lines.since {
+        line = line.words(["--since", since]);
+    }
+    if let Some(tail) = lines.tail {
+        line = line.words(["--tail", &tail.to_string()]);
+    }
+    if lines.follow {
+        line = line.word("--follow");
+    }
+    let line = line.word(container);
+    Script::new(match &lines.grep {
+        // grep's status 1 says that nothing matched, which is no error.
+        Some(pattern) => {
+            format!("{line} 2>&1 | {} || [ $? = 1 ]\n", Line::new("grep").words(["-e", pattern]))
+        }
+        None => format!("exec {line} 2>&1\n"),
+    })
+}
+
+/// The app's running containers on a server, as `docker ps` shows them.
+pub fn details(names: &Names, role: &str) -> Script {
+    let line = Line::new("docker")
+        .words(["ps", "--filter", &format!("label=service={}", names.service())])
+        .words(["--filter", &format!("label=destination={}", names.destination().unwrap_or(""))])
+        .words(["--filter", &format!("label=role={role}")]);
+    Script::new(format!("exec {line}\n"))
+}

@@ -1,0 +1,60 @@
+//! Looking at a server: one script answers with everything a decision needs. [`crate::observed`] reads it.
+
+use super::Scope;
+use crate::names::{NETWORK, TRAEFIK};
+use crate::shell::{Line, Script, quote};
+
+/// Looks at a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observe {
+    /// The run.
+    pub scope: Scope,
+    /// `[SERVER/]IMAGE`.
+    pub repository: String,
+    /// Whether the server becomes this run's: only while holding the lock. Otherwise nothing is changed.
+    pub claim: bool,
+}
+
+/// What `docker container inspect` tells of a container, one JSON object a line. Absent maps come as `null`.
+const CONTAINER: &str = concat!(
+    r#"{"id":{{json .Id}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
+    r#""image_id":{{json .Image}},"status":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"#,
+    r#""health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}},"#,
+    r#""finished":{{json .State.FinishedAt}},"labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
+    r#""healthcheck":{{json .Config.Healthcheck}},"networks":{{json .NetworkSettings.Networks}},"#,
+    r#""args":{{json .Args}}}"#,
+);
+
+impl Observe {
+    /// The script. It exits with Docker's own status when Docker can't be asked.
+    pub fn script(&self) -> Script {
+        let docker = || Line::new("docker");
+        let names = &self.scope.names;
+        let list = docker()
+            .words(["container", "ls", "--all", "--quiet", "--no-trunc", "--filter"])
+            .word(&format!("label=service={}", names.service()));
+        let inspect = docker().words(["container", "inspect", "--format"]);
+        let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
+        let lock = quote(&names.lock());
+        let mut text = String::from("version=$(docker version --format '{{.Server.Version}}') || exit\n");
+        if self.claim {
+            text.push_str(&self.scope.claim());
+        }
+        text.push_str(&format!(
+            "echo \"@docker $version\"\n\
+             ids=$({list}) || exit\n\
+             [ -z \"$ids\" ] || {inspect} {container} $ids 2>/dev/null\n\
+             {inspect} {traefik} {TRAEFIK} 2>/dev/null\n\
+             docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
+             {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
+             if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
+             [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
+             echo @end\n",
+            container = quote(&format!("@container {CONTAINER}")),
+            traefik = quote(&format!("@traefik {CONTAINER}")),
+            repository = quote(&self.repository),
+            history = quote(&names.history()),
+        ));
+        Script::new(text)
+    }
+}

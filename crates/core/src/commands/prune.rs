@@ -1,0 +1,79 @@
+//! Pruning: what a role and destination no longer need.
+
+use super::Scope;
+use crate::shell::{Line, Script, quote};
+
+/// Removes old stopped containers of each role, images no container needs, and cords that nothing mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prune {
+    /// The run.
+    pub scope: Scope,
+    /// The roles of this server whose containers are counted, each for itself.
+    pub roles: Vec<String>,
+    /// Stopped containers kept for each role.
+    pub retain: usize,
+    /// `[SERVER/]IMAGE`.
+    pub repository: String,
+}
+
+impl Prune {
+    /// The script. A container or image that can't be removed (somebody uses it) is left.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        for role in &self.roles {
+            text.push_str(&self.containers(role));
+        }
+        text.push_str(&self.scope.audit(None, "Pruned containers"));
+        text.push_str(&self.images());
+        text.push_str(&self.scope.audit(None, "Pruned images"));
+        text.push_str(&self.cords());
+        Script::new(text)
+    }
+
+    fn containers(&self, role: &str) -> String {
+        let names = &self.scope.names;
+        let list = Line::new("docker")
+            .words(["ps", "--quiet", "--all"])
+            .words(["--filter", &format!("label=service={}", names.service())])
+            .words(["--filter", &format!("label=destination={}", names.destination().unwrap_or(""))])
+            .words(["--filter", &format!("label=role={role}")])
+            .words(["--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead"]);
+        format!(
+            "{list} | tail -n +{} | while read -r id; do docker rm \"$id\" >/dev/null; done\n",
+            self.retain + 1
+        )
+    }
+
+    /// Tags of the repository that no container of it uses, but for the latest tags of all destinations. By the
+    /// repository and not by a label: an image may come without one.
+    fn images(&self) -> String {
+        let repository = quote(&self.repository);
+        let used = Line::new("docker")
+            .words(["container", "ls", "--all", "--format", "{{.Image}}", "--filter"])
+            .word(&format!("label=service={}", self.scope.names.service()));
+        format!(
+            "used=$({used}) && docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {repository} | while read -r image; do\n\
+             case $image in *:latest|*:latest-*|*:'<none>') continue ;; esac\n\
+             printf '%s\\n' \"$used\" | grep -qxF -e \"$image\" || docker rmi \"$image\" >/dev/null\n\
+             done\n\
+             docker image prune --force --filter {label} >/dev/null\n",
+            label = quote(&format!("label=service={}", self.scope.names.service())),
+        )
+    }
+
+    fn cords(&self) -> String {
+        let list = Line::new("docker")
+            .words(["container", "ls", "--all", "--quiet", "--filter"])
+            .word(&format!("label=service={}", self.scope.names.service()));
+        format!(
+            "if [ -d {cords} ] && ids=$({list}); then\n\
+             mounts=; [ -z \"$ids\" ] || mounts=$(docker container inspect --format '{{{{range .Mounts}}}}{{{{println .Source}}}}{{{{end}}}}' $ids) || exit 0\n\
+             for cord in {cords}/*; do\n\
+             [ -d \"$cord\" ] || continue\n\
+             printf '%s\\n' \"$mounts\" | grep -qxF -e \"$PWD/$cord\" || rm -rf \"$cord\"\n\
+             done\n\
+             fi\n",
+            cords = quote(&self.scope.names.cords()),
+        )
+    }
+}

@@ -1,0 +1,61 @@
+//! The registry, seen from a server: log in, pull.
+
+use super::Scope;
+use crate::secret::Secret;
+use crate::shell::{Line, Script};
+
+/// Who we are to the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The registry's address; Docker Hub if absent.
+    pub server: Option<String>,
+    /// The user.
+    pub username: Secret,
+    /// The password; sent on standard input.
+    pub password: Secret,
+}
+
+impl Login {
+    /// The words after `docker`; the password is read from standard input.
+    pub fn words(&self) -> Vec<&str> {
+        let mut words = vec!["login", "--username", self.username.expose(), "--password-stdin"];
+        words.extend(self.server.as_deref());
+        words
+    }
+}
+
+/// Logs in and pulls the version's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// The run.
+    pub scope: Scope,
+    /// The login, unless the registry needs none.
+    pub login: Option<Login>,
+    /// `REPO:VER`.
+    pub image: String,
+    /// The version, for the audit log.
+    pub version: String,
+}
+
+/// What `Pull` exits with when the registry refuses us.
+pub const LOGIN_REFUSED: u32 = 71;
+/// What `Pull` exits with when there is no such image, or it can't be had.
+pub const PULL_FAILED: u32 = 72;
+
+impl Pull {
+    /// Login and pull in one round trip.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        if let Some(login) = &self.login {
+            let line = Line::new("docker").words(login.words());
+            text.push_str(&format!("{line} >/dev/null || exit {LOGIN_REFUSED}\n"));
+        }
+        let pull = Line::new("docker").words(["pull", "--quiet", &self.image]);
+        text.push_str(&format!("{pull} >/dev/null || exit {PULL_FAILED}\n"));
+        text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));
+        match &self.login {
+            Some(login) => Script::new(text).with_input(login.password.clone()),
+            None => Script::new(text),
+        }
+    }
+}

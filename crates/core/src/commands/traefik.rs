@@ -1,0 +1,263 @@
+//! Traefik on a server: the shared network, the container, and its API on an entry point that is not published.
+
+use super::Scope;
+use super::app::{logging_words, option_words, write_env_file};
+use crate::config::{Logging, OptionValue, Pairs, Traefik};
+use crate::names::{NETWORK, TRAEFIK};
+use crate::secret::Secret;
+use crate::shell::{Line, Script};
+
+/// The port of Traefik's own entry point, in its container only.
+pub const API_PORT: u16 = 8080;
+/// What the script exits with when the proxy can't be run.
+pub const PROXY_FAILED: u32 = 76;
+
+/// Makes sure the network exists and Traefik runs in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ensure {
+    /// The run.
+    pub scope: Scope,
+    /// The configuration.
+    pub traefik: Traefik,
+    /// Its secret variables, resolved.
+    pub secret: Vec<(String, Secret)>,
+    /// Root logging.
+    pub logging: Logging,
+    /// The host, for the plan.
+    pub host: String,
+}
+
+/// Makes sure the network exists, on a server without proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The run.
+    pub scope: Scope,
+}
+
+impl Network {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        text.push_str(&create_network());
+        Script::new(text)
+    }
+}
+
+fn create_network() -> String {
+    format!(
+        "docker network inspect {NETWORK} >/dev/null 2>&1 || docker network create {NETWORK} >/dev/null || \
+         docker network inspect {NETWORK} >/dev/null || exit {PROXY_FAILED}\n"
+    )
+}
+
+/// The env file, as `write_env_file` takes it.
+const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
+
+impl Ensure {
+    /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
+    /// `@address` with its address there.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        text.push_str(&write_env_file(ENV_FILE));
+        text.push_str(&format!(
+            "{network}\
+             docker container start {TRAEFIK} >/dev/null 2>&1 || {run} >/dev/null || exit {PROXY_FAILED}\n\
+             address() {{ docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK} 2>/dev/null; }}\n\
+             [ -n \"$(address)\" ] || docker network connect {NETWORK} {TRAEFIK} || exit {PROXY_FAILED}\n\
+             sleep 0.2\n\
+             running=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {TRAEFIK})\n\
+             [ \"$running\" = 'true 0' ] || {{ docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED}; }}\n\
+             echo \"@address $(address)\"\n",
+            network = create_network(),
+            run = self.run_line(),
+        ));
+        let file: String =
+            self.secret.iter().map(|(key, value)| format!("{key}={}\n", value.expose())).collect();
+        Script::new(text).with_input(Secret::new(if file.is_empty() { "\n".into() } else { file }))
+    }
+
+    /// The `docker run` line.
+    pub fn run_line(&self) -> Line {
+        let mut line = Line::new("docker")
+            .words(["run", "--name", TRAEFIK, "--detach", "--restart", "unless-stopped"])
+            .words(["--network", NETWORK]);
+        if self.traefik.publish {
+            line = line.words(["--publish", &format!("{}:80", self.traefik.host_port)]);
+        }
+        line = line.words(["--volume", "/var/run/docker.sock:/var/run/docker.sock", "--env-file", ENV_FILE]);
+        for (key, value) in &self.traefik.env.clear {
+            line = line.word("--env").expanding(&format!("{key}={value}"));
+        }
+        line = logging_words(line, &self.logging);
+        for (key, value) in overlay(&default_labels(), &self.traefik.labels) {
+            line = line.word("--label").expanding(&format!("{key}={value}"));
+        }
+        line = option_words(line, &self.traefik.options).expanding(&self.traefik.image);
+        line = line.word("--providers.docker");
+        for (key, value) in arguments(&self.traefik.args) {
+            line = match value {
+                OptionValue::Flag => line.word(&format!("--{key}")),
+                OptionValue::Value(value) => line.expanding(&format!("--{key}={value}")),
+                OptionValue::List(values) => {
+                    values.iter().fold(line, |line, value| line.expanding(&format!("--{key}={value}")))
+                }
+            };
+        }
+        line
+    }
+}
+
+/// The catch-all route: requests that no app takes are answered by Traefik itself.
+fn default_labels() -> Pairs {
+    [
+        ("traefik.http.routers.catchall.entryPoints", "http"),
+        ("traefik.http.routers.catchall.rule", "PathPrefix(`/`)"),
+        ("traefik.http.routers.catchall.service", "unavailable"),
+        ("traefik.http.routers.catchall.priority", "1"),
+        ("traefik.http.services.unavailable.loadbalancer.server.port", "0"),
+    ]
+    .map(|(key, value)| (key.to_string(), value.to_string()))
+    .into()
+}
+
+/// Arguments: the defaults with the configured ones over them. Ours beyond Kamal's: events are applied within
+/// 100 ms instead of 2 s, and the API answers on the container's own entry point.
+fn arguments(configured: &[(String, OptionValue)]) -> Vec<(String, OptionValue)> {
+    let mut arguments: Vec<(String, OptionValue)> =
+        [("log.level", "DEBUG"), ("providers.providersThrottleDuration", "100ms"), ("api.insecure", "true")]
+            .map(|(key, value)| (key.to_string(), OptionValue::Value(value.into())))
+            .into();
+    for (key, value) in configured {
+        match arguments.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(key)) {
+            Some((_, old)) => old.clone_from(value),
+            None => arguments.push((key.clone(), value.clone())),
+        }
+    }
+    arguments
+}
+
+fn overlay(base: &Pairs, over: &Pairs) -> Pairs {
+    let mut pairs = base.clone();
+    for (key, value) in over {
+        match pairs.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => old.clone_from(value),
+            None => pairs.push((key.clone(), value.clone())),
+        }
+    }
+    pairs
+}
+
+/// Whether a running Traefik's arguments say that its API answers on [`API_PORT`].
+pub fn has_api(arguments: &[String]) -> bool {
+    let on = |argument: &String| {
+        let argument = argument.to_ascii_lowercase();
+        argument == "--api.insecure" || argument == "--api.insecure=true"
+    };
+    let moved =
+        |argument: &String| argument.to_ascii_lowercase().starts_with("--entrypoints.traefik.address=");
+    arguments.iter().any(on) && !arguments.iter().any(moved)
+}
+
+/// The labels that route requests to a role's containers; `name` names router, service and middleware.
+pub fn route_labels(name: &str) -> Pairs {
+    [
+        (format!("traefik.http.services.{name}.loadbalancer.server.scheme"), "http".to_string()),
+        (format!("traefik.http.routers.{name}.rule"), "PathPrefix(`/`)".to_string()),
+        (format!("traefik.http.routers.{name}.priority"), "2".to_string()),
+        (format!("traefik.http.middlewares.{name}-retry.retry.attempts"), "5".to_string()),
+        (format!("traefik.http.middlewares.{name}-retry.retry.initialinterval"), "500ms".to_string()),
+        (format!("traefik.http.routers.{name}.middlewares"), format!("{name}-retry@docker")),
+    ]
+    .into()
+}
+
+/// Gives every router, service and middleware that these labels name another name, and keeps their references
+/// to each other. See [`conflicts`].
+pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
+    let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
+    let reference = |word: &str| {
+        let (name, provider) = word.split_once('@').map_or((word, ""), |(name, _)| (name, "@docker"));
+        if named.contains(&name) { format!("{name}{suffix}{provider}") } else { word.to_string() }
+    };
+    labels
+        .iter()
+        .map(|(key, value)| {
+            let Some((kind, name)) = element(key) else { return (key.clone(), value.clone()) };
+            let rest = &key[kind.len() + name.len() + 1..];
+            let value = if rest == ".middlewares" || rest == ".service" {
+                value.split(',').map(|word| reference(word.trim())).collect::<Vec<_>>().join(",")
+            } else {
+                value.clone()
+            };
+            (format!("{kind}.{name}{suffix}{rest}"), value)
+        })
+        .collect()
+}
+
+/// The kind (`traefik.http.routers`) and name of what a label configures.
+fn element(key: &str) -> Option<(&str, &str)> {
+    let kind = ["traefik.http.routers", "traefik.http.services", "traefik.http.middlewares"]
+        .into_iter()
+        .find(|kind| {
+            key.len() > kind.len()
+                && key.as_bytes()[kind.len()] == b'.'
+                && key[..kind.len()].eq_ignore_ascii_case(kind)
+        })?;
+    let name = key[kind.len() + 1..].split('.').next()?;
+    Some((&key[..kind.len()], name))
+}
+
+/// Whether a running container's labels configure something of the same name differently. Traefik then drops
+/// both, and nothing answers while the old and the new container overlap.
+pub fn conflicts(new: &Pairs, running: &std::collections::BTreeMap<String, String>) -> bool {
+    let elements: Vec<(&str, &str)> = new.iter().filter_map(|(key, _)| element(key)).collect();
+    let differs = |(key, value): (&str, &str)| {
+        element(key).is_some_and(|element| elements.contains(&element))
+            && !new.iter().any(|(known, wanted)| known == key && wanted == value)
+    };
+    let shared = |key: &str| {
+        element(key).is_some_and(|found| running.keys().any(|known| element(known) == Some(found)))
+    };
+    running.iter().any(|(key, value)| differs((key, value)))
+        || new.iter().any(|(key, _)| shared(key) && !running.contains_key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_conflict_only_where_they_share_a_name() {
+        let labels = route_labels("app-web");
+        let running: std::collections::BTreeMap<String, String> = labels.iter().cloned().collect();
+        assert!(!conflicts(&labels, &running));
+        let mut changed = labels.clone();
+        changed[1].1 = "Host(`a.example`)".into();
+        assert!(conflicts(&changed, &running));
+        assert!(!conflicts(&rename(&changed, "-b"), &running));
+        let mut added = labels.clone();
+        added.push(("traefik.http.routers.app-web.tls".into(), "true".into()));
+        assert!(conflicts(&added, &running));
+    }
+
+    #[test]
+    fn renamed_labels_still_refer_to_each_other() {
+        let mut labels = route_labels("app-web");
+        labels.push(("other".into(), "app-web".into()));
+        let renamed = rename(&labels, "-b");
+        assert_eq!(renamed[0].0, "traefik.http.services.app-web-b.loadbalancer.server.scheme");
+        assert_eq!(
+            renamed[5],
+            ("traefik.http.routers.app-web-b.middlewares".into(), "app-web-retry-b@docker".into())
+        );
+        assert_eq!(renamed[6], ("other".into(), "app-web".into()));
+    }
+
+    #[test]
+    fn a_running_proxy_says_whether_its_api_answers() {
+        let arguments = |list: &[&str]| list.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+        assert!(has_api(&arguments(&["--providers.docker", "--api.insecure=true"])));
+        assert!(!has_api(&arguments(&["--providers.docker", "--log.level=DEBUG"])));
+        assert!(!has_api(&arguments(&["--api.insecure=true", "--entryPoints.traefik.address=:9000"])));
+    }
+}

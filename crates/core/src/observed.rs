@@ -1,0 +1,324 @@
+//! What is on a server, as [`crate::commands::observe`] tells it.
+//!
+//! What a server prints is data from outside: a line that can't be read is an error with the line, never a
+//! guess, and an answer without its last line is cut short.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use crate::names::{NETWORK, Names};
+
+/// A server, looked at once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Observed {
+    /// The Docker Engine's version.
+    pub docker: String,
+    /// All containers of the service, every role and destination, newest first.
+    pub containers: Vec<Container>,
+    /// Tags of the app's repository: `REPO:TAG` to image id.
+    pub images: BTreeMap<String, String>,
+    /// The proxy's container.
+    pub traefik: Option<Container>,
+    /// Whether the network exists.
+    pub network: bool,
+    /// The versions that served here, oldest first, the one that serves last: a rollback takes away what came
+    /// after the version it went back to.
+    pub served: Vec<String>,
+    /// Details of the lock held on this server, if there is one.
+    pub lock: Option<String>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct Container {
+    /// The full id.
+    pub id: String,
+    /// Its name, without the leading `/`.
+    #[serde(deserialize_with = "name")]
+    pub name: String,
+    /// When it was created (RFC 3339, sorts as text).
+    pub created: String,
+    /// The image as it was named at the start.
+    pub image: String,
+    /// The image's id.
+    pub image_id: String,
+    /// `created`, `running`, `restarting`, `exited`, …
+    pub status: String,
+    /// The last exit code.
+    pub exit_code: i64,
+    /// `starting`, `healthy`, `unhealthy`; none without a health check.
+    pub health: Option<String>,
+    /// When it last ended (RFC 3339; year 1 if never).
+    pub finished: String,
+    /// Labels.
+    #[serde(deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Mounts.
+    #[serde(deserialize_with = "or_default")]
+    pub mounts: Vec<Mount>,
+    /// The health check it was made with.
+    pub healthcheck: Option<HealthConfig>,
+    /// Networks it is on, and its address there.
+    #[serde(deserialize_with = "or_default")]
+    pub networks: BTreeMap<String, Endpoint>,
+    /// Arguments of its program.
+    #[serde(deserialize_with = "or_default")]
+    pub args: Vec<String>,
+}
+
+/// A mount.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Mount {
+    /// The directory on the server.
+    pub source: String,
+    /// The directory in the container.
+    pub destination: String,
+}
+
+/// A container's health check, as Docker keeps it (times in nanoseconds, 0 is Docker's default).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HealthConfig {
+    /// `["CMD-SHELL", "…"]`.
+    #[serde(deserialize_with = "or_default")]
+    pub test: Vec<String>,
+    /// Time between two checks.
+    pub interval: u64,
+    /// How long one check may take.
+    pub timeout: u64,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+}
+
+/// A container's place in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Endpoint {
+    /// The address; empty while it doesn't run.
+    #[serde(rename = "IPAddress")]
+    pub ip_address: String,
+}
+
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(name.strip_prefix('/').map(Into::into).unwrap_or(name))
+}
+
+/// An answer that can't be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The last line is missing.
+    #[error("the server's answer was cut short")]
+    CutShort,
+    /// A line that isn't what it should be.
+    #[error("the server's answer has a line that can't be read ({problem}): {line}")]
+    Line {
+        /// The line, shortened.
+        line: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Observed {
+    /// Reads the answer of the observing script.
+    pub fn parse(answer: &str) -> Result<Self, Unreadable> {
+        let mut observed = Self::default();
+        let mut ended = false;
+        for line in answer.lines() {
+            let (tag, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match tag {
+                "@docker" => observed.docker = rest.into(),
+                "@container" => observed.containers.push(container(line, rest)?),
+                "@traefik" => observed.traefik = Some(container(line, rest)?),
+                "@network" => observed.network = true,
+                "@image" => {
+                    if let Some((id, image)) = rest.split_once(' ') {
+                        observed.images.insert(image.into(), id.into());
+                    }
+                }
+                "@served" => serve(&mut observed.served, rest),
+                "@lock" => observed.lock = Some(base64_text(rest)),
+                "@end" => ended = true,
+                _ => {}
+            }
+        }
+        observed.containers.sort_by(|a, b| b.created.cmp(&a.created));
+        if ended { Ok(observed) } else { Err(Unreadable::CutShort) }
+    }
+
+    /// The engine's major version; 0 if it doesn't say.
+    pub fn docker_major(&self) -> u32 {
+        self.docker.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
+    }
+
+    /// The containers of a role of this destination, newest first.
+    pub fn of_role<'a>(&'a self, names: &'a Names, role: &'a str) -> impl Iterator<Item = &'a Container> {
+        let destination = names.destination().unwrap_or("");
+        self.containers.iter().filter(move |container| {
+            let label = |key: &str| container.labels.get(key).map_or("", String::as_str);
+            label("service") == names.service()
+                && label("role") == role
+                && label("destination") == destination
+        })
+    }
+
+    /// The container of a role that serves: the newest running one whose image is tagged latest here, else the
+    /// newest running one.
+    pub fn current<'a>(&'a self, names: &'a Names, role: &'a str, latest: &str) -> Option<&'a Container> {
+        let latest = self.images.get(latest);
+        self.of_role(names, role)
+            .find(|container| container.is_running() && Some(&container.image_id) == latest)
+            .or_else(|| self.of_role(names, role).find(|container| container.is_running()))
+    }
+}
+
+fn serve(served: &mut Vec<String>, entry: &str) {
+    let (kind, version) = entry.split_once(' ').unwrap_or(("deploy", entry));
+    if kind == "rollback"
+        && let Some(at) = served.iter().rposition(|known| known == version)
+    {
+        served.truncate(at);
+    }
+    served.retain(|known| known != version);
+    served.push(version.into());
+}
+
+fn container(line: &str, json: &str) -> Result<Container, Unreadable> {
+    serde_json::from_str(json).map_err(|error| Unreadable::Line {
+        line: line.chars().take(200).collect(),
+        problem: error.to_string(),
+    })
+}
+
+/// Decodes base64 that a server printed. What is no base64 or no text is shown as what it is.
+pub fn base64_text(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut count) = (0u32, 0u32);
+    for c in text.bytes() {
+        let value = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => continue,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Container {
+    /// Whether its program runs, or is being started again.
+    pub fn is_running(&self) -> bool {
+        matches!(self.status.as_str(), "running" | "restarting" | "paused")
+    }
+
+    /// The version it was booted with: from its name, without a `_replaced_…` ending.
+    pub fn version<'a>(&'a self, names: &Names, role: &str) -> &'a str {
+        let version = names.version_of(role, &self.name).unwrap_or(&self.name);
+        version.split("_replaced_").next().unwrap_or(version)
+    }
+
+    /// Its address on the app network, else on any.
+    pub fn address(&self) -> Option<IpAddr> {
+        let of = |endpoint: &Endpoint| endpoint.ip_address.parse().ok();
+        self.networks.get(NETWORK).and_then(of).or_else(|| self.networks.values().find_map(of))
+    }
+
+    /// The directory on the server of its cord, whatever its path: the mount its health check asks for.
+    pub fn cord(&self) -> Option<&str> {
+        let command = self.healthcheck.as_ref()?.test.last()?;
+        self.mounts
+            .iter()
+            .find(|mount| crate::commands::cord::asks_for(command, &mount.destination))
+            .map(|mount| mount.source.as_str())
+    }
+
+    /// Seconds within which a container whose checks fail from now on is unhealthy: one check may be under way,
+    /// then each of the retries waits its interval and runs up to its timeout.
+    pub fn unhealthy_within(&self) -> u64 {
+        let seconds = |nanoseconds: u64, default: u64| match nanoseconds {
+            0 => default,
+            nanoseconds => nanoseconds.div_ceil(1_000_000_000),
+        };
+        let check = self.healthcheck.clone().unwrap_or_default();
+        let retries = if check.retries == 0 { 3 } else { u64::from(check.retries) };
+        (seconds(check.interval, 30) + seconds(check.timeout, 30)) * (retries + 1) + 5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"@docker 26.1.5
+@container {"id":"aaa","name":"/app-web-1","created":"2026-01-01T00:00:00Z","image":"r/app:1","image_id":"sha256:1","status":"running","exit_code":0,"health":"healthy","finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Type":"bind","Source":"/root/.kamal/cords/app-web-f0","Destination":"/tmp/kamal-cord"}],"healthcheck":{"Test":["CMD-SHELL","(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"],"Interval":1000000000},"networks":{"kamal":{"IPAddress":"172.18.0.3"}},"args":[]}
+@container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":null,"healthcheck":null,"networks":null,"args":null}
+@container {"id":"ccc","name":"/app-web-staging-2","created":"2026-01-03T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":"staging"},"mounts":null,"healthcheck":null,"networks":null,"args":null}
+@network kamal
+@image sha256:1 r/app:latest
+@lock TG9ja2VkIGJ5OiBhCg==
+@end
+"#;
+
+    #[test]
+    fn an_answer_is_read() {
+        let observed = Observed::parse(ANSWER).unwrap();
+        let names = Names::new("app", None);
+        assert_eq!(observed.docker_major(), 26);
+        assert!(observed.network && observed.traefik.is_none());
+        assert_eq!(observed.lock.as_deref(), Some("Locked by: a\n"));
+        let of_role: Vec<&str> = observed.of_role(&names, "web").map(|c| c.name.as_str()).collect();
+        assert_eq!(of_role, ["app-web-2_replaced_00", "app-web-1"]);
+        assert_eq!(observed.containers[1].version(&names, "web"), "2");
+    }
+
+    #[test]
+    fn the_container_of_the_latest_image_is_current_before_the_newest() {
+        let mut observed = Observed::parse(ANSWER).unwrap();
+        let names = Names::new("app", None);
+        assert_eq!(observed.current(&names, "web", "r/app:latest").unwrap().id, "aaa");
+        observed.images.clear();
+        assert_eq!(observed.current(&names, "web", "r/app:latest").unwrap().id, "bbb");
+    }
+
+    #[test]
+    fn a_cord_is_found_by_its_mount() {
+        let observed = Observed::parse(ANSWER).unwrap();
+        assert_eq!(observed.containers[2].cord(), Some("/root/.kamal/cords/app-web-f0"));
+        assert_eq!(observed.containers[2].unhealthy_within(), 31 * 4 + 5);
+        assert_eq!(observed.containers[0].cord(), None);
+    }
+
+    #[test]
+    fn a_rollback_takes_away_what_came_after() {
+        let answer = "@served deploy 1\n@served deploy 2\n@served deploy 3\n@served rollback 2\n@end\n";
+        assert_eq!(Observed::parse(answer).unwrap().served, ["1", "2"]);
+        let answer = "@served deploy 1\n@served deploy 2\n@served deploy 1\n@end\n";
+        assert_eq!(Observed::parse(answer).unwrap().served, ["2", "1"]);
+    }
+
+    #[test]
+    fn a_cut_answer_is_an_error() {
+        assert_eq!(Observed::parse("@docker 26\n"), Err(Unreadable::CutShort));
+        assert!(matches!(Observed::parse("@container {\n@end"), Err(Unreadable::Line { .. })));
+    }
+}

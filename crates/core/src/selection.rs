@@ -1,0 +1,134 @@
+//! Which roles and hosts a run is about: `--hosts`, `--roles`, `--primary`, in Kamal's patterns (`*`, `?`,
+//! `[ab]`, a comma between patterns). A filter that matches nothing is an error, never everything.
+
+use crate::config::{Config, Role, RoleHost};
+
+/// The filters as given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filters {
+    /// `--hosts`.
+    pub hosts: Vec<String>,
+    /// `--roles`.
+    pub roles: Vec<String>,
+    /// `--primary`: only the primary host of what the others leave.
+    pub primary: bool,
+}
+
+/// What is left: roles with their hosts, and the hosts in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection<'a> {
+    /// The roles, the primary one first, each with at least one host.
+    pub roles: Vec<(&'a Role, Vec<&'a RoleHost>)>,
+    /// Every host once, those of the primary role first.
+    pub hosts: Vec<&'a str>,
+}
+
+/// A filter that matches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMatch {
+    /// `--hosts`.
+    #[error("no host matches {given}; there are: {known}")]
+    Hosts {
+        /// The patterns.
+        given: String,
+        /// What there is.
+        known: String,
+    },
+    /// `--roles`.
+    #[error("no role matches {given}; there are: {known}")]
+    Roles {
+        /// The patterns.
+        given: String,
+        /// What there is.
+        known: String,
+    },
+    /// Both match, but no role runs on a host that does.
+    #[error("none of the roles {roles} runs on {hosts}")]
+    Together {
+        /// The roles.
+        roles: String,
+        /// The hosts.
+        hosts: String,
+    },
+    /// A pattern that is none.
+    #[error("`{0}` is no pattern: {1}")]
+    Pattern(String, String),
+}
+
+impl<'a> Selection<'a> {
+    /// Applies filters to a configuration.
+    pub fn new(config: &'a Config, filters: &Filters) -> Result<Self, NoMatch> {
+        let known: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
+        let names = matching(&filters.roles, &known)?;
+        if names.is_empty() {
+            return Err(NoMatch::Roles { given: filters.roles.join(","), known: known.join(", ") });
+        }
+        let known = config.hosts();
+        let wanted = matching(&filters.hosts, &known)?;
+        if wanted.is_empty() && !known.is_empty() {
+            return Err(NoMatch::Hosts { given: filters.hosts.join(","), known: known.join(", ") });
+        }
+        let mut roles: Vec<(&Role, Vec<&RoleHost>)> = config
+            .roles
+            .iter()
+            .filter(|role| names.contains(&role.name.as_str()))
+            .map(|role| {
+                (
+                    role,
+                    role.hosts.iter().filter(|host| wanted.contains(&host.host.as_str())).collect::<Vec<_>>(),
+                )
+            })
+            .filter(|(_, hosts)| !hosts.is_empty())
+            .collect();
+        roles.sort_by_key(|(role, _)| role.name != config.primary_role);
+        if filters.primary
+            && let Some(primary) =
+                roles.first().and_then(|(_, hosts)| hosts.first()).map(|host| host.host.clone())
+        {
+            for (_, hosts) in &mut roles {
+                hosts.retain(|host| host.host == primary);
+            }
+            roles.retain(|(_, hosts)| !hosts.is_empty());
+        }
+        let mut hosts: Vec<&str> = Vec::new();
+        for host in roles.iter().flat_map(|(_, hosts)| hosts) {
+            if !hosts.contains(&host.host.as_str()) {
+                hosts.push(&host.host);
+            }
+        }
+        if hosts.is_empty() {
+            return Err(NoMatch::Together { roles: names.join(", "), hosts: wanted.join(", ") });
+        }
+        Ok(Self { roles, hosts })
+    }
+
+    /// The roles of a host, in order, with its entry in each.
+    pub fn roles_of(&self, host: &str) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
+        self.roles.iter().filter_map(move |(role, hosts)| {
+            hosts.iter().find(|entry| entry.host == host).map(|entry| (*role, *entry))
+        })
+    }
+
+    /// The first host: the lock is there.
+    pub fn primary_host(&self) -> &'a str {
+        self.hosts.first().copied().unwrap_or_default()
+    }
+}
+
+/// The known names that match a pattern, in the order of the patterns; all without patterns.
+fn matching<'a>(patterns: &[String], known: &[&'a str]) -> Result<Vec<&'a str>, NoMatch> {
+    if patterns.is_empty() {
+        return Ok(known.to_vec());
+    }
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let glob = glob::Pattern::new(pattern.trim())
+            .map_err(|error| NoMatch::Pattern(pattern.clone(), error.msg.to_string()))?;
+        for name in known {
+            if glob.matches(name) && !found.contains(name) {
+                found.push(*name);
+            }
+        }
+    }
+    Ok(found)
+}
