@@ -1,3 +1,185 @@
 //! The plan: what a run will do, decided before it does anything.
+//!
+//! [`deploy::plan`] makes it from the configuration and what was observed, [`show`] prints it, the engine runs
+//! that same value. No decision is made later but those that depend on how a step ends.
 
+pub mod deploy;
+pub mod show;
 pub mod step;
+
+use std::net::SocketAddr;
+
+use crate::commands::{app, assets, cord, prune, registry, traefik};
+use crate::config::BarrierOrder;
+use step::Step;
+
+/// What kind of run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything.
+    Deploy,
+    /// Without proxy and pruning.
+    Redeploy,
+    /// Back to a version that is still on the servers: no pull, no pruning.
+    Rollback,
+    /// Only the boot: `app boot`.
+    Boot,
+}
+
+/// A run, decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What kind of run it is.
+    pub kind: Kind,
+    /// The service and its destination, as people write it.
+    pub app: String,
+    /// The version.
+    pub version: String,
+    /// `REPO:VER`.
+    pub image: String,
+    /// The servers, those of the primary role first.
+    pub servers: Vec<ServerPlan>,
+    /// The servers that boot together, one group after the other; indexes into `servers`.
+    pub groups: Vec<Vec<usize>>,
+    /// Seconds between two groups.
+    pub group_wait: u64,
+    /// The barrier.
+    pub barrier: BarrierPlan,
+}
+
+/// Who opens the barrier and who waits at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BarrierPlan {
+    /// The role that opens it. `None`: no primary role in this run, nobody waits.
+    pub opened_by: Option<String>,
+    /// Whether waiting roles boot before or after it opens.
+    pub order: BarrierOrder,
+}
+
+/// What happens on one server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerPlan {
+    /// The server.
+    pub host: String,
+    /// The pull.
+    pub pull: Option<registry::Pull>,
+    /// The proxy, or only the network, if something is missing.
+    pub proxy: Option<ProxyPlan>,
+    /// How the proxy can be asked.
+    pub api: ProxyApi,
+    /// Assets to prepare, a role each.
+    pub assets: Vec<assets::Prepare>,
+    /// The roles.
+    pub roles: Vec<RolePlan>,
+    /// The latest tag.
+    pub tag: app::Tag,
+    /// The pruning.
+    pub prune: Option<prune::Prune>,
+    /// What a person should know about it.
+    pub notes: Vec<String>,
+}
+
+/// What a server's proxy needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProxyPlan {
+    /// Traefik and the network.
+    Ensure(Box<traefik::Ensure>),
+    /// The network.
+    Network(traefik::Network),
+}
+
+/// How a server's Traefik can be asked what it routes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyApi {
+    /// It runs, at this address.
+    At(SocketAddr),
+    /// It will, once the proxy step has said where.
+    AfterStart,
+    /// It doesn't answer such questions: pauses stand in.
+    Silent,
+    /// No role here is behind it.
+    None,
+}
+
+/// One role on one server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolePlan {
+    /// The role.
+    pub role: String,
+    /// The new container.
+    pub boot: app::Boot,
+    /// Whether the proxy sends requests to it.
+    pub routed: bool,
+    /// The containers that serve now and won't afterwards.
+    pub retire: Vec<Retire>,
+    /// `docker stop -t`.
+    pub stop_wait: Option<u64>,
+}
+
+/// A container to retire: gracefully, if it is routed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retire {
+    /// Its version.
+    pub version: String,
+    /// Its address, to see whether the proxy has let it go.
+    pub address: Option<std::net::IpAddr>,
+    /// Its cord, if it has one and is healthy by it.
+    pub cut: Option<cord::Cut>,
+    /// The stop.
+    pub stop: app::Stop,
+}
+
+impl RolePlan {
+    /// The retirement of the new container itself, should it have to go: it is then routed by nobody, or let go
+    /// by its own cord.
+    pub fn undo(&self, id: &str, address: Option<std::net::IpAddr>, healthy: bool) -> Retire {
+        let boot = &self.boot;
+        let stop = app::Stop {
+            scope: boot.scope.clone(),
+            role: self.role.clone(),
+            name: boot.container(),
+            id: id.into(),
+            drain: (self.routed && healthy).then_some(DRAIN_UNDONE_S),
+            stop_wait: self.stop_wait,
+            cord: boot.cord.as_ref().map(|_| boot.cord_directory()),
+            assets: None,
+        };
+        let cut = (self.routed && healthy && boot.cord.is_some()).then(|| cord::Cut {
+            scope: boot.scope.clone(),
+            name: boot.container(),
+            id: id.into(),
+            directory: boot.cord_directory(),
+            timeout: boot.timeout,
+        });
+        Retire { version: boot.version.clone(), address, cut, stop }
+    }
+}
+
+/// How long a new container that has to go again may answer its open requests, in seconds.
+const DRAIN_UNDONE_S: u64 = 30;
+
+impl ServerPlan {
+    /// All its steps in the order they begin, with the role they are for.
+    pub fn steps(&self) -> Vec<(Option<&str>, Step)> {
+        let mut steps: Vec<(Option<&str>, Step)> = Vec::new();
+        steps.extend(self.pull.clone().map(|pull| (None, Step::Pull(pull))));
+        steps.extend(self.proxy.clone().map(|proxy| match proxy {
+            ProxyPlan::Ensure(ensure) => (None, Step::Proxy(*ensure)),
+            ProxyPlan::Network(network) => (None, Step::Network(network)),
+        }));
+        for assets in &self.assets {
+            steps.push((Some(&assets.role), Step::Assets(assets.clone())));
+        }
+        for role in &self.roles {
+            let name = Some(role.role.as_str());
+            steps.push((name, Step::Boot(Box::new(role.boot.clone()))));
+            for retire in &role.retire {
+                steps.extend(retire.cut.clone().map(|cut| (name, Step::Cut(cut))));
+                steps.push((name, Step::Stop(retire.stop.clone())));
+            }
+        }
+        steps.push((None, Step::Tag(self.tag.clone())));
+        steps.extend(self.prune.clone().map(|prune| (None, Step::Prune(prune))));
+        steps
+    }
+}

@@ -361,8 +361,9 @@ pub struct Tag {
     pub latest: String,
     /// The version, for the history.
     pub version: String,
-    /// `deploy`, or `rollback`: how the version came to serve (see [`crate::observed::Observed::served`]).
-    pub kind: &'static str,
+    /// `deploy` or `rollback`: how the version came to serve (see [`crate::observed::Observed::served`]). `None`
+    /// leaves the history alone: the latest tag was booted again.
+    pub kind: Option<&'static str>,
 }
 
 impl Tag {
@@ -371,9 +372,13 @@ impl Tag {
         let tag = Line::new("docker").words(["tag", &self.image, &self.latest]);
         let mut text = self.scope.fence();
         text.push_str(&format!("{tag} || exit\n"));
-        let entry = format!("{} {}", self.kind, self.version);
-        let history = quote(&self.scope.names.history());
-        text.push_str(&format!("printf '%s\\n' {} >> {history} || :\n", quote(&entry)));
+        if let Some(kind) = self.kind {
+            let entry = quote(&format!("{kind} {}", self.version));
+            text.push_str(&format!(
+                "printf '%s\\n' {entry} >> {} || :\n",
+                quote(&self.scope.names.history())
+            ));
+        }
         text.push_str(&self.scope.audit(None, &format!("Tagging {} as the latest image", self.image)));
         Script::new(text)
     }

@@ -136,7 +136,8 @@ fn arguments(configured: &[(String, OptionValue)]) -> Vec<(String, OptionValue)>
     arguments
 }
 
-fn overlay(base: &Pairs, over: &Pairs) -> Pairs {
+/// Pairs with others over them: a known name keeps its place and gets the other value.
+pub fn overlay(base: &Pairs, over: &Pairs) -> Pairs {
     let mut pairs = base.clone();
     for (key, value) in over {
         match pairs.iter_mut().find(|(known, _)| known == key) {
@@ -156,6 +157,19 @@ pub fn has_api(arguments: &[String]) -> bool {
     let moved =
         |argument: &String| argument.to_ascii_lowercase().starts_with("--entrypoints.traefik.address=");
     arguments.iter().any(on) && !arguments.iter().any(moved)
+}
+
+/// Whether a Traefik booted with this configuration will answer there.
+pub fn will_have_api(traefik: &Traefik) -> bool {
+    let flags: Vec<String> = arguments(&traefik.args)
+        .into_iter()
+        .map(|(key, value)| match value {
+            OptionValue::Flag => format!("--{key}"),
+            OptionValue::Value(value) => format!("--{key}={value}"),
+            OptionValue::List(values) => format!("--{key}={}", values.join(",")),
+        })
+        .collect();
+    has_api(&flags)
 }
 
 /// The labels that route requests to a role's containers; `name` names router, service and middleware.

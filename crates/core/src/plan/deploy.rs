@@ -1,0 +1,461 @@
+//! From what should be and what is, the plan of a deploy, a redeploy, a rollback or a boot.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, Retire, RolePlan, ServerPlan};
+use crate::commands::{Scope, app, assets, cord, prune, registry, traefik};
+use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Role, RoleHost};
+use crate::names::NETWORK;
+use crate::observed::{Container, Observed};
+use crate::secret::Secret;
+use crate::selection::Selection;
+
+/// The secrets a run may use, by name.
+pub type Secrets = BTreeMap<String, Secret>;
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What kind of run.
+    pub kind: Kind,
+    /// The version.
+    pub version: String,
+    /// The run.
+    pub scope: Scope,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A secret that the configuration names and nobody has.
+    #[error("secret `{0}` is not there")]
+    MissingSecret(String),
+    /// A rollback to a version that isn't on every server.
+    #[error("version {version} is not on {}", .missing.join(", "))]
+    NoSuchVersion {
+        /// The version.
+        version: String,
+        /// Where it is missing, `HOST (ROLE)`.
+        missing: Vec<String>,
+        /// The versions that every server has, newest first.
+        choices: Vec<String>,
+    },
+}
+
+/// Every secret that a run on these servers needs, by name.
+pub fn secrets_needed(config: &Config, selection: &Selection<'_>) -> Vec<String> {
+    let mut names: Vec<String> = [&config.registry.username, &config.registry.password]
+        .into_iter()
+        .filter_map(|credential| match credential {
+            Credential::Secret(name) => Some(name.clone()),
+            Credential::Plain(_) => None,
+        })
+        .collect();
+    names.extend(config.traefik.env.secret.iter().map(|secret| secret.source.clone()));
+    for (role, hosts) in &selection.roles {
+        for host in hosts {
+            names.extend(config.env_for(role, host).secret.into_iter().map(|secret| secret.source));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The version to go back to when none is named: the one that served before the one that serves now, on the
+/// first server that knows.
+pub fn previous_version(
+    config: &Config,
+    selection: &Selection<'_>,
+    observed: &BTreeMap<String, Observed>,
+) -> Option<String> {
+    let names = config.names();
+    selection.hosts.iter().find_map(|host| {
+        let server = observed.get(*host)?;
+        let (role, _) = selection.roles_of(host).next()?;
+        let current = server.current(&names, &role.name, &config.latest_image())?;
+        let current_version = current.version(&names, &role.name);
+        let there = |version: &&String| server.images.contains_key(&config.image_of(version));
+        let served = server.served.iter().rev().skip_while(|version| *version != current_version).skip(1);
+        served.clone().find(there).cloned().or_else(|| {
+            server
+                .of_role(&names, &role.name)
+                .filter(|container| container.created < current.created)
+                .map(|container| container.version(&names, &role.name))
+                .find(|version| *version != current_version)
+                .map(Into::into)
+        })
+    })
+}
+
+/// The versions that could be rolled back to: on every server, newest first.
+pub fn versions(
+    config: &Config,
+    selection: &Selection<'_>,
+    observed: &BTreeMap<String, Observed>,
+) -> Vec<String> {
+    let names = config.names();
+    let mut common: Option<Vec<String>> = None;
+    for (role, hosts) in &selection.roles {
+        for server in hosts.iter().filter_map(|host| observed.get(&host.host)) {
+            let mut here: Vec<String> = Vec::new();
+            for container in server.of_role(&names, &role.name) {
+                let version = container.version(&names, &role.name).to_string();
+                if !here.contains(&version) {
+                    here.push(version);
+                }
+            }
+            common = Some(match common {
+                None => here,
+                Some(common) => common.into_iter().filter(|version| here.contains(version)).collect(),
+            });
+        }
+    }
+    common.unwrap_or_default()
+}
+
+/// Makes the plan for the servers that were observed; a server without observation is left out.
+pub fn plan(
+    config: &Config,
+    selection: &Selection<'_>,
+    secrets: &Secrets,
+    request: &Request,
+    observed: &BTreeMap<String, Observed>,
+) -> Result<Plan, PlanError> {
+    let planner = Planner { config, secrets, request };
+    if request.kind == Kind::Rollback {
+        planner.check_rollback(selection, observed)?;
+    }
+    let mut servers = Vec::new();
+    for host in &selection.hosts {
+        if let Some(server) = observed.get(*host) {
+            servers.push(planner.server(selection, host, server)?);
+        }
+    }
+    let group = config.boot.limit.map_or(servers.len(), |limit| limit.of(config.hosts().len())).max(1);
+    let indexes: Vec<usize> = (0..servers.len()).collect();
+    let primary = selection.roles.iter().any(|(role, _)| role.name == config.primary_role);
+    Ok(Plan {
+        kind: request.kind,
+        app: request.scope.names.app(),
+        version: request.version.clone(),
+        image: config.image_of(&request.version),
+        groups: indexes.chunks(group).map(<[usize]>::to_vec).collect(),
+        group_wait: config.boot.wait.map_or(0, |wait| wait.as_secs()),
+        barrier: BarrierPlan {
+            opened_by: primary.then(|| config.primary_role.clone()),
+            order: config.boot.barrier,
+        },
+        servers,
+    })
+}
+
+struct Planner<'a> {
+    config: &'a Config,
+    secrets: &'a Secrets,
+    request: &'a Request,
+}
+
+impl Planner<'_> {
+    fn scope(&self) -> &Scope {
+        &self.request.scope
+    }
+
+    fn secret(&self, name: &str) -> Result<Secret, PlanError> {
+        self.secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
+    }
+
+    fn credential(&self, credential: &Credential) -> Result<Secret, PlanError> {
+        match credential {
+            Credential::Plain(value) => Ok(value.clone()),
+            Credential::Secret(name) => self.secret(name),
+        }
+    }
+
+    fn secret_env(&self, env: &Env) -> Result<Vec<(String, Secret)>, PlanError> {
+        env.secret.iter().map(|secret| Ok((secret.name.clone(), self.secret(&secret.source)?))).collect()
+    }
+
+    fn check_rollback(
+        &self,
+        selection: &Selection<'_>,
+        observed: &BTreeMap<String, Observed>,
+    ) -> Result<(), PlanError> {
+        let names = &self.scope().names;
+        let image = self.config.image_of(&self.request.version);
+        let mut missing = Vec::new();
+        for (role, hosts) in &selection.roles {
+            for host in hosts {
+                let Some(server) = observed.get(&host.host) else { continue };
+                let container = server
+                    .of_role(names, &role.name)
+                    .any(|container| container.version(names, &role.name) == self.request.version);
+                if !container || !server.images.contains_key(&image) {
+                    missing.push(format!("{} ({})", host.host, role.name));
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(PlanError::NoSuchVersion {
+            version: self.request.version.clone(),
+            missing,
+            choices: versions(self.config, selection, observed),
+        })
+    }
+
+    fn server(
+        &self,
+        selection: &Selection<'_>,
+        host: &str,
+        observed: &Observed,
+    ) -> Result<ServerPlan, PlanError> {
+        let kind = self.request.kind;
+        let image = self.config.image_of(&self.request.version);
+        let entries: Vec<(&Role, &RoleHost)> = selection.roles_of(host).collect();
+        let routed = entries.iter().any(|(role, _)| role.traefik);
+        let (proxy, api) = self.proxy(host, routed, observed)?;
+        let mut notes = Vec::new();
+        if routed && api == ProxyApi::Silent {
+            notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (`traefik reboot` changes that)".into());
+        }
+        let mut roles = Vec::new();
+        for (role, entry) in &entries {
+            roles.push(self.role(role, entry, observed)?);
+        }
+        Ok(ServerPlan {
+            host: host.into(),
+            pull: match kind {
+                Kind::Deploy | Kind::Redeploy => Some(self.pull(&image)?),
+                Kind::Rollback | Kind::Boot => None,
+            },
+            proxy,
+            api,
+            assets: roles.iter().filter_map(|role| self.assets(role, observed)).collect(),
+            tag: app::Tag {
+                scope: self.scope().clone(),
+                image: image.clone(),
+                latest: self.config.latest_image(),
+                version: self.request.version.clone(),
+                kind: match kind {
+                    Kind::Rollback => Some("rollback"),
+                    Kind::Boot if self.request.version == self.scope().names.latest_tag() => None,
+                    _ => Some("deploy"),
+                },
+            },
+            prune: (kind == Kind::Deploy).then(|| prune::Prune {
+                scope: self.scope().clone(),
+                roles: entries.iter().map(|(role, _)| role.name.clone()).collect(),
+                retain: self.config.retain_containers,
+                repository: self.config.repository(),
+            }),
+            roles,
+            notes,
+        })
+    }
+
+    fn pull(&self, image: &str) -> Result<registry::Pull, PlanError> {
+        let registry = &self.config.registry;
+        Ok(registry::Pull {
+            scope: self.scope().clone(),
+            login: Some(registry::Login {
+                server: registry.server.clone(),
+                username: self.credential(&registry.username)?,
+                password: self.credential(&registry.password)?,
+            }),
+            image: image.into(),
+            version: self.request.version.clone(),
+        })
+    }
+
+    fn proxy(
+        &self,
+        host: &str,
+        routed: bool,
+        observed: &Observed,
+    ) -> Result<(Option<ProxyPlan>, ProxyApi), PlanError> {
+        if !routed {
+            let network = traefik::Network { scope: self.scope().clone() };
+            return Ok(((!observed.network).then_some(ProxyPlan::Network(network)), ProxyApi::None));
+        }
+        let address = observed
+            .traefik
+            .as_ref()
+            .filter(|traefik| traefik.status == "running")
+            .and_then(|traefik| traefik.networks.get(NETWORK))
+            .and_then(|endpoint| endpoint.ip_address.parse().ok());
+        let has_api = match &observed.traefik {
+            Some(traefik) => traefik::has_api(&traefik.args),
+            None => traefik::will_have_api(&self.config.traefik),
+        };
+        if let Some(address) = address {
+            let api = ProxyApi::At(SocketAddr::new(address, traefik::API_PORT));
+            return Ok((None, if has_api { api } else { ProxyApi::Silent }));
+        }
+        let ensure = traefik::Ensure {
+            scope: self.scope().clone(),
+            traefik: self.config.traefik.clone(),
+            secret: self.secret_env(&self.config.traefik.env)?,
+            logging: self.config.logging.clone(),
+            host: host.into(),
+        };
+        let api = if has_api { ProxyApi::AfterStart } else { ProxyApi::Silent };
+        Ok((Some(ProxyPlan::Ensure(Box::new(ensure))), api))
+    }
+
+    fn assets(&self, role: &RolePlan, observed: &Observed) -> Option<assets::Prepare> {
+        let path = role.boot.assets.clone()?;
+        let names = &self.scope().names;
+        let mut running: Vec<String> = Vec::new();
+        for container in observed.of_role(names, &role.role).filter(|container| container.is_running()) {
+            let version = container.version(names, &role.role).to_string();
+            if !running.contains(&version) {
+                running.push(version);
+            }
+        }
+        Some(assets::Prepare {
+            scope: self.scope().clone(),
+            role: role.role.clone(),
+            image: role.boot.image.clone(),
+            version: role.boot.version.clone(),
+            path,
+            running,
+        })
+    }
+
+    fn role(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<RolePlan, PlanError> {
+        let (config, names) = (self.config, &self.scope().names);
+        let version = &self.request.version;
+        let env = config.env_for(role, entry);
+        let cord = match (&role.healthcheck, role.traefik) {
+            (Some(Healthcheck { cord: Cord::At(path), .. }), true) => Some(path.clone()),
+            _ => None,
+        };
+        let boot = app::Boot {
+            scope: self.scope().clone(),
+            role: role.name.clone(),
+            version: version.clone(),
+            image: config.image_of(version),
+            environment: self.environment(role, entry, &env)?,
+            labels: self.labels(role, observed),
+            cmd: role.cmd.clone(),
+            health: role.healthcheck.as_ref().map(|health| app::HealthFlags {
+                cmd: match &cord {
+                    Some(cord) => cord::health_command(&health.cmd, cord),
+                    None => health.cmd.clone(),
+                },
+                interval_ms: health.interval.as_millis(),
+                quick_start_s: (observed.docker_major() >= 25).then_some(config.deploy_timeout.as_secs()),
+            }),
+            cord,
+            assets: role.asset_path.clone(),
+            timeout: config.deploy_timeout.as_secs(),
+            readiness_delay: config.readiness_delay.as_secs(),
+        };
+        let running: Vec<&Container> =
+            observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
+        let current = observed
+            .current(names, &role.name, &config.latest_image())
+            .map(|container| container.version(names, &role.name).to_string());
+        let keep: Vec<String> = [Some(version.clone()), current].into_iter().flatten().collect();
+        let mut retire: Vec<Retire> =
+            running.into_iter().map(|container| self.retire(role, container)).collect();
+        if let (Some(last), true) = (retire.last_mut(), role.asset_path.is_some()) {
+            last.stop.assets = Some((keep, self.siblings(&role.name)));
+        }
+        Ok(RolePlan {
+            role: role.name.clone(),
+            boot,
+            routed: role.traefik,
+            retire,
+            stop_wait: self.stop_wait(),
+        })
+    }
+
+    fn environment(&self, role: &Role, entry: &RoleHost, env: &Env) -> Result<app::Environment, PlanError> {
+        environment(self.config, role, entry, self.secret_env(env)?)
+    }
+
+    fn stop_wait(&self) -> Option<u64> {
+        self.config.stop_wait_time.map(|wait| wait.as_secs())
+    }
+
+    fn siblings(&self, role: &str) -> Vec<String> {
+        let prefix = format!("{role}-");
+        self.config
+            .roles
+            .iter()
+            .filter(|other| other.name.starts_with(&prefix))
+            .map(|other| other.name.clone())
+            .collect()
+    }
+
+    /// A container's labels. A container that runs now and is routed differently under the same names gets
+    /// company under other names: Traefik would drop both.
+    fn labels(&self, role: &Role, observed: &Observed) -> Pairs {
+        let names = &self.scope().names;
+        let own: Pairs = [
+            ("service", names.service()),
+            ("role", role.name.as_str()),
+            ("destination", names.destination().unwrap_or("")),
+        ]
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .into();
+        let route = if role.traefik { traefik::route_labels(&names.prefix(&role.name)) } else { Vec::new() };
+        let labels = traefik::overlay(&traefik::overlay(&own, &route), &role.labels);
+        let running: Vec<&Container> =
+            observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
+        ["", "-b", "-c", "-d"]
+            .into_iter()
+            .map(|suffix| if suffix.is_empty() { labels.clone() } else { traefik::rename(&labels, suffix) })
+            .find(|labels| !running.iter().any(|old| traefik::conflicts(labels, &old.labels)))
+            .unwrap_or(labels)
+    }
+
+    fn retire(&self, role: &Role, container: &Container) -> Retire {
+        let scope = self.scope();
+        let healthy = container.health.as_deref() == Some("healthy");
+        let cord = container.cord().map(Into::into);
+        let cut = cord.clone().filter(|_| healthy).map(|directory| cord::Cut {
+            scope: scope.clone(),
+            name: container.name.clone(),
+            id: container.id.clone(),
+            directory,
+            timeout: container.unhealthy_within(),
+        });
+        Retire {
+            version: container.version(&scope.names, &role.name).into(),
+            address: container.address().filter(|_| role.traefik),
+            cut,
+            stop: app::Stop {
+                scope: scope.clone(),
+                role: role.name.clone(),
+                name: container.name.clone(),
+                id: container.id.clone(),
+                drain: role.traefik.then_some(self.config.drain_timeout.as_secs()),
+                stop_wait: self.stop_wait(),
+                cord,
+                assets: None,
+            },
+        }
+    }
+}
+
+/// What containers of a role on a host have in common, with the secrets resolved.
+pub fn environment(
+    config: &Config,
+    role: &Role,
+    entry: &RoleHost,
+    secret: Vec<(String, Secret)>,
+) -> Result<app::Environment, PlanError> {
+    Ok(app::Environment {
+        host: entry.host.clone(),
+        clear: config.env_for(role, entry).clear,
+        secret,
+        volumes: config.volumes.clone(),
+        options: role.options.clone(),
+        logging: role.logging.clone(),
+    })
+}

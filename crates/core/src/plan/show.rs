@@ -1,0 +1,94 @@
+//! A plan as a person reads it before a change.
+
+use std::fmt::Write as _;
+
+use super::{Kind, Plan, ProxyApi, RolePlan, ServerPlan};
+use crate::config::BarrierOrder;
+
+/// The plan, line by line: servers, roles, what happens there in which order.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let what = match plan.kind {
+        Kind::Deploy => "deploy",
+        Kind::Redeploy => "redeploy",
+        Kind::Rollback => "roll back to",
+        Kind::Boot => "boot",
+    };
+    let _ = writeln!(out, "{what} {} version {}", plan.app, plan.version);
+    if let Some(role) = &plan.barrier.opened_by
+        && plan.servers.iter().any(|server| server.roles.iter().any(|other| other.role != *role))
+    {
+        let held = match plan.barrier.order {
+            BarrierOrder::AfterBoot => "old containers of the other roles stop",
+            BarrierOrder::BeforeBoot => "the other roles boot",
+        };
+        let _ = writeln!(out, "barrier: {held} only after one {role} container is healthy");
+    }
+    if plan.groups.len() > 1 {
+        let sizes: Vec<String> = plan.groups.iter().map(|group| group.len().to_string()).collect();
+        let _ = writeln!(
+            out,
+            "servers in {} groups, one after the other: {}",
+            plan.groups.len(),
+            sizes.join(", ")
+        );
+    }
+    for server in &plan.servers {
+        let _ = writeln!(out);
+        show_server(&mut out, plan, server);
+    }
+    out
+}
+
+fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan) {
+    let _ = writeln!(out, "{}", server.host);
+    for note in &server.notes {
+        let _ = writeln!(out, "  note: {note}");
+    }
+    for (role, step) in server.steps() {
+        if role.is_none() && matches!(step, super::step::Step::Tag(_)) {
+            for role in &server.roles {
+                show_role(out, plan, server, role);
+            }
+        }
+        let belongs_to_a_role = matches!(
+            step,
+            super::step::Step::Boot(_) | super::step::Step::Cut(_) | super::step::Step::Stop(_)
+        );
+        if !belongs_to_a_role {
+            let _ = writeln!(out, "  {}", step.describe());
+        }
+    }
+}
+
+fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan) {
+    let waits = plan.barrier.opened_by.as_ref().is_some_and(|opener| *opener != role.role);
+    let before = waits && plan.barrier.order == BarrierOrder::BeforeBoot;
+    let _ = writeln!(out, "  {}", role.role);
+    if before {
+        let _ = writeln!(out, "    wait at the barrier");
+    }
+    let ready = match &role.boot.health {
+        Some(_) => format!("healthy within {} s", role.boot.timeout),
+        None => format!("running for {} s", role.boot.readiness_delay),
+    };
+    let _ = writeln!(out, "    boot {}, until {ready}", role.boot.container());
+    if waits && !before {
+        let _ = writeln!(out, "    wait at the barrier");
+    }
+    if role.routed {
+        let _ = match server.api {
+            ProxyApi::Silent => writeln!(out, "    give Traefik 5 s to route to it"),
+            _ => writeln!(out, "    until Traefik routes to it"),
+        };
+    }
+    if role.retire.is_empty() {
+        let _ = writeln!(out, "    nothing to retire");
+    }
+    for retire in &role.retire {
+        if retire.cut.is_some() {
+            let _ = writeln!(out, "    cut the cord of {}, until Traefik has let it go", retire.stop.name);
+        }
+        let _ = writeln!(out, "    stop {}", retire.stop.name);
+    }
+}

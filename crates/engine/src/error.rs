@@ -1,0 +1,173 @@
+//! What can go wrong in a run, told so that a person knows what failed, where, why, and what to do.
+
+use bowline_core::observed::Unreadable;
+use bowline_core::plan::deploy::PlanError;
+use bowline_core::selection::NoMatch;
+
+use crate::ports::{Exit, Output, ServerError};
+
+/// Something that went wrong on one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The server.
+    pub host: String,
+    /// The role, if it was for one.
+    pub role: Option<String>,
+    /// What was being done.
+    pub doing: String,
+    /// Why it failed.
+    pub cause: Cause,
+}
+
+/// Why something failed on a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The server couldn't be reached, or was lost.
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    /// A step's script ended with another status than 0.
+    #[error("{}", command_text(.0))]
+    Command(Output),
+    /// The container did not become ready.
+    #[error("{}", .0.summary)]
+    NotReady(Box<NotReady>),
+    /// Its answer can't be read.
+    #[error("{0}")]
+    Unreadable(#[from] Unreadable),
+    /// The barrier is closed: no container of the primary role got healthy.
+    #[error("halted at the barrier: no {0} container became healthy; the old container goes on serving")]
+    Halted(String),
+    /// The proxy never routed to the new container.
+    #[error("Traefik did not route to the new container within {waited_s} s{}", .last.as_ref().map(|last| format!(" ({last})")).unwrap_or_default())]
+    NotRouted {
+        /// How long it was waited for.
+        waited_s: u64,
+        /// What the proxy said last.
+        last: Option<String>,
+    },
+    /// The run was interrupted.
+    #[error("interrupted; the new container was stopped, the old one goes on serving")]
+    Interrupted,
+    /// The lock was lost or taken over meanwhile.
+    #[error("the deploy lock is no longer ours; nothing more is changed")]
+    LockLost,
+    /// Said in words.
+    #[error("{reason}")]
+    Told {
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+}
+
+/// A container that did not become ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// The container.
+    pub container: String,
+    /// In one line, with the reason.
+    pub summary: String,
+    /// What to do about it, if it is known.
+    pub hint: Option<String>,
+    /// Its last log lines.
+    pub log: Vec<String>,
+    /// Its last health checks: exit code and output.
+    pub health: Vec<(i64, String)>,
+}
+
+impl Failure {
+    /// What to do about it, if it is known.
+    pub fn hint(&self) -> Option<String> {
+        match &self.cause {
+            Cause::Server(ServerError::Unreachable { hint, .. }) | Cause::Told { hint, .. } => hint.clone(),
+            Cause::NotReady(not_ready) => not_ready.hint.clone(),
+            Cause::NotRouted { .. } => Some(
+                "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether the server could not be reached.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.cause, Cause::Server(ServerError::Unreachable { .. }))
+    }
+}
+
+fn command_text(output: &Output) -> String {
+    let how = match &output.exit {
+        Exit::Status(status) => format!("exit status {status}"),
+        Exit::Signal(signal) => format!("killed by SIG{signal}"),
+    };
+    let said = if output.stderr.trim().is_empty() { output.stdout.trim() } else { output.stderr.trim() };
+    let tail: Vec<&str> = said.lines().rev().take(5).collect();
+    if tail.is_empty() {
+        return how;
+    }
+    format!("{} ({how})", tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
+}
+
+/// Why a run did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Wrong usage or configuration: nothing was done anywhere.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The lock is held.
+    #[error("the deploy lock is held on {host}")]
+    Locked {
+        /// Where.
+        host: String,
+        /// By whom, since when, why: the details file.
+        details: String,
+    },
+    /// Something on this machine failed: the build, a hook.
+    #[error("{what} failed: {reason}")]
+    Local {
+        /// What.
+        what: String,
+        /// Why: its last lines.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// It failed on these servers.
+    #[error("failed on {} of {total} servers", .failures.iter().map(|f| &f.host).collect::<std::collections::BTreeSet<_>>().len())]
+    Servers {
+        /// What failed, in the order of servers.
+        failures: Vec<Failure>,
+        /// Servers the run was about.
+        total: usize,
+        /// What servers serve now, a line each, if it isn't what it was before.
+        standing: Vec<String>,
+    },
+    /// Interrupted by a signal; everything begun was undone.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl From<NoMatch> for RunError {
+    fn from(error: NoMatch) -> Self {
+        RunError::Usage { message: error.to_string(), hint: None }
+    }
+}
+
+impl From<PlanError> for RunError {
+    fn from(error: PlanError) -> Self {
+        let hint = match &error {
+            PlanError::NoSuchVersion { choices, .. } if choices.is_empty() => {
+                Some("no version is on all servers".to_string())
+            }
+            PlanError::NoSuchVersion { choices, .. } => Some(format!("there are: {}", choices.join(", "))),
+            PlanError::MissingSecret(_) => None,
+        };
+        RunError::Usage { message: error.to_string(), hint }
+    }
+}

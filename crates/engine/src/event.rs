@@ -1,0 +1,138 @@
+//! What happens during a run, as values. The engine never prints: whoever runs it gets these, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_core::plan::Plan;
+
+use crate::error::Failure;
+
+/// Receives events. Never blocks.
+pub trait Events: Send + Sync {
+    /// Something happened.
+    fn emit(&self, event: Event);
+}
+
+/// A part of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Opening connections to so many servers.
+    Connect(usize),
+    /// Building the version's image and pushing it.
+    Build(String),
+    /// Taking the lock, on this server.
+    Lock(String),
+    /// Looking at so many servers.
+    Observe(usize),
+    /// Pulling the image.
+    Pull,
+    /// Making sure the proxy runs.
+    Proxy,
+    /// Preparing assets.
+    Assets,
+    /// Booting group `.0` of `.1`.
+    Boot(usize, usize),
+    /// Tagging and pruning.
+    Finish,
+    /// Giving the lock back.
+    Unlock,
+    /// Running a hook, by its name.
+    Hook(String),
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it should.
+    Done,
+    /// It did not; the reason follows in a [`Event::Failed`].
+    Failed,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A part of the run begins.
+    Phase(Phase),
+    /// The plan that will be carried out.
+    Planned(Arc<Plan>),
+    /// A step was sent to a server.
+    StepStarted {
+        /// The server.
+        host: String,
+        /// The role it is for, if it is for one.
+        role: Option<String>,
+        /// What it does.
+        what: String,
+        /// The command as shown (secrets redacted).
+        command: String,
+    },
+    /// A step ended.
+    StepEnded {
+        /// The server.
+        host: String,
+        /// The role it is for, if it is for one.
+        role: Option<String>,
+        /// What it does.
+        what: String,
+        /// How long it took.
+        elapsed: Duration,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A program printed a line, on a server or (`host: None`) on this machine.
+    Output {
+        /// The server, or this machine.
+        host: Option<String>,
+        /// The line.
+        line: String,
+    },
+    /// A container's state changed, or a role gets on: `starting`, `healthy`, `waiting at the barrier`, …
+    State {
+        /// The server.
+        host: String,
+        /// The role.
+        role: String,
+        /// In a few words.
+        state: String,
+    },
+    /// The barrier opened: this server's container of the primary role is healthy.
+    BarrierOpened {
+        /// The server.
+        host: String,
+        /// The primary role.
+        role: String,
+    },
+    /// The barrier closed: no container of the primary role got healthy.
+    BarrierClosed {
+        /// The primary role.
+        role: String,
+    },
+    /// A role serves the new version on a server, and what served before is gone.
+    RoleDone {
+        /// The server.
+        host: String,
+        /// The role.
+        role: String,
+        /// The version.
+        version: String,
+    },
+    /// Something went wrong on a server; the run goes on elsewhere.
+    Failed(Failure),
+    /// A person should know, but nothing is wrong.
+    Note {
+        /// The server, if it is about one.
+        host: Option<String>,
+        /// What.
+        text: String,
+    },
+    /// The run was interrupted; what was begun is being undone.
+    Interrupted,
+    /// The run is over.
+    Finished {
+        /// How long it took.
+        elapsed: Duration,
+        /// For each server how many commands ran one after the other on it, longest first.
+        commands: Vec<(String, usize)>,
+    },
+}
