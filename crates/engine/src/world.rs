@@ -1,0 +1,96 @@
+//! What every run gets: the world outside, the project, and how it was asked for.
+
+use std::sync::Arc;
+
+use bowline_core::config::Config;
+use bowline_core::plan::deploy::Secrets;
+use bowline_core::selection::Filters;
+use tokio::sync::watch;
+
+use crate::event::Events;
+use crate::ports::{Local, Network, Output};
+
+/// The world outside.
+pub struct World {
+    /// Opens connections to servers.
+    pub network: Arc<dyn Network>,
+    /// This machine.
+    pub local: Arc<dyn Local>,
+    /// Is told what happens.
+    pub events: Arc<dyn Events>,
+    /// Says when to stop.
+    pub stop: Stop,
+}
+
+/// A project, loaded.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its configuration, for one destination.
+    pub config: Config,
+    /// The contents of its secrets files.
+    pub secrets: Secrets,
+    /// The secrets files that exist, for messages.
+    pub secrets_files: Vec<String>,
+}
+
+/// How a run was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--hosts`, `--roles`, `--primary`.
+    pub filters: Filters,
+    /// `--version`.
+    pub version: Option<String>,
+    /// `--skip-push`: neither build nor push.
+    pub skip_push: bool,
+    /// `--skip-hooks`.
+    pub skip_hooks: bool,
+    /// The command's first word, for hooks (`deploy`, `app`, …).
+    pub command: String,
+}
+
+/// What a command printed on a server, for a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOutput {
+    /// The server.
+    pub host: String,
+    /// The role, if it was for one.
+    pub role: Option<String>,
+    /// What it printed and how it ended.
+    pub output: Output,
+}
+
+/// Says when a run should stop: undo what was begun, unlock, end.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// Makes a run stop.
+#[derive(Debug)]
+pub struct StopTrigger(watch::Sender<bool>);
+
+impl Stop {
+    /// A trigger and what it triggers.
+    pub fn new() -> (StopTrigger, Stop) {
+        let (sender, receiver) = watch::channel(false);
+        (StopTrigger(sender), Stop(receiver))
+    }
+
+    /// Whether it was triggered.
+    pub fn is_set(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Ends when it is triggered; never, if the trigger is gone.
+    pub async fn triggered(&self) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl StopTrigger {
+    /// Makes it stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
