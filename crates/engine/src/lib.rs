@@ -3,7 +3,23 @@
 //! Everything outside comes through the traits in [`ports`]; what happens is told as typed events
 //! ([`event::Event`]). No SSH and no terminal here.
 
+pub mod apply;
+pub mod audit;
+pub mod barrier;
+pub mod build;
+pub mod cord;
+pub mod deploy;
 pub mod error;
 pub mod event;
+pub mod exec;
+pub mod fleet;
+pub mod health;
+pub mod hooks;
+pub mod lock;
+pub mod logs;
+pub mod observe;
 pub mod ports;
+pub mod proxy;
+pub mod secrets;
+pub mod version;
 pub mod world;

@@ -142,7 +142,7 @@ impl Boot {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
 
-    /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@state` lines
+    /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@id`, then `@state` lines
     /// (status, health, exit code, restarts, out of memory) as they change, then `@ready ADDRESS…`, or
     /// `@failed REASON` with the container's log and health log.
     pub fn script(&self) -> Script {
@@ -153,7 +153,7 @@ impl Boot {
             text.push_str(&cord::tie(&self.cord_directory()));
         }
         text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
-        text.push_str(&format!("{} >/dev/null || exit {NOT_STARTED}\n", self.run_line()));
+        text.push_str(&format!("id=$({}) || exit {NOT_STARTED}\necho \"@id $id\"\n", self.run_line()));
         text.push_str(&self.wait());
         Script::new(text).with_input(self.environment.env_file())
     }
@@ -208,7 +208,7 @@ impl Boot {
     }
 
     fn wait(&self) -> String {
-        let name = quote(&self.container());
+        let name = "\"$id\"";
         let template = quote(
             "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
              {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}}",

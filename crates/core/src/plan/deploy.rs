@@ -375,7 +375,7 @@ impl Planner<'_> {
     }
 
     fn environment(&self, role: &Role, entry: &RoleHost, env: &Env) -> Result<app::Environment, PlanError> {
-        environment(self.config, role, entry, self.secret_env(env)?)
+        Ok(environment(self.config, role, entry, self.secret_env(env)?))
     }
 
     fn stop_wait(&self) -> Option<u64> {
@@ -449,13 +449,13 @@ pub fn environment(
     role: &Role,
     entry: &RoleHost,
     secret: Vec<(String, Secret)>,
-) -> Result<app::Environment, PlanError> {
-    Ok(app::Environment {
+) -> app::Environment {
+    app::Environment {
         host: entry.host.clone(),
         clear: config.env_for(role, entry).clear,
         secret,
         volumes: config.volumes.clone(),
         options: role.options.clone(),
         logging: role.logging.clone(),
-    })
+    }
 }

@@ -1,0 +1,474 @@
+//! Carrying a plan out: every server and role at once, each to its own end.
+//!
+//! What a role does, in order: boot and see it ready; open the barrier or wait at it; see the proxy route to the
+//! new container; retire the old ones. Until the old ones are touched, any failure stops the new container and
+//! leaves the old one serving.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bowline_core::commands::traefik;
+use bowline_core::config::BarrierOrder;
+use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use crate::barrier::{Barrier, Gatekeeper};
+use crate::cord;
+use crate::error::{Cause, Failure};
+use crate::event::{Event, Phase};
+use crate::fleet::Fleet;
+use crate::health;
+use crate::proxy::Proxy;
+use crate::world::Stop;
+
+/// A plan being carried out.
+pub struct Apply<'a> {
+    /// The servers.
+    pub fleet: &'a Fleet,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Says when to stop.
+    pub stop: &'a Stop,
+    /// Whether the lock was lost.
+    pub lock_lost: watch::Receiver<bool>,
+    barrier: Barrier,
+    failures: Mutex<Vec<Failure>>,
+    apis: Mutex<BTreeMap<String, SocketAddr>>,
+    done: Mutex<Vec<(String, String)>>,
+}
+
+/// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
+const SHOW: Duration = Duration::from_secs(10);
+
+impl<'a> Apply<'a> {
+    /// Ready to begin.
+    pub fn new(fleet: &'a Fleet, plan: &'a Plan, stop: &'a Stop, lock_lost: watch::Receiver<bool>) -> Self {
+        Self {
+            fleet,
+            plan,
+            stop,
+            lock_lost,
+            barrier: Barrier::new(plan.barrier.opened_by.is_some()),
+            failures: Mutex::default(),
+            apis: Mutex::default(),
+            done: Mutex::default(),
+        }
+    }
+
+    /// What failed so far.
+    pub fn failures(&self) -> Vec<Failure> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a role serves the new version on a server.
+    pub fn is_done(&self, host: &str, role: &str) -> bool {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.iter().any(|(at, which)| at == host && which == role)
+    }
+
+    fn fail(&self, failure: Failure) {
+        self.fleet.emit(Event::Failed(failure.clone()));
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+    }
+
+    fn has_failed(&self, host: &str) -> bool {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|failure| failure.host == host)
+    }
+
+    /// Whether the next change may be made.
+    fn may_go_on(&self) -> Result<(), Cause> {
+        if *self.lock_lost.borrow() {
+            Err(Cause::LockLost)
+        } else if self.stop.is_set() {
+            Err(Cause::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The servers on which nothing has failed.
+    fn sound(&self) -> impl Iterator<Item = &'a ServerPlan> {
+        self.plan.servers.iter().filter(|server| !self.has_failed(&server.host))
+    }
+
+    /// Whether a role of the primary kind can still come up anywhere, if one should.
+    pub fn primary_is_possible(&self) -> bool {
+        let Some(primary) = &self.plan.barrier.opened_by else { return true };
+        self.sound().any(|server| server.roles.iter().any(|role| role.role == *primary))
+    }
+
+    /// Pulls the image everywhere.
+    pub async fn pull(&self) {
+        self.everywhere(Phase::Pull, |server| {
+            server.pull.clone().map(Step::Pull).into_iter().map(|step| (None, step)).collect()
+        })
+        .await;
+    }
+
+    /// Makes sure network and proxy are there.
+    pub async fn proxy(&self) {
+        self.everywhere(Phase::Proxy, |server| {
+            let step = server.proxy.clone().map(|proxy| match proxy {
+                ProxyPlan::Ensure(ensure) => Step::Proxy(*ensure),
+                ProxyPlan::Network(network) => Step::Network(network),
+            });
+            step.into_iter().map(|step| (None, step)).collect()
+        })
+        .await;
+    }
+
+    /// Prepares the assets of every role on every server, before any of them boots (S15).
+    pub async fn assets(&self) {
+        self.everywhere(Phase::Assets, |server| {
+            let step = |assets: &bowline_core::commands::assets::Prepare| {
+                (Some(assets.role.clone()), Step::Assets(assets.clone()))
+            };
+            server.assets.iter().map(step).collect()
+        })
+        .await;
+    }
+
+    /// Runs steps, one after the other, on every sound server at once. A phase without steps isn't told.
+    async fn everywhere(&self, phase: Phase, steps: impl Fn(&ServerPlan) -> Vec<(Option<String>, Step)>) {
+        let work: Vec<_> = self
+            .sound()
+            .map(|server| (server, steps(server)))
+            .filter(|(_, steps)| !steps.is_empty())
+            .collect();
+        if work.is_empty() || self.may_go_on().is_err() {
+            return;
+        }
+        self.fleet.emit(Event::Phase(phase));
+        join_all(work.into_iter().map(|(server, steps)| async move {
+            for (role, step) in steps {
+                if self.may_go_on().is_err() {
+                    return;
+                }
+                match self.fleet.run(&server.host, role.as_deref(), &step).await {
+                    Ok(output) => self.learn(server, &step, &output.stdout),
+                    Err(failure) => return self.fail(explained(failure)),
+                }
+            }
+        }))
+        .await;
+    }
+
+    /// Remembers where a proxy that was just started answers.
+    fn learn(&self, server: &ServerPlan, step: &Step, answer: &str) {
+        let Step::Proxy(_) = step else { return };
+        let address = answer.lines().find_map(|line| line.strip_prefix("@address "));
+        if let (ProxyApi::AfterStart, Some(Ok(address))) =
+            (server.api, address.map(|text| text.trim().parse()))
+        {
+            let mut apis = self.apis.lock().unwrap_or_else(PoisonError::into_inner);
+            apis.insert(server.host.clone(), SocketAddr::new(address, traefik::API_PORT));
+        }
+    }
+
+    fn proxy_of(&self, server: &ServerPlan) -> Proxy {
+        let api = match server.api {
+            ProxyApi::At(api) => Some(api),
+            ProxyApi::AfterStart => {
+                self.apis.lock().unwrap_or_else(PoisonError::into_inner).get(&server.host).copied()
+            }
+            ProxyApi::Silent | ProxyApi::None => None,
+        };
+        Proxy { api }
+    }
+
+    /// Boots one group of servers; whether all went well there.
+    pub async fn boot(&self, group: usize) -> bool {
+        let Some(indexes) = self.plan.groups.get(group) else { return true };
+        let servers: Vec<&ServerPlan> = indexes
+            .iter()
+            .filter_map(|index| self.plan.servers.get(*index))
+            .filter(|server| !self.has_failed(&server.host))
+            .collect();
+        if let Err(cause) = self.may_go_on() {
+            self.lost(&servers, &cause);
+            return false;
+        }
+        self.fleet.emit(Event::Phase(Phase::Boot(group + 1, self.plan.groups.len())));
+        // Held until every role has its own, so that the first failure can't close the barrier too early; and so
+        // that a group without any closes it.
+        let guard = self.barrier.gatekeeper();
+        let work: Vec<_> = servers
+            .iter()
+            .map(|server| {
+                let keepers: Vec<Option<Gatekeeper>> = server
+                    .roles
+                    .iter()
+                    .map(|role| self.opens(role).then(|| self.barrier.gatekeeper()))
+                    .collect();
+                self.server(server, keepers)
+            })
+            .collect();
+        drop(guard);
+        let results = join_all(work).await;
+        results.into_iter().all(|done| done)
+    }
+
+    /// Tells that a group isn't begun because the lock was lost.
+    fn lost(&self, servers: &[&ServerPlan], cause: &Cause) {
+        if *cause == Cause::Interrupted {
+            return;
+        }
+        for server in servers {
+            self.fail(Failure {
+                host: server.host.clone(),
+                role: None,
+                doing: "boot".into(),
+                cause: cause.clone(),
+            });
+        }
+    }
+
+    /// Whether every role serves the new version on every server.
+    pub fn all_done(&self) -> bool {
+        self.plan
+            .servers
+            .iter()
+            .all(|server| server.roles.iter().all(|role| self.is_done(&server.host, &role.role)))
+    }
+
+    fn opens(&self, role: &RolePlan) -> bool {
+        self.plan.barrier.opened_by.as_ref() == Some(&role.role)
+    }
+
+    /// All roles of a server side by side; then, if all came up, the latest tag (S11) and the pruning.
+    async fn server(&self, server: &ServerPlan, keepers: Vec<Option<Gatekeeper>>) -> bool {
+        let roles = server.roles.iter().zip(keepers);
+        let results = join_all(roles.map(|(role, keeper)| self.role(server, role, keeper))).await;
+        let mut sound = true;
+        for failure in results.into_iter().filter_map(Result::err) {
+            self.fail(failure);
+            sound = false;
+        }
+        if !sound {
+            return false;
+        }
+        let last = [Some(Step::Tag(server.tag.clone())), server.prune.clone().map(Step::Prune)];
+        for step in last.into_iter().flatten() {
+            if let Err(failure) = self.fleet.run(&server.host, None, &step).await {
+                self.fail(failure);
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn role(
+        &self,
+        server: &ServerPlan,
+        role: &RolePlan,
+        keeper: Option<Gatekeeper>,
+    ) -> Result<(), Failure> {
+        let task = RoleTask { apply: self, server, role };
+        if keeper.is_none() && self.plan.barrier.order == BarrierOrder::BeforeBoot {
+            task.at_the_barrier().await?;
+        }
+        let booted = task.boot().await?;
+        match keeper {
+            Some(keeper) => {
+                if keeper.open() {
+                    self.fleet
+                        .emit(Event::BarrierOpened { host: server.host.clone(), role: role.role.clone() });
+                }
+            }
+            None => {
+                if let Err(failure) = task.at_the_barrier().await {
+                    return Err(task.undone(failure, &booted, true).await);
+                }
+            }
+        }
+        if role.routed {
+            task.tell("waiting for Traefik to route to it");
+            let routed = tokio::select! {
+                routed = self.proxy_of(server).routes_to(self.fleet, &server.host, &booted.addresses) => routed,
+                () = self.stop.triggered() => Err(Cause::Interrupted),
+            };
+            if let Err(cause) = routed {
+                let failure = task.failure("wait for Traefik", cause);
+                return Err(task.undone(failure, &booted, true).await);
+            }
+        }
+        if let Err(cause) = self.may_go_on() {
+            let failure = task.failure("retire the old container", cause);
+            return Err(task.undone(failure, &booted, true).await);
+        }
+        task.tell("serving");
+        self.done
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((server.host.clone(), role.role.clone()));
+        // From here on the new container serves: what is begun is brought to its end even when interrupted.
+        let proxy = role.routed.then(|| self.proxy_of(server));
+        for old in &role.retire {
+            cord::retire(self.fleet, &server.host, &role.role, old, proxy).await?;
+        }
+        self.fleet.emit(Event::RoleDone {
+            host: server.host.clone(),
+            role: role.role.clone(),
+            version: self.plan.version.clone(),
+        });
+        Ok(())
+    }
+}
+
+/// A container that is ready.
+struct Booted {
+    id: String,
+    addresses: Vec<IpAddr>,
+}
+
+/// One role on one server.
+struct RoleTask<'a> {
+    apply: &'a Apply<'a>,
+    server: &'a ServerPlan,
+    role: &'a RolePlan,
+}
+
+impl RoleTask<'_> {
+    fn failure(&self, doing: &str, cause: Cause) -> Failure {
+        Failure {
+            host: self.server.host.clone(),
+            role: Some(self.role.role.clone()),
+            doing: doing.into(),
+            cause,
+        }
+    }
+
+    fn tell(&self, state: &str) {
+        self.apply.fleet.emit(Event::State {
+            host: self.server.host.clone(),
+            role: self.role.role.clone(),
+            state: state.into(),
+        });
+    }
+
+    /// Boots the new container. Whatever goes wrong once it exists, it is stopped.
+    async fn boot(&self) -> Result<Booted, Failure> {
+        let step = Step::Boot(Box::new(self.role.boot.clone()));
+        let seen = watch::Sender::new(None::<String>);
+        let told = |line: &str| {
+            if let Some(id) = line.strip_prefix("@id ") {
+                seen.send_replace(Some(id.trim().to_string()));
+            } else if let Some(state) = health::state_text(line) {
+                self.tell(&state);
+            }
+        };
+        self.apply.may_go_on().map_err(|cause| self.failure(&step.describe(), cause))?;
+        let run = self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told);
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => Some(ended),
+            () = self.interrupted() => {
+                // A container that is just being made would outlive the run: wait until it can be named.
+                let mut ids = seen.subscribe();
+                tokio::select! {
+                    ended = &mut run => Some(ended),
+                    _ = ids.wait_for(Option::is_some) => None,
+                    () = tokio::time::sleep(SHOW) => None,
+                }
+            }
+        };
+        let id = seen.borrow().clone();
+        let result = match ended {
+            Some(Ok(output)) => health::outcome(&self.role.boot, output)
+                .map_err(|cause| self.failure(&step.describe(), cause)),
+            Some(Err(failure)) => Err(failure),
+            None => Err(self.failure(&step.describe(), Cause::Interrupted)),
+        };
+        match (result, id) {
+            (Ok(addresses), Some(id)) => Ok(Booted { id, addresses }),
+            (Ok(_), None) => Err(self.failure(
+                &step.describe(),
+                Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
+            )),
+            (Err(failure), Some(id)) => {
+                Err(self.undone(failure, &Booted { id, addresses: Vec::new() }, false).await)
+            }
+            (Err(failure), None) => Err(failure),
+        }
+    }
+
+    /// Ends when the run is interrupted, or its lock lost.
+    async fn interrupted(&self) {
+        let mut lost = self.apply.lock_lost.clone();
+        tokio::select! {
+            () = self.apply.stop.triggered() => {}
+            Ok(_) = lost.wait_for(|lost| *lost) => {}
+        }
+    }
+
+    async fn at_the_barrier(&self) -> Result<(), Failure> {
+        let waits_for = self.apply.plan.barrier.opened_by.clone();
+        let Some(primary) = waits_for else { return Ok(()) };
+        self.tell(&format!("waiting at the barrier for a healthy {primary} container"));
+        let passed = tokio::select! {
+            passed = self.apply.barrier.passed() => passed,
+            () = self.interrupted() => {
+                let cause = self.apply.may_go_on().err().unwrap_or(Cause::Interrupted);
+                return Err(self.failure("wait at the barrier", cause));
+            }
+        };
+        if passed { Ok(()) } else { Err(self.failure("wait at the barrier", Cause::Halted(primary))) }
+    }
+
+    /// Stops the new container, gracefully if requests may go to it; the failure stays what it was.
+    async fn undone(&self, failure: Failure, booted: &Booted, healthy: bool) -> Failure {
+        if failure.cause == Cause::LockLost {
+            // Another run has this server; it will see to what it finds.
+            return failure;
+        }
+        self.tell("stopping the new container");
+        let address = booted.addresses.first().copied();
+        let undo = self.role.undo(&booted.id, address, healthy);
+        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
+        let host = &self.server.host;
+        if let Err(other) = cord::retire(self.apply.fleet, host, &self.role.role, &undo, proxy).await {
+            self.apply.fleet.emit(Event::Note {
+                host: Some(host.clone()),
+                text: format!("the new container could not be stopped: {}", other.cause),
+            });
+        }
+        failure
+    }
+}
+
+/// Failures of a phase in the words of what they mean.
+fn explained(mut failure: Failure) -> Failure {
+    use bowline_core::commands::{assets, registry};
+    let Cause::Command(output) = &failure.cause else { return failure };
+    let crate::ports::Exit::Status(status) = output.exit else { return failure };
+    let said = output.stderr.trim().to_string();
+    let (reason, hint) = match status {
+        registry::LOGIN_REFUSED => {
+            ("the registry refused the login", "see `registry:`: server, username, password")
+        }
+        registry::PULL_FAILED => (
+            "the image could not be pulled",
+            "was this version built and pushed? `--skip-push` leaves both out",
+        ),
+        assets::NO_ASSETS => {
+            ("the image has no such directory", "see `asset_path:`: it is a path inside the image")
+        }
+        traefik::PROXY_FAILED => (
+            "Traefik could not be run",
+            "see `traefik:` in the configuration; is its port taken by something else?",
+        ),
+        _ => return failure,
+    };
+    failure.cause = Cause::Told {
+        reason: if said.is_empty() { reason.into() } else { format!("{reason}: {said}") },
+        hint: Some(hint.into()),
+    };
+    failure
+}

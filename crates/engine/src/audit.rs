@@ -1,0 +1,39 @@
+//! `audit`: what was done on the servers, as each one wrote it down.
+
+use bowline_core::commands::audit;
+use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
+use futures_util::future::join_all;
+
+use crate::error::RunError;
+use crate::event::Event;
+use crate::fleet::Fleet;
+use crate::world::{HostOutput, Options, Project, World};
+
+/// The newest lines of every server's audit log.
+pub async fn audit(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    lines: usize,
+) -> Result<Vec<HostOutput>, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
+    let step = Step::Run("show the audit log", audit::tail(&project.config.names(), lines));
+    let hosts: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
+    let results = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
+    let mut outputs = Vec::new();
+    for (host, result) in hosts.into_iter().zip(results) {
+        match result {
+            Ok(output) => outputs.push(HostOutput { host: host.into(), role: None, output }),
+            Err(failure) => {
+                fleet.emit(Event::Failed(failure.clone()));
+                failures.push(failure);
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(outputs);
+    }
+    Err(RunError::Servers { failures, total: selection.hosts.len(), standing: Vec::new() })
+}

@@ -1,0 +1,111 @@
+//! Building the image on this machine and pushing it to the registry, once for all servers.
+
+use bowline_core::commands::registry::Login;
+use bowline_core::config::{Config, Credential};
+use bowline_core::plan::deploy::Secrets;
+
+use crate::error::RunError;
+use crate::event::{Event, Phase};
+use crate::ports::{Line, LocalCommand, Output};
+use crate::world::{Project, World};
+
+/// Builds and pushes a version.
+pub async fn build(world: &World, project: &Project, version: &str) -> Result<(), RunError> {
+    let config = &project.config;
+    let image = config.image_of(version);
+    world.events.emit(Event::Phase(Phase::Build(image.clone())));
+    if run(world, "docker", &["docker", "--version"], None).await.is_err() {
+        return Err(RunError::Local {
+            what: "build".into(),
+            reason: "there is no `docker` on this machine".into(),
+            hint: Some("install Docker here, or deploy an image that was pushed elsewhere: `--skip-push --version V`".into()),
+        });
+    }
+    let login = login(config, &project.secrets)?;
+    let mut words = vec!["docker"];
+    words.extend(login.words());
+    run(world, "registry login", &words, Some(&login)).await?;
+    let buildx = run(world, "docker buildx", &["docker", "buildx", "version"], None).await.is_ok();
+    let latest = config.latest_image();
+    let words = build_words(config, buildx, &image, &latest);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    run(world, "build", &words, None).await?;
+    if !buildx {
+        for image in [&image, &latest] {
+            run(world, "push", &["docker", "push", "--quiet", image], None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The build's command line.
+fn build_words(config: &Config, buildx: bool, image: &str, latest: &str) -> Vec<String> {
+    let builder = &config.builder;
+    let mut words: Vec<String> = vec!["docker".into()];
+    words.extend(
+        if buildx { ["buildx", "build", "--push"].as_slice() } else { &["build"] }
+            .iter()
+            .map(|w| (*w).into()),
+    );
+    if buildx && !builder.arch.is_empty() {
+        let platforms: Vec<String> = builder.arch.iter().map(|arch| format!("linux/{arch}")).collect();
+        words.extend(["--platform".into(), platforms.join(",")]);
+    }
+    words.extend(["-t".into(), image.into(), "-t".into(), latest.into()]);
+    words.extend(["--label".into(), format!("service={}", config.service)]);
+    for (key, value) in &builder.args {
+        words.extend(["--build-arg".into(), format!("{key}={value}")]);
+    }
+    words.extend(["--file".into(), builder.dockerfile.clone()]);
+    if let Some(target) = &builder.target {
+        words.extend(["--target".into(), target.clone()]);
+    }
+    words.push(builder.context.clone());
+    words
+}
+
+fn login(config: &Config, secrets: &Secrets) -> Result<Login, RunError> {
+    let value = |credential: &Credential| match credential {
+        Credential::Plain(value) => Ok(value.clone()),
+        Credential::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {
+            RunError::from(bowline_core::plan::deploy::PlanError::MissingSecret(name.clone()))
+        }),
+    };
+    Ok(Login {
+        server: config.registry.server.clone(),
+        username: value(&config.registry.username)?,
+        password: value(&config.registry.password)?,
+    })
+}
+
+async fn run(world: &World, what: &str, words: &[&str], login: Option<&Login>) -> Result<Output, RunError> {
+    let command = LocalCommand {
+        words: words.iter().map(|word| (*word).to_string()).collect(),
+        input: login.map(|login| login.password.clone()),
+        ..Default::default()
+    };
+    let told = |line: Line<'_>| {
+        let (Line::Out(line) | Line::Err(line)) = line;
+        world.events.emit(Event::Output { host: None, line: line.into() });
+    };
+    let failed = |reason: String| RunError::Local {
+        what: what.into(),
+        reason,
+        hint: login.map(|login| {
+            let server = login.server.as_deref().unwrap_or("Docker Hub");
+            format!(
+                "see `registry:` (server {server}): username, password, and that it can be reached from here"
+            )
+        }),
+    };
+    let output = tokio::select! {
+        output = world.local.run(&command, &told) => output.map_err(failed)?,
+        () = world.stop.triggered() => return Err(RunError::Interrupted),
+    };
+    if output.success() {
+        return Ok(output);
+    }
+    let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
+    let tail: Vec<&str> = said.trim().lines().rev().take(20).collect();
+    Err(failed(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
+}

@@ -1,0 +1,313 @@
+//! A deploy, from the hooks to the unlocking: what comes after what. A redeploy, a rollback and a boot are the
+//! same with parts left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_core::commands::Scope;
+use bowline_core::observed::Observed;
+use bowline_core::plan::deploy::{self as planning, Request};
+use bowline_core::plan::{Kind, Plan};
+use bowline_core::selection::Selection;
+use tokio::time::Instant;
+
+use crate::apply::Apply;
+use crate::build;
+use crate::error::{Cause, Failure, RunError};
+use crate::event::{Event, Phase};
+use crate::fleet::Fleet;
+use crate::hooks::{self, Facts};
+use crate::lock::Lock;
+use crate::observe::observe;
+use crate::version::{self, AUTOMATIC};
+use crate::world::{Options, Project, World};
+
+/// `deploy`, `redeploy`, `app boot`.
+pub async fn deploy(world: &World, project: &Project, options: &Options, kind: Kind) -> Result<(), RunError> {
+    let version = match (kind, &options.version) {
+        // The latest tag is the version where none is given (S10).
+        (Kind::Boot, None) => project.config.names().latest_tag(),
+        _ => version::resolve(world, options).await?,
+    };
+    Run::new(world, project, options, kind, Some(version)).await?.carry_out().await
+}
+
+/// `rollback`: to a version, or to the one before.
+pub async fn rollback(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    version: Option<String>,
+) -> Result<(), RunError> {
+    if let Some(version) = &version {
+        version::check(version)?;
+    }
+    Run::new(world, project, options, Kind::Rollback, version).await?.carry_out().await
+}
+
+/// What `deploy`, `redeploy`, `rollback` or `app boot` would do now. Changes nothing anywhere.
+pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kind) -> Result<Plan, RunError> {
+    let version = match (kind, &options.version) {
+        (Kind::Rollback, version) => version.clone(),
+        (Kind::Boot, None) => Some(project.config.names().latest_tag()),
+        _ => Some(version::resolve(world, options).await?),
+    };
+    let run = Run::new(world, project, options, kind, version).await?;
+    let (fleet, mut failures) = run.connect().await;
+    world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
+    let (observed, unseen) = observe(&fleet, &run.scope, &project.config.repository(), false).await;
+    failures.extend(unseen);
+    if !failures.is_empty() {
+        return Err(run.failed(failures, None));
+    }
+    run.plan(&observed)
+}
+
+/// One run.
+struct Run<'a> {
+    world: &'a World,
+    project: &'a Project,
+    options: &'a Options,
+    kind: Kind,
+    version: Option<String>,
+    scope: Scope,
+    selection: Selection<'a>,
+    started: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// Checks all that can be checked without a connection.
+    async fn new(
+        world: &'a World,
+        project: &'a Project,
+        options: &'a Options,
+        kind: Kind,
+        version: Option<String>,
+    ) -> Result<Self, RunError> {
+        let config = &project.config;
+        let selection = Selection::new(config, &options.filters)?;
+        for name in planning::secrets_needed(config, &selection) {
+            if !project.secrets.contains_key(&name) {
+                return Err(missing_secret(project, &name));
+            }
+        }
+        let scope = Scope {
+            names: config.names(),
+            run: world.local.random_hex(16),
+            performer: version::performer(world).await,
+        };
+        Ok(Self { world, project, options, kind, version, scope, selection, started: Instant::now() })
+    }
+
+    fn emit(&self, event: Event) {
+        self.world.events.emit(event);
+    }
+
+    fn facts(&self, locked: bool, runtime: Option<Duration>, version: &str) -> Facts {
+        Facts {
+            performer: self.scope.performer.clone(),
+            version: version.into(),
+            hosts: self.selection.hosts.iter().map(|host| (*host).to_string()).collect(),
+            locked,
+            runtime,
+        }
+    }
+
+    async fn hook(
+        &self,
+        name: &str,
+        locked: bool,
+        runtime: Option<Duration>,
+        version: &str,
+    ) -> Result<(), RunError> {
+        hooks::run(self.world, self.project, self.options, name, &self.facts(locked, runtime, version)).await
+    }
+
+    async fn connect(&self) -> (Fleet, Vec<Failure>) {
+        self.emit(Event::Phase(Phase::Connect(self.selection.hosts.len())));
+        Fleet::connect(self.world, &self.selection.hosts).await
+    }
+
+    fn interrupted(&self) -> Result<(), RunError> {
+        if self.world.stop.is_set() { Err(RunError::Interrupted) } else { Ok(()) }
+    }
+
+    /// From the first hook to the last.
+    async fn carry_out(self) -> Result<(), RunError> {
+        let named = self.version.clone().unwrap_or_default();
+        self.hook("pre-connect", false, None, &named).await?;
+        let (fleet, failures) = tokio::select! {
+            connected = self.connect() => connected,
+            () = self.world.stop.triggered() => return Err(RunError::Interrupted),
+        };
+        self.worth_going_on(&fleet, &failures)?;
+        if matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push {
+            self.hook("pre-build", false, None, &named).await?;
+            build::build(self.world, self.project, &named).await?;
+        }
+        self.interrupted()?;
+        let locked = self.lock(&fleet, &named).await?;
+        let result = self.locked(&fleet, failures, &locked).await;
+        self.emit(Event::Phase(Phase::Unlock));
+        if !locked.is_lost() {
+            let host = locked.host.clone();
+            if !locked.release().await {
+                self.emit(Event::Note {
+                    host: Some(host),
+                    text: "the deploy lock could not be given back; the next run takes it over".into(),
+                });
+            }
+        }
+        let elapsed = self.started.elapsed();
+        self.emit(Event::Finished { elapsed, commands: fleet.commands() });
+        let version = result?;
+        self.hook("post-deploy", false, Some(elapsed), &version).await
+    }
+
+    /// The lock is on the run's first server; if that one can't be reached, on the next.
+    async fn lock(&self, fleet: &Fleet, version: &str) -> Result<Lock, RunError> {
+        let reached = self.selection.hosts.iter().find(|host| fleet.has(host)).copied();
+        let host = reached.unwrap_or_default();
+        if host != self.selection.primary_host() {
+            self.emit(Event::Note {
+                host: None,
+                text: format!(
+                    "{} can't be reached: the deploy lock is taken on {host}",
+                    self.selection.primary_host()
+                ),
+            });
+        }
+        let details = version::lock_details(self.world, version, AUTOMATIC).await;
+        Lock::take(fleet, host, &self.scope, details).await
+    }
+
+    /// What happens while the lock is held; gives the version.
+    async fn locked(&self, fleet: &Fleet, failures: Vec<Failure>, lock: &Lock) -> Result<String, RunError> {
+        let mut failures = failures;
+        self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
+        let (observed, unseen) = observe(fleet, &self.scope, &self.project.config.repository(), true).await;
+        failures.extend(unseen);
+        self.interrupted()?;
+        let plan = Arc::new(self.plan(&observed)?);
+        self.emit(Event::Planned(plan.clone()));
+        let apply = Apply::new(fleet, &plan, &self.world.stop, lock.lost());
+        if !apply.primary_is_possible() || plan.servers.is_empty() {
+            return Err(self.failed(failures, None));
+        }
+        apply.pull().await;
+        self.interrupted()?;
+        if apply.primary_is_possible() && self.any_left(&apply, &plan) {
+            self.hook("pre-deploy", true, None, &plan.version).await?;
+            apply.proxy().await;
+            apply.assets().await;
+            if apply.primary_is_possible() {
+                self.boot(&apply, &plan).await?;
+            }
+        }
+        failures.extend(apply.failures());
+        if self.world.stop.is_set()
+            && !apply.all_done()
+            && failures.iter().all(|failure| failure.cause == Cause::Interrupted)
+        {
+            return Err(RunError::Interrupted);
+        }
+        if failures.is_empty() {
+            Ok(plan.version.clone())
+        } else {
+            Err(self.failed(failures, Some((&apply, &plan))))
+        }
+    }
+
+    fn any_left(&self, apply: &Apply<'_>, plan: &Plan) -> bool {
+        let failed: BTreeSet<String> = apply.failures().into_iter().map(|failure| failure.host).collect();
+        plan.servers.iter().any(|server| !failed.contains(&server.host))
+    }
+
+    /// Group after group; a failure in one stops those after it.
+    async fn boot(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
+        for group in 0..plan.groups.len() {
+            self.hook("pre-app-boot", true, None, &plan.version).await?;
+            if !apply.boot(group).await {
+                break;
+            }
+            self.hook("post-app-boot", true, None, &plan.version).await?;
+            if group + 1 < plan.groups.len() && plan.group_wait > 0 {
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(plan.group_wait)) => {}
+                    () = self.world.stop.triggered() => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
+        let config = &self.project.config;
+        let version = match &self.version {
+            Some(version) => version.clone(),
+            None => planning::previous_version(config, &self.selection, observed).ok_or_else(|| {
+                let choices = planning::versions(config, &self.selection, observed);
+                RunError::Usage {
+                    message: "no version served before the one that serves now".into(),
+                    hint: Some(if choices.is_empty() {
+                        "nothing to go back to".into()
+                    } else {
+                        format!("name one: {}", choices.join(", "))
+                    }),
+                }
+            })?,
+        };
+        let request = Request { kind: self.kind, version, scope: self.scope.clone() };
+        Ok(planning::plan(config, &self.selection, &self.project.secrets, &request, observed)?)
+    }
+
+    /// Without a server, or without any of the primary role's, nothing is begun.
+    fn worth_going_on(&self, fleet: &Fleet, failures: &[Failure]) -> Result<(), RunError> {
+        let primary =
+            self.selection.roles.iter().find(|(role, _)| role.name == self.project.config.primary_role);
+        let reached = match primary {
+            Some((_, hosts)) => hosts.iter().any(|host| fleet.has(&host.host)),
+            None => fleet.hosts().next().is_some(),
+        };
+        if reached { Ok(()) } else { Err(self.failed(failures.to_vec(), None)) }
+    }
+
+    fn failed(&self, failures: Vec<Failure>, applied: Option<(&Apply<'_>, &Plan)>) -> RunError {
+        let place = |host: &str| self.selection.hosts.iter().position(|known| *known == host);
+        let mut failures = failures;
+        failures.sort_by_key(|failure| place(&failure.host));
+        RunError::Servers {
+            failures,
+            total: self.selection.hosts.len(),
+            standing: applied.map(|(apply, plan)| standing(apply, plan)).unwrap_or_default(),
+        }
+    }
+}
+
+/// What each role serves on each server after a run that did not end well.
+fn standing(apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for server in &plan.servers {
+        for role in &server.roles {
+            let serves = if apply.is_done(&server.host, &role.role) {
+                plan.version.clone()
+            } else {
+                let old: Vec<&str> = role.retire.iter().map(|old| old.version.as_str()).collect();
+                if old.is_empty() { "nothing".into() } else { old.join(", ") }
+            };
+            lines.push(format!("{} ({}): {serves}", server.host, role.role));
+        }
+    }
+    lines
+}
+
+fn missing_secret(project: &Project, name: &str) -> RunError {
+    let hint = if project.secrets_files.is_empty() {
+        let path = &project.config.secrets_path;
+        format!("no secrets file ({path}-common, {path}) exists; write `{name}=…` into {path}")
+    } else {
+        format!("add `{name}=…` to {}", project.secrets_files.join(" or "))
+    };
+    RunError::Usage { message: format!("secret `{name}` is not there"), hint: Some(hint) }
+}

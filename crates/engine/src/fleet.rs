@@ -1,0 +1,207 @@
+//! The servers of a run: their connections, and the one way a step gets to them.
+//!
+//! Every step passes [`Fleet::run`]: it is told, counted, bounded by a deadline, and its status looked at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bowline_core::commands::FENCED;
+use bowline_core::plan::step::Step;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::error::{Cause, Failure};
+use crate::event::{Event, Events, Outcome};
+use crate::ports::{Channel, Exit, Line, Output, Server, ServerError};
+use crate::world::World;
+
+/// How long a server may take for what needs no waiting, beyond what a step itself waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a pull may take.
+const PULL: Duration = Duration::from_secs(30 * 60);
+
+/// The servers that were reached.
+pub struct Fleet {
+    servers: BTreeMap<String, Arc<dyn Server>>,
+    events: Arc<dyn Events>,
+    counts: Mutex<HashMap<(String, Option<String>), usize>>,
+}
+
+impl Fleet {
+    /// Connects to all at once; those that can't be reached are told and left out.
+    pub async fn connect(world: &World, hosts: &[&str]) -> (Self, Vec<Failure>) {
+        let connected = join_all(hosts.iter().map(|host| world.network.connect(host))).await;
+        let mut servers = BTreeMap::new();
+        let mut failures = Vec::new();
+        for (host, connected) in hosts.iter().zip(connected) {
+            match connected {
+                Ok(server) => {
+                    servers.insert((*host).to_string(), server);
+                }
+                Err(error) => {
+                    let failure = Failure {
+                        host: (*host).to_string(),
+                        role: None,
+                        doing: "connect".into(),
+                        cause: error.into(),
+                    };
+                    world.events.emit(Event::Failed(failure.clone()));
+                    failures.push(failure);
+                }
+            }
+        }
+        (Self { servers, events: world.events.clone(), counts: Mutex::default() }, failures)
+    }
+
+    /// The hosts that were reached.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.servers.keys().map(String::as_str)
+    }
+
+    /// Whether a host was reached.
+    pub fn has(&self, host: &str) -> bool {
+        self.servers.contains_key(host)
+    }
+
+    /// Its connection.
+    pub fn server(&self, host: &str) -> Result<&Arc<dyn Server>, ServerError> {
+        self.servers.get(host).ok_or_else(|| ServerError::Unreachable {
+            reason: "no connection to it was made".into(),
+            hint: None,
+        })
+    }
+
+    /// Tells an event.
+    pub fn emit(&self, event: Event) {
+        self.events.emit(event);
+    }
+
+    /// Runs a step and wants status 0.
+    pub async fn run(&self, host: &str, role: Option<&str>, step: &Step) -> Result<Output, Failure> {
+        let output = self.run_watched(host, role, step, &|_| {}).await?;
+        match output.exit {
+            Exit::Status(0) => Ok(output),
+            _ => Err(self.failed(host, role, step, Cause::Command(output))),
+        }
+    }
+
+    /// Runs a step, whatever its status; hands its lines on.
+    pub async fn run_watched(
+        &self,
+        host: &str,
+        role: Option<&str>,
+        step: &Step,
+        on_line: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Output, Failure> {
+        self.count(host, role);
+        let what = step.describe();
+        self.emit(Event::StepStarted {
+            host: host.into(),
+            role: role.map(Into::into),
+            what: what.clone(),
+            command: step.script().shown(),
+        });
+        let started = Instant::now();
+        let result = self.bounded(host, step, on_line).await;
+        let done = matches!(&result, Ok(output) if output.success());
+        self.emit(Event::StepEnded {
+            host: host.into(),
+            role: role.map(Into::into),
+            what,
+            elapsed: started.elapsed(),
+            outcome: if done { Outcome::Done } else { Outcome::Failed },
+        });
+        match result {
+            Ok(output) if output.exit == Exit::Status(FENCED) => {
+                Err(self.failed(host, role, step, Cause::LockLost))
+            }
+            Ok(output) => Ok(output),
+            Err(error) => Err(self.failed(host, role, step, error.into())),
+        }
+    }
+
+    async fn bounded(
+        &self,
+        host: &str,
+        step: &Step,
+        on_line: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Output, ServerError> {
+        let told = |line: Line<'_>| {
+            let (Line::Out(line) | Line::Err(line)) = line;
+            on_line(line);
+            // Lines that begin with `@` are the script's answers to us, not output.
+            if !line.starts_with('@') && !line.is_empty() {
+                self.emit(Event::Output { host: Some(host.into()), line: line.into() });
+            }
+        };
+        let limit = deadline(step);
+        match tokio::time::timeout(limit, self.server(host)?.run(step, &told)).await {
+            Ok(result) => result,
+            Err(_) => Err(ServerError::Deadline(limit)),
+        }
+    }
+
+    /// Starts a step that lives as long as its channel.
+    pub async fn open(&self, host: &str, step: &Step) -> Result<Box<dyn Channel>, Failure> {
+        self.count(host, None);
+        self.emit(Event::StepStarted {
+            host: host.into(),
+            role: None,
+            what: step.describe(),
+            command: step.script().shown(),
+        });
+        let opened = match self.server(host) {
+            Ok(server) => tokio::time::timeout(PATIENCE, server.open(step))
+                .await
+                .unwrap_or(Err(ServerError::Deadline(PATIENCE))),
+            Err(error) => Err(error),
+        };
+        opened.map_err(|error| self.failed(host, None, step, error.into()))
+    }
+
+    fn failed(&self, host: &str, role: Option<&str>, step: &Step, cause: Cause) -> Failure {
+        Failure { host: host.into(), role: role.map(Into::into), doing: step.describe(), cause }
+    }
+
+    fn count(&self, host: &str, role: Option<&str>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((host.into(), role.map(Into::into))).or_default() += 1;
+    }
+
+    /// How many commands ran one after the other on each server: those of the server, and those of the role
+    /// that had most (roles run side by side).
+    pub fn commands(&self) -> Vec<(String, usize)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut commands: Vec<(String, usize)> = self
+            .servers
+            .keys()
+            .map(|host| {
+                let of = |role: bool| {
+                    counts
+                        .iter()
+                        .filter(move |((at, r), _)| at == host && r.is_some() == role)
+                        .map(|(_, n)| *n)
+                };
+                (host.clone(), of(false).sum::<usize>() + of(true).max().unwrap_or(0))
+            })
+            .collect();
+        commands.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        commands
+    }
+}
+
+/// How long a step may take: what it waits for itself, and some patience.
+fn deadline(step: &Step) -> Duration {
+    let waits = match step {
+        Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) => return PULL,
+        Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
+        Step::Cut(cut) => cut.timeout,
+        Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
+        Step::Prune(_) => 300,
+        // A person's command may take as long as it takes.
+        Step::Exec(_) | Step::Run(..) => return Duration::from_secs(365 * 24 * 3600),
+        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) => 0,
+    };
+    PATIENCE + Duration::from_secs(waits)
+}

@@ -1,0 +1,115 @@
+//! Hooks: the project's own programs, run on this machine at fixed places of a run.
+
+use std::time::Duration;
+
+use bowline_core::names::service_version;
+use bowline_core::secret::Secret;
+
+use crate::error::RunError;
+use crate::event::{Event, Phase};
+use crate::ports::{Line, LocalCommand};
+use crate::version::now;
+use crate::world::{Options, Project, World};
+
+/// What hooks are told of the run, beyond the project.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Who.
+    pub performer: String,
+    /// Which version.
+    pub version: String,
+    /// The servers of the run.
+    pub hosts: Vec<String>,
+    /// Whether we hold the lock.
+    pub locked: bool,
+    /// How long it took, for post-deploy.
+    pub runtime: Option<Duration>,
+}
+
+/// Hooks that get the secrets in their environment.
+const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
+
+/// Runs a hook if the project has it. Its output is told as it comes; a failure carries its last lines.
+pub async fn run(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    facts: &Facts,
+) -> Result<(), RunError> {
+    let path = format!("{}/{name}", project.config.hooks_path);
+    if options.skip_hooks {
+        return Ok(());
+    }
+    let failed =
+        |reason: String, hint: Option<String>| RunError::Local { what: format!("hook {name}"), reason, hint };
+    match world.local.executable(&path) {
+        None => return Ok(()),
+        Some(false) => {
+            return Err(failed(
+                format!("{path} may not be executed"),
+                Some(format!("make it executable: `chmod +x {path}`")),
+            ));
+        }
+        Some(true) => {}
+    }
+    world.events.emit(Event::Phase(Phase::Hook(name.into())));
+    // A path without a slash would be looked for on PATH.
+    let program = if path.starts_with('/') || path.starts_with('.') { path } else { format!("./{path}") };
+    let command = LocalCommand {
+        words: vec![program],
+        env: environment(world, project, options, name, facts),
+        ..Default::default()
+    };
+    let told = |line: Line<'_>| {
+        let (Line::Out(line) | Line::Err(line)) = line;
+        world.events.emit(Event::Output { host: None, line: line.into() });
+    };
+    let output = tokio::select! {
+        output = world.local.run(&command, &told) => output,
+        () = world.stop.triggered() => return Err(RunError::Interrupted),
+    };
+    let output = output.map_err(|reason| failed(reason, None))?;
+    if output.success() {
+        return Ok(());
+    }
+    let said = format!("{}{}", output.stdout, output.stderr);
+    let tail: Vec<&str> = said.trim().lines().rev().take(20).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Err(failed(format!("{:?}\n{}", output.exit, tail.join("\n")).trim_end().to_string(), None))
+}
+
+fn environment(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    facts: &Facts,
+) -> Vec<(String, Secret)> {
+    let config = &project.config;
+    let mut pairs: Vec<(&str, String)> = vec![
+        ("KAMAL_RECORDED_AT", now(world)),
+        ("KAMAL_PERFORMER", facts.performer.clone()),
+        ("KAMAL_VERSION", facts.version.clone()),
+        ("KAMAL_SERVICE_VERSION", service_version(&config.service, &facts.version)),
+        ("KAMAL_SERVICE", config.service.clone()),
+        ("KAMAL_HOSTS", facts.hosts.join(",")),
+        ("KAMAL_LOCK", facts.locked.to_string()),
+        ("KAMAL_COMMAND", options.command.clone()),
+    ];
+    if let Some(destination) = &config.destination {
+        pairs.push(("KAMAL_DESTINATION", destination.clone()));
+    }
+    if !options.filters.roles.is_empty() {
+        pairs.push(("KAMAL_ROLES", options.filters.roles.join(",")));
+    }
+    if let Some(runtime) = facts.runtime {
+        pairs.push(("KAMAL_RUNTIME", runtime.as_secs().to_string()));
+    }
+    let mut env: Vec<(String, Secret)> = Vec::new();
+    if WITH_SECRETS.contains(&name) {
+        env.extend(project.secrets.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    env.extend(pairs.into_iter().map(|(key, value)| (key.to_string(), Secret::new(value))));
+    env
+}

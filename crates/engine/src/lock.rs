@@ -1,0 +1,219 @@
+//! The deploy lock, held by a program on the server that lives as long as our connection.
+//!
+//! See `core::commands::lock` for the files. [`Lock::take`] starts the keeper and a task that renews the lease;
+//! when the keeper says that the lock is lost, or the connection to it breaks, [`Lock::lost`] ends and the run
+//! stops before its next change.
+
+use std::time::Duration;
+
+use bowline_core::commands::{Scope, lock};
+use bowline_core::observed::base64_text;
+use bowline_core::plan::step::Step;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::error::{Cause, Failure, RunError};
+use crate::event::{Event, Phase};
+use crate::fleet::Fleet;
+use crate::ports::{Channel, Exit};
+use crate::world::{Options, Project, World};
+
+/// How often the lease is renewed: several times within it.
+const RENEW: Duration = Duration::from_secs(10);
+/// How long the keeper may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A lock that is held.
+#[derive(Debug)]
+pub struct Lock {
+    /// The server it is held on.
+    pub host: String,
+    release: mpsc::Sender<oneshot::Sender<bool>>,
+    lost: watch::Receiver<bool>,
+    task: JoinHandle<()>,
+}
+
+/// What the keeper answered first.
+enum Answer {
+    Locked,
+    Taken(String),
+    Held(String),
+    Ended,
+}
+
+impl Lock {
+    /// Takes the lock on a server that was reached.
+    pub async fn take(fleet: &Fleet, host: &str, scope: &Scope, details: String) -> Result<Self, RunError> {
+        fleet.emit(Event::Phase(Phase::Lock(host.into())));
+        let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
+        let mut channel = fleet.open(host, &step).await.map_err(|failure| servers(failure))?;
+        let answer = tokio::time::timeout(ANSWER, answer(channel.as_mut())).await;
+        let failed = |reason: String| {
+            servers(Failure {
+                host: host.into(),
+                role: None,
+                doing: step.describe(),
+                cause: Cause::Told {
+                    reason,
+                    hint: Some("is the disk full, or `.kamal` not writable?".into()),
+                },
+            })
+        };
+        match answer {
+            Ok(Ok(Answer::Locked)) => {}
+            Ok(Ok(Answer::Taken(details))) => fleet.emit(Event::Note {
+                host: Some(host.into()),
+                text: format!(
+                    "took over the deploy lock of a run that is gone ({})",
+                    details.trim().replace('\n', "; ")
+                ),
+            }),
+            Ok(Ok(Answer::Held(details))) => return Err(RunError::Locked { host: host.into(), details }),
+            Ok(Ok(Answer::Ended)) => return Err(failed("the lock could not be made".into())),
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(_) => return Err(failed(format!("no answer within {} s", ANSWER.as_secs()))),
+        }
+        let (release, releases) = mpsc::channel(1);
+        let (lost_sender, lost) = watch::channel(false);
+        let task = tokio::spawn(keep(channel, releases, lost_sender));
+        Ok(Self { host: host.into(), release, lost, task })
+    }
+
+    /// Whether it was lost.
+    pub fn is_lost(&self) -> bool {
+        *self.lost.borrow()
+    }
+
+    /// Watches for its loss.
+    pub fn lost(&self) -> watch::Receiver<bool> {
+        self.lost.clone()
+    }
+
+    /// Gives it back; whether that worked.
+    pub async fn release(self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        if self.release.send(answer).await.is_err() {
+            return false;
+        }
+        tokio::time::timeout(ANSWER, answered).await.is_ok_and(|released| released.unwrap_or(false))
+    }
+}
+
+impl Drop for Lock {
+    /// Ends the keeper's connection; it then marks the lock as orphaned, unless it was given back.
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(channel: &mut dyn Channel) -> Result<Answer, crate::ports::ServerError> {
+    while let Some(line) = channel.next_line().await? {
+        let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        match tag {
+            "@locked" => return Ok(Answer::Locked),
+            "@taken" => return Ok(Answer::Taken(base64_text(rest))),
+            "@held" => return Ok(Answer::Held(base64_text(rest))),
+            _ => {}
+        }
+    }
+    Ok(Answer::Ended)
+}
+
+/// Renews the lease until the lock is given back or lost.
+async fn keep(
+    mut channel: Box<dyn Channel>,
+    mut releases: mpsc::Receiver<oneshot::Sender<bool>>,
+    lost: watch::Sender<bool>,
+) {
+    let mut renewal = tokio::time::interval(RENEW);
+    loop {
+        tokio::select! {
+            asked = releases.recv() => {
+                let Some(asked) = asked else { return };
+                // The answer matters to nobody who has gone.
+                let _ = asked.send(give_back(channel.as_mut()).await);
+                return;
+            }
+            line = channel.next_line() => {
+                if !matches!(line, Ok(Some(ref line)) if line != "@lost") {
+                    lost.send_replace(true);
+                    return;
+                }
+            }
+            _ = renewal.tick() => {
+                if channel.send_line("renew").await.is_err() {
+                    lost.send_replace(true);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn give_back(channel: &mut dyn Channel) -> bool {
+    if channel.send_line("release").await.is_err() {
+        return false;
+    }
+    while let Ok(Some(line)) = channel.next_line().await {
+        if line == "@released" {
+            return true;
+        }
+    }
+    false
+}
+
+fn servers(failure: Failure) -> RunError {
+    RunError::Servers { failures: vec![failure], total: 1, standing: Vec::new() }
+}
+
+/// The server that holds, or would hold, the lock of these filters, connected.
+async fn primary(world: &World, project: &Project, options: &Options) -> Result<(Fleet, String), RunError> {
+    let selection = bowline_core::selection::Selection::new(&project.config, &options.filters)?;
+    let host = selection.primary_host();
+    let (fleet, mut failures) = Fleet::connect(world, &[host]).await;
+    match failures.pop() {
+        Some(failure) => Err(servers(failure)),
+        None => Ok((fleet, host.to_string())),
+    }
+}
+
+/// `lock status`: the details of the lock, if there is one.
+pub async fn status(world: &World, project: &Project, options: &Options) -> Result<Option<String>, RunError> {
+    let (fleet, host) = primary(world, project, options).await?;
+    let step = Step::Run("look at the lock", lock::status(&project.config.names()));
+    let output = fleet.run(&host, None, &step).await.map_err(servers)?;
+    Ok((!output.stdout.trim().is_empty()).then(|| output.stdout.trim_end().to_string()))
+}
+
+/// `lock acquire -m`: a lock by hand, which nobody takes over.
+pub async fn acquire(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    message: &str,
+) -> Result<(), RunError> {
+    let (fleet, host) = primary(world, project, options).await?;
+    let names = project.config.names();
+    let version = crate::version::resolve(world, options).await?;
+    let details = crate::version::lock_details(world, &version, message).await;
+    let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));
+    let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;
+    match output.exit {
+        Exit::Status(0) => Ok(()),
+        Exit::Status(lock::HELD) => {
+            let details = status(world, project, options).await?.unwrap_or_default();
+            Err(RunError::Locked { host, details })
+        }
+        _ => {
+            Err(servers(Failure { host, role: None, doing: step.describe(), cause: Cause::Command(output) }))
+        }
+    }
+}
+
+/// `lock release`: removes the lock, whoever holds it; whether there was one.
+pub async fn release(world: &World, project: &Project, options: &Options) -> Result<bool, RunError> {
+    let (fleet, host) = primary(world, project, options).await?;
+    let step = Step::Run("release the deploy lock", lock::release(&project.config.names()));
+    let output = fleet.run(&host, None, &step).await.map_err(servers)?;
+    Ok(!output.stdout.contains("@none"))
+}

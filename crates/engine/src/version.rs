@@ -1,0 +1,79 @@
+//! Which version a run is about, and who runs it: from the options, the environment, git.
+
+use jiff::Timestamp;
+
+use crate::error::RunError;
+use crate::ports::{LocalCommand, Output};
+use crate::world::{Options, World};
+
+/// Runs a program here that may fail; its standard output if it didn't.
+async fn ask(world: &World, words: &[&str]) -> Option<String> {
+    let command =
+        LocalCommand { words: words.iter().map(|word| (*word).to_string()).collect(), ..Default::default() };
+    let output: Output = world.local.run(&command, &|_| {}).await.ok()?;
+    output.success().then(|| output.stdout.trim().to_string())
+}
+
+/// `--version`, else `VERSION`, else git's commit, with `_uncommitted_…` if the tree has changes: the image is
+/// built from the tree as it is.
+pub async fn resolve(world: &World, options: &Options) -> Result<String, RunError> {
+    let given = options.version.clone().filter(|version| !version.is_empty());
+    let version = match given.or_else(|| world.local.variable("VERSION")) {
+        Some(version) => version,
+        None => from_git(world).await?,
+    };
+    check(&version)?;
+    Ok(version)
+}
+
+/// A version must be an image tag.
+pub fn check(version: &str) -> Result<(), RunError> {
+    let tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let first = version.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    if first && version.len() <= 128 && version.chars().all(tag) {
+        return Ok(());
+    }
+    Err(RunError::Usage {
+        message: format!("`{version}` can't be a version: it becomes an image tag"),
+        hint: Some("letters, digits, `_`, `.` and `-`, at most 128, not beginning with `.` or `-`".into()),
+    })
+}
+
+async fn from_git(world: &World) -> Result<String, RunError> {
+    let Some(commit) = ask(world, &["git", "rev-parse", "HEAD"]).await else {
+        return Err(RunError::Usage {
+            message: "no version: this is no git repository with a commit".into(),
+            hint: Some("give one with `--version` or the variable VERSION, or commit your work".into()),
+        });
+    };
+    match ask(world, &["git", "status", "--porcelain"]).await {
+        Some(changes) if !changes.is_empty() => {
+            Ok(format!("{commit}_uncommitted_{}", world.local.random_hex(8)))
+        }
+        _ => Ok(commit),
+    }
+}
+
+/// Who runs this, for the audit log and hooks: git's user's address, else the login.
+pub async fn performer(world: &World) -> String {
+    if let Some(email) = ask(world, &["git", "config", "user.email"]).await.filter(|email| !email.is_empty())
+    {
+        return email;
+    }
+    ask(world, &["whoami"]).await.unwrap_or_else(|| "unknown".into())
+}
+
+/// The time now as people write it: `2026-01-02T03:04:05Z`.
+pub fn now(world: &World) -> String {
+    Timestamp::from_second(world.local.now()).unwrap_or_default().to_string()
+}
+
+/// The text of a lock's details file.
+pub async fn lock_details(world: &World, version: &str, message: &str) -> String {
+    let who = ask(world, &["git", "config", "user.name"]).await.filter(|name| !name.is_empty());
+    let who = who.unwrap_or_else(|| "Unknown".into());
+    bowline_core::commands::lock::details(&who, &now(world), version, message)
+}
+
+/// The message of a lock that a run takes.
+pub const AUTOMATIC: &str = "Automatic deploy lock";
