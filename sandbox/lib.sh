@@ -1,0 +1,48 @@
+# What bin/setup and the scripts of the sandbox share: names, paths, one-line messages. Sourced, never run.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SANDBOX_NAME=${SANDBOX_NAME:-bowline}
+CACHE=$ROOT/sandbox/.cache
+STATE=$CACHE/$SANDBOX_NAME
+LABEL=bowline.sandbox
+SETUP_LOCK=${TMPDIR:-/tmp}/bowline-setup.lock
+SUITE=trixie
+TRAEFIK_VERSION=3.7
+TRAEFIK_IMAGE=bowline-sandbox/traefik:v$TRAEFIK_VERSION
+APP_IMAGE=bowline-sandbox/app-base
+
+if [[ ! $SANDBOX_NAME =~ ^[a-z][a-z0-9-]{0,30}$ ]]; then
+  echo "SANDBOX_NAME must be lower-case letters, digits and dashes, not '$SANDBOX_NAME'" >&2
+  exit 2
+fi
+
+say() { printf '%-10s %s\n' "${0##*/}:" "$*"; }
+die() { printf '%-10s %s\n' "${0##*/}:" "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+docker_answers() { timeout 20 docker info >/dev/null 2>&1; }
+image_exists() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# Twelve hex digits over the names and contents of files: the tag of an image made from them.
+hash_of() { (cd "$ROOT" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12); }
+
+# Everything of the sandbox that writes below /etc needs root; elsewhere sudo asks for it.
+as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
+
+# The lock under which machine and images are set up. Background processes must be started with 9>&-, or they keep it.
+lock_setup() {
+  exec 9>>"$SETUP_LOCK"
+  flock -n 9 || { say "another setup is running, waiting for it"; flock 9; }
+}
+
+# The lock of one sandbox, so that two `up` or an `up` and a `down` never mix.
+lock_sandbox() {
+  mkdir -p "$CACHE"
+  exec 8>>"$CACHE/$SANDBOX_NAME.lock"
+  flock -n 8 || { say "another command works on sandbox '$SANDBOX_NAME', waiting for it"; flock 8; }
+}
+
+# The tags follow from the recipes, so a changed recipe is a new image and an unchanged one is never built twice.
+base_image() { echo "bowline-sandbox/base:$(hash_of sandbox/server/packages)"; }
+server_image() { echo "bowline-sandbox/server:$(hash_of sandbox/server)"; }
+app_image() { echo "$APP_IMAGE:$(hash_of sandbox/app/src sandbox/app/Cargo.toml sandbox/app/base)"; }
