@@ -46,3 +46,30 @@ lock_sandbox() {
 base_image() { echo "bowline-sandbox/base:$(hash_of sandbox/server/packages)"; }
 server_image() { echo "bowline-sandbox/server:$(hash_of sandbox/server)"; }
 app_image() { echo "$APP_IMAGE:$(hash_of sandbox/app/src sandbox/app/Cargo.toml sandbox/app/base)"; }
+
+# ---- one sandbox: names ----
+
+REGISTRY_HOST=registry.$SANDBOX_NAME.sandbox
+REGISTRY=$REGISTRY_HOST:5000
+REGISTRY_CONTAINER=$SANDBOX_NAME-registry
+server_name() { echo "$SANDBOX_NAME-$1"; }
+
+# Containers of this sandbox, running or not.
+sandbox_containers() { docker ps -a --filter "label=$LABEL=$SANDBOX_NAME" --format '{{.Names}}' | sort; }
+server_containers() { sandbox_containers | grep -vx "$REGISTRY_CONTAINER" || true; }
+is_running() { [ "$(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
+
+# Writes this sandbox's block in the machine's hosts file: its lines on standard input, none to remove the block.
+# The file is written in place, because where it is a mount it can't be replaced. The lock is for other sandboxes.
+hosts_block() {
+  local lines new
+  lines=$(cat)
+  exec 7>>"$CACHE/hosts.lock"
+  flock 7
+  new=$(awk -v b="# BEGIN sandbox $SANDBOX_NAME" -v e="# END sandbox $SANDBOX_NAME" '$0 == b {skip = 1} !skip {print} $0 == e {skip = 0}' /etc/hosts)
+  if [ -n "$lines" ]; then
+    new=$(printf '%s\n# BEGIN sandbox %s\n%s\n# END sandbox %s' "$new" "$SANDBOX_NAME" "$lines" "$SANDBOX_NAME")
+  fi
+  if [ "$new" != "$(cat /etc/hosts)" ]; then printf '%s\n' "$new" | as_root tee /etc/hosts >/dev/null; fi
+  exec 7>&-
+}
