@@ -413,3 +413,149 @@ fn story(what: &str, error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers the Nth request of each connection with what `answer` writes; `None` closes without a word.
+    fn serve(answer: impl Fn(u64) -> Option<String> + Send + Sync + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/version", listener.local_addr().unwrap());
+        let answer = Arc::new(answer);
+        let count = Arc::new(AtomicU64::new(0));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, answer, count) = (stream.unwrap(), answer.clone(), count.clone());
+                std::thread::spawn(move || {
+                    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                    loop {
+                        let mut close = false;
+                        loop {
+                            match lines.next() {
+                                Some(Ok(line)) if line.is_empty() => break,
+                                Some(Ok(line)) => close |= line.eq_ignore_ascii_case("connection: close"),
+                                _ => return,
+                            }
+                        }
+                        let Some(text) = answer(count.fetch_add(1, Ordering::SeqCst)) else { return };
+                        if stream.write_all(text.as_bytes()).is_err()
+                            || close
+                            || text.contains("Connection: close")
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    fn ok(version: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nX-Version: {version}\r\nContent-Length: 2\r\n\r\nok")
+    }
+
+    fn run(url: &str, mode: Mode, count: u64) -> Report {
+        let mut options = Options::new(url, mode);
+        options.count = Some(count);
+        options.timeout = Duration::from_millis(300);
+        Load::start(options).finish()
+    }
+
+    #[test]
+    fn keep_alive_opens_one_connection_a_client_and_sends_the_exact_count() {
+        let report = run(&serve(|_| Some(ok("v1"))), Mode::KeepAlive, 501);
+        assert_eq!((report.sent, report.right, report.connections), (501, 501, 4), "{report:#}");
+        assert_eq!(report.by_version["v1"], 501);
+    }
+
+    #[test]
+    fn new_connection_opens_one_for_each_request() {
+        let report = run(&serve(|_| Some(ok("v1"))), Mode::NewConnection, 100);
+        assert_eq!((report.sent, report.right, report.connections), (100, 100, 100), "{report:#}");
+    }
+
+    #[test]
+    fn every_way_to_fail_is_a_failure_with_its_story() {
+        let ways = [
+            ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nbad", "status 502: bad"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nok", "torn body"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "no whole answer within 300 ms"),
+            ("nonsense\r\n\r\n", "sending"),
+        ];
+        for (text, story) in ways {
+            let report = run(&serve(move |_| Some(text.to_owned())), Mode::KeepAlive, 4);
+            assert_eq!((report.sent, report.failed, report.right), (4, 4, 0), "{story}: {report:#}");
+            assert!(report.samples[0].contains(story), "{story}: {report:#}");
+        }
+        let report = run(&serve(|_| None), Mode::KeepAlive, 4);
+        assert_eq!((report.sent, report.failed), (4, 4), "closed without a word: {report:#}");
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let report = run(&format!("http://{closed}/"), Mode::NewConnection, 30);
+        assert_eq!(
+            (report.sent, report.failed, report.samples.len()),
+            (30, 30, SAMPLES),
+            "refused: {report:#}"
+        );
+        assert!(report.samples[0].contains("refused"), "{report:#}");
+    }
+
+    #[test]
+    fn a_failure_among_many_is_counted_once_and_the_client_goes_on() {
+        let report = run(&serve(|n| (n != 50).then(|| ok("v1"))), Mode::KeepAlive, 200);
+        assert_eq!((report.sent, report.failed, report.right), (200, 1, 199), "{report:#}");
+    }
+
+    #[test]
+    fn a_connection_closed_after_an_answer_is_replaced_without_a_failure() {
+        let text = "HTTP/1.1 200 OK\r\nX-Version: v1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        let report = run(&serve(move |_| Some(text.to_owned())), Mode::KeepAlive, 50);
+        assert_eq!((report.sent, report.right, report.connections), (50, 50, 50), "{report:#}");
+    }
+
+    #[test]
+    fn an_old_version_is_wrong_only_for_requests_begun_after_the_word() {
+        let url = serve(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            Some(ok("v1"))
+        });
+        let mut options = Options::new(&url, Mode::KeepAlive);
+        options.count = Some(8);
+        let load = Load::start(options);
+        load.wait_for(4);
+        std::thread::sleep(Duration::from_millis(20));
+        load.expect_from_now_on("v2");
+        let report = load.finish();
+        assert_eq!((report.sent, report.right, report.wrong_version), (8, 4, 4), "{report:#}");
+        assert!(report.samples[0].contains("wrong version v1"), "{report:#}");
+    }
+
+    #[test]
+    fn it_can_be_told_to_stop_to_reach_a_count_and_never_outlives_its_time() {
+        let url = serve(|_| Some(ok("v1")));
+        let load = Load::start(Options::new(&url, Mode::KeepAlive));
+        load.wait_for(10);
+        assert_eq!(load.finish_at(2000).sent, 2000);
+
+        let load = Load::start(Options::new(&url, Mode::KeepAlive));
+        load.wait_for(10);
+        let report = load.stop();
+        assert!(report.sent >= 10 && report.right == report.sent, "{report:#}");
+
+        let mut options = Options::new(&url, Mode::KeepAlive);
+        options.at_most = Duration::from_millis(200);
+        let started = Instant::now();
+        Load::start(options).finish().assert_clean(1);
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn the_printed_line_has_the_three_counts() {
+        let report = Report { sent: 7, failed: 1, wrong_version: 2, ..Report::default() };
+        assert_eq!(report.to_string(), "sent: 7  failed: 1  wrong version: 2");
+    }
+}
