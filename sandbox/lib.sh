@@ -5,7 +5,8 @@ SANDBOX_NAME=${SANDBOX_NAME:-bowline}
 CACHE=$ROOT/sandbox/.cache
 STATE=$CACHE/$SANDBOX_NAME
 LABEL=bowline.sandbox
-SETUP_LOCK=${TMPDIR:-/tmp}/bowline-setup.lock
+# Docker, the hosts file and the containers' names belong to the machine, so the locks lie outside of this copy.
+LOCK=/tmp/bowline-sandbox
 SUITE=trixie
 TRAEFIK_VERSION=3.7
 TRAEFIK_IMAGE=bowline-sandbox/traefik:v$TRAEFIK_VERSION
@@ -31,14 +32,14 @@ as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
 
 # The lock under which machine and images are set up. Background processes must be started with 9>&-, or they keep it.
 lock_setup() {
-  exec 9>>"$SETUP_LOCK"
+  exec 9>>"$LOCK-setup.lock"
   flock -n 9 || { say "another setup is running, waiting for it"; flock 9; }
 }
 
 # The lock of one sandbox, so that two `up` or an `up` and a `down` never mix.
 lock_sandbox() {
   mkdir -p "$CACHE"
-  exec 8>>"$CACHE/$SANDBOX_NAME.lock"
+  exec 8>>"$LOCK-name-$SANDBOX_NAME.lock"
   flock -n 8 || { say "another command works on sandbox '$SANDBOX_NAME', waiting for it"; flock 8; }
 }
 
@@ -64,7 +65,7 @@ is_running() { [ "$(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = 
 hosts_block() {
   local lines new
   lines=$(cat)
-  exec 7>>"$CACHE/hosts.lock"
+  exec 7>>"$LOCK-hosts.lock"
   flock 7
   new=$(awk -v b="# BEGIN sandbox $SANDBOX_NAME" -v e="# END sandbox $SANDBOX_NAME" '$0 == b {skip = 1} !skip {print} $0 == e {skip = 0}' /etc/hosts)
   if [ -n "$lines" ]; then
