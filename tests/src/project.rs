@@ -221,7 +221,8 @@ impl Project {
     }
 
     fn start(&self, args: &[&str]) -> Running {
-        let mut command = Command::new(binary());
+        let mut command =
+            Command::new(self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from));
         command.args(args).current_dir(self.path()).env("HOME", self.home()).envs(&self.environment);
         for name in ["SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_HOST", "KAMAL_REGISTRY_PASSWORD", "VERSION"] {
             if !self.environment.contains_key(name) {
@@ -244,7 +245,7 @@ impl Drop for Project {
     }
 }
 
-/// The binary under test: `BOWLINE_BIN`, or the one Cargo built beside this test.
+/// The binary under test: `BOWLINE_BIN` (a test may set its own with [`Project::env`]), or the one Cargo built beside this test.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("BOWLINE_BIN") {
         return path.into();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bowline_tests::delay::Delay;
 use bowline_tests::load::{Load, Mode, Options};
-use bowline_tests::project::wait_for_version;
+use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::sandbox::{Sandbox, Server};
 
 const SERVICE: &str = "sandbox-test";
@@ -130,4 +130,45 @@ fn a_delay_line_puts_distance_in_front_of_sshd() {
     .ok();
     // Handshake, versions, key exchange, authentication, command: no client does with fewer than five round trips.
     assert!(started.elapsed() > Duration::from_millis(500), "took {:?}", started.elapsed());
+}
+
+/// A stand-in for `bowline` shows what the real one would find.
+#[test]
+fn a_project_has_all_that_a_deploy_needs() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::new(sandbox, &lease, "stand-in");
+    project.write(
+        "bowline",
+        "#!/bin/sh\necho \"args: $*\"\ncat config/deploy.yml .kamal/secrets\n\
+         docker build -q -t $IMAGE --build-arg VERSION=v7 --build-arg HEALTH=fail -f app/Dockerfile app >&2 || exit 4\n\
+         echo ready\nsleep 60\n",
+    );
+    let program = project.path().join("bowline");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let image = format!("{}/{}:v7", sandbox.registry, project.service);
+    project.env("BOWLINE_BIN", program.to_str().unwrap()).env("IMAGE", &image).env("DOCKER_BUILDKIT", "0");
+    project
+        .set("env", "\n  clear:\n    A: b")
+        .unset("healthcheck")
+        .secret("X", "1")
+        .build_arg("HEALTH", "fail");
+    project.commit();
+    let mut running = project.start_deploy("v7");
+    running.wait_for("ready", Duration::from_secs(30));
+    running.signal("TERM");
+    let ran = running.wait(Duration::from_secs(5));
+    assert_eq!(ran.code, None, "{ran}");
+    ran.says("args: deploy --version v7")
+        .says("    VERSION: \"v7\"")
+        .says("    HEALTH: \"fail\"")
+        .says("X=1");
+    ran.says(&format!("  - {}", lease[1].address)).never_says("healthcheck");
+    let exists = || {
+        bowline_tests::sandbox::run(std::process::Command::new("docker").args(["inspect", &image])).code
+            == Some(0)
+    };
+    assert!(exists());
+    drop(project);
+    assert!(!exists(), "a project takes its images with it");
 }
