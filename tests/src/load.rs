@@ -397,6 +397,9 @@ async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>, String> {
     let stream =
         TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))?;
     let _ = stream.set_nodelay(true);
+    // Closed without a trace once the whole answer is read: tens of thousands of connections waiting out their last
+    // minute would use up this machine's ports, which no crowd of real visitors shares.
+    let _ = stream.set_zero_linger();
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| story("handshake", &error))?;
     tokio::spawn(connection);
