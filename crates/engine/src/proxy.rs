@@ -45,7 +45,7 @@ impl Proxy {
             return Ok(());
         };
         let started = Instant::now();
-        let mut last = None;
+        let mut last;
         loop {
             match fleet.server(host)?.http_get(api, SERVICES).await {
                 Ok((200, body)) => match routed(&body) {

@@ -1,0 +1,76 @@
+# What bin/setup and the scripts of the sandbox share: names, paths, one-line messages. Sourced, never run.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SANDBOX_NAME=${SANDBOX_NAME:-bowline}
+CACHE=$ROOT/sandbox/.cache
+STATE=$CACHE/$SANDBOX_NAME
+LABEL=bowline.sandbox
+# Docker, the hosts file and the containers' names belong to the machine, so the locks lie outside of this copy.
+LOCK=/tmp/bowline-sandbox
+SUITE=trixie
+TRAEFIK_VERSION=3.7
+TRAEFIK_IMAGE=bowline-sandbox/traefik:v$TRAEFIK_VERSION
+APP_IMAGE=bowline-sandbox/app-base
+
+if [[ ! $SANDBOX_NAME =~ ^[a-z][a-z0-9-]{0,30}$ ]]; then
+  echo "SANDBOX_NAME must be lower-case letters, digits and dashes, not '$SANDBOX_NAME'" >&2
+  exit 2
+fi
+
+say() { printf '%-10s %s\n' "${0##*/}:" "$*"; }
+die() { printf '%-10s %s\n' "${0##*/}:" "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+docker_answers() { timeout 20 docker info >/dev/null 2>&1; }
+image_exists() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# Twelve hex digits over the names and contents of files: the tag of an image made from them.
+hash_of() { (cd "$ROOT" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12); }
+
+# Everything of the sandbox that writes below /etc needs root; elsewhere sudo asks for it.
+as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
+
+# The lock under which machine and images are set up. Background processes must be started with 9>&-, or they keep it.
+lock_setup() {
+  exec 9>>"$LOCK-setup.lock"
+  flock -n 9 || { say "another setup is running, waiting for it"; flock 9; }
+}
+
+# The lock of one sandbox, so that two `up` or an `up` and a `down` never mix.
+lock_sandbox() {
+  mkdir -p "$CACHE"
+  exec 8>>"$LOCK-name-$SANDBOX_NAME.lock"
+  flock -n 8 || { say "another command works on sandbox '$SANDBOX_NAME', waiting for it"; flock 8; }
+}
+
+# The tags follow from the recipes, so a changed recipe is a new image and an unchanged one is never built twice.
+base_image() { echo "bowline-sandbox/base:$(hash_of sandbox/server/packages)"; }
+server_image() { echo "bowline-sandbox/server:$(hash_of sandbox/server)"; }
+app_image() { echo "$APP_IMAGE:$(hash_of sandbox/app/src sandbox/app/Cargo.toml sandbox/app/base)"; }
+
+# ---- one sandbox: names ----
+
+REGISTRY_HOST=registry.$SANDBOX_NAME.sandbox
+REGISTRY=$REGISTRY_HOST:5000
+REGISTRY_CONTAINER=$SANDBOX_NAME-registry
+server_name() { echo "$SANDBOX_NAME-$1"; }
+
+# Containers of this sandbox, running or not.
+sandbox_containers() { docker ps -a --filter "label=$LABEL=$SANDBOX_NAME" --format '{{.Names}}' | sort; }
+server_containers() { sandbox_containers | grep -vx "$REGISTRY_CONTAINER" || true; }
+is_running() { [ "$(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
+
+# Writes this sandbox's block in the machine's hosts file: its lines on standard input, none to remove the block.
+# The file is written in place, because where it is a mount it can't be replaced. The lock is for other sandboxes.
+hosts_block() {
+  local lines new
+  lines=$(cat)
+  exec 7>>"$LOCK-hosts.lock"
+  flock 7
+  new=$(awk -v b="# BEGIN sandbox $SANDBOX_NAME" -v e="# END sandbox $SANDBOX_NAME" '$0 == b {skip = 1} !skip {print} $0 == e {skip = 0}' /etc/hosts)
+  if [ -n "$lines" ]; then
+    new=$(printf '%s\n# BEGIN sandbox %s\n%s\n# END sandbox %s' "$new" "$SANDBOX_NAME" "$lines" "$SANDBOX_NAME")
+  fi
+  if [ "$new" != "$(cat /etc/hosts)" ]; then printf '%s\n' "$new" | as_root tee /etc/hosts >/dev/null; fi
+  exec 7>&-
+}

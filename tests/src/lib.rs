@@ -1,0 +1,17 @@
+//! What the end-to-end tests stand on: the sandbox of real servers, a load client that counts exactly, and a delay line
+//! that puts distance between two sockets.
+//!
+//! Everything here is blocking on the outside, so that a test is a plain `#[test]` that reads from top to bottom; the load
+//! client and the delay line run their own small runtimes on threads of their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "test support: a panic with a good message is how a test fails"
+)]
+
+pub mod delay;
+pub mod load;
+pub mod project;
+pub mod sandbox;

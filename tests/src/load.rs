@@ -1,0 +1,564 @@
+//! A load client that counts exactly: how many requests it sent, how many failed, how many were answered by a version
+//! that should not have answered.
+//!
+//! It is strict, because what it stands for is a visitor. A request fails on a connection that can't be made, an answer
+//! that isn't 200, a body that ends early, or silence for longer than the timeout; nothing is ever tried again. A version
+//! is judged from the moment the request starts: an old version that answers a request begun before the deploy said it
+//! was done is right, one begun after is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// At most this many failed or wrong answers are kept with their story.
+pub const SAMPLES: usize = 20;
+
+/// How a client uses its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each client sends one request after another over one connection, as a browser does.
+    KeepAlive,
+    /// Each request is sent over a connection of its own, and says so (`Connection: close`).
+    NewConnection,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeepAlive => "keep-alive",
+            Self::NewConnection => "new connection",
+        })
+    }
+}
+
+/// What to send, how, and when to stop by itself.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Plain `http://` addresses; client N sends to address N modulo their number.
+    pub urls: Vec<String>,
+    /// How connections are used.
+    pub mode: Mode,
+    /// How many clients send at the same time.
+    pub clients: usize,
+    /// The pause of each client between two requests: it bounds the rate, and leaves the machine to what is measured.
+    pub pause: Duration,
+    /// A request without a whole answer for this long has failed.
+    pub timeout: Duration,
+    /// The `Host` header, where it isn't the address's own.
+    pub host: Option<String>,
+    /// Ends when so many requests were sent.
+    pub count: Option<u64>,
+    /// Ends after so long, whatever else was asked: a forgotten client must not run for ever.
+    pub at_most: Duration,
+}
+
+impl Options {
+    /// Four clients without a pause, five seconds of patience, two minutes at most.
+    #[must_use]
+    pub fn new(url: impl Into<String>, mode: Mode) -> Self {
+        Self {
+            urls: vec![url.into()],
+            mode,
+            clients: 4,
+            pause: Duration::ZERO,
+            timeout: Duration::from_secs(5),
+            host: None,
+            count: None,
+            at_most: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Everything counted. `sent` is `right + failed + wrong_version`.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Requests that were begun, and whose end was waited for.
+    pub sent: u64,
+    /// Whole answers with status 200 of a version that may answer.
+    pub right: u64,
+    /// No connection, not 200, a torn body, or silence.
+    pub failed: u64,
+    /// Whole answers with status 200 of a version that should not have answered, or of none.
+    pub wrong_version: u64,
+    /// Whole answers with status 200 by the version that gave them.
+    pub by_version: BTreeMap<String, u64>,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// The slowest whole answer.
+    pub slowest: Duration,
+    /// The first stories of failed and wrong answers, at most [`SAMPLES`].
+    pub samples: Vec<String>,
+}
+
+impl Report {
+    /// Panics with the whole report unless at least `sent` requests were sent and every one was answered right.
+    #[track_caller]
+    pub fn assert_clean(&self, sent: u64) {
+        assert!(
+            self.failed == 0 && self.wrong_version == 0 && self.sent >= sent,
+            "expected at least {sent} requests, all of them answered right:\n{self:#}"
+        );
+    }
+}
+
+/// One line with the counts; `{:#}` adds versions, connections and samples.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sent: {}  failed: {}  wrong version: {}", self.sent, self.failed, self.wrong_version)?;
+        if f.alternate() {
+            write!(f, "\nconnections: {}  slowest: {} ms", self.connections, self.slowest.as_millis())?;
+            for (version, count) in &self.by_version {
+                write!(f, "\nversion {version}: {count}")?;
+            }
+            for sample in &self.samples {
+                write!(f, "\n- {sample}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A running load client. Stop it to get its report; dropping it stops it too.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    started: Instant,
+    begun: AtomicU64,
+    /// Stop once so many were begun; `u64::MAX` for never.
+    limit: AtomicU64,
+    stop: AtomicBool,
+    expected: Mutex<Option<Arc<BTreeSet<String>>>>,
+    report: Mutex<Report>,
+}
+
+/// A poisoned lock means another client panicked; the counts are whole all the same.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Load {
+    /// Starts to send, from a thread of its own.
+    ///
+    /// # Panics
+    /// When an address isn't a plain `http://` one, or the runtime can't be made.
+    #[must_use]
+    pub fn start(options: Options) -> Self {
+        let targets: Vec<Target> =
+            options.urls.iter().map(|url| Target::parse(url, options.host.as_deref())).collect();
+        assert!(!targets.is_empty(), "no address to send to");
+        let shared = Arc::new(Shared {
+            started: Instant::now(),
+            begun: AtomicU64::new(0),
+            limit: AtomicU64::new(options.count.unwrap_or(u64::MAX)),
+            stop: AtomicBool::new(false),
+            expected: Mutex::new(None),
+            report: Mutex::new(Report::default()),
+            options,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let clients = shared.clone();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let tasks: Vec<_> = (0..clients.options.clients)
+                    .map(|n| tokio::spawn(client(clients.clone(), targets[n % targets.len()].clone())))
+                    .collect();
+                for task in tasks {
+                    let _ = task.await;
+                }
+            });
+        });
+        Self { shared, thread: Some(thread) }
+    }
+
+    /// From now on only this version may answer: call it the moment a deploy says it is done.
+    pub fn expect_from_now_on(&self, version: &str) {
+        self.allow_from_now_on(&[version]);
+    }
+
+    /// From now on only these versions may answer, for instance the old and the new one while a deploy is under way.
+    pub fn allow_from_now_on(&self, versions: &[&str]) {
+        *held(&self.shared.expected) =
+            Some(Arc::new(versions.iter().map(|version| (*version).to_owned()).collect()));
+    }
+
+    /// How many requests were begun until now.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.shared.begun.load(Ordering::SeqCst).min(self.shared.limit.load(Ordering::SeqCst))
+    }
+
+    /// Everything counted until now.
+    #[must_use]
+    pub fn so_far(&self) -> Report {
+        held(&self.shared.report).clone()
+    }
+
+    /// Waits until so many more requests were begun, so that a test knows load really flows. Panics after `at_most`.
+    ///
+    /// # Panics
+    /// When they weren't begun within the time the load may run at most.
+    pub fn wait_for(&self, more: u64) {
+        let goal = self.begun() + more;
+        while self.begun() < goal {
+            assert!(
+                !self.shared.over(),
+                "the load ended before {more} more requests were begun:\n{:#}",
+                self.so_far()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Begins no further request, waits for those under way, and reports.
+    #[must_use]
+    pub fn stop(mut self) -> Report {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.join()
+    }
+
+    /// Goes on until `count` requests in all were sent (or the time is up), then reports.
+    #[must_use]
+    pub fn finish_at(mut self, count: u64) -> Report {
+        let begun = self.shared.begun.load(Ordering::SeqCst);
+        self.shared.limit.store(count.max(begun), Ordering::SeqCst);
+        self.join()
+    }
+
+    /// Waits until the load ends by its own count or time, then reports.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        self.join()
+    }
+
+    fn join(&mut self) -> Report {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        held(&self.shared.report).clone()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn over(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+            || self.started.elapsed() >= self.options.at_most
+            || self.begun.load(Ordering::SeqCst) >= self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Takes the next request, if there is one to send.
+    fn begin(&self) -> bool {
+        if self.over() {
+            return false;
+        }
+        let taken = self.begun.fetch_add(1, Ordering::SeqCst);
+        if taken < self.limit.load(Ordering::SeqCst) {
+            return true;
+        }
+        self.begun.fetch_sub(1, Ordering::SeqCst);
+        false
+    }
+
+    fn count(
+        &self,
+        began: Instant,
+        expected: Option<&BTreeSet<String>>,
+        answer: Result<Option<String>, String>,
+    ) {
+        let mut report = held(&self.report);
+        report.sent += 1;
+        let story = match answer {
+            Ok(version) => {
+                report.slowest = report.slowest.max(began.elapsed());
+                let version = version.unwrap_or_else(|| "none".into());
+                *report.by_version.entry(version.clone()).or_default() += 1;
+                if expected.is_none_or(|expected| expected.contains(&version)) {
+                    report.right += 1;
+                    return;
+                }
+                report.wrong_version += 1;
+                format!("wrong version {version}, expected {expected:?}")
+            }
+            Err(reason) => {
+                report.failed += 1;
+                reason
+            }
+        };
+        if report.samples.len() < SAMPLES {
+            let at = (began - self.started).as_millis();
+            let took = began.elapsed().as_millis();
+            report.samples.push(format!("at {at} ms, after {took} ms: {story}"));
+        }
+    }
+}
+
+/// Where requests go, taken apart once.
+#[derive(Clone, Debug)]
+struct Target {
+    address: String,
+    host: String,
+    path: String,
+}
+
+impl Target {
+    fn parse(url: &str, host: Option<&str>) -> Self {
+        let uri: Uri = url.parse().unwrap_or_else(|error| panic!("{url} is no address: {error}"));
+        assert!(uri.scheme_str() == Some("http"), "{url} is not a plain http:// address");
+        let authority = uri.authority().unwrap_or_else(|| panic!("{url} names no host"));
+        Self {
+            address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)),
+            host: host.unwrap_or(authority.as_str()).to_owned(),
+            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        }
+    }
+}
+
+/// One client: sends, waits for the whole answer, counts, until there is nothing more to send.
+async fn client(shared: Arc<Shared>, target: Target) {
+    let options = &shared.options;
+    let mut connection = None;
+    while shared.begin() {
+        let expected = held(&shared.expected).clone();
+        let began = Instant::now();
+        let exchange = exchange(&shared, &target, &mut connection);
+        let answer = match tokio::time::timeout(options.timeout, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no whole answer within {} ms", options.timeout.as_millis())),
+        };
+        if answer.is_err() || options.mode == Mode::NewConnection {
+            connection = None;
+        }
+        shared.count(began, expected.as_deref(), answer);
+        if options.pause > Duration::ZERO {
+            tokio::time::sleep(options.pause).await;
+        }
+    }
+}
+
+/// One request and its whole answer: the version that gave it, or why there is none.
+///
+/// A connection that the server closed before the request began is replaced, as any client would; one that breaks after
+/// that is a failure.
+async fn exchange(
+    shared: &Shared,
+    target: &Target,
+    connection: &mut Option<SendRequest<Empty<Bytes>>>,
+) -> Result<Option<String>, String> {
+    let usable = match connection {
+        Some(open) => open.ready().await.is_ok(),
+        None => false,
+    };
+    if !usable {
+        *connection = Some(connect(&target.address).await?);
+        held(&shared.report).connections += 1;
+    }
+    let Some(open) = connection.as_mut() else { return Err("no connection".into()) };
+    let mut request = Request::get(&target.path).header("host", &target.host);
+    if shared.options.mode == Mode::NewConnection {
+        request = request.header("connection", "close");
+    }
+    let request = request.body(Empty::new()).map_err(|error| format!("bad request: {error}"))?;
+    let answer = open.send_request(request).await.map_err(|error| story("sending", &error))?;
+    let status = answer.status();
+    let version = answer.headers().get("x-version").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body = answer.into_body().collect().await.map_err(|error| story("torn body", &error))?.to_bytes();
+    if status != 200 {
+        let text = String::from_utf8_lossy(&body[..body.len().min(80)]).trim().to_owned();
+        return Err(format!("status {}: {text}", status.as_u16()));
+    }
+    Ok(version)
+}
+
+async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>, String> {
+    let stream =
+        TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))?;
+    let _ = stream.set_nodelay(true);
+    // Closed without a trace once the whole answer is read: tens of thousands of connections waiting out their last
+    // minute would use up this machine's ports, which no crowd of real visitors shares.
+    let _ = stream.set_zero_linger();
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| story("handshake", &error))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// An error with its causes: hyper keeps the one that matters in the second line.
+fn story(what: &str, error: &dyn std::error::Error) -> String {
+    let mut text = format!("{what}: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers the Nth request of each connection with what `answer` writes; `None` closes without a word.
+    fn serve(answer: impl Fn(u64) -> Option<String> + Send + Sync + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/version", listener.local_addr().unwrap());
+        let answer = Arc::new(answer);
+        let count = Arc::new(AtomicU64::new(0));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, answer, count) = (stream.unwrap(), answer.clone(), count.clone());
+                std::thread::spawn(move || {
+                    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                    loop {
+                        let mut close = false;
+                        loop {
+                            match lines.next() {
+                                Some(Ok(line)) if line.is_empty() => break,
+                                Some(Ok(line)) => close |= line.eq_ignore_ascii_case("connection: close"),
+                                _ => return,
+                            }
+                        }
+                        let Some(text) = answer(count.fetch_add(1, Ordering::SeqCst)) else { return };
+                        if stream.write_all(text.as_bytes()).is_err()
+                            || close
+                            || text.contains("Connection: close")
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    fn ok(version: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nX-Version: {version}\r\nContent-Length: 2\r\n\r\nok")
+    }
+
+    fn run(url: &str, mode: Mode, count: u64) -> Report {
+        let mut options = Options::new(url, mode);
+        options.count = Some(count);
+        options.timeout = Duration::from_millis(300);
+        Load::start(options).finish()
+    }
+
+    #[test]
+    fn keep_alive_opens_one_connection_a_client_and_sends_the_exact_count() {
+        let report = run(&serve(|_| Some(ok("v1"))), Mode::KeepAlive, 501);
+        assert_eq!((report.sent, report.right, report.connections), (501, 501, 4), "{report:#}");
+        assert_eq!(report.by_version["v1"], 501);
+    }
+
+    #[test]
+    fn new_connection_opens_one_for_each_request() {
+        let report = run(&serve(|_| Some(ok("v1"))), Mode::NewConnection, 100);
+        assert_eq!((report.sent, report.right, report.connections), (100, 100, 100), "{report:#}");
+    }
+
+    #[test]
+    fn every_way_to_fail_is_a_failure_with_its_story() {
+        let ways = [
+            ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nbad", "status 502: bad"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nok", "torn body"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "no whole answer within 300 ms"),
+            ("nonsense\r\n\r\n", "sending"),
+        ];
+        for (text, story) in ways {
+            let report = run(&serve(move |_| Some(text.to_owned())), Mode::KeepAlive, 4);
+            assert_eq!((report.sent, report.failed, report.right), (4, 4, 0), "{story}: {report:#}");
+            assert!(report.samples[0].contains(story), "{story}: {report:#}");
+        }
+        let report = run(&serve(|_| None), Mode::KeepAlive, 4);
+        assert_eq!((report.sent, report.failed), (4, 4), "closed without a word: {report:#}");
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let report = run(&format!("http://{closed}/"), Mode::NewConnection, 30);
+        assert_eq!(
+            (report.sent, report.failed, report.samples.len()),
+            (30, 30, SAMPLES),
+            "refused: {report:#}"
+        );
+        assert!(report.samples[0].contains("refused"), "{report:#}");
+    }
+
+    #[test]
+    fn a_failure_among_many_is_counted_once_and_the_client_goes_on() {
+        let report = run(&serve(|n| (n != 50).then(|| ok("v1"))), Mode::KeepAlive, 200);
+        assert_eq!((report.sent, report.failed, report.right), (200, 1, 199), "{report:#}");
+    }
+
+    #[test]
+    fn a_connection_closed_after_an_answer_is_replaced_without_a_failure() {
+        let text = "HTTP/1.1 200 OK\r\nX-Version: v1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        let report = run(&serve(move |_| Some(text.to_owned())), Mode::KeepAlive, 50);
+        assert_eq!((report.sent, report.right, report.connections), (50, 50, 50), "{report:#}");
+    }
+
+    #[test]
+    fn an_old_version_is_wrong_only_for_requests_begun_after_the_word() {
+        let url = serve(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            Some(ok("v1"))
+        });
+        let mut options = Options::new(&url, Mode::KeepAlive);
+        options.count = Some(8);
+        let load = Load::start(options);
+        load.wait_for(4);
+        std::thread::sleep(Duration::from_millis(20));
+        load.expect_from_now_on("v2");
+        let report = load.finish();
+        assert_eq!((report.sent, report.right, report.wrong_version), (8, 4, 4), "{report:#}");
+        assert!(report.samples[0].contains("wrong version v1"), "{report:#}");
+    }
+
+    #[test]
+    fn it_can_be_told_to_stop_to_reach_a_count_and_never_outlives_its_time() {
+        let url = serve(|_| Some(ok("v1")));
+        let load = Load::start(Options::new(&url, Mode::KeepAlive));
+        load.wait_for(10);
+        assert_eq!(load.finish_at(2000).sent, 2000);
+
+        let load = Load::start(Options::new(&url, Mode::KeepAlive));
+        load.wait_for(10);
+        let report = load.stop();
+        assert!(report.sent >= 10 && report.right == report.sent, "{report:#}");
+
+        let mut options = Options::new(&url, Mode::KeepAlive);
+        options.at_most = Duration::from_millis(200);
+        let started = Instant::now();
+        Load::start(options).finish().assert_clean(1);
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn the_printed_line_has_the_three_counts() {
+        let report = Report { sent: 7, failed: 1, wrong_version: 2, ..Report::default() };
+        assert_eq!(report.to_string(), "sent: 7  failed: 1  wrong version: 2");
+    }
+}

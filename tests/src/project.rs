@@ -1,0 +1,395 @@
+//! A project directory as a user has it, with `config/deploy.yml`, `.kamal/secrets` and an app to build, and the
+//! `bowline` binary run in it with a home directory of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::sandbox::{Lease, Ran, Sandbox, run, wait_until};
+
+/// No command of a test may take longer than this.
+pub const DEADLINE: Duration = Duration::from_secs(180);
+
+/// A project in a temporary directory; dropping it removes the directory and the images built from it.
+#[derive(Debug)]
+pub struct Project {
+    /// The service's name, which no other test has.
+    pub service: String,
+    directory: TempDir,
+    sections: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+    build_args: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+    registry: String,
+}
+
+impl Project {
+    /// A project that deploys the sample app to the leased servers, all in the role `web`. Its name begins with `name`.
+    ///
+    /// # Panics
+    /// When its files can't be written.
+    #[must_use]
+    pub fn new(sandbox: &Sandbox, lease: &Lease, name: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let service = format!("{name}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
+        let directory = TempDir::with_prefix("bowline-test-").expect("a temporary directory");
+        let mut project = Self {
+            service: service.clone(),
+            directory,
+            sections: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            build_args: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            registry: sandbox.registry.clone(),
+        };
+        let servers: String = lease.addresses().iter().map(|address| format!("\n  - {address}")).collect();
+        project.set("service", &service);
+        project.set("image", &service);
+        project.set("servers", &servers);
+        project.set(
+            "registry",
+            &format!(
+                "\n  server: {}\n  username: {}\n  password:\n    - KAMAL_REGISTRY_PASSWORD",
+                sandbox.registry, sandbox.registry_user
+            ),
+        );
+        project.set(
+            "ssh",
+            &format!("\n  user: root\n  keys_only: true\n  keys:\n    - {}", sandbox.ssh_key.display()),
+        );
+        project.set("traefik", &format!("\n  image: {}", sandbox.traefik_image));
+        project.set(
+            "healthcheck",
+            "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n  interval: 1s",
+        );
+        project.secret("KAMAL_REGISTRY_PASSWORD", &sandbox.registry_password);
+        project.write_app(sandbox);
+        project
+            .write("home/.ssh/known_hosts", &fs::read_to_string(&sandbox.known_hosts).expect("known hosts"));
+        project
+    }
+
+    fn write_app(&self, sandbox: &Sandbox) {
+        let dockerfile =
+            fs::read_to_string(sandbox.app_context.join("Dockerfile")).expect("the app's Dockerfile");
+        let from = "ARG BASE=bowline-sandbox/app-base:latest";
+        assert!(dockerfile.contains(from), "the app's Dockerfile names its base");
+        self.write("app/Dockerfile", &dockerfile.replace(from, &format!("ARG BASE={}", sandbox.app_base)));
+    }
+
+    /// The project's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The home directory `bowline` is given: its `.ssh/known_hosts` holds the servers' true keys.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.path().join("home")
+    }
+
+    /// Sets a top-level key of `deploy.yml`: what follows the colon, which begins with a line break for a block.
+    pub fn set(&mut self, key: &str, yaml: &str) -> &mut Self {
+        self.sections.insert(key.to_owned(), yaml.to_owned());
+        self
+    }
+
+    /// Leaves a top-level key out of `deploy.yml`.
+    pub fn unset(&mut self, key: &str) -> &mut Self {
+        self.sections.remove(key);
+        self
+    }
+
+    /// Sets a line of `.kamal/secrets`.
+    pub fn secret(&mut self, name: &str, value: &str) -> &mut Self {
+        self.secrets.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Leaves a name out of `.kamal/secrets`.
+    pub fn forget_secret(&mut self, name: &str) -> &mut Self {
+        self.secrets.remove(name);
+        self
+    }
+
+    /// Bakes a behaviour into the versions built from now on (`EXIT_AT_BOOT`, `HEALTH`, …); empty takes it back.
+    pub fn build_arg(&mut self, name: &str, value: &str) -> &mut Self {
+        self.build_args.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets an environment variable for `bowline`.
+    pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Writes a file of the project, with the directories above it.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().expect("a file lies in a directory"))
+            .expect("a directory of the project");
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Writes a hook that can be run.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn hook(&self, name: &str, script: &str) {
+        let path = format!(".kamal/hooks/{name}");
+        self.write(&path, script);
+        fs::set_permissions(self.path().join(&path), fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+
+    /// Writes `config/deploy.yml` and `.kamal/secrets` as set until now. Every run does it first, unless
+    /// [`Project::run_as_is`] is used.
+    pub fn write_config(&self) {
+        let mut text = String::new();
+        for (key, yaml) in &self.sections {
+            let space = if yaml.starts_with('\n') { "" } else { " " };
+            text.push_str(&format!("{key}:{space}{yaml}\n"));
+        }
+        if !self.sections.contains_key("builder") {
+            text.push_str("builder:\n  context: app\n  dockerfile: app/Dockerfile\n  args:\n");
+            let version = BTreeMap::from([("VERSION".to_owned(), "dev".to_owned())]);
+            for (name, value) in version.iter().chain(&self.build_args).collect::<BTreeMap<_, _>>() {
+                text.push_str(&format!("    {name}: {value:?}\n"));
+            }
+        }
+        self.write("config/deploy.yml", &text);
+        let secrets: String = self.secrets.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        self.write(".kamal/secrets", &secrets);
+    }
+
+    /// Makes the project a git repository with everything committed.
+    pub fn commit(&self) {
+        self.write_config();
+        self.write(".gitignore", "/home\n/.kamal/secrets\n");
+        for words in
+            [&["init", "-q"][..], &["add", "-A"], &["commit", "-q", "--allow-empty", "-m", "A version"]]
+        {
+            let mut git = Command::new("git");
+            git.current_dir(self.path()).env("HOME", self.home());
+            git.args(["-c", "user.name=Sandbox", "-c", "user.email=sandbox@example.com"]);
+            run(git.args(words)).ok();
+        }
+    }
+
+    /// Runs `bowline` with these arguments to its end.
+    ///
+    /// # Panics
+    /// When it doesn't end within [`DEADLINE`].
+    pub fn bowline(&self, args: &[&str]) -> Ran {
+        self.spawn(args).wait(DEADLINE)
+    }
+
+    /// Builds and deploys a version: `bowline deploy --version VERSION` with `VERSION` baked into the image.
+    pub fn deploy(&mut self, version: &str) -> Ran {
+        self.start_deploy(version).wait(DEADLINE)
+    }
+
+    /// Like [`Project::deploy`], but returns while it runs.
+    pub fn start_deploy(&mut self, version: &str) -> Running {
+        self.build_arg("VERSION", version);
+        self.spawn(&["deploy", "--version", version])
+    }
+
+    /// Starts `bowline` with these arguments.
+    #[must_use]
+    pub fn spawn(&self, args: &[&str]) -> Running {
+        self.write_config();
+        self.start(args)
+    }
+
+    /// Runs `bowline` without writing the configuration first: for files that are broken on purpose.
+    pub fn run_as_is(&self, args: &[&str]) -> Ran {
+        self.start(args).wait(DEADLINE)
+    }
+
+    fn start(&self, args: &[&str]) -> Running {
+        let mut command =
+            Command::new(self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from));
+        command.args(args).current_dir(self.path()).env("HOME", self.home()).envs(&self.environment);
+        for name in ["SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_HOST", "KAMAL_REGISTRY_PASSWORD", "VERSION"] {
+            if !self.environment.contains_key(name) {
+                command.env_remove(name);
+            }
+        }
+        Running::start(command, format!("bowline {}", args.join(" ")))
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let reference = format!("{}/{}", self.registry, self.service);
+        let images =
+            run(Command::new("docker").args(["images", "--format", "{{.Repository}}:{{.Tag}}", &reference]));
+        let names: Vec<&str> = images.stdout.lines().collect();
+        if !names.is_empty() {
+            let _ = run(Command::new("docker").args(["rmi", "-f"]).args(names));
+        }
+    }
+}
+
+/// The binary under test: `BOWLINE_BIN` (a test may set its own with [`Project::env`]), or the one Cargo built beside this test.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("BOWLINE_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the path of this test");
+    let beside = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join("bowline"))
+        .find(|path| path.is_file());
+    beside.unwrap_or_else(|| panic!("no bowline beside {}: cargo build -p bowline-cli", test.display()))
+}
+
+/// A command that runs, and what it has said until now.
+#[derive(Debug)]
+pub struct Running {
+    command: String,
+    child: Child,
+    started: Instant,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+#[derive(Debug)]
+struct Heard {
+    text: Arc<Mutex<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heard {
+    fn listen(mut from: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let heard = text.clone();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n) = from.read(&mut buffer) {
+                if n == 0 {
+                    return;
+                }
+                heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..n]);
+            }
+        });
+        Self { text, thread: Some(thread) }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Everything, once the command has ended. A grandchild may hold the pipe open for ever, so the wait is short.
+    fn whole(&mut self) -> String {
+        if let Some(thread) = self.thread.take() {
+            let end = Instant::now() + Duration::from_secs(2);
+            while !thread.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.so_far()
+    }
+}
+
+impl Running {
+    fn start(mut command: Command, shown: String) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("can't start {shown}: {error}"));
+        let stdout = Heard::listen(child.stdout.take().expect("its standard output"));
+        let stderr = Heard::listen(child.stderr.take().expect("its standard error"));
+        Self { command: shown, child, started, stdout, stderr }
+    }
+
+    /// Everything it has printed until now, errors last.
+    #[must_use]
+    pub fn so_far(&self) -> String {
+        self.stdout.so_far() + &self.stderr.so_far()
+    }
+
+    /// Waits until it has said `text` somewhere.
+    ///
+    /// # Panics
+    /// When it hasn't by the deadline, or has ended without saying it.
+    pub fn wait_for(&mut self, text: &str, deadline: Duration) {
+        let end = Instant::now() + deadline;
+        while !self.so_far().contains(text) {
+            let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+            if ended && (self.stdout.whole() + &self.stderr.whole()).contains(text) {
+                return;
+            }
+            assert!(
+                !ended && Instant::now() < end,
+                "{} never said {text:?}:\n{}",
+                self.command,
+                self.so_far()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal by name: `INT`, `TERM`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        run(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()])).ok();
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it doesn't come within the deadline; it is killed then, and the message has all it said.
+    #[must_use]
+    pub fn wait(mut self, deadline: Duration) -> Ran {
+        let end = Instant::now() + deadline;
+        let status = loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                break status;
+            }
+            if Instant::now() >= end {
+                let _ = self.child.kill();
+                panic!("{} did not end within {} s:\n{}", self.command, deadline.as_secs(), self.so_far());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Ran {
+            took: self.started.elapsed(),
+            command: self.command.clone(),
+            code: status.code(),
+            stdout: self.stdout.whole(),
+            stderr: self.stderr.whole(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Waits until `url`'s path on a server answers with this version.
+#[track_caller]
+pub fn wait_for_version(server: &crate::sandbox::Server, version: &str) {
+    wait_until(&format!("version {version} on {}", server.name), Duration::from_secs(30), || {
+        server.get("/version").as_deref() == Some(version)
+    });
+}

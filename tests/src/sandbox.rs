@@ -1,0 +1,483 @@
+//! The sandbox as a test sees it: servers to take for oneself, commands to run on them, and ways to break them.
+//!
+//! Ground truth is asked through `docker exec`, which needs neither SSH nor the code under test; [`Server::ssh`] goes the
+//! way a deploy goes.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::ops::{Deref, Index};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// What a command came to.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The command as a person would type it.
+    pub command: String,
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed as errors.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Ran {
+    fn of(command: String, started: Instant, output: Output) -> Self {
+        Self {
+            command,
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            took: started.elapsed(),
+        }
+    }
+
+    /// What it printed, trimmed; panics with everything it said unless it exited 0.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        self.exits(0);
+        self.stdout.trim()
+    }
+
+    /// Panics with everything it said unless it exited with this code.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert!(self.code == Some(code), "expected exit code {code}\n{self}");
+        self
+    }
+
+    /// Panics with everything it said unless `text` is somewhere in it.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "expected it to say {text:?}\n{self}"
+        );
+        self
+    }
+
+    /// Panics with everything it said if `text` is anywhere in it.
+    #[track_caller]
+    pub fn never_says(&self, text: &str) -> &Self {
+        assert!(
+            !self.stdout.contains(text) && !self.stderr.contains(text),
+            "it must not say {text:?}\n{self}"
+        );
+        self
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { command, code, stdout, stderr, took } = self;
+        write!(
+            f,
+            "$ {command}\nexit code {code:?} after {} ms\n--- stdout\n{stdout}\n--- stderr\n{stderr}",
+            took.as_millis()
+        )
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+/// When it can't be started.
+#[must_use]
+pub fn run(command: &mut Command) -> Ran {
+    let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+    let shown = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let started = Instant::now();
+    let output = command.output().unwrap_or_else(|error| panic!("can't start {shown}: {error}"));
+    Ran::of(shown, started, output)
+}
+
+/// Asks every 50 ms until `done`, and panics when it isn't within `deadline`.
+#[track_caller]
+pub fn wait_until(what: &str, deadline: Duration, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !done() {
+        assert!(Instant::now() < end, "waited {} ms for {what}", deadline.as_millis());
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
+}
+
+/// A running sandbox; the fields are the variables of its env file.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// The name that prefixes everything of it.
+    pub name: String,
+    /// Its servers, by the number in their name.
+    pub servers: Vec<Server>,
+    /// The private key that every server accepts for `root` and `deploy`.
+    pub ssh_key: PathBuf,
+    /// The servers' true host keys, by address and by name.
+    pub known_hosts: PathBuf,
+    /// The registry as `HOST:PORT`.
+    pub registry: String,
+    /// The registry's user.
+    pub registry_user: String,
+    /// The registry's password.
+    pub registry_password: String,
+    /// The Traefik image in that registry.
+    pub traefik_image: String,
+    /// The image that versions of the sample app are built on, in the machine's own Docker.
+    pub app_base: String,
+    /// The build context of the sample app.
+    pub app_context: PathBuf,
+    /// Where it keeps its keys and locks.
+    pub state: PathBuf,
+}
+
+/// One server: a container with sshd and its own Docker Engine.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its name, also its container's and its host name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    ssh_config: PathBuf,
+}
+
+impl Sandbox {
+    /// The sandbox named by `SANDBOX_NAME` (else `bowline`); booted, or repaired, when one of its servers doesn't answer.
+    ///
+    /// # Panics
+    /// When it can't be booted; the message has what `sandbox/up` said.
+    pub fn get() -> &'static Self {
+        static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+        SANDBOX.get_or_init(|| {
+            let name = std::env::var("SANDBOX_NAME").unwrap_or_else(|_| "bowline".into());
+            let state = root().join("sandbox/.cache").join(&name);
+            match Self::read(&state) {
+                Some(sandbox) if sandbox.answers() => sandbox,
+                _ => {
+                    let _ = run(Command::new(root().join("sandbox/up")).env("SANDBOX_NAME", &name)).ok();
+                    Self::read(&state).expect("sandbox/up writes an env file")
+                }
+            }
+        })
+    }
+
+    /// Reads the env file that `sandbox/up` wrote: `NAME="VALUE"` lines.
+    fn read(state: &Path) -> Option<Self> {
+        let text = fs::read_to_string(state.join("env")).ok()?;
+        let vars: HashMap<&str, &str> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name, value.trim_matches('"')))
+            .collect();
+        let var = |name: &str| vars.get(name).map(|value| (*value).to_owned());
+        let ssh_config = PathBuf::from(var("SANDBOX_SSH_CONFIG")?);
+        let (addresses, names) = (var("SANDBOX_SERVERS")?, var("SANDBOX_SERVER_NAMES")?);
+        Some(Self {
+            name: var("SANDBOX_NAME")?,
+            servers: names
+                .split(' ')
+                .zip(addresses.split(' '))
+                .map(|(name, address)| Server {
+                    name: name.to_owned(),
+                    address: address.to_owned(),
+                    ssh_config: ssh_config.clone(),
+                })
+                .collect(),
+            ssh_key: var("SANDBOX_SSH_KEY")?.into(),
+            known_hosts: var("SANDBOX_KNOWN_HOSTS")?.into(),
+            registry: var("SANDBOX_REGISTRY")?,
+            registry_user: var("SANDBOX_REGISTRY_USER")?,
+            registry_password: var("SANDBOX_REGISTRY_PASSWORD")?,
+            traefik_image: var("SANDBOX_TRAEFIK_IMAGE")?,
+            app_base: var("SANDBOX_APP_BASE")?,
+            app_context: var("SANDBOX_APP_CONTEXT")?.into(),
+            state: var("SANDBOX_STATE")?.into(),
+        })
+    }
+
+    /// Every address takes a connection. A server that a test has leased may be broken on purpose, so its own test
+    /// is trusted to mend it.
+    fn answers(&self) -> bool {
+        let reached = |address: &str| {
+            let address: SocketAddr = address.parse().expect("an address in the env file");
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+        };
+        let leased = |server: &&Server| {
+            let file = self.lock_file(&server.name);
+            matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        };
+        self.servers.iter().all(|server| leased(&server) || reached(&format!("{}:22", server.address)))
+    }
+
+    fn lock_file(&self, name: &str) -> File {
+        let path = self.state.join(format!("{name}.lease"));
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Takes `count` servers for this test alone, emptied, and waits for them if need be. They are emptied again, and
+    /// whatever was broken is mended, when the lease is dropped (`BOWLINE_KEEP=1` leaves them for a look).
+    ///
+    /// Whoever waits holds the queue: a test that wants three servers isn't starved by many that want one.
+    ///
+    /// # Panics
+    /// When the sandbox has fewer servers, or one can't be emptied.
+    #[must_use]
+    pub fn lease(&self, count: usize) -> Lease {
+        assert!(
+            count <= self.servers.len(),
+            "{count} servers asked for, the sandbox has {}",
+            self.servers.len()
+        );
+        let queue = self.lock_file("queue");
+        queue.lock().expect("the queue's lock");
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            for server in &self.servers {
+                if taken.len() == count
+                    || taken.iter().any(|(have, _): &(Server, File)| have.name == server.name)
+                {
+                    continue;
+                }
+                let file = self.lock_file(&server.name);
+                if file.try_lock().is_ok() {
+                    taken.push((server.clone(), file));
+                }
+            }
+            if taken.len() < count {
+                sleep(Duration::from_millis(50));
+            }
+        }
+        taken.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        let (servers, locks) = taken.into_iter().unzip();
+        let lease = Lease { servers, _locks: locks };
+        drop(queue);
+        lease.empty();
+        lease
+    }
+
+    /// Builds a version of the sample app and pushes it as `REGISTRY/IMAGE:VERSION`, for deploys that skip the push.
+    /// `args` are build arguments, see `sandbox/README.md`.
+    ///
+    /// # Panics
+    /// When Docker or the registry refuses.
+    pub fn push_version(&self, image: &str, service: &str, version: &str, args: &[(&str, &str)]) {
+        let name = format!("{}/{image}:{version}", self.registry);
+        let mut build = Command::new("docker");
+        build.env("DOCKER_BUILDKIT", "0").args([
+            "build",
+            "-q",
+            "-t",
+            &name,
+            "--label",
+            &format!("service={service}"),
+        ]);
+        build.args([
+            "--build-arg",
+            &format!("BASE={}", self.app_base),
+            "--build-arg",
+            &format!("VERSION={version}"),
+        ]);
+        for (key, value) in args {
+            build.args(["--build-arg", &format!("{key}={value}")]);
+        }
+        run(build.arg(&self.app_context)).ok();
+        let config = self.state.join("docker");
+        run(Command::new("docker").arg("--config").arg(config).args(["push", "-q", &name])).ok();
+        run(Command::new("docker").args(["rmi", &name])).ok();
+    }
+}
+
+/// Servers that belong to one test until it is dropped. Indexes like a slice.
+#[derive(Debug)]
+pub struct Lease {
+    servers: Vec<Server>,
+    _locks: Vec<File>,
+}
+
+impl Lease {
+    /// Mends and empties every server: containers, networks, volumes, logins, `.kamal` directories. Images stay.
+    ///
+    /// # Panics
+    /// When one can't be emptied.
+    pub fn empty(&self) {
+        std::thread::scope(|scope| {
+            for server in &self.servers {
+                scope.spawn(|| server.empty());
+            }
+        });
+    }
+
+    /// The addresses, in the order of the servers.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<&str> {
+        self.servers.iter().map(|server| server.address.as_str()).collect()
+    }
+}
+
+impl Deref for Lease {
+    type Target = [Server];
+
+    fn deref(&self) -> &[Server] {
+        &self.servers
+    }
+}
+
+impl Index<usize> for Lease {
+    type Output = Server;
+
+    fn index(&self, number: usize) -> &Server {
+        &self.servers[number]
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if std::env::var_os("BOWLINE_KEEP").is_some() {
+            eprintln!("left as they are: {}", self.addresses().join(" "));
+        } else if std::thread::panicking() {
+            // A second panic would abort and hide the first; the next lease empties the servers anyway.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.empty()));
+        } else {
+            self.empty();
+        }
+    }
+}
+
+impl Server {
+    /// Runs a shell command as root, beside SSH.
+    #[must_use]
+    pub fn run(&self, command: &str) -> Ran {
+        run(Command::new("docker").args(["exec", "-w", "/root", &self.name, "bash", "-c", command]))
+    }
+
+    /// Runs a shell command as root over SSH, the way a deploy does.
+    #[must_use]
+    pub fn ssh(&self, command: &str) -> Ran {
+        run(Command::new("ssh").arg("-F").arg(&self.ssh_config).args([&self.address, command]))
+    }
+
+    /// The names of a service's running containers, sorted.
+    #[must_use]
+    pub fn running(&self, service: &str) -> Vec<String> {
+        self.names(&format!("docker ps --filter label=service={service} --format '{{{{.Names}}}}'"))
+    }
+
+    /// The names of all of a service's containers, running or not, sorted.
+    #[must_use]
+    pub fn containers(&self, service: &str) -> Vec<String> {
+        self.names(&format!("docker ps -a --filter label=service={service} --format '{{{{.Names}}}}'"))
+    }
+
+    fn names(&self, command: &str) -> Vec<String> {
+        let mut names: Vec<String> = self.run(command).ok().lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether a path exists; relative ones are below root's home, where deploys keep their files.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.run(&format!("test -e '{path}'")).code == Some(0)
+    }
+
+    /// `http://ADDRESS` and the path, which is Traefik's published port 80.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// One request with `curl`: the body, or `None` unless the answer is a whole 200.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<String> {
+        let ran =
+            run(Command::new("curl").args(["-sf", "--noproxy", "*", "--max-time", "5", &self.url(path)]));
+        (ran.code == Some(0)).then_some(ran.stdout)
+    }
+
+    /// Stops everything on it in mid-word, as a cut cable would: connections stay open and nothing answers.
+    #[must_use]
+    pub fn frozen(&self) -> Broken {
+        run(Command::new("docker").args(["pause", &self.name])).ok();
+        Broken { server: self.clone() }
+    }
+
+    /// Takes sshd away: connections are refused, and open ones are cut.
+    #[must_use]
+    pub fn without_sshd(&self) -> Broken {
+        self.run("touch /sandbox/hold-sshd; pkill -x sshd; pkill -x sshd-session; pkill -x sshd-auth; true")
+            .ok();
+        let broken = Broken { server: self.clone() };
+        wait_until("sshd to be gone", Duration::from_secs(5), || self.run("pgrep -x sshd").code == Some(1));
+        broken
+    }
+
+    /// Takes its Docker Engine away; containers on it are stopped with it.
+    #[must_use]
+    pub fn without_docker(&self) -> Broken {
+        self.run("touch /sandbox/hold-dockerd; pkill -x dockerd; true").ok();
+        let broken = Broken { server: self.clone() };
+        wait_until("dockerd to be gone", Duration::from_secs(20), || {
+            self.run("pgrep -x dockerd").code == Some(1)
+        });
+        broken
+    }
+
+    /// Undoes whatever was broken, and returns when sshd and Docker answer.
+    ///
+    /// # Panics
+    /// When they don't within 30 s.
+    pub fn mend(&self) {
+        let paused = run(Command::new("docker").args(["inspect", "-f", "{{.State.Paused}}", &self.name]));
+        if paused.ok() == "true" {
+            run(Command::new("docker").args(["unpause", &self.name])).ok();
+        }
+        self.run("rm -f /sandbox/hold-*").ok();
+        wait_until("sshd and Docker on a mended server", Duration::from_secs(30), || {
+            self.sshd_greets() && self.run("docker info").code == Some(0)
+        });
+    }
+
+    fn sshd_greets(&self) -> bool {
+        let Ok(address) = format!("{}:22", self.address).parse() else { return false };
+        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
+            return false;
+        };
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+        let mut greeting = [0; 4];
+        stream.read_exact(&mut greeting).is_ok() && &greeting == b"SSH-"
+    }
+
+    fn empty(&self) {
+        self.mend();
+        run(Command::new("docker").args(["exec", &self.name, "/sandbox/reset"])).ok();
+    }
+}
+
+/// A server that lacks something until this is dropped.
+#[derive(Debug)]
+pub struct Broken {
+    server: Server,
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.server.mend();
+        }
+    }
+}
