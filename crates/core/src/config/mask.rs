@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::diagnostic::Source;
+use super::diagnostic::{Source, Span};
 use super::source::{Kind, Node};
 use crate::secret::REDACTED;
 
@@ -15,7 +15,8 @@ use crate::secret::REDACTED;
 const SECRET_WORDS: &[&str] =
     &["password", "passwd", "passphrase", "token", "private_key", "key_data", "api_key"];
 
-fn is_secret_key(key: &str) -> bool {
+/// Whether a value under this key is likely to be a secret.
+pub(super) fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let named = key.contains("secret") && !matches!(key.as_str(), "secret" | "secrets" | "secrets_path");
     named || SECRET_WORDS.iter().any(|word| key.contains(word))
@@ -24,53 +25,80 @@ fn is_secret_key(key: &str) -> bool {
 /// Ranges to hide in a file, of which the tree is given if there is one, `whole` if nothing is missing in it (of two
 /// equal keys one is).
 pub(super) fn hidden(file: usize, text: &str, tree: Option<&Node>, whole: bool) -> Vec<Range<usize>> {
-    let mut found = tree.map(|root| in_tree(root, file)).unwrap_or_default();
+    let mut found = Vec::new();
+    if let Some(root) = tree {
+        Search { file, text, found: &mut found }.node(root, false);
+    }
     if tree.is_none() || !whole {
         found.extend(in_text(text));
     }
     tidy(found)
 }
 
-fn in_tree(root: &Node, file: usize) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    collect(root, file, false, &mut found);
-    found
+struct Search<'s> {
+    file: usize,
+    text: &'s str,
+    found: &'s mut Vec<Range<usize>>,
 }
 
-fn collect(node: &Node, file: usize, hide: bool, found: &mut Vec<Range<usize>>) {
-    match &node.kind {
-        Kind::Scalar(_) if hide && node.span.file == file => found.push(node.span.start..node.span.end),
-        Kind::Map(entries) => {
-            for (key, value) in entries {
-                let names_secrets = matches!(value.kind, Kind::List(_)) && !key.text.contains("key_data");
-                collect(value, file, (hide || is_secret_key(&key.text)) && !names_secrets, found);
+impl Search<'_> {
+    fn node(&mut self, node: &Node, hide: bool) {
+        match &node.kind {
+            Kind::Scalar(_) => self.scalar(node.span, hide),
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    self.scalar(key.span, false);
+                    let names_secrets = matches!(value.kind, Kind::List(_)) && !key.text.contains("key_data");
+                    self.node(value, (hide || is_secret_key(&key.text)) && !names_secrets);
+                }
             }
+            Kind::List(items) => items.iter().for_each(|item| self.node(item, hide)),
+            Kind::Null => {}
         }
-        Kind::List(items) => items.iter().for_each(|item| collect(item, file, hide, found)),
-        _ => {}
+    }
+
+    /// All of a secret; of another scalar what looks like one, as in a file that was indented wrongly.
+    fn scalar(&mut self, span: Span, hide: bool) {
+        let range = span.start..span.end;
+        let Some(text) = self.text.get(range.clone()).filter(|_| span.file == self.file) else { return };
+        if hide {
+            self.found.push(range);
+        } else {
+            self.found
+                .extend(in_text(text).iter().map(|found| span.start + found.start..span.start + found.end));
+        }
     }
 }
 
-/// The rest of each line after a key that sounds secret.
+/// The rest of each line after a key that sounds secret, and the lines below it that are indented more.
 fn in_text(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut start = 0;
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let (mut start, mut deeper_than) = (0, None);
     for line in text.split_inclusive('\n') {
-        for (colon, _) in line.match_indices(':') {
-            let key = line[..colon].trim_end_matches(['"', '\'', ' ']);
-            let word =
-                key.rfind(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').map_or(0, |at| at + 1);
-            let word = key.get(word..).unwrap_or(key);
-            let value = &line[colon + 1..];
-            let blank = value.len() - value.trim_start().len();
-            if is_secret_key(word) && !value.trim().is_empty() {
-                found.push(start + colon + 1 + blank..start + line.trim_end().len());
-                break;
-            }
+        let indent = line.len() - line.trim_start().len();
+        let end = start + line.trim_end().len();
+        if deeper_than.is_some_and(|least| indent > least) && end > start {
+            found.push(start + indent..end);
+        } else if !line.trim().is_empty() {
+            let secret = secret_in_line(line);
+            deeper_than = secret.map(|_| indent);
+            found.extend(secret.map(|at| start + at..end));
         }
         start += line.len();
     }
     found
+}
+
+/// Where the value begins that stands after a key that sounds secret.
+fn secret_in_line(line: &str) -> Option<usize> {
+    line.match_indices(':').find_map(|(colon, _)| {
+        let key = line.get(..colon)?.trim_end_matches(['"', '\'', ' ']);
+        let word = key.rfind(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
+        let word = key.get(word.map_or(0, |at| at + 1)..).unwrap_or(key);
+        let value = line.get(colon + 1..)?;
+        let blank = value.len() - value.trim_start().len();
+        (is_secret_key(word) && !value.trim().is_empty()).then_some(colon + 1 + blank)
+    })
 }
 
 /// In order, overlapping ones joined.
@@ -157,6 +185,7 @@ mod tests {
             ("a: {username: x, password: y}", "a: {username: x, password: [REDACTED]"),
             ("\"API_TOKEN\" : x", "\"API_TOKEN\" : [REDACTED]"),
             ("SECRET_KEY_BASE: é", "SECRET_KEY_BASE: [REDACTED]"),
+            ("token: |\n  a\n\n  b\nc: d", "token: [REDACTED]\n  [REDACTED]\n\n  [REDACTED]\nc: d"),
             ("secret:\n  - A", "secret:\n  - A"),
             ("secrets_path: .kamal/s", "secrets_path: .kamal/s"),
             ("url: http://password", "url: http://password"),

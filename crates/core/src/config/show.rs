@@ -6,10 +6,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::mask::is_secret_key;
 use super::{
     AssetPath, BarrierOrder, Config, Cord, Credential, Env, Healthcheck, Jump, Limit, Logging, OptionValue,
     Pairs, Role, RoleHost,
 };
+use crate::secret::REDACTED;
 
 /// The configuration as YAML text.
 pub fn show(config: &Config) -> String {
@@ -113,7 +115,7 @@ fn env_of(config: &Config, role: &Role, host: &RoleHost, out: &mut Lines) {
             out.value(name, origin(name));
         }
         for secret in &env.secret {
-            out.value(&secret.name, &format!("{}, secret {}", origin(&secret.name), secret.source));
+            out.value(&secret.name, &format!("{} (secret {})", origin(&secret.name), secret.source));
         }
     });
 }
@@ -221,6 +223,11 @@ impl Lines {
         self.raw(key, scalar(value));
     }
 
+    /// A value that people may have put a secret into, as its name tells.
+    fn unless_secret(&mut self, name: &str, value: &str) {
+        self.value(name, if is_secret_key(name) { REDACTED } else { value });
+    }
+
     fn option(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.value(key, value);
@@ -251,7 +258,7 @@ impl Lines {
 
     fn pairs(&mut self, key: &str, pairs: &Pairs) {
         if !pairs.is_empty() {
-            self.map(key, |out| pairs.iter().for_each(|(name, value)| out.value(name, value)));
+            self.map(key, |out| pairs.iter().for_each(|(name, value)| out.unless_secret(name, value)));
         }
     }
 
@@ -263,7 +270,7 @@ impl Lines {
             for (name, value) in options {
                 match value {
                     OptionValue::Flag => out.raw(name, true),
-                    OptionValue::Value(value) => out.value(name, value),
+                    OptionValue::Value(value) => out.unless_secret(name, value),
                     OptionValue::List(values) => out.raw(name, sequence(values)),
                 }
             }
@@ -277,7 +284,7 @@ fn sequence(values: &[String]) -> String {
 }
 
 /// A text as YAML: bare where nothing could take it for anything else, in double quotes otherwise.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     // Commas and brackets would end an entry of a list.
     let safe = |c: char| c.is_ascii_alphanumeric() || " _-./:@+%=$()|*~".contains(c);
     let starts = |c: char| c.is_ascii_alphabetic() || c == '/' || c == '.';

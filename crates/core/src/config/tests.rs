@@ -3,6 +3,8 @@
 mod accepted;
 mod errors;
 mod robust;
+mod show;
+mod texts;
 
 use super::load::{Destination, Loaded, load};
 use super::{Config, Diagnostics, SourceFile};

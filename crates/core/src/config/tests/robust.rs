@@ -61,7 +61,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 400 }))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn arbitrary_text_is_read_or_refused(base in ".{0,200}", over in ".{0,60}") {
