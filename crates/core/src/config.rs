@@ -3,7 +3,7 @@
 //!
 //! One file a section. Each holds the section's type and how it is read; `root` puts them together. Before it come
 //! `source` (text to a tree with places; alone knows the YAML library), `template` (ERB) and `merge` (the
-//! destination over the base), after it `show`. Everything is a function of the texts: who calls [`load`] has
+//! destination over the base), after it `show`. Everything is a function of the texts: who calls [`load()`] has
 //! read the files.
 
 pub mod boot;

@@ -1,7 +1,7 @@
 //! What is wrong in a configuration file, and how it is shown: the place first, in the file's own text.
 //!
 //! A diagnostic is a value. It is found by pure functions, collected (all of a file, not only the first), and
-//! rendered by whoever has a screen. The rendered source text never shows a password, see [`super::mask`].
+//! rendered by whoever has a screen. The rendered source text never shows a password, see `mask`.
 
 use std::collections::BTreeMap;
 use std::fmt;
