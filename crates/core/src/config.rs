@@ -1,25 +1,39 @@
 //! The configuration of a project, resolved: what `config/deploy.yml` and the destination's file over it say,
 //! with every default filled in and every inheritance (root to role) done.
 //!
-//! One file a section. Each holds the section's type and how it is read from YAML; `source` alone knows the
-//! YAML library.
+//! One file a section. Each holds the section's type and how it is read; `root` puts them together. Before it come
+//! `source` (text to a tree with places; alone knows the YAML library), `template` (ERB) and `merge` (the
+//! destination over the base), after it `show`. Everything is a function of the texts: who calls [`load()`] has
+//! read the files.
 
 pub mod boot;
 pub mod builder;
+mod decode;
+pub mod diagnostic;
 pub mod env;
 pub mod healthcheck;
+pub mod load;
 pub mod logging;
+mod mask;
+mod merge;
 pub mod registry;
 pub mod role;
+mod root;
+mod servers;
+pub mod show;
+mod source;
 pub mod ssh;
+mod template;
 pub mod traefik;
 
 use std::time::Duration;
 
 pub use boot::{BarrierOrder, Boot, Limit};
 pub use builder::Builder;
+pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, SecretRef};
 pub use healthcheck::{Cord, Healthcheck};
+pub use load::{Destination, Loaded, destination_path, load};
 pub use logging::Logging;
 pub use registry::{Credential, Registry};
 pub use role::{AssetPath, OptionValue, Role, RoleHost};
@@ -28,6 +42,18 @@ pub use traefik::Traefik;
 
 /// An ordered list of names and values, as a YAML map gives them.
 pub type Pairs = Vec<(String, String)>;
+
+/// `over` laid over `base`: a name it has too is replaced in its place, a new one follows at the end.
+fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
+    let mut pairs = base.clone();
+    for (name, value) in over {
+        match pairs.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => old.clone_from(value),
+            None => pairs.push((name.clone(), value.clone())),
+        }
+    }
+    pairs
+}
 
 /// A whole project, for one destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,3 +134,6 @@ impl Config {
         env
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::decode::{Field, Keys, Report};
+
 /// `boot`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Boot {
@@ -40,4 +42,51 @@ pub enum BarrierOrder {
     AfterBoot,
     /// `before_boot`: after a container of the primary role is healthy, as Kamal does.
     BeforeBoot,
+}
+
+const KEYS: Keys = Keys { known: &["limit", "wait", "barrier", "parallel_roles"], later: &[] };
+
+impl Boot {
+    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
+        let Some(section) = field.section(&KEYS, report) else { return Self::default() };
+        // How roles share a server: Bowline boots them side by side in any case.
+        section.boolean("parallel_roles", report);
+        Self {
+            limit: section.get("limit").and_then(|field| Limit::decode(&field, report)),
+            wait: section.seconds("wait", 0, report),
+            barrier: section
+                .get("barrier")
+                .and_then(|field| BarrierOrder::decode(&field, report))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Limit {
+    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
+        let Some(percent) = field.scalar().and_then(|scalar| scalar.text.trim().strip_suffix('%')) else {
+            let servers = field.integer(1, 10_000, report)?;
+            return usize::try_from(servers).ok().map(Limit::Servers);
+        };
+        match percent.trim().parse::<u32>() {
+            Ok(percent @ 1..=100) => Some(Limit::Percent(percent)),
+            _ => {
+                report.push(field.error("should be between 1% and 100%"));
+                None
+            }
+        }
+    }
+}
+
+impl BarrierOrder {
+    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
+        match field.string(report)?.as_str() {
+            "after_boot" => Some(BarrierOrder::AfterBoot),
+            "before_boot" => Some(BarrierOrder::BeforeBoot),
+            _ => {
+                report.push(field.error("should be `after_boot` or `before_boot`"));
+                None
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `traefik`: the proxy that every server with a routed role runs.
 
+use super::decode::{Field, Keys, Report};
 use super::{Env, OptionValue, Pairs};
 
 /// `traefik`.
@@ -31,6 +32,28 @@ impl Default for Traefik {
             args: Vec::new(),
             options: Vec::new(),
             env: Env::default(),
+        }
+    }
+}
+
+const KEYS: Keys =
+    Keys { known: &["image", "publish", "host_port", "labels", "args", "options", "env"], later: &[] };
+
+impl Traefik {
+    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
+        let default = Self::default();
+        let Some(section) = field.section(&KEYS, report) else { return default };
+        Self {
+            image: section.filled("image", report).unwrap_or(default.image),
+            publish: section.boolean("publish", report).unwrap_or(default.publish),
+            host_port: section
+                .get("host_port")
+                .and_then(|field| field.port(report))
+                .unwrap_or(default.host_port),
+            labels: section.get("labels").and_then(|field| field.pairs(report)).unwrap_or_default(),
+            args: section.get("args").and_then(|field| field.options(report)).unwrap_or_default(),
+            options: section.get("options").and_then(|field| field.options(report)).unwrap_or_default(),
+            env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
         }
     }
 }

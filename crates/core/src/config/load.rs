@@ -1,0 +1,99 @@
+//! The way from the texts of the files to a [`Config`].
+
+use super::Config;
+use super::decode::{Field, Report};
+use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
+use super::source::Node;
+use super::{mask, merge, root, source, template};
+
+/// A destination (`-d`) and its file, which is laid over the base file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// The file at [`destination_path`].
+    pub file: SourceFile,
+}
+
+/// A configuration that can be used, and what to tell about it all the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration, resolved.
+    pub config: Config,
+    /// Warnings, perhaps none.
+    pub warnings: Diagnostics,
+}
+
+/// Where a destination's file is: the base file's path with its last extension replaced by `.DEST.yml`.
+pub fn destination_path(base: &str, destination: &str) -> String {
+    let name = base.rfind(['/', '\\']).map_or(0, |separator| separator + 1);
+    let stem = match base.get(name..).and_then(|file| file.rfind('.')) {
+        Some(dot) if dot > 0 => base.get(..name + dot).unwrap_or(base),
+        _ => base,
+    };
+    format!("{stem}.{destination}.yml")
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// All that is wrong in the files, as far as it can be seen: a file that isn't YAML ends the search there.
+pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded, Diagnostics> {
+    let (name, over) = destination.map(|destination| (destination.name, destination.file)).unzip();
+    let mut report = Report::default();
+    let (mut sources, mut trees) = (Vec::new(), Vec::new());
+    for (number, file) in std::iter::once(base).chain(over).enumerate() {
+        let before = report.items.len();
+        let tree = read(number, &file.text, &mut report);
+        let hidden = mask::hidden(number, &file.text, tree.as_ref(), report.items.len() == before);
+        sources.push(Source { file, hidden });
+        trees.push(tree);
+    }
+    let config = match trees.into_iter().collect::<Option<Vec<Node>>>() {
+        Some(trees) => resolve(trees, name.as_deref(), &mut report),
+        None => None,
+    };
+    let failed = report.has_errors();
+    let diagnostics = Diagnostics::new(sources, report.items);
+    match config {
+        Some(config) if !failed => Ok(Loaded { config, warnings: diagnostics }),
+        _ => Err(diagnostics),
+    }
+}
+
+fn read(number: usize, text: &str, report: &mut Report) -> Option<Node> {
+    if let Some(error) = template::check(number, text) {
+        report.push(error);
+        return None;
+    }
+    source::parse(number, text, &mut report.items)
+}
+
+fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> Option<Config> {
+    let merged = trees.into_iter().reduce(merge::merge_files)?;
+    if merged.kind == source::Kind::Null {
+        let error = Diagnostic::error(Span::whole(0), "the configuration is empty");
+        report.push(error.help("at least `service`, `image`, `servers` and `registry` are needed"));
+        return None;
+    }
+    root::decode(&Field::root(&merged), destination, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_destinations_file_is_beside_the_base_file() {
+        let cases = [
+            ("config/deploy.yml", "config/deploy.staging.yml"),
+            ("x.yaml", "x.staging.yml"),
+            ("a.b/deploy", "a.b/deploy.staging.yml"),
+            ("a.b.yml", "a.b.staging.yml"),
+            (".deploy", ".deploy.staging.yml"),
+        ];
+        for (base, path) in cases {
+            assert_eq!(destination_path(base, "staging"), path);
+        }
+    }
+}

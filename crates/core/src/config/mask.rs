@@ -1,0 +1,205 @@
+//! Keeps passwords off the screen when a configuration file's own lines are shown.
+//!
+//! A report prints source text, and a line such as `password: hunter2` may be among it. Every value under a
+//! key that sounds like a secret is replaced before rendering. In a file that parses, the parsed tree says
+//! where such values are; in one that doesn't, each line is searched for such a key, and all that follows it
+//! is hidden.
+
+use std::ops::Range;
+
+use super::diagnostic::{Source, Span};
+use super::source::{Kind, Node};
+use crate::secret::REDACTED;
+
+/// What a key that holds a secret contains. Lists of names (`secret: [A, B]`) are not secret themselves.
+const SECRET_WORDS: &[&str] =
+    &["password", "passwd", "passphrase", "token", "private_key", "key_data", "api_key"];
+
+/// Whether a value under this key is likely to be a secret.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let named = key.contains("secret") && !matches!(key.as_str(), "secret" | "secrets" | "secrets_path");
+    named || SECRET_WORDS.iter().any(|word| key.contains(word))
+}
+
+/// Ranges to hide in a file, of which the tree is given if there is one, `whole` if nothing is missing in it (of two
+/// equal keys one is).
+pub(super) fn hidden(file: usize, text: &str, tree: Option<&Node>, whole: bool) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    if let Some(root) = tree {
+        Search { file, text, found: &mut found }.node(root, false);
+    }
+    if tree.is_none() || !whole {
+        found.extend(in_text(text));
+    }
+    tidy(found)
+}
+
+struct Search<'s> {
+    file: usize,
+    text: &'s str,
+    found: &'s mut Vec<Range<usize>>,
+}
+
+impl Search<'_> {
+    fn node(&mut self, node: &Node, hide: bool) {
+        match &node.kind {
+            Kind::Scalar(_) => self.scalar(node.span, hide),
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    self.scalar(key.span, false);
+                    let names_secrets = matches!(value.kind, Kind::List(_)) && !key.text.contains("key_data");
+                    self.node(value, (hide || is_secret_key(&key.text)) && !names_secrets);
+                }
+            }
+            Kind::List(items) => items.iter().for_each(|item| self.node(item, hide)),
+            Kind::Null => {}
+        }
+    }
+
+    /// All of a secret; of another scalar what looks like one, as in a file that was indented wrongly.
+    fn scalar(&mut self, span: Span, hide: bool) {
+        let range = span.start..span.end;
+        let Some(text) = self.text.get(range.clone()).filter(|_| span.file == self.file) else { return };
+        if hide {
+            self.found.push(range);
+        } else {
+            self.found
+                .extend(in_text(text).iter().map(|found| span.start + found.start..span.start + found.end));
+        }
+    }
+}
+
+/// The rest of each line after a key that sounds secret, and the lines below it that are indented more.
+fn in_text(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let (mut start, mut deeper_than) = (0, None);
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let end = start + line.trim_end().len();
+        if deeper_than.is_some_and(|least| indent > least) && end > start {
+            found.push(start + indent..end);
+        } else if !line.trim().is_empty() {
+            let secret = secret_in_line(line);
+            deeper_than = secret.map(|_| indent);
+            found.extend(secret.map(|at| start + at..end));
+        }
+        start += line.len();
+    }
+    found
+}
+
+/// Where the value begins that stands after a key that sounds secret.
+fn secret_in_line(line: &str) -> Option<usize> {
+    line.match_indices(':').find_map(|(colon, _)| {
+        let key = line.get(..colon)?.trim_end_matches(['"', '\'', ' ']);
+        let word = key.rfind(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
+        let word = key.get(word.map_or(0, |at| at + 1)..).unwrap_or(key);
+        let value = line.get(colon + 1..)?;
+        let blank = value.len() - value.trim_start().len();
+        (is_secret_key(word) && !value.trim().is_empty()).then_some(colon + 1 + blank)
+    })
+}
+
+/// In order, overlapping ones joined.
+fn tidy(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.retain(|range| range.start < range.end);
+    found.sort_by_key(|range| (range.start, range.end));
+    let mut tidied: Vec<Range<usize>> = Vec::with_capacity(found.len());
+    for range in found {
+        match tidied.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => tidied.push(range),
+        }
+    }
+    tidied
+}
+
+/// A source text with its secrets replaced, and the way from a place in the original to one in it.
+pub(super) struct Masked {
+    text: String,
+    /// Hidden range of the original, and where its replacement stands.
+    moved: Vec<(Range<usize>, Range<usize>)>,
+    length: usize,
+}
+
+impl Masked {
+    pub(super) fn new(source: &Source) -> Self {
+        let original = source.file.text.as_str();
+        let (mut text, mut moved, mut at) = (String::with_capacity(original.len()), Vec::new(), 0);
+        for range in &source.hidden {
+            let (Some(before), Some(_)) = (original.get(at..range.start), original.get(range.clone())) else {
+                continue;
+            };
+            text.push_str(before);
+            moved.push((range.clone(), text.len()..text.len() + REDACTED.len()));
+            text.push_str(REDACTED);
+            at = range.end;
+        }
+        text.push_str(original.get(at..).unwrap_or_default());
+        Self { text, moved, length: original.len() }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same place in the masked text; a place inside a secret is the whole of its replacement.
+    pub(super) fn place(&self, range: Range<usize>) -> Range<usize> {
+        let start = self.offset(range.start, false);
+        start..self.offset(range.end, true).max(start)
+    }
+
+    fn offset(&self, offset: usize, is_end: bool) -> usize {
+        let offset = offset.min(self.length);
+        let mut shift = (0, 0);
+        for (hidden, shown) in &self.moved {
+            if offset >= hidden.end {
+                shift = (hidden.end, shown.end);
+            } else if offset > hidden.start {
+                return if is_end { shown.end } else { shown.start };
+            }
+        }
+        let mut place = (shift.1 + (offset - shift.0)).min(self.text.len());
+        while !self.text.is_char_boundary(place) {
+            place -= 1;
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnostic::SourceFile;
+    use super::*;
+
+    fn masked(text: &str) -> Masked {
+        Masked::new(&Source { file: SourceFile::new("f", text), hidden: hidden(0, text, None, false) })
+    }
+
+    #[test]
+    fn the_rest_of_the_line_is_hidden_after_a_key_that_sounds_secret() {
+        let cases = [
+            ("password: hunter2\n", "password: [REDACTED]\n"),
+            ("  password: \"hunter2\r\n", "  password: [REDACTED]\r\n"),
+            ("a: {username: x, password: y}", "a: {username: x, password: [REDACTED]"),
+            ("\"API_TOKEN\" : x", "\"API_TOKEN\" : [REDACTED]"),
+            ("SECRET_KEY_BASE: é", "SECRET_KEY_BASE: [REDACTED]"),
+            ("token: |\n  a\n\n  b\nc: d", "token: [REDACTED]\n  [REDACTED]\n\n  [REDACTED]\nc: d"),
+            ("secret:\n  - A", "secret:\n  - A"),
+            ("secrets_path: .kamal/s", "secrets_path: .kamal/s"),
+            ("url: http://password", "url: http://password"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(masked(text).text(), shown);
+        }
+    }
+
+    #[test]
+    fn places_follow_the_replacement() {
+        let masked = masked("password: x\nuser: y\n");
+        assert_eq!(masked.text().get(masked.place(12..16)), Some("user"));
+        assert_eq!(masked.text().get(masked.place(10..11)), Some("[REDACTED]"));
+        assert_eq!(masked.text().get(masked.place(0..8)), Some("password"));
+    }
+}

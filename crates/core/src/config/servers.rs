@@ -1,0 +1,196 @@
+//! `servers`: from a list of hosts, or a map of roles, to roles with hosts and tags.
+
+use super::decode::{Field, Report, nearest};
+use super::diagnostic::Diagnostic;
+use super::env::Tags;
+use super::role::Inherited;
+use super::{Role, RoleHost};
+
+/// What reading the servers depends on.
+pub(super) struct Context<'c> {
+    pub(super) primary_role: &'c str,
+    /// Where `primary_role` is given, if it is.
+    pub(super) primary_field: Option<&'c Field<'c>>,
+    pub(super) allow_empty_roles: bool,
+    pub(super) tags: &'c Tags,
+    pub(super) inherited: &'c Inherited,
+}
+
+/// The roles, the primary one first, then by name.
+pub(super) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Role> {
+    let mut roles = Vec::new();
+    if field.is_list() {
+        roles.push((decode_role("web", field, context, report), field.clone()));
+    } else if field.is_map() {
+        for (key, field) in field.entries(report).unwrap_or_default() {
+            if let Some(problem) = bad_role(&key.text) {
+                report.push(Diagnostic::error(key.span, field.says(problem)));
+            }
+            roles.push((decode_role(&key.text, &field, context, report), field));
+        }
+    } else {
+        field.wrong_type("an array or a hash", report);
+        return Vec::new();
+    }
+    check(field, &roles, context, report);
+    let mut roles: Vec<Role> = roles.into_iter().map(|(role, _)| role).collect();
+    roles.sort_by(|a, b| {
+        let order = |role: &Role| (role.name != context.primary_role, role.name.clone());
+        order(a).cmp(&order(b))
+    });
+    roles
+}
+
+fn decode_role(name: &str, field: &Field, context: &Context, report: &mut Report) -> Role {
+    let primary = name == context.primary_role;
+    if field.is_list() {
+        let hosts = decode_hosts(field, context, report);
+        return Role::plain(name, hosts, primary, context.inherited);
+    }
+    if !field.is_map() {
+        field.wrong_type("an array or a hash", report);
+        return Role::plain(name, Vec::new(), primary, context.inherited);
+    }
+    let mut role = Role::decode(name, field, primary, context.inherited, report);
+    let hosts = field.entries_silently().into_iter().find(|(key, _)| key.text == "hosts");
+    role.hosts = hosts.map(|(_, field)| decode_hosts(&field, context, report)).unwrap_or_default();
+    role
+}
+
+/// A host listed twice is one host with the tags of both entries.
+fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<RoleHost> {
+    let mut hosts: Vec<RoleHost> = Vec::new();
+    for entry in field.list(report).unwrap_or_default() {
+        let Some((host, tags)) = decode_host(&entry, context, report) else { continue };
+        let index = hosts.iter().position(|known| known.host == host).unwrap_or_else(|| {
+            hosts.push(RoleHost { host, tags: Vec::new() });
+            hosts.len() - 1
+        });
+        if let Some(known) = hosts.get_mut(index) {
+            for tag in tags {
+                if !known.tags.contains(&tag) {
+                    known.tags.push(tag);
+                }
+            }
+        }
+    }
+    hosts
+}
+
+/// `HOST`, or `HOST: TAG`, or `HOST: [TAG, …]`.
+fn decode_host(entry: &Field, context: &Context, report: &mut Report) -> Option<(String, Vec<String>)> {
+    if entry.scalar().is_some() {
+        let host = entry.filled(report)?;
+        if let Some(problem) = bad_host(&host) {
+            report.push(entry.error(problem));
+        }
+        return Some((host, Vec::new()));
+    }
+    if !entry.is_map() {
+        entry.wrong_type("a string or a hash", report);
+        return None;
+    }
+    let entries = entry.entries(report)?;
+    let [(key, value)] = entries.as_slice() else {
+        report.push(entry.error("multiple hosts found").help("begin a new `- ` entry for each host"));
+        return None;
+    };
+    if let Some(problem) = bad_host(&key.text) {
+        report.push(Diagnostic::error(key.span, entry.says(problem)));
+    }
+    Some((key.text.clone(), decode_tags(value, context, report)))
+}
+
+fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
+    let fields = match (field.scalar(), field.is_list()) {
+        (Some(_), _) => vec![field.clone()],
+        (None, true) => field.list(report).unwrap_or_default(),
+        (None, false) => {
+            field.wrong_type("a string or an array", report);
+            return Vec::new();
+        }
+    };
+    let mut tags = Vec::new();
+    for field in fields {
+        let Some(tag) = field.filled(report) else { continue };
+        if !context.tags.names.contains(&tag) {
+            report.push(unknown_tag(&field, &tag, context.tags));
+        }
+        tags.push(tag);
+    }
+    tags
+}
+
+fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
+    let mut error = field.error(&format!("unknown tag: {tag}")).label("no env is given for this tag");
+    if let Some(span) = tags.span {
+        error = error.also(span, "the tags are given here");
+    }
+    match nearest(tag, tags.names.iter().map(String::as_str)) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(format!("give the tag an env: `env_tags: {{{tag}: {{NAME: value}}}}`")),
+    }
+}
+
+/// The primary role is there and has hosts; the others have hosts too, unless they needn't.
+fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut Report) {
+    let primary = context.primary_role;
+    if !roles.iter().any(|(role, _)| role.name == primary) {
+        let message = format!("The primary_role {primary} isn't defined");
+        let names: Vec<&str> = roles.iter().map(|(role, _)| role.name.as_str()).collect();
+        let error = match context.primary_field {
+            Some(given) => given.error("").also(field.span(), "the roles are given here"),
+            None => Diagnostic::error(field.span(), ""),
+        };
+        let help = format!("one of `servers` must be it: {}", names.join(", "));
+        report.push(Diagnostic { message, ..error }.help(help));
+    }
+    for (role, field) in roles {
+        // A host with an error of its own is not counted, and should not be reported a second time.
+        let listed = field.is_list() || field.is_map();
+        if !role.hosts.is_empty() || !listed || lists_something(field) {
+            continue;
+        }
+        if role.name == primary {
+            let message = format!("No servers specified for the {primary} primary_role");
+            report.push(Diagnostic::error(field.span(), message));
+        } else if !context.allow_empty_roles {
+            let message = format!("No servers specified for the {} role", role.name);
+            report.push(
+                Diagnostic::error(field.span(), message)
+                    .help("you can ignore this with allow_empty_roles: true"),
+            );
+        }
+    }
+}
+
+fn lists_something(field: &Field) -> bool {
+    let hosts = match field.is_map() {
+        true => {
+            field.entries_silently().into_iter().find(|(key, _)| key.text == "hosts").map(|(_, hosts)| hosts)
+        }
+        false => Some(field.clone()),
+    };
+    hosts.is_some_and(
+        |hosts| !matches!(&hosts.node.kind, super::source::Kind::List(items) if items.is_empty()),
+    )
+}
+
+/// What can't be the name or address of a server.
+pub(super) fn bad_host(host: &str) -> Option<&'static str> {
+    if host.is_empty() || host.starts_with('-') {
+        return Some("a host's name can't be empty or begin with `-`");
+    }
+    if host.contains('@') {
+        return Some("a host's name can't contain a user; give it as `user` under `ssh`");
+    }
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/,;'\"$`\\|&<>(){}".contains(c);
+    host.contains(odd).then_some("this is not the name or address of a host")
+}
+
+/// A role's name becomes part of container names.
+fn bad_role(name: &str) -> Option<&'static str> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    (name.is_empty() || !name.chars().all(sound))
+        .then_some("a role's name can only include letters, digits, `_`, `-` and `.`")
+}

@@ -1,0 +1,56 @@
+//! The loader as a whole: what it accepts, what it says about what it doesn't.
+
+mod accepted;
+mod errors;
+mod robust;
+mod show;
+mod texts;
+
+use super::load::{Destination, Loaded, load};
+use super::{Config, Diagnostics, SourceFile};
+
+/// The least that is a configuration.
+const LEAST: &str = "\
+service: app
+image: me/app
+servers: [1.1.1.1]
+registry: {username: me, password: [REGISTRY_PASSWORD]}
+";
+
+fn read(text: &str) -> Result<Loaded, Diagnostics> {
+    load(SourceFile::new("config/deploy.yml", text), None)
+}
+
+fn read_for(destination: &str, base: &str, over: &str) -> Result<Loaded, Diagnostics> {
+    let path = super::destination_path("config/deploy.yml", destination);
+    let file = SourceFile::new(path, over);
+    load(SourceFile::new("config/deploy.yml", base), Some(Destination { name: destination.into(), file }))
+}
+
+/// The least configuration with more after it.
+fn config(more: &str) -> Config {
+    match read(&format!("{LEAST}{more}")) {
+        Ok(loaded) => loaded.config,
+        Err(errors) => panic!("{more}\n{errors}"),
+    }
+}
+
+/// Like [`config`], with its own servers.
+fn servers(more: &str) -> Config {
+    match read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))) {
+        Ok(loaded) => loaded.config,
+        Err(errors) => panic!("{more}\n{errors}"),
+    }
+}
+
+/// What is said about the least configuration with more after it.
+fn errors(more: &str) -> String {
+    rendered(read(&format!("{LEAST}{more}")))
+}
+
+fn rendered(result: Result<Loaded, Diagnostics>) -> String {
+    match result {
+        Ok(loaded) => format!("accepted; {} warnings\n{}", loaded.warnings.len(), loaded.warnings),
+        Err(errors) => errors.render(false),
+    }
+}

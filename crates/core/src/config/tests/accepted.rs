@@ -1,0 +1,308 @@
+//! What is accepted, and what it means.
+
+use std::time::Duration;
+
+use super::super::{
+    AssetPath, BarrierOrder, Cord, Credential, Env, Jump, Limit, OptionValue, Pairs, Role, SecretRef,
+};
+use super::*;
+use crate::secret::Secret;
+
+fn pairs(pairs: &[(&str, &str)]) -> Pairs {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// `ROLE: HOST[TAGS] …` for each role.
+fn shape(config: &Config) -> Vec<String> {
+    let hosts = |role: &Role| {
+        let hosts = role.hosts.iter().map(|host| format!(" {}{:?}", host.host, host.tags).replace("[]", ""));
+        hosts.collect::<String>().replace('"', "")
+    };
+    config.roles.iter().map(|role| format!("{}:{}", role.name, hosts(role))).collect()
+}
+
+#[test]
+fn defaults() {
+    let config = config("");
+    assert_eq!((config.service.as_str(), config.image.as_str()), ("app", "me/app"));
+    assert_eq!(config.registry.server, None);
+    assert_eq!(config.registry.username, Credential::Plain(Secret::new("me")));
+    assert_eq!(config.registry.password, Credential::Secret("REGISTRY_PASSWORD".into()));
+    assert_eq!((config.primary_role.as_str(), shape(&config)), ("web", vec!["web: 1.1.1.1".into()]));
+    assert_eq!(config.builder, Default::default());
+    assert_eq!(config.ssh, Default::default());
+    assert_eq!(config.traefik, Default::default());
+    assert_eq!(config.boot, Default::default());
+    assert_eq!(config.readiness_delay, Duration::from_secs(7));
+    assert_eq!(config.deploy_timeout, Duration::from_secs(30));
+    assert_eq!(config.drain_timeout, Duration::from_secs(30));
+    assert_eq!((config.stop_wait_time, config.retain_containers), (None, 5));
+    assert_eq!(
+        (config.hooks_path.as_str(), config.secrets_path.as_str()),
+        (".kamal/hooks", ".kamal/secrets")
+    );
+    let role = &config.roles[0];
+    assert!(role.traefik);
+    let check = role.healthcheck.as_ref().unwrap();
+    assert_eq!(check.cmd, "curl -f http://localhost:3000/up || exit 1");
+    assert_eq!((check.interval, &check.cord), (Duration::from_secs(1), &Cord::At("/tmp/kamal-cord".into())));
+}
+
+#[test]
+fn forms_of_servers() {
+    let tags = "env_tags: {a: {X: 1}, b: {X: 2}}\n";
+    let cases: &[(&str, &[&str])] = &[
+        ("servers: [1.1.1.1, example.com, '::1']", &["web: 1.1.1.1 example.com ::1"]),
+        ("servers:\n- 1.1.1.1\n- 1.1.1.2: a\n- 1.1.1.3: [a, b]", &["web: 1.1.1.1 1.1.1.2[a] 1.1.1.3[a, b]"]),
+        ("servers: {web: [h], aux: [i], jobs: [j]}", &["web: h", "aux: i", "jobs: j"]),
+        ("servers: {web: {hosts: [h: a]}, jobs: {hosts: [h]}}", &["web: h[a]", "jobs: h"]),
+        ("servers:\n- h: b\n- i\n- h: a\n- h: b", &["web: h[b, a] i"]),
+        ("servers: {a: [h], z: [i]}\nprimary_role: z", &["z: i", "a: h"]),
+        ("servers: {web: [h], jobs: []}\nallow_empty_roles: true", &["web: h", "jobs:"]),
+        ("servers: {web: [h], x-jobs: [i]}", &["web: h", "x-jobs: i"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(shape(&servers(&format!("{tags}{text}\n"))), *expected, "{text}");
+    }
+}
+
+#[test]
+fn forms_of_env() {
+    let secret = |name: &str, source: &str| SecretRef { name: name.into(), source: source.into() };
+    let cases = [
+        ("env: {A: 1, B: x}", pairs(&[("A", "1"), ("B", "x")]), vec![]),
+        (
+            "env: {clear: {A: 1}, secret: [S, T:U]}",
+            pairs(&[("A", "1")]),
+            vec![secret("S", "S"), secret("T", "U")],
+        ),
+        ("env: {secret: [S]}", pairs(&[]), vec![secret("S", "S")]),
+        ("env: {secret: ['T:a:b', T:c]}", pairs(&[]), vec![secret("T", "c")]),
+        ("env: {tags: {a: {X: 1}}}", pairs(&[]), vec![]),
+        ("env: {}", pairs(&[]), vec![]),
+    ];
+    for (text, clear, secret) in cases {
+        assert_eq!(config(text).env, Env { clear, secret }, "{text}");
+    }
+    for text in
+        ["env: {tags: {a: {clear: {X: 1}, secret: [Y]}}}", "env_tags: {a: {clear: {X: 1}, secret: [Y]}}"]
+    {
+        let env = Env { clear: pairs(&[("X", "1")]), secret: vec![secret("Y", "Y")] };
+        assert_eq!(config(text).env_tags, [("a".to_owned(), env)]);
+    }
+}
+
+/// Plain scalars keep their text; only booleans become `true` and `false`.
+#[test]
+fn scalars_as_texts() {
+    let cases = [
+        ("1.10", "1.10"),
+        ("0644", "0644"),
+        ("40_000", "40_000"),
+        ("1e3", "1e3"),
+        ("2024-01-02", "2024-01-02"),
+        ("12:30:45", "12:30:45"),
+        ("true", "true"),
+        ("yes", "true"),
+        ("On", "true"),
+        ("no", "false"),
+        ("OFF", "false"),
+        ("'yes'", "yes"),
+        ("!!str yes", "yes"),
+        ("y", "y"),
+        ("''", ""),
+        ("'null'", "null"),
+        (":sym", ":sym"),
+        ("\"a\\tb\"", "a\tb"),
+        ("|\n    two\n    lines\n", "two\nlines\n"),
+        ("plain\n   folded", "plain folded"),
+    ];
+    for (text, value) in cases {
+        assert_eq!(config(&format!("env:\n  A: {text}\n")).env.clear, pairs(&[("A", value)]), "{text}");
+    }
+}
+
+#[test]
+fn integers_are_yaml_1_1() {
+    for (text, count) in [("3", 3), ("+3", 3), ("1_0", 10), ("010", 8), ("0x1f", 31), ("0b11", 3)] {
+        assert_eq!(config(&format!("retain_containers: {text}\n")).retain_containers, count, "{text}");
+    }
+}
+
+#[test]
+fn anchors_and_merge_keys() {
+    let config = servers(
+        "x-env: &env {A: 1, B: 2}\nx-more: &more {B: 3, C: 4}\n\
+         servers:\n  web: &web\n    hosts: [h]\n    cmd: run\n    env: {B: 0, <<: [*env, *more]}\n  jobs:\n    <<: *web\n    cmd: jobs\n",
+    );
+    let jobs = config.role("jobs").unwrap();
+    assert_eq!(jobs.cmd.as_deref(), Some("jobs"));
+    assert_eq!(jobs.env.clear, pairs(&[("B", "0"), ("A", "1"), ("C", "4")]));
+    assert_eq!(config.role("web").unwrap().cmd.as_deref(), Some("run"));
+}
+
+#[test]
+fn what_a_role_inherits() {
+    let config = servers(
+        "labels: {a: 1, b: 2}
+logging: {driver: json-file, options: {max-size: 5m, max-file: 2}}
+asset_path: /public/assets:ro
+healthcheck: {port: 80, max_attempts: 10, interval: 2s}
+servers:
+  web:
+    hosts: [h]
+    labels: {b: 3, c: 4}
+    logging: {options: {max-size: 9m}}
+    healthcheck: {path: ready, cord: /cord/}
+  jobs: {hosts: [h], cmd: bin/jobs}
+  cron: {hosts: [h], healthcheck: {cmd: 'true'}}
+  api: {hosts: [h], traefik: true, asset_path: /assets}
+",
+    );
+    let [web, api, cron, jobs] = config.roles.as_slice() else { panic!("four roles") };
+    assert_eq!(web.labels, pairs(&[("a", "1"), ("b", "3"), ("c", "4")]));
+    assert_eq!(jobs.labels, pairs(&[("a", "1"), ("b", "2")]));
+    assert_eq!(web.logging.driver.as_deref(), Some("json-file"));
+    assert_eq!(web.logging.options, pairs(&[("max-size", "9m"), ("max-file", "2")]));
+    assert_eq!(config.logging.options, pairs(&[("max-size", "5m"), ("max-file", "2")]));
+    assert_eq!(
+        web.asset_path,
+        Some(AssetPath { path: "/public/assets".into(), mount_options: Some("ro".into()) })
+    );
+    assert_eq!(api.asset_path, Some(AssetPath { path: "/assets".into(), mount_options: None }));
+    assert_eq!((&jobs.asset_path, &cron.asset_path), (&None, &None));
+    let check = |role: &Role| role.healthcheck.as_ref().map(|check| (check.cmd.clone(), check.cord.clone()));
+    let curl = |path: &str| format!("curl -f http://localhost:80{path} || exit 1");
+    assert_eq!(check(web), Some((curl("/ready"), Cord::At("/cord".into()))));
+    assert_eq!(check(api), Some((curl("/up"), Cord::default())));
+    assert_eq!(check(cron), Some(("true".into(), Cord::Off)));
+    assert_eq!(check(jobs), None);
+    assert_eq!((web.traefik, api.traefik, cron.traefik, jobs.traefik), (true, true, false, false));
+    assert_eq!(web.healthcheck.as_ref().unwrap().max_attempts, Some(10));
+    assert_eq!(cron.healthcheck.as_ref().unwrap().max_attempts, None);
+    assert_eq!(config.deploy_timeout, Duration::from_secs(55));
+}
+
+#[test]
+fn deploy_timeout_follows_max_attempts_unless_given() {
+    let cases = [
+        ("healthcheck: {max_attempts: 7}", 30),
+        ("healthcheck: {max_attempts: 20}", 210),
+        ("healthcheck: {max_attempts: 20}\ndeploy_timeout: 15", 15),
+    ];
+    for (text, seconds) in cases {
+        assert_eq!(config(text).deploy_timeout, Duration::from_secs(seconds), "{text}");
+    }
+}
+
+#[test]
+fn forms_of_options_and_args() {
+    let config = config(
+        "traefik:
+  image: traefik:v3
+  host_port: 8080
+  publish: false
+  args: {api: true, log.level: INFO, entrypoints: [a, b], off: no}
+  options: {memory: 1g, cpus: 1.50}
+  labels: {x.y: true}
+  env: {secret: [T]}
+",
+    );
+    let value = |text: &str| OptionValue::Value(text.into());
+    let args = [
+        ("api", OptionValue::Flag),
+        ("log.level", value("INFO")),
+        ("entrypoints", OptionValue::List(vec!["a".into(), "b".into()])),
+        ("off", value("false")),
+    ];
+    assert_eq!(config.traefik.args, args.map(|(name, value)| (name.to_owned(), value)));
+    assert_eq!(config.traefik.options[1], ("cpus".into(), value("1.50")));
+    assert_eq!(config.traefik.labels, pairs(&[("x.y", "true")]));
+    assert_eq!((config.traefik.host_port, config.traefik.publish), (8080, false));
+    assert_eq!(config.traefik.env.secret[0].name, "T");
+}
+
+#[test]
+fn forms_of_ssh() {
+    let jump = |user: &str, host: &str, port| Jump { user: user.into(), host: host.into(), port };
+    let cases = [
+        ("proxy: gate", vec![jump("root", "gate", 22)]),
+        ("proxy: me@gate:2222", vec![jump("me", "gate", 2222)]),
+        ("proxy: 'a@one, two:23'", vec![jump("a", "one", 22), jump("root", "two", 23)]),
+        ("proxy: 'a@[::1]:23'", vec![jump("a", "::1", 23)]),
+        ("proxy: 'fe80::1'", vec![jump("root", "fe80::1", 22)]),
+        ("proxy: '[::1]'", vec![jump("root", "::1", 22)]),
+    ];
+    for (text, jumps) in cases {
+        assert_eq!(config(&format!("ssh: {{{text}}}")).ssh.proxy, jumps, "{text}");
+    }
+    for text in ["ssh: {port: 2222}", "ssh: {port: '2222'}"] {
+        assert_eq!(config(text).ssh.port, 2222);
+    }
+    let ssh = config(
+        "ssh: {user: me, keys: [~/.ssh/id], keys_only: yes, proxy_command: 'nc %h %p', log_level: debug}",
+    )
+    .ssh;
+    assert_eq!(
+        (ssh.user.as_str(), ssh.keys_only, ssh.proxy_command.as_deref()),
+        ("me", true, Some("nc %h %p"))
+    );
+    assert_eq!(ssh.keys, ["~/.ssh/id"]);
+}
+
+#[test]
+fn forms_of_boot_and_builder() {
+    let boot = config("boot: {limit: 25%, wait: 2, barrier: before_boot, parallel_roles: true}").boot;
+    assert_eq!((boot.limit, boot.wait), (Some(Limit::Percent(25)), Some(Duration::from_secs(2))));
+    assert_eq!(boot.barrier, BarrierOrder::BeforeBoot);
+    assert_eq!(config("boot: {limit: 3}").boot.limit, Some(Limit::Servers(3)));
+    let builder =
+        config("builder: {context: app, dockerfile: D, target: t, args: {A: 1.0}, arch: arm64}").builder;
+    assert_eq!((builder.context.as_str(), builder.dockerfile.as_str()), ("app", "D"));
+    assert_eq!((builder.target.as_deref(), builder.args), (Some("t"), pairs(&[("A", "1.0")])));
+    assert_eq!(builder.arch, ["arm64"]);
+    assert_eq!(config("builder: {arch: [amd64, arm64]}").builder.arch, ["amd64", "arm64"]);
+}
+
+#[test]
+fn forms_of_registry() {
+    let cases = [
+        ("{server: r.io, username: me, password: pw}", Some("r.io"), Credential::Plain(Secret::new("pw"))),
+        ("{username: me, password: 0123}", None, Credential::Plain(Secret::new("0123"))),
+        ("{username: me, password: [A]}", None, Credential::Secret("A".into())),
+    ];
+    for (text, server, password) in cases {
+        let text = format!("service: app\nimage: i\nservers: [h]\nregistry: {text}\n");
+        let registry = read(&text).unwrap().config.registry;
+        assert_eq!((registry.server.as_deref(), registry.password), (server, password), "{text}");
+    }
+}
+
+#[test]
+fn a_destination_is_laid_over_the_base() {
+    let base = format!("{LEAST}labels: {{a: 1, b: 2}}\nvolumes: [x]\nrequire_destination: true\n");
+    let over = "labels: {b: 3}\nvolumes: [y]\nservers: {web: [2.2.2.2]}\n";
+    let config = read_for("staging", &base, over).unwrap().config;
+    assert_eq!(config.destination.as_deref(), Some("staging"));
+    assert_eq!(config.roles[0].labels, pairs(&[("a", "1"), ("b", "3")]));
+    assert_eq!((shape(&config), config.volumes), (vec!["web: 2.2.2.2".into()], vec!["y".into()]));
+}
+
+#[test]
+fn what_is_accepted_without_effect() {
+    for text in [
+        "x-anything: {proxy: 1, a: [1]}",
+        "minimum_version: 1.9.2",
+        "sshkit: {max_concurrent_starts: 10, pool_idle_timeout: 300, dns_retries: 2}",
+        "run_directory: .kamal",
+        "healthcheck: {log_lines: 50}",
+        "# <%= comment %>",
+        "---",
+    ] {
+        let loaded = read(&format!("{LEAST}{text}\n")).unwrap();
+        assert!(loaded.warnings.is_empty(), "{text}: {}", loaded.warnings);
+    }
+    assert_eq!(config("stop_timeout: 20").stop_wait_time, Some(Duration::from_secs(20)));
+    assert_eq!(config("stop_wait_time: 20").stop_wait_time, Some(Duration::from_secs(20)));
+    assert!(read(&format!("\u{feff}{LEAST}").replace('\n', "\r\n")).is_ok());
+}
