@@ -39,6 +39,17 @@ pub(crate) struct Opened {
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
+impl Opened {
+    /// Whether the server has closed it already.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            message = self.reader.wait() => matches!(message, None | Some(ChannelMsg::Close)),
+            () = std::future::ready(()) => false,
+        }
+    }
+}
+
 /// A program that was started.
 pub(crate) struct Running {
     reader: ChannelReadHalf,

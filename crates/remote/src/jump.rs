@@ -46,17 +46,15 @@ impl Route {
             (ssh.proxy.iter().map(jump).collect(), None)
         } else if ssh.proxy_command.is_some() {
             (Vec::new(), ssh.proxy_command.clone())
-        } else if !settings.jumps.is_empty() {
-            (settings.jumps.clone(), None)
         } else {
-            (Vec::new(), settings.proxy_command.clone())
+            // A jump host that a pattern of the file sends through itself is reached directly, as ssh does.
+            let itself = |hop: &&Endpoint| hop.host == host && hop.port.is_none_or(|port| port == ssh.port);
+            let jumps: Vec<_> = settings.jumps.iter().filter(|hop| !itself(hop)).cloned().collect();
+            let proxy_command = if jumps.is_empty() { settings.proxy_command.clone() } else { None };
+            (jumps, proxy_command)
         };
         let mut hops = Vec::new();
         for endpoint in jumps {
-            // A jump host that a pattern sends through itself is reached directly, as ssh does.
-            if endpoint.host == host {
-                continue;
-            }
             let settings = config.settings(&endpoint).await?;
             hops.push(Hop { endpoint, settings });
         }

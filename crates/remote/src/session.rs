@@ -148,11 +148,16 @@ impl Session {
     /// A channel for a step: the spare one, or a new one when there is room.
     pub(crate) async fn channel(self: &Arc<Self>) -> Result<Opened, Start> {
         let spare = async { self.spare.1.lock().await.recv().await };
-        let opened = tokio::select! {
+        let mut opened = tokio::select! {
             biased;
             Some(opened) = spare => opened,
             opened = self.open_channel() => opened?,
         };
+        if opened.has_ended().await {
+            // sshd may be told to close idle channels (ChannelTimeout).
+            drop(opened);
+            opened = self.open_channel().await?;
+        }
         self.prepare();
         Ok(opened)
     }
