@@ -1,1 +1,28 @@
-//! placeholder
+//! Where it happens: SSH connections and local processes, behind the traits of [`bowline_engine::ports`].
+//!
+//! Nothing is decided here. A step comes in as text, what it printed and how it ended goes out, and what can
+//! break between the two has a bound: starts of connections ([`Options::connect_timeout`]), dead connections
+//! (keepalive), output, channels.
+//!
+//! [`SshNetwork`] is the way in: `connect(host)` gives a server whose connection is shared, kept and, when it
+//! died between two steps, replaced.
+
+mod agent;
+mod auth;
+mod channel;
+mod dial;
+mod http;
+mod jump;
+mod keys;
+mod known_hosts;
+mod lines;
+mod local;
+mod options;
+mod pool;
+mod session;
+mod ssh_config;
+mod stream;
+
+pub use local::LocalMachine;
+pub use options::{NoPrompt, Options, Prompt, UserConfig};
+pub use pool::SshNetwork;

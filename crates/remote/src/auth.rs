@@ -1,0 +1,332 @@
+//! Being let in: keys that were named first, then the agent's, then the default key files.
+//!
+//! A server hangs up after a few wrong keys (OpenSSH after six), so what was named comes first and no key is
+//! offered twice. An encrypted key that the agent holds is used through the agent, and nobody is asked.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use tokio::time::Instant;
+
+use crate::agent::Agent;
+use crate::keys::{KeyFile, KeyStore};
+use crate::session::Client;
+
+/// How long an agent's owner may take to confirm a signature.
+const CONFIRMING: Duration = Duration::from_secs(90);
+
+/// What there is to try.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    /// Key files that somebody named.
+    pub(crate) named: Vec<PathBuf>,
+    /// Key files that are tried because they are there.
+    pub(crate) defaults: Vec<PathBuf>,
+    /// The agent's socket.
+    pub(crate) agent: Option<PathBuf>,
+    /// The agent signs for keys of the files alone.
+    pub(crate) agent_only_files: bool,
+}
+
+/// Why nobody let us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) reason: String,
+    pub(crate) hint: String,
+}
+
+/// The time a connection may take, spent where the server is waited for.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    whole: Duration,
+    left: Duration,
+}
+
+impl Budget {
+    pub(crate) fn new(whole: Duration) -> Self {
+        Self { whole, left: whole }
+    }
+
+    pub(crate) fn left(&self) -> Duration {
+        self.left
+    }
+
+    /// The error text says for how long nothing came.
+    pub(crate) async fn spend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, String> {
+        self.spend_unless(&AtomicBool::new(false), work).await
+    }
+
+    /// Time in which the flag is up is not counted, up to a bound of its own.
+    async fn spend_unless<T>(
+        &mut self,
+        paused: &AtomicBool,
+        work: impl Future<Output = T>,
+    ) -> Result<T, String> {
+        let began = Instant::now();
+        let mut until = self.left;
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    self.left = self.left.saturating_sub(began.elapsed());
+                    return Ok(done);
+                }
+                () = tokio::time::sleep_until(began + until) => {
+                    if !paused.load(Ordering::Relaxed) || began.elapsed() >= CONFIRMING {
+                        self.left = Duration::ZERO;
+                        return Err(format!("no answer within {} s", self.whole.as_secs_f32()));
+                    }
+                    until += Duration::from_secs(1);
+                }
+            }
+        }
+    }
+}
+
+/// What became of one try.
+enum Try {
+    In,
+    No,
+    /// It is over: the connection ended, or more than a key is asked for.
+    Over(String),
+}
+
+/// One login on one connection.
+pub(crate) struct Login<'a> {
+    pub(crate) handle: &'a mut Handle<Client>,
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) keys: &'a KeyStore,
+    pub(crate) budget: &'a mut Budget,
+    offered: Vec<PublicKey>,
+    /// What was tried or passed over, for the error.
+    notes: Vec<String>,
+    /// What the server would take, as it last said.
+    takes: Vec<String>,
+}
+
+impl<'a> Login<'a> {
+    pub(crate) fn new(
+        handle: &'a mut Handle<Client>,
+        credentials: &'a Credentials,
+        keys: &'a KeyStore,
+        budget: &'a mut Budget,
+    ) -> Self {
+        Self { handle, credentials, keys, budget, offered: Vec::new(), notes: Vec::new(), takes: Vec::new() }
+    }
+
+    /// Tries everything in order.
+    pub(crate) async fn run(mut self) -> Result<(), Refused> {
+        let mut agent = match &self.credentials.agent {
+            Some(socket) => match Agent::open(socket, self.handle.agent_session_binding()).await {
+                Ok(agent) => Some(agent),
+                Err(why) => {
+                    self.notes.push(why);
+                    None
+                }
+            },
+            None => None,
+        };
+        match self.all(agent.as_mut()).await {
+            Try::In => Ok(()),
+            Try::No => Err(self.refused(None)),
+            Try::Over(why) => Err(self.refused(Some(why))),
+        }
+    }
+
+    async fn all(&mut self, mut agent: Option<&mut Agent>) -> Try {
+        let credentials = self.credentials;
+        for path in &credentials.named {
+            match self.file(path, agent.as_deref_mut(), true).await {
+                Try::No => {}
+                end => return end,
+            }
+        }
+        if let Some(agent) = agent.as_deref_mut()
+            && !credentials.agent_only_files
+        {
+            match self.whole_agent(agent).await {
+                Try::No => {}
+                end => return end,
+            }
+        }
+        for path in &credentials.defaults {
+            match self.file(path, agent.as_deref_mut(), false).await {
+                Try::No => {}
+                end => return end,
+            }
+        }
+        // Some servers know who we are without a key (a tailnet does).
+        let result = self.budget.spend(self.handle.authenticate_none(&credentials.user)).await;
+        self.judge(result)
+    }
+
+    async fn whole_agent(&mut self, agent: &mut Agent) -> Try {
+        let keys: Vec<PublicKey> = agent.keys().to_vec();
+        let count = keys.len();
+        self.notes.push(format!("the agent with {count} {}", if count == 1 { "key" } else { "keys" }));
+        for key in keys {
+            match self.agent_key(agent, &key).await {
+                Try::No => {}
+                end => return end,
+            }
+        }
+        Try::No
+    }
+
+    /// One key file; one that was named is spoken of even if it isn't there.
+    async fn file(&mut self, path: &Path, agent: Option<&mut Agent>, named: bool) -> Try {
+        let shown = path.display();
+        match self.keys.read(path).await {
+            KeyFile::Missing => {
+                if named {
+                    self.notes.push(format!("{shown} (no such file)"));
+                }
+                Try::No
+            }
+            KeyFile::Unusable(why) => {
+                self.notes.push(format!("{shown} ({why})"));
+                Try::No
+            }
+            KeyFile::Ready(key) => {
+                self.notes.push(shown.to_string());
+                self.private_key(key).await
+            }
+            KeyFile::Public(key) => match agent {
+                Some(agent) if agent.holds(&key) => {
+                    self.notes.push(format!("{shown} through the agent"));
+                    self.agent_key(agent, &key).await
+                }
+                _ => {
+                    self.notes.push(format!("{shown} (a public key that no agent has the other half of)"));
+                    Try::No
+                }
+            },
+            KeyFile::Encrypted(public) => self.encrypted(path, public, agent).await,
+        }
+    }
+
+    async fn encrypted(&mut self, path: &Path, public: Option<PublicKey>, agent: Option<&mut Agent>) -> Try {
+        let shown = path.display();
+        if let Some(public) = &public {
+            if self.was_offered(public) {
+                return Try::No;
+            }
+            if let Some(agent) = agent
+                && agent.holds(public)
+            {
+                self.notes.push(format!("{shown} through the agent"));
+                return self.agent_key(agent, public).await;
+            }
+        }
+        match self.keys.unlock(path).await {
+            Ok(key) => {
+                self.notes.push(shown.to_string());
+                self.private_key(key).await
+            }
+            Err(why) => {
+                self.notes.push(format!("{shown} ({why})"));
+                Try::No
+            }
+        }
+    }
+
+    fn was_offered(&self, key: &PublicKey) -> bool {
+        self.offered.iter().any(|offered| offered.key_data() == key.key_data())
+    }
+
+    async fn private_key(&mut self, key: Arc<PrivateKey>) -> Try {
+        if self.was_offered(key.public_key()) {
+            return Try::No;
+        }
+        self.offered.push(key.public_key().clone());
+        let hash = match self.hash_for(key.public_key()).await {
+            Ok(hash) => hash,
+            Err(why) => return Try::Over(why),
+        };
+        let key = PrivateKeyWithHashAlg::new(key, hash);
+        let user = &self.credentials.user;
+        let result = self.budget.spend(self.handle.authenticate_publickey(user, key)).await;
+        self.judge(result)
+    }
+
+    async fn agent_key(&mut self, agent: &mut Agent, key: &PublicKey) -> Try {
+        if self.was_offered(key) {
+            return Try::No;
+        }
+        self.offered.push(key.clone());
+        let hash = match self.hash_for(key).await {
+            Ok(hash) => hash,
+            Err(why) => return Try::Over(why),
+        };
+        let (mut signer, signing) = agent.signer();
+        let user = &self.credentials.user;
+        let login = self.handle.authenticate_publickey_with(user, key.clone(), hash, &mut signer);
+        match self.budget.spend_unless(signing, login).await {
+            Ok(Ok(result)) => self.judge(Ok(Ok(result))),
+            Ok(Err(e)) if self.handle.is_closed() => Try::Over(e.to_string()),
+            Ok(Err(e)) => {
+                self.notes.push(format!("the agent did not sign ({e})"));
+                Try::No
+            }
+            Err(why) => Try::Over(why),
+        }
+    }
+
+    /// RSA keys are offered with the best hash the server says it takes: SHA-1, the protocol's first, is
+    /// refused by any sshd of these years.
+    async fn hash_for(&mut self, key: &PublicKey) -> Result<Option<HashAlg>, String> {
+        if !key.algorithm().is_rsa() {
+            return Ok(None);
+        }
+        let best = self.budget.spend(self.handle.best_supported_rsa_hash()).await?;
+        match best {
+            Ok(Some(hash)) => Ok(hash),
+            Ok(None) => Ok(Some(HashAlg::Sha256)),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    fn judge(&mut self, result: Result<Result<AuthResult, russh::Error>, String>) -> Try {
+        match result {
+            Ok(Ok(AuthResult::Success)) => Try::In,
+            Ok(Ok(AuthResult::Failure { partial_success: true, .. })) => {
+                Try::Over("the key was taken, and a second factor asked for, which is not supported".into())
+            }
+            Ok(Ok(AuthResult::Failure { remaining_methods, .. })) => {
+                if remaining_methods.is_empty() && self.handle.is_closed() {
+                    return Try::Over("the server hung up".to_owned());
+                }
+                self.takes = remaining_methods.iter().map(|m| <&str>::from(m).to_owned()).collect();
+                Try::No
+            }
+            Ok(Err(e)) => Try::Over(e.to_string()),
+            Err(why) => Try::Over(why),
+        }
+    }
+
+    fn refused(self, over: Option<String>) -> Refused {
+        let user = &self.credentials.user;
+        let tried = match self.notes.as_slice() {
+            [] => "there was no key to try".to_owned(),
+            notes => format!("tried {}", notes.join(", ")),
+        };
+        let many = self.offered.len() > 4 && over.is_some();
+        let over = over.map(|why| format!("; {why}")).unwrap_or_default();
+        let hint = if many {
+            "too many keys were offered: name the right one under ssh/keys, and set keys_only".to_owned()
+        } else if !self.takes.is_empty() && !self.takes.iter().any(|method| method == "publickey") {
+            format!("the server takes no keys, only {}", self.takes.join(", "))
+        } else {
+            format!(
+                "put the public key into ~{user}/.ssh/authorized_keys there, or name another one under ssh/keys"
+            )
+        };
+        Refused { reason: format!("not let in as {user}: {tried}{over}"), hint }
+    }
+}

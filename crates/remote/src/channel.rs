@@ -1,0 +1,231 @@
+//! A step on its channel: sent, watched, and never in doubt about whether it ran.
+//!
+//! Up to the moment in which the command line is handed to the connection, a failure means that nothing ran
+//! ([`Start::NotSent`]), and the step may go over a new connection. From then on a broken connection is
+//! [`ServerError::Lost`]: the step may have run to its end or not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::shell::{Input, Script};
+use bowline_engine::ports::{Channel, Exit, OnLine, Output, ServerError};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::lines::{Capture, Lines};
+use crate::session::Session;
+
+/// Lines of a kept channel that may wait to be read.
+const WAITING_LINES: usize = 1024;
+/// How long a kept program may take to read a line.
+const SEND: Duration = Duration::from_secs(25);
+
+/// Why a step did not start.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// The connection ended before the step was handed to it.
+    NotSent(String),
+    /// The server does not want it.
+    Refused(ServerError),
+}
+
+/// An open channel, and its place among those that may be open at once.
+pub(crate) struct Opened {
+    pub(crate) reader: ChannelReadHalf,
+    pub(crate) writer: ChannelWriteHalf<Msg>,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+impl Opened {
+    /// Whether the server has closed it already.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            message = self.reader.wait() => matches!(message, None | Some(ChannelMsg::Close)),
+            () = std::future::ready(()) => false,
+        }
+    }
+}
+
+/// A program that was started.
+pub(crate) struct Running {
+    reader: ChannelReadHalf,
+    channel: Leaving,
+    input: Input,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The writing side of a channel, which is closed when it is left before its end: the library leaves that
+/// to us.
+struct Leaving {
+    session: Arc<Session>,
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if self.ended.load(Ordering::Relaxed) {
+            return;
+        }
+        self.session.leave_behind();
+        let writer = Arc::clone(&self.writer);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { writer.close().await });
+        }
+    }
+}
+
+impl Running {
+    /// Sends a script over an open channel.
+    pub(crate) async fn start(session: &Arc<Session>, opened: Opened, script: Script) -> Result<Self, Start> {
+        let Opened { reader, writer, permit } = opened;
+        let sent = writer.exec(true, script.sent()).await;
+        sent.map_err(|_| Start::NotSent(session.why("the connection ended")))?;
+        let channel = Leaving {
+            session: Arc::clone(session),
+            writer: Arc::new(writer),
+            ended: Arc::new(AtomicBool::new(false)),
+        };
+        Ok(Self { reader, channel, input: script.input, _permit: permit })
+    }
+
+    /// Watches it to its end.
+    pub(crate) async fn finish(mut self, on_line: OnLine<'_>) -> Result<Output, ServerError> {
+        let mut capture = Capture::new(on_line);
+        let mut exit = None;
+        let writer = Arc::clone(&self.channel.writer);
+        let writing = feed(&writer, &self.input, true);
+        tokio::pin!(writing);
+        let mut fed = false;
+        loop {
+            let message = tokio::select! {
+                message = self.reader.wait() => message,
+                () = &mut writing, if !fed => {
+                    fed = true;
+                    continue;
+                }
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) => capture.out(&data)?,
+                Some(ChannelMsg::ExtendedData { data, .. }) => capture.err(&data),
+                Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Status(exit_status)),
+                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                    exit = Some(Exit::Signal(signal(&signal_name)));
+                }
+                Some(ChannelMsg::Failure) => return Err(not_run()),
+                Some(ChannelMsg::Close) | None => break,
+                Some(_) => {}
+            }
+        }
+        self.channel.ended.store(true, Ordering::Relaxed);
+        match exit {
+            Some(exit) => Ok(capture.finish(exit)),
+            None => Err(self.channel.session.lost()),
+        }
+    }
+
+    /// Keeps it, with its standard input open.
+    pub(crate) async fn keep(mut self) -> Result<Box<dyn Channel>, ServerError> {
+        feed(&self.channel.writer, &self.input, false).await;
+        loop {
+            match self.reader.wait().await {
+                Some(ChannelMsg::Success) => break,
+                Some(ChannelMsg::Failure) => return Err(not_run()),
+                Some(ChannelMsg::Close) | None => {
+                    self.channel.ended.store(true, Ordering::Relaxed);
+                    return Err(self.channel.session.lost());
+                }
+                Some(_) => {}
+            }
+        }
+        let (sender, lines) = mpsc::channel(WAITING_LINES);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let (ended, over) = (Arc::clone(&self.channel.ended), Arc::clone(&overflowed));
+        tokio::spawn(pump(self.reader, sender, over, ended));
+        Ok(Box::new(Kept { lines, overflowed, channel: self.channel, _permit: self._permit }))
+    }
+}
+
+/// Writes what the program reads. A program that ends without reading it is no error: its status says more.
+async fn feed(writer: &ChannelWriteHalf<Msg>, input: &Input, end: bool) {
+    if let Input::Secret(secret) = input {
+        let _ = writer.data_bytes(secret.expose().as_bytes().to_vec()).await;
+    }
+    if end {
+        let _ = writer.eof().await;
+    }
+}
+
+/// The name of a signal without `SIG`.
+fn signal(signal: &russh::Sig) -> String {
+    match signal {
+        russh::Sig::Custom(name) => name.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn not_run() -> ServerError {
+    ServerError::Unreachable {
+        reason: "the server lets us in, but runs no commands for us".into(),
+        hint: Some("is there a ForceCommand or a `command=` beside the key that forbids it?".into()),
+    }
+}
+
+/// Reads a kept channel in a task of its own: the library stops reading the whole connection, keepalives and
+/// all, for a channel that nobody reads.
+async fn pump(
+    mut reader: ChannelReadHalf,
+    sender: mpsc::Sender<String>,
+    overflowed: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+) {
+    let mut lines = Lines::default();
+    let pass = |line: &str| {
+        if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(line.to_owned()) {
+            overflowed.store(true, Ordering::Relaxed);
+        }
+    };
+    while let Some(message) = reader.wait().await {
+        match message {
+            ChannelMsg::Data { data } => lines.push(&data, pass),
+            ChannelMsg::Close => break,
+            _ => {}
+        }
+    }
+    ended.store(true, Ordering::Relaxed);
+    lines.finish(pass);
+}
+
+/// A program whose standard input stays open.
+struct Kept {
+    lines: mpsc::Receiver<String>,
+    overflowed: Arc<AtomicBool>,
+    channel: Leaving,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[async_trait]
+impl Channel for Kept {
+    async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
+        if self.overflowed.load(Ordering::Relaxed) {
+            return Err(ServerError::TooMuchOutput { limit: WAITING_LINES * crate::lines::LINE_LIMIT });
+        }
+        Ok(self.lines.recv().await)
+    }
+
+    async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
+        if self.channel.ended.load(Ordering::Relaxed) {
+            return Err(self.channel.session.lost());
+        }
+        let sending = self.channel.writer.data_bytes(format!("{line}\n").into_bytes());
+        match tokio::time::timeout(SEND, sending).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.channel.session.lost()),
+            Err(_) => Err(ServerError::Deadline(SEND)),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A TCP connection to a host: its name resolved, its addresses tried in turn, and a reason that a person can
+//! act on when none answers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bowline_engine::ports::ServerError;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// Pauses before a name that did not resolve is tried again: resolvers of small networks stumble.
+const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
+
+/// Connects within a time.
+pub(crate) async fn tcp(host: &str, port: u16, within: Duration) -> Result<TcpStream, ServerError> {
+    let until = Instant::now() + within;
+    let addresses = match tokio::time::timeout_at(until, resolve(host, port)).await {
+        Ok(addresses) => addresses?,
+        Err(_) => return Err(unresolved(host, &format!("no answer within {} s", within.as_secs_f32()))),
+    };
+    let mut last = None;
+    for (index, address) in addresses.iter().enumerate() {
+        // Each gets its share, so that one that swallows packets leaves time for the next.
+        let left = until.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Without it each small packet of a step waits for the last one's receipt.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = Some(failed(*address, &error)),
+            Err(_) => last = Some(silent(*address, within)),
+        }
+    }
+    Err(last.unwrap_or_else(|| unresolved(host, "the name has no address")))
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ServerError> {
+    let mut pauses = AGAIN.iter();
+    loop {
+        match tokio::net::lookup_host((host, port)).await {
+            Ok(addresses) => return Ok(addresses.collect()),
+            Err(error) => match pauses.next() {
+                Some(pause) => tokio::time::sleep(*pause).await,
+                None => return Err(unresolved(host, &error.to_string())),
+            },
+        }
+    }
+}
+
+fn unresolved(host: &str, why: &str) -> ServerError {
+    let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(why);
+    ServerError::Unreachable {
+        reason: format!("the name {host} can't be resolved: {why}"),
+        hint: Some("check its spelling, or this machine's DNS".into()),
+    }
+}
+
+fn failed(address: SocketAddr, error: &io::Error) -> ServerError {
+    let port = address.port();
+    let (reason, hint) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            (format!("{address} refused the connection"), format!("is sshd running on port {port}?"))
+        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => (
+            format!("there is no route to {address}"),
+            "check the address, and this machine's network".to_owned(),
+        ),
+        io::ErrorKind::TimedOut => return silent(address, Duration::ZERO),
+        _ => (format!("no connection to {address}: {error}"), format!("is sshd running on port {port}?")),
+    };
+    ServerError::Unreachable { reason, hint: Some(hint) }
+}
+
+fn silent(address: SocketAddr, within: Duration) -> ServerError {
+    let time = match within {
+        Duration::ZERO => String::new(),
+        within => format!(" within {} s", within.as_secs_f32()),
+    };
+    ServerError::Unreachable {
+        reason: format!("{address} gave no answer{time}"),
+        hint: Some(format!("is the server up, and port {} open in its firewall?", address.port())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(result: Result<TcpStream, ServerError>) -> (String, String) {
+        match result {
+            Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_port() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (reason, hint) = parts(tcp("127.0.0.1", port, Duration::from_secs(5)).await);
+        assert_eq!(reason, format!("127.0.0.1:{port} refused the connection"));
+        assert_eq!(hint, format!("is sshd running on port {port}?"));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_none() {
+        let (reason, hint) = parts(tcp("no-such-host.invalid", 22, Duration::from_secs(20)).await);
+        assert!(reason.starts_with("the name no-such-host.invalid can't be resolved: "), "{reason}");
+        assert!(hint.contains("DNS"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Private key files. A file is read, and its passphrase asked for, once in the life of the process, however
+//! many servers want the key.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russh::keys::{PrivateKey, PublicKey};
+use tokio::sync::Mutex;
+
+use crate::options::Prompt;
+
+/// How often a wrong passphrase may be typed.
+const ATTEMPTS: usize = 3;
+
+/// What is in a key file.
+#[derive(Debug, Clone)]
+pub(crate) enum KeyFile {
+    /// A key that can be used.
+    Ready(Arc<PrivateKey>),
+    /// A key that needs its passphrase; its public half, where the file (or the `.pub` beside it) shows it.
+    Encrypted(Option<PublicKey>),
+    /// A public key: an agent has the other half.
+    Public(PublicKey),
+    /// There is no such file.
+    Missing,
+    /// It is there and can't be used, with the reason.
+    Unusable(String),
+}
+
+/// The key files of this process.
+pub(crate) struct KeyStore {
+    prompt: Arc<dyn Prompt>,
+    files: Mutex<HashMap<PathBuf, KeyFile>>,
+    /// Held while someone types.
+    asking: Mutex<HashMap<PathBuf, Result<Arc<PrivateKey>, String>>>,
+}
+
+impl KeyStore {
+    pub(crate) fn new(prompt: Arc<dyn Prompt>) -> Self {
+        Self { prompt, files: Mutex::default(), asking: Mutex::default() }
+    }
+
+    /// Reads a key file.
+    pub(crate) async fn read(&self, path: &Path) -> KeyFile {
+        let mut files = self.files.lock().await;
+        if let Some(file) = files.get(path) {
+            return file.clone();
+        }
+        let file = load(path);
+        files.insert(path.to_owned(), file.clone());
+        file
+    }
+
+    /// Opens an encrypted key with the passphrase that a person types. The error says why it is not used.
+    pub(crate) async fn unlock(&self, path: &Path) -> Result<Arc<PrivateKey>, String> {
+        let mut asked = self.asking.lock().await;
+        if let Some(answer) = asked.get(path) {
+            return answer.clone();
+        }
+        let (prompt, file) = (Arc::clone(&self.prompt), path.to_owned());
+        let answer = tokio::task::spawn_blocking(move || ask(&*prompt, &file))
+            .await
+            .unwrap_or_else(|_| Err("its passphrase could not be asked for".to_owned()));
+        asked.insert(path.to_owned(), answer.clone());
+        answer
+    }
+}
+
+fn load(path: &Path) -> KeyFile {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return KeyFile::Missing,
+        Err(e) => return KeyFile::Unusable(e.to_string()),
+    };
+    if let Ok(key) = PublicKey::from_openssh(text.trim()) {
+        return KeyFile::Public(key);
+    }
+    match russh::keys::decode_secret_key(&text, None) {
+        Ok(key) => KeyFile::Ready(Arc::new(key)),
+        Err(_) if encrypted(&text) => KeyFile::Encrypted(public_half(path, &text)),
+        Err(e) => KeyFile::Unusable(format!("not a private key that is understood: {e}")),
+    }
+}
+
+fn encrypted(text: &str) -> bool {
+    text.contains("ENCRYPTED") || PrivateKey::from_openssh(text).is_ok_and(|key| key.is_encrypted())
+}
+
+fn public_half(path: &Path, text: &str) -> Option<PublicKey> {
+    if let Ok(key) = PrivateKey::from_openssh(text) {
+        return Some(key.public_key().clone());
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".pub");
+    PublicKey::from_openssh(std::fs::read_to_string(beside).ok()?.trim()).ok()
+}
+
+fn ask(prompt: &dyn Prompt, path: &Path) -> Result<Arc<PrivateKey>, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    for _ in 0..ATTEMPTS {
+        let Some(passphrase) = prompt.passphrase(path) else {
+            return Err("encrypted, and nobody to ask for its passphrase".to_owned());
+        };
+        if let Ok(key) = russh::keys::decode_secret_key(&text, Some(passphrase.expose())) {
+            return Ok(Arc::new(key));
+        }
+    }
+    Err("encrypted, and its passphrase was wrong".to_owned())
+}

@@ -1,0 +1,266 @@
+//! Which key a server must show, and remembering the key of a new one.
+//!
+//! The rule is that of `StrictHostKeyChecking=accept-new`: a host never seen is accepted and written down, a
+//! host that shows another key than the one written down is not spoken to. The SSH library has such a check, but it
+//! misses patterns and takes keys that are marked `@revoked`, so this is our own, with the words of sshd(8):
+//! lists, `*` and `?`, `!`, `[host]:port`, hashed names and markers.
+//!
+//! Stricter than OpenSSH in one point: a host of which a key of another type is known is not new. We ask for
+//! the known type first, so a server that still has its key shows it.
+
+mod line;
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use bowline_engine::ports::ServerError;
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+
+pub(crate) use line::glob;
+use line::{Line, Marker};
+
+/// How a host is called in the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostName {
+    host: String,
+    port: u16,
+}
+
+impl HostName {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_ascii_lowercase(), port }
+    }
+}
+
+/// As it is written down: the port only where it is not 22.
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            22 => f.write_str(&self.host),
+            port => write!(f, "[{}]:{port}", self.host),
+        }
+    }
+}
+
+/// The files, and what to do about a new host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownHosts {
+    /// The user's; new keys go into the first.
+    pub(crate) user: Vec<PathBuf>,
+    /// The system's.
+    pub(crate) global: Vec<PathBuf>,
+    /// Whether a new host is refused (`StrictHostKeyChecking yes`).
+    pub(crate) strict: bool,
+    /// Whether names are written down hashed (`HashKnownHosts`).
+    pub(crate) hash: bool,
+}
+
+/// A line that speaks of the host.
+#[derive(Debug)]
+struct Entry {
+    file: PathBuf,
+    number: usize,
+    line: Line,
+}
+
+impl Entry {
+    fn place(&self) -> String {
+        format!("{}:{}", self.file.display(), self.number)
+    }
+}
+
+/// One writer at a time in this process; between processes the file is locked.
+static WRITING: Mutex<()> = Mutex::new(());
+
+impl KnownHosts {
+    /// The host-key algorithms to ask for, those of known keys first.
+    pub(crate) fn preferred(&self, name: &HostName) -> Result<Vec<Algorithm>, ServerError> {
+        let mut entries = self.entries(name)?;
+        if name.port != 22 {
+            entries.extend(self.entries(&HostName { host: name.host.clone(), port: 22 })?);
+        }
+        let known = |algorithm: &Algorithm| {
+            let key_type = match algorithm {
+                Algorithm::Rsa { .. } => "ssh-rsa".to_owned(),
+                other => other.as_str().to_owned(),
+            };
+            entries.iter().any(|e| e.line.marker == Marker::None && e.line.key_type == key_type)
+        };
+        let (mut first, rest): (Vec<_>, Vec<_>) = algorithms().into_iter().partition(known);
+        first.extend(rest);
+        Ok(first)
+    }
+
+    /// Whether this key may be the host's; a new host's key is written down.
+    pub(crate) fn check(&self, name: &HostName, key: &PublicKey) -> Result<(), ServerError> {
+        let shown =
+            key.to_bytes().map_err(|e| unreachable(format!("its host key can't be read: {e}"), None))?;
+        if self.decide(name, key, &shown)? {
+            return Ok(());
+        }
+        if self.strict {
+            return Err(unreachable(
+                format!("the host key of {name} is not known ({})", fingerprint(key)),
+                Some(
+                    "StrictHostKeyChecking is on: add the key to known_hosts once you have compared it"
+                        .into(),
+                ),
+            ));
+        }
+        self.remember(name, key, &shown)
+    }
+
+    /// `true` if known, `false` if new.
+    fn decide(&self, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<bool, ServerError> {
+        let mut entries = self.entries(name)?;
+        if name.port != 22 {
+            let plain = self.entries(&HostName { host: name.host.clone(), port: 22 })?;
+            // As OpenSSH: the same key under the plain name will do, another one there means nothing.
+            entries.extend(
+                plain.into_iter().filter(|e| e.line.key == shown && e.line.marker != Marker::Authority),
+            );
+        }
+        let with_key = |marker| entries.iter().find(|e| e.line.marker == marker && e.line.key == shown);
+        if let Some(entry) = with_key(Marker::Revoked) {
+            return Err(unreachable(
+                format!(
+                    "the host key of {name} is marked as revoked in {} ({})",
+                    entry.place(),
+                    fingerprint(key)
+                ),
+                Some(
+                    "whoever answers has a key that must not be trusted: don't go on before you know why"
+                        .into(),
+                ),
+            ));
+        }
+        if with_key(Marker::None).is_some() {
+            return Ok(true);
+        }
+        let plain = |e: &&Entry| e.line.marker == Marker::None;
+        let same_type = |e: &&Entry| plain(e) && e.line.key_type == key_type(key);
+        if let Some(entry) = entries.iter().find(same_type).or_else(|| entries.iter().find(plain)) {
+            return Err(changed(name, key, entry));
+        }
+        match entries.iter().find(|e| e.line.marker == Marker::Authority) {
+            Some(entry) => Err(unreachable(
+                format!("{} wants a host certificate of {name}, and those are not supported", entry.place()),
+                Some(format!("add its plain key, once compared: ssh-keyscan -p {} {}", name.port, name.host)),
+            )),
+            None => Ok(false),
+        }
+    }
+
+    fn entries(&self, name: &HostName) -> Result<Vec<Entry>, ServerError> {
+        let mut entries = Vec::new();
+        let spelled = name.to_string();
+        for file in self.user.iter().chain(&self.global) {
+            let text = match std::fs::read(file) {
+                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(trouble("read", file, &e)),
+            };
+            for (index, line) in text.lines().enumerate() {
+                if let Some(line) = Line::parse(line)
+                    && line.speaks_of(&spelled)
+                {
+                    entries.push(Entry { file: file.clone(), number: index + 1, line });
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Writes a new host's key down, unless someone else just has.
+    fn remember(&self, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<(), ServerError> {
+        let Some(file) = self.user.first() else { return Ok(()) };
+        let _one = WRITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut opened = open_for_append(file).map_err(|e| trouble("open", file, &e))?;
+        opened.lock().map_err(|e| trouble("lock", file, &e))?;
+        if self.decide(name, key, shown)? {
+            return Ok(());
+        }
+        let text = line::written(&name.to_string(), key_type(key), shown, self.hash);
+        append(&mut opened, &text).map_err(|e| trouble("write to", file, &e))
+    }
+}
+
+/// What we speak, best first; no `ssh-rsa` signatures with SHA-1.
+fn algorithms() -> Vec<Algorithm> {
+    let ecdsa = |curve| Algorithm::Ecdsa { curve };
+    vec![
+        Algorithm::Ed25519,
+        ecdsa(EcdsaCurve::NistP256),
+        ecdsa(EcdsaCurve::NistP384),
+        ecdsa(EcdsaCurve::NistP521),
+        Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+        Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+    ]
+}
+
+fn key_type(key: &PublicKey) -> &'static str {
+    match key.algorithm() {
+        Algorithm::Ed25519 => "ssh-ed25519",
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => "ecdsa-sha2-nistp256",
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 } => "ecdsa-sha2-nistp384",
+        Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 } => "ecdsa-sha2-nistp521",
+        _ => "ssh-rsa",
+    }
+}
+
+fn fingerprint(key: &PublicKey) -> String {
+    format!("{} {}", key_type(key), key.fingerprint(HashAlg::Sha256))
+}
+
+/// 0600 and its directory 0700 when they are made.
+fn open_for_append(file: &Path) -> io::Result<File> {
+    if let Some(directory) = file.parent()
+        && !directory.exists()
+    {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)
+}
+
+/// One write, on a line of its own.
+fn append(file: &mut File, line: &str) -> io::Result<()> {
+    let mut before = Vec::new();
+    file.read_to_end(&mut before)?;
+    let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
+    file.write_all(format!("{gap}{line}\n").as_bytes())
+}
+
+fn changed(name: &HostName, key: &PublicKey, entry: &Entry) -> ServerError {
+    unreachable(
+        format!(
+            "the host key of {name} is not the one known: it shows {}, and {} has another ({})",
+            fingerprint(key),
+            entry.place(),
+            entry.line.key_type,
+        ),
+        Some(format!(
+            "someone may be listening in; if the server was set up anew, forget its old key: \
+             ssh-keygen -f {} -R {}",
+            bowline_core::shell::quote(&entry.file.display().to_string()),
+            bowline_core::shell::quote(&name.to_string()),
+        )),
+    )
+}
+
+fn trouble(what: &str, file: &Path, error: &io::Error) -> ServerError {
+    unreachable(
+        format!("can't {what} {}: {error}", file.display()),
+        Some("without it a server's host key can't be checked".into()),
+    )
+}
+
+fn unreachable(reason: String, hint: Option<String>) -> ServerError {
+    ServerError::Unreachable { reason, hint }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The machine that deploys: its programs, files, variables and clock.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bowline_core::secret::Secret;
+use bowline_engine::ports::{Exit, Local, LocalCommand, OnLine, Output};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::lines::Capture;
+
+/// How long the output of a program that has ended is still waited for: something it started in the
+/// background may hold its pipes for ever.
+const LINGER: Duration = Duration::from_millis(500);
+/// How long a program has between SIGTERM and SIGKILL when it is ended.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// This machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalMachine;
+
+#[async_trait]
+impl Local for LocalMachine {
+    async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
+        let mut running = Running::start(command)?;
+        let watched = running.watch(command.input.as_ref(), on_line).await;
+        if watched.is_ok() {
+            running.group = None;
+        }
+        watched
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(format!("can't read {path}: {e}")),
+        }
+    }
+
+    fn executable(&self, path: &str) -> Option<bool> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn now(&self) -> i64 {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs());
+        seconds.ok().and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default()
+    }
+
+    fn random_hex(&self, bytes: usize) -> String {
+        let mut random = vec![0; bytes];
+        if getrandom::fill(&mut random).is_err() {
+            // The names made of it need to be different, not secret.
+            random.fill_with(|| RandomState::new().build_hasher().finish().to_le_bytes()[0]);
+        }
+        random.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A process group of our own making; dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Group(Option<Pid>);
+
+impl Group {
+    /// The group that a child leads (it was started with `process_group(0)`).
+    pub(crate) fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// A program and what it started, which end when this is dropped.
+struct Running {
+    child: Option<Child>,
+    /// `None` once the program has ended by itself: what it left in the background is meant to stay.
+    group: Option<Group>,
+}
+
+impl Running {
+    fn start(command: &LocalCommand) -> Result<Self, String> {
+        let Some((program, arguments)) = command.words.split_first() else {
+            return Err("there is no program to run".to_owned());
+        };
+        let mut process = Command::new(program);
+        process.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process.stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        process.envs(command.env.iter().map(|(name, value)| (name, value.expose())));
+        if let Some(directory) = &command.directory {
+            process.current_dir(directory);
+        }
+        let child = process.process_group(0).kill_on_drop(true).spawn();
+        let child = child.map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => format!("{program} is not installed, or its directory is missing"),
+            _ => format!("{program} can't be started: {e}"),
+        })?;
+        Ok(Self { group: Some(Group::of(&child)), child: Some(child) })
+    }
+
+    async fn watch(&mut self, input: Option<&Secret>, on_line: OnLine<'_>) -> Result<Output, String> {
+        let Some(child) = self.child.as_mut() else { return Err("it has ended".to_owned()) };
+        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+        let feeding = feed(child.stdin.take(), input);
+        tokio::pin!(feeding);
+        let mut capture = Capture::new(on_line);
+        let (mut out, mut err) = ([0; 16 * 1024], [0; 16 * 1024]);
+        let (mut fed, mut status) = (false, None);
+        while stdout.is_some() || stderr.is_some() || status.is_none() {
+            tokio::select! {
+                () = &mut feeding, if !fed => fed = true,
+                count = read(&mut stdout, &mut out), if stdout.is_some() => match count {
+                    0 => stdout = None,
+                    count => capture.out(&out[..count]).map_err(|e| e.to_string())?,
+                },
+                count = read(&mut stderr, &mut err), if stderr.is_some() => match count {
+                    0 => stderr = None,
+                    count => capture.err(&err[..count]),
+                },
+                ended = child.wait(), if status.is_none() => {
+                    status = Some(ended.map_err(|e| e.to_string())?);
+                }
+                () = tokio::time::sleep(LINGER), if status.is_some() => break,
+            }
+        }
+        Ok(capture.finish(exit(status)))
+    }
+}
+
+impl Drop for Running {
+    /// SIGTERM to the group now, SIGKILL after a grace, or at once where the runtime is ending too.
+    fn drop(&mut self) {
+        let (Some(group), Some(mut child)) = (self.group.take(), self.child.take()) else { return };
+        group.signal(Signal::TERM);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(GRACE, child.wait()).await;
+                drop(group);
+            });
+        }
+    }
+}
+
+async fn feed(stdin: Option<ChildStdin>, input: Option<&Secret>) {
+    if let (Some(mut stdin), Some(input)) = (stdin, input) {
+        // A program that does not read is no error: its status says more.
+        let _ = stdin.write_all(input.expose().as_bytes()).await;
+        let _ = stdin.shutdown().await;
+    }
+}
+
+async fn read<R: AsyncRead + Unpin>(from: &mut Option<R>, buffer: &mut [u8]) -> usize {
+    match from {
+        Some(from) => from.read(buffer).await.unwrap_or(0),
+        None => 0,
+    }
+}
+
+fn exit(status: Option<ExitStatus>) -> Exit {
+    let Some(status) = status else { return Exit::default() };
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Status(u32::try_from(code).unwrap_or(1)),
+        (None, signal) => Exit::Signal(signal_name(signal.unwrap_or_default())),
+    }
+}
+
+/// A signal's name without `SIG`; its number where it has none.
+fn signal_name(number: i32) -> String {
+    const NAMES: [(Signal, &str); 9] = [
+        (Signal::HUP, "HUP"),
+        (Signal::INT, "INT"),
+        (Signal::QUIT, "QUIT"),
+        (Signal::ABORT, "ABRT"),
+        (Signal::KILL, "KILL"),
+        (Signal::SEGV, "SEGV"),
+        (Signal::PIPE, "PIPE"),
+        (Signal::ALARM, "ALRM"),
+        (Signal::TERM, "TERM"),
+    ];
+    let named = NAMES.iter().find(|(signal, _)| signal.as_raw() == number);
+    named.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+}

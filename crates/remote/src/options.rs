@@ -1,0 +1,81 @@
+//! What the connections need of the person at the keyboard and of their machine, made explicit so that a test
+//! (or a CI job) can give its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bowline_core::secret::Secret;
+
+/// Asks the person at the keyboard.
+pub trait Prompt: Send + Sync {
+    /// The passphrase of a private key; `None` where nobody can be asked. May block: it is called on a thread
+    /// of its own, and never twice at once.
+    fn passphrase(&self, key: &Path) -> Option<Secret>;
+}
+
+/// Nobody to ask: encrypted keys that no agent holds are skipped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoPrompt;
+
+impl Prompt for NoPrompt {
+    fn passphrase(&self, _key: &Path) -> Option<Secret> {
+        None
+    }
+}
+
+/// Which `ssh_config` counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum UserConfig {
+    /// The user's and the system's, as `ssh` reads them.
+    #[default]
+    Default,
+    /// This file alone.
+    File(PathBuf),
+    /// None.
+    None,
+}
+
+/// How connections are made. [`Options::from_env`] is what a person expects.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest that a connection may take from the first packet to being let in. Time in which a person
+    /// is asked for a passphrase, or an agent asks its owner, does not count.
+    pub connect_timeout: Duration,
+    /// The home directory: `~` in paths, the default key files, `known_hosts`.
+    pub home: Option<PathBuf>,
+    /// The agent's socket.
+    pub agent: Option<PathBuf>,
+    /// `ssh_config`.
+    pub user_config: UserConfig,
+    /// Known hosts, in place of what `ssh_config` or the defaults say; new keys go into the first.
+    pub known_hosts: Option<Vec<PathBuf>>,
+    /// How many connections are being started at once.
+    pub starts: usize,
+    /// How many steps run at once on one server. OpenSSH refuses more than ten sessions a connection
+    /// (`MaxSessions`).
+    pub channels: usize,
+}
+
+impl Options {
+    /// From this process's environment: `HOME`, `SSH_AUTH_SOCK`.
+    pub fn from_env() -> Self {
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            home: path("HOME"),
+            agent: path("SSH_AUTH_SOCK"),
+            user_config: UserConfig::Default,
+            known_hosts: None,
+            starts: 30,
+            channels: 8,
+        }
+    }
+
+    /// A path in which `~/` stands for the home directory.
+    pub(crate) fn expand(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(path),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The connections of this process: one a server, shared by all that is done there, made anew when it died
+//! between two steps.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bowline_core::config::ssh::Ssh;
+use bowline_core::plan::step::Step;
+use bowline_engine::ports::{Channel, Network, OnLine, Output, Server, ServerError};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::auth::{Budget, Credentials};
+use crate::channel::{Running, Start};
+use crate::jump::{self, Hop, Route};
+use crate::keys::KeyStore;
+use crate::known_hosts::HostName;
+use crate::options::{Options, Prompt};
+use crate::session::{Session, Target};
+use crate::ssh_config::{ConfigReader, Endpoint, HostSettings};
+use crate::{dial, http};
+
+/// Servers over SSH.
+pub struct SshNetwork {
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+struct Shared {
+    ssh: Ssh,
+    options: Options,
+    config: ConfigReader,
+    keys: KeyStore,
+    starts: Semaphore,
+    slots: Mutex<HashMap<Vec<Endpoint>, Arc<Slot>>>,
+}
+
+/// The place of one connection.
+#[derive(Default)]
+struct Slot {
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    /// The last failure: who waited while it happened gets the same answer, and does not wait again.
+    failed: Option<(Instant, ServerError)>,
+}
+
+impl SshNetwork {
+    /// Servers reached as `ssh` in `deploy.yml` says. Nothing is connected or read yet.
+    pub fn new(ssh: Ssh, options: Options, prompt: Arc<dyn Prompt>) -> Self {
+        let shared = Shared {
+            config: ConfigReader::new(options.clone()),
+            keys: KeyStore::new(prompt),
+            starts: Semaphore::new(options.starts.max(1)),
+            slots: Mutex::default(),
+            ssh,
+            options,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+#[async_trait]
+impl Network for SshNetwork {
+    async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError> {
+        let shared = Arc::clone(&self.shared);
+        let route = Arc::new(Route::plan(host, &shared.ssh, &shared.config).await?);
+        let server = SshServer { shared, route };
+        server.session().await?.prepare();
+        Ok(Arc::new(server))
+    }
+}
+
+/// A server: whatever connection to it is alive.
+struct SshServer {
+    shared: Arc<Shared>,
+    route: Arc<Route>,
+}
+
+impl SshServer {
+    async fn session(&self) -> Result<Arc<Session>, ServerError> {
+        self.shared.session(&self.route, self.route.hops.len() - 1).await
+    }
+
+    /// Starts a step; one that a dying connection did not take goes over a new one.
+    async fn start(&self, step: &Step) -> Result<Running, ServerError> {
+        let mut first = true;
+        loop {
+            let session = self.session().await?;
+            let started = match session.channel().await {
+                Ok(opened) => Running::start(&session, opened, step.script()).await,
+                Err(error) => Err(error),
+            };
+            match started {
+                Ok(running) => return Ok(running),
+                Err(Start::Refused(error)) => return Err(error),
+                Err(Start::NotSent(_)) if first => {
+                    session.give_up();
+                    first = false;
+                }
+                Err(Start::NotSent(reason)) => return Err(ServerError::Lost { reason }),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Server for SshServer {
+    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
+        self.start(step).await?.finish(on_line).await
+    }
+
+    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
+        self.start(step).await?.keep().await
+    }
+
+    async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
+        http::get(&*self.session().await?, address, path).await
+    }
+}
+
+impl Shared {
+    /// The live connection to a hop of a route, made if there is none.
+    fn session<'a>(
+        &'a self,
+        route: &'a Route,
+        index: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Session>, ServerError>> + Send + 'a>> {
+        Box::pin(async move {
+            let slot = self.slot(route, index);
+            let asked = Instant::now();
+            let mut state = slot.state.lock().await;
+            if let Some(session) = state.session.as_ref().filter(|session| session.usable()) {
+                return Ok(Arc::clone(session));
+            }
+            if let Some((at, error)) = &state.failed
+                && *at >= asked
+            {
+                return Err(error.clone());
+            }
+            // What still runs over the old one keeps it.
+            state.session = None;
+            match self.connect(route, index).await {
+                Ok(session) => {
+                    let session = Arc::new(session);
+                    state.session = Some(Arc::clone(&session));
+                    Ok(session)
+                }
+                Err(error) => {
+                    state.failed = Some((Instant::now(), error.clone()));
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    fn slot(&self, route: &Route, index: usize) -> Arc<Slot> {
+        let way = route.hops[..=index].iter().map(|hop| hop.endpoint.clone()).collect();
+        let mut slots = self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Arc::clone(slots.entry(way).or_default())
+    }
+
+    async fn connect(&self, route: &Route, index: usize) -> Result<Session, ServerError> {
+        let Some(hop) = route.hops.get(index) else {
+            return Err(ServerError::Unreachable { reason: "there is no way to it".into(), hint: None });
+        };
+        // Before the permit is taken: a hop that waits for its own would wait for ours.
+        let via = match index.checked_sub(1) {
+            Some(before) => {
+                Some(self.session(route, before).await.map_err(|error| on_the_way(error, route, before))?)
+            }
+            None => None,
+        };
+        let _permit = self.starts.acquire().await;
+        let mut budget = Budget::new(self.options.connect_timeout);
+        let settings = &hop.settings;
+        let stream = match (&via, &route.proxy_command) {
+            (Some(via), _) => budget.spend(jump::through(via, settings)).await.map_err(|why| {
+                ServerError::Unreachable {
+                    reason: format!("no connection to {} from the jump host: {why}", settings.hostname),
+                    hint: Some(format!("is port {} open to the jump host?", settings.port)),
+                }
+            })??,
+            (None, Some(line)) => jump::command(line, settings)?,
+            (None, None) => {
+                let within = budget.left();
+                let dialled = budget.spend(dial::tcp(&settings.hostname, settings.port, within)).await;
+                match dialled {
+                    Ok(stream) => Box::new(stream?),
+                    Err(reason) => return Err(ServerError::Unreachable { reason, hint: None }),
+                }
+            }
+        };
+        Session::open(stream, &self.target(hop), &self.keys, budget, via).await
+    }
+
+    fn target(&self, hop: &Hop) -> Target {
+        let settings = &hop.settings;
+        let name = match &settings.alias {
+            Some(alias) => HostName::new(alias, 22),
+            None => HostName::new(&settings.hostname, settings.port),
+        };
+        Target {
+            name,
+            known_hosts: settings.known_hosts.clone(),
+            credentials: self.credentials(settings),
+            channels: self.options.channels.max(1),
+        }
+    }
+
+    fn credentials(&self, settings: &HostSettings) -> Credentials {
+        let (ssh, options) = (&self.ssh, &self.options);
+        let usual: Vec<PathBuf> = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"]
+            .iter()
+            .map(|path| options.expand(path))
+            .collect();
+        let mut named: Vec<PathBuf> = ssh.keys.iter().map(|path| options.expand(path)).collect();
+        let mut defaults = usual.clone();
+        if ssh.keys_only {
+            defaults.clear();
+        } else {
+            // `ssh -G` lists the default files too, where none is configured; a configured one replaces them.
+            let configured = settings.identity_files.iter().filter(|file| !is_default(options, file));
+            let before = named.len();
+            named.extend(configured.cloned());
+            if named.len() > before {
+                defaults.retain(|file| settings.identity_files.contains(file));
+            }
+        }
+        Credentials {
+            user: settings.user.clone(),
+            named,
+            defaults,
+            agent: settings.agent.clone(),
+            agent_only_files: ssh.keys_only || settings.identities_only,
+        }
+    }
+}
+
+/// Whether a file is one that `ssh` tries unasked.
+fn is_default(options: &Options, file: &std::path::Path) -> bool {
+    const NAMES: [&str; 8] =
+        ["rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa", "mldsa44_ed25519"];
+    NAMES.iter().any(|name| file == options.expand(&format!("~/.ssh/id_{name}")))
+}
+
+/// A failure at a jump host says so.
+fn on_the_way(error: ServerError, route: &Route, index: usize) -> ServerError {
+    let host = route.hops.get(index).map(|hop| hop.endpoint.host.as_str()).unwrap_or_default();
+    match error {
+        ServerError::Unreachable { reason, hint } => {
+            ServerError::Unreachable { reason: format!("jump host {host}: {reason}"), hint }
+        }
+        other => other,
+    }
+}

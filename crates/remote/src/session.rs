@@ -1,0 +1,314 @@
+//! One SSH connection: handshake, host key, login, and then its channels.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bowline_engine::ports::ServerError;
+use russh::client::{self, Config, DisconnectReason, Handle, Handler};
+use russh::keys::PublicKey;
+use russh::keys::PublicKeyOrCertificate;
+use russh::{ChannelOpenFailure, Preferred};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::auth::{Budget, Credentials, Login};
+use crate::channel::{Opened, Start};
+use crate::keys::KeyStore;
+use crate::known_hosts::{HostName, KnownHosts};
+use crate::stream::{Bytes, Cut, Guarded};
+
+/// With four keepalives unanswered a dead connection is an error after 25 s.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+const KEEPALIVES: usize = 4;
+
+/// After so many channels were left while their program ran, steps go over a new connection: sshd counts
+/// those sessions until the programs end, and refuses more than ten (`MaxSessions`).
+const LEFT_BEHIND: usize = 2;
+
+/// Who is at the other end, and how to get in.
+pub(crate) struct Target {
+    /// The name by which its key is known.
+    pub(crate) name: HostName,
+    pub(crate) known_hosts: KnownHosts,
+    pub(crate) credentials: Credentials,
+    /// How many channels may be open at once.
+    pub(crate) channels: usize,
+}
+
+/// Why the connection ended, once it has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ending(Arc<Mutex<Option<String>>>);
+
+impl Ending {
+    fn set(&self, why: String) {
+        let mut ending = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        ending.get_or_insert(why);
+    }
+
+    pub(crate) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
+
+/// A live connection. Dropping it ends it.
+pub(crate) struct Session {
+    handle: Handle<Client>,
+    ending: Ending,
+    /// Channels at once.
+    permits: Arc<Semaphore>,
+    /// How many permits there are.
+    limit: AtomicUsize,
+    /// A channel that was opened ahead, for the next step.
+    spare: (mpsc::Sender<Opened>, tokio::sync::Mutex<mpsc::Receiver<Opened>>),
+    left: AtomicUsize,
+    broken: AtomicBool,
+    _cut: Cut,
+    /// The connection that carries this one.
+    _via: Option<Arc<Session>>,
+}
+
+impl Session {
+    /// Shakes hands over a stream and logs in.
+    pub(crate) async fn open(
+        stream: Box<dyn Bytes>,
+        target: &Target,
+        keys: &KeyStore,
+        mut budget: Budget,
+        via: Option<Arc<Session>>,
+    ) -> Result<Self, ServerError> {
+        let (stream, cut) = Guarded::new(stream);
+        let ending = Ending::default();
+        let client = Client {
+            name: target.name.clone(),
+            known_hosts: target.known_hosts.clone(),
+            ending: ending.clone(),
+            accepted: None,
+        };
+        let config = config(&target.known_hosts, &target.name)?;
+        let connecting = client::connect_stream(Arc::new(config), stream, client);
+        let mut handle = match budget.spend(connecting).await {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(ClientError::Host(error))) => return Err(error),
+            Ok(Err(ClientError::Ssh(error))) => return Err(handshake(&target.name, &error)),
+            Err(why) => return Err(silent(&target.name, &why)),
+        };
+        let login = Login::new(&mut handle, &target.credentials, keys, &mut budget).run().await;
+        if let Err(refused) = login {
+            let why = ending.get().map(|why| format!(" ({why})")).unwrap_or_default();
+            return Err(ServerError::Unreachable {
+                reason: format!("{}{why}", refused.reason),
+                hint: Some(refused.hint),
+            });
+        }
+        let (sender, receiver) = mpsc::channel(1);
+        Ok(Self {
+            handle,
+            ending,
+            permits: Arc::new(Semaphore::new(target.channels)),
+            limit: AtomicUsize::new(target.channels),
+            spare: (sender, tokio::sync::Mutex::new(receiver)),
+            left: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            _cut: cut,
+            _via: via,
+        })
+    }
+
+    /// Whether new steps may go over it.
+    pub(crate) fn usable(&self) -> bool {
+        !self.handle.is_closed()
+            && !self.broken.load(Ordering::Relaxed)
+            && self.left.load(Ordering::Relaxed) <= LEFT_BEHIND
+    }
+
+    /// No new steps over this one.
+    pub(crate) fn give_up(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handle(&self) -> &Handle<Client> {
+        &self.handle
+    }
+
+    /// A channel was left while its program ran.
+    pub(crate) fn leave_behind(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Why the connection ended, or else these words.
+    pub(crate) fn why(&self, otherwise: &str) -> String {
+        self.ending.get().unwrap_or_else(|| otherwise.to_owned())
+    }
+
+    /// The connection broke while something was under way.
+    pub(crate) fn lost(&self) -> ServerError {
+        ServerError::Lost { reason: self.why("the channel closed without a status") }
+    }
+
+    /// A channel for a step: the spare one, or a new one when there is room.
+    pub(crate) async fn channel(self: &Arc<Self>) -> Result<Opened, Start> {
+        let spare = async { self.spare.1.lock().await.recv().await };
+        let mut opened = tokio::select! {
+            biased;
+            Some(opened) = spare => opened,
+            opened = self.open_channel() => opened?,
+        };
+        if opened.has_ended().await {
+            // sshd may be told to close idle channels (ChannelTimeout).
+            drop(opened);
+            opened = self.open_channel().await?;
+        }
+        self.prepare();
+        Ok(opened)
+    }
+
+    /// Opens a channel ahead in the background, if there is room: opening costs a round trip that the next
+    /// step then need not wait for.
+    pub(crate) fn prepare(self: &Arc<Self>) {
+        let (Ok(permit), Ok(place)) =
+            (Arc::clone(&self.permits).try_acquire_owned(), self.spare.0.clone().try_reserve_owned())
+        else {
+            return;
+        };
+        let session = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let Some(session) = session.upgrade() else { return };
+            if let Ok(channel) = session.handle.channel_open_session().await {
+                let (reader, writer) = channel.split();
+                place.send(Opened { reader, writer, permit });
+            }
+        });
+    }
+
+    async fn open_channel(&self) -> Result<Opened, Start> {
+        loop {
+            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            let permit = permit.map_err(|_| Start::NotSent("no channels".to_owned()))?;
+            match self.handle.channel_open_session().await {
+                Ok(channel) => {
+                    let (reader, writer) = channel.split();
+                    return Ok(Opened { reader, writer, permit });
+                }
+                Err(russh::Error::ChannelOpenFailure(why)) => self.refused(permit, &why)?,
+                Err(error) => return Err(Start::NotSent(self.why(&error.to_string()))),
+            }
+        }
+    }
+
+    /// The server wants no more channels: `Ok` to wait until another one ends.
+    fn refused(&self, permit: OwnedSemaphorePermit, why: &ChannelOpenFailure) -> Result<(), Start> {
+        if self.left.load(Ordering::Relaxed) > 0 {
+            self.give_up();
+            return Err(Start::NotSent("programs that were left hold its sessions".to_owned()));
+        }
+        let limit = self.limit.load(Ordering::Relaxed);
+        let open = limit.saturating_sub(self.permits.available_permits());
+        if open > 1 {
+            // It allows fewer than we thought (MaxSessions): so many it shall be.
+            self.limit.fetch_sub(1, Ordering::Relaxed);
+            permit.forget();
+            return Ok(());
+        }
+        Err(Start::Refused(ServerError::Unreachable {
+            reason: format!("the server lets us in, but opens no session: {why:?}"),
+            hint: Some("look at MaxSessions in its sshd_config".into()),
+        }))
+    }
+}
+
+fn config(known_hosts: &KnownHosts, name: &HostName) -> Result<Config, ServerError> {
+    let preferred = Preferred { key: known_hosts.preferred(name)?.into(), ..Preferred::DEFAULT };
+    Ok(Config {
+        preferred,
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: KEEPALIVES,
+        inactivity_timeout: None,
+        nodelay: true,
+        ..Config::default()
+    })
+}
+
+fn handshake(name: &HostName, error: &russh::Error) -> ServerError {
+    use russh::Error;
+    let (reason, hint) = match error {
+        Error::Version => (
+            format!("what answers at {name} does not speak SSH"),
+            "is another service on this port?".to_owned(),
+        ),
+        Error::NoCommonAlgo { kind, theirs, .. } => (
+            format!("no {kind:?} algorithm in common with {name}, which has {}", theirs.join(", ")),
+            "its OpenSSH may be too old".to_owned(),
+        ),
+        Error::HUP | Error::Disconnect | Error::IO(_) => (
+            format!("{name} hung up during the handshake: {error}"),
+            "sshd may be overloaded (MaxStartups), or a firewall keep this address out".to_owned(),
+        ),
+        error => {
+            (format!("the handshake with {name} failed: {error}"), format!("does `ssh -v {name}` work?"))
+        }
+    };
+    ServerError::Unreachable { reason, hint: Some(hint) }
+}
+
+fn silent(name: &HostName, why: &str) -> ServerError {
+    ServerError::Unreachable {
+        reason: format!("{name} took the connection and said nothing: {why}"),
+        hint: Some("is it sshd that listens there, and is the server overloaded?".into()),
+    }
+}
+
+/// Our side of the handshake.
+#[derive(Debug)]
+pub(crate) struct Client {
+    name: HostName,
+    known_hosts: KnownHosts,
+    ending: Ending,
+    /// The key that was checked: it comes again with each new exchange of keys.
+    accepted: Option<PublicKey>,
+}
+
+/// What ends a handshake.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// In the library.
+    #[error(transparent)]
+    Ssh(#[from] russh::Error),
+    /// In the host key.
+    #[error(transparent)]
+    Host(ServerError),
+}
+
+impl Handler for Client {
+    type Error = ClientError;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else { return Ok(false) };
+        if self.accepted.as_ref().is_some_and(|accepted| accepted.key_data() == key.key_data()) {
+            return Ok(true);
+        }
+        self.known_hosts.check(&self.name, key).map_err(ClientError::Host)?;
+        self.accepted = Some(key.clone());
+        Ok(true)
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                self.ending.set(format!("the server said: {}", info.message.trim()));
+                Ok(())
+            }
+            DisconnectReason::Error(error) => {
+                self.ending.set(match &error {
+                    ClientError::Ssh(russh::Error::KeepaliveTimeout) => {
+                        format!("no sign of life for {} s", (KEEPALIVES as u64 + 1) * KEEPALIVE.as_secs())
+                    }
+                    ClientError::Ssh(russh::Error::HUP | russh::Error::Disconnect) => {
+                        "closed by the other side".to_owned()
+                    }
+                    error => error.to_string(),
+                });
+                Err(error)
+            }
+        }
+    }
+}

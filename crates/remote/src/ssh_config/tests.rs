@@ -1,0 +1,113 @@
+use super::*;
+
+fn options(directory: &std::path::Path) -> Options {
+    Options { home: Some(directory.to_owned()), agent: Some("/agent".into()), ..Options::from_env() }
+}
+
+fn endpoint(host: &str) -> Endpoint {
+    Endpoint { host: host.into(), user: None, port: None }
+}
+
+fn parsed(text: &str, host: &str) -> Result<HostSettings, String> {
+    let options = options("/home/me".as_ref());
+    let pairs = file::pairs(text, host).map_err(|e| format!("{}: {}", e.line, e.reason))?;
+    read(&options, &endpoint(host), &Pairs(pairs)).map_err(|e| e.to_string())
+}
+
+const CONFIG: &str = r#"
+# ours
+Host web* !web9
+  HostName %h.example.com
+  IdentityFile ~/keys/%r_%h
+  IdentityFile "/keys/two"
+  ServerAliveInterval 30
+Host db
+  Hostname=10.0.0.5
+  Port = 2222
+  User deploy
+  ProxyJump ops@bastion:2200,[fd00::1]:22
+  UserKnownHostsFile ~/.ssh/known_db /etc/known_db
+  StrictHostKeyChecking yes
+  IdentitiesOnly yes
+  IdentityAgent none
+Host *
+  Port 22
+  ProxyCommand nc %h %p
+"#;
+
+#[test]
+fn hosts_patterns_and_what_comes_first() {
+    let web = parsed(CONFIG, "web1").unwrap();
+    assert_eq!((web.hostname.as_str(), web.user.as_str(), web.port), ("web1.example.com", "root", 22));
+    let files: Vec<_> = web.identity_files.iter().map(|f| f.display().to_string()).collect();
+    assert_eq!(files, ["/home/me/keys/root_web1.example.com", "/keys/two"]);
+    assert_eq!(web.proxy_command.as_deref(), Some("nc %h %p"));
+    assert_eq!(web.agent, Some(PathBuf::from("/agent")));
+    assert_eq!(web.known_hosts.user[0], PathBuf::from("/home/me/.ssh/known_hosts"));
+    assert_eq!(parsed(CONFIG, "web9").unwrap().hostname, "web9");
+}
+
+#[test]
+fn a_whole_section() {
+    let db = parsed(CONFIG, "db").unwrap();
+    assert_eq!((db.hostname.as_str(), db.user.as_str(), db.port), ("10.0.0.5", "deploy", 2222));
+    assert!(db.identities_only && db.known_hosts.strict && db.agent.is_none());
+    assert_eq!(
+        db.known_hosts.user,
+        [PathBuf::from("/home/me/.ssh/known_db"), PathBuf::from("/etc/known_db")]
+    );
+    let hop = |host: &str, user: Option<&str>, port| Endpoint {
+        host: host.into(),
+        user: user.map(Into::into),
+        port: Some(port),
+    };
+    assert_eq!(db.jumps, [hop("bastion", Some("ops"), 2200), hop("fd00::1", None, 22)]);
+}
+
+#[test]
+fn what_is_not_understood_is_an_error_with_its_line() {
+    assert_eq!(
+        parsed("Host a\n Port 1\nMatch all\n", "b"),
+        Err("3: Match is not understood where there is no ssh".into())
+    );
+    assert!(parsed("Include other\n", "b").unwrap_err().starts_with("1: include"));
+    assert!(parsed("Host a\n Include other\n", "b").is_ok());
+    assert!(parsed("CanonicalizeHostname yes\n", "b").unwrap_err().contains("canonicalizehostname"));
+    assert!(parsed("RevokedHostKeys /x\n", "b").unwrap_err().contains("RevokedHostKeys"));
+}
+
+#[test]
+fn jump_hosts() {
+    let hop = |text: &str| jump(text).map(|e| (e.user, e.host, e.port)).map_err(|e| e.to_string());
+    assert_eq!(hop("a"), Ok((None, "a".into(), None)));
+    assert_eq!(hop("ssh://me@a:1/"), Ok((Some("me".into()), "a".into(), Some(1))));
+    assert_eq!(hop("fd00::1"), Ok((None, "fd00::1".into(), None)));
+    assert!(hop("a:b").is_err());
+}
+
+#[tokio::test]
+async fn ssh_itself_is_asked_where_it_is() {
+    if std::process::Command::new("ssh").arg("-V").output().is_err() {
+        eprintln!("skipped: no ssh here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (main, other) = (directory.path().join("config"), directory.path().join("other"));
+    std::fs::write(
+        &main,
+        format!("Include {}\nMatch originalhost web1\n  IdentityFile ~/k1\n", other.display()),
+    )
+    .unwrap();
+    std::fs::write(&other, "Host web1\n  HostName 10.1.1.1\n  Port 99\n  ProxyJump jump1\n").unwrap();
+    let options = Options { user_config: UserConfig::File(main), ..options(directory.path()) };
+    let reader = ConfigReader::new(options);
+    let given = Endpoint { host: "web1".into(), user: Some("deploy".into()), port: Some(22) };
+    let settings = reader.settings(&given).await.unwrap();
+    assert_eq!(
+        (settings.hostname.as_str(), settings.port, settings.user.as_str()),
+        ("10.1.1.1", 22, "deploy")
+    );
+    assert_eq!(settings.identity_files, [directory.path().join("k1")]);
+    assert_eq!(settings.jumps, [endpoint("jump1")]);
+    assert_eq!(reader.settings(&endpoint("web1")).await.unwrap().port, 99);
+}

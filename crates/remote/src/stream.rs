@@ -1,0 +1,118 @@
+//! The bytes beneath an SSH connection, wherever they go: a TCP socket, a channel of a jump host, a local
+//! command. They are wrapped once, for two things the SSH library leaves open.
+//!
+//! A connection can be *cut* from outside: the library reads in a task of its own, which would wait for ever
+//! on a server that accepts and says nothing. And a write that nobody takes is an error after a while: the
+//! library sends keepalives from the task that writes, so a full socket to a dead server would silence both.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+
+/// How long the other side may refuse to take what is written.
+const STALL: Duration = Duration::from_secs(25);
+
+/// Anything that carries an SSH connection.
+pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+/// A stream that ends when its [`Cut`] is dropped, or when a write stalls.
+pub(crate) struct Guarded {
+    inner: Box<dyn Bytes>,
+    cut: oneshot::Receiver<()>,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+/// Dropped, it ends the connection.
+#[derive(Debug)]
+pub(crate) struct Cut(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
+
+impl Guarded {
+    pub(crate) fn new(inner: Box<dyn Bytes>) -> (Self, Cut) {
+        let (sender, cut) = oneshot::channel();
+        (Self { inner, cut, stalled: None }, Cut(sender))
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match Pin::new(&mut self.cut).poll(cx) {
+            Poll::Ready(_) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed on this side")),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Watches over a write that is not done.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("nothing could be sent for {} s", STALL.as_secs()),
+            ))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_cut(cx)?;
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.watch(cx, poll)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watch(cx, poll)
+    }
+
+    /// Never an error: the library would report it in place of the reason for which the connection ended.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx).map(|_| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cut_ends_a_read_that_waits() {
+        let (near, _far) = tokio::io::duplex(64);
+        let (mut stream, cut) = Guarded::new(Box::new(near));
+        let read = tokio::spawn(async move { stream.read_u8().await.unwrap_err().kind() });
+        tokio::task::yield_now().await;
+        drop(cut);
+        assert_eq!(read.await.unwrap(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_nobody_takes_is_an_error() {
+        let (near, _far) = tokio::io::duplex(64);
+        let (mut stream, _cut) = Guarded::new(Box::new(near));
+        let began = tokio::time::Instant::now();
+        let error = stream.write_all(&[0; 1000]).await.unwrap_err();
+        assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 25));
+    }
+}

@@ -1,0 +1,106 @@
+//! Programs on this machine.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bowline_core::secret::Secret;
+use bowline_engine::ports::{Exit, Line, Local, LocalCommand, Output};
+use bowline_remote::LocalMachine;
+
+fn sh(text: &str) -> LocalCommand {
+    LocalCommand { words: vec!["/bin/sh".into(), "-c".into(), text.into()], ..LocalCommand::default() }
+}
+
+async fn run(command: &LocalCommand) -> Result<Output, String> {
+    LocalMachine.run(command, &|_| {}).await
+}
+
+fn alive(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+#[tokio::test]
+async fn status_output_input_variables_and_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = sh("cat; echo \"$NAME\"; pwd; echo oops >&2; exit 4");
+    command.env = vec![("NAME".into(), Secret::new("value"))];
+    command.input = Some(Secret::new("in\n"));
+    command.directory = Some(directory.path().to_owned());
+    let seen = Mutex::new(Vec::new());
+    let note = |line: Line<'_>| {
+        if let Line::Out(text) = line {
+            seen.lock().unwrap().push(text.to_owned());
+        }
+    };
+    let output = LocalMachine.run(&command, &note).await.unwrap();
+    let place = directory.path().canonicalize().unwrap().display().to_string();
+    assert_eq!(output.exit, Exit::Status(4));
+    assert_eq!(
+        (output.stdout.as_str(), output.stderr.as_str()),
+        (&*format!("in\nvalue\n{place}\n"), "oops\n")
+    );
+    assert_eq!(seen.into_inner().unwrap(), ["in", "value", &place]);
+    assert_eq!(run(&sh("cat; kill -TERM $$")).await.unwrap().exit, Exit::Signal("TERM".into()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_started() {
+    let command = LocalCommand { words: vec!["no-such-program".into()], ..LocalCommand::default() };
+    assert!(run(&command).await.unwrap_err().contains("no-such-program is not installed"));
+    assert!(run(&LocalCommand::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn much_input_that_nobody_reads_and_much_output() {
+    let mut command = sh("exit 3");
+    command.input = Some(Secret::new("x".repeat(5_000_000)));
+    assert_eq!(run(&command).await.unwrap().exit, Exit::Status(3));
+    let error = run(&sh("head -c 20000000 /dev/zero")).await.unwrap_err();
+    assert!(error.contains("printed more than"), "{error}");
+}
+
+#[tokio::test]
+async fn dropped_it_ends_with_all_it_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pids").display().to_string();
+    // A child that ignores SIGTERM, too.
+    let text = format!("sh -c 'trap \"\" TERM; echo $$ >> {file}; sleep 60' & echo $$ >> {file}; wait");
+    let cut = tokio::time::timeout(Duration::from_millis(500), run(&sh(&text))).await;
+    assert!(cut.is_err());
+    let pids = std::fs::read_to_string(&file).unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    assert_eq!(pids.lines().count(), 2);
+    while pids.lines().any(alive) {
+        assert!(Instant::now() < until, "still there: {pids}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_it_leaves_in_the_background_is_not_waited_for_and_stays() {
+    let began = Instant::now();
+    let output = run(&sh("sleep 30 & echo $!")).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let pid = output.stdout.trim();
+    assert!(alive(pid));
+    assert!(run(&sh(&format!("kill {pid}"))).await.unwrap().success());
+}
+
+#[test]
+fn files_and_chance() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("text"), "text").unwrap();
+    assert_eq!(LocalMachine.read(&path("text")), Ok(Some("text".into())));
+    assert_eq!(LocalMachine.read(&path("none")), Ok(None));
+    assert!(LocalMachine.read(&path("")).is_err());
+    assert_eq!(LocalMachine.executable(&path("text")), Some(false));
+    assert_eq!(LocalMachine.executable("/bin/sh"), Some(true));
+    assert_eq!(LocalMachine.executable(&path("none")), None);
+    let (one, two) = (LocalMachine.random_hex(16), LocalMachine.random_hex(16));
+    assert!(one.len() == 32 && one != two && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert!(LocalMachine.now() > 1_700_000_000);
+}

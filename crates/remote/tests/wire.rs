@@ -1,0 +1,61 @@
+//! A slow wire, and a dead one.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use bowline_core::config::ssh::Ssh;
+use bowline_engine::ports::{Network, ServerError};
+use common::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_one_round_trip() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let wire = Wire::to(sshd.port, Duration::from_millis(100));
+    let server =
+        network(Ssh { port: wire.port, ..sshd.ssh() }, sshd.options()).connect("127.0.0.1").await.unwrap();
+    run(&server, "true").await.unwrap();
+    for _ in 0..3 {
+        // The next channel is opened while something else is done.
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let began = Instant::now();
+        assert_eq!(server.run(&step_with("cat", "x"), &|_| {}).await.unwrap().stdout, "x");
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(350), "{took:?} at 200 ms there and back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_connection_is_an_error_within_thirty_seconds() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let wire = Wire::to(sshd.port, Duration::ZERO);
+    let connect = || async {
+        let ssh = Ssh { port: wire.port, ..sshd.ssh() };
+        network(ssh, sshd.options()).connect("127.0.0.1").await.unwrap()
+    };
+    let (reading, writing, idle) = (connect().await, connect().await, connect().await);
+    let reader = tokio::spawn(async move { run(&reading, "sleep 90").await });
+    let writer = tokio::spawn(async move {
+        writing.run(&step_with("cat > /dev/null; sleep 90", &"x".repeat(64 << 20)), &|_| {}).await
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    wire.freeze();
+    let began = Instant::now();
+    let not_begun = tokio::spawn(async move { run(&idle, "true").await });
+    for task in [reader, writer] {
+        let error = task.await.unwrap().unwrap_err();
+        assert!(matches!(error, ServerError::Lost { .. }), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(31), "{:?}", began.elapsed());
+    }
+    // A step that was not sent is tried on a new connection, which says nothing either.
+    let error = not_begun.await.unwrap().unwrap_err();
+    assert!(matches!(error, ServerError::Unreachable { .. } | ServerError::Lost { .. }), "{error:?}");
+}
