@@ -19,6 +19,7 @@ pub mod lock;
 pub mod logs;
 pub mod observe;
 pub mod ports;
+pub mod project;
 pub mod proxy;
 pub mod secrets;
 pub mod version;
