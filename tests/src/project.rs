@@ -104,6 +104,30 @@ impl Project {
         self
     }
 
+    /// Sets `servers`: each role's name, its addresses, and further lines of YAML for it (`cmd: …`).
+    pub fn roles(&mut self, roles: &[(&str, &[&str], &str)]) -> &mut Self {
+        let mut text = String::new();
+        for (name, hosts, more) in roles {
+            text.push_str(&format!("\n  {name}:\n    hosts: [{}]", hosts.join(", ")));
+            for line in more.lines() {
+                text.push_str(&format!("\n    {line}"));
+            }
+        }
+        self.set("servers", &text).set("readiness_delay", "1")
+    }
+
+    /// The name of a role's container.
+    #[must_use]
+    pub fn container(&self, role: &str, version: &str) -> String {
+        format!("{}-{role}-{version}", self.service)
+    }
+
+    /// The version's image, as servers know it.
+    #[must_use]
+    pub fn image(&self, tag: &str) -> String {
+        format!("{}/{}:{tag}", self.registry, self.service)
+    }
+
     /// Leaves a top-level key out of `deploy.yml`.
     pub fn unset(&mut self, key: &str) -> &mut Self {
         self.sections.remove(key);
