@@ -64,7 +64,9 @@ impl Plain {
             Event::StepStarted { host, role, what, command } if verbose => {
                 let mut lines = vec![about(host, role.as_deref(), &clean::line(what))];
                 let command = clean::lines(command.trim_end());
-                lines.extend(command.lines().map(|line| paint.dim(&format!("    $ {line}"))));
+                let marks = std::iter::once("$").chain(std::iter::repeat(" "));
+                let command = command.lines().zip(marks);
+                lines.extend(command.map(|(line, mark)| paint.dim(&format!("    {mark} {line}"))));
                 lines
             }
             Event::StepEnded { host, role, what, elapsed, outcome } => {

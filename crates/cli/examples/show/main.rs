@@ -1,0 +1,34 @@
+//! Plays a made-up run into a view: `cargo run --example show -- [SERVERS] [broken] [FLAGS of bowline]`.
+
+mod events;
+
+use std::time::Duration;
+
+use bowline_cli::args::Globals;
+use bowline_cli::exit::Ended;
+use bowline_cli::session;
+use bowline_cli::settings::{Settings, Surroundings, Verbosity, View};
+use bowline_cli::ui::{Follow, Screen, Sort, out, report};
+use bowline_engine::event::Events;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let given = |word: &str| words.iter().any(|other| other == word);
+    let servers = words.iter().find_map(|word| word.parse().ok()).unwrap_or(4).max(3);
+    let globals =
+        Globals { verbose: given("-v"), quiet: given("-q"), json: given("--json"), ..Globals::default() };
+    let settings = Settings::new(&globals, "deploy", Surroundings::look());
+    let sort = if given("query") { Sort::Query } else { Sort::Change };
+    let screen = Screen::start(&settings, sort, Follow::No, || ());
+    let handle = screen.handle();
+    for (after, event) in events::run(servers, given("broken")) {
+        std::thread::sleep(Duration::from_millis(after));
+        handle.emit(event);
+    }
+    let tally = screen.finish(!given("broken"));
+    if given("broken") {
+        session::conclude(&settings, Err(Ended::Run(events::error(servers))));
+    } else if settings.view != View::Json && settings.verbosity != Verbosity::Quiet {
+        out::stdout([report::success(&tally, settings.out)]);
+    }
+}
