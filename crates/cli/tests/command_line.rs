@@ -1,9 +1,11 @@
 //! The binary itself: what needs no project, and what is wrong before one is read.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+
 use assert_cmd::Command;
 
 fn bowline(words: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("bowline").unwrap().args(words).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bowline")).args(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

@@ -14,10 +14,10 @@ use bowline_engine::ports::ServerError;
 const VERSION: &str = "1f3a9c2";
 
 /// An event, and how long after the one before.
-pub type Timed = (u64, Event);
+pub(crate) type Timed = (u64, Event);
 
 /// A plan for so many servers; the last quarter of them has the role `worker`.
-pub fn plan(servers: usize) -> Plan {
+pub(crate) fn plan(servers: usize) -> Plan {
     Plan {
         kind: Kind::Deploy,
         app: "shop".into(),
@@ -102,7 +102,7 @@ fn end(number: usize, role: Option<&str>, what: &str, millis: u64, good: bool) -
 }
 
 /// A run on so many servers; `broken`: the image never gets healthy.
-pub fn run(servers: usize, broken: bool) -> Vec<Timed> {
+pub(crate) fn run(servers: usize, broken: bool) -> Vec<Timed> {
     let mut events = preparation(servers);
     let boot = format!("boot shop-web-{VERSION}");
     let pull = format!("pull shop:{VERSION}");
@@ -215,7 +215,7 @@ fn failures(servers: usize) -> Vec<Failure> {
 }
 
 /// The error that a broken run ends with.
-pub fn error(servers: usize) -> RunError {
+pub(crate) fn error(servers: usize) -> RunError {
     let mut failures = failures(servers);
     failures.push(Failure {
         host: "10.0.0.99".into(),

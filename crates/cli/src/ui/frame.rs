@@ -4,7 +4,7 @@
 //! With few servers every role on every server has its row. With many, only those that are busy or failed have,
 //! and the last line counts the others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bowline_core::plan::Plan;
@@ -26,6 +26,8 @@ pub struct Frame {
     phase: Option<Current>,
     rows: Vec<Row>,
     places: HashMap<(String, Option<String>), usize>,
+    /// Servers whose roles have rows: these show its own steps too.
+    with_roles: HashSet<String>,
     /// The last line that a program on this machine printed.
     last_line: Option<String>,
     stopping: bool,
@@ -42,6 +44,7 @@ struct Current {
 /// A role on a server, or (for what all its roles share) a server.
 #[derive(Debug, Default)]
 struct Row {
+    host: String,
     label: String,
     for_role: bool,
     /// Steps that run, and since when; the last one is shown.
@@ -60,6 +63,7 @@ impl Frame {
             phase: None,
             rows: Vec::new(),
             places: HashMap::new(),
+            with_roles: HashSet::new(),
             last_line: None,
             stopping: false,
         }
@@ -144,13 +148,10 @@ impl Frame {
         if let Some(current) = &mut self.phase {
             current.failed = true;
         }
-        let cause = clean::lines(&failure.cause.to_string());
-        let first = cause.lines().next().unwrap_or_default().to_owned();
-        let doing = clean::line(&failure.doing);
         let row = self.row(&failure.host, failure.role.as_deref());
-        row.failed = Some(format!("could not {doing}"));
+        row.failed = Some(words::went_wrong(failure));
         let label = words::label(&failure.host, failure.role.as_deref());
-        self.above(format!("{} {label}: could not {doing}: {first}", self.paint.red("✗")))
+        self.above(format!("{} {label}: {}", self.paint.red("✗"), words::failed(failure)))
     }
 
     /// What only looks leaves nothing on the screen but its result.
@@ -195,9 +196,13 @@ impl Frame {
     }
 
     fn row(&mut self, host: &str, role: Option<&str>) -> &mut Row {
+        if role.is_some() && !self.with_roles.contains(host) {
+            self.with_roles.insert(host.to_owned());
+        }
         let rows = &mut self.rows;
         let place = *self.places.entry((host.to_owned(), role.map(Into::into))).or_insert_with(|| {
-            rows.push(Row { label: words::label(host, role), for_role: role.is_some(), ..Row::default() });
+            let label = words::label(host, role);
+            rows.push(Row { host: host.to_owned(), label, for_role: role.is_some(), ..Row::default() });
             rows.len() - 1
         });
         &mut self.rows[place]
@@ -207,8 +212,8 @@ impl Frame {
     pub fn draw(&self, now: Duration, height: usize) -> Vec<String> {
         let mut lines = vec![self.head(now)];
         let room = ROWS.min(height.saturating_sub(3)).max(1);
-        let many = self.rows.iter().filter(|row| row.is_shown(false)).count() > room;
-        let mut shown: Vec<&Row> = self.rows.iter().filter(|row| row.is_shown(many)).collect();
+        let many = self.rows.iter().filter(|row| self.is_shown(row, false)).count() > room;
+        let mut shown: Vec<&Row> = self.rows.iter().filter(|row| self.is_shown(row, many)).collect();
         shown.truncate(room);
         let width = shown.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
         lines.extend(shown.iter().map(|row| self.show(row, now, width)));
@@ -235,8 +240,35 @@ impl Frame {
         head.replace('\t', " ")
     }
 
+    /// The step that goes on for it; of a role without one, its server's.
+    fn busy<'a>(&'a self, row: &'a Row) -> Option<&'a (String, Duration)> {
+        let of_server = || {
+            let place = self.places.get(&(row.host.clone(), None)).filter(|_| row.for_role)?;
+            self.rows.get(*place)?.steps.last()
+        };
+        row.steps.last().or_else(of_server)
+    }
+
+    /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
+    fn is_shown(&self, row: &Row, many: bool) -> bool {
+        let busy = self.busy(row).is_some() && row.done.is_none();
+        if row.for_role {
+            return busy || !many || row.failed.is_some();
+        }
+        busy && !self.with_roles.contains(&row.host)
+    }
+
+    fn standing(&self, row: &Row) -> (u8, &'static str) {
+        match (row.failed.is_some(), row.done.is_some(), self.busy(row).is_some()) {
+            (true, _, _) => (0, "failed"),
+            (_, true, _) => (1, "done"),
+            (_, _, true) => (2, "busy"),
+            _ => (3, "waiting"),
+        }
+    }
+
     fn show(&self, row: &Row, now: Duration, width: usize) -> String {
-        let (mark, text) = match (row.steps.last(), &row.failed, &row.done) {
+        let (mark, text) = match (self.busy(row), &row.failed, &row.done) {
             (Some((step, since)), _, None) => {
                 // A state that is news since the step began says more than the step.
                 let text = row.state.as_ref().filter(|(_, at)| at >= since).map_or(step, |(state, _)| state);
@@ -259,29 +291,13 @@ impl Frame {
     fn others(&self, shown: &[&Row]) -> String {
         let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
         let is_shown = |row: &Row| shown.iter().any(|other| std::ptr::eq(*other, row));
-        for row in self.rows.iter().filter(|row| row.is_shown(false) && !is_shown(row)) {
-            *counts.entry(row.standing()).or_default() += 1;
+        for row in self.rows.iter().filter(|row| self.is_shown(row, false) && !is_shown(row)) {
+            *counts.entry(self.standing(row)).or_default() += 1;
         }
         let total: usize = counts.values().sum();
         let parts: Vec<String> =
             counts.into_iter().map(|((_, what), number)| format!("{number} {what}")).collect();
         self.paint.dim(&format!("  … {total} more: {}", parts.join(", ")))
-    }
-}
-
-impl Row {
-    /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
-    fn is_shown(&self, many: bool) -> bool {
-        !self.steps.is_empty() || (self.for_role && (!many || self.failed.is_some()))
-    }
-
-    fn standing(&self) -> (u8, &'static str) {
-        match (self.failed.is_some(), self.done.is_some(), self.steps.is_empty()) {
-            (true, _, _) => (0, "failed"),
-            (_, true, _) => (1, "done"),
-            (_, _, false) => (2, "busy"),
-            _ => (3, "waiting"),
-        }
     }
 }
 

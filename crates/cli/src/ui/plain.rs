@@ -43,9 +43,7 @@ impl Plain {
                 vec![about(host, Some(role), &paint.green(&text))]
             }
             Event::Failed(failure) => {
-                let cause = clean::lines(&failure.cause.to_string());
-                let first = cause.lines().next().unwrap_or_default();
-                let text = format!("could not {}: {first}", clean::line(&failure.doing));
+                let text = words::failed(failure);
                 vec![about(&failure.host, failure.role.as_deref(), &paint.red(&text))]
             }
             Event::Note { host, text } => {

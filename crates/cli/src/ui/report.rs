@@ -66,9 +66,11 @@ fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Pain
 fn one_failure(failure: &Failure, paint: Paint) -> Vec<String> {
     let host = clean::line(&failure.host);
     let role = failure.role.as_ref().map(|role| format!(" ({})", clean::line(role))).unwrap_or_default();
-    let mut lines =
-        vec![format!("{} could not {}", paint.bold(&format!("{host}{role}:")), clean::line(&failure.doing))];
-    lines.extend(indented(&failure.cause.to_string(), "  "));
+    let place = paint.bold(&format!("{host}{role}:"));
+    let mut lines = vec![format!("{place} {}", words::went_wrong(failure))];
+    if !matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {
+        lines.extend(indented(&failure.cause.to_string(), "  "));
+    }
     lines.extend(hint_line(failure.hint().as_deref(), "  ", paint));
     if let Cause::NotReady(not_ready) = &failure.cause {
         lines.extend(container(not_ready, paint));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bowline_core::plan::{Kind, Plan};
+use bowline_engine::error::{Cause, Failure};
 use bowline_engine::event::Phase;
 
 use super::clean;
@@ -87,12 +88,33 @@ pub fn interrupted(undoes: bool) -> &'static str {
 
 /// The barrier opened.
 pub fn barrier_opened(host: &str, role: &str) -> String {
-    format!("barrier open: {role} is healthy on {}", clean::line(host))
+    format!("barrier open: {} is healthy on {}", clean::line(role), clean::line(host))
 }
 
 /// The barrier closed.
 pub fn barrier_closed(role: &str) -> String {
-    format!("barrier closed: no {role} container became healthy")
+    format!("barrier closed: no {} container became healthy", clean::line(role))
+}
+
+/// What went wrong, without the reason; what only follows from another failure says so.
+pub fn went_wrong(failure: &Failure) -> String {
+    match &failure.cause {
+        Cause::Halted(role) => {
+            format!("keeps its old version: no {} container became healthy", clean::line(role))
+        }
+        Cause::Interrupted => "interrupted".into(),
+        _ => format!("could not {}", clean::line(&failure.doing)),
+    }
+}
+
+/// What went wrong and why, in one line.
+pub fn failed(failure: &Failure) -> String {
+    let what = went_wrong(failure);
+    if matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {
+        return what;
+    }
+    let cause = clean::lines(&failure.cause.to_string());
+    format!("{what}: {}", cause.lines().next().unwrap_or_default())
 }
 
 /// A server, and the role if it is for one.
