@@ -384,7 +384,7 @@ impl RoleTask<'_> {
             Some(Ok(output)) => health::outcome(&self.role.boot, output)
                 .map_err(|cause| self.failure(&step.describe(), cause)),
             Some(Err(failure)) => Err(failure),
-            None => Err(self.failure(&step.describe(), Cause::Interrupted)),
+            None => Err(self.failure(&step.describe(), self.why_stopped())),
         };
         match (result, id) {
             (Ok(addresses), Some(id)) => Ok(Booted { id, addresses }),
@@ -408,6 +408,10 @@ impl RoleTask<'_> {
         }
     }
 
+    fn why_stopped(&self) -> Cause {
+        self.apply.may_go_on().err().unwrap_or(Cause::Interrupted)
+    }
+
     async fn at_the_barrier(&self) -> Result<(), Failure> {
         let waits_for = self.apply.plan.barrier.opened_by.clone();
         let Some(primary) = waits_for else { return Ok(()) };
@@ -415,8 +419,7 @@ impl RoleTask<'_> {
         let passed = tokio::select! {
             passed = self.apply.barrier.passed() => passed,
             () = self.interrupted() => {
-                let cause = self.apply.may_go_on().err().unwrap_or(Cause::Interrupted);
-                return Err(self.failure("wait at the barrier", cause));
+                return Err(self.failure("wait at the barrier", self.why_stopped()));
             }
         };
         if passed { Ok(()) } else { Err(self.failure("wait at the barrier", Cause::Halted(primary))) }

@@ -22,5 +22,9 @@ pub mod ports;
 pub mod project;
 pub mod proxy;
 pub mod secrets;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod version;
 pub mod world;

@@ -16,8 +16,11 @@ pub struct Observe {
 }
 
 /// What `docker container inspect` tells of a container, one JSON object a line. Absent maps come as `null`.
+///
+/// Fields have their names in Docker's own types: with one that is only in the JSON (`.Id`), the whole template is
+/// read against the JSON, where a container without health check has no `.State.Health` and the template fails.
 const CONTAINER: &str = concat!(
-    r#"{"id":{{json .Id}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
+    r#"{"id":{{json .ID}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
     r#""image_id":{{json .Image}},"status":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"#,
     r#""health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}},"#,
     r#""finished":{{json .State.FinishedAt}},"labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
@@ -42,8 +45,10 @@ impl Observe {
         }
         text.push_str(&format!(
             "echo \"@docker $version\"\n\
-             ids=$({list}) || exit\n\
-             [ -z \"$ids\" ] || {inspect} {container} $ids 2>/dev/null\n\
+             containers() {{ ids=$({list}) || return; [ -z \"$ids\" ] || {inspect} {container} $ids; }}\n\
+             # A container may vanish between the two: then once more.\n\
+             found=$(containers 2>/dev/null) || found=$(containers) || exit\n\
+             printf '%s\\n' \"$found\"\n\
              {inspect} {traefik} {TRAEFIK} 2>/dev/null\n\
              docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\

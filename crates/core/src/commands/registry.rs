@@ -48,7 +48,9 @@ impl Pull {
         let mut text = self.scope.fence();
         if let Some(login) = &self.login {
             let line = Line::new("docker").words(login.words());
-            text.push_str(&format!("{line} >/dev/null || exit {LOGIN_REFUSED}\n"));
+            text.push_str(&format!(
+                "said=$({line} 2>&1) || {{ printf '%s\\n' \"$said\" >&2; exit {LOGIN_REFUSED}; }}\n"
+            ));
         }
         let pull = Line::new("docker").words(["pull", "--quiet", &self.image]);
         text.push_str(&format!("{pull} >/dev/null || exit {PULL_FAILED}\n"));

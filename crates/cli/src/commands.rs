@@ -1,0 +1,83 @@
+//! The commands: each opens a session, asks the engine, shows the result.
+
+mod audit;
+mod config;
+mod deploy;
+mod details;
+mod exec;
+mod lock;
+mod logs;
+mod plan;
+mod version;
+
+use bowline_core::plan::Kind;
+use bowline_engine::error::RunError;
+
+use crate::args::{App, Cli, Command, Lock};
+use crate::exit::Ended;
+use crate::session;
+use crate::settings::{Settings, Surroundings};
+
+/// Runs a command to its end; gives the exit status.
+pub fn run(cli: Cli) -> u8 {
+    let command = cli.command;
+    if matches!(command, Command::Version) {
+        return version::run();
+    }
+    let mut settings = Settings::new(&cli.globals, first_word(&command), Surroundings::look());
+    if let Command::Deploy(push) | Command::Redeploy(push) = &command {
+        settings.options.skip_push = push.skip_push;
+    }
+    let ended = match command {
+        Command::Config => config::run(&settings),
+        command => on_servers(&mut settings, command),
+    };
+    session::conclude(&settings, ended)
+}
+
+/// Commands that wait for servers, and so need the runtime. Its threads are only made for them.
+fn on_servers(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
+            |error| RunError::Local { what: "starting up".into(), reason: error.to_string(), hint: None },
+        )?;
+    let ended = runtime.block_on(dispatch(settings, command));
+    // Somebody may still be asked for a passphrase that nobody waits for any more.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
+    match command {
+        Command::Deploy(_) => deploy::run(settings, Kind::Deploy).await,
+        Command::Redeploy(_) => deploy::run(settings, Kind::Redeploy).await,
+        Command::Rollback { version } => deploy::back(settings, version).await,
+        Command::Plan(args) => plan::run(settings, args).await,
+        Command::App(App::Boot) => deploy::run(settings, Kind::Boot).await,
+        Command::App(App::Exec(args)) => exec::run(settings, args).await,
+        Command::App(App::Logs(args)) => logs::run(settings, args).await,
+        Command::App(App::Details) => details::containers(settings).await,
+        Command::App(App::Version) => details::versions(settings).await,
+        Command::Lock(Lock::Status) => lock::status(settings).await,
+        Command::Lock(Lock::Acquire { message }) => lock::acquire(settings, &message).await,
+        Command::Lock(Lock::Release) => lock::release(settings).await,
+        Command::Audit { lines } => audit::run(settings, lines).await,
+        Command::Config => config::run(settings),
+        Command::Version => Ok(version::run()),
+    }
+}
+
+/// What hooks know the command by.
+fn first_word(command: &Command) -> &'static str {
+    match command {
+        Command::Deploy(_) => "deploy",
+        Command::Redeploy(_) => "redeploy",
+        Command::Rollback { .. } => "rollback",
+        Command::Plan(_) => "plan",
+        Command::App(_) => "app",
+        Command::Lock(_) => "lock",
+        Command::Audit { .. } => "audit",
+        Command::Config => "config",
+        Command::Version => "version",
+    }
+}

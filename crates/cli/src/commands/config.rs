@@ -1,0 +1,13 @@
+//! `config`: what the files amount to, without asking any server.
+
+use crate::exit::{self, Ended};
+use crate::settings::Settings;
+use crate::ui::out;
+use crate::{session, wire};
+
+/// Shows the configuration as YAML.
+pub(super) fn run(settings: &Settings) -> Result<u8, Ended> {
+    let (project, _) = session::load(settings)?;
+    out::stdout([wire::show_config(&project).trim_end()]);
+    Ok(exit::DONE)
+}

@@ -1,0 +1,31 @@
+//! `app details` and `app version`: what runs.
+
+use bowline_engine::world::HostOutput;
+
+use crate::exit::{self, Ended};
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::ui::{Sort, results};
+use crate::wire;
+
+/// Shows the app's running containers.
+pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
+    let session = Session::open(settings, Sort::Query, false)?;
+    let ended = session.query(wire::details(&session.world, &session.project, &settings.options)).await;
+    let outputs = session.close(ended)?;
+    Ok(show_all(settings, &outputs))
+}
+
+/// Shows which version serves.
+pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
+    let session = Session::open(settings, Sort::Query, false)?;
+    let ended = session.query(wire::versions(&session.world, &session.project, &settings.options)).await;
+    let outputs = session.close(ended)?;
+    Ok(show_all(settings, &outputs))
+}
+
+/// Shows what servers printed; it is a failure if one of them could not answer.
+pub(super) fn show_all(settings: &Settings, outputs: &[HostOutput]) -> u8 {
+    results::show(settings, outputs);
+    if outputs.iter().all(|output| output.output.success()) { exit::DONE } else { exit::FAILED }
+}

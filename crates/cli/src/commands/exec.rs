@@ -1,0 +1,74 @@
+//! `app exec`: a command in the app, once for each role on each server.
+
+use bowline_engine::error::RunError;
+use bowline_engine::world::HostOutput;
+
+use crate::args::ExecArgs;
+use crate::exit::{self, Ended};
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::ui::{Sort, results};
+use crate::wire::{self, ExecRequest};
+
+/// Runs it, shows what it printed; the exit status is that of the first that failed.
+pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
+    let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse };
+    let session = Session::open(settings, Sort::Query, false)?;
+    let ended =
+        session.query(wire::exec(&session.world, &session.project, &settings.options, &request)).await;
+    let outputs = session.close(ended)?;
+    results::show(settings, &outputs);
+    Ok(status(&outputs))
+}
+
+fn status(outputs: &[HostOutput]) -> u8 {
+    outputs
+        .iter()
+        .map(|output| exit::of_output(&output.output))
+        .find(|status| *status != exit::DONE)
+        .unwrap_or(exit::DONE)
+}
+
+/// A whole command in one quoted word is split as a shell would split it: Kamal's users write it so.
+fn split(words: Vec<String>) -> Result<Vec<String>, RunError> {
+    let usage = |message: String| RunError::Usage { message, hint: None };
+    let words = match words.as_slice() {
+        [only] => {
+            shlex::split(only).ok_or_else(|| usage(format!("`{only}` has a quote that doesn't end")))?
+        }
+        _ => words,
+    };
+    if words.is_empty() { Err(usage("no command is given".into())) } else { Ok(words) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bowline_engine::ports::{Exit, Output};
+
+    use super::*;
+
+    fn words(words: &[&str]) -> Option<Vec<String>> {
+        split(words.iter().map(|word| (*word).to_owned()).collect()).ok()
+    }
+
+    #[test]
+    fn one_word_is_split_and_several_are_taken_as_they_are() {
+        let owned = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+        assert_eq!(words(&["sh -c 'echo a  b'"]), owned(&["sh", "-c", "echo a  b"]));
+        assert_eq!(words(&["echo", "a  b"]), owned(&["echo", "a  b"]));
+        assert_eq!(words(&["echo 'a"]), None);
+        assert_eq!(words(&[" "]), None);
+    }
+
+    #[test]
+    fn the_status_is_the_first_that_is_not_0() {
+        let output = |status| HostOutput {
+            host: "a".into(),
+            role: None,
+            output: Output { exit: Exit::Status(status), ..Output::default() },
+        };
+        assert_eq!(status(&[]), 0);
+        assert_eq!(status(&[output(0), output(3), output(4)]), 3);
+        assert_eq!(status(&[output(0), output(300)]), 255);
+    }
+}

@@ -1,0 +1,120 @@
+//! Exit statuses: what a script that calls `bowline` can tell apart.
+
+use bowline_engine::error::{Cause, Failure, RunError};
+use bowline_engine::ports::{Exit, Output};
+
+use crate::wire::LoadError;
+
+/// Done.
+pub const DONE: u8 = 0;
+/// The run failed.
+pub const FAILED: u8 = 1;
+/// Wrong usage or configuration; nothing was done anywhere.
+pub const USAGE: u8 = 2;
+/// The deploy lock is held by somebody else.
+pub const LOCKED: u8 = 3;
+/// A server could not be reached, and nothing else was wrong.
+pub const UNREACHABLE: u8 = 4;
+/// Interrupted by a signal.
+pub const INTERRUPTED: u8 = 130;
+
+/// Why a command did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The run went wrong.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// The exit status for an error.
+pub fn status(ended: &Ended) -> u8 {
+    match ended {
+        Ended::Load(_) | Ended::Run(RunError::Usage { .. }) => USAGE,
+        Ended::Run(RunError::Locked { .. }) => LOCKED,
+        Ended::Run(RunError::Local { .. }) => FAILED,
+        Ended::Run(RunError::Interrupted) => INTERRUPTED,
+        Ended::Run(RunError::Servers { failures, .. }) => of_failures(failures),
+    }
+}
+
+/// Roles that were halted at the barrier follow from another failure, so they say nothing about the kind.
+fn of_failures(failures: &[Failure]) -> u8 {
+    let mut causes = failures.iter().filter(|failure| !matches!(failure.cause, Cause::Halted(_))).peekable();
+    if causes.peek().is_some() && causes.all(Failure::is_unreachable) { UNREACHABLE } else { FAILED }
+}
+
+/// The exit status of a program that ran for us: its own, as far as it fits.
+pub fn of_output(output: &Output) -> u8 {
+    match &output.exit {
+        Exit::Status(status) => u8::try_from(*status).unwrap_or(u8::MAX),
+        Exit::Signal(name) => 128 + signal_number(name),
+    }
+}
+
+fn signal_number(name: &str) -> u8 {
+    match name {
+        "HUP" => 1,
+        "INT" => 2,
+        "QUIT" => 3,
+        "ABRT" => 6,
+        "KILL" => 9,
+        "SEGV" => 11,
+        "PIPE" => 13,
+        _ => 15,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bowline_engine::ports::ServerError;
+
+    use super::*;
+
+    fn failed(cause: Cause) -> Failure {
+        Failure { host: "10.0.0.1".into(), role: None, doing: "connect".into(), cause }
+    }
+
+    fn servers(causes: Vec<Cause>) -> Ended {
+        let failures = causes.into_iter().map(failed).collect();
+        Ended::Run(RunError::Servers { failures, total: 3, standing: Vec::new() })
+    }
+
+    #[test]
+    fn every_error_has_its_status() {
+        let gone = || Cause::Server(ServerError::Unreachable { reason: "refused".into(), hint: None });
+        let lost = || Cause::Server(ServerError::Lost { reason: "reset".into() });
+        let halted = || Cause::Halted("web".into());
+        let usage = RunError::Usage { message: "no".into(), hint: None };
+        let locked = RunError::Locked { host: "a".into(), details: "b".into() };
+        let local = RunError::Local { what: "build".into(), reason: "c".into(), hint: None };
+        let table = [
+            (Ended::Load(LoadError { text: "bad".into() }), 2),
+            (usage.into(), 2),
+            (locked.into(), 3),
+            (local.into(), 1),
+            (RunError::Interrupted.into(), 130),
+            (servers(vec![gone()]), 4),
+            (servers(vec![gone(), gone(), halted()]), 4),
+            (servers(vec![gone(), lost()]), 1),
+            (servers(vec![halted()]), 1),
+            (servers(vec![lost()]), 1),
+            (servers(vec![Cause::Command(Output::default())]), 1),
+        ];
+        for (ended, expected) in table {
+            assert_eq!(status(&ended), expected, "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_programs_status_is_passed_on() {
+        let exit = |exit| of_output(&Output { exit, ..Output::default() });
+        assert_eq!(exit(Exit::Status(0)), 0);
+        assert_eq!(exit(Exit::Status(7)), 7);
+        assert_eq!(exit(Exit::Status(256)), 255);
+        assert_eq!(exit(Exit::Signal("KILL".into())), 137);
+        assert_eq!(exit(Exit::Signal("TERM".into())), 143);
+    }
+}

@@ -1,0 +1,39 @@
+//! What people type and see: the command line `bowline`.
+//!
+//! Arguments ([`args`]) are resolved once ([`settings`]); a command ([`commands`]) opens a [`session`], lets the
+//! engine do the work (through [`wire`]), and shows what came of it ([`ui`]). No rules of deploying are here.
+//!
+//! It is a library only so that tests and examples reach the parts; nobody else should depend on it.
+
+pub mod args;
+pub mod commands;
+pub mod exit;
+pub mod session;
+pub mod settings;
+pub mod signals;
+pub mod ui;
+pub mod wire;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let status = match args::parse(std::env::args_os()) {
+        Ok(cli) => commands::run(cli),
+        Err(error) => usage(&error),
+    };
+    ui::prompt::restore();
+    ExitCode::from(status)
+}
+
+/// Help that was asked for, or that stands in for a missing command, is no error, as with Kamal.
+fn usage(error: &clap::Error) -> u8 {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        ui::out::stdout([error.render().to_string().trim_end()]);
+        return exit::DONE;
+    }
+    let _ = error.print();
+    if error.use_stderr() { exit::USAGE } else { exit::DONE }
+}

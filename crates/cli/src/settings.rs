@@ -1,0 +1,176 @@
+//! From what was typed to what it means here: what is a terminal, whether colours are wanted, how much is told,
+//! which servers and roles. Commands see this, never the raw arguments.
+
+use std::io::IsTerminal;
+
+use anstream::{AutoStream, ColorChoice};
+use bowline_core::selection::Filters;
+use bowline_engine::world::Options;
+
+use crate::args::Globals;
+use crate::ui::paint::Paint;
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// A picture of all servers that is drawn again and again, on a terminal.
+    Live,
+    /// A line an event.
+    Plain,
+    /// A JSON object an event.
+    Json,
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Results and errors.
+    Quiet,
+    /// What happens.
+    Normal,
+    /// Every command, its output, its time.
+    Verbose,
+}
+
+/// What the surroundings are like.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings {
+    /// Standard error is a terminal that can be drawn on.
+    pub drawable: bool,
+    /// Standard output wants colours.
+    pub colour_out: bool,
+    /// Standard error wants colours.
+    pub colour_err: bool,
+}
+
+impl Surroundings {
+    /// What they are like for this process: terminals, `NO_COLOR`, `CLICOLOR_FORCE`, `TERM`.
+    pub fn look() -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == *"dumb" || term.is_empty());
+        Self {
+            drawable: std::io::stderr().is_terminal() && !dumb,
+            colour_out: AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,
+            colour_err: AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+        }
+    }
+}
+
+/// How this command was asked for.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `--config-file`.
+    pub config_file: String,
+    /// `--destination`.
+    pub destination: Option<String>,
+    /// What the engine wants to know.
+    pub options: Options,
+    /// How events are shown.
+    pub view: View,
+    /// How much is told.
+    pub verbosity: Verbosity,
+    /// Paint for standard output.
+    pub out: Paint,
+    /// Paint for standard error.
+    pub err: Paint,
+}
+
+impl Settings {
+    /// Resolves the flags of every command. `command` is the command's first word.
+    pub fn new(globals: &Globals, command: &str, around: Surroundings) -> Self {
+        // If both are given, quiet wins, as with Kamal.
+        let verbosity = match (globals.quiet, globals.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        let view = match (globals.json, verbosity) {
+            (true, _) => View::Json,
+            (false, Verbosity::Normal) if around.drawable => View::Live,
+            _ => View::Plain,
+        };
+        let colour = !globals.no_color && !globals.json;
+        Self {
+            config_file: globals.config_file.clone(),
+            destination: globals.destination.clone(),
+            options: Options {
+                filters: Filters {
+                    hosts: patterns(&globals.hosts),
+                    roles: patterns(&globals.roles),
+                    primary: globals.primary,
+                },
+                version: globals.version.clone(),
+                skip_push: false,
+                skip_hooks: globals.skip_hooks,
+                command: command.to_owned(),
+            },
+            view,
+            verbosity,
+            out: Paint(colour && around.colour_out),
+            err: Paint(colour && around.colour_err),
+        }
+    }
+
+    /// How to call `bowline` again for the same project and destination, for hints.
+    pub fn call(&self, words: &str) -> String {
+        let mut call = format!("bowline {words}");
+        let flags = [
+            ("-c", Some(&self.config_file).filter(|file| *file != "config/deploy.yml")),
+            ("-d", self.destination.as_ref()),
+        ];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                let value = shlex::try_quote(value).unwrap_or_default();
+                call.push_str(&format!(" {flag} {value}"));
+            }
+        }
+        call
+    }
+}
+
+fn patterns(given: &[String]) -> Vec<String> {
+    given.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty()).map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMINAL: Surroundings = Surroundings { drawable: true, colour_out: true, colour_err: true };
+    const PIPE: Surroundings = Surroundings { drawable: false, colour_out: false, colour_err: false };
+
+    #[test]
+    fn the_live_view_is_for_terminals_without_v_and_q() {
+        let view = |around, change: fn(&mut Globals)| {
+            let mut globals = Globals::default();
+            change(&mut globals);
+            let settings = Settings::new(&globals, "deploy", around);
+            (settings.view, settings.verbosity, settings.err.0)
+        };
+        assert_eq!(view(TERMINAL, |_| ()), (View::Live, Verbosity::Normal, true));
+        assert_eq!(view(TERMINAL, |globals| globals.verbose = true), (View::Plain, Verbosity::Verbose, true));
+        assert_eq!(view(TERMINAL, |globals| globals.quiet = true), (View::Plain, Verbosity::Quiet, true));
+        assert_eq!(view(TERMINAL, |globals| globals.no_color = true), (View::Live, Verbosity::Normal, false));
+        assert_eq!(view(TERMINAL, |globals| globals.json = true), (View::Json, Verbosity::Normal, false));
+        assert_eq!(view(PIPE, |_| ()), (View::Plain, Verbosity::Normal, false));
+        let both = |globals: &mut Globals| (globals.quiet, globals.verbose) = (true, true);
+        assert_eq!(view(PIPE, both).1, Verbosity::Quiet);
+    }
+
+    #[test]
+    fn empty_patterns_are_none() {
+        let globals = Globals { hosts: vec![" a ".into(), String::new()], ..Globals::default() };
+        assert_eq!(Settings::new(&globals, "deploy", PIPE).options.filters.hosts, ["a"]);
+    }
+
+    #[test]
+    fn a_hint_names_the_project_and_the_destination() {
+        let mut globals = Globals { config_file: "config/deploy.yml".into(), ..Globals::default() };
+        assert_eq!(Settings::new(&globals, "lock", PIPE).call("lock release"), "bowline lock release");
+        globals.config_file = "my app.yml".into();
+        globals.destination = Some("staging".into());
+        assert_eq!(
+            Settings::new(&globals, "lock", PIPE).call("lock release"),
+            "bowline lock release -c 'my app.yml' -d staging"
+        );
+    }
+}

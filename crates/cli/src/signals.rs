@@ -1,0 +1,62 @@
+//! Ctrl-C and its like: the first asks the run to undo what it began, unlock and end; the second ends the
+//! process at once.
+
+use std::sync::Arc;
+
+use bowline_engine::event::{Event, Events};
+use bowline_engine::world::StopTrigger;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit;
+use crate::ui::{self, Handle};
+
+/// Listens from now on, on a task of its own. To be called inside the runtime.
+pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
+    let ignored = ignored();
+    let open = |kind: SignalKind| {
+        let mask = u32::try_from(kind.as_raw_value() - 1).ok().and_then(|bit| 1_u64.checked_shl(bit));
+        // What the caller had ignored stays so: `nohup bowline deploy &` outlives its terminal.
+        if ignored & mask.unwrap_or_default() == 0 { signal(kind).ok() } else { None }
+    };
+    let mut interrupt = open(SignalKind::interrupt());
+    let mut terminate = open(SignalKind::terminate());
+    let mut hangup = open(SignalKind::hangup());
+    tokio::spawn(async move {
+        for asked_before in [false, true] {
+            tokio::select! {
+                () = next(&mut interrupt) => {}
+                () = next(&mut terminate) => {}
+                () = next(&mut hangup) => {}
+            }
+            if asked_before {
+                leave(&screen);
+            }
+            screen.emit(Event::Interrupted);
+            stop.stop();
+        }
+    });
+}
+
+fn leave(screen: &Handle) -> ! {
+    let _still = screen.hide();
+    ui::prompt::restore();
+    ui::out::stderr(["quit; what was begun may be unfinished: run the command again to put it right"]);
+    std::process::exit(i32::from(exit::INTERRUPTED));
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    let received = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if received.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The signals that whoever started us wants ignored, a bit each (Linux tells; elsewhere none).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}

@@ -1,0 +1,228 @@
+//! What people (and programs) see: events go in, lines and pictures come out.
+//!
+//! A [`Screen`] runs on a thread of its own, so that the engine never waits for a terminal. It is the only one
+//! that writes while a run goes on; results and the report come after it has ended.
+
+pub mod clean;
+pub mod frame;
+pub mod json;
+pub mod live;
+pub mod out;
+pub mod paint;
+pub mod plain;
+pub mod prompt;
+pub mod report;
+pub mod results;
+pub mod words;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bowline_core::plan::Plan;
+use bowline_engine::event::{Event, Events};
+
+use crate::settings::{Settings, View};
+
+/// How often a picture is drawn when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+/// How long someone who is about to leave waits for the screen.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What kind of command it is, for how much of it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// It changes servers: what happens is told.
+    Change,
+    /// It looks at them: its result is told.
+    Query,
+}
+
+/// What becomes of lines that servers print while a command follows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// They are part of what happens.
+    No,
+    /// They are the result; of one server.
+    One,
+    /// They are the result; of several servers, so each says of which.
+    Several,
+}
+
+/// Shows events.
+pub trait Renderer: Send {
+    /// Something happened.
+    fn event(&mut self, event: &Event);
+    /// A line of the result; `false` if nobody reads it any more.
+    fn follow(&mut self, line: &str) -> bool {
+        out::stdout([line])
+    }
+    /// Time has passed.
+    fn tick(&mut self) {}
+    /// Somebody else wants the terminal, until the next event or tick.
+    fn hide(&mut self) {}
+    /// It is over.
+    fn end(&mut self, _good: bool) {}
+}
+
+struct PlainView(plain::Plain);
+
+impl Renderer for PlainView {
+    fn event(&mut self, event: &Event) {
+        out::stderr(self.0.lines(event));
+    }
+}
+
+struct JsonView;
+
+impl Renderer for JsonView {
+    fn event(&mut self, event: &Event) {
+        out::stdout([json::event(event).to_string()]);
+    }
+}
+
+/// What the report wants to know of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Its plan.
+    pub plan: Option<Arc<Plan>>,
+    /// How long it took.
+    pub elapsed: Option<Duration>,
+}
+
+enum Message {
+    Event(Box<Event>),
+    Hide { hidden: Sender<()>, until: Receiver<()> },
+    End { good: bool },
+}
+
+/// Takes events for the screen; cheap to share.
+#[derive(Clone)]
+pub struct Handle(Sender<Message>);
+
+impl Events for Handle {
+    fn emit(&self, event: Event) {
+        let _ = self.0.send(Message::Event(Box::new(event)));
+    }
+}
+
+impl Handle {
+    /// Takes the picture away and holds the screen still, until what it gives is dropped.
+    pub fn hide(&self) -> Hidden {
+        let (hidden, was_hidden) = channel();
+        let (hold, until) = channel();
+        if self.0.send(Message::Hide { hidden, until }).is_ok() {
+            let _ = was_hidden.recv_timeout(PATIENCE);
+        }
+        Hidden { _hold: hold }
+    }
+}
+
+/// The screen is still as long as this lives.
+pub struct Hidden {
+    _hold: Sender<()>,
+}
+
+/// Shows a run while it goes on.
+pub struct Screen {
+    handle: Handle,
+    thread: Option<JoinHandle<Tally>>,
+}
+
+impl Screen {
+    /// Starts to show. `broken` is called when nobody reads the followed lines any more.
+    pub fn start(
+        settings: &Settings,
+        sort: Sort,
+        follow: Follow,
+        broken: impl Fn() + Send + 'static,
+    ) -> Self {
+        let renderer: Box<dyn Renderer> = match settings.view {
+            View::Live => Box::new(live::Live::new(frame::Frame::new(sort, settings.err))),
+            View::Plain => {
+                Box::new(PlainView(plain::Plain { paint: settings.err, verbosity: settings.verbosity, sort }))
+            }
+            View::Json => Box::new(JsonView),
+        };
+        // A program gets followed lines as events, like everything.
+        let follow = if settings.view == View::Json { Follow::No } else { follow };
+        Self::with(renderer, follow, broken)
+    }
+
+    /// Starts to show with this renderer.
+    pub fn with(renderer: Box<dyn Renderer>, follow: Follow, broken: impl Fn() + Send + 'static) -> Self {
+        let (sender, receiver) = channel();
+        let stage = Stage { renderer, follow, tally: Tally::default(), interrupted: false };
+        let thread =
+            std::thread::Builder::new().name("screen".into()).spawn(move || stage.run(&receiver, broken));
+        Self { handle: Handle(sender), thread: thread.ok() }
+    }
+
+    /// What takes events.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Shows what is left, and ends.
+    pub fn finish(mut self, good: bool) -> Tally {
+        let _ = self.handle.0.send(Message::End { good });
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+struct Stage {
+    renderer: Box<dyn Renderer>,
+    follow: Follow,
+    tally: Tally,
+    interrupted: bool,
+}
+
+impl Stage {
+    fn run(mut self, messages: &Receiver<Message>, broken: impl Fn()) -> Tally {
+        loop {
+            match messages.recv_timeout(TICK) {
+                Ok(Message::Event(event)) => {
+                    if !self.event(&event) {
+                        broken();
+                    }
+                }
+                Ok(Message::Hide { hidden, until }) => {
+                    self.renderer.hide();
+                    let _ = hidden.send(());
+                    let _ = until.recv();
+                }
+                Ok(Message::End { good }) => {
+                    self.renderer.end(good);
+                    return self.tally;
+                }
+                Err(RecvTimeoutError::Timeout) => self.renderer.tick(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.renderer.end(false);
+                    return self.tally;
+                }
+            }
+        }
+    }
+
+    /// `false` if a followed line found no reader.
+    fn event(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Planned(plan) => self.tally.plan = Some(Arc::clone(plan)),
+            Event::Finished { elapsed, .. } => self.tally.elapsed = Some(*elapsed),
+            // Whoever caught the signal says so at once, the engine when it gets to it.
+            Event::Interrupted if std::mem::replace(&mut self.interrupted, true) => return true,
+            Event::Output { host: Some(host), line } if self.follow != Follow::No => {
+                let line = clean::line(line);
+                let line = match self.follow {
+                    Follow::Several => format!("{}: {line}", clean::line(host)),
+                    _ => line,
+                };
+                return self.renderer.follow(&line);
+            }
+            _ => {}
+        }
+        self.renderer.event(event);
+        true
+    }
+}

@@ -1,0 +1,118 @@
+//! What servers and programs print, made harmless: a log line must not be able to move the cursor, recolour
+//! the screen, set the window's title or turn text around. Every renderer sends such text through here.
+
+use std::fmt::Write as _;
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// One line: terminal sequences are left out, other control characters become visible (`\x07`). Tabs stay.
+pub fn line(text: &str) -> String {
+    let text = text.trim_end_matches(['\r', '\n']);
+    if !text.chars().any(is_unsafe) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '\u{1b}' => skip_sequence(&mut chars),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            char if is_unsafe(char) && char.is_ascii() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(char));
+            }
+            char if is_unsafe(char) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(char));
+            }
+            char => out.push(char),
+        }
+    }
+    out
+}
+
+/// Several lines, each by [`line`], joined by line feeds, without one at the end.
+pub fn lines(text: &str) -> String {
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Control characters (C0, C1, delete), and those that change the direction of text or hide in it.
+fn is_unsafe(char: char) -> bool {
+    (char.is_control() && char != '\t')
+        || matches!(char, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Skips what follows an escape character, as far as it is a sequence. One without its end is not skipped, so
+/// that it can't hide the rest of the line.
+fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
+    match chars.peek().copied() {
+        Some('[') => {
+            chars.next();
+            while chars.next_if(|char| (' '..='?').contains(char)).is_some() {}
+            chars.next_if(|char| ('@'..='~').contains(char));
+        }
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            let mut ahead = chars.clone();
+            while let Some(char) = ahead.next() {
+                let ends = match char {
+                    '\u{7}' | '\u{9c}' => true,
+                    '\u{1b}' => ahead.next_if_eq(&'\\').is_some(),
+                    _ => false,
+                };
+                if ends {
+                    *chars = ahead;
+                    return;
+                }
+            }
+            chars.next();
+        }
+        Some(_) => {
+            while chars.next_if(|char| (' '..='/').contains(char)).is_some() {}
+            chars.next_if(|char| ('0'..='~').contains(char));
+        }
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_sequences_are_left_out() {
+        assert_eq!(line("\u{1b}[1;31mred\u{1b}[0m"), "red");
+        assert_eq!(line("\u{1b}[2J\u{1b}[Hcleared"), "cleared");
+        assert_eq!(line("\u{1b}]0;title\u{7}x"), "x");
+        assert_eq!(line("\u{1b}]8;;http://e\u{1b}\\link\u{1b}]8;;\u{1b}\\"), "link");
+        assert_eq!(line("\u{1b}(Bx\u{1b}cy\u{1b}"), "xy");
+    }
+
+    #[test]
+    fn a_sequence_without_end_hides_nothing() {
+        assert_eq!(line("\u{1b}]0;the rest"), "0;the rest");
+        assert_eq!(line("\u{1b}[31"), "");
+        assert_eq!(line("\u{1b}[\u{1b}[31mx"), "x");
+    }
+
+    #[test]
+    fn other_control_characters_become_visible() {
+        assert_eq!(line("a\u{7}b\u{8}c\u{7f}"), "a\\x07b\\x08c\\x7f");
+        assert_eq!(line("10%\r20%\r\n"), "10%\\r20%");
+        assert_eq!(line("a\u{9b}31mb\u{202e}c\u{200b}"), "a\\u{9b}31mb\\u{202e}c\\u{200b}");
+    }
+
+    #[test]
+    fn plain_text_stays() {
+        assert_eq!(line("größe\t→ ✓ 日本"), "größe\t→ ✓ 日本");
+        assert_eq!(lines("a\u{1b}[1m\nb\r\n"), "a\nb");
+    }
+
+    #[test]
+    fn nothing_harmful_is_ever_left() {
+        for first in 0..=0xff_u8 {
+            for second in ['[', ']', 'P', '\u{1b}', '\u{7}', 'x'] {
+                let text = format!("\u{1b}{second}{}\u{1b}{}", char::from(first), char::from(first));
+                assert!(!line(&text).chars().any(is_unsafe), "{text:?}");
+            }
+        }
+    }
+}

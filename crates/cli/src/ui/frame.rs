@@ -1,0 +1,307 @@
+//! What the live view shows, as a function of what has happened and the time: lines to print for good above the
+//! picture, and the picture itself. Pure, so that every state of it can be tested without a terminal.
+//!
+//! With few servers every role on every server has its row. With many, only those that are busy or failed have,
+//! and the last line counts the others.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use bowline_core::plan::Plan;
+use bowline_engine::event::{Event, Outcome, Phase};
+
+use super::paint::Paint;
+use super::{Sort, clean, words};
+
+/// Rows that are shown, however high the terminal is.
+const ROWS: usize = 20;
+/// The picture of something that goes on, one after the other.
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+/// All that is known of a run, for the picture.
+#[derive(Debug)]
+pub struct Frame {
+    paint: Paint,
+    sort: Sort,
+    phase: Option<Current>,
+    rows: Vec<Row>,
+    places: HashMap<(String, Option<String>), usize>,
+    /// Servers whose roles have rows: these show its own steps too.
+    with_roles: HashSet<String>,
+    /// The last line that a program on this machine printed.
+    last_line: Option<String>,
+    stopping: bool,
+}
+
+/// The phase that goes on.
+#[derive(Debug)]
+struct Current {
+    phase: Phase,
+    since: Duration,
+    failed: bool,
+}
+
+/// A role on a server, or (for what all its roles share) a server.
+#[derive(Debug, Default)]
+struct Row {
+    host: String,
+    label: String,
+    for_role: bool,
+    /// Steps that run, and since when; the last one is shown.
+    steps: Vec<(String, Duration)>,
+    state: Option<(String, Duration)>,
+    done: Option<String>,
+    failed: Option<String>,
+}
+
+impl Frame {
+    /// Nothing has happened yet.
+    pub fn new(sort: Sort, paint: Paint) -> Self {
+        Self {
+            paint,
+            sort,
+            phase: None,
+            rows: Vec::new(),
+            places: HashMap::new(),
+            with_roles: HashSet::new(),
+            last_line: None,
+            stopping: false,
+        }
+    }
+
+    /// Takes an event in; gives what should be printed above the picture for good.
+    pub fn apply(&mut self, event: &Event, now: Duration) -> Vec<String> {
+        match event {
+            Event::Phase(phase) => {
+                let over = self.end_phase(now);
+                self.phase = Some(Current { phase: phase.clone(), since: now, failed: false });
+                self.last_line = None;
+                return over;
+            }
+            Event::Planned(plan) => {
+                self.make_rows(plan);
+                return self.above(self.paint.bold(&clean::line(&words::planned(plan))));
+            }
+            Event::Output { host: None, line } => return self.local_line(line),
+            Event::BarrierOpened { host, role } => {
+                return self.above(self.paint.green(&words::barrier_opened(host, role)));
+            }
+            Event::BarrierClosed { role } => {
+                return self.above(self.paint.red(&words::barrier_closed(role)));
+            }
+            Event::Failed(failure) => return self.failed(failure),
+            Event::Note { host, text } => {
+                let host = host.as_ref().map(|host| format!("{}: ", clean::line(host))).unwrap_or_default();
+                let text = self.paint.yellow(&format!("note: {}", clean::line(text)));
+                return vec![format!("  {host}{text}")];
+            }
+            Event::Interrupted => {
+                self.stopping = true;
+                return vec![self.paint.yellow(words::interrupted(self.sort == Sort::Change))];
+            }
+            Event::Finished { .. } => return self.end_phase(now),
+            _ => self.move_rows(event, now),
+        }
+        Vec::new()
+    }
+
+    fn move_rows(&mut self, event: &Event, now: Duration) {
+        match event {
+            Event::StepStarted { host, role, what, .. } => {
+                let row = self.row(host, role.as_deref());
+                row.steps.push((clean::line(what), now));
+            }
+            Event::StepEnded { host, role, what, outcome, .. } => {
+                let what = clean::line(what);
+                let row = self.row(host, role.as_deref());
+                if let Some(place) = row.steps.iter().rposition(|(step, _)| *step == what) {
+                    row.steps.remove(place);
+                }
+                if *outcome == Outcome::Failed
+                    && let Some(current) = &mut self.phase
+                {
+                    current.failed = true;
+                }
+            }
+            Event::State { host, role, state } => {
+                self.row(host, Some(role)).state = Some((clean::line(state), now));
+            }
+            Event::RoleDone { host, role, version } => {
+                let row = self.row(host, Some(role));
+                row.done = Some(clean::line(version));
+            }
+            _ => {}
+        }
+    }
+
+    /// What hooks print is for people; a build prints so much that its last line is enough.
+    fn local_line(&mut self, line: &str) -> Vec<String> {
+        let line = clean::line(line);
+        if matches!(self.phase, Some(Current { phase: Phase::Hook(_), .. })) {
+            return self.above(self.paint.dim(&format!("| {line}")));
+        }
+        self.last_line = Some(line).filter(|line| !line.trim().is_empty()).or(self.last_line.take());
+        Vec::new()
+    }
+
+    fn failed(&mut self, failure: &bowline_engine::error::Failure) -> Vec<String> {
+        if let Some(current) = &mut self.phase {
+            current.failed = true;
+        }
+        let row = self.row(&failure.host, failure.role.as_deref());
+        row.failed = Some(words::went_wrong(failure));
+        let label = words::label(&failure.host, failure.role.as_deref());
+        self.above(format!("{} {label}: {}", self.paint.red("✗"), words::failed(failure)))
+    }
+
+    /// What only looks leaves nothing on the screen but its result.
+    fn above(&self, line: String) -> Vec<String> {
+        if self.sort == Sort::Change { vec![format!("  {line}")] } else { Vec::new() }
+    }
+
+    fn end_phase(&mut self, now: Duration) -> Vec<String> {
+        let Some(Current { phase, since, failed }) = self.phase.take() else { return Vec::new() };
+        if self.sort == Sort::Query {
+            return Vec::new();
+        }
+        let (mark, text) = if failed {
+            (self.paint.red("✗"), words::doing(&phase))
+        } else {
+            (self.paint.green("✓"), words::done(&phase))
+        };
+        let time = self.paint.dim(&words::seconds(now.saturating_sub(since)));
+        vec![format!("{mark} {} {time}", clean::line(&text))]
+    }
+
+    /// The last picture, to be left on the screen: how each role ended.
+    pub fn end(&mut self, now: Duration, good: bool) -> Vec<String> {
+        if let Some(current) = &mut self.phase {
+            current.failed |= !good;
+        }
+        let mut lines = self.end_phase(now);
+        let roles: Vec<&Row> = self.rows.iter().filter(|row| row.for_role).collect();
+        if self.sort == Sort::Change && roles.len() <= ROWS {
+            let width = roles.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
+            lines.extend(roles.iter().map(|row| self.show(row, now, width)));
+        }
+        lines
+    }
+
+    fn make_rows(&mut self, plan: &Plan) {
+        for server in &plan.servers {
+            for role in &server.roles {
+                self.row(&server.host, Some(&role.role));
+            }
+        }
+    }
+
+    fn row(&mut self, host: &str, role: Option<&str>) -> &mut Row {
+        if role.is_some() && !self.with_roles.contains(host) {
+            self.with_roles.insert(host.to_owned());
+        }
+        let rows = &mut self.rows;
+        let place = *self.places.entry((host.to_owned(), role.map(Into::into))).or_insert_with(|| {
+            let label = words::label(host, role);
+            rows.push(Row { host: host.to_owned(), label, for_role: role.is_some(), ..Row::default() });
+            rows.len() - 1
+        });
+        &mut self.rows[place]
+    }
+
+    /// The picture, at most so many lines high.
+    pub fn draw(&self, now: Duration, height: usize) -> Vec<String> {
+        let mut lines = vec![self.head(now)];
+        let room = ROWS.min(height.saturating_sub(3)).max(1);
+        let many = self.rows.iter().filter(|row| self.is_shown(row, false)).count() > room;
+        let mut shown: Vec<&Row> = self.rows.iter().filter(|row| self.is_shown(row, many)).collect();
+        shown.truncate(room);
+        let width = shown.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
+        lines.extend(shown.iter().map(|row| self.show(row, now, width)));
+        if many {
+            lines.push(self.others(&shown));
+        }
+        lines
+    }
+
+    fn head(&self, now: Duration) -> String {
+        let spinner = self.paint.cyan(spinner(now));
+        let Some(Current { phase, since, .. }) = &self.phase else {
+            return format!("{spinner} {}", if self.stopping { "Stopping" } else { "Starting" });
+        };
+        let time = words::seconds(now.saturating_sub(*since));
+        let mut head = format!(
+            "{spinner} {} {}",
+            self.paint.bold(&clean::line(&words::doing(phase))),
+            self.paint.dim(&time)
+        );
+        if let Some(line) = &self.last_line {
+            head.push_str(&self.paint.dim(&format!("  {line}")));
+        }
+        head.replace('\t', " ")
+    }
+
+    /// The step that goes on for it; of a role without one, its server's.
+    fn busy<'a>(&'a self, row: &'a Row) -> Option<&'a (String, Duration)> {
+        let of_server = || {
+            let place = self.places.get(&(row.host.clone(), None)).filter(|_| row.for_role)?;
+            self.rows.get(*place)?.steps.last()
+        };
+        row.steps.last().or_else(of_server)
+    }
+
+    /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
+    fn is_shown(&self, row: &Row, many: bool) -> bool {
+        let busy = self.busy(row).is_some() && row.done.is_none();
+        if row.for_role {
+            return busy || !many || row.failed.is_some();
+        }
+        busy && !self.with_roles.contains(&row.host)
+    }
+
+    fn standing(&self, row: &Row) -> (u8, &'static str) {
+        match (row.failed.is_some(), row.done.is_some(), self.busy(row).is_some()) {
+            (true, _, _) => (0, "failed"),
+            (_, true, _) => (1, "done"),
+            (_, _, true) => (2, "busy"),
+            _ => (3, "waiting"),
+        }
+    }
+
+    fn show(&self, row: &Row, now: Duration, width: usize) -> String {
+        let (mark, text) = match (self.busy(row), &row.failed, &row.done) {
+            (Some((step, since)), _, None) => {
+                // A state that is news since the step began says more than the step.
+                let text = row.state.as_ref().filter(|(_, at)| at >= since).map_or(step, |(state, _)| state);
+                let time = self.paint.dim(&words::seconds(now.saturating_sub(*since)));
+                (self.paint.cyan(spinner(now)), format!("{text} {time}"))
+            }
+            (_, Some(failed), _) => (self.paint.red("✗"), self.paint.red(failed)),
+            (_, None, Some(version)) => {
+                (self.paint.green("✓"), self.paint.green(&format!("serves version {version}")))
+            }
+            (None, None, None) => match &row.state {
+                Some((state, _)) => (self.paint.dim("·"), state.clone()),
+                None => (self.paint.dim("·"), String::new()),
+            },
+        };
+        let label = &row.label;
+        format!("  {mark} {label:width$}  {text}").replace('\t', " ").trim_end().to_owned()
+    }
+
+    fn others(&self, shown: &[&Row]) -> String {
+        let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
+        let is_shown = |row: &Row| shown.iter().any(|other| std::ptr::eq(*other, row));
+        for row in self.rows.iter().filter(|row| self.is_shown(row, false) && !is_shown(row)) {
+            *counts.entry(self.standing(row)).or_default() += 1;
+        }
+        let total: usize = counts.values().sum();
+        let parts: Vec<String> =
+            counts.into_iter().map(|((_, what), number)| format!("{number} {what}")).collect();
+        self.paint.dim(&format!("  … {total} more: {}", parts.join(", ")))
+    }
+}
+
+fn spinner(now: Duration) -> &'static str {
+    let turn = usize::try_from(now.as_millis() / 100).unwrap_or_default() % SPINNER.len();
+    SPINNER[turn]
+}

@@ -1,0 +1,200 @@
+//! One JSON object a line, for programs. The names of fields are a promise; each object has `event`.
+//!
+//! The mapping is written out by hand, so that what the engine renames stays, and nothing gets out (a secret, a
+//! whole configuration) only because a type could be serialised.
+
+use bowline_core::plan::{Kind, Plan};
+use bowline_engine::error::{Cause, Failure, RunError};
+use bowline_engine::event::{Event, Outcome, Phase};
+use bowline_engine::ports::{Exit, ServerError};
+use bowline_engine::world::HostOutput;
+use serde_json::{Value, json};
+
+use super::clean;
+use crate::exit::{self, Ended};
+
+/// An event.
+pub fn event(event: &Event) -> Value {
+    match event {
+        Event::Phase(phase) => self::phase(phase),
+        Event::Planned(plan) => self::plan("planned", plan),
+        Event::StepStarted { host, role, what, command } => json!({
+            "event": "step_started", "host": text(host), "role": optional(role.as_deref()),
+            "what": text(what), "command": clean::lines(command),
+        }),
+        Event::StepEnded { host, role, what, elapsed, outcome } => json!({
+            "event": "step_ended", "host": text(host), "role": optional(role.as_deref()), "what": text(what),
+            "seconds": elapsed.as_secs_f64(), "done": *outcome == Outcome::Done,
+        }),
+        Event::Output { host, line } => json!({
+            "event": "output", "host": optional(host.as_deref()), "line": text(line),
+        }),
+        Event::State { host, role, state } => json!({
+            "event": "state", "host": text(host), "role": text(role), "state": text(state),
+        }),
+        Event::BarrierOpened { host, role } => json!({
+            "event": "barrier_opened", "host": text(host), "role": text(role),
+        }),
+        Event::BarrierClosed { role } => json!({ "event": "barrier_closed", "role": text(role) }),
+        Event::RoleDone { host, role, version } => json!({
+            "event": "role_done", "host": text(host), "role": text(role), "version": text(version),
+        }),
+        Event::Failed(failure) => tagged("failed", self::failure(failure)),
+        Event::Note { host, text: note } => json!({
+            "event": "note", "host": optional(host.as_deref()), "text": text(note),
+        }),
+        Event::Interrupted => json!({ "event": "interrupted" }),
+        Event::Finished { elapsed, commands } => {
+            let commands: Vec<Value> = commands
+                .iter()
+                .map(|(host, number)| json!({ "host": text(host), "commands": number }))
+                .collect();
+            json!({ "event": "finished", "seconds": elapsed.as_secs_f64(), "commands_in_sequence": commands })
+        }
+    }
+}
+
+fn phase(phase: &Phase) -> Value {
+    let (name, more) = match phase {
+        Phase::Connect(servers) => ("connect", json!({ "servers": servers })),
+        Phase::Build(version) => ("build", json!({ "version": text(version) })),
+        Phase::Lock(host) => ("lock", json!({ "host": text(host) })),
+        Phase::Observe(servers) => ("observe", json!({ "servers": servers })),
+        Phase::Pull => ("pull", json!({})),
+        Phase::Proxy => ("proxy", json!({})),
+        Phase::Assets => ("assets", json!({})),
+        Phase::Boot(group, groups) => ("boot", json!({ "group": group, "groups": groups })),
+        Phase::Finish => ("finish", json!({})),
+        Phase::Unlock => ("unlock", json!({})),
+        Phase::Hook(hook) => ("hook", json!({ "hook": text(hook) })),
+    };
+    let mut object = tagged("phase", more);
+    object["phase"] = name.into();
+    object
+}
+
+/// A plan: its steps in words for each server, under this name of an event.
+pub fn plan(event: &str, plan: &Plan) -> Value {
+    let servers: Vec<Value> = plan
+        .servers
+        .iter()
+        .map(|server| {
+            let steps: Vec<Value> = server
+                .steps()
+                .into_iter()
+                .map(|(role, step)| json!({ "role": optional(role), "what": text(&step.describe()) }))
+                .collect();
+            let roles: Vec<String> = server.roles.iter().map(|role| text(&role.role)).collect();
+            let notes: Vec<String> = server.notes.iter().map(|note| text(note)).collect();
+            json!({ "host": text(&server.host), "roles": roles, "steps": steps, "notes": notes })
+        })
+        .collect();
+    json!({
+        "event": event, "run": kind(plan.kind), "app": text(&plan.app), "version": text(&plan.version),
+        "image": text(&plan.image), "groups": plan.groups.len(), "servers": servers,
+    })
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Deploy => "deploy",
+        Kind::Redeploy => "redeploy",
+        Kind::Rollback => "rollback",
+        Kind::Boot => "boot",
+    }
+}
+
+/// What a command printed on a server.
+pub fn result(result: &HostOutput) -> Value {
+    let (status, signal) = match &result.output.exit {
+        Exit::Status(status) => (Some(*status), None),
+        Exit::Signal(signal) => (None, Some(text(signal))),
+    };
+    json!({
+        "event": "result", "host": text(&result.host), "role": optional(result.role.as_deref()),
+        "stdout": clean::lines(&result.output.stdout), "stderr": clean::lines(&result.output.stderr),
+        "status": status, "signal": signal,
+    })
+}
+
+/// A result in one text: a lock's details, a version.
+pub fn said(said: &str) -> Value {
+    json!({ "event": "result", "text": clean::lines(said) })
+}
+
+/// The end of a command.
+pub fn ended(ended: Result<u8, &Ended>) -> Value {
+    let error = match ended {
+        Ok(status) => return json!({ "event": "ended", "status": status }),
+        Err(error) => error,
+    };
+    let mut object = match error {
+        Ended::Load(_) => json!({ "error": "configuration" }),
+        Ended::Run(RunError::Usage { hint, .. }) => json!({ "error": "usage", "hint": optional_lines(hint) }),
+        Ended::Run(RunError::Locked { host, details }) => {
+            json!({ "error": "locked", "host": text(host), "details": clean::lines(details) })
+        }
+        Ended::Run(RunError::Local { hint, .. }) => json!({ "error": "local", "hint": optional_lines(hint) }),
+        Ended::Run(RunError::Servers { failures, total, standing }) => json!({
+            "error": "servers", "servers": total,
+            "failures": failures.iter().map(failure).collect::<Vec<_>>(),
+            "standing": standing.iter().map(|line| text(line)).collect::<Vec<_>>(),
+        }),
+        Ended::Run(RunError::Interrupted) => json!({ "error": "interrupted" }),
+    };
+    object["message"] = clean::lines(&error.to_string()).into();
+    object["status"] = exit::status(error).into();
+    tagged("ended", object)
+}
+
+fn failure(failure: &Failure) -> Value {
+    let mut object = json!({
+        "host": text(&failure.host), "role": optional(failure.role.as_deref()), "doing": text(&failure.doing),
+        "cause": cause_name(&failure.cause), "message": clean::lines(&failure.cause.to_string()),
+        "hint": optional_lines(&failure.hint()),
+    });
+    if let Cause::NotReady(not_ready) = &failure.cause {
+        object["container"] = text(&not_ready.container).into();
+        object["log"] = not_ready.log.iter().map(|line| text(line)).collect();
+        object["health"] = not_ready
+            .health
+            .iter()
+            .map(|(status, output)| json!({ "status": status, "output": clean::lines(output) }))
+            .collect();
+    }
+    object
+}
+
+fn cause_name(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Server(ServerError::Unreachable { .. }) => "unreachable",
+        Cause::Server(ServerError::Lost { .. }) => "connection_lost",
+        Cause::Server(ServerError::TooMuchOutput { .. }) => "too_much_output",
+        Cause::Server(ServerError::Deadline(_)) => "no_answer",
+        Cause::Command(_) => "command",
+        Cause::NotReady(_) => "not_ready",
+        Cause::Unreadable(_) => "unreadable",
+        Cause::Halted(_) => "halted",
+        Cause::NotRouted { .. } => "not_routed",
+        Cause::Interrupted => "interrupted",
+        Cause::LockLost => "lock_lost",
+        Cause::Told { .. } => "other",
+    }
+}
+
+fn tagged(event: &str, mut object: Value) -> Value {
+    object["event"] = event.into();
+    object
+}
+
+fn text(text: &str) -> String {
+    clean::line(text)
+}
+
+fn optional(text: Option<&str>) -> Option<String> {
+    text.map(clean::line)
+}
+
+fn optional_lines(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(clean::lines)
+}

@@ -1,0 +1,102 @@
+//! A line an event: for logs, for pipes, and with `-v`. Nothing is ever drawn over.
+
+use bowline_engine::event::{Event, Outcome};
+
+use super::paint::Paint;
+use super::{Sort, clean, words};
+use crate::settings::Verbosity;
+
+/// Turns events into lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain {
+    /// Colours.
+    pub paint: Paint,
+    /// How much is told.
+    pub verbosity: Verbosity,
+    /// What kind of command it is.
+    pub sort: Sort,
+}
+
+impl Plain {
+    /// The lines for an event, perhaps none.
+    pub fn lines(&self, event: &Event) -> Vec<String> {
+        let told = match self.verbosity {
+            Verbosity::Quiet => false,
+            Verbosity::Normal => self.sort == Sort::Change || matters_to_a_query(event),
+            Verbosity::Verbose => true,
+        };
+        if told { self.all_lines(event) } else { Vec::new() }
+    }
+
+    fn all_lines(&self, event: &Event) -> Vec<String> {
+        let paint = self.paint;
+        match event {
+            Event::Phase(phase) => vec![paint.bold(&clean::line(&words::doing(phase)))],
+            Event::Planned(plan) => vec![paint.bold(&clean::line(&words::planned(plan)))],
+            Event::State { host, role, state } => vec![about(host, Some(role), &clean::line(state))],
+            Event::BarrierOpened { host, role } => {
+                vec![format!("  {}", paint.green(&words::barrier_opened(host, role)))]
+            }
+            Event::BarrierClosed { role } => vec![format!("  {}", paint.red(&words::barrier_closed(role)))],
+            Event::RoleDone { host, role, version } => {
+                let text = format!("serves version {}", clean::line(version));
+                vec![about(host, Some(role), &paint.green(&text))]
+            }
+            Event::Failed(failure) => {
+                let text = words::failed(failure);
+                vec![about(&failure.host, failure.role.as_deref(), &paint.red(&text))]
+            }
+            Event::Note { host, text } => {
+                let text = paint.yellow(&format!("note: {}", clean::line(text)));
+                vec![host.as_ref().map_or_else(|| format!("  {text}"), |host| about(host, None, &text))]
+            }
+            Event::Interrupted => vec![paint.yellow(words::interrupted(self.sort == Sort::Change))],
+            _ => self.steps(event),
+        }
+    }
+
+    /// Steps, their output, and how many there were.
+    fn steps(&self, event: &Event) -> Vec<String> {
+        let (paint, verbose) = (self.paint, self.verbosity == Verbosity::Verbose);
+        match event {
+            Event::StepStarted { host, role, what, command } if verbose => {
+                let mut lines = vec![about(host, role.as_deref(), &clean::line(what))];
+                let command = clean::lines(command.trim_end());
+                let marks = std::iter::once("$").chain(std::iter::repeat(" "));
+                let command = command.lines().zip(marks);
+                lines.extend(command.map(|(line, mark)| paint.dim(&format!("    {mark} {line}"))));
+                lines
+            }
+            Event::StepEnded { host, role, what, elapsed, outcome } => {
+                let how = match outcome {
+                    Outcome::Done => format!("done in {}", words::seconds(*elapsed)),
+                    Outcome::Failed => paint.red(&format!("failed after {}", words::seconds(*elapsed))),
+                };
+                vec![about(host, role.as_deref(), &format!("{}: {how}", clean::line(what)))]
+            }
+            Event::Output { host, line } if verbose || host.is_none() => {
+                let host = host.as_deref().unwrap_or("here");
+                vec![about(host, None, &paint.dim(&format!("| {}", clean::line(line))))]
+            }
+            Event::Finished { elapsed, commands } if verbose => {
+                let mut lines = vec![format!("took {}", words::seconds(*elapsed))];
+                lines.extend(
+                    commands.iter().map(|(host, number)| {
+                        format!("commands in sequence: {} {number}", clean::line(host))
+                    }),
+                );
+                lines
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Of a command that only looks, people want to see the result.
+fn matters_to_a_query(event: &Event) -> bool {
+    matches!(event, Event::Note { .. } | Event::Interrupted)
+}
+
+fn about(host: &str, role: Option<&str>, text: &str) -> String {
+    format!("  {}: {text}", words::label(host, role))
+}

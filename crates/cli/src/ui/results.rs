@@ -1,0 +1,67 @@
+//! What commands printed on servers, under a heading for each, as Kamal shows it.
+
+use std::collections::BTreeSet;
+
+use bowline_engine::ports::Exit;
+use bowline_engine::world::HostOutput;
+
+use super::{clean, json, out};
+use crate::settings::{Settings, Verbosity, View};
+
+/// Lines for one of the two streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The result.
+    Out(String),
+    /// What was said beside it.
+    Err(String),
+}
+
+/// Shows the results of all servers.
+pub fn show(settings: &Settings, outputs: &[HostOutput]) {
+    if settings.view == View::Json {
+        out::stdout(outputs.iter().map(|output| json::result(output).to_string()));
+        return;
+    }
+    for shown in lines(outputs, settings.verbosity != Verbosity::Quiet) {
+        match shown {
+            Shown::Out(line) => out::stdout([line]),
+            Shown::Err(line) => out::stderr([line]),
+        };
+    }
+}
+
+/// The lines, with or without headings.
+pub fn lines(outputs: &[HostOutput], headings: bool) -> Vec<Shown> {
+    let roles: BTreeSet<Option<&str>> = outputs.iter().map(|output| output.role.as_deref()).collect();
+    let mut shown = Vec::new();
+    for HostOutput { host, role, output } in outputs {
+        let role = role.as_ref().filter(|_| roles.len() > 1).map(|role| format!(" ({role})"));
+        let place = clean::line(&format!("{host}{}", role.unwrap_or_default()));
+        if headings {
+            shown.push(Shown::Out(format!("App Host: {place}")));
+        }
+        shown.extend(clean::lines(&output.stdout).lines().map(|line| Shown::Out(line.into())));
+        shown.extend(clean::lines(&output.stderr).lines().map(|line| Shown::Err(line.into())));
+        match &output.exit {
+            Exit::Status(0) => {}
+            Exit::Status(status) => shown.push(Shown::Err(format!("{place}: exit status {status}"))),
+            Exit::Signal(signal) => {
+                shown.push(Shown::Err(format!("{place}: killed by SIG{}", clean::line(signal))));
+            }
+        }
+        if headings {
+            shown.push(Shown::Out(String::new()));
+        }
+    }
+    shown
+}
+
+/// Shows a result that is one text.
+pub fn say(settings: &Settings, text: &str) {
+    if settings.view == View::Json {
+        out::stdout([json::said(text).to_string()]);
+    } else {
+        out::stdout([clean::lines(text)]);
+    }
+}

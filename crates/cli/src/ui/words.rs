@@ -1,0 +1,154 @@
+//! The words for what happens, the same in every view.
+
+use std::time::Duration;
+
+use bowline_core::plan::{Kind, Plan};
+use bowline_engine::error::{Cause, Failure};
+use bowline_engine::event::Phase;
+
+use super::clean;
+
+/// A phase while it lasts.
+pub fn doing(phase: &Phase) -> String {
+    match phase {
+        Phase::Connect(servers) => format!("Connecting to {}", count(*servers, "server")),
+        Phase::Build(version) => format!("Building and pushing version {version}"),
+        Phase::Lock(host) => format!("Taking the deploy lock on {host}"),
+        Phase::Observe(servers) => format!("Looking at {}", count(*servers, "server")),
+        Phase::Pull => "Pulling the image".into(),
+        Phase::Proxy => "Making sure Traefik runs".into(),
+        Phase::Assets => "Preparing assets".into(),
+        Phase::Boot(_, 1) => "Booting the new version".into(),
+        Phase::Boot(group, groups) => format!("Booting the new version, group {group} of {groups}"),
+        Phase::Finish => "Tagging the image and pruning old ones".into(),
+        Phase::Unlock => "Giving the deploy lock back".into(),
+        Phase::Hook(name) => format!("Running the {name} hook"),
+    }
+}
+
+/// A phase that is over.
+pub fn done(phase: &Phase) -> String {
+    match phase {
+        Phase::Connect(servers) => format!("Connected to {}", count(*servers, "server")),
+        Phase::Build(version) => format!("Built and pushed version {version}"),
+        Phase::Lock(host) => format!("Took the deploy lock on {host}"),
+        Phase::Observe(servers) => format!("Looked at {}", count(*servers, "server")),
+        Phase::Pull => "Pulled the image".into(),
+        Phase::Proxy => "Traefik runs".into(),
+        Phase::Assets => "Prepared assets".into(),
+        Phase::Boot(_, 1) => "Booted the new version".into(),
+        Phase::Boot(group, groups) => format!("Booted the new version, group {group} of {groups}"),
+        Phase::Finish => "Tagged the image and pruned old ones".into(),
+        Phase::Unlock => "Gave the deploy lock back".into(),
+        Phase::Hook(name) => format!("Ran the {name} hook"),
+    }
+}
+
+/// A plan in a line.
+pub fn planned(plan: &Plan) -> String {
+    let roles: std::collections::BTreeSet<&str> =
+        plan.servers.iter().flat_map(|server| &server.roles).map(|role| role.role.as_str()).collect();
+    format!(
+        "Plan: {} {} version {} on {} ({})",
+        match plan.kind {
+            Kind::Deploy => "deploy",
+            Kind::Redeploy => "redeploy",
+            Kind::Rollback => "roll back",
+            Kind::Boot => "boot",
+        },
+        plan.app,
+        plan.version,
+        count(plan.servers.len(), "server"),
+        roles.into_iter().collect::<Vec<_>>().join(", "),
+    )
+}
+
+/// The end of a run that went well.
+pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
+    let time = elapsed.map(|elapsed| format!(" in {}", seconds(elapsed))).unwrap_or_default();
+    let Some(plan) = plan else { return format!("done{time}") };
+    let (app, version) = (&plan.app, &plan.version);
+    let servers = count(plan.servers.len(), "server");
+    match plan.kind {
+        Kind::Deploy => format!("deployed {app} version {version} to {servers}{time}"),
+        Kind::Redeploy => format!("redeployed {app} version {version} to {servers}{time}"),
+        Kind::Rollback => format!("rolled back {app} to version {version} on {servers}{time}"),
+        Kind::Boot => format!("booted {app} version {version} on {servers}{time}"),
+    }
+}
+
+/// What to say when a person interrupts; `undoes` if there may be something to undo.
+pub fn interrupted(undoes: bool) -> &'static str {
+    if undoes {
+        "stopping: undoing what was begun (again to quit at once)"
+    } else {
+        "stopping (again to quit at once)"
+    }
+}
+
+/// The barrier opened.
+pub fn barrier_opened(host: &str, role: &str) -> String {
+    format!("barrier open: {} is healthy on {}", clean::line(role), clean::line(host))
+}
+
+/// The barrier closed.
+pub fn barrier_closed(role: &str) -> String {
+    format!("barrier closed: no {} container became healthy", clean::line(role))
+}
+
+/// What went wrong, without the reason; what only follows from another failure says so.
+pub fn went_wrong(failure: &Failure) -> String {
+    match &failure.cause {
+        Cause::Halted(role) => {
+            format!("keeps its old version: no {} container became healthy", clean::line(role))
+        }
+        Cause::Interrupted => "interrupted".into(),
+        _ => format!("could not {}", clean::line(&failure.doing)),
+    }
+}
+
+/// What went wrong and why, in one line.
+pub fn failed(failure: &Failure) -> String {
+    let what = went_wrong(failure);
+    if matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {
+        return what;
+    }
+    let cause = clean::lines(&failure.cause.to_string());
+    format!("{what}: {}", cause.lines().next().unwrap_or_default())
+}
+
+/// A server, and the role if it is for one.
+pub fn label(host: &str, role: Option<&str>) -> String {
+    match role {
+        Some(role) => clean::line(&format!("{host} {role}")),
+        None => clean::line(host),
+    }
+}
+
+/// So many of them.
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// A time as people say it: `0.3 s`, `12.0 s`, `2 min 5 s`.
+pub fn seconds(elapsed: Duration) -> String {
+    if elapsed.as_millis() < 59_950 {
+        return format!("{:.1} s", elapsed.as_secs_f64());
+    }
+    let whole = (elapsed.as_millis() + 500) / 1000;
+    format!("{} min {} s", whole / 60, whole % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_well() {
+        let table =
+            [(0, "0.0 s"), (340, "0.3 s"), (59_900, "59.9 s"), (59_990, "1 min 0 s"), (125_400, "2 min 5 s")];
+        for (millis, expected) in table {
+            assert_eq!(seconds(Duration::from_millis(millis)), expected);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A made-up run in every view that can be compared as text; and that nothing a server says can drive a terminal.
+
+#[path = "../examples/show/events.rs"]
+mod events;
+
+use std::time::Duration;
+
+use bowline_cli::exit::Ended;
+use bowline_cli::settings::Verbosity;
+use bowline_cli::ui::frame::Frame;
+use bowline_cli::ui::paint::Paint;
+use bowline_cli::ui::plain::Plain;
+use bowline_cli::ui::results::{Shown, lines};
+use bowline_cli::ui::{Sort, Tally, json, report};
+use bowline_engine::error::RunError;
+use bowline_engine::event::Event;
+use bowline_engine::ports::{Exit, Output};
+use bowline_engine::world::HostOutput;
+
+const BARE: Paint = Paint(false);
+
+fn plain(verbosity: Verbosity, sort: Sort, broken: bool) -> String {
+    let plain = Plain { paint: BARE, verbosity, sort };
+    let lines: Vec<String> =
+        events::run(3, broken).iter().flat_map(|(_, event)| plain.lines(event)).collect();
+    lines.join("\n")
+}
+
+fn json_lines(broken: bool) -> String {
+    let lines: Vec<String> =
+        events::run(3, broken).iter().map(|(_, event)| json::event(event).to_string()).collect();
+    lines.join("\n")
+}
+
+/// What is printed for good, and after each so many events the picture.
+fn live(servers: usize, broken: bool, every: usize) -> String {
+    let (mut frame, mut now, mut shown) = (Frame::new(Sort::Change, BARE), Duration::ZERO, Vec::new());
+    for (number, (after, event)) in events::run(servers, broken).iter().enumerate() {
+        now += Duration::from_millis(*after);
+        shown.extend(frame.apply(event, now));
+        if number % every == every - 1 {
+            shown.extend(frame.draw(now, 24).into_iter().map(|line| format!("          {line}")));
+        }
+    }
+    shown.extend(frame.end(now, !broken));
+    shown.join("\n")
+}
+
+fn failure(error: RunError) -> String {
+    report::failure(&Ended::Run(error), "bowline lock release -d staging", BARE).join("\n")
+}
+
+#[test]
+fn a_run_in_plain_lines() {
+    insta::assert_snapshot!("plain", plain(Verbosity::Normal, Sort::Change, false));
+    insta::assert_snapshot!("plain_verbose", plain(Verbosity::Verbose, Sort::Change, false));
+    insta::assert_snapshot!("plain_broken", plain(Verbosity::Normal, Sort::Change, true));
+    insta::assert_snapshot!("plain_query", plain(Verbosity::Normal, Sort::Query, false));
+    assert_eq!(plain(Verbosity::Quiet, Sort::Change, true), "");
+}
+
+#[test]
+fn a_run_in_json() {
+    insta::assert_snapshot!("json", json_lines(false));
+    insta::assert_snapshot!("json_broken", json_lines(true));
+    let error = Ended::Run(events::error(3));
+    insta::assert_snapshot!("json_ended", json::ended(Err(&error)).to_string());
+}
+
+#[test]
+fn a_run_in_the_live_view() {
+    insta::assert_snapshot!("live", live(3, false, 4));
+    insta::assert_snapshot!("live_broken", live(3, true, 6));
+    insta::assert_snapshot!("live_300", live(300, false, 470));
+}
+
+#[test]
+fn reports() {
+    insta::assert_snapshot!("report_servers", failure(events::error(3)));
+    let details = "Locked by: anna at 2026-11-02T10:00:00Z\nVersion: 1f3a9c2\nMessage: \u{1b}[31mdeploy";
+    let locked = RunError::Locked { host: "10.0.0.1".into(), details: details.into() };
+    insta::assert_snapshot!("report_locked", failure(locked));
+    let local = RunError::Local {
+        what: "the build".into(),
+        reason: "#9 ERROR: no such file\nexit status 1".into(),
+        hint: Some("run `docker buildx ls`".into()),
+    };
+    insta::assert_snapshot!("report_local", failure(local));
+    let usage = RunError::Usage { message: "no role matches x; there are: web".into(), hint: None };
+    assert_eq!(failure(usage), "error: no role matches x; there are: web");
+    let plan = Some(std::sync::Arc::new(events::plan(3)));
+    let tally = Tally { plan, elapsed: Some(Duration::from_millis(5123)) };
+    assert_eq!(report::success(&tally, BARE), "deployed shop version 1f3a9c2 to 3 servers in 5.1 s");
+}
+
+#[test]
+fn results_stand_under_their_hosts() {
+    let output = |host: &str, role: &str, stdout: &str, stderr: &str, exit| HostOutput {
+        host: host.into(),
+        role: Some(role.into()),
+        output: Output { exit, stdout: stdout.into(), stderr: stderr.into() },
+    };
+    let outputs = [
+        output("10.0.0.1", "web", "a\u{1b}[2J\nb\n", "", Exit::Status(0)),
+        output("10.0.0.1", "worker", "", "oh\n", Exit::Status(3)),
+    ];
+    let out = |text: &str| Shown::Out(text.into());
+    let err = |text: &str| Shown::Err(text.into());
+    let with = [
+        out("App Host: 10.0.0.1 (web)"),
+        out("a"),
+        out("b"),
+        out(""),
+        out("App Host: 10.0.0.1 (worker)"),
+        err("oh"),
+        err("10.0.0.1 (worker): exit status 3"),
+        out(""),
+    ];
+    assert_eq!(lines(&outputs, true), with);
+    assert_eq!(lines(&outputs[..1], true)[0], out("App Host: 10.0.0.1"));
+    assert_eq!(lines(&outputs[..1], false), [out("a"), out("b")]);
+}
+
+#[test]
+fn nothing_a_server_says_drives_the_terminal() {
+    let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\r\u{9b}1m\u{202e}";
+    let mut shown =
+        vec![live(3, true, 1), failure(events::error(3)), plain(Verbosity::Verbose, Sort::Change, true)];
+    let sent = [
+        Event::Output { host: Some(evil.into()), line: evil.into() },
+        Event::Output { host: None, line: evil.into() },
+        Event::State { host: evil.into(), role: evil.into(), state: evil.into() },
+        Event::Note { host: None, text: evil.into() },
+        Event::RoleDone { host: evil.into(), role: evil.into(), version: evil.into() },
+        Event::BarrierOpened { host: evil.into(), role: evil.into() },
+        Event::BarrierClosed { role: evil.into() },
+    ];
+    let plain = Plain { paint: BARE, verbosity: Verbosity::Verbose, sort: Sort::Change };
+    let mut frame = Frame::new(Sort::Change, BARE);
+    for event in &sent {
+        shown.extend(plain.lines(event));
+        shown.extend(frame.apply(event, Duration::ZERO));
+        shown.extend(frame.draw(Duration::ZERO, 24));
+        shown.push(json::event(event).to_string());
+    }
+    for text in shown {
+        let harmful = |char: char| (char.is_control() && !matches!(char, '\n' | '\t')) || char == '\u{202e}';
+        assert!(!text.contains(harmful), "{text:?}");
+    }
+}

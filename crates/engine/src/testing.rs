@@ -1,0 +1,146 @@
+//! A scripted fleet: servers that behave like real ones as far as the engine can see, with time that tests can
+//! pause, and a place to kill a run at every step.
+//!
+//! Each server is a small model of a machine with Docker, Traefik and a login directory. It carries steps out
+//! effect by effect, answers in the same text as the real scripts, and remembers every moment in which a client
+//! could have lost a request. A *boundary* lies before and after every effect that changes something; a test can
+//! stop the run for good at the n-th one, as `kill -9` would.
+
+mod machine;
+mod network;
+
+pub(crate) use machine::{Behaviour, FakeLock};
+pub(crate) use network::FakeNetwork;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bowline_core::config::{SourceFile, load};
+use bowline_core::secret::Secret;
+
+use crate::event::{Event, Events};
+use crate::ports::{Local, LocalCommand, OnLine, Output};
+use crate::world::{Project, Stop, StopTrigger, World};
+
+/// Locks, whatever happened to whoever held it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Events, kept.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Mutex<Vec<Event>>);
+
+impl Events for Recorder {
+    fn emit(&self, event: Event) {
+        locked(&self.0).push(event);
+    }
+}
+
+impl Recorder {
+    /// All so far.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        locked(&self.0).clone()
+    }
+}
+
+/// A machine to deploy from: files, hooks and programs as told; programs do nothing, successfully.
+#[derive(Debug, Default)]
+pub(crate) struct FakeLocal {
+    /// Files by path.
+    pub files: BTreeMap<String, String>,
+    /// Executable files by path, with the status they end with.
+    pub programs: BTreeMap<String, u32>,
+    /// What was run, in order.
+    pub ran: Mutex<Vec<LocalCommand>>,
+    /// Makes run ids differ.
+    pub counter: Mutex<u64>,
+}
+
+#[async_trait]
+impl Local for FakeLocal {
+    async fn run(&self, command: &LocalCommand, _: OnLine<'_>) -> Result<Output, String> {
+        locked(&self.ran).push(command.clone());
+        let status = command.words.first().and_then(|word| self.programs.get(word)).copied().unwrap_or(0);
+        Ok(Output { exit: crate::ports::Exit::Status(status), ..Output::default() })
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        Ok(self.files.get(path).cloned())
+    }
+
+    fn executable(&self, path: &str) -> Option<bool> {
+        self.programs.contains_key(path).then_some(true)
+    }
+
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn now(&self) -> i64 {
+        1_750_000_000
+    }
+
+    fn random_hex(&self, bytes: usize) -> String {
+        let mut counter = locked(&self.counter);
+        *counter += 1;
+        let text = format!("{:016x}", *counter);
+        text.repeat(bytes.div_ceil(8)).chars().take(bytes * 2).collect()
+    }
+}
+
+/// A world of scripted servers.
+pub(crate) struct Scripted {
+    /// The world, as the engine takes it.
+    pub world: World,
+    /// The servers.
+    pub network: Arc<FakeNetwork>,
+    /// What happened.
+    pub recorder: Arc<Recorder>,
+    /// Stops the run.
+    pub trigger: StopTrigger,
+}
+
+impl Scripted {
+    /// Servers with nothing on them.
+    pub(crate) fn new(hosts: &[&str]) -> Self {
+        Self::on(Arc::new(FakeNetwork::new(hosts)), FakeLocal::default())
+    }
+
+    /// Another process that deploys to the same servers.
+    pub(crate) fn on(network: Arc<FakeNetwork>, local: FakeLocal) -> Self {
+        let recorder = Arc::new(Recorder::default());
+        let (trigger, stop) = Stop::new();
+        *locked(&local.counter) = network.next_process();
+        let world = World {
+            network: Arc::new(network::Wires(network.clone())),
+            local: Arc::new(local),
+            events: recorder.clone(),
+            stop,
+        };
+        Self { world, network, recorder, trigger }
+    }
+
+    /// What went wrong for clients, in words; empty if nothing did.
+    pub(crate) fn losses(&self) -> Vec<String> {
+        self.network.hosts().iter().flat_map(|host| self.network.machine(host).losses.clone()).collect()
+    }
+}
+
+/// A project from the text of a `deploy.yml`, with a registry login and one secret.
+///
+/// # Panics
+/// If the text is no configuration.
+#[allow(clippy::panic)] // A test's own text that is wrong is a mistake in the test.
+pub(crate) fn project(yaml: &str) -> Project {
+    let text = format!("registry:\n  server: r.test\n  username: u\n  password: [PW]\n{yaml}");
+    match load(SourceFile::new("config/deploy.yml", text), None) {
+        Ok(loaded) => Project {
+            config: loaded.config,
+            secrets: [("PW".to_string(), Secret::new("sentinel-pw"))].into(),
+            secrets_files: vec![".kamal/secrets".into()],
+        },
+        Err(errors) => panic!("{}", errors.render(false)),
+    }
+}

@@ -1,0 +1,237 @@
+//! The model of one server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bowline_core::commands::{Scope, app, observe::Observe};
+use bowline_core::names::Names;
+use serde_json::json;
+
+/// What a version's container does when it is booted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// Becomes healthy after so many milliseconds.
+    Healthy(u64),
+    /// Ends with this code at once, again and again.
+    Exits(i64),
+    /// Never gets healthy.
+    NeverHealthy,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FakeContainer {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// Its destination label.
+    pub destination: String,
+    /// The image it was made from.
+    pub image: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// Its health, if it has a check.
+    pub healthy: Option<bool>,
+    /// Whether the proxy may route to it.
+    pub routed: bool,
+    /// Its cord's directory.
+    pub cord: Option<String>,
+    /// The last octet of its address.
+    pub address: u8,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The lock's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FakeLock {
+    /// The owner file; none in a lock that a person or Kamal made.
+    pub owner: Option<String>,
+    /// Whether the keeper marked it.
+    pub orphaned: bool,
+    /// The details.
+    pub details: String,
+}
+
+/// A server.
+#[derive(Debug, Default)]
+pub(crate) struct Machine {
+    /// Its containers, oldest first.
+    pub containers: Vec<FakeContainer>,
+    /// Images that were pulled.
+    pub images: BTreeSet<String>,
+    /// What `REPO:latest` is.
+    pub latest: BTreeMap<String, String>,
+    /// The run it belongs to.
+    pub mark: Option<String>,
+    /// Cord directories that exist; whether the file is in them.
+    pub cords: BTreeMap<String, bool>,
+    /// The lock.
+    pub lock: Option<FakeLock>,
+    /// Whether Traefik runs.
+    pub traefik: bool,
+    /// The history file.
+    pub history: Vec<String>,
+    /// Moments in which a client could have lost a request, in words.
+    pub losses: Vec<String>,
+    /// Everything that changed something, in order.
+    pub changes: Vec<String>,
+    next: u8,
+}
+
+impl Machine {
+    /// The containers that run, by name.
+    pub(crate) fn running(&self) -> Vec<&str> {
+        self.containers.iter().filter(|c| c.running).map(|c| c.name.as_str()).collect()
+    }
+
+    /// The versions that requests go to, for a role.
+    pub(crate) fn serving(&self, role: &str) -> Vec<&str> {
+        let serves = |c: &&FakeContainer| c.role == role && c.running && c.healthy != Some(false);
+        self.containers.iter().filter(serves).map(|c| c.image.as_str()).collect()
+    }
+
+    pub(super) fn find(&mut self, id: &str) -> Option<&mut FakeContainer> {
+        self.containers.iter_mut().find(|container| container.id == id)
+    }
+
+    /// Renames a container of this name.
+    pub(super) fn rename_clashing(&mut self, boot: &app::Boot) {
+        let name = boot.container();
+        let run = boot.scope.run.clone();
+        if let Some(old) = self.containers.iter_mut().find(|container| container.name == name) {
+            old.name = boot.scope.names.replaced(&boot.role, &boot.version, &run[..16.min(run.len())]);
+            self.changes.push(format!("rename {name}"));
+        }
+    }
+
+    /// Makes a container; gives its id.
+    pub(super) fn create(&mut self, boot: &app::Boot) -> String {
+        self.next += 1;
+        let id = format!("id{:02}", self.next);
+        let cord = boot.cord.as_ref().map(|_| boot.cord_directory());
+        if let Some(cord) = &cord {
+            self.cords.insert(cord.clone(), true);
+        }
+        self.changes.push(format!("run {}", boot.container()));
+        self.containers.push(FakeContainer {
+            id: id.clone(),
+            name: boot.container(),
+            role: boot.role.clone(),
+            destination: boot.scope.names.destination().unwrap_or("").into(),
+            image: boot.image.clone(),
+            running: true,
+            healthy: boot.health.as_ref().map(|_| false),
+            routed: boot.labels.iter().any(|(key, _)| key.starts_with("traefik.")),
+            cord,
+            address: self.next + 1,
+            labels: boot.labels.iter().cloned().collect(),
+        });
+        id
+    }
+
+    /// Stops a container. One that requests still go to loses them.
+    pub(super) fn stop(&mut self, id: &str) {
+        let mut loss = None;
+        if let Some(container) = self.find(id) {
+            if container.running && container.routed && container.healthy == Some(true) {
+                loss = Some(format!("{} was stopped while requests went to it", container.name));
+            }
+            container.running = false;
+            let change = format!("stop {}", container.name);
+            self.changes.push(change);
+        }
+        self.losses.extend(loss);
+        self.check_served();
+    }
+
+    /// A role that served once must be served by somebody ever after.
+    pub(super) fn check_served(&mut self) {
+        let roles: BTreeSet<String> = self.containers.iter().map(|c| c.role.clone()).collect();
+        for role in roles {
+            let ever = self.history.iter().any(|line| !line.is_empty());
+            if ever && self.serving(&role).is_empty() {
+                self.losses.push(format!("nothing served {role} any more"));
+            }
+        }
+    }
+
+    pub(super) fn prune(&mut self, names: &Names, roles: &[String], retain: usize) {
+        for role in roles {
+            let stopped: Vec<String> = self
+                .containers
+                .iter()
+                .rev()
+                .filter(|c| {
+                    c.role == *role && !c.running && c.destination == names.destination().unwrap_or("")
+                })
+                .map(|c| c.id.clone())
+                .skip(retain)
+                .collect();
+            self.containers.retain(|container| !stopped.contains(&container.id));
+        }
+        let mounted: Vec<String> = self.containers.iter().filter_map(|c| c.cord.clone()).collect();
+        self.cords.retain(|cord, _| mounted.contains(cord));
+        self.changes.push("prune".into());
+    }
+
+    /// The answer of the observing script.
+    pub(super) fn observe(&mut self, step: &Observe) -> String {
+        if step.claim {
+            self.mark = Some(step.scope.run.clone());
+        }
+        let mut text = String::from("@docker 26.1.5\n");
+        for (age, container) in self.containers.iter().enumerate() {
+            text.push_str(&format!("@container {}\n", described(container, age, &step.scope)));
+        }
+        if self.traefik {
+            let traefik = json!({
+                "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running",
+                "exit_code": 0, "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
+                "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": ["--api.insecure=true"],
+            });
+            text.push_str(&format!("@traefik {traefik}\n@network kamal\n"));
+        }
+        for image in &self.images {
+            text.push_str(&format!("@image id:{image} {image}\n"));
+        }
+        for (latest, image) in &self.latest {
+            text.push_str(&format!("@image id:{image} {latest}\n"));
+        }
+        for entry in &self.history {
+            text.push_str(&format!("@served {entry}\n"));
+        }
+        text.push_str("@end\n");
+        text
+    }
+
+    /// The answer of Traefik's API.
+    pub(super) fn services(&self) -> String {
+        let servers: Vec<_> = self
+            .containers
+            .iter()
+            .filter(|c| c.running && c.routed && c.healthy != Some(false))
+            .map(|c| json!({"url": format!("http://172.18.0.{}:3000", c.address)}))
+            .collect();
+        json!([{"status": "enabled", "usedBy": ["app@docker"], "loadBalancer": {"servers": servers}}])
+            .to_string()
+    }
+}
+
+fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json::Value {
+    let mut labels = container.labels.clone();
+    labels.insert("service".into(), scope.names.service().into());
+    let health = container.healthy.map(|healthy| if healthy { "healthy" } else { "unhealthy" });
+    let mounts: Vec<_> =
+        container.cord.iter().map(|cord| json!({"Source": cord, "Destination": "/tmp/kamal-cord"})).collect();
+    json!({
+        "id": container.id, "name": format!("/{}", container.name), "created": format!("2026-01-01T00:00:{age:02}Z"),
+        "image": container.image, "image_id": format!("id:{}", container.image),
+        "status": if container.running { "running" } else { "exited" }, "exit_code": 0, "health": health,
+        "finished": "", "labels": labels, "mounts": mounts,
+        "healthcheck": {"Test": ["CMD-SHELL", "(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000},
+        "networks": {"kamal": {"IPAddress": format!("172.18.0.{}", container.address)}}, "args": [],
+    })
+}

@@ -1,0 +1,367 @@
+//! Scripted connections: steps carried out on the models, faults where a test wants them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::commands::{FENCED, Scope, app, lock, registry};
+use bowline_core::plan::step::Step;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::locked;
+use super::machine::{Behaviour, FakeLock, Machine};
+use crate::ports::{Channel, Exit, Line, Network, OnLine, Output, Server, ServerError};
+
+/// How long any step takes at least.
+const STEP: Duration = Duration::from_millis(20);
+/// What Docker needs to see a container without its cord as unhealthy.
+const UNHEALTHY: Duration = Duration::from_millis(2500);
+
+/// What goes wrong where.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// Servers that can't be reached.
+    pub unreachable: BTreeSet<String>,
+    /// Servers that can't pull.
+    pub no_pull: BTreeSet<String>,
+    /// What a version does on a server, for a role; healthy after 300 ms unless told.
+    pub behaviour: BTreeMap<(String, String, String), Behaviour>,
+    /// The boundary at which the run is killed.
+    pub kill_at: Option<usize>,
+    /// The boundary at which the test is told (for an interrupt).
+    pub notify_at: Option<usize>,
+}
+
+/// The servers of a test.
+pub(crate) struct FakeNetwork {
+    machines: BTreeMap<String, Arc<Mutex<Machine>>>,
+    /// What goes wrong.
+    pub faults: Mutex<Faults>,
+    boundary: AtomicUsize,
+    processes: AtomicU64,
+    /// Told when the run reaches `kill_at`.
+    pub killed: Notify,
+    /// Told when the run reaches `notify_at`.
+    pub reached: Notify,
+}
+
+impl FakeNetwork {
+    /// Servers with nothing on them.
+    pub(crate) fn new(hosts: &[&str]) -> Self {
+        Self {
+            machines: hosts.iter().map(|host| ((*host).to_string(), Arc::default())).collect(),
+            faults: Mutex::default(),
+            boundary: AtomicUsize::new(0),
+            processes: AtomicU64::new(0),
+            killed: Notify::new(),
+            reached: Notify::new(),
+        }
+    }
+
+    pub(super) fn next_process(&self) -> u64 {
+        (self.processes.fetch_add(1, Ordering::SeqCst) + 1) << 32
+    }
+
+    /// The servers' names.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.machines.keys().cloned().collect()
+    }
+
+    /// A server, to look at or to change.
+    ///
+    /// # Panics
+    /// If there is none of this name.
+    #[allow(clippy::expect_used)] // A test's own mistake.
+    pub(crate) fn machine(&self, host: &str) -> MutexGuard<'_, Machine> {
+        locked(self.machines.get(host).expect("a host of the test"))
+    }
+
+    /// What goes wrong, to change.
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        locked(&self.faults)
+    }
+
+    /// Boundaries passed so far, and starts counting anew.
+    pub(crate) fn take_boundaries(&self) -> usize {
+        self.boundary.swap(0, Ordering::SeqCst)
+    }
+
+    /// One boundary: the run may end here for good.
+    async fn boundary(&self) {
+        let at = self.boundary.fetch_add(1, Ordering::SeqCst);
+        let (kill, notify) = {
+            let faults = self.faults();
+            (faults.kill_at, faults.notify_at)
+        };
+        if notify == Some(at) {
+            self.reached.notify_one();
+        }
+        if kill.is_some_and(|kill| at >= kill) {
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A network as the engine takes it.
+pub(super) struct Wires(pub(super) Arc<FakeNetwork>);
+
+#[async_trait]
+impl Network for Wires {
+    async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError> {
+        sleep(STEP).await;
+        if self.0.faults().unreachable.contains(host) || !self.0.machines.contains_key(host) {
+            return Err(ServerError::Unreachable { reason: "connection refused".into(), hint: None });
+        }
+        Ok(Arc::new(FakeServer { network: self.0.clone(), host: host.into() }))
+    }
+}
+
+/// A connection to a model.
+struct FakeServer {
+    network: Arc<FakeNetwork>,
+    host: String,
+}
+
+fn answer(text: impl Into<String>) -> Output {
+    Output { stdout: text.into(), ..Output::default() }
+}
+
+fn status(status: u32, text: &str) -> Output {
+    Output { exit: Exit::Status(status), stdout: String::new(), stderr: text.into() }
+}
+
+impl FakeServer {
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.network.machine(&self.host)
+    }
+
+    /// One effect, with a boundary before and after it.
+    async fn effect<T>(&self, effect: impl FnOnce(&mut Machine) -> T + Send) -> T {
+        self.network.boundary().await;
+        let result = effect(&mut self.machine());
+        self.network.boundary().await;
+        result
+    }
+
+    fn fenced(&self, scope: &Scope) -> bool {
+        self.machine().mark.as_ref() != Some(&scope.run)
+    }
+
+    async fn boot(&self, boot: &app::Boot, on_line: OnLine<'_>) -> Output {
+        self.effect(|machine| machine.rename_clashing(boot)).await;
+        let id = self.effect(|machine| machine.create(boot)).await;
+        on_line(Line::Out(&format!("@id {id}")));
+        on_line(Line::Out("@state running starting 0 0 false"));
+        let key = (self.host.clone(), boot.role.clone(), boot.version.clone());
+        let behaviour = self.network.faults().behaviour.get(&key).copied().unwrap_or(Behaviour::Healthy(300));
+        let failed = |reason: &str, state: &str| Output {
+            exit: Exit::Status(app::NOT_READY),
+            stdout: format!(
+                "@state {state}\n@failed {reason}\n@log\nboom\n\n@health {{\"Log\":[{{\"ExitCode\":1,\"Output\":\"refused\"}}]}}\n"
+            ),
+            stderr: String::new(),
+        };
+        match behaviour {
+            Behaviour::Healthy(after) => {
+                let wait = if boot.health.is_some() { after } else { boot.readiness_delay * 1000 };
+                sleep(Duration::from_millis(wait)).await;
+                let address = self
+                    .effect(|machine| {
+                        let container = machine.find(&id)?;
+                        container.healthy = container.healthy.map(|_| true);
+                        Some(container.address)
+                    })
+                    .await
+                    .unwrap_or(0);
+                answer(format!("@id {id}\n@ready 172.18.0.{address} \n"))
+            }
+            Behaviour::Exits(code) => {
+                sleep(Duration::from_millis(400)).await;
+                failed("restarting", &format!("restarting starting {code} 3 false"))
+            }
+            Behaviour::NeverHealthy => {
+                sleep(Duration::from_secs(boot.timeout)).await;
+                failed("timeout", "running unhealthy 0 0 false")
+            }
+        }
+    }
+
+    async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
+        match step {
+            Step::Observe(observe) => {
+                let text = self.machine().observe(observe);
+                self.network.boundary().await;
+                answer(text)
+            }
+            Step::Pull(pull) => {
+                if self.network.faults().no_pull.contains(&self.host) {
+                    return status(registry::PULL_FAILED, "manifest unknown");
+                }
+                self.effect(|machine| machine.images.insert(pull.image.clone())).await;
+                answer("")
+            }
+            Step::Proxy(_) => {
+                self.effect(|machine| machine.traefik = true).await;
+                answer("@address 172.18.0.1\n")
+            }
+            Step::Boot(boot) => self.boot(boot, on_line).await,
+            Step::Cut(cut) => {
+                self.effect(|machine| machine.cords.insert(cut.directory.clone(), false)).await;
+                sleep(UNHEALTHY).await;
+                self.effect(|machine| {
+                    if let Some(container) = machine.find(&cut.id) {
+                        container.healthy = Some(false);
+                    }
+                    machine.check_served();
+                })
+                .await;
+                answer("@unhealthy\n")
+            }
+            Step::Stop(stop) => {
+                self.effect(|machine| {
+                    machine.stop(&stop.id);
+                    machine.cords.retain(|cord, _| Some(cord) != stop.cord.as_ref());
+                })
+                .await;
+                answer("@drain idle\n")
+            }
+            Step::Tag(tag) => {
+                self.effect(|machine| {
+                    machine.latest.insert(tag.latest.clone(), tag.image.clone());
+                    machine.history.extend(tag.kind.map(|kind| format!("{kind} {}", tag.version)));
+                    machine.changes.push(format!("tag {}", tag.latest));
+                })
+                .await;
+                answer("")
+            }
+            Step::Prune(prune) => {
+                self.effect(|machine| machine.prune(&prune.scope.names, &prune.roles, prune.retain)).await;
+                answer("")
+            }
+            Step::Network(_) | Step::Assets(_) => {
+                self.effect(|_| ()).await;
+                answer("")
+            }
+            Step::Lock(_) | Step::Exec(_) | Step::Run(..) => answer(""),
+        }
+    }
+}
+
+/// The run that a step belongs to, if it changes anything.
+fn fence(step: &Step) -> Option<&Scope> {
+    match step {
+        Step::Pull(step) => Some(&step.scope),
+        Step::Proxy(step) => Some(&step.scope),
+        Step::Network(step) => Some(&step.scope),
+        Step::Assets(step) => Some(&step.scope),
+        Step::Boot(step) => Some(&step.scope),
+        Step::Cut(step) => Some(&step.scope),
+        Step::Stop(step) => Some(&step.scope),
+        Step::Tag(step) => Some(&step.scope),
+        Step::Prune(step) => Some(&step.scope),
+        Step::Observe(_) | Step::Lock(_) | Step::Exec(_) | Step::Run(..) => None,
+    }
+}
+
+#[async_trait]
+impl Server for FakeServer {
+    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
+        sleep(STEP).await;
+        if self.network.faults().unreachable.contains(&self.host) {
+            return Err(ServerError::Lost { reason: "no answer".into() });
+        }
+        if fence(step).is_some_and(|scope| self.fenced(scope)) {
+            return Ok(status(FENCED, "another run has taken over this server"));
+        }
+        Ok(self.carry_out(step, on_line).await)
+    }
+
+    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
+        sleep(STEP).await;
+        let Step::Lock(keep) = step else {
+            return Err(ServerError::Lost { reason: "only the lock is kept open".into() });
+        };
+        self.network.boundary().await;
+        let lines = take_lock(&mut self.machine(), keep);
+        let keeper = FakeKeeper {
+            server: FakeServer { network: self.network.clone(), host: self.host.clone() },
+            run: keep.scope.run.clone(),
+            lines,
+        };
+        self.network.boundary().await;
+        Ok(Box::new(keeper))
+    }
+
+    async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {
+        sleep(STEP).await;
+        Ok((200, self.machine().services()))
+    }
+}
+
+fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Vec<String> {
+    let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && lock.orphaned);
+    if !free {
+        return vec!["@held ".into()];
+    }
+    let said = if machine.lock.is_some() { "@taken " } else { "@locked" };
+    machine.lock = Some(FakeLock {
+        owner: Some(keep.scope.run.clone()),
+        orphaned: false,
+        details: keep.details.clone(),
+    });
+    vec![said.into()]
+}
+
+/// The keeper of the lock.
+struct FakeKeeper {
+    server: FakeServer,
+    run: String,
+    lines: Vec<String>,
+}
+
+#[async_trait]
+impl Channel for FakeKeeper {
+    async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
+        loop {
+            if let Some(line) = self.lines.pop() {
+                return Ok(Some(line));
+            }
+            sleep(Duration::from_millis(50)).await;
+            let mine = self
+                .server
+                .machine()
+                .lock
+                .as_ref()
+                .is_some_and(|lock| lock.owner.as_ref() == Some(&self.run));
+            if !mine {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
+        if line == "release" {
+            let mut machine = self.server.machine();
+            if machine.lock.as_ref().is_some_and(|lock| lock.owner.as_ref() == Some(&self.run)) {
+                machine.lock = None;
+            }
+            self.lines.push("@released".into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FakeKeeper {
+    /// Its standard input ends: it marks a lock that is still its own.
+    fn drop(&mut self) {
+        let mut machine = self.server.machine();
+        if let Some(lock) = machine.lock.as_mut().filter(|lock| lock.owner.as_ref() == Some(&self.run)) {
+            lock.orphaned = true;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The engine on a scripted fleet, with paused time: orders, races, deadlines, and what is left after a kill or
+//! an interrupt at every step.
+
+mod barrier;
+mod failures;
+mod killed;
+mod lock;
+
+use std::time::Duration;
+
+use bowline_core::plan::Kind;
+use tokio::time::timeout;
+
+use crate::deploy;
+use crate::error::RunError;
+use crate::event::Event;
+use crate::testing::{Scripted, project};
+use crate::world::{Options, Project};
+
+/// Two web servers and a worker.
+const HOSTS: [&str; 3] = ["a", "b", "c"];
+
+const CONFIG: &str = "service: app
+image: app
+servers:
+  web: {hosts: [a, b]}
+  workers: {hosts: [c], cmd: work}
+readiness_delay: 1
+healthcheck: {cmd: 'true'}
+";
+
+fn options(version: &str) -> Options {
+    Options { version: Some(version.into()), skip_push: true, command: "deploy".into(), ..Options::default() }
+}
+
+/// A deploy that must end: a run that hangs is a failure by itself.
+async fn deploy(scripted: &Scripted, project: &Project, version: &str) -> Result<(), RunError> {
+    let options = options(version);
+    let run = deploy::deploy(&scripted.world, project, &options, Kind::Deploy);
+    timeout(Duration::from_secs(600), run).await.expect("the run ends")
+}
+
+/// The fleet after a deploy of `v1`.
+async fn fleet() -> (Scripted, Project) {
+    let scripted = Scripted::new(&HOSTS);
+    let project = project(CONFIG);
+    deploy(&scripted, &project, "v1").await.unwrap();
+    scripted.network.take_boundaries();
+    (scripted, project)
+}
+
+/// Only this version runs, everywhere, in good order.
+fn assert_only(scripted: &Scripted, version: &str) {
+    for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
+        let machine = scripted.network.machine(host);
+        assert_eq!(machine.running(), [format!("app-{role}-{version}")], "on {host}");
+        assert_eq!(machine.latest.get("r.test/app:latest"), Some(&format!("r.test/app:{version}")));
+        let serving = &machine.containers.iter().find(|container| container.running).unwrap().cord;
+        let tied = machine.cords.iter().filter(|(_, tied)| **tied).map(|(cord, _)| cord);
+        assert!(tied.eq(serving.iter()), "only the serving container's cord is tied");
+        assert!(machine.lock.is_none(), "the lock is gone");
+    }
+    assert_eq!(scripted.losses(), [""; 0]);
+}
+
+/// Where in the list of events the first one is that fits.
+fn position(events: &[Event], fits: impl Fn(&Event) -> bool) -> Option<usize> {
+    events.iter().position(fits)
+}
+
+fn started(host: &str, begins: &str) -> impl Fn(&Event) -> bool {
+    move |event| matches!(event, Event::StepStarted { host: at, what, .. } if at == host && what.starts_with(begins))
+}
+
+fn failures_of(error: &RunError) -> Vec<(String, String)> {
+    match error {
+        RunError::Servers { failures, .. } => {
+            failures.iter().map(|failure| (failure.host.clone(), failure.cause.to_string())).collect()
+        }
+        other => panic!("not an error of servers: {other:?}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! The lock: held, taken over, lost.
+
+use super::*;
+use crate::testing::{FakeLocal, FakeLock, Scripted as World};
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_somebody_holds_stops_the_run_before_anything_changes() {
+    let (scripted, project) = fleet().await;
+    let details = "Locked by: kamal at 2026-01-01T00:00:00Z".to_string();
+    // No owner file: Kamal's, or a person's. Even a dead-looking one is never taken.
+    scripted.network.machine("a").lock = Some(FakeLock { owner: None, orphaned: true, details });
+    let before = scripted.network.machine("a").changes.clone();
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    assert!(matches!(error, RunError::Locked { ref host, .. } if host == "a"), "{error:?}");
+    assert_eq!(scripted.network.machine("a").changes, before);
+    assert!(scripted.network.machine("a").lock.is_some(), "it is still theirs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_deploys_at_the_same_instant_exclude_each_other() {
+    let (first, project) = fleet().await;
+    let second = World::on(first.network.clone(), FakeLocal::default());
+    let (one, two) = tokio::join!(deploy(&first, &project, "v2"), deploy(&second, &project, "v3"));
+    let locked = [&one, &two].iter().filter(|r| matches!(r, Err(RunError::Locked { .. }))).count();
+    assert_eq!(locked, 1, "{one:?} {two:?}");
+    assert_only(&first, if one.is_ok() { "v2" } else { "v3" });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_lock_was_taken_over_changes_nothing_more() {
+    let (scripted, project) = fleet().await;
+    scripted
+        .network
+        .faults()
+        .behaviour
+        .insert(("a".into(), "web".into(), "v2".into()), crate::testing::Behaviour::Healthy(20_000));
+    let run = deploy(&scripted, &project, "v2");
+    let steal = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let owner = Some("somebody-else".to_string());
+        scripted.network.machine("a").lock =
+            Some(FakeLock { owner: owner.clone(), orphaned: false, details: String::new() });
+        for host in HOSTS {
+            scripted.network.machine(host).mark.clone_from(&owner);
+        }
+        HOSTS.map(|host| scripted.network.machine(host).changes.len())
+    };
+    let (ended, changes) = tokio::join!(run, steal);
+    let error = ended.unwrap_err();
+    assert!(
+        failures_of(&error).iter().any(|(host, cause)| host == "a" && cause.contains("no longer ours")),
+        "{error:?}"
+    );
+    assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
+    assert_eq!(scripted.network.machine("a").lock.as_ref().unwrap().owner.as_deref(), Some("somebody-else"));
+}
