@@ -187,11 +187,11 @@ pub fn free_port() -> u16 {
 }
 
 pub fn step(text: &str) -> Step {
-    Step::Run(Script::new(text))
+    Step::Run("test", Script::new(text))
 }
 
 pub fn step_with(text: &str, input: &str) -> Step {
-    Step::Run(Script::new(text).with_input(Secret::new(input)))
+    Step::Run("test", Script::new(text).with_input(Secret::new(input)))
 }
 
 pub async fn run(server: &Arc<dyn Server>, text: &str) -> Result<Output, ServerError> {
