@@ -47,7 +47,13 @@ impl<'a> Session<'a> {
         let broken = Arc::clone(&trigger);
         let screen = Screen::start(settings, sort, follow, move || broken.stop());
         signals::listen(trigger, screen.handle());
-        let network = wire::network(&project, Asker::new(&screen.handle()))?;
+        let network = match wire::network(&project, Asker::new(&screen.handle())) {
+            Ok(network) => network,
+            Err(error) => {
+                screen.finish(false);
+                return Err(error.into());
+            }
+        };
         let world = World { network, local, events: Arc::new(screen.handle()), stop };
         Ok(Self { settings, project, world, screen, sort })
     }
