@@ -32,8 +32,8 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Loads the project, and starts to show what happens. `follows`: lines from servers are the result. To be
     /// called inside the runtime. No connection is made yet.
-    pub fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
-        let (project, local) = load(settings)?;
+    pub async fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
+        let (project, local) = load(settings).await?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
         let several =
@@ -83,10 +83,10 @@ impl<'a> Session<'a> {
 }
 
 /// Loads the project and says what there is to say about it; gives this machine with it.
-pub fn load(settings: &Settings) -> Result<(Project, Arc<dyn bowline_engine::ports::Local>), Ended> {
+pub async fn load(settings: &Settings) -> Result<(Project, Arc<dyn bowline_engine::ports::Local>), Ended> {
     let local = wire::local()?;
     let (file, destination) = (&settings.config_file, settings.destination.as_deref());
-    let (project, warnings) = wire::load_project(file, destination, local.as_ref(), settings.err.0)?;
+    let (project, warnings) = wire::load_project(file, destination, local.as_ref(), settings.err.0).await?;
     if settings.verbosity != Verbosity::Quiet {
         out::stderr(warnings.iter().map(|warning| warning.trim_end()));
     }

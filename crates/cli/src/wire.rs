@@ -45,7 +45,7 @@ pub fn network(_project: &Project, _asker: Asker) -> Result<Arc<dyn Network>, Ru
 }
 
 /// Reads the configuration and the secrets; with the warnings, rendered.
-pub fn load_project(
+pub async fn load_project(
     _config_file: &str,
     _destination: Option<&str>,
     _local: &dyn Local,

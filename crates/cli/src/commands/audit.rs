@@ -9,7 +9,7 @@ use crate::wire;
 
 /// Shows the last lines of each server's audit log.
 pub(super) async fn run(settings: &Settings, lines: usize) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended = session.query(wire::audit(&session.world, &session.project, &settings.options, lines)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))

@@ -6,8 +6,8 @@ use crate::ui::out;
 use crate::{session, wire};
 
 /// Shows the configuration as YAML.
-pub(super) fn run(settings: &Settings) -> Result<u8, Ended> {
-    let (project, _) = session::load(settings)?;
+pub(super) async fn run(settings: &Settings) -> Result<u8, Ended> {
+    let (project, _) = session::load(settings).await?;
     out::stdout([wire::show_config(&project).trim_end()]);
     Ok(exit::DONE)
 }

@@ -10,7 +10,7 @@ use crate::wire;
 
 /// Deploys, redeploys or boots.
 pub(super) async fn run(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Change, false)?;
+    let session = Session::open(settings, Sort::Change, false).await?;
     let ended = wire::deploy(&session.world, &session.project, &settings.options, kind).await;
     session.close(ended)?;
     Ok(exit::DONE)
@@ -19,7 +19,7 @@ pub(super) async fn run(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
 /// Rolls back to this version, or to `--version`'s, or to the one before.
 pub(super) async fn back(settings: &Settings, version: Option<String>) -> Result<u8, Ended> {
     let version = version.or_else(|| settings.options.version.clone());
-    let session = Session::open(settings, Sort::Change, false)?;
+    let session = Session::open(settings, Sort::Change, false).await?;
     let ended = wire::rollback(&session.world, &session.project, &settings.options, version).await;
     session.close(ended)?;
     Ok(exit::DONE)

@@ -10,7 +10,7 @@ use crate::wire;
 
 /// Shows the app's running containers.
 pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended = session.query(wire::details(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))
@@ -18,7 +18,7 @@ pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
 
 /// Shows which version serves.
 pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended = session.query(wire::versions(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))

@@ -13,7 +13,7 @@ use crate::wire::{self, ExecRequest};
 /// Runs it, shows what it printed; the exit status is that of the first that failed.
 pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
     let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse };
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended =
         session.query(wire::exec(&session.world, &session.project, &settings.options, &request)).await;
     let outputs = session.close(ended)?;

@@ -8,7 +8,7 @@ use crate::wire;
 
 /// Shows who holds the lock.
 pub(super) async fn status(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended = session.query(wire::lock_status(&session.world, &session.project, &settings.options)).await;
     let held = session.close(ended)?;
     results::say(settings, held.as_deref().unwrap_or(NONE));
@@ -17,7 +17,7 @@ pub(super) async fn status(settings: &Settings) -> Result<u8, Ended> {
 
 /// Takes it.
 pub(super) async fn acquire(settings: &Settings, message: &str) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended = wire::lock_acquire(&session.world, &session.project, &settings.options, message).await;
     session.close(ended)?;
     results::say(settings, "Acquired the deploy lock");
@@ -26,7 +26,7 @@ pub(super) async fn acquire(settings: &Settings, message: &str) -> Result<u8, En
 
 /// Gives it back.
 pub(super) async fn release(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let ended = wire::lock_release(&session.world, &session.project, &settings.options).await;
     let released = session.close(ended)?;
     results::say(settings, if released { "Released the deploy lock" } else { NONE });

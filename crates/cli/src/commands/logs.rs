@@ -13,7 +13,7 @@ use crate::wire;
 /// Shows the app's logs.
 pub(super) async fn run(settings: &Settings, args: LogsArgs) -> Result<u8, Ended> {
     let lines = lines(args);
-    let session = Session::open(settings, Sort::Query, lines.follow)?;
+    let session = Session::open(settings, Sort::Query, lines.follow).await?;
     let ended = session.query(wire::logs(&session.world, &session.project, &settings.options, &lines)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))

@@ -27,7 +27,7 @@ pub(super) async fn run(settings: &mut Settings, args: PlanArgs) -> Result<u8, E
         }
         _ => {}
     }
-    let session = Session::open(settings, Sort::Query, false)?;
+    let session = Session::open(settings, Sort::Query, false).await?;
     let plan = session.query(wire::plan(&session.world, &session.project, &settings.options, kind)).await;
     let plan = session.close(plan)?;
     if settings.view == View::Json {
