@@ -132,7 +132,7 @@ async fn output_has_bounds() {
         let (Line::Out(text) | Line::Err(text)) = line;
         longest.fetch_max(text.len(), Ordering::Relaxed);
     };
-    let script = step("head -c 60000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2");
+    let script = step("head -c 6000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2");
     let output = server.run(&script, &note).await.unwrap();
     assert_eq!(longest.load(Ordering::Relaxed), 8192);
     assert!(output.stderr.ends_with("last\n") && output.stderr.len() <= 65536);
