@@ -28,15 +28,12 @@ pub fn run(cli: Cli) -> u8 {
     if let Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
     }
-    let ended = match command {
-        Command::Config => config::run(&settings),
-        command => on_servers(&mut settings, command),
-    };
+    let ended = in_runtime(&mut settings, command);
     session::conclude(&settings, ended)
 }
 
-/// Commands that wait for servers, and so need the runtime. Its threads are only made for them.
-fn on_servers(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
+/// Commands that wait for servers or programs, and so need the runtime. Its threads are only made for them.
+fn in_runtime(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
             |error| RunError::Local { what: "starting up".into(), reason: error.to_string(), hint: None },
@@ -62,7 +59,7 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Lock(Lock::Acquire { message }) => lock::acquire(settings, &message).await,
         Command::Lock(Lock::Release) => lock::release(settings).await,
         Command::Audit { lines } => audit::run(settings, lines).await,
-        Command::Config => config::run(settings),
+        Command::Config => config::run(settings).await,
         Command::Version => Ok(version::run()),
     }
 }

@@ -3,7 +3,7 @@
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::ports::{Exit, Output};
 
-use crate::wire::LoadError;
+use crate::load::LoadError;
 
 /// Done.
 pub const DONE: u8 = 0;

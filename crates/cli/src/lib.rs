@@ -1,18 +1,18 @@
 //! What people type and see: the command line `bowline`.
 //!
 //! Arguments ([`args`]) are resolved once ([`settings`]); a command ([`commands`]) opens a [`session`], lets the
-//! engine do the work (through [`wire`]), and shows what came of it ([`ui`]). No rules of deploying are here.
+//! engine do the work on what [`load`] gives it, and shows what came of it ([`ui`]). No rules of deploying are here.
 //!
 //! It is a library only so that tests and examples reach the parts; nobody else should depend on it.
 
 pub mod args;
 pub mod commands;
 pub mod exit;
+pub mod load;
 pub mod session;
 pub mod settings;
 pub mod signals;
 pub mod ui;
-pub mod wire;
 
 use std::process::ExitCode;
 

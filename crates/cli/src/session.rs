@@ -12,7 +12,7 @@ use crate::exit::{self, Ended};
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::prompt::Asker;
 use crate::ui::{Follow, Screen, Sort, json, out, report};
-use crate::{signals, wire};
+use crate::{load, signals};
 
 /// How long a query may take to end by itself once it is interrupted.
 const GRACE: Duration = Duration::from_secs(3);
@@ -32,8 +32,8 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Loads the project, and starts to show what happens. `follows`: lines from servers are the result. To be
     /// called inside the runtime. No connection is made yet.
-    pub fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
-        let (project, local) = load(settings)?;
+    pub async fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
+        let (project, local) = load_project(settings).await?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
         let several =
@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
         let broken = Arc::clone(&trigger);
         let screen = Screen::start(settings, sort, follow, move || broken.stop());
         signals::listen(trigger, screen.handle());
-        let network = wire::network(&project, Asker::new(&screen.handle()))?;
+        let network = load::network(&project, Asker::new(&screen.handle()));
         let world = World { network, local, events: Arc::new(screen.handle()), stop };
         Ok(Self { settings, project, world, screen, sort })
     }
@@ -77,10 +77,12 @@ impl<'a> Session<'a> {
 }
 
 /// Loads the project and says what there is to say about it; gives this machine with it.
-pub fn load(settings: &Settings) -> Result<(Project, Arc<dyn bowline_engine::ports::Local>), Ended> {
-    let local = wire::local()?;
+pub async fn load_project(
+    settings: &Settings,
+) -> Result<(Project, Arc<dyn bowline_engine::ports::Local>), Ended> {
+    let local = load::local();
     let (file, destination) = (&settings.config_file, settings.destination.as_deref());
-    let (project, warnings) = wire::load_project(file, destination, local.as_ref(), settings.err.0)?;
+    let (project, warnings) = load::load(file, destination, local.as_ref(), settings.err.0).await?;
     if settings.verbosity != Verbosity::Quiet {
         out::stderr(warnings.iter().map(|warning| warning.trim_end()));
     }

@@ -46,7 +46,7 @@ impl Lock {
     pub async fn take(fleet: &Fleet, host: &str, scope: &Scope, details: String) -> Result<Self, RunError> {
         fleet.emit(Event::Phase(Phase::Lock(host.into())));
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
-        let mut channel = fleet.open(host, &step).await.map_err(|failure| servers(failure))?;
+        let mut channel = fleet.open(host, &step).await.map_err(servers)?;
         let answer = tokio::time::timeout(ANSWER, answer(channel.as_mut())).await;
         let failed = |reason: String| {
             servers(Failure {

@@ -35,6 +35,16 @@ pub enum LoadError {
     Secrets(String),
 }
 
+impl LoadError {
+    /// What to do about it, if it is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            LoadError::Missing { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
+}
+
 /// Reads everything; gives the project and what to tell about it all the same.
 pub async fn load(
     local: &dyn Local,

@@ -4,8 +4,8 @@
 //! ([`Start::NotSent`]), and the step may go over a new connection. From then on a broken connection is
 //! [`ServerError::Lost`]: the step may have run to its end or not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,12 +34,27 @@ pub(crate) enum Start {
 
 /// An open channel, and its place among those that may be open at once.
 pub(crate) struct Opened {
-    pub(crate) reader: ChannelReadHalf,
-    pub(crate) writer: ChannelWriteHalf<Msg>,
-    pub(crate) permit: OwnedSemaphorePermit,
+    reader: ChannelReadHalf,
+    channel: Leaving,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Opened {
+    pub(crate) fn new(
+        session: &Arc<Session>,
+        channel: russh::Channel<Msg>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        let (reader, writer) = channel.split();
+        let channel = Leaving {
+            session: Arc::downgrade(session),
+            writer: Arc::new(writer),
+            started: false,
+            ended: Arc::new(AtomicBool::new(false)),
+        };
+        Self { reader, channel, permit }
+    }
+
     /// Whether the server has closed it already.
     pub(crate) async fn has_ended(&mut self) -> bool {
         tokio::select! {
@@ -50,19 +65,13 @@ impl Opened {
     }
 }
 
-/// A program that was started.
-pub(crate) struct Running {
-    reader: ChannelReadHalf,
-    channel: Leaving,
-    input: Input,
-    _permit: OwnedSemaphorePermit,
-}
-
 /// The writing side of a channel, which is closed when it is left before its end: the library leaves that
 /// to us.
 struct Leaving {
-    session: Arc<Session>,
+    /// Weak: a session keeps a channel for later.
+    session: Weak<Session>,
     writer: Arc<ChannelWriteHalf<Msg>>,
+    started: bool,
     ended: Arc<AtomicBool>,
 }
 
@@ -71,7 +80,11 @@ impl Drop for Leaving {
         if self.ended.load(Ordering::Relaxed) {
             return;
         }
-        self.session.leave_behind();
+        if let Some(session) = self.session.upgrade()
+            && self.started
+        {
+            session.leave_behind();
+        }
         let writer = Arc::clone(&self.writer);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { writer.close().await });
@@ -79,18 +92,23 @@ impl Drop for Leaving {
     }
 }
 
+/// A program that was started.
+pub(crate) struct Running {
+    session: Arc<Session>,
+    reader: ChannelReadHalf,
+    channel: Leaving,
+    input: Input,
+    permit: OwnedSemaphorePermit,
+}
+
 impl Running {
     /// Sends a script over an open channel.
     pub(crate) async fn start(session: &Arc<Session>, opened: Opened, script: Script) -> Result<Self, Start> {
-        let Opened { reader, writer, permit } = opened;
-        let sent = writer.exec(true, script.sent()).await;
+        let Opened { reader, mut channel, permit } = opened;
+        let sent = channel.writer.exec(true, script.sent()).await;
         sent.map_err(|_| Start::NotSent(session.why("the connection ended")))?;
-        let channel = Leaving {
-            session: Arc::clone(session),
-            writer: Arc::new(writer),
-            ended: Arc::new(AtomicBool::new(false)),
-        };
-        Ok(Self { reader, channel, input: script.input, _permit: permit })
+        channel.started = true;
+        Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, permit })
     }
 
     /// Watches it to its end.
@@ -124,7 +142,7 @@ impl Running {
         self.channel.ended.store(true, Ordering::Relaxed);
         match exit {
             Some(exit) => Ok(capture.finish(exit)),
-            None => Err(self.channel.session.lost()),
+            None => Err(self.session.lost()),
         }
     }
 
@@ -137,7 +155,7 @@ impl Running {
                 Some(ChannelMsg::Failure) => return Err(not_run()),
                 Some(ChannelMsg::Close) | None => {
                     self.channel.ended.store(true, Ordering::Relaxed);
-                    return Err(self.channel.session.lost());
+                    return Err(self.session.lost());
                 }
                 Some(_) => {}
             }
@@ -146,7 +164,13 @@ impl Running {
         let overflowed = Arc::new(AtomicBool::new(false));
         let (ended, over) = (Arc::clone(&self.channel.ended), Arc::clone(&overflowed));
         tokio::spawn(pump(self.reader, sender, over, ended));
-        Ok(Box::new(Kept { lines, overflowed, channel: self.channel, _permit: self._permit }))
+        Ok(Box::new(Kept {
+            session: self.session,
+            lines,
+            overflowed,
+            channel: self.channel,
+            _permit: self.permit,
+        }))
     }
 }
 
@@ -202,6 +226,7 @@ async fn pump(
 
 /// A program whose standard input stays open.
 struct Kept {
+    session: Arc<Session>,
     lines: mpsc::Receiver<String>,
     overflowed: Arc<AtomicBool>,
     channel: Leaving,
@@ -219,12 +244,12 @@ impl Channel for Kept {
 
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
         if self.channel.ended.load(Ordering::Relaxed) {
-            return Err(self.channel.session.lost());
+            return Err(self.session.lost());
         }
         let sending = self.channel.writer.data_bytes(format!("{line}\n").into_bytes());
         match tokio::time::timeout(SEND, sending).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.channel.session.lost()),
+            Ok(Err(_)) => Err(self.session.lost()),
             Err(_) => Err(ServerError::Deadline(SEND)),
         }
     }

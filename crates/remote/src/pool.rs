@@ -122,7 +122,15 @@ impl Server for SshServer {
     }
 
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
-        http::get(&*self.session().await?, address, path).await
+        let session = self.session().await?;
+        match http::get(&session, address, path).await {
+            // A question may be asked twice.
+            Err(ServerError::Lost { .. }) => {
+                session.give_up();
+                http::get(&*self.session().await?, address, path).await
+            }
+            answer => answer,
+        }
     }
 }
 

@@ -15,11 +15,14 @@ use crate::auth::{Budget, Credentials, Login};
 use crate::channel::{Opened, Start};
 use crate::keys::KeyStore;
 use crate::known_hosts::{HostName, KnownHosts};
-use crate::stream::{Bytes, Cut, Guarded};
+use crate::stream::{Bytes, Cut, Guarded, Heard};
 
 /// With four keepalives unanswered a dead connection is an error after 25 s.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVES: usize = 4;
+
+/// Without a word for so long (a keepalive is answered every five seconds), a connection is in doubt.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// After so many channels were left while their program ran, steps go over a new connection: sshd counts
 /// those sessions until the programs end, and refuses more than ten (`MaxSessions`).
@@ -62,6 +65,7 @@ pub(crate) struct Session {
     spare: (mpsc::Sender<Opened>, tokio::sync::Mutex<mpsc::Receiver<Opened>>),
     left: AtomicUsize,
     broken: AtomicBool,
+    heard: Heard,
     _cut: Cut,
     /// The connection that carries this one.
     _via: Option<Arc<Session>>,
@@ -76,7 +80,7 @@ impl Session {
         mut budget: Budget,
         via: Option<Arc<Session>>,
     ) -> Result<Self, ServerError> {
-        let (stream, cut) = Guarded::new(stream);
+        let (stream, cut, heard) = Guarded::new(stream);
         let ending = Ending::default();
         let client = Client {
             name: target.name.clone(),
@@ -109,6 +113,7 @@ impl Session {
             spare: (sender, tokio::sync::Mutex::new(receiver)),
             left: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            heard,
             _cut: cut,
             _via: via,
         })
@@ -153,8 +158,10 @@ impl Session {
             Some(opened) = spare => opened,
             opened = self.open_channel() => opened?,
         };
-        if opened.has_ended().await {
-            // sshd may be told to close idle channels (ChannelTimeout).
+        // sshd may be told to close idle channels (ChannelTimeout). And where nothing was heard for a while,
+        // a new one asks whether anybody is there before the step is handed over: what was sent into the dark
+        // can't be sent again.
+        if opened.has_ended().await || self.heard.elapsed() > QUIET {
             drop(opened);
             opened = self.open_channel().await?;
         }
@@ -170,33 +177,43 @@ impl Session {
         else {
             return;
         };
-        let session = Arc::downgrade(self);
+        let session = Arc::clone(self);
         tokio::spawn(async move {
-            let Some(session) = session.upgrade() else { return };
             if let Ok(channel) = session.handle.channel_open_session().await {
-                let (reader, writer) = channel.split();
-                place.send(Opened { reader, writer, permit });
+                place.send(Opened::new(&session, channel, permit));
             }
         });
     }
 
-    async fn open_channel(&self) -> Result<Opened, Start> {
+    async fn open_channel(self: &Arc<Self>) -> Result<Opened, Start> {
         loop {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
             let permit = permit.map_err(|_| Start::NotSent("no channels".to_owned()))?;
-            match self.handle.channel_open_session().await {
-                Ok(channel) => {
-                    let (reader, writer) = channel.split();
-                    return Ok(Opened { reader, writer, permit });
-                }
-                Err(russh::Error::ChannelOpenFailure(why)) => self.refused(permit, &why)?,
-                Err(error) => return Err(Start::NotSent(self.why(&error.to_string()))),
+            match self.open_with(permit).await {
+                Ok(opened) => return Ok(opened),
+                Err((permit, russh::Error::ChannelOpenFailure(why))) => self.refused(permit, &why)?,
+                Err((_, error)) => return Err(Start::NotSent(self.why(&error.to_string()))),
             }
         }
     }
 
+    /// In a task of its own, so that a channel that nobody waits for any more is closed when it opens.
+    async fn open_with(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Opened, (Option<OwnedSemaphorePermit>, russh::Error)> {
+        let session = Arc::clone(self);
+        let opening = tokio::spawn(async move {
+            match session.handle.channel_open_session().await {
+                Ok(channel) => Ok(Opened::new(&session, channel, permit)),
+                Err(error) => Err((Some(permit), error)),
+            }
+        });
+        opening.await.unwrap_or(Err((None, russh::Error::Disconnect)))
+    }
+
     /// The server wants no more channels: `Ok` to wait until another one ends.
-    fn refused(&self, permit: OwnedSemaphorePermit, why: &ChannelOpenFailure) -> Result<(), Start> {
+    fn refused(&self, permit: Option<OwnedSemaphorePermit>, why: &ChannelOpenFailure) -> Result<(), Start> {
         if self.left.load(Ordering::Relaxed) > 0 {
             self.give_up();
             return Err(Start::NotSent("programs that were left hold its sessions".to_owned()));
@@ -206,7 +223,9 @@ impl Session {
         if open > 1 {
             // It allows fewer than we thought (MaxSessions): so many it shall be.
             self.limit.fetch_sub(1, Ordering::Relaxed);
-            permit.forget();
+            if let Some(permit) = permit {
+                permit.forget();
+            }
             return Ok(());
         }
         Err(Start::Refused(ServerError::Unreachable {

@@ -8,12 +8,13 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// How long the other side may refuse to take what is written.
 const STALL: Duration = Duration::from_secs(25);
@@ -27,6 +28,22 @@ pub(crate) struct Guarded {
     inner: Box<dyn Bytes>,
     cut: oneshot::Receiver<()>,
     stalled: Option<Pin<Box<Sleep>>>,
+    heard: Heard,
+}
+
+/// When the other side was last heard.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard(Arc<Mutex<Instant>>);
+
+impl Heard {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Instant::now();
+    }
+
+    /// How long ago.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).elapsed()
+    }
 }
 
 /// Dropped, it ends the connection.
@@ -34,9 +51,10 @@ pub(crate) struct Guarded {
 pub(crate) struct Cut(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
 
 impl Guarded {
-    pub(crate) fn new(inner: Box<dyn Bytes>) -> (Self, Cut) {
+    pub(crate) fn new(inner: Box<dyn Bytes>) -> (Self, Cut, Heard) {
         let (sender, cut) = oneshot::channel();
-        (Self { inner, cut, stalled: None }, Cut(sender))
+        let heard = Heard(Arc::new(Mutex::new(Instant::now())));
+        (Self { inner, cut, stalled: None, heard: heard.clone() }, Cut(sender), heard)
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -70,7 +88,11 @@ impl AsyncRead for Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_cut(cx)?;
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let poll = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if poll.is_ready() {
+            self.heard.now();
+        }
+        poll
     }
 }
 
@@ -100,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn a_cut_ends_a_read_that_waits() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, cut) = Guarded::new(Box::new(near));
+        let (mut stream, cut, _) = Guarded::new(Box::new(near));
         let read = tokio::spawn(async move { stream.read_u8().await.unwrap_err().kind() });
         tokio::task::yield_now().await;
         drop(cut);
@@ -110,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_is_an_error() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, _cut) = Guarded::new(Box::new(near));
+        let (mut stream, _cut, _) = Guarded::new(Box::new(near));
         let began = tokio::time::Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 25));

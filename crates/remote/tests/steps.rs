@@ -132,7 +132,7 @@ async fn output_has_bounds() {
         let (Line::Out(text) | Line::Err(text)) = line;
         longest.fetch_max(text.len(), Ordering::Relaxed);
     };
-    let script = step("head -c 60000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2");
+    let script = step("head -c 6000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2");
     let output = server.run(&script, &note).await.unwrap();
     assert_eq!(longest.load(Ordering::Relaxed), 8192);
     assert!(output.stderr.ends_with("last\n") && output.stderr.len() <= 65536);
@@ -162,6 +162,25 @@ async fn a_dropped_step_closes_its_channel_and_leaves_room() {
     }
     assert_eq!(run(&server, "echo fine").await.unwrap().stdout, "fine\n");
     assert!(sshd.logins() > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_dropped_while_their_channel_opens_leave_nothing_open() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::with("MaxSessions 10");
+    let wire = Wire::to(sshd.port, Duration::from_millis(20));
+    let ssh = bowline_core::config::ssh::Ssh { port: wire.port, ..sshd.ssh() };
+    let server = network(ssh, sshd.options()).connect("127.0.0.1").await.unwrap();
+    let nothing = step("true");
+    for _ in 0..10 {
+        let many = (0..8).map(|_| server.run(&nothing, &|_| {}));
+        let cut = tokio::time::timeout(Duration::from_millis(5), futures_util::future::join_all(many)).await;
+        assert!(cut.is_err());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(run(&server, "echo fine").await.unwrap().stdout, "fine\n");
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ use crate::exit::Ended;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::Sort;
-use crate::wire;
+use bowline_engine as engine;
 
 /// Shows the last lines of each server's audit log.
 pub(super) async fn run(settings: &Settings, lines: usize) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended = session.query(wire::audit(&session.world, &session.project, &settings.options, lines)).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended =
+        session.query(engine::audit::audit(&session.world, &session.project, &settings.options, lines)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))
 }

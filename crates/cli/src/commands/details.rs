@@ -6,20 +6,22 @@ use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::{Sort, results};
-use crate::wire;
+use bowline_engine as engine;
 
 /// Shows the app's running containers.
 pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended = session.query(wire::details(&session.world, &session.project, &settings.options)).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended =
+        session.query(engine::logs::details(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))
 }
 
 /// Shows which version serves.
 pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended = session.query(wire::versions(&session.world, &session.project, &settings.options)).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended =
+        session.query(engine::logs::versions(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))
 }

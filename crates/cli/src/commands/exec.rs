@@ -8,14 +8,15 @@ use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::{Sort, results};
-use crate::wire::{self, ExecRequest};
+use bowline_engine::{self as engine, exec::ExecRequest};
 
 /// Runs it, shows what it printed; the exit status is that of the first that failed.
 pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
     let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse };
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended =
-        session.query(wire::exec(&session.world, &session.project, &settings.options, &request)).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended = session
+        .query(engine::exec::exec(&session.world, &session.project, &settings.options, &request))
+        .await;
     let outputs = session.close(ended)?;
     results::show(settings, &outputs);
     Ok(status(&outputs))

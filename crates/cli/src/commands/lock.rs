@@ -4,12 +4,13 @@ use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::{Sort, results};
-use crate::wire;
+use bowline_engine as engine;
 
 /// Shows who holds the lock.
 pub(super) async fn status(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended = session.query(wire::lock_status(&session.world, &session.project, &settings.options)).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended =
+        session.query(engine::lock::status(&session.world, &session.project, &settings.options)).await;
     let held = session.close(ended)?;
     results::say(settings, held.as_deref().unwrap_or(NONE));
     Ok(exit::DONE)
@@ -17,8 +18,8 @@ pub(super) async fn status(settings: &Settings) -> Result<u8, Ended> {
 
 /// Takes it.
 pub(super) async fn acquire(settings: &Settings, message: &str) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended = wire::lock_acquire(&session.world, &session.project, &settings.options, message).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended = engine::lock::acquire(&session.world, &session.project, &settings.options, message).await;
     session.close(ended)?;
     results::say(settings, "Acquired the deploy lock");
     Ok(exit::DONE)
@@ -26,8 +27,8 @@ pub(super) async fn acquire(settings: &Settings, message: &str) -> Result<u8, En
 
 /// Gives it back.
 pub(super) async fn release(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false)?;
-    let ended = wire::lock_release(&session.world, &session.project, &settings.options).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended = engine::lock::release(&session.world, &session.project, &settings.options).await;
     let released = session.close(ended)?;
     results::say(settings, if released { "Released the deploy lock" } else { NONE });
     Ok(exit::DONE)

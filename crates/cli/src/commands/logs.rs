@@ -8,13 +8,14 @@ use crate::exit::Ended;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::Sort;
-use crate::wire;
+use bowline_engine as engine;
 
 /// Shows the app's logs.
 pub(super) async fn run(settings: &Settings, args: LogsArgs) -> Result<u8, Ended> {
     let lines = lines(args);
-    let session = Session::open(settings, Sort::Query, lines.follow)?;
-    let ended = session.query(wire::logs(&session.world, &session.project, &settings.options, &lines)).await;
+    let session = Session::open(settings, Sort::Query, lines.follow).await?;
+    let ended =
+        session.query(engine::logs::logs(&session.world, &session.project, &settings.options, &lines)).await;
     let outputs = session.close(ended)?;
     Ok(show_all(settings, &outputs))
 }

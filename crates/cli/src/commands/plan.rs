@@ -8,7 +8,7 @@ use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::{Settings, View};
 use crate::ui::{Sort, clean, json, out};
-use crate::wire;
+use bowline_engine as engine;
 
 /// Shows the plan.
 pub(super) async fn run(settings: &mut Settings, args: PlanArgs) -> Result<u8, Ended> {
@@ -27,8 +27,9 @@ pub(super) async fn run(settings: &mut Settings, args: PlanArgs) -> Result<u8, E
         }
         _ => {}
     }
-    let session = Session::open(settings, Sort::Query, false)?;
-    let plan = session.query(wire::plan(&session.world, &session.project, &settings.options, kind)).await;
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let plan =
+        session.query(engine::deploy::plan(&session.world, &session.project, &settings.options, kind)).await;
     let plan = session.close(plan)?;
     if settings.view == View::Json {
         out::stdout([json::plan("plan", &plan).to_string()]);

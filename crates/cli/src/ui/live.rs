@@ -1,72 +1,107 @@
 //! The live view: keeps [`Frame`]'s picture at the bottom of the terminal, and what is there to stay above it.
+//!
+//! The cursor rests below the picture, at the start of a line: what the terminal itself writes there (the `^C` of
+//! somebody who presses Ctrl-C) then moves nothing. Each change is one write, so that nothing flickers.
 
 use std::time::{Duration, Instant};
 
 use bowline_engine::event::Event;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::frame::Frame;
 use super::{Renderer, out};
 
-/// No more often is it drawn.
+/// No more often is it drawn when much happens.
 const PAUSE: Duration = Duration::from_millis(80);
 
 /// Draws on standard error, which is a terminal.
 pub struct Live {
     frame: Frame,
-    bar: ProgressBar,
     terminal: console::Term,
     begun: Instant,
-    drawn: Option<Instant>,
+    drawn_at: Option<Instant>,
+    /// How wide the lines of the picture on the screen are, in columns.
+    drawn: Vec<usize>,
 }
 
 impl Live {
     /// Nothing is drawn yet.
     pub fn new(frame: Frame) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(style);
-        }
-        Self { frame, bar, terminal: console::Term::stderr(), begun: Instant::now(), drawn: None }
+        let terminal = console::Term::stderr();
+        Self { frame, terminal, begun: Instant::now(), drawn_at: None, drawn: Vec::new() }
     }
 
-    fn draw(&mut self) {
-        let (height, width) = self.terminal.size();
-        let width = usize::from(width).saturating_sub(1).max(20);
-        let lines = self.frame.draw(self.begun.elapsed(), usize::from(height));
-        let lines: Vec<_> = lines.iter().map(|line| console::truncate_str(line, width, "…")).collect();
-        self.bar.set_message(lines.join("\n"));
-        self.drawn = Some(Instant::now());
+    /// Takes the picture away, and writes these lines in its place.
+    fn replace(&mut self, lines: &[String]) {
+        let (_, columns) = self.terminal.size();
+        let mut text = erase(&self.drawn, usize::from(columns));
+        self.drawn.clear();
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        out::raw_stderr(&text);
     }
+
+    /// Prints these lines for good, and the picture below them.
+    fn draw(&mut self, mut lines: Vec<String>) {
+        let (height, columns) = self.terminal.size();
+        let width = usize::from(columns).saturating_sub(1).max(20);
+        let picture: Vec<String> = self
+            .frame
+            .draw(self.begun.elapsed(), usize::from(height))
+            .iter()
+            .map(|line| console::truncate_str(line, width, "…").into_owned())
+            .collect();
+        let widths = picture.iter().map(|line| console::measure_text_width(line)).collect();
+        lines.extend(picture);
+        self.replace(&lines);
+        self.drawn = widths;
+        self.drawn_at = Some(Instant::now());
+    }
+}
+
+/// What moves the cursor to the start of the picture and clears from there. A terminal that was made narrower
+/// has broken the lines meanwhile.
+fn erase(drawn: &[usize], columns: usize) -> String {
+    let rows: usize = drawn.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
+    if rows == 0 { String::new() } else { format!("\r\u{1b}[{rows}A\u{1b}[J") }
 }
 
 impl Renderer for Live {
     fn event(&mut self, event: &Event) {
         let above = self.frame.apply(event, self.begun.elapsed());
-        if !above.is_empty() {
-            self.bar.suspend(|| out::stderr(above));
-        }
-        if self.drawn.is_none_or(|drawn| drawn.elapsed() >= PAUSE) {
-            self.draw();
+        if !above.is_empty() || self.drawn_at.is_none_or(|drawn| drawn.elapsed() >= PAUSE) {
+            self.draw(above);
         }
     }
 
     fn follow(&mut self, line: &str) -> bool {
-        self.bar.suspend(|| out::stdout([line]))
+        self.replace(&[]);
+        out::stdout([line])
     }
 
     fn tick(&mut self) {
-        self.draw();
+        self.draw(Vec::new());
     }
 
     fn hide(&mut self) {
-        self.bar.set_message("");
-        self.bar.suspend(|| ());
+        self.replace(&[]);
     }
 
     fn end(&mut self, good: bool) {
         let last = self.frame.end(self.begun.elapsed(), good);
-        self.bar.finish_and_clear();
-        out::stderr(last);
+        self.replace(&last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::erase;
+
+    #[test]
+    fn the_whole_picture_is_erased_also_when_it_was_broken() {
+        assert_eq!(erase(&[], 80), "");
+        assert_eq!(erase(&[10, 0, 80], 80), "\r\u{1b}[3A\u{1b}[J");
+        assert_eq!(erase(&[79, 30], 40), "\r\u{1b}[3A\u{1b}[J");
     }
 }

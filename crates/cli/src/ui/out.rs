@@ -21,3 +21,9 @@ fn write<S: AsRef<str>>(mut stream: impl Write, lines: impl IntoIterator<Item = 
     }
     text.is_empty() || stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).is_ok()
 }
+
+/// Writes this text to standard error as it is, in one go.
+pub fn raw_stderr(text: &str) -> bool {
+    let mut stream = std::io::stderr().lock();
+    text.is_empty() || stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).is_ok()
+}

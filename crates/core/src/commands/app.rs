@@ -219,7 +219,7 @@ impl Boot {
              failed() {{\n\
              echo \"@failed $1\"\n\
              echo @log; docker container logs --tail {LOG_LINES} {name} 2>&1\n\
-             echo; echo \"@health $(docker container inspect --format '{{{{json .State.Health}}}}' {name})\"\n\
+             echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' {name})\"\n\
              exit {NOT_READY}\n\
              }}\n\
              deadline=$(($(date +%s) + {timeout})); last=; waited=\n\

@@ -63,9 +63,11 @@ impl Sshd {
         let text = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\n\
              UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin prohibit-password\n{lines}\n",
+             PermitRootLogin prohibit-password\nSetEnv HOME={}\n{lines}\n",
             at("host"),
-            at("authorized_keys")
+            at("authorized_keys"),
+            // A home of its own: what the user's shell does at its start is none of a test's business.
+            directory.path().display(),
         );
         std::fs::write(&config, text).unwrap();
         let mut sshd = Self { directory, port, config, child: None };
@@ -187,11 +189,11 @@ pub fn free_port() -> u16 {
 }
 
 pub fn step(text: &str) -> Step {
-    Step::Run(Script::new(text))
+    Step::Run("test", Script::new(text))
 }
 
 pub fn step_with(text: &str, input: &str) -> Step {
-    Step::Run(Script::new(text).with_input(Secret::new(input)))
+    Step::Run("test", Script::new(text).with_input(Secret::new(input)))
 }
 
 pub async fn run(server: &Arc<dyn Server>, text: &str) -> Result<Output, ServerError> {
