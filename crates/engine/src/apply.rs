@@ -146,18 +146,24 @@ impl<'a> Apply<'a> {
             return;
         }
         self.fleet.emit(Event::Phase(phase));
-        join_all(work.into_iter().map(|(server, steps)| async move {
-            for (role, step) in steps {
-                if self.may_go_on().is_err() {
-                    return;
-                }
-                match self.fleet.run(&server.host, role.as_deref(), &step).await {
-                    Ok(output) => self.learn(server, &step, &output.stdout),
-                    Err(failure) => return self.fail(explained(failure)),
-                }
+        let all = join_all(work.into_iter().map(|(server, steps)| self.one_by_one(server, steps)));
+        // Nothing here is seen by anybody's requests: an interrupt needn't wait for a long pull.
+        tokio::select! {
+            _ = all => {}
+            () = self.stop.triggered() => {}
+        }
+    }
+
+    async fn one_by_one(&self, server: &ServerPlan, steps: Vec<(Option<String>, Step)>) {
+        for (role, step) in steps {
+            if self.may_go_on().is_err() {
+                return;
             }
-        }))
-        .await;
+            match self.fleet.run(&server.host, role.as_deref(), &step).await {
+                Ok(output) => self.learn(server, &step, &output.stdout),
+                Err(failure) => return self.fail(explained(failure)),
+            }
+        }
     }
 
     /// Remembers where a proxy that was just started answers.
