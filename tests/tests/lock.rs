@@ -15,6 +15,7 @@ fn a_lock_by_hand_stops_deploys_and_says_whose_it_is_and_why() {
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "by-hand");
     project.deploy("v1").ok();
+    project.commit();
     project.bowline(&["lock", "status"]).exits(0).never_says("Message:");
     project.bowline(&["lock", "acquire", "-m", "moving house until noon"]).ok();
     project.bowline(&["lock", "status"]).says("moving house until noon").exits(0);

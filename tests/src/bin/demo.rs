@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use bowline_tests::project::wait_for_version;
+use bowline_tests::project::{wait_for_version, write_home};
 use bowline_tests::rollout::{Rollout, Visitors, under_load};
 use bowline_tests::sandbox::{Lease, Sandbox, root, run};
 
@@ -182,13 +182,12 @@ impl<'a> Demo<'a> {
             sandbox.app_base, version.name
         );
         self.write("Dockerfile", &dockerfile, 0o644);
-        let known = fs::read_to_string(&sandbox.known_hosts).expect("the servers' host keys");
-        self.write("home/.ssh/known_hosts", &known, 0o600);
+        write_home(sandbox, &self.project.join("home"));
         let binary = std::env::var("BOWLINE_BIN").expect("BOWLINE_BIN, which bin/demo sets");
         let wrapper = format!(
             "#!/bin/sh\n# bowline with a home of its own, so that the sandbox's host keys and logins stay out of yours.\n\
-             HOME='{}' exec '{binary}' \"$@\"\n",
-            self.project.join("home").display()
+             HOME='{home}' PATH='{home}/bin':$PATH exec '{binary}' \"$@\"\n",
+            home = self.project.join("home").display()
         );
         self.write("bowline", &wrapper, 0o755);
     }
