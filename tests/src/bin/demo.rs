@@ -33,10 +33,10 @@ struct Version {
 const VERSIONS: [Version; 6] = [
     Version { name: "v1", on_term: "drain", retry: true },
     Version { name: "v2", on_term: "exit", retry: true },
-    Version { name: "v3", on_term: "drain", retry: true },
+    Version { name: "v3", on_term: "exit", retry: true },
     Version { name: "v4", on_term: "drain", retry: false },
     Version { name: "v5", on_term: "exit", retry: false },
-    Version { name: "v6", on_term: "drain", retry: true },
+    Version { name: "v6", on_term: "drain", retry: false },
 ];
 
 fn main() -> ExitCode {
@@ -90,6 +90,7 @@ impl<'a> Demo<'a> {
         for pair in VERSIONS.windows(2) {
             let (old, new) = (&pair[0], &pair[1]);
             println!("{}", bold(&describe(old, new)));
+            println!("  $ ./bowline deploy --version {}", new.name);
             self.write_project(new);
             let rollout = self.under_load(old, new);
             tell(&rollout, new);
@@ -98,18 +99,20 @@ impl<'a> Demo<'a> {
 
         title("7. In all");
         let clean = summary(&rollouts);
+        // To play with, the project is the plain one again.
+        self.write_project(&Version { retry: true, ..VERSIONS[5] });
         self.how_to_play();
         clean
     }
 
     fn explain_load(&self) {
-        let urls: Vec<String> = self.urls();
         println!(
-            "The whole time clients send requests to {}: four of them keep their connection, four\n\
-             take a new one for each request. Nothing is ever sent twice. A request has *failed* without a whole answer\n\
-             with status 200 in 5 s. An answer is of the *wrong version* if its request began after `bowline deploy`\n\
-             had ended, and the old version gave it.\n",
-            urls.join(" and ")
+            "The whole time eight clients send requests: four keep their connection, four take a new one for each request.
+Nothing is ever sent twice. A request has failed if there is no whole answer with status 200 within 5 s. An answer is
+of the wrong version if the old version gives it to a request that began after `bowline deploy` had ended.
+
+They send to {}\n",
+            self.urls().join(" and ")
         );
     }
 
@@ -153,9 +156,9 @@ impl<'a> Demo<'a> {
     ./bowline app exec --reuse -r web env    a command in the containers that serve
     ./bowline audit -n 10                    who did what
     ./bowline lock acquire -m 'not now'      and a deploy says so; ./bowline lock release
-    ssh -F ../ssh_config {worker} docker ps       look at a server yourself
+    ssh -F ../ssh_config {worker}       look at a server yourself
 
-    bin/demo --down                          removes every trace of all this",
+bin/demo --down removes every trace of all this.",
             self.shown()
         );
     }
