@@ -324,6 +324,9 @@ impl Stop {
     }
 }
 
+/// How long open requests get where they can't be seen: only root may look into a container's network.
+const BLIND_S: u64 = 5;
+
 /// Waits until no connection to a port the container listens on has a request without an answer: nothing
 /// queued in either direction, and the last byte came from us, not from the client. An idle keep-alive
 /// connection of the proxy therefore doesn't hold a deploy up, a request that takes five seconds does.
@@ -345,8 +348,9 @@ fn drain(id: &str, seconds: u64) -> String {
          [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ drained=busy; break; }}\n\
          sleep 0.1\n\
          done\n\
-         else drained=blind; sleep 1; fi\n\
-         echo \"@drain $drained\"\n"
+         else drained=blind; sleep {blind}; fi\n\
+         echo \"@drain $drained\"\n",
+        blind = seconds.min(BLIND_S),
     )
 }
 
