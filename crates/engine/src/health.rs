@@ -135,6 +135,8 @@ fn health_hint(status: i64, said: &str) -> String {
         "the health path answers 404: see `healthcheck: path:`".into()
     } else if said.contains("301") || said.contains("302") || said.contains("308") {
         "the health path redirects (to https?): let the app answer it directly".into()
+    } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
+        "the app answers on its health path, but with an error: its log says why".into()
     } else {
         "a slow start? raise `deploy_timeout`; otherwise see the log above".into()
     }

@@ -50,6 +50,8 @@ async fn s03_a_failing_primary_role_closes_it_and_the_workers_go_on_as_they_were
     assert!(causes[0].1.starts_with("not healthy within 30 s"), "{causes:?}");
     assert_eq!(causes[1].1, "the container keeps exiting, last with code 7");
     assert!(causes[2].1.starts_with("halted at the barrier"), "{causes:?}");
+    let events = scripted.recorder.events();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::BarrierClosed { .. })).count(), 1);
     for (host, old) in [("a", "app-web-v1"), ("b", "app-web-v1"), ("c", "app-workers-v1")] {
         let machine = scripted.network.machine(host);
         assert_eq!(machine.running(), [old]);

@@ -1,0 +1,195 @@
+//! The plan as a function: the same configuration and the same servers give the same steps.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+
+use std::collections::BTreeMap;
+
+use bowline_core::commands::Scope;
+use bowline_core::config::{Config, Destination, SourceFile, load};
+use bowline_core::observed::Observed;
+use bowline_core::plan::deploy::{PlanError, Request, Secrets, plan, previous_version};
+use bowline_core::plan::{Kind, Plan, ProxyApi, show};
+use bowline_core::secret::Secret;
+use bowline_core::selection::{Filters, Selection};
+use serde_json::json;
+
+const BASE: &str = "service: app
+image: org/app
+registry: {server: r.test, username: u, password: [PW]}
+servers:
+  web: {hosts: [a, b]}
+  workers: {hosts: [b], cmd: work}
+env: {secret: [PW]}
+";
+
+fn config(more: &str) -> Config {
+    load(SourceFile::new("deploy.yml", format!("{BASE}{more}")), None)
+        .unwrap_or_else(|e| panic!("{e}"))
+        .config
+}
+
+fn container(name: &str, role: &str, created: u32, health: Option<&str>, cord: bool) -> String {
+    let version = name.rsplit('-').next().unwrap();
+    let mounts = if cord {
+        json!([{"Source": format!("/root/.kamal/cords/{name}"), "Destination": "/tmp/kamal-cord"}])
+    } else {
+        json!([])
+    };
+    let container = json!({
+        "id": format!("id-{name}"), "name": format!("/{name}"), "created": format!("2026-01-01T00:00:{created:02}Z"),
+        "image": format!("r.test/org/app:{version}"), "image_id": format!("sha256:{version}"), "status": "running", "exit_code": 0,
+        "health": health, "finished": "", "labels": {"service": "app", "role": role, "destination": ""}, "mounts": mounts,
+        "healthcheck": {"Test": ["CMD-SHELL", "(x) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000_u64},
+        "networks": {"kamal": {"IPAddress": "172.18.0.9"}}, "args": [],
+    });
+    format!("@container {container}\n")
+}
+
+fn server(containers: &str) -> Observed {
+    let traefik = json!({
+        "id": "t", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running", "exit_code": 0,
+        "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
+        "networks": {"kamal": {"IPAddress": "172.18.0.2"}}, "args": ["--api.insecure=true"],
+    });
+    Observed::parse(&format!("@docker 26.1.5\n{containers}@traefik {traefik}\n@network kamal\n@image sha256:v1 r.test/org/app:v1\n@image sha256:v1 r.test/org/app:latest\n@end\n"))
+        .unwrap()
+}
+
+fn planned(
+    config: &Config,
+    kind: Kind,
+    version: &str,
+    observed: &BTreeMap<String, Observed>,
+) -> Result<Plan, PlanError> {
+    let selection = Selection::new(config, &Filters::default()).unwrap();
+    let secrets: Secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
+    let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
+    plan(config, &selection, &secrets, &Request { kind, version: version.into(), scope }, observed)
+}
+
+fn fleet(a: &str, b: &str) -> BTreeMap<String, Observed> {
+    [("a".to_string(), server(a)), ("b".to_string(), server(b))].into()
+}
+
+#[test]
+fn a_deploy_over_a_running_version() {
+    let observed = fleet(
+        &container("app-web-v1", "web", 1, Some("healthy"), true),
+        &format!(
+            "{}{}",
+            container("app-web-v1", "web", 1, Some("unhealthy"), true),
+            container("app-workers-v1", "workers", 1, None, false)
+        ),
+    );
+    let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
+    insta::assert_snapshot!(show::text(&plan));
+    assert!(!format!("{plan:?}").contains("sentinel"), "a plan shows no secret");
+}
+
+#[test]
+fn what_a_killed_run_left_is_retired_with_the_rest() {
+    let half = format!(
+        "{}{}{}",
+        container("app-web-v1", "web", 1, Some("healthy"), true),
+        container("app-web-v2_replaced_00ff", "web", 2, Some("healthy"), true),
+        container("app-web-v2", "web", 3, Some("starting"), true)
+    );
+    let plan = planned(&config(""), Kind::Deploy, "v2", &fleet(&half, "")).unwrap();
+    let retired: Vec<(&str, bool)> = plan.servers[0].roles[0]
+        .retire
+        .iter()
+        .map(|old| (old.stop.name.as_str(), old.cut.is_some()))
+        .collect();
+    assert_eq!(retired, [("app-web-v2", false), ("app-web-v2_replaced_00ff", true), ("app-web-v1", true)]);
+    assert_eq!(plan.servers[1].roles[0].retire, [], "nothing there is an empty plan, not an error");
+}
+
+#[test]
+fn a_route_that_changes_gets_names_of_its_own() {
+    let mut observed = fleet(&container("app-web-v1", "web", 1, Some("healthy"), true), "");
+    let labels = &mut observed.get_mut("a").unwrap().containers[0].labels;
+    labels.insert("traefik.http.routers.app-web.rule".into(), "Host(`old.example`)".into());
+    let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
+    let rule = |server: usize| {
+        let labels = &plan.servers[server].roles[0].boot.labels;
+        labels.iter().find(|(key, _)| key.ends_with(".rule")).unwrap().0.clone()
+    };
+    assert_eq!(rule(0), "traefik.http.routers.app-web-b.rule");
+    assert_eq!(rule(1), "traefik.http.routers.app-web.rule");
+}
+
+#[test]
+fn a_traefik_without_api_is_not_asked() {
+    let mut observed = fleet("", "");
+    observed.get_mut("a").unwrap().traefik.as_mut().unwrap().args.clear();
+    observed.get_mut("b").unwrap().traefik = None;
+    let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
+    assert_eq!(plan.servers[0].api, ProxyApi::Silent);
+    assert_eq!(plan.servers[0].notes.len(), 1);
+    assert_eq!(plan.servers[1].api, ProxyApi::AfterStart);
+    assert!(plan.servers[0].proxy.is_none() && plan.servers[1].proxy.is_some());
+}
+
+#[test]
+fn a_rollback_needs_the_version_everywhere_and_says_what_there_is() {
+    let web = container("app-web-v1", "web", 1, Some("healthy"), true);
+    let workers = container("app-workers-v1", "workers", 1, None, false);
+    let observed = fleet(&web, &format!("{web}{workers}"));
+    let error = planned(&config(""), Kind::Rollback, "v0", &observed).unwrap_err();
+    let PlanError::NoSuchVersion { missing, choices, .. } = error else { panic!("{error:?}") };
+    assert_eq!(missing, ["a (web)", "b (web)", "b (workers)"]);
+    assert_eq!(choices, ["v1"]);
+    let plan = planned(&config(""), Kind::Rollback, "v1", &observed).unwrap();
+    assert!(plan.servers.iter().all(|server| server.pull.is_none() && server.prune.is_none()));
+}
+
+#[test]
+fn the_version_before_is_the_one_that_served_not_one_that_failed() {
+    let config = config("");
+    let selection = Selection::new(&config, &Filters::default()).unwrap();
+    let mut failed = container("app-web-v2", "web", 2, None, true);
+    failed = failed.replace("\"status\":\"running\"", "\"status\":\"exited\"");
+    let mut old = container("app-web-v0", "web", 0, None, true);
+    old = old.replace("\"status\":\"running\"", "\"status\":\"exited\"");
+    let observed =
+        fleet(&format!("{old}{}{failed}", container("app-web-v1", "web", 1, Some("healthy"), true)), "");
+    assert_eq!(previous_version(&config, &selection, &observed).as_deref(), Some("v0"));
+}
+
+#[test]
+fn groups_count_all_configured_servers() {
+    for (limit, groups) in [("1", 2), ("'50%'", 2), ("'10%'", 2), ("5", 1)] {
+        let plan =
+            planned(&config(&format!("boot: {{limit: {limit}}}\n")), Kind::Deploy, "v2", &fleet("", ""))
+                .unwrap();
+        assert_eq!(plan.groups.len(), groups, "limit {limit}");
+    }
+}
+
+#[test]
+fn s09_the_latest_tag_carries_the_destination() {
+    let destination =
+        Destination { name: "staging".into(), file: SourceFile::new("deploy.staging.yml", "{}") };
+    let config =
+        load(SourceFile::new("deploy.yml", BASE), Some(destination)).unwrap_or_else(|e| panic!("{e}")).config;
+    assert_eq!(config.latest_image(), "r.test/org/app:latest-staging");
+    let plan = planned(&config, Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    assert_eq!(plan.servers[0].tag.latest, "r.test/org/app:latest-staging");
+    assert_eq!(plan.servers[0].roles[0].boot.container(), "app-web-staging-v2");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_says_what_there_is() {
+    let config = config("");
+    let error = |hosts: &[&str], roles: &[&str]| {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_string()).collect();
+        Selection::new(&config, &Filters { hosts: list(hosts), roles: list(roles), primary: false })
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(error(&["c"], &[]), "no host matches c; there are: a, b");
+    assert_eq!(error(&[], &["cron"]), "no role matches cron; there are: web, workers");
+    assert_eq!(error(&["a"], &["work*"]), "none of the roles workers runs on a");
+    let primary = Filters { primary: true, ..Filters::default() };
+    assert_eq!(Selection::new(&config, &primary).unwrap().hosts, ["a"]);
+}

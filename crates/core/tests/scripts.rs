@@ -1,0 +1,337 @@
+//! The scripts as a real `sh` reads them: every one is well-formed, whatever the configuration holds, and the
+//! lock's keeper, which needs no Docker, does what it says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use bowline_core::commands::{Scope, app, assets, cord, exec, lock, observe, prune, registry, traefik};
+use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
+use bowline_core::names::Names;
+use bowline_core::plan::step::Step;
+use bowline_core::secret::Secret;
+
+/// Text that would do harm wherever a shell took it for code.
+const HOSTILE: &str = "a'b\"c$(touch hacked)`touch hacked`;touch hacked #\\";
+
+fn scope(run: &str) -> Scope {
+    Scope { names: Names::new("app", Some("staging")), run: run.into(), performer: HOSTILE.into() }
+}
+
+fn environment() -> app::Environment {
+    app::Environment {
+        host: "10.0.0.1".into(),
+        clear: vec![("CLEAR".into(), HOSTILE.into())],
+        secret: vec![("KEY".into(), Secret::new("sentinel-secret"))],
+        volumes: vec!["$PWD/data:/data".into(), HOSTILE.into()],
+        options: vec![
+            ("memory".into(), OptionValue::Value("512m".into())),
+            ("init".into(), OptionValue::Flag),
+            ("dns".into(), OptionValue::List(vec!["1.1.1.1".into(), HOSTILE.into()])),
+        ],
+        logging: Logging {
+            driver: Some("json-file".into()),
+            options: vec![("max-size".into(), "1m".into())],
+        },
+    }
+}
+
+fn boot() -> app::Boot {
+    app::Boot {
+        scope: scope("0123456789abcdef0123456789abcdef"),
+        role: "web".into(),
+        version: "v1".into(),
+        image: "r.test/app:v1".into(),
+        environment: environment(),
+        labels: vec![
+            ("service".into(), "app".into()),
+            ("destination".into(), String::new()),
+            ("x".into(), HOSTILE.into()),
+        ],
+        cmd: Some("bin/server --name 'a b' $(touch hacked)".into()),
+        health: Some(app::HealthFlags { cmd: HOSTILE.into(), interval_ms: 1000, quick_start_s: Some(30) }),
+        cord: Some("/tmp/kamal-cord".into()),
+        assets: Some(AssetPath { path: "/app/public/assets".into(), mount_options: Some("ro".into()) }),
+        timeout: 30,
+        readiness_delay: 7,
+    }
+}
+
+fn all_steps() -> Vec<Step> {
+    let scope = scope("f00d");
+    let names = scope.names.clone();
+    let run = |script| Step::Run("a script", script);
+    vec![
+        Step::Observe(observe::Observe { scope: scope.clone(), repository: HOSTILE.into(), claim: true }),
+        Step::Lock(lock::Keep { scope: scope.clone(), details: HOSTILE.into() }),
+        Step::Pull(registry::Pull {
+            scope: scope.clone(),
+            login: Some(registry::Login {
+                server: Some(HOSTILE.into()),
+                username: Secret::new(HOSTILE),
+                password: Secret::new("sentinel-secret"),
+            }),
+            image: HOSTILE.into(),
+            version: HOSTILE.into(),
+        }),
+        Step::Proxy(traefik::Ensure {
+            scope: scope.clone(),
+            traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
+            secret: vec![("KEY".into(), Secret::new("sentinel-secret"))],
+            logging: Logging::default(),
+            host: "10.0.0.1".into(),
+        }),
+        Step::Network(traefik::Network { scope: scope.clone() }),
+        Step::Assets(assets::Prepare {
+            scope: scope.clone(),
+            role: "web".into(),
+            image: HOSTILE.into(),
+            version: "v2".into(),
+            path: AssetPath { path: HOSTILE.into(), mount_options: None },
+            running: vec!["v1".into(), HOSTILE.into()],
+        }),
+        Step::Boot(Box::new(boot())),
+        Step::Cut(cord::Cut {
+            scope: scope.clone(),
+            name: HOSTILE.into(),
+            id: HOSTILE.into(),
+            directory: HOSTILE.into(),
+            timeout: 9,
+        }),
+        Step::Stop(app::Stop {
+            scope: scope.clone(),
+            role: "web".into(),
+            name: HOSTILE.into(),
+            id: HOSTILE.into(),
+            drain: Some(30),
+            stop_wait: Some(5),
+            cord: Some(HOSTILE.into()),
+            assets: Some((vec!["v1".into(), HOSTILE.into()], vec!["web-api".into()])),
+        }),
+        Step::Tag(app::Tag {
+            scope: scope.clone(),
+            image: HOSTILE.into(),
+            latest: HOSTILE.into(),
+            version: HOSTILE.into(),
+            kind: Some("deploy"),
+        }),
+        Step::Prune(prune::Prune {
+            scope: scope.clone(),
+            roles: vec![HOSTILE.into()],
+            retain: 5,
+            repository: HOSTILE.into(),
+        }),
+        Step::Exec(Box::new(exec::Exec {
+            scope: scope.clone(),
+            role: "web".into(),
+            version: HOSTILE.into(),
+            image: HOSTILE.into(),
+            environment: environment(),
+            env: vec![("A".into(), HOSTILE.into())],
+            words: vec![HOSTILE.into()],
+        })),
+        run(exec::reuse(&scope, "web", HOSTILE, &vec![("A".into(), HOSTILE.into())], &[HOSTILE.into()])),
+        run(lock::status(&names)),
+        run(lock::acquire(&names, HOSTILE)),
+        run(lock::release(&names)),
+    ]
+}
+
+/// A directory with a `docker` that says yes to everything and does nothing.
+fn server() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let docker = home.path().join("bin/docker");
+    std::fs::create_dir(docker.parent().unwrap()).unwrap();
+    std::fs::write(&docker, "#!/bin/sh\nexit 0\n").unwrap();
+    std::process::Command::new("chmod").arg("+x").arg(&docker).status().unwrap();
+    home
+}
+
+fn sh(home: &Path, line: &str) -> Command {
+    let mut command = Command::new("sh");
+    let path = format!("{}/bin:{}", home.display(), std::env::var("PATH").unwrap());
+    command.args(["-c", line]).current_dir(home).env("PATH", path);
+    command
+}
+
+#[test]
+fn nothing_in_a_value_becomes_code() {
+    for step in all_steps() {
+        let home = server();
+        let checked =
+            sh(home.path(), &format!("sh -n -c {}", bowline_core::shell::quote(&step.script().text)))
+                .output()
+                .unwrap();
+        assert!(
+            checked.status.success(),
+            "{}: {}",
+            step.describe(),
+            String::from_utf8_lossy(&checked.stderr)
+        );
+        // For real, too, with everything it would change fenced off by nothing: the mark is this run's.
+        let claim = sh(home.path(), &scope("f00d").claim()).status().unwrap();
+        assert!(claim.success());
+        let mut child =
+            sh(home.path(), &format!("exec timeout 2 {}", &step.script().sent()["exec ".len()..]))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+        child.wait().unwrap();
+        assert!(!home.path().join("hacked").exists(), "{} ran a value", step.describe());
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_command_line() {
+    for step in all_steps() {
+        let script = step.script();
+        assert!(!script.sent().contains("sentinel-secret"), "{}", step.describe());
+        assert!(!script.shown().contains("sentinel-secret"), "{}", step.describe());
+    }
+}
+
+#[test]
+fn a_later_run_fences_an_earlier_one_off() {
+    for step in all_steps() {
+        if matches!(step, Step::Observe(_) | Step::Lock(_) | Step::Exec(_) | Step::Run(..) | Step::Boot(_)) {
+            continue;
+        }
+        let home = server();
+        assert!(sh(home.path(), &scope("later").claim()).status().unwrap().success());
+        let status = sh(home.path(), &step.script().sent()).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(75), "{}", step.describe());
+    }
+}
+
+#[test]
+fn the_run_line_is_the_one_kamal_would_send() {
+    insta::assert_snapshot!(boot().run_line().as_str().replace(" --", "\n--"));
+    let ensure = traefik::Ensure {
+        scope: scope("f00d"),
+        traefik: Traefik::default(),
+        secret: Vec::new(),
+        logging: Logging::default(),
+        host: "10.0.0.1".into(),
+    };
+    insta::assert_snapshot!(ensure.run_line().as_str().replace(" --", "\n--"));
+}
+
+/// A keeper of the lock that runs.
+struct Keeper {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Keeper {
+    fn start(home: &Path, run: &str) -> Self {
+        let keep = lock::Keep { scope: scope(run), details: format!("Locked by: {run}") };
+        let mut child = sh(home, &keep.script().sent())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, input, output }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.split_whitespace().next().unwrap_or("").to_string()
+    }
+
+    fn send(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Its connection ends, as when the deploying process is killed.
+    fn hang_up(mut self) {
+        drop(self.input.take());
+        self.child.wait().unwrap();
+    }
+}
+
+const LOCK: &str = ".kamal/lock-app-staging";
+
+#[test]
+fn the_lock_is_taken_kept_and_given_back() {
+    let home = server();
+    let mut first = Keeper::start(home.path(), "one");
+    assert_eq!(first.line(), "@locked");
+    // As Kamal writes it: base64 of the details.
+    let details = std::fs::read_to_string(home.path().join(LOCK).join("details")).unwrap();
+    assert_eq!(bowline_core::observed::base64_text(&details), "Locked by: one");
+    assert_eq!(Keeper::start(home.path(), "two").line(), "@held");
+    first.send("renew");
+    first.send("release");
+    assert_eq!(first.line(), "@released");
+    first.hang_up();
+    assert!(!home.path().join(LOCK).exists());
+    assert_eq!(
+        std::fs::read_dir(home.path().join(".kamal")).unwrap().count(),
+        0,
+        "nothing is left beside it"
+    );
+}
+
+#[test]
+fn a_dead_owners_lock_is_taken_over_and_only_that() {
+    let home = server();
+    let mut first = Keeper::start(home.path(), "one");
+    assert_eq!(first.line(), "@locked");
+    first.hang_up();
+    assert!(home.path().join(LOCK).join("orphaned").exists());
+    let mut second = Keeper::start(home.path(), "two");
+    assert_eq!(second.line(), "@taken");
+    assert!(!home.path().join(LOCK).join("orphaned").exists());
+    assert_eq!(Keeper::start(home.path(), "three").line(), "@held");
+    second.send("release");
+    assert_eq!(second.line(), "@released");
+
+    // Kamal's own lock has no owner: however old, it is never taken.
+    std::fs::create_dir_all(home.path().join(LOCK)).unwrap();
+    assert_eq!(Keeper::start(home.path(), "four").line(), "@held");
+}
+
+#[test]
+fn a_lease_that_ran_out_is_taken_over_and_its_owner_learns_it() {
+    let home = server();
+    let mut first = Keeper::start(home.path(), "one");
+    assert_eq!(first.line(), "@locked");
+    let lease = std::fs::File::options().write(true).open(home.path().join(LOCK).join("lease")).unwrap();
+    lease.set_modified(SystemTime::now() - Duration::from_secs(lock::LEASE_S + 5)).unwrap();
+    let mut second = Keeper::start(home.path(), "two");
+    assert_eq!(second.line(), "@taken");
+    first.send("renew");
+    assert_eq!(first.line(), "@lost");
+    first.hang_up();
+    assert!(!home.path().join(LOCK).join("orphaned").exists(), "it is the second's now");
+    second.send("release");
+    assert_eq!(second.line(), "@released");
+}
+
+#[test]
+fn of_many_at_the_same_instant_exactly_one_gets_it() {
+    for orphaned in [false, true] {
+        let home = server();
+        if orphaned {
+            let mut dead = Keeper::start(home.path(), "dead");
+            assert_eq!(dead.line(), "@locked");
+            dead.hang_up();
+        }
+        let mut keepers: Vec<Keeper> =
+            (0..20).map(|number| Keeper::start(home.path(), &format!("run{number}"))).collect();
+        let lines: Vec<String> = keepers.iter_mut().map(Keeper::line).collect();
+        let won = lines.iter().filter(|line| *line == "@locked" || *line == "@taken").count();
+        assert_eq!(won, 1, "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| *line == "@held").count(), 19, "{lines:?}");
+    }
+}
