@@ -205,6 +205,10 @@ impl<'a> Apply<'a> {
             self.lost(&servers, &cause);
             return false;
         }
+        if servers.is_empty() {
+            // All of them failed before: they say nothing about the groups to come.
+            return true;
+        }
         self.fleet.emit(Event::Phase(Phase::Boot(group + 1, self.plan.groups.len())));
         // Held until every role has its own, so that the first failure can't close the barrier too early; and so
         // that a group without any closes it.

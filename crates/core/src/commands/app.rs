@@ -166,10 +166,7 @@ impl Boot {
         format!(
             "if docker container inspect {} >/dev/null 2>&1; then\n{rename} || exit {NOT_STARTED}\n{}fi\n",
             quote(&name),
-            self.scope.audit(
-                Some(&self.role),
-                &format!("Renaming container {name} to {replaced} as already deployed")
-            ),
+            self.scope.audit(Some(&self.role), &format!("Renaming container {name} to {replaced}")),
         )
     }
 

@@ -103,3 +103,15 @@ async fn groups_boot_one_after_the_other_and_a_failure_stops_the_rest() {
     assert!(position(&scripted.recorder.events(), started("b", "boot app-web-v3")).is_none());
     assert_only(&scripted, "v2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_failed_before_it_booted_says_nothing_about_the_next() {
+    let (scripted, _) = fleet().await;
+    let project = project(&format!("{CONFIG}boot: {{limit: 1}}\n"));
+    scripted.network.faults().no_pull.insert("a".into());
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    assert_eq!(failures_of(&error).len(), 1, "{error:?}");
+    assert_eq!(scripted.network.machine("a").running(), ["app-web-v1"]);
+    assert_eq!(scripted.network.machine("b").running(), ["app-web-v2"]);
+    assert_eq!(scripted.network.machine("c").running(), ["app-workers-v2"]);
+}
