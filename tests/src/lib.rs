@@ -12,6 +12,9 @@
 )]
 
 pub mod delay;
+pub mod expect;
 pub mod load;
 pub mod project;
+pub mod rollout;
 pub mod sandbox;
+pub mod watch;

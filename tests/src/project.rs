@@ -73,8 +73,7 @@ impl Project {
         );
         project.secret("KAMAL_REGISTRY_PASSWORD", &sandbox.registry_password);
         project.write_app(sandbox);
-        project
-            .write("home/.ssh/known_hosts", &fs::read_to_string(&sandbox.known_hosts).expect("known hosts"));
+        write_home(sandbox, &project.home());
         project
     }
 
@@ -102,6 +101,30 @@ impl Project {
     pub fn set(&mut self, key: &str, yaml: &str) -> &mut Self {
         self.sections.insert(key.to_owned(), yaml.to_owned());
         self
+    }
+
+    /// Sets `servers`: each role's name, its addresses, and further lines of YAML for it (`cmd: …`).
+    pub fn roles(&mut self, roles: &[(&str, &[&str], &str)]) -> &mut Self {
+        let mut text = String::new();
+        for (name, hosts, more) in roles {
+            text.push_str(&format!("\n  {name}:\n    hosts: [{}]", hosts.join(", ")));
+            for line in more.lines() {
+                text.push_str(&format!("\n    {line}"));
+            }
+        }
+        self.set("servers", &text).set("readiness_delay", "1")
+    }
+
+    /// The name of a role's container.
+    #[must_use]
+    pub fn container(&self, role: &str, version: &str) -> String {
+        format!("{}-{role}-{version}", self.service)
+    }
+
+    /// The version's image, as servers know it.
+    #[must_use]
+    pub fn image(&self, tag: &str) -> String {
+        format!("{}/{}:{tag}", self.registry, self.service)
     }
 
     /// Leaves a top-level key out of `deploy.yml`.
@@ -223,7 +246,8 @@ impl Project {
     fn start(&self, args: &[&str]) -> Running {
         let mut command =
             Command::new(self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from));
-        command.args(args).current_dir(self.path()).env("HOME", self.home()).envs(&self.environment);
+        command.args(args).current_dir(self.path()).env("HOME", self.home()).env("PATH", self.search_path());
+        command.envs(&self.environment);
         for name in ["SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_HOST", "KAMAL_REGISTRY_PASSWORD", "VERSION"] {
             if !self.environment.contains_key(name) {
                 command.env_remove(name);
@@ -231,6 +255,38 @@ impl Project {
         }
         Running::start(command, format!("bowline {}", args.join(" ")))
     }
+}
+
+impl Project {
+    fn search_path(&self) -> String {
+        format!("{}:{}", self.home().join("bin").display(), std::env::var("PATH").unwrap_or_default())
+    }
+}
+
+/// Makes a home directory for `bowline`: the servers' true host keys in its `known_hosts`, and an `ssh` on its `bin`
+/// that looks for its files there. (The real one takes the home of the user's entry in the system, whatever `HOME` says.)
+///
+/// # Panics
+/// When it can't be written.
+pub fn write_home(sandbox: &Sandbox, home: &Path) {
+    let write = |path: &str, text: &str, mode: u32| {
+        let path = home.join(path);
+        fs::create_dir_all(path.parent().expect("a file lies in a directory"))
+            .expect("a directory below home");
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    let known = home.join(".ssh/known_hosts");
+    let keys = fs::read_to_string(&sandbox.known_hosts).expect("the servers' host keys");
+    write(".ssh/known_hosts", &keys, 0o600);
+    let config = home.join(".ssh/config");
+    write(
+        ".ssh/config",
+        &format!("UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\n", known.display()),
+        0o600,
+    );
+    let real = run(Command::new("sh").args(["-c", "command -v ssh"]));
+    write("bin/ssh", &format!("#!/bin/sh\nexec {} -F '{}' \"$@\"\n", real.ok(), config.display()), 0o755);
 }
 
 impl Drop for Project {

@@ -1,0 +1,308 @@
+//! The part of `bin/demo` that deploys: a project of its own, a first deploy, the next versions under load, the counts.
+//!
+//! It shows the real thing: the project it writes is the one a reader can go on with, and every deploy is the command
+//! that stands above it.
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it is there to be watched, and ends with what went wrong"
+)]
+
+use std::fs;
+use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use bowline_tests::project::{wait_for_version, write_home};
+use bowline_tests::rollout::{Rollout, Visitors, under_load};
+use bowline_tests::sandbox::{Lease, Sandbox, root, run};
+
+/// Requests of each kind of client in each run, at least.
+const EACH: u64 = 20_000;
+
+/// A version, and how its app behaves.
+struct Version {
+    name: &'static str,
+    on_term: &'static str,
+    retry: bool,
+}
+
+/// Each is deployed over the one before; what happens to requests is up to the one that goes.
+const VERSIONS: [Version; 6] = [
+    Version { name: "v1", on_term: "drain", retry: true },
+    Version { name: "v2", on_term: "exit", retry: true },
+    Version { name: "v3", on_term: "drain", retry: true },
+    Version { name: "v4", on_term: "drain", retry: false },
+    Version { name: "v5", on_term: "exit", retry: false },
+    Version { name: "v6", on_term: "drain", retry: true },
+];
+
+fn main() -> ExitCode {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(3);
+    let demo = Demo::new(sandbox, &lease);
+    // The servers are left as they are, to play with; the lease ends with this process.
+    let clean = demo.run();
+    std::mem::forget(lease);
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Demo<'a> {
+    sandbox: &'a Sandbox,
+    servers: &'a Lease,
+    project: PathBuf,
+}
+
+impl<'a> Demo<'a> {
+    fn new(sandbox: &'a Sandbox, servers: &'a Lease) -> Self {
+        let project = sandbox.state.join("demo");
+        let _ = fs::remove_dir_all(&project);
+        Self { sandbox, servers, project }
+    }
+
+    /// The project as people see it: relative to where they started the demo.
+    fn shown(&self) -> String {
+        self.project.strip_prefix(root()).unwrap_or(&self.project).display().to_string()
+    }
+
+    fn run(&self) -> bool {
+        title("4. A project");
+        self.write_project(&VERSIONS[0]);
+        println!("{}/config/deploy.yml:\n", self.shown());
+        for line in self.read("config/deploy.yml").lines() {
+            println!("    {line}");
+        }
+
+        title("5. The first deploy");
+        if !self.deploy_shown(VERSIONS[0].name) {
+            return false;
+        }
+        for server in self.servers.iter().take(2) {
+            wait_for_version(server, VERSIONS[0].name);
+            println!("http://{}/version answers {}", server.address, VERSIONS[0].name);
+        }
+
+        title("6. The next versions, under load");
+        self.explain_load();
+        let mut rollouts = Vec::new();
+        for pair in VERSIONS.windows(2) {
+            let (old, new) = (&pair[0], &pair[1]);
+            println!("{}", bold(&describe(old, new)));
+            self.write_project(new);
+            let rollout = self.under_load(old, new);
+            tell(&rollout, new);
+            rollouts.push(rollout);
+        }
+
+        title("7. In all");
+        let clean = summary(&rollouts);
+        self.how_to_play();
+        clean
+    }
+
+    fn explain_load(&self) {
+        let urls: Vec<String> = self.urls();
+        println!(
+            "The whole time clients send requests to {}: four of them keep their connection, four\n\
+             take a new one for each request. Nothing is ever sent twice. A request has *failed* without a whole answer\n\
+             with status 200 in 5 s. An answer is of the *wrong version* if its request began after `bowline deploy`\n\
+             had ended, and the old version gave it.\n",
+            urls.join(" and ")
+        );
+    }
+
+    fn urls(&self) -> Vec<String> {
+        self.servers.iter().take(2).map(|server| server.url("/version")).collect()
+    }
+
+    fn under_load(&self, old: &Version, new: &Version) -> Rollout {
+        let visitors = Visitors { urls: self.urls(), clients: 4, each: EACH };
+        under_load(&visitors, old.name, new.name, || {
+            run(Command::new(self.project.join("bowline"))
+                .args(["deploy", "--version", new.name])
+                .current_dir(&self.project))
+        })
+    }
+
+    fn deploy_shown(&self, version: &str) -> bool {
+        println!("$ ./bowline deploy --version {version}");
+        let ended = Command::new(self.project.join("bowline"))
+            .args(["deploy", "--version", version])
+            .current_dir(&self.project)
+            .status()
+            .expect("the project's bowline");
+        println!();
+        ended.success()
+    }
+
+    fn how_to_play(&self) {
+        let (first, worker) = (&self.servers[0].address, &self.servers[2].address);
+        println!(
+            "\nThe servers stay up. Go on by hand:
+
+    cd {}
+    ./bowline plan --version v7              what a deploy would do, changing nothing
+    sed -i 's/VERSION=v6/VERSION=v7/' Dockerfile
+    ./bowline deploy --version v7            build, push, deploy; -v shows every command
+    curl http://{first}/version
+    ./bowline rollback                       back to the version before
+    ./bowline app version                    what serves where
+    ./bowline app logs -n 5                  the last lines of every server
+    ./bowline app exec --reuse -r web env    a command in the containers that serve
+    ./bowline audit -n 10                    who did what
+    ./bowline lock acquire -m 'not now'      and a deploy says so; ./bowline lock release
+    ssh -F ../ssh_config {worker} docker ps       look at a server yourself
+
+    bin/demo --down                          removes every trace of all this",
+            self.shown()
+        );
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.project.join(path)).expect("a file of the project")
+    }
+
+    fn write(&self, path: &str, text: &str, mode: u32) {
+        let path = self.project.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&self.project)).expect("a directory of the project");
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    /// All of the project, for one version of the app.
+    fn write_project(&self, version: &Version) {
+        let sandbox = self.sandbox;
+        self.write("config/deploy.yml", &self.deploy_yml(version), 0o644);
+        let password = format!("KAMAL_REGISTRY_PASSWORD={}\n", sandbox.registry_password);
+        self.write(".kamal/secrets", &password, 0o600);
+        let dockerfile = format!(
+            "FROM {}\n# What /version answers.\nENV VERSION={}\nRUN /app/bake \"$VERSION\"\nEXPOSE 3000\nCMD [\"/app/server\"]\n",
+            sandbox.app_base, version.name
+        );
+        self.write("Dockerfile", &dockerfile, 0o644);
+        write_home(sandbox, &self.project.join("home"));
+        let binary = std::env::var("BOWLINE_BIN").expect("BOWLINE_BIN, which bin/demo sets");
+        let wrapper = format!(
+            "#!/bin/sh\n# bowline with a home of its own, so that the sandbox's host keys and logins stay out of yours.\n\
+             HOME='{home}' PATH='{home}/bin':$PATH exec '{binary}' \"$@\"\n",
+            home = self.project.join("home").display()
+        );
+        self.write("bowline", &wrapper, 0o755);
+    }
+
+    fn deploy_yml(&self, version: &Version) -> String {
+        let sandbox = self.sandbox;
+        let servers = self.servers.addresses();
+        let labels = if version.retry {
+            ""
+        } else {
+            "    # Another middleware instead of the one that tries a failed request again.\n    labels:\n      \
+             traefik.http.routers.demo-web.middlewares: demo-web-plain@docker\n      \
+             traefik.http.middlewares.demo-web-plain.headers.customresponseheaders.X-Retry: none\n"
+        };
+        format!(
+            "service: demo
+image: demo
+
+servers:
+  web:
+    hosts:
+      - {web1}
+      - {web2}
+{labels}  worker:
+    hosts:
+      - {worker}
+    cmd: /app/server worker
+
+registry:
+  server: {registry}
+  username: {user}
+  password:
+    - KAMAL_REGISTRY_PASSWORD   # from .kamal/secrets
+
+env:
+  clear:
+    ON_TERM: {on_term}   # on SIGTERM the app {behaviour}
+
+healthcheck:
+  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1
+
+readiness_delay: 2   # seconds a worker has to run to count as ready
+
+builder:
+  context: .
+
+traefik:
+  image: {traefik}
+
+ssh:
+  keys:
+    - {key}
+  keys_only: true
+",
+            web1 = servers[0],
+            web2 = servers[1],
+            worker = servers[2],
+            registry = sandbox.registry,
+            user = sandbox.registry_user,
+            on_term = version.on_term,
+            behaviour = behaviour(version),
+            traefik = sandbox.traefik_image,
+            key = sandbox.ssh_key.display(),
+        )
+    }
+}
+
+fn behaviour(version: &Version) -> &'static str {
+    if version.on_term == "drain" { "finishes what is under way" } else { "exits at once" }
+}
+
+fn describe(old: &Version, new: &Version) -> String {
+    let retries = match (old.retry, new.retry) {
+        (true, true) => "Traefik would retry",
+        (false, false) => "Traefik never retries",
+        (true, false) => "the routing labels change: retries are taken away",
+        (false, true) => "the routing labels change: retries come back",
+    };
+    format!("{} -> {}: on SIGTERM the old app {}; {retries}", old.name, new.name, behaviour(old))
+}
+
+fn tell(rollout: &Rollout, new: &Version) {
+    let took = rollout.ran.took.as_secs_f64();
+    if rollout.ran.code == Some(0) {
+        println!("  deployed {} in {took:.1} s", new.name);
+    } else {
+        println!("  the deploy of {} did not end well:\n{}", new.name, rollout.ran);
+    }
+    for (mode, report) in rollout.reports() {
+        println!("  {:<16}{report}", mode.to_string());
+        for sample in &report.samples {
+            println!("      {sample}");
+        }
+    }
+    println!();
+}
+
+/// Prints the sums; whether all is as it should be.
+fn summary(rollouts: &[Rollout]) -> bool {
+    let reports = || rollouts.iter().flat_map(|rollout| rollout.reports().map(|(_, report)| report));
+    let sum = |count: fn(&bowline_tests::load::Report) -> u64| reports().map(count).sum::<u64>();
+    let (sent, failed, wrong) = (sum(|r| r.sent), sum(|r| r.failed), sum(|r| r.wrong_version));
+    let clean = rollouts.iter().all(|rollout| rollout.is_clean(EACH));
+    println!("{} deploys under load", rollouts.len());
+    println!("{}", bold(&format!("sent: {sent}  failed: {failed}  wrong version: {wrong}")));
+    if !clean {
+        println!("Something was lost, or a deploy failed: see above.");
+    }
+    clean
+}
+
+fn bold(text: &str) -> String {
+    if std::io::stdout().is_terminal() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn title(text: &str) {
+    println!("\n{}\n", bold(text));
+}

@@ -1,0 +1,151 @@
+//! The house stands as designed: the arrows between our crates point one way, and the pure crates stay pure.
+//!
+//! Asked of `cargo metadata`, so that it holds for what is built and not for what somebody meant to write.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Our crates, and which of ours each may use. Every crate of the workspace that isn't here is no part of the house.
+const ARROWS: [(&str, &[&str]); 4] = [
+    ("bowline-core", &[]),
+    ("bowline-engine", &["bowline-core"]),
+    ("bowline-remote", &["bowline-core", "bowline-engine"]),
+    ("bowline-cli", &["bowline-core", "bowline-engine", "bowline-remote"]),
+];
+
+/// What a crate must not get hold of, not even through another: no runtime, network or terminal in `core`, no SSH
+/// and no terminal in `engine`, no terminal in `remote`.
+const KEPT_OUT: [(&str, &[&str]); 3] = [
+    (
+        "bowline-core",
+        &[
+            "tokio",
+            "futures-util",
+            "mio",
+            "russh",
+            "hyper",
+            "reqwest",
+            "clap",
+            "indicatif",
+            "anstream",
+            "tempfile",
+            "rand",
+            "getrandom",
+        ],
+    ),
+    ("bowline-engine", &["russh", "clap", "indicatif", "anstream", "owo-colors", "crossterm"]),
+    ("bowline-remote", &["clap", "indicatif", "anstream", "owo-colors"]),
+];
+
+/// The names of what each package uses in normal builds (tests may use what they like).
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+fn metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
+        .current_dir(bowline_tests::sandbox::root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
+}
+
+fn graph(metadata: &Value) -> Graph {
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(package, "id"), text(package, "name")))
+        .collect();
+    let mut graph = Graph::new();
+    for node in metadata["resolve"]["nodes"].as_array().unwrap() {
+        let normal = |dependency: &&Value| {
+            dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
+        };
+        let used = node["deps"].as_array().unwrap().iter().filter(normal);
+        graph
+            .entry(names[text(node, "id")].to_owned())
+            .or_default()
+            .extend(used.map(|dependency| names[text(dependency, "pkg")].to_owned()));
+    }
+    graph
+}
+
+/// The way from one crate to another, if there is one.
+fn way(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
+    let mut seen = BTreeSet::from([from.to_owned()]);
+    let mut ways = vec![vec![from.to_owned()]];
+    while let Some(way) = ways.pop() {
+        for next in graph.get(way.last()?).into_iter().flatten() {
+            if !seen.insert(next.clone()) {
+                continue;
+            }
+            let mut longer = way.clone();
+            longer.push(next.clone());
+            if next == to {
+                return Some(longer);
+            }
+            ways.push(longer);
+        }
+    }
+    None
+}
+
+/// Everything that isn't as designed, a line each.
+fn faults(graph: &Graph) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, may_use) in ARROWS {
+        let Some(uses) = graph.get(name) else {
+            faults.push(format!("{name} is not there"));
+            continue;
+        };
+        for used in uses.iter().filter(|used| used.starts_with("bowline-")) {
+            if !may_use.contains(&used.as_str()) {
+                faults.push(format!("{name} uses {used}"));
+            }
+        }
+    }
+    for (name, kept_out) in KEPT_OUT {
+        faults.extend(kept_out.iter().filter_map(|out| way(graph, name, out)).map(|way| way.join(" -> ")));
+    }
+    faults
+}
+
+#[test]
+fn the_arrows_of_the_house_point_one_way_and_the_pure_crates_stay_pure() {
+    assert_eq!(faults(&graph(&metadata())), Vec::<String>::new());
+}
+
+#[test]
+fn an_arrow_that_turns_is_seen() {
+    let mut turned = graph(&metadata());
+    turned.get_mut("bowline-core").unwrap().insert("bowline-engine".into());
+    let seen = faults(&turned);
+    assert!(seen.contains(&"bowline-core uses bowline-engine".to_owned()), "{seen:?}");
+    assert!(seen.iter().any(|fault| fault.ends_with("-> tokio")), "{seen:?}");
+
+    let mut turned = graph(&metadata());
+    turned.get_mut("bowline-engine").unwrap().extend(["bowline-remote".into(), "clap".into()]);
+    let seen = faults(&turned);
+    for fault in ["bowline-engine uses bowline-remote", "bowline-engine -> clap"] {
+        assert!(seen.contains(&fault.to_owned()), "{seen:?}");
+    }
+
+    let mut gone = graph(&metadata());
+    gone.remove("bowline-cli");
+    assert_eq!(faults(&gone), ["bowline-cli is not there"]);
+}

@@ -1,0 +1,143 @@
+//! When something is broken: S4, S5. The old version goes on serving, and the screen says what happened where.
+#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+
+use std::time::Duration;
+
+use bowline_tests::expect;
+use bowline_tests::project::{DEADLINE, Project};
+use bowline_tests::sandbox::{Lease, Ran, Sandbox};
+use bowline_tests::watch::Watch;
+
+const WORKER: &str = "cmd: /app/server worker";
+
+/// Web on both servers, a worker on the second; `v1` serves.
+fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
+    let mut project = Project::new(sandbox, lease, name);
+    let (first, second) = (lease[0].address.as_str(), lease[1].address.as_str());
+    project.roles(&[("web", &[first, second], ""), ("worker", &[second], WORKER)]);
+    project.deploy("v1").ok();
+    project
+}
+
+/// All as before, and the new containers stopped.
+fn all_as_before(project: &Project, lease: &Lease, ran: &Ran) {
+    ran.exits(1);
+    expect::runs(project, &lease[0], &[("web", "v1")]);
+    expect::runs(project, &lease[1], &[("web", "v1"), ("worker", "v1")]);
+    for server in lease.iter() {
+        expect::unlocked(project, server);
+        assert_eq!(server.get("/version").as_deref(), Some("v1"), "{ran}");
+        ran.says(&server.address);
+        let new = expect::inspect(server, &project.container("web", "v2"), "{{.State.Status}}");
+        assert_eq!(new, "exited", "the new container is kept, stopped, for a look");
+        let latest = expect::image_id(project, server, "latest");
+        assert_eq!(latest, expect::image_id(project, server, "v1"), "latest on {}", server.name);
+    }
+}
+
+#[test]
+fn s04_an_image_that_exits_at_boot_leaves_the_old_version_everywhere() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "exits");
+    project.build_arg("EXIT_AT_BOOT", "7");
+    let ran = project.deploy("v2");
+    all_as_before(&project, &lease, &ran);
+    ran.says("cannot boot: EXIT_AT_BOOT=7 asks version v2 to exit at once").says("code 7");
+    // Mended, the same version is deployed over what is left of it.
+    project.build_arg("EXIT_AT_BOOT", "");
+    project.deploy("v2").ok();
+    expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
+}
+
+#[test]
+fn s04_an_image_that_never_gets_healthy_leaves_the_old_version_everywhere() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "sick");
+    project.set("deploy_timeout", "6").set("stop_wait_time", "2");
+    // It ignores SIGTERM as well, as broken programs do.
+    project.build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
+    let ran = project.deploy("v2");
+    all_as_before(&project, &lease, &ran);
+    ran.says("not healthy within 6 s").says("last health checks").says("503").says("last log lines");
+    assert!(ran.took < Duration::from_secs(40), "{ran}");
+}
+
+#[test]
+fn s05_one_servers_failure_is_named_and_the_others_run_to_their_own_end() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(3);
+    let mut project = Project::new(sandbox, &lease, "one-fails");
+    let servers = |tag: &str| -> String {
+        lease
+            .iter()
+            .enumerate()
+            .map(|(n, server)| format!("\n  - {}{}", server.address, if n == 1 { tag } else { "" }))
+            .collect()
+    };
+    project.deploy("v1").ok();
+    project.set("servers", &servers(": odd")).set("env_tags", "\n  odd:\n    EXIT_AT_BOOT: 5");
+    let ran = project.deploy("v2");
+    ran.exits(1)
+        .says(&format!("{} (web): could not boot", lease[1].address))
+        .says("code 5")
+        .says("1 of 3 servers");
+    for sound in [0, 2] {
+        expect::runs(&project, &lease[sound], &[("web", "v2")]);
+        let latest = expect::image_id(&project, &lease[sound], "latest");
+        assert_eq!(latest, expect::image_id(&project, &lease[sound], "v2"), "tagged: at its own end");
+        ran.never_says(&format!("{} (web): could not", lease[sound].address));
+    }
+    expect::runs(&project, &lease[1], &[("web", "v1")]);
+    assert_eq!(lease[1].get("/version").as_deref(), Some("v1"));
+    for server in lease.iter() {
+        expect::unlocked(&project, server);
+        expect::no_loose_cords(&project, server);
+    }
+}
+
+#[test]
+fn s05_a_server_whose_docker_is_gone_is_named_and_the_others_finish() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::new(sandbox, &lease, "no-docker");
+    project.deploy("v1").ok();
+    let broken = lease[1].without_docker();
+    let ran = project.deploy("v2");
+    ran.exits(1).says(&lease[1].address).says("docker");
+    expect::runs(&project, &lease[0], &[("web", "v2")]);
+    expect::unlocked(&project, &lease[0]);
+    drop(broken);
+    project.deploy("v2").ok();
+    expect::runs(&project, &lease[1], &[("web", "v2")]);
+}
+
+#[test]
+fn s05_a_server_that_freezes_in_the_middle_is_given_up_within_its_time_and_the_others_finish() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::new(sandbox, &lease, "frozen");
+    project.deploy("v1").ok();
+    project.build_arg("START_DELAY_MS", "3000");
+    let new = project.container("web", "v2");
+    let watch = Watch::on(&lease[1]);
+    let running = project.start_deploy("v2");
+    watch.wait_for("the new container's start", Duration::from_secs(60), |event| event.is("start", &new));
+    let frozen = lease[1].frozen();
+    let ran = running.wait(DEADLINE);
+    // Reached it was, so this is a deploy that failed there, not a server that couldn't be reached.
+    ran.exits(1).says(&format!("{} (web): could not boot", lease[1].address)).says("the connection was lost");
+    assert!(ran.took < Duration::from_secs(60), "{ran}");
+    expect::runs(&project, &lease[0], &[("web", "v2")]);
+    expect::unlocked(&project, &lease[0]);
+    drop(frozen);
+    drop(watch);
+    // Whatever state it woke up in, the same command mends it.
+    project.deploy("v2").ok();
+    for server in lease.iter() {
+        expect::runs(&project, server, &[("web", "v2")]);
+        expect::unlocked(&project, server);
+        expect::no_loose_cords(&project, server);
+    }
+}

@@ -1,0 +1,191 @@
+//! The cord (S17, S18), and what it is for: no request is lost while versions change.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails with a panic")]
+
+use std::time::{Duration, Instant};
+
+use bowline_tests::expect;
+use bowline_tests::load::{Load, Mode, Options};
+use bowline_tests::project::{Project, wait_for_version};
+use bowline_tests::rollout::{Visitors, under_load};
+use bowline_tests::sandbox::{Lease, Sandbox};
+use bowline_tests::watch::{Watch, told, when};
+
+/// Requests of each of the two kinds. (`bin/demo` sends more.)
+const EACH: u64 = 10_000;
+
+#[test]
+fn s17_the_cord_is_one_file_in_a_directory_on_the_server_that_the_health_check_asks_for() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "tied");
+    project.deploy("v1").ok();
+    let name = project.container("web", "v1");
+    let mount = "{{range .Mounts}}{{if eq .Destination \"/tmp/kamal-cord\"}}{{.Source}}{{end}}{{end}}";
+    let cord = expect::inspect(server, &name, mount);
+    assert!(cord.starts_with(&format!("/root/.kamal/apps/{}/cords/", project.service)), "{cord}");
+    assert_eq!(server.run(&format!("ls -A {cord}")).ok(), "cord");
+    let check = expect::inspect(server, &name, "{{json .Config.Healthcheck.Test}}");
+    assert!(check.contains("/up") && check.contains("stat /tmp/kamal-cord/cord"), "{check}");
+    // The file alone decides: without it the app, sound as it is, counts as unhealthy and gets no requests.
+    server.run(&format!("rm {cord}/cord")).ok();
+    bowline_tests::sandbox::wait_until("Traefik to let it go", Duration::from_secs(20), || {
+        server.get("/version").is_none()
+    });
+    assert_eq!(
+        expect::inspect(server, &name, "{{.State.Status}} {{.State.Health.Status}}"),
+        "running unhealthy"
+    );
+}
+
+#[test]
+fn s17_a_cord_may_lie_elsewhere_or_be_left_out() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "elsewhere");
+    let check = "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n  cord: ";
+    project.set("healthcheck", &format!("{check}/run/my cord").replace("my cord", "mine"));
+    project.deploy("v1").ok();
+    let mounts = "{{range .Mounts}}{{.Destination}} {{end}}";
+    assert_eq!(expect::inspect(server, &project.container("web", "v1"), mounts), "/run/mine");
+    project.set("healthcheck", &format!("{check}false"));
+    project.deploy("v2").ok();
+    assert_eq!(expect::inspect(server, &project.container("web", "v2"), mounts), "");
+    expect::runs(&project, server, &[("web", "v2")]);
+    project.deploy("v3").ok();
+    expect::runs(&project, server, &[("web", "v3")]);
+    expect::no_loose_cords(&project, server);
+}
+
+#[test]
+fn s18_the_old_container_is_unhealthy_before_it_is_stopped_and_the_new_one_healthy_before_that() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "order");
+    project.deploy("v1").ok();
+    let watch = Watch::on(server);
+    project.deploy("v2").ok();
+    let all = watch.stop();
+    let (old, new) = (project.container("web", "v1"), project.container("web", "v2"));
+    let order = [
+        when(&all, "start", &new),
+        when(&all, "health_status: healthy", &new),
+        when(&all, "health_status: unhealthy", &old),
+        when(&all, "kill", &old),
+        when(&all, "die", &old),
+    ];
+    assert!(order.is_sorted(), "{order:?}\n{}", told(&all));
+    expect::no_loose_cords(&project, server);
+    wait_for_version(server, "v2");
+}
+
+fn visitors(lease: &Lease) -> Visitors {
+    Visitors { urls: lease.iter().map(|server| server.url("/version")).collect(), clients: 4, each: EACH }
+}
+
+/// Traefik's retries taken away: no client may need them.
+fn without_retry(project: &mut Project) {
+    let name = format!("{}-web", project.service);
+    project.set(
+        "labels",
+        &format!(
+            "\n  traefik.http.routers.{name}.middlewares: {name}-plain@docker\
+             \n  traefik.http.middlewares.{name}-plain.headers.customresponseheaders.X-Retry: none"
+        ),
+    );
+}
+
+fn nothing_is_lost(name: &str, on_term: &str, retry: bool) {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, name);
+    project.build_arg("ON_TERM", on_term);
+    if !retry {
+        without_retry(&mut project);
+    }
+    project.deploy("v1").ok();
+    wait_for_version(&lease[0], "v1");
+    under_load(&visitors(&lease), "v1", "v2", || project.deploy("v2")).assert_clean(EACH);
+    expect::runs(&project, &lease[0], &[("web", "v2")]);
+}
+
+#[test]
+fn s18_no_request_is_lost_with_an_app_that_drains() {
+    nothing_is_lost("drains", "drain", true);
+}
+
+#[test]
+fn s18_no_request_is_lost_with_an_app_that_exits_at_once() {
+    nothing_is_lost("exits", "exit", true);
+}
+
+#[test]
+fn s18_no_request_is_lost_without_retries_with_an_app_that_drains() {
+    nothing_is_lost("drains-plain", "drain", false);
+}
+
+#[test]
+fn s18_no_request_is_lost_without_retries_with_an_app_that_exits_at_once() {
+    nothing_is_lost("exits-plain", "exit", false);
+}
+
+#[test]
+fn s18_no_request_is_lost_when_the_routing_labels_change() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, "relabelled");
+    project.build_arg("ON_TERM", "exit");
+    project.deploy("v1").ok();
+    wait_for_version(&lease[0], "v1");
+    without_retry(&mut project);
+    under_load(&visitors(&lease), "v1", "v2", || project.deploy("v2")).assert_clean(EACH);
+    // And back again.
+    project.unset("labels");
+    under_load(&visitors(&lease), "v2", "v3", || project.deploy("v3")).assert_clean(EACH);
+    expect::runs(&project, &lease[0], &[("web", "v3")]);
+}
+
+#[test]
+fn s18_a_rollback_and_the_same_version_again_lose_nothing_either() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, "to-and-fro");
+    project.build_arg("ON_TERM", "exit");
+    project.deploy("v1").ok();
+    project.deploy("v2").ok();
+    wait_for_version(&lease[0], "v2");
+    let visitors = visitors(&lease);
+    under_load(&visitors, "v2", "v1", || project.bowline(&["rollback"])).assert_clean(EACH);
+    under_load(&visitors, "v1", "v1", || project.deploy("v1")).assert_clean(EACH);
+    expect::runs(&project, &lease[0], &[("web", "v1")]);
+}
+
+#[test]
+fn s18_slow_requests_under_way_are_answered_though_the_app_exits_at_once() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "slow");
+    project.build_arg("ON_TERM", "exit");
+    project.deploy("v1").ok();
+    wait_for_version(server, "v1");
+    // Longer than it takes from the old container's cut to its stop, so that some are under way all along.
+    let load = Load::start(Options {
+        clients: 12,
+        timeout: Duration::from_secs(15),
+        at_most: Duration::from_secs(60),
+        ..Options::new(server.url("/slow?ms=3000"), Mode::KeepAlive)
+    });
+    load.allow_from_now_on(&["v1", "v2"]);
+    load.wait_for(13);
+    let started = Instant::now();
+    project.deploy("v2").ok();
+    load.expect_from_now_on("v2");
+    load.wait_for(24);
+    let report = load.stop();
+    report.assert_clean(48);
+    assert!(report.by_version.contains_key("v1") && report.by_version.contains_key("v2"), "{report:#}");
+    assert!(started.elapsed() < Duration::from_secs(45), "slow requests hold a deploy up only so long");
+}

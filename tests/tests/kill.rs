@@ -1,0 +1,133 @@
+//! A deploy that is killed or interrupted in the middle, for real: what it leaves, and that the same command mends it.
+#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+
+use std::time::Duration;
+
+use bowline_tests::expect;
+use bowline_tests::project::{DEADLINE, Project, Running, wait_for_version};
+use bowline_tests::sandbox::{Lease, Sandbox, wait_until};
+use bowline_tests::watch::Watch;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Web on both servers and a worker on the second; `v1` serves, and the next version takes three seconds to start.
+fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
+    let mut project = Project::new(sandbox, lease, name);
+    let (first, second) = (lease[0].address.as_str(), lease[1].address.as_str());
+    project.roles(&[("web", &[first, second], ""), ("worker", &[second], "cmd: /app/server worker")]);
+    project.deploy("v1").ok();
+    project.build_arg("START_DELAY_MS", "3000");
+    project
+}
+
+/// Kills it, and lets the same command be run again at once.
+fn killed_then_mended(project: &mut Project, lease: &Lease, running: Running) {
+    running.signal("KILL");
+    let ran = running.wait(DEADLINE);
+    assert_eq!(ran.code, None, "{ran}");
+    for server in lease.iter() {
+        let serves = server.get("/version").unwrap_or_default();
+        assert!(serves == "v1" || serves == "v2", "{} serves {serves:?} after the kill", server.name);
+    }
+    project.deploy("v2").ok();
+    expect::runs(project, &lease[0], &[("web", "v2")]);
+    expect::runs(project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
+    for server in lease.iter() {
+        wait_for_version(server, "v2");
+        expect::unlocked(project, server);
+        expect::no_loose_cords(project, server);
+        let latest = expect::image_id(project, server, "latest");
+        assert_eq!(latest, expect::image_id(project, server, "v2"), "latest on {}", server.name);
+        // No script of the killed run is still at work.
+        wait_until("scripts of the killed run to be gone", SOON, || {
+            server.run("pgrep -fc 'docker container inspect|docker stop|nsenter'").stdout.trim() == "0"
+        });
+    }
+}
+
+#[test]
+fn killed_while_the_new_containers_boot() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "kill-boot");
+    let new = project.container("web", "v2");
+    let watch = Watch::on(&lease[1]);
+    let running = project.start_deploy("v2");
+    watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
+    drop(watch);
+    killed_then_mended(&mut project, &lease, running);
+}
+
+#[test]
+fn killed_when_the_old_container_s_cord_is_cut() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "kill-cut");
+    let old = project.container("web", "v1");
+    let watch = Watch::on(&lease[0]);
+    let running = project.start_deploy("v2");
+    watch.wait_for("the old container to be unhealthy", SOON, |event| {
+        event.is("health_status: unhealthy", &old)
+    });
+    drop(watch);
+    killed_then_mended(&mut project, &lease, running);
+}
+
+#[test]
+fn killed_when_the_old_container_has_just_stopped() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "kill-stop");
+    let old = project.container("web", "v1");
+    let watch = Watch::on(&lease[0]);
+    let running = project.start_deploy("v2");
+    watch.wait_for("the old container's end", SOON, |event| event.is("die", &old));
+    drop(watch);
+    killed_then_mended(&mut project, &lease, running);
+}
+
+#[test]
+fn killed_while_it_holds_the_lock_and_pulls() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "kill-lock");
+    let running = project.start_deploy("v2");
+    let lock = format!(".kamal/lock-{}", project.service);
+    wait_until("the lock", SOON, || lease[0].has(&lock));
+    killed_then_mended(&mut project, &lease, running);
+}
+
+fn interrupted(name: &str, signal: &str) {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, name);
+    let new = project.container("web", "v2");
+    let watch = Watch::on(&lease[1]);
+    let running = project.start_deploy("v2");
+    watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
+    drop(watch);
+    running.signal(signal);
+    let ran = running.wait(Duration::from_secs(30));
+    ran.exits(130).says("interrupted");
+    expect::runs(&project, &lease[0], &[("web", "v1")]);
+    expect::runs(&project, &lease[1], &[("web", "v1"), ("worker", "v1")]);
+    for server in lease.iter() {
+        assert_eq!(server.get("/version").as_deref(), Some("v1"));
+        expect::unlocked(&project, server);
+    }
+    // Nothing is in the way of the next one.
+    project.deploy("v2").ok();
+    for server in lease.iter() {
+        expect::no_loose_cords(&project, server);
+    }
+}
+
+#[test]
+fn ctrl_c_undoes_what_was_begun_and_unlocks() {
+    interrupted("ctrl-c", "INT");
+}
+
+#[test]
+fn sigterm_does_the_same() {
+    interrupted("sigterm", "TERM");
+}

@@ -1,0 +1,92 @@
+//! `plan`: what would happen, told for each role and server, and nothing changed.
+#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+
+use bowline_tests::expect;
+use bowline_tests::project::Project;
+use bowline_tests::sandbox::{Lease, Sandbox, Server};
+use bowline_tests::watch::{Watch, told};
+
+/// Everything on a server that a run could change: files with their contents, containers, images, networks.
+fn picture(server: &Server) -> String {
+    let seen = server.run(
+        "find .kamal .docker -type f -exec sha256sum {} + 2>/dev/null | sort; find .kamal .docker -type d 2>/dev/null | sort
+         docker ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}' | sort
+         docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort
+         docker network ls --format '{{.Name}}' | sort; docker volume ls -q | sort",
+    );
+    seen.ok().to_owned()
+}
+
+/// Runs `plan` and makes sure that nothing changed anywhere.
+fn planned(project: &Project, lease: &Lease, args: &[&str]) -> String {
+    let before: Vec<String> = lease.iter().map(picture).collect();
+    let watches: Vec<Watch> = lease.iter().map(Watch::on).collect();
+    let ran = project.bowline(args);
+    let text = ran.ok().to_owned();
+    for ((watch, before), server) in watches.into_iter().zip(before).zip(lease.iter()) {
+        let all = watch.stop();
+        assert!(all.is_empty(), "{ran}\nchanged {}:\n{}", server.name, told(&all));
+        assert_eq!(picture(server), before, "{} after {ran}", server.name);
+    }
+    text
+}
+
+#[test]
+fn a_plan_tells_for_each_role_and_server_what_would_happen_and_changes_nothing() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::new(sandbox, &lease, "planned");
+    let (first, second) = (lease[0].address.as_str(), lease[1].address.as_str());
+    project.roles(&[("web", &[first, second], ""), ("worker", &[second], "cmd: /app/server worker")]);
+    let (new_web, new_worker) = (project.container("web", "v2"), project.container("worker", "v2"));
+    let (old_web, old_worker) = (project.container("web", "v1"), project.container("worker", "v1"));
+
+    // On servers that nobody ever deployed to.
+    let text = planned(&project, &lease, &["plan", "--version", "v2"]);
+    for part in [
+        first,
+        second,
+        &format!("boot {new_web}"),
+        &format!("boot {new_worker}"),
+        "make sure Traefik runs",
+        "nothing to retire",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    for server in lease.iter() {
+        expect::untouched(&project, server);
+    }
+
+    // On a live fleet.
+    project.deploy("v1").ok();
+    let text = planned(&project, &lease, &["plan", "--version", "v2"]);
+    let (on_first, on_second) = text.split_once(&format!("\n{second}\n")).unwrap();
+    for part in [
+        &format!("boot {new_web}"),
+        &format!("cut the cord of {old_web}"),
+        &format!("stop {old_web}"),
+        "prune",
+    ] {
+        assert!(on_first.contains(part) && on_second.contains(part), "no {part:?} in\n{text}");
+    }
+    assert!(!on_first.contains(&old_worker) && on_second.contains(&format!("stop {old_worker}")), "{text}");
+    assert!(on_second.contains("wait at the barrier") && text.contains("barrier:"), "{text}");
+    assert!(!text.contains("make sure Traefik runs"), "it runs already\n{text}");
+
+    // And what was told is what a deploy then does.
+    project.deploy("v2").ok();
+    expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
+    let back = planned(&project, &lease, &["plan", "rollback"]);
+    assert!(back.contains("roll back to") && back.contains(&format!("boot {old_web}")), "{back}");
+}
+
+#[test]
+fn a_plan_of_servers_that_can_t_be_asked_is_no_plan() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let project = Project::new(sandbox, &lease, "unplanned");
+    let broken = lease[1].without_sshd();
+    project.bowline(&["plan", "--version", "v1"]).exits(4).says(&lease[1].address);
+    drop(broken);
+    expect::untouched(&project, &lease[0]);
+}
