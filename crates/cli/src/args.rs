@@ -94,7 +94,7 @@ pub enum Command {
   bowline deploy -P --version 1f3a9c2    an image that is in the registry already
   bowline deploy -h 10.0.0.3 -v          to one server, showing every command")]
     Deploy(Push),
-    /// Deploy again, without looking after the proxy and without pruning: faster.
+    /// Deploy again without pruning: a little faster.
     #[command(after_help = "Examples:
   bowline redeploy
   bowline redeploy -P --version 1f3a9c2")]
@@ -169,7 +169,7 @@ pub enum App {
     #[command(after_help = "Examples:
   bowline app boot                       the latest version
   bowline app boot --version 1f3a9c2     this one
-  bowline app boot -h 10.0.0.4           on a new server")]
+  bowline app boot -h 10.0.0.4           on one server")]
     Boot,
     /// Run a command in the app, once for each role on each server.
     #[command(after_help = "Bowline's own flags come before the command; what follows is the command's.

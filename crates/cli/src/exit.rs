@@ -13,7 +13,7 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The deploy lock is held by somebody else.
 pub const LOCKED: u8 = 3;
-/// A server could not be reached, and nothing else was wrong.
+/// A server could not be reached, or was lost, and nothing else was wrong.
 pub const UNREACHABLE: u8 = 4;
 /// Interrupted by a signal.
 pub const INTERRUPTED: u8 = 130;
@@ -35,7 +35,7 @@ pub fn status(ended: &Ended) -> u8 {
         Ended::Load(_) | Ended::Run(RunError::Usage { .. }) => USAGE,
         Ended::Run(RunError::Locked { .. }) => LOCKED,
         Ended::Run(RunError::Local { .. }) => FAILED,
-        Ended::Run(RunError::Interrupted) => INTERRUPTED,
+        Ended::Run(RunError::Interrupted { .. }) => INTERRUPTED,
         Ended::Run(RunError::Servers { failures, .. }) => of_failures(failures),
     }
 }
@@ -95,12 +95,12 @@ mod tests {
             (usage.into(), 2),
             (locked.into(), 3),
             (local.into(), 1),
-            (RunError::Interrupted.into(), 130),
+            (RunError::interrupted().into(), 130),
             (servers(vec![gone()]), 4),
             (servers(vec![gone(), gone(), halted()]), 4),
-            (servers(vec![gone(), lost()]), 1),
+            (servers(vec![gone(), lost()]), 4),
             (servers(vec![halted()]), 1),
-            (servers(vec![lost()]), 1),
+            (servers(vec![lost()]), 4),
             (servers(vec![Cause::Command(Output::default())]), 1),
         ];
         for (ended, expected) in table {

@@ -60,7 +60,7 @@ impl<'a> Session<'a> {
         };
         tokio::select! {
             answer = asked => answer,
-            () = interrupted => Err(RunError::Interrupted),
+            () = interrupted => Err(RunError::interrupted()),
         }
     }
 

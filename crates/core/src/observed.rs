@@ -248,7 +248,10 @@ impl Container {
         let command = self.healthcheck.as_ref()?.test.last()?;
         self.mounts
             .iter()
-            .find(|mount| crate::commands::cord::asks_for(command, &mount.destination))
+            .find(|mount| {
+                crate::commands::cord::is_cord(&mount.source)
+                    && crate::commands::cord::asks_for(command, &mount.destination)
+            })
             .map(|mount| mount.source.as_str())
     }
 

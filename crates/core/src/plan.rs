@@ -18,7 +18,7 @@ use step::Step;
 pub enum Kind {
     /// Everything.
     Deploy,
-    /// Without proxy and pruning.
+    /// Without pruning.
     Redeploy,
     /// Back to a version that is still on the servers: no pull, no pruning.
     Rollback,

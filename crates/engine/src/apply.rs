@@ -4,25 +4,25 @@
 //! new container; retire the old ones. Until the old ones are touched, any failure stops the new container and
 //! leaves the old one serving.
 
+mod role;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use bowline_core::commands::traefik;
-use bowline_core::config::BarrierOrder;
 use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::barrier::{Barrier, Gatekeeper};
-use crate::cord;
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
-use crate::health;
 use crate::proxy::Proxy;
 use crate::world::Stop;
+use role::RoleTask;
 
 /// A plan being carried out.
 pub struct Apply<'a> {
@@ -38,10 +38,8 @@ pub struct Apply<'a> {
     failures: Mutex<Vec<Failure>>,
     apis: Mutex<BTreeMap<String, SocketAddr>>,
     done: Mutex<Vec<(String, String)>>,
+    told_closed: AtomicBool,
 }
-
-/// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
-const SHOW: Duration = Duration::from_secs(10);
 
 impl<'a> Apply<'a> {
     /// Ready to begin.
@@ -55,6 +53,7 @@ impl<'a> Apply<'a> {
             failures: Mutex::default(),
             apis: Mutex::default(),
             done: Mutex::default(),
+            told_closed: AtomicBool::new(false),
         }
     }
 
@@ -67,6 +66,11 @@ impl<'a> Apply<'a> {
     pub fn is_done(&self, host: &str, role: &str) -> bool {
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.iter().any(|(at, which)| at == host && which == role)
+    }
+
+    /// A role serves the new version on a server.
+    fn serves(&self, host: &str, role: &str) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((host.into(), role.into()));
     }
 
     fn fail(&self, failure: Failure) {
@@ -201,6 +205,10 @@ impl<'a> Apply<'a> {
             self.lost(&servers, &cause);
             return false;
         }
+        if servers.is_empty() {
+            // All of them failed before: they say nothing about the groups to come.
+            return true;
+        }
         self.fleet.emit(Event::Phase(Phase::Boot(group + 1, self.plan.groups.len())));
         // Held until every role has its own, so that the first failure can't close the barrier too early; and so
         // that a group without any closes it.
@@ -251,7 +259,10 @@ impl<'a> Apply<'a> {
     /// All roles of a server side by side; then, if all came up, the latest tag (S11) and the pruning.
     async fn server(&self, server: &ServerPlan, keepers: Vec<Option<Gatekeeper>>) -> bool {
         let roles = server.roles.iter().zip(keepers);
-        let results = join_all(roles.map(|(role, keeper)| self.role(server, role, keeper))).await;
+        let results = join_all(roles.map(|(role, keeper)| async move {
+            RoleTask { apply: self, server, role }.carry_out(keeper).await
+        }))
+        .await;
         let mut sound = true;
         for failure in results.into_iter().filter_map(Result::err) {
             self.fail(failure);
@@ -268,187 +279,6 @@ impl<'a> Apply<'a> {
             }
         }
         true
-    }
-
-    async fn role(
-        &self,
-        server: &ServerPlan,
-        role: &RolePlan,
-        keeper: Option<Gatekeeper>,
-    ) -> Result<(), Failure> {
-        let task = RoleTask { apply: self, server, role };
-        if keeper.is_none() && self.plan.barrier.order == BarrierOrder::BeforeBoot {
-            task.at_the_barrier().await?;
-        }
-        let booted = task.boot().await?;
-        match keeper {
-            Some(keeper) => {
-                if keeper.open() {
-                    self.fleet
-                        .emit(Event::BarrierOpened { host: server.host.clone(), role: role.role.clone() });
-                }
-            }
-            None => {
-                if let Err(failure) = task.at_the_barrier().await {
-                    return Err(task.undone(failure, &booted, true).await);
-                }
-            }
-        }
-        if role.routed {
-            task.tell("waiting for Traefik to route to it");
-            let routed = tokio::select! {
-                routed = self.proxy_of(server).routes_to(self.fleet, &server.host, &booted.addresses) => routed,
-                () = self.stop.triggered() => Err(Cause::Interrupted),
-            };
-            if let Err(cause) = routed {
-                let failure = task.failure("wait for Traefik", cause);
-                return Err(task.undone(failure, &booted, true).await);
-            }
-        }
-        if let Err(cause) = self.may_go_on() {
-            let failure = task.failure("retire the old container", cause);
-            return Err(task.undone(failure, &booted, true).await);
-        }
-        task.tell("serving");
-        self.done
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((server.host.clone(), role.role.clone()));
-        // From here on the new container serves: what is begun is brought to its end even when interrupted.
-        let proxy = role.routed.then(|| self.proxy_of(server));
-        for old in &role.retire {
-            cord::retire(self.fleet, &server.host, &role.role, old, proxy).await?;
-        }
-        self.fleet.emit(Event::RoleDone {
-            host: server.host.clone(),
-            role: role.role.clone(),
-            version: self.plan.version.clone(),
-        });
-        Ok(())
-    }
-}
-
-/// A container that is ready.
-struct Booted {
-    id: String,
-    addresses: Vec<IpAddr>,
-}
-
-/// One role on one server.
-struct RoleTask<'a> {
-    apply: &'a Apply<'a>,
-    server: &'a ServerPlan,
-    role: &'a RolePlan,
-}
-
-impl RoleTask<'_> {
-    fn failure(&self, doing: &str, cause: Cause) -> Failure {
-        Failure {
-            host: self.server.host.clone(),
-            role: Some(self.role.role.clone()),
-            doing: doing.into(),
-            cause,
-        }
-    }
-
-    fn tell(&self, state: &str) {
-        self.apply.fleet.emit(Event::State {
-            host: self.server.host.clone(),
-            role: self.role.role.clone(),
-            state: state.into(),
-        });
-    }
-
-    /// Boots the new container. Whatever goes wrong once it exists, it is stopped.
-    async fn boot(&self) -> Result<Booted, Failure> {
-        let step = Step::Boot(Box::new(self.role.boot.clone()));
-        let seen = watch::Sender::new(None::<String>);
-        let told = |line: &str| {
-            if let Some(id) = line.strip_prefix("@id ") {
-                seen.send_replace(Some(id.trim().to_string()));
-            } else if let Some(state) = health::state_text(line) {
-                self.tell(&state);
-            }
-        };
-        self.apply.may_go_on().map_err(|cause| self.failure(&step.describe(), cause))?;
-        let run = self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told);
-        tokio::pin!(run);
-        let ended = tokio::select! {
-            ended = &mut run => Some(ended),
-            () = self.interrupted() => {
-                // A container that is just being made would outlive the run: wait until it can be named.
-                let mut ids = seen.subscribe();
-                tokio::select! {
-                    ended = &mut run => Some(ended),
-                    _ = ids.wait_for(Option::is_some) => None,
-                    () = tokio::time::sleep(SHOW) => None,
-                }
-            }
-        };
-        let id = seen.borrow().clone();
-        let result = match ended {
-            Some(Ok(output)) => health::outcome(&self.role.boot, output)
-                .map_err(|cause| self.failure(&step.describe(), cause)),
-            Some(Err(failure)) => Err(failure),
-            None => Err(self.failure(&step.describe(), self.why_stopped())),
-        };
-        match (result, id) {
-            (Ok(addresses), Some(id)) => Ok(Booted { id, addresses }),
-            (Ok(_), None) => Err(self.failure(
-                &step.describe(),
-                Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
-            )),
-            (Err(failure), Some(id)) => {
-                Err(self.undone(failure, &Booted { id, addresses: Vec::new() }, false).await)
-            }
-            (Err(failure), None) => Err(failure),
-        }
-    }
-
-    /// Ends when the run is interrupted, or its lock lost.
-    async fn interrupted(&self) {
-        let mut lost = self.apply.lock_lost.clone();
-        tokio::select! {
-            () = self.apply.stop.triggered() => {}
-            Ok(_) = lost.wait_for(|lost| *lost) => {}
-        }
-    }
-
-    fn why_stopped(&self) -> Cause {
-        self.apply.may_go_on().err().unwrap_or(Cause::Interrupted)
-    }
-
-    async fn at_the_barrier(&self) -> Result<(), Failure> {
-        let waits_for = self.apply.plan.barrier.opened_by.clone();
-        let Some(primary) = waits_for else { return Ok(()) };
-        self.tell(&format!("waiting at the barrier for a healthy {primary} container"));
-        let passed = tokio::select! {
-            passed = self.apply.barrier.passed() => passed,
-            () = self.interrupted() => {
-                return Err(self.failure("wait at the barrier", self.why_stopped()));
-            }
-        };
-        if passed { Ok(()) } else { Err(self.failure("wait at the barrier", Cause::Halted(primary))) }
-    }
-
-    /// Stops the new container, gracefully if requests may go to it; the failure stays what it was.
-    async fn undone(&self, failure: Failure, booted: &Booted, healthy: bool) -> Failure {
-        if failure.cause == Cause::LockLost {
-            // Another run has this server; it will see to what it finds.
-            return failure;
-        }
-        self.tell("stopping the new container");
-        let address = booted.addresses.first().copied();
-        let undo = self.role.undo(&booted.id, address, healthy);
-        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
-        let host = &self.server.host;
-        if let Err(other) = cord::retire(self.apply.fleet, host, &self.role.role, &undo, proxy).await {
-            self.apply.fleet.emit(Event::Note {
-                host: Some(host.clone()),
-                text: format!("the new container could not be stopped: {}", other.cause),
-            });
-        }
-        failure
     }
 }
 

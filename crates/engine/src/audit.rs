@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use crate::error::RunError;
 use crate::event::Event;
 use crate::fleet::Fleet;
-use crate::world::{HostOutput, Options, Project, World};
+use crate::hooks;
+use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// The newest lines of every server's audit log.
 pub async fn audit(
@@ -16,8 +17,9 @@ pub async fn audit(
     project: &Project,
     options: &Options,
     lines: usize,
-) -> Result<Vec<HostOutput>, RunError> {
+) -> Result<Gathered, RunError> {
     let selection = Selection::new(&project.config, &options.filters)?;
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
     let step = Step::Run("show the audit log", audit::tail(&project.config.names(), lines));
     let hosts: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
@@ -32,8 +34,5 @@ pub async fn audit(
             }
         }
     }
-    if failures.is_empty() {
-        return Ok(outputs);
-    }
-    Err(RunError::Servers { failures, total: selection.hosts.len(), standing: Vec::new() })
+    Ok(Gathered { outputs, failures, total: selection.hosts.len() })
 }

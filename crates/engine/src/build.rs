@@ -26,6 +26,9 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
     words.extend(login.words());
     run(world, "registry login", &words, Some(&login)).await?;
     let buildx = run(world, "docker buildx", &["docker", "buildx", "version"], None).await.is_ok();
+    if !buildx {
+        only_this_platform(world, config).await?;
+    }
     let latest = config.latest_image();
     let words = build_words(config, buildx, &image, &latest);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -36,6 +39,27 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Without buildx, Docker builds for its own platform and no other.
+async fn only_this_platform(world: &World, config: &Config) -> Result<(), RunError> {
+    let wanted = &config.builder.arch;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let format = ["docker", "version", "--format", "{{.Server.Arch}}"];
+    let own = run(world, "docker version", &format, None).await?.stdout.trim().to_string();
+    if wanted.iter().all(|arch| *arch == own) {
+        return Ok(());
+    }
+    Err(RunError::Local {
+        what: "build".into(),
+        reason: format!(
+            "`builder: arch:` wants {}, and Docker here builds for {own} alone",
+            wanted.join(", ")
+        ),
+        hint: Some("install the buildx plugin of Docker, or build on a machine of that platform".into()),
+    })
 }
 
 /// The build's command line.
@@ -100,7 +124,7 @@ async fn run(world: &World, what: &str, words: &[&str], login: Option<&Login>) -
     };
     let output = tokio::select! {
         output = world.local.run(&command, &told) => output.map_err(failed)?,
-        () = world.stop.triggered() => return Err(RunError::Interrupted),
+        () = world.stop.triggered() => return Err(RunError::interrupted()),
     };
     if output.success() {
         return Ok(output);

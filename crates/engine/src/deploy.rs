@@ -10,6 +10,7 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::{Kind, Plan};
 use bowline_core::selection::Selection;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::apply::Apply;
@@ -54,12 +55,19 @@ pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kin
         _ => Some(version::resolve(world, options).await?),
     };
     let run = Run::new(world, project, options, kind, version).await?;
+    run.hook("pre-connect", false, None, run.version.as_deref().unwrap_or_default()).await?;
     let (fleet, mut failures) = run.connect().await;
     world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
     let (observed, unseen) = observe(&fleet, &run.scope, &project.config.repository(), false).await;
     failures.extend(unseen);
     if !failures.is_empty() {
         return Err(run.failed(failures, None));
+    }
+    for (host, server) in &observed {
+        if let Some(details) = &server.lock {
+            let text = format!("the deploy lock is held: {}", details.trim().replace('\n', "; "));
+            world.events.emit(Event::Note { host: Some(host.clone()), text });
+        }
     }
     run.plan(&observed)
 }
@@ -89,7 +97,7 @@ impl<'a> Run<'a> {
         let selection = Selection::new(config, &options.filters)?;
         for name in planning::secrets_needed(config, &selection) {
             if !project.secrets.contains_key(&name) {
-                return Err(missing_secret(project, &name));
+                return Err(project.missing_secret(&name));
             }
         }
         let scope = Scope {
@@ -124,13 +132,36 @@ impl<'a> Run<'a> {
         hooks::run(self.world, self.project, self.options, name, &self.facts(locked, runtime, version)).await
     }
 
+    /// Hooks around a deploy; a boot of what is there isn't one.
+    async fn deploy_hook(
+        &self,
+        name: &str,
+        locked: bool,
+        runtime: Option<Duration>,
+        version: &str,
+    ) -> Result<(), RunError> {
+        if self.kind == Kind::Boot {
+            return Ok(());
+        }
+        self.hook(name, locked, runtime, version).await
+    }
+
+    /// Hooks around a group are told its servers.
+    async fn boot_hook(&self, name: &str, plan: &Plan, group: usize) -> Result<(), RunError> {
+        let group = plan.groups.get(group).map(Vec::as_slice).unwrap_or_default();
+        let hosts =
+            group.iter().filter_map(|index| plan.servers.get(*index)).map(|server| server.host.clone());
+        let facts = Facts { hosts: hosts.collect(), ..self.facts(true, None, &plan.version) };
+        hooks::run(self.world, self.project, self.options, name, &facts).await
+    }
+
     async fn connect(&self) -> (Fleet, Vec<Failure>) {
         self.emit(Event::Phase(Phase::Connect(self.selection.hosts.len())));
         Fleet::connect(self.world, &self.selection.hosts).await
     }
 
     fn interrupted(&self) -> Result<(), RunError> {
-        if self.world.stop.is_set() { Err(RunError::Interrupted) } else { Ok(()) }
+        if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
     }
 
     /// From the first hook to the last.
@@ -139,7 +170,7 @@ impl<'a> Run<'a> {
         self.hook("pre-connect", false, None, &named).await?;
         let (fleet, failures) = tokio::select! {
             connected = self.connect() => connected,
-            () = self.world.stop.triggered() => return Err(RunError::Interrupted),
+            () = self.world.stop.triggered() => return Err(RunError::interrupted()),
         };
         self.worth_going_on(&fleet, &failures)?;
         if matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push {
@@ -147,22 +178,32 @@ impl<'a> Run<'a> {
             build::build(self.world, self.project, &named).await?;
         }
         self.interrupted()?;
-        let locked = self.lock(&fleet, &named).await?;
-        let result = self.locked(&fleet, failures, &locked).await;
-        self.emit(Event::Phase(Phase::Unlock));
-        if !locked.is_lost() {
-            let host = locked.host.clone();
-            if !locked.release().await {
-                self.emit(Event::Note {
-                    host: Some(host),
-                    text: "the deploy lock could not be given back; the next run takes it over".into(),
-                });
-            }
+        // A hook that calls us again has the lock of the run that called it.
+        let inherited = self.world.local.variable("KAMAL_LOCK").is_some_and(|held| held == "true");
+        let lock = if inherited { None } else { Some(self.lock(&fleet, &named).await?) };
+        let lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
+        let result = self.locked(&fleet, failures, lost).await;
+        if let Some(lock) = lock {
+            self.unlock(lock).await;
         }
         let elapsed = self.started.elapsed();
         self.emit(Event::Finished { elapsed, commands: fleet.commands() });
         let version = result?;
-        self.hook("post-deploy", false, Some(elapsed), &version).await
+        self.deploy_hook("post-deploy", inherited, Some(elapsed), &version).await
+    }
+
+    async fn unlock(&self, lock: Lock) {
+        self.emit(Event::Phase(Phase::Unlock));
+        if lock.is_lost() {
+            return;
+        }
+        let host = lock.host.clone();
+        if !lock.release().await {
+            self.emit(Event::Note {
+                host: Some(host),
+                text: "the deploy lock could not be given back; the next run takes it over".into(),
+            });
+        }
     }
 
     /// The lock is on the run's first server; if that one can't be reached, on the next.
@@ -183,7 +224,12 @@ impl<'a> Run<'a> {
     }
 
     /// What happens while the lock is held; gives the version.
-    async fn locked(&self, fleet: &Fleet, failures: Vec<Failure>, lock: &Lock) -> Result<String, RunError> {
+    async fn locked(
+        &self,
+        fleet: &Fleet,
+        failures: Vec<Failure>,
+        lock_lost: watch::Receiver<bool>,
+    ) -> Result<String, RunError> {
         let mut failures = failures;
         self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let (observed, unseen) = observe(fleet, &self.scope, &self.project.config.repository(), true).await;
@@ -191,14 +237,14 @@ impl<'a> Run<'a> {
         self.interrupted()?;
         let plan = Arc::new(self.plan(&observed)?);
         self.emit(Event::Planned(plan.clone()));
-        let apply = Apply::new(fleet, &plan, &self.world.stop, lock.lost());
+        let apply = Apply::new(fleet, &plan, &self.world.stop, lock_lost);
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, None));
         }
         apply.pull().await;
         self.interrupted()?;
         if apply.primary_is_possible() && self.any_left(&apply, &plan) {
-            self.hook("pre-deploy", true, None, &plan.version).await?;
+            self.deploy_hook("pre-deploy", true, None, &plan.version).await?;
             apply.proxy().await;
             apply.assets().await;
             if apply.primary_is_possible() {
@@ -210,7 +256,7 @@ impl<'a> Run<'a> {
             && !apply.all_done()
             && failures.iter().all(|failure| failure.cause == Cause::Interrupted)
         {
-            return Err(RunError::Interrupted);
+            return Err(RunError::Interrupted { standing: standing(&apply, &plan) });
         }
         if failures.is_empty() {
             Ok(plan.version.clone())
@@ -227,11 +273,11 @@ impl<'a> Run<'a> {
     /// Group after group; a failure in one stops those after it.
     async fn boot(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         for group in 0..plan.groups.len() {
-            self.hook("pre-app-boot", true, None, &plan.version).await?;
+            self.boot_hook("pre-app-boot", plan, group).await?;
             if !apply.boot(group).await {
                 break;
             }
-            self.hook("post-app-boot", true, None, &plan.version).await?;
+            self.boot_hook("post-app-boot", plan, group).await?;
             if group + 1 < plan.groups.len() && plan.group_wait > 0 {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(plan.group_wait)) => {}
@@ -300,14 +346,4 @@ fn standing(apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
         }
     }
     lines
-}
-
-fn missing_secret(project: &Project, name: &str) -> RunError {
-    let hint = if project.secrets_files.is_empty() {
-        let path = &project.config.secrets_path;
-        format!("no secrets file ({path}-common, {path}) exists; write `{name}=…` into {path}")
-    } else {
-        format!("add `{name}=…` to {}", project.secrets_files.join(" or "))
-    };
-    RunError::Usage { message: format!("secret `{name}` is not there"), hint: Some(hint) }
 }

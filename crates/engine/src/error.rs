@@ -90,9 +90,10 @@ impl Failure {
         }
     }
 
-    /// Whether the server could not be reached.
+    /// Whether the server could not be reached, or no longer.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.cause, Cause::Server(ServerError::Unreachable { .. }))
+        use ServerError::{Deadline, Lost, Unreachable};
+        matches!(self.cause, Cause::Server(Unreachable { .. } | Lost { .. } | Deadline(_)))
     }
 }
 
@@ -148,9 +149,19 @@ pub enum RunError {
         /// What servers serve now, a line each, if it isn't what it was before.
         standing: Vec<String>,
     },
-    /// Interrupted by a signal; everything begun was undone.
+    /// Interrupted by a signal; what was begun and could be undone was.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted {
+        /// What servers serve now, a line each, once new containers were booted.
+        standing: Vec<String>,
+    },
+}
+
+impl RunError {
+    /// Interrupted before anything was booted.
+    pub fn interrupted() -> Self {
+        RunError::Interrupted { standing: Vec::new() }
+    }
 }
 
 impl From<NoMatch> for RunError {

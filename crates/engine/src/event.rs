@@ -32,8 +32,6 @@ pub enum Phase {
     Assets,
     /// Booting group `.0` of `.1`.
     Boot(usize, usize),
-    /// Tagging and pruning.
-    Finish,
     /// Giving the lock back.
     Unlock,
     /// Running a hook, by its name.

@@ -9,9 +9,10 @@ use futures_util::future::join_all;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::fleet::Fleet;
+use crate::hooks;
 use crate::observe::observe;
 use crate::version;
-use crate::world::{HostOutput, Options, Project, World};
+use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +31,7 @@ pub async fn exec(
     project: &Project,
     options: &Options,
     request: &ExecRequest,
-) -> Result<Vec<HostOutput>, RunError> {
+) -> Result<Gathered, RunError> {
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
     let scope = Scope {
@@ -38,6 +39,7 @@ pub async fn exec(
         run: world.local.random_hex(16),
         performer: version::performer(world).await,
     };
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
     let steps = if request.reuse {
         let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;
@@ -48,8 +50,14 @@ pub async fn exec(
                 let Some(server) = observed.get(&host.host) else { continue };
                 match server.current(&scope.names, &role.name, &config.latest_image()) {
                     Some(container) => {
-                        let script =
-                            exec::reuse(&scope, &role.name, &container.name, &request.env, &request.words);
+                        let script = exec::reuse(
+                            &scope,
+                            &role.name,
+                            container.version(&scope.names, &role.name),
+                            &container.name,
+                            &request.env,
+                            &request.words,
+                        );
                         steps.push((
                             host.host.clone(),
                             role.name.clone(),
@@ -65,7 +73,7 @@ pub async fn exec(
         new_containers(project, options, &selection, &scope, request)?
     };
     let steps = steps.into_iter().filter(|(host, _, _)| fleet.has(host)).collect();
-    run_all(&fleet, steps, failures, selection.hosts.len()).await
+    Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)
 }
 
 fn nothing_runs(fleet: &Fleet, host: &str, role: &str) -> Failure {
@@ -101,7 +109,7 @@ fn new_containers(
                 .into_iter()
                 .map(|secret| match project.secrets.get(&secret.source) {
                     Some(value) => Ok((secret.name, value.clone())),
-                    None => Err(RunError::from(planning::PlanError::MissingSecret(secret.source))),
+                    None => Err(project.missing_secret(&secret.source)),
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             let step = exec::Exec {
@@ -125,7 +133,7 @@ pub(crate) async fn run_all(
     steps: Vec<(String, String, Step)>,
     mut failures: Vec<Failure>,
     total: usize,
-) -> Result<Vec<HostOutput>, RunError> {
+) -> Gathered {
     let results =
         join_all(steps.iter().map(|(host, role, step)| fleet.run_watched(host, Some(role), step, &|_| {})))
             .await;
@@ -141,9 +149,5 @@ pub(crate) async fn run_all(
             }
         }
     }
-    if failures.is_empty() {
-        Ok(outputs)
-    } else {
-        Err(RunError::Servers { failures, total, standing: Vec::new() })
-    }
+    Gathered { outputs, failures, total }
 }

@@ -26,6 +26,28 @@ pub struct Facts {
     pub runtime: Option<Duration>,
 }
 
+/// The hook before the first connection of a command that only looks or runs something.
+pub async fn pre_connect(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    hosts: &[&str],
+) -> Result<(), RunError> {
+    if options.skip_hooks
+        || world.local.executable(&format!("{}/pre-connect", project.config.hooks_path)).is_none()
+    {
+        return Ok(());
+    }
+    let facts = Facts {
+        performer: crate::version::performer(world).await,
+        version: crate::version::resolve(world, options).await.unwrap_or_default(),
+        hosts: hosts.iter().map(|host| (*host).to_string()).collect(),
+        locked: false,
+        runtime: None,
+    };
+    run(world, project, options, "pre-connect", &facts).await
+}
+
 /// Hooks that get the secrets in their environment.
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
@@ -67,7 +89,7 @@ pub async fn run(
     };
     let output = tokio::select! {
         output = world.local.run(&command, &told) => output,
-        () = world.stop.triggered() => return Err(RunError::Interrupted),
+        () = world.stop.triggered() => return Err(RunError::interrupted()),
     };
     let output = output.map_err(|reason| failed(reason, None))?;
     if output.success() {

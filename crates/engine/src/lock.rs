@@ -1,8 +1,9 @@
 //! The deploy lock, held by a program on the server that lives as long as our connection.
 //!
 //! See `core::commands::lock` for the files. [`Lock::take`] starts the keeper and a task that renews the lease;
-//! when the keeper says that the lock is lost, or the connection to it breaks, [`Lock::lost`] ends and the run
-//! stops before its next change.
+//! when the keeper says that somebody else has the lock, [`Lock::lost`] tells, and the run stops before its next
+//! change. When only the connection breaks, the run goes on: every server carries the run's mark, and a run
+//! that takes over changes the marks first, so that this one's steps are refused there.
 
 use std::time::Duration;
 
@@ -134,15 +135,16 @@ async fn keep(
                 let _ = asked.send(give_back(channel.as_mut()).await);
                 return;
             }
-            line = channel.next_line() => {
-                if !matches!(line, Ok(Some(ref line)) if line != "@lost") {
+            line = channel.next_line() => match line {
+                Ok(Some(line)) if line == "@lost" => {
                     lost.send_replace(true);
                     return;
                 }
-            }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            },
             _ = renewal.tick() => {
                 if channel.send_line("renew").await.is_err() {
-                    lost.send_replace(true);
                     return;
                 }
             }
@@ -170,6 +172,7 @@ fn servers(failure: Failure) -> RunError {
 async fn primary(world: &World, project: &Project, options: &Options) -> Result<(Fleet, String), RunError> {
     let selection = bowline_core::selection::Selection::new(&project.config, &options.filters)?;
     let host = selection.primary_host();
+    crate::hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, &[host]).await;
     match failures.pop() {
         Some(failure) => Err(servers(failure)),
@@ -194,7 +197,8 @@ pub async fn acquire(
 ) -> Result<(), RunError> {
     let (fleet, host) = primary(world, project, options).await?;
     let names = project.config.names();
-    let version = crate::version::resolve(world, options).await?;
+    // A lock by hand may be about no version at all.
+    let version = crate::version::resolve(world, options).await.unwrap_or_else(|_| "unknown".into());
     let details = crate::version::lock_details(world, &version, message).await;
     let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));
     let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;

@@ -4,12 +4,16 @@ use bowline_core::commands::{Scope, logs};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
+use futures_util::future::join_all;
+
 use crate::error::{Failure, RunError};
+use crate::event::Event;
 use crate::exec::run_all;
 use crate::fleet::Fleet;
+use crate::hooks;
 use crate::observe::observe;
-use crate::ports::Output;
-use crate::world::{HostOutput, Options, Project, World};
+use crate::ports::{Output, ServerError};
+use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// A role on a server, and the container that serves there.
 struct Serving {
@@ -27,6 +31,7 @@ async fn serving<'a>(
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
     let scope = Scope { names: config.names(), run: world.local.random_hex(16), performer: String::new() };
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
     let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;
     failures.extend(unseen);
@@ -53,7 +58,7 @@ pub async fn logs(
     project: &Project,
     options: &Options,
     lines: &logs::Lines,
-) -> Result<Vec<HostOutput>, RunError> {
+) -> Result<Gathered, RunError> {
     let (fleet, found, failures, selection) = serving(world, project, options).await?;
     let mut silent = Vec::new();
     let mut steps = Vec::new();
@@ -70,25 +75,46 @@ pub async fn logs(
         }
     }
     let total = selection.hosts.len();
-    let mut outputs = tokio::select! {
-        outputs = run_all(&fleet, steps, failures, total) => outputs?,
-        () = world.stop.triggered(), if lines.follow => Vec::new(),
+    let mut gathered = if lines.follow {
+        let failed = tokio::select! {
+            failed = follow_all(&fleet, steps) => failed,
+            () = world.stop.triggered() => Vec::new(),
+        };
+        Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total }
+    } else {
+        run_all(&fleet, steps, failures, total).await
     };
-    if lines.follow {
-        outputs.clear();
+    gathered.outputs.extend(silent);
+    Ok(gathered)
+}
+
+/// Hands every line on as it comes and keeps none: a log may be followed for days.
+async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
+    let followed = steps.iter().map(|(host, role, step)| async move {
+        let lost = |error: ServerError| Failure {
+            host: host.clone(),
+            role: Some(role.clone()),
+            doing: step.describe(),
+            cause: error.into(),
+        };
+        let mut channel = fleet.open(host, step).await?;
+        while let Some(line) = channel.next_line().await.map_err(lost)? {
+            fleet.emit(Event::Output { host: Some(host.clone()), line });
+        }
+        Ok(())
+    });
+    let failures: Vec<Failure> = join_all(followed).await.into_iter().filter_map(Result::err).collect();
+    for failure in &failures {
+        fleet.emit(Event::Failed(failure.clone()));
     }
-    outputs.extend(silent);
-    Ok(outputs)
+    failures
 }
 
 /// `app details`: the running containers as `docker ps` shows them.
-pub async fn details(
-    world: &World,
-    project: &Project,
-    options: &Options,
-) -> Result<Vec<HostOutput>, RunError> {
+pub async fn details(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     let selection = Selection::new(&project.config, &options.filters)?;
     let names = project.config.names();
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
     let mut steps = Vec::new();
     for (role, hosts) in &selection.roles {
@@ -97,24 +123,18 @@ pub async fn details(
             steps.push((host.host.clone(), role.name.clone(), step));
         }
     }
-    run_all(&fleet, steps, failures, selection.hosts.len()).await
+    Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)
 }
 
 /// `app version`: the version each role serves on each server.
-pub async fn versions(
-    world: &World,
-    project: &Project,
-    options: &Options,
-) -> Result<Vec<HostOutput>, RunError> {
+pub async fn versions(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     let (_, found, failures, selection) = serving(world, project, options).await?;
-    if !failures.is_empty() {
-        return Err(RunError::Servers { failures, total: selection.hosts.len(), standing: Vec::new() });
-    }
     let version = |serving: Serving| {
         let version = serving.version.unwrap_or_else(|| "nothing runs".into());
         told(serving.host, serving.role, &version)
     };
-    Ok(found.into_iter().map(version).collect())
+    let outputs = found.into_iter().map(version).collect();
+    Ok(Gathered { outputs, failures, total: selection.hosts.len() })
 }
 
 fn told(host: String, role: String, text: &str) -> HostOutput {

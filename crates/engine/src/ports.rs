@@ -77,7 +77,8 @@ pub trait Server: Send + Sync {
 /// A program on a server whose standard input stays open.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// The next line of its standard output; `None` when it ended or the connection broke.
+    /// The next line of its standard output; `None` when the program ended. [`ServerError::Lost`] when the
+    /// connection broke before that: it may have ended or not.
     async fn next_line(&mut self) -> Result<Option<String>, ServerError>;
     /// Writes one line to its standard input.
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError>;

@@ -18,10 +18,11 @@ async fn ask(world: &World, words: &[&str]) -> Option<String> {
 /// built from the tree as it is.
 pub async fn resolve(world: &World, options: &Options) -> Result<String, RunError> {
     let given = options.version.clone().filter(|version| !version.is_empty());
-    let version = match given.or_else(|| world.local.variable("VERSION")) {
-        Some(version) => version,
-        None => from_git(world).await?,
-    };
+    let version =
+        match given.or_else(|| world.local.variable("VERSION").filter(|version| !version.is_empty())) {
+            Some(version) => version,
+            None => from_git(world).await?,
+        };
     check(&version)?;
     Ok(version)
 }

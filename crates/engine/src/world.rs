@@ -7,6 +7,7 @@ use bowline_core::plan::deploy::Secrets;
 use bowline_core::selection::Filters;
 use tokio::sync::watch;
 
+use crate::error::{Failure, RunError};
 use crate::event::Events;
 use crate::ports::{Local, Network, Output};
 
@@ -20,6 +21,19 @@ pub struct World {
     pub events: Arc<dyn Events>,
     /// Says when to stop.
     pub stop: Stop,
+}
+
+impl Project {
+    /// The error for a secret that nobody has.
+    pub fn missing_secret(&self, name: &str) -> RunError {
+        let hint = if self.secrets_files.is_empty() {
+            let path = &self.config.secrets_path;
+            format!("no secrets file ({path}-common, {path}) exists; write `{name}=…` into {path}")
+        } else {
+            format!("add `{name}=…` to {}", self.secrets_files.join(" or "))
+        };
+        RunError::Usage { message: format!("secret `{name}` is not there"), hint: Some(hint) }
+    }
 }
 
 /// A project, loaded.
@@ -57,6 +71,29 @@ pub struct HostOutput {
     pub role: Option<String>,
     /// What it printed and how it ended.
     pub output: Output,
+}
+
+/// What servers printed, and which of them could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gathered {
+    /// What was printed.
+    pub outputs: Vec<HostOutput>,
+    /// What failed where; none of it is in `outputs`.
+    pub failures: Vec<Failure>,
+    /// Servers that were to be asked.
+    pub total: usize,
+}
+
+impl Gathered {
+    /// The failures as an error, if there are any.
+    pub fn error(&self) -> Option<RunError> {
+        let failures = self.failures.clone();
+        (!failures.is_empty()).then(|| RunError::Servers {
+            failures,
+            total: self.total,
+            standing: Vec::new(),
+        })
+    }
 }
 
 /// Says when a run should stop: undo what was begun, unlock, end.

@@ -161,13 +161,12 @@ impl Running {
             }
         }
         let (sender, lines) = mpsc::channel(WAITING_LINES);
-        let overflowed = Arc::new(AtomicBool::new(false));
-        let (ended, over) = (Arc::clone(&self.channel.ended), Arc::clone(&overflowed));
-        tokio::spawn(pump(self.reader, sender, over, ended));
+        let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
+        tokio::spawn(pump(self.reader, sender, marks.clone()));
         Ok(Box::new(Kept {
             session: self.session,
             lines,
-            overflowed,
+            marks,
             channel: self.channel,
             _permit: self.permit,
         }))
@@ -199,36 +198,48 @@ fn not_run() -> ServerError {
     }
 }
 
+/// What became of a kept channel.
+#[derive(Clone, Default)]
+struct Marks {
+    /// There were more lines than are kept.
+    overflowed: Arc<AtomicBool>,
+    /// The server said how the program ended.
+    exited: Arc<AtomicBool>,
+    /// The channel is closed, for whatever reason.
+    ended: Arc<AtomicBool>,
+}
+
 /// Reads a kept channel in a task of its own: the library stops reading the whole connection, keepalives and
 /// all, for a channel that nobody reads.
-async fn pump(
-    mut reader: ChannelReadHalf,
-    sender: mpsc::Sender<String>,
-    overflowed: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
-) {
+async fn pump(mut reader: ChannelReadHalf, sender: mpsc::Sender<String>, marks: Marks) {
     let mut lines = Lines::default();
     let pass = |line: &str| {
         if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(line.to_owned()) {
-            overflowed.store(true, Ordering::Relaxed);
+            marks.overflowed.store(true, Ordering::Relaxed);
         }
     };
     while let Some(message) = reader.wait().await {
         match message {
             ChannelMsg::Data { data } => lines.push(&data, pass),
+            ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. } => {
+                marks.exited.store(true, Ordering::Relaxed);
+            }
             ChannelMsg::Close => break,
             _ => {}
         }
     }
-    ended.store(true, Ordering::Relaxed);
-    lines.finish(pass);
+    marks.ended.store(true, Ordering::Relaxed);
+    // What a broken connection cut off is no line.
+    if marks.exited.load(Ordering::Relaxed) {
+        lines.finish(pass);
+    }
 }
 
 /// A program whose standard input stays open.
 struct Kept {
     session: Arc<Session>,
     lines: mpsc::Receiver<String>,
-    overflowed: Arc<AtomicBool>,
+    marks: Marks,
     channel: Leaving,
     _permit: OwnedSemaphorePermit,
 }
@@ -236,14 +247,18 @@ struct Kept {
 #[async_trait]
 impl Channel for Kept {
     async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
-        if self.overflowed.load(Ordering::Relaxed) {
+        if self.marks.overflowed.load(Ordering::Relaxed) {
             return Err(ServerError::TooMuchOutput { limit: WAITING_LINES * crate::lines::LINE_LIMIT });
         }
-        Ok(self.lines.recv().await)
+        match self.lines.recv().await {
+            Some(line) => Ok(Some(line)),
+            None if self.marks.exited.load(Ordering::Relaxed) => Ok(None),
+            None => Err(self.session.lost()),
+        }
     }
 
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
-        if self.channel.ended.load(Ordering::Relaxed) {
+        if self.marks.ended.load(Ordering::Relaxed) {
             return Err(self.session.lost());
         }
         let sending = self.channel.writer.data_bytes(format!("{line}\n").into_bytes());

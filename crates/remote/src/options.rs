@@ -26,7 +26,7 @@ impl Prompt for NoPrompt {
 /// Which `ssh_config` counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum UserConfig {
-    /// The user's and the system's, as `ssh` reads them.
+    /// The user's, in [`Options::home`], and the system's.
     #[default]
     Default,
     /// This file alone.
@@ -41,7 +41,8 @@ pub struct Options {
     /// The longest that a connection may take from the first packet to being let in. Time in which a person
     /// is asked for a passphrase, or an agent asks its owner, does not count.
     pub connect_timeout: Duration,
-    /// The home directory: `~` in paths, the default key files, `known_hosts`.
+    /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may be
+    /// another than that of the passwd entry, by which `ssh` goes.
     pub home: Option<PathBuf>,
     /// The agent's socket.
     pub agent: Option<PathBuf>,

@@ -4,10 +4,13 @@
 //! canonical names. Elsewhere a small parser reads the user's file and refuses what it does not know, rather
 //! than to connect to another place than `ssh` would.
 //!
+//! `~` is `HOME` in both cases, though `ssh` by itself would go by the passwd entry ([`home`]).
+//!
 //! The user and port of `deploy.yml` always win, as Kamal passes both always; its `proxy` and `proxy_command`
 //! win where they are given.
 
 mod file;
+mod home;
 
 use std::collections::HashMap;
 use std::io;
@@ -21,6 +24,7 @@ use tokio::process::Command;
 
 use crate::known_hosts::KnownHosts;
 use crate::options::{Options, UserConfig};
+use crate::ssh_config::home::Elsewhere;
 
 /// How long `ssh -G` may take; a `Match exec` in the file can run anything.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -56,12 +60,13 @@ pub(crate) struct HostSettings {
 #[derive(Debug)]
 pub(crate) struct ConfigReader {
     options: Options,
+    elsewhere: Option<Elsewhere>,
     seen: Mutex<HashMap<Endpoint, Arc<HostSettings>>>,
 }
 
 impl ConfigReader {
     pub(crate) fn new(options: Options) -> Self {
-        Self { options, seen: Mutex::default() }
+        Self { elsewhere: Elsewhere::of(&options), options, seen: Mutex::default() }
     }
 
     /// What is configured for a host.
@@ -81,9 +86,14 @@ impl ConfigReader {
 
     async fn ask(&self, endpoint: &Endpoint) -> Result<Vec<(String, String)>, ServerError> {
         let mut command = Command::new("ssh");
-        command.arg("-G");
+        command.arg("-G").stdin(Stdio::null());
         if let UserConfig::File(file) = &self.options.user_config {
             command.arg("-F").arg(file);
+        }
+        if let Some(elsewhere) = &self.elsewhere {
+            let config = Elsewhere::config();
+            let config = config.map_err(|e| trouble(format!("`ssh -G` can't be told of HOME: {e}")))?;
+            command.args(["-F", "/dev/stdin"]).stdin(config).env("HOME", elsewhere.home());
         }
         if let Some(user) = &endpoint.user {
             command.args(["-l", user]);
@@ -91,7 +101,7 @@ impl ConfigReader {
         if let Some(port) = endpoint.port {
             command.args(["-p", &port.to_string()]);
         }
-        command.args(["--", &endpoint.host]).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(["--", &endpoint.host]).kill_on_drop(true);
         let output = match tokio::time::timeout(DEADLINE, command.output()).await {
             Ok(Ok(output)) => output,
             Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => return self.parse(endpoint),
@@ -105,7 +115,11 @@ impl ConfigReader {
             let said = said.trim().lines().collect::<Vec<_>>().join("; ");
             return Err(trouble(format!("`ssh -G {}` failed: {said}", endpoint.host)));
         }
-        Ok(pairs(&String::from_utf8_lossy(&output.stdout)))
+        let pairs = pairs(&String::from_utf8_lossy(&output.stdout));
+        match &self.elsewhere {
+            Some(elsewhere) => Ok(pairs.into_iter().map(|pair| elsewhere.moved(pair)).collect()),
+            None => Ok(pairs),
+        }
     }
 
     /// Without an `ssh`.

@@ -201,6 +201,30 @@ async fn a_kept_program_is_talked_to() {
     assert!(matches!(short.send_line("x").await, Err(ServerError::Lost { .. })));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_program_that_ended_is_told_from_one_that_was_lost() {
+    if !possible() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let server = sshd.connect().await;
+    for end in ["exit 3", "kill -9 $$"] {
+        let mut channel = server.open(&step(&format!("printf half; {end}"))).await.unwrap();
+        assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("half"));
+        assert_eq!(channel.next_line().await, Ok(None));
+        assert_eq!(channel.next_line().await, Ok(None));
+    }
+    let mut channel = server.open(&step("echo up; printf half; sleep 30")).await.unwrap();
+    assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("up"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    sshd.kill();
+    // Not even the half line: nobody knows how it went on.
+    for _ in 0..2 {
+        let lost = channel.next_line().await;
+        assert!(matches!(lost, Err(ServerError::Lost { .. })), "{lost:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_that_nobody_reads_does_not_stop_the_others() {
     if !possible() {

@@ -13,5 +13,5 @@ pub(super) async fn run(settings: &Settings, lines: usize) -> Result<u8, Ended> 
     let ended =
         session.query(engine::audit::audit(&session.world, &session.project, &settings.options, lines)).await;
     let outputs = session.close(ended)?;
-    Ok(show_all(settings, &outputs))
+    show_all(settings, &outputs)
 }

@@ -1,6 +1,6 @@
 //! `app details` and `app version`: what runs.
 
-use bowline_engine::world::HostOutput;
+use bowline_engine::world::Gathered;
 
 use crate::exit::{self, Ended};
 use crate::session::Session;
@@ -14,7 +14,7 @@ pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
     let ended =
         session.query(engine::logs::details(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
-    Ok(show_all(settings, &outputs))
+    show_all(settings, &outputs)
 }
 
 /// Shows which version serves.
@@ -23,11 +23,15 @@ pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
     let ended =
         session.query(engine::logs::versions(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
-    Ok(show_all(settings, &outputs))
+    show_all(settings, &outputs)
 }
 
 /// Shows what servers printed; it is a failure if one of them could not answer.
-pub(super) fn show_all(settings: &Settings, outputs: &[HostOutput]) -> u8 {
-    results::show(settings, outputs);
-    if outputs.iter().all(|output| output.output.success()) { exit::DONE } else { exit::FAILED }
+pub(super) fn show_all(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended> {
+    results::show(settings, &gathered.outputs);
+    if let Some(error) = gathered.error() {
+        return Err(error.into());
+    }
+    let well = gathered.outputs.iter().all(|output| output.output.success());
+    Ok(if well { exit::DONE } else { exit::FAILED })
 }

@@ -17,9 +17,12 @@ pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended
     let ended = session
         .query(engine::exec::exec(&session.world, &session.project, &settings.options, &request))
         .await;
-    let outputs = session.close(ended)?;
-    results::show(settings, &outputs);
-    Ok(status(&outputs))
+    let gathered = session.close(ended)?;
+    results::show(settings, &gathered.outputs);
+    match gathered.error() {
+        Some(error) => Err(error.into()),
+        None => Ok(status(&gathered.outputs)),
+    }
 }
 
 fn status(outputs: &[HostOutput]) -> u8 {

@@ -17,7 +17,7 @@ pub(super) async fn run(settings: &Settings, args: LogsArgs) -> Result<u8, Ended
     let ended =
         session.query(engine::logs::logs(&session.world, &session.project, &settings.options, &lines)).await;
     let outputs = session.close(ended)?;
-    Ok(show_all(settings, &outputs))
+    show_all(settings, &outputs)
 }
 
 /// How many lines, if nothing is said: as Kamal does.

@@ -64,7 +64,6 @@ fn phase(phase: &Phase) -> Value {
         Phase::Proxy => ("proxy", json!({})),
         Phase::Assets => ("assets", json!({})),
         Phase::Boot(group, groups) => ("boot", json!({ "group": group, "groups": groups })),
-        Phase::Finish => ("finish", json!({})),
         Phase::Unlock => ("unlock", json!({})),
         Phase::Hook(hook) => ("hook", json!({ "hook": text(hook) })),
     };
@@ -140,7 +139,9 @@ pub fn ended(ended: Result<u8, &Ended>) -> Value {
             "failures": failures.iter().map(failure).collect::<Vec<_>>(),
             "standing": standing.iter().map(|line| text(line)).collect::<Vec<_>>(),
         }),
-        Ended::Run(RunError::Interrupted) => json!({ "error": "interrupted" }),
+        Ended::Run(RunError::Interrupted { standing }) => {
+            json!({ "error": "interrupted", "standing": standing })
+        }
     };
     object["message"] = clean::lines(&error.to_string()).into();
     object["status"] = exit::status(error).into();

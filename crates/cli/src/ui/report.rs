@@ -23,8 +23,10 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
             lines
         }
         Ended::Run(RunError::Servers { failures, standing, .. }) => servers(ended, failures, standing, paint),
-        Ended::Run(RunError::Interrupted) => {
-            vec![paint.yellow("interrupted: what was begun has been undone")]
+        Ended::Run(RunError::Interrupted { standing }) => {
+            let mut lines = vec![paint.yellow("interrupted")];
+            lines.extend(serving(standing, paint));
+            lines
         }
     }
 }
@@ -55,11 +57,16 @@ fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Pain
         lines.push(String::new());
         lines.extend(one_failure(failure, paint));
     }
-    if !standing.is_empty() {
-        lines.push(String::new());
-        lines.push(paint.bold("What the servers serve now:"));
-        lines.extend(standing.iter().map(|line| format!("  {}", clean::line(line))));
+    lines.extend(serving(standing, paint));
+    lines
+}
+
+fn serving(standing: &[String], paint: Paint) -> Vec<String> {
+    if standing.is_empty() {
+        return Vec::new();
     }
+    let mut lines = vec![String::new(), paint.bold("What the servers serve now:")];
+    lines.extend(standing.iter().map(|line| format!("  {}", clean::line(line))));
     lines
 }
 

@@ -20,7 +20,6 @@ pub fn doing(phase: &Phase) -> String {
         Phase::Assets => "Preparing assets".into(),
         Phase::Boot(_, 1) => "Booting the new version".into(),
         Phase::Boot(group, groups) => format!("Booting the new version, group {group} of {groups}"),
-        Phase::Finish => "Tagging the image and pruning old ones".into(),
         Phase::Unlock => "Giving the deploy lock back".into(),
         Phase::Hook(name) => format!("Running the {name} hook"),
     }
@@ -38,7 +37,6 @@ pub fn done(phase: &Phase) -> String {
         Phase::Assets => "Prepared assets".into(),
         Phase::Boot(_, 1) => "Booted the new version".into(),
         Phase::Boot(group, groups) => format!("Booted the new version, group {group} of {groups}"),
-        Phase::Finish => "Tagged the image and pruned old ones".into(),
         Phase::Unlock => "Gave the deploy lock back".into(),
         Phase::Hook(name) => format!("Ran the {name} hook"),
     }

@@ -166,10 +166,7 @@ impl Boot {
         format!(
             "if docker container inspect {} >/dev/null 2>&1; then\n{rename} || exit {NOT_STARTED}\n{}fi\n",
             quote(&name),
-            self.scope.audit(
-                Some(&self.role),
-                &format!("Renaming container {name} to {replaced} as already deployed")
-            ),
+            self.scope.audit(Some(&self.role), &format!("Renaming container {name} to {replaced}")),
         )
     }
 
@@ -324,6 +321,9 @@ impl Stop {
     }
 }
 
+/// How long open requests get where they can't be seen: only root may look into a container's network.
+const BLIND_S: u64 = 5;
+
 /// Waits until no connection to a port the container listens on has a request without an answer: nothing
 /// queued in either direction, and the last byte came from us, not from the client. An idle keep-alive
 /// connection of the proxy therefore doesn't hold a deploy up, a request that takes five seconds does.
@@ -345,8 +345,9 @@ fn drain(id: &str, seconds: u64) -> String {
          [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ drained=busy; break; }}\n\
          sleep 0.1\n\
          done\n\
-         else drained=blind; sleep 1; fi\n\
-         echo \"@drain $drained\"\n"
+         else drained=blind; sleep {blind}; fi\n\
+         echo \"@drain $drained\"\n",
+        blind = seconds.min(BLIND_S),
     )
 }
 

@@ -60,6 +60,7 @@ impl Prepare {
             .word(&format!("{}:{}/.", scope.names.asset_container(&self.role), self.path.path))
             .word(&extracted);
         let mut text = scope.fence();
+        text.push_str("umask 022\n");
         text.push_str(COPY_NEW);
         text.push_str(&format!(
             "rm -rf {extracted} && mkdir -p {extracted} {volume} || exit\n\

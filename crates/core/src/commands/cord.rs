@@ -9,12 +9,19 @@ use crate::shell::{Script, quote};
 /// Shell lines that tie a cord.
 pub(super) fn tie(directory: &str) -> String {
     let directory = quote(directory);
-    format!("mkdir -p {directory} && : > {directory}/cord || exit\n")
+    // A login's umask must not keep the container's user from seeing it.
+    format!("umask 022\nmkdir -p {directory} && : > {directory}/cord || exit\n")
 }
 
 /// The health command with the question for the cord added.
 pub fn health_command(cmd: &str, cord: &str) -> String {
     format!("({cmd}) && (stat {cord}/cord > /dev/null || exit 1)")
+}
+
+/// Whether a directory on a server is one that a deploy made for a cord: `…/cords/NAME`. A health command of the
+/// user's own may ask for a file called `cord` in data that is not ours to delete.
+pub fn is_cord(directory: &str) -> bool {
+    directory.rsplit('/').nth(1) == Some("cords")
 }
 
 /// Whether a health command asks for a cord in this directory of the container.

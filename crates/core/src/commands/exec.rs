@@ -4,7 +4,7 @@ use super::Scope;
 use super::app::{Environment, env_words, logging_words, option_words, write_env_file};
 use crate::config::Pairs;
 use crate::names::NETWORK;
-use crate::shell::{Line, Script};
+use crate::shell::{Line, Script, quote};
 
 /// Runs a command in a new container of a role, which is gone afterwards (S12).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,27 +47,33 @@ impl Exec {
         line = option_words(line, &self.environment.options)
             .word(&self.image)
             .words(self.words.iter().map(String::as_str));
-        let mut text = write_env_file(&file);
+        let remove = Line::new("rm").words(["-f", &file]);
+        let mut text = format!("trap {} EXIT\ntrap 'exit 129' HUP TERM INT\n", quote(remove.as_str()));
+        text.push_str(&write_env_file(&file));
         text.push_str(&self.scope.audit(
             None,
             &format!("Executed cmd '{}' on app version {}", self.words.join(" "), self.version),
         ));
-        text.push_str(&format!(
-            "{line}\nstatus=$?\n{}\nexit $status\n",
-            Line::new("rm").words(["-f", &file])
-        ));
+        text.push_str(&format!("{line}\n"));
         Script::new(text).with_input(self.environment.env_file())
     }
 }
 
-/// Runs a command in a container that is there.
-pub fn reuse(scope: &Scope, role: &str, container: &str, env: &Pairs, words: &[String]) -> Script {
+/// Runs a command in a container of this version that is there.
+pub fn reuse(
+    scope: &Scope,
+    role: &str,
+    version: &str,
+    container: &str,
+    env: &Pairs,
+    words: &[String],
+) -> Script {
     let mut line = Line::new("docker").word("exec");
     for (key, value) in env {
         line = line.words(["--env", &format!("{key}={value}")]);
     }
     line = line.word(container).words(words.iter().map(String::as_str));
     let audit =
-        scope.audit(Some(role), &format!("Executed cmd '{}' in container {container}", words.join(" ")));
+        scope.audit(Some(role), &format!("Executed cmd '{}' on app version {version}", words.join(" ")));
     Script::new(format!("{audit}exec {line}\n"))
 }

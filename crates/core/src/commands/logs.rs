@@ -37,7 +37,11 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
     Script::new(match &lines.grep {
         // grep's status 1 says that nothing matched, which is no error.
         Some(pattern) => {
-            format!("{line} 2>&1 | {} || [ $? = 1 ]\n", Line::new("grep").words(["-e", pattern]))
+            let mut grep = Line::new("grep");
+            if lines.follow {
+                grep = grep.word("--line-buffered");
+            }
+            format!("{line} 2>&1 | {} || [ $? = 1 ]\n", grep.words(["-e", pattern]))
         }
         None => format!("exec {line} 2>&1\n"),
     })

@@ -10,7 +10,7 @@ use crate::shell::quote;
 pub struct Healthcheck {
     /// The command: `cmd`, or `curl -f http://localhost:PORT/PATH || exit 1`.
     pub cmd: String,
-    /// `port` (3000): also where Traefik sends requests if the image exposes no other.
+    /// `port` (3000): where the default command asks. Traefik takes the port that the image exposes.
     pub port: u16,
     /// `path` (`/up`).
     pub path: String,

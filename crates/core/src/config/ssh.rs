@@ -11,7 +11,8 @@ pub struct Ssh {
     pub port: u16,
     /// `keys`: private key files; `~` is expanded by whoever reads them.
     pub keys: Vec<String>,
-    /// `keys_only`: neither the agent nor the default key files are tried.
+    /// `keys_only`: neither the default key files nor other keys of the agent are tried. For the files of
+    /// `keys` the agent may still sign.
     pub keys_only: bool,
     /// `proxy`: jump hosts, first hop first.
     pub proxy: Vec<Jump>,

@@ -219,7 +219,7 @@ impl Planner<'_> {
         let (proxy, api) = self.proxy(host, routed, observed)?;
         let mut notes = Vec::new();
         if routed && api == ProxyApi::Silent {
-            notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (`traefik reboot` changes that)".into());
+            notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());
         }
         let mut roles = Vec::new();
         for (role, entry) in &entries {

@@ -338,8 +338,11 @@ impl Channel for FakeKeeper {
                 .lock
                 .as_ref()
                 .is_some_and(|lock| lock.owner.as_ref() == Some(&self.run));
+            if self.server.network.faults().unreachable.contains(&self.server.host) {
+                return Err(ServerError::Lost { reason: "no answer".into() });
+            }
             if !mine {
-                return Ok(None);
+                return Ok(Some("@lost".into()));
             }
         }
     }

@@ -50,6 +50,8 @@ async fn s03_a_failing_primary_role_closes_it_and_the_workers_go_on_as_they_were
     assert!(causes[0].1.starts_with("not healthy within 30 s"), "{causes:?}");
     assert_eq!(causes[1].1, "the container keeps exiting, last with code 7");
     assert!(causes[2].1.starts_with("halted at the barrier"), "{causes:?}");
+    let events = scripted.recorder.events();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::BarrierClosed { .. })).count(), 1);
     for (host, old) in [("a", "app-web-v1"), ("b", "app-web-v1"), ("c", "app-workers-v1")] {
         let machine = scripted.network.machine(host);
         assert_eq!(machine.running(), [old]);
@@ -100,4 +102,16 @@ async fn groups_boot_one_after_the_other_and_a_failure_stops_the_rest() {
     assert_eq!(failures_of(&error).len(), 1, "nobody waits at a barrier that no one can open: {error:?}");
     assert!(position(&scripted.recorder.events(), started("b", "boot app-web-v3")).is_none());
     assert_only(&scripted, "v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_failed_before_it_booted_says_nothing_about_the_next() {
+    let (scripted, _) = fleet().await;
+    let project = project(&format!("{CONFIG}boot: {{limit: 1}}\n"));
+    scripted.network.faults().no_pull.insert("a".into());
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    assert_eq!(failures_of(&error).len(), 1, "{error:?}");
+    assert_eq!(scripted.network.machine("a").running(), ["app-web-v1"]);
+    assert_eq!(scripted.network.machine("b").running(), ["app-web-v2"]);
+    assert_eq!(scripted.network.machine("c").running(), ["app-workers-v2"]);
 }

@@ -93,3 +93,22 @@ async fn a_plan_changes_nothing_and_is_what_the_deploy_does() {
     let text = bowline_core::plan::show::text(&planned);
     assert_eq!(text, bowline_core::plan::show::text(&carried_out.unwrap()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn s05_losing_the_server_that_holds_the_lock_stops_nobody_else() {
+    let (scripted, project) = fleet().await;
+    for host in ["a", "b"] {
+        let key = (host.to_string(), "web".to_string(), "v2".to_string());
+        scripted.network.faults().behaviour.insert(key, crate::testing::Behaviour::Healthy(10_000));
+    }
+    let run = deploy(&scripted, &project, "v2");
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        scripted.network.faults().unreachable.insert("a".into());
+    };
+    let (ended, ()) = tokio::join!(run, cut);
+    let error = ended.unwrap_err();
+    assert!(failures_of(&error).iter().all(|(host, _)| host == "a"), "{error:?}");
+    assert_eq!(scripted.network.machine("b").running(), ["app-web-v2"]);
+    assert_eq!(scripted.network.machine("c").running(), ["app-workers-v2"]);
+}

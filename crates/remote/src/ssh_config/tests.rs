@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 fn options(directory: &std::path::Path) -> Options {
@@ -110,4 +112,39 @@ async fn ssh_itself_is_asked_where_it_is() {
     assert_eq!(settings.identity_files, [directory.path().join("k1")]);
     assert_eq!(settings.jumps, [endpoint("jump1")]);
     assert_eq!(reader.settings(&endpoint("web1")).await.unwrap().port, 99);
+}
+
+#[tokio::test]
+async fn home_counts_and_not_the_passwd_entry() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let reader = ConfigReader::new(options(home));
+    let entry = format!(":x:{}:", rustix::process::getuid().as_raw());
+    let listed = std::fs::read_to_string("/etc/passwd").is_ok_and(|text| text.contains(&entry));
+    if !listed || std::process::Command::new("ssh").arg("-V").output().is_err() {
+        eprintln!("skipped: no ssh here, or no passwd entry for this user");
+        return;
+    }
+    // Without a file in it, its known hosts count all the same.
+    let known = [home.join(".ssh/known_hosts"), home.join(".ssh/known_hosts2")];
+    assert_eq!(reader.settings(&endpoint("web0")).await.unwrap().known_hosts.user, known);
+    std::fs::create_dir_all(home.join(".ssh/config.d")).unwrap();
+    // ssh reads none that others may write, as they may with some umasks.
+    let write = |file: &str, text: &str| {
+        std::fs::write(home.join(file), text).unwrap();
+        std::fs::set_permissions(home.join(file), PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write(".ssh/config.d/a", "Host web1\n  HostName 10.1.1.1\n");
+    write(
+        ".ssh/config",
+        "Include config.d/*\nHost web1\n  Port 99\n  IdentityFile ~/k1\n  IdentityAgent ~/agent\n\
+         Host web2\n  UserKnownHostsFile ~/.ssh/two %d/three /etc/four\nMatch final host web2\n  Port 98\n",
+    );
+    let one = reader.settings(&endpoint("web1")).await.unwrap();
+    assert_eq!((one.hostname.as_str(), one.port), ("10.1.1.1", 99));
+    assert_eq!((&one.identity_files, &one.agent), (&vec![home.join("k1")], &Some(home.join("agent"))));
+    assert_eq!(one.known_hosts.user, known);
+    let two = reader.settings(&endpoint("web2")).await.unwrap();
+    assert_eq!(two.port, 98);
+    assert_eq!(two.known_hosts.user, [home.join(".ssh/two"), home.join("three"), "/etc/four".into()]);
 }

@@ -1,0 +1,197 @@
+//! One role on one server: boot, barrier, route, retire, or back to how it was.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bowline_core::config::BarrierOrder;
+use bowline_core::plan::{RolePlan, ServerPlan, step::Step};
+use tokio::sync::watch;
+
+use super::Apply;
+use crate::barrier::Gatekeeper;
+use crate::cord;
+use crate::error::{Cause, Failure};
+use crate::event::Event;
+use crate::health;
+
+/// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
+const SHOW: Duration = Duration::from_secs(10);
+
+/// A container that is ready.
+struct Booted {
+    id: String,
+    addresses: Vec<IpAddr>,
+}
+
+/// One role on one server.
+pub(super) struct RoleTask<'a> {
+    pub(super) apply: &'a Apply<'a>,
+    pub(super) server: &'a ServerPlan,
+    pub(super) role: &'a RolePlan,
+}
+
+impl RoleTask<'_> {
+    /// The whole way. `keeper` has who may open the barrier; the others wait at it.
+    pub(super) async fn carry_out(&self, keeper: Option<Gatekeeper>) -> Result<(), Failure> {
+        if keeper.is_none() && self.apply.plan.barrier.order == BarrierOrder::BeforeBoot {
+            self.at_the_barrier().await?;
+        }
+        let booted = self.boot().await?;
+        if let Err(failure) = self.released(keeper, &booted).await {
+            return Err(self.undone(failure, &booted, true).await);
+        }
+        self.tell("serving");
+        self.apply.serves(&self.server.host, &self.role.role);
+        // From here on the new container serves: what is begun is brought to its end even when interrupted.
+        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
+        for old in &self.role.retire {
+            cord::retire(self.apply.fleet, &self.server.host, &self.role.role, old, proxy).await?;
+        }
+        self.apply.fleet.emit(Event::RoleDone {
+            host: self.server.host.clone(),
+            role: self.role.role.clone(),
+            version: self.apply.plan.version.clone(),
+        });
+        Ok(())
+    }
+
+    /// All that must hold before the old container may go: the barrier is open, requests are routed to the new
+    /// one, and the run goes on.
+    async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<(), Failure> {
+        let host = &self.server.host;
+        match keeper {
+            Some(keeper) if keeper.open() => {
+                let role = self.role.role.clone();
+                self.apply.fleet.emit(Event::BarrierOpened { host: host.clone(), role });
+            }
+            Some(_) => {}
+            None => self.at_the_barrier().await?,
+        }
+        if self.role.routed {
+            self.tell("waiting for Traefik to route to it");
+            let proxy = self.apply.proxy_of(self.server);
+            tokio::select! {
+                routed = proxy.routes_to(self.apply.fleet, host, &booted.addresses) => routed,
+                () = self.interrupted() => Err(self.why_stopped()),
+            }
+            .map_err(|cause| self.failure("wait for Traefik", cause))?;
+        }
+        self.apply.may_go_on().map_err(|cause| self.failure("retire the old container", cause))
+    }
+
+    fn failure(&self, doing: &str, cause: Cause) -> Failure {
+        Failure {
+            host: self.server.host.clone(),
+            role: Some(self.role.role.clone()),
+            doing: doing.into(),
+            cause,
+        }
+    }
+
+    fn tell(&self, state: &str) {
+        self.apply.fleet.emit(Event::State {
+            host: self.server.host.clone(),
+            role: self.role.role.clone(),
+            state: state.into(),
+        });
+    }
+
+    /// Boots the new container. Whatever goes wrong once it exists, it is stopped.
+    async fn boot(&self) -> Result<Booted, Failure> {
+        let step = Step::Boot(Box::new(self.role.boot.clone()));
+        let seen = watch::Sender::new(None::<String>);
+        let told = |line: &str| {
+            if let Some(id) = line.strip_prefix("@id ") {
+                seen.send_replace(Some(id.trim().to_string()));
+            } else if let Some(state) = health::state_text(line) {
+                self.tell(&state);
+            }
+        };
+        self.apply.may_go_on().map_err(|cause| self.failure(&step.describe(), cause))?;
+        let run = self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told);
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => Some(ended),
+            () = self.interrupted() => {
+                // A container that is just being made would outlive the run: wait until it can be named.
+                let mut ids = seen.subscribe();
+                tokio::select! {
+                    ended = &mut run => Some(ended),
+                    _ = ids.wait_for(Option::is_some) => None,
+                    () = tokio::time::sleep(SHOW) => None,
+                }
+            }
+        };
+        let id = seen.borrow().clone();
+        let result = match ended {
+            Some(Ok(output)) => health::outcome(&self.role.boot, output)
+                .map_err(|cause| self.failure(&step.describe(), cause)),
+            Some(Err(failure)) => Err(failure),
+            None => Err(self.failure(&step.describe(), self.why_stopped())),
+        };
+        match (result, id) {
+            (Ok(addresses), Some(id)) => Ok(Booted { id, addresses }),
+            (Ok(_), None) => Err(self.failure(
+                &step.describe(),
+                Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
+            )),
+            (Err(failure), Some(id)) => {
+                Err(self.undone(failure, &Booted { id, addresses: Vec::new() }, false).await)
+            }
+            (Err(failure), None) => Err(failure),
+        }
+    }
+
+    /// Ends when the run is interrupted, or its lock lost.
+    async fn interrupted(&self) {
+        let mut lost = self.apply.lock_lost.clone();
+        tokio::select! {
+            () = self.apply.stop.triggered() => {}
+            Ok(_) = lost.wait_for(|lost| *lost) => {}
+        }
+    }
+
+    fn why_stopped(&self) -> Cause {
+        self.apply.may_go_on().err().unwrap_or(Cause::Interrupted)
+    }
+
+    async fn at_the_barrier(&self) -> Result<(), Failure> {
+        let waits_for = self.apply.plan.barrier.opened_by.clone();
+        let Some(primary) = waits_for else { return Ok(()) };
+        self.tell(&format!("waiting at the barrier for a healthy {primary} container"));
+        let passed = tokio::select! {
+            passed = self.apply.barrier.passed() => passed,
+            () = self.interrupted() => {
+                return Err(self.failure("wait at the barrier", self.why_stopped()));
+            }
+        };
+        if passed {
+            return Ok(());
+        }
+        if !self.apply.told_closed.swap(true, Ordering::Relaxed) {
+            self.apply.fleet.emit(Event::BarrierClosed { role: primary.clone() });
+        }
+        Err(self.failure("wait at the barrier", Cause::Halted(primary)))
+    }
+
+    /// Stops the new container, gracefully if requests may go to it; the failure stays what it was.
+    async fn undone(&self, failure: Failure, booted: &Booted, healthy: bool) -> Failure {
+        if failure.cause == Cause::LockLost {
+            // Another run has this server; it will see to what it finds.
+            return failure;
+        }
+        self.tell("stopping the new container");
+        let address = booted.addresses.first().copied();
+        let undo = self.role.undo(&booted.id, address, healthy);
+        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
+        let host = &self.server.host;
+        if let Err(other) = cord::retire(self.apply.fleet, host, &self.role.role, &undo, proxy).await {
+            self.apply.fleet.emit(Event::Note {
+                host: Some(host.clone()),
+                text: format!("the new container could not be stopped: {}", other.cause),
+            });
+        }
+        failure
+    }
+}

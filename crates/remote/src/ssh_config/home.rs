@@ -1,0 +1,143 @@
+//! Where `HOME` is not the home directory of the passwd entry, as in CI containers (`HOME=/github/home`).
+//!
+//! `ssh` goes by the passwd entry alone: it would read the `~/.ssh/config` and use the `known_hosts` of
+//! another home than everything else here. So it gets a configuration that names the two files it would have
+//! read by itself, `~/.ssh/config` and the system's, the first through `Include`, in which `~` is `HOME`. Both
+//! must belong to us or to root, which `ssh` demands of what is included as of its own file.
+//!
+//! What it prints with the home directory of the passwd entry is then read as below `HOME`: known hosts (its
+//! defaults, and those given with `~` or `%d`) and the agent's socket. A path that was written out in full
+//! looks the same in its answer, and is read the same. Key files it prints as they were given.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use crate::options::{Options, UserConfig};
+
+/// What `ssh` reads, in this order, where nobody says otherwise.
+const FILES: &[u8] = b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n";
+
+/// Two home directories that differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Elsewhere {
+    passwd: PathBuf,
+    home: PathBuf,
+}
+
+impl Elsewhere {
+    /// `None` where there is nothing to do: one home directory, or no telling, or a configuration of the
+    /// caller's choice.
+    pub(super) fn of(options: &Options) -> Option<Self> {
+        let home = options.home.as_ref().filter(|_| options.user_config == UserConfig::Default)?;
+        let text = std::fs::read("/etc/passwd").ok()?;
+        let uid = rustix::process::getuid().as_raw();
+        Self::new(passwd_home(&String::from_utf8_lossy(&text), uid)?, home.clone())
+    }
+
+    fn new(passwd: PathBuf, home: PathBuf) -> Option<Self> {
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        (real(&passwd) != real(&home)).then_some(Self { passwd, home })
+    }
+
+    /// `HOME` as it is to be.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A file for `ssh -F /dev/stdin`. A real one, since `Match final` makes `ssh` open it twice.
+    pub(super) fn config() -> io::Result<File> {
+        let mut file = File::from(memfd_create("bowline-ssh-config", MemfdFlags::CLOEXEC)?);
+        file.write_all(FILES)?;
+        Ok(file)
+    }
+
+    /// Puts `~` in place of the passwd entry's home directory.
+    pub(super) fn moved(&self, (key, value): (String, String)) -> (String, String) {
+        let value = match key.as_str() {
+            "userknownhostsfile" => {
+                value.split(' ').map(|path| self.path(path)).collect::<Vec<_>>().join(" ")
+            }
+            "identityagent" => self.path(&value),
+            _ => value,
+        };
+        (key, value)
+    }
+
+    fn path(&self, text: &str) -> String {
+        let path = Path::new(text);
+        let below = path.strip_prefix(&self.passwd).ok().filter(|below| {
+            // Below `/`, the home directory of some, is everything.
+            let within = self.passwd.parent().is_some() || below.starts_with(".ssh");
+            within && !path.starts_with(&self.home)
+        });
+        below.map_or_else(|| text.to_owned(), |below| format!("~/{}", below.display()))
+    }
+}
+
+/// The home directory of a user.
+fn passwd_home(text: &str, uid: u32) -> Option<PathBuf> {
+    let entry = |line: &str| {
+        let mut fields = line.split(':');
+        let number = fields.nth(2)?;
+        let home = fields.nth(2).filter(|home| !home.is_empty())?;
+        (number.parse() == Ok(uid)).then(|| PathBuf::from(home))
+    };
+    text.lines().find_map(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n# a comment\n+::::::\nme:x:1000:1000:Me,,:/home/me:\n\
+                          also:x:1000:1000::/other:/bin/sh\nnowhere:x:7:7:::/bin/sh\n";
+
+    #[test]
+    fn the_first_entry_of_a_user_counts() {
+        let home = |uid| passwd_home(PASSWD, uid).map(|home| home.display().to_string());
+        assert_eq!(home(0).as_deref(), Some("/root"));
+        assert_eq!(home(1000).as_deref(), Some("/home/me"));
+        assert_eq!((home(7), home(99)), (None, None));
+    }
+
+    #[test]
+    fn one_directory_in_two_spellings_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert_eq!(Elsewhere::new(real, link), None);
+        assert_eq!(Elsewhere::new("/no/such".into(), "/no/such/".into()), None);
+        assert!(Elsewhere::new("/no/such".into(), "/no/other".into()).is_some());
+    }
+
+    #[test]
+    fn only_a_configuration_left_to_ssh_is_replaced() {
+        let options =
+            |user_config| Options { home: Some("/no/such".into()), user_config, ..Options::from_env() };
+        assert_eq!(Elsewhere::of(&options(UserConfig::File("/x".into()))), None);
+        assert_eq!(Elsewhere::of(&options(UserConfig::None)), None);
+        assert_eq!(Elsewhere::of(&Options { home: None, ..options(UserConfig::Default) }), None);
+    }
+
+    #[test]
+    fn paths_move_from_one_home_to_the_other() {
+        let moved = |passwd: &str, home: &str, key: &str, value: &str| {
+            let homes = Elsewhere::new(passwd.into(), home.into()).unwrap();
+            homes.moved((key.into(), value.into())).1
+        };
+        let hosts = "userknownhostsfile";
+        assert_eq!(
+            moved("/no/me", "/ci", hosts, "/no/me/.ssh/known_hosts /etc/known /no/mean /ci/k"),
+            "~/.ssh/known_hosts /etc/known /no/mean /ci/k"
+        );
+        assert_eq!(moved("/no/me", "/ci", "identityagent", "/no/me/my agent"), "~/my agent");
+        assert_eq!(moved("/no/me", "/ci", "identityfile", "/no/me/.ssh/id"), "/no/me/.ssh/id");
+        // One inside the other, and a home directory that is the root.
+        assert_eq!(moved("/no/me", "/no/me/ci", hosts, "/no/me/ci/k /no/me/k"), "/no/me/ci/k ~/k");
+        assert_eq!(moved("/", "/ci", hosts, "/.ssh/known_hosts /etc/known"), "~/.ssh/known_hosts /etc/known");
+    }
+}

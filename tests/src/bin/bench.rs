@@ -1,0 +1,162 @@
+//! Figures: how long a deploy takes near and far, and how fast the command starts. `bin/bench` runs it.
+//!
+//! Every deploy is of an image that the registry and the servers have already, with the default health interval, to two
+//! servers: what is measured is Bowline, not a build or a download. Of each series the median is shown.
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it prints figures, and ends with what went wrong"
+)]
+
+use std::process::Command;
+use std::time::Duration;
+
+use bowline_tests::delay::Delay;
+use bowline_tests::project::Project;
+use bowline_tests::sandbox::{Lease, Ran, Sandbox, run};
+
+/// Deploys of each kind that count, after one that doesn't.
+const ROUNDS: usize = 5;
+/// Starts of the command.
+const STARTS: usize = 50;
+/// Each way between here and the servers, for the far ones.
+const ONE_WAY: Duration = Duration::from_millis(50);
+
+/// A series of times and what they are of.
+struct Figure {
+    what: String,
+    times: Vec<Duration>,
+}
+
+fn main() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let lines = delay_lines(&lease);
+    let mut figures = vec![start()];
+    for (name, cord) in [("bench-cord", true), ("bench-plain", false)] {
+        for far in [false, true] {
+            figures.push(deploys(sandbox, &lease, &lines, name, cord, far));
+        }
+    }
+    if let Ok(kamal) = std::env::var("BENCH_KAMAL") {
+        for far in [false, true] {
+            figures.push(kamal_deploys(sandbox, &lease, &lines, &kamal, far));
+        }
+    }
+    print(&figures);
+}
+
+/// A delay line in front of each server's sshd, all on the same port of addresses of their own.
+fn delay_lines(lease: &Lease) -> Vec<Delay> {
+    let mut port = 0;
+    lease
+        .iter()
+        .enumerate()
+        .map(|(number, server)| {
+            let listen = format!("127.0.0.{}:{port}", number + 2).parse().expect("an address");
+            let target = format!("{}:22", server.address).parse().expect("an address");
+            let line = Delay::start(listen, target, ONE_WAY).expect("a delay line");
+            port = line.address().port();
+            line
+        })
+        .collect()
+}
+
+fn start() -> Figure {
+    let binary = std::env::var("BOWLINE_BIN").expect("BOWLINE_BIN, which bin/bench sets");
+    let times = (0..STARTS).map(|_| timed(run(Command::new(&binary).arg("version")))).collect();
+    Figure { what: "bowline version".into(), times }
+}
+
+fn timed(ran: Ran) -> Duration {
+    ran.exits(0);
+    ran.took
+}
+
+/// How the servers are reached.
+fn hosts(lease: &Lease, lines: &[Delay], far: bool) -> (Vec<String>, u16) {
+    if far {
+        let port = lines.first().map_or(22, |line| line.address().port());
+        return (lines.iter().map(|line| line.address().ip().to_string()).collect(), port);
+    }
+    (lease.addresses().iter().map(|address| (*address).to_owned()).collect(), 22)
+}
+
+fn place(far: bool) -> String {
+    if far { format!("{} ms between", (ONE_WAY * 2).as_millis()) } else { "side by side".into() }
+}
+
+fn project(sandbox: &Sandbox, lease: &Lease, lines: &[Delay], name: &str, far: bool) -> Project {
+    let mut project = Project::new(sandbox, lease, name);
+    let (hosts, port) = hosts(lease, lines, far);
+    let servers: String = hosts.iter().map(|host| format!("\n  - {host}")).collect();
+    project.set("servers", &servers);
+    let key = sandbox.ssh_key.display();
+    project.set("ssh", &format!("\n  user: root\n  port: {port}\n  keys_only: true\n  keys:\n    - {key}"));
+    for version in ["v1", "v2"] {
+        sandbox.push_version(&project.service, &project.service, version, &[]);
+    }
+    project
+}
+
+/// Deploys in turn of two versions that are there.
+fn series(what: String, mut deploy: impl FnMut(&str) -> Ran) -> Figure {
+    for version in ["v1", "v2"] {
+        deploy(version).exits(0);
+    }
+    let times = (0..ROUNDS).map(|round| timed(deploy(["v1", "v2"][round % 2]))).collect();
+    Figure { what, times }
+}
+
+fn deploys(sandbox: &Sandbox, lease: &Lease, lines: &[Delay], name: &str, cord: bool, far: bool) -> Figure {
+    lease.empty();
+    let mut project = project(sandbox, lease, lines, name, far);
+    project.set("healthcheck", "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1");
+    if !cord {
+        let servers = hosts(lease, lines, far).0.join(", ");
+        project.set("servers", &format!("\n  web:\n    hosts: [{servers}]\n    traefik: false"));
+        project.set("readiness_delay", "1").unset("healthcheck");
+    }
+    let kind = if cord { "Traefik and the cord" } else { "no proxy, ready after 1 s" };
+    series(format!("bowline deploy, {kind}, {}", place(far)), |version| {
+        project.bowline(&["deploy", "--skip-push", "--version", version])
+    })
+}
+
+/// The same with Kamal, on roles without its proxy, whose image isn't to be had here.
+fn kamal_deploys(sandbox: &Sandbox, lease: &Lease, lines: &[Delay], kamal: &str, far: bool) -> Figure {
+    lease.empty();
+    let mut project = project(sandbox, lease, lines, "bench-kamal", far);
+    let servers = hosts(lease, lines, far).0.join(", ");
+    project
+        .set("servers", &format!("\n  web:\n    hosts: [{servers}]\n    proxy: false"))
+        .set("readiness_delay", "1")
+        .set("builder", "\n  arch: amd64\n  context: app")
+        .unset("healthcheck")
+        .unset("traefik");
+    project.env("BOWLINE_BIN", kamal);
+    series(format!("kamal 2.11 deploy, no proxy, ready after 1 s, {}", place(far)), |version| {
+        project.bowline(&["deploy", "--skip-push", "--version", version])
+    })
+}
+
+fn print(figures: &[Figure]) {
+    let width = figures.iter().map(|figure| figure.what.len()).max().unwrap_or_default();
+    println!("\n{:width$}   median   fastest   slowest   of", "");
+    for Figure { what, times } in figures {
+        let mut times = times.clone();
+        times.sort();
+        let at = |n: usize| seconds(times.get(n).copied().unwrap_or_default());
+        let last = times.len().saturating_sub(1);
+        println!("{what:width$}  {:>7}  {:>8}  {:>8}  {:>3}", at(last / 2), at(0), at(last), times.len());
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    if time < Duration::from_millis(100) {
+        format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+    } else {
+        format!("{:.2} s", time.as_secs_f64())
+    }
+}
