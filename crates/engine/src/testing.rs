@@ -90,12 +90,25 @@ impl Local for FakeLocal {
     }
 }
 
+impl FakeLocal {
+    /// What was run so far: each program's path, and its environment.
+    pub(crate) fn ran(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        let program = |command: &LocalCommand| {
+            let env = command.env.iter().map(|(key, value)| (key.clone(), value.expose().to_string()));
+            (command.words.first().cloned().unwrap_or_default(), env.collect())
+        };
+        locked(&self.ran).iter().map(program).collect()
+    }
+}
+
 /// A world of scripted servers.
 pub(crate) struct Scripted {
     /// The world, as the engine takes it.
     pub world: World,
     /// The servers.
     pub network: Arc<FakeNetwork>,
+    /// The machine it deploys from.
+    pub local: Arc<FakeLocal>,
     /// What happened.
     pub recorder: Arc<Recorder>,
     /// Stops the run.
@@ -113,13 +126,14 @@ impl Scripted {
         let recorder = Arc::new(Recorder::default());
         let (trigger, stop) = Stop::new();
         *locked(&local.counter) = network.next_process();
+        let local = Arc::new(local);
         let world = World {
             network: Arc::new(network::Wires(network.clone())),
-            local: Arc::new(local),
+            local: local.clone(),
             events: recorder.clone(),
             stop,
         };
-        Self { world, network, recorder, trigger }
+        Self { world, network, local, recorder, trigger }
     }
 
     /// What went wrong for clients, in words; empty if nothing did.

@@ -3,6 +3,7 @@
 
 mod barrier;
 mod failures;
+mod hooks;
 mod killed;
 mod lock;
 
