@@ -246,7 +246,7 @@ impl Project {
     fn start(&self, args: &[&str]) -> Running {
         let mut command =
             Command::new(self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from));
-        command.args(args).current_dir(self.path()).env("HOME", self.home()).env("PATH", self.search_path());
+        command.args(args).current_dir(self.path()).env("HOME", self.home());
         command.envs(&self.environment);
         for name in ["SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_HOST", "KAMAL_REGISTRY_PASSWORD", "VERSION"] {
             if !self.environment.contains_key(name) {
@@ -257,14 +257,8 @@ impl Project {
     }
 }
 
-impl Project {
-    fn search_path(&self) -> String {
-        format!("{}:{}", self.home().join("bin").display(), std::env::var("PATH").unwrap_or_default())
-    }
-}
-
-/// Makes a home directory for `bowline`: the servers' true host keys in its `known_hosts`, and an `ssh` on its `bin`
-/// that looks for its files there. (The real one takes the home of the user's entry in the system, whatever `HOME` says.)
+/// Makes a home directory for `bowline`: the servers' true host keys in its `known_hosts`, and an `ssh_config` by which
+/// new ones are written there legibly, whatever the machine's own configuration says.
 ///
 /// # Panics
 /// When it can't be written.
@@ -276,17 +270,9 @@ pub fn write_home(sandbox: &Sandbox, home: &Path) {
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
     };
-    let known = home.join(".ssh/known_hosts");
     let keys = fs::read_to_string(&sandbox.known_hosts).expect("the servers' host keys");
     write(".ssh/known_hosts", &keys, 0o600);
-    let config = home.join(".ssh/config");
-    write(
-        ".ssh/config",
-        &format!("UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\n", known.display()),
-        0o600,
-    );
-    let real = run(Command::new("sh").args(["-c", "command -v ssh"]));
-    write("bin/ssh", &format!("#!/bin/sh\nexec {} -F '{}' \"$@\"\n", real.ok(), config.display()), 0o755);
+    write(".ssh/config", "GlobalKnownHostsFile /dev/null\nHashKnownHosts no\n", 0o600);
 }
 
 impl Drop for Project {

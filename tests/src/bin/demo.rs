@@ -189,7 +189,7 @@ bin/demo --down removes every trace of all this.",
         let binary = std::env::var("BOWLINE_BIN").expect("BOWLINE_BIN, which bin/demo sets");
         let wrapper = format!(
             "#!/bin/sh\n# bowline with a home of its own, so that the sandbox's host keys and logins stay out of yours.\n\
-             HOME='{home}' PATH='{home}/bin':$PATH exec '{binary}' \"$@\"\n",
+             HOME='{home}' exec '{binary}' \"$@\"\n",
             home = self.project.join("home").display()
         );
         self.write("bowline", &wrapper, 0o755);
