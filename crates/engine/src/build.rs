@@ -14,7 +14,7 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
     let config = &project.config;
     let image = config.image_of(version);
     world.events.emit(Event::Phase(Phase::Build(image.clone())));
-    if run(world, "docker", &["docker", "--version"], None).await.is_err() {
+    if !answers(world, &["docker", "--version"]).await {
         return Err(RunError::Local {
             what: "build".into(),
             reason: "there is no `docker` on this machine".into(),
@@ -25,7 +25,7 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
     let mut words = vec!["docker"];
     words.extend(login.words());
     run(world, "registry login", &words, Some(&login)).await?;
-    let buildx = run(world, "docker buildx", &["docker", "buildx", "version"], None).await.is_ok();
+    let buildx = answers(world, &["docker", "buildx", "version"]).await;
     if !buildx {
         only_this_platform(world, config).await?;
     }
@@ -39,6 +39,13 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether a program is there; what it prints is nobody's business.
+async fn answers(world: &World, words: &[&str]) -> bool {
+    let words = words.iter().map(|word| (*word).to_string()).collect();
+    let command = LocalCommand { words, ..Default::default() };
+    world.local.run(&command, &|_| {}).await.is_ok_and(|output| output.success())
 }
 
 /// Without buildx, Docker builds for its own platform and no other.
