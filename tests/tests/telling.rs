@@ -1,6 +1,8 @@
 //! What is told: few commands, counted; no secret, ever.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
+use std::time::Duration;
+
 use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Ran, Sandbox};
@@ -97,6 +99,13 @@ fn the_commands_that_look_tell_what_is_there() {
     version.exits(0).says("v1").says(&lease[0].address).says(&lease[1].address);
     project.bowline(&["app", "details"]).says(&project.container("web", "v1")).exits(0);
     project.bowline(&["app", "logs", "-n", "20"]).says("v1").exits(0);
+    // Followed, from all servers at once: lines come as they are written, until somebody has seen enough.
+    let mut followed = project.spawn(&["app", "logs", "-f", "-T", "-g", "listening"]);
+    for server in lease.iter() {
+        followed.wait_for(&server.address, Duration::from_secs(20));
+    }
+    followed.signal("INT");
+    followed.wait(Duration::from_secs(10)).says("version v1 listening");
     project.bowline(&["audit"]).says("Booted app version v1").exits(0);
     project.bowline(&["config"]).says(&project.service).never_says(&sandbox.registry_password).exits(0);
     project.bowline(&["version"]).says("0.1.0").exits(0);

@@ -52,6 +52,8 @@ pub(crate) struct FakeLocal {
     pub files: BTreeMap<String, String>,
     /// Executable files by path, with the status they end with.
     pub programs: BTreeMap<String, u32>,
+    /// Variables of its environment.
+    pub variables: BTreeMap<String, String>,
     /// What was run, in order.
     pub ran: Mutex<Vec<LocalCommand>>,
     /// Makes run ids differ.
@@ -74,8 +76,8 @@ impl Local for FakeLocal {
         self.programs.contains_key(path).then_some(true)
     }
 
-    fn variable(&self, _: &str) -> Option<String> {
-        None
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
     }
 
     fn now(&self) -> i64 {

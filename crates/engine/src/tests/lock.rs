@@ -54,3 +54,15 @@ async fn a_run_whose_lock_was_taken_over_changes_nothing_more() {
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(scripted.network.machine("a").lock.as_ref().unwrap().owner.as_deref(), Some("somebody-else"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_hook_started_uses_the_lock_that_is_there_and_leaves_it() {
+    let (first, project) = fleet().await;
+    let theirs = FakeLock { owner: Some("the-hooks-run".into()), orphaned: false, details: String::new() };
+    first.network.machine("a").lock = Some(theirs.clone());
+    let variables = [("KAMAL_LOCK".to_string(), "true".to_string())].into();
+    let inner = World::on(first.network.clone(), FakeLocal { variables, ..FakeLocal::default() });
+    deploy(&inner, &project, "v2").await.unwrap();
+    assert_eq!(first.network.machine("a").lock, Some(theirs));
+    assert_eq!(first.network.machine("a").running(), ["app-web-v2"]);
+}
