@@ -1,7 +1,6 @@
 //! Asking the person at the keyboard, on the terminal itself, whatever standard input and output are.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,22 +34,6 @@ impl Asker {
         restore();
         answer.ok().filter(|answer| !answer.is_empty()).map(Secret::new)
     }
-
-    /// Asks a question; only `y` or `yes` is a yes, the end of the input and a missing terminal are a no.
-    pub fn confirm(&self, question: &str) -> bool {
-        let Ok(mut tty) = File::options().read(true).write(true).open("/dev/tty") else { return false };
-        let _still = (self.0)();
-        if write!(tty, "{} [y/N] ", clean::line(question)).is_err() {
-            return false;
-        }
-        is_yes(BufReader::new(tty))
-    }
-}
-
-fn is_yes(mut input: impl BufRead) -> bool {
-    let mut answer = String::new();
-    input.read_line(&mut answer).is_ok_and(|read| read > 0)
-        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 fn remember(tty: &File) {
@@ -64,19 +47,5 @@ pub fn restore() {
         && let Ok(tty) = File::options().write(true).open("/dev/tty")
     {
         let _ = tcsetattr(&tty, OptionalActions::Now, &before);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_yes;
-
-    #[test]
-    fn only_a_yes_is_a_yes() {
-        for (answer, expected) in
-            [("y\n", true), ("Yes\n", true), ("n\n", false), ("\n", false), ("", false), ("yup\n", false)]
-        {
-            assert_eq!(is_yes(answer.as_bytes()), expected, "{answer:?}");
-        }
     }
 }
