@@ -8,6 +8,7 @@ pub mod app;
 pub mod assets;
 pub mod audit;
 pub mod cord;
+mod drain;
 pub mod exec;
 pub mod lock;
 pub mod logs;

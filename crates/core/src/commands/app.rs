@@ -1,6 +1,6 @@
 //! App containers: run one and see it ready, stop one, tag its image as the latest.
 
-use super::{Scope, assets, cord};
+use super::{Scope, assets, cord, drain};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
 use crate::secret::Secret;
@@ -301,10 +301,9 @@ impl Stop {
     /// Prints `@drain STATE` when the wait for open requests is over: `idle`, `busy` (time is up) or `blind`
     /// (this user can't see the container's connections).
     pub fn script(&self) -> Script {
-        let id = quote(&self.id);
         let mut text = self.scope.fence();
         if let Some(seconds) = self.drain {
-            text.push_str(&drain(&id, seconds));
+            text.push_str(&drain::drain(&self.id, seconds));
         }
         let mut stop = Line::new("docker").word("stop");
         if let Some(seconds) = self.stop_wait {
@@ -319,36 +318,6 @@ impl Stop {
         }
         Script::new(text)
     }
-}
-
-/// How long open requests get where they can't be seen: only root may look into a container's network.
-const BLIND_S: u64 = 5;
-
-/// Waits until no connection to a port the container listens on has a request without an answer: nothing
-/// queued in either direction, and the last byte came from us, not from the client. An idle keep-alive
-/// connection of the proxy therefore doesn't hold a deploy up, a request that takes five seconds does.
-fn drain(id: &str, seconds: u64) -> String {
-    format!(
-        "pid=$(docker container inspect --format '{{{{.State.Pid}}}}' {id}) || exit 0\n\
-         inside() {{ nsenter -t \"$pid\" -n ss -H -n -t \"$@\" 2>/dev/null; }}\n\
-         if inside -l >/dev/null; then\n\
-         ports=$(inside -l | awk '{{n = split($4, a, \":\"); printf \"%s \", a[n]}}')\n\
-         busy() {{ inside -i -O state established | awk -v ports=\"$ports\" '\n\
-         BEGIN {{ n = split(ports, p, \" \"); for (i = 1; i <= n; i++) open[p[i]] = 1 }}\n\
-         {{ n = split($3, a, \":\"); if (!open[a[n]] || $3 ~ /^127\\./ || $3 ~ /^\\[::1\\]/ || $3 ~ /ffff:127\\./) next\n\
-         sent = 0; got = 0\n\
-         for (i = 5; i <= NF; i++) {{ if ($i ~ /^lastsnd:/) sent = substr($i, 9) + 0; if ($i ~ /^lastrcv:/) got = substr($i, 9) + 0 }}\n\
-         if ($1 > 0 || $2 > 0 || got < sent) {{ found = 1; exit }} }}\n\
-         END {{ exit !found }}'; }}\n\
-         deadline=$(($(date +%s) + {seconds})); drained=idle\n\
-         while busy; do\n\
-         [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ drained=busy; break; }}\n\
-         sleep 0.1\n\
-         done\n\
-         else drained=blind; sleep {blind}; fi\n\
-         echo \"@drain $drained\"\n",
-        blind = seconds.min(BLIND_S),
-    )
 }
 
 /// Tags the version's image as the latest (S11).
