@@ -36,7 +36,12 @@ pub fn run(cli: Cli) -> u8 {
 fn in_runtime(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
-            |error| RunError::Local { what: "starting up".into(), reason: error.to_string(), hint: None },
+            |error| RunError::Local {
+                what: "starting up".into(),
+                reason: error.to_string(),
+                hint: None,
+                standing: Vec::new(),
+            },
         )?;
     let ended = runtime.block_on(dispatch(settings, command));
     // Somebody may still be asked for a passphrase that nobody waits for any more.

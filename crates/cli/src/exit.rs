@@ -89,7 +89,8 @@ mod tests {
         let halted = || Cause::Halted("web".into());
         let usage = RunError::Usage { message: "no".into(), hint: None };
         let locked = RunError::Locked { host: "a".into(), details: "b".into() };
-        let local = RunError::Local { what: "build".into(), reason: "c".into(), hint: None };
+        let local =
+            RunError::Local { what: "build".into(), reason: "c".into(), hint: None, standing: Vec::new() };
         let table = [
             (Ended::Load(LoadError { text: "bad".into() }), 2),
             (usage.into(), 2),

@@ -84,6 +84,7 @@ fn reports() {
         what: "the build".into(),
         reason: "#9 ERROR: no such file\nexit status 1".into(),
         hint: Some("run `docker buildx ls`".into()),
+        standing: Vec::new(),
     };
     insta::assert_snapshot!("report_local", failure(local));
     let usage = RunError::Usage { message: "no role matches x; there are: web".into(), hint: None };
@@ -132,6 +133,7 @@ fn nothing_a_server_says_drives_the_terminal() {
         Event::State { host: evil.into(), role: evil.into(), state: evil.into() },
         Event::Note { host: None, text: evil.into() },
         Event::RoleDone { host: evil.into(), role: evil.into(), version: evil.into() },
+        Event::WentBack { host: evil.into(), role: evil.into(), version: evil.into() },
         Event::BarrierOpened { host: evil.into(), role: evil.into() },
         Event::BarrierClosed { role: evil.into() },
     ];

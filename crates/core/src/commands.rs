@@ -14,6 +14,7 @@ pub mod lock;
 pub mod logs;
 pub mod observe;
 pub mod prune;
+pub mod ready;
 pub mod registry;
 pub mod traefik;
 

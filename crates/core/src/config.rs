@@ -28,7 +28,7 @@ pub mod traefik;
 
 use std::time::Duration;
 
-pub use boot::{BarrierOrder, Boot, Limit};
+pub use boot::{BarrierOrder, Boot, Limit, OnFailure};
 pub use builder::Builder;
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, SecretRef};

@@ -10,7 +10,7 @@ pub mod step;
 use std::net::SocketAddr;
 
 use crate::commands::{app, assets, cord, prune, registry, traefik};
-use crate::config::BarrierOrder;
+use crate::config::{BarrierOrder, OnFailure};
 use step::Step;
 
 /// What kind of run it is.
@@ -45,6 +45,10 @@ pub struct Plan {
     pub group_wait: u64,
     /// The barrier.
     pub barrier: BarrierPlan,
+    /// Whether the roles of one server boot side by side, or one after the other.
+    pub parallel_roles: bool,
+    /// What becomes of servers that were switched already when another one fails.
+    pub on_failure: OnFailure,
 }
 
 /// Who opens the barrier and who waits at it.
@@ -73,6 +77,8 @@ pub struct ServerPlan {
     pub roles: Vec<RolePlan>,
     /// The latest tag.
     pub tag: app::Tag,
+    /// The latest tag as it was, should the server have to go back.
+    pub tag_back: Option<app::Tag>,
     /// The pruning.
     pub prune: Option<prune::Prune>,
     /// What a person should know about it.
@@ -114,6 +120,8 @@ pub struct RolePlan {
     pub retire: Vec<Retire>,
     /// `docker stop -t`.
     pub stop_wait: Option<u64>,
+    /// The container that served before, should the role have to go back to it.
+    pub back: Option<app::Start>,
 }
 
 /// A container to retire: gracefully, if it is routed.

@@ -167,6 +167,24 @@ fn groups_count_all_configured_servers() {
 }
 
 #[test]
+fn a_plan_says_how_a_failure_would_end_and_knows_the_way_back() {
+    let config = config("boot: {on_failure: rollback, parallel_roles: false}\n");
+    let running = fleet(&container("app-web-v1", "web", 1, Some("healthy"), true), "");
+    let plan = planned(&config, Kind::Deploy, "v2", &running).unwrap();
+    let text = bowline_core::plan::show::text(&plan);
+    assert!(
+        text.contains("should a server fail, those already switched go back to the version they had"),
+        "{text}"
+    );
+    let back = plan.servers[0].roles[0].back.as_ref().unwrap();
+    assert_eq!((back.name.as_str(), back.version.as_str()), ("app-web-v1", "v1"));
+    let tag = plan.servers[0].tag_back.as_ref().unwrap();
+    assert_eq!((tag.version.as_str(), tag.kind), ("v1", Some("rollback")));
+    let first = planned(&config, Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    assert_eq!(first.servers[0].roles[0].back, None);
+}
+
+#[test]
 fn s09_the_latest_tag_carries_the_destination() {
     let destination =
         Destination { name: "staging".into(), file: SourceFile::new("deploy.staging.yml", "{}") };

@@ -4,16 +4,19 @@
 //! new container; retire the old ones. Until the old ones are touched, any failure stops the new container and
 //! leaves the old one serving.
 
+mod back;
 mod role;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use bowline_core::commands::traefik;
+use bowline_core::config::OnFailure;
 use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 
 use crate::barrier::{Barrier, Gatekeeper};
@@ -22,7 +25,7 @@ use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::proxy::Proxy;
 use crate::world::Stop;
-use role::RoleTask;
+use role::{Booted, RoleTask};
 
 /// A plan being carried out.
 pub struct Apply<'a> {
@@ -37,7 +40,8 @@ pub struct Apply<'a> {
     barrier: Barrier,
     failures: Mutex<Vec<Failure>>,
     apis: Mutex<BTreeMap<String, SocketAddr>>,
-    done: Mutex<Vec<(String, String)>>,
+    done: Mutex<BTreeMap<(String, String), Booted>>,
+    tagged: Mutex<BTreeSet<String>>,
     told_closed: AtomicBool,
 }
 
@@ -53,6 +57,7 @@ impl<'a> Apply<'a> {
             failures: Mutex::default(),
             apis: Mutex::default(),
             done: Mutex::default(),
+            tagged: Mutex::default(),
             told_closed: AtomicBool::new(false),
         }
     }
@@ -64,13 +69,28 @@ impl<'a> Apply<'a> {
 
     /// Whether a role serves the new version on a server.
     pub fn is_done(&self, host: &str, role: &str) -> bool {
+        self.done_at(host, role).is_some()
+    }
+
+    /// The container by which a role serves the new version on a server.
+    fn done_at(&self, host: &str, role: &str) -> Option<Booted> {
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.iter().any(|(at, which)| at == host && which == role)
+        done.get(&(host.into(), role.into())).cloned()
     }
 
     /// A role serves the new version on a server.
-    fn serves(&self, host: &str, role: &str) {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((host.into(), role.into()));
+    fn serves(&self, host: &str, role: &str, booted: Booted) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.insert((host.into(), role.into()), booted);
+    }
+
+    fn serves_no_more(&self, host: &str, role: &str) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(&(host.into(), role.into()));
+    }
+
+    /// Whether the new version was tagged as the latest on a server.
+    fn is_tagged(&self, host: &str) -> bool {
+        self.tagged.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
     }
 
     fn fail(&self, failure: Failure) {
@@ -135,6 +155,14 @@ impl<'a> Apply<'a> {
                 (Some(assets.role.clone()), Step::Assets(assets.clone()))
             };
             server.assets.iter().map(step).collect()
+        })
+        .await;
+    }
+
+    /// Removes what is no longer needed on every server, where that had to wait for the end.
+    pub async fn prune(&self) {
+        self.everywhere(Phase::Prune, |server| {
+            server.prune.clone().map(Step::Prune).into_iter().map(|step| (None, step)).collect()
         })
         .await;
     }
@@ -258,11 +286,17 @@ impl<'a> Apply<'a> {
 
     /// All roles of a server side by side; then, if all came up, the latest tag (S11) and the pruning.
     async fn server(&self, server: &ServerPlan, keepers: Vec<Option<Gatekeeper>>) -> bool {
-        let roles = server.roles.iter().zip(keepers);
-        let results = join_all(roles.map(|(role, keeper)| async move {
+        let mut roles: Vec<_> = server.roles.iter().zip(keepers).collect();
+        // One after the other: who opens the barrier goes first, or the rest would wait for it for ever.
+        roles.sort_by_key(|(_, keeper)| keeper.is_none());
+        let tasks = roles.into_iter().map(|(role, keeper)| async move {
             RoleTask { apply: self, server, role }.carry_out(keeper).await
-        }))
-        .await;
+        });
+        let results: Vec<_> = if self.plan.parallel_roles {
+            join_all(tasks).await
+        } else {
+            stream::iter(tasks).then(|task| task).collect().await
+        };
         let mut sound = true;
         for failure in results.into_iter().filter_map(Result::err) {
             self.fail(failure);
@@ -271,12 +305,17 @@ impl<'a> Apply<'a> {
         if !sound {
             return false;
         }
-        let last = [Some(Step::Tag(server.tag.clone())), server.prune.clone().map(Step::Prune)];
-        for step in last.into_iter().flatten() {
+        let mut last = vec![Step::Tag(server.tag.clone())];
+        // A container to go back to must not be pruned before all is well.
+        if self.plan.on_failure == OnFailure::Keep {
+            last.extend(server.prune.clone().map(Step::Prune));
+        }
+        for step in last {
             if let Err(failure) = self.fleet.run(&server.host, None, &step).await {
                 self.fail(failure);
                 return false;
             }
+            self.tagged.lock().unwrap_or_else(PoisonError::into_inner).insert(server.host.clone());
         }
         true
     }

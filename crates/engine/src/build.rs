@@ -19,6 +19,7 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
             what: "build".into(),
             reason: "there is no `docker` on this machine".into(),
             hint: Some("install Docker here, or deploy an image that was pushed elsewhere: `--skip-push --version V`".into()),
+            standing: Vec::new(),
         });
     }
     let login = login(config, &project.secrets)?;
@@ -66,6 +67,7 @@ async fn only_this_platform(world: &World, config: &Config) -> Result<(), RunErr
             wanted.join(", ")
         ),
         hint: Some("install the buildx plugin of Docker, or build on a machine of that platform".into()),
+        standing: Vec::new(),
     })
 }
 
@@ -128,6 +130,7 @@ async fn run(world: &World, what: &str, words: &[&str], login: Option<&Login>) -
                 "see `registry:` (server {server}): username, password, and that it can be reached from here"
             )
         }),
+        standing: Vec::new(),
     };
     let output = tokio::select! {
         output = world.local.run(&command, &told) => output.map_err(failed)?,

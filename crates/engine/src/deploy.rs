@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::commands::Scope;
+use bowline_core::config::OnFailure;
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::{Kind, Plan};
@@ -243,11 +244,16 @@ impl<'a> Run<'a> {
         }
         apply.pull().await;
         self.interrupted()?;
-        if apply.primary_is_possible() && self.any_left(&apply, &plan) {
+        let all_or_nothing = plan.on_failure == OnFailure::Rollback;
+        let worth_it = || {
+            let whole = failures.is_empty() && apply.failures().is_empty();
+            apply.primary_is_possible() && self.any_left(&apply, &plan) && (whole || !all_or_nothing)
+        };
+        if worth_it() {
             self.deploy_hook("pre-deploy", true, None, &plan.version).await?;
             apply.proxy().await;
             apply.assets().await;
-            if apply.primary_is_possible() {
+            if worth_it() {
                 self.boot(&apply, &plan).await?;
             }
         }
@@ -270,8 +276,28 @@ impl<'a> Run<'a> {
         plan.servers.iter().any(|server| !failed.contains(&server.host))
     }
 
-    /// Group after group; a failure in one stops those after it.
+    /// Group after group; a failure in one, or in a hook around it, stops those after it.
     async fn boot(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
+        let booted = self.boot_groups(apply, plan).await;
+        let lost = |failure: &Failure| failure.cause == Cause::LockLost;
+        let went_wrong = booted.is_err() || !apply.failures().is_empty();
+        if plan.on_failure == OnFailure::Rollback && !apply.failures().iter().any(lost) {
+            // What somebody interrupted did not fail: it stays as it is and says so.
+            if went_wrong && !self.world.stop.is_set() {
+                apply.go_back().await;
+            } else if !went_wrong {
+                apply.prune().await;
+            }
+        }
+        booted.map_err(|error| match error {
+            RunError::Local { what, reason, hint, .. } => {
+                RunError::Local { what, reason, hint, standing: standing(apply, plan) }
+            }
+            error => error,
+        })
+    }
+
+    async fn boot_groups(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         for group in 0..plan.groups.len() {
             self.boot_hook("pre-app-boot", plan, group).await?;
             if !apply.boot(group).await {

@@ -138,6 +138,8 @@ pub enum RunError {
         reason: String,
         /// What to do.
         hint: Option<String>,
+        /// What servers serve now, a line each, once new containers were booted.
+        standing: Vec<String>,
     },
     /// It failed on these servers.
     #[error("failed on {} of {total} servers", .failures.iter().map(|f| &f.host).collect::<std::collections::BTreeSet<_>>().len())]

@@ -32,6 +32,10 @@ pub enum Phase {
     Assets,
     /// Booting group `.0` of `.1`.
     Boot(usize, usize),
+    /// Going back to the version before on so many servers, because the run failed on another one.
+    GoBack(usize),
+    /// Removing old containers and images.
+    Prune,
     /// Giving the lock back.
     Unlock,
     /// Running a hook, by its name.
@@ -105,6 +109,15 @@ pub enum Event {
     BarrierClosed {
         /// The primary role.
         role: String,
+    },
+    /// A role serves the version before again on a server, because the run failed on another one.
+    WentBack {
+        /// The server.
+        host: String,
+        /// The role.
+        role: String,
+        /// The version.
+        version: String,
     },
     /// A role serves the new version on a server, and what served before is gone.
     RoleDone {

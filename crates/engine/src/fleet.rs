@@ -196,6 +196,7 @@ fn deadline(step: &Step) -> Duration {
     let waits = match step {
         Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) => return PULL,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
+        Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
         Step::Prune(_) => 300,

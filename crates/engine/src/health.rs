@@ -1,10 +1,10 @@
 //! What a booting container told: ready, or why not.
 //!
-//! Reads the lines of the script in `core::commands::app::Boot`.
+//! Reads the lines of the script in `core::commands::ready`.
 
 use std::net::IpAddr;
 
-use bowline_core::commands::app;
+use bowline_core::commands::{app, ready};
 use serde_json::Value;
 
 use crate::error::{Cause, NotReady};
@@ -34,20 +34,22 @@ pub fn state_text(line: &str) -> Option<String> {
 }
 
 /// The addresses of a container that is ready, or why it is not.
-pub fn outcome(boot: &app::Boot, output: Output) -> Result<Vec<IpAddr>, Cause> {
+pub fn outcome(container: &str, timeout: u64, output: Output) -> Result<Vec<IpAddr>, Cause> {
     if output.success()
         && let Some(addresses) = output.stdout.lines().find_map(|line| line.strip_prefix("@ready "))
     {
         return Ok(addresses.split_whitespace().filter_map(|address| address.parse().ok()).collect());
     }
     match output.exit {
-        Exit::Status(app::NOT_READY) => Err(Cause::NotReady(Box::new(not_ready(boot, &output.stdout)))),
+        Exit::Status(ready::NOT_READY) => {
+            Err(Cause::NotReady(Box::new(not_ready(container, timeout, &output.stdout))))
+        }
         Exit::Status(app::NOT_STARTED) => Err(not_started(&output)),
         _ => Err(Cause::Command(output)),
     }
 }
 
-fn not_ready(boot: &app::Boot, answer: &str) -> NotReady {
+fn not_ready(container: &str, timeout: u64, answer: &str) -> NotReady {
     let lines: Vec<&str> = answer.lines().collect();
     let failed = lines.iter().position(|line| line.starts_with("@failed ")).unwrap_or(lines.len());
     let reason = lines.get(failed).and_then(|line| line.strip_prefix("@failed ")).unwrap_or("");
@@ -61,9 +63,9 @@ fn not_ready(boot: &app::Boot, answer: &str) -> NotReady {
     }
     let health =
         lines.get(log_end).and_then(|line| line.strip_prefix("@health ")).map(checks).unwrap_or_default();
-    let (summary, hint) = reason_text(boot, reason, last, health.last());
+    let (summary, hint) = reason_text(timeout, reason, last, health.last());
     NotReady {
-        container: boot.container(),
+        container: container.into(),
         summary,
         hint,
         log: log.split_off(log.len().saturating_sub(KEPT)),
@@ -72,7 +74,7 @@ fn not_ready(boot: &app::Boot, answer: &str) -> NotReady {
 }
 
 fn reason_text(
-    boot: &app::Boot,
+    timeout: u64,
     reason: &str,
     last: &str,
     check: Option<&(i64, String)>,
@@ -93,16 +95,14 @@ fn reason_text(
         _ => match check {
             Some((status, said)) => (
                 format!(
-                    "not healthy within {} s; the last check ended with {status}{}",
-                    boot.timeout,
+                    "not healthy within {timeout} s; the last check ended with {status}{}",
                     if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) }
                 ),
                 Some(health_hint(*status, said)),
             ),
             None => (
                 format!(
-                    "not ready within {} s (last seen: {})",
-                    boot.timeout,
+                    "not ready within {timeout} s (last seen: {})",
                     if last.is_empty() { "nothing" } else { last }
                 ),
                 None,

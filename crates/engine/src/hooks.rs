@@ -63,8 +63,12 @@ pub async fn run(
     if options.skip_hooks {
         return Ok(());
     }
-    let failed =
-        |reason: String, hint: Option<String>| RunError::Local { what: format!("hook {name}"), reason, hint };
+    let failed = |reason: String, hint: Option<String>| RunError::Local {
+        what: format!("hook {name}"),
+        reason,
+        hint,
+        standing: Vec::new(),
+    };
     match world.local.executable(&path) {
         None => return Ok(()),
         Some(false) => {

@@ -3,6 +3,7 @@
 
 mod barrier;
 mod failures;
+mod groups;
 mod hooks;
 mod killed;
 mod lock;

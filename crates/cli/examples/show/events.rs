@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::commands::{Scope, app};
-use bowline_core::config::BarrierOrder;
+use bowline_core::config::{BarrierOrder, OnFailure};
 use bowline_core::names::Names;
 use bowline_core::plan::{BarrierPlan, Kind, Plan, ProxyApi, RolePlan, ServerPlan};
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
@@ -24,6 +24,8 @@ pub(crate) fn plan(servers: usize) -> Plan {
         version: VERSION.into(),
         image: format!("registry.example.com/shop:{VERSION}"),
         servers: (0..servers).map(|number| server(number, servers)).collect(),
+        parallel_roles: true,
+        on_failure: OnFailure::Keep,
         groups: vec![(0..servers).collect()],
         group_wait: 0,
         barrier: BarrierPlan { opened_by: Some("web".into()), order: BarrierOrder::AfterBoot },
@@ -67,7 +69,9 @@ fn server(number: usize, servers: usize) -> ServerPlan {
             routed: role == "web",
             retire: Vec::new(),
             stop_wait: None,
+            back: None,
         }],
+        tag_back: None,
         tag: app::Tag { scope, image, latest: "shop:latest".into(), version: VERSION.into(), kind: None },
         prune: None,
         notes: Vec::new(),

@@ -126,7 +126,7 @@ impl Frame {
             Event::State { host, role, state } => {
                 self.row(host, Some(role)).state = Some((clean::line(state), now));
             }
-            Event::RoleDone { host, role, version } => {
+            Event::RoleDone { host, role, version } | Event::WentBack { host, role, version } => {
                 let row = self.row(host, Some(role));
                 row.done = Some(clean::line(version));
             }

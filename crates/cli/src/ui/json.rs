@@ -39,6 +39,9 @@ pub fn event(event: &Event) -> Value {
         Event::RoleDone { host, role, version } => json!({
             "event": "role_done", "host": text(host), "role": text(role), "version": text(version),
         }),
+        Event::WentBack { host, role, version } => json!({
+            "event": "went_back", "host": text(host), "role": text(role), "version": text(version),
+        }),
         Event::Failed(failure) => tagged("failed", self::failure(failure)),
         Event::Note { host, text: note } => json!({
             "event": "note", "host": optional(host.as_deref()), "text": text(note),
@@ -64,6 +67,8 @@ fn phase(phase: &Phase) -> Value {
         Phase::Proxy => ("proxy", json!({})),
         Phase::Assets => ("assets", json!({})),
         Phase::Boot(group, groups) => ("boot", json!({ "group": group, "groups": groups })),
+        Phase::GoBack(servers) => ("go-back", json!({ "servers": servers })),
+        Phase::Prune => ("prune", json!({})),
         Phase::Unlock => ("unlock", json!({})),
         Phase::Hook(hook) => ("hook", json!({ "hook": text(hook) })),
     };
@@ -133,7 +138,10 @@ pub fn ended(ended: Result<u8, &Ended>) -> Value {
         Ended::Run(RunError::Locked { host, details }) => {
             json!({ "error": "locked", "host": text(host), "details": clean::lines(details) })
         }
-        Ended::Run(RunError::Local { hint, .. }) => json!({ "error": "local", "hint": optional_lines(hint) }),
+        Ended::Run(RunError::Local { hint, standing, .. }) => json!({
+            "error": "local", "hint": optional_lines(hint),
+            "standing": standing.iter().map(|line| text(line)).collect::<Vec<_>>(),
+        }),
         Ended::Run(RunError::Servers { failures, total, standing }) => json!({
             "error": "servers", "servers": total,
             "failures": failures.iter().map(failure).collect::<Vec<_>>(),

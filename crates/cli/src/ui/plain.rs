@@ -42,6 +42,10 @@ impl Plain {
                 let text = format!("serves version {}", clean::line(version));
                 vec![about(host, Some(role), &paint.green(&text))]
             }
+            Event::WentBack { host, role, version } => {
+                let text = format!("went back to version {}", clean::line(version));
+                vec![about(host, Some(role), &paint.yellow(&text))]
+            }
             Event::Failed(failure) => {
                 let text = words::failed(failure);
                 vec![about(&failure.host, failure.role.as_deref(), &paint.red(&text))]

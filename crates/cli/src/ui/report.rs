@@ -16,10 +16,11 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
         Ended::Load(error) => vec![error.text.trim_end().to_owned()],
         Ended::Run(RunError::Usage { hint, .. }) => message(ended, hint.as_deref(), paint),
         Ended::Run(RunError::Locked { host, details }) => locked(host, details, release, paint),
-        Ended::Run(RunError::Local { what, reason, hint }) => {
+        Ended::Run(RunError::Local { what, reason, hint, standing }) => {
             let mut lines = vec![error(&format!("{} failed", clean::line(what)), paint)];
             lines.extend(indented(reason, "  "));
             lines.extend(hint_line(hint.as_deref(), "  ", paint));
+            lines.extend(serving(standing, paint));
             lines
         }
         Ended::Run(RunError::Servers { failures, standing, .. }) => servers(ended, failures, standing, paint),

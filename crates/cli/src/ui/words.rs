@@ -20,6 +20,10 @@ pub fn doing(phase: &Phase) -> String {
         Phase::Assets => "Preparing assets".into(),
         Phase::Boot(_, 1) => "Booting the new version".into(),
         Phase::Boot(group, groups) => format!("Booting the new version, group {group} of {groups}"),
+        Phase::GoBack(servers) => {
+            format!("Going back to the version before on {}", count(*servers, "server"))
+        }
+        Phase::Prune => "Pruning old containers and images".into(),
         Phase::Unlock => "Giving the deploy lock back".into(),
         Phase::Hook(name) => format!("Running the {name} hook"),
     }
@@ -37,6 +41,8 @@ pub fn done(phase: &Phase) -> String {
         Phase::Assets => "Prepared assets".into(),
         Phase::Boot(_, 1) => "Booted the new version".into(),
         Phase::Boot(group, groups) => format!("Booted the new version, group {group} of {groups}"),
+        Phase::GoBack(servers) => format!("Went back to the version before on {}", count(*servers, "server")),
+        Phase::Prune => "Pruned old containers and images".into(),
         Phase::Unlock => "Gave the deploy lock back".into(),
         Phase::Hook(name) => format!("Ran the {name} hook"),
     }

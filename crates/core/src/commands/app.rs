@@ -1,19 +1,13 @@
 //! App containers: run one and see it ready, stop one, tag its image as the latest.
 
-use super::{Scope, assets, cord, drain};
+use super::{Scope, assets, cord, drain, ready};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
 use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
 
-/// What a new container's script exits with when the container did not become ready.
-pub const NOT_READY: u32 = 70;
 /// What it exits with when Docker would not run the container at all.
 pub const NOT_STARTED: u32 = 74;
-/// Log lines of a failed container that are fetched.
-const LOG_LINES: usize = 50;
-/// A container that Docker had to start again so often won't come up.
-const RESTARTS: u32 = 3;
 
 /// What `docker run` and `docker run --rm` of a role on a host share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,9 +136,8 @@ impl Boot {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
 
-    /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@id`, then `@state` lines
-    /// (status, health, exit code, restarts, out of memory) as they change, then `@ready ADDRESS…`, or
-    /// `@failed REASON` with the container's log and health log.
+    /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@id`, then what
+    /// [`ready::wait`] prints.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.push_str(&self.rename_clashing());
@@ -154,7 +147,7 @@ impl Boot {
         }
         text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
         text.push_str(&format!("id=$({}) || exit {NOT_STARTED}\necho \"@id $id\"\n", self.run_line()));
-        text.push_str(&self.wait());
+        text.push_str(&ready::wait(self.timeout, self.readiness_delay));
         Script::new(text).with_input(self.environment.env_file())
     }
 
@@ -203,42 +196,6 @@ impl Boot {
             None => line,
         }
     }
-
-    fn wait(&self) -> String {
-        let name = "\"$id\"";
-        let template = quote(
-            "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
-             {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}}",
-        );
-        format!(
-            "state() {{ docker container inspect --format {template} {name}; }}\n\
-             ready() {{ echo \"@ready $(docker container inspect --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}' {name})\"; exit 0; }}\n\
-             failed() {{\n\
-             echo \"@failed $1\"\n\
-             echo @log; docker container logs --tail {LOG_LINES} {name} 2>&1\n\
-             echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' {name})\"\n\
-             exit {NOT_READY}\n\
-             }}\n\
-             deadline=$(($(date +%s) + {timeout})); last=; waited=\n\
-             while :; do\n\
-             now=$(state) || failed gone\n\
-             [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\
-             set -- $now\n\
-             [ \"$4\" -lt {RESTARTS} ] || failed restarting\n\
-             case \"$1 $2\" in\n\
-             'running healthy') ready ;;\n\
-             'running none')\n\
-             [ -n \"$waited\" ] && [ \"$waited\" = \"$4\" ] && ready\n\
-             waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
-             exited*|dead*|removing*) failed exited ;;\n\
-             esac\n\
-             [ \"$(date +%s)\" -lt \"$deadline\" ] || failed timeout\n\
-             sleep 0.1\n\
-             done\n",
-            timeout = self.timeout,
-            delay = self.readiness_delay,
-        )
-    }
 }
 
 /// Env of a container: Kamal's own variables, the clear ones, the file with the secret ones.
@@ -273,6 +230,48 @@ fn health_words(line: Line, health: &HealthFlags) -> Line {
             line.words(["--health-start-period", &format!("{seconds}s"), "--health-start-interval", "200ms"])
         }
         None => line,
+    }
+}
+
+/// Starts a container again that was stopped, with a tied cord, and waits until it is ready: the way back to the
+/// very container that served before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The run.
+    pub scope: Scope,
+    /// The role.
+    pub role: String,
+    /// Its version.
+    pub version: String,
+    /// The container's name, for people.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Its cord's directory on the server, if it has one.
+    pub cord: Option<String>,
+    /// How long it may take to become ready, in seconds.
+    pub timeout: u64,
+    /// How long it must keep running if it has no health check, in seconds.
+    pub readiness_delay: u64,
+}
+
+impl Start {
+    /// Prints what [`Boot::script`] prints, from `@id` on.
+    pub fn script(&self) -> Script {
+        let start = Line::new("docker").words(["container", "start", &self.id]);
+        let mut text = self.scope.fence();
+        if let Some(cord) = &self.cord {
+            text.push_str(&cord::tie(cord));
+        }
+        text.push_str(
+            &self.scope.audit(Some(&self.role), &format!("Started app version {} again", self.version)),
+        );
+        text.push_str(&format!(
+            "id={}\n{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $id\"\n",
+            quote(&self.id)
+        ));
+        text.push_str(&ready::wait(self.timeout, self.readiness_delay));
+        Script::new(text)
     }
 }
 

@@ -79,15 +79,24 @@ mod tests {
 
     #[test]
     fn a_request_without_an_answer_is_under_way() {
-        assert!(under_way(&[("0 0 | data_segs_out:1 data_segs_in:2 lastsnd:1332 lastrcv:1328 lastack:1328", false)]));
+        assert!(under_way(&[(
+            "0 0 | data_segs_out:1 data_segs_in:2 lastsnd:1332 lastrcv:1328 lastack:1328",
+            false
+        )]));
         assert!(under_way(&[("18 0 | lastsnd:100 lastrcv:500 lastack:500", true)]), "a request not read yet");
-        assert!(under_way(&[("0 4096 | lastsnd:100 lastrcv:500 lastack:500", true)]), "an answer not sent yet");
+        assert!(
+            under_way(&[("0 4096 | lastsnd:100 lastrcv:500 lastack:500", true)]),
+            "an answer not sent yet"
+        );
     }
 
     #[test]
     fn a_connection_that_waits_for_its_next_request_is_idle() {
         assert!(!under_way(&[]));
-        assert!(!under_way(&[("0 0 | data_segs_out:9 data_segs_in:9 lastsnd:204 lastrcv:208 lastack:204", true)]));
+        assert!(!under_way(&[(
+            "0 0 | data_segs_out:9 data_segs_in:9 lastsnd:204 lastrcv:208 lastack:204",
+            true
+        )]));
         assert!(!under_way(&[("0 0 | lastsnd:4744 lastrcv:6744 lastack:4700", false)]));
     }
 
@@ -100,7 +109,10 @@ mod tests {
         let acknowledged = "0 0 | data_segs_out:20 data_segs_in:14 lastsnd:1244 lastrcv:1244 lastack:1200";
         assert!(!under_way(&[(acknowledged, false)]));
         let kept_alive = "0 0 | data_segs_out:20 data_segs_in:14 lastsnd:16244 lastrcv:16244 lastack:1200";
-        assert!(under_way(&[(kept_alive, false)]), "that was a keep-alive probe, not an answer's acknowledgement");
+        assert!(
+            under_way(&[(kept_alive, false)]),
+            "that was a keep-alive probe, not an answer's acknowledgement"
+        );
         let even = "0 0 | data_segs_out:2 data_segs_in:2 lastsnd:404 lastrcv:404 lastack:404";
         assert!(!under_way(&[(even, false)]));
         let fresh = "0 0 | data_segs_out:2 data_segs_in:2 lastsnd:8 lastrcv:8 lastack:8";

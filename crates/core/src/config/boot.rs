@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::decode::{Field, Keys, Report};
 
 /// `boot`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
     /// `limit`: servers booted at once; all when absent.
     pub limit: Option<Limit>,
@@ -13,6 +13,22 @@ pub struct Boot {
     pub wait: Option<Duration>,
     /// `barrier`: whether the other roles boot at once and hold their old containers, or boot after it opened.
     pub barrier: BarrierOrder,
+    /// `parallel_roles`: whether the roles of one server boot side by side (unless set: yes).
+    pub parallel_roles: bool,
+    /// `on_failure`: what becomes of servers that were switched already when another one fails.
+    pub on_failure: OnFailure,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self {
+            limit: None,
+            wait: None,
+            barrier: BarrierOrder::default(),
+            parallel_roles: true,
+            on_failure: OnFailure::default(),
+        }
+    }
 }
 
 /// A number of servers, absolute or in relation to all configured ones.
@@ -44,13 +60,21 @@ pub enum BarrierOrder {
     BeforeBoot,
 }
 
-const KEYS: Keys = Keys { known: &["limit", "wait", "barrier", "parallel_roles"], later: &[] };
+/// What becomes of servers that serve the new version already when the run fails on another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// They keep it.
+    #[default]
+    Keep,
+    /// `rollback`: they go back to the version they had.
+    Rollback,
+}
+
+const KEYS: Keys = Keys { known: &["limit", "wait", "barrier", "parallel_roles", "on_failure"], later: &[] };
 
 impl Boot {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
         let Some(section) = field.section(&KEYS, report) else { return Self::default() };
-        // How roles share a server: Bowline boots them side by side in any case.
-        section.boolean("parallel_roles", report);
         Self {
             limit: section.get("limit").and_then(|field| Limit::decode(&field, report)),
             wait: section.seconds("wait", 0, report),
@@ -58,6 +82,24 @@ impl Boot {
                 .get("barrier")
                 .and_then(|field| BarrierOrder::decode(&field, report))
                 .unwrap_or_default(),
+            parallel_roles: section.boolean("parallel_roles", report).unwrap_or(true),
+            on_failure: section
+                .get("on_failure")
+                .and_then(|field| OnFailure::decode(&field, report))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl OnFailure {
+    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
+        match field.string(report)?.as_str() {
+            "keep" => Some(OnFailure::Keep),
+            "rollback" => Some(OnFailure::Rollback),
+            _ => {
+                report.push(field.error("should be `keep` or `rollback`"));
+                None
+            }
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::mask::is_secret_key;
 use super::{
-    AssetPath, BarrierOrder, Config, Cord, Credential, Env, Healthcheck, Jump, Limit, Logging, OptionValue,
-    Pairs, Role, RoleHost,
+    AssetPath, BarrierOrder, Config, Cord, Credential, Env, Healthcheck, Jump, Limit, Logging, OnFailure,
+    OptionValue, Pairs, Role, RoleHost,
 };
 use crate::secret::REDACTED;
 
@@ -178,6 +178,14 @@ fn boot(config: &Config, out: &mut Lines) {
             match config.boot.barrier {
                 BarrierOrder::AfterBoot => "after_boot",
                 BarrierOrder::BeforeBoot => "before_boot",
+            },
+        );
+        out.raw("parallel_roles", config.boot.parallel_roles);
+        out.raw(
+            "on_failure",
+            match config.boot.on_failure {
+                OnFailure::Keep => "keep",
+                OnFailure::Rollback => "rollback",
             },
         );
     });

@@ -147,6 +147,8 @@ pub fn plan(
             opened_by: primary.then(|| config.primary_role.clone()),
             order: config.boot.barrier,
         },
+        parallel_roles: config.boot.parallel_roles,
+        on_failure: config.boot.on_failure,
         servers,
     })
 }
@@ -221,7 +223,7 @@ impl Planner<'_> {
         if routed && api == ProxyApi::Silent {
             notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());
         }
-        let mut roles = Vec::new();
+        let mut roles: Vec<RolePlan> = Vec::new();
         for (role, entry) in &entries {
             roles.push(self.role(role, entry, observed)?);
         }
@@ -245,6 +247,10 @@ impl Planner<'_> {
                     _ => Some("deploy"),
                 },
             },
+            tag_back: roles
+                .iter()
+                .find_map(|role| role.back.as_ref())
+                .map(|back| self.tag_back(back, observed)),
             prune: (kind == Kind::Deploy).then(|| prune::Prune {
                 scope: self.scope().clone(),
                 roles: entries.iter().map(|(role, _)| role.name.clone()).collect(),
@@ -254,6 +260,22 @@ impl Planner<'_> {
             roles,
             notes,
         })
+    }
+
+    fn tag_back(&self, back: &app::Start, observed: &Observed) -> app::Tag {
+        let image = self.config.image_of(&back.version);
+        let id = observed.containers.iter().find(|container| container.id == back.id);
+        app::Tag {
+            scope: self.scope().clone(),
+            // The version's own tag may be gone, the container's image can't be.
+            image: match id {
+                Some(container) if !observed.images.contains_key(&image) => container.image_id.clone(),
+                _ => image,
+            },
+            latest: self.config.latest_image(),
+            version: back.version.clone(),
+            kind: Some("rollback"),
+        }
     }
 
     fn pull(&self, image: &str) -> Result<registry::Pull, PlanError> {
@@ -356,9 +378,10 @@ impl Planner<'_> {
         };
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
-        let current = observed
+        let back = observed
             .current(names, &role.name, &config.latest_image())
-            .map(|container| container.version(names, &role.name).to_string());
+            .map(|container| self.back(role, container));
+        let current = back.as_ref().map(|back| back.version.clone());
         let keep: Vec<String> = [Some(version.clone()), current].into_iter().flatten().collect();
         let mut retire: Vec<Retire> =
             running.into_iter().map(|container| self.retire(role, container)).collect();
@@ -371,7 +394,23 @@ impl Planner<'_> {
             routed: role.traefik,
             retire,
             stop_wait: self.stop_wait(),
+            back,
         })
+    }
+
+    /// The way back to a container that serves now.
+    fn back(&self, role: &Role, container: &Container) -> app::Start {
+        let names = &self.scope().names;
+        app::Start {
+            scope: self.scope().clone(),
+            role: role.name.clone(),
+            version: container.version(names, &role.name).into(),
+            name: container.name.clone(),
+            id: container.id.clone(),
+            cord: container.cord().map(Into::into),
+            timeout: self.config.deploy_timeout.as_secs(),
+            readiness_delay: self.config.readiness_delay.as_secs(),
+        }
     }
 
     fn environment(&self, role: &Role, entry: &RoleHost, env: &Env) -> Result<app::Environment, PlanError> {

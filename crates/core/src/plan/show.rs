@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Kind, Plan, ProxyApi, RolePlan, ServerPlan};
-use crate::config::BarrierOrder;
+use crate::config::{BarrierOrder, OnFailure};
 
 /// The plan, line by line: servers, roles, what happens there in which order.
 pub fn text(plan: &Plan) -> String {
@@ -32,6 +32,12 @@ pub fn text(plan: &Plan) -> String {
             plan.groups.len(),
             sizes.join(", ")
         );
+    }
+    if !plan.parallel_roles && plan.servers.iter().any(|server| server.roles.len() > 1) {
+        let _ = writeln!(out, "roles of a server one after the other");
+    }
+    if plan.on_failure == OnFailure::Rollback {
+        let _ = writeln!(out, "should a server fail, those already switched go back to the version they had");
     }
     for server in &plan.servers {
         let _ = writeln!(out);

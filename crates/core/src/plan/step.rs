@@ -20,6 +20,8 @@ pub enum Step {
     Assets(assets::Prepare),
     /// Boot a container and see it ready.
     Boot(Box<app::Boot>),
+    /// Start a container again and see it ready.
+    Start(Box<app::Start>),
     /// Cut a cord and see its container unhealthy.
     Cut(cord::Cut),
     /// Stop a container.
@@ -45,6 +47,7 @@ impl Step {
             Step::Network(step) => step.script(),
             Step::Assets(step) => step.script(),
             Step::Boot(step) => step.script(),
+            Step::Start(step) => step.script(),
             Step::Cut(step) => step.script(),
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
@@ -64,6 +67,7 @@ impl Step {
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),
             Step::Boot(step) => format!("boot {}", step.container()),
+            Step::Start(step) => format!("start {} again", step.name),
             Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),

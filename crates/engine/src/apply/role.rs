@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bowline_core::commands::app;
 use bowline_core::config::BarrierOrder;
-use bowline_core::plan::{RolePlan, ServerPlan, step::Step};
+use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 use tokio::sync::watch;
 
 use super::Apply;
@@ -15,11 +16,14 @@ use crate::error::{Cause, Failure};
 use crate::event::Event;
 use crate::health;
 
+/// What is being done while Traefik is asked.
+const WAIT_FOR_TRAEFIK: &str = "wait for Traefik";
 /// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
 const SHOW: Duration = Duration::from_secs(10);
 
 /// A container that is ready.
-struct Booted {
+#[derive(Debug, Clone)]
+pub(super) struct Booted {
     id: String,
     addresses: Vec<IpAddr>,
 }
@@ -42,7 +46,7 @@ impl RoleTask<'_> {
             return Err(self.undone(failure, &booted, true).await);
         }
         self.tell("serving");
-        self.apply.serves(&self.server.host, &self.role.role);
+        self.apply.serves(&self.server.host, &self.role.role, booted);
         // From here on the new container serves: what is begun is brought to its end even when interrupted.
         let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
         for old in &self.role.retire {
@@ -69,15 +73,49 @@ impl RoleTask<'_> {
             None => self.at_the_barrier().await?,
         }
         if self.role.routed {
-            self.tell("waiting for Traefik to route to it");
-            let proxy = self.apply.proxy_of(self.server);
             tokio::select! {
-                routed = proxy.routes_to(self.apply.fleet, host, &booted.addresses) => routed,
-                () = self.interrupted() => Err(self.why_stopped()),
-            }
-            .map_err(|cause| self.failure("wait for Traefik", cause))?;
+                routed = self.routed_to(&booted.addresses) => routed,
+                () = self.interrupted() => Err(self.failure(WAIT_FOR_TRAEFIK, self.why_stopped())),
+            }?;
         }
         self.apply.may_go_on().map_err(|cause| self.failure("retire the old container", cause))
+    }
+
+    async fn routed_to(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
+        self.tell("waiting for Traefik to route to it");
+        let proxy = self.apply.proxy_of(self.server);
+        let routed = proxy.routes_to(self.apply.fleet, &self.server.host, addresses).await;
+        routed.map_err(|cause| self.failure(WAIT_FOR_TRAEFIK, cause))
+    }
+
+    /// Back to the container that served before: started again and seen healthy and routed, then the new one is
+    /// retired. Until then the new one goes on serving, and if that fails it keeps doing so.
+    pub(super) async fn go_back(&self, back: &app::Start, new: &Booted) -> Result<(), Failure> {
+        if let Err(failure) = self.start(back).await {
+            let old = self.role.retire.iter().find(|old| old.stop.id == back.id);
+            return Err(match old {
+                Some(old) => self.stopped_again(failure, old, "the old container").await,
+                None => failure,
+            });
+        }
+        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
+        let undo = self.role.undo(&new.id, new.addresses.first().copied(), true);
+        cord::retire(self.apply.fleet, &self.server.host, &self.role.role, &undo, proxy).await
+    }
+
+    /// Starts the container that served before and sees it routed.
+    async fn start(&self, back: &app::Start) -> Result<(), Failure> {
+        let step = Step::Start(Box::new(back.clone()));
+        let told = |line: &str| {
+            if let Some(state) = health::state_text(line) {
+                self.tell(&state);
+            }
+        };
+        let output =
+            self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told).await?;
+        let addresses = health::outcome(&back.name, back.timeout, output)
+            .map_err(|cause| self.failure(&step.describe(), cause))?;
+        if self.role.routed { self.routed_to(&addresses).await } else { Ok(()) }
     }
 
     fn failure(&self, doing: &str, cause: Cause) -> Failure {
@@ -125,7 +163,7 @@ impl RoleTask<'_> {
         };
         let id = seen.borrow().clone();
         let result = match ended {
-            Some(Ok(output)) => health::outcome(&self.role.boot, output)
+            Some(Ok(output)) => health::outcome(&self.role.boot.container(), self.role.boot.timeout, output)
                 .map_err(|cause| self.failure(&step.describe(), cause)),
             Some(Err(failure)) => Err(failure),
             None => Err(self.failure(&step.describe(), self.why_stopped())),
@@ -184,12 +222,17 @@ impl RoleTask<'_> {
         self.tell("stopping the new container");
         let address = booted.addresses.first().copied();
         let undo = self.role.undo(&booted.id, address, healthy);
+        self.stopped_again(failure, &undo, "the new container").await
+    }
+
+    /// Stops a container that was started in vain; the failure stays what it was.
+    async fn stopped_again(&self, failure: Failure, container: &Retire, which: &str) -> Failure {
         let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
         let host = &self.server.host;
-        if let Err(other) = cord::retire(self.apply.fleet, host, &self.role.role, &undo, proxy).await {
+        if let Err(other) = cord::retire(self.apply.fleet, host, &self.role.role, container, proxy).await {
             self.apply.fleet.emit(Event::Note {
                 host: Some(host.clone()),
-                text: format!("the new container could not be stopped: {}", other.cause),
+                text: format!("{which} could not be stopped: {}", other.cause),
             });
         }
         failure

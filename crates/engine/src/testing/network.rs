@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::commands::{FENCED, Scope, app, lock, registry};
+use bowline_core::commands::{FENCED, Scope, app, lock, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -135,6 +135,17 @@ fn status(status: u32, text: &str) -> Output {
     Output { exit: Exit::Status(status), stdout: String::new(), stderr: text.into() }
 }
 
+/// What the script says of a container that did not become ready.
+fn failed(reason: &str, state: &str) -> Output {
+    Output {
+        exit: Exit::Status(ready::NOT_READY),
+        stdout: format!(
+            "@state {state}\n@failed {reason}\n@log\nboom\n\n@health {{\"Log\":[{{\"ExitCode\":1,\"Output\":\"refused\"}}]}}\n"
+        ),
+        stderr: String::new(),
+    }
+}
+
 impl FakeServer {
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.network.machine(&self.host)
@@ -159,13 +170,6 @@ impl FakeServer {
         on_line(Line::Out("@state running starting 0 0 false"));
         let key = (self.host.clone(), boot.role.clone(), boot.version.clone());
         let behaviour = self.network.faults().behaviour.get(&key).copied().unwrap_or(Behaviour::Healthy(300));
-        let failed = |reason: &str, state: &str| Output {
-            exit: Exit::Status(app::NOT_READY),
-            stdout: format!(
-                "@state {state}\n@failed {reason}\n@log\nboom\n\n@health {{\"Log\":[{{\"ExitCode\":1,\"Output\":\"refused\"}}]}}\n"
-            ),
-            stderr: String::new(),
-        };
         match behaviour {
             Behaviour::Healthy(after) => {
                 let wait = if boot.health.is_some() { after } else { boot.readiness_delay * 1000 };
@@ -191,6 +195,33 @@ impl FakeServer {
         }
     }
 
+    async fn start(&self, start: &app::Start) -> Output {
+        let address = self
+            .effect(|machine| {
+                machine.changes.push(format!("start {}", start.name));
+                machine.cords.extend(start.cord.clone().map(|cord| (cord, true)));
+                let container = machine.find(&start.id)?;
+                container.running = true;
+                container.healthy = container.healthy.map(|_| false);
+                Some(container.address)
+            })
+            .await;
+        let Some(address) = address else { return status(app::NOT_STARTED, "no such container") };
+        let key = (self.host.clone(), start.role.clone(), start.version.clone());
+        if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key) {
+            // Docker goes on starting it.
+            return failed("restarting", &format!("restarting starting {code} 3 false"));
+        }
+        sleep(Duration::from_millis(300)).await;
+        self.effect(|machine| {
+            if let Some(container) = machine.find(&start.id) {
+                container.healthy = container.healthy.map(|_| true);
+            }
+        })
+        .await;
+        answer(format!("@id {}\n@ready 172.18.0.{address} \n", start.id))
+    }
+
     async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
         match step {
             Step::Observe(observe) => {
@@ -210,6 +241,7 @@ impl FakeServer {
                 answer("@address 172.18.0.1\n")
             }
             Step::Boot(boot) => self.boot(boot, on_line).await,
+            Step::Start(start) => self.start(start).await,
             Step::Cut(cut) => {
                 self.effect(|machine| machine.cords.insert(cut.directory.clone(), false)).await;
                 sleep(UNHEALTHY).await;
@@ -260,6 +292,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Network(step) => Some(&step.scope),
         Step::Assets(step) => Some(&step.scope),
         Step::Boot(step) => Some(&step.scope),
+        Step::Start(step) => Some(&step.scope),
         Step::Cut(step) => Some(&step.scope),
         Step::Stop(step) => Some(&step.scope),
         Step::Tag(step) => Some(&step.scope),

@@ -80,3 +80,30 @@ async fn interrupted_at_every_boundary_nothing_is_lost_and_nothing_is_left_behin
     }
     assert!(boundary > 50, "only {boundary} boundaries");
 }
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_every_boundary_of_a_way_back_the_next_run_sets_all_right() {
+    use crate::testing::Behaviour;
+    let mut boundary = 0;
+    loop {
+        let (first, _) = fleet().await;
+        let project = project(&format!("{CONFIG}boot: {{limit: 1, on_failure: rollback}}\n"));
+        let broken = ("b".to_string(), "web".to_string(), "v2".to_string());
+        first.network.faults().behaviour.insert(broken.clone(), Behaviour::Exits(1));
+        let reached = killed_at(&first, &project, boundary).await;
+        for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
+            let serving = first.network.machine(host).serving(role).len();
+            assert!(serving > 0, "{host} serves after boundary {boundary}");
+        }
+        first.network.faults().behaviour.clear();
+        let second = World::on(first.network.clone(), FakeLocal::default());
+        let ended = deploy(&second, &project, "v2").await;
+        assert!(ended.is_ok(), "after a kill at boundary {boundary}: {ended:?}");
+        assert_only(&second, "v2");
+        if !reached {
+            break;
+        }
+        boundary += 1;
+    }
+    assert!(boundary > 30, "only {boundary} boundaries");
+}

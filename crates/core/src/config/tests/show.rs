@@ -98,6 +98,8 @@ fn a_configuration_in_full() {
       limit: 50%
       wait: 2
       barrier: after_boot
+      parallel_roles: true
+      on_failure: keep
     ssh:
       user: root
       port: 2222

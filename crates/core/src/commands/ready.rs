@@ -1,0 +1,46 @@
+//! Waiting, on the server, until a container that was just started is ready or won't be.
+
+use crate::shell::quote;
+
+/// What the script exits with when the container did not become ready.
+pub const NOT_READY: u32 = 70;
+/// Log lines of a failed container that are fetched.
+const LOG_LINES: usize = 50;
+/// A container that Docker had to start again so often won't come up.
+const RESTARTS: u32 = 3;
+
+/// Shell lines that follow the container `$id` for at most `timeout` seconds; one without a health check is ready
+/// when it still runs after `delay` seconds. They print `@state` lines (status, health, exit code, restarts, out
+/// of memory) as they change, then `@ready ADDRESS…`, or `@failed REASON` with the container's log and health log.
+pub(super) fn wait(timeout: u64, delay: u64) -> String {
+    let template = quote(
+        "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
+         {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}}",
+    );
+    format!(
+        "state() {{ docker container inspect --format {template} \"$id\"; }}\n\
+         ready() {{ echo \"@ready $(docker container inspect --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}' \"$id\")\"; exit 0; }}\n\
+         failed() {{\n\
+         echo \"@failed $1\"\n\
+         echo @log; docker container logs --tail {LOG_LINES} \"$id\" 2>&1\n\
+         echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$id\")\"\n\
+         exit {NOT_READY}\n\
+         }}\n\
+         deadline=$(($(date +%s) + {timeout})); last=; waited=\n\
+         while :; do\n\
+         now=$(state) || failed gone\n\
+         [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\
+         set -- $now\n\
+         [ \"$4\" -lt {RESTARTS} ] || failed restarting\n\
+         case \"$1 $2\" in\n\
+         'running healthy') ready ;;\n\
+         'running none')\n\
+         [ -n \"$waited\" ] && [ \"$waited\" = \"$4\" ] && ready\n\
+         waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
+         exited*|dead*|removing*) failed exited ;;\n\
+         esac\n\
+         [ \"$(date +%s)\" -lt \"$deadline\" ] || failed timeout\n\
+         sleep 0.1\n\
+         done\n",
+    )
+}
