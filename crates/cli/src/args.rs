@@ -119,6 +119,20 @@ pub enum Command {
     /// Look at the deploy lock, take it, give it back.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Lock(Lock),
+    /// Remove what is no longer needed from the servers.
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Prune(Prune),
+    /// Remove the app from its servers, and Traefik where no other app needs it.
+    #[command(
+        after_help = "What stays: the audit log in .kamal, the network, accessories' data, and Docker itself.
+
+Examples:
+  bowline remove
+  bowline remove -d staging -y"
+    )]
+    Remove(Confirm),
+    /// Show Traefik and the running containers on each server.
+    Details,
     /// Show who did what on each server.
     #[command(after_help = "Examples:
   bowline audit
@@ -191,6 +205,43 @@ Examples:
     Details,
     /// Show which version serves on each server.
     Version,
+    /// Start the app again where it was stopped, and wait until it is ready.
+    #[command(after_help = "Examples:
+  bowline app start                       the container that served last
+  bowline app start --version 1f3a9c2     the container of this version")]
+    Start,
+    /// Stop the app: Traefik lets it go and its open requests are answered first.
+    #[command(after_help = "Examples:
+  bowline app stop
+  bowline app stop -r worker")]
+    Stop,
+    /// Show all containers of the app, stopped ones too.
+    Containers,
+    /// Show the app's images.
+    Images,
+    /// Show running containers beside the one that serves.
+    #[command(after_help = "Examples:
+  bowline app stale-containers
+  bowline app stale-containers --stop")]
+    StaleContainers {
+        /// Stop them.
+        #[arg(short, long)]
+        stop: bool,
+    },
+    /// Stop the app and remove its containers, images and files from the servers.
+    #[command(after_help = "Examples:
+  bowline app remove
+  bowline app remove -h 10.0.0.4 -y")]
+    Remove(Confirm),
+    /// Remove the stopped container of a version.
+    RemoveContainer {
+        /// The version.
+        version: String,
+    },
+    /// Remove the app's stopped containers.
+    RemoveContainers(Confirm),
+    /// Remove the app's images that no container needs.
+    RemoveImages(Confirm),
 }
 
 /// `app exec`.
@@ -225,6 +276,36 @@ pub struct LogsArgs {
     /// Leave Docker's time stamps out.
     #[arg(short = 'T', long)]
     pub skip_timestamps: bool,
+}
+
+/// `--confirmed`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Confirm {
+    /// Ask nothing.
+    #[arg(short = 'y', long)]
+    pub confirmed: bool,
+}
+
+/// `prune …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Prune {
+    /// Remove old stopped containers, and images that no container needs.
+    All(Retain),
+    /// Remove old stopped containers.
+    #[command(after_help = "Examples:
+  bowline prune containers
+  bowline prune containers --retain 2")]
+    Containers(Retain),
+    /// Remove images that no container needs.
+    Images,
+}
+
+/// `--retain`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Retain {
+    /// Keep so many stopped containers of each role; `retain_containers` of the configuration unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub retain: Option<u16>,
 }
 
 /// `lock …`.
@@ -320,6 +401,21 @@ mod tests {
             &["app", "logs"],
             &["app", "details"],
             &["app", "version"],
+            &["app", "start"],
+            &["app", "stop"],
+            &["app", "containers"],
+            &["app", "images"],
+            &["app", "stale-containers"],
+            &["app", "remove"],
+            &["app", "remove-container"],
+            &["app", "remove-containers"],
+            &["app", "remove-images"],
+            &["prune"],
+            &["prune", "all"],
+            &["prune", "containers"],
+            &["prune", "images"],
+            &["remove"],
+            &["details"],
             &["lock"],
             &["lock", "status"],
             &["lock", "acquire"],

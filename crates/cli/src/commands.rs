@@ -1,5 +1,6 @@
 //! The commands: each opens a session, asks the engine, shows the result.
 
+mod app;
 mod audit;
 mod config;
 mod deploy;
@@ -8,12 +9,17 @@ mod exec;
 mod lock;
 mod logs;
 mod plan;
+mod prune;
+mod remove;
 mod version;
 
 use bowline_core::plan::Kind;
 use bowline_engine::error::RunError;
 
-use crate::args::{App, Cli, Command, Lock};
+use bowline_engine::listing::Listing;
+use bowline_engine::remove::Removal;
+
+use crate::args::{App, Cli, Command, Confirm, Lock};
 use crate::exit::Ended;
 use crate::session;
 use crate::settings::{Settings, Surroundings};
@@ -58,7 +64,23 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::App(App::Boot) => deploy::run(settings, Kind::Boot).await,
         Command::App(App::Exec(args)) => exec::run(settings, args).await,
         Command::App(App::Logs(args)) => logs::run(settings, args).await,
-        Command::App(App::Details) => details::containers(settings).await,
+        Command::App(App::Details) => details::list(settings, Listing::Running).await,
+        Command::App(App::Containers) => details::list(settings, Listing::Containers).await,
+        Command::App(App::Images) => details::list(settings, Listing::Images).await,
+        Command::App(App::Start) => app::start(settings).await,
+        Command::App(App::Stop) => app::stop(settings).await,
+        Command::App(App::StaleContainers { stop }) => app::stale(settings, stop).await,
+        Command::App(App::Remove(confirm)) => remove::run(settings, &Removal::App, confirm).await,
+        Command::App(App::RemoveContainer { version }) => {
+            remove::run(settings, &Removal::Container(version), Confirm { confirmed: true }).await
+        }
+        Command::App(App::RemoveContainers(confirm)) => {
+            remove::run(settings, &Removal::Containers, confirm).await
+        }
+        Command::App(App::RemoveImages(confirm)) => remove::run(settings, &Removal::Images, confirm).await,
+        Command::Remove(confirm) => remove::run(settings, &Removal::Everything, confirm).await,
+        Command::Prune(what) => prune::run(settings, what).await,
+        Command::Details => details::list(settings, Listing::Everything).await,
         Command::App(App::Version) => details::versions(settings).await,
         Command::Lock(Lock::Status) => lock::status(settings).await,
         Command::Lock(Lock::Acquire { message }) => lock::acquire(settings, &message).await,
@@ -78,6 +100,9 @@ fn first_word(command: &Command) -> &'static str {
         Command::Plan(_) => "plan",
         Command::App(_) => "app",
         Command::Lock(_) => "lock",
+        Command::Prune(_) => "prune",
+        Command::Remove(_) => "remove",
+        Command::Details => "details",
         Command::Audit { .. } => "audit",
         Command::Config => "config",
         Command::Version => "version",

@@ -10,12 +10,14 @@ pub mod audit;
 pub mod cord;
 mod drain;
 pub mod exec;
+pub mod listing;
 pub mod lock;
 pub mod logs;
 pub mod observe;
 pub mod prune;
 pub mod ready;
 pub mod registry;
+pub mod remove;
 pub mod traefik;
 
 use crate::names::Names;

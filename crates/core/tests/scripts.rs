@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use bowline_core::commands::{Scope, app, assets, cord, exec, lock, observe, prune, registry, traefik};
+use bowline_core::commands::{
+    Scope, app, assets, cord, exec, lock, observe, prune, registry, remove, traefik,
+};
 use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
@@ -64,6 +66,7 @@ fn all_steps() -> Vec<Step> {
     let scope = scope("f00d");
     let names = scope.names.clone();
     let run = |script| Step::Run("a script", script);
+    let remove = |what| Step::Remove(remove::Remove { scope: scope.clone(), what });
     vec![
         Step::Observe(observe::Observe { scope: scope.clone(), repository: HOSTILE.into(), claim: true }),
         Step::Lock(lock::Keep { scope: scope.clone(), details: HOSTILE.into() }),
@@ -123,7 +126,23 @@ fn all_steps() -> Vec<Step> {
             roles: vec![HOSTILE.into()],
             retain: 5,
             repository: HOSTILE.into(),
+            parts: prune::Parts::All,
         }),
+        Step::Start(Box::new(app::Start {
+            scope: scope.clone(),
+            role: HOSTILE.into(),
+            version: HOSTILE.into(),
+            name: HOSTILE.into(),
+            id: HOSTILE.into(),
+            cord: Some(HOSTILE.into()),
+            timeout: 1,
+            readiness_delay: 1,
+        })),
+        remove(remove::What::Container { role: HOSTILE.into(), name: HOSTILE.into() }),
+        remove(remove::What::Containers(HOSTILE.into())),
+        remove(remove::What::Images { repository: HOSTILE.into(), latest: HOSTILE.into() }),
+        remove(remove::What::Directory),
+        remove(remove::What::Traefik),
         Step::Exec(Box::new(exec::Exec {
             scope: scope.clone(),
             role: "web".into(),

@@ -22,7 +22,7 @@ use crate::fleet::Fleet;
 use crate::hooks::{self, Facts};
 use crate::lock::Lock;
 use crate::observe::observe;
-use crate::version::{self, AUTOMATIC};
+use crate::version;
 use crate::world::{Options, Project, World};
 
 /// `deploy`, `redeploy`, `app boot`.
@@ -179,49 +179,17 @@ impl<'a> Run<'a> {
             build::build(self.world, self.project, &named).await?;
         }
         self.interrupted()?;
-        // A hook that calls us again has the lock of the run that called it.
-        let inherited = self.world.local.variable("KAMAL_LOCK").is_some_and(|held| held == "true");
-        let lock = if inherited { None } else { Some(self.lock(&fleet, &named).await?) };
+        let lock = Lock::for_run(self.world, &fleet, &self.selection.hosts, &self.scope, &named).await?;
+        let inherited = lock.is_none();
         let lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
         let result = self.locked(&fleet, failures, lost).await;
         if let Some(lock) = lock {
-            self.unlock(lock).await;
+            lock.give_back(self.world).await;
         }
         let elapsed = self.started.elapsed();
         self.emit(Event::Finished { elapsed, commands: fleet.commands() });
         let version = result?;
         self.deploy_hook("post-deploy", inherited, Some(elapsed), &version).await
-    }
-
-    async fn unlock(&self, lock: Lock) {
-        self.emit(Event::Phase(Phase::Unlock));
-        if lock.is_lost() {
-            return;
-        }
-        let host = lock.host.clone();
-        if !lock.release().await {
-            self.emit(Event::Note {
-                host: Some(host),
-                text: "the deploy lock could not be given back; the next run takes it over".into(),
-            });
-        }
-    }
-
-    /// The lock is on the run's first server; if that one can't be reached, on the next.
-    async fn lock(&self, fleet: &Fleet, version: &str) -> Result<Lock, RunError> {
-        let reached = self.selection.hosts.iter().find(|host| fleet.has(host)).copied();
-        let host = reached.unwrap_or_default();
-        if host != self.selection.primary_host() {
-            self.emit(Event::Note {
-                host: None,
-                text: format!(
-                    "{} can't be reached: the deploy lock is taken on {host}",
-                    self.selection.primary_host()
-                ),
-            });
-        }
-        let details = version::lock_details(self.world, version, AUTOMATIC).await;
-        Lock::take(fleet, host, &self.scope, details).await
     }
 
     /// What happens while the lock is held; gives the version.

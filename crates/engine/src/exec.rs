@@ -72,7 +72,8 @@ pub async fn exec(
     } else {
         new_containers(project, options, &selection, &scope, request)?
     };
-    let steps = steps.into_iter().filter(|(host, _, _)| fleet.has(host)).collect();
+    let steps = steps.into_iter().filter(|(host, _, _)| fleet.has(host));
+    let steps = steps.map(|(host, role, step)| (host, Some(role), step)).collect();
     Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)
 }
 
@@ -130,18 +131,19 @@ fn new_containers(
 /// Runs steps on their servers at once and gathers what they printed.
 pub(crate) async fn run_all(
     fleet: &Fleet,
-    steps: Vec<(String, String, Step)>,
+    steps: Vec<(String, Option<String>, Step)>,
     mut failures: Vec<Failure>,
     total: usize,
 ) -> Gathered {
-    let results =
-        join_all(steps.iter().map(|(host, role, step)| fleet.run_watched(host, Some(role), step, &|_| {})))
-            .await;
+    let results = join_all(
+        steps.iter().map(|(host, role, step)| fleet.run_watched(host, role.as_deref(), step, &|_| {})),
+    )
+    .await;
     let mut outputs = Vec::new();
     for ((host, role, _), result) in steps.iter().zip(results) {
         match result {
             Ok(output) => {
-                outputs.push(HostOutput { host: host.clone(), role: Some(role.clone()), output });
+                outputs.push(HostOutput { host: host.clone(), role: role.clone(), output });
             }
             Err(failure) => {
                 fleet.emit(Event::Failed(failure.clone()));

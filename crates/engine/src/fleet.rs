@@ -199,7 +199,7 @@ fn deadline(step: &Step) -> Duration {
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
-        Step::Prune(_) => 300,
+        Step::Prune(_) | Step::Remove(_) => 300,
         // A person's command may take as long as it takes.
         Step::Exec(_) | Step::Run(..) => return Duration::from_secs(365 * 24 * 3600),
         Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) => 0,

@@ -3,10 +3,12 @@
 //! Everything outside comes through the traits in [`ports`]; what happens is told as typed events
 //! ([`event::Event`]). No SSH and no terminal here.
 
+pub mod app;
 pub mod apply;
 pub mod audit;
 pub mod barrier;
 pub mod build;
+mod change;
 pub mod cord;
 pub mod deploy;
 pub mod error;
@@ -15,12 +17,15 @@ pub mod exec;
 pub mod fleet;
 pub mod health;
 pub mod hooks;
+pub mod listing;
 pub mod lock;
 pub mod logs;
 pub mod observe;
 pub mod ports;
 pub mod project;
 pub mod proxy;
+pub mod prune;
+pub mod remove;
 pub mod secrets;
 #[cfg(test)]
 mod testing;

@@ -17,6 +17,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::ports::{Channel, Exit};
+use crate::version::{self, AUTOMATIC};
 use crate::world::{Options, Project, World};
 
 /// How often the lease is renewed: several times within it.
@@ -80,6 +81,45 @@ impl Lock {
         Ok(Self { host: host.into(), release, lost, task })
     }
 
+    /// Takes the lock of a run: on its first server, or on the next if that one can't be reached. `None` if a run
+    /// that called this one holds it already.
+    pub async fn for_run(
+        world: &World,
+        fleet: &Fleet,
+        hosts: &[&str],
+        scope: &Scope,
+        version: &str,
+    ) -> Result<Option<Self>, RunError> {
+        if is_inherited(world) {
+            return Ok(None);
+        }
+        let first = hosts.first().copied().unwrap_or_default();
+        let host = hosts.iter().find(|host| fleet.has(host)).copied().unwrap_or_default();
+        if host != first {
+            fleet.emit(Event::Note {
+                host: None,
+                text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
+            });
+        }
+        let details = version::lock_details(world, version, AUTOMATIC).await;
+        Self::take(fleet, host, scope, details).await.map(Some)
+    }
+
+    /// Gives it back and tells so; a lock that is lost already is no longer ours to give.
+    pub async fn give_back(self, world: &World) {
+        world.events.emit(Event::Phase(Phase::Unlock));
+        if self.is_lost() {
+            return;
+        }
+        let host = self.host.clone();
+        if !self.release().await {
+            world.events.emit(Event::Note {
+                host: Some(host),
+                text: "the deploy lock could not be given back; the next run takes it over".into(),
+            });
+        }
+    }
+
     /// Whether it was lost.
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
@@ -107,6 +147,11 @@ impl Drop for Lock {
     }
 }
 
+/// Whether a run that called this one, from a hook, holds the lock.
+pub fn is_inherited(world: &World) -> bool {
+    world.local.variable("KAMAL_LOCK").is_some_and(|held| held == "true")
+}
+
 async fn answer(channel: &mut dyn Channel) -> Result<Answer, crate::ports::ServerError> {
     while let Some(line) = channel.next_line().await? {
         let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -132,7 +177,7 @@ async fn keep(
             asked = releases.recv() => {
                 let Some(asked) = asked else { return };
                 // The answer matters to nobody who has gone.
-                let _ = asked.send(give_back(channel.as_mut()).await);
+                let _ = asked.send(hand_back(channel.as_mut()).await);
                 return;
             }
             line = channel.next_line() => match line {
@@ -152,7 +197,7 @@ async fn keep(
     }
 }
 
-async fn give_back(channel: &mut dyn Channel) -> bool {
+async fn hand_back(channel: &mut dyn Channel) -> bool {
     if channel.send_line("release").await.is_err() {
         return false;
     }

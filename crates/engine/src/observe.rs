@@ -5,12 +5,57 @@ use std::collections::BTreeMap;
 use bowline_core::commands::{Scope, observe::Observe};
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::error::{Cause, Failure};
+use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::fleet::Fleet;
+use crate::hooks;
 use crate::ports::{Exit, Output};
+use crate::world::{Gathered, HostOutput, Options, Project, World};
+
+/// Servers that were looked at without changing anything.
+pub(crate) struct Looked<'a> {
+    /// The connections.
+    pub fleet: Fleet,
+    /// What was asked about.
+    pub selection: Selection<'a>,
+    /// What was seen, by server.
+    pub observed: BTreeMap<String, Observed>,
+    /// What could not be reached or seen.
+    pub failures: Vec<Failure>,
+}
+
+/// Connects to the servers of a command that only looks, and looks.
+pub(crate) async fn look<'a>(
+    world: &World,
+    project: &'a Project,
+    options: &Options,
+) -> Result<Looked<'a>, RunError> {
+    let config = &project.config;
+    let selection = Selection::new(config, &options.filters)?;
+    let scope = Scope { names: config.names(), run: world.local.random_hex(16), performer: String::new() };
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
+    let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
+    let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;
+    failures.extend(unseen);
+    Ok(Looked { fleet, selection, observed, failures })
+}
+
+impl Looked<'_> {
+    /// One text for each role on each server that was seen.
+    pub(crate) fn told(self, tell: impl Fn(&str, &Observed) -> String) -> Gathered {
+        let mut outputs = Vec::new();
+        for (role, hosts) in &self.selection.roles {
+            for host in hosts {
+                let Some(observed) = self.observed.get(&host.host) else { continue };
+                outputs.push(HostOutput::said(&host.host, Some(&role.name), &tell(&role.name, observed)));
+            }
+        }
+        Gathered { outputs, failures: self.failures, total: self.selection.hosts.len() }
+    }
+}
 
 /// Observes every server that was reached. With `claim` (only while holding the lock) they become this run's.
 pub async fn observe(

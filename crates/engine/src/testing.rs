@@ -9,7 +9,7 @@
 mod machine;
 mod network;
 
-pub(crate) use machine::{Behaviour, FakeLock};
+pub(crate) use machine::{Behaviour, FakeLock, Machine};
 pub(crate) use network::FakeNetwork;
 
 use std::collections::BTreeMap;

@@ -73,6 +73,14 @@ pub struct HostOutput {
     pub output: Output,
 }
 
+impl HostOutput {
+    /// What we have to say about a server ourselves.
+    pub fn said(host: &str, role: Option<&str>, text: &str) -> Self {
+        let output = Output { stdout: format!("{text}\n"), ..Output::default() };
+        Self { host: host.into(), role: role.map(Into::into), output }
+    }
+}
+
 /// What servers printed, and which of them could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gathered {

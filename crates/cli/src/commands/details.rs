@@ -1,5 +1,6 @@
-//! `app details` and `app version`: what runs.
+//! `details`, `app details`, `app containers`, `app images`, `app version`: what is there.
 
+use bowline_engine::listing::Listing;
 use bowline_engine::world::Gathered;
 
 use crate::exit::{self, Ended};
@@ -8,11 +9,12 @@ use crate::settings::Settings;
 use crate::ui::{Sort, results};
 use bowline_engine as engine;
 
-/// Shows the app's running containers.
-pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
+/// Shows what is there.
+pub(super) async fn list(settings: &Settings, listing: Listing) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
-    let ended =
-        session.query(engine::logs::details(&session.world, &session.project, &settings.options)).await;
+    let ended = session
+        .query(engine::listing::list(&session.world, &session.project, &settings.options, listing))
+        .await;
     let outputs = session.close(ended)?;
     show_all(settings, &outputs)
 }
@@ -21,7 +23,7 @@ pub(super) async fn containers(settings: &Settings) -> Result<u8, Ended> {
 pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
     let ended =
-        session.query(engine::logs::versions(&session.world, &session.project, &settings.options)).await;
+        session.query(engine::listing::versions(&session.world, &session.project, &settings.options)).await;
     let outputs = session.close(ended)?;
     show_all(settings, &outputs)
 }

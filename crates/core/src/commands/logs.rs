@@ -1,6 +1,5 @@
-//! Logs and listings of app containers.
+//! Logs of a container.
 
-use crate::names::Names;
 use crate::shell::{Line, Script};
 
 /// Which lines are wanted.
@@ -45,13 +44,4 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
         }
         None => format!("exec {line} 2>&1\n"),
     })
-}
-
-/// The app's running containers on a server, as `docker ps` shows them.
-pub fn details(names: &Names, role: &str) -> Script {
-    let line = Line::new("docker")
-        .words(["ps", "--filter", &format!("label=service={}", names.service())])
-        .words(["--filter", &format!("label=destination={}", names.destination().unwrap_or(""))])
-        .words(["--filter", &format!("label=role={role}")]);
-    Script::new(format!("exec {line}\n"))
 }

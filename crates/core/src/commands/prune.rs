@@ -14,19 +14,38 @@ pub struct Prune {
     pub retain: usize,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
+    /// What of it.
+    pub parts: Parts,
+}
+
+/// What is pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// Containers and images.
+    All,
+    /// Only containers, with their cords.
+    Containers,
+    /// Only images.
+    Images,
 }
 
 impl Prune {
     /// The script. A container or image that can't be removed (somebody uses it) is left.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
-        for role in &self.roles {
-            text.push_str(&self.containers(role));
+        if self.parts != Parts::Images {
+            for role in &self.roles {
+                text.push_str(&self.containers(role));
+            }
+            text.push_str(&self.scope.audit(None, "Pruned containers"));
         }
-        text.push_str(&self.scope.audit(None, "Pruned containers"));
-        text.push_str(&self.images());
-        text.push_str(&self.scope.audit(None, "Pruned images"));
-        text.push_str(&self.cords());
+        if self.parts != Parts::Containers {
+            text.push_str(&self.images());
+            text.push_str(&self.scope.audit(None, "Pruned images"));
+        }
+        if self.parts != Parts::Images {
+            text.push_str(&self.cords());
+        }
         Script::new(text)
     }
 

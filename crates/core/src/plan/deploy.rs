@@ -1,12 +1,11 @@
 //! From what should be and what is, the plan of a deploy, a redeploy, a rollback or a boot.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
+use super::retire::{restart, retirement, running_api, stop_wait};
 use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, Retire, RolePlan, ServerPlan};
 use crate::commands::{Scope, app, assets, cord, prune, registry, traefik};
 use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Role, RoleHost};
-use crate::names::NETWORK;
 use crate::observed::{Container, Observed};
 use crate::secret::Secret;
 use crate::selection::Selection;
@@ -256,6 +255,7 @@ impl Planner<'_> {
                 roles: entries.iter().map(|(role, _)| role.name.clone()).collect(),
                 retain: self.config.retain_containers,
                 repository: self.config.repository(),
+                parts: prune::Parts::All,
             }),
             roles,
             notes,
@@ -302,20 +302,13 @@ impl Planner<'_> {
             let network = traefik::Network { scope: self.scope().clone() };
             return Ok(((!observed.network).then_some(ProxyPlan::Network(network)), ProxyApi::None));
         }
-        let address = observed
-            .traefik
-            .as_ref()
-            .filter(|traefik| traefik.status == "running")
-            .and_then(|traefik| traefik.networks.get(NETWORK))
-            .and_then(|endpoint| endpoint.ip_address.parse().ok());
+        if let Some(api) = running_api(observed) {
+            return Ok((None, api));
+        }
         let has_api = match &observed.traefik {
             Some(traefik) => traefik::has_api(&traefik.args),
             None => traefik::will_have_api(&self.config.traefik),
         };
-        if let Some(address) = address {
-            let api = ProxyApi::At(SocketAddr::new(address, traefik::API_PORT));
-            return Ok((None, if has_api { api } else { ProxyApi::Silent }));
-        }
         let ensure = traefik::Ensure {
             scope: self.scope().clone(),
             traefik: self.config.traefik.clone(),
@@ -380,11 +373,11 @@ impl Planner<'_> {
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
         let back = observed
             .current(names, &role.name, &config.latest_image())
-            .map(|container| self.back(role, container));
+            .map(|container| restart(config, self.scope(), role, container));
         let current = back.as_ref().map(|back| back.version.clone());
         let keep: Vec<String> = [Some(version.clone()), current].into_iter().flatten().collect();
         let mut retire: Vec<Retire> =
-            running.into_iter().map(|container| self.retire(role, container)).collect();
+            running.into_iter().map(|container| retirement(config, self.scope(), role, container)).collect();
         if let (Some(last), true) = (retire.last_mut(), role.asset_path.is_some()) {
             last.stop.assets = Some((keep, self.siblings(&role.name)));
         }
@@ -393,32 +386,13 @@ impl Planner<'_> {
             boot,
             routed: role.traefik,
             retire,
-            stop_wait: self.stop_wait(),
+            stop_wait: stop_wait(config),
             back,
         })
     }
 
-    /// The way back to a container that serves now.
-    fn back(&self, role: &Role, container: &Container) -> app::Start {
-        let names = &self.scope().names;
-        app::Start {
-            scope: self.scope().clone(),
-            role: role.name.clone(),
-            version: container.version(names, &role.name).into(),
-            name: container.name.clone(),
-            id: container.id.clone(),
-            cord: container.cord().map(Into::into),
-            timeout: self.config.deploy_timeout.as_secs(),
-            readiness_delay: self.config.readiness_delay.as_secs(),
-        }
-    }
-
     fn environment(&self, role: &Role, entry: &RoleHost, env: &Env) -> Result<app::Environment, PlanError> {
         Ok(environment(self.config, role, entry, self.secret_env(env)?))
-    }
-
-    fn stop_wait(&self) -> Option<u64> {
-        self.config.stop_wait_time.map(|wait| wait.as_secs())
     }
 
     fn siblings(&self, role: &str) -> Vec<String> {
@@ -451,34 +425,6 @@ impl Planner<'_> {
             .map(|suffix| if suffix.is_empty() { labels.clone() } else { traefik::rename(&labels, suffix) })
             .find(|labels| !running.iter().any(|old| traefik::conflicts(labels, &old.labels)))
             .unwrap_or(labels)
-    }
-
-    fn retire(&self, role: &Role, container: &Container) -> Retire {
-        let scope = self.scope();
-        let healthy = container.health.as_deref() == Some("healthy");
-        let cord = container.cord().map(Into::into);
-        let cut = cord.clone().filter(|_| healthy).map(|directory| cord::Cut {
-            scope: scope.clone(),
-            name: container.name.clone(),
-            id: container.id.clone(),
-            directory,
-            timeout: container.unhealthy_within(),
-        });
-        Retire {
-            version: container.version(&scope.names, &role.name).into(),
-            address: container.address().filter(|_| role.traefik),
-            cut,
-            stop: app::Stop {
-                scope: scope.clone(),
-                role: role.name.clone(),
-                name: container.name.clone(),
-                id: container.id.clone(),
-                drain: role.traefik.then_some(self.config.drain_timeout.as_secs()),
-                stop_wait: self.stop_wait(),
-                cord,
-                assets: None,
-            },
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A step: one round trip to one server.
 
-use crate::commands::{app, assets, cord, exec, lock, observe, prune, registry, traefik};
+use crate::commands::{app, assets, cord, exec, lock, observe, prune, registry, remove, traefik};
 use crate::shell::Script;
 
 /// One round trip to one server.
@@ -30,6 +30,8 @@ pub enum Step {
     Tag(app::Tag),
     /// Remove what is no longer needed.
     Prune(prune::Prune),
+    /// Remove something of the app's.
+    Remove(remove::Remove),
     /// Run a command in a new container.
     Exec(Box<exec::Exec>),
     /// A script of a command that is not part of a plan; with its name.
@@ -52,6 +54,7 @@ impl Step {
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
             Step::Prune(step) => step.script(),
+            Step::Remove(step) => step.script(),
             Step::Exec(step) => step.script(),
             Step::Run(_, script) => script.clone(),
         }
@@ -72,6 +75,7 @@ impl Step {
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
             Step::Prune(_) => "prune old containers and images".into(),
+            Step::Remove(step) => step.describe(),
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
             Step::Run(name, _) => (*name).into(),
         }

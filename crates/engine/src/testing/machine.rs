@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::{Scope, app, observe::Observe};
+use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
 use bowline_core::names::Names;
 use serde_json::json;
 
@@ -156,6 +156,23 @@ impl Machine {
                 self.losses.push(format!("nothing served {role} any more"));
             }
         }
+    }
+
+    pub(super) fn remove(&mut self, what: &What) {
+        match what {
+            What::Container { name, .. } => self.containers.retain(|c| c.name != *name || c.running),
+            What::Containers(role) => self.containers.retain(|c| c.role != *role || c.running),
+            What::Images { .. } => {
+                self.images.clear();
+                self.latest.clear();
+            }
+            What::Directory => {
+                self.mark = None;
+                self.history.clear();
+            }
+            What::Traefik => self.traefik = false,
+        }
+        self.changes.push("remove".into());
     }
 
     pub(super) fn prune(&mut self, names: &Names, roles: &[String], retain: usize) {

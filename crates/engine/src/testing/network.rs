@@ -275,6 +275,10 @@ impl FakeServer {
                 self.effect(|machine| machine.prune(&prune.scope.names, &prune.roles, prune.retain)).await;
                 answer("")
             }
+            Step::Remove(remove) => {
+                self.effect(|machine| machine.remove(&remove.what)).await;
+                answer("")
+            }
             Step::Network(_) | Step::Assets(_) => {
                 self.effect(|_| ()).await;
                 answer("")
@@ -297,6 +301,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Stop(step) => Some(&step.scope),
         Step::Tag(step) => Some(&step.scope),
         Step::Prune(step) => Some(&step.scope),
+        Step::Remove(step) => Some(&step.scope),
         Step::Observe(_) | Step::Lock(_) | Step::Exec(_) | Step::Run(..) => None,
     }
 }

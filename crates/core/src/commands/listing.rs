@@ -1,0 +1,39 @@
+//! Listings for people, as Docker shows them.
+
+use crate::names::Names;
+use crate::shell::{Line, Script};
+
+/// The filters by which Docker finds this app's things: of one role, or of all.
+pub(super) fn filters(line: Line, names: &Names, role: Option<&str>) -> Line {
+    let line = line
+        .words(["--filter", &format!("label=service={}", names.service())])
+        .words(["--filter", &format!("label=destination={}", names.destination().unwrap_or(""))]);
+    match role {
+        Some(role) => line.words(["--filter", &format!("label=role={role}")]),
+        None => line,
+    }
+}
+
+/// A role's running containers.
+pub fn running(names: &Names, role: &str) -> Script {
+    Script::new(format!("exec {}\n", filters(Line::new("docker").word("ps"), names, Some(role))))
+}
+
+/// All containers of the app, stopped ones too.
+pub fn containers(names: &Names) -> Script {
+    let line = Line::new("docker").words(["container", "ls", "--all"]);
+    Script::new(format!("exec {}\n", filters(line, names, None)))
+}
+
+/// The app's images.
+pub fn images(repository: &str) -> Script {
+    Script::new(format!("exec {}\n", Line::new("docker").words(["image", "ls", repository])))
+}
+
+/// The proxy's container.
+pub fn traefik() -> Script {
+    Script::new(format!(
+        "exec {}\n",
+        Line::new("docker").words(["ps", "--all", "--filter", "name=^traefik$"])
+    ))
+}

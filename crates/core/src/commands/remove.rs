@@ -1,0 +1,117 @@
+//! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
+
+use super::{Scope, listing};
+use crate::shell::{Line, Script, quote};
+
+/// Removes something of the app's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remove {
+    /// The run.
+    pub scope: Scope,
+    /// What.
+    pub what: What,
+}
+
+/// What is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// One stopped container, by its name.
+    Container {
+        /// Its role.
+        role: String,
+        /// Its name.
+        name: String,
+    },
+    /// The stopped containers of a role.
+    Containers(String),
+    /// The app's images that nothing else needs.
+    Images {
+        /// `[SERVER/]IMAGE`.
+        repository: String,
+        /// `latest[-DEST]`: ours to remove; the latest tags of other destinations are not.
+        latest: String,
+    },
+    /// The app's directory: env files, assets, cords, the history. The mark of this run is in it, so this is the
+    /// last step on a server.
+    Directory,
+    /// Traefik's container, unless it has other apps to serve. Prints `@kept NAME…` when it has.
+    Traefik,
+}
+
+impl Remove {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let (scope, docker) = (&self.scope, || Line::new("docker"));
+        let mut text = scope.fence();
+        match &self.what {
+            What::Container { role, name } => {
+                let line = docker().words(["container", "rm", name]);
+                text.push_str(&format!("{line} >/dev/null || exit\n"));
+                text.push_str(&scope.audit(Some(role), &format!("Removed app container {name}")));
+            }
+            What::Containers(role) => {
+                let line = docker().words(["container", "prune", "--force"]);
+                let line = listing::filters(line, &scope.names, Some(role));
+                text.push_str(&format!("{line} >/dev/null || exit\n"));
+                text.push_str(&scope.audit(Some(role), "Removed all app containers"));
+            }
+            What::Images { repository, latest } => {
+                text.push_str(&images(scope, repository, latest));
+                text.push_str(&scope.audit(None, "Removed all app images"));
+            }
+            What::Directory => {
+                text.push_str(&scope.audit(None, "Removed app directory"));
+                text.push_str(&format!("rm -rf {}\n", quote(&scope.names.directory())));
+            }
+            What::Traefik => text.push_str(&traefik(scope)),
+        }
+        Script::new(text)
+    }
+
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        match &self.what {
+            What::Container { name, .. } => format!("remove {name}"),
+            What::Containers(role) => format!("remove the stopped containers of {role}"),
+            What::Images { .. } => "remove the app's images".into(),
+            What::Directory => "remove the app's directory".into(),
+            What::Traefik => "remove Traefik".into(),
+        }
+    }
+}
+
+/// Untags every image of the repository but those that a container uses and those that are the latest of another
+/// destination, under whatever tag.
+fn images(scope: &Scope, repository: &str, latest: &str) -> String {
+    let used =
+        Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format", "{{.Image}}"]);
+    let list = Line::new("docker")
+        .words(["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"])
+        .word(repository);
+    format!(
+        "used=$({used}) && list=$({list}) || exit\n\
+         others=$(printf '%s\\n' \"$list\" | awk -v own={own} '$1 ~ /:latest(-[^ ]*)?$/ && $1 != own {{ print $2 }}')\n\
+         printf '%s\\n' \"$list\" | while read -r image id; do\n\
+         [ -n \"$image\" ] || continue\n\
+         case $image in *:'<none>') image=$id ;; esac\n\
+         printf '%s\\n' \"$used\" | grep -qxF -e \"$image\" && continue\n\
+         printf '%s\\n' \"$others\" | grep -qxF -e \"$id\" && continue\n\
+         docker image rm \"$image\" >/dev/null 2>&1\n\
+         done\n\
+         docker image prune --force --filter {label} >/dev/null\n",
+        own = quote(&format!("{repository}:{latest}")),
+        label = quote(&format!("label=service={}", scope.names.service())),
+    )
+}
+
+fn traefik(scope: &Scope) -> String {
+    let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
+    format!(
+        "others=$({routed} | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
+         if [ -n \"$others\" ]; then echo \"@kept $others\"; exit 0; fi\n\
+         docker container inspect traefik >/dev/null 2>&1 || exit 0\n\
+         docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
+         {audit}",
+        audit = scope.audit(None, "Removed traefik container"),
+    )
+}

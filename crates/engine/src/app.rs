@@ -1,0 +1,146 @@
+//! `app start`, `stop`, `stale-containers`: the app's containers, outside of a deploy.
+
+use bowline_core::observed::Container;
+use bowline_core::plan::{retire, step::Step};
+
+use crate::change::{Change, Place, Told};
+use crate::cord;
+use crate::error::{Cause, Failure, RunError};
+use crate::health;
+use crate::observe::look;
+use crate::world::{Gathered, Options, Project, World};
+
+const NO_STALE: &str = "no stale containers";
+
+/// `app start`: starts each role's container again: the version named, else the one that served last.
+pub async fn start(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let mut change = Change::begin(world, project, options).await?;
+    let version = options.version.as_deref();
+    let part = change.each_role(|place| start_one(&change, place, version)).await;
+    change.keep(part);
+    Ok(change.end().await)
+}
+
+async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>) -> Told {
+    let names = &change.scope.names;
+    let role = &place.role.name;
+    let failed = |doing: &str, cause: Cause| Failure {
+        host: place.host.host.clone(),
+        role: Some(role.clone()),
+        doing: doing.into(),
+        cause,
+    };
+    let latest = place.observed.images.get(&change.project.config.latest_image());
+    let mut containers = place.observed.of_role(names, role);
+    let found = match version {
+        Some(version) => containers.find(|container| container.version(names, role) == version),
+        None => match place.observed.current(names, role, &change.project.config.latest_image()) {
+            Some(running) => Some(running),
+            None => {
+                let all: Vec<&Container> = containers.collect();
+                all.iter().find(|c| Some(&c.image_id) == latest).or(all.first()).copied()
+            }
+        },
+    };
+    let Some(container) = found else {
+        let what = version.map_or_else(String::new, |version| format!(" of version {version}"));
+        return Err(failed(
+            "start the app",
+            Cause::Told {
+                reason: format!("there is no container{what} to start"),
+                hint: Some("`app containers` lists those there are; `app boot` makes a new one".into()),
+            },
+        ));
+    };
+    if container.is_running() {
+        return Ok(format!("{} runs already", container.name));
+    }
+    let start = retire::restart(&change.project.config, &change.scope, place.role, container);
+    let step = Step::Start(Box::new(start.clone()));
+    let host = &place.host.host;
+    let output = change.fleet.run_watched(host, Some(role), &step, &|_| {}).await?;
+    let addresses = health::outcome(&start.name, start.timeout, output)
+        .map_err(|cause| failed(&step.describe(), cause))?;
+    if let Some(proxy) = Change::proxy(place) {
+        let routed = proxy.routes_to(&change.fleet, host, &addresses).await;
+        routed.map_err(|cause| failed("wait for Traefik", cause))?;
+    }
+    Ok(format!("started {}", start.name))
+}
+
+/// `app stop`: every running container, by its cord where it has one.
+pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let mut change = Change::begin(world, project, options).await?;
+    let part = change.each_role(|place| stop_all(&change, place)).await;
+    change.keep(part);
+    Ok(change.end().await)
+}
+
+/// Stops a role's running containers that are wanted, one after the other; gives their names.
+async fn stop_those(
+    change: &Change<'_>,
+    place: Place<'_>,
+    wanted: impl Fn(&Container) -> bool,
+) -> Result<Vec<String>, Failure> {
+    let role = &place.role.name;
+    let mut stopped = Vec::new();
+    let running =
+        place.observed.of_role(&change.scope.names, role).filter(|container| container.is_running());
+    for container in running.filter(|container| wanted(container)) {
+        let retirement = retire::retirement(&change.project.config, &change.scope, place.role, container);
+        let proxy = Change::proxy(place);
+        cord::retire(&change.fleet, &place.host.host, role, &retirement, proxy).await?;
+        stopped.push(container.name.clone());
+    }
+    Ok(stopped)
+}
+
+fn told(stopped: &[String], otherwise: &str) -> String {
+    if stopped.is_empty() { otherwise.into() } else { format!("stopped {}", stopped.join(", ")) }
+}
+
+pub(crate) async fn stop_all(change: &Change<'_>, place: Place<'_>) -> Told {
+    Ok(told(&stop_those(change, place, |_| true).await?, "nothing runs"))
+}
+
+/// `app stale-containers`: running containers beside the one that serves; with `stop`, they are stopped.
+pub async fn stale(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    stop: bool,
+) -> Result<Gathered, RunError> {
+    if !stop {
+        return list_stale(world, project, options).await;
+    }
+    let mut change = Change::begin(world, project, options).await?;
+    let part = change.each_role(|place| stop_stale(&change, place)).await;
+    change.keep(part);
+    Ok(change.end().await)
+}
+
+async fn stop_stale(change: &Change<'_>, place: Place<'_>) -> Told {
+    let latest = change.project.config.latest_image();
+    let current = place.observed.current(&change.scope.names, &place.role.name, &latest);
+    let current = current.map(|container| &container.id);
+    let stopped = stop_those(change, place, |container| Some(&container.id) != current).await?;
+    Ok(told(&stopped, NO_STALE))
+}
+
+async fn list_stale(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let looked = look(world, project, options).await?;
+    let config = &project.config;
+    let names = config.names();
+    Ok(looked.told(|role, observed| {
+        let current = observed.current(&names, role, &config.latest_image()).map(|container| &container.id);
+        let stale: Vec<String> = observed
+            .of_role(&names, role)
+            .filter(|container| container.is_running() && Some(&container.id) != current)
+            .map(|container| format!("{} (version {})", container.name, container.version(&names, role)))
+            .collect();
+        match stale.len() {
+            0 => NO_STALE.into(),
+            _ => format!("{}\n`app stale-containers --stop` stops them", stale.join("\n")),
+        }
+    }))
+}

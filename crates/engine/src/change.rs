@@ -1,0 +1,157 @@
+//! A change outside a plan (`app stop`, `prune`, …): under the deploy lock, on all servers at once, each to its
+//! own end.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use bowline_core::commands::Scope;
+use bowline_core::config::{Role, RoleHost};
+use bowline_core::observed::Observed;
+use bowline_core::plan::{ProxyApi, retire::running_api};
+use bowline_core::selection::Selection;
+use futures_util::future::join_all;
+
+use crate::error::{Failure, RunError};
+use crate::event::{Event, Phase};
+use crate::fleet::Fleet;
+use crate::hooks;
+use crate::lock::Lock;
+use crate::observe::observe;
+use crate::ports::Output;
+use crate::proxy::Proxy;
+use crate::version;
+use crate::world::{Gathered, HostOutput, Options, Project, World};
+
+/// A change that holds the lock.
+pub(crate) struct Change<'a> {
+    pub project: &'a Project,
+    pub selection: Selection<'a>,
+    pub fleet: Fleet,
+    pub scope: Scope,
+    pub observed: BTreeMap<String, Observed>,
+    world: &'a World,
+    lock: Option<Lock>,
+    gathered: Gathered,
+}
+
+/// A role on a server that was looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub role: &'a Role,
+    pub host: &'a RoleHost,
+    pub observed: &'a Observed,
+}
+
+/// What a piece of work has to say: a line for people, or why it failed.
+pub(crate) type Told = Result<String, Failure>;
+
+impl<'a> Change<'a> {
+    /// Connects, takes the lock, looks at every server and makes it this run's.
+    pub(crate) async fn begin(
+        world: &'a World,
+        project: &'a Project,
+        options: &Options,
+    ) -> Result<Self, RunError> {
+        let config = &project.config;
+        let selection = Selection::new(config, &options.filters)?;
+        let scope = Scope {
+            names: config.names(),
+            run: world.local.random_hex(16),
+            performer: version::performer(world).await,
+        };
+        hooks::pre_connect(world, project, options, &selection.hosts).await?;
+        world.events.emit(Event::Phase(Phase::Connect(selection.hosts.len())));
+        let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
+        let total = selection.hosts.len();
+        if fleet.hosts().next().is_none() {
+            return Err(RunError::Servers { failures, total, standing: Vec::new() });
+        }
+        let version = version::resolve(world, options).await.unwrap_or_else(|_| "unknown".into());
+        let lock = Lock::for_run(world, &fleet, &selection.hosts, &scope, &version).await?;
+        world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
+        let (observed, unseen) = observe(&fleet, &scope, &config.repository(), true).await;
+        failures.extend(unseen);
+        let gathered = Gathered { outputs: Vec::new(), failures, total };
+        Ok(Self { project, selection, fleet, scope, observed, world, lock, gathered })
+    }
+
+    /// Every role on every server that was looked at.
+    pub(crate) fn places(&self) -> Vec<Place<'_>> {
+        let mut places = Vec::new();
+        for (role, hosts) in &self.selection.roles {
+            for host in hosts {
+                if let Some(observed) = self.observed.get(&host.host) {
+                    places.push(Place { role, host, observed });
+                }
+            }
+        }
+        places
+    }
+
+    /// How Traefik there can be asked, for a role behind it.
+    pub(crate) fn proxy(place: Place<'_>) -> Option<Proxy> {
+        let api = match running_api(place.observed)? {
+            ProxyApi::At(api) => Some(api),
+            ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
+        };
+        place.role.traefik.then_some(Proxy { api })
+    }
+
+    /// Does work for every role on every server at once; what it says is kept.
+    pub(crate) async fn each_role<'s, W>(&'s self, work: impl Fn(Place<'s>) -> W) -> Gathered
+    where
+        W: Future<Output = Told>,
+    {
+        let places = self.places();
+        let done = join_all(places.iter().map(|place| work(*place))).await;
+        let with_role = |place: &Place<'_>| (place.host.host.clone(), Some(place.role.name.clone()));
+        self.told(places.iter().map(with_role).zip(done))
+    }
+
+    /// Does work for every server that was looked at, at once; what it says is kept.
+    pub(crate) async fn each_server<'s, W>(&'s self, work: impl Fn(&'s str) -> W) -> Gathered
+    where
+        W: Future<Output = Told>,
+    {
+        let hosts: Vec<&str> = self.observed.keys().map(String::as_str).collect();
+        let done = join_all(hosts.iter().map(|host| work(host))).await;
+        self.told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
+    }
+
+    fn told(&self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
+        let mut gathered = Gathered::default();
+        for ((host, role), told) in done {
+            match told {
+                Ok(text) if text.is_empty() => {}
+                Ok(text) => {
+                    let output = Output { stdout: format!("{text}\n"), ..Output::default() };
+                    gathered.outputs.push(HostOutput { host, role, output });
+                }
+                Err(failure) => {
+                    self.fleet.emit(Event::Failed(failure.clone()));
+                    gathered.failures.push(failure);
+                }
+            }
+        }
+        gathered
+    }
+
+    /// Keeps what a part of the change said.
+    pub(crate) fn keep(&mut self, part: Gathered) {
+        self.gathered.outputs.extend(part.outputs);
+        self.gathered.failures.extend(part.failures);
+    }
+
+    /// Whether the next part may begin: nobody interrupted, nothing failed so far.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.world.stop.is_set() && self.gathered.failures.is_empty()
+    }
+
+    /// Gives the lock back, and what was said.
+    pub(crate) async fn end(self) -> Gathered {
+        if let Some(lock) = self.lock {
+            lock.give_back(self.world).await;
+        }
+        self.gathered
+    }
+}

@@ -1,0 +1,79 @@
+//! What is there, as Docker lists it: `app details`, `app version`, `app containers`, `app images`, `details`.
+
+use bowline_core::commands::listing;
+use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
+
+use crate::error::RunError;
+use crate::exec::run_all;
+use crate::fleet::Fleet;
+use crate::hooks;
+use crate::observe::look;
+use crate::world::{Gathered, Options, Project, World};
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Running containers, by role.
+    Running,
+    /// All containers of the app.
+    Containers,
+    /// The app's images.
+    Images,
+    /// The proxy and the running containers.
+    Everything,
+}
+
+/// Lists it on every server.
+pub async fn list(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    listing: Listing,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
+    let mut steps = Vec::new();
+    for host in selection.hosts.iter().filter(|host| fleet.has(host)) {
+        for (role, script) in scripts(project, &selection, host, listing) {
+            steps.push(((*host).to_string(), role, Step::Run("list", script)));
+        }
+    }
+    Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)
+}
+
+fn scripts(
+    project: &Project,
+    selection: &Selection<'_>,
+    host: &str,
+    what: Listing,
+) -> Vec<(Option<String>, bowline_core::shell::Script)> {
+    let names = project.config.names();
+    let roles = || {
+        selection
+            .roles_of(host)
+            .map(|(role, _)| (Some(role.name.clone()), listing::running(&names, &role.name)))
+    };
+    match what {
+        Listing::Running => roles().collect(),
+        Listing::Containers => vec![(None, listing::containers(&names))],
+        Listing::Images => vec![(None, listing::images(&project.config.repository()))],
+        Listing::Everything => {
+            let routed = selection.roles_of(host).any(|(role, _)| role.traefik);
+            let traefik = routed.then(|| (Some("traefik".to_string()), listing::traefik()));
+            traefik.into_iter().chain(roles()).collect()
+        }
+    }
+}
+
+/// `app version`: the version each role serves on each server.
+pub async fn versions(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let looked = look(world, project, options).await?;
+    let names = project.config.names();
+    let latest = project.config.latest_image();
+    Ok(looked.told(|role, observed| match observed.current(&names, role, &latest) {
+        Some(container) => container.version(&names, role).to_string(),
+        None => "nothing runs".into(),
+    }))
+}

@@ -1,0 +1,40 @@
+//! `prune`: containers and images beyond those that are kept.
+
+use bowline_core::commands::prune::{Parts, Prune};
+use bowline_core::plan::step::Step;
+
+use crate::change::{Change, Told};
+use crate::error::RunError;
+use crate::world::{Gathered, Options, Project, World};
+
+/// `prune`: what each role no longer needs; `retain` instead of the configured number of stopped containers.
+pub async fn prune(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    parts: Parts,
+    retain: Option<usize>,
+) -> Result<Gathered, RunError> {
+    let mut change = Change::begin(world, project, options).await?;
+    let part = change.each_server(|host| prune_one(&change, host, parts, retain)).await;
+    change.keep(part);
+    Ok(change.end().await)
+}
+
+async fn prune_one(change: &Change<'_>, host: &str, parts: Parts, retain: Option<usize>) -> Told {
+    let config = &change.project.config;
+    let step = Step::Prune(Prune {
+        scope: change.scope.clone(),
+        roles: change.selection.roles_of(host).map(|(role, _)| role.name.clone()).collect(),
+        retain: retain.unwrap_or(config.retain_containers),
+        repository: config.repository(),
+        parts,
+    });
+    change.fleet.run(host, None, &step).await?;
+    Ok(match parts {
+        Parts::All => "pruned containers and images",
+        Parts::Containers => "pruned containers",
+        Parts::Images => "pruned images",
+    }
+    .into())
+}

@@ -1,0 +1,132 @@
+//! `remove`, `app remove` and its parts: what the app left on servers goes, a server at a time only where all
+//! before it went well.
+
+use bowline_core::commands::remove::{Remove, What};
+use bowline_core::plan::step::Step;
+
+use crate::app::stop_all;
+use crate::change::{Change, Place, Told};
+use crate::error::{Cause, Failure, RunError};
+use crate::world::{Gathered, Options, Project, World};
+
+/// What is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// The app, and Traefik where nothing else needs it.
+    Everything,
+    /// The app: what runs is stopped first.
+    App,
+    /// One stopped container of each role, by its version.
+    Container(String),
+    /// The stopped containers.
+    Containers,
+    /// The images that no container needs.
+    Images,
+}
+
+/// `remove`, `app remove`, `remove-container`, `remove-containers`, `remove-images`.
+pub async fn remove(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    removal: &Removal,
+) -> Result<Gathered, RunError> {
+    let mut change = Change::begin(world, project, options).await?;
+    match removal {
+        Removal::Everything => remove_all(&mut change, true).await,
+        Removal::App => remove_all(&mut change, false).await,
+        Removal::Container(version) => {
+            let part = change.each_role(|place| remove_container(&change, place, version)).await;
+            change.keep(part);
+        }
+        Removal::Containers => {
+            let part = change.each_role(|place| remove_containers(&change, place)).await;
+            change.keep(part);
+        }
+        Removal::Images => {
+            let part = change.each_server(|host| remove_images(&change, host)).await;
+            change.keep(part);
+        }
+    }
+    Ok(change.end().await)
+}
+
+/// Stops, then removes containers, images and the directory; a server where something fails is left as it is.
+async fn remove_all(change: &mut Change<'_>, traefik: bool) {
+    let part = change.each_role(|place| stop_all(change, place)).await;
+    change.keep(part);
+    if change.goes_on() {
+        let part = change.each_role(|place| remove_containers(change, place)).await;
+        change.keep(part);
+    }
+    if change.goes_on() && traefik {
+        let part =
+            change.each_server(|host| removed(change, host, None, What::Traefik, "removed Traefik")).await;
+        change.keep(part);
+    }
+    if change.goes_on() {
+        let part = change.each_server(|host| remove_images(change, host)).await;
+        change.keep(part);
+    }
+    if change.goes_on() {
+        let part = change.each_server(|host| remove_directory(change, host)).await;
+        change.keep(part);
+    }
+}
+
+async fn remove_container(change: &Change<'_>, place: Place<'_>, version: &str) -> Told {
+    let names = &change.scope.names;
+    let role = &place.role.name;
+    let mut found = place.observed.of_role(names, role).filter(|c| c.version(names, role) == version);
+    let Some(container) = found.next() else { return Ok(format!("no container of version {version}")) };
+    let what = What::Container { role: role.clone(), name: container.name.clone() };
+    if container.is_running() {
+        return Err(Failure {
+            host: place.host.host.clone(),
+            role: Some(role.clone()),
+            doing: format!("remove {}", container.name),
+            cause: Cause::Told {
+                reason: "it runs".into(),
+                hint: Some("`app stop` stops it; a deploy of another version retires it".into()),
+            },
+        });
+    }
+    removed(change, &place.host.host, Some(role), what, &format!("removed {}", container.name)).await
+}
+
+async fn remove_containers(change: &Change<'_>, place: Place<'_>) -> Told {
+    let what = What::Containers(place.role.name.clone());
+    removed(change, &place.host.host, Some(&place.role.name), what, "removed the stopped containers").await
+}
+
+/// Whether all the server's roles are part of this: what one role leaves, another may need.
+fn whole(change: &Change<'_>, host: &str) -> bool {
+    let roles = &change.project.config.roles;
+    let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
+    change.selection.roles_of(host).count() == all
+}
+
+async fn remove_images(change: &Change<'_>, host: &str) -> Told {
+    let config = &change.project.config;
+    if !whole(change, host) {
+        return Ok("images are left: other roles of this server need them".into());
+    }
+    let what = What::Images { repository: config.repository(), latest: change.scope.names.latest_tag() };
+    removed(change, host, None, what, "removed the images").await
+}
+
+async fn remove_directory(change: &Change<'_>, host: &str) -> Told {
+    if !whole(change, host) {
+        return Ok(String::new());
+    }
+    removed(change, host, None, What::Directory, "removed the app's directory").await
+}
+
+async fn removed(change: &Change<'_>, host: &str, role: Option<&str>, what: What, said: &str) -> Told {
+    let step = Step::Remove(Remove { scope: change.scope.clone(), what });
+    let output = change.fleet.run(host, role, &step).await?;
+    match output.stdout.lines().find_map(|line| line.strip_prefix("@kept ")) {
+        Some(others) => Ok(format!("Traefik stays: it routes to {}", others.trim())),
+        None => Ok(said.into()),
+    }
+}
