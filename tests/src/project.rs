@@ -127,6 +127,12 @@ impl Project {
         format!("{}/{}:{tag}", self.registry, self.service)
     }
 
+    /// What a top-level key of `deploy.yml` is set to.
+    #[must_use]
+    pub fn section(&self, key: &str) -> &str {
+        self.sections.get(key).map_or("", String::as_str)
+    }
+
     /// Leaves a top-level key out of `deploy.yml`.
     pub fn unset(&mut self, key: &str) -> &mut Self {
         self.sections.remove(key);

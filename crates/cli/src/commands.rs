@@ -11,6 +11,7 @@ mod logs;
 mod plan;
 mod prune;
 mod remove;
+mod traefik;
 mod version;
 
 use bowline_core::plan::Kind;
@@ -79,6 +80,7 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         }
         Command::App(App::RemoveImages(confirm)) => remove::run(settings, &Removal::Images, confirm).await,
         Command::Remove(confirm) => remove::run(settings, &Removal::Everything, confirm).await,
+        Command::Traefik(what) => traefik::run(settings, what).await,
         Command::Prune(what) => prune::run(settings, what).await,
         Command::Details => details::list(settings, Listing::Everything).await,
         Command::App(App::Version) => details::versions(settings).await,
@@ -100,6 +102,7 @@ fn first_word(command: &Command) -> &'static str {
         Command::Plan(_) => "plan",
         Command::App(_) => "app",
         Command::Lock(_) => "lock",
+        Command::Traefik(_) => "traefik",
         Command::Prune(_) => "prune",
         Command::Remove(_) => "remove",
         Command::Details => "details",

@@ -322,7 +322,7 @@ impl<'a> Apply<'a> {
 }
 
 /// Failures of a phase in the words of what they mean.
-fn explained(mut failure: Failure) -> Failure {
+pub(crate) fn explained(mut failure: Failure) -> Failure {
     use bowline_core::commands::{assets, registry};
     let Cause::Command(output) = &failure.cause else { return failure };
     let crate::ports::Exit::Status(status) = output.exit else { return failure };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 
 use bowline_core::commands::Scope;
 use bowline_core::config::{Role, RoleHost};
@@ -32,6 +33,13 @@ pub(crate) struct Change<'a> {
     world: &'a World,
     lock: Option<Lock>,
     gathered: Gathered,
+}
+
+fn address(api: ProxyApi) -> Option<SocketAddr> {
+    match api {
+        ProxyApi::At(api) => Some(api),
+        ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
+    }
 }
 
 /// A role on a server that was looked at.
@@ -90,11 +98,13 @@ impl<'a> Change<'a> {
 
     /// How Traefik there can be asked, for a role behind it.
     pub(crate) fn proxy(place: Place<'_>) -> Option<Proxy> {
-        let api = match running_api(place.observed)? {
-            ProxyApi::At(api) => Some(api),
-            ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
-        };
-        place.role.traefik.then_some(Proxy { api })
+        let running = running_api(place.observed)?;
+        place.role.traefik.then_some(Proxy { api: address(running) })
+    }
+
+    /// Where a server's Traefik answers questions, if it does.
+    pub(crate) fn api(&self, host: &str) -> Option<SocketAddr> {
+        address(running_api(self.observed.get(host)?)?)
     }
 
     /// Does work for every role on every server at once; what it says is kept.
@@ -118,7 +128,7 @@ impl<'a> Change<'a> {
         self.told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
     }
 
-    fn told(&self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
+    pub(crate) fn told(&self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
         let mut gathered = Gathered::default();
         for ((host, role), told) in done {
             match told {

@@ -206,6 +206,11 @@ impl<'a> Run<'a> {
         self.interrupted()?;
         let plan = Arc::new(self.plan(&observed)?);
         self.emit(Event::Planned(plan.clone()));
+        for server in &plan.servers {
+            for note in &server.notes {
+                self.emit(Event::Note { host: Some(server.host.clone()), text: note.clone() });
+            }
+        }
         let apply = Apply::new(fleet, &plan, &self.world.stop, lock_lost);
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, None));

@@ -194,7 +194,8 @@ impl Fleet {
 /// How long a step may take: what it waits for itself, and some patience.
 fn deadline(step: &Step) -> Duration {
     let waits = match step {
-        Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) => return PULL,
+        Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) | Step::ReplaceProxy(_) => return PULL,
+        Step::Power(_) => 60,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Cut(cut) => cut.timeout,

@@ -31,5 +31,6 @@ pub mod secrets;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod traefik;
 pub mod version;
 pub mod world;

@@ -53,7 +53,7 @@ pub async fn logs(
 }
 
 /// Hands every line on as it comes and keeps none: a log may be followed for days.
-async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
+pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
     let followed = steps.iter().map(|(host, role, step)| async move {
         let lost = |error: ServerError| Failure {
             host: host.clone(),

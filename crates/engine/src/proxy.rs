@@ -39,6 +39,19 @@ impl Proxy {
         self.wait(fleet, host, |servers| !servers.contains(&address)).await
     }
 
+    /// Waits until requests go to each of these addresses.
+    pub async fn routes_to_all(self, fleet: &Fleet, host: &str, addresses: &[IpAddr]) -> Result<(), Cause> {
+        self.wait(fleet, host, |servers| addresses.iter().all(|address| servers.contains(address))).await
+    }
+
+    /// Where requests go now, if it says so: to which containers beside its own.
+    pub async fn routed(self, fleet: &Fleet, host: &str) -> Option<Vec<IpAddr>> {
+        let api = self.api?;
+        let (status, body) = fleet.server(host).ok()?.http_get(api, SERVICES).await.ok()?;
+        let servers = if status == 200 { routed(&body) } else { None }?;
+        Some(servers.into_iter().filter(|server| *server != api.ip()).collect())
+    }
+
     async fn wait(self, fleet: &Fleet, host: &str, seen: impl Fn(&[IpAddr]) -> bool) -> Result<(), Cause> {
         let Some(api) = self.api else {
             sleep(PAUSE).await;

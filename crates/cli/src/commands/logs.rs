@@ -21,7 +21,7 @@ pub(super) async fn run(settings: &Settings, args: LogsArgs) -> Result<u8, Ended
 }
 
 /// How many lines, if nothing is said: as Kamal does.
-fn lines(args: LogsArgs) -> Lines {
+pub(super) fn lines(args: LogsArgs) -> Lines {
     let all = args.since.is_some() || args.grep.is_some();
     let default = if args.follow { 10 } else { 100 };
     Lines {

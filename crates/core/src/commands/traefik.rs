@@ -4,6 +4,7 @@ use super::Scope;
 use super::app::{logging_words, option_words, write_env_file};
 use crate::config::{Logging, OptionValue, Pairs, Traefik};
 use crate::names::{NETWORK, TRAEFIK};
+use crate::observed::Container;
 use crate::secret::Secret;
 use crate::shell::{Line, Script};
 
@@ -71,16 +72,29 @@ impl Ensure {
             network = create_network(),
             run = self.run_line(),
         ));
+        Script::new(text).with_input(self.env_file())
+    }
+
+    fn env_file(&self) -> Secret {
         let file: String =
             self.secret.iter().map(|(key, value)| format!("{key}={}\n", value.expose())).collect();
-        Script::new(text).with_input(Secret::new(if file.is_empty() { "\n".into() } else { file }))
+        Secret::new(if file.is_empty() { "\n".into() } else { file })
     }
 
     /// The `docker run` line.
     pub fn run_line(&self) -> Line {
-        let mut line = Line::new("docker")
-            .words(["run", "--name", TRAEFIK, "--detach", "--restart", "unless-stopped"])
-            .words(["--network", NETWORK]);
+        self.container(&["run", "--detach"], TRAEFIK)
+    }
+
+    fn container(&self, how: &[&str], name: &str) -> Line {
+        let mut line = Line::new("docker").words(how.iter().copied()).words([
+            "--name",
+            name,
+            "--restart",
+            "unless-stopped",
+            "--network",
+            NETWORK,
+        ]);
         if self.traefik.publish {
             line = line.words(["--publish", &format!("{}:80", self.traefik.host_port)]);
         }
@@ -104,6 +118,128 @@ impl Ensure {
             };
         }
         line
+    }
+}
+
+/// Puts a new Traefik with the configuration as it is now in the place of the one that runs. It is made before the
+/// old one stops, and if it doesn't come up, the old one is put back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replace {
+    /// The new one.
+    pub ensure: Ensure,
+}
+
+/// How long requests that are under way get when Traefik stops, in seconds: longer than its own `graceTimeOut`.
+const STOP_WAIT_S: u32 = 30;
+
+impl Replace {
+    /// Prints `@address` of the new one.
+    pub fn script(&self) -> Script {
+        let ensure = &self.ensure;
+        let create = ensure.container(&["create"], NEXT);
+        let mut text = ensure.scope.fence();
+        text.push_str(&write_env_file(ENV_FILE));
+        text.push_str(&create_network());
+        text.push_str(&ensure.scope.audit(None, "Rebooted traefik"));
+        text.push_str(&format!(
+            "docker container inspect {TRAEFIK} >/dev/null 2>&1 || docker container rename {OLD} {TRAEFIK} 2>/dev/null\n\
+             docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
+             {create} >/dev/null || exit {PROXY_FAILED}\n\
+             if docker container inspect {TRAEFIK} >/dev/null 2>&1; then\n\
+             docker container stop --time {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
+             fi\n\
+             back() {{\n\
+             docker container logs --tail 20 {TRAEFIK} >&2\n\
+             if docker container inspect {OLD} >/dev/null 2>&1; then\n\
+             docker container rm --force {TRAEFIK} {NEXT} >/dev/null 2>&1\n\
+             docker container rename {OLD} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null && echo 'the old one was started again' >&2\n\
+             fi\n\
+             exit {PROXY_FAILED}\n\
+             }}\n\
+             docker container rename {NEXT} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || back\n\
+             sleep 0.5\n\
+             running=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {TRAEFIK})\n\
+             [ \"$running\" = 'true 0' ] || back\n\
+             docker container rm {OLD} >/dev/null 2>&1\n\
+             echo \"@address $(docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK})\"\n",
+        ));
+        Script::new(text).with_input(ensure.env_file())
+    }
+}
+
+/// Starts or stops the Traefik that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Power {
+    /// The run.
+    pub scope: Scope,
+    /// What is done to it.
+    pub action: Action,
+}
+
+/// What is done to a Traefik that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it; requests under way are answered first.
+    Stop,
+    /// The one, then the other.
+    Restart,
+}
+
+impl Power {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        let start = format!("docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n");
+        let stop = format!(
+            "docker container stop --time {STOP_WAIT_S} {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n"
+        );
+        match self.action {
+            Action::Start => text.push_str(&start),
+            Action::Stop => text.push_str(&stop),
+            Action::Restart => text.push_str(&format!("{stop}{start}")),
+        }
+        let done = match self.action {
+            Action::Start => "Started traefik",
+            Action::Stop => "Stopped traefik",
+            Action::Restart => "Restarted traefik",
+        };
+        text.push_str(&self.scope.audit(None, done));
+        Script::new(text)
+    }
+
+    /// In a word.
+    pub fn verb(&self) -> &'static str {
+        match self.action {
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Restart => "restart",
+        }
+    }
+}
+
+/// The new Traefik until the old one has stopped, and the old one until the new one runs.
+const NEXT: &str = "traefik_next";
+const OLD: &str = "traefik_replaced";
+
+/// How a Traefik that is there differs from the configuration, in words; `None` if it doesn't.
+pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {
+    if container.image != traefik.image {
+        return Some(format!("it runs {}, not {}", container.image, traefik.image));
+    }
+    let wanted = flags(traefik);
+    if wanted.iter().any(|flag| flag.contains("${")) {
+        // The server fills these in; they can't be compared here.
+        return None;
+    }
+    let missing = wanted.iter().find(|flag| !container.args.contains(flag));
+    let known =
+        |flag: &&String| flag.starts_with("--") && **flag != "--providers.docker" && !wanted.contains(flag);
+    match (missing, container.args.iter().find(known)) {
+        (Some(flag), _) => Some(format!("it runs without `{flag}`")),
+        (None, Some(flag)) => Some(format!("it runs with `{flag}`")),
+        (None, None) => None,
     }
 }
 
@@ -161,15 +297,17 @@ pub fn has_api(arguments: &[String]) -> bool {
 
 /// Whether a Traefik booted with this configuration will answer there.
 pub fn will_have_api(traefik: &Traefik) -> bool {
-    let flags: Vec<String> = arguments(&traefik.args)
-        .into_iter()
-        .map(|(key, value)| match value {
-            OptionValue::Flag => format!("--{key}"),
-            OptionValue::Value(value) => format!("--{key}={value}"),
-            OptionValue::List(values) => format!("--{key}={}", values.join(",")),
-        })
-        .collect();
-    has_api(&flags)
+    has_api(&flags(traefik))
+}
+
+/// Its arguments as Traefik gets them.
+fn flags(traefik: &Traefik) -> Vec<String> {
+    let one = |(key, value): (String, OptionValue)| match value {
+        OptionValue::Flag => vec![format!("--{key}")],
+        OptionValue::Value(value) => vec![format!("--{key}={value}")],
+        OptionValue::List(values) => values.iter().map(|value| format!("--{key}={value}")).collect(),
+    };
+    arguments(&traefik.args).into_iter().flat_map(one).collect()
 }
 
 /// The labels that route requests to a role's containers; `name` names router, service and middleware.

@@ -152,6 +152,30 @@ pub fn plan(
     })
 }
 
+fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
+    secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
+}
+
+/// Traefik as a server should have it.
+pub fn ensure(
+    config: &Config,
+    secrets: &Secrets,
+    scope: &Scope,
+    host: &str,
+) -> Result<traefik::Ensure, PlanError> {
+    let wanted = &config.traefik.env.secret;
+    Ok(traefik::Ensure {
+        scope: scope.clone(),
+        traefik: config.traefik.clone(),
+        secret: wanted
+            .iter()
+            .map(|entry| Ok((entry.name.clone(), secret(secrets, &entry.source)?)))
+            .collect::<Result<_, PlanError>>()?,
+        logging: config.logging.clone(),
+        host: host.into(),
+    })
+}
+
 struct Planner<'a> {
     config: &'a Config,
     secrets: &'a Secrets,
@@ -164,7 +188,7 @@ impl Planner<'_> {
     }
 
     fn secret(&self, name: &str) -> Result<Secret, PlanError> {
-        self.secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
+        secret(self.secrets, name)
     }
 
     fn credential(&self, credential: &Credential) -> Result<Secret, PlanError> {
@@ -221,6 +245,13 @@ impl Planner<'_> {
         let mut notes = Vec::new();
         if routed && api == ProxyApi::Silent {
             notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());
+        }
+        if let (true, Some(running)) = (routed && api != ProxyApi::Silent, &observed.traefik)
+            && let Some(difference) = traefik::difference(&self.config.traefik, running)
+        {
+            notes.push(format!(
+                "Traefik here is not what `traefik:` says: {difference}; `traefik reboot` changes that"
+            ));
         }
         let mut roles: Vec<RolePlan> = Vec::new();
         for (role, entry) in &entries {
@@ -309,13 +340,7 @@ impl Planner<'_> {
             Some(traefik) => traefik::has_api(&traefik.args),
             None => traefik::will_have_api(&self.config.traefik),
         };
-        let ensure = traefik::Ensure {
-            scope: self.scope().clone(),
-            traefik: self.config.traefik.clone(),
-            secret: self.secret_env(&self.config.traefik.env)?,
-            logging: self.config.logging.clone(),
-            host: host.into(),
-        };
+        let ensure = ensure(self.config, self.secrets, self.scope(), host)?;
         let api = if has_api { ProxyApi::AfterStart } else { ProxyApi::Silent };
         Ok((Some(ProxyPlan::Ensure(Box::new(ensure))), api))
     }

@@ -14,6 +14,10 @@ pub enum Step {
     Pull(registry::Pull),
     /// Make sure the network and the proxy are there.
     Proxy(traefik::Ensure),
+    /// Put a new proxy in the place of the one that runs.
+    ReplaceProxy(Box<traefik::Replace>),
+    /// Start or stop the proxy.
+    Power(traefik::Power),
     /// Make sure the network is there.
     Network(traefik::Network),
     /// Extract and bridge assets.
@@ -46,6 +50,8 @@ impl Step {
             Step::Lock(step) => step.script(),
             Step::Pull(step) => step.script(),
             Step::Proxy(step) => step.script(),
+            Step::ReplaceProxy(step) => step.script(),
+            Step::Power(step) => step.script(),
             Step::Network(step) => step.script(),
             Step::Assets(step) => step.script(),
             Step::Boot(step) => step.script(),
@@ -67,6 +73,8 @@ impl Step {
             Step::Lock(_) => "take the deploy lock".into(),
             Step::Pull(step) => format!("pull {}", step.image),
             Step::Proxy(_) => "make sure Traefik runs".into(),
+            Step::ReplaceProxy(_) => "reboot Traefik".into(),
+            Step::Power(step) => format!("{} Traefik", step.verb()),
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),
             Step::Boot(step) => format!("boot {}", step.container()),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{FENCED, Scope, app, lock, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
@@ -236,8 +237,17 @@ impl FakeServer {
                 self.effect(|machine| machine.images.insert(pull.image.clone())).await;
                 answer("")
             }
-            Step::Proxy(_) => {
-                self.effect(|machine| machine.traefik = true).await;
+            Step::Power(power) => {
+                let runs = power.action != Action::Stop;
+                self.effect(|machine| machine.traefik = runs).await;
+                answer("")
+            }
+            Step::Proxy(_) | Step::ReplaceProxy(_) => {
+                self.effect(|machine| {
+                    machine.traefik = true;
+                    machine.changes.push(step.describe());
+                })
+                .await;
                 answer("@address 172.18.0.1\n")
             }
             Step::Boot(boot) => self.boot(boot, on_line).await,
@@ -293,6 +303,8 @@ fn fence(step: &Step) -> Option<&Scope> {
     match step {
         Step::Pull(step) => Some(&step.scope),
         Step::Proxy(step) => Some(&step.scope),
+        Step::ReplaceProxy(step) => Some(&step.ensure.scope),
+        Step::Power(step) => Some(&step.scope),
         Step::Network(step) => Some(&step.scope),
         Step::Assets(step) => Some(&step.scope),
         Step::Boot(step) => Some(&step.scope),

@@ -1,0 +1,55 @@
+//! The proxy's own commands: hooks around each group, one server after the other, the lock.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::testing::FakeLocal;
+use crate::traefik;
+
+#[tokio::test(start_paused = true)]
+async fn a_rolling_reboot_goes_from_server_to_server_with_its_hooks_around_each() {
+    let (first, project) = fleet().await;
+    for (rolling, groups) in [(true, vec!["a", "b"]), (false, vec!["a,b"])] {
+        let names = ["pre-traefik-reboot", "post-traefik-reboot"];
+        let programs: BTreeMap<String, u32> = names.map(|name| (format!(".kamal/hooks/{name}"), 0)).into();
+        let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
+        let gathered =
+            traefik::reboot(&scripted.world, &project, &Options::default(), rolling).await.unwrap();
+        assert_eq!(gathered.failures, []);
+        assert_eq!(gathered.outputs.len(), 2, "the worker's server has no Traefik: {gathered:?}");
+        let ran: Vec<(String, String)> = scripted
+            .local
+            .ran()
+            .into_iter()
+            .filter(|(program, _)| program.contains("traefik"))
+            .map(|(program, env)| (program.rsplit('/').next().unwrap().into(), env["KAMAL_HOSTS"].clone()))
+            .collect();
+        let around = |hosts: &&str| names.map(|name| (name.to_string(), (*hosts).to_string()));
+        assert_eq!(ran, groups.iter().flat_map(around).collect::<Vec<_>>());
+    }
+    assert_only(&first, "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_fails_stops_the_servers_to_come() {
+    let (first, project) = fleet().await;
+    let programs: BTreeMap<String, u32> = [(".kamal/hooks/post-traefik-reboot".to_string(), 1)].into();
+    let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
+    let error = traefik::reboot(&scripted.world, &project, &Options::default(), true).await.unwrap_err();
+    assert!(matches!(&error, RunError::Local { what, .. } if what == "hook post-traefik-reboot"));
+    let rebooted = |host: &str| {
+        let machine = scripted.network.machine(host);
+        machine.changes.iter().any(|change| change == "reboot Traefik")
+    };
+    assert!(rebooted("a") && !rebooted("b"));
+    assert!(scripted.network.machine("a").lock.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_without_a_role_behind_it_are_an_error() {
+    let (scripted, project) = fleet().await;
+    let filters = bowline_core::selection::Filters { hosts: vec!["c".into()], ..Default::default() };
+    let options = Options { filters, ..Options::default() };
+    let ended = traefik::boot(&scripted.world, &project, &options).await;
+    assert!(matches!(ended, Err(RunError::Usage { .. })), "{ended:?}");
+}

@@ -1,0 +1,221 @@
+//! `traefik boot|reboot|start|stop|restart|remove|details|logs`: the proxy that all apps of a server share.
+
+use std::net::SocketAddr;
+
+use bowline_core::commands::remove::{Remove, What};
+use bowline_core::commands::traefik::{API_PORT, Action, Ensure, Power, Replace};
+use bowline_core::commands::{listing, logs};
+use bowline_core::names::TRAEFIK;
+use bowline_core::plan::deploy::{self as planning, PlanError};
+use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
+use futures_util::future::join_all;
+
+use crate::apply::explained;
+use crate::change::{Change, Told};
+use crate::error::{Cause, Failure, RunError};
+use crate::exec::run_all;
+use crate::fleet::Fleet;
+use crate::hooks::{self, Facts};
+use crate::logs::follow_all;
+use crate::proxy::Proxy;
+use crate::world::{Gathered, Options, Project, World};
+
+/// The servers of a selection that have a role behind Traefik.
+fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
+    let behind = |host: &&str| selection.roles_of(host).any(|(role, _)| role.traefik);
+    let hosts: Vec<&str> = selection.hosts.iter().copied().filter(behind).collect();
+    if hosts.is_empty() {
+        return Err(RunError::Usage {
+            message: "no role behind Traefik runs on these servers".into(),
+            hint: Some("a role other than the primary one is behind it with `traefik: true`".into()),
+        });
+    }
+    Ok(hosts)
+}
+
+/// `traefik boot`: makes sure it runs.
+pub async fn boot(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    on_each(world, project, options, async |change: &Change<'_>, host: &str| {
+        let ensure = ensure(change, host).map_err(|error| unusable(&error, host))?;
+        change.fleet.run(host, None, &Step::Proxy(ensure)).await.map_err(explained)?;
+        Ok("Traefik runs".into())
+    })
+    .await
+}
+
+/// `traefik start`, `stop`, `restart`.
+pub async fn power(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    action: Action,
+) -> Result<Gathered, RunError> {
+    on_each(world, project, options, async |change: &Change<'_>, host: &str| {
+        let step = Step::Power(Power { scope: change.scope.clone(), action });
+        change.fleet.run(host, None, &step).await?;
+        Ok(match action {
+            Action::Start => "started Traefik",
+            Action::Stop => "stopped Traefik",
+            Action::Restart => "restarted Traefik",
+        }
+        .into())
+    })
+    .await
+}
+
+/// `traefik remove`: unless it has containers to route to.
+pub async fn remove(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    on_each(world, project, options, async |change: &Change<'_>, host: &str| {
+        let step = Step::Remove(Remove { scope: change.scope.clone(), what: What::Traefik });
+        let output = change.fleet.run(host, None, &step).await?;
+        Ok(match output.stdout.lines().find_map(|line| line.strip_prefix("@kept ")) {
+            Some(others) => format!("Traefik stays: it routes to {}", others.trim()),
+            None => "removed Traefik".into(),
+        })
+    })
+    .await
+}
+
+/// `traefik reboot`: a new one with the configuration as it is now, on all servers at once or (`rolling`) one after
+/// the other. A server's apps are routed again before the next one's turn.
+pub async fn reboot(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    rolling: bool,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let hosts: Vec<String> = routed(&selection)?.into_iter().map(Into::into).collect();
+    let mut change = Change::begin(world, project, options).await?;
+    let there: Vec<String> = hosts.into_iter().filter(|host| change.observed.contains_key(host)).collect();
+    let groups: Vec<Vec<String>> =
+        if rolling { there.into_iter().map(|host| vec![host]).collect() } else { vec![there] };
+    let mut hook_failed = None;
+    for group in groups {
+        if !change.goes_on() {
+            break;
+        }
+        match reboot_group(world, project, options, &change, &group).await {
+            Ok(part) => change.keep(part),
+            Err(error) => {
+                hook_failed = Some(error);
+                break;
+            }
+        }
+    }
+    let gathered = change.end().await;
+    hook_failed.map_or(Ok(gathered), Err)
+}
+
+async fn reboot_group(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    change: &Change<'_>,
+    group: &[String],
+) -> Result<Gathered, RunError> {
+    let facts = Facts {
+        performer: change.scope.performer.clone(),
+        version: crate::version::resolve(world, options).await.unwrap_or_default(),
+        hosts: group.to_vec(),
+        locked: true,
+        runtime: None,
+    };
+    hooks::run(world, project, options, "pre-traefik-reboot", &facts).await?;
+    let told = join_all(group.iter().map(|host| reboot_one(change, host))).await;
+    let part = change.told(group.iter().map(|host| (host.clone(), None)).zip(told));
+    hooks::run(world, project, options, "post-traefik-reboot", &facts).await?;
+    Ok(part)
+}
+
+async fn reboot_one(change: &Change<'_>, host: &str) -> Told {
+    let before = match change.api(host) {
+        Some(api) => Proxy { api: Some(api) }.routed(&change.fleet, host).await,
+        None => None,
+    };
+    let ensure = ensure(change, host).map_err(|error| unusable(&error, host))?;
+    let step = Step::ReplaceProxy(Box::new(Replace { ensure }));
+    let output = change.fleet.run(host, None, &step).await.map_err(explained)?;
+    let address = output.stdout.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok());
+    if let (Some(before), Some(address)) = (before, address) {
+        let proxy = Proxy { api: Some(SocketAddr::new(address, API_PORT)) };
+        proxy.routes_to_all(&change.fleet, host, &before).await.map_err(|cause| Failure {
+            host: host.into(),
+            role: None,
+            doing: "see the apps routed again".into(),
+            cause,
+        })?;
+    }
+    Ok("rebooted Traefik".into())
+}
+
+/// Traefik as the configuration wants it; every server gets the same.
+fn ensure(change: &Change<'_>, host: &str) -> Result<Ensure, PlanError> {
+    planning::ensure(&change.project.config, &change.project.secrets, &change.scope, host)
+}
+
+fn unusable(error: &PlanError, host: &str) -> Failure {
+    Failure {
+        host: host.into(),
+        role: None,
+        doing: "read the configuration".into(),
+        cause: Cause::Told { reason: error.to_string(), hint: None },
+    }
+}
+
+async fn on_each(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    work: impl AsyncFn(&Change<'_>, &str) -> Told,
+) -> Result<Gathered, RunError> {
+    routed(&Selection::new(&project.config, &options.filters)?)?;
+    let mut change = Change::begin(world, project, options).await?;
+    let part = {
+        let (change, work) = (&change, &work);
+        let routed = |host: &str| change.selection.roles_of(host).any(|(role, _)| role.traefik);
+        let one =
+            |host| async move { if routed(host) { work(change, host).await } else { Ok(String::new()) } };
+        change.each_server(one).await
+    };
+    change.keep(part);
+    Ok(change.end().await)
+}
+
+/// `traefik details`.
+pub async fn details(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let hosts = routed(&selection)?;
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", listing::traefik()));
+    let steps = hosts.iter().filter(|host| fleet.has(host)).map(step).collect();
+    Ok(run_all(&fleet, steps, failures, hosts.len()).await)
+}
+
+/// `traefik logs`: of every server, or followed as they come until the run is stopped.
+pub async fn logs(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    lines: &logs::Lines,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let hosts = routed(&selection)?;
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let total = hosts.len();
+    let step = || Step::Run("show the log", logs::logs(TRAEFIK, lines));
+    let there: Vec<&str> = hosts.into_iter().filter(|host| fleet.has(host)).collect();
+    if !lines.follow {
+        let steps = there.into_iter().map(|host| (host.to_string(), None, step())).collect();
+        return Ok(run_all(&fleet, steps, failures, total).await);
+    }
+    let steps = there.into_iter().map(|host| (host.to_string(), TRAEFIK.to_string(), step())).collect();
+    let failed = tokio::select! {
+        failed = follow_all(&fleet, steps) => failed,
+        () = world.stop.triggered() => Vec::new(),
+    };
+    Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
+}
