@@ -9,6 +9,7 @@ pub mod assets;
 pub mod audit;
 pub mod cord;
 mod drain;
+pub mod env;
 pub mod exec;
 pub mod listing;
 pub mod lock;

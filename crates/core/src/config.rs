@@ -6,6 +6,7 @@
 //! destination over the base), after it `show`. Everything is a function of the texts: who calls [`load()`] has
 //! read the files.
 
+pub mod accessory;
 pub mod boot;
 pub mod builder;
 mod decode;
@@ -26,12 +27,14 @@ pub mod ssh;
 mod template;
 pub mod traefik;
 
+use std::fmt;
 use std::time::Duration;
 
+pub use accessory::{Accessory, AccessoryMount, Opaque};
 pub use boot::{BarrierOrder, Boot, Limit, OnFailure};
 pub use builder::Builder;
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
-pub use env::{Env, SecretRef};
+pub use env::{Env, Value, Variable};
 pub use healthcheck::{Cord, Healthcheck};
 pub use load::{Destination, Loaded, destination_path, load};
 pub use logging::Logging;
@@ -55,6 +58,17 @@ fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
     pairs
 }
 
+/// Each of them once, where it stands first.
+fn once<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<&'h str> {
+    let mut seen: Vec<&str> = Vec::new();
+    for host in hosts {
+        if !seen.contains(&host) {
+            seen.push(host);
+        }
+    }
+    seen
+}
+
 /// A whole project, for one destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -71,12 +85,14 @@ pub struct Config {
     /// `servers`, the primary role first, then alphabetically. Root `labels`, `logging`, `asset_path` and
     /// `healthcheck` are already merged in.
     pub roles: Vec<Role>,
-    /// `primary_role`, `web` unless given. Always one of `roles`.
+    /// `primary_role`, `web` unless given. One of `roles`, unless there are only accessories.
     pub primary_role: String,
     /// `env` at the root.
     pub env: Env,
     /// `env_tags`, or `env: tags`: tag to env, in the order of the file.
     pub env_tags: Vec<(String, Env)>,
+    /// `accessories`, in the order of the file. A deploy leaves them alone.
+    pub accessories: Vec<Accessory>,
     /// `volumes`, for every app container.
     pub volumes: Vec<String>,
     /// `logging` at the root (Traefik takes it; roles have their own merged copy).
@@ -111,27 +127,54 @@ impl Config {
         self.roles.iter().find(|role| role.name == name)
     }
 
-    /// Every configured host once: those of the primary role first, then in the order of roles.
+    /// Every host of the app once: those of the primary role first, then in the order of roles.
     pub fn hosts(&self) -> Vec<&str> {
-        let mut hosts: Vec<&str> = Vec::new();
-        for host in self.roles.iter().flat_map(|role| &role.hosts) {
-            if !hosts.contains(&host.host.as_str()) {
-                hosts.push(&host.host);
-            }
-        }
-        hosts
+        once(self.roles.iter().flat_map(|role| &role.hosts).map(|host| host.host.as_str()))
     }
 
-    /// The env of a role's container on a host: root, role, then the host's tags in order; later wins (S8).
-    pub fn env_for(&self, role: &Role, host: &RoleHost) -> Env {
-        let mut env = self.env.clone();
-        env.merge(&role.env);
+    /// Every configured host once: those of the app, then those that only accessories have.
+    pub fn all_hosts(&self) -> Vec<&str> {
+        let of_accessories = self.accessories.iter().flat_map(|accessory| &accessory.hosts);
+        once(self.hosts().into_iter().chain(of_accessories.map(String::as_str)))
+    }
+
+    /// The envs that a role's container on a host is given, one laid over the other: root, role, then the host's
+    /// tags in order.
+    pub fn env_layers<'a>(&'a self, role: &'a Role, host: &'a RoleHost) -> Vec<(Origin<'a>, &'a Env)> {
+        let mut layers = vec![(Origin::Root, &self.env), (Origin::Role(&role.name), &role.env)];
         for tag in &host.tags {
-            if let Some((_, tagged)) = self.env_tags.iter().find(|(name, _)| name == tag) {
-                env.merge(tagged);
-            }
+            let tagged = self.env_tags.iter().filter(|(name, _)| name == tag);
+            layers.extend(tagged.map(|(name, env)| (Origin::Tag(name), env)));
         }
+        layers
+    }
+
+    /// The env of a role's container on a host; of its layers the later wins (S8).
+    pub fn env_for(&self, role: &Role, host: &RoleHost) -> Env {
+        let mut env = Env::default();
+        self.env_layers(role, host).iter().for_each(|(_, layer)| env.merge(layer));
         env
+    }
+}
+
+/// Who gave a variable its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// The root env.
+    Root,
+    /// A role's env.
+    Role(&'a str),
+    /// A tag's env.
+    Tag(&'a str),
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Root => f.write_str("root env"),
+            Origin::Role(name) => write!(f, "role {name}"),
+            Origin::Tag(name) => write!(f, "tag {name}"),
+        }
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Selection<'a> {
 /// A filter that matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMatch {
+    /// There is nothing to select from.
+    #[error("the configuration has no `servers`, only accessories: there is no app to deploy")]
+    NoServers,
     /// `--hosts`.
     #[error("no host matches {given}; there are: {known}")]
     Hosts {
@@ -58,6 +61,9 @@ pub enum NoMatch {
 impl<'a> Selection<'a> {
     /// Applies filters to a configuration.
     pub fn new(config: &'a Config, filters: &Filters) -> Result<Self, NoMatch> {
+        if config.roles.is_empty() {
+            return Err(NoMatch::NoServers);
+        }
         let known: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
         let names = matching(&filters.roles, &known)?;
         if names.is_empty() {

@@ -4,6 +4,8 @@
 //! become shell code. A [`Script`] is what goes to a server: a POSIX `sh` program and what it reads on its
 //! standard input, where secrets travel. It renders two ways: as sent, and as shown.
 
+mod command;
+
 use crate::secret::Secret;
 
 /// Quotes one word for a POSIX shell.
@@ -122,6 +124,12 @@ impl Line {
     pub fn path(self, word: &str) -> Self {
         let quoted = quote_path(word);
         self.push(&quoted)
+    }
+
+    /// The words of a command of the configuration, split as a shell does. They stay what they are: no redirection, no
+    /// second command; only `${NAME}` outside single quotes is the server's.
+    pub fn command(self, command: &str) -> Self {
+        command::quoted_words(command).iter().fold(self, |line, word| line.push(word))
     }
 
     /// A variable of the script itself, quoted against splitting.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::{
     Scope, app, assets, cord, exec, lock, observe, prune, registry, remove, traefik,
 };
@@ -23,11 +24,18 @@ fn scope(run: &str) -> Scope {
     Scope { names: Names::new("app", Some("staging")), run: run.into(), performer: HOSTILE.into() }
 }
 
+/// One that an env file can hold, and one that it can't.
+fn secrets() -> SecretEnv {
+    let secret = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
+    SecretEnv::new(vec![secret("KEY", "sentinel-secret"), secret("PEM", "sentinel-secret\nline two")])
+        .unwrap()
+}
+
 fn environment() -> app::Environment {
     app::Environment {
         host: "10.0.0.1".into(),
         clear: vec![("CLEAR".into(), HOSTILE.into())],
-        secret: vec![("KEY".into(), Secret::new("sentinel-secret"))],
+        secret: secrets(),
         volumes: vec!["$PWD/data:/data".into(), HOSTILE.into()],
         options: vec![
             ("memory".into(), OptionValue::Value("512m".into())),
@@ -83,7 +91,7 @@ fn all_steps() -> Vec<Step> {
         Step::Proxy(traefik::Ensure {
             scope: scope.clone(),
             traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
-            secret: vec![("KEY".into(), Secret::new("sentinel-secret"))],
+            secret: secrets(),
             logging: Logging::default(),
             host: "10.0.0.1".into(),
         }),
@@ -240,7 +248,7 @@ fn the_run_line_is_the_one_kamal_would_send() {
     let ensure = traefik::Ensure {
         scope: scope("f00d"),
         traefik: Traefik::default(),
-        secret: Vec::new(),
+        secret: SecretEnv::default(),
         logging: Logging::default(),
         host: "10.0.0.1".into(),
     };

@@ -96,11 +96,8 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         let config = &project.config;
         let selection = Selection::new(config, &options.filters)?;
-        for name in planning::secrets_needed(config, &selection) {
-            if !project.secrets.contains_key(&name) {
-                return Err(project.missing_secret(&name));
-            }
-        }
+        planning::check_secrets(config, &project.secrets, &selection)
+            .map_err(|error| project.explain(error))?;
         let scope = Scope {
             names: config.names(),
             run: world.local.random_hex(16),

@@ -179,6 +179,7 @@ impl From<PlanError> for RunError {
                 Some("no version is on all servers".to_string())
             }
             PlanError::NoSuchVersion { choices, .. } => Some(format!("there are: {}", choices.join(", "))),
+            PlanError::UnfitSecret(unfit) => Some(unfit.hint().into()),
             PlanError::MissingSecret(_) => None,
         };
         RunError::Usage { message: error.to_string(), hint }

@@ -104,21 +104,14 @@ fn new_containers(
     let mut steps = Vec::new();
     for (role, hosts) in &selection.roles {
         for host in hosts {
-            let secret = config
-                .env_for(role, host)
-                .secret
-                .into_iter()
-                .map(|secret| match project.secrets.get(&secret.source) {
-                    Some(value) => Ok((secret.name, value.clone())),
-                    None => Err(project.missing_secret(&secret.source)),
-                })
-                .collect::<Result<Vec<_>, _>>()?;
+            let environment = planning::environment(config, &project.secrets, role, host)
+                .map_err(|error| project.explain(error))?;
             let step = exec::Exec {
                 scope: scope.clone(),
                 role: role.name.clone(),
                 version: version.clone(),
                 image: config.image_of(&version),
-                environment: planning::environment(config, role, host, secret),
+                environment,
                 env: request.env.clone(),
                 words: request.words.clone(),
             };

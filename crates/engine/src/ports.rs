@@ -142,7 +142,7 @@ pub trait Local: Send + Sync {
     fn read(&self, path: &str) -> Result<Option<String>, String>;
     /// Whether a file exists and may be executed: `None` if there is none.
     fn executable(&self, path: &str) -> Option<bool>;
-    /// A variable of this process's environment.
+    /// A variable of this process's environment; U+FFFD stands where it is not UTF-8.
     fn variable(&self, name: &str) -> Option<String>;
     /// The wall clock as seconds since 1970 (UTC).
     fn now(&self) -> i64;

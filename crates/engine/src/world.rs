@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bowline_core::config::Config;
-use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::deploy::{PlanError, Secrets};
 use bowline_core::selection::Filters;
 use tokio::sync::watch;
 
@@ -24,8 +24,16 @@ pub struct World {
 }
 
 impl Project {
+    /// The error for what a plan or a container can't be made of.
+    pub fn explain(&self, error: PlanError) -> RunError {
+        match error {
+            PlanError::MissingSecret(name) => self.missing_secret(&name),
+            error => error.into(),
+        }
+    }
+
     /// The error for a secret that nobody has.
-    pub fn missing_secret(&self, name: &str) -> RunError {
+    fn missing_secret(&self, name: &str) -> RunError {
         let hint = if self.secrets_files.is_empty() {
             let path = &self.config.secrets_path;
             format!("no secrets file ({path}-common, {path}) exists; write `{name}=…` into {path}")

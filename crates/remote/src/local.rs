@@ -51,7 +51,7 @@ impl Local for LocalMachine {
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
     fn now(&self) -> i64 {

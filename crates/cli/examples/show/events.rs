@@ -44,7 +44,7 @@ fn server(number: usize, servers: usize) -> ServerPlan {
         environment: app::Environment {
             host: host.clone(),
             clear: Vec::new(),
-            secret: Vec::new(),
+            secret: Default::default(),
             volumes: Vec::new(),
             options: Vec::new(),
             logging: Default::default(),

@@ -1,9 +1,9 @@
 //! App containers: run one and see it ready, stop one, tag its image as the latest.
 
+use super::env::{SecretEnv, clear_words};
 use super::{Scope, assets, cord, drain, ready};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
 
 /// What it exits with when Docker would not run the container at all.
@@ -16,39 +16,14 @@ pub struct Environment {
     pub host: String,
     /// Clear variables, in order.
     pub clear: Pairs,
-    /// Secret variables, in order, for the env file.
-    pub secret: Vec<(String, Secret)>,
+    /// Secret variables.
+    pub secret: SecretEnv,
     /// Volumes, as configured.
     pub volumes: Vec<String>,
     /// Further flags, as configured.
     pub options: Vec<(String, OptionValue)>,
     /// The log driver.
     pub logging: Logging,
-}
-
-impl Environment {
-    /// The env file: `KEY=VALUE` a line, values as they are. A line break can't be in such a file; it is written
-    /// as `\n`, as Kamal does.
-    pub fn env_file(&self) -> Secret {
-        let mut text = String::new();
-        for (name, value) in &self.secret {
-            text.push_str(&format!("{name}={}\n", value.expose().replace('\n', "\\n")));
-        }
-        if text.is_empty() {
-            text.push('\n');
-        }
-        Secret::new(text)
-    }
-}
-
-/// Shell lines that write standard input to an env file: 0600 from its first byte, put in place whole.
-pub(super) fn write_env_file(path: &str) -> String {
-    let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
-    format!(
-        "mkdir -p {directory} && (umask 077 && cat > {path}.new) && mv {path}.new {path} || exit\n",
-        directory = quote(directory),
-        path = quote(path),
-    )
 }
 
 /// The words of `logging`, as Kamal gives them.
@@ -68,21 +43,14 @@ pub(super) fn logging_words(mut line: Line, logging: &Logging) -> Line {
 /// The words of `options`.
 pub(super) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Line {
     options.iter().fold(line, |line, (key, value)| {
-        let flag = format!("--{key}");
+        // In one word: of a flag without value Docker would take what follows for the image.
+        let flag = |line: Line, value: &String| line.expanding(&format!("--{key}={value}"));
         match value {
-            OptionValue::Flag => line.word(&flag),
-            OptionValue::Value(value) => line.word(&flag).expanding(value),
-            OptionValue::List(values) => {
-                values.iter().fold(line, |line, value| line.word(&flag).expanding(value))
-            }
+            OptionValue::Flag => line.word(&format!("--{key}")),
+            OptionValue::Value(value) => flag(line, value),
+            OptionValue::List(values) => values.iter().fold(line, flag),
         }
     })
-}
-
-/// The words of a command in the configuration. Words are split as a shell does and then stay what they are:
-/// no redirection, no second command. Unbalanced quotes are taken literally, word by word.
-pub fn command_words(cmd: &str) -> Vec<String> {
-    shlex::split(cmd).unwrap_or_else(|| cmd.split_whitespace().map(Into::into).collect())
 }
 
 /// How Docker sees the new container's health.
@@ -141,14 +109,16 @@ impl Boot {
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.push_str(&self.rename_clashing());
-        text.push_str(&write_env_file(&self.scope.names.env_file(&self.role)));
+        let (secret, env_file) = (&self.environment.secret, self.scope.names.env_file(&self.role));
+        text.push_str(&secret.write(&env_file));
         if self.cord.is_some() {
             text.push_str(&cord::tie(&self.cord_directory()));
         }
         text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
-        text.push_str(&format!("id=$({}) || exit {NOT_STARTED}\necho \"@id $id\"\n", self.run_line()));
+        let run = secret.run(&self.run_line(), &env_file);
+        text.push_str(&format!("id=$({run}) || exit {NOT_STARTED}\necho \"@id $id\"\n"));
         text.push_str(&ready::wait(self.timeout, self.readiness_delay));
-        Script::new(text).with_input(self.environment.env_file())
+        Script::new(text).with_input(secret.input())
     }
 
     fn rename_clashing(&self) -> String {
@@ -171,7 +141,8 @@ impl Boot {
             .words(["run", "--detach", "--restart", "unless-stopped", "--name", &name])
             .words(["--network", NETWORK, "--hostname"])
             .word(&container_hostname(&environment.host, &self.scope.run));
-        let mut line = env_words(line, &self.scope, environment, &self.role, Some((&name, &self.version)));
+        let line = clear_words(self.automatic(line), &environment.clear);
+        let mut line = environment.secret.words(line, &self.scope.names.env_file(&self.role));
         if let Some(health) = &self.health {
             line = health_words(line, health);
         }
@@ -192,33 +163,25 @@ impl Boot {
         }
         line = option_words(line, &environment.options).word(&self.image);
         match &self.cmd {
-            Some(cmd) => command_words(cmd).iter().fold(line, |line, word| line.expanding(word)),
+            Some(cmd) => line.command(cmd),
             None => line,
         }
     }
-}
 
-/// Env of a container: Kamal's own variables, the clear ones, the file with the secret ones.
-pub(super) fn env_words(
-    line: Line,
-    scope: &Scope,
-    environment: &Environment,
-    role: &str,
-    booted: Option<(&str, &str)>,
-) -> Line {
-    let mut line = line;
-    if let Some((name, version)) = booted {
-        line = line.words(["--env", &format!("KAMAL_CONTAINER_NAME={name}")]);
-        line = line.words(["--env", &format!("KAMAL_VERSION={version}")]);
-        line = line.words(["--env", &format!("KAMAL_HOST={}", environment.host)]);
-        if let Some(destination) = scope.names.destination() {
-            line = line.words(["--env", &format!("KAMAL_DESTINATION={destination}")]);
-        }
+    /// Kamal's own variables, but for those that the configuration gives a value.
+    fn automatic(&self, line: Line) -> Line {
+        let (name, environment) = (self.container(), &self.environment);
+        let mut variables = vec![
+            ("KAMAL_CONTAINER_NAME", name.as_str()),
+            ("KAMAL_VERSION", &self.version),
+            ("KAMAL_HOST", &environment.host),
+        ];
+        variables.extend(self.scope.names.destination().map(|name| ("KAMAL_DESTINATION", name)));
+        variables.retain(|(name, _)| {
+            !environment.secret.has(name) && !environment.clear.iter().any(|(known, _)| known == name)
+        });
+        variables.iter().fold(line, |line, (name, value)| line.words(["--env", &format!("{name}={value}")]))
     }
-    for (key, value) in &environment.clear {
-        line = line.word("--env").expanding(&format!("{key}={value}"));
-    }
-    line.words(["--env-file", &scope.names.env_file(role)])
 }
 
 fn health_words(line: Line, health: &HealthFlags) -> Line {

@@ -1,7 +1,8 @@
 //! Running a command in the app: in a new container, or in the one that serves.
 
 use super::Scope;
-use super::app::{Environment, env_words, logging_words, option_words, write_env_file};
+use super::app::{Environment, logging_words, option_words};
+use super::env::{self, clear_words};
 use crate::config::Pairs;
 use crate::names::NETWORK;
 use crate::shell::{Line, Script, quote};
@@ -38,7 +39,8 @@ impl Exec {
             self.scope.run.get(..6).unwrap_or("0")
         );
         let mut line = Line::new("docker").words(["run", "--rm", "--name", &name, "--network", NETWORK]);
-        line = env_words(line, &self.scope, &self.environment, &role, None);
+        line = clear_words(line, &self.environment.clear);
+        line = self.environment.secret.words(line, &file);
         for (key, value) in &self.env {
             line = line.words(["--env", &format!("{key}={value}")]);
         }
@@ -47,15 +49,16 @@ impl Exec {
         line = option_words(line, &self.environment.options)
             .word(&self.image)
             .words(self.words.iter().map(String::as_str));
-        let remove = Line::new("rm").words(["-f", &file]);
+        let files = env::files(&file);
+        let remove = Line::new("rm").word("-f").words(files.iter().map(String::as_str));
         let mut text = format!("trap {} EXIT\ntrap 'exit 129' HUP TERM INT\n", quote(remove.as_str()));
-        text.push_str(&write_env_file(&file));
+        text.push_str(&self.environment.secret.write(&file));
         text.push_str(&self.scope.audit(
             None,
             &format!("Executed cmd '{}' on app version {}", self.words.join(" "), self.version),
         ));
-        text.push_str(&format!("{line}\n"));
-        Script::new(text).with_input(self.environment.env_file())
+        text.push_str(&format!("{}\n", self.environment.secret.run(&line, &file)));
+        Script::new(text).with_input(self.environment.secret.input())
     }
 }
 

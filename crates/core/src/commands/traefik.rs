@@ -1,12 +1,12 @@
 //! Traefik on a server: the shared network, the container, and its API on an entry point that is not published.
 
 use super::Scope;
-use super::app::{logging_words, option_words, write_env_file};
+use super::app::{logging_words, option_words};
+use super::env::{self, SecretEnv, clear_words};
 use crate::config::{Logging, OptionValue, Pairs, Traefik};
 use crate::names::{NETWORK, TRAEFIK};
 use crate::observed::Container;
-use crate::secret::Secret;
-use crate::shell::{Line, Script};
+use crate::shell::{Line, Script, quote};
 
 /// The port of Traefik's own entry point, in its container only.
 pub const API_PORT: u16 = 8080;
@@ -21,7 +21,7 @@ pub struct Ensure {
     /// The configuration.
     pub traefik: Traefik,
     /// Its secret variables, resolved.
-    pub secret: Vec<(String, Secret)>,
+    pub secret: SecretEnv,
     /// Root logging.
     pub logging: Logging,
     /// The host, for the plan.
@@ -51,34 +51,58 @@ fn create_network() -> String {
     )
 }
 
-/// The env file, as `write_env_file` takes it.
+/// The env file of the container that runs. It is written beside, and put here by whoever ran the container: several
+/// apps share it and may deploy at the same moment.
 const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
 impl Ensure {
+    fn env_file(&self) -> String {
+        format!("{ENV_FILE}.{}", self.scope.run)
+    }
+
+    /// Shell lines that write this run's env file, and remove at the end what is still beside the other.
+    fn write_env_file(&self) -> String {
+        let file = self.env_file();
+        let written = env::files(&file);
+        let remove = Line::new("rm").word("-f").words(written.iter().map(String::as_str));
+        format!(
+            "trap {} EXIT\ntrap 'exit 129' HUP TERM INT\n{}",
+            quote(remove.as_str()),
+            self.secret.write(&file)
+        )
+    }
+
     /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
     /// `@address` with its address there.
+    ///
+    /// Another app's deploy may do the same meanwhile. Of two that run it the second is refused the name, and what it
+    /// wanted is there: so whoever fails to run it tries to start it before it gives up.
     pub fn script(&self) -> Script {
+        let env_file = self.env_file();
         let mut text = self.scope.fence();
-        text.push_str(&write_env_file(ENV_FILE));
+        text.push_str(&self.write_env_file());
         text.push_str(&format!(
             "{network}\
-             docker container start {TRAEFIK} >/dev/null 2>&1 || {run} >/dev/null || exit {PROXY_FAILED}\n\
+             start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
+             run() {{ {run}; }}\n\
+             if ! start; then\n\
+             if said=$(run 2>&1); then mv {written} {ENV_FILE}\n\
+             else start || {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}; fi\n\
+             fi\n\
              address() {{ docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK} 2>/dev/null; }}\n\
-             [ -n \"$(address)\" ] || docker network connect {NETWORK} {TRAEFIK} || exit {PROXY_FAILED}\n\
+             if [ -z \"$(address)\" ]; then\n\
+             said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; [ -n \"$(address)\" ]; }} || \
+             {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
+             fi\n\
              sleep 0.2\n\
              running=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {TRAEFIK})\n\
              [ \"$running\" = 'true 0' ] || {{ docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED}; }}\n\
              echo \"@address $(address)\"\n",
             network = create_network(),
-            run = self.run_line(),
+            run = self.secret.run(&self.run_line(), &env_file),
+            written = quote(&env_file),
         ));
-        Script::new(text).with_input(self.env_file())
-    }
-
-    fn env_file(&self) -> Secret {
-        let file: String =
-            self.secret.iter().map(|(key, value)| format!("{key}={}\n", value.expose())).collect();
-        Secret::new(if file.is_empty() { "\n".into() } else { file })
+        Script::new(text).with_input(self.secret.input())
     }
 
     /// The `docker run` line.
@@ -98,10 +122,9 @@ impl Ensure {
         if self.traefik.publish {
             line = line.words(["--publish", &format!("{}:80", self.traefik.host_port)]);
         }
-        line = line.words(["--volume", "/var/run/docker.sock:/var/run/docker.sock", "--env-file", ENV_FILE]);
-        for (key, value) in &self.traefik.env.clear {
-            line = line.word("--env").expanding(&format!("{key}={value}"));
-        }
+        line = line.words(["--volume", "/var/run/docker.sock:/var/run/docker.sock"]);
+        line = self.secret.words(line, &self.env_file());
+        line = clear_words(line, &self.traefik.env.clear_pairs());
         line = logging_words(line, &self.logging);
         for (key, value) in overlay(&default_labels(), &self.traefik.labels) {
             line = line.word("--label").expanding(&format!("{key}={value}"));
@@ -136,15 +159,16 @@ impl Replace {
     /// Prints `@address` of the new one.
     pub fn script(&self) -> Script {
         let ensure = &self.ensure;
-        let create = ensure.container(&["create"], NEXT);
+        let env_file = ensure.env_file();
+        let create = ensure.secret.run(&ensure.container(&["create"], NEXT), &env_file);
         let mut text = ensure.scope.fence();
-        text.push_str(&write_env_file(ENV_FILE));
+        text.push_str(&ensure.write_env_file());
         text.push_str(&create_network());
         text.push_str(&ensure.scope.audit(None, "Rebooted traefik"));
         text.push_str(&format!(
             "docker container inspect {TRAEFIK} >/dev/null 2>&1 || docker container rename {OLD} {TRAEFIK} 2>/dev/null\n\
              docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
-             {create} >/dev/null || exit {PROXY_FAILED}\n\
+             {create} >/dev/null && mv {written} {ENV_FILE} || exit {PROXY_FAILED}\n\
              if docker container inspect {TRAEFIK} >/dev/null 2>&1; then\n\
              docker container stop --time {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
              fi\n\
@@ -162,8 +186,9 @@ impl Replace {
              [ \"$running\" = 'true 0' ] || back\n\
              docker container rm {OLD} >/dev/null 2>&1\n\
              echo \"@address $(docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK})\"\n",
+            written = quote(&env_file),
         ));
-        Script::new(text).with_input(ensure.env_file())
+        Script::new(text).with_input(ensure.secret.input())
     }
 }
 

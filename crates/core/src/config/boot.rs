@@ -41,7 +41,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The size of a group for so many configured servers.
+    /// The size of a group for so many configured servers, those of accessories among them.
     pub fn of(self, servers: usize) -> usize {
         match self {
             Limit::Servers(count) => count.max(1),

@@ -1,43 +1,90 @@
 //! `env`: variables of a container, in clear or from the secrets file.
 
+use super::Role;
 use super::decode::{Field, Keys, Report};
-use super::diagnostic::Span;
+use super::diagnostic::{Diagnostic, Span};
 
-/// A secret variable: its name in the container and the secret it takes its value from (`NAME` or `NAME:SOURCE`).
+/// The variables of a container, each once, in the order in which they were first given.
+///
+/// A name has one value, whatever its kind: a clear value laid over a secret of that name replaces it, and the other
+/// way round. So no container ever gets both.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Env(Vec<Variable>);
+
+/// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretRef {
-    /// The variable in the container.
+pub struct Variable {
+    /// Its name in the container.
     pub name: String,
-    /// The key in the secrets file.
-    pub source: String,
+    /// Where its value comes from.
+    pub value: Value,
 }
 
-/// An env in the full format.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Env {
-    /// Variables whose values stand in the configuration, in its order.
-    pub clear: super::Pairs,
-    /// Variables whose values come from the secrets file.
-    pub secret: Vec<SecretRef>,
+/// Where a variable's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// It stands in the configuration.
+    Clear(String),
+    /// It is in the secrets file under this key (`NAME` or `NAME:KEY`).
+    Secret(String),
 }
 
 impl Env {
-    /// Lays `over` on top: a variable it names replaces this one's, in place; new ones follow at the end.
+    /// Lays `over` on top: a variable it names replaces this one's in its place; new ones follow at the end.
     pub fn merge(&mut self, over: &Env) {
-        for (name, value) in &over.clear {
-            self.secret.retain(|secret| secret.name != *name);
-            match self.clear.iter_mut().find(|(known, _)| known == name) {
-                Some((_, old)) => old.clone_from(value),
-                None => self.clear.push((name.clone(), value.clone())),
-            }
+        over.iter().for_each(|variable| self.set(variable.clone()));
+    }
+
+    fn set(&mut self, variable: Variable) {
+        match self.0.iter_mut().find(|known| known.name == variable.name) {
+            Some(known) => *known = variable,
+            None => self.0.push(variable),
         }
-        for secret in &over.secret {
-            self.clear.retain(|(name, _)| *name != secret.name);
-            match self.secret.iter_mut().find(|known| known.name == secret.name) {
-                Some(old) => old.clone_from(secret),
-                None => self.secret.push(secret.clone()),
-            }
-        }
+    }
+
+    /// All variables, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Variable> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The variable of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.iter().find(|variable| variable.name == name).map(|variable| &variable.value)
+    }
+
+    /// Names and values of those that stand in the configuration, in order.
+    pub fn clear(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|variable| match &variable.value {
+            Value::Clear(value) => Some((variable.name.as_str(), value.as_str())),
+            Value::Secret(_) => None,
+        })
+    }
+
+    /// The same as pairs of their own.
+    pub fn clear_pairs(&self) -> super::Pairs {
+        self.clear().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Names of those that are secret, each with its key in the secrets file, in order.
+    pub fn secret(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|variable| match &variable.value {
+            Value::Clear(_) => None,
+            Value::Secret(key) => Some((variable.name.as_str(), key.as_str())),
+        })
+    }
+}
+
+impl FromIterator<Variable> for Env {
+    /// Of two of one name the later counts.
+    fn from_iter<I: IntoIterator<Item = Variable>>(variables: I) -> Self {
+        let mut env = Self::default();
+        variables.into_iter().for_each(|variable| env.set(variable));
+        env
     }
 }
 
@@ -52,8 +99,8 @@ pub(super) struct TaggedEnv {
 #[derive(Debug, Default)]
 pub(super) struct Tags {
     pub(super) envs: Vec<(String, Env)>,
-    /// All names, also those whose env has errors.
-    pub(super) names: Vec<String>,
+    /// Where each stands, with its path of keys.
+    places: Vec<(Span, String)>,
     pub(super) span: Option<Span>,
 }
 
@@ -75,11 +122,34 @@ impl TaggedEnv {
 impl Tags {
     /// `env_tags`, or `tags` under `env`.
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let entries = field.entries(report).unwrap_or_default();
-        let names = entries.iter().map(|(key, _)| key.text.clone()).collect();
-        let envs =
-            entries.iter().map(|(key, field)| (key.text.clone(), Env::decode(field, report))).collect();
-        Self { envs, names, span: Some(field.span()) }
+        let mut tags = Self { span: Some(field.span()), ..Self::default() };
+        for (key, field) in field.entries(report).unwrap_or_default() {
+            tags.envs.push((key.text.clone(), Env::decode(&field, report)));
+            tags.places.push((key.span, field.path));
+        }
+        tags
+    }
+
+    /// The tags' names, in the order of the file.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.envs.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Reports the tags that no server has. Those of the base file may be meant for another destination.
+    pub(super) fn warn_unused(&self, roles: &[Role], destination: Option<&str>, report: &mut Report) {
+        let used =
+            |tag: &String| roles.iter().flat_map(|role| &role.hosts).any(|host| host.tags.contains(tag));
+        for ((tag, _), (span, path)) in self.envs.iter().zip(&self.places) {
+            if !used(tag) && (destination.is_none() || span.file > 0) {
+                report.push(
+                    Diagnostic::warning(
+                        *span,
+                        format!("{path}: no server has this tag, so its env has no effect"),
+                    )
+                    .help(format!("give it to a server: `- HOST: {tag}`")),
+                );
+            }
+        }
     }
 }
 
@@ -88,7 +158,7 @@ impl Env {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
         if let Some((key, _)) = field.entries_silently().iter().find(|(key, _)| key.text == "tags") {
             let message = field.says("tags are only allowed in the root env");
-            report.push(super::diagnostic::Diagnostic::error(key.span, message));
+            report.push(Diagnostic::error(key.span, message));
             return Self::default();
         }
         Self::decode_with(field, &FULL, report)
@@ -98,60 +168,61 @@ impl Env {
     fn decode_with(field: &Field, full: &Keys, report: &mut Report) -> Self {
         let is_full = field.entries_silently().iter().any(|(key, _)| full.known.contains(&key.text.as_str()));
         if !is_full {
-            return Self { clear: clear(field, report), secret: Vec::new() };
+            return clear(field, report);
         }
         let Some(section) = field.section(full, report) else { return Self::default() };
-        let clear = section.get("clear").map(|field| clear(&field, report)).unwrap_or_default();
-        let mut secret: Vec<SecretRef> = Vec::new();
-        for (entry, reference) in
+        let mut env = section.get("clear").map(|field| clear(&field, report)).unwrap_or_default();
+        for (entry, variable) in
             section.get("secret").map(|field| secrets(&field, report)).unwrap_or_default()
         {
-            if clear.iter().any(|(name, _)| *name == reference.name) {
-                let message = format!("{} is given in clear too, and that value is used", reference.name);
+            if let Some(Value::Clear(_)) = env.get(&variable.name) {
+                let message = format!("{} is given in clear too, and that value is used", variable.name);
                 report.push(entry.warning(&message));
                 continue;
             }
-            secret.retain(|known| known.name != reference.name);
-            secret.push(reference);
+            env.set(variable);
         }
-        Self { clear, secret }
+        env
     }
 }
 
-fn clear(field: &Field, report: &mut Report) -> super::Pairs {
-    let mut pairs = super::Pairs::new();
+fn clear(field: &Field, report: &mut Report) -> Env {
+    let mut env = Env::default();
     for (key, value) in field.entries(report).unwrap_or_default() {
         if let Some(problem) = bad_name(&key.text) {
-            report.push(super::diagnostic::Diagnostic::error(key.span, field.says(problem)));
+            report.push(Diagnostic::error(key.span, field.says(problem)));
         }
         if let Some(value) = value.string(report) {
-            pairs.push((key.text.clone(), value));
+            env.set(Variable { name: key.text.clone(), value: Value::Clear(value) });
         }
     }
-    pairs
+    env
 }
 
-fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, SecretRef)> {
+fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variable)> {
     let mut found = Vec::new();
     for entry in field.list(report).unwrap_or_default() {
         let Some(text) = entry.filled(report) else { continue };
-        let (name, source) = text.split_once(':').unwrap_or((&text, &text));
-        if source.is_empty() {
+        let (name, key) = text.split_once(':').unwrap_or((&text, &text));
+        if key.is_empty() {
             report.push(entry.error("names no secret after the `:`"));
         } else if let Some(problem) = bad_name(name) {
             report.push(entry.error(problem));
         } else {
-            let reference = SecretRef { name: name.into(), source: source.into() };
-            found.push((entry, reference));
+            let variable = Variable { name: name.into(), value: Value::Secret(key.into()) };
+            found.push((entry, variable));
         }
     }
     found
 }
 
-/// What Docker would not take as the name of a variable.
+/// What Docker would not take as the name of a variable, or not in an env file.
 fn bad_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("a variable without a name");
+    }
+    if name.starts_with('#') {
+        return Some("a variable's name can't begin with `#`");
     }
     name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control())
         .then_some("a variable's name can't contain `=`, blanks or control characters")

@@ -184,7 +184,7 @@ pub(super) fn labels(field: &Field, report: &mut Report) -> Option<Pairs> {
 }
 
 /// Flags of `docker run`. `restart: no` without quotes is a boolean, which Docker would not take.
-fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {
+pub(super) fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {
     for (key, value) in field.entries_silently() {
         let boolean = value.scalar().is_some_and(|scalar| scalar.plain)
             && value.boolean(&mut Report::default()).is_some();

@@ -10,7 +10,7 @@ use super::env::{TaggedEnv, Tags};
 use super::healthcheck::Parts;
 use super::role::{AssetPath, Inherited};
 use super::servers;
-use super::{Config, Logging, Registry, Role, Ssh, Traefik};
+use super::{Accessory, Config, Logging, Registry, Role, Ssh, Traefik, accessory};
 
 const KEYS: Keys = Keys {
     known: &[
@@ -20,6 +20,7 @@ const KEYS: Keys = Keys {
         "volumes",
         "registry",
         "servers",
+        "accessories",
         "env",
         "env_tags",
         "asset_path",
@@ -44,7 +45,7 @@ const KEYS: Keys = Keys {
         "healthcheck",
         "traefik",
     ],
-    later: &["accessories", "aliases", "error_pages_path", "hooks_output", "output", "proxy"],
+    later: &["aliases", "error_pages_path", "hooks_output", "output", "proxy"],
 };
 
 /// Kamal's connection settings; Bowline has fixed ones.
@@ -66,6 +67,10 @@ pub(super) fn decode(field: &Field, destination: Option<&str>, report: &mut Repo
     let inherited = inherited(&root, report);
     let primary_role = root.filled("primary_role", report).unwrap_or_else(|| "web".into());
     let roles = roles(&root, &primary_role, &tags, &inherited, report);
+    if !report.has_errors() {
+        tags.warn_unused(&roles, destination, report);
+    }
+    let accessories = accessories(&root, service.as_deref(), &roles, &tags, report);
     let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles, report);
     let builder = root.get("builder").map(|field| Builder::decode(&field, report)).unwrap_or_default();
     let volumes = root.get("volumes").and_then(|field| field.strings(report)).unwrap_or_default();
@@ -84,6 +89,7 @@ pub(super) fn decode(field: &Field, destination: Option<&str>, report: &mut Repo
         primary_role,
         env,
         env_tags: tags.envs,
+        accessories,
         volumes,
         logging: inherited.logging,
         traefik,
@@ -226,6 +232,9 @@ fn roles(
 ) -> Vec<Role> {
     let allow_empty_roles = root.boolean("allow_empty_roles", report).unwrap_or(false);
     let primary_field = root.get("primary_role");
+    if root.get("accessories").is_some() && root.get("servers").is_none() {
+        return Vec::new();
+    }
     let Some(servers) = required(root, "servers", report) else { return Vec::new() };
     let context = servers::Context {
         primary_role,
@@ -235,6 +244,17 @@ fn roles(
         inherited,
     };
     servers::decode(&servers, &context, report)
+}
+
+fn accessories(
+    root: &Section,
+    service: Option<&str>,
+    roles: &[Role],
+    tags: &Tags,
+    report: &mut Report,
+) -> Vec<Accessory> {
+    let context = accessory::Context { service, roles, tags };
+    root.get("accessories").map(|field| accessory::decode(&field, &context, report)).unwrap_or_default()
 }
 
 /// As given; else what the most patient health check asks for with its `max_attempts` (1+2+…+n seconds).

@@ -113,7 +113,7 @@ fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<Str
     let mut tags = Vec::new();
     for field in fields {
         let Some(tag) = field.filled(report) else { continue };
-        if !context.tags.names.contains(&tag) {
+        if !context.tags.names().any(|known| known == tag) {
             report.push(unknown_tag(&field, &tag, context.tags));
         }
         tags.push(tag);
@@ -121,12 +121,13 @@ fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<Str
     tags
 }
 
-fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
+/// The error for a tag that has no env.
+pub(super) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
     let mut error = field.error(&format!("unknown tag: {tag}")).label("no env is given for this tag");
     if let Some(span) = tags.span {
         error = error.also(span, "the tags are given here");
     }
-    match nearest(tag, tags.names.iter().map(String::as_str)) {
+    match nearest(tag, tags.names()) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error.help(format!("give the tag an env: `env_tags: {{{tag}: {{NAME: value}}}}`")),
     }
@@ -189,7 +190,7 @@ pub(super) fn bad_host(host: &str) -> Option<&'static str> {
 }
 
 /// A role's name becomes part of container names.
-fn bad_role(name: &str) -> Option<&'static str> {
+pub(super) fn bad_role(name: &str) -> Option<&'static str> {
     let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     (name.is_empty() || !name.chars().all(sound))
         .then_some("a role's name can only include letters, digits, `_`, `-` and `.`")

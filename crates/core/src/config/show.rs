@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::mask::is_secret_key;
+use super::source::{Key, Kind, Node};
 use super::{
-    AssetPath, BarrierOrder, Config, Cord, Credential, Env, Healthcheck, Jump, Limit, Logging, OnFailure,
-    OptionValue, Pairs, Role, RoleHost,
+    Accessory, AccessoryMount, AssetPath, BarrierOrder, Config, Cord, Credential, Env, Healthcheck, Jump,
+    Limit, Logging, OnFailure, Opaque, OptionValue, Pairs, Registry, Role, RoleHost, Value, Variable,
 };
 use crate::secret::REDACTED;
 
@@ -20,7 +21,7 @@ pub fn show(config: &Config) -> String {
     out.option("destination", config.destination.as_deref());
     out.value("repository", &config.repository());
     out.value("latest_image", &config.latest_image());
-    registry(config, &mut out);
+    registry(&config.registry, &mut out);
     builder(config, &mut out);
     out.value("primary_role", &config.primary_role);
     out.map("roles", |out| {
@@ -28,6 +29,13 @@ pub fn show(config: &Config) -> String {
             out.map(&role.name, |out| show_role(config, role, out));
         }
     });
+    if !config.accessories.is_empty() {
+        out.map("accessories", |out| {
+            for accessory in &config.accessories {
+                out.map(&accessory.name, |out| show_accessory(accessory, out));
+            }
+        });
+    }
     out.list("volumes", &config.volumes);
     traefik(config, &mut out);
     boot(config, &mut out);
@@ -45,14 +53,14 @@ pub fn show(config: &Config) -> String {
     out.text
 }
 
-fn registry(config: &Config, out: &mut Lines) {
+fn registry(registry: &Registry, out: &mut Lines) {
     out.map("registry", |out| {
-        out.value("server", config.registry.server.as_deref().unwrap_or("docker.io"));
-        match &config.registry.username {
+        out.value("server", registry.server.as_deref().unwrap_or("docker.io"));
+        match &registry.username {
             Credential::Plain(name) => out.value("username", name.expose()),
             Credential::Secret(name) => out.value("username", &format!("secret {name}")),
         }
-        match &config.registry.password {
+        match &registry.password {
             Credential::Plain(password) => out.value("password", &password.to_string()),
             Credential::Secret(name) => out.value("password", &format!("secret {name}")),
         }
@@ -92,32 +100,66 @@ fn show_role(config: &Config, role: &Role, out: &mut Lines) {
     }
 }
 
-/// Each variable of a server's container, and who gave it the value it has.
+/// Each variable of a server's container, who gave it the value it has, and whom it overrides.
 fn env_of(config: &Config, role: &Role, host: &RoleHost, out: &mut Lines) {
-    let mut layers = vec![("root env".to_owned(), &config.env), (format!("role {}", role.name), &role.env)];
-    for tag in &host.tags {
-        let tagged = config.env_tags.iter().filter(|(name, _)| name == tag);
-        layers.extend(tagged.map(|(_, env)| (format!("tag {tag}"), env)));
-    }
-    let origin = |name: &str| {
-        let gives = |env: &Env| {
-            env.clear.iter().any(|(known, _)| known == name)
-                || env.secret.iter().any(|known| known.name == name)
-        };
-        layers.iter().rev().find(|(_, env)| gives(env)).map_or("", |(origin, _)| origin)
-    };
     let env = config.env_for(role, host);
-    if env == Env::default() {
+    if env.is_empty() {
         return;
     }
+    let layers = config.env_layers(role, host);
     out.map("env", |out| {
-        for (name, _) in &env.clear {
-            out.value(name, origin(name));
-        }
-        for secret in &env.secret {
-            out.value(&secret.name, &format!("{} (secret {})", origin(&secret.name), secret.source));
+        for variable in env.iter() {
+            let mut from = layers.iter().rev().filter(|(_, env)| env.get(&variable.name).is_some());
+            let mut text = from.next().map(|(origin, _)| origin.to_string()).unwrap_or_default();
+            if let Value::Secret(key) = &variable.value {
+                text.push_str(&format!(" (secret {key})"));
+            }
+            let overridden: Vec<String> = from.map(|(origin, _)| origin.to_string()).collect();
+            if !overridden.is_empty() {
+                text.push_str(&format!(" (over {})", overridden.join(" and ")));
+            }
+            out.value(&variable.name, &text);
         }
     });
+}
+
+/// Names of variables, and where their values come from if they are secret.
+fn env_names(env: &Env, out: &mut Lines) {
+    let name = |variable: &Variable| match &variable.value {
+        Value::Clear(_) => variable.name.clone(),
+        Value::Secret(key) => format!("{} (secret {key})", variable.name),
+    };
+    out.list("env", &env.iter().map(name).collect::<Vec<_>>());
+}
+
+fn show_accessory(accessory: &Accessory, out: &mut Lines) {
+    out.value("service", &accessory.service);
+    out.value("image", &accessory.image);
+    if let Some(own) = &accessory.registry {
+        registry(own, out);
+    }
+    out.list("hosts", &accessory.hosts);
+    out.option("port", accessory.port.as_deref());
+    out.option("cmd", accessory.cmd.as_deref());
+    env_names(&accessory.env, out);
+    out.list("files", &accessory.files.iter().map(mount).collect::<Vec<_>>());
+    out.list("directories", &accessory.directories.iter().map(mount).collect::<Vec<_>>());
+    out.list("volumes", &accessory.volumes);
+    out.pairs("labels", &accessory.labels);
+    out.options("options", &accessory.options);
+    out.value("network", &accessory.network);
+    if let Some(Opaque(node)) = &accessory.proxy {
+        out.tree("proxy", node);
+    }
+}
+
+/// `LOCAL:REMOTE[:OPTIONS]`, and what it is made to be on the server.
+fn mount(mount: &AccessoryMount) -> String {
+    let AccessoryMount { local, remote, mode, owner, options } = mount;
+    let options = options.as_ref().map(|options| format!(":{options}")).unwrap_or_default();
+    let mode = mode.as_ref().map(|mode| format!(" (mode {mode})")).unwrap_or_default();
+    let owner = owner.as_ref().map(|owner| format!(" (owner {owner})")).unwrap_or_default();
+    format!("{local}:{remote}{options}{mode}{owner}")
 }
 
 fn logging(logging: &Logging, out: &mut Lines) {
@@ -155,10 +197,7 @@ fn traefik(config: &Config, out: &mut Lines) {
         out.pairs("labels", &traefik.labels);
         out.options("args", &traefik.args);
         out.options("options", &traefik.options);
-        let names = traefik.env.clear.iter().map(|(name, _)| name.clone());
-        let secrets =
-            traefik.env.secret.iter().map(|secret| format!("{} (secret {})", secret.name, secret.source));
-        out.list("env", &names.chain(secrets).collect::<Vec<_>>());
+        env_names(&traefik.env, out);
         logging(&config.logging, out);
     });
 }
@@ -270,6 +309,16 @@ impl Lines {
         }
     }
 
+    /// A part that is kept as it is written.
+    fn tree(&mut self, key: &str, node: &Node) {
+        match &node.kind {
+            Kind::Map(entries) => self.map(key, |out| {
+                entries.iter().for_each(|(name, node)| out.tree(&name.text, node));
+            }),
+            _ => self.raw(key, flow(key, node)),
+        }
+    }
+
     fn options(&mut self, key: &str, options: &[(String, OptionValue)]) {
         if options.is_empty() {
             return;
@@ -283,6 +332,26 @@ impl Lines {
                 }
             }
         });
+    }
+}
+
+/// A part within a list that is kept as it is written, in one line.
+fn flow(key: &str, node: &Node) -> String {
+    match &node.kind {
+        Kind::Scalar(_) if is_secret_key(key) => scalar(REDACTED),
+        Kind::Scalar(text) if text.plain && (is_other(&text.text) || text.text.parse::<f64>().is_ok()) => {
+            text.text.clone()
+        }
+        Kind::Scalar(text) => scalar(&text.text),
+        Kind::Null => "null".into(),
+        Kind::List(items) => {
+            format!("[{}]", items.iter().map(|item| flow(key, item)).collect::<Vec<_>>().join(", "))
+        }
+        Kind::Map(entries) => {
+            let entry =
+                |(name, node): &(Key, Node)| format!("{}: {}", scalar(&name.text), flow(&name.text, node));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The loader as a whole: what it accepts, what it says about what it doesn't.
 
 mod accepted;
+mod accessories;
 mod errors;
 mod robust;
 mod show;
+mod tags;
 mod texts;
 
 use super::load::{Destination, Loaded, load};
@@ -46,6 +48,11 @@ fn servers(more: &str) -> Config {
 /// What is said about the least configuration with more after it.
 fn errors(more: &str) -> String {
     rendered(read(&format!("{LEAST}{more}")))
+}
+
+/// Like [`errors`], with its own servers.
+fn errors_of_servers(more: &str) -> String {
+    rendered(read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))))
 }
 
 fn rendered(result: Result<Loaded, Diagnostics>) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::retire::{restart, retirement, running_api, stop_wait};
 use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, Retire, RolePlan, ServerPlan};
+use crate::commands::env::{SecretEnv, Unfit};
 use crate::commands::{Scope, app, assets, cord, prune, registry, traefik};
 use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Role, RoleHost};
 use crate::observed::{Container, Observed};
@@ -30,6 +31,9 @@ pub enum PlanError {
     /// A secret that the configuration names and nobody has.
     #[error("secret `{0}` is not there")]
     MissingSecret(String),
+    /// A secret that can't reach a container.
+    #[error(transparent)]
+    UnfitSecret(#[from] Unfit),
     /// A rollback to a version that isn't on every server.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion {
@@ -40,26 +44,6 @@ pub enum PlanError {
         /// The versions that every server has, newest first.
         choices: Vec<String>,
     },
-}
-
-/// Every secret that a run on these servers needs, by name.
-pub fn secrets_needed(config: &Config, selection: &Selection<'_>) -> Vec<String> {
-    let mut names: Vec<String> = [&config.registry.username, &config.registry.password]
-        .into_iter()
-        .filter_map(|credential| match credential {
-            Credential::Secret(name) => Some(name.clone()),
-            Credential::Plain(_) => None,
-        })
-        .collect();
-    names.extend(config.traefik.env.secret.iter().map(|secret| secret.source.clone()));
-    for (role, hosts) in &selection.roles {
-        for host in hosts {
-            names.extend(config.env_for(role, host).secret.into_iter().map(|secret| secret.source));
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// The version to go back to when none is named: the one that served before the one that serves now, on the
@@ -132,7 +116,7 @@ pub fn plan(
             servers.push(planner.server(selection, host, server)?);
         }
     }
-    let group = config.boot.limit.map_or(servers.len(), |limit| limit.of(config.hosts().len())).max(1);
+    let group = config.boot.limit.map_or(servers.len(), |limit| limit.of(config.all_hosts().len())).max(1);
     let indexes: Vec<usize> = (0..servers.len()).collect();
     let primary = selection.roles.iter().any(|(role, _)| role.name == config.primary_role);
     Ok(Plan {
@@ -152,10 +136,6 @@ pub fn plan(
     })
 }
 
-fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
-    secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
-}
-
 /// Traefik as a server should have it.
 pub fn ensure(
     config: &Config,
@@ -163,14 +143,10 @@ pub fn ensure(
     scope: &Scope,
     host: &str,
 ) -> Result<traefik::Ensure, PlanError> {
-    let wanted = &config.traefik.env.secret;
     Ok(traefik::Ensure {
         scope: scope.clone(),
         traefik: config.traefik.clone(),
-        secret: wanted
-            .iter()
-            .map(|entry| Ok((entry.name.clone(), secret(secrets, &entry.source)?)))
-            .collect::<Result<_, PlanError>>()?,
+        secret: secret_env(secrets, &config.traefik.env)?,
         logging: config.logging.clone(),
         host: host.into(),
     })
@@ -196,10 +172,6 @@ impl Planner<'_> {
             Credential::Plain(value) => Ok(value.clone()),
             Credential::Secret(name) => self.secret(name),
         }
-    }
-
-    fn secret_env(&self, env: &Env) -> Result<Vec<(String, Secret)>, PlanError> {
-        env.secret.iter().map(|secret| Ok((secret.name.clone(), self.secret(&secret.source)?))).collect()
     }
 
     fn check_rollback(
@@ -368,7 +340,6 @@ impl Planner<'_> {
     fn role(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<RolePlan, PlanError> {
         let (config, names) = (self.config, &self.scope().names);
         let version = &self.request.version;
-        let env = config.env_for(role, entry);
         let cord = match (&role.healthcheck, role.traefik) {
             (Some(Healthcheck { cord: Cord::At(path), .. }), true) => Some(path.clone()),
             _ => None,
@@ -378,7 +349,7 @@ impl Planner<'_> {
             role: role.name.clone(),
             version: version.clone(),
             image: config.image_of(version),
-            environment: self.environment(role, entry, &env)?,
+            environment: environment(config, self.secrets, role, entry)?,
             labels: self.labels(role, observed),
             cmd: role.cmd.clone(),
             health: role.healthcheck.as_ref().map(|health| app::HealthFlags {
@@ -416,10 +387,6 @@ impl Planner<'_> {
         })
     }
 
-    fn environment(&self, role: &Role, entry: &RoleHost, env: &Env) -> Result<app::Environment, PlanError> {
-        Ok(environment(self.config, role, entry, self.secret_env(env)?))
-    }
-
     fn siblings(&self, role: &str) -> Vec<String> {
         let prefix = format!("{role}-");
         self.config
@@ -453,19 +420,45 @@ impl Planner<'_> {
     }
 }
 
+/// Checks that every secret a run on these servers needs is there and can reach its container.
+pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
+    for credential in [&config.registry.username, &config.registry.password] {
+        if let Credential::Secret(name) = credential {
+            secret(secrets, name)?;
+        }
+    }
+    secret_env(secrets, &config.traefik.env)?;
+    for (role, hosts) in &selection.roles {
+        for host in hosts {
+            environment(config, secrets, role, host)?;
+        }
+    }
+    Ok(())
+}
+
+fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
+    secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
+}
+
+fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> {
+    let resolve = |(name, key): (&str, &str)| Ok((name.to_owned(), secret(secrets, key)?));
+    Ok(SecretEnv::new(env.secret().map(resolve).collect::<Result<_, PlanError>>()?)?)
+}
+
 /// What containers of a role on a host have in common, with the secrets resolved.
 pub fn environment(
     config: &Config,
+    secrets: &Secrets,
     role: &Role,
     entry: &RoleHost,
-    secret: Vec<(String, Secret)>,
-) -> app::Environment {
-    app::Environment {
+) -> Result<app::Environment, PlanError> {
+    let env = config.env_for(role, entry);
+    Ok(app::Environment {
         host: entry.host.clone(),
-        clear: config.env_for(role, entry).clear,
-        secret,
+        clear: env.clear_pairs(),
+        secret: secret_env(secrets, &env)?,
         volumes: config.volumes.clone(),
         options: role.options.clone(),
         logging: role.logging.clone(),
-    }
+    })
 }

@@ -140,10 +140,10 @@ async fn expand(local: &dyn Local, known: &Secrets, text: &str) -> Result<String
             out.push('$');
             rest = tail;
         } else if let Some((command, used)) = command(rest) {
-            out.push_str(&run(local, known, command).await?);
+            out.push_str(&whole(run(local, known, command).await?, command)?);
             rest = &rest[used..];
         } else if let Some((name, used)) = name(rest) {
-            out.push_str(&lookup(local, known, name));
+            out.push_str(&lookup(local, known, name)?);
             rest = &rest[used..];
         } else {
             out.push_str(&rest[..1]);
@@ -154,12 +154,19 @@ async fn expand(local: &dyn Local, known: &Secrets, text: &str) -> Result<String
     Ok(out)
 }
 
-fn lookup(local: &dyn Local, known: &Secrets, name: &str) -> String {
-    known
-        .get(name)
-        .map(|value| value.expose().to_string())
-        .or_else(|| local.variable(name))
-        .unwrap_or_default()
+fn lookup(local: &dyn Local, known: &Secrets, name: &str) -> Result<String, String> {
+    match known.get(name) {
+        Some(value) => Ok(value.expose().to_string()),
+        None => whole(local.variable(name).unwrap_or_default(), name),
+    }
+}
+
+/// What comes from outside is read as UTF-8, and U+FFFD stands where it wasn't: better no secret than a broken one.
+fn whole(value: String, from: &str) -> Result<String, String> {
+    if value.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(format!("what `{from}` gives is not UTF-8 text; encode it, say with base64"));
+    }
+    Ok(value)
 }
 
 fn command(text: &str) -> Option<(&str, usize)> {
@@ -242,5 +249,16 @@ mod tests {
         assert_eq!(name("${A}x"), Some(("A", 4)));
         assert_eq!(name("$A_1-"), Some(("A_1", 4)));
         assert_eq!(name("$ "), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_text_is_refused_and_the_rest_kept_as_it_is() {
+        let variables = [("BAD".to_string(), "a\u{FFFD}".to_string())].into();
+        let local = crate::testing::FakeLocal { variables, ..Default::default() };
+        let error = evaluate(&local, "A=1\nB=\"x $BAD\"\n").await.unwrap_err();
+        assert_eq!(error, "line 2: B: what `BAD` gives is not UTF-8 text; encode it, say with base64");
+        let secrets = evaluate(&local, "A='\u{FFFD} \t $é\\n\n'\nB=$A\n").await.unwrap();
+        assert_eq!(secrets["A"].expose(), "\u{FFFD} \t $é\\n\n");
+        assert_eq!(secrets["B"], secrets["A"]);
     }
 }

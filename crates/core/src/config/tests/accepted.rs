@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{
-    AssetPath, BarrierOrder, Cord, Credential, Env, Jump, Limit, OptionValue, Pairs, Role, SecretRef,
-};
+use super::super::{AssetPath, BarrierOrder, Cord, Credential, Env, Jump, Limit, OptionValue, Pairs, Role};
 use super::*;
 use crate::secret::Secret;
 
@@ -19,6 +17,11 @@ fn shape(config: &Config) -> Vec<String> {
         hosts.collect::<String>().replace('"', "")
     };
     config.roles.iter().map(|role| format!("{}:{}", role.name, hosts(role))).collect()
+}
+
+/// Clear variables, and secret ones with their keys.
+fn shape_of(env: &Env) -> (Pairs, Pairs) {
+    (env.clear_pairs(), env.secret().map(|(name, key)| (name.to_owned(), key.to_owned())).collect())
 }
 
 #[test]
@@ -68,7 +71,7 @@ fn forms_of_servers() {
 
 #[test]
 fn forms_of_env() {
-    let secret = |name: &str, source: &str| SecretRef { name: name.into(), source: source.into() };
+    let secret = |name: &str, key: &str| (name.to_owned(), key.to_owned());
     let cases = [
         ("env: {A: 1, B: x}", pairs(&[("A", "1"), ("B", "x")]), vec![]),
         (
@@ -82,13 +85,14 @@ fn forms_of_env() {
         ("env: {}", pairs(&[]), vec![]),
     ];
     for (text, clear, secret) in cases {
-        assert_eq!(config(text).env, Env { clear, secret }, "{text}");
+        assert_eq!(shape_of(&config(text).env), (clear, secret), "{text}");
     }
     for text in
         ["env: {tags: {a: {clear: {X: 1}, secret: [Y]}}}", "env_tags: {a: {clear: {X: 1}, secret: [Y]}}"]
     {
-        let env = Env { clear: pairs(&[("X", "1")]), secret: vec![secret("Y", "Y")] };
-        assert_eq!(config(text).env_tags, [("a".to_owned(), env)]);
+        let config = config(text);
+        let [(tag, env)] = config.env_tags.as_slice() else { panic!("one tag") };
+        assert_eq!((tag.as_str(), shape_of(env)), ("a", (pairs(&[("X", "1")]), vec![secret("Y", "Y")])));
     }
 }
 
@@ -118,7 +122,11 @@ fn scalars_as_texts() {
         ("plain\n   folded", "plain folded"),
     ];
     for (text, value) in cases {
-        assert_eq!(config(&format!("env:\n  A: {text}\n")).env.clear, pairs(&[("A", value)]), "{text}");
+        assert_eq!(
+            config(&format!("env:\n  A: {text}\n")).env.clear_pairs(),
+            pairs(&[("A", value)]),
+            "{text}"
+        );
     }
 }
 
@@ -137,7 +145,7 @@ fn anchors_and_merge_keys() {
     );
     let jobs = config.role("jobs").unwrap();
     assert_eq!(jobs.cmd.as_deref(), Some("jobs"));
-    assert_eq!(jobs.env.clear, pairs(&[("B", "0"), ("A", "1"), ("C", "4")]));
+    assert_eq!(jobs.env.clear_pairs(), pairs(&[("B", "0"), ("A", "1"), ("C", "4")]));
     assert_eq!(config.role("web").unwrap().cmd.as_deref(), Some("run"));
 }
 
@@ -219,7 +227,7 @@ fn forms_of_options_and_args() {
     assert_eq!(config.traefik.options[1], ("cpus".into(), value("1.50")));
     assert_eq!(config.traefik.labels, pairs(&[("x.y", "true")]));
     assert_eq!((config.traefik.host_port, config.traefik.publish), (8080, false));
-    assert_eq!(config.traefik.env.secret[0].name, "T");
+    assert_eq!(shape_of(&config.traefik.env).1, pairs(&[("T", "T")]));
 }
 
 #[test]

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn errors_of_servers(more: &str) -> String {
-    rendered(read(&format!("{}{more}", LEAST.replace("servers: [1.1.1.1]\n", ""))))
-}
-
 #[test]
 fn an_unknown_key_with_a_suggestion() {
     insta::assert_snapshot!(errors("servies: x\nbuilder: {dockerfil: D}\nregistry2: 1\n"), @r##"
@@ -206,29 +202,23 @@ fn a_local_registry() {
 
 #[test]
 fn keys_that_are_not_supported_yet() {
-    insta::assert_snapshot!(errors("proxy: {ssl: true}\naccessories: {}\nbuilder: {remote: x}\nssh: {config: true}\n"), @r##"
+    insta::assert_snapshot!(errors("proxy: {ssl: true}\nbuilder: {remote: x}\nssh: {config: true}\n"), @r##"
     error: proxy is not supported yet
      --> config/deploy.yml:5:1
       |
     5 | proxy: {ssl: true}
       | ^^^^^ Kamal knows this key, Bowline will
 
-    error: accessories is not supported yet
-     --> config/deploy.yml:6:1
-      |
-    6 | accessories: {}
-      | ^^^^^^^^^^^ Kamal knows this key, Bowline will
-
     error: builder/remote is not supported yet
-     --> config/deploy.yml:7:11
+     --> config/deploy.yml:6:11
       |
-    7 | builder: {remote: x}
+    6 | builder: {remote: x}
       |           ^^^^^^ Kamal knows this key, Bowline will
 
     error: ssh/config is not supported yet
-     --> config/deploy.yml:8:7
+     --> config/deploy.yml:7:7
       |
-    8 | ssh: {config: true}
+    7 | ssh: {config: true}
       |       ^^^^^^ Kamal knows this key, Bowline will
     "##);
 }

@@ -55,15 +55,15 @@ fn a_configuration_in_full() {
             tags: [fast]
             env:
               A: root env
-              B: tag fast
+              B: tag fast (over role web and root env)
+              S: tag fast (secret OTHER) (over root env)
               C: role web
-              S: tag fast (secret OTHER)
           "::1":
             env:
               A: root env
-              B: role web
-              C: role web
+              B: role web (over root env)
               S: root env (secret S)
+              C: role web
         labels:
           team: "a, b"
         asset_path: /public:ro
