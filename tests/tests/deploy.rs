@@ -199,24 +199,3 @@ fn pruning_keeps_so_many_containers_of_each_role_and_their_images() {
     assert_eq!(images.ok(), "latest\nv3\nv4");
     expect::no_loose_cords(&project, server);
 }
-
-#[test]
-fn env_tags_volumes_options_and_secrets_reach_the_container() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = Project::new(sandbox, &lease, "env");
-    project
-        .set("servers", &format!("\n  - {}: [blue, big]\n  - {}", lease[0].address, lease[1].address))
-        .set("env", "\n  clear:\n    COLOUR: none\n    SIZE: small\n    ODD: 'a b\"c $HOME `x`'\n  secret:\n    - TOKEN")
-        .set("env_tags", "\n  blue:\n    COLOUR: blue\n  big:\n    clear:\n      SIZE: big\n      COLOUR: navy")
-        .secret("TOKEN", "'s3cret \"with\" $igns'");
-    project.deploy("v1").ok();
-    let env = |server: &Server, name: &str| server.get(&format!("/env?name={name}")).unwrap_or_default();
-    assert_eq!((env(&lease[0], "COLOUR"), env(&lease[0], "SIZE")), ("navy".into(), "big".into()));
-    assert_eq!((env(&lease[1], "COLOUR"), env(&lease[1], "SIZE")), ("none".into(), "small".into()));
-    for server in lease.iter() {
-        assert_eq!(env(server, "ODD"), "a b\"c $HOME `x`");
-        assert_eq!(env(server, "TOKEN"), "s3cret \"with\" $igns");
-        assert_eq!(env(server, "KAMAL_HOST"), server.address);
-    }
-}

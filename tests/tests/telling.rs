@@ -50,7 +50,8 @@ fn a_secret_is_in_the_container_and_never_on_the_screen_in_a_log_or_in_a_process
     let lease = sandbox.lease(1);
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "secret");
-    project.set("env", "\n  secret:\n    - TOKEN").secret("TOKEN", SENTINEL);
+    project.set("env", "\n  secret:\n    - TOKEN\n    - PEM").secret("TOKEN", SENTINEL);
+    project.secret("PEM", &format!("'begin\n{SENTINEL}\nend'"));
     let unseen = |ran: &Ran| {
         ran.never_says(SENTINEL).never_says(&sandbox.registry_password);
     };
@@ -66,6 +67,7 @@ fn a_secret_is_in_the_container_and_never_on_the_screen_in_a_log_or_in_a_process
     let seen = server.run("touch stop; sleep 0.5; sort -u seen; rm -f seen stop");
     assert_eq!(seen.ok(), "sentinel-3f2a9c-decoy", "in the process list");
     assert_eq!(server.get("/env?name=TOKEN").as_deref(), Some(SENTINEL));
+    assert_eq!(server.get("/env?name=PEM"), Some(format!("begin\n{SENTINEL}\nend")));
     for args in [
         &["config"][..],
         &["plan", "-v", "--version", "v2"],

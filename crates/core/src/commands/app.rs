@@ -116,7 +116,7 @@ impl Boot {
         }
         text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
         let run = secret.run(&self.run_line(), &env_file);
-        text.push_str(&format!("id=$({run}) || exit {NOT_STARTED}\necho \"@id $id\"\n"));
+        text.push_str(&format!("id=$( {run}) || exit {NOT_STARTED}\necho \"@id $id\"\n"));
         text.push_str(&ready::wait(self.timeout, self.readiness_delay));
         Script::new(text).with_input(secret.input())
     }

@@ -111,7 +111,7 @@ impl SecretEnv {
     }
 
     /// The command line, given the values that [`SecretEnv::words`] only names. Its own words are read before, so that
-    /// a `${NAME}` among them can't become a secret's value.
+    /// a `${NAME}` among them can't become a secret's value. May begin with a parenthesis: `$( …)`, not `$(…)`.
     pub(super) fn run(&self, line: &Line, path: &str) -> String {
         if self.exported().next().is_none() {
             return line.to_string();

@@ -179,6 +179,10 @@ pub(super) fn labels(field: &Field, report: &mut Report) -> Option<Pairs> {
                 format!("{}: invalid label. destination, role, and service are reserved labels", value.path);
             report.push(Diagnostic::error(key.span, message));
         }
+        if key.text.is_empty() || key.text.contains(|c: char| c == '=' || c.is_whitespace()) {
+            let message = field.says("a label's name can't be empty or contain `=` or blanks");
+            report.push(Diagnostic::error(key.span, message));
+        }
     }
     field.pairs(report)
 }

@@ -251,7 +251,7 @@ fn tags_in_a_role() {
 
 #[test]
 fn reserved_labels() {
-    insta::assert_snapshot!(errors_of_servers("servers: {web: {hosts: [h], labels: {service: x}}}\nlabels: {role: y}\n"), @r##"
+    insta::assert_snapshot!(errors_of_servers("servers: {web: {hosts: [h], labels: {service: x}}}\nlabels: {role: y, a b: z}\n"), @r##"
     error: servers/web/labels/service: invalid label. destination, role, and service are reserved labels
      --> config/deploy.yml:4:38
       |
@@ -261,8 +261,14 @@ fn reserved_labels() {
     error: labels/role: invalid label. destination, role, and service are reserved labels
      --> config/deploy.yml:5:10
       |
-    5 | labels: {role: y}
+    5 | labels: {role: y, a b: z}
       |          ^^^^
+
+    error: labels: a label's name can't be empty or contain `=` or blanks
+     --> config/deploy.yml:5:19
+      |
+    5 | labels: {role: y, a b: z}
+      |                   ^^^
     "##);
 }
 
