@@ -9,6 +9,9 @@ pub const NETWORK: &str = "kamal";
 /// The proxy's container.
 pub const TRAEFIK: &str = "traefik";
 
+/// The images that all apps pulled last, as a pattern for a shell.
+pub const ALL_PULLED: &str = ".kamal/apps/*/pulled";
+
 /// Names that hang on the service and its destination.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Names {
@@ -114,6 +117,11 @@ impl Names {
     /// The versions that served here, one a line.
     pub fn history(&self) -> String {
         format!("{}/history", self.directory())
+    }
+
+    /// The image that was pulled last, for whoever prunes the repository.
+    pub fn pulled(&self) -> String {
+        format!("{}/pulled", self.directory())
     }
 
     /// The audit log.

@@ -19,6 +19,8 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// Tags of the app's repository: `REPO:TAG` to image id.
     pub images: BTreeMap<String, String>,
+    /// Running containers of other services, as far as they are labelled as Kamal's are.
+    pub others: Vec<Other>,
     /// The proxy's container.
     pub traefik: Option<Container>,
     /// Whether the network exists.
@@ -28,6 +30,17 @@ pub struct Observed {
     pub served: Vec<String>,
     /// Details of the lock held on this server, if there is one.
     pub lock: Option<String>,
+}
+
+/// A running container of another service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Other {
+    /// Its name, without the leading `/`.
+    #[serde(deserialize_with = "name")]
+    pub name: String,
+    /// Labels.
+    #[serde(deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A container.
@@ -140,8 +153,9 @@ impl Observed {
             let (tag, rest) = line.split_once(' ').unwrap_or((line, ""));
             match tag {
                 "@docker" => observed.docker = rest.into(),
-                "@container" => observed.containers.push(container(line, rest)?),
-                "@traefik" => observed.traefik = Some(container(line, rest)?),
+                "@container" => observed.containers.push(object(line, rest)?),
+                "@other" => observed.others.push(object(line, rest)?),
+                "@traefik" => observed.traefik = Some(object(line, rest)?),
                 "@network" => observed.network = true,
                 "@image" => {
                     if let Some((id, image)) = rest.split_once(' ') {
@@ -195,7 +209,7 @@ fn serve(served: &mut Vec<String>, entry: &str) {
     served.push(version.into());
 }
 
-fn container(line: &str, json: &str) -> Result<Container, Unreadable> {
+fn object<T: for<'de> Deserialize<'de>>(line: &str, json: &str) -> Result<T, Unreadable> {
     serde_json::from_str(json).map_err(|error| Unreadable::Line {
         line: line.chars().take(200).collect(),
         problem: error.to_string(),
@@ -276,6 +290,7 @@ mod tests {
 @container {"id":"aaa","name":"/app-web-1","created":"2026-01-01T00:00:00Z","image":"r/app:1","image_id":"sha256:1","status":"running","exit_code":0,"health":"healthy","finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Type":"bind","Source":"/root/.kamal/cords/app-web-f0","Destination":"/tmp/kamal-cord"}],"healthcheck":{"Test":["CMD-SHELL","(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"],"Interval":1000000000},"networks":{"kamal":{"IPAddress":"172.18.0.3"}},"args":[]}
 @container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":null,"healthcheck":null,"networks":null,"args":null}
 @container {"id":"ccc","name":"/app-web-staging-2","created":"2026-01-03T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"0001-01-01T00:00:00Z","labels":{"service":"app","role":"web","destination":"staging"},"mounts":null,"healthcheck":null,"networks":null,"args":null}
+@other {"name":"/shop-web-1","labels":{"service":"shop","role":"web"}}
 @network kamal
 @image sha256:1 r/app:latest
 @lock TG9ja2VkIGJ5OiBhCg==
@@ -288,6 +303,10 @@ mod tests {
         let names = Names::new("app", None);
         assert_eq!(observed.docker_major(), 26);
         assert!(observed.network && observed.traefik.is_none());
+        assert_eq!(
+            (observed.others[0].name.as_str(), &*observed.others[0].labels["service"]),
+            ("shop-web-1", "shop")
+        );
         assert_eq!(observed.lock.as_deref(), Some("Locked by: a\n"));
         let of_role: Vec<&str> = observed.of_role(&names, "web").map(|c| c.name.as_str()).collect();
         assert_eq!(of_role, ["app-web-2_replaced_00", "app-web-1"]);

@@ -4,6 +4,7 @@
 //! that same value. No decision is made later but those that depend on how a step ends.
 
 pub mod deploy;
+mod neighbours;
 pub mod retire;
 pub mod show;
 pub mod step;

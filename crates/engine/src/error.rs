@@ -180,6 +180,11 @@ impl From<PlanError> for RunError {
             }
             PlanError::NoSuchVersion { choices, .. } => Some(format!("there are: {}", choices.join(", "))),
             PlanError::UnfitSecret(unfit) => Some(unfit.hint().into()),
+            PlanError::Contradiction { .. } => Some(
+                "name it differently in one of the two; a destination's own routers are called \
+                 SERVICE-ROLE-DESTINATION"
+                    .into(),
+            ),
             PlanError::MissingSecret(_) => None,
         };
         RunError::Usage { message: error.to_string(), hint }

@@ -45,6 +45,7 @@ pub fn outcome(container: &str, timeout: u64, output: Output) -> Result<Vec<IpAd
             Err(Cause::NotReady(Box::new(not_ready(container, timeout, &output.stdout))))
         }
         Exit::Status(app::NOT_STARTED) => Err(not_started(&output)),
+        Exit::Status(app::NAME_TAKEN) => Err(name_taken(container, &output)),
         _ => Err(Cause::Command(output)),
     }
 }
@@ -139,6 +140,16 @@ fn health_hint(status: i64, said: &str) -> String {
         "the app answers on its health path, but with an error: its log says why".into()
     } else {
         "a slow start? raise `deploy_timeout`; otherwise see the log above".into()
+    }
+}
+
+fn name_taken(container: &str, output: &Output) -> Cause {
+    let labels = output.stdout.lines().find_map(|line| line.strip_prefix("@taken ")).unwrap_or_default();
+    Cause::Told {
+        reason: format!(
+            "the name {container} is taken by a container of another app (service/role/destination: {labels})"
+        ),
+        hint: Some("give the service or the role another name, or deploy another version".into()),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::shell::{Line, Script, quote};
 
 /// What it exits with when Docker would not run the container at all.
 pub const NOT_STARTED: u32 = 74;
+/// What it exits with when a container of another app has the name; `@taken SERVICE/ROLE/DESTINATION` says which.
+pub const NAME_TAKEN: u32 = 78;
 
 /// What `docker run` and `docker run --rm` of a role on a host share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,15 +123,22 @@ impl Boot {
         Script::new(text).with_input(secret.input())
     }
 
+    /// Makes room for the container's name. One that another app's container has is left to it: names of several apps
+    /// may come out the same (role `web-api` of `app`, role `api` of `app-web`).
     fn rename_clashing(&self) -> String {
-        let name = self.container();
-        let replaced =
-            self.scope.names.replaced(&self.role, &self.version, self.scope.run.get(..16).unwrap_or("0"));
+        let (name, names) = (self.container(), &self.scope.names);
+        let replaced = names.replaced(&self.role, &self.version, self.scope.run.get(..16).unwrap_or("0"));
         let rename = Line::new("docker").words(["container", "rename", &name, &replaced]);
+        let whose = ["service", "role", "destination"]
+            .map(|label| format!("{{{{index .Config.Labels \"{label}\"}}}}"));
+        let whose = Line::new("docker").words(["container", "inspect", "--format", &whose.join("/"), &name]);
+        let ours = [names.service(), &self.role, names.destination().unwrap_or_default()].join("/");
         format!(
-            "if docker container inspect {} >/dev/null 2>&1; then\n{rename} || exit {NOT_STARTED}\n{}fi\n",
-            quote(&name),
+            "if whose=$({whose} 2>/dev/null); then\n\
+             [ \"$whose\" = {ours} ] || {{ echo \"@taken $whose\"; exit {NAME_TAKEN}; }}\n\
+             {rename} || exit {NOT_STARTED}\n{}fi\n",
             self.scope.audit(Some(&self.role), &format!("Renaming container {name} to {replaced}")),
+            ours = quote(&ours),
         )
     }
 

@@ -28,6 +28,9 @@ const CONTAINER: &str = concat!(
     r#""args":{{json .Args}}}"#,
 );
 
+/// What is told of a running container of another service: what Traefik makes of it, and whose it is.
+const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
+
 impl Observe {
     /// The script. It exits with Docker's own status when Docker can't be asked.
     pub fn script(&self) -> Script {
@@ -37,6 +40,12 @@ impl Observe {
             .words(["container", "ls", "--all", "--quiet", "--no-trunc", "--filter"])
             .word(&format!("label=service={}", names.service()));
         let inspect = docker().words(["container", "inspect", "--format"]);
+        let running =
+            docker().words(["container", "ls", "--quiet", "--no-trunc", "--filter", "label=service"]);
+        let other = format!(
+            "{{{{if ne (index .Config.Labels \"service\") \"{}\"}}}}@other {OTHER}{{{{end}}}}",
+            names.service()
+        );
         let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
         let lock = quote(&names.lock());
         let mut text = String::from("version=$(docker version --format '{{.Server.Version}}') || exit\n");
@@ -49,6 +58,7 @@ impl Observe {
              # A container may vanish between the two: then once more.\n\
              found=$(containers 2>/dev/null) || found=$(containers) || exit\n\
              printf '%s\\n' \"$found\"\n\
+             ids=$({running}) && [ -n \"$ids\" ] && {inspect} {other} $ids 2>/dev/null\n\
              {inspect} {traefik} {TRAEFIK} 2>/dev/null\n\
              docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
@@ -56,6 +66,7 @@ impl Observe {
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
              echo @end\n",
             container = quote(&format!("@container {CONTAINER}")),
+            other = quote(&other),
             traefik = quote(&format!("@traefik {CONTAINER}")),
             repository = quote(&self.repository),
             history = quote(&names.history()),

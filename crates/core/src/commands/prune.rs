@@ -1,6 +1,7 @@
 //! Pruning: what a role and destination no longer need.
 
 use super::Scope;
+use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
 
 /// Removes old stopped containers of each role, images no container needs, and cords that nothing mounts.
@@ -63,27 +64,28 @@ impl Prune {
         )
     }
 
-    /// Tags of the repository that no container of it uses, but for the latest tags of all destinations. By the
-    /// repository and not by a label: an image may come without one.
+    /// Tags of the repository that no container uses, but for the latest tags of all destinations. By the
+    /// repository and not by a label: an image may come without one. Other apps may share the repository, so any
+    /// container counts, and so does what one of them has pulled and not run yet; these are asked after the tags, so
+    /// that a tag that comes meanwhile is no candidate.
     fn images(&self) -> String {
-        let repository = quote(&self.repository);
-        let used = Line::new("docker")
-            .words(["container", "ls", "--all", "--format", "{{.Image}}", "--filter"])
-            .word(&format!("label=service={}", self.scope.names.service()));
         format!(
-            "used=$({used}) && docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {repository} | while read -r image; do\n\
-             case $image in *:latest|*:latest-*|*:'<none>') continue ;; esac\n\
+            "images=$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {repository}) &&\n\
+             used=$(docker container ls --all --format '{{{{.Image}}}}') &&\n\
+             used=$(printf '%s\\n' \"$used\"; cat {ALL_PULLED} 2>/dev/null; :) &&\n\
+             printf '%s\\n' \"$images\" | while read -r image; do\n\
+             case $image in ''|*:latest|*:latest-*|*:'<none>') continue ;; esac\n\
              printf '%s\\n' \"$used\" | grep -qxF -e \"$image\" || docker rmi \"$image\" >/dev/null\n\
              done\n\
              docker image prune --force --filter {label} >/dev/null\n",
+            repository = quote(&self.repository),
             label = quote(&format!("label=service={}", self.scope.names.service())),
         )
     }
 
+    /// Cords that nothing mounts. Another service may have the same directory, so any container counts.
     fn cords(&self) -> String {
-        let list = Line::new("docker")
-            .words(["container", "ls", "--all", "--quiet", "--filter"])
-            .word(&format!("label=service={}", self.scope.names.service()));
+        let list = Line::new("docker").words(["container", "ls", "--all", "--quiet"]);
         format!(
             "if [ -d {cords} ] && ids=$({list}); then\n\
              mounts=; [ -z \"$ids\" ] || mounts=$(docker container inspect --format '{{{{range .Mounts}}}}{{{{println .Source}}}}{{{{end}}}}' $ids) || exit 0\n\

@@ -1,5 +1,7 @@
 //! Traefik on a server: the shared network, the container, and its API on an entry point that is not published.
 
+use std::collections::BTreeMap;
+
 use super::Scope;
 use super::app::{logging_words, option_words};
 use super::env::{self, SecretEnv, clear_words};
@@ -55,6 +57,9 @@ fn create_network() -> String {
 /// apps share it and may deploy at the same moment.
 const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
+/// Seconds within which a container that somebody else is making can be started.
+const CREATED_WITHIN_S: u32 = 10;
+
 impl Ensure {
     fn env_file(&self) -> String {
         format!("{ENV_FILE}.{}", self.scope.run)
@@ -75,8 +80,8 @@ impl Ensure {
     /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
     /// `@address` with its address there.
     ///
-    /// Another app's deploy may do the same meanwhile. Of two that run it the second is refused the name, and what it
-    /// wanted is there: so whoever fails to run it tries to start it before it gives up.
+    /// Another app's deploy may do the same meanwhile. Of two that run it the second is refused the name, from the
+    /// moment the first one's container begins to be made; then it waits until it can start that one.
     pub fn script(&self) -> Script {
         let env_file = self.env_file();
         let mut text = self.scope.fence();
@@ -85,14 +90,16 @@ impl Ensure {
             "{network}\
              start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
              run() {{ {run}; }}\n\
-             if ! start; then\n\
-             if said=$(run 2>&1); then mv {written} {ENV_FILE}\n\
-             else start || {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}; fi\n\
+             failed() {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
+             if start; then :\n\
+             elif said=$(run 2>&1); then mv {written} {ENV_FILE}\n\
+             else\n\
+             case $said in *'already in use'*) tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
+             until start; do [ $((tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
              fi\n\
              address() {{ docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK} 2>/dev/null; }}\n\
              if [ -z \"$(address)\" ]; then\n\
-             said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; [ -n \"$(address)\" ]; }} || \
-             {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
+             said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; [ -n \"$(address)\" ]; }} || failed\n\
              fi\n\
              sleep 0.2\n\
              running=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {TRAEFIK})\n\
@@ -349,7 +356,7 @@ pub fn route_labels(name: &str) -> Pairs {
 }
 
 /// Gives every router, service and middleware that these labels name another name, and keeps their references
-/// to each other. See [`conflicts`].
+/// to each other. See [`conflict`].
 pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
     let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
     let reference = |word: &str| {
@@ -384,19 +391,32 @@ fn element(key: &str) -> Option<(&str, &str)> {
     Some((&key[..kind.len()], name))
 }
 
-/// Whether a running container's labels configure something of the same name differently. Traefik then drops
-/// both, and nothing answers while the old and the new container overlap.
-pub fn conflicts(new: &Pairs, running: &std::collections::BTreeMap<String, String>) -> bool {
-    let elements: Vec<(&str, &str)> = new.iter().filter_map(|(key, _)| element(key)).collect();
-    let differs = |(key, value): (&str, &str)| {
-        element(key).is_some_and(|element| elements.contains(&element))
-            && !new.iter().any(|(known, wanted)| known == key && wanted == value)
+/// What a running container's labels configure too, and differently: its kind and name. Traefik then drops both, and
+/// nothing answers while the old and the new container overlap.
+pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Option<(&'n str, &'n str)> {
+    let of = |found: (&str, &str)| -> (BTreeMap<&str, &str>, BTreeMap<&str, &str>) {
+        let pairs = new.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let theirs = running.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let about = |(key, _): &(&str, &str)| element(key) == Some(found);
+        (pairs.filter(about).collect(), theirs.filter(about).collect())
     };
-    let shared = |key: &str| {
-        element(key).is_some_and(|found| running.keys().any(|known| element(known) == Some(found)))
-    };
-    running.iter().any(|(key, value)| differs((key, value)))
-        || new.iter().any(|(key, _)| shared(key) && !running.contains_key(key))
+    new.iter().filter_map(|(key, _)| element(key)).find(|found| {
+        let (ours, theirs) = of(*found);
+        !theirs.is_empty() && ours != theirs
+    })
+}
+
+/// The routers that labels configure: name, and rule with priority.
+pub fn routes(labels: &Pairs) -> Vec<(String, (String, String))> {
+    let value = |wanted: &str| labels.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+    let rules = labels.iter().filter_map(|(key, rule)| {
+        let (kind, name) = element(key)?;
+        let is_rule =
+            kind.ends_with("routers") && key[kind.len() + name.len() + 1..].eq_ignore_ascii_case(".rule");
+        let priority = value(&format!("{kind}.{name}.priority")).map_or("", |(_, priority)| priority);
+        is_rule.then(|| (name.to_string(), (rule.clone(), priority.to_string())))
+    });
+    rules.collect()
 }
 
 #[cfg(test)]
@@ -406,15 +426,15 @@ mod tests {
     #[test]
     fn labels_conflict_only_where_they_share_a_name() {
         let labels = route_labels("app-web");
-        let running: std::collections::BTreeMap<String, String> = labels.iter().cloned().collect();
-        assert!(!conflicts(&labels, &running));
+        let running: BTreeMap<String, String> = labels.iter().cloned().collect();
+        assert_eq!(conflict(&labels, &running), None);
         let mut changed = labels.clone();
         changed[1].1 = "Host(`a.example`)".into();
-        assert!(conflicts(&changed, &running));
-        assert!(!conflicts(&rename(&changed, "-b"), &running));
+        assert_eq!(conflict(&changed, &running), Some(("traefik.http.routers", "app-web")));
+        assert_eq!(conflict(&rename(&changed, "-b"), &running), None);
         let mut added = labels.clone();
         added.push(("traefik.http.routers.app-web.tls".into(), "true".into()));
-        assert!(conflicts(&added, &running));
+        assert!(conflict(&added, &running).is_some());
     }
 
     #[test]

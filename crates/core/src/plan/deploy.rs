@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::retire::{restart, retirement, running_api, stop_wait};
-use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, Retire, RolePlan, ServerPlan};
+use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, Retire, RolePlan, ServerPlan, neighbours};
 use crate::commands::env::{SecretEnv, Unfit};
 use crate::commands::{Scope, app, assets, cord, prune, registry, traefik};
 use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Role, RoleHost};
@@ -34,6 +34,18 @@ pub enum PlanError {
     /// A secret that can't reach a container.
     #[error(transparent)]
     UnfitSecret(#[from] Unfit),
+    /// Labels that a container of another app contradicts.
+    #[error(
+        "`{element}` is set differently by {container} on {host}, which is of another app: Traefik would drop both"
+    )]
+    Contradiction {
+        /// The server.
+        host: String,
+        /// Router, service or middleware: where its labels begin.
+        element: String,
+        /// The other app's container.
+        container: String,
+    },
     /// A rollback to a version that isn't on every server.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion {
@@ -227,7 +239,13 @@ impl Planner<'_> {
         }
         let mut roles: Vec<RolePlan> = Vec::new();
         for (role, entry) in &entries {
-            roles.push(self.role(role, entry, observed)?);
+            let role = self.role(role, entry, observed)?;
+            for note in neighbours::notes(&self.scope().names, &role.boot.labels, observed) {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+            roles.push(role);
         }
         Ok(ServerPlan {
             host: host.into(),
@@ -350,7 +368,7 @@ impl Planner<'_> {
             version: version.clone(),
             image: config.image_of(version),
             environment: environment(config, self.secrets, role, entry)?,
-            labels: self.labels(role, observed),
+            labels: self.labels(role, entry, observed)?,
             cmd: role.cmd.clone(),
             health: role.healthcheck.as_ref().map(|health| app::HealthFlags {
                 cmd: match &cord {
@@ -399,7 +417,7 @@ impl Planner<'_> {
 
     /// A container's labels. A container that runs now and is routed differently under the same names gets
     /// company under other names: Traefik would drop both.
-    fn labels(&self, role: &Role, observed: &Observed) -> Pairs {
+    fn labels(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<Pairs, PlanError> {
         let names = &self.scope().names;
         let own: Pairs = [
             ("service", names.service()),
@@ -412,11 +430,13 @@ impl Planner<'_> {
         let labels = traefik::overlay(&traefik::overlay(&own, &route), &role.labels);
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
-        ["", "-b", "-c", "-d"]
+        let labels = ["", "-b", "-c", "-d"]
             .into_iter()
             .map(|suffix| if suffix.is_empty() { labels.clone() } else { traefik::rename(&labels, suffix) })
-            .find(|labels| !running.iter().any(|old| traefik::conflicts(labels, &old.labels)))
-            .unwrap_or(labels)
+            .find(|labels| running.iter().all(|old| traefik::conflict(labels, &old.labels).is_none()))
+            .unwrap_or(labels);
+        neighbours::check(&entry.host, names, &labels, observed)?;
+        Ok(labels)
     }
 }
 

@@ -1,0 +1,95 @@
+//! Other apps on a server: other services, and other destinations of this one. They share Docker, Traefik and the
+//! login directory with this app, and a run must not harm them.
+//!
+//! Most of what they have is told apart by labels and names. Two things are not: labels for Traefik, in which any app
+//! can name anything, and names that are put together with `-`, so that destination `staging` of `app` and the
+//! service `app-staging` have one directory.
+
+use std::collections::BTreeMap;
+
+use super::deploy::PlanError;
+use crate::commands::traefik;
+use crate::config::Pairs;
+use crate::names::Names;
+use crate::observed::Observed;
+
+/// A running container of another app.
+struct Neighbour<'o> {
+    name: &'o str,
+    labels: &'o BTreeMap<String, String>,
+}
+
+impl Neighbour<'_> {
+    fn names(&self) -> Names {
+        let label = |key: &str| self.labels.get(key).map(String::as_str).filter(|value| !value.is_empty());
+        Names::new(label("service").unwrap_or_default(), label("destination"))
+    }
+}
+
+fn neighbours<'o>(observed: &'o Observed, names: &Names) -> impl Iterator<Item = Neighbour<'o>> {
+    let ours = names.clone();
+    let same_service = observed
+        .containers
+        .iter()
+        .filter(|container| container.is_running())
+        .map(|container| Neighbour { name: &container.name, labels: &container.labels });
+    let others = observed.others.iter().map(|other| Neighbour { name: &other.name, labels: &other.labels });
+    same_service.chain(others).filter(move |container| container.names() != ours)
+}
+
+/// Refuses labels that contradict those of a container of another app: Traefik would drop what both name, and the
+/// other app would answer no more.
+pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observed) -> Result<(), PlanError> {
+    for neighbour in neighbours(observed, names) {
+        if let Some((kind, name)) = traefik::conflict(labels, neighbour.labels) {
+            return Err(PlanError::Contradiction {
+                host: host.into(),
+                element: format!("{kind}.{name}"),
+                container: neighbour.name.into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a person should know about the neighbours of a role's new container.
+pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for neighbour in neighbours(observed, names) {
+        let found = [shared_directory(names, &neighbour), shared_rule(labels, &neighbour)];
+        for note in found.into_iter().flatten() {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {
+    let theirs = neighbour.names();
+    // Accessories, which have no role, keep nothing there.
+    let shared = neighbour.labels.contains_key("role") && theirs.directory() == names.directory();
+    shared.then(|| {
+        let destination =
+            theirs.destination().map(|name| format!(" with destination `{name}`")).unwrap_or_default();
+        format!(
+            "the service `{}`{destination} has the same directory {} and the same deploy lock here; better give one of them another name",
+            theirs.service(),
+            names.directory(),
+        )
+    })
+}
+
+fn shared_rule(labels: &Pairs, neighbour: &Neighbour) -> Option<String> {
+    let theirs: Pairs = neighbour.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let theirs = traefik::routes(&theirs);
+    let (ours, rule) = traefik::routes(labels)
+        .into_iter()
+        .find(|(_, rule)| theirs.iter().any(|(_, other)| other == rule))?;
+    Some(format!(
+        "{} takes the same requests ({}): Traefik sends them to one of the two; give each a rule of its own, \
+         `traefik.http.routers.{ours}.rule`",
+        neighbour.name, rule.0
+    ))
+}

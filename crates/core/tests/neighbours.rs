@@ -1,0 +1,322 @@
+//! Several apps on one server: what a run's scripts and plans leave to the others. The scripts run under a real `sh`,
+//! with a `docker` that knows a few containers and images and writes down what it is asked to change.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use bowline_core::commands::env::SecretEnv;
+use bowline_core::commands::{Scope, app, prune, registry, traefik};
+use bowline_core::config::{Config, Logging, SourceFile, Traefik, load};
+use bowline_core::names::Names;
+use bowline_core::observed::Observed;
+use bowline_core::plan::deploy::{PlanError, Request, Secrets, plan};
+use bowline_core::plan::{Kind, Plan};
+use bowline_core::secret::Secret;
+use bowline_core::selection::{Filters, Selection};
+use bowline_core::shell::{Input, Script};
+use serde_json::json;
+
+/// A server whose `docker` does what these lines of shell say; `$*` is what it is asked. It belongs to the run of
+/// [`scope`], and each call is written to `calls`.
+fn server(docker: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("bin")).unwrap();
+    let text = format!("#!/bin/sh\nprintf '%s\\n' \"$*\" >> calls\n{docker}");
+    for (program, text) in [("docker", text.as_str()), ("sleep", "#!/bin/sh\n")] {
+        let program = home.path().join("bin").join(program);
+        fs::write(&program, text).unwrap();
+        assert!(Command::new("chmod").arg("+x").arg(&program).status().unwrap().success());
+    }
+    let claim = Command::new("sh").args(["-c", &scope().claim()]).current_dir(home.path()).status().unwrap();
+    assert!(claim.success());
+    home
+}
+
+fn scope() -> Scope {
+    Scope { names: Names::new("app", Some("staging")), run: "f00d".into(), performer: "me".into() }
+}
+
+fn run(home: &Path, script: &Script) -> Output {
+    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut child = Command::new("sh")
+        .args(["-c", &script.sent()])
+        .current_dir(home)
+        .env("PATH", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    if let Input::Secret(input) = &script.input {
+        stdin.write_all(input.expose().as_bytes()).unwrap();
+    }
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// The calls that change something, in order.
+fn changes(home: &Path) -> Vec<String> {
+    let calls = fs::read_to_string(home.join("calls")).unwrap();
+    let looks = ["ps ", "container ls", "container inspect", "image ls", "image prune", "network inspect"];
+    calls.lines().filter(|call| !looks.iter().any(|look| call.starts_with(look))).map(str::to_owned).collect()
+}
+
+#[test]
+fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
+    let home = server(
+        "case $* in
+        'image ls'*) for tag in v1 v2 v3 v4 v5 latest latest-live '<none>'; do echo r/app:$tag; done ;;
+        'container ls --all --format'*) echo r/app:v2; echo r/other:v1; echo r/app:v10 ;;
+        esac\n",
+    );
+    fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
+    fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
+    fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
+    let prune = prune::Prune {
+        scope: scope(),
+        roles: vec!["web".into()],
+        retain: 5,
+        repository: "r/app".into(),
+        parts: prune::Parts::All,
+    };
+    let output = run(home.path(), &prune.script());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(changes(home.path()), ["rmi r/app:v1", "rmi r/app:v5"]);
+    let calls = fs::read_to_string(home.path().join("calls")).unwrap();
+    let at = |call: &str| calls.find(call).unwrap();
+    assert!(
+        at("image ls") < at("container ls --all --format"),
+        "what comes meanwhile is no candidate\n{calls}"
+    );
+}
+
+#[test]
+fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() {
+    let home = server(
+        "case $* in
+        *service=app*destination=staging*role=web*) for id in 1 2 3 4; do echo own$id; done ;;
+        ps*) echo another ;;
+        esac\n",
+    );
+    let prune = prune::Prune {
+        scope: scope(),
+        roles: vec!["web".into()],
+        retain: 2,
+        repository: "r/app".into(),
+        parts: prune::Parts::All,
+    };
+    run(home.path(), &prune.script());
+    assert_eq!(changes(home.path()), ["rm own3", "rm own4"]);
+}
+
+/// Destination `staging` of `app` and the service `app-staging` have one directory.
+#[test]
+fn a_cord_that_a_container_of_another_service_mounts_is_left() {
+    let home = server(
+        "case $* in
+        'container ls --all --quiet'*label*) echo ours ;;
+        'container ls --all --quiet'*) echo ours; echo theirs ;;
+        'container inspect'*) for id; do [ $id != theirs ] || echo \"$PWD/.kamal/apps/app-staging/cords/app-staging-web-1\"; done ;;
+        esac\n",
+    );
+    for cord in ["app-staging-web-1", "app-web-staging-2"] {
+        fs::create_dir_all(home.path().join(".kamal/apps/app-staging/cords").join(cord)).unwrap();
+    }
+    let prune = prune::Prune {
+        scope: scope(),
+        roles: vec!["web".into()],
+        retain: 5,
+        repository: "r/app".into(),
+        parts: prune::Parts::All,
+    };
+    run(home.path(), &prune.script());
+    let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
+    assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["app-staging-web-1"]);
+}
+
+fn boot() -> app::Boot {
+    app::Boot {
+        scope: scope(),
+        role: "web".into(),
+        version: "v1".into(),
+        image: "r/app:v1".into(),
+        environment: app::Environment {
+            host: "h".into(),
+            clear: Vec::new(),
+            secret: SecretEnv::default(),
+            volumes: Vec::new(),
+            options: Vec::new(),
+            logging: Logging::default(),
+        },
+        labels: Vec::new(),
+        cmd: None,
+        health: None,
+        cord: None,
+        assets: None,
+        timeout: 1,
+        readiness_delay: 0,
+    }
+}
+
+#[test]
+fn a_containers_name_is_taken_from_our_own_and_from_nobody_else() {
+    let named =
+        |whose: &str| format!("case $* in 'container inspect'*index*) echo {whose} ;; *) exit 1 ;; esac\n");
+    for whose in ["app/web-staging/", "app-web/staging/", "app/web/live", "//"] {
+        let home = server(&named(whose));
+        let output = run(home.path(), &boot().script());
+        assert_eq!(output.status.code(), Some(78), "{whose}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("@taken {whose}\n"));
+        assert_eq!(changes(home.path()), [""; 0]);
+    }
+    let home = server(&named("app/web/staging"));
+    run(home.path(), &boot().script());
+    assert_eq!(
+        changes(home.path()),
+        ["container rename app-web-staging-v1 app-web-staging-v1_replaced_0"],
+        "one of ours makes room"
+    );
+}
+
+#[test]
+fn a_login_that_another_apps_overwrote_is_made_once_more() {
+    let pull = |docker: &str| {
+        let home = server(docker);
+        let login = registry::Login {
+            server: Some("r.test".into()),
+            username: Secret::new("u"),
+            password: Secret::new("a $HOME `b` \\ 'c'"),
+        };
+        let pull = registry::Pull {
+            scope: scope(),
+            login: Some(login),
+            image: "r/app:v1".into(),
+            version: "v1".into(),
+        };
+        let output = run(home.path(), &pull.script());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let passwords = fs::read_to_string(home.path().join("passwords")).unwrap();
+        assert!(passwords.lines().all(|password| password == "a $HOME `b` \\ 'c'"), "{passwords}");
+        assert_eq!(
+            fs::read_to_string(home.path().join(".kamal/apps/app-staging/pulled")).unwrap(),
+            "r/app:v1\n"
+        );
+        let calls: Vec<String> =
+            changes(home.path()).iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect();
+        (output.status.code().unwrap(), said, calls.join(" "))
+    };
+    let docker = |pull: &str| format!("case $1 in login) cat >> passwords ;; pull) {pull} ;; esac\n");
+    let overwritten = "[ -e seen ] || { touch seen; echo 'no basic auth credentials' >&2; exit 1; }";
+    assert_eq!(pull(&docker(overwritten)), (0, String::new(), "login pull login pull".into()));
+    let missing = "echo 'manifest unknown' >&2; exit 1";
+    assert_eq!(pull(&docker(missing)), (72, "manifest unknown\n".into(), "login pull".into()));
+    let refused = "echo 'denied' >&2; exit 1";
+    assert_eq!(pull(&docker(refused)), (72, "denied\n".into(), "login pull login pull".into()));
+    let login = "case $1 in login) cat >> passwords; echo 'bad password'; exit 1 ;; esac\n";
+    assert_eq!(pull(login), (71, "bad password\n".into(), "login".into()));
+}
+
+#[test]
+fn of_two_deploys_that_run_traefik_the_second_waits_for_the_firsts() {
+    let ensure = |docker: &str| {
+        let home = server(docker);
+        let ensure = traefik::Ensure {
+            scope: scope(),
+            traefik: Traefik::default(),
+            secret: SecretEnv::new(vec![("A".into(), Secret::new("x"))]).unwrap(),
+            logging: Logging::default(),
+            host: "h".into(),
+        };
+        let output = run(home.path(), &ensure.script());
+        let starts = changes(home.path()).iter().filter(|call| call.starts_with("container start")).count();
+        let left: Vec<_> = fs::read_dir(home.path().join(".kamal/env/traefik"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), starts, left.join(" "))
+    };
+    let docker = |start: &str, run: &str| {
+        format!(
+            "case $* in
+            *State*) echo 'true 0' ;; *IPAddress*) echo 172.18.0.2 ;;
+            'container start'*) {start} ;; run*) {run} ;;
+            esac\n"
+        )
+    };
+    // The name is taken from the moment the other container begins to be made, and it can be started a while later.
+    let later = "[ $(grep -c 'container start' calls) -gt 3 ]";
+    let conflict = "echo 'Conflict. The container name is already in use' >&2; exit 125";
+    assert_eq!(ensure(&docker(later, conflict)), (0, "@address 172.18.0.2\n".into(), 4, String::new()));
+    assert_eq!(
+        ensure(&docker("exit 1", "echo id")),
+        (0, "@address 172.18.0.2\n".into(), 1, "traefik.env".into())
+    );
+    let (status, _, starts, left) = ensure(&docker("exit 1", "echo 'port is taken' >&2; exit 125"));
+    assert_eq!((status, starts, left.as_str()), (76, 1, ""), "another failure is told at once");
+    let (status, _, starts, _) = ensure(&docker("exit 1", conflict));
+    assert_eq!((status, starts), (76, 101), "nobody waits for ever");
+}
+
+fn config(more: &str) -> Config {
+    let text = format!(
+        "service: app\nimage: org/app\nregistry: {{server: r.test, username: u, password: p}}\nservers: [a]\n{more}"
+    );
+    load(SourceFile::new("deploy.yml", text), None).unwrap_or_else(|e| panic!("{e}")).config
+}
+
+/// The plan of a deploy beside a running container with these labels.
+fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
+    let labels: BTreeMap<&str, &str> = labels.iter().copied().collect();
+    let other = json!({"name": "/neighbour", "labels": labels});
+    let observed =
+        Observed::parse(&format!("@docker 26.1.5\n@other {other}\n@network kamal\n@end\n")).unwrap();
+    let selection = Selection::new(config, &Filters::default()).unwrap();
+    let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
+    let request = Request { kind: Kind::Deploy, version: "v1".into(), scope };
+    plan(config, &selection, &Secrets::new(), &request, &[("a".to_owned(), observed)].into())
+}
+
+#[test]
+fn labels_that_contradict_another_apps_are_refused() {
+    let shared = config(
+        "labels: {traefik.http.routers.shop.rule: Host(`a`), traefik.http.middlewares.auth.users: x}\n",
+    );
+    let error = beside(&shared, &[("service", "app-web"), ("traefik.http.routers.shop.rule", "Host(`b`)")])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`traefik.http.routers.shop` is set differently by neighbour on a, which is of another app: Traefik would drop both"
+    );
+    let same = [("service", "app-web"), ("traefik.http.middlewares.auth.users", "x")];
+    assert_eq!(beside(&shared, &same).unwrap().servers[0].notes, [""; 0], "what is the same may be shared");
+    assert!(
+        beside(&shared, &[("service", "app-web"), ("traefik.http.routers.other.rule", "Host(`b`)")]).is_ok()
+    );
+}
+
+#[test]
+fn requests_or_directories_that_two_apps_share_are_told() {
+    let plain = config("");
+    let rule = ("traefik.http.routers.app-web-web.rule", "PathPrefix(`/`)");
+    let priority = ("traefik.http.routers.app-web-web.priority", "2");
+    let notes = |labels: &[(&str, &str)]| beside(&plain, labels).unwrap().servers[0].notes.clone();
+    let shared = notes(&[("service", "app-web"), rule, priority]);
+    assert_eq!(shared.len(), 1);
+    assert!(shared[0].contains("neighbour takes the same requests (PathPrefix(`/`))"), "{shared:?}");
+    assert!(shared[0].ends_with("`traefik.http.routers.app-web.rule`"), "{shared:?}");
+    assert_eq!(notes(&[("service", "app-web"), rule]), [""; 0], "another priority decides");
+    let staging = Config { service: "app".into(), destination: Some("staging".into()), ..config("") };
+    let labels = [("service", "app-staging"), ("role", "web"), ("destination", "")];
+    let notes = beside(&staging, &labels).unwrap().servers[0].notes.clone();
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].contains("`app-staging` has the same directory .kamal/apps/app-staging"), "{notes:?}");
+    assert_eq!(beside(&plain, &labels).unwrap().servers[0].notes, [""; 0]);
+    let accessory = [("service", "app-staging")];
+    assert_eq!(beside(&staging, &accessory).unwrap().servers[0].notes, [""; 0]);
+}
