@@ -204,14 +204,12 @@ fn names_that_come_out_the_same_are_told_and_harm_nobody() {
     namesake.deploy("v1");
     let untouched = namesake.picture(server).lines().next().map(str::to_owned);
     staging.run(&["plan", "--version", "v1"]).says("has the same directory").exits(0);
-    for version in ["v1", "v2", "v3"] {
-        staging.deploy(version);
-    }
+    staging.deploy("v1");
     assert_eq!(namesake.picture(server).lines().next().map(str::to_owned), untouched);
     let health = "{{.State.Status}} {{.State.Health.Status}}";
     assert_eq!(expect::inspect(server, &namesake.container("v1"), health), "running healthy");
     assert_eq!(namesake.served(server), "v1");
-    assert_eq!(staging.served(server), "v3");
+    assert_eq!(staging.served(server), "v1");
 
     // Role `web-staging` of `mall` would be called as its destination's `web` is: not with the same version, and not
     // with other requests for the same router.
@@ -223,14 +221,19 @@ fn names_that_come_out_the_same_are_told_and_harm_nobody() {
     twin.project.set("primary_role", "web-staging").unset("labels").unset("asset_path");
     twin.project.roles(&[("web-staging", &[&address], &role)]);
     let before = staging.picture(server);
-    let refused = twin.start_deploy("v3").wait(bowline_tests::project::DEADLINE);
+    let refused = twin.start_deploy("v1").wait(bowline_tests::project::DEADLINE);
     refused.exits(2).says(&format!("traefik.http.routers.{service}-web-staging")).says("hint:");
     twin.project.roles(&[("web-staging", &[&address], "traefik: false")]);
-    let refused = twin.start_deploy("v3").wait(bowline_tests::project::DEADLINE);
+    let refused = twin.start_deploy("v1").wait(bowline_tests::project::DEADLINE);
     refused
         .exits(1)
-        .says(&format!("{service}-web-staging-v3 is taken by a container of another app"))
+        .says(&format!("{service}-web-staging-v1 is taken by a container of another app"))
         .says("hint:");
     assert_eq!(staging.picture(server), before);
-    assert_eq!(staging.served(server), "v3");
+    assert_eq!(staging.served(server), "v1");
+
+    // Nor does it go with the other one.
+    staging.run(&["remove", "-y"]).exits(0).says("the app's directory stays").says("Traefik stays");
+    assert_eq!(expect::inspect(server, &namesake.container("v1"), health), "running healthy");
+    assert_eq!(namesake.served(server), "v1");
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use bowline_core::commands::env::SecretEnv;
-use bowline_core::commands::{Scope, app, prune, registry, traefik};
+use bowline_core::commands::{Scope, app, prune, registry, remove, traefik};
 use bowline_core::config::{Config, Logging, SourceFile, Traefik, load};
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
@@ -138,6 +138,36 @@ fn a_cord_that_a_container_of_another_service_mounts_is_left() {
     run(home.path(), &prune.script());
     let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
     assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["app-staging-web-1"]);
+}
+
+#[test]
+fn removing_an_app_leaves_what_others_have_pulled_and_a_directory_that_another_service_has_too() {
+    let home = server(
+        "case $* in
+        'image ls'*) for tag in v1 v3 v4 latest-staging latest; do echo r/app:$tag sha256:$tag; done ;;
+        'container ls --all --quiet'*) echo theirs ;;
+        'container inspect'*) echo /app-staging-web-1 $PWD/.kamal/apps/app-staging/cords/1; echo /x /srv/.kamal/apps/app-staging ;;
+        esac\n",
+    );
+    fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
+    fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
+    fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
+    let images = remove::What::Images { repository: "r/app".into(), latest: "latest-staging".into() };
+    let output = run(home.path(), &remove::Remove { scope: scope(), what: images }.script());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        changes(home.path()),
+        ["image rm r/app:v1", "image rm r/app:v4", "image rm r/app:latest-staging"]
+    );
+
+    let directory = remove::Remove { scope: scope(), what: remove::What::Directory };
+    let output = run(home.path(), &directory.script());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "@shared app-staging-web-1\n");
+    assert!(home.path().join(".kamal/apps/app-staging").exists());
+    let alone =
+        server("case $* in 'container ls'*) echo theirs ;; 'container inspect'*) echo /x /srv/y ;; esac\n");
+    assert!(run(alone.path(), &directory.script()).status.success());
+    assert!(!alone.path().join(".kamal/apps/app-staging").exists());
 }
 
 fn boot() -> app::Boot {

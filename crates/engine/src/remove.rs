@@ -125,8 +125,10 @@ async fn remove_directory(change: &Change<'_>, host: &str) -> Told {
 async fn removed(change: &Change<'_>, host: &str, role: Option<&str>, what: What, said: &str) -> Told {
     let step = Step::Remove(Remove { scope: change.scope.clone(), what });
     let output = change.fleet.run(host, role, &step).await?;
-    match output.stdout.lines().find_map(|line| line.strip_prefix("@kept ")) {
-        Some(others) => Ok(format!("Traefik stays: it routes to {}", others.trim())),
-        None => Ok(said.into()),
-    }
+    let found = |word: &str| output.stdout.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
+    Ok(match (found("@kept "), found("@shared ")) {
+        (Some(others), _) => format!("Traefik stays: it routes to {others}"),
+        (None, Some(others)) => format!("the app's directory stays: {others} has its files there too"),
+        (None, None) => said.into(),
+    })
 }

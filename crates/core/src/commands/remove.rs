@@ -1,6 +1,7 @@
 //! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
 
 use super::{Scope, listing};
+use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
 
 /// Removes something of the app's.
@@ -32,7 +33,8 @@ pub enum What {
         latest: String,
     },
     /// The app's directory: env files, assets, cords, the history. The mark of this run is in it, so this is the
-    /// last step on a server.
+    /// last step on a server. It stays if a container of another app mounts something of it (destination `staging` of
+    /// `app` and the service `app-staging` have one directory): then prints `@shared NAME…`.
     Directory,
     /// Traefik's container, unless it has other apps to serve. Prints `@kept NAME…` when it has.
     Traefik,
@@ -59,10 +61,7 @@ impl Remove {
                 text.push_str(&images(scope, repository, latest));
                 text.push_str(&scope.audit(None, "Removed all app images"));
             }
-            What::Directory => {
-                text.push_str(&scope.audit(None, "Removed app directory"));
-                text.push_str(&format!("rm -rf {}\n", quote(&scope.names.directory())));
-            }
+            What::Directory => text.push_str(&directory(scope)),
             What::Traefik => text.push_str(&traefik(scope)),
         }
         Script::new(text)
@@ -80,8 +79,23 @@ impl Remove {
     }
 }
 
-/// Untags every image of the repository but those that a container uses and those that are the latest of another
-/// destination, under whatever tag.
+fn directory(scope: &Scope) -> String {
+    let directory = quote(&scope.names.directory());
+    let list = Line::new("docker").words(["container", "ls", "--all", "--quiet"]);
+    let inspect = Line::new("docker")
+        .words(["container", "inspect", "--format"])
+        .word("{{$name := .Name}}{{range .Mounts}}{{println $name .Source}}{{end}}");
+    format!(
+        "ids=$({list}) || exit\n\
+         shared=; [ -z \"$ids\" ] || shared=$({inspect} $ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
+         if [ -n \"$shared\" ]; then echo \"@shared\" $shared; exit 0; fi\n\
+         {audit}rm -rf {directory}\n",
+        audit = scope.audit(None, "Removed app directory"),
+    )
+}
+
+/// Untags every image of the repository but those that a container uses, those that another app has pulled and not
+/// run yet, and those that are the latest of another destination, under whatever tag.
 fn images(scope: &Scope, repository: &str, latest: &str) -> String {
     let used =
         Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format", "{{.Image}}"]);
@@ -89,7 +103,9 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
         .words(["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"])
         .word(repository);
     format!(
-        "used=$({used}) && list=$({list}) || exit\n\
+        "rm -f {pulled}\n\
+         list=$({list}) && used=$({used}) || exit\n\
+         used=$(printf '%s\\n' \"$used\"; cat {ALL_PULLED} 2>/dev/null; :)\n\
          others=$(printf '%s\\n' \"$list\" | awk -v own={own} '$1 ~ /:latest(-[^ ]*)?$/ && $1 != own {{ print $2 }}')\n\
          printf '%s\\n' \"$list\" | while read -r image id; do\n\
          [ -n \"$image\" ] || continue\n\
@@ -99,6 +115,7 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
          docker image rm \"$image\" >/dev/null 2>&1\n\
          done\n\
          docker image prune --force --filter {label} >/dev/null\n",
+        pulled = quote(&scope.names.pulled()),
         own = quote(&format!("{repository}:{latest}")),
         label = quote(&format!("label=service={}", scope.names.service())),
     )
