@@ -41,7 +41,10 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     expect::runs(&project, server, &[("web", "v2")]);
     project.bowline(&["remove", "-y"]).ok();
     expect::unlocked(&project, server);
-    let left = server.ssh("docker ps -aq; docker image ls -q --filter label=service; ls .kamal/apps");
+    let left = server.ssh(&format!(
+        "docker ps -aq; docker image ls -q --filter label=service={}; ls .kamal/apps",
+        project.service
+    ));
     assert_eq!(left.ok().trim(), "", "containers, images and files are gone");
     project.bowline(&["remove", "-y"]).ok();
     // And it comes back as on the first day.

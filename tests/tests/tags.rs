@@ -43,8 +43,11 @@ fn s06_a_server_has_the_tags_of_all_its_entries_in_a_role_and_other_ones_in_anot
             ),
         )
         .set("readiness_delay", "1")
-        .set("env_tags", "\n  one: {LAST: one, ONE: 1}\n  two: {LAST: two, TWO: 2}\n  three: {LAST: three}");
+        .set("env_tags", "\n  one: {LAST: one, ONE: 1}\n  two: {LAST: two, TWO: 2}\n  three: {LAST: three}")
+        // A deploy leaves accessories alone, whatever they would need.
+        .set("accessories", "\n  db: {image: nowhere.invalid/db, tag: two, port: 22, env: {secret: [NOT_THERE]}}");
     project.deploy("v1").ok();
+    project.bowline(&["config"]).says(&format!("hosts: [{first}, {second}]")).exits(0);
 
     let names = ["LAST", "ONE", "TWO", "KAMAL_HOST"];
     let (web, jobs) = (project.container("web", "v1"), project.container("jobs", "v1"));

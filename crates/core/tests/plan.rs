@@ -164,6 +164,11 @@ fn groups_count_all_configured_servers() {
                 .unwrap();
         assert_eq!(plan.groups.len(), groups, "limit {limit}");
     }
+    // Half of four servers, two of which only an accessory has.
+    let more = "boot: {limit: '50%'}\naccessories: {db: {image: db, hosts: [b, c, d]}}\n";
+    let plan = planned(&config(more), Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    assert_eq!(plan.groups, [[0, 1]]);
+    assert_eq!(plan.servers.len(), 2, "a deploy leaves accessories alone");
 }
 
 #[test]
