@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 /// Writes down its arguments and its environment when it runs a container, and the env file as it is then.
 const DOCKER: &str = r#"#!/bin/sh
-case $1 in run|exec) ;; *) exit 1 ;; esac
+case $1 in run|exec|create) ;; *) exit 1 ;; esac
 printf '%s\0' "$@" > args
 env -0 > env
 for word; do [ "$before" != --env-file ] || cat "$word" > env-file; before=$word; done
@@ -262,7 +262,7 @@ fn left(home: &Path) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
     fn a_container_is_run_with_every_value_as_it_is(case in case()) {
@@ -310,12 +310,14 @@ proptest! {
             logging: Logging::default(),
             host: "h".into(),
         };
-        // This `docker` says no to whatever makes a network.
-        let script = ensure.script();
-        let script = Script { text: script.text.replace("docker network", "true network"), ..script };
-        let given = Given::to(home.path(), "sh", &script);
-        prop_assert_eq!(given.variables, named("S", &values).into_iter().collect::<BTreeMap<_, _>>());
-        prop_assert_eq!(left(home.path()), "./.kamal/apps/app/run ./.kamal/env/traefik/traefik.env");
+        for script in [ensure.script(), traefik::Replace { ensure: ensure.clone() }.script()] {
+            // This `docker` says no to whatever makes a network.
+            let script = Script { text: script.text.replace("docker network", "true network"), ..script };
+            let given = Given::to(home.path(), "sh", &script);
+            prop_assert_eq!(given.variables, named("S", &values).into_iter().collect::<BTreeMap<_, _>>());
+            let left = left(home.path()).replace("./.kamal/app-audit.log ", "");
+            prop_assert_eq!(left, "./.kamal/apps/app/run ./.kamal/env/traefik/traefik.env");
+        }
     }
 
     /// From the text of the file, quoted as people quote, to the words of the command.
