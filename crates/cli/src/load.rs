@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bowline_core::secret::Secret;
 use bowline_engine::ports::{Local, Network};
 use bowline_engine::project;
+use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
 use bowline_remote::{LocalMachine, Options, Prompt, SshNetwork};
 
@@ -23,18 +24,23 @@ pub struct LoadError {
 pub async fn load(
     config_file: &str,
     destination: Option<&str>,
+    templates: &Templates,
     local: &dyn Local,
     colour: bool,
 ) -> Result<(Project, Vec<String>), LoadError> {
-    match project::load(local, config_file, destination).await {
+    match project::load(local, templates, config_file, destination).await {
         Ok((project, warnings)) if warnings.is_empty() => Ok((project, Vec::new())),
         Ok((project, warnings)) => Ok((project, vec![warnings.render(colour)])),
-        Err(project::LoadError::Invalid(errors)) => Err(LoadError { text: errors.render(colour) }),
-        Err(error) => {
-            let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            Err(LoadError { text: format!("error: {error}{hint}") })
-        }
+        Err(error) => Err(told(error, colour)),
     }
+}
+
+fn told(error: project::LoadError, colour: bool) -> LoadError {
+    if let project::LoadError::Invalid(errors) = error {
+        return LoadError { text: errors.render(colour) };
+    }
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    LoadError { text: format!("error: {error}{hint}") }
 }
 
 /// This machine.

@@ -2,9 +2,11 @@
 //! which servers and roles. Commands see this, never the raw arguments.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anstream::{AutoStream, ColorChoice};
 use bowline_core::selection::Filters;
+use bowline_engine::template::Templates;
 use bowline_engine::world::Options;
 
 use crate::args::Globals;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub destination: Option<String>,
     /// What the engine wants to know.
     pub options: Options,
+    /// What programs in templates of the configuration printed already.
+    pub templates: Arc<Templates>,
     /// How events are shown.
     pub view: View,
     /// How much is told.
@@ -103,6 +107,7 @@ impl Settings {
                 skip_hooks: globals.skip_hooks,
                 command: command.to_owned(),
             },
+            templates: Arc::default(),
             view,
             verbosity,
             out: Paint(colour && around.colour_out),

@@ -2,7 +2,7 @@
 //! with every default filled in and every inheritance (root to role) done.
 //!
 //! One file a section. Each holds the section's type and how it is read; `root` puts them together. Before it come
-//! `source` (text to a tree with places; alone knows the YAML library), `template` (ERB) and `merge` (the
+//! `source` (text to a tree with places; alone knows the YAML library), `template` (ERB to text) and `merge` (the
 //! destination over the base), after it `show`. Everything is a function of the texts: who calls [`load()`] has
 //! read the files.
 
@@ -24,7 +24,7 @@ mod servers;
 pub mod show;
 mod source;
 pub mod ssh;
-mod template;
+pub mod template;
 pub mod traefik;
 
 use std::fmt;

@@ -4,7 +4,7 @@ use bowline_core::observed::Unreadable;
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::selection::NoMatch;
 
-use crate::ports::{Exit, Output, ServerError};
+use crate::ports::{Output, ServerError};
 
 /// Something that went wrong on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +98,7 @@ impl Failure {
 }
 
 fn command_text(output: &Output) -> String {
-    let how = match &output.exit {
-        Exit::Status(status) => format!("exit status {status}"),
-        Exit::Signal(signal) => format!("killed by SIG{signal}"),
-    };
+    let how = output.exit.to_string();
     let said = if output.stderr.trim().is_empty() { output.stdout.trim() } else { output.stderr.trim() };
     let tail: Vec<&str> = said.lines().rev().take(5).collect();
     if tail.is_empty() {

@@ -27,6 +27,7 @@ pub mod proxy;
 pub mod prune;
 pub mod remove;
 pub mod secrets;
+pub mod template;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! `remote` implements them with SSH and processes, [`crate::testing`] with a scripted server. Waiting is
 //! tokio's own clock, which tests can pause.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,15 @@ pub enum Exit {
     Status(u32),
     /// By a signal (its name without `SIG`).
     Signal(String),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Status(status) => write!(f, "exit status {status}"),
+            Exit::Signal(signal) => write!(f, "killed by SIG{signal}"),
+        }
+    }
 }
 
 impl Default for Exit {

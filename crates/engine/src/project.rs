@@ -1,4 +1,4 @@
-//! Loading a project: its configuration, its destination's over it, its secrets.
+//! Loading a project: its configuration with its templates rendered, its destination's over it, its secrets.
 
 use bowline_core::config::{
     Destination, Diagnostics, Loaded, SourceFile, destination_path, load as load_config,
@@ -6,6 +6,7 @@ use bowline_core::config::{
 
 use crate::ports::Local;
 use crate::secrets;
+use crate::template::Templates;
 use crate::world::Project;
 
 /// Why a project can't be used.
@@ -35,6 +36,12 @@ pub enum LoadError {
     Secrets(String),
 }
 
+impl From<Diagnostics> for LoadError {
+    fn from(errors: Diagnostics) -> Self {
+        LoadError::Invalid(Box::new(errors))
+    }
+}
+
 impl LoadError {
     /// What to do about it, if it is known.
     pub fn hint(&self) -> Option<&str> {
@@ -48,22 +55,32 @@ impl LoadError {
 /// Reads everything; gives the project and what to tell about it all the same.
 pub async fn load(
     local: &dyn Local,
+    templates: &Templates,
     config_file: &str,
     destination: Option<&str>,
 ) -> Result<(Project, Diagnostics), LoadError> {
-    let base = read(local, config_file, "run this in the project's directory, or name the file with `-c`")?;
-    let destination = match destination {
-        Some(name) => {
-            let path = destination_path(config_file, name);
-            let hint = format!("the destination `{name}` has its settings there");
-            Some(Destination { name: name.into(), file: read(local, &path, &hint)? })
-        }
-        None => None,
-    };
-    let Loaded { config, warnings } =
-        load_config(base, destination).map_err(|errors| LoadError::Invalid(Box::new(errors)))?;
+    let (base, over) = files(local, templates, config_file, destination).await?;
+    let Loaded { config, warnings } = load_config(base, over)?;
     let (secrets, secrets_files) = secrets::load(local, &config).await.map_err(LoadError::Secrets)?;
     Ok((Project { config, secrets, secrets_files }, warnings))
+}
+
+/// The configuration's file and the destination's, rendered.
+async fn files(
+    local: &dyn Local,
+    templates: &Templates,
+    config_file: &str,
+    destination: Option<&str>,
+) -> Result<(SourceFile, Option<Destination>), LoadError> {
+    let base = read(local, config_file, "run this in the project's directory, or name the file with `-c`")?;
+    let Some(name) = destination else {
+        return Ok((templates.render(local, base, None).await?, None));
+    };
+    let path = destination_path(config_file, name);
+    let over = read(local, &path, &format!("the destination `{name}` has its settings there"))?;
+    let base = templates.render(local, base, destination).await?;
+    let file = templates.render(local, over, destination).await?;
+    Ok((base, Some(Destination { name: name.into(), file })))
 }
 
 fn read(local: &dyn Local, path: &str, hint: &str) -> Result<SourceFile, LoadError> {

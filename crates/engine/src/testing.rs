@@ -45,13 +45,19 @@ impl Recorder {
     }
 }
 
-/// A machine to deploy from: files, hooks and programs as told; programs do nothing, successfully.
+/// A machine to deploy from: files, hooks and programs as told; other programs do nothing, successfully.
 #[derive(Debug, Default)]
 pub(crate) struct FakeLocal {
     /// Files by path.
     pub files: BTreeMap<String, String>,
     /// Executable files by path, with the status they end with.
     pub programs: BTreeMap<String, u32>,
+    /// How programs end, by their last word.
+    pub answers: BTreeMap<String, Output>,
+    /// How the others end.
+    pub otherwise: Output,
+    /// Programs never end.
+    pub hangs: bool,
     /// Variables of its environment.
     pub variables: BTreeMap<String, String>,
     /// What was run, in order.
@@ -64,8 +70,14 @@ pub(crate) struct FakeLocal {
 impl Local for FakeLocal {
     async fn run(&self, command: &LocalCommand, _: OnLine<'_>) -> Result<Output, String> {
         locked(&self.ran).push(command.clone());
-        let status = command.words.first().and_then(|word| self.programs.get(word)).copied().unwrap_or(0);
-        Ok(Output { exit: crate::ports::Exit::Status(status), ..Output::default() })
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        if let Some(status) = command.words.first().and_then(|word| self.programs.get(word)) {
+            return Ok(Output { exit: crate::ports::Exit::Status(*status), ..Output::default() });
+        }
+        let answer = command.words.last().and_then(|word| self.answers.get(word));
+        Ok(answer.unwrap_or(&self.otherwise).clone())
     }
 
     fn read(&self, path: &str) -> Result<Option<String>, String> {

@@ -8,6 +8,7 @@ mod groups;
 mod hooks;
 mod killed;
 mod lock;
+mod template;
 mod traefik;
 
 use std::time::Duration;

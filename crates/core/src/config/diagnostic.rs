@@ -10,6 +10,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::mask::Masked;
+use super::template::rendered::Rendered;
 
 /// A configuration file: the name people know it by, and its text.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,12 +19,29 @@ pub struct SourceFile {
     pub path: String,
     /// The whole text.
     pub text: String,
+    /// What it gives as a template, if it is one.
+    rendered: Option<Rendered>,
 }
 
 impl SourceFile {
     /// A file that somebody else has read.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        Self { path: path.into(), text: text.into(), rendered: None }
+    }
+
+    /// The file with what it gave as a template.
+    pub(super) fn with(self, rendered: Rendered) -> Self {
+        Self { rendered: Some(rendered), ..self }
+    }
+
+    /// What is to be read as YAML.
+    pub(super) fn yaml(&self) -> &str {
+        self.rendered.as_ref().map_or(&self.text, |rendered| &rendered.text)
+    }
+
+    /// What it gave as a template, if it is one.
+    pub(super) fn template(&self) -> Option<&Rendered> {
+        self.rendered.as_ref()
     }
 }
 

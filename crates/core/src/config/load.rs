@@ -1,10 +1,11 @@
 //! The way from the texts of the files to a [`Config`].
 
-use super::Config;
+use std::ops::Range;
+
 use super::decode::{Field, Report};
 use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
 use super::source::Node;
-use super::{mask, merge, root, source, template};
+use super::{Config, mask, merge, root, source};
 
 /// A destination (`-d`) and its file, which is laid over the base file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,19 +41,16 @@ pub fn destination_path(base: &str, destination: &str) -> String {
 /// All that is wrong in the files, as far as it can be seen: a file that isn't YAML ends the search there.
 pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded, Diagnostics> {
     let (name, over) = destination.map(|destination| (destination.name, destination.file)).unzip();
-    let mut report = Report::default();
-    let (mut sources, mut trees) = (Vec::new(), Vec::new());
-    for (number, file) in std::iter::once(base).chain(over).enumerate() {
-        let before = report.items.len();
-        let tree = read(number, &file.text, &mut report);
-        let hidden = mask::hidden(number, &file.text, tree.as_ref(), report.items.len() == before);
-        sources.push(Source { file, hidden });
-        trees.push(tree);
-    }
+    let (sources, trees, mut report) = read_all(base, over);
     let config = match trees.into_iter().collect::<Option<Vec<Node>>>() {
         Some(trees) => resolve(trees, name.as_deref(), &mut report),
         None => None,
     };
+    for (number, source) in sources.iter().enumerate() {
+        if let Some(rendered) = source.file.template() {
+            report.items.iter_mut().for_each(|item| rendered.explain(item, number, &source.file.text));
+        }
+    }
     let failed = report.has_errors();
     let diagnostics = Diagnostics::new(sources, report.items);
     match config {
@@ -61,12 +59,33 @@ pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded
     }
 }
 
-fn read(number: usize, text: &str, report: &mut Report) -> Option<Node> {
-    if let Some(error) = template::check(number, text) {
-        report.push(error);
-        return None;
+/// Each file and its tree, if it has one; and what is wrong with them as YAML.
+fn read_all(base: SourceFile, over: Option<SourceFile>) -> (Vec<Source>, Vec<Option<Node>>, Report) {
+    let mut report = Report::default();
+    let (mut sources, mut trees) = (Vec::new(), Vec::new());
+    for (number, file) in std::iter::once(base).chain(over).enumerate() {
+        let (tree, hidden) = read(number, &file, &mut report);
+        sources.push(Source { file, hidden });
+        trees.push(tree);
     }
-    source::parse(number, text, &mut report.items)
+    (sources, trees, report)
+}
+
+/// The tree of a file, and what of the file's text must not be shown.
+fn read(number: usize, file: &SourceFile, report: &mut Report) -> (Option<Node>, Vec<Range<usize>>) {
+    let mut found = Vec::new();
+    let mut tree = source::parse(number, file.yaml(), &mut found);
+    let mut hidden = mask::hidden(number, file.yaml(), tree.as_ref(), found.is_empty());
+    if let Some(rendered) = file.template() {
+        if let Some(tree) = tree.as_mut() {
+            rendered.left_alone(tree, &mut found);
+            rendered.restore(tree);
+        }
+        found.iter_mut().for_each(|item| rendered.restore_diagnostic(item));
+        hidden = rendered.hidden(hidden, &file.text);
+    }
+    report.items.append(&mut found);
+    (tree, hidden)
 }
 
 fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> Option<Config> {

@@ -71,7 +71,7 @@ impl Search<'_> {
 }
 
 /// The rest of each line after a key that sounds secret, and the lines below it that are indented more.
-fn in_text(text: &str) -> Vec<Range<usize>> {
+pub(super) fn in_text(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let (mut start, mut deeper_than) = (0, None);
     for line in text.split_inclusive('\n') {
@@ -87,6 +87,23 @@ fn in_text(text: &str) -> Vec<Range<usize>> {
         start += line.len();
     }
     found
+}
+
+/// The ranges without these parts of them, and without quotes and blanks that are left of them then.
+pub(super) fn except(ranges: Vec<Range<usize>>, open: &[Range<usize>], text: &str) -> Vec<Range<usize>> {
+    let mut left = Vec::new();
+    for range in tidy(ranges) {
+        let within = |part: &&Range<usize>| part.start < range.end && range.start < part.end;
+        let parts: Vec<&Range<usize>> = open.iter().filter(within).collect();
+        let starts = std::iter::once(range.start).chain(parts.iter().map(|part| part.end));
+        let ends = parts.iter().map(|part| part.start).chain([range.end]);
+        let pieces = starts.zip(ends).filter(|(start, end)| start < end);
+        let bare = |(start, end): &(usize, usize)| {
+            text.get(*start..*end).is_some_and(|text| text.trim_matches(['"', '\'', ' ', '\n']).is_empty())
+        };
+        left.extend(pieces.filter(|piece| parts.is_empty() || !bare(piece)).map(|(start, end)| start..end));
+    }
+    left
 }
 
 /// Where the value begins that stands after a key that sounds secret.

@@ -89,21 +89,6 @@ fn a_password_in_a_broken_file_is_masked() {
 }
 
 #[test]
-fn erb() {
-    insta::assert_snapshot!(errors("env: {A: <%= ENV[\"A\"] %>}\nvolumes: [<% x %>]\n"), @r##"
-    error: ERB (`<% … %>`) is not supported yet
-     --> config/deploy.yml:5:10
-      |
-    5 | env: {A: <%= ENV["A"] %>}
-      |          ^^^^^^^^^^^^^^^ Kamal would evaluate this as Ruby
-    6 | volumes: [<% x %>]
-      |           ------- and this
-      |
-      = help: write the value out, or take it from the secrets file (`secret: [NAME]`, `password: [NAME]`)
-    "##);
-}
-
-#[test]
 fn a_tab() {
     insta::assert_snapshot!(errors("ssh:\n\tport: 22\n"), @r##"
     error: a tab where YAML wants spaces

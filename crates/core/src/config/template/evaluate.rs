@@ -1,0 +1,180 @@
+//! What an expression amounts to.
+//!
+//! Ruby's rules: only `nil` and `false` are not true, `||` gives one of its sides, `nil` becomes an empty text. What
+//! needn't be looked at isn't: a command to the right of a true `||` is not run.
+
+use super::expr::{Expr, Kind, Method, Part};
+use super::{Ended, Outputs, Program, Stop};
+use crate::config::diagnostic::{Diagnostic, Span};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Text(String),
+}
+
+impl Value {
+    pub(super) fn is_true(&self) -> bool {
+        !matches!(self, Value::Nil | Value::Boolean(false))
+    }
+
+    /// As it is put into the text.
+    pub(super) fn text(self) -> String {
+        match self {
+            Value::Nil => String::new(),
+            Value::Boolean(value) => value.to_string(),
+            Value::Integer(value) => value.to_string(),
+            Value::Text(text) => text,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Value::Nil => "nil",
+            Value::Boolean(_) => "true or false",
+            Value::Integer(_) => "a number",
+            Value::Text(_) => "a text",
+        }
+    }
+}
+
+/// Looks up variables of the environment.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Where values come from.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluation<'a> {
+    pub(super) variables: Variables<'a>,
+    pub(super) outputs: &'a Outputs,
+}
+
+/// An error, on the heap because results with one in them are handed on a lot.
+pub(super) type Wrong = Box<Diagnostic>;
+
+type Valued = Result<Value, Stop<Wrong>>;
+
+impl Evaluation<'_> {
+    pub(super) fn value(&self, expr: &Expr) -> Valued {
+        match &expr.kind {
+            Kind::Nil => Ok(Value::Nil),
+            Kind::Boolean(value) => Ok(Value::Boolean(*value)),
+            Kind::Integer(value) => Ok(Value::Integer(*value)),
+            Kind::Text(parts) => Ok(Value::Text(self.parts(parts)?)),
+            Kind::Command(parts) => self.command(expr, &self.parts(parts)?),
+            Kind::Variable(name) => Ok((self.variables)(&self.name(name)?).map_or(Value::Nil, Value::Text)),
+            Kind::HasVariable(name) => Ok(Value::Boolean((self.variables)(&self.name(name)?).is_some())),
+            Kind::Fetch { name, default } => self.fetch(expr, name, default.as_deref()),
+            Kind::Call { receiver, method, safe } => match self.value(receiver)? {
+                Value::Nil if *safe => Ok(Value::Nil),
+                value => call(receiver, value, *method),
+            },
+            Kind::Not(inner) => Ok(Value::Boolean(!self.value(inner)?.is_true())),
+            Kind::Equal { left, right, wanted } => {
+                Ok(Value::Boolean((self.value(left)? == self.value(right)?) == *wanted))
+            }
+            Kind::And(left, right) => match self.value(left)? {
+                value if value.is_true() => self.value(right),
+                value => Ok(value),
+            },
+            Kind::Or(left, right) => match self.value(left)? {
+                value if value.is_true() => Ok(value),
+                _ => self.value(right),
+            },
+            Kind::Choice { condition, yes, no } => {
+                self.value(if self.value(condition)?.is_true() { yes } else { no })
+            }
+        }
+    }
+
+    fn parts(&self, parts: &[Part]) -> Result<String, Stop<Wrong>> {
+        let text = |part: &Part| match part {
+            Part::Text(text) => Ok(text.clone()),
+            Part::Expr(expr) => Ok(self.value(expr)?.text()),
+        };
+        parts.iter().map(text).collect()
+    }
+
+    fn name(&self, expr: &Expr) -> Result<String, Stop<Wrong>> {
+        match self.value(expr)? {
+            Value::Text(name) => Ok(name),
+            other => {
+                let message = "the name of a variable should be a text";
+                Err(wrong(expr, message, format!("this is {}", other.kind()), "write it in quotes"))
+            }
+        }
+    }
+
+    fn fetch(&self, expr: &Expr, name: &Expr, default: Option<&Expr>) -> Valued {
+        let name = self.name(name)?;
+        match ((self.variables)(&name), default) {
+            (Some(text), _) => Ok(Value::Text(text)),
+            (None, Some(default)) => self.value(default),
+            (None, None) => Err(wrong(
+                expr,
+                format!("the variable {name} is not set"),
+                "this wants it to be",
+                format!("set {name} in the environment, or give a default: `ENV.fetch(\"{name}\", \"…\")`"),
+            )),
+        }
+    }
+
+    /// What the command printed, if it ran already.
+    fn command(&self, expr: &Expr, command: &str) -> Valued {
+        let program = Program::Shell(command.to_owned());
+        let label = match self.outputs.get(&program) {
+            None => return Err(Stop::Run(program)),
+            Some(Ended::Well(output)) => return Ok(Value::Text(output.clone())),
+            Some(Ended::Missing) => "it is not on this machine".to_owned(),
+            Some(Ended::Badly { how, stderr }) => match stderr.trim().lines().last() {
+                Some(said) => format!("{how}: {said}"),
+                None => how.clone(),
+            },
+        };
+        let help = "run it by itself to see why; with `|| true` at its end it may fail";
+        Err(wrong(expr, "the command failed", label, help))
+    }
+}
+
+fn call(receiver: &Expr, value: Value, method: Method) -> Valued {
+    Ok(match (method, value) {
+        (Method::ToS, value) => Value::Text(value.text()),
+        (Method::IsNil, value) => Value::Boolean(value == Value::Nil),
+        (Method::IsEmpty, Value::Text(text)) => Value::Boolean(text.is_empty()),
+        (Method::Strip, Value::Text(text)) => Value::Text(text.trim_matches(is_blank).to_owned()),
+        (Method::Chomp, Value::Text(text)) => Value::Text(chomp(&text).to_owned()),
+        (method, other) => return Err(not_a_text(receiver, &other, method.name())),
+    })
+}
+
+fn not_a_text(receiver: &Expr, value: &Value, method: &str) -> Stop<Wrong> {
+    let label = match receiver.kind {
+        Kind::Variable(_) => "the variable is not set, so this is nil".to_owned(),
+        _ => format!("this is {}", value.kind()),
+    };
+    let help = match value {
+        Value::Nil => format!("`to_s` makes a text of it: `….to_s.{method}`"),
+        _ => format!("leave `.{method}` out"),
+    };
+    wrong(receiver, format!("`{method}` is for texts only"), label, help)
+}
+
+/// What Ruby strips.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\0' | '\t'..='\r' | ' ')
+}
+
+fn chomp(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r'])).unwrap_or(text)
+}
+
+fn wrong(
+    expr: &Expr,
+    message: impl Into<String>,
+    label: impl Into<String>,
+    help: impl Into<String>,
+) -> Stop<Wrong> {
+    let span = Span { file: 0, start: expr.span.start, end: expr.span.end };
+    Stop::Failed(Box::new(Diagnostic::error(span, message).label(label).help(help)))
+}

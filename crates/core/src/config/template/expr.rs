@@ -1,0 +1,374 @@
+//! The Ruby that is evaluated without Ruby: one expression, as far as it is one that configurations are made of.
+//!
+//! A recursive descent, from what binds loosest (`? :`) to what binds tightest (`.strip`), as in Ruby. Whatever it
+//! doesn't know ends it with [`Foreign`], which says where.
+
+use std::ops::Range;
+
+use super::literal;
+
+/// Expressions within expressions.
+const MAX_DEPTH: usize = 40;
+
+/// An expression and its place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expr {
+    pub(super) kind: Kind,
+    pub(super) span: Range<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    /// `"…"`, `'…'`.
+    Text(Vec<Part>),
+    /// `` `…` ``, `%x(…)`.
+    Command(Vec<Part>),
+    /// `ENV[…]`.
+    Variable(Box<Expr>),
+    /// `ENV.fetch(…)`.
+    Fetch {
+        name: Box<Expr>,
+        default: Option<Box<Expr>>,
+    },
+    /// `ENV.key?(…)`.
+    HasVariable(Box<Expr>),
+    /// `x.strip`; `safe` as in `x&.strip`.
+    Call {
+        receiver: Box<Expr>,
+        method: Method,
+        safe: bool,
+    },
+    Not(Box<Expr>),
+    Equal {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        wanted: bool,
+    },
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    Choice {
+        condition: Box<Expr>,
+        yes: Box<Expr>,
+        no: Box<Expr>,
+    },
+}
+
+/// A piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Text(String),
+    Expr(Expr),
+}
+
+/// The methods that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Strip,
+    Chomp,
+    ToS,
+    IsNil,
+    IsEmpty,
+}
+
+impl Method {
+    const ALL: [(&'static str, Method); 5] = [
+        ("strip", Method::Strip),
+        ("chomp", Method::Chomp),
+        ("to_s", Method::ToS),
+        ("nil?", Method::IsNil),
+        ("empty?", Method::IsEmpty),
+    ];
+
+    /// As it is written.
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Ruby that is not evaluated here: where, and what to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Foreign {
+    pub(super) span: Range<usize>,
+    pub(super) label: &'static str,
+}
+
+type Parsed<T> = Result<T, Foreign>;
+
+/// Reads the code of a tag as one expression.
+pub(super) fn parse(text: &str, code: Range<usize>) -> Parsed<Expr> {
+    let mut parser = Parser { text: text.get(..code.end).unwrap_or(text), at: code.start, depth: 0 };
+    let expr = parser.expr()?;
+    parser.blanks();
+    if parser.at < code.end { Err(parser.foreign()) } else { Ok(expr) }
+}
+
+/// Reads the code of one tag. `text` ends where the code does.
+pub(super) struct Parser<'t> {
+    pub(super) text: &'t str,
+    pub(super) at: usize,
+    depth: usize,
+}
+
+impl<'t> Parser<'t> {
+    pub(super) fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    pub(super) fn expr(&mut self) -> Parsed<Expr> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.foreign());
+        }
+        let expr = self.choice();
+        self.depth -= 1;
+        expr
+    }
+
+    fn choice(&mut self) -> Parsed<Expr> {
+        let condition = self.or()?;
+        if !self.takes("?") {
+            return Ok(condition);
+        }
+        let yes = self.expr()?;
+        self.expects(":")?;
+        let no = self.expr()?;
+        let span = condition.span.start..no.span.end;
+        let [condition, yes, no] = [condition, yes, no].map(Box::new);
+        Ok(Expr { kind: Kind::Choice { condition, yes, no }, span })
+    }
+
+    fn or(&mut self) -> Parsed<Expr> {
+        let mut left = self.and()?;
+        while self.takes("||") {
+            left = joined(left, self.and()?, Kind::Or);
+        }
+        Ok(left)
+    }
+
+    fn and(&mut self) -> Parsed<Expr> {
+        let mut left = self.equality()?;
+        while self.takes("&&") {
+            left = joined(left, self.equality()?, Kind::And);
+        }
+        Ok(left)
+    }
+
+    fn equality(&mut self) -> Parsed<Expr> {
+        let left = self.not()?;
+        let wanted = match (self.takes_but("==", "="), self.takes_but("!=", "=")) {
+            (false, false) => return Ok(left),
+            (equal, _) => equal,
+        };
+        let right = self.not()?;
+        Ok(joined(left, right, |left, right| Kind::Equal { left, right, wanted }))
+    }
+
+    fn not(&mut self) -> Parsed<Expr> {
+        self.blanks();
+        let start = self.at;
+        if !self.takes("!") {
+            return self.calls();
+        }
+        self.depth += 1;
+        let inner = if self.depth > MAX_DEPTH { Err(self.foreign()) } else { self.not() }?;
+        self.depth -= 1;
+        Ok(Expr { span: start..inner.span.end, kind: Kind::Not(Box::new(inner)) })
+    }
+
+    fn calls(&mut self) -> Parsed<Expr> {
+        let mut expr = self.primary()?;
+        loop {
+            let before = self.at;
+            let safe = self.takes("&.");
+            if !safe && !self.takes(".") {
+                return Ok(expr);
+            }
+            let Some(method) = self.method() else {
+                self.at = before;
+                self.blanks();
+                return Err(self.foreign());
+            };
+            if self.rest().starts_with('(') {
+                self.at += 1;
+                self.expects(")")?;
+            }
+            let span = expr.span.start..self.at;
+            expr = Expr { kind: Kind::Call { receiver: Box::new(expr), method, safe }, span };
+        }
+    }
+
+    fn method(&mut self) -> Option<Method> {
+        let name = self.word();
+        Method::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+
+    fn primary(&mut self) -> Parsed<Expr> {
+        self.blanks();
+        let start = self.at;
+        let kind = match self.rest().chars().next() {
+            Some('"') => Kind::Text(literal::double_quoted(self)?),
+            Some('\'') => Kind::Text(vec![Part::Text(literal::single_quoted(self)?)]),
+            Some('`') => Kind::Command(literal::backticks(self)?),
+            Some('%') if self.rest().starts_with("%x") => Kind::Command(literal::percent(self)?),
+            Some('(') => {
+                self.at += 1;
+                let inner = self.expr()?;
+                self.expects(")")?;
+                return Ok(Expr { span: start..self.at, ..inner });
+            }
+            Some(c) if c.is_ascii_digit() => self.integer()?,
+            _ => return self.named(start),
+        };
+        Ok(Expr { kind, span: start..self.at })
+    }
+
+    fn named(&mut self, start: usize) -> Parsed<Expr> {
+        let kind = match self.word() {
+            "nil" => Kind::Nil,
+            "true" => Kind::Boolean(true),
+            "false" => Kind::Boolean(false),
+            "ENV" => self.variable()?,
+            _ => {
+                self.at = start;
+                return Err(self.foreign());
+            }
+        };
+        Ok(Expr { kind, span: start..self.at })
+    }
+
+    /// What follows `ENV`.
+    fn variable(&mut self) -> Parsed<Kind> {
+        let before = self.at;
+        if self.rest().starts_with('[') {
+            self.at += 1;
+            let name = Box::new(self.expr()?);
+            self.expects("]")?;
+            return Ok(Kind::Variable(name));
+        }
+        let word = if self.takes(".") { self.word() } else { "" };
+        match word {
+            "fetch" => self.fetch(),
+            "key?" | "has_key?" | "include?" | "member?" => {
+                let (mut arguments, _) = self.arguments(1)?;
+                arguments.pop().map(|name| Kind::HasVariable(Box::new(name))).ok_or_else(|| self.foreign())
+            }
+            _ => {
+                self.at = before.saturating_sub("ENV".len());
+                Err(self.foreign())
+            }
+        }
+    }
+
+    /// `fetch`'s arguments, and the block that gives a default.
+    fn fetch(&mut self) -> Parsed<Kind> {
+        let (arguments, closed) = self.arguments(2)?;
+        let mut arguments = arguments.into_iter();
+        let Some(name) = arguments.next().map(Box::new) else { return Err(self.foreign()) };
+        let mut default = arguments.next().map(Box::new);
+        if closed && default.is_none() && self.takes("{") {
+            default = Some(Box::new(self.expr()?));
+            self.expects("}")?;
+        }
+        Ok(Kind::Fetch { name, default })
+    }
+
+    /// Up to `most` arguments, in parentheses or not; whether in parentheses.
+    fn arguments(&mut self, most: usize) -> Parsed<(Vec<Expr>, bool)> {
+        let closed = self.rest().starts_with('(');
+        self.at += usize::from(closed);
+        let mut arguments = vec![self.expr()?];
+        while arguments.len() < most && self.takes(",") {
+            arguments.push(self.expr()?);
+        }
+        if closed {
+            self.expects(")")?;
+        }
+        Ok((arguments, closed))
+    }
+
+    /// Decimal, without sign, underscores and leading zeros.
+    fn integer(&mut self) -> Parsed<Kind> {
+        let digits: String = self.rest().chars().take_while(char::is_ascii_digit).collect();
+        let after = self.rest().get(digits.len()..).unwrap_or_default();
+        let other = after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+            || after.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            || (digits.starts_with('0') && digits.len() > 1);
+        match digits.parse() {
+            Ok(value) if !other => {
+                self.at += digits.len();
+                Ok(Kind::Integer(value))
+            }
+            _ => Err(self.foreign()),
+        }
+    }
+
+    /// A name, with the `?` or `!` that may end it; empty if there is none.
+    pub(super) fn word(&mut self) -> &'t str {
+        let start = self.at;
+        let part = |c: char| c.is_alphanumeric() || c == '_';
+        self.at += self.rest().find(|c| !part(c)).unwrap_or(self.rest().len());
+        let mark = self.rest().starts_with(['?', '!']) && !self.rest().starts_with("!=");
+        if self.at > start && mark {
+            self.at += 1;
+        }
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    pub(super) fn blanks(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    /// Goes past blanks and `what`, if it is there.
+    fn takes(&mut self, what: &str) -> bool {
+        let blanks = self.rest().len() - self.rest().trim_start().len();
+        let found = self.rest().trim_start().starts_with(what);
+        if found {
+            self.at += blanks + what.len();
+        }
+        found
+    }
+
+    /// The same, unless `not` follows: `===` is not `==`.
+    fn takes_but(&mut self, what: &str, not: &str) -> bool {
+        let longer = self.rest().trim_start().strip_prefix(what).is_some_and(|rest| rest.starts_with(not));
+        !longer && self.takes(what)
+    }
+
+    pub(super) fn expects(&mut self, what: &str) -> Parsed<()> {
+        if self.takes(what) {
+            return Ok(());
+        }
+        self.blanks();
+        Err(self.foreign())
+    }
+
+    /// That what is here isn't known: up to the end of the word, of the line, or of the code.
+    pub(super) fn foreign(&self) -> Foreign {
+        let rest = self.rest();
+        let lead =
+            rest.chars().take_while(|c| !(c.is_alphanumeric() || c.is_whitespace())).map(char::len_utf8);
+        let lead: usize = lead.sum();
+        let word = rest.get(lead..).unwrap_or_default();
+        let name = word.find(|c: char| !(c.is_alphanumeric() || "_?!".contains(c))).unwrap_or(word.len());
+        let end = if rest.trim().is_empty() { 0 } else { (lead + name).max(1) };
+        let rails = ["present?", "blank?", "presence", "try"].contains(&word.get(..name).unwrap_or_default());
+        let label = match (end, rails) {
+            (0, _) => "something is missing here",
+            (_, true) => "a method of Rails, not of Ruby",
+            (_, false) => "this is not built in",
+        };
+        let mut end = self.at + end;
+        while !self.text.is_char_boundary(end) {
+            end += 1;
+        }
+        Foreign { span: self.at..end, label }
+    }
+}
+
+fn joined(left: Expr, right: Expr, kind: impl FnOnce(Box<Expr>, Box<Expr>) -> Kind) -> Expr {
+    let span = left.span.start..right.span.end;
+    Expr { kind: kind(Box::new(left), Box::new(right)), span }
+}

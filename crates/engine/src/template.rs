@@ -1,0 +1,92 @@
+//! Templates rendered: with this machine's environment, and what programs on it print.
+//!
+//! A file is read more than once: the word that is an alias is looked up in it before the command is known that loads
+//! it. So what programs printed is kept in [`Templates`], and none of them runs a second time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bowline_core::config::template::{Ended, Outputs, Program, Stop, Template};
+use bowline_core::config::{Diagnostics, SourceFile};
+use bowline_core::secret::Secret;
+
+use crate::ports::{Exit, Local, LocalCommand};
+
+/// How long a program of a template may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Kamal tells templates the destination in this variable, and unsets it where there is none.
+const DESTINATION: &str = "KAMAL_DESTINATION";
+
+/// How `env`, a shell or a version manager's stand-in ends when there is no such program.
+const NOT_FOUND: Exit = Exit::Status(127);
+
+/// What programs of templates printed so far, for each destination they were run for.
+#[derive(Debug, Default)]
+pub struct Templates(Mutex<Vec<(Option<String>, Outputs)>>);
+
+impl Templates {
+    /// Renders a file that has been read; gives it as it is if it is no template.
+    ///
+    /// # Errors
+    /// What is wrong in the template, or with a program in it.
+    pub async fn render(
+        &self,
+        local: &dyn Local,
+        file: SourceFile,
+        destination: Option<&str>,
+    ) -> Result<SourceFile, Diagnostics> {
+        let template = Template::new(file)?;
+        let variable = |name: &str| match name {
+            DESTINATION => destination.map(Into::into),
+            name => local.variable(name),
+        };
+        let mut outputs = self.known(destination);
+        loop {
+            match template.render(&variable, &outputs) {
+                Ok(file) => return Ok(file),
+                Err(Stop::Failed(errors)) => return Err(errors),
+                Err(Stop::Run(program)) => {
+                    let ended = run(local, &program, destination).await;
+                    outputs.insert(program, ended);
+                    self.keep(destination, outputs.clone());
+                }
+            }
+        }
+    }
+
+    fn known(&self, destination: Option<&str>) -> Outputs {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = all.iter().find(|(name, _)| name.as_deref() == destination);
+        of.map(|(_, outputs)| outputs.clone()).unwrap_or_default()
+    }
+
+    fn keep(&self, destination: Option<&str>, outputs: Outputs) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(name, _)| name.as_deref() != destination);
+        all.push((destination.map(Into::into), outputs));
+    }
+}
+
+async fn run(local: &dyn Local, program: &Program, destination: Option<&str>) -> Ended {
+    let mut command = LocalCommand {
+        words: program.words(),
+        input: program.input().map(Secret::new),
+        ..LocalCommand::default()
+    };
+    match destination {
+        Some(name) => command.env.push((DESTINATION.into(), Secret::new(name))),
+        None if local.variable(DESTINATION).is_some() => {
+            command.words.splice(0..0, ["env", "-u", DESTINATION].map(Into::into));
+        }
+        None => {}
+    }
+    let badly = |how: String| Ended::Badly { how, stderr: String::new() };
+    match tokio::time::timeout(DEADLINE, local.run(&command, &|_| {})).await {
+        Err(_) => badly(format!("gave no answer within {} s", DEADLINE.as_secs())),
+        Ok(Err(reason)) => badly(reason),
+        Ok(Ok(output)) if output.success() => Ended::Well(output.stdout),
+        Ok(Ok(output)) if output.exit == NOT_FOUND && matches!(program, Program::Ruby(_)) => Ended::Missing,
+        Ok(Ok(output)) => Ended::Badly { how: output.exit.to_string(), stderr: output.stderr },
+    }
+}
