@@ -7,6 +7,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 /// The heading of the flags that every command takes.
 const EVERYWHERE: &str = "Flags of every command";
 
+/// The configuration file, unless `-c` names another.
+pub const CONFIG_FILE: &str = "config/deploy.yml";
+
 /// Deploys containerised apps to your own servers over SSH, without dropping a request.
 #[derive(Debug, Parser)]
 #[command(
@@ -21,7 +24,7 @@ const EVERYWHERE: &str = "Flags of every command";
   bowline app logs -f          follow the app's logs
   bowline help app exec        help on one command
 
-It reads config/deploy.yml in Kamal's format.
+It reads config/deploy.yml in Kamal's format. Words under `aliases:` there are commands too.
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 locked, 4 a server could not be reached,
 130 interrupted."
 )]
@@ -39,7 +42,7 @@ pub struct Cli {
 #[command(next_help_heading = EVERYWHERE)]
 pub struct Globals {
     /// The configuration file.
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "config/deploy.yml")]
+    #[arg(short, long, global = true, value_name = "FILE", default_value = CONFIG_FILE)]
     pub config_file: String,
     /// The destination: `-d staging` lays config/deploy.staging.yml over the configuration.
     #[arg(short, long, global = true, value_name = "NAME")]

@@ -14,8 +14,11 @@ mod remove;
 mod traefik;
 mod version;
 
+use std::sync::Arc;
+
 use bowline_core::plan::Kind;
 use bowline_engine::error::RunError;
+use bowline_engine::template::Templates;
 
 use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;
@@ -25,13 +28,14 @@ use crate::exit::Ended;
 use crate::session;
 use crate::settings::{Settings, Surroundings};
 
-/// Runs a command to its end; gives the exit status.
-pub fn run(cli: Cli) -> u8 {
+/// Runs a command to its end; gives the exit status. `templates` are those that were rendered to find the command.
+pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     let command = cli.command;
     if matches!(command, Command::Version) {
         return version::run();
     }
     let mut settings = Settings::new(&cli.globals, first_word(&command), Surroundings::look());
+    settings.templates = templates;
     if let Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
     }

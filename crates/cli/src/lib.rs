@@ -5,6 +5,7 @@
 //!
 //! It is a library only so that tests and examples reach the parts; nobody else should depend on it.
 
+mod alias;
 pub mod args;
 pub mod commands;
 pub mod exit;
@@ -14,14 +15,18 @@ pub mod settings;
 pub mod signals;
 pub mod ui;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let status = match args::parse(std::env::args_os()) {
-        Ok(cli) => commands::run(cli),
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let status = match args::parse(words.clone()) {
+        Ok(cli) => commands::run(cli, Arc::default()),
+        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => alias::run(&words, error),
         Err(error) => usage(&error),
     };
     ui::prompt::restore();

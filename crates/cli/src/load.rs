@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bowline_core::config::Pairs;
 use bowline_core::secret::Secret;
 use bowline_engine::ports::{Local, Network};
 use bowline_engine::project;
@@ -31,6 +32,20 @@ pub async fn load(
     match project::load(local, templates, config_file, destination).await {
         Ok((project, warnings)) if warnings.is_empty() => Ok((project, Vec::new())),
         Ok((project, warnings)) => Ok((project, vec![warnings.render(colour)])),
+        Err(error) => Err(told(error, colour)),
+    }
+}
+
+/// Reads the aliases; without a configuration there are none.
+pub async fn aliases(
+    config_file: &str,
+    destination: Option<&str>,
+    templates: &Templates,
+    colour: bool,
+) -> Result<Pairs, LoadError> {
+    match project::aliases(&LocalMachine, templates, config_file, destination).await {
+        Ok(aliases) => Ok(aliases),
+        Err(project::LoadError::Missing { path, .. }) if path == config_file => Ok(Pairs::new()),
         Err(error) => Err(told(error, colour)),
     }
 }

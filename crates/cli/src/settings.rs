@@ -9,7 +9,7 @@ use bowline_core::selection::Filters;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Options;
 
-use crate::args::Globals;
+use crate::args::{CONFIG_FILE, Globals};
 use crate::ui::paint::Paint;
 
 /// How events are shown.
@@ -119,7 +119,7 @@ impl Settings {
     pub fn call(&self, words: &str) -> String {
         let mut call = format!("bowline {words}");
         let flags = [
-            ("-c", Some(&self.config_file).filter(|file| *file != "config/deploy.yml")),
+            ("-c", Some(&self.config_file).filter(|file| *file != CONFIG_FILE)),
             ("-d", self.destination.as_ref()),
         ];
         for (flag, value) in flags {

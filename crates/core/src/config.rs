@@ -7,6 +7,7 @@
 //! read the files.
 
 pub mod accessory;
+pub mod alias;
 pub mod boot;
 pub mod builder;
 mod decode;
@@ -36,7 +37,7 @@ pub use builder::Builder;
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, Value, Variable};
 pub use healthcheck::{Cord, Healthcheck};
-pub use load::{Destination, Loaded, destination_path, load};
+pub use load::{Destination, Loaded, aliases, destination_path, load};
 pub use logging::Logging;
 pub use registry::{Credential, Registry};
 pub use role::{AssetPath, OptionValue, Role, RoleHost};
@@ -117,6 +118,8 @@ pub struct Config {
     pub hooks_path: String,
     /// `secrets_path` (`.kamal/secrets`), relative to the project.
     pub secrets_path: String,
+    /// `aliases`: a word, and the command line it stands for.
+    pub aliases: Pairs,
     /// `run_directory` as written, if it was. Bowline's layout on servers is always `.kamal`; kept to be shown.
     pub run_directory: Option<String>,
 }

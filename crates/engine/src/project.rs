@@ -1,7 +1,8 @@
 //! Loading a project: its configuration with its templates rendered, its destination's over it, its secrets.
 
 use bowline_core::config::{
-    Destination, Diagnostics, Loaded, SourceFile, destination_path, load as load_config,
+    Destination, Diagnostics, Loaded, Pairs, SourceFile, aliases as read_aliases, destination_path,
+    load as load_config,
 };
 
 use crate::ports::Local;
@@ -63,6 +64,17 @@ pub async fn load(
     let Loaded { config, warnings } = load_config(base, over)?;
     let (secrets, secrets_files) = secrets::load(local, &config).await.map_err(LoadError::Secrets)?;
     Ok((Project { config, secrets, secrets_files }, warnings))
+}
+
+/// The aliases of a project; nothing else of it is checked.
+pub async fn aliases(
+    local: &dyn Local,
+    templates: &Templates,
+    config_file: &str,
+    destination: Option<&str>,
+) -> Result<Pairs, LoadError> {
+    let (base, over) = files(local, templates, config_file, destination).await?;
+    Ok(read_aliases(base, over)?)
 }
 
 /// The configuration's file and the destination's, rendered.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::decode::{Field, Report};
 use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
-use super::source::Node;
-use super::{Config, mask, merge, root, source};
+use super::source::{Key, Node};
+use super::{Config, Pairs, mask, merge, root, source};
 
 /// A destination (`-d`) and its file, which is laid over the base file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,23 @@ pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded
         Some(config) if !failed => Ok(Loaded { config, warnings: diagnostics }),
         _ => Err(diagnostics),
     }
+}
+
+/// The aliases of a project, and nothing else of it checked.
+///
+/// # Errors
+/// What is wrong with a file that isn't YAML.
+pub fn aliases(base: SourceFile, destination: Option<Destination>) -> Result<Pairs, Diagnostics> {
+    let (sources, trees, report) = read_all(base, destination.map(|destination| destination.file));
+    let Some(trees) = trees.into_iter().collect::<Option<Vec<Node>>>() else {
+        return Err(Diagnostics::new(sources, report.items));
+    };
+    let merged = trees.into_iter().reduce(merge::merge_files);
+    let root = merged.as_ref().map(Field::root).map(|root| root.entries_silently()).unwrap_or_default();
+    let aliases = root.into_iter().find(|(key, _)| key.text == "aliases");
+    let entries = aliases.map(|(_, field)| field.entries_silently()).unwrap_or_default();
+    let pair = |(key, field): (&Key, Field)| Some((key.text.clone(), field.scalar()?.text.clone()));
+    Ok(entries.into_iter().filter_map(pair).collect())
 }
 
 /// Each file and its tree, if it has one; and what is wrong with them as YAML.

@@ -10,7 +10,7 @@ use super::env::{TaggedEnv, Tags};
 use super::healthcheck::Parts;
 use super::role::{AssetPath, Inherited};
 use super::servers;
-use super::{Accessory, Config, Logging, Registry, Role, Ssh, Traefik, accessory};
+use super::{Accessory, Config, Logging, Pairs, Registry, Role, Ssh, Traefik, accessory, alias};
 
 const KEYS: Keys = Keys {
     known: &[
@@ -44,8 +44,9 @@ const KEYS: Keys = Keys {
         "logging",
         "healthcheck",
         "traefik",
+        "aliases",
     ],
-    later: &["aliases", "error_pages_path", "hooks_output", "output", "proxy"],
+    later: &["error_pages_path", "hooks_output", "output", "proxy"],
 };
 
 /// Kamal's connection settings; Bowline has fixed ones.
@@ -102,6 +103,7 @@ pub(super) fn decode(field: &Field, destination: Option<&str>, report: &mut Repo
         retain_containers: rest.retain_containers,
         hooks_path: rest.hooks_path,
         secrets_path: rest.secrets_path,
+        aliases: rest.aliases,
         run_directory: rest.run_directory,
     })
 }
@@ -114,6 +116,7 @@ struct Rest {
     retain_containers: usize,
     hooks_path: String,
     secrets_path: String,
+    aliases: Pairs,
     run_directory: Option<String>,
 }
 
@@ -126,6 +129,7 @@ impl Rest {
             retain_containers: retain_containers(root, report),
             hooks_path: root.filled("hooks_path", report).unwrap_or_else(|| ".kamal/hooks".into()),
             secrets_path: root.filled("secrets_path", report).unwrap_or_else(|| ".kamal/secrets".into()),
+            aliases: root.get("aliases").and_then(|field| alias::decode(&field, report)).unwrap_or_default(),
             run_directory: run_directory(root, report),
         }
     }

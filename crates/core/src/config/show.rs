@@ -49,6 +49,7 @@ pub fn show(config: &Config) -> String {
     out.raw("retain_containers", config.retain_containers);
     out.value("hooks_path", &config.hooks_path);
     out.value("secrets_path", &config.secrets_path);
+    out.pairs("aliases", &config.aliases);
     out.option("run_directory", config.run_directory.as_deref());
     out.text
 }

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod accessories;
+mod aliases;
 mod errors;
 mod robust;
 mod show;

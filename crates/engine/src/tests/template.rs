@@ -8,7 +8,7 @@ use crate::project::{self, LoadError};
 use crate::template::Templates;
 use crate::testing::FakeLocal;
 
-const BASE: &str = "service: <%= ENV['SERVICE'] %>\nimage: me/<%= `echo app`.strip %>\nservers: [1.1.1.1]\nlabels: {to: \"<%= ENV['KAMAL_DESTINATION'] %>\", again: \"<%= `echo app`.strip %>\"}\nregistry: {username: me, password: [P]}\n";
+const BASE: &str = "service: <%= ENV['SERVICE'] %>\nimage: me/<%= `echo app`.strip %>\nservers: [1.1.1.1]\nlabels: {to: \"<%= ENV['KAMAL_DESTINATION'] %>\", again: \"<%= `echo app`.strip %>\"}\nregistry: {username: me, password: [P]}\naliases: {x: deploy}\n";
 
 /// A machine with these files and answers: the last word of a program, and how it ends.
 fn machine(files: &[(&str, &str)], answers: &[(&str, u32, &str)]) -> FakeLocal {
@@ -71,6 +71,16 @@ async fn without_a_destination_one_in_the_environment_is_hidden() {
     let project = load(&local, None).await.unwrap();
     assert_eq!(project.config.roles[0].labels[0].1, "");
     assert_eq!(ran(&local), ["env -u KAMAL_DESTINATION /bin/sh -c echo app"]);
+}
+
+#[tokio::test]
+async fn nothing_runs_twice_between_a_look_at_the_aliases_and_the_load() {
+    let local = machine(&[("deploy.yml", BASE)], &[("echo app", 0, "app\n")]);
+    let templates = Templates::default();
+    let aliases = project::aliases(&local, &templates, "config/deploy.yml", None).await.unwrap();
+    assert_eq!(aliases, [("x".into(), "deploy".into())]);
+    project::load(&local, &templates, "config/deploy.yml", None).await.unwrap();
+    assert_eq!(ran(&local).len(), 1);
 }
 
 #[tokio::test]

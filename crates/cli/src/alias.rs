@@ -1,0 +1,72 @@
+//! A project's own words for command lines: `aliases:` in its configuration.
+//!
+//! They are looked up only for a word that is no command, in the configuration that the command line names with `-c`
+//! and `-d`.
+
+mod expand;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use bowline_core::config::Pairs;
+use bowline_engine::template::Templates;
+use clap::error::{ContextKind, ContextValue};
+
+use crate::settings::Surroundings;
+use crate::{args, commands, exit, load, ui};
+use expand::{Expanded, Unknown};
+
+/// Does what the alias in a command line stands for; gives the exit status. `unknown` says that it is no command.
+pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
+    let templates = Arc::<Templates>::default();
+    let colour = Surroundings::look().colour_err && !words.iter().any(|word| word == "--no-color");
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return crate::usage(&unknown);
+    };
+    let lookup = |file: &str, destination: Option<&str>| {
+        runtime.block_on(load::aliases(file, destination, &templates, colour))
+    };
+    let (line, suggestion) = match expand::expand(words, lookup) {
+        Ok(line) => (line, None),
+        Err(Unknown::NoAlias { line, suggestion }) => (line, suggestion),
+        Err(Unknown::Unusable(message)) => {
+            ui::out::stderr([format!("error: {message}")]);
+            return exit::USAGE;
+        }
+        Err(Unknown::Lookup(followed, error)) => {
+            if followed.is_empty() {
+                crate::usage(&unknown);
+                ui::out::stderr(["", "the project's aliases can't be looked up:"]);
+            }
+            ui::out::stderr([error.text.trim_end()]);
+            hints(&followed);
+            return exit::USAGE;
+        }
+    };
+    match args::parse(line.words.clone()) {
+        Ok(cli) => commands::run(cli, templates),
+        Err(error) => unusable(error, suggestion, &line),
+    }
+}
+
+/// Tells what is wrong with a command line, and which aliases led to it.
+fn unusable(mut error: clap::Error, suggestion: Option<String>, line: &Expanded) -> u8 {
+    if let Some(suggestion) = suggestion {
+        let mut all = vec![suggestion];
+        match error.remove(ContextKind::SuggestedSubcommand) {
+            Some(ContextValue::String(one)) => all.push(one),
+            Some(ContextValue::Strings(more)) => all.extend(more),
+            _ => {}
+        }
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(all));
+    }
+    let status = crate::usage(&error);
+    if status != exit::DONE {
+        hints(&line.followed);
+    }
+    status
+}
+
+fn hints(followed: &Pairs) {
+    ui::out::stderr(followed.iter().map(|(name, text)| format!("hint: `{name}` is an alias: {text}")));
+}
