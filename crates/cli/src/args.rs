@@ -90,6 +90,12 @@ pub struct Push {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start a project: write config/deploy.yml, .kamal/secrets and sample hooks.
+    Init {
+        /// Accepted without effect: with Kamal it adds a Ruby gem.
+        #[arg(long, hide = true)]
+        bundle: bool,
+    },
     /// Build the app, push its image, and deploy it to all servers.
     #[command(after_help = "Examples:
   bowline deploy                         the version in git
@@ -436,6 +442,7 @@ mod tests {
     fn every_help() {
         let all: &[&[&str]] = &[
             &[],
+            &["init"],
             &["deploy"],
             &["redeploy"],
             &["rollback"],

@@ -6,6 +6,7 @@ mod config;
 mod deploy;
 mod details;
 mod exec;
+mod init;
 mod lock;
 mod logs;
 mod plan;
@@ -39,7 +40,10 @@ pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     if let Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
     }
-    let ended = in_runtime(&mut settings, command);
+    let ended = match command {
+        Command::Init { bundle } => init::run(&settings, bundle),
+        command => in_runtime(&mut settings, command),
+    };
     session::conclude(&settings, ended)
 }
 
@@ -93,6 +97,7 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Lock(Lock::Release) => lock::release(settings).await,
         Command::Audit { lines } => audit::run(settings, lines).await,
         Command::Config => config::run(settings).await,
+        Command::Init { bundle } => init::run(settings, bundle),
         Command::Version => Ok(version::run()),
     }
 }
@@ -112,6 +117,7 @@ fn first_word(command: &Command) -> &'static str {
         Command::Details => "details",
         Command::Audit { .. } => "audit",
         Command::Config => "config",
+        Command::Init { .. } => "init",
         Command::Version => "version",
     }
 }

@@ -17,6 +17,7 @@ pub mod exec;
 pub mod fleet;
 pub mod health;
 pub mod hooks;
+pub mod init;
 pub mod listing;
 pub mod lock;
 pub mod logs;

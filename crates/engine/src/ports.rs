@@ -159,3 +159,11 @@ pub trait Local: Send + Sync {
     /// So many random bytes as lower-case hex (two digits a byte).
     fn random_hex(&self, bytes: usize) -> String;
 }
+
+/// New files on the machine that deploys.
+pub trait Files {
+    /// Whether there is a file or directory of this name.
+    fn exists(&self, path: &str) -> bool;
+    /// Writes a file, and the directories it is in; `Ok(false)`, and nothing changed, if it is there already.
+    fn create(&self, path: &str, text: &str, executable: bool) -> Result<bool, String>;
+}

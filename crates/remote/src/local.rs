@@ -1,15 +1,17 @@
 //! The machine that deploys: its programs, files, variables and clock.
 
+use std::fs::OpenOptions;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bowline_core::secret::Secret;
-use bowline_engine::ports::{Exit, Local, LocalCommand, OnLine, Output};
+use bowline_engine::ports::{Exit, Files, Local, LocalCommand, OnLine, Output};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
@@ -66,6 +68,25 @@ impl Local for LocalMachine {
             random.fill_with(|| RandomState::new().build_hasher().finish().to_le_bytes()[0]);
         }
         random.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Files for LocalMachine {
+    fn exists(&self, path: &str) -> bool {
+        std::fs::symlink_metadata(path).is_ok()
+    }
+
+    fn create(&self, path: &str, text: &str, executable: bool) -> Result<bool, String> {
+        let failed = |e: io::Error| format!("can't write {path}: {e}");
+        if let Some(directory) = Path::new(path).parent() {
+            std::fs::create_dir_all(directory).map_err(failed)?;
+        }
+        let mode = if executable { 0o777 } else { 0o666 };
+        match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
+            Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).map_err(failed),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(failed(e)),
+        }
     }
 }
 

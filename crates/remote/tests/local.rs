@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bowline_core::secret::Secret;
-use bowline_engine::ports::{Exit, Line, Local, LocalCommand, Output};
+use bowline_engine::ports::{Exit, Files, Line, Local, LocalCommand, Output};
 use bowline_remote::LocalMachine;
 
 fn sh(text: &str) -> LocalCommand {
@@ -100,6 +100,12 @@ fn files_and_chance() {
     assert_eq!(LocalMachine.executable(&path("text")), Some(false));
     assert_eq!(LocalMachine.executable("/bin/sh"), Some(true));
     assert_eq!(LocalMachine.executable(&path("none")), None);
+    assert_eq!(LocalMachine.create(&path("a/b/new"), "text", true), Ok(true));
+    assert_eq!(LocalMachine.create(&path("a/b/new"), "other", false), Ok(false));
+    assert_eq!(LocalMachine.read(&path("a/b/new")), Ok(Some("text".into())));
+    assert_eq!(LocalMachine.executable(&path("a/b/new")), Some(true));
+    assert_eq!((LocalMachine.exists(&path("a/b")), LocalMachine.exists(&path("a/c"))), (true, false));
+    assert!(LocalMachine.create(&path("text/new"), "", false).unwrap_err().contains("text/new"));
     let (one, two) = (LocalMachine.random_hex(16), LocalMachine.random_hex(16));
     assert!(one.len() == 32 && one != two && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert!(LocalMachine.now() > 1_700_000_000);

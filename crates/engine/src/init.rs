@@ -1,0 +1,49 @@
+//! Starting a project: writes its files, and never over one that is there.
+
+use bowline_core::init::{HOOKS, Known, SECRETS, hooks};
+
+use crate::error::RunError;
+use crate::ports::{Files, Local};
+
+/// What became of one of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It was written.
+    New(String),
+    /// It was there already, and was left as it is.
+    Kept(String),
+}
+
+/// Writes the configuration, the secrets file, and sample hooks if there is no directory of hooks. `directory` is the
+/// project's name as far as it has one.
+pub fn init<M: Local + Files>(
+    machine: &M,
+    config_file: &str,
+    directory: &str,
+) -> Result<Vec<Written>, RunError> {
+    let dockerfile = machine.read("Dockerfile").unwrap_or_default();
+    let known = Known::new(directory, dockerfile.as_deref());
+    let samples = !machine.exists(HOOKS);
+    let mut written = vec![
+        write(machine, config_file, &known.config(), false)?,
+        write(machine, SECRETS, &known.secrets(), false)?,
+    ];
+    if samples {
+        for (path, text) in hooks() {
+            written.push(write(machine, &path, text, true)?);
+        }
+    } else {
+        written.push(Written::Kept(HOOKS.into()));
+    }
+    Ok(written)
+}
+
+fn write(files: &impl Files, path: &str, text: &str, executable: bool) -> Result<Written, RunError> {
+    match files.create(path, text, executable) {
+        Ok(true) => Ok(Written::New(path.into())),
+        Ok(false) => Ok(Written::Kept(path.into())),
+        Err(reason) => {
+            Err(RunError::Local { what: format!("writing {path}"), reason, hint: None, standing: Vec::new() })
+        }
+    }
+}
