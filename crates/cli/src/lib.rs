@@ -23,13 +23,14 @@ use clap::error::ErrorKind;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    ui::terminal::restore_on_panic();
     let words: Vec<OsString> = std::env::args_os().collect();
     let status = match args::parse(words.clone()) {
         Ok(cli) => commands::run(cli, Arc::default()),
         Err(error) if error.kind() == ErrorKind::InvalidSubcommand => alias::run(&words, error),
         Err(error) => usage(&error),
     };
-    ui::prompt::restore();
+    ui::terminal::restore();
     ExitCode::from(status)
 }
 

@@ -39,7 +39,7 @@ pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
 
 fn leave(screen: &Handle) -> ! {
     let _still = screen.hide();
-    ui::prompt::restore();
+    ui::terminal::restore();
     ui::out::stderr(["quit; what was begun may be unfinished: run the command again to put it right"]);
     std::process::exit(i32::from(exit::INTERRUPTED));
 }

@@ -14,6 +14,7 @@ pub mod plain;
 pub mod prompt;
 pub mod report;
 pub mod results;
+pub mod terminal;
 pub mod words;
 
 use std::sync::Arc;

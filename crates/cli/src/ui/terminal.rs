@@ -1,0 +1,36 @@
+//! The person's terminal: how it was before somebody changed it, so that it is put back whatever
+//! ends us.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// The terminal that was changed, and how it was.
+static BEFORE: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
+
+/// Remembers how a terminal is; what was remembered before is forgotten.
+pub fn remember(terminal: impl AsFd) -> std::io::Result<()> {
+    let terminal = terminal.as_fd().try_clone_to_owned()?;
+    let attributes = tcgetattr(&terminal)?;
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some((terminal, attributes));
+    Ok(())
+}
+
+/// Puts the terminal back as it was remembered, at once: one that takes no output any more must not hold us up.
+/// Does nothing if there is nothing to put back.
+pub fn restore() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((terminal, attributes)) = before {
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &attributes);
+    }
+}
+
+/// Puts the terminal back before a panic is told, too.
+pub fn restore_on_panic() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        restore();
+        before(panic);
+    }));
+}
