@@ -17,4 +17,5 @@ pub mod load;
 pub mod project;
 pub mod rollout;
 pub mod sandbox;
+pub mod terminal;
 pub mod watch;

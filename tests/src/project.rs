@@ -250,6 +250,13 @@ impl Project {
     }
 
     fn start(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args), format!("bowline {}", args.join(" ")))
+    }
+
+    /// `bowline` with these arguments, to be started with streams of one's own. The configuration is the one
+    /// written last.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command =
             Command::new(self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from));
         command.args(args).current_dir(self.path()).env("HOME", self.home());
@@ -259,7 +266,7 @@ impl Project {
                 command.env_remove(name);
             }
         }
-        Running::start(command, format!("bowline {}", args.join(" ")))
+        command
     }
 }
 

@@ -198,14 +198,22 @@ pub enum App {
   bowline app boot -h 10.0.0.4           on one server")]
     Boot,
     /// Run a command in the app, once for each role on each server.
-    #[command(after_help = "Bowline's own flags come before the command; what follows is the command's.
+    #[command(
+        after_help = "Without --reuse it runs in new containers of the latest version, or of --version's, with the role's env, volumes \
+and options; they are gone afterwards. With -i it runs once: for the primary role, on the first server.
+
+Bowline's own flags come before the command; what follows is the command's.
 The exit status is the command's (the first that is not 0).
 
 Examples:
   bowline app exec -p bin/rails db:migrate       on the primary server only
+  bowline app exec -i bash                       a shell; Ctrl-C, Ctrl-Z and the like go to it
+  bowline app exec -i --reuse psql < dump.sql    what is read here is read there
+  bowline app exec --raw -p tar c . > app.tar    byte for byte
   bowline app exec --reuse ls -la                in the containers that serve
   bowline app exec -e DEBUG=1 -r worker bin/check
-  bowline app exec 'sh -c \"echo $HOME\"'          one quoted word is split as a shell would split it")]
+  bowline app exec 'sh -c \"echo $HOME\"'          one quoted word is split as a shell would split it"
+    )]
     Exec(ExecArgs),
     /// Show the app's logs.
     #[command(after_help = "Examples:
@@ -259,9 +267,18 @@ Examples:
 /// `app exec`.
 #[derive(Debug, Clone, Args)]
 pub struct ExecArgs {
+    /// Give it this terminal or, if standard input is none, what is read there.
+    #[arg(short, long)]
+    pub interactive: bool,
     /// Run it in the container that serves, not in a new one.
     #[arg(long)]
     pub reuse: bool,
+    /// Pass its output on byte for byte; it must run in one container only.
+    #[arg(long, conflicts_with = "interactive")]
+    pub raw: bool,
+    /// Start it in new containers, show their ids, and leave it alone. The containers stay.
+    #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
+    pub detach: bool,
     /// Set a variable for it; may be given several times (KEY:VALUE also works).
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     pub env: Vec<(String, String)>,
@@ -517,8 +534,13 @@ mod tests {
             )
         );
         assert_eq!(words("bowline app exec -- -x -- y").2, ["-x", "--", "y"]);
-        assert!(parsed("bowline app exec -i bash").is_err(), "an unknown flag is no command");
+        assert!(parsed("bowline app exec -x bash").is_err(), "an unknown flag is no command");
         assert!(parsed("bowline app exec").is_err());
+        for clash in ["-i --raw", "-i --detach", "--raw --detach", "--detach --reuse"] {
+            assert!(parsed(&format!("bowline app exec {clash} ls")).is_err(), "{clash}");
+        }
+        assert!(parsed("bowline app exec -i --reuse sh").is_ok());
+        assert!(parsed("bowline app exec --raw --reuse ls").is_ok());
         assert!(parsed("bowline app exec -e A ls").is_err());
     }
 

@@ -1,13 +1,15 @@
 //! What people type and see: the command line `bowline`.
 //!
 //! Arguments ([`args`]) are resolved once ([`settings`]); a command ([`commands`]) opens a [`session`], lets the
-//! engine do the work on what [`load`] gives it, and shows what came of it ([`ui`]). No rules of deploying are here.
+//! engine do the work on what [`load`] gives it, and shows what came of it ([`ui`]), or lends it the [`console`]. No rules of
+//! deploying are here.
 //!
 //! It is a library only so that tests and examples reach the parts; nobody else should depend on it.
 
 mod alias;
 pub mod args;
 pub mod commands;
+pub mod console;
 pub mod exit;
 pub mod load;
 pub mod session;

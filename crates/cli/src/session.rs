@@ -11,7 +11,7 @@ use bowline_engine::world::{Project, Stop, World};
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::prompt::Asker;
-use crate::ui::{Follow, Screen, Sort, json, out, report};
+use crate::ui::{Follow, Handle, Screen, Sort, json, out, report};
 use crate::{load, signals};
 
 /// How long a query may take to end by itself once it is interrupted.
@@ -50,6 +50,11 @@ impl<'a> Session<'a> {
         let network = load::network(&project, Asker::new(&screen.handle()));
         let world = World { network, local, events: Arc::new(screen.handle()), stop };
         Ok(Self { settings, project, world, screen, sort })
+    }
+
+    /// What takes events.
+    pub fn screen(&self) -> Handle {
+        self.screen.handle()
     }
 
     /// Waits for what only looks. When it is interrupted it may end by itself, but not take for ever.

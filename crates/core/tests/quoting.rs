@@ -14,12 +14,12 @@ use bowline_core::commands::{Scope, app, exec, traefik};
 use bowline_core::config::{Logging, OptionValue, SourceFile, Traefik, load};
 use bowline_core::names::Names;
 use bowline_core::secret::Secret;
-use bowline_core::shell::Script;
+use bowline_core::shell::{Input, Script};
 use proptest::prelude::*;
 
 /// Writes down its arguments and its environment when it runs a container, and the env file as it is then.
 const DOCKER: &str = r#"#!/bin/sh
-case $1 in run|exec|create) ;; *) exit 1 ;; esac
+case $1 in run|exec|create) ;; images) echo id; exit ;; *) exit 1 ;; esac
 printf '%s\0' "$@" > args
 env -0 > env
 for word; do [ "$before" != --env-file ] || cat "$word" > env-file; before=$word; done
@@ -163,10 +163,14 @@ impl Case {
             scope: self.scope(),
             role: "web".into(),
             version: "v1".into(),
-            image: "image".into(),
-            environment: self.environment(),
+            place: exec::Place::New {
+                image: "image".into(),
+                environment: Box::new(self.environment()),
+                login: None,
+            },
             env: named("EXTRA", &self.clear),
             words: self.words.clone(),
+            mode: exec::Mode::Gathered,
         }
     }
 
@@ -196,8 +200,11 @@ impl Given {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let bowline_core::shell::Input::Secret(input) = &script.input else { panic!("it reads something") };
-        child.stdin.take().unwrap().write_all(input.expose().as_bytes()).unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        if let Input::Secret(input) = &script.input {
+            stdin.write_all(input.expose().as_bytes()).unwrap();
+        }
+        drop(stdin);
         let said = child.wait_with_output().unwrap().stderr;
         let read = |name: &str| match fs::read(home.join(name)) {
             Ok(bytes) => String::from_utf8(bytes).unwrap(),
@@ -289,7 +296,13 @@ proptest! {
     fn a_command_is_run_with_every_value_as_it_is(case in case()) {
         for login_shell in ["sh", "bash"] {
             let home = server();
-            let given = Given::to(home.path(), login_shell, &case.exec().script());
+            let prepare = case.exec().prepare();
+            // This `docker` says no to whatever makes a network, and runs nothing yet.
+            let script = Script {
+                text: format!("{}\n{}", prepare.text.replace("docker network", "true network"), case.exec().script().text),
+                ..prepare
+            };
+            let given = Given::to(home.path(), login_shell, &script);
             let mut expected = case.variables();
             expected.extend(named("EXTRA", &case.clear));
             prop_assert_eq!(&given.variables, &expected);

@@ -9,9 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use bowline_core::commands::env::SecretEnv;
-use bowline_core::commands::{
-    Scope, app, assets, cord, exec, lock, observe, prune, registry, remove, traefik,
-};
+use bowline_core::commands::exec::{Exec, Mode, Place};
+use bowline_core::commands::{Scope, app, assets, cord, lock, observe, prune, registry, remove, traefik};
 use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
@@ -75,16 +74,12 @@ fn all_steps() -> Vec<Step> {
     let names = scope.names.clone();
     let run = |script| Step::Run("a script", script);
     let remove = |what| Step::Remove(remove::Remove { scope: scope.clone(), what });
-    vec![
+    let mut steps = vec![
         Step::Observe(observe::Observe { scope: scope.clone(), repository: HOSTILE.into(), claim: true }),
         Step::Lock(lock::Keep { scope: scope.clone(), details: HOSTILE.into() }),
         Step::Pull(registry::Pull {
             scope: scope.clone(),
-            login: Some(registry::Login {
-                server: Some(HOSTILE.into()),
-                username: Secret::new(HOSTILE),
-                password: Secret::new("sentinel-secret"),
-            }),
+            login: Some(login()),
             image: HOSTILE.into(),
             version: HOSTILE.into(),
         }),
@@ -151,27 +146,47 @@ fn all_steps() -> Vec<Step> {
         remove(remove::What::Images { repository: HOSTILE.into(), latest: HOSTILE.into() }),
         remove(remove::What::Directory),
         remove(remove::What::Traefik),
-        Step::Exec(Box::new(exec::Exec {
-            scope: scope.clone(),
-            role: "web".into(),
-            version: HOSTILE.into(),
-            image: HOSTILE.into(),
-            environment: environment(),
-            env: vec![("A".into(), HOSTILE.into())],
-            words: vec![HOSTILE.into()],
-        })),
-        run(exec::reuse(
-            &scope,
-            "web",
-            HOSTILE,
-            HOSTILE,
-            &vec![("A".into(), HOSTILE.into())],
-            &[HOSTILE.into()],
-        )),
         run(lock::status(&names)),
         run(lock::acquire(&names, HOSTILE)),
         run(lock::release(&names)),
-    ]
+    ];
+    let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
+    for exec in modes.into_iter().flat_map(|mode| [in_new(mode), in_serving(mode)]) {
+        steps.push(Step::Prepare(Box::new(exec.clone())));
+        steps.push(run(exec.end(5)));
+        steps.push(Step::Exec(Box::new(exec)));
+    }
+    steps
+}
+
+/// A command in a new container.
+fn in_new(mode: Mode) -> Exec {
+    Exec {
+        scope: scope("0123456789abcdef0123456789abcdef"),
+        role: "web".into(),
+        version: HOSTILE.into(),
+        place: Place::New {
+            image: HOSTILE.into(),
+            environment: Box::new(environment()),
+            login: Some(login()),
+        },
+        env: vec![("A".into(), HOSTILE.into())],
+        words: vec![HOSTILE.into()],
+        mode,
+    }
+}
+
+/// A command in the container that serves.
+fn in_serving(mode: Mode) -> Exec {
+    Exec { place: Place::Serving(HOSTILE.into()), ..in_new(mode) }
+}
+
+fn login() -> registry::Login {
+    registry::Login {
+        server: Some(HOSTILE.into()),
+        username: Secret::new(HOSTILE),
+        password: Secret::new("sentinel-secret"),
+    }
 }
 
 /// A directory with a `docker` that says yes to everything and does nothing.
@@ -232,7 +247,15 @@ fn a_secret_is_in_no_command_line() {
 #[test]
 fn a_later_run_fences_an_earlier_one_off() {
     for step in all_steps() {
-        if matches!(step, Step::Observe(_) | Step::Lock(_) | Step::Exec(_) | Step::Run(..) | Step::Boot(_)) {
+        if matches!(
+            step,
+            Step::Observe(_)
+                | Step::Lock(_)
+                | Step::Prepare(_)
+                | Step::Exec(_)
+                | Step::Run(..)
+                | Step::Boot(_)
+        ) {
             continue;
         }
         let home = server();

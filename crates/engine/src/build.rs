@@ -97,7 +97,8 @@ fn build_words(config: &Config, buildx: bool, image: &str, latest: &str) -> Vec<
     words
 }
 
-fn login(config: &Config, secrets: &Secrets) -> Result<Login, RunError> {
+/// Who we are to the registry.
+pub(crate) fn login(config: &Config, secrets: &Secrets) -> Result<Login, RunError> {
     let value = |credential: &Credential| match credential {
         Credential::Plain(value) => Ok(value.clone()),
         Credential::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Events, Outcome};
-use crate::ports::{Channel, Exit, Line, Output, Server, ServerError};
-use crate::world::World;
+use crate::ports::{Attached, Channel, Exit, Line, Output, Server, ServerError, Terminal};
+use crate::world::{Gathered, HostOutput, World};
 
 /// How long a server may take for what needs no waiting, beyond what a step itself waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,26 +94,11 @@ impl Fleet {
         step: &Step,
         on_line: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Output, Failure> {
-        self.count(host, role);
-        let what = step.describe();
-        self.emit(Event::StepStarted {
-            host: host.into(),
-            role: role.map(Into::into),
-            what: what.clone(),
-            command: step.script().shown(),
-        });
-        let started = Instant::now();
+        let started = self.started(host, role, step);
         let result = self.bounded(host, step, on_line).await;
-        let done = matches!(&result, Ok(output) if output.success());
-        self.emit(Event::StepEnded {
-            host: host.into(),
-            role: role.map(Into::into),
-            what,
-            elapsed: started.elapsed(),
-            outcome: if done { Outcome::Done } else { Outcome::Failed },
-        });
+        self.ended(host, role, step, started, matches!(&result, Ok(output) if output.success()));
         match result {
-            Ok(output) if output.exit == Exit::Status(FENCED) => {
+            Ok(output) if output.exit == Exit::Status(FENCED) && !matches!(step, Step::Exec(_)) => {
                 Err(self.failed(host, role, step, Cause::LockLost))
             }
             Ok(output) => Ok(output),
@@ -144,23 +129,57 @@ impl Fleet {
 
     /// Starts a step that lives as long as its channel.
     pub async fn open(&self, host: &str, step: &Step) -> Result<Box<dyn Channel>, Failure> {
-        self.count(host, None);
-        self.emit(Event::StepStarted {
-            host: host.into(),
-            role: None,
-            what: step.describe(),
-            command: step.script().shown(),
-        });
+        self.started(host, None, step);
         let opened = match self.server(host) {
-            Ok(server) => tokio::time::timeout(PATIENCE, server.open(step))
-                .await
-                .unwrap_or(Err(ServerError::Deadline(PATIENCE))),
+            Ok(server) => in_patience(server.open(step)).await,
             Err(error) => Err(error),
         };
         opened.map_err(|error| self.failed(host, None, step, error.into()))
     }
 
-    fn failed(&self, host: &str, role: Option<&str>, step: &Step, cause: Cause) -> Failure {
+    /// Starts a step whose bytes pass through us; with when it started, for [`Fleet::ended`].
+    pub async fn attach(
+        &self,
+        host: &str,
+        role: &str,
+        step: &Step,
+        terminal: Option<&Terminal>,
+    ) -> Result<(Attached, Instant), Failure> {
+        let started = self.started(host, Some(role), step);
+        let attached = match self.server(host) {
+            Ok(server) => in_patience(server.attach(step, terminal)).await,
+            Err(error) => Err(error),
+        };
+        match attached {
+            Ok(attached) => Ok((attached, started)),
+            Err(error) => Err(self.failed(host, Some(role), step, error.into())),
+        }
+    }
+
+    /// Tells that a step begins, and counts it.
+    fn started(&self, host: &str, role: Option<&str>, step: &Step) -> Instant {
+        self.count(host, role);
+        self.emit(Event::StepStarted {
+            host: host.into(),
+            role: role.map(Into::into),
+            what: step.describe(),
+            command: step.script().shown(),
+        });
+        Instant::now()
+    }
+
+    /// Tells that a step has ended.
+    pub fn ended(&self, host: &str, role: Option<&str>, step: &Step, started: Instant, done: bool) {
+        self.emit(Event::StepEnded {
+            host: host.into(),
+            role: role.map(Into::into),
+            what: step.describe(),
+            elapsed: started.elapsed(),
+            outcome: if done { Outcome::Done } else { Outcome::Failed },
+        });
+    }
+
+    pub(crate) fn failed(&self, host: &str, role: Option<&str>, step: &Step, cause: Cause) -> Failure {
         Failure { host: host.into(), role: role.map(Into::into), doing: step.describe(), cause }
     }
 
@@ -191,10 +210,43 @@ impl Fleet {
     }
 }
 
+/// Runs steps on their servers at once and gathers what they printed.
+pub async fn run_all(
+    fleet: &Fleet,
+    steps: Vec<(String, Option<String>, Step)>,
+    mut failures: Vec<Failure>,
+    total: usize,
+) -> Gathered {
+    let results = join_all(
+        steps.iter().map(|(host, role, step)| fleet.run_watched(host, role.as_deref(), step, &|_| {})),
+    )
+    .await;
+    let mut outputs = Vec::new();
+    for ((host, role, _), result) in steps.iter().zip(results) {
+        match result {
+            Ok(output) => {
+                outputs.push(HostOutput { host: host.clone(), role: role.clone(), output });
+            }
+            Err(failure) => {
+                fleet.emit(Event::Failed(failure.clone()));
+                failures.push(failure);
+            }
+        }
+    }
+    Gathered { outputs, failures, total }
+}
+
+/// Starting something takes no longer than this.
+async fn in_patience<T>(started: impl Future<Output = Result<T, ServerError>>) -> Result<T, ServerError> {
+    tokio::time::timeout(PATIENCE, started).await.unwrap_or(Err(ServerError::Deadline(PATIENCE)))
+}
+
 /// How long a step may take: what it waits for itself, and some patience.
 fn deadline(step: &Step) -> Duration {
     let waits = match step {
-        Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) | Step::ReplaceProxy(_) => return PULL,
+        Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) | Step::ReplaceProxy(_) | Step::Prepare(_) => {
+            return PULL;
+        }
         Step::Power(_) => 60,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,

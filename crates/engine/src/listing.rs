@@ -5,8 +5,7 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
 use crate::error::RunError;
-use crate::exec::run_all;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, run_all};
 use crate::hooks;
 use crate::observe::look;
 use crate::world::{Gathered, Options, Project, World};

@@ -7,8 +7,7 @@ use futures_util::future::join_all;
 
 use crate::error::{Failure, RunError};
 use crate::event::Event;
-use crate::exec::run_all;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, run_all};
 use crate::observe::{Looked, look};
 use crate::ports::ServerError;
 use crate::world::{Gathered, HostOutput, Options, Project, World};

@@ -93,7 +93,7 @@ async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure
 }
 
 /// The usual reasons why Docker can't be asked, with what to do.
-fn explain(output: Output) -> Cause {
+pub(crate) fn explain(output: Output) -> Cause {
     let said = output.stderr.to_lowercase();
     let (reason, hint) = if said.contains("permission denied") && said.contains("docker") {
         (

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,10 @@ pub trait Server: Send + Sync {
     /// Starts a step that lives as long as its channel (the lock's keeper): its standard input stays open.
     async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError>;
 
+    /// Starts a step whose bytes pass as they are, in both directions, with a terminal there if one is given.
+    /// How long it may run is nobody's business but the caller's.
+    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError>;
+
     /// `GET path` over HTTP/1.1 from an address that the server can reach; gives status and body (≤ 4 MiB).
     /// Used for the proxy's API, whose port is never published.
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError>;
@@ -93,6 +98,91 @@ pub trait Channel: Send + Sync {
     /// Writes one line to its standard input.
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError>;
 }
+
+/// A terminal, as a program on a server is to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terminal {
+    /// Its type: the variable `TERM`.
+    pub kind: String,
+    /// Its size at the beginning.
+    pub size: Size,
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Characters in a line.
+    pub columns: u32,
+    /// Lines.
+    pub rows: u32,
+    /// Width in pixels; 0 if it isn't known.
+    pub width: u32,
+    /// Height in pixels; 0 if it isn't known.
+    pub height: u32,
+}
+
+/// A piece of what a program prints, in the order in which it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Of its standard output; everything, if it has a terminal.
+    Out(Vec<u8>),
+    /// Of its standard error.
+    Err(Vec<u8>),
+}
+
+/// A program on a server whose bytes pass through us.
+pub struct Attached {
+    /// What it prints.
+    pub output: Box<dyn FarOutput>,
+    /// What it reads.
+    pub input: Box<dyn FarInput>,
+}
+
+/// What an attached program prints. Dropping it lets the program go.
+#[async_trait]
+pub trait FarOutput: Send {
+    /// The next piece, or how the program ended. As long as nobody asks for a piece, the program is held up
+    /// once some (a few MiB at most) are under way: nothing grows. [`ServerError::Lost`] when the connection
+    /// broke before its end. Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>, ServerError>;
+}
+
+/// What an attached program reads. What is sent to one that has ended is lost without an error.
+#[async_trait]
+pub trait FarInput: Send + Sync {
+    /// Sends bytes; waits as long as the program takes none.
+    async fn send(&self, bytes: Vec<u8>);
+    /// Nothing more will come.
+    async fn end(&self);
+    /// Its terminal has another size now.
+    async fn resize(&self, size: Size);
+}
+
+/// This side of an attached command: the terminal of the person at the keyboard, or pipes.
+#[async_trait]
+pub trait Console: Send + Sync {
+    /// The terminal that standard input is; `None` if it is none.
+    fn terminal(&self) -> Option<Terminal>;
+    /// The command runs, as told: from now on standard input is read, if it is to, and a terminal hands every
+    /// key on. An error, with the reason, if the terminal can't.
+    fn begin(&self, told: &str, reads: bool) -> Result<(), String>;
+    /// The next bytes of standard input; `None` when it has ended.
+    async fn read(&self) -> Option<Vec<u8>>;
+    /// Waits until the terminal has another size, and gives it.
+    async fn resized(&self) -> Size;
+    /// Hands a piece on; waits while whoever reads it is slow. An error if nobody reads standard output any
+    /// more.
+    async fn write(&self, piece: Piece) -> Result<(), Closed>;
+    /// Waits until everything is written.
+    async fn flush(&self) -> Result<(), Closed>;
+    /// The command is over: the terminal is as it was before. `cut_off`: in the middle of whatever it drew.
+    fn end(&self, cut_off: bool);
+}
+
+/// Nobody reads standard output any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub struct Closed;
 
 /// Opens connections.
 #[async_trait]

@@ -8,9 +8,11 @@
 
 mod machine;
 mod network;
+mod program;
 
 pub(crate) use machine::{Behaviour, FakeLock, Machine};
 pub(crate) use network::FakeNetwork;
+pub(crate) use program::FakeConsole;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

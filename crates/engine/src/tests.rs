@@ -3,6 +3,7 @@
 
 mod app;
 mod barrier;
+mod exec;
 mod failures;
 mod groups;
 mod hooks;

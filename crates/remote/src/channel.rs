@@ -4,13 +4,15 @@
 //! ([`Start::NotSent`]), and the step may go over a new connection. From then on a broken connection is
 //! [`ServerError::Lost`]: the step may have run to its end or not.
 
+mod attached;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::shell::{Input, Script};
-use bowline_engine::ports::{Channel, Exit, OnLine, Output, ServerError};
+use bowline_engine::ports::{Channel, Exit, OnLine, Output, ServerError, Terminal};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -102,11 +104,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Sends a script over an open channel.
-    pub(crate) async fn start(session: &Arc<Session>, opened: Opened, script: Script) -> Result<Self, Start> {
+    /// Sends a script over an open channel, to run on a terminal if one is given.
+    pub(crate) async fn start(
+        session: &Arc<Session>,
+        opened: Opened,
+        script: Script,
+        terminal: Option<&Terminal>,
+    ) -> Result<Self, Start> {
         let Opened { reader, mut channel, permit } = opened;
-        let sent = channel.writer.exec(true, script.sent()).await;
-        sent.map_err(|_| Start::NotSent(session.why("the connection ended")))?;
+        let not_sent = |_| Start::NotSent(session.why("the connection ended"));
+        if let Some(terminal) = terminal {
+            attached::request(&channel.writer, terminal).await.map_err(not_sent)?;
+        }
+        channel.writer.exec(true, script.sent()).await.map_err(not_sent)?;
         channel.started = true;
         Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, permit })
     }
@@ -146,13 +156,12 @@ impl Running {
         }
     }
 
-    /// Keeps it, with its standard input open.
-    pub(crate) async fn keep(mut self) -> Result<Box<dyn Channel>, ServerError> {
-        feed(&self.channel.writer, &self.input, false).await;
+    /// Waits until the server has agreed to the next thing it was asked for; else the answer is `refused`.
+    async fn agreed(&mut self, refused: fn() -> ServerError) -> Result<(), ServerError> {
         loop {
             match self.reader.wait().await {
-                Some(ChannelMsg::Success) => break,
-                Some(ChannelMsg::Failure) => return Err(not_run()),
+                Some(ChannelMsg::Success) => return Ok(()),
+                Some(ChannelMsg::Failure) => return Err(refused()),
                 Some(ChannelMsg::Close) | None => {
                     self.channel.ended.store(true, Ordering::Relaxed);
                     return Err(self.session.lost());
@@ -160,6 +169,12 @@ impl Running {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Keeps it, with its standard input open.
+    pub(crate) async fn keep(mut self) -> Result<Box<dyn Channel>, ServerError> {
+        feed(&self.channel.writer, &self.input, false).await;
+        self.agreed(not_run).await?;
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
         tokio::spawn(pump(self.reader, sender, marks.clone()));

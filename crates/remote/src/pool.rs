@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bowline_core::config::ssh::Ssh;
 use bowline_core::plan::step::Step;
-use bowline_engine::ports::{Channel, Network, OnLine, Output, Server, ServerError};
+use bowline_engine::ports::{Attached, Channel, Network, OnLine, Output, Server, ServerError, Terminal};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -90,12 +90,12 @@ impl SshServer {
     }
 
     /// Starts a step; one that a dying connection did not take goes over a new one.
-    async fn start(&self, step: &Step) -> Result<Running, ServerError> {
+    async fn start(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Running, ServerError> {
         let mut first = true;
         loop {
             let session = self.session().await?;
             let started = match session.channel().await {
-                Ok(opened) => Running::start(&session, opened, step.script()).await,
+                Ok(opened) => Running::start(&session, opened, step.script(), terminal).await,
                 Err(error) => Err(error),
             };
             match started {
@@ -114,11 +114,15 @@ impl SshServer {
 #[async_trait]
 impl Server for SshServer {
     async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
-        self.start(step).await?.finish(on_line).await
+        self.start(step, None).await?.finish(on_line).await
     }
 
     async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
-        self.start(step).await?.keep().await
+        self.start(step, None).await?.keep().await
+    }
+
+    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
+        self.start(step, terminal).await?.attach(terminal.is_some()).await
     }
 
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {

@@ -1,28 +1,61 @@
-//! `app exec`: a command in the app, once for each role on each server.
+//! `app exec`: a command in the app, once for each role on each server, or in one place with its bytes passed on.
 
+use bowline_core::commands::exec::Mode;
 use bowline_engine::error::RunError;
+use bowline_engine::ports::{Console, Output};
 use bowline_engine::world::HostOutput;
 
 use crate::args::ExecArgs;
+use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
 use crate::session::Session;
-use crate::settings::Settings;
+use crate::settings::{Settings, View};
 use crate::ui::{Sort, results};
 use bowline_engine::{self as engine, exec::ExecRequest};
 
-/// Runs it, shows what it printed; the exit status is that of the first that failed.
+/// Runs it.
 pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
-    let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse };
+    let attached = args.interactive || args.raw;
+    if attached && settings.view == View::Json {
+        let flag = if args.raw { "--raw" } else { "--interactive" };
+        return Err(usage(format!("`--json` can't go with `{flag}`: both want standard output")).into());
+    }
+    let mode = match (args.raw, args.detach) {
+        (true, _) => Mode::Raw,
+        (_, true) => Mode::Detached,
+        _ => Mode::Gathered,
+    };
+    let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse, mode };
     let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = session
-        .query(engine::exec::exec(&session.world, &session.project, &settings.options, &request))
-        .await;
+    if attached { attach(session, request).await } else { gather(session, &request).await }
+}
+
+/// Everywhere; shows what it printed. The exit status is that of the first that failed.
+async fn gather(session: Session<'_>, request: &ExecRequest) -> Result<u8, Ended> {
+    let settings = session.settings;
+    let ended = engine::exec::exec(&session.world, &session.project, &settings.options, request).await;
     let gathered = session.close(ended)?;
     results::show(settings, &gathered.outputs);
     match gathered.error() {
         Some(error) => Err(error.into()),
         None => Ok(status(&gathered.outputs)),
     }
+}
+
+/// In one place, on our own streams; the exit status is its own.
+async fn attach(session: Session<'_>, mut request: ExecRequest) -> Result<u8, Ended> {
+    let console = StandardStreams::new(session.settings, session.screen());
+    if request.mode != Mode::Raw {
+        request.mode = if console.terminal().is_some() { Mode::Terminal } else { Mode::Piped };
+    }
+    let options = &session.settings.options;
+    let ended = engine::exec::attach(&session.world, &session.project, options, &request, &console).await;
+    let exit = session.close(ended)?;
+    Ok(exit::of_output(&Output { exit, ..Output::default() }))
+}
+
+fn usage(message: String) -> RunError {
+    RunError::Usage { message, hint: None }
 }
 
 fn status(outputs: &[HostOutput]) -> u8 {
@@ -35,7 +68,6 @@ fn status(outputs: &[HostOutput]) -> u8 {
 
 /// A whole command in one quoted word is split as a shell would split it: Kamal's users write it so.
 fn split(words: Vec<String>) -> Result<Vec<String>, RunError> {
-    let usage = |message: String| RunError::Usage { message, hint: None };
     let words = match words.as_slice() {
         [only] => {
             shlex::split(only).ok_or_else(|| usage(format!("`{only}` has a quote that doesn't end")))?

@@ -1,10 +1,11 @@
-//! The person's terminal: how it was before somebody changed it, so that it is put back whatever
+//! The person's terminal: its size, and how it was before somebody changed it, so that it is put back whatever
 //! ends us.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use bowline_engine::ports::Size;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// The terminal that was changed, and how it was.
 static BEFORE: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
@@ -26,6 +27,14 @@ pub fn restore() {
     }
 }
 
+/// Makes a terminal hand every key on as it is, and remembers how it was. What was typed already is kept.
+pub fn make_raw(terminal: impl AsFd) -> std::io::Result<()> {
+    let mut attributes = tcgetattr(&terminal)?;
+    remember(&terminal)?;
+    attributes.make_raw();
+    Ok(tcsetattr(&terminal, OptionalActions::Now, &attributes)?)
+}
+
 /// Puts the terminal back before a panic is told, too.
 pub fn restore_on_panic() {
     let before = std::panic::take_hook();
@@ -33,4 +42,15 @@ pub fn restore_on_panic() {
         restore();
         before(panic);
     }));
+}
+
+/// How large a terminal is; `None` if it is none.
+pub fn size(terminal: impl AsFd) -> Option<Size> {
+    let size = tcgetwinsize(terminal).ok()?;
+    Some(Size {
+        columns: size.ws_col.into(),
+        rows: size.ws_row.into(),
+        width: size.ws_xpixel.into(),
+        height: size.ws_ypixel.into(),
+    })
 }

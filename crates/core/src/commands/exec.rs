@@ -1,13 +1,82 @@
 //! Running a command in the app: in a new container, or in the one that serves.
+//!
+//! A new container takes two round trips. [`Exec::prepare`] writes the env file and has the image there;
+//! [`Exec::script`] then runs the command and is nothing but the command: its standard input, its output and
+//! its status belong to whoever called. Docker's client does not end what runs when its own end comes, so a
+//! command whose bytes go straight to a person has a guard beside it (see [`Exec::guard`]).
 
 use super::Scope;
 use super::app::{Environment, logging_words, option_words};
 use super::env::{self, clear_words};
+use super::registry::{self, Login};
+use super::traefik;
 use crate::config::Pairs;
 use crate::names::NETWORK;
+use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
 
-/// Runs a command in a new container of a role, which is gone afterwards (S12).
+/// In place of Docker's `ctrl-p,ctrl-q`, which would hold back every Ctrl-P and leave a container behind.
+/// Docker knows no way to have none; nobody types this.
+const DETACH_KEYS: &str = "ctrl-@,ctrl-^,ctrl-@,ctrl-_";
+/// Marks what runs in a container that was there before, so that it can be found and ended.
+const MARK: &str = "BOWLINE_EXEC";
+/// Options that a container beside the one that serves can't have too, or not with `--rm`.
+const NOT_SHARED: [&str; 2] = ["publish", "restart"];
+/// Seconds that a new container has between being asked to end and being killed.
+pub const GRACE: u64 = 5;
+
+/// How a command's input and output are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It reads nothing; its output is shown when it has ended.
+    Gathered,
+    /// It reads nothing; its output passes on byte for byte.
+    Raw,
+    /// It reads what we are given; its output passes on byte for byte.
+    Piped,
+    /// It has a terminal.
+    Terminal,
+    /// It is started and left alone.
+    Detached,
+}
+
+impl Mode {
+    /// Whether its bytes pass straight through us, so that it ends with us.
+    pub fn is_attached(self) -> bool {
+        matches!(self, Mode::Raw | Mode::Piped | Mode::Terminal)
+    }
+
+    fn reads(self) -> bool {
+        matches!(self, Mode::Piped | Mode::Terminal)
+    }
+
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Mode::Gathered | Mode::Raw => &[],
+            Mode::Piped => &["-i"],
+            Mode::Terminal => &["-it", "--detach-keys", DETACH_KEYS],
+            Mode::Detached => &["--detach"],
+        }
+    }
+}
+
+/// Where a command runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a new container of the role, which is gone afterwards unless it is detached (S12).
+    New {
+        /// `REPO:VER`.
+        image: String,
+        /// Env, volumes, options, logging of the role on this host.
+        environment: Box<Environment>,
+        /// The registry's login, for an image that is not there.
+        login: Option<Login>,
+    },
+    /// In this container, which serves.
+    Serving(String),
+}
+
+/// Runs a command for a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
     /// Names and run.
@@ -16,67 +85,189 @@ pub struct Exec {
     pub role: String,
     /// The version or tag.
     pub version: String,
-    /// `REPO:VER`.
-    pub image: String,
-    /// Env, volumes, options, logging of the role on this host.
-    pub environment: Environment,
+    /// Where.
+    pub place: Place,
     /// Further variables.
     pub env: Pairs,
     /// The command's words.
     pub words: Vec<String>,
+    /// How it is connected.
+    pub mode: Mode,
 }
 
 impl Exec {
-    /// The script; the command's output and status are the script's.
+    /// The container it runs in.
+    pub fn container(&self) -> String {
+        match &self.place {
+            Place::New { .. } => {
+                let prefix = self.scope.names.prefix(&self.role);
+                format!("{prefix}-exec-{}-{}", self.version, self.short_run())
+            }
+            Place::Serving(container) => container.clone(),
+        }
+    }
+
+    /// What has to be done first, for a new container: writes the env file, has image and network there. It may
+    /// come before the first deploy. Nothing for one that serves.
+    pub fn prepare(&self) -> Script {
+        let Place::New { image, environment, login } = &self.place else { return Script::default() };
+        let mut text = String::new();
+        let mut input = String::new();
+        if let Some(login) = login {
+            // One line, and then the env file: `read` takes no byte more than its line.
+            text.push_str("IFS= read -r password || exit\n");
+            input = format!("{}\n", login.password.expose().replace('\n', ""));
+        }
+        input.push_str(environment.secret.input().expose());
+        text.push_str(&environment.secret.write(&self.env_file()));
+        // Without the image there will be nothing that needs it, or removes it.
+        let undo = format!("[ $? = 0 ] || {}", self.remove_env_file());
+        text.push_str(&format!("trap {} EXIT\n", quote(&undo)));
+        text.push_str(&format!("have=$(docker images --quiet {}) || exit\n", quote(image)));
+        let pull = registry::pull(login.as_ref(), image);
+        text.push_str(&format!("if [ -z \"$have\" ]; then\n{pull}fi\n"));
+        text.push_str(&traefik::create_network());
+        text.push_str(&self.audit(None));
+        Script::new(text).with_input(Secret::new(input))
+    }
+
+    /// The command itself.
     pub fn script(&self) -> Script {
-        // A file of its own: the role's env file belongs to the container that serves.
-        let role = format!("{}.exec-{}", self.role, self.scope.run.get(..6).unwrap_or("0"));
-        let file = self.scope.names.env_file(&role);
-        let name = format!(
-            "{}-exec-{}-{}",
-            self.scope.names.prefix(&self.role),
-            self.version,
-            self.scope.run.get(..6).unwrap_or("0")
-        );
-        let mut line = Line::new("docker").words(["run", "--rm", "--name", &name, "--network", NETWORK]);
-        line = clear_words(line, &self.environment.clear);
-        line = self.environment.secret.words(line, &file);
+        let mut text = String::new();
+        match &self.place {
+            Place::New { .. } => text.push_str(&format!(
+                "trap {} EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n",
+                quote(self.remove_env_file().as_str())
+            )),
+            Place::Serving(_) => text.push_str(&self.audit(Some(&self.role))),
+        }
+        if self.mode.is_attached() {
+            text.push_str(&self.guard());
+        }
+        let line = match &self.place {
+            Place::New { environment, .. } => environment.secret.run(&self.line(), &self.env_file()),
+            Place::Serving(_) => self.line().to_string(),
+        };
+        let input = if self.mode.reads() { "" } else { " </dev/null" };
+        text.push_str(&format!("{line}{input}\n"));
+        Script::new(text)
+    }
+
+    /// Ends it from outside: hangs up, and kills what doesn't mind, in a new container after so many seconds.
+    pub fn end(&self, grace: u64) -> Script {
+        let hang_up = self.hang_up(grace);
+        Script::new(match self.place {
+            // It may be about to be made.
+            Place::New { .. } => format!(
+                "for try in 1 2 3; do\n{{ {hang_up}}} && break\nsleep 1\ndone\n{}\n",
+                self.remove_env_file()
+            ),
+            Place::Serving(_) => hang_up,
+        })
+    }
+
+    fn line(&self) -> Line {
+        let (place, mode) = (&self.place, self.mode);
+        let mut line = Line::new("docker");
+        line = match place {
+            Place::New { .. } if mode == Mode::Detached => line.word("run"),
+            Place::New { .. } => line.words(["run", "--rm"]),
+            Place::Serving(_) => line.word("exec"),
+        };
+        line = line.words(mode.words().iter().copied());
+        if let Place::New { environment, .. } = place {
+            line = line.words(["--name", &self.container(), "--network", NETWORK]);
+            line = clear_words(line, &environment.clear);
+            line = environment.secret.words(line, &self.env_file());
+        } else {
+            line = line.words(["--env", &self.mark()]);
+        }
         for (key, value) in &self.env {
             line = line.words(["--env", &format!("{key}={value}")]);
         }
-        line = logging_words(line, &self.environment.logging);
-        line = self.environment.volumes.iter().fold(line, |line, volume| line.word("--volume").path(volume));
-        line = option_words(line, &self.environment.options)
-            .word(&self.image)
-            .words(self.words.iter().map(String::as_str));
-        let files = env::files(&file);
-        let remove = Line::new("rm").word("-f").words(files.iter().map(String::as_str));
-        let mut text = format!("trap {} EXIT\ntrap 'exit 129' HUP TERM INT\n", quote(remove.as_str()));
-        text.push_str(&self.environment.secret.write(&file));
-        text.push_str(&self.scope.audit(
-            None,
-            &format!("Executed cmd '{}' on app version {}", self.words.join(" "), self.version),
-        ));
-        text.push_str(&format!("{}\n", self.environment.secret.run(&line, &file)));
-        Script::new(text).with_input(self.environment.secret.input())
+        line = match place {
+            Place::New { image, environment, .. } => {
+                line = logging_words(line, &environment.logging);
+                line =
+                    environment.volumes.iter().fold(line, |line, volume| line.word("--volume").path(volume));
+                let shared: Vec<_> = environment
+                    .options
+                    .iter()
+                    .filter(|(key, _)| !NOT_SHARED.contains(&key.as_str()))
+                    .cloned()
+                    .collect();
+                option_words(line, &shared).word(image)
+            }
+            Place::Serving(container) => line.word(container),
+        };
+        line.words(self.words.iter().map(String::as_str))
+    }
+
+    /// Shell lines that look every second whether our connection lives, and hang up when it doesn't: sshd's
+    /// process, which started the script, is gone then. No signal would say so without a terminal; with one,
+    /// it would end Docker's client or not, but never what runs. A container that is only being made is ended
+    /// as soon as it is there. Where that process may not be asked after, there is no guard.
+    fn guard(&self) -> String {
+        format!(
+            "(trap '' HUP INT QUIT TERM\n\
+             kill -0 \"$PPID\" || exit\n\
+             while kill -0 \"$PPID\"; do kill -0 $$ || exit; sleep 1; done\n\
+             while :; do\n{}kill -0 $$ || exit\nsleep 1\ndone\n\
+             ) </dev/null >/dev/null 2>&1 &\n",
+            self.hang_up(GRACE)
+        )
+    }
+
+    fn hang_up(&self, grace: u64) -> String {
+        let container = self.container();
+        if matches!(self.place, Place::New { .. }) {
+            // `docker stop` takes its time even if it has none.
+            if grace == 0 {
+                return format!("{} >/dev/null\n", Line::new("docker").words(["kill", &container]));
+            }
+            let signal = Line::new("docker").words(["kill", "--signal", "HUP", &container]);
+            let stop = Line::new("docker").words(["stop", "--time", &grace.to_string(), &container]);
+            return format!("{signal} >/dev/null 2>&1\n{stop} >/dev/null\n");
+        }
+        let kill = quote(&kill_marked(&self.mark()));
+        // Seen from the server its processes are root's to end, whatever is in the image.
+        let inside = Line::new("docker").words(["exec", &container, "sh", "-c"]);
+        format!("if [ \"$(id -u)\" = 0 ]; then sh -c {kill}; else {inside} {kill}; fi\n")
+    }
+
+    fn mark(&self) -> String {
+        format!("{MARK}={}", self.scope.run)
+    }
+
+    fn audit(&self, role: Option<&str>) -> String {
+        let text = format!("Executed cmd '{}' on app version {}", self.words.join(" "), self.version);
+        self.scope.audit(role, &text)
+    }
+
+    fn short_run(&self) -> &str {
+        self.scope.run.get(..6).unwrap_or("0")
+    }
+
+    /// A file of its own: the role's env file belongs to the container that serves.
+    fn env_file(&self) -> String {
+        self.scope.names.env_file(&format!("{}.exec-{}", self.role, self.short_run()))
+    }
+
+    fn remove_env_file(&self) -> Line {
+        let files = env::files(&self.env_file());
+        Line::new("rm").word("-f").words(files.iter().map(String::as_str))
     }
 }
 
-/// Runs a command in a container of this version that is there.
-pub fn reuse(
-    scope: &Scope,
-    role: &str,
-    version: &str,
-    container: &str,
-    env: &Pairs,
-    words: &[String],
-) -> Script {
-    let mut line = Line::new("docker").word("exec");
-    for (key, value) in env {
-        line = line.words(["--env", &format!("{key}={value}")]);
-    }
-    line = line.word(container).words(words.iter().map(String::as_str));
-    let audit =
-        scope.audit(Some(role), &format!("Executed cmd '{}' on app version {version}", words.join(" ")));
-    Script::new(format!("{audit}exec {line}\n"))
+/// A program that ends all processes with this variable in their environment, which children inherit.
+fn kill_marked(mark: &str) -> String {
+    format!(
+        "found() {{ pids=$(grep -lsF {} /proc/[0-9]*/environ | cut -d/ -f3); [ -n \"$pids\" ]; }}\n\
+         for signal in HUP TERM KILL; do\n\
+         found || exit 0\n\
+         kill -s $signal $pids\n\
+         for wait in 1 2 3 4 5; do sleep 0.2; found || exit 0; done\n\
+         done",
+        quote(mark)
+    )
 }

@@ -49,11 +49,10 @@ impl Pull {
         let mut text = self.scope.fence();
         let (image, pulled) = (quote(&self.image), quote(&self.scope.names.pulled()));
         text.push_str(&format!("printf '%s\\n' {image} > {pulled} || exit 1\n"));
-        let pull = Line::new("docker").words(["pull", "--quiet", &self.image]);
-        match &self.login {
-            Some(login) => text.push_str(&pull_as(login, &pull)),
-            None => text.push_str(&format!("{pull} >/dev/null || exit {PULL_FAILED}\n")),
+        if self.login.is_some() {
+            text.push_str("password=$(cat)\n");
         }
+        text.push_str(&pull(self.login.as_ref(), &self.image));
         text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));
         match &self.login {
             Some(login) => Script::new(text).with_input(login.password.clone()),
@@ -62,13 +61,16 @@ impl Pull {
     }
 }
 
+/// Shell lines that pull an image, logged in if there is a login; its password is in `$password`.
+///
 /// Docker writes all logins of a user into one file, so another app's login at the same moment may undo ours: a pull
 /// that is refused is tried once more, after another login.
-fn pull_as(login: &Login, pull: &Line) -> String {
+pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
+    let pull = Line::new("docker").words(["pull", "--quiet", image]);
+    let Some(login) = login else { return format!("{pull} >/dev/null || exit {PULL_FAILED}\n") };
     let line = Line::new("docker").words(login.words());
     format!(
-        "password=$(cat)\n\
-         sign_in() {{\n{line} 2>&1 <<END\n$password\nEND\n}}\n\
+        "sign_in() {{\n{line} 2>&1 <<END\n$password\nEND\n}}\n\
          login() {{ said=$(sign_in) || {{ printf '%s\\n' \"$said\" >&2; exit {LOGIN_REFUSED}; }}; }}\n\
          login\n\
          said=$({pull} 2>&1 >/dev/null) || {{\n\

@@ -46,7 +46,8 @@ impl Network {
     }
 }
 
-fn create_network() -> String {
+/// Shell lines that make the network, unless it is there.
+pub(super) fn create_network() -> String {
     format!(
         "docker network inspect {NETWORK} >/dev/null 2>&1 || docker network create {NETWORK} >/dev/null || \
          docker network inspect {NETWORK} >/dev/null || exit {PROXY_FAILED}\n"

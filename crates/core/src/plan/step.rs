@@ -36,7 +36,9 @@ pub enum Step {
     Prune(prune::Prune),
     /// Remove something of the app's.
     Remove(remove::Remove),
-    /// Run a command in a new container.
+    /// Have what a command in a new container needs.
+    Prepare(Box<exec::Exec>),
+    /// Run a command in the app.
     Exec(Box<exec::Exec>),
     /// A script of a command that is not part of a plan; with its name.
     Run(&'static str, Script),
@@ -61,6 +63,7 @@ impl Step {
             Step::Tag(step) => step.script(),
             Step::Prune(step) => step.script(),
             Step::Remove(step) => step.script(),
+            Step::Prepare(step) => step.prepare(),
             Step::Exec(step) => step.script(),
             Step::Run(_, script) => script.clone(),
         }
@@ -84,6 +87,7 @@ impl Step {
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
             Step::Prune(_) => "prune old containers and images".into(),
             Step::Remove(step) => step.describe(),
+            Step::Prepare(_) => "prepare the container".into(),
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
             Step::Run(name, _) => (*name).into(),
         }

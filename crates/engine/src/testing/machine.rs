@@ -78,6 +78,10 @@ pub(crate) struct Machine {
     pub losses: Vec<String>,
     /// Everything that changed something, in order.
     pub changes: Vec<String>,
+    /// What happened to commands whose bytes pass, in order.
+    pub attached: Vec<String>,
+    /// How often such a command was asked for a piece.
+    pub pieces: usize,
     next: u8,
 }
 

@@ -13,9 +13,9 @@ use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::locked;
 use super::machine::{Behaviour, FakeLock, Machine};
-use crate::ports::{Channel, Exit, Line, Network, OnLine, Output, Server, ServerError};
+use super::{locked, program};
+use crate::ports::{Attached, Channel, Exit, Line, Network, OnLine, Output, Server, ServerError, Terminal};
 
 /// How long any step takes at least.
 const STEP: Duration = Duration::from_millis(20);
@@ -293,7 +293,16 @@ impl FakeServer {
                 self.effect(|_| ()).await;
                 answer("")
             }
-            Step::Lock(_) | Step::Exec(_) | Step::Run(..) => answer(""),
+            Step::Prepare(exec) => {
+                self.effect(|machine| machine.changes.push(format!("prepare {}", exec.container()))).await;
+                answer("")
+            }
+            Step::Exec(exec) => program::run(exec).await,
+            Step::Run(name, _) => {
+                self.machine().changes.push((*name).into());
+                answer("")
+            }
+            Step::Lock(_) => answer(""),
         }
     }
 }
@@ -314,7 +323,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Tag(step) => Some(&step.scope),
         Step::Prune(step) => Some(&step.scope),
         Step::Remove(step) => Some(&step.scope),
-        Step::Observe(_) | Step::Lock(_) | Step::Exec(_) | Step::Run(..) => None,
+        Step::Observe(_) | Step::Lock(_) | Step::Prepare(_) | Step::Exec(_) | Step::Run(..) => None,
     }
 }
 
@@ -345,6 +354,14 @@ impl Server for FakeServer {
         };
         self.network.boundary().await;
         Ok(Box::new(keeper))
+    }
+
+    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
+        sleep(STEP).await;
+        match (step, self.network.machines.get(&self.host)) {
+            (Step::Exec(exec), Some(machine)) => Ok(program::attach(machine.clone(), exec, terminal)),
+            _ => Err(ServerError::Lost { reason: "only commands are attached".into() }),
+        }
     }
 
     async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {

@@ -1,0 +1,191 @@
+//! The near side of a command whose bytes pass through: this process's standard input and outputs.
+//!
+//! Each direction has a thread, because a terminal or a pipe may block for as long as it likes, and a few pieces
+//! of room at most, so that nothing grows. While a command has the console, nothing else is written to it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_engine::ports::{Closed, Console, Piece, Size, Terminal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::settings::{Settings, Verbosity};
+use crate::ui::{Handle, Hidden, out, terminal};
+
+/// How much is read at once.
+const PIECE: usize = 32 * 1024;
+/// How many pieces may wait, in each direction.
+const WAITING: usize = 4;
+/// How long to wait for a pipe that somebody made non-blocking.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What the writing thread is given.
+enum Job {
+    Write(Piece),
+    /// Everything before is written when this is answered.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Standard input, output and error of this process.
+pub struct StandardStreams {
+    terminal: Option<Terminal>,
+    /// Whether the beginning is told.
+    tells: bool,
+    taken: AtomicBool,
+    screen: Handle,
+    hidden: Mutex<Option<Hidden>>,
+    typed: mpsc::Sender<Vec<u8>>,
+    /// The other end of `typed`, and (at a terminal) what tells of its changes.
+    input: tokio::sync::Mutex<mpsc::Receiver<Vec<u8>>>,
+    resizes: tokio::sync::Mutex<Option<Signal>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl StandardStreams {
+    /// Looks at the streams; nothing is read or changed yet. To be called inside the runtime.
+    pub fn new(settings: &Settings, screen: Handle) -> Self {
+        let (typed, input) = mpsc::channel(WAITING);
+        let (jobs, receiver) = mpsc::channel(WAITING);
+        std::thread::spawn(move || write_all(receiver));
+        let terminal = terminal::size(io::stdin())
+            .map(|size| Terminal { kind: std::env::var("TERM").unwrap_or_else(|_| "dumb".into()), size });
+        let resizes = terminal.as_ref().and_then(|_| signal(SignalKind::window_change()).ok());
+        Self {
+            terminal,
+            tells: settings.verbosity != Verbosity::Quiet,
+            taken: AtomicBool::new(false),
+            screen,
+            hidden: Mutex::new(None),
+            typed,
+            input: tokio::sync::Mutex::new(input),
+            resizes: tokio::sync::Mutex::new(resizes),
+            jobs,
+        }
+    }
+}
+
+#[async_trait]
+impl Console for StandardStreams {
+    fn terminal(&self) -> Option<Terminal> {
+        self.terminal.clone()
+    }
+
+    fn begin(&self, told: &str, reads: bool) -> Result<(), String> {
+        *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.screen.hide());
+        if !reads {
+            return Ok(());
+        }
+        if self.terminal.is_some() {
+            if self.tells {
+                out::stderr([crate::ui::clean::line(told)]);
+            }
+            terminal::make_raw(io::stdin()).map_err(|error| error.to_string())?;
+            self.taken.store(true, Ordering::Relaxed);
+        }
+        let typed = self.typed.clone();
+        std::thread::spawn(move || read_all(&typed));
+        Ok(())
+    }
+
+    async fn read(&self) -> Option<Vec<u8>> {
+        // An empty piece is the end: `typed` itself is never dropped.
+        self.input.lock().await.recv().await.filter(|piece| !piece.is_empty())
+    }
+
+    async fn resized(&self) -> Size {
+        let mut resizes = self.resizes.lock().await;
+        loop {
+            match resizes.as_mut() {
+                Some(resizes) => resizes.recv().await,
+                None => std::future::pending().await,
+            };
+            if let Some(size) = terminal::size(io::stdin()) {
+                return size;
+            }
+        }
+    }
+
+    async fn write(&self, piece: Piece) -> Result<(), Closed> {
+        self.jobs.send(Job::Write(piece)).await.map_err(|_| Closed)
+    }
+
+    async fn flush(&self) -> Result<(), Closed> {
+        let (done, flushed) = oneshot::channel();
+        self.jobs.send(Job::Flush(done)).await.map_err(|_| Closed)?;
+        flushed.await.map_err(|_| Closed)
+    }
+
+    fn end(&self, cut_off: bool) {
+        terminal::restore();
+        if cut_off && self.taken.load(Ordering::Relaxed) {
+            // The cursor may be anywhere in a line.
+            out::stderr([""]);
+        }
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// A stream of this process without the buffer that the standard library puts before it.
+fn bare(stream: BorrowedFd<'_>) -> io::Result<File> {
+    Ok(File::from(stream.try_clone_to_owned()?))
+}
+
+/// Reads standard input to its end, which is an empty piece.
+fn read_all(typed: &mpsc::Sender<Vec<u8>>) {
+    let Ok(mut stdin) = bare(io::stdin().as_fd()) else { return };
+    let mut piece = vec![0; PIECE];
+    loop {
+        match stdin.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
+            read => {
+                let count = read.unwrap_or(0);
+                if typed.blocking_send(piece[..count].to_vec()).is_err() || count == 0 {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Writes what it is given, until nobody reads standard output any more. (That nobody reads standard error is no
+/// reason to stop.)
+fn write_all(mut jobs: mpsc::Receiver<Job>) {
+    let (Ok(mut stdout), Ok(mut stderr)) = (bare(io::stdout().as_fd()), bare(io::stderr().as_fd())) else {
+        return;
+    };
+    while let Some(job) = jobs.blocking_recv() {
+        match job {
+            Job::Write(Piece::Out(bytes)) => {
+                if put(&mut stdout, &bytes).is_err() {
+                    return;
+                }
+            }
+            Job::Write(Piece::Err(bytes)) => {
+                let _ = put(&mut stderr, &bytes);
+            }
+            Job::Flush(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+fn put(stream: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! One command whose bytes pass between a server and the console.
+//!
+//! Nothing is kept on the way: a piece is asked for when the one before is handed on, so whoever reads slowly
+//! holds the far program up. There is no deadline: a person may think for as long as they like, and a dead
+//! connection shows by itself.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::ops::ControlFlow;
+
+use bowline_core::commands::exec::{GRACE, Mode, Place};
+use bowline_core::plan::step::Step;
+
+use super::{Command, Work, unless_stopped};
+use crate::error::{Failure, RunError};
+use crate::ports::{Attached, Closed, Console, Exit, FarInput, FarOutput, ServerError};
+use crate::world::World;
+
+/// Why nothing passes any more.
+enum Over {
+    /// The program ended.
+    Exit(Exit),
+    /// Nobody reads what it prints.
+    Closed,
+    /// We were told to stop.
+    Stopped,
+    /// The connection broke.
+    Lost(ServerError),
+}
+
+impl From<Closed> for Over {
+    fn from(_: Closed) -> Self {
+        Over::Closed
+    }
+}
+
+/// Runs the only command of this work.
+pub(super) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit, RunError> {
+    let servers = |failures| RunError::Servers { failures, total: work.total, standing: Vec::new() };
+    let Some(command) = work.commands.first() else { return Err(servers(work.failures.clone())) };
+    let host = command.host.as_str();
+    let step = Step::Exec(command.exec.clone());
+    let terminal = if command.exec.mode == Mode::Terminal { console.terminal() } else { None };
+    let starting = async {
+        work.prepare(command).await.map_err(|failure| servers(vec![failure]))?;
+        command.set_runs(true);
+        let attached = work.fleet.attach(host, &command.exec.role, &step, terminal.as_ref()).await;
+        attached.map_err(|failure| servers(vec![failure]))
+    };
+    let started = unless_stopped(world, starting).await;
+    let (attached, began) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            work.end(GRACE).await;
+            return Err(error);
+        }
+    };
+    let over = pass(world, command, attached, console).await;
+    let done = matches!(over, Ok(Over::Exit(Exit::Status(0))));
+    work.fleet.ended(host, Some(&command.exec.role), &step, began, done);
+    match over? {
+        Over::Exit(exit) => Ok(exit),
+        Over::Closed => {
+            // As a program that writes to a closed pipe: at once.
+            work.end(0).await;
+            Ok(Exit::Signal("PIPE".into()))
+        }
+        Over::Stopped => {
+            work.end(GRACE).await;
+            Err(RunError::interrupted())
+        }
+        // The guard beside it ends it.
+        Over::Lost(error) => Err(servers(vec![Failure {
+            host: host.into(),
+            role: Some(command.exec.role.clone()),
+            doing: step.describe(),
+            cause: error.into(),
+        }])),
+    }
+}
+
+/// Lets bytes pass until it is over; then the console is as it was before.
+async fn pass(
+    world: &World,
+    command: &Command,
+    attached: Attached,
+    console: &dyn Console,
+) -> Result<Over, RunError> {
+    let mode = command.exec.mode;
+    let Attached { output, input } = attached;
+    let reads = matches!(mode, Mode::Piped | Mode::Terminal);
+    console.begin(&told(command), reads).map_err(|reason| RunError::Local {
+        what: "taking the terminal over".into(),
+        reason,
+        hint: None,
+        standing: Vec::new(),
+    })?;
+    let over = tokio::select! {
+        over = print(output, console) => over,
+        never = read(&*input, console, reads) => match never {},
+        never = resize(&*input, console, mode) => match never {},
+        () = world.stop.triggered() => Over::Stopped,
+    };
+    if matches!(over, Over::Exit(_)) {
+        command.set_runs(false);
+    }
+    let left = tokio::select! {
+        left = console.flush() => left,
+        () = world.stop.triggered() => Ok(()),
+    };
+    console.end(!matches!(over, Over::Exit(_)));
+    Ok(left.map_or_else(Over::from, |()| over))
+}
+
+async fn print(mut output: Box<dyn FarOutput>, console: &dyn Console) -> Over {
+    loop {
+        match output.next().await {
+            Ok(ControlFlow::Continue(piece)) => {
+                if let Err(closed) = console.write(piece).await {
+                    return closed.into();
+                }
+            }
+            Ok(ControlFlow::Break(exit)) => return Over::Exit(exit),
+            Err(error) => return Over::Lost(error),
+        }
+    }
+}
+
+async fn read(input: &dyn FarInput, console: &dyn Console, reads: bool) -> Infallible {
+    if reads {
+        while let Some(bytes) = console.read().await {
+            input.send(bytes).await;
+        }
+    }
+    input.end().await;
+    pending().await
+}
+
+async fn resize(input: &dyn FarInput, console: &dyn Console, mode: Mode) -> Infallible {
+    if mode != Mode::Terminal {
+        return pending().await;
+    }
+    loop {
+        let size = console.resized().await;
+        input.resize(size).await;
+    }
+}
+
+/// What runs where, in a line.
+fn told(command: &Command) -> String {
+    let exec = &command.exec;
+    let place = match &exec.place {
+        Place::New { .. } => format!("a new container of version {}", exec.version),
+        Place::Serving(container) => container.clone(),
+    };
+    format!("{} ({}): `{}` in {place}", command.host, exec.role, exec.words.join(" "))
+}

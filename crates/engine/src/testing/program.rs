@@ -1,0 +1,189 @@
+//! What a command does on a scripted server, by its first word; and the console that a test sits at.
+//!
+//! `echo`, `cat`, `yes`, `exit N` and `both` (both outputs) are what they say; `hang` never ends; under `lose`
+//! the connection breaks.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::commands::exec::Exec;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::locked;
+use super::machine::Machine;
+use crate::ports::{
+    Attached, Closed, Console, Exit, FarInput, FarOutput, Output, Piece, ServerError, Size, Terminal,
+};
+
+/// Runs a command to its end.
+pub(super) async fn run(exec: &Exec) -> Output {
+    let words: Vec<&str> = exec.words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["hang"] => std::future::pending().await,
+        ["exit", status] => Output { exit: status_of(status), ..Output::default() },
+        words => Output { stdout: format!("{}\n", words[1..].join(" ")), ..Output::default() },
+    }
+}
+
+fn status_of(word: &str) -> Exit {
+    Exit::Status(word.parse().unwrap_or(255))
+}
+
+/// Starts a command whose bytes pass; the machine notes what it is sent.
+pub(super) fn attach(machine: Arc<Mutex<Machine>>, exec: &Exec, terminal: Option<&Terminal>) -> Attached {
+    let shown = terminal.map(|Terminal { kind, size }| format!(" {kind} {}x{}", size.columns, size.rows));
+    note(&machine, format!("attach{}", shown.unwrap_or_default()));
+    let (sender, received) = mpsc::unbounded_channel();
+    Attached {
+        output: Box::new(FakeOutput {
+            machine: machine.clone(),
+            words: exec.words.clone(),
+            received,
+            said: 0,
+        }),
+        input: Box::new(FakeInput { machine, sender }),
+    }
+}
+
+fn note(machine: &Mutex<Machine>, text: String) {
+    locked(machine).attached.push(text);
+}
+
+struct FakeOutput {
+    machine: Arc<Mutex<Machine>>,
+    words: Vec<String>,
+    /// Input; `None` is its end.
+    received: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
+    said: usize,
+}
+
+#[async_trait]
+impl FarOutput for FakeOutput {
+    async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>, ServerError> {
+        let say = |piece| Ok(ControlFlow::Continue(piece));
+        sleep(Duration::from_millis(1)).await;
+        self.said += 1;
+        locked(&self.machine).pieces += 1;
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        match (words.as_slice(), self.said) {
+            (["cat"], _) => match self.received.recv().await.flatten() {
+                Some(bytes) => say(Piece::Out(bytes)),
+                None => Ok(ControlFlow::Break(Exit::Status(0))),
+            },
+            (["yes"], _) => say(Piece::Out(b"y\n".to_vec())),
+            (["both"], 1) => say(Piece::Out(b"out".to_vec())),
+            (["both"], 2) => say(Piece::Err(b"err".to_vec())),
+            (["exit", status], _) => Ok(ControlFlow::Break(status_of(status))),
+            (["lose"], _) => Err(ServerError::Lost { reason: "cut".into() }),
+            (["hang"], _) => std::future::pending().await,
+            _ => Ok(ControlFlow::Break(Exit::Status(0))),
+        }
+    }
+}
+
+impl Drop for FakeOutput {
+    fn drop(&mut self) {
+        note(&self.machine, "let go".into());
+    }
+}
+
+struct FakeInput {
+    machine: Arc<Mutex<Machine>>,
+    sender: mpsc::UnboundedSender<Option<Vec<u8>>>,
+}
+
+#[async_trait]
+impl FarInput for FakeInput {
+    async fn send(&self, bytes: Vec<u8>) {
+        let _ = self.sender.send(Some(bytes));
+    }
+
+    async fn end(&self) {
+        note(&self.machine, "end of input".into());
+        let _ = self.sender.send(None);
+    }
+
+    async fn resize(&self, size: Size) {
+        note(&self.machine, format!("resize {}x{}", size.columns, size.rows));
+    }
+}
+
+/// A console: what is typed at it, and what it was given.
+#[derive(Default)]
+pub(crate) struct FakeConsole {
+    /// Its terminal, if it is one.
+    pub terminal: Option<Terminal>,
+    /// What is read, piece by piece; at a terminal nothing ends it.
+    pub input: Mutex<VecDeque<Vec<u8>>>,
+    /// The sizes that its terminal will have.
+    pub sizes: Mutex<VecDeque<Size>>,
+    /// How many pieces are taken before nobody reads any more.
+    pub takes: Option<usize>,
+    /// Nobody takes anything, but somebody may.
+    pub stuck: bool,
+    /// What was written.
+    pub written: Mutex<Vec<Piece>>,
+    /// What was told at the beginning, and whether the end came.
+    pub began: Mutex<Option<(String, bool)>>,
+}
+
+impl FakeConsole {
+    /// Whether a command began here, and all is as it was before.
+    pub(crate) fn is_restored(&self) -> bool {
+        matches!(*locked(&self.began), Some((_, true)))
+    }
+}
+
+#[async_trait]
+impl Console for FakeConsole {
+    fn terminal(&self) -> Option<Terminal> {
+        self.terminal.clone()
+    }
+
+    fn begin(&self, told: &str, _: bool) -> Result<(), String> {
+        *locked(&self.began) = Some((told.into(), false));
+        Ok(())
+    }
+
+    async fn read(&self) -> Option<Vec<u8>> {
+        let next = locked(&self.input).pop_front();
+        match next {
+            None if self.terminal.is_some() => std::future::pending().await,
+            next => next,
+        }
+    }
+
+    async fn resized(&self) -> Size {
+        let next = locked(&self.sizes).pop_front();
+        match next {
+            Some(size) => size,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn write(&self, piece: Piece) -> Result<(), Closed> {
+        if self.stuck {
+            std::future::pending::<()>().await;
+        }
+        let mut written = locked(&self.written);
+        if self.takes == Some(written.len()) {
+            return Err(Closed);
+        }
+        written.push(piece);
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), Closed> {
+        Ok(())
+    }
+
+    fn end(&self, _: bool) {
+        if let Some((_, ended)) = locked(&self.began).as_mut() {
+            *ended = true;
+        }
+    }
+}

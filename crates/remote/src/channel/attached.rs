@@ -1,0 +1,97 @@
+//! A step whose bytes pass through us, with or without a terminal on the server.
+//!
+//! Its output is read straight from the channel, and only when somebody wants more. The library then stops
+//! reading the connection (it gives a channel its window back as soon as data has come, read or not), so that
+//! the server's TCP window fills and the program is held up: that is the back-pressure. Keepalives stand still
+//! with it, so a server that insists on them (`ClientAliveInterval`) gives a reader up that pauses for long.
+//! Whoever attaches has the connection to themselves.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use bowline_engine::ports::{Attached, Exit, FarInput, FarOutput, Piece, ServerError, Size, Terminal};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelWriteHalf};
+
+use super::{Running, feed, not_run, signal};
+
+/// Asks for a terminal. No modes are asked for: whoever draws on it sets its own, Docker's client first.
+pub(super) async fn request(writer: &ChannelWriteHalf<Msg>, terminal: &Terminal) -> Result<(), russh::Error> {
+    let Size { columns, rows, width, height } = terminal.size;
+    writer.request_pty(true, &terminal.kind, columns, rows, width, height, &[]).await
+}
+
+fn no_terminal() -> ServerError {
+    ServerError::Unreachable {
+        reason: "the server lets us in, but gives us no terminal".into(),
+        hint: Some(
+            "look at PermitTTY in its sshd_config, and at `no-pty` or `restrict` beside the key".into(),
+        ),
+    }
+}
+
+impl Running {
+    /// Lets its bytes pass.
+    pub(crate) async fn attach(mut self, terminal: bool) -> Result<Attached, ServerError> {
+        if terminal {
+            self.agreed(no_terminal).await?;
+        }
+        self.agreed(not_run).await?;
+        feed(&self.channel.writer, &self.input, false).await;
+        let input = Input(Arc::clone(&self.channel.writer));
+        Ok(Attached { input: Box::new(input), output: Box::new(Output { running: self, exit: None }) })
+    }
+}
+
+struct Output {
+    running: Running,
+    /// How it ended; output may still be under way then.
+    exit: Option<Exit>,
+}
+
+#[async_trait]
+impl FarOutput for Output {
+    async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>, ServerError> {
+        loop {
+            match self.running.reader.wait().await {
+                Some(ChannelMsg::Data { data }) => {
+                    return Ok(ControlFlow::Continue(Piece::Out(data.into())));
+                }
+                Some(ChannelMsg::ExtendedData { data, .. }) => {
+                    return Ok(ControlFlow::Continue(Piece::Err(data.into())));
+                }
+                Some(ChannelMsg::ExitStatus { exit_status }) => self.exit = Some(Exit::Status(exit_status)),
+                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                    self.exit = Some(Exit::Signal(signal(&signal_name)));
+                }
+                Some(ChannelMsg::Close) | None => break,
+                Some(_) => {}
+            }
+        }
+        self.running.channel.ended.store(true, Ordering::Relaxed);
+        match self.exit.take() {
+            Some(exit) => Ok(ControlFlow::Break(exit)),
+            None => Err(self.running.session.lost()),
+        }
+    }
+}
+
+/// Errors are for whoever reads the output to see: there is no connection to send over then.
+struct Input(Arc<ChannelWriteHalf<Msg>>);
+
+#[async_trait]
+impl FarInput for Input {
+    async fn send(&self, bytes: Vec<u8>) {
+        let _ = self.0.data_bytes(bytes).await;
+    }
+
+    async fn end(&self) {
+        let _ = self.0.eof().await;
+    }
+
+    async fn resize(&self, size: Size) {
+        let _ = self.0.window_change(size.columns, size.rows, size.width, size.height).await;
+    }
+}

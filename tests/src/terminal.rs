@@ -1,0 +1,151 @@
+//! A terminal with a person at it: a pty of our own, a command that runs in the foreground of it, keys and a size.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+
+/// A terminal and the command that runs at it.
+#[derive(Debug)]
+pub struct Terminal {
+    keyboard: File,
+    /// The side of the command, kept so that it can be looked at after the command's end.
+    line: OwnedFd,
+    settings: String,
+    screen: Arc<Mutex<Vec<u8>>>,
+    /// Up to where the screen was looked at.
+    seen: usize,
+    child: Child,
+}
+
+impl Terminal {
+    /// Runs a command (its program, arguments, directory and environment count) at a terminal of this size.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start(command: &Command, columns: u16, rows: u16) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        grantpt(&master).expect("a pty of ours");
+        unlockpt(&master).expect("a pty that can be opened");
+        let name = ptsname(&master, Vec::new()).expect("the name of a pty");
+        let line = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+            .expect("the other side of a pty");
+        tcsetwinsize(&master, size(columns, rows)).expect("a size");
+        let stream = || line.try_clone().expect("a file descriptor");
+        // Only with a session of its own does a change of size reach the command as a signal.
+        let mut inside = Command::new("setsid");
+        inside.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            inside.current_dir(directory);
+        }
+        inside.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream());
+        let settings = settings(&line);
+        let child = inside.spawn().expect("setsid (util-linux)");
+        let keyboard = File::from(master);
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let (mut from, to) = (keyboard.try_clone().expect("a file descriptor"), Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                to.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { keyboard, line, settings, screen, seen: 0, child }
+    }
+
+    /// Waits until the screen shows `text`, after what was waited for before.
+    ///
+    /// # Panics
+    /// When it doesn't within 20 s, with all there was.
+    pub fn wait_for(&mut self, text: &str) -> &mut Self {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let new = String::from_utf8_lossy(&screen[self.seen..]).into_owned();
+            if let Some(at) = new.find(text) {
+                self.seen += at + text.len();
+                return self;
+            }
+            assert!(
+                Instant::now() < end,
+                "the screen never showed {text:?} after byte {}:\n{}",
+                self.seen,
+                String::from_utf8_lossy(&screen)
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Types keys.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn keys(&mut self, keys: &str) -> &mut Self {
+        self.keyboard.write_all(keys.as_bytes()).expect("a terminal to type at");
+        self
+    }
+
+    /// Makes the window another size.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn resize(&mut self, columns: u16, rows: u16) -> &mut Self {
+        tcsetwinsize(&self.keyboard, size(columns, rows)).expect("a terminal to resize");
+        self
+    }
+
+    /// Ends the command at once, so that it can't clear up.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a command that runs");
+        self.child.wait().expect("its end");
+    }
+
+    /// Waits for the end of the command; gives its exit code.
+    ///
+    /// # Panics
+    /// When it doesn't end within 20 s, or leaves the terminal with other settings than before.
+    pub fn exit_code(mut self) -> Option<i32> {
+        let end = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                break status;
+            }
+            let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            assert!(Instant::now() < end, "it does not end:\n{}", String::from_utf8_lossy(&screen));
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(settings(&self.line), self.settings, "the terminal's settings");
+        status.code()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn size(columns: u16, rows: u16) -> Winsize {
+    Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+fn settings(line: &OwnedFd) -> String {
+    format!("{:?}", tcgetattr(line).expect("a terminal's settings"))
+}
