@@ -219,13 +219,18 @@ impl Given {
     }
 
     fn all(&self, flag: &str) -> Vec<&str> {
-        self.args.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1].as_str()).collect()
+        docker_s(&self.args).windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1].as_str()).collect()
     }
 
     fn after(&self, word: &str) -> &[String] {
         let at = self.args.iter().position(|known| known == word).unwrap();
         &self.args[at + 1..]
     }
+}
+
+/// Those of the arguments that are Docker's own: what follows the image is the app's, and may look the same.
+fn docker_s(args: &[String]) -> &[String] {
+    args.iter().position(|arg| arg == "image").map_or(args, |at| &args[..at])
 }
 
 /// The variables that Docker makes of its arguments: the env file's lines, then `--env`, whose value it looks up where
@@ -237,7 +242,7 @@ fn variables(args: &[String], environment: &BTreeMap<&str, &str>, file: &str) ->
         .map(|line| line.split_once('=').unwrap())
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    for pair in args.windows(2).filter(|pair| pair[0] == "--env") {
+    for pair in docker_s(args).windows(2).filter(|pair| pair[0] == "--env") {
         let (name, value) =
             pair[1].split_once('=').unwrap_or_else(|| (&pair[1], environment[pair[1].as_str()]));
         variables.insert(name.into(), value.into());
