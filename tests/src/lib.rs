@@ -11,8 +11,10 @@
     reason = "test support: a panic with a good message is how a test fails"
 )]
 
+pub mod browsers;
 pub mod delay;
 pub mod expect;
+mod http;
 pub mod load;
 pub mod project;
 pub mod rollout;

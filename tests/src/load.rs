@@ -13,12 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use crate::http::{Connection, Target};
 
 /// At most this many failed or wrong answers are kept with their story.
 pub const SAMPLES: usize = 20;
@@ -316,105 +311,29 @@ impl Shared {
     }
 }
 
-/// Where requests go, taken apart once.
-#[derive(Clone, Debug)]
-struct Target {
-    address: String,
-    host: String,
-    path: String,
-}
-
-impl Target {
-    fn parse(url: &str, host: Option<&str>) -> Self {
-        let uri: Uri = url.parse().unwrap_or_else(|error| panic!("{url} is no address: {error}"));
-        assert!(uri.scheme_str() == Some("http"), "{url} is not a plain http:// address");
-        let authority = uri.authority().unwrap_or_else(|| panic!("{url} names no host"));
-        Self {
-            address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)),
-            host: host.unwrap_or(authority.as_str()).to_owned(),
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        }
-    }
-}
-
 /// One client: sends, waits for the whole answer, counts, until there is nothing more to send.
 async fn client(shared: Arc<Shared>, target: Target) {
     let options = &shared.options;
-    let mut connection = None;
+    let close = options.mode == Mode::NewConnection;
+    let path = target.path.clone();
+    let mut connection = Connection::new(target);
     while shared.begin() {
         let expected = held(&shared.expected).clone();
         let began = Instant::now();
-        let exchange = exchange(&shared, &target, &mut connection);
-        let answer = match tokio::time::timeout(options.timeout, exchange).await {
-            Ok(answer) => answer,
+        let opened = connection.opened;
+        let answer = match tokio::time::timeout(options.timeout, connection.get(&path, close)).await {
+            Ok(answer) => answer.map(|answer| answer.version),
             Err(_) => Err(format!("no whole answer within {} ms", options.timeout.as_millis())),
         };
-        if answer.is_err() || options.mode == Mode::NewConnection {
-            connection = None;
+        held(&shared.report).connections += connection.opened - opened;
+        if answer.is_err() || close {
+            connection.drop_it();
         }
         shared.count(began, expected.as_deref(), answer);
         if options.pause > Duration::ZERO {
             tokio::time::sleep(options.pause).await;
         }
     }
-}
-
-/// One request and its whole answer: the version that gave it, or why there is none.
-///
-/// A connection that the server closed before the request began is replaced, as any client would; one that breaks after
-/// that is a failure.
-async fn exchange(
-    shared: &Shared,
-    target: &Target,
-    connection: &mut Option<SendRequest<Empty<Bytes>>>,
-) -> Result<Option<String>, String> {
-    let usable = match connection {
-        Some(open) => open.ready().await.is_ok(),
-        None => false,
-    };
-    if !usable {
-        *connection = Some(connect(&target.address).await?);
-        held(&shared.report).connections += 1;
-    }
-    let Some(open) = connection.as_mut() else { return Err("no connection".into()) };
-    let mut request = Request::get(&target.path).header("host", &target.host);
-    if shared.options.mode == Mode::NewConnection {
-        request = request.header("connection", "close");
-    }
-    let request = request.body(Empty::new()).map_err(|error| format!("bad request: {error}"))?;
-    let answer = open.send_request(request).await.map_err(|error| story("sending", &error))?;
-    let status = answer.status();
-    let version = answer.headers().get("x-version").and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let body = answer.into_body().collect().await.map_err(|error| story("torn body", &error))?.to_bytes();
-    if status != 200 {
-        let text = String::from_utf8_lossy(&body[..body.len().min(80)]).trim().to_owned();
-        return Err(format!("status {}: {text}", status.as_u16()));
-    }
-    Ok(version)
-}
-
-async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>, String> {
-    let stream =
-        TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))?;
-    let _ = stream.set_nodelay(true);
-    // Closed without a trace once the whole answer is read: tens of thousands of connections waiting out their last
-    // minute would use up this machine's ports, which no crowd of real visitors shares.
-    let _ = stream.set_zero_linger();
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| story("handshake", &error))?;
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-/// An error with its causes: hyper keeps the one that matters in the second line.
-fn story(what: &str, error: &dyn std::error::Error) -> String {
-    let mut text = format!("{what}: {error}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl Scope {
         format!("{}/run", self.names.directory())
     }
 
+    /// The first digits of the run's id, for names of what it moves aside.
+    pub fn token(&self) -> &str {
+        self.run.get(..16).unwrap_or(&self.run)
+    }
+
     /// Shell lines that make this server belong to this run.
     pub fn claim(&self) -> String {
         let directory = quote(&self.names.directory());

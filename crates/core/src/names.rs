@@ -94,7 +94,7 @@ impl Names {
         format!("{}/{}-{run}", self.cords(), self.prefix(role))
     }
 
-    /// Where assets are extracted to.
+    /// Where a version's assets are extracted to.
     pub fn assets_extracted(&self) -> String {
         format!("{}/assets/extracted", self.directory())
     }
@@ -102,6 +102,16 @@ impl Names {
     /// Where asset volumes are.
     pub fn assets_volumes(&self) -> String {
         format!("{}/assets/volumes", self.directory())
+    }
+
+    /// Where assets of the versions before a version are.
+    pub fn assets_earlier(&self) -> String {
+        format!("{}/assets/earlier", self.directory())
+    }
+
+    /// Where assets are made ready.
+    pub fn assets_new(&self) -> String {
+        format!("{}/assets/new", self.directory())
     }
 
     /// The throw-away container assets are copied from.

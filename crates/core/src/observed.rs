@@ -239,6 +239,11 @@ pub fn base64_text(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The version in a container's name, without a `_replaced_…` ending.
+pub fn plain_version(version: &str) -> &str {
+    version.split("_replaced_").next().unwrap_or(version)
+}
+
 impl Container {
     /// Whether its program runs, or is being started again.
     pub fn is_running(&self) -> bool {
@@ -247,8 +252,7 @@ impl Container {
 
     /// The version it was booted with: from its name, without a `_replaced_…` ending.
     pub fn version<'a>(&'a self, names: &Names, role: &str) -> &'a str {
-        let version = names.version_of(role, &self.name).unwrap_or(&self.name);
-        version.split("_replaced_").next().unwrap_or(version)
+        plain_version(names.version_of(role, &self.name).unwrap_or(&self.name))
     }
 
     /// Its address on the app network, else on any.
@@ -267,6 +271,11 @@ impl Container {
                     && crate::commands::cord::asks_for(command, &mount.destination)
             })
             .map(|mount| mount.source.as_str())
+    }
+
+    /// The mount of its asset volume, whatever tool made it.
+    pub fn asset_volume(&self) -> Option<&Mount> {
+        self.mounts.iter().find(|mount| crate::commands::assets::is_volume(&mount.source))
     }
 
     /// Seconds within which a container whose checks fail from now on is unhealthy: one check may be under way,

@@ -3,6 +3,7 @@
 //! [`deploy::plan`] makes it from the configuration and what was observed, [`show`] prints it, the engine runs
 //! that same value. No decision is made later but those that depend on how a step ends.
 
+mod assets;
 pub mod deploy;
 mod neighbours;
 pub mod retire;
@@ -11,7 +12,7 @@ pub mod step;
 
 use std::net::SocketAddr;
 
-use crate::commands::{app, assets, cord, prune, registry, traefik};
+use crate::commands::{app, assets::Prepare, cord, prune, registry, traefik};
 use crate::config::{BarrierOrder, OnFailure};
 use step::Step;
 
@@ -74,14 +75,14 @@ pub struct ServerPlan {
     /// How the proxy can be asked.
     pub api: ProxyApi,
     /// Assets to prepare, a role each.
-    pub assets: Vec<assets::Prepare>,
+    pub assets: Vec<Prepare>,
     /// The roles.
     pub roles: Vec<RolePlan>,
     /// The latest tag.
     pub tag: app::Tag,
     /// The latest tag as it was, should the server have to go back.
     pub tag_back: Option<app::Tag>,
-    /// The pruning.
+    /// What is removed in the end.
     pub prune: Option<prune::Prune>,
     /// What a person should know about it.
     pub notes: Vec<String>,
@@ -152,7 +153,6 @@ impl RolePlan {
             drain: (self.routed && healthy).then_some(DRAIN_UNDONE_S),
             stop_wait: self.stop_wait,
             cord: boot.cord.as_ref().map(|_| boot.cord_directory()),
-            assets: None,
         };
         let cut = (self.routed && healthy && boot.cord.is_some()).then(|| cord::Cut {
             scope: boot.scope.clone(),

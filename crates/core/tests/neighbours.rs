@@ -83,7 +83,8 @@ fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
         roles: vec!["web".into()],
         retain: 5,
         repository: "r/app".into(),
-        parts: prune::Parts::All,
+        assets: Vec::new(),
+        parts: Some(prune::Parts::All),
     };
     let output = run(home.path(), &prune.script());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -109,7 +110,8 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         roles: vec!["web".into()],
         retain: 2,
         repository: "r/app".into(),
-        parts: prune::Parts::All,
+        assets: Vec::new(),
+        parts: Some(prune::Parts::All),
     };
     run(home.path(), &prune.script());
     assert_eq!(changes(home.path()), ["rm own3", "rm own4"]);
@@ -133,7 +135,8 @@ fn a_cord_that_a_container_of_another_service_mounts_is_left() {
         roles: vec!["web".into()],
         retain: 5,
         repository: "r/app".into(),
-        parts: prune::Parts::All,
+        assets: Vec::new(),
+        parts: Some(prune::Parts::All),
     };
     run(home.path(), &prune.script());
     let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
@@ -209,7 +212,7 @@ fn a_containers_name_is_taken_from_our_own_and_from_nobody_else() {
     run(home.path(), &boot().script());
     assert_eq!(
         changes(home.path()),
-        ["container rename app-web-staging-v1 app-web-staging-v1_replaced_0"],
+        ["container rename app-web-staging-v1 app-web-staging-v1_replaced_f00d"],
         "one of ours makes room"
     );
 }
@@ -328,6 +331,31 @@ fn labels_that_contradict_another_apps_are_refused() {
     assert!(
         beside(&shared, &[("service", "app-web"), ("traefik.http.routers.other.rule", "Host(`b`)")]).is_ok()
     );
+}
+
+/// Service `app` with destination `staging` has the directory of the service `app-staging`.
+#[test]
+fn assets_of_a_role_of_the_same_name_in_a_shared_directory_stay() {
+    let config = config("asset_path: /public\n");
+    let neighbour = |service: &str, name: &str| {
+        let labels = json!({"service": service, "role": "web", "destination": "staging"});
+        format!("@other {}\n", json!({"name": name, "labels": labels}))
+    };
+    let theirs = Config { service: "app-staging".into(), ..config.clone() };
+    for (config, keeps) in [(&config, "v1"), (&theirs, "v1 v0 v7")] {
+        let others =
+            [neighbour("app", "/app-web-staging-v0"), neighbour("app", "/app-web-staging-v7_replaced_0f")];
+        let observed = format!("@docker 26.1.5\n{}@network kamal\n@end\n", others.concat());
+        let observed = [("a".to_owned(), Observed::parse(&observed).unwrap())].into();
+        let selection = Selection::new(config, &Filters::default()).unwrap();
+        let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
+        let planned = |version: &str| {
+            let request = Request { kind: Kind::Deploy, version: version.into(), scope: scope.clone() };
+            plan(config, &selection, &Secrets::new(), &request, &observed).unwrap().servers.remove(0)
+        };
+        assert_eq!(planned("v1").prune.unwrap().assets[0].keep.join(" "), keeps);
+        assert_eq!(planned("v7").assets[0].in_use, keeps.contains("v7"));
+    }
 }
 
 #[test]

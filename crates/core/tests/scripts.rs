@@ -97,7 +97,11 @@ fn all_steps() -> Vec<Step> {
             image: HOSTILE.into(),
             version: "v2".into(),
             path: AssetPath { path: HOSTILE.into(), mount_options: None },
-            running: vec!["v1".into(), HOSTILE.into()],
+            running: vec![assets::Running {
+                image: HOSTILE.into(),
+                volume: Some(assets::Volume { directory: HOSTILE.into(), at: HOSTILE.into() }),
+            }],
+            in_use: true,
         }),
         Step::Boot(Box::new(boot())),
         Step::Cut(cord::Cut {
@@ -115,7 +119,6 @@ fn all_steps() -> Vec<Step> {
             drain: Some(30),
             stop_wait: Some(5),
             cord: Some(HOSTILE.into()),
-            assets: Some((vec!["v1".into(), HOSTILE.into()], vec!["web-api".into()])),
         }),
         Step::Tag(app::Tag {
             scope: scope.clone(),
@@ -129,7 +132,14 @@ fn all_steps() -> Vec<Step> {
             roles: vec![HOSTILE.into()],
             retain: 5,
             repository: HOSTILE.into(),
-            parts: prune::Parts::All,
+            assets: vec![assets::Clean {
+                role: "web".into(),
+                keep: vec!["v1".into(), HOSTILE.into()],
+                siblings: vec!["web-api".into()],
+                elsewhere: vec![HOSTILE.into()],
+                helper: true,
+            }],
+            parts: Some(prune::Parts::All),
         }),
         Step::Start(Box::new(app::Start {
             scope: scope.clone(),
@@ -138,6 +148,7 @@ fn all_steps() -> Vec<Step> {
             name: HOSTILE.into(),
             id: HOSTILE.into(),
             cord: Some(HOSTILE.into()),
+            assets: Some(".".into()),
             timeout: 1,
             readiness_delay: 1,
         })),

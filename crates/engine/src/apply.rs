@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
+use bowline_core::commands::assets::{NO_ASSETS, Prepare};
 use bowline_core::commands::traefik;
 use bowline_core::config::OnFailure;
 use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
@@ -23,6 +24,7 @@ use crate::barrier::{Barrier, Gatekeeper};
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
+use crate::ports::{Exit, Output};
 use crate::proxy::Proxy;
 use crate::world::Stop;
 use role::{Booted, RoleTask};
@@ -148,15 +150,23 @@ impl<'a> Apply<'a> {
         .await;
     }
 
-    /// Prepares the assets of every role on every server, before any of them boots (S15).
+    /// Prepares the assets of every role on every server, before any of them boots (S15). A server that fails is
+    /// left out; if the image is to blame, all are (see [`Apply::image_is_sound`]).
     pub async fn assets(&self) {
         self.everywhere(Phase::Assets, |server| {
-            let step = |assets: &bowline_core::commands::assets::Prepare| {
-                (Some(assets.role.clone()), Step::Assets(assets.clone()))
-            };
+            let step = |assets: &Prepare| (Some(assets.role.clone()), Step::Assets(assets.clone()));
             server.assets.iter().map(step).collect()
         })
         .await;
+        if !self.image_is_sound() {
+            let text = "the image is the same on every server: nothing is booted anywhere";
+            self.fleet.emit(Event::Note { host: None, text: text.into() });
+        }
+    }
+
+    /// Whether nothing failed for a reason that lies in the image, and so would on every server.
+    pub fn image_is_sound(&self) -> bool {
+        !self.failures().iter().any(|failure| matches!(failure.cause, Cause::NoAssets { .. }))
     }
 
     /// Removes what is no longer needed on every server, where that had to wait for the end.
@@ -193,13 +203,26 @@ impl<'a> Apply<'a> {
             }
             match self.fleet.run(&server.host, role.as_deref(), &step).await {
                 Ok(output) => self.learn(server, &step, &output.stdout),
-                Err(failure) => return self.fail(explained(failure)),
+                Err(failure) => {
+                    return self.fail(match &step {
+                        Step::Assets(assets) => assets_failed(failure, assets),
+                        _ => explained(failure),
+                    });
+                }
             }
         }
     }
 
-    /// Remembers where a proxy that was just started answers.
+    /// Tells what a step left undone; remembers where a proxy that was just started answers.
     fn learn(&self, server: &ServerPlan, step: &Step, answer: &str) {
+        for directory in answer.lines().filter_map(|line| line.strip_prefix("@left ")) {
+            self.fleet.emit(Event::Note {
+                host: Some(server.host.clone()),
+                text: format!(
+                    "{directory} could not be removed: files there belong to another user; remove it by hand"
+                ),
+            });
+        }
         let Step::Proxy(_) = step else { return };
         let address = answer.lines().find_map(|line| line.strip_prefix("@address "));
         if let (ProxyApi::AfterStart, Some(Ok(address))) =
@@ -311,9 +334,12 @@ impl<'a> Apply<'a> {
             last.extend(server.prune.clone().map(Step::Prune));
         }
         for step in last {
-            if let Err(failure) = self.fleet.run(&server.host, None, &step).await {
-                self.fail(failure);
-                return false;
+            match self.fleet.run(&server.host, None, &step).await {
+                Ok(output) => self.learn(server, &step, &output.stdout),
+                Err(failure) => {
+                    self.fail(failure);
+                    return false;
+                }
             }
             self.tagged.lock().unwrap_or_else(PoisonError::into_inner).insert(server.host.clone());
         }
@@ -321,9 +347,21 @@ impl<'a> Apply<'a> {
     }
 }
 
+/// A preparation that failed: the image may be to blame.
+fn assets_failed(mut failure: Failure, assets: &Prepare) -> Failure {
+    if let Cause::Command(Output { exit: Exit::Status(NO_ASSETS), stderr, .. }) = &failure.cause {
+        failure.cause = Cause::NoAssets {
+            image: assets.image.clone(),
+            path: assets.path.path.clone(),
+            found: stderr.trim().into(),
+        };
+    }
+    failure
+}
+
 /// Failures of a phase in the words of what they mean.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
-    use bowline_core::commands::{assets, registry};
+    use bowline_core::commands::registry;
     let Cause::Command(output) = &failure.cause else { return failure };
     let crate::ports::Exit::Status(status) = output.exit else { return failure };
     let said = output.stderr.trim().to_string();
@@ -335,9 +373,6 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
             "the image could not be pulled",
             "was this version built and pushed? `--skip-push` leaves both out",
         ),
-        assets::NO_ASSETS => {
-            ("the image has no such directory", "see `asset_path:`: it is a path inside the image")
-        }
         traefik::PROXY_FAILED => (
             "Traefik could not be run",
             "see `traefik:` in the configuration; is its port taken by something else?",

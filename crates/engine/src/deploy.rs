@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
             self.deploy_hook("pre-deploy", true, None, &plan.version).await?;
             apply.proxy().await;
             apply.assets().await;
-            if worth_it() {
+            if worth_it() && apply.image_is_sound() {
                 self.boot(&apply, &plan).await?;
             }
         }

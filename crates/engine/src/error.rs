@@ -51,6 +51,16 @@ pub enum Cause {
     /// The lock was lost or taken over meanwhile.
     #[error("the deploy lock is no longer ours; nothing more is changed")]
     LockLost,
+    /// The image lacks the directory of its assets, which is the same on every server.
+    #[error("the image {image} has no directory {path}: {found}")]
+    NoAssets {
+        /// The image.
+        image: String,
+        /// The directory, as configured.
+        path: String,
+        /// What is there.
+        found: String,
+    },
     /// Said in words.
     #[error("{reason}")]
     Told {
@@ -82,6 +92,10 @@ impl Failure {
         match &self.cause {
             Cause::Server(ServerError::Unreachable { hint, .. }) | Cause::Told { hint, .. } => hint.clone(),
             Cause::NotReady(not_ready) => not_ready.hint.clone(),
+            Cause::NoAssets { .. } => Some(
+                "`asset_path:` (the role's, else the one at the root) is a directory inside the image; without it no assets are bridged"
+                    .into(),
+            ),
             Cause::NotRouted { .. } => Some(
                 "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?"
                     .into(),

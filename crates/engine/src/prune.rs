@@ -28,7 +28,8 @@ async fn prune_one(change: &Change<'_>, host: &str, parts: Parts, retain: Option
         roles: change.selection.roles_of(host).map(|(role, _)| role.name.clone()).collect(),
         retain: retain.unwrap_or(config.retain_containers),
         repository: config.repository(),
-        parts,
+        assets: Vec::new(),
+        parts: Some(parts),
     });
     change.fleet.run(host, None, &step).await?;
     Ok(match parts {

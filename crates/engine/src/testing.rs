@@ -6,6 +6,7 @@
 //! could have lost a request. A *boundary* lies before and after every effect that changes something; a test can
 //! stop the run for good at the n-th one, as `kill -9` would.
 
+mod assets;
 mod machine;
 mod network;
 mod program;

@@ -2,6 +2,7 @@
 //! an interrupt at every step.
 
 mod app;
+mod assets;
 mod barrier;
 mod exec;
 mod failures;
@@ -31,6 +32,7 @@ image: app
 servers:
   web: {hosts: [a, b]}
   workers: {hosts: [c], cmd: work}
+asset_path: /assets
 readiness_delay: 1
 healthcheck: {cmd: 'true'}
 ";

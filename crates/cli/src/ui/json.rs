@@ -185,6 +185,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::Unreadable(_) => "unreadable",
         Cause::Halted(_) => "halted",
         Cause::NotRouted { .. } => "not_routed",
+        Cause::NoAssets { .. } => "no_assets",
         Cause::Interrupted => "interrupted",
         Cause::LockLost => "lock_lost",
         Cause::Told { .. } => "other",

@@ -127,7 +127,7 @@ impl Boot {
     /// may come out the same (role `web-api` of `app`, role `api` of `app-web`).
     fn rename_clashing(&self) -> String {
         let (name, names) = (self.container(), &self.scope.names);
-        let replaced = names.replaced(&self.role, &self.version, self.scope.run.get(..16).unwrap_or("0"));
+        let replaced = names.replaced(&self.role, &self.version, self.scope.token());
         let rename = Line::new("docker").words(["container", "rename", &name, &replaced]);
         let whose = ["service", "role", "destination"]
             .map(|label| format!("{{{{index .Config.Labels \"{label}\"}}}}"));
@@ -221,6 +221,8 @@ pub struct Start {
     pub id: String,
     /// Its cord's directory on the server, if it has one.
     pub cord: Option<String>,
+    /// Its asset volume on the server, if it has one: Docker would make an empty one in its place.
+    pub assets: Option<String>,
     /// How long it may take to become ready, in seconds.
     pub timeout: u64,
     /// How long it must keep running if it has no health check, in seconds.
@@ -232,6 +234,12 @@ impl Start {
     pub fn script(&self) -> Script {
         let start = Line::new("docker").words(["container", "start", &self.id]);
         let mut text = self.scope.fence();
+        if let Some(assets) = &self.assets {
+            text.push_str(&format!(
+                "[ -d {} ] || {{ echo 'its assets are gone; `bowline rollback` to this version brings them back' >&2; exit 1; }}\n",
+                quote(assets),
+            ));
+        }
         if let Some(cord) = &self.cord {
             text.push_str(&cord::tie(cord));
         }
@@ -264,8 +272,6 @@ pub struct Stop {
     pub stop_wait: Option<u64>,
     /// Its cord's directory on the server, if it is one of ours.
     pub cord: Option<String>,
-    /// With assets: the versions whose directories stay, and the roles whose names begin with this one's.
-    pub assets: Option<(Vec<String>, Vec<String>)>,
 }
 
 impl Stop {
@@ -283,9 +289,6 @@ impl Stop {
         text.push_str(&format!("{} >/dev/null || exit\n", stop.word(&self.id)));
         if let Some(cord) = &self.cord {
             text.push_str(&format!("rm -rf {}\n", quote(cord)));
-        }
-        if let Some((keep, siblings)) = &self.assets {
-            text.push_str(&assets::clean(&self.scope, &self.role, siblings, keep));
         }
         Script::new(text)
     }

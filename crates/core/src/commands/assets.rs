@@ -1,13 +1,28 @@
-//! Asset bridging: every version's assets stay within reach of both versions while they overlap.
+//! Asset bridging: every version answers for its own assets and for those of the versions before and after it, so
+//! that a page finds its assets whichever version a request for them meets (S13 to S16).
 //!
-//! The new image's assets are copied out of a throw-away container into the version's own volume directory.
-//! With a version running, its volume also gets the new files and the new one its files, never overwriting.
+//! Three directories a version: `extracted` has the files of its image, `volumes` is what its container mounts, and
+//! `earlier` has those of older versions that somebody may still have a page of. A new version's volume is made
+//! of the first and the last; its files are added to the volumes that are in use. Nothing is ever overwritten: of
+//! two files of one name each volume keeps its own version's. `extracted` and `earlier` are ours alone, so files are
+//! shared between them as links; volumes get copies, for an app may write to what it mounts.
 
 use super::Scope;
 use crate::config::AssetPath;
+use crate::names::Names;
 use crate::shell::{Line, Script, quote};
 
-/// Extracts a version's assets and bridges them with the running version's.
+/// What `Prepare` exits with when the image has no such directory; why is on its standard error.
+pub const NO_ASSETS: u32 = 73;
+
+/// How long assets of a version are kept after the deploy that replaced it, in minutes: a day, for pages that are
+/// still open somewhere. Those of the version before are kept in any case.
+const KEEP_MINUTES: u32 = 24 * 60;
+
+/// The functions of the script.
+const FUNCTIONS: &str = include_str!("assets.sh");
+
+/// Extracts a version's assets and bridges them with those of the versions that run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepare {
     /// The run.
@@ -20,21 +35,42 @@ pub struct Prepare {
     pub version: String,
     /// The directory in the image.
     pub path: AssetPath,
-    /// The versions running now, by the names their directories have.
-    pub running: Vec<String>,
+    /// The containers whose assets are bridged, those that run: one of several that share a volume.
+    pub running: Vec<Running>,
+    /// Whether one of them is of this very version: its directories are in use.
+    pub in_use: bool,
 }
 
-/// What `Prepare` exits with when the image has no such directory.
-pub const NO_ASSETS: u32 = 73;
+/// A container whose assets are bridged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The id of its image.
+    pub image: String,
+    /// Its asset volume; none if it was booted without one.
+    pub volume: Option<Volume>,
+}
 
-/// Copies what isn't there yet. `cp -n` of coreutils 9.2 to 9.4 fails when it leaves a file alone, so that a
-/// status alone says nothing: a real failure has a message.
-const COPY_NEW: &str = "copy_new() {\n\
-    said=$(LC_ALL=C cp -rnT \"$1\" \"$2\" 2>&1) && return\n\
-    case $said in *cannot*|*rror*|*pace*) printf '%s\\n' \"$said\" >&2; return 1 ;; esac\n\
-    }\n";
+/// An asset volume of a container, whoever booted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The directory on the server.
+    pub directory: String,
+    /// Where it is in the container.
+    pub at: String,
+}
 
-/// `ROLE-VER`: the directory of a version's assets.
+/// Whether a directory on a server is one that a deploy made for assets: `…/assets/volumes/NAME`.
+pub fn is_volume(directory: &str) -> bool {
+    directory.rsplit_once('/').is_some_and(|(parent, _)| parent.ends_with("/assets/volumes"))
+}
+
+/// Where the assets of a volume were extracted to: `…/assets/extracted/NAME`.
+fn extracted_beside(volume: &str) -> String {
+    let (base, name) = volume.rsplit_once("/volumes/").unwrap_or_default();
+    format!("{base}/extracted/{name}")
+}
+
+/// `ROLE-VER`: what a version's directories are called.
 fn directory(role: &str, version: &str) -> String {
     format!("{role}-{version}")
 }
@@ -44,70 +80,129 @@ pub(super) fn volume(scope: &Scope, role: &str, version: &str) -> String {
     format!("{}/{}", scope.names.assets_volumes(), directory(role, version))
 }
 
-impl Prepare {
-    /// The script: extract beside, put in place, then copy both ways.
-    pub fn script(&self) -> Script {
-        let scope = &self.scope;
-        let helper = quote(&scope.names.asset_container(&self.role));
-        let new = directory(&self.role, &self.version);
-        let extracted = format!("{}/{new}", scope.names.assets_extracted());
-        let volume = volume(scope, &self.role, &self.version);
-        let create = Line::new("docker")
-            .words(["container", "create", "--name", &scope.names.asset_container(&self.role), &self.image])
-            .words(["true"]);
-        let copy = Line::new("docker")
-            .words(["container", "cp", "-L"])
-            .word(&format!("{}:{}/.", scope.names.asset_container(&self.role), self.path.path))
-            .word(&extracted);
-        let mut text = scope.fence();
-        text.push_str("umask 022\n");
-        text.push_str(COPY_NEW);
-        text.push_str(&format!(
-            "rm -rf {extracted} && mkdir -p {extracted} {volume} || exit\n\
-             docker container rm --force {helper} >/dev/null 2>&1\n\
-             {create} >/dev/null || exit\n\
-             {copy} || {{ status=$?; docker container rm {helper} >/dev/null; rm -rf {extracted}; exit {NO_ASSETS}; }}\n\
-             docker container rm {helper} >/dev/null\n\
-             copy_new {extracted} {volume} || exit\n",
-            extracted = quote(&extracted),
-            volume = quote(&volume),
-        ));
-        for version in self.running.iter().filter(|running| **running != self.version) {
-            text.push_str(&self.bridge(&extracted, &volume, version));
-        }
-        Script::new(text)
-    }
-
-    fn bridge(&self, new_extracted: &str, new_volume: &str, version: &str) -> String {
-        let old = directory(&self.role, version);
-        let old_extracted = format!("{}/{old}", self.scope.names.assets_extracted());
-        let old_volume = format!("{}/{old}", self.scope.names.assets_volumes());
-        format!(
-            "if [ -d {ov} ]; then copy_new {ne} {ov} || exit; fi\n\
-             if [ -d {oe} ]; then copy_new {oe} {nv} || exit; fi\n",
-            ov = quote(&old_volume),
-            oe = quote(&old_extracted),
-            ne = quote(new_extracted),
-            nv = quote(new_volume),
-        )
+impl Volume {
+    /// The name of the directories that belong to this volume, if they are where we have them. (Kamal 1 has them
+    /// elsewhere.)
+    fn name(&self, names: &Names) -> Option<&str> {
+        let (parent, name) = self.directory.rsplit_once('/')?;
+        parent.ends_with(&format!("/{}", names.assets_volumes())).then_some(name)
     }
 }
 
-/// Shell lines that remove the assets of all versions of a role but these. `siblings` are the roles whose names
-/// begin with this one's and a `-` (`web-api` beside `web`): theirs are left.
-pub(super) fn clean(scope: &Scope, role: &str, siblings: &[String], keep: &[String]) -> String {
-    let mut left: Vec<String> = keep.iter().map(|version| quote(&directory(role, version))).collect();
-    left.extend(siblings.iter().map(|sibling| format!("{}*", quote(&format!("{sibling}-")))));
-    let left = if left.is_empty() { "''".into() } else { left.join("|") };
-    [scope.names.assets_extracted(), scope.names.assets_volumes()]
-        .iter()
-        .map(|base| {
-            format!(
+impl Prepare {
+    /// The script. It makes everything beside, then adds to the volumes in use, then puts the new one in place.
+    pub fn script(&self) -> Script {
+        let path = quote(&self.path.path);
+        let mut text = self.scope.fence();
+        text.push_str(&self.variables());
+        text.extend(FUNCTIONS.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")));
+        text.push_str(&format!(
+            "umask 022\n\
+             rm -rf \"${{work%/*}}\"\n\
+             mkdir -p \"$work/all\" \"$work/volume\" \"$work/earlier\"{path} || exit\n\
+             trap finish EXIT\n\
+             trap 'exit 1' HUP INT TERM\n\
+             extract {image} {path} \"$work/new\"{path} || exit\n",
+            image = quote(&self.image),
+        ));
+        text.extend(self.running.iter().map(|running| self.carry(running)));
+        text.push_str(&format!(
+            "merge \"$work/new\"{path} \"$work/all\" && merge \"$work/earlier\"{path} \"$work/all\" || exit\n\
+             cp -RP \"$work/all/.\" \"$work/volume/\" || exit\n\
+             find \"$work/earlier\" -depth -type d -exec rmdir {{}} + 2>/dev/null\n"
+        ));
+        // All that took its time. A run that was thought dead meanwhile must not touch what a later one has made.
+        text.push_str(&self.scope.fence());
+        text.extend(self.running.iter().filter_map(|running| running.volume.as_ref()).map(reach));
+        text.push_str(&self.scope.fence());
+        text.push_str(&self.put());
+        Script::new(text)
+    }
+
+    fn variables(&self) -> String {
+        let names = &self.scope.names;
+        let work = format!("{}/{}/{}", names.assets_new(), self.role, self.scope.run);
+        format!(
+            "work={work}\nrun={run}\nhelper={helper}\nin_use={in_use}\nkeep={KEEP_MINUTES}\nno_assets={NO_ASSETS}\n",
+            work = quote(&work),
+            run = quote(self.scope.token()),
+            helper = quote(&names.asset_container(&self.role)),
+            in_use = if self.in_use { "yes" } else { "" },
+        )
+    }
+
+    fn carry(&self, running: &Running) -> String {
+        let names = &self.scope.names;
+        let of = |base: String| {
+            let name = running.volume.as_ref().and_then(|volume| volume.name(names));
+            name.map(|name| format!("{base}/{name}")).unwrap_or_default()
+        };
+        let at = running.volume.as_ref().map_or(self.path.path.as_str(), |volume| volume.at.as_str());
+        let words = [running.image.as_str(), at, &of(names.assets_extracted()), &of(names.assets_earlier())];
+        format!("{} || exit\n", Line::new("carry").words(words))
+    }
+
+    fn put(&self) -> String {
+        let names = &self.scope.names;
+        let name = directory(&self.role, &self.version);
+        let put = |from: &str, base: &str| {
+            format!("put \"$work\"{} {} || exit\n", quote(from), quote(&format!("{base}/{name}")))
+        };
+        [
+            put(&format!("/new{}", self.path.path), &names.assets_extracted()),
+            put("/earlier", &names.assets_earlier()),
+            put("/volume", &names.assets_volumes()),
+        ]
+        .concat()
+    }
+}
+
+fn reach(volume: &Volume) -> String {
+    format!("{} || exit\n", Line::new("reach").words([volume.directory.as_str(), &volume.at]))
+}
+
+/// Removes what is there of a role's assets but for some versions'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clean {
+    /// The role.
+    pub role: String,
+    /// The versions whose directories stay.
+    pub keep: Vec<String>,
+    /// The roles whose names begin with this one's and a `-` (`web-api` beside `web`): theirs stay.
+    pub siblings: Vec<String>,
+    /// Volumes elsewhere that belong to no version that stays.
+    pub elsewhere: Vec<String>,
+    /// Whether a throw-away container was left behind.
+    pub helper: bool,
+}
+
+impl Clean {
+    /// Shell lines. What can't be removed (an app may have written to its volume as another user) is told as
+    /// `@left DIRECTORY`; it is no failure.
+    pub(super) fn lines(&self, names: &Names) -> String {
+        let mut text = String::from("gone() { rm -rf \"$1\" || echo \"@left $1\"; }\n");
+        let mut stay: Vec<String> =
+            self.keep.iter().map(|version| quote(&directory(&self.role, version))).collect();
+        stay.extend(self.siblings.iter().map(|sibling| format!("{}*", quote(&format!("{sibling}-")))));
+        let stay = if stay.is_empty() { "''".into() } else { stay.join("|") };
+        for base in [names.assets_extracted(), names.assets_earlier(), names.assets_volumes()] {
+            text.push_str(&format!(
                 "for old in {}/{}*; do [ -d \"$old\" ] || continue; \
-                 case ${{old##*/}} in {left}) ;; *) rm -rf \"$old\" ;; esac; done\n",
-                quote(base),
-                quote(&format!("{role}-")),
-            )
-        })
-        .collect()
+                 case ${{old##*/}} in {stay}) ;; *) gone \"$old\" ;; esac; done\n",
+                quote(&base),
+                quote(&format!("{}-", self.role)),
+            ));
+        }
+        for volume in &self.elsewhere {
+            text.push_str(&format!("gone {}\ngone {}\n", quote(volume), quote(&extracted_beside(volume))));
+        }
+        text.push_str(&format!("rm -rf {}\n", quote(&format!("{}/{}", names.assets_new(), self.role))));
+        if self.helper {
+            let remove = Line::new("docker").words(["container", "rm", "--volumes"]);
+            let helper = names.asset_container(&self.role);
+            text.push_str(&format!("{} >/dev/null\n", remove.word(&helper)));
+        }
+        text.push_str(":\n");
+        text
+    }
 }

@@ -1,10 +1,10 @@
 //! Pruning: what a role and destination no longer need.
 
-use super::Scope;
+use super::{Scope, assets};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
 
-/// Removes old stopped containers of each role, images no container needs, and cords that nothing mounts.
+/// Removes old assets, old stopped containers of each role, images no container needs, and cords that nothing mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prune {
     /// The run.
@@ -15,8 +15,10 @@ pub struct Prune {
     pub retain: usize,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
-    /// What of it.
-    pub parts: Parts,
+    /// Old assets, a role each.
+    pub assets: Vec<assets::Clean>,
+    /// What else, if anything.
+    pub parts: Option<Parts>,
 }
 
 /// What is pruned.
@@ -31,20 +33,22 @@ pub enum Parts {
 }
 
 impl Prune {
-    /// The script. A container or image that can't be removed (somebody uses it) is left.
+    /// The script. What can't be removed (somebody uses it) is left; directories are told as `@left DIRECTORY`.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
-        if self.parts != Parts::Images {
+        text.extend(self.assets.iter().map(|clean| clean.lines(&self.scope.names)));
+        let containers = matches!(self.parts, Some(Parts::All | Parts::Containers));
+        if containers {
             for role in &self.roles {
                 text.push_str(&self.containers(role));
             }
             text.push_str(&self.scope.audit(None, "Pruned containers"));
         }
-        if self.parts != Parts::Containers {
+        if matches!(self.parts, Some(Parts::All | Parts::Images)) {
             text.push_str(&self.images());
             text.push_str(&self.scope.audit(None, "Pruned images"));
         }
-        if self.parts != Parts::Images {
+        if containers {
             text.push_str(&self.cords());
         }
         Script::new(text)

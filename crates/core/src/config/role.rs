@@ -53,7 +53,7 @@ pub enum OptionValue {
 /// `asset_path`: `PATH` or `PATH:mount-options`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssetPath {
-    /// The directory in the image.
+    /// The directory in the image, without a `/` at its end: `/app/public/assets`.
     pub path: String,
     /// `ro`, `z`, …
     pub mount_options: Option<String>,
@@ -167,7 +167,12 @@ impl AssetPath {
             report.push(field.error("should be an absolute path in the image"));
             return None;
         }
-        Some(Self { path: path.into(), mount_options: options })
+        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if parts.is_empty() || parts.contains(&"..") {
+            report.push(field.error("should be a directory below `/`, without `..`"));
+            return None;
+        }
+        Some(Self { path: format!("/{}", parts.join("/")), mount_options: options })
     }
 }
 

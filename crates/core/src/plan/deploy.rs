@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::assets;
 use super::retire::{restart, retirement, running_api, stop_wait};
-use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, Retire, RolePlan, ServerPlan, neighbours};
+use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, neighbours};
 use crate::commands::env::{SecretEnv, Unfit};
-use crate::commands::{Scope, app, assets, cord, prune, registry, traefik};
+use crate::commands::{Scope, app, cord, prune, registry, traefik};
 use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Role, RoleHost};
 use crate::observed::{Container, Observed};
 use crate::secret::Secret;
@@ -255,7 +256,10 @@ impl Planner<'_> {
             },
             proxy,
             api,
-            assets: roles.iter().filter_map(|role| self.assets(role, observed)).collect(),
+            assets: roles
+                .iter()
+                .filter_map(|role| assets::prepare(self.scope(), role, observed, &self.config.latest_image()))
+                .collect(),
             tag: app::Tag {
                 scope: self.scope().clone(),
                 image: image.clone(),
@@ -271,15 +275,28 @@ impl Planner<'_> {
                 .iter()
                 .find_map(|role| role.back.as_ref())
                 .map(|back| self.tag_back(back, observed)),
-            prune: (kind == Kind::Deploy).then(|| prune::Prune {
-                scope: self.scope().clone(),
-                roles: entries.iter().map(|(role, _)| role.name.clone()).collect(),
-                retain: self.config.retain_containers,
-                repository: self.config.repository(),
-                parts: prune::Parts::All,
-            }),
+            prune: self.prune(&entries, observed),
             roles,
             notes,
+        })
+    }
+
+    /// A deploy removes old containers, images and assets, also those of a role that has no asset path any more;
+    /// another run only assets, if it has to do with any.
+    fn prune(&self, entries: &[(&Role, &RoleHost)], observed: &Observed) -> Option<prune::Prune> {
+        let parts = match self.request.kind {
+            Kind::Deploy => Some(prune::Parts::All),
+            _ if entries.iter().any(|(role, _)| role.asset_path.is_some()) => None,
+            _ => return None,
+        };
+        let clean = |role| assets::clean(self.config, role, &self.request.version, observed);
+        Some(prune::Prune {
+            scope: self.scope().clone(),
+            roles: entries.iter().map(|(role, _)| role.name.clone()).collect(),
+            retain: self.config.retain_containers,
+            repository: self.config.repository(),
+            assets: entries.iter().map(|(role, _)| clean(role)).collect(),
+            parts,
         })
     }
 
@@ -335,26 +352,6 @@ impl Planner<'_> {
         Ok((Some(ProxyPlan::Ensure(Box::new(ensure))), api))
     }
 
-    fn assets(&self, role: &RolePlan, observed: &Observed) -> Option<assets::Prepare> {
-        let path = role.boot.assets.clone()?;
-        let names = &self.scope().names;
-        let mut running: Vec<String> = Vec::new();
-        for container in observed.of_role(names, &role.role).filter(|container| container.is_running()) {
-            let version = container.version(names, &role.role).to_string();
-            if !running.contains(&version) {
-                running.push(version);
-            }
-        }
-        Some(assets::Prepare {
-            scope: self.scope().clone(),
-            role: role.role.clone(),
-            image: role.boot.image.clone(),
-            version: role.boot.version.clone(),
-            path,
-            running,
-        })
-    }
-
     fn role(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<RolePlan, PlanError> {
         let (config, names) = (self.config, &self.scope().names);
         let version = &self.request.version;
@@ -388,13 +385,8 @@ impl Planner<'_> {
         let back = observed
             .current(names, &role.name, &config.latest_image())
             .map(|container| restart(config, self.scope(), role, container));
-        let current = back.as_ref().map(|back| back.version.clone());
-        let keep: Vec<String> = [Some(version.clone()), current].into_iter().flatten().collect();
-        let mut retire: Vec<Retire> =
+        let retire =
             running.into_iter().map(|container| retirement(config, self.scope(), role, container)).collect();
-        if let (Some(last), true) = (retire.last_mut(), role.asset_path.is_some()) {
-            last.stop.assets = Some((keep, self.siblings(&role.name)));
-        }
         Ok(RolePlan {
             role: role.name.clone(),
             boot,
@@ -403,16 +395,6 @@ impl Planner<'_> {
             stop_wait: stop_wait(config),
             back,
         })
-    }
-
-    fn siblings(&self, role: &str) -> Vec<String> {
-        let prefix = format!("{role}-");
-        self.config
-            .roles
-            .iter()
-            .filter(|other| other.name.starts_with(&prefix))
-            .map(|other| other.name.clone())
-            .collect()
     }
 
     /// A container's labels. A container that runs now and is routed differently under the same names gets

@@ -11,7 +11,7 @@ use super::deploy::PlanError;
 use crate::commands::traefik;
 use crate::config::Pairs;
 use crate::names::Names;
-use crate::observed::Observed;
+use crate::observed::{Observed, plain_version};
 
 /// A running container of another app.
 struct Neighbour<'o> {
@@ -50,6 +50,15 @@ pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observ
         }
     }
     Ok(())
+}
+
+/// The versions that a role of this name serves in apps that share our directory: theirs are among our assets.
+pub(super) fn versions(names: &Names, role: &str, observed: &Observed) -> Vec<String> {
+    neighbours(observed, names)
+        .filter(|other| other.labels.get("role").is_some_and(|theirs| theirs == role))
+        .filter(|other| other.names().directory() == names.directory())
+        .filter_map(|other| other.names().version_of(role, other.name).map(plain_version).map(Into::into))
+        .collect()
 }
 
 /// What a person should know about the neighbours of a role's new container.

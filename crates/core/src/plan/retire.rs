@@ -31,7 +31,6 @@ pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Conta
             drain: role.traefik.then_some(config.drain_timeout.as_secs()),
             stop_wait: stop_wait(config),
             cord,
-            assets: None,
         },
     }
 }
@@ -45,6 +44,7 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
         name: container.name.clone(),
         id: container.id.clone(),
         cord: container.cord().map(Into::into),
+        assets: container.asset_volume().map(|mount| mount.source.clone()),
         timeout: config.deploy_timeout.as_secs(),
         readiness_delay: config.readiness_delay.as_secs(),
     }

@@ -85,6 +85,7 @@ impl Step {
             Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
+            Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
             Step::Prune(_) => "prune old containers and images".into(),
             Step::Remove(step) => step.describe(),
             Step::Prepare(_) => "prepare the container".into(),

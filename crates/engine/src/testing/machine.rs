@@ -38,6 +38,8 @@ pub(crate) struct FakeContainer {
     pub routed: bool,
     /// Its cord's directory.
     pub cord: Option<String>,
+    /// Its asset volume's directory.
+    pub assets: Option<String>,
     /// The last octet of its address.
     pub address: u8,
     /// Its labels.
@@ -68,6 +70,8 @@ pub(crate) struct Machine {
     pub mark: Option<String>,
     /// Cord directories that exist; whether the file is in them.
     pub cords: BTreeMap<String, bool>,
+    /// Asset volumes that exist; the versions whose assets are in them.
+    pub volumes: BTreeMap<String, BTreeSet<String>>,
     /// The lock.
     pub lock: Option<FakeLock>,
     /// Whether Traefik runs.
@@ -130,6 +134,7 @@ impl Machine {
             healthy: boot.health.as_ref().map(|_| false),
             routed: boot.labels.iter().any(|(key, _)| key.starts_with("traefik.")),
             cord,
+            assets: super::assets::mounted(boot),
             address: self.next + 1,
             labels: boot.labels.iter().cloned().collect(),
         });
@@ -245,8 +250,9 @@ fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json
     let mut labels = container.labels.clone();
     labels.insert("service".into(), scope.names.service().into());
     let health = container.healthy.map(|healthy| if healthy { "healthy" } else { "unhealthy" });
-    let mounts: Vec<_> =
-        container.cord.iter().map(|cord| json!({"Source": cord, "Destination": "/tmp/kamal-cord"})).collect();
+    let mount = |source: &String, at: &str| json!({"Source": source, "Destination": at});
+    let cord = container.cord.iter().map(|cord| mount(cord, "/tmp/kamal-cord"));
+    let mounts: Vec<_> = cord.chain(container.assets.iter().map(|assets| mount(assets, "/assets"))).collect();
     json!({
         "id": container.id, "name": format!("/{}", container.name), "created": format!("2026-01-01T00:00:{age:02}Z"),
         "image": container.image, "image_id": format!("id:{}", container.image),

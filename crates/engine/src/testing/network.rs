@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::commands::traefik::Action;
-use bowline_core::commands::{FENCED, Scope, app, lock, ready, registry};
+use bowline_core::commands::{FENCED, Scope, app, assets, lock, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -29,6 +29,10 @@ pub(crate) struct Faults {
     pub unreachable: BTreeSet<String>,
     /// Servers that can't pull.
     pub no_pull: BTreeSet<String>,
+    /// Servers on which preparing assets fails, with the status and what is said.
+    pub no_assets: BTreeMap<String, (u32, String)>,
+    /// Servers on which preparing assets takes so long.
+    pub slow_assets: BTreeMap<String, Duration>,
     /// What a version does on a server, for a role; healthy after 300 ms unless told.
     pub behaviour: BTreeMap<(String, String, String), Behaviour>,
     /// The boundary at which the run is killed.
@@ -164,7 +168,39 @@ impl FakeServer {
         self.machine().mark.as_ref() != Some(&scope.run)
     }
 
+    /// Whenever a version boots anywhere, every server that takes part answers for its assets, and it for theirs.
+    fn check_assets(&self, boot: &app::Boot) {
+        if boot.assets.is_none() {
+            return;
+        }
+        let mut lacking = self.machine().lacked_by(&boot.role, &boot.version);
+        let out = {
+            let faults = self.network.faults();
+            let failing = faults.no_assets.keys().cloned();
+            failing.chain(faults.unreachable.clone()).chain(faults.no_pull.clone()).collect::<BTreeSet<_>>()
+        };
+        for host in self.network.hosts().iter().filter(|host| !out.contains(*host)) {
+            lacking.extend(self.network.machine(host).lacking(&boot.role, &boot.version));
+        }
+        self.machine().losses.extend(lacking);
+    }
+
+    async fn assets(&self, prepare: &assets::Prepare) -> Output {
+        let (fault, delay) = {
+            let faults = self.network.faults();
+            (faults.no_assets.get(&self.host).cloned(), faults.slow_assets.get(&self.host).copied())
+        };
+        sleep(delay.unwrap_or_default()).await;
+        if let Some((code, said)) = fault {
+            return status(code, &said);
+        }
+        self.effect(|machine| machine.reach(prepare)).await;
+        self.effect(|machine| machine.put(prepare)).await;
+        answer("")
+    }
+
     async fn boot(&self, boot: &app::Boot, on_line: OnLine<'_>) -> Output {
+        self.check_assets(boot);
         self.effect(|machine| machine.rename_clashing(boot)).await;
         let id = self.effect(|machine| machine.create(boot)).await;
         on_line(Line::Out(&format!("@id {id}")));
@@ -282,17 +318,24 @@ impl FakeServer {
                 answer("")
             }
             Step::Prune(prune) => {
-                self.effect(|machine| machine.prune(&prune.scope.names, &prune.roles, prune.retain)).await;
+                self.effect(|machine| {
+                    prune.assets.iter().for_each(|clean| machine.clean(clean));
+                    if prune.parts.is_some() {
+                        machine.prune(&prune.scope.names, &prune.roles, prune.retain);
+                    }
+                })
+                .await;
                 answer("")
             }
             Step::Remove(remove) => {
                 self.effect(|machine| machine.remove(&remove.what)).await;
                 answer("")
             }
-            Step::Network(_) | Step::Assets(_) => {
+            Step::Network(_) => {
                 self.effect(|_| ()).await;
                 answer("")
             }
+            Step::Assets(prepare) => self.assets(prepare).await,
             Step::Prepare(exec) => {
                 self.effect(|machine| machine.changes.push(format!("prepare {}", exec.container()))).await;
                 answer("")

@@ -154,7 +154,7 @@ fn what_a_role_inherits() {
     let config = servers(
         "labels: {a: 1, b: 2}
 logging: {driver: json-file, options: {max-size: 5m, max-file: 2}}
-asset_path: /public/assets:ro
+asset_path: /public/assets:ro,z
 healthcheck: {port: 80, max_attempts: 10, interval: 2s}
 servers:
   web:
@@ -164,7 +164,7 @@ servers:
     healthcheck: {path: ready, cord: /cord/}
   jobs: {hosts: [h], cmd: bin/jobs}
   cron: {hosts: [h], healthcheck: {cmd: 'true'}}
-  api: {hosts: [h], traefik: true, asset_path: /assets}
+  api: {hosts: [h], traefik: true, asset_path: '/srv//./assets/:'}
 ",
     );
     let [web, api, cron, jobs] = config.roles.as_slice() else { panic!("four roles") };
@@ -175,9 +175,9 @@ servers:
     assert_eq!(config.logging.options, pairs(&[("max-size", "5m"), ("max-file", "2")]));
     assert_eq!(
         web.asset_path,
-        Some(AssetPath { path: "/public/assets".into(), mount_options: Some("ro".into()) })
+        Some(AssetPath { path: "/public/assets".into(), mount_options: Some("ro,z".into()) })
     );
-    assert_eq!(api.asset_path, Some(AssetPath { path: "/assets".into(), mount_options: None }));
+    assert_eq!(api.asset_path, Some(AssetPath { path: "/srv/assets".into(), mount_options: None }));
     assert_eq!((&jobs.asset_path, &cron.asset_path), (&None, &None));
     let check = |role: &Role| role.healthcheck.as_ref().map(|check| (check.cmd.clone(), check.cord.clone()));
     let curl = |path: &str| format!("curl -f http://localhost:80{path} || exit 1");

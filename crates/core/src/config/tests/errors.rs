@@ -63,6 +63,18 @@ fn a_wrong_type() {
 }
 
 #[test]
+fn an_asset_path_that_is_no_directory_of_its_own() {
+    let error = |path: &str| {
+        let text = errors(&format!("asset_path: {path}\n"));
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(error("public"), "error: asset_path: should be an absolute path in the image");
+    for path in ["/", "/.:ro", "/app/../public"] {
+        assert_eq!(error(path), "error: asset_path: should be a directory below `/`, without `..`", "{path}");
+    }
+}
+
+#[test]
 fn each_error_of_a_section() {
     insta::assert_snapshot!(errors("boot: {limit: 0, wait: -1, barrier: never}\n"), @r##"
     error: boot/limit: should be at least 1

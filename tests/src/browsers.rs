@@ -1,0 +1,324 @@
+//! Browsers: clients that load pages and everything the pages refer to, and whose pages stay open.
+//!
+//! What a browser has seen a page of, it may ask for at any time later, whatever serves then and on whatever server. So
+//! each of them loads a page from one server after the other, and each time fetches every asset of every page it ever saw
+//! from all the servers. An asset must be there and be the right one, and what has the same name in all versions must be
+//! that of the version that answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::http::{Answer, Connection, Target};
+use crate::load::SAMPLES;
+
+/// A request without a whole answer for this long has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause of each browser between two requests.
+const PAUSE: Duration = Duration::from_millis(5);
+/// A forgotten browser must not run for ever.
+const AT_MOST: Duration = Duration::from_secs(600);
+
+/// Everything counted.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Pages by the version that gave them.
+    pub pages: BTreeMap<String, u64>,
+    /// Whole and right assets by the version whose page refers to them.
+    pub assets: BTreeMap<String, u64>,
+    /// Assets of a version that were given by another one.
+    pub bridged: u64,
+    /// Requests without a whole and right answer.
+    pub failed: u64,
+    /// The first of their stories, at most [`SAMPLES`].
+    pub samples: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+        let (pages, assets) = (sum(&self.pages), sum(&self.assets));
+        write!(
+            f,
+            "pages: {pages}  assets: {assets}, {} of them from another version  failed: {}",
+            self.bridged, self.failed
+        )?;
+        for (version, count) in &self.pages {
+            let assets = self.assets.get(version).copied().unwrap_or_default();
+            write!(f, "\n{version}: {count} pages, {assets} assets")?;
+        }
+        for sample in &self.samples {
+            write!(f, "\n- {sample}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Running browsers. Stop them to get their report; dropping them stops them too.
+#[derive(Debug)]
+pub struct Browsers {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    report: Mutex<Report>,
+}
+
+impl Shared {
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, story: String) {
+        let mut report = self.report();
+        report.failed += 1;
+        if report.samples.len() < SAMPLES {
+            report.samples.push(story);
+        }
+    }
+}
+
+impl Browsers {
+    /// Opens so many browsers on these servers' pages (`http://ADDRESS/`).
+    ///
+    /// # Panics
+    /// When an address isn't a plain `http://` one, or the runtime can't be made.
+    #[must_use]
+    pub fn open(count: usize, urls: &[String]) -> Self {
+        let targets: Vec<Target> = urls.iter().map(|url| Target::parse(url, None)).collect();
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let started = Instant::now();
+                let open = |n: usize| {
+                    let servers = targets.iter().cloned().map(Connection::new).collect();
+                    let browser = Browser { shared: theirs.clone(), servers, seen: BTreeSet::new() };
+                    tokio::spawn(browser.run(n, started))
+                };
+                for browser in (0..count).map(open).collect::<Vec<_>>() {
+                    let _ = browser.await;
+                }
+            });
+        });
+        Self { shared, thread: Some(thread) }
+    }
+
+    /// Everything counted until now.
+    #[must_use]
+    pub fn so_far(&self) -> Report {
+        self.shared.report().clone()
+    }
+
+    /// Waits until pages of a version were seen so many times.
+    ///
+    /// # Panics
+    /// When they aren't within 20 s.
+    #[track_caller]
+    pub fn wait_for(&self, version: &str, times: u64) {
+        let seen = |report: &Report| report.pages.get(version).is_some_and(|pages| *pages >= times);
+        let end = Instant::now() + Duration::from_secs(20);
+        while !seen(&self.so_far()) {
+            assert!(Instant::now() < end, "{times} pages of {version} were never seen:\n{}", self.so_far());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Closes them, and reports.
+    #[must_use]
+    pub fn close(mut self) -> Report {
+        self.end();
+        self.so_far()
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Browsers {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// One browser: its connections, and the assets of all the pages it has seen: path and version.
+struct Browser {
+    shared: Arc<Shared>,
+    servers: Vec<Connection>,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Browser {
+    async fn run(mut self, first: usize, started: Instant) {
+        for turn in first.. {
+            if self.shared.stop.load(Ordering::SeqCst) || started.elapsed() > AT_MOST {
+                return;
+            }
+            self.page(turn % self.servers.len()).await;
+            for server in 0..self.servers.len() {
+                self.manifest(server).await;
+                for (path, version) in self.seen.clone() {
+                    self.asset(server, &path, &version).await;
+                }
+            }
+        }
+    }
+
+    async fn get(&mut self, server: usize, path: &str) -> Option<Answer> {
+        tokio::time::sleep(PAUSE).await;
+        let connection = &mut self.servers[server];
+        let answer = match tokio::time::timeout(PATIENCE, connection.get(path, false)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no whole answer within {} s", PATIENCE.as_secs())),
+        };
+        answer
+            .map_err(|story| {
+                connection.drop_it();
+                self.shared.fail(format!("{path} of server {server}: {story}"));
+            })
+            .ok()
+    }
+
+    /// Loads a page, and remembers what it refers to.
+    async fn page(&mut self, server: usize) {
+        let Some(answer) = self.get(server, "/").await else { return };
+        let Some(version) = answer.version else {
+            return self.shared.fail("a page without a version".into());
+        };
+        let paths = references(&String::from_utf8_lossy(&answer.body));
+        if paths.is_empty() {
+            self.shared.fail(format!("a page of {version} without assets"));
+        }
+        self.seen.extend(paths.into_iter().map(|path| (path, version.clone())));
+        *self.shared.report().pages.entry(version).or_default() += 1;
+    }
+
+    /// Fetches an asset of a page it saw.
+    async fn asset(&mut self, server: usize, path: &str, version: &str) {
+        let Some(answer) = self.get(server, path).await else { return };
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        if !body.contains(&format!("'version {version}'")) {
+            return self.shared.fail(format!("{path} of server {server} is not that of {version}: {body}"));
+        }
+        let mut report = self.shared.report();
+        *report.assets.entry(version.into()).or_default() += 1;
+        report.bridged += u64::from(answer.version.as_deref() != Some(version));
+    }
+
+    /// The file that has the same name in all versions is that of the version that gives it.
+    async fn manifest(&mut self, server: usize) {
+        let Some(answer) = self.get(server, "/assets/manifest.json").await else { return };
+        let (version, body) = (answer.version.unwrap_or_default(), String::from_utf8_lossy(&answer.body));
+        if !body.contains(&format!("\"app-{version}.js\"")) {
+            self.shared.fail(format!("{version} gives another one's manifest: {body}"));
+        }
+    }
+}
+
+/// The addresses of a page's assets.
+fn references(page: &str) -> BTreeSet<String> {
+    let quoted = page.split('"').skip(1).step_by(2);
+    quoted.filter(|text| text.starts_with("/assets/")).map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A server whose answers (status, version, body) are those of a function of the path and the seconds since its start.
+    fn serve(
+        answer: impl Fn(&str, u64) -> (u16, &'static str, String) + Send + Sync + 'static,
+    ) -> Vec<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let started = Instant::now();
+        let answer = Arc::new(answer);
+        let talk = move |mut stream: TcpStream, answer: Arc<dyn Fn(&str) -> (u16, &'static str, String)>| {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            while let Some(first) = lines.next() {
+                lines.by_ref().find(String::is_empty);
+                let (status, version, body) = answer(first.split(' ').nth(1).unwrap_or("/"));
+                let length = body.len();
+                let text = format!(
+                    "HTTP/1.1 {status} x\r\nX-Version: {version}\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+                if stream.write_all(text.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, answer) = (stream.unwrap(), answer.clone());
+                std::thread::spawn(move || {
+                    talk(
+                        stream,
+                        Arc::new(move |path| answer(path, started.elapsed().as_millis() as u64 / 300)),
+                    );
+                });
+            }
+        });
+        vec![url]
+    }
+
+    fn page(version: &str) -> String {
+        format!("<script src=\"/assets/app-{version}.js\"></script>")
+    }
+
+    fn app(path: &str, version: &'static str, has: &[&str]) -> (u16, &'static str, String) {
+        match path {
+            "/" => (200, version, page(version)),
+            "/assets/manifest.json" => (200, version, format!("{{\"app.js\": \"app-{version}.js\"}}")),
+            _ => match has.iter().find(|other| path == format!("/assets/app-{other}.js")) {
+                Some(other) => (200, version, format!("console.log('version {other}')")),
+                None => (404, version, String::new()),
+            },
+        }
+    }
+
+    fn visited(urls: &[String]) -> Report {
+        let browsers = Browsers::open(2, urls);
+        browsers.wait_for("v2", 20);
+        browsers.close()
+    }
+
+    #[test]
+    fn pages_stay_open_and_their_assets_are_asked_for_ever_after() {
+        let report = visited(&serve(|path, time| {
+            if time == 0 { app(path, "v1", &["v1", "v2"]) } else { app(path, "v2", &["v1", "v2"]) }
+        }));
+        assert_eq!(report.failed, 0, "{report}");
+        assert!(report.assets["v1"] >= report.pages["v1"] && report.bridged >= 20, "{report}");
+    }
+
+    #[test]
+    fn an_asset_that_is_gone_or_another_ones_is_a_failure() {
+        let gone =
+            visited(&serve(
+                |path, time| {
+                    if time == 0 { app(path, "v1", &["v1"]) } else { app(path, "v2", &["v2"]) }
+                },
+            ));
+        assert!(gone.failed > 0 && gone.samples[0].contains("app-v1.js of server 0: status 404"), "{gone}");
+        let wrong = visited(&serve(|path, _| match path {
+            "/assets/app-v2.js" => (200, "v2", "console.log('version v1')".into()),
+            "/assets/manifest.json" => app(path, "v1", &[]),
+            _ => app(path, "v2", &[]),
+        }));
+        assert!(wrong.failed > 0 && wrong.assets.is_empty(), "{wrong}");
+    }
+}
