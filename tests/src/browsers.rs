@@ -239,47 +239,47 @@ mod tests {
 
     use super::*;
 
-    /// A server whose answers (status, version, body) are those of a function of the path and the seconds since its start.
-    fn serve(
-        answer: impl Fn(&str, u64) -> (u16, &'static str, String) + Send + Sync + 'static,
-    ) -> Vec<String> {
+    /// Status, version, body.
+    type Given = (u16, &'static str, String);
+
+    /// A server whose answers are those of a function of the path and the time since its start, in units of 300 ms.
+    fn serve(answer: impl Fn(&str, u128) -> Given + Send + Sync + 'static) -> Vec<String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let started = Instant::now();
         let answer = Arc::new(answer);
-        let talk = move |mut stream: TcpStream, answer: Arc<dyn Fn(&str) -> (u16, &'static str, String)>| {
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            while let Some(first) = lines.next() {
-                lines.by_ref().find(String::is_empty);
-                let (status, version, body) = answer(first.split(' ').nth(1).unwrap_or("/"));
-                let length = body.len();
-                let text = format!(
-                    "HTTP/1.1 {status} x\r\nX-Version: {version}\r\nContent-Length: {length}\r\n\r\n{body}"
-                );
-                if stream.write_all(text.as_bytes()).is_err() {
-                    return;
-                }
-            }
-        };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, answer) = (stream.unwrap(), answer.clone());
                 std::thread::spawn(move || {
-                    talk(
-                        stream,
-                        Arc::new(move |path| answer(path, started.elapsed().as_millis() as u64 / 300)),
-                    );
+                    talk(stream, |path| answer(path, started.elapsed().as_millis() / 300));
                 });
             }
         });
         vec![url]
     }
 
+    /// Answers what one client asks, until it goes.
+    fn talk(mut stream: TcpStream, answer: impl Fn(&str) -> Given) {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        while let Some(first) = lines.next() {
+            lines.by_ref().find(String::is_empty);
+            let (status, version, body) = answer(first.split(' ').nth(1).unwrap_or("/"));
+            let length = body.len();
+            let text = format!(
+                "HTTP/1.1 {status} x\r\nX-Version: {version}\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            if stream.write_all(text.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
     fn page(version: &str) -> String {
         format!("<script src=\"/assets/app-{version}.js\"></script>")
     }
 
-    fn app(path: &str, version: &'static str, has: &[&str]) -> (u16, &'static str, String) {
+    fn app(path: &str, version: &'static str, has: &[&str]) -> Given {
         match path {
             "/" => (200, version, page(version)),
             "/assets/manifest.json" => (200, version, format!("{{\"app.js\": \"app-{version}.js\"}}")),

@@ -23,7 +23,7 @@ pub fn doing(phase: &Phase) -> String {
         Phase::GoBack(servers) => {
             format!("Going back to the version before on {}", count(*servers, "server"))
         }
-        Phase::Prune => "Pruning old containers and images".into(),
+        Phase::Prune => "Removing what is no longer needed".into(),
         Phase::Unlock => "Giving the deploy lock back".into(),
         Phase::Hook(name) => format!("Running the {name} hook"),
     }
@@ -42,7 +42,7 @@ pub fn done(phase: &Phase) -> String {
         Phase::Boot(_, 1) => "Booted the new version".into(),
         Phase::Boot(group, groups) => format!("Booted the new version, group {group} of {groups}"),
         Phase::GoBack(servers) => format!("Went back to the version before on {}", count(*servers, "server")),
-        Phase::Prune => "Pruned old containers and images".into(),
+        Phase::Prune => "Removed what is no longer needed".into(),
         Phase::Unlock => "Gave the deploy lock back".into(),
         Phase::Hook(name) => format!("Ran the {name} hook"),
     }

