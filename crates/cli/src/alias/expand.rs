@@ -136,7 +136,11 @@ fn join(root: &Command, before: Vec<Flag>, inner: &[String], behind: &[String]) 
     });
     let flags = before.into_iter().flat_map(|flag| flag.words);
     let inner = own.into_iter().chain(outer).flat_map(|flag| flag.words);
-    flags.chain(path).chain(inner).chain(rest.iter().cloned()).chain(behind.iter().cloned()).collect()
+    // A command in one quoted word would no longer be split if other words followed it.
+    let runs = command.get_positionals().any(clap::Arg::is_trailing_var_arg_set);
+    let split = rest.first().filter(|_| runs && rest.len() == 1 && !behind.is_empty());
+    let rest = split.and_then(|only| shlex::split(only)).unwrap_or_else(|| rest.to_vec());
+    flags.chain(path).chain(inner).chain(rest).chain(behind.iter().cloned()).collect()
 }
 
 /// The flags a command line begins with, one by one, and what follows them.
@@ -253,7 +257,8 @@ mod tests {
             ("x console -r worker", "app exec --reuse -r worker 'bin/rails console'"),
             ("x -r worker console", "-r worker app exec --reuse 'bin/rails console'"),
             ("x console -pr worker --reuse", "app exec -p -r worker --reuse 'bin/rails console'"),
-            ("x console --roles=worker -- -p", "app exec --reuse --roles worker 'bin/rails console' -- -p"),
+            ("x console --sandbox", "app exec -r web --reuse bin/rails console --sandbox"),
+            ("x console --roles=worker -- -p", "app exec --reuse --roles worker bin/rails console -- -p"),
             ("x ship", "deploy -d staging"),
             ("x ship -d production -P", "deploy -d production -P"),
             ("x ship -dproduction", "deploy -d production"),
