@@ -159,6 +159,25 @@ Examples:
   bowline config
   bowline config -d staging")]
     Config,
+    /// Show what can stand in the configuration.
+    #[command(after_help = "Examples:
+  bowline docs                 the keys at the root, and a list of the sections
+  bowline docs proxy           a section
+  bowline docs boot/limit      a key
+  bowline docs hooks           hooks; also: secrets, destinations")]
+    Docs {
+        /// A section, or a key by its path.
+        section: Option<String>,
+        /// The whole documentation as a page of Markdown.
+        #[arg(long, conflicts_with = "section")]
+        markdown: bool,
+    },
+    /// Print a JSON Schema of the configuration, for editors.
+    #[command(after_help = "Examples:
+  bowline schema > deploy.schema.json
+and as the first line of config/deploy.yml, for the YAML language server:
+  # yaml-language-server: $schema=../deploy.schema.json")]
+    Schema,
     /// Show the version of Bowline.
     Version,
 }
@@ -500,6 +519,8 @@ mod tests {
             &["lock", "release"],
             &["audit"],
             &["config"],
+            &["docs"],
+            &["schema"],
             &["version"],
         ];
         for path in all {

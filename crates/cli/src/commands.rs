@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod deploy;
 mod details;
+mod docs;
 mod exec;
 mod init;
 mod lock;
@@ -98,6 +99,8 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Audit { lines } => audit::run(settings, lines).await,
         Command::Config => config::run(settings).await,
         Command::Init { bundle } => init::run(settings, bundle),
+        Command::Docs { section, markdown } => docs::run(section.as_deref(), markdown),
+        Command::Schema => Ok(docs::schema()),
         Command::Version => Ok(version::run()),
     }
 }
@@ -118,6 +121,8 @@ fn first_word(command: &Command) -> &'static str {
         Command::Audit { .. } => "audit",
         Command::Config => "config",
         Command::Init { .. } => "init",
+        Command::Docs { .. } => "docs",
+        Command::Schema => "schema",
         Command::Version => "version",
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_core::config::unbuilt;
 use bowline_core::selection::Selection;
 use bowline_engine::error::RunError;
 use bowline_engine::world::{Project, Stop, World};
@@ -34,6 +35,7 @@ impl<'a> Session<'a> {
     /// called inside the runtime. No connection is made yet.
     pub async fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
         let (project, local) = load_project(settings).await?;
+        unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
         let several =

@@ -11,37 +11,53 @@ pub mod alias;
 pub mod boot;
 pub mod builder;
 mod decode;
+mod describe;
 pub mod diagnostic;
+pub mod docs;
 pub mod env;
+pub mod generation;
 pub mod healthcheck;
+pub mod hooks;
 pub mod load;
 pub mod logging;
 mod mask;
 mod merge;
+pub mod output;
+pub mod proxy;
 pub mod registry;
 pub mod role;
 mod root;
+pub mod schema;
 mod servers;
+mod shape;
 pub mod show;
 mod source;
 pub mod ssh;
+mod sshkit;
+mod suggest;
 pub mod template;
 pub mod traefik;
+pub mod unbuilt;
+mod version;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use accessory::{Accessory, AccessoryMount, Opaque};
+pub use accessory::{Accessory, AccessoryMount};
 pub use boot::{BarrierOrder, Boot, Limit, OnFailure};
 pub use builder::Builder;
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, Value, Variable};
+pub use generation::Generation;
 pub use healthcheck::{Cord, Healthcheck};
+pub use hooks::HooksOutput;
 pub use load::{Destination, Loaded, aliases, destination_path, load};
 pub use logging::Logging;
-pub use registry::{Credential, Registry};
+pub use output::Output;
+pub use proxy::Proxy;
+pub use registry::{Credential, Credentials, Registry};
 pub use role::{AssetPath, OptionValue, Role, RoleHost};
-pub use ssh::{Jump, Ssh};
+pub use ssh::{Jump, Ssh, SshConfig};
 pub use traefik::Traefik;
 
 /// An ordered list of names and values, as a YAML map gives them.
@@ -73,6 +89,10 @@ fn once<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<&'h str> {
 /// A whole project, for one destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// Which Kamal the files are written for, and so which proxy sends requests to roles.
+    pub generation: Generation,
+    /// The key that tells it (`proxy`, `builder/arch`, …), if one does.
+    pub told_by: Option<String>,
     /// `service`: first part of every container's name.
     pub service: String,
     /// The destination given with `-d`, if any.
@@ -83,8 +103,8 @@ pub struct Config {
     pub registry: Registry,
     /// `builder`.
     pub builder: Builder,
-    /// `servers`, the primary role first, then alphabetically. Root `labels`, `logging`, `asset_path` and
-    /// `healthcheck` are already merged in.
+    /// `servers`, the primary role first, then alphabetically. Root `labels`, `logging`, `asset_path`, `healthcheck`,
+    /// `proxy` and `stop_timeout` are already merged in.
     pub roles: Vec<Role>,
     /// `primary_role`, `web` unless given. One of `roles`, unless there are only accessories.
     pub primary_role: String,
@@ -110,16 +130,22 @@ pub struct Config {
     pub deploy_timeout: Duration,
     /// `drain_timeout` (30 s): how long an old container's open requests may take.
     pub drain_timeout: Duration,
-    /// `stop_wait_time`: `docker stop -t`; Docker's own 10 s if absent.
-    pub stop_wait_time: Option<Duration>,
     /// `retain_containers` (5): stopped containers kept for each role and destination.
     pub retain_containers: usize,
     /// `hooks_path` (`.kamal/hooks`), relative to the project.
     pub hooks_path: String,
+    /// `hooks_output`.
+    pub hooks_output: HooksOutput,
     /// `secrets_path` (`.kamal/secrets`), relative to the project.
     pub secrets_path: String,
     /// `aliases`: a word, and the command line it stands for.
     pub aliases: Pairs,
+    /// `error_pages_path`: a directory of the project with pages for kamal-proxy to show on errors.
+    pub error_pages_path: Option<String>,
+    /// `output`.
+    pub output: Output,
+    /// `minimum_version` as written, if it was. No later Kamal than one whose format is known.
+    pub minimum_version: Option<String>,
     /// `run_directory` as written, if it was. Bowline's layout on servers is always `.kamal`; kept to be shown.
     pub run_directory: Option<String>,
 }

@@ -3,7 +3,7 @@
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire, step::Step};
 
-use crate::change::{Change, Place, Told};
+use crate::change::{Change, Place, Told, check_proxies};
 use crate::cord;
 use crate::error::{Cause, Failure, RunError};
 use crate::health;
@@ -14,6 +14,7 @@ const NO_STALE: &str = "no stale containers";
 
 /// `app start`: starts each role's container again: the version named, else the one that served last.
 pub async fn start(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let version = options.version.as_deref();
     let part = change.each_role(|place| start_one(&change, place, version)).await;
@@ -70,6 +71,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
 
 /// `app stop`: every running container, by its cord where it has one.
 pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| stop_all(&change, place)).await;
     change.keep(part);

@@ -22,10 +22,11 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
             standing: Vec::new(),
         });
     }
-    let login = login(config, &project.secrets)?;
-    let mut words = vec!["docker"];
-    words.extend(login.words());
-    run(world, "registry login", &words, Some(&login)).await?;
+    if let Some(login) = login(config, &project.secrets)? {
+        let mut words = vec!["docker"];
+        words.extend(login.words());
+        run(world, "registry login", &words, Some(&login)).await?;
+    }
     let buildx = answers(world, &["docker", "buildx", "version"]).await;
     if !buildx {
         only_this_platform(world, config).await?;
@@ -97,19 +98,20 @@ fn build_words(config: &Config, buildx: bool, image: &str, latest: &str) -> Vec<
     words
 }
 
-/// Who we are to the registry.
-pub(crate) fn login(config: &Config, secrets: &Secrets) -> Result<Login, RunError> {
+/// Who we are to the registry; nobody to one on this machine.
+pub(crate) fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, RunError> {
+    let Some(credentials) = &config.registry.login else { return Ok(None) };
     let value = |credential: &Credential| match credential {
         Credential::Plain(value) => Ok(value.clone()),
         Credential::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {
             RunError::from(bowline_core::plan::deploy::PlanError::MissingSecret(name.clone()))
         }),
     };
-    Ok(Login {
+    Ok(Some(Login {
         server: config.registry.server.clone(),
-        username: value(&config.registry.username)?,
-        password: value(&config.registry.password)?,
-    })
+        username: value(&credentials.username)?,
+        password: value(&credentials.password)?,
+    }))
 }
 
 async fn run(world: &World, what: &str, words: &[&str], login: Option<&Login>) -> Result<Output, RunError> {

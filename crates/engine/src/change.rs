@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use bowline_core::commands::Scope;
-use bowline_core::config::{Role, RoleHost};
+use bowline_core::config::{Role, RoleHost, unbuilt};
 use bowline_core::observed::Observed;
 use bowline_core::plan::{ProxyApi, retire::running_api};
 use bowline_core::selection::Selection;
@@ -40,6 +40,12 @@ fn address(api: ProxyApi) -> Option<SocketAddr> {
         ProxyApi::At(api) => Some(api),
         ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
     }
+}
+
+/// Whether what routes requests to the selected roles is something that can be told of a change.
+pub(crate) fn check_proxies(project: &Project, options: &Options) -> Result<(), RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    Ok(unbuilt::roles(&project.config, selection.roles.iter().map(|(role, _)| *role))?)
 }
 
 /// A role on a server that was looked at.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::commands::Scope;
-use bowline_core::config::OnFailure;
+use bowline_core::config::{OnFailure, unbuilt};
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::{Kind, Plan};
@@ -96,6 +96,13 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         let config = &project.config;
         let selection = Selection::new(config, &options.filters)?;
+        unbuilt::roles(config, selection.roles.iter().map(|(role, _)| *role))?;
+        if matches!(kind, Kind::Deploy | Kind::Redeploy) {
+            unbuilt::registry(config)?;
+            if !options.skip_push {
+                unbuilt::build(&config.builder)?;
+            }
+        }
         planning::check_secrets(config, &project.secrets, &selection)
             .map_err(|error| project.explain(error))?;
         let scope = Scope {

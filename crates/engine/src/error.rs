@@ -1,5 +1,6 @@
 //! What can go wrong in a run, told so that a person knows what failed, where, why, and what to do.
 
+use bowline_core::config::unbuilt::Unbuilt;
 use bowline_core::observed::Unreadable;
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::selection::NoMatch;
@@ -180,6 +181,12 @@ impl RunError {
 impl From<NoMatch> for RunError {
     fn from(error: NoMatch) -> Self {
         RunError::Usage { message: error.to_string(), hint: None }
+    }
+}
+
+impl From<Unbuilt> for RunError {
+    fn from(error: Unbuilt) -> Self {
+        RunError::Usage { message: error.message, hint: Some(error.hint) }
     }
 }
 

@@ -312,7 +312,7 @@ fn new_container(project: &Project, version: &str, (role, host): Target<'_>) -> 
         image: config.image_of(version),
         environment: Box::new(environment),
         // Only an image that isn't there needs it.
-        login: build::login(config, &project.secrets).ok(),
+        login: build::login(config, &project.secrets).ok().flatten(),
     })
 }
 

@@ -51,7 +51,8 @@ pub async fn pre_connect(
 /// Hooks that get the secrets in their environment.
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
-/// Runs a hook if the project has it. Its output is told as it comes; a failure carries its last lines.
+/// Runs a hook if the project has it. Its output is told as it comes, unless `hooks_output` is quiet about it; a failure
+/// carries its last lines.
 pub async fn run(
     world: &World,
     project: &Project,
@@ -87,8 +88,12 @@ pub async fn run(
         env: environment(world, project, options, name, facts),
         ..Default::default()
     };
+    let shown = project.config.hooks_output.shows(name);
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
+        if !shown {
+            return;
+        }
         world.events.emit(Event::Output { host: None, line: line.into() });
     };
     let output = tokio::select! {

@@ -5,7 +5,7 @@ use bowline_core::commands::remove::{Remove, What};
 use bowline_core::plan::step::Step;
 
 use crate::app::stop_all;
-use crate::change::{Change, Place, Told};
+use crate::change::{Change, Place, Told, check_proxies};
 use crate::error::{Cause, Failure, RunError};
 use crate::world::{Gathered, Options, Project, World};
 
@@ -31,6 +31,9 @@ pub async fn remove(
     options: &Options,
     removal: &Removal,
 ) -> Result<Gathered, RunError> {
+    if matches!(removal, Removal::Everything | Removal::App) {
+        check_proxies(project, options)?;
+    }
     let mut change = Change::begin(world, project, options).await?;
     match removal {
         Removal::Everything => remove_all(&mut change, true).await,

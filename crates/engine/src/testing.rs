@@ -23,7 +23,7 @@ use bowline_core::config::{SourceFile, load};
 use bowline_core::secret::Secret;
 
 use crate::event::{Event, Events};
-use crate::ports::{Local, LocalCommand, OnLine, Output};
+use crate::ports::{Line, Local, LocalCommand, OnLine, Output};
 use crate::world::{Project, Stop, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
@@ -48,7 +48,8 @@ impl Recorder {
     }
 }
 
-/// A machine to deploy from: files, hooks and programs as told; other programs do nothing, successfully.
+/// A machine to deploy from: files, hooks and programs as told. Those programs say that they were there; others do
+/// nothing, successfully.
 #[derive(Debug, Default)]
 pub(crate) struct FakeLocal {
     /// Files by path.
@@ -71,12 +72,14 @@ pub(crate) struct FakeLocal {
 
 #[async_trait]
 impl Local for FakeLocal {
-    async fn run(&self, command: &LocalCommand, _: OnLine<'_>) -> Result<Output, String> {
+    async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
         locked(&self.ran).push(command.clone());
         if self.hangs {
             std::future::pending::<()>().await;
         }
-        if let Some(status) = command.words.first().and_then(|word| self.programs.get(word)) {
+        if let Some((path, status)) = command.words.first().and_then(|word| self.programs.get_key_value(word))
+        {
+            on_line(Line::Out(&format!("{path} was here")));
             return Ok(Output { exit: crate::ports::Exit::Status(*status), ..Output::default() });
         }
         let answer = command.words.last().and_then(|word| self.answers.get(word));

@@ -12,6 +12,7 @@ mod killed;
 mod lock;
 mod template;
 mod traefik;
+mod unbuilt;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bowline_core::config::{Ssh, SshConfig};
 use bowline_core::secret::Secret;
 
 /// Asks the person at the keyboard.
@@ -72,11 +73,42 @@ impl Options {
         }
     }
 
+    /// With the `ssh_config` that the project names, if it names one.
+    pub(crate) fn for_project(self, ssh: &Ssh) -> Self {
+        let user_config = match &ssh.config {
+            SshConfig::Default => self.user_config,
+            SshConfig::Off => UserConfig::None,
+            SshConfig::Files(files) => match files.first() {
+                Some(file) => UserConfig::File(self.expand(file)),
+                None => UserConfig::None,
+            },
+        };
+        Self { user_config, ..self }
+    }
+
     /// A path in which `~/` stands for the home directory.
     pub(crate) fn expand(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => PathBuf::from(path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_projects_ssh_config_takes_the_place_of_the_users() {
+        let options = Options { home: Some("/home/me".into()), ..Options::from_env() };
+        let config = |config| options.clone().for_project(&Ssh { config, ..Ssh::default() }).user_config;
+        assert_eq!(config(SshConfig::Default), UserConfig::Default);
+        assert_eq!(config(SshConfig::Off), UserConfig::None);
+        assert_eq!(config(SshConfig::Files(vec!["~/one".into()])), UserConfig::File("/home/me/one".into()));
+        assert_eq!(
+            config(SshConfig::Files(vec!["ssh/config".into()])),
+            UserConfig::File("ssh/config".into())
+        );
     }
 }

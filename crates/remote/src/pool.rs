@@ -55,6 +55,7 @@ struct State {
 impl SshNetwork {
     /// Servers reached as `ssh` in `deploy.yml` says. Nothing is connected or read yet.
     pub fn new(ssh: Ssh, options: Options, prompt: Arc<dyn Prompt>) -> Self {
+        let options = options.for_project(&ssh);
         let shared = Shared {
             config: ConfigReader::new(options.clone()),
             keys: KeyStore::new(prompt),

@@ -3,14 +3,17 @@
 //! Where one runs is resolved here, since it may be told by role or by tag: a tag means exactly the servers that
 //! have this tag, in whatever form the roles are written.
 
-use super::decode::{Field, Keys, Report, Section, nearest};
+mod keys;
+
+use super::decode::{Field, Report, Section};
 use super::diagnostic::Diagnostic;
 use super::env::Tags;
 use super::role::{labels, options};
 use super::servers::{bad_host, bad_role, unknown_tag};
-use super::source::Node;
-use super::{Env, OptionValue, Pairs, Registry, Role, RoleHost};
+use super::suggest::nearest;
+use super::{Env, OptionValue, Pairs, Proxy, Registry, Role, RoleHost};
 use crate::names::NETWORK;
+pub(super) use keys::KEYS;
 
 /// An accessory.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +46,8 @@ pub struct Accessory {
     pub labels: Pairs,
     /// `network` (`kamal`).
     pub network: String,
-    /// `proxy`, as written: how kamal-proxy routes to it.
-    pub proxy: Option<Opaque>,
+    /// `proxy`: how kamal-proxy serves it, if it does. The root's has nothing to do with it.
+    pub proxy: Option<Proxy>,
 }
 
 /// A file or directory that an accessory mounts.
@@ -62,39 +65,8 @@ pub struct AccessoryMount {
     pub options: Option<String>,
 }
 
-/// A part of the configuration that is kept as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opaque(pub(super) Node);
-
-const KEYS: Keys = Keys {
-    known: &[
-        "service",
-        "image",
-        "registry",
-        "host",
-        "hosts",
-        "role",
-        "roles",
-        "tag",
-        "tags",
-        "cmd",
-        "port",
-        "env",
-        "files",
-        "directories",
-        "volumes",
-        "options",
-        "labels",
-        "network",
-        "proxy",
-    ],
-    later: &[],
-};
-
 /// The keys that say where an accessory runs; exactly one of them must be there.
 const WHERE: &[&str] = &["host", "hosts", "role", "roles", "tag", "tags"];
-
-const MOUNT_KEYS: Keys = Keys { known: &["local", "remote", "mode", "owner", "options"], later: &[] };
 
 /// What accessories refer to.
 pub(super) struct Context<'c> {
@@ -107,18 +79,20 @@ pub(super) struct Context<'c> {
 /// The accessories, in the order of the file.
 pub(super) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Accessory> {
     let mut accessories = Vec::new();
-    for (key, field) in field.entries(report).unwrap_or_default() {
+    for (key, field) in field.entries() {
         if let Some(problem) = bad_role(&key.text) {
-            report.push(Diagnostic::error(key.span, field.says(&problem.replace("a role", "an accessory"))));
+            report.push(field.error_at(key.span, &problem.replace("a role", "an accessory")));
         }
-        accessories.extend(Accessory::decode(&key.text, &field, context, report));
+        if field.is_map() {
+            accessories.extend(Accessory::decode(&key.text, &field, context, report));
+        }
     }
     accessories
 }
 
 impl Accessory {
     fn decode(name: &str, field: &Field, context: &Context, report: &mut Report) -> Option<Self> {
-        let section = field.section(&KEYS, report)?;
+        let section = field.section();
         let registry = section.get("registry").and_then(|field| Registry::decode(&field, report));
         let image = image(&section, registry.as_ref(), report);
         let service = service(&section, report)
@@ -130,16 +104,19 @@ impl Accessory {
             image: image.clone().unwrap_or_default(),
             registry,
             hosts,
-            cmd: section.filled("cmd", report),
-            port: section.filled("port", report).map(port),
+            cmd: section.text("cmd"),
+            port: section.text("port").map(port),
             env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
             files: mounts(&section, "files", Some("755"), report),
             directories: mounts(&section, "directories", None, report),
-            volumes: section.get("volumes").and_then(|field| field.strings(report)).unwrap_or_default(),
+            volumes: section.strings("volumes"),
             options: section.get("options").map(|field| options(&field, report)).unwrap_or_default(),
-            labels: section.get("labels").and_then(|field| labels(&field, report)).unwrap_or_default(),
-            network: section.filled("network", report).unwrap_or_else(|| NETWORK.into()),
-            proxy: section.get("proxy").and_then(|field| Opaque::decode(&field, report)),
+            labels: section.get("labels").map(|field| labels(&field, report)).unwrap_or_default(),
+            network: section.text("network").unwrap_or_else(|| NETWORK.into()),
+            proxy: section
+                .get("proxy")
+                .filter(|field| !field.entries().is_empty())
+                .map(|field| Proxy::decode(&field, report)),
         };
         image.map(|_| accessory)
     }
@@ -155,7 +132,7 @@ fn image(section: &Section, registry: Option<&Registry>, report: &mut Report) ->
         );
         return None;
     };
-    let image = field.filled(report)?;
+    let image = field.text()?;
     if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
         report.push(field.error("an image's name can't contain blanks"));
         return None;
@@ -168,7 +145,7 @@ fn image(section: &Section, registry: Option<&Registry>, report: &mut Report) ->
 
 fn service(section: &Section, report: &mut Report) -> Option<String> {
     let field = section.get("service")?;
-    let service = field.filled(report)?;
+    let service = field.text()?;
     let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if !service.starts_with(|c: char| c.is_ascii_alphanumeric()) || !service.chars().all(sound) {
         report.push(field.error("should be letters, digits, `_`, `-` and `.`: it names a container"));
@@ -182,14 +159,15 @@ fn port(port: String) -> String {
 }
 
 fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<String> {
-    let given: Vec<Field> = WHERE.iter().filter_map(|key| section.get(key)).collect();
-    let [field] = given.as_slice() else {
+    let given: Vec<&str> = WHERE.iter().copied().filter(|key| section.has(key)).collect();
+    let [key] = given.as_slice() else {
         report.push(one_of(section, &given));
         return Vec::new();
     };
+    let Some(field) = section.get(key) else { return Vec::new() };
     let known = report.items.len();
     let mut hosts: Vec<String> = Vec::new();
-    for host in chosen(field, context, report) {
+    for host in chosen(&field, context, report) {
         if !hosts.contains(&host) {
             hosts.push(host);
         }
@@ -200,16 +178,17 @@ fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<Strin
     hosts
 }
 
-fn one_of(section: &Section, given: &[Field]) -> Diagnostic {
+fn one_of(section: &Section, given: &[&str]) -> Diagnostic {
     let error = section.field.error("specify one of `host`, `hosts`, `role`, `roles`, `tag` or `tags`");
     let error = if given.is_empty() { error.label("none of them is here") } else { error };
-    given.iter().fold(error, |error, field| error.also(field.span(), "given here"))
+    let places = given.iter().filter_map(|key| section.key_span(key));
+    places.fold(error, |error, place| error.also(place, "given here"))
 }
 
 /// The hosts that the one key means, perhaps some of them twice.
 fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
     let key = field.path.rsplit('/').next().unwrap_or_default();
-    let names = names(field, key, report);
+    let names = names(field);
     let of_roles = |wanted: &dyn Fn(&Role, &RoleHost) -> bool| {
         let hosts = |role: &Role| {
             role.hosts
@@ -245,12 +224,9 @@ fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> 
 }
 
 /// A text under a singular key, a list of texts under a plural one; each with its place.
-fn names<'n>(field: &Field<'n>, key: &str, report: &mut Report) -> Vec<(String, Field<'n>)> {
-    let fields = match key.ends_with('s') {
-        true => field.list(report).unwrap_or_default(),
-        false => vec![field.clone()],
-    };
-    fields.into_iter().filter_map(|field| Some((field.filled(report)?, field))).collect()
+fn names<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
+    let fields = if field.is_list() { field.list() } else { vec![field.clone()] };
+    fields.into_iter().filter_map(|field| Some((field.text()?, field))).collect()
 }
 
 fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Report) {
@@ -265,7 +241,7 @@ fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Repo
 }
 
 fn mounts(section: &Section, key: &str, mode: Option<&str>, report: &mut Report) -> Vec<AccessoryMount> {
-    let fields = section.get(key).and_then(|field| field.list(report)).unwrap_or_default();
+    let fields = section.get(key).map(|field| field.list()).unwrap_or_default();
     let mut mounts: Vec<AccessoryMount> =
         fields.iter().filter_map(|field| AccessoryMount::decode(field, report)).collect();
     for mount in &mut mounts {
@@ -285,11 +261,7 @@ impl AccessoryMount {
     }
 
     fn of_text(field: &Field, report: &mut Report) -> Option<Self> {
-        if field.scalar().is_none() {
-            field.wrong_type("a string or a hash", report);
-            return None;
-        }
-        let text = field.filled(report)?;
+        let text = field.text()?;
         let mut parts = text.splitn(3, ':').map(|part| Some(part.to_owned()).filter(|part| !part.is_empty()));
         match (parts.next().flatten(), parts.next().flatten()) {
             (Some(local), Some(remote)) => {
@@ -303,34 +275,13 @@ impl AccessoryMount {
     }
 
     fn of_map(field: &Field, report: &mut Report) -> Option<Self> {
-        let section = field.section(&MOUNT_KEYS, report)?;
+        let section = field.section();
         for key in ["local", "remote"] {
-            if section.get(key).is_none() {
+            if !section.has(key) {
                 report.push(field.error(&format!("{key} is required")));
             }
         }
-        let mode = section.get("mode").and_then(|field| mode(&field, report));
-        let owner = section.filled("owner", report);
-        let options = section.filled("options", report);
-        let (local, remote) = (section.filled("local", report), section.filled("remote", report));
-        Some(Self { local: local?, remote: remote?, mode, owner, options })
-    }
-}
-
-fn mode(field: &Field, report: &mut Report) -> Option<String> {
-    let mode = field.filled(report)?;
-    if !(3..=4).contains(&mode.len()) || !mode.chars().all(|c| ('0'..='7').contains(&c)) {
-        report.push(field.error("should be a file mode in octal digits, such as 0640"));
-    }
-    Some(mode)
-}
-
-impl Opaque {
-    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        if !field.is_map() {
-            field.wrong_type("a hash", report);
-            return None;
-        }
-        Some(Self(field.node.clone()))
+        let (mode, owner, options) = (section.text("mode"), section.text("owner"), section.text("options"));
+        Some(Self { local: section.text("local")?, remote: section.text("remote")?, mode, owner, options })
     }
 }

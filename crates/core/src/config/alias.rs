@@ -5,9 +5,14 @@
 //! the configuration is loaded, for any command.
 
 use super::Pairs;
-use super::decode::{Field, Report, nearest};
+use super::decode::{Field, Report};
+use super::describe::Form;
 use super::diagnostic::Diagnostic;
 use super::source::Key;
+use super::suggest::nearest;
+
+/// `aliases`.
+pub(super) const FORM: Form = Form::Map("NAME", &Form::Filled);
 
 /// Commands of Kamal: it refuses aliases of these names, too.
 const COMMANDS: &[&str] = &[
@@ -36,7 +41,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// Commands that Kamal 2 doesn't have. An alias of such a name works there, so it is no error.
-const OWN_COMMANDS: &[&str] = &["plan", "traefik"];
+const OWN_COMMANDS: &[&str] = &["plan", "schema", "traefik"];
 
 /// Whether a word is, or will be, a command, and so never an alias.
 pub fn is_command(word: &str) -> bool {
@@ -49,8 +54,8 @@ pub fn suggestion<'a>(word: &str, aliases: &'a Pairs) -> Option<&'a str> {
 }
 
 /// The aliases, checked.
-pub(super) fn decode(field: &Field, report: &mut Report) -> Option<Pairs> {
-    let entries = field.entries(report)?;
+pub(super) fn decode(field: &Field, report: &mut Report) -> Pairs {
+    let entries = field.entries();
     let aliases: Pairs = entries.iter().filter_map(|(key, field)| one(key, field, report)).collect();
     let mut told = Vec::new();
     for (key, field) in &entries {
@@ -62,7 +67,7 @@ pub(super) fn decode(field: &Field, report: &mut Report) -> Option<Pairs> {
         report.push(error.help("let one of them begin with a command"));
         told.extend(circle);
     }
-    Some(aliases)
+    aliases
 }
 
 fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)> {
@@ -78,7 +83,7 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
         let warning = Diagnostic::warning(key.span, field.says("this alias has no effect"));
         report.push(warning.label(format!("`{name}` is a command of Bowline's own")));
     }
-    let command = field.filled(report)?;
+    let command = field.text()?;
     if shlex::split(&command).is_none() {
         report.push(
             field.error("a quote in it is never closed").help("it is split into words as a shell does"),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::decode::{Field, Keys, Report};
+use super::decode::Field;
+use super::describe::{Form, Keys, Like, Setting};
 
 /// `boot`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,65 +71,92 @@ pub enum OnFailure {
     Rollback,
 }
 
-const KEYS: Keys = Keys { known: &["limit", "wait", "barrier", "parallel_roles", "on_failure"], later: &[] };
+const PERCENT: Like = Like {
+    wanted: "a percentage from 1% to 100%",
+    help: "such as `2`, or `25%`",
+    reads: |text| percent(text).is_some(),
+    pattern: "^\\s*([1-9][0-9]?|100)\\s*%\\s*$",
+    words: &[],
+    examples: &["25%"],
+};
+
+/// `boot`.
+pub(super) const KEYS: Keys = Keys::new(
+    "boot",
+    "How many servers at once, and in which order the roles come up.",
+    &[
+        Setting::new(
+            "limit",
+            Form::Either(&[Form::Integer(1, 10_000), Form::Like(&PERCENT)]),
+            "servers that boot at once: a number, or a percentage of all configured servers (those of accessories \
+             too; rounded down, at least one)",
+        )
+        .default("all")
+        .examples(&["2", "25%"]),
+        Setting::new("wait", Form::Seconds(0), "pause between two groups").default("0"),
+        Setting::new(
+            "barrier",
+            Form::Word(&["after_boot", "before_boot"]),
+            "`after_boot`: other roles boot at once and hold their old containers. `before_boot`: they boot after the \
+             barrier opened",
+        )
+        .default("`after_boot`")
+        .ours(),
+        Setting::new(
+            "parallel_roles",
+            Form::Boolean,
+            "`false`: the roles of one server boot one after the other, the primary role first",
+        )
+        .default("true")
+        .kamal2("the roles of one server side by side, always"),
+        Setting::new(
+            "on_failure",
+            Form::Word(&["keep", "rollback"]),
+            "what becomes of servers that were switched already when the run fails on another one. `keep`: they keep \
+             the new version. `rollback`: they go back to the very container they had, the same gentle way (started \
+             again, healthy, routed; then the new one's cord is cut), and nothing is begun at all if a server can't \
+             take part",
+        )
+        .default("`keep`")
+        .ours(),
+    ],
+)
+.notes(
+    "With a `limit`, servers boot in groups, one group after the other; the hooks `pre-app-boot` and `post-app-boot` \
+     run around each. A failure in a group, or in one of those hooks, stops the groups after it, and the report says \
+     which version each server serves. An interrupt is not a failure: it rolls nothing back.",
+);
 
 impl Boot {
-    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let Some(section) = field.section(&KEYS, report) else { return Self::default() };
+    pub(super) fn decode(field: &Field) -> Self {
+        let section = field.section();
+        let word = |name| section.get(name).and_then(|field| field.word());
         Self {
-            limit: section.get("limit").and_then(|field| Limit::decode(&field, report)),
-            wait: section.seconds("wait", 0, report),
-            barrier: section
-                .get("barrier")
-                .and_then(|field| BarrierOrder::decode(&field, report))
-                .unwrap_or_default(),
-            parallel_roles: section.boolean("parallel_roles", report).unwrap_or(true),
-            on_failure: section
-                .get("on_failure")
-                .and_then(|field| OnFailure::decode(&field, report))
-                .unwrap_or_default(),
-        }
-    }
-}
-
-impl OnFailure {
-    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        match field.string(report)?.as_str() {
-            "keep" => Some(OnFailure::Keep),
-            "rollback" => Some(OnFailure::Rollback),
-            _ => {
-                report.push(field.error("should be `keep` or `rollback`"));
-                None
-            }
+            limit: section.get("limit").and_then(|field| Limit::decode(&field)),
+            wait: section.seconds("wait"),
+            barrier: match word("barrier") {
+                Some("before_boot") => BarrierOrder::BeforeBoot,
+                _ => BarrierOrder::AfterBoot,
+            },
+            parallel_roles: section.boolean("parallel_roles").unwrap_or(true),
+            on_failure: match word("on_failure") {
+                Some("rollback") => OnFailure::Rollback,
+                _ => OnFailure::Keep,
+            },
         }
     }
 }
 
 impl Limit {
-    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        let Some(percent) = field.scalar().and_then(|scalar| scalar.text.trim().strip_suffix('%')) else {
-            let servers = field.integer(1, 10_000, report)?;
-            return usize::try_from(servers).ok().map(Limit::Servers);
-        };
-        match percent.trim().parse::<u32>() {
-            Ok(percent @ 1..=100) => Some(Limit::Percent(percent)),
-            _ => {
-                report.push(field.error("should be between 1% and 100%"));
-                None
-            }
+    fn decode(field: &Field) -> Option<Self> {
+        match field.count() {
+            Some(servers) => usize::try_from(servers).ok().map(Limit::Servers),
+            None => percent(&field.text()?).map(Limit::Percent),
         }
     }
 }
 
-impl BarrierOrder {
-    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        match field.string(report)?.as_str() {
-            "after_boot" => Some(BarrierOrder::AfterBoot),
-            "before_boot" => Some(BarrierOrder::BeforeBoot),
-            _ => {
-                report.push(field.error("should be `after_boot` or `before_boot`"));
-                None
-            }
-        }
-    }
+fn percent(text: &str) -> Option<u32> {
+    let percent = text.trim().strip_suffix('%')?.trim().parse().ok()?;
+    (1..=100).contains(&percent).then_some(percent)
 }

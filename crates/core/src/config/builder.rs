@@ -1,20 +1,74 @@
-//! `builder`: how the image is built, on the machine that deploys.
+//! `builder`: how the image is built.
 
-use super::decode::{Field, Keys, Report};
+mod keys;
+
+use super::Pairs;
+use super::decode::{Field, Report, Section};
+pub(super) use keys::KEYS;
 
 /// `builder`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builder {
-    /// `context` (`.`).
+    /// `context` (`.`). Kamal builds from a clone of the repository unless it is given; here the working directory
+    /// is built.
     pub context: String,
     /// `dockerfile` (`Dockerfile`), relative to the project.
     pub dockerfile: String,
     /// `target`: the stage to build.
     pub target: Option<String>,
     /// `args`: `--build-arg`s.
-    pub args: super::Pairs,
-    /// `arch`: platforms (`amd64`, `arm64`); none leaves the choice to the engine.
+    pub args: Pairs,
+    /// `arch`: platforms (`amd64`, `arm64`); none leaves the choice to the engine. `multiarch: true` is both.
     pub arch: Vec<String>,
+    /// `driver` of the buildx builder, if given.
+    pub driver: Option<String>,
+    /// `remote`: another machine that builds.
+    pub remote: Option<Machine>,
+    /// `local` (true): whether this machine builds too where there is a `remote`.
+    pub local: bool,
+    /// `local` as Kamal 1 has it: what this machine builds.
+    pub local_machine: Option<Machine>,
+    /// `pack`: buildpacks in place of a Dockerfile.
+    pub pack: Option<Pack>,
+    /// `cache`.
+    pub cache: Option<Cache>,
+    /// `secrets`: secrets that the build may read, by name.
+    pub secrets: Vec<String>,
+    /// `ssh`: `--ssh`.
+    pub ssh: Option<String>,
+    /// `provenance`: `--provenance`.
+    pub provenance: Option<String>,
+    /// `sbom`: `--sbom`.
+    pub sbom: Option<bool>,
+}
+
+/// A machine that builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// `arch`, in Kamal 1's form.
+    pub arch: Option<String>,
+    /// The URL of its engine (`ssh://…`, `tcp://…`, `unix://…`).
+    pub url: Option<String>,
+}
+
+/// `pack`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// `builder`: the image that builds.
+    pub builder: Option<String>,
+    /// `buildpacks`.
+    pub buildpacks: Vec<String>,
+}
+
+/// `cache`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// `type`: `registry` or `gha`.
+    pub kind: Option<String>,
+    /// `options`: `mode=max,…`.
+    pub options: Option<String>,
+    /// `image` (the app's with `-build-cache`).
+    pub image: Option<String>,
 }
 
 impl Default for Builder {
@@ -25,48 +79,96 @@ impl Default for Builder {
             target: None,
             args: Vec::new(),
             arch: Vec::new(),
+            driver: None,
+            remote: None,
+            local: true,
+            local_machine: None,
+            pack: None,
+            cache: None,
+            secrets: Vec::new(),
+            ssh: None,
+            provenance: None,
+            sbom: None,
         }
     }
 }
-
-const KEYS: Keys = Keys {
-    known: &["context", "dockerfile", "target", "args", "arch"],
-    later: &[
-        "remote",
-        "local",
-        "driver",
-        "pack",
-        "multiarch",
-        "secrets",
-        "cache",
-        "ssh",
-        "provenance",
-        "sbom",
-    ],
-};
 
 impl Builder {
-    /// Kamal builds from a clone of the repository unless `context` is given; here the working directory is built.
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let default = Self::default();
-        let Some(section) = field.section(&KEYS, report) else { return default };
-        Self {
-            context: section.filled("context", report).unwrap_or(default.context),
-            dockerfile: section.filled("dockerfile", report).unwrap_or(default.dockerfile),
-            target: section.filled("target", report),
-            args: section.get("args").and_then(|field| field.pairs(report)).unwrap_or_default(),
-            arch: section.get("arch").map(|field| arch(&field, report)).unwrap_or_default(),
+        let (default, section) = (Self::default(), field.section());
+        let builder = Self {
+            context: section.text("context").unwrap_or(default.context),
+            dockerfile: section.text("dockerfile").unwrap_or(default.dockerfile),
+            target: section.text("target"),
+            args: section.pairs("args"),
+            arch: arch(&section),
+            driver: section.text("driver"),
+            remote: section.get("remote").map(|field| Machine::decode(&field)),
+            local: section.boolean("local").unwrap_or(true),
+            local_machine: section.get("local").filter(Field::is_map).map(|field| Machine::decode(&field)),
+            pack: section.get("pack").map(|field| Pack::decode(&field, report)),
+            cache: section.get("cache").map(|field| Cache::decode(&field)),
+            secrets: section.strings("secrets"),
+            ssh: section.text("ssh"),
+            provenance: section.text("provenance"),
+            sbom: section.boolean("sbom"),
+        };
+        builder.check(&section, report);
+        builder
+    }
+
+    fn check(&self, section: &Section, report: &mut Report) {
+        if let Some(local) = section.get("local").filter(|_| !self.local && !section.has("remote")) {
+            report.push(local.error("Cannot disable local builds, no remote is set"));
+        }
+        if let Some(pack) = section.get("pack").filter(|_| self.arch.len() > 1) {
+            let error = pack.error("buildpacks only support building for one arch");
+            report.push(match section.key_span("arch") {
+                Some(arch) => error.also(arch, "several are given here"),
+                None => error,
+            });
+        }
+        if let (Some(multiarch), Some(arch)) = (section.key_span("multiarch"), section.key_span("arch")) {
+            let error = section.field.error_at(multiarch, "multiarch and arch are the same setting");
+            report.push(error.also(arch, "given here too").help("keep `arch`"));
         }
     }
 }
 
-fn arch(field: &Field, report: &mut Report) -> Vec<String> {
-    if field.is_list() {
-        return field.strings(report).unwrap_or_default();
+/// `arch`: one or several; `multiarch: true` of Kamal 1 is its two.
+fn arch(section: &Section) -> Vec<String> {
+    match section.get("arch") {
+        Some(field) if field.is_list() => field.strings(),
+        Some(field) => field.text().into_iter().collect(),
+        None if section.boolean("multiarch") == Some(true) => vec!["amd64".into(), "arm64".into()],
+        None => Vec::new(),
     }
-    if field.scalar().is_none() {
-        field.wrong_type("a string or an array", report);
-        return Vec::new();
+}
+
+impl Machine {
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self { arch: section.text("arch"), url: field.text().or_else(|| section.text("host")) }
     }
-    field.filled(report).into_iter().collect()
+}
+
+impl Pack {
+    fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        if !section.has("builder") {
+            report.push(field.error("builder is required").help("`pack: {builder: heroku/builder:24}`"));
+        }
+        Self { builder: section.text("builder"), buildpacks: section.strings("buildpacks") }
+    }
+}
+
+impl Cache {
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self {
+            kind: section.get("type").and_then(|field| field.word()).map(Into::into),
+            options: section.text("options"),
+            image: section.text("image"),
+        }
+    }
 }

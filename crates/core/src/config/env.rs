@@ -1,7 +1,8 @@
 //! `env`: variables of a container, in clear or from the secrets file.
 
 use super::Role;
-use super::decode::{Field, Keys, Report};
+use super::decode::{Field, Report};
+use super::describe::{Form, Keys, LIST, Setting, TEXTS};
 use super::diagnostic::{Diagnostic, Span};
 
 /// The variables of a container, each once, in the order in which they were first given.
@@ -104,18 +105,52 @@ pub(super) struct Tags {
     pub(super) span: Option<Span>,
 }
 
-const FULL: Keys = Keys { known: &["clear", "secret"], later: &[] };
-const FULL_ROOT: Keys = Keys { known: &["clear", "secret", "tags"], later: &[] };
+const CLEAR: Setting = Setting::new("clear", TEXTS, "names and values").examples(&["{A: b}"]);
+const SECRET: Setting = Setting::new(
+    "secret",
+    LIST,
+    "names of secrets: `NAME`, or `NAME:KEY` for the variable `NAME` with the secret `KEY`",
+)
+.examples(&["[TOKEN, \"DATABASE_URL:SHOP_DATABASE_URL\"]"]);
+const INTRO: &str = "Variables of containers: a plain map of names and values, or these keys.";
+
+/// An env in the full format, and why it has no tags.
+const FULL: Keys = Keys::new(
+    "env",
+    INTRO,
+    &[CLEAR, SECRET, Setting::new("tags", Form::Refused("tags are only allowed in the root env"), "")],
+);
+/// The env at the root.
+const FULL_ROOT: Keys = Keys::new(
+    "env",
+    INTRO,
+    &[
+        CLEAR,
+        SECRET,
+        Setting::new(
+            "tags",
+            Form::Map("TAG", &FORM),
+            "at the root: the env of each tag, for the hosts that have it",
+        )
+        .examples(&["{fast: {A: b}, slow: {clear: {A: c}, secret: [TOKEN]}}"]),
+    ],
+)
+.notes(include_str!("docs/env.md"));
+
+/// An env of a role, of a tag, of Traefik, of an accessory.
+pub(super) const FORM: Form = Form::KeysOr(&FULL, &TEXTS);
+/// The env at the root.
+pub(super) const ROOT_FORM: Form = Form::KeysOr(&FULL_ROOT, &TEXTS);
 
 impl TaggedEnv {
     /// `env` at the root, where tags may stand too.
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let tags = field.entries_silently().iter().find(|(key, _)| key.text == "tags").map(|(key, value)| {
-            let mut tags = Tags::decode(value, report);
-            tags.span = Some(key.span);
-            tags
-        });
-        Self { env: Env::decode_with(field, &FULL_ROOT, report), tags }
+        let section = field.section();
+        let tags = section
+            .get("tags")
+            .filter(Field::is_map)
+            .map(|value| Tags { span: section.key_span("tags"), ..Tags::decode(&value, report) });
+        Self { env: Env::decode(field, report), tags }
     }
 }
 
@@ -123,7 +158,7 @@ impl Tags {
     /// `env_tags`, or `tags` under `env`.
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
         let mut tags = Self { span: Some(field.span()), ..Self::default() };
-        for (key, field) in field.entries(report).unwrap_or_default() {
+        for (key, field) in field.entries() {
             tags.envs.push((key.text.clone(), Env::decode(&field, report)));
             tags.places.push((key.span, field.path));
         }
@@ -154,27 +189,15 @@ impl Tags {
 }
 
 impl Env {
-    /// An env without tags of its own: of a role, of a tag, of Traefik.
-    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        if let Some((key, _)) = field.entries_silently().iter().find(|(key, _)| key.text == "tags") {
-            let message = field.says("tags are only allowed in the root env");
-            report.push(Diagnostic::error(key.span, message));
-            return Self::default();
-        }
-        Self::decode_with(field, &FULL, report)
-    }
-
     /// The full format if one of its keys is there, else a plain map of names and values.
-    fn decode_with(field: &Field, full: &Keys, report: &mut Report) -> Self {
-        let is_full = field.entries_silently().iter().any(|(key, _)| full.known.contains(&key.text.as_str()));
-        if !is_full {
+    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        if !FULL.settings.iter().any(|setting| section.has(setting.name)) {
             return clear(field, report);
         }
-        let Some(section) = field.section(full, report) else { return Self::default() };
         let mut env = section.get("clear").map(|field| clear(&field, report)).unwrap_or_default();
-        for (entry, variable) in
-            section.get("secret").map(|field| secrets(&field, report)).unwrap_or_default()
-        {
+        let secret = section.get("secret").map(|field| secrets(&field, report)).unwrap_or_default();
+        for (entry, variable) in secret {
             if let Some(Value::Clear(_)) = env.get(&variable.name) {
                 let message = format!("{} is given in clear too, and that value is used", variable.name);
                 report.push(entry.warning(&message));
@@ -188,11 +211,11 @@ impl Env {
 
 fn clear(field: &Field, report: &mut Report) -> Env {
     let mut env = Env::default();
-    for (key, value) in field.entries(report).unwrap_or_default() {
+    for (key, value) in field.entries() {
         if let Some(problem) = bad_name(&key.text) {
-            report.push(Diagnostic::error(key.span, field.says(problem)));
+            report.push(field.error_at(key.span, problem));
         }
-        if let Some(value) = value.string(report) {
+        if let Some(value) = value.text() {
             env.set(Variable { name: key.text.clone(), value: Value::Clear(value) });
         }
     }
@@ -201,8 +224,8 @@ fn clear(field: &Field, report: &mut Report) -> Env {
 
 fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variable)> {
     let mut found = Vec::new();
-    for entry in field.list(report).unwrap_or_default() {
-        let Some(text) = entry.filled(report) else { continue };
+    for entry in field.list() {
+        let Some(text) = entry.text() else { continue };
         let (name, key) = text.split_once(':').unwrap_or((&text, &text));
         if key.is_empty() {
             report.push(entry.error("names no secret after the `:`"));

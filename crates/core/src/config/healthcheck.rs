@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::decode::{Field, Keys, Report};
+use super::decode::Field;
+use super::describe::{COUNT, Form, Keys, Like, Setting};
 use crate::shell::quote;
 
 /// The resolved health check of a role (root and role merged).
@@ -37,8 +38,54 @@ impl Default for Cord {
     }
 }
 
-const KEYS: Keys =
-    Keys { known: &["cmd", "port", "path", "interval", "max_attempts", "cord", "log_lines"], later: &[] };
+const DURATION: Like = Like {
+    wanted: "a duration",
+    help: "such as `1s`, `500ms`, `1m30s`, or whole seconds",
+    reads: |text| parse_duration(text).is_some_and(|duration| duration >= Duration::from_millis(1)),
+    pattern: "^[0-9]+$|^([0-9.]+(us|µs|ms|s|m|h))+$",
+    words: &[],
+    examples: &["1s", "500ms", "1m30s", "20"],
+};
+
+const DIRECTORY: Like = Like {
+    wanted: "an absolute path in the container",
+    help: "such as `/tmp/cord`, or `false` for no cord",
+    reads: |text| text.starts_with('/') && !text.trim_end_matches('/').is_empty(),
+    pattern: "^/+[^/]",
+    words: &[],
+    examples: &["/tmp/cord"],
+};
+
+/// `healthcheck` at the root and of a role.
+pub(super) const KEYS: Keys = Keys::new(
+    "healthcheck",
+    "How Docker sees that a container can serve. A role's is laid over the root's, key by key. A role without Traefik \
+     has a check only if it gives `cmd`, `port` or `path` itself.",
+    &[
+        Setting::new("cmd", Form::Filled, "run in the container by its shell; status 0 is healthy")
+            .default("`curl -f http://localhost:PORT/PATH || exit 1`")
+            .examples(&["\"wget -q -O /dev/null http://localhost:3000/up\""]),
+        Setting::new("port", Form::Port, "what the default command asks").default("3000"),
+        Setting::new("path", Form::Filled, "what the default command asks").default("`/up`").examples(&["/health"]),
+        Setting::new("interval", Form::Like(&DURATION), "between two checks: `500ms`, `1m30s`, or whole seconds").default("`1s`"),
+        Setting::new("max_attempts", Form::Integer(1, 400), "another way to say `deploy_timeout`"),
+        Setting::new(
+            "cord",
+            Form::Either(&[Form::False, Form::Like(&DIRECTORY)]),
+            "the directory in the container where the cord appears; `false` leaves it out",
+        )
+        .default("`/tmp/kamal-cord`")
+        .examples(&["/tmp/cord", "false"]),
+        Setting::new("log_lines", COUNT, "lines of a failed container's log")
+            .no_effect("Kamal has the key and reads it nowhere; the last lines are always shown"),
+    ],
+)
+.notes(
+    "Without a cord Traefik learns that a container is gone when it is gone. With Docker 25 or later the new container \
+     is checked every 200 ms until its first success, whatever the interval.\n\n\
+     `port` is only what the check asks. Where Traefik sends requests is the port that the image `EXPOSE`s, or a \
+     label `traefik.http.services.NAME.loadbalancer.server.port`.",
+);
 
 /// What one `healthcheck` says, before root and role are merged.
 #[derive(Debug, Clone, Default)]
@@ -52,18 +99,15 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let Some(section) = field.section(&KEYS, report) else { return Self::default() };
-        // Kamal has this key and reads it nowhere.
-        section.get("log_lines").and_then(|field| field.integer(0, i64::MAX, report));
-        let attempts = section.get("max_attempts").and_then(|field| field.integer(1, 400, report));
+    pub(super) fn decode(field: &Field) -> Self {
+        let section = field.section();
         Self {
-            cmd: section.filled("cmd", report),
-            port: section.get("port").and_then(|field| field.port(report)),
-            path: section.filled("path", report),
-            interval: section.get("interval").and_then(|field| interval(&field, report)),
-            max_attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
-            cord: section.get("cord").and_then(|field| Cord::decode(&field, report)),
+            cmd: section.text("cmd"),
+            port: section.port("port"),
+            path: section.text("path"),
+            interval: section.text("interval").and_then(|text| parse_duration(text.trim())),
+            max_attempts: section.count("max_attempts").and_then(|attempts| u32::try_from(attempts).ok()),
+            cord: section.get("cord").and_then(|field| Cord::decode(&field)),
         }
     }
 
@@ -107,33 +151,10 @@ impl Parts {
 }
 
 impl Cord {
-    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        let wanted = "an absolute path in the container, or false";
-        if field.scalar().is_some_and(|scalar| scalar.plain && scalar.text == "false") {
-            return Some(Cord::Off);
-        }
-        let path = field.scalar().map(|scalar| scalar.text.trim_end_matches('/'));
-        match path.filter(|path| path.starts_with('/')) {
-            Some(path) => Some(Cord::At(path.into())),
-            None => {
-                field.wrong_type(wanted, report);
-                None
-            }
-        }
-    }
-}
-
-/// `1s`, `500ms`, `1m30s`, or whole seconds.
-fn interval(field: &Field, report: &mut Report) -> Option<Duration> {
-    let text = field.scalar().map(|scalar| scalar.text.trim());
-    let least = Duration::from_millis(1);
-    match text.and_then(parse_duration).filter(|duration| *duration >= least) {
-        Some(duration) => Some(duration),
-        None => {
-            let error =
-                field.error("should be a duration").help("such as `1s`, `500ms`, `1m30s`, or whole seconds");
-            report.push(error);
-            None
+    fn decode(field: &Field) -> Option<Self> {
+        match field.boolean() {
+            Some(_) => Some(Cord::Off),
+            None => Some(Cord::At(field.text()?.trim_end_matches('/').into())),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::decode::{Field, Report};
 use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
 use super::source::{Key, Node};
-use super::{Config, Pairs, mask, merge, root, source};
+use super::{Config, Pairs, generation, mask, merge, root, shape, source};
 
 /// A destination (`-d`) and its file, which is laid over the base file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +69,8 @@ pub fn aliases(base: SourceFile, destination: Option<Destination>) -> Result<Pai
         return Err(Diagnostics::new(sources, report.items));
     };
     let merged = trees.into_iter().reduce(merge::merge_files);
-    let root = merged.as_ref().map(Field::root).map(|root| root.entries_silently()).unwrap_or_default();
-    let aliases = root.into_iter().find(|(key, _)| key.text == "aliases");
-    let entries = aliases.map(|(_, field)| field.entries_silently()).unwrap_or_default();
+    let aliases = merged.as_ref().and_then(|root| Field::new("", root).section().get("aliases"));
+    let entries = aliases.map(|field| field.entries()).unwrap_or_default();
     let pair = |(key, field): (&Key, Field)| Some((key.text.clone(), field.scalar()?.text.clone()));
     Ok(entries.into_iter().filter_map(pair).collect())
 }
@@ -106,13 +105,15 @@ fn read(number: usize, file: &SourceFile, report: &mut Report) -> (Option<Node>,
 }
 
 fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> Option<Config> {
-    let merged = trees.into_iter().reduce(merge::merge_files)?;
+    let mut merged = trees.into_iter().reduce(merge::merge_files)?;
     if merged.kind == source::Kind::Null {
         let error = Diagnostic::error(Span::whole(0), "the configuration is empty");
         report.push(error.help("at least `service`, `image`, `servers` and `registry` are needed"));
         return None;
     }
-    root::decode(&Field::root(&merged), destination, report)
+    let signs = shape::check(&mut merged, report);
+    let generation = generation::tell(&signs, report);
+    root::decode(&Field::new("", &merged), destination, generation, report)
 }
 
 #[cfg(test)]

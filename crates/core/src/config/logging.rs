@@ -1,6 +1,7 @@
 //! `logging`: Docker's log driver for the containers.
 
-use super::decode::{Field, Keys, Report};
+use super::decode::Field;
+use super::describe::{Form, Keys, Setting, TEXTS};
 
 /// `logging`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,15 +12,40 @@ pub struct Logging {
     pub options: super::Pairs,
 }
 
-const KEYS: Keys = Keys { known: &["driver", "options"], later: &[] };
+/// Docker's own drivers.
+const DRIVERS: &[&str] = &[
+    "json-file",
+    "local",
+    "journald",
+    "syslog",
+    "gelf",
+    "fluentd",
+    "awslogs",
+    "gcplogs",
+    "splunk",
+    "etwlogs",
+    "none",
+];
+
+/// `logging` at the root and of a role.
+pub(super) const KEYS: Keys = Keys::new(
+    "logging",
+    "Docker's logs of the containers: the app's, Traefik's and the accessories'. A role's is laid over the root's, \
+     option by option.",
+    &[
+        Setting::new("driver", Form::Usual(DRIVERS), "`docker run --log-driver`")
+            .default("Docker's own")
+            .examples(&["local"]),
+        Setting::new("options", TEXTS, "`--log-opt` each")
+            .default("`max-size=10m`, if there is no `driver` either")
+            .examples(&["{max-size: 100m, max-file: 3}"]),
+    ],
+);
 
 impl Logging {
-    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let Some(section) = field.section(&KEYS, report) else { return Self::default() };
-        Self {
-            driver: section.filled("driver", report),
-            options: section.get("options").and_then(|field| field.pairs(report)).unwrap_or_default(),
-        }
+    pub(super) fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self { driver: section.text("driver"), options: section.pairs("options") }
     }
 
     /// This over `base`: its driver if it has one, its options over the base's.

@@ -53,7 +53,7 @@ impl Search<'_> {
                 }
             }
             Kind::List(items) => items.iter().for_each(|item| self.node(item, hide)),
-            Kind::Null => {}
+            Kind::Null | Kind::Wrong => {}
         }
     }
 

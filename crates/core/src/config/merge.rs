@@ -11,7 +11,8 @@ pub(super) fn merge_files(base: Node, over: Node) -> Node {
     if over.kind == Kind::Null { base } else { merge(base, over) }
 }
 
-fn merge(base: Node, over: Node) -> Node {
+/// A value laid over another one: maps key by key, anything else instead.
+pub(super) fn merge(base: Node, over: Node) -> Node {
     match (base.kind, over.kind) {
         (Kind::Map(base_entries), Kind::Map(over_entries)) => {
             Node { span: base.span, kind: Kind::Map(merge_maps(base_entries, over_entries)), replaced: None }
@@ -52,7 +53,7 @@ mod tests {
             }
             Kind::List(items) => format!("[{}]", items.iter().map(flat).collect::<Vec<_>>().join(" ")),
             Kind::Scalar(scalar) => format!("{}/{}", scalar.text, node.span.file),
-            Kind::Null => "~".into(),
+            Kind::Null | Kind::Wrong => "~".into(),
         }
     }
 

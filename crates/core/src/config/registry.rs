@@ -1,14 +1,21 @@
 //! `registry`: where the image is pushed to and pulled from.
 
-use super::decode::{Field, Keys, Report, Section};
-use super::diagnostic::Diagnostic;
+use super::decode::{Field, Report, Section};
+use super::describe::{Form, Keys, Setting};
 use crate::secret::Secret;
 
-/// `registry`.
+/// `registry`, at the root or of an accessory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// `server`; Docker Hub if absent.
     pub server: Option<String>,
+    /// `username` and `password`; only a registry on the deploying machine goes without.
+    pub login: Option<Credentials>,
+}
+
+/// `username` and `password`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
     /// `username`.
     pub username: Credential,
     /// `password`.
@@ -24,47 +31,72 @@ pub enum Credential {
     Secret(String),
 }
 
-const KEYS: Keys = Keys { known: &["server", "username", "password"], later: &[] };
+/// `registry`.
+pub(super) const KEYS: Keys = Keys::new(
+    "registry",
+    "Where the image is pushed to and pulled from. A registry with `server: localhost:PORT` and no login is one on the \
+     machine that deploys; a deploy refuses that one yet.",
+    &[
+        Setting::new("server", Form::Filled, "its address")
+            .default("Docker Hub")
+            .examples(&["ghcr.io", "\"localhost:5000\""]),
+        Setting::new("username", Form::Credential, "a value, or a list with the name of one secret")
+            .default("required")
+            .examples(&["me", "[REGISTRY_USERNAME]"]),
+        Setting::new("password", Form::Credential, "a value, or a list with the name of one secret")
+            .default("required")
+            .examples(&["[REGISTRY_PASSWORD]"]),
+    ],
+);
 
 impl Registry {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        let section = field.section(&KEYS, report)?;
-        let server = section.filled("server", report);
-        let local = server.as_ref().is_some_and(|server| server.starts_with("localhost:"));
-        if local && section.get("username").is_none() && section.get("password").is_none() {
-            let server = section.get("server")?;
-            report.push(
-                server
-                    .error("a registry on the deploying machine is not supported yet")
-                    .help("give `username` and `password` if it is one that wants them"),
-            );
-            return None;
+        let section = field.section();
+        let server = section.text("server");
+        if is_local(server.as_deref()) && !section.has("username") && !section.has("password") {
+            return Some(Self { server, login: None });
         }
         let username = Credential::decode(&section, "username", report);
         let password = Credential::decode(&section, "password", report);
-        Some(Self { server, username: username?, password: password? })
+        Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
     }
+
+    /// Whether it is one that Kamal would run on the deploying machine.
+    pub fn is_local(&self) -> bool {
+        self.login.is_none() && is_local(self.server.as_deref())
+    }
+
+    /// The names of the secrets that its login needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let login = self.login.iter().flat_map(|login| [&login.username, &login.password]);
+        login.filter_map(|credential| match credential {
+            Credential::Secret(name) => Some(name.as_str()),
+            Credential::Plain(_) => None,
+        })
+    }
+}
+
+fn is_local(server: Option<&str>) -> bool {
+    server.is_some_and(|server| server.starts_with("localhost:"))
 }
 
 impl Credential {
     fn decode(section: &Section, name: &str, report: &mut Report) -> Option<Self> {
-        let Some(field) = section.get(name) else {
-            let message = format!("registry/{name}: is required");
-            report.push(
-                Diagnostic::error(section.field.span(), message)
-                    .help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret")),
-            );
+        if !section.has(name) {
+            let error = section
+                .field
+                .error("")
+                .help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret"));
+            report.push(super::Diagnostic {
+                message: format!("{}/{name}: is required", section.field.path),
+                ..error
+            });
             return None;
-        };
-        if field.scalar().is_some() {
-            return field.filled(report).map(|text| Credential::Plain(Secret::new(text)));
         }
-        match field.is_list().then(|| field.list(report)).flatten().as_deref() {
-            Some([name]) if name.scalar().is_some() => name.filled(report).map(Credential::Secret),
-            _ => {
-                field.wrong_type("a string or an array with one string (for secret lookup)", report);
-                None
-            }
+        let field = section.get(name)?;
+        match field.text() {
+            Some(text) => Some(Credential::Plain(Secret::new(text))),
+            None => field.strings().into_iter().next().map(Credential::Secret),
         }
     }
 }

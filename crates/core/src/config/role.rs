@@ -1,9 +1,17 @@
 //! `servers`: the roles and their hosts.
 
-use super::decode::{Field, Keys, Report, Section};
+mod keys;
+
+use std::time::Duration;
+
+use super::decode::{Field, Report, Section};
 use super::diagnostic::Diagnostic;
+use super::generation::Generation;
 use super::healthcheck::Parts;
-use super::{Env, Healthcheck, Logging, Pairs};
+use super::merge::merge;
+use super::suggest::nearest;
+use super::{Env, Healthcheck, Logging, Pairs, Proxy};
+pub(super) use keys::{ASSETS, KEYS};
 
 /// A role, with what it inherits from the root already merged in.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +32,15 @@ pub struct Role {
     pub logging: Logging,
     /// `asset_path` of the role, else of the root; only for roles behind Traefik.
     pub asset_path: Option<AssetPath>,
-    /// Whether Traefik sends requests to it: `traefik`, true for the primary role unless said otherwise.
+    /// Whether Traefik sends requests to it: `traefik`, true for the primary role unless said otherwise. Never in a
+    /// configuration for Kamal 2.
     pub traefik: bool,
+    /// How kamal-proxy serves it, if it does: `proxy` of the role over the root's. Only in a configuration for Kamal 2,
+    /// there for the primary role unless said otherwise.
+    pub proxy: Option<Proxy>,
+    /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1). Docker's own 10 s
+    /// if absent; in a configuration for Kamal 2 `drain_timeout` for a role without proxy.
+    pub stop_timeout: Option<Duration>,
     /// The health check. A role without Traefik has one only if it says so itself.
     pub healthcheck: Option<Healthcheck>,
 }
@@ -59,26 +74,28 @@ pub struct AssetPath {
     pub mount_options: Option<String>,
 }
 
-const KEYS: Keys = Keys {
-    known: &["hosts", "cmd", "options", "labels", "env", "logging", "asset_path", "traefik", "healthcheck"],
-    later: &["proxy", "stop_timeout"],
-};
-
 /// Labels that Bowline sets itself, and by which it finds its containers again.
 const RESERVED: &[&str] = &["destination", "role", "service"];
 
 /// What a role takes from the root.
-#[derive(Debug, Default)]
-pub(super) struct Inherited {
+#[derive(Debug)]
+pub(super) struct Inherited<'n> {
+    pub(super) generation: Generation,
     pub(super) labels: Pairs,
     pub(super) logging: Logging,
     pub(super) asset_path: Option<AssetPath>,
     pub(super) healthcheck: Parts,
+    /// As it is written, for a role's to be laid over, and what it amounts to by itself.
+    pub(super) proxy: Option<(Field<'n>, Proxy)>,
+    pub(super) drain_timeout: Duration,
+    pub(super) stop_timeout: Option<Duration>,
 }
 
 impl Role {
     /// A role given as a list of hosts.
     pub(super) fn plain(name: &str, hosts: Vec<RoleHost>, primary: bool, from: &Inherited) -> Self {
+        let traefik = primary && from.generation == Generation::One;
+        let proxy = (primary && from.generation == Generation::Two).then(|| from.proxy());
         Self {
             name: name.into(),
             hosts,
@@ -88,8 +105,10 @@ impl Role {
             env: Env::default(),
             logging: from.logging.clone(),
             asset_path: from.asset_path.clone().filter(|_| primary),
-            traefik: primary,
-            healthcheck: primary.then(|| from.healthcheck.clone().resolve(true)),
+            traefik,
+            stop_timeout: from.stop_timeout(proxy.is_some()),
+            proxy,
+            healthcheck: traefik.then(|| from.healthcheck.clone().resolve(true)),
         }
     }
 
@@ -102,20 +121,29 @@ impl Role {
         report: &mut Report,
     ) -> Self {
         let mut role = Self::plain(name, Vec::new(), primary, from);
-        let Some(section) = field.section(&KEYS, report) else { return role };
-        role.cmd = section.filled("cmd", report);
+        let section = field.section();
+        role.cmd = section.text("cmd");
         role.options = section.get("options").map(|field| options(&field, report)).unwrap_or_default();
-        if let Some(own) = section.get("labels").and_then(|field| labels(&field, report)) {
-            role.labels = super::lay_over(&role.labels, &own);
+        if let Some(own) = section.get("labels") {
+            role.labels = super::lay_over(&role.labels, &labels(&own, report));
         }
         role.env = section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default();
-        if let Some(own) = section.get("logging").map(|field| Logging::decode(&field, report)) {
-            role.logging = own.over(&role.logging);
+        if let Some(own) = section.get("logging") {
+            role.logging = Logging::decode(&own).over(&role.logging);
         }
-        role.traefik = section.boolean("traefik", report).unwrap_or(primary);
+        role.traefik = section.boolean("traefik").unwrap_or(role.traefik);
+        if let Some(own) = section.get("proxy") {
+            role.proxy = from.proxy_with(&own, report);
+        }
+        role.stop_timeout = section.seconds("stop_timeout").or(from.stop_timeout(role.proxy.is_some()));
         role.asset_path = role.decode_asset_path(&section, from, report);
         role.healthcheck = role.decode_healthcheck(&section, from, report);
         role
+    }
+
+    /// Whether a proxy sends requests to it.
+    pub fn is_proxied(&self) -> bool {
+        self.traefik || self.proxy.is_some()
     }
 
     fn decode_asset_path(
@@ -125,11 +153,11 @@ impl Role {
         report: &mut Report,
     ) -> Option<AssetPath> {
         let own = section.get("asset_path").map(|field| (AssetPath::decode(&field, report), field));
-        if let (false, Some((_, field))) = (self.traefik, &own) {
-            report.push(field.warning("has no effect in a role that Traefik sends no requests to"));
+        if let (false, Some((_, field))) = (self.is_proxied(), &own) {
+            report.push(field.warning("has no effect in a role that no proxy sends requests to"));
         }
         let path = own.map_or_else(|| from.asset_path.clone(), |(path, _)| path);
-        path.filter(|_| self.traefik)
+        path.filter(|_| self.is_proxied())
     }
 
     fn decode_healthcheck(
@@ -138,7 +166,7 @@ impl Role {
         from: &Inherited,
         report: &mut Report,
     ) -> Option<Healthcheck> {
-        let own = section.get("healthcheck").map(|field| (Parts::decode(&field, report), field));
+        let own = section.get("healthcheck").map(|field| (Parts::decode(&field), field));
         if self.traefik {
             let parts = own.map(|(parts, _)| parts).unwrap_or_default();
             return Some(parts.over(&from.healthcheck).resolve(true));
@@ -156,17 +184,34 @@ impl Role {
     }
 }
 
+impl Inherited<'_> {
+    fn proxy(&self) -> Proxy {
+        self.proxy.as_ref().map_or_else(Proxy::unspoken, |(_, proxy)| proxy.clone())
+    }
+
+    /// What a role's own `proxy` makes of the root's: `false` none, `true` the same, a map one laid over it.
+    fn proxy_with(&self, own: &Field, report: &mut Report) -> Option<Proxy> {
+        if !own.is_map() {
+            return own.boolean().filter(|proxied| *proxied).map(|_| self.proxy());
+        }
+        let Some((base, _)) = &self.proxy else { return Some(Proxy::decode(own, report)) };
+        let merged = merge(base.node.clone(), own.node.clone());
+        Some(Proxy::decode(&Field::new(own.path.as_str(), &merged), report))
+    }
+
+    fn stop_timeout(&self, proxied: bool) -> Option<Duration> {
+        let drain = (self.generation == Generation::Two && !proxied).then_some(self.drain_timeout);
+        self.stop_timeout.or(drain)
+    }
+}
+
 impl AssetPath {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        let text = field.filled(report)?;
+        let text = field.text()?;
         let (path, options) = match text.split_once(':') {
             Some((path, options)) => (path, Some(options.to_owned()).filter(|options| !options.is_empty())),
             None => (text.as_str(), None),
         };
-        if !path.starts_with('/') {
-            report.push(field.error("should be an absolute path in the image"));
-            return None;
-        }
         let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         if parts.is_empty() || parts.contains(&"..") {
             report.push(field.error("should be a directory below `/`, without `..`"));
@@ -176,30 +221,48 @@ impl AssetPath {
     }
 }
 
-/// Labels of app containers, at the root or in a role.
-pub(super) fn labels(field: &Field, report: &mut Report) -> Option<Pairs> {
-    for (key, value) in field.entries_silently() {
+/// Labels of containers, at the root, of a role, of an accessory.
+pub(super) fn labels(field: &Field, report: &mut Report) -> Pairs {
+    for (key, value) in field.entries() {
         if RESERVED.contains(&key.text.as_str()) {
             let message =
                 format!("{}: invalid label. destination, role, and service are reserved labels", value.path);
             report.push(Diagnostic::error(key.span, message));
         }
         if key.text.is_empty() || key.text.contains(|c: char| c == '=' || c.is_whitespace()) {
-            let message = field.says("a label's name can't be empty or contain `=` or blanks");
-            report.push(Diagnostic::error(key.span, message));
+            let message = "a label's name can't be empty or contain `=` or blanks";
+            report.push(field.error_at(key.span, message));
         }
     }
-    field.pairs(report)
+    field.pairs()
 }
 
-/// Flags of `docker run`. `restart: no` without quotes is a boolean, which Docker would not take.
+/// What Docker does when a container ends.
+const RESTART: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
+
+/// Flags of `docker run`.
 pub(super) fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {
-    for (key, value) in field.entries_silently() {
-        let boolean = value.scalar().is_some_and(|scalar| scalar.plain)
-            && value.boolean(&mut Report::default()).is_some();
-        if key.text == "restart" && boolean {
-            report.push(value.error("should be a string").help("use \"no\" in quotes to disable restarts"));
-        }
+    if let Some((_, restart)) = field.entries().into_iter().find(|(key, _)| key.text == "restart") {
+        check_restart(&restart, report);
     }
-    field.options(report).unwrap_or_default()
+    field.options()
+}
+
+/// The one flag that Bowline sets too, unless it is given. `restart: no` without quotes is a boolean, which Docker
+/// would not take.
+fn check_restart(restart: &Field, report: &mut Report) {
+    if restart.boolean().is_some() || restart.is_list() {
+        report.push(restart.error("should be a string").help("use \"no\" in quotes to disable restarts"));
+        return;
+    }
+    let Some(policy) = restart.text() else { return };
+    let tries = policy.strip_prefix("on-failure:").map(|tries| tries.parse::<u32>().is_ok());
+    if !RESTART.contains(&policy.as_str()) && tries != Some(true) {
+        let error =
+            restart.error("should be `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:N`");
+        report.push(match nearest(&policy, RESTART.iter().copied()) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    }
 }

@@ -1,86 +1,61 @@
 //! The root of the configuration: its keys, and the checks that look at more than one of them.
 
+mod keys;
+
 use std::time::Duration;
 
 use super::boot::Boot;
 use super::builder::Builder;
-use super::decode::{Field, Keys, Report, Section};
+use super::decode::{Field, Report, Section};
 use super::diagnostic::{Diagnostic, Span};
 use super::env::{TaggedEnv, Tags};
+use super::generation::Generation;
 use super::healthcheck::Parts;
+use super::hooks::HooksOutput;
+use super::output::Output;
 use super::role::{AssetPath, Inherited};
-use super::servers;
-use super::{Accessory, Config, Logging, Pairs, Registry, Role, Ssh, Traefik, accessory, alias};
-
-const KEYS: Keys = Keys {
-    known: &[
-        "service",
-        "image",
-        "labels",
-        "volumes",
-        "registry",
-        "servers",
-        "accessories",
-        "env",
-        "env_tags",
-        "asset_path",
-        "hooks_path",
-        "secrets_path",
-        "require_destination",
-        "primary_role",
-        "allow_empty_roles",
-        "retain_containers",
-        "minimum_version",
-        "readiness_delay",
-        "deploy_timeout",
-        "drain_timeout",
-        "stop_timeout",
-        "stop_wait_time",
-        "run_directory",
-        "ssh",
-        "sshkit",
-        "builder",
-        "boot",
-        "logging",
-        "healthcheck",
-        "traefik",
-        "aliases",
-    ],
-    later: &["error_pages_path", "hooks_output", "output", "proxy"],
+use super::{
+    Accessory, Config, Logging, Pairs, Proxy, Registry, Role, Ssh, Traefik, accessory, alias, proxy, servers,
+    version,
 };
-
-/// Kamal's connection settings; Bowline has fixed ones.
-const SSHKIT: Keys =
-    Keys { known: &["max_concurrent_starts", "pool_idle_timeout", "dns_retries"], later: &[] };
+pub(super) use keys::KEYS;
 
 /// The least a container gets to become ready.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads the merged files. `None` if something that is needed is missing; then it has been reported.
-pub(super) fn decode(field: &Field, destination: Option<&str>, report: &mut Report) -> Option<Config> {
-    let root = field.section(&KEYS, report)?;
-    accept_without_effect(&root, report);
+pub(super) fn decode(
+    field: &Field,
+    destination: Option<&str>,
+    (generation, told_by): (Generation, Option<String>),
+    report: &mut Report,
+) -> Option<Config> {
+    let root = field.section();
     check_destination(&root, destination, report);
     let service = required(&root, "service", report).and_then(|field| service(&field, report));
-    let image = required(&root, "image", report).and_then(|field| image(&field, report));
     let registry = required(&root, "registry", report).and_then(|field| Registry::decode(&field, report));
+    let image = image(&root, service.as_deref(), registry.as_ref(), report);
     let (env, tags) = envs(&root, report);
-    let inherited = inherited(&root, report);
-    let primary_role = root.filled("primary_role", report).unwrap_or_else(|| "web".into());
+    let inherited = inherited(&root, generation, report);
+    let primary_role = root.text("primary_role").unwrap_or_else(|| "web".into());
     let roles = roles(&root, &primary_role, &tags, &inherited, report);
     if !report.has_errors() {
         tags.warn_unused(&roles, destination, report);
     }
     let accessories = accessories(&root, service.as_deref(), &roles, &tags, report);
-    let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles, report);
+    if let Some(servers) = root.get("servers") {
+        proxy::check(&roles, &accessories, &servers, report);
+    }
+    let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles);
     let builder = root.get("builder").map(|field| Builder::decode(&field, report)).unwrap_or_default();
-    let volumes = root.get("volumes").and_then(|field| field.strings(report)).unwrap_or_default();
+    check_local_registry(&root, registry.as_ref(), &builder, report);
     let traefik = root.get("traefik").map(|field| Traefik::decode(&field, report)).unwrap_or_default();
-    let boot = root.get("boot").map(|field| Boot::decode(&field, report)).unwrap_or_default();
     let ssh = root.get("ssh").map(|field| Ssh::decode(&field, report)).unwrap_or_default();
     // Everything above and below is read before an absent one ends it, so that all errors are found.
     let rest = Rest::decode(&root, report);
     Some(Config {
+        generation,
+        told_by,
         service: service?,
         destination: destination.map(Into::into),
         image: image?,
@@ -91,19 +66,22 @@ pub(super) fn decode(field: &Field, destination: Option<&str>, report: &mut Repo
         env,
         env_tags: tags.envs,
         accessories,
-        volumes,
+        volumes: root.strings("volumes"),
         logging: inherited.logging,
         traefik,
-        boot,
+        boot: root.get("boot").map(|field| Boot::decode(&field)).unwrap_or_default(),
         ssh,
         readiness_delay: rest.readiness_delay,
         deploy_timeout,
-        drain_timeout: rest.drain_timeout,
-        stop_wait_time: rest.stop_wait_time,
+        drain_timeout: inherited.drain_timeout,
         retain_containers: rest.retain_containers,
         hooks_path: rest.hooks_path,
+        hooks_output: rest.hooks_output,
         secrets_path: rest.secrets_path,
         aliases: rest.aliases,
+        error_pages_path: rest.error_pages_path,
+        output: rest.output,
+        minimum_version: rest.minimum_version,
         run_directory: rest.run_directory,
     })
 }
@@ -111,42 +89,40 @@ pub(super) fn decode(field: &Field, destination: Option<&str>, report: &mut Repo
 /// The settings that are one value at the root.
 struct Rest {
     readiness_delay: Duration,
-    drain_timeout: Duration,
-    stop_wait_time: Option<Duration>,
     retain_containers: usize,
     hooks_path: String,
+    hooks_output: HooksOutput,
     secrets_path: String,
     aliases: Pairs,
+    error_pages_path: Option<String>,
+    output: Output,
+    minimum_version: Option<String>,
     run_directory: Option<String>,
 }
 
 impl Rest {
     fn decode(root: &Section, report: &mut Report) -> Self {
         Self {
-            readiness_delay: root.seconds("readiness_delay", 0, report).unwrap_or(Duration::from_secs(7)),
-            drain_timeout: root.seconds("drain_timeout", 0, report).unwrap_or(Duration::from_secs(30)),
-            stop_wait_time: stop_wait_time(root, report),
+            readiness_delay: root.seconds("readiness_delay").unwrap_or(Duration::from_secs(7)),
             retain_containers: retain_containers(root, report),
-            hooks_path: root.filled("hooks_path", report).unwrap_or_else(|| ".kamal/hooks".into()),
-            secrets_path: root.filled("secrets_path", report).unwrap_or_else(|| ".kamal/secrets".into()),
-            aliases: root.get("aliases").and_then(|field| alias::decode(&field, report)).unwrap_or_default(),
+            hooks_path: root.text("hooks_path").unwrap_or_else(|| ".kamal/hooks".into()),
+            hooks_output: root
+                .get("hooks_output")
+                .map(|field| HooksOutput::decode(&field))
+                .unwrap_or_default(),
+            secrets_path: root.text("secrets_path").unwrap_or_else(|| ".kamal/secrets".into()),
+            aliases: root.get("aliases").map(|field| alias::decode(&field, report)).unwrap_or_default(),
+            error_pages_path: root.text("error_pages_path"),
+            output: root.get("output").map(|field| Output::decode(&field, report)).unwrap_or_default(),
+            minimum_version: version::minimum(root, report),
             run_directory: run_directory(root, report),
         }
     }
 }
 
-/// Keys that are checked and then have no effect: they set up Kamal itself.
-fn accept_without_effect(root: &Section, report: &mut Report) {
-    root.string("minimum_version", report);
-    let Some(sshkit) = root.get("sshkit").and_then(|field| field.section(&SSHKIT, report)) else { return };
-    for name in SSHKIT.known {
-        sshkit.get(name).and_then(|field| field.integer(0, i64::MAX, report));
-    }
-}
-
 /// `require_destination`; and the destination's name itself, which becomes part of container names.
 fn check_destination(root: &Section, destination: Option<&str>, report: &mut Report) {
-    let wanted = root.boolean("require_destination", report).unwrap_or(false);
+    let wanted = root.boolean("require_destination").unwrap_or(false);
     match (destination, root.get("require_destination")) {
         (None, Some(field)) if wanted => report.push(
             field.error("You must specify a destination").help("name it with `-d`, such as `-d production`"),
@@ -162,12 +138,11 @@ fn check_destination(root: &Section, destination: Option<&str>, report: &mut Rep
 }
 
 fn required<'n>(root: &Section<'n>, name: &str, report: &mut Report) -> Option<Field<'n>> {
-    let field = root.get(name);
-    if field.is_none() {
+    if !root.has(name) {
         let message = format!("Missing required configuration for {name}");
         report.push(Diagnostic::error(Span::whole(0), message).help(example(name)));
     }
-    field
+    root.get(name)
 }
 
 fn example(key: &str) -> &'static str {
@@ -180,7 +155,7 @@ fn example(key: &str) -> &'static str {
 }
 
 fn service(field: &Field, report: &mut Report) -> Option<String> {
-    let name = field.filled(report)?;
+    let name = field.text()?;
     if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         return Some(name);
     }
@@ -189,8 +164,18 @@ fn service(field: &Field, report: &mut Report) -> Option<String> {
     None
 }
 
-fn image(field: &Field, report: &mut Report) -> Option<String> {
-    let image = field.filled(report)?;
+/// The image's name; with a registry on the deploying machine the service's unless given.
+fn image(
+    root: &Section,
+    service: Option<&str>,
+    registry: Option<&Registry>,
+    report: &mut Report,
+) -> Option<String> {
+    if !root.has("image") && registry.is_some_and(Registry::is_local) {
+        return service.map(Into::into);
+    }
+    let field = required(root, "image", report)?;
+    let image = field.text()?;
     let last = image.rsplit('/').next().unwrap_or_default();
     if last.contains([':', '@']) {
         let help = "the tag is the version that is deployed";
@@ -218,12 +203,19 @@ fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
     (tagged.env, tags)
 }
 
-fn inherited(root: &Section, report: &mut Report) -> Inherited {
+fn inherited<'n>(root: &Section<'n>, generation: Generation, report: &mut Report) -> Inherited<'n> {
+    let proxy = root.get("proxy");
+    // What is wrong with the root's own is told here, and not again by each role that takes it as it is.
+    let unchanged = proxy.as_ref().map(|field| Proxy::decode(field, report));
     Inherited {
-        labels: root.get("labels").and_then(|field| super::role::labels(&field, report)).unwrap_or_default(),
-        logging: root.get("logging").map(|field| Logging::decode(&field, report)).unwrap_or_default(),
+        generation,
+        labels: root.get("labels").map(|field| super::role::labels(&field, report)).unwrap_or_default(),
+        logging: root.get("logging").map(|field| Logging::decode(&field)).unwrap_or_default(),
         asset_path: root.get("asset_path").and_then(|field| AssetPath::decode(&field, report)),
-        healthcheck: root.get("healthcheck").map(|field| Parts::decode(&field, report)).unwrap_or_default(),
+        healthcheck: root.get("healthcheck").map(|field| Parts::decode(&field)).unwrap_or_default(),
+        proxy: proxy.zip(unchanged),
+        drain_timeout: root.seconds("drain_timeout").unwrap_or(Duration::from_secs(30)),
+        stop_timeout: stop_timeout(root, report),
     }
 }
 
@@ -234,16 +226,15 @@ fn roles(
     inherited: &Inherited,
     report: &mut Report,
 ) -> Vec<Role> {
-    let allow_empty_roles = root.boolean("allow_empty_roles", report).unwrap_or(false);
-    let primary_field = root.get("primary_role");
-    if root.get("accessories").is_some() && root.get("servers").is_none() {
+    if root.has("accessories") && !root.has("servers") {
         return Vec::new();
     }
+    let primary_field = root.get("primary_role");
     let Some(servers) = required(root, "servers", report) else { return Vec::new() };
     let context = servers::Context {
         primary_role,
         primary_field: primary_field.as_ref(),
-        allow_empty_roles,
+        allow_empty_roles: root.boolean("allow_empty_roles").unwrap_or(false),
         tags,
         inherited,
     };
@@ -261,10 +252,22 @@ fn accessories(
     root.get("accessories").map(|field| accessory::decode(&field, &context, report)).unwrap_or_default()
 }
 
+/// A registry on the deploying machine is reached from another one through SSH only.
+fn check_local_registry(root: &Section, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
+    let url = builder.remote.as_ref().and_then(|remote| remote.url.as_ref());
+    if registry.is_some_and(Registry::is_local)
+        && url.is_some_and(|url| !url.starts_with("ssh://"))
+        && let Some(remote) = root.get("builder").and_then(|builder| builder.section().get("remote"))
+    {
+        let message = "Local registry with remote builder requires an SSH URL (e.g., ssh://user@host)";
+        report.push(remote.error(message));
+    }
+}
+
 /// As given; else what the most patient health check asks for with its `max_attempts` (1+2+…+n seconds).
-fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role], report: &mut Report) -> Duration {
-    if let Some(given) = root.get("deploy_timeout") {
-        return given.seconds(1, report).unwrap_or(DEPLOY_TIMEOUT);
+fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role]) -> Duration {
+    if let Some(given) = root.seconds("deploy_timeout") {
+        return given;
     }
     let of_roles = roles.iter().filter_map(|role| role.healthcheck.as_ref()?.max_attempts);
     let attempts = of_roles.chain(healthcheck.max_attempts()).max().map_or(0, u64::from);
@@ -272,20 +275,18 @@ fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role], report: &
 }
 
 /// `stop_wait_time` of Kamal 1, `stop_timeout` of Kamal 2.
-fn stop_wait_time(root: &Section, report: &mut Report) -> Option<Duration> {
-    let old = root.seconds("stop_wait_time", 0, report);
-    let new = root.seconds("stop_timeout", 0, report);
+fn stop_timeout(root: &Section, report: &mut Report) -> Option<Duration> {
     if let (Some(old), Some(new)) = (root.key_span("stop_wait_time"), root.key_span("stop_timeout")) {
         let error = Diagnostic::error(new, "stop_timeout and stop_wait_time are the same setting");
         report.push(error.also(old, "given here too").help("keep one of them"));
     }
-    old.or(new)
+    root.seconds("stop_wait_time").or(root.seconds("stop_timeout"))
 }
 
 fn retain_containers(root: &Section, report: &mut Report) -> usize {
     const DEFAULT: usize = 5;
     let Some(field) = root.get("retain_containers") else { return DEFAULT };
-    match field.integer(i64::MIN, i64::MAX, report) {
+    match field.integer() {
         Some(count) if count < 1 => report.push(field.error("Must retain at least 1 container")),
         Some(count) => return usize::try_from(count).unwrap_or(DEFAULT),
         None => {}
@@ -295,7 +296,7 @@ fn retain_containers(root: &Section, report: &mut Report) -> usize {
 
 fn run_directory(root: &Section, report: &mut Report) -> Option<String> {
     let field = root.get("run_directory")?;
-    let directory = field.filled(report)?;
+    let directory = field.text()?;
     if directory != ".kamal" {
         report.push(field.warning("has no effect: what Bowline keeps on a server is always under .kamal"));
     }

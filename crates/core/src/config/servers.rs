@@ -1,10 +1,20 @@
 //! `servers`: from a list of hosts, or a map of roles, to roles with hosts and tags.
 
-use super::decode::{Field, Report, nearest};
+use super::decode::{Field, Report};
+use super::describe::{Form, LIST};
 use super::diagnostic::Diagnostic;
 use super::env::Tags;
-use super::role::Inherited;
+use super::role::{self, Inherited};
+use super::suggest::nearest;
 use super::{Role, RoleHost};
+
+/// A host, with tags or without.
+const HOST: Form = Form::Either(&[Form::Filled, Form::One("HOST", &Form::Either(&[Form::Filled, LIST]))]);
+/// The hosts of a role.
+pub(super) const HOSTS: Form = Form::List(&HOST);
+const ROLE: Form = Form::Either(&[HOSTS, Form::Keys(&role::KEYS)]);
+/// `servers`.
+pub(super) const FORM: Form = Form::Either(&[HOSTS, Form::Map("ROLE", &ROLE)]);
 
 /// What reading the servers depends on.
 pub(super) struct Context<'c> {
@@ -13,7 +23,7 @@ pub(super) struct Context<'c> {
     pub(super) primary_field: Option<&'c Field<'c>>,
     pub(super) allow_empty_roles: bool,
     pub(super) tags: &'c Tags,
-    pub(super) inherited: &'c Inherited,
+    pub(super) inherited: &'c Inherited<'c>,
 }
 
 /// The roles, the primary one first, then by name.
@@ -21,16 +31,12 @@ pub(super) fn decode(field: &Field, context: &Context, report: &mut Report) -> V
     let mut roles = Vec::new();
     if field.is_list() {
         roles.push((decode_role("web", field, context, report), field.clone()));
-    } else if field.is_map() {
-        for (key, field) in field.entries(report).unwrap_or_default() {
-            if let Some(problem) = bad_role(&key.text) {
-                report.push(Diagnostic::error(key.span, field.says(problem)));
-            }
-            roles.push((decode_role(&key.text, &field, context, report), field));
+    }
+    for (key, field) in field.entries() {
+        if let Some(problem) = bad_role(&key.text) {
+            report.push(field.error_at(key.span, problem));
         }
-    } else {
-        field.wrong_type("an array or a hash", report);
-        return Vec::new();
+        roles.push((decode_role(&key.text, &field, context, report), field));
     }
     check(field, &roles, context, report);
     let mut roles: Vec<Role> = roles.into_iter().map(|(role, _)| role).collect();
@@ -43,24 +49,20 @@ pub(super) fn decode(field: &Field, context: &Context, report: &mut Report) -> V
 
 fn decode_role(name: &str, field: &Field, context: &Context, report: &mut Report) -> Role {
     let primary = name == context.primary_role;
-    if field.is_list() {
+    if !field.is_map() {
         let hosts = decode_hosts(field, context, report);
         return Role::plain(name, hosts, primary, context.inherited);
     }
-    if !field.is_map() {
-        field.wrong_type("an array or a hash", report);
-        return Role::plain(name, Vec::new(), primary, context.inherited);
-    }
     let mut role = Role::decode(name, field, primary, context.inherited, report);
-    let hosts = field.entries_silently().into_iter().find(|(key, _)| key.text == "hosts");
-    role.hosts = hosts.map(|(_, field)| decode_hosts(&field, context, report)).unwrap_or_default();
+    let hosts = field.section().get("hosts");
+    role.hosts = hosts.map(|field| decode_hosts(&field, context, report)).unwrap_or_default();
     role
 }
 
 /// A host listed twice is one host with the tags of both entries.
 fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<RoleHost> {
     let mut hosts: Vec<RoleHost> = Vec::new();
-    for entry in field.list(report).unwrap_or_default() {
+    for entry in field.list() {
         let Some((host, tags)) = decode_host(&entry, context, report) else { continue };
         let index = hosts.iter().position(|known| known.host == host).unwrap_or_else(|| {
             hosts.push(RoleHost { host, tags: Vec::new() });
@@ -79,40 +81,31 @@ fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<Ro
 
 /// `HOST`, or `HOST: TAG`, or `HOST: [TAG, …]`.
 fn decode_host(entry: &Field, context: &Context, report: &mut Report) -> Option<(String, Vec<String>)> {
-    if entry.scalar().is_some() {
-        let host = entry.filled(report)?;
+    if let Some(host) = entry.text() {
         if let Some(problem) = bad_host(&host) {
             report.push(entry.error(problem));
         }
         return Some((host, Vec::new()));
     }
     if !entry.is_map() {
-        entry.wrong_type("a string or a hash", report);
         return None;
     }
-    let entries = entry.entries(report)?;
+    let entries = entry.entries();
     let [(key, value)] = entries.as_slice() else {
         report.push(entry.error("multiple hosts found").help("begin a new `- ` entry for each host"));
         return None;
     };
     if let Some(problem) = bad_host(&key.text) {
-        report.push(Diagnostic::error(key.span, entry.says(problem)));
+        report.push(entry.error_at(key.span, problem));
     }
     Some((key.text.clone(), decode_tags(value, context, report)))
 }
 
 fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
-    let fields = match (field.scalar(), field.is_list()) {
-        (Some(_), _) => vec![field.clone()],
-        (None, true) => field.list(report).unwrap_or_default(),
-        (None, false) => {
-            field.wrong_type("a string or an array", report);
-            return Vec::new();
-        }
-    };
+    let fields = if field.is_list() { field.list() } else { vec![field.clone()] };
     let mut tags = Vec::new();
     for field in fields {
-        let Some(tag) = field.filled(report) else { continue };
+        let Some(tag) = field.text() else { continue };
         if !context.tags.names().any(|known| known == tag) {
             report.push(unknown_tag(&field, &tag, context.tags));
         }
@@ -166,15 +159,12 @@ fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut
 }
 
 fn lists_something(field: &Field) -> bool {
-    let hosts = match field.is_map() {
-        true => {
-            field.entries_silently().into_iter().find(|(key, _)| key.text == "hosts").map(|(_, hosts)| hosts)
-        }
-        false => Some(field.clone()),
-    };
-    hosts.is_some_and(
-        |hosts| !matches!(&hosts.node.kind, super::source::Kind::List(items) if items.is_empty()),
-    )
+    let section = field.section();
+    match field.is_map() {
+        // A list that is wrong has been reported.
+        true => section.has("hosts") && section.get("hosts").is_none_or(|hosts| !hosts.list().is_empty()),
+        false => !field.list().is_empty(),
+    }
 }
 
 /// What can't be the name or address of a server.

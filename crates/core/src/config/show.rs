@@ -3,16 +3,21 @@
 //!
 //! It is YAML, in a fixed order, so that two of them can be compared. It holds no secret and no value of an env.
 
-use std::fmt::Write as _;
+mod builder;
+mod lines;
+mod proxy;
+
 use std::time::Duration;
 
-use super::mask::is_secret_key;
-use super::source::{Key, Kind, Node};
+use super::hooks::HookLevel;
 use super::{
-    Accessory, AccessoryMount, AssetPath, BarrierOrder, Config, Cord, Credential, Env, Healthcheck, Jump,
-    Limit, Logging, OnFailure, Opaque, OptionValue, Pairs, Registry, Role, RoleHost, Value, Variable,
+    Accessory, AccessoryMount, AssetPath, BarrierOrder, Config, Cord, Credential, Env, Generation,
+    Healthcheck, HooksOutput, Jump, Limit, Logging, OnFailure, Registry, Role, RoleHost, SshConfig, Value,
+    Variable,
 };
-use crate::secret::REDACTED;
+use lines::Lines;
+#[cfg(test)]
+pub(super) use lines::scalar;
 
 /// The configuration as YAML text.
 pub fn show(config: &Config) -> String {
@@ -21,14 +26,19 @@ pub fn show(config: &Config) -> String {
     out.option("destination", config.destination.as_deref());
     out.value("repository", &config.repository());
     out.value("latest_image", &config.latest_image());
+    let told_by = config.told_by.as_ref().map(|key| format!(" ({key} tells)")).unwrap_or_default();
+    out.value("written_for", &format!("{}{told_by}", config.generation));
+    out.option("minimum_version", config.minimum_version.as_deref());
     registry(&config.registry, &mut out);
-    builder(config, &mut out);
-    out.value("primary_role", &config.primary_role);
-    out.map("roles", |out| {
-        for role in &config.roles {
-            out.map(&role.name, |out| show_role(config, role, out));
-        }
-    });
+    builder::show(&config.builder, &mut out);
+    if !config.roles.is_empty() {
+        out.value("primary_role", &config.primary_role);
+        out.map("roles", |out| {
+            for role in &config.roles {
+                out.map(&role.name, |out| show_role(config, role, out));
+            }
+        });
+    }
     if !config.accessories.is_empty() {
         out.map("accessories", |out| {
             for accessory in &config.accessories {
@@ -37,49 +47,72 @@ pub fn show(config: &Config) -> String {
         });
     }
     out.list("volumes", &config.volumes);
-    traefik(config, &mut out);
+    if config.generation == Generation::One {
+        traefik(config, &mut out);
+    }
     boot(config, &mut out);
     ssh(config, &mut out);
     out.seconds("readiness_delay", config.readiness_delay);
     out.seconds("deploy_timeout", config.deploy_timeout);
     out.seconds("drain_timeout", config.drain_timeout);
-    if let Some(stop_wait_time) = config.stop_wait_time {
-        out.seconds("stop_wait_time", stop_wait_time);
-    }
     out.raw("retain_containers", config.retain_containers);
     out.value("hooks_path", &config.hooks_path);
+    hooks_output(&config.hooks_output, &mut out);
     out.value("secrets_path", &config.secrets_path);
     out.pairs("aliases", &config.aliases);
+    out.option("error_pages_path", config.error_pages_path.as_deref());
+    output(config, &mut out);
     out.option("run_directory", config.run_directory.as_deref());
     out.text
 }
 
-fn registry(registry: &Registry, out: &mut Lines) {
-    out.map("registry", |out| {
-        out.value("server", registry.server.as_deref().unwrap_or("docker.io"));
-        match &registry.username {
-            Credential::Plain(name) => out.value("username", name.expose()),
-            Credential::Secret(name) => out.value("username", &format!("secret {name}")),
-        }
-        match &registry.password {
-            Credential::Plain(password) => out.value("password", &password.to_string()),
-            Credential::Secret(name) => out.value("password", &format!("secret {name}")),
-        }
-    });
+fn hooks_output(output: &HooksOutput, out: &mut Lines) {
+    let word = |level: HookLevel| match level {
+        HookLevel::Quiet => "quiet",
+        HookLevel::Verbose => "verbose",
+    };
+    out.option("hooks_output", output.all.map(word));
+    if !output.each.is_empty() {
+        out.map("hooks_output", |out| {
+            output.each.iter().for_each(|(hook, level)| out.value(hook, word(*level)))
+        });
+    }
 }
 
-fn builder(config: &Config, out: &mut Lines) {
-    out.map("builder", |out| {
-        out.value("context", &config.builder.context);
-        out.value("dockerfile", &config.builder.dockerfile);
-        out.option("target", config.builder.target.as_deref());
-        out.list("arch", &config.builder.arch);
-        out.pairs("args", &config.builder.args);
+fn output(config: &Config, out: &mut Lines) {
+    let targets = [("file", &config.output.file), ("otel", &config.output.otel)];
+    if targets.iter().any(|(_, target)| target.is_some()) {
+        out.map("output", |out| {
+            targets.iter().for_each(|(name, target)| out.option(name, target.as_deref()))
+        });
+    }
+}
+
+fn registry(registry: &Registry, out: &mut Lines) {
+    let credential = |credential: &Credential, plain: String| match credential {
+        Credential::Plain(_) => plain,
+        Credential::Secret(name) => format!("secret {name}"),
+    };
+    out.map("registry", |out| {
+        out.value("server", registry.server.as_deref().unwrap_or("docker.io"));
+        let Some(login) = &registry.login else {
+            return out.value("login", "none: it is on the deploying machine");
+        };
+        let name = match &login.username {
+            Credential::Plain(name) => name.expose().to_owned(),
+            Credential::Secret(_) => String::new(),
+        };
+        out.value("username", &credential(&login.username, name));
+        out.value("password", &credential(&login.password, crate::secret::REDACTED.into()));
     });
 }
 
 fn show_role(config: &Config, role: &Role, out: &mut Lines) {
-    out.raw("traefik", role.traefik);
+    match (&role.proxy, role.traefik) {
+        (Some(proxy), _) => proxy::show(proxy, out),
+        (None, traefik) if config.generation == Generation::One => out.raw("traefik", traefik),
+        (None, _) => out.raw("proxy", false),
+    }
     out.option("cmd", role.cmd.as_deref());
     out.map("hosts", |out| {
         for host in &role.hosts {
@@ -99,6 +132,7 @@ fn show_role(config: &Config, role: &Role, out: &mut Lines) {
     if let Some(check) = &role.healthcheck {
         healthcheck(check, out);
     }
+    out.given("stop_timeout", role.stop_timeout.map(|timeout| timeout.as_secs()));
 }
 
 /// Each variable of a server's container, who gave it the value it has, and whom it overrides.
@@ -149,8 +183,8 @@ fn show_accessory(accessory: &Accessory, out: &mut Lines) {
     out.pairs("labels", &accessory.labels);
     out.options("options", &accessory.options);
     out.value("network", &accessory.network);
-    if let Some(Opaque(node)) = &accessory.proxy {
-        out.tree("proxy", node);
+    if let Some(proxy) = &accessory.proxy {
+        proxy::show(proxy, out);
     }
 }
 
@@ -179,9 +213,7 @@ fn healthcheck(check: &Healthcheck, out: &mut Lines) {
         out.raw("port", check.port);
         out.value("path", &check.path);
         out.raw("interval", duration(check.interval));
-        if let Some(attempts) = check.max_attempts {
-            out.raw("max_attempts", attempts);
-        }
+        out.given("max_attempts", check.max_attempts);
         match &check.cord {
             Cord::At(path) => out.value("cord", path),
             Cord::Off => out.raw("cord", false),
@@ -243,6 +275,15 @@ fn ssh(config: &Config, out: &mut Lines) {
         };
         out.list("proxy", &config.ssh.proxy.iter().map(jump).collect::<Vec<_>>());
         out.option("proxy_command", config.ssh.proxy_command.as_deref());
+        let secrets = config.ssh.key_data.iter().map(|name| format!("secret {name}"));
+        out.list("key_data", &secrets.collect::<Vec<_>>());
+        match &config.ssh.config {
+            SshConfig::Default => {}
+            SshConfig::Off => out.raw("config", false),
+            SshConfig::Files(files) => out.list("config", files),
+        }
+        out.given("forward_agent", config.ssh.forward_agent);
+        out.option("log_level", config.ssh.log_level.as_deref());
     });
 }
 
@@ -252,149 +293,4 @@ fn duration(duration: Duration) -> String {
     } else {
         format!("{}ms", duration.as_millis())
     }
-}
-
-/// Indented lines. What is empty is left out.
-#[derive(Default)]
-struct Lines {
-    text: String,
-    depth: usize,
-}
-
-impl Lines {
-    fn raw(&mut self, key: &str, value: impl std::fmt::Display) {
-        // Writing to a String doesn't fail.
-        let _ = writeln!(self.text, "{:depth$}{}: {value}", "", scalar(key), depth = self.depth * 2);
-    }
-
-    fn value(&mut self, key: &str, value: &str) {
-        self.raw(key, scalar(value));
-    }
-
-    /// A value that people may have put a secret into, as its name tells.
-    fn unless_secret(&mut self, name: &str, value: &str) {
-        self.value(name, if is_secret_key(name) { REDACTED } else { value });
-    }
-
-    fn option(&mut self, key: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.value(key, value);
-        }
-    }
-
-    fn seconds(&mut self, key: &str, value: Duration) {
-        self.raw(key, value.as_secs());
-    }
-
-    fn list(&mut self, key: &str, values: &[String]) {
-        if !values.is_empty() {
-            self.raw(key, sequence(values));
-        }
-    }
-
-    fn map(&mut self, key: &str, entries: impl FnOnce(&mut Self)) {
-        let _ = writeln!(self.text, "{:depth$}{}:", "", scalar(key), depth = self.depth * 2);
-        let before = self.text.len();
-        self.depth += 1;
-        entries(self);
-        self.depth -= 1;
-        if self.text.len() == before {
-            self.text.pop();
-            self.text.push_str(" {}\n");
-        }
-    }
-
-    fn pairs(&mut self, key: &str, pairs: &Pairs) {
-        if !pairs.is_empty() {
-            self.map(key, |out| pairs.iter().for_each(|(name, value)| out.unless_secret(name, value)));
-        }
-    }
-
-    /// A part that is kept as it is written.
-    fn tree(&mut self, key: &str, node: &Node) {
-        match &node.kind {
-            Kind::Map(entries) => self.map(key, |out| {
-                entries.iter().for_each(|(name, node)| out.tree(&name.text, node));
-            }),
-            _ => self.raw(key, flow(key, node)),
-        }
-    }
-
-    fn options(&mut self, key: &str, options: &[(String, OptionValue)]) {
-        if options.is_empty() {
-            return;
-        }
-        self.map(key, |out| {
-            for (name, value) in options {
-                match value {
-                    OptionValue::Flag => out.raw(name, true),
-                    OptionValue::Value(value) => out.unless_secret(name, value),
-                    OptionValue::List(values) => out.raw(name, sequence(values)),
-                }
-            }
-        });
-    }
-}
-
-/// A part within a list that is kept as it is written, in one line.
-fn flow(key: &str, node: &Node) -> String {
-    match &node.kind {
-        Kind::Scalar(_) if is_secret_key(key) => scalar(REDACTED),
-        Kind::Scalar(text) if text.plain && (is_other(&text.text) || text.text.parse::<f64>().is_ok()) => {
-            text.text.clone()
-        }
-        Kind::Scalar(text) => scalar(&text.text),
-        Kind::Null => "null".into(),
-        Kind::List(items) => {
-            format!("[{}]", items.iter().map(|item| flow(key, item)).collect::<Vec<_>>().join(", "))
-        }
-        Kind::Map(entries) => {
-            let entry =
-                |(name, node): &(Key, Node)| format!("{}: {}", scalar(&name.text), flow(&name.text, node));
-            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-fn sequence(values: &[String]) -> String {
-    let values: Vec<String> = values.iter().map(|value| scalar(value)).collect();
-    format!("[{}]", values.join(", "))
-}
-
-/// A text as YAML: bare where nothing could take it for anything else, in double quotes otherwise.
-pub(super) fn scalar(text: &str) -> String {
-    // Commas and brackets would end an entry of a list.
-    let safe = |c: char| c.is_ascii_alphanumeric() || " _-./:@+%=$()|*~".contains(c);
-    let starts = |c: char| c.is_ascii_alphabetic() || c == '/' || c == '.';
-    let bare = text.starts_with(starts)
-        && text.chars().all(safe)
-        && !text.contains(": ")
-        && !text.ends_with([':', ' '])
-        && !is_other(text);
-    // Addresses and versions begin with a digit and have more than one dot.
-    let address = text.matches('.').count() >= 2 && text.chars().all(|c| c.is_ascii_digit() || c == '.');
-    if bare || address {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// Bare words that YAML takes for a boolean, a number or nothing.
-fn is_other(text: &str) -> bool {
-    const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n", "null", ".inf", ".nan"];
-    WORDS.contains(&text.to_ascii_lowercase().as_str())
-        || text.starts_with('.') && text.parse::<f64>().is_ok()
 }

@@ -7,6 +7,7 @@
 //!
 //! Anchors, aliases and `<<` are resolved here. The tree is bounded, so that aliases of aliases can't fill the memory.
 
+mod ruby;
 mod words;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle, Span as Range, StrInput, Tag};
 
 use super::diagnostic::{Diagnostic, Span};
+pub(super) use ruby::Plain;
 
 /// Maps in lists in maps … deeper than any configuration.
 const MAX_DEPTH: usize = 64;
@@ -38,6 +40,8 @@ pub(super) enum Kind {
     Scalar(Scalar),
     /// Nothing, or `~`, or `null`.
     Null,
+    /// What `shape` has reported as wrong.
+    Wrong,
 }
 
 /// A key of a map.
@@ -53,6 +57,21 @@ pub(super) struct Scalar {
     pub(super) text: String,
     /// Without quotes, so that it may be meant as a number or boolean.
     pub(super) plain: bool,
+}
+
+impl Scalar {
+    /// What it is to Kamal, if it isn't in quotes.
+    pub(super) fn read(&self) -> Option<Plain> {
+        self.plain.then(|| Plain::read(&self.text))
+    }
+
+    /// The text; of a symbol without its colon.
+    pub(super) fn word(&self) -> &str {
+        match self.read() {
+            Some(Plain::Symbol) => self.text.get(1..).unwrap_or_default(),
+            _ => &self.text,
+        }
+    }
 }
 
 /// Reads a file. What is wrong goes into `errors`; `None` if there is no tree at all.

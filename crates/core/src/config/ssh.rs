@@ -1,6 +1,7 @@
 //! `ssh`: how servers are reached.
 
-use super::decode::{Field, Keys, Report};
+use super::decode::{Field, Report};
+use super::describe::{Form, Keys, LIST, Like, Setting};
 
 /// `ssh`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +15,30 @@ pub struct Ssh {
     /// `keys_only`: neither the default key files nor other keys of the agent are tried. For the files of
     /// `keys` the agent may still sign.
     pub keys_only: bool,
+    /// `key_data`: names of secrets that hold private keys.
+    pub key_data: Vec<String>,
     /// `proxy`: jump hosts, first hop first.
     pub proxy: Vec<Jump>,
     /// `proxy_command`: a local command whose standard input and output are the connection (`%h`, `%p`, `%r`).
     pub proxy_command: Option<String>,
+    /// `config`: which OpenSSH configuration is read.
+    pub config: SshConfig,
+    /// `forward_agent` as written, if it was. Bowline never forwards it; kept to be shown.
+    pub forward_agent: Option<bool>,
+    /// `log_level` as written, if it was: how much Kamal's library tells. Kept to be shown.
+    pub log_level: Option<String>,
+}
+
+/// `config`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SshConfig {
+    /// `~/.ssh/config` and the machine's own.
+    #[default]
+    Default,
+    /// `false`: none.
+    Off,
+    /// These files instead.
+    Files(Vec<String>),
 }
 
 impl Default for Ssh {
@@ -27,8 +48,12 @@ impl Default for Ssh {
             port: 22,
             keys: Vec::new(),
             keys_only: false,
+            key_data: Vec::new(),
             proxy: Vec::new(),
             proxy_command: None,
+            config: SshConfig::Default,
+            forward_agent: None,
+            log_level: None,
         }
     }
 }
@@ -44,60 +69,113 @@ pub struct Jump {
     pub port: u16,
 }
 
-const KEYS: Keys = Keys {
-    known: &["user", "port", "keys", "keys_only", "proxy", "proxy_command", "log_level"],
-    later: &["key_data", "config", "forward_agent"],
+/// A port may be quoted here, unlike elsewhere.
+const PORT: Like = Like {
+    wanted: "an integer",
+    help: "a number from 1 to 65535",
+    reads: |text| text.parse::<u16>().is_ok_and(|port| port > 0),
+    pattern: "^[0-9]{1,5}$",
+    words: &[],
+    examples: &["\"2222\""],
 };
+
+const JUMPS: Like = Like {
+    wanted: "`HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between",
+    help: "",
+    reads: |text| text.split(',').all(|hop| Jump::parse(hop.trim()).is_some()),
+    pattern: "^[^\\s,]+(\\s*,\\s*[^\\s,]+)*$",
+    words: &[],
+    examples: &["gate.example.com", "\"me@one:2222, two\""],
+};
+
+/// `ssh`.
+pub(super) const KEYS: Keys = Keys::new(
+    "ssh",
+    "How servers are reached.",
+    &[
+        Setting::new("user", Form::Filled, "always used, also where `~/.ssh/config` says something else")
+            .default("`root`")
+            .examples(&["deploy"]),
+        Setting::new("port", Form::Either(&[Form::Port, Form::Like(&PORT)]), "always used, like `user`")
+            .default("22")
+            .examples(&["2222", "\"2222\""]),
+        Setting::new("keys", LIST, "private key files, tried first").examples(&["[~/.ssh/deploy]"]),
+        Setting::new("keys_only", Form::Boolean, "neither default key files nor other keys of the agent").default("false"),
+        Setting::new("key_data", LIST, "private keys: names of secrets")
+            .not_yet("a connection is refused: put the key into a file and name it under `keys`")
+            .examples(&["[DEPLOY_KEY]"]),
+        Setting::new("proxy", Form::Like(&JUMPS), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas"),
+        Setting::new("proxy_command", Form::Filled, "a local command that is the connection (`%h`, `%p`, `%r`); not beside `proxy`")
+            .examples(&["\"nc %h %p\""]),
+        Setting::new(
+            "config",
+            Form::Either(&[Form::Boolean, Form::Filled, LIST]),
+            "which OpenSSH configuration counts: `false` for none, or a file in place of `~/.ssh/config`. Several files \
+             are refused yet",
+        )
+        .default("true")
+        .kamal2("")
+        .examples(&["false", "config/ssh", "[config/ssh]"]),
+        Setting::new("forward_agent", Form::Boolean, "whether servers may use your agent")
+            .default("false")
+            .kamal2("")
+            .no_effect("Bowline never forwards it: nothing that it runs on a server needs it"),
+        Setting::new("log_level", Form::Usual(&["debug", "info", "warn", "error", "fatal"]), "how much the SSH library tells")
+            .no_effect("it is a setting of Kamal's library; `-v` shows what is done"),
+    ],
+)
+.notes(
+    "Otherwise `~/.ssh/config` counts: Bowline asks `ssh -G`. Without an `ssh` on your machine a small parser of its own \
+     reads it, and refuses what it doesn't know. A new server's key is accepted and written to `known_hosts` (unless \
+     `StrictHostKeyChecking` is `yes`); a changed or revoked key stops the connection. A new connection may take 10 s; \
+     one that is silent for 25 s is dead.",
+)
+.slips(&[("key", "keys"), ("identity_file", "keys"), ("jump", "proxy")]);
 
 impl Ssh {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let default = Self::default();
-        let Some(section) = field.section(&KEYS, report) else { return default };
-        // How much Kamal's SSH library tells; accepted, without a meaning here.
-        section.string("log_level", report);
-        let proxy = section.get("proxy").map(|field| jumps(&field, report)).unwrap_or_default();
-        let mut proxy_command = section.filled("proxy_command", report);
-        if let (true, Some(command)) = (section.get("proxy").is_some(), section.get("proxy_command")) {
+        let (default, section) = (Self::default(), field.section());
+        let proxy = section.text("proxy").map(|text| jumps(&text)).unwrap_or_default();
+        let mut proxy_command = section.text("proxy_command");
+        if let (true, Some(command)) = (section.has("proxy"), section.get("proxy_command")) {
             report.push(command.warning("has no effect, since ssh/proxy is given"));
             proxy_command = None;
         }
+        let port = section.get("port").and_then(|field| match field.port() {
+            Some(port) => Some(port),
+            None => field.text()?.trim().parse().ok(),
+        });
+        if let Some(field) = section.get("forward_agent").filter(|field| field.boolean() == Some(true)) {
+            report.push(field.warning("has no effect: Bowline never forwards the agent"));
+        }
         Self {
-            user: section.filled("user", report).unwrap_or(default.user),
-            port: section.get("port").and_then(|field| port(&field, report)).unwrap_or(default.port),
-            keys: section.get("keys").and_then(|field| field.strings(report)).unwrap_or_default(),
-            keys_only: section.boolean("keys_only", report).unwrap_or(false),
+            user: section.text("user").unwrap_or(default.user),
+            port: port.unwrap_or(default.port),
+            keys: section.strings("keys"),
+            keys_only: section.boolean("keys_only").unwrap_or(false),
+            key_data: section.strings("key_data"),
             proxy,
             proxy_command,
+            config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),
+            forward_agent: section.boolean("forward_agent"),
+            log_level: section.get("log_level").and_then(|field| field.word()).map(Into::into),
         }
     }
 }
 
-/// A port may be quoted here, unlike elsewhere.
-fn port(field: &Field, report: &mut Report) -> Option<u16> {
-    match field.scalar() {
-        Some(scalar) if !scalar.plain => match scalar.text.trim().parse::<i64>() {
-            Ok(port) => field.within(port, 1, 65535, report).and_then(|port| u16::try_from(port).ok()),
-            Err(_) => {
-                field.wrong_type("an integer", report);
-                None
-            }
-        },
-        _ => field.port(report),
+impl SshConfig {
+    fn decode(field: &Field) -> Self {
+        match (field.boolean(), field.text()) {
+            (Some(true), _) => SshConfig::Default,
+            (Some(false), _) => SshConfig::Off,
+            (None, Some(file)) => SshConfig::Files(vec![file]),
+            (None, None) => SshConfig::Files(field.strings()),
+        }
     }
 }
 
-fn jumps(field: &Field, report: &mut Report) -> Vec<Jump> {
-    let Some(text) = field.filled(report) else { return Vec::new() };
-    let mut jumps = Vec::new();
-    for hop in text.split(',').map(str::trim) {
-        match Jump::parse(hop) {
-            Some(jump) => jumps.push(jump),
-            None => report.push(
-                field.error("should be `HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between"),
-            ),
-        }
-    }
-    jumps
+fn jumps(text: &str) -> Vec<Jump> {
+    text.split(',').filter_map(|hop| Jump::parse(hop.trim())).collect()
 }
 
 impl Jump {

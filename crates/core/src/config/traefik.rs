@@ -1,6 +1,8 @@
 //! `traefik`: the proxy that every server with a routed role runs.
 
-use super::decode::{Field, Keys, Report};
+use super::decode::{Field, Report};
+use super::describe::{Form, Keys, OPTIONS, Setting, TEXTS};
+use super::env::FORM as ENV;
 use super::{Env, OptionValue, Pairs};
 
 /// `traefik`.
@@ -36,23 +38,43 @@ impl Default for Traefik {
     }
 }
 
-const KEYS: Keys =
-    Keys { known: &["image", "publish", "host_port", "labels", "args", "options", "env"], later: &[] };
+/// `traefik`.
+pub(super) const KEYS: Keys = Keys::new(
+    "traefik",
+    "For the container `traefik` on each server that has a role with Traefik.",
+    &[
+        Setting::new("image", Form::Filled, "its image").default("`traefik:v2.11`").examples(&["traefik:v3.1"]),
+        Setting::new("publish", Form::Boolean, "whether port 80 of the container is published").default("true"),
+        Setting::new("host_port", Form::Port, "on which port of the server").default("80"),
+        Setting::new(
+            "args",
+            OPTIONS,
+            "Traefik's arguments, `--KEY=VALUE` each, over the defaults `log.level=DEBUG`, \
+             `providers.providersThrottleDuration=100ms`, `api.insecure=true`",
+        )
+        .examples(&["{log.level: INFO, accesslog: true}"]),
+        Setting::new("labels", TEXTS, "labels of its container").examples(&["{team: platform}"]),
+        Setting::new("options", OPTIONS, "further flags of `docker run`: a value, a list, or `true` for the bare flag")
+            .examples(&["{memory: 512m, volume: [\"/a:/a\", \"/b:/b\"]}"]),
+        Setting::new("env", ENV, "its variables").examples(&["{A: b}", "{clear: {A: b}, secret: [TOKEN]}"]),
+    ],
+)
+.notes(
+    "`api.insecure=true` makes Traefik's API answer on port 8080 of its container. That port is not published; Bowline \
+     reaches it through the SSH connection. Other containers on the network `kamal`, and programs on the server \
+     itself, can reach it too. With `api.insecure: false` Bowline waits 5 s where it would ask.",
+);
 
 impl Traefik {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
-        let default = Self::default();
-        let Some(section) = field.section(&KEYS, report) else { return default };
+        let (default, section) = (Self::default(), field.section());
         Self {
-            image: section.filled("image", report).unwrap_or(default.image),
-            publish: section.boolean("publish", report).unwrap_or(default.publish),
-            host_port: section
-                .get("host_port")
-                .and_then(|field| field.port(report))
-                .unwrap_or(default.host_port),
-            labels: section.get("labels").and_then(|field| field.pairs(report)).unwrap_or_default(),
-            args: section.get("args").and_then(|field| field.options(report)).unwrap_or_default(),
-            options: section.get("options").and_then(|field| field.options(report)).unwrap_or_default(),
+            image: section.text("image").unwrap_or(default.image),
+            publish: section.boolean("publish").unwrap_or(default.publish),
+            host_port: section.port("host_port").unwrap_or(default.host_port),
+            labels: section.pairs("labels"),
+            args: section.options("args"),
+            options: section.options("options"),
             env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
         }
     }

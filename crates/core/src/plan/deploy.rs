@@ -318,13 +318,16 @@ impl Planner<'_> {
 
     fn pull(&self, image: &str) -> Result<registry::Pull, PlanError> {
         let registry = &self.config.registry;
+        let login = registry.login.as_ref().map(|login| {
+            Ok::<_, PlanError>(registry::Login {
+                server: registry.server.clone(),
+                username: self.credential(&login.username)?,
+                password: self.credential(&login.password)?,
+            })
+        });
         Ok(registry::Pull {
             scope: self.scope().clone(),
-            login: Some(registry::Login {
-                server: registry.server.clone(),
-                username: self.credential(&registry.username)?,
-                password: self.credential(&registry.password)?,
-            }),
+            login: login.transpose()?,
             image: image.into(),
             version: self.request.version.clone(),
         })
@@ -392,7 +395,7 @@ impl Planner<'_> {
             boot,
             routed: role.traefik,
             retire,
-            stop_wait: stop_wait(config),
+            stop_wait: stop_wait(role),
             back,
         })
     }
@@ -424,10 +427,8 @@ impl Planner<'_> {
 
 /// Checks that every secret a run on these servers needs is there and can reach its container.
 pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
-    for credential in [&config.registry.username, &config.registry.password] {
-        if let Credential::Secret(name) = credential {
-            secret(secrets, name)?;
-        }
+    for name in config.registry.secrets() {
+        secret(secrets, name)?;
     }
     secret_env(secrets, &config.traefik.env)?;
     for (role, hosts) in &selection.roles {

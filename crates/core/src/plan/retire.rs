@@ -29,7 +29,7 @@ pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Conta
             name: container.name.clone(),
             id: container.id.clone(),
             drain: role.traefik.then_some(config.drain_timeout.as_secs()),
-            stop_wait: stop_wait(config),
+            stop_wait: stop_wait(role),
             cord,
         },
     }
@@ -59,6 +59,6 @@ pub fn running_api(observed: &Observed) -> Option<ProxyApi> {
 }
 
 /// `docker stop -t`.
-pub(super) fn stop_wait(config: &Config) -> Option<u64> {
-    config.stop_wait_time.map(|wait| wait.as_secs())
+pub(super) fn stop_wait(role: &Role) -> Option<u64> {
+    role.stop_timeout.map(|timeout| timeout.as_secs())
 }

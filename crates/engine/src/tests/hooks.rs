@@ -75,3 +75,23 @@ async fn skip_hooks_runs_none_and_a_boot_is_no_deploy() {
     assert_eq!(names, ["pre-connect", "pre-app-boot", "post-app-boot"]);
     assert_eq!(hooks_run(&world)[0].1["KAMAL_VERSION"], "latest");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_hooks_print_is_shown_unless_the_configuration_is_quiet_about_it() {
+    let (first, _) = fleet().await;
+    let shown = async |more: &str| {
+        let world = with_hooks(&first, &[("pre-connect", 0), ("post-deploy", 0)]);
+        deploy(&world, &project(&format!("{CONFIG}{more}\n")), "v2").await.unwrap();
+        assert_eq!(hooks_run(&world).len(), 2);
+        let line = |event| match event {
+            Event::Output { host: None, line } => line.strip_prefix(".kamal/hooks/").map(str::to_string),
+            _ => None,
+        };
+        world.recorder.events().into_iter().filter_map(line).collect::<Vec<_>>()
+    };
+    let (pre, post) = ("pre-connect was here".to_string(), "post-deploy was here".to_string());
+    assert_eq!(shown("").await, [pre.clone(), post.clone()]);
+    assert_eq!(shown("hooks_output: quiet").await, [""; 0]);
+    assert_eq!(shown("hooks_output: {pre-connect: quiet}").await, std::slice::from_ref(&post));
+    assert_eq!(shown("hooks_output: :verbose").await, [pre, post]);
+}

@@ -92,7 +92,7 @@ impl Rendered {
                 }
             }
             Kind::List(items) => items.iter_mut().for_each(|item| self.restore(item)),
-            Kind::Scalar(_) | Kind::Null => {}
+            Kind::Scalar(_) | Kind::Null | Kind::Wrong => {}
         }
     }
 
@@ -115,7 +115,7 @@ impl Rendered {
         match &node.kind {
             Kind::Map(entries) => entries.iter().for_each(|(_, value)| self.left_alone(value, found)),
             Kind::List(items) => items.iter().for_each(|item| self.left_alone(item, found)),
-            Kind::Null => {}
+            Kind::Null | Kind::Wrong => {}
             Kind::Scalar(_) => {
                 let within = |piece: &&Piece| {
                     piece.from == From::Comment && node.span.start < piece.end && piece.start < node.span.end

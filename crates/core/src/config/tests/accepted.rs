@@ -29,8 +29,9 @@ fn defaults() {
     let config = config("");
     assert_eq!((config.service.as_str(), config.image.as_str()), ("app", "me/app"));
     assert_eq!(config.registry.server, None);
-    assert_eq!(config.registry.username, Credential::Plain(Secret::new("me")));
-    assert_eq!(config.registry.password, Credential::Secret("REGISTRY_PASSWORD".into()));
+    let login = config.registry.login.as_ref().unwrap();
+    assert_eq!(login.username, Credential::Plain(Secret::new("me")));
+    assert_eq!(login.password, Credential::Secret("REGISTRY_PASSWORD".into()));
     assert_eq!((config.primary_role.as_str(), shape(&config)), ("web", vec!["web: 1.1.1.1".into()]));
     assert_eq!(config.builder, Default::default());
     assert_eq!(config.ssh, Default::default());
@@ -39,7 +40,7 @@ fn defaults() {
     assert_eq!(config.readiness_delay, Duration::from_secs(7));
     assert_eq!(config.deploy_timeout, Duration::from_secs(30));
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
-    assert_eq!((config.stop_wait_time, config.retain_containers), (None, 5));
+    assert_eq!((config.roles[0].stop_timeout, config.retain_containers), (None, 5));
     assert_eq!(
         (config.hooks_path.as_str(), config.secrets_path.as_str()),
         (".kamal/hooks", ".kamal/secrets")
@@ -282,7 +283,11 @@ fn forms_of_registry() {
     for (text, server, password) in cases {
         let text = format!("service: app\nimage: i\nservers: [h]\nregistry: {text}\n");
         let registry = read(&text).unwrap().config.registry;
-        assert_eq!((registry.server.as_deref(), registry.password), (server, password), "{text}");
+        assert_eq!(
+            (registry.server.as_deref(), registry.login.unwrap().password),
+            (server, password),
+            "{text}"
+        );
     }
 }
 
@@ -310,7 +315,7 @@ fn what_is_accepted_without_effect() {
         let loaded = read(&format!("{LEAST}{text}\n")).unwrap();
         assert!(loaded.warnings.is_empty(), "{text}: {}", loaded.warnings);
     }
-    assert_eq!(config("stop_timeout: 20").stop_wait_time, Some(Duration::from_secs(20)));
-    assert_eq!(config("stop_wait_time: 20").stop_wait_time, Some(Duration::from_secs(20)));
+    assert_eq!(config("stop_timeout: 20").roles[0].stop_timeout, Some(Duration::from_secs(20)));
+    assert_eq!(config("stop_wait_time: 20").roles[0].stop_timeout, Some(Duration::from_secs(20)));
     assert!(read(&format!("\u{feff}{LEAST}").replace('\n', "\r\n")).is_ok());
 }

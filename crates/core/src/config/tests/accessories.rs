@@ -96,13 +96,13 @@ fn every_key_is_shown() {
     labels: {{team: data}}
     options: {{memory: 1g, cpus: 2}}
     network: private
-    proxy: {{host: db.example.com, app_port: 8080, ssl: {{private_key_pem: KEY}}, healthcheck: {{path: /up}}, list: [a, 1, {{b: yes}}]}}
+    proxy: {{host: db.example.com, app_port: 8080, ssl: {{certificate_pem: CERT, private_key_pem: KEY}}, healthcheck: {{path: /up}}}}
   cache: {{image: redis, roles: [web]}}
 "
     ));
     let shown = show(&config);
     let from = shown.find("accessories:").unwrap();
-    let to = shown.find("traefik:\n  image").unwrap();
+    let to = shown.find("boot:\n").unwrap();
     assert!(!shown.contains("hunter2"));
     insta::assert_snapshot!(&shown[from..to], @r##"
     accessories:
@@ -127,13 +127,18 @@ fn every_key_is_shown() {
           cpus: "2"
         network: private
         proxy:
-          host: db.example.com
+          hosts: [db.example.com]
           app_port: 8080
           ssl:
-            private_key_pem: "[REDACTED]"
+            certificate_pem: secret CERT
+            private_key_pem: secret KEY
           healthcheck:
             path: /up
-          list: [a, 1, {b: yes}]
+          buffering:
+            requests: true
+            responses: true
+          logging:
+            request_headers: [Cache-Control, Last-Modified, User-Agent]
       cache:
         service: app-cache
         image: redis
@@ -158,9 +163,9 @@ fn accessories_that_can_not_be() {
       --> config/deploy.yml:10:3
        |
     10 |   a: {image: i, host: h, tag: db}
-       |   ^                   -       -- given here
-       |                       |
-       |                       given here
+       |   ^             ----     --- given here
+       |                 |
+       |                 given here
 
     error: accessories/b: specify one of `host`, `hosts`, `role`, `roles`, `tag` or `tags`
       --> config/deploy.yml:11:3
@@ -223,7 +228,7 @@ fn accessories_that_can_not_be() {
        |
        = help: did you mean `image`?
 
-    error: accessories/g/files/0: should be `LOCAL:REMOTE`, or `LOCAL:REMOTE:OPTIONS`
+    error: accessories/g/files/0: should be `LOCAL:REMOTE`, or `LOCAL:REMOTE:OPTIONS` or a hash
       --> config/deploy.yml:16:34
        |
     16 |   g: {image: i, host: h, files: [a, 'b:c', {local: x, mode: rwx}]}
@@ -270,14 +275,6 @@ fn accessories_that_can_not_be() {
        |
     17 |   h i: {image: i, role: web, service: '-x', proxy: true, env: {tags: {}}}
        |                                                                ^^^^
-
-    warning: env_tags/none: no server has this tag, so its env has no effect
-     --> config/deploy.yml:5:37
-      |
-    5 | env_tags: {db: {X: 1}, db2: {X: 2}, none: {X: 3}}
-      |                                     ^^^^
-      |
-      = help: give it to a server: `- HOST: none`
     "##);
 }
 

@@ -49,6 +49,12 @@ fn what_is_wrong_with_an_alias() {
       |
       = help: give the alias another name
 
+    error: aliases/app: should be a string
+     --> config/deploy.yml:9:3
+      |
+    9 |   app:
+      |   ^^^ this is empty
+
     error: aliases/app: `app` is a command already
      --> config/deploy.yml:9:3
       |
@@ -56,12 +62,6 @@ fn what_is_wrong_with_an_alias() {
       |   ^^^
       |
       = help: give the alias another name
-
-    error: aliases/app: should be a string
-     --> config/deploy.yml:9:3
-      |
-    9 |   app:
-      |   ^^^ this is empty
 
     error: aliases/empty: should not be empty
       --> config/deploy.yml:10:10

@@ -110,6 +110,8 @@ fn an_override_shows_both_files() {
       |
     5 | readiness_delay: 5
       |                  - in place of this
+      |
+      = help: whole seconds, without a unit
     "##);
 }
 
@@ -164,13 +166,13 @@ fn everything_missing() {
     --> config/deploy.yml:1:1
      = help: `service: myapp`, the first part of every container's name
 
-    error: Missing required configuration for image
-    --> config/deploy.yml:1:1
-     = help: `image: me/myapp`, the image's name without server and tag
-
     error: Missing required configuration for registry
     --> config/deploy.yml:1:1
      = help: `registry: {server: …, username: …, password: [NAME_OF_A_SECRET]}`
+
+    error: Missing required configuration for image
+    --> config/deploy.yml:1:1
+     = help: `image: me/myapp`, the image's name without server and tag
 
     error: Missing required configuration for servers
     --> config/deploy.yml:1:1
@@ -196,42 +198,6 @@ fn a_registry_without_login() {
       | ^^^^^^^^
       |
       = help: `password: VALUE`, or `password: [NAME]` with the name of a secret
-    "##);
-}
-
-#[test]
-fn a_local_registry() {
-    insta::assert_snapshot!(rendered(read("service: a\nimage: b\nservers: [h]\nregistry: {server: \"localhost:5000\"}\n")), @r##"
-    error: registry/server: a registry on the deploying machine is not supported yet
-     --> config/deploy.yml:4:20
-      |
-    4 | registry: {server: "localhost:5000"}
-      |                    ^^^^^^^^^^^^^^^^
-      |
-      = help: give `username` and `password` if it is one that wants them
-    "##);
-}
-
-#[test]
-fn keys_that_are_not_supported_yet() {
-    insta::assert_snapshot!(errors("proxy: {ssl: true}\nbuilder: {remote: x}\nssh: {config: true}\n"), @r##"
-    error: proxy is not supported yet
-     --> config/deploy.yml:5:1
-      |
-    5 | proxy: {ssl: true}
-      | ^^^^^ Kamal knows this key, Bowline will
-
-    error: builder/remote is not supported yet
-     --> config/deploy.yml:6:11
-      |
-    6 | builder: {remote: x}
-      |           ^^^^^^ Kamal knows this key, Bowline will
-
-    error: ssh/config is not supported yet
-     --> config/deploy.yml:7:7
-      |
-    7 | ssh: {config: true}
-      |       ^^^^^^ Kamal knows this key, Bowline will
     "##);
 }
 
@@ -424,17 +390,21 @@ fn durations_and_ports() {
     5 | healthcheck: {interval: 1 day, port: 70000, cord: tmp}
       |                                      ^^^^^
 
-    error: healthcheck/cord: should be an absolute path in the container, or false
+    error: healthcheck/cord: should be false or an absolute path in the container
      --> config/deploy.yml:5:51
       |
     5 | healthcheck: {interval: 1 day, port: 70000, cord: tmp}
-      |                                                   ^^^ this is a string
+      |                                                   ^^^
+      |
+      = help: such as `/tmp/cord`, or `false` for no cord
 
     error: ssh/port: should be an integer
      --> config/deploy.yml:6:13
       |
     6 | ssh: {port: "ssh", proxy: "a@"}
-      |             ^^^^^ this is a string
+      |             ^^^^^
+      |
+      = help: a number from 1 to 65535
 
     error: ssh/proxy: should be `HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between
      --> config/deploy.yml:6:27

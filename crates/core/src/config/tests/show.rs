@@ -35,6 +35,7 @@ fn a_configuration_in_full() {
     destination: staging
     repository: r.io/me/app
     latest_image: r.io/me/app:latest-staging
+    written_for: Kamal 1 (healthcheck tells)
     registry:
       server: r.io
       username: me
@@ -73,6 +74,7 @@ fn a_configuration_in_full() {
           path: /up
           interval: 500ms
           cord: /tmp/kamal-cord
+        stop_timeout: 10
       jobs:
         traefik: false
         cmd: bin/jobs --all
@@ -85,6 +87,7 @@ fn a_configuration_in_full() {
         options:
           memory: "1g"
           init: true
+        stop_timeout: 10
     volumes: [data:/data]
     traefik:
       image: traefik:v2.11
@@ -108,7 +111,6 @@ fn a_configuration_in_full() {
     readiness_delay: 7
     deploy_timeout: 30
     drain_timeout: 30
-    stop_wait_time: 10
     retain_containers: 5
     hooks_path: .kamal/hooks
     secrets_path: .kamal/secrets

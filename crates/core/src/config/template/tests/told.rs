@@ -245,6 +245,8 @@ fn what_a_tag_gave_is_not_told() {
       |
     4 | <%= ENV['PASSWORD'] %>: 1
       | ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: `bowline docs` lists the keys
 
     error: servers/0/1.1.1.1: unknown tag: <%= ENV['PASSWORD'] %>
      --> deploy.yml:4:20
@@ -264,11 +266,13 @@ fn what_a_tag_gave_is_not_told() {
     --> deploy.yml:1:1
      = help: `servers: [192.0.2.1]`, or a hash of roles
 
-    error: boot/limit: should be an integer
+    error: boot/limit: should be an integer or a percentage from 1% to 100%
      --> deploy.yml:4:15
       |
     4 | boot: {limit: <%= ENV['PASSWORD'] %>}
-      |               ^^^^^^^^^^^^^^^^^^^^^^ this is a string
+      |               ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: such as `2`, or `25%`
 
     error: a key without `:`
      --> deploy.yml:4:9

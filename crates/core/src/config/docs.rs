@@ -1,0 +1,187 @@
+//! The documentation of the configuration, printed from the tables: a page of Markdown, or a section in a terminal.
+
+use std::fmt::Write as _;
+
+use super::describe::{Form, Keys, Origin, Setting, Status, sections};
+use super::root;
+use super::suggest::nearest;
+
+mod markdown;
+mod terminal;
+
+pub use markdown::page;
+
+/// Parts of the page that are no section.
+const TOPICS: &[(&str, &str)] = &[
+    ("assets", include_str!("docs/assets.md")),
+    ("destinations", include_str!("docs/destinations.md")),
+    ("templates", include_str!("docs/templates.md")),
+    ("aliases", include_str!("docs/aliases.md")),
+    ("secrets", include_str!("docs/secrets.md")),
+    ("hooks", include_str!("docs/hooks.md")),
+];
+
+/// A name that stands for no part of the documentation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no section `{name}`")]
+pub struct Unknown {
+    /// The name.
+    pub name: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// The section or key of this name (`proxy`, `proxy/run`, `boot/limit`, `hooks`) as text for a terminal so many
+/// columns wide; without a name the root and a list of the sections.
+///
+/// # Errors
+/// A name that isn't known, with the nearest one and all there are.
+pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
+    let Some(name) = name.map(|name| name.trim_matches('/')).filter(|name| !name.is_empty()) else {
+        return Ok(terminal::overview(columns));
+    };
+    let keys = all();
+    if let Some((_, text)) = TOPICS.iter().find(|(topic, _)| *topic == name) {
+        return Ok(terminal::topic(name, text));
+    }
+    let within: Vec<&Keys> =
+        keys.iter().copied().filter(|keys| !keys.path.is_empty() && is_within(keys.path, name)).collect();
+    if !within.is_empty() {
+        return Ok(terminal::sections(&within, columns));
+    }
+    let (section, key) = name.rsplit_once('/').unwrap_or(("", name));
+    let setting = keys
+        .iter()
+        .filter(|keys| is_named(keys.path, section))
+        .find_map(|keys| keys.get(key).map(|setting| (*keys, setting)));
+    setting.map(|(keys, setting)| terminal::key(keys, setting, columns)).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Unknown {
+    let names = names();
+    let hint = match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? There are: {}", names.join(", ")),
+        None => format!("there are: {}; and every key by its path, such as boot/limit", names.join(", ")),
+    };
+    Unknown { name: name.into(), hint }
+}
+
+/// Names of sections and topics.
+fn names() -> Vec<String> {
+    let sections = all().into_iter().map(|keys| keys.path.to_owned()).filter(|path| !path.is_empty());
+    sections.chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned())).collect()
+}
+
+/// Whether a name means this section; the placeholders of names of one's own may be left out.
+fn is_named(path: &str, name: &str) -> bool {
+    let bare = |path: &str| {
+        let parts = path.split('/').filter(|part| !part.chars().all(|c| c.is_ascii_uppercase()));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    path.eq_ignore_ascii_case(name) || bare(path) == name
+}
+
+/// Whether a section is this one, or stands within it.
+fn is_within(path: &str, name: &str) -> bool {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    ends.filter_map(|end| path.get(..end)).any(|prefix| is_named(prefix, name))
+}
+
+/// Every section once, the root first, then in the order of the root's keys.
+fn all() -> Vec<&'static Keys> {
+    let mut found: Vec<&'static Keys> = Vec::new();
+    let mut sections = sections(&root::KEYS);
+    // At its own place a section may have keys that it hasn't elsewhere, such as the tags of the root env.
+    sections.sort_by_key(|(path, keys)| path != keys.path);
+    for (_, keys) in sections {
+        if !found.iter().any(|known| known.path == keys.path) {
+            found.push(keys);
+        }
+    }
+    let top = |keys: &Keys| keys.path.split('/').next().unwrap_or_default();
+    let place = |keys: &Keys| root::KEYS.settings.iter().position(|setting| setting.name == top(keys));
+    found.sort_by_key(|keys| place(keys));
+    found
+}
+
+/// The keys of a section that there is something to say about.
+fn described(keys: &'static Keys) -> impl Iterator<Item = &'static Setting> {
+    keys.settings.iter().filter(|setting| !matches!(setting.form, Form::Refused(_)))
+}
+
+/// The type of a value, for people.
+fn kind(form: &Form) -> String {
+    match form {
+        Form::Text | Form::Filled | Form::Like(_) | Form::Usual(_) => "text".into(),
+        Form::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Form::Boolean => "boolean".into(),
+        Form::False => "`false`".into(),
+        Form::Integer(..) => "number".into(),
+        Form::Seconds(_) => "seconds".into(),
+        Form::Port => "port".into(),
+        Form::Credential => "text, or a list of one".into(),
+        Form::List(_) => "list".into(),
+        Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => "map".into(),
+        Form::Either(forms) => {
+            let mut kinds: Vec<String> = Vec::new();
+            for form in forms.iter().filter(|form| !matches!(form, Form::Refused(_))) {
+                let kind = kind(form);
+                if !kinds.contains(&kind) {
+                    kinds.push(kind);
+                }
+            }
+            kinds.join(" or ")
+        }
+        Form::Refused(_) => String::new(),
+    }
+}
+
+/// Which Kamal knows a key, and what the other has in its place.
+fn origin(setting: &Setting) -> Option<String> {
+    let (own, other) = match setting.origin {
+        Origin::Both => return None,
+        Origin::Bowline => return Some("Bowline's own".into()),
+        Origin::Kamal1 => ("Kamal 1", "Kamal 2"),
+        Origin::Kamal2 => ("Kamal 2", "Kamal 1"),
+    };
+    let mut text = format!("{own}'s");
+    if !setting.instead.is_empty() {
+        let _ = write!(text, " (in {other}: {})", setting.instead);
+    }
+    Some(text)
+}
+
+/// What there is to say of a whole section, unless the one around it says so already.
+fn section_status(keys: &Keys) -> Option<String> {
+    let around = keys.path.rsplit_once('/').map(|(around, _)| around);
+    let said = all().iter().any(|other| Some(other.path) == around && other.status == keys.status);
+    status(keys.status).filter(|_| !said)
+}
+
+/// What there is to say of a key or a section that doesn't work like the others.
+fn status(status: Status) -> Option<String> {
+    match status {
+        Status::Works => None,
+        Status::NoEffect(why) => Some(format!("accepted without effect: {why}")),
+        Status::NotYet(refused) => Some(format!("not built yet: {refused}")),
+    }
+}
+
+/// Markdown with the names of links in place of the links, for where there is nothing to follow.
+pub(super) fn unlinked(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, name, after)) = next_link(rest) {
+        plain.push_str(before);
+        plain.push_str(name);
+        rest = after;
+    }
+    plain + rest
+}
+
+fn next_link(text: &str) -> Option<(&str, &str, &str)> {
+    let (head, tail) = text.split_once("](#")?;
+    let (before, name) = head.rsplit_once('[')?;
+    let (_, after) = tail.split_once(')')?;
+    Some((before, name, after))
+}

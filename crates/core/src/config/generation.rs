@@ -1,0 +1,67 @@
+//! Whether a configuration is written for Kamal 1 or for Kamal 2, told by the keys that it uses.
+//!
+//! It decides who sends requests to a role: Traefik, or kamal-proxy. A role of the one must never silently become one
+//! of the other, since the two don't route alike. So:
+//!
+//! - `proxy` anywhere is Kamal 2; `traefik` or `healthcheck`, at the root or in a role, is Kamal 1; both is an error.
+//! - Without any of them, another key of Kamal 1 (`stop_wait_time`, `env_tags`, …) makes it Kamal 1; otherwise
+//!   `builder/arch`, which Kamal 2 insists on and Kamal 1 doesn't know, makes it Kamal 2.
+//! - What says nothing is Kamal 1: no Kamal 2 would take it.
+
+use std::fmt;
+
+use super::decode::Report;
+use super::describe::Origin;
+use super::diagnostic::Diagnostic;
+use super::shape::Sign;
+
+/// Which Kamal a configuration is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// Kamal 1: Traefik sends requests to roles.
+    One,
+    /// Kamal 2: kamal-proxy does.
+    Two,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Generation::One => "Kamal 1",
+            Generation::Two => "Kamal 2",
+        })
+    }
+}
+
+/// The generation, and the key that tells it, if one does.
+pub(super) fn tell(signs: &[Sign], report: &mut Report) -> (Generation, Option<String>) {
+    let last = |sign: &Sign| sign.path.rsplit('/').next().unwrap_or_default().to_owned();
+    let decisive = |origin: Origin, names: &[&str]| -> Vec<&Sign> {
+        let is = |sign: &&Sign| sign.origin == origin && names.contains(&last(sign).as_str());
+        let mut found: Vec<&Sign> = signs.iter().filter(is).collect();
+        found.sort_by_key(|sign| sign.path.matches('/').count());
+        found
+    };
+    let one = decisive(Origin::Kamal1, &["traefik", "healthcheck"]);
+    let two = decisive(Origin::Kamal2, &["proxy"]);
+    if let Some(other) = two.first() {
+        one.iter().for_each(|sign| report.push(conflict(sign, other)));
+        return (Generation::Two, Some(other.path.clone()));
+    }
+    let any_one = || signs.iter().find(|sign| sign.origin == Origin::Kamal1);
+    if let Some(sign) = one.first().copied().or_else(any_one) {
+        return (Generation::One, Some(sign.path.clone()));
+    }
+    match signs.iter().find(|sign| sign.path == "builder/arch") {
+        Some(sign) => (Generation::Two, Some(sign.path.clone())),
+        None => (Generation::One, None),
+    }
+}
+
+fn conflict(one: &Sign, two: &Sign) -> Diagnostic {
+    let message = format!("{}: a key of Kamal 1, and {} is one of Kamal 2", one.path, two.path);
+    Diagnostic::error(one.span, message)
+        .label("Kamal 1's")
+        .also(two.span, "Kamal 2's")
+        .help(format!("in Kamal 2 its place is taken by `{}`; keep the keys of one of them", one.instead))
+}

@@ -1,0 +1,44 @@
+//! `hooks_output`: whether what hooks print is shown.
+
+use super::decode::Field;
+
+/// `hooks_output`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HooksOutput {
+    /// One for all hooks.
+    pub all: Option<HookLevel>,
+    /// One for each hook of this name.
+    pub each: Vec<(String, HookLevel)>,
+}
+
+/// How much of a hook's output is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookLevel {
+    /// Nothing, unless it fails.
+    Quiet,
+    /// All of it, as it comes.
+    Verbose,
+}
+
+impl HooksOutput {
+    pub(super) fn decode(field: &Field) -> Self {
+        let each = field.entries();
+        let each = each.iter().filter_map(|(key, field)| Some((key.text.clone(), HookLevel::decode(field)?)));
+        Self { all: HookLevel::decode(field), each: each.collect() }
+    }
+
+    /// Whether the output of the hook of this name is shown.
+    pub fn shows(&self, hook: &str) -> bool {
+        let own = self.each.iter().find(|(name, _)| name == hook).map(|(_, level)| *level);
+        own.or(self.all) != Some(HookLevel::Quiet)
+    }
+}
+
+impl HookLevel {
+    fn decode(field: &Field) -> Option<Self> {
+        match field.word()? {
+            "quiet" => Some(HookLevel::Quiet),
+            _ => Some(HookLevel::Verbose),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Whether a file has the shape that the tables describe: known keys, values of the right type, known words.
+//!
+//! This comes before any decoder, over the whole tree, so that a type is asked for in one place only, parts that no
+//! decoder reads are checked too, and decoders deal with meaning alone. What is wrong is reported and taken out: an
+//! unknown key from its map; a wrong value becomes [`Kind::Wrong`], which decoders pass over in silence (its key was
+//! given, so it isn't missing either).
+
+use super::decode::Report;
+use super::describe::{A_DAY, Form, Keys, Like, Origin, Setting};
+use super::diagnostic::{Diagnostic, Span};
+use super::root;
+use super::source::{Key, Kind, Node, Plain, Scalar};
+use super::suggest::{self, nearest, quoted};
+
+/// A key that only one of the two Kamals knows, as it was met in the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sign {
+    pub(super) path: String,
+    pub(super) span: Span,
+    pub(super) origin: Origin,
+    /// What the other Kamal has in its place.
+    pub(super) instead: &'static str,
+}
+
+/// Checks the merged files, and takes out what is wrong. Gives the keys that tell one Kamal from the other.
+pub(super) fn check(root: &mut Node, report: &mut Report) -> Vec<Sign> {
+    let mut shape = Shape { report, signs: Vec::new(), told: Vec::new() };
+    shape.value("", root, &Form::Keys(&root::KEYS));
+    shape.signs
+}
+
+struct Shape<'r> {
+    report: &'r mut Report,
+    signs: Vec<Sign>,
+    /// Texts that a warning was given for: those under an anchor are met several times.
+    told: Vec<Span>,
+}
+
+impl Shape<'_> {
+    fn value(&mut self, path: &str, node: &mut Node, form: &Form) {
+        if let Form::Either(forms) = form {
+            return match forms.iter().find(|form| fits(form, node)) {
+                Some(Form::Like(like)) if !reads(node, like) => self.unlike(path, node, form),
+                Some(form) => self.value(path, node, form),
+                None => self.wrong_type(path, node, form),
+            };
+        }
+        if !fits(form, node) {
+            return self.wrong_type(path, node, form);
+        }
+        if matches!(form, Form::Like(like) if !reads(node, like)) {
+            return self.unlike(path, node, form);
+        }
+        match (form, &mut node.kind) {
+            (Form::List(form), Kind::List(items)) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.value(&join(path, &index.to_string()), item, form);
+                }
+            }
+            (Form::Map(_, form) | Form::One(_, form), Kind::Map(entries)) => {
+                for (key, value) in entries {
+                    self.value(&join(path, &key.text), value, form);
+                }
+            }
+            (Form::Keys(keys), Kind::Map(_)) => self.keys(path, node, keys),
+            (Form::KeysOr(keys, other), Kind::Map(entries)) => {
+                match entries.iter().any(|(key, _)| keys.get(&key.text).is_some()) {
+                    true => self.keys(path, node, keys),
+                    false => self.value(path, node, other),
+                }
+            }
+            (Form::Credential, Kind::List(items)) => {
+                items.iter_mut().for_each(|item| self.scalar(path, item, &Form::Filled));
+            }
+            _ => self.scalar(path, node, form),
+        }
+    }
+
+    fn keys(&mut self, path: &str, node: &mut Node, keys: &'static Keys) {
+        let Kind::Map(entries) = &mut node.kind else { return };
+        entries.retain_mut(|(key, value)| {
+            if path.is_empty() && key.text.starts_with("x-") {
+                return true;
+            }
+            match keys.get(&key.text) {
+                Some(Setting { form: Form::Refused(why), .. }) => {
+                    self.report.push(Diagnostic::error(key.span, says(path, why)));
+                    value.kind = Kind::Wrong;
+                }
+                Some(setting) => self.setting(&join(path, &key.text), key, value, setting),
+                None => self.unknown(path, key, value, keys),
+            }
+            keys.get(&key.text).is_some()
+        });
+    }
+
+    fn setting(&mut self, path: &str, key: &Key, value: &mut Node, setting: &Setting) {
+        if matches!(setting.origin, Origin::Kamal1 | Origin::Kamal2) {
+            let (span, origin, instead) = (key.span, setting.origin, setting.instead);
+            self.signs.push(Sign { path: path.to_owned(), span, origin, instead });
+        }
+        self.value(path, value, &setting.form);
+    }
+
+    fn scalar(&mut self, path: &str, node: &mut Node, form: &Form) {
+        let Kind::Scalar(scalar) = &node.kind else { return };
+        let errors = match form {
+            Form::Filled | Form::Credential => blank(path, node, scalar),
+            Form::Word(words) => other_word(path, node, scalar, words),
+            Form::Usual(words) => self.unusual(path, node, scalar, words),
+            Form::Integer(least, most) => out_of_bounds(path, node, scalar, *least, *most),
+            Form::Seconds(least) => out_of_bounds(path, node, scalar, *least, A_DAY),
+            Form::Port => out_of_bounds(path, node, scalar, 1, 65535),
+            _ => Vec::new(),
+        };
+        let is_word = matches!(form, Form::Usual(words) if words.contains(&scalar.word()));
+        if matches!(form, Form::Text | Form::Filled | Form::Like(_) | Form::Usual(_) | Form::Credential)
+            && !is_word
+        {
+            self.reads_differently(path, node.span, &scalar.clone());
+        }
+        if !errors.is_empty() {
+            node.kind = Kind::Wrong;
+        }
+        errors.into_iter().for_each(|error| self.report.push(error));
+    }
+
+    /// Points at a text that Kamal would pass on as another one.
+    fn reads_differently(&mut self, path: &str, span: Span, scalar: &Scalar) {
+        let changes = scalar.read().and_then(|plain| plain.changes(&scalar.text));
+        let Some(changes) = changes.filter(|_| !self.told.contains(&span)) else { return };
+        self.told.push(span);
+        let message = format!("{path}: {changes}, Bowline keeps it as it is written");
+        let warning = Diagnostic::warning(span, message);
+        self.report.push(warning.help("put it into quotes, and both read the same"));
+    }
+
+    fn unusual(&mut self, path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {
+        if let (false, Some(near)) =
+            (words.contains(&scalar.word()), nearest(scalar.word(), words.iter().copied()))
+        {
+            let message = format!("{path}: not one of the usual values");
+            let warning = Diagnostic::warning(node.span, message);
+            self.report.push(warning.help(format!("did you mean `{near}`?")));
+        }
+        blank(path, node, scalar)
+    }
+
+    /// A text that none of several forms can read.
+    fn unlike(&mut self, path: &str, node: &mut Node, form: &Form) {
+        let Kind::Scalar(scalar) = &node.kind else { return };
+        let error = error(path, node, &format!("should be {}", form.wanted()));
+        let words = form.likes().flat_map(|like| like.words).copied();
+        let help = form.likes().map(|like| like.help).find(|help| !help.is_empty());
+        self.report.push(match (nearest(scalar.text.trim(), words), help) {
+            (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+            (None, Some(help)) => error.help(help),
+            (None, None) => error,
+        });
+        node.kind = Kind::Wrong;
+    }
+
+    fn wrong_type(&mut self, path: &str, node: &mut Node, form: &Form) {
+        if node.kind == Kind::Wrong {
+            return;
+        }
+        let error = error(path, node, &format!("should be {}", form.wanted()));
+        let error = error.label(format!("this is {}", describe(node)));
+        let in_quotes = matches!(&node.kind, Kind::Scalar(scalar) if !scalar.plain
+            && fits(form, &Node { kind: Kind::Scalar(Scalar { plain: true, ..scalar.clone() }), ..node.clone() }));
+        let is_scalar = matches!(node.kind, Kind::Scalar(_));
+        self.report.push(match form {
+            _ if in_quotes => error.help("remove the quotes"),
+            Form::Seconds(_) if is_scalar => error.help("whole seconds, without a unit"),
+            Form::Either([.., Form::Refused(why)]) if is_scalar => error.help(*why),
+            _ => error,
+        });
+        node.kind = Kind::Wrong;
+    }
+
+    fn unknown(&mut self, path: &str, key: &Key, value: &Node, keys: &Keys) {
+        let error = Diagnostic::error(key.span, says(path, &format!("unknown key: {}", key.text)));
+        let error = match value.replaced {
+            Some(replaced) => error.also(replaced, "it is in the base file too"),
+            None => error,
+        };
+        self.report.push(error.help(suggest::key(path, &key.text, keys)));
+    }
+}
+
+/// Whether a value is of the kind that a form is about, so that what else is wrong with it is that form's to say.
+fn fits(form: &Form, node: &Node) -> bool {
+    let plain = match &node.kind {
+        Kind::Scalar(scalar) => scalar.read(),
+        _ => None,
+    };
+    let is_scalar = matches!(node.kind, Kind::Scalar(_));
+    match form {
+        Form::Text | Form::Filled | Form::Like(_) | Form::Word(_) | Form::Usual(_) => is_scalar,
+        Form::Credential => {
+            let one = |items: &[Node]| items.len() == 1 && items.iter().all(|item| fits(&Form::Filled, item));
+            is_scalar || matches!(&node.kind, Kind::List(items) if one(items))
+        }
+        Form::Boolean => matches!(plain, Some(Plain::Boolean(_))),
+        Form::False => plain == Some(Plain::Boolean(false)),
+        Form::Integer(..) | Form::Seconds(_) | Form::Port => matches!(plain, Some(Plain::Integer(_))),
+        Form::List(_) => matches!(node.kind, Kind::List(_)),
+        Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => matches!(node.kind, Kind::Map(_)),
+        Form::Either(forms) => forms.iter().any(|form| fits(form, node)),
+        Form::Refused(_) => false,
+    }
+}
+
+fn blank(path: &str, node: &Node, scalar: &Scalar) -> Vec<Diagnostic> {
+    match scalar.text.trim().is_empty() {
+        true => vec![error(path, node, "should not be empty")],
+        false => Vec::new(),
+    }
+}
+
+fn reads(node: &Node, like: &Like) -> bool {
+    matches!(&node.kind, Kind::Scalar(scalar) if (like.reads)(scalar.text.trim()))
+}
+
+fn other_word(path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {
+    let word = scalar.word();
+    if words.contains(&word) {
+        return Vec::new();
+    }
+    let error = error(path, node, &format!("should be {}", quoted(words, "or")));
+    vec![match nearest(word, words.iter().copied()) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    }]
+}
+
+fn out_of_bounds(path: &str, node: &Node, scalar: &Scalar, least: i64, most: i64) -> Vec<Diagnostic> {
+    let message = match scalar.read() {
+        Some(Plain::Integer(Some(value))) if value < least => format!("should be at least {least}"),
+        Some(Plain::Integer(Some(value))) if value <= most => return Vec::new(),
+        _ => format!("should be at most {most}"),
+    };
+    vec![error(path, node, &message)]
+}
+
+/// An error about a value; one that replaced another shows both.
+pub(super) fn error(path: &str, node: &Node, message: &str) -> Diagnostic {
+    let error = Diagnostic::error(node.span, says(path, message));
+    match node.replaced {
+        Some(replaced) => error.also(replaced, "in place of this"),
+        None => error,
+    }
+}
+
+/// `path: message`.
+pub(super) fn says(path: &str, message: &str) -> String {
+    if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") }
+}
+
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
+}
+
+fn describe(node: &Node) -> &'static str {
+    match &node.kind {
+        Kind::Map(_) => "a hash",
+        Kind::List(_) => "an array",
+        Kind::Null => "empty",
+        Kind::Wrong => "wrong",
+        Kind::Scalar(scalar) => scalar.read().map_or("a string", Plain::words),
+    }
+}

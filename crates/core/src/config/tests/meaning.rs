@@ -1,0 +1,152 @@
+//! Configurations whose values have the right form and yet can't be: what is said about each, by section.
+
+use std::fmt::Write as _;
+
+use super::*;
+
+/// Snapshots what is said about each of these, laid over the least configuration.
+fn refused(name: &str, cases: &[&str]) {
+    let mut said = String::new();
+    for case in cases {
+        let own: Vec<&str> =
+            case.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key).collect();
+        let least = LEAST.lines().filter(|line| !own.iter().any(|key| line.starts_with(&format!("{key}:"))));
+        let text: String = least.chain(case.lines()).map(|line| format!("{line}\n")).collect();
+        let _ = writeln!(said, "{}\n", rendered(read(&text)));
+    }
+    insta::assert_snapshot!(format!("meaning_{name}"), said.trim_end());
+}
+
+#[test]
+fn generations() {
+    refused(
+        "generations",
+        &[
+            "proxy: {host: a.example.com}\ntraefik: {}\nhealthcheck: {path: /up}",
+            "servers: {web: {hosts: [h], proxy: false}, jobs: {hosts: [h], traefik: false, healthcheck: {port: 1}}}",
+            "accessories: {db: {image: i, host: h, proxy: {host: a}}}\ntraefik: {}",
+            "builder: {arch: amd64, multiarch: true}",
+            "minimum_version: 2.13.0",
+            "minimum_version: 3.0.0.rc1",
+        ],
+    );
+}
+
+#[test]
+fn places() {
+    refused(
+        "places",
+        &[
+            "hosts: [h]",
+            "cmd: bin/web",
+            "driver: local",
+            "app_port: 3000",
+            "max_concurrent_starts: 3",
+            "nonsense: 1",
+            "servers: {web: {hosts: [h], service: a, x-anchor: 1, command: x}}",
+            "proxy: {port: 3000, domain: a, limit: 3}",
+            "ssh: {key: a, identity_file: b, host: c}",
+            "boot: {strategy: x}",
+            "builder: {platform: arm64, docker_file: D}",
+            "accessories: {db: {image: i, host: h, ports: [1], asset_path: /a}}",
+            "logging: {driver: json-fil}\nbuilder: {arch: [amd46]}\nssh: {log_level: debugg}",
+            "builder: {driver: docker-contaner}\nboot: {on_failure: rolback}",
+        ],
+    );
+}
+
+#[test]
+fn proxies() {
+    refused(
+        "proxies",
+        &[
+            "proxy: {host: a, hosts: [b], path_prefix: /a, path_prefixes: [/b]}",
+            "proxy: {ssl: true}",
+            "proxy: {host: a, ssl: {}}",
+            "proxy: {host: a, ssl: {certificate_pem: C}}",
+            "proxy: {ssl: {private_key_pem: K, certificate_pem: C}}",
+            "proxy: {run: {publish: false, http_port: 80, bind_ips: [127.0.0.1]}}",
+            "proxy: {run: {bind_ips: [localhost]}}",
+            "proxy: true",
+            "servers: {web: {hosts: [a, b], proxy: {host: h, ssl: true}}}",
+            "servers: {web: {hosts: [a], proxy: {host: h, ssl: true}}, api: {hosts: [b], proxy: {hosts: [i, h], ssl: true}}}",
+            "proxy: {host: a}\nservers: {web: {hosts: [a], proxy: {hosts: [b]}}}",
+            "proxy: {run: {http_port: 81}}\nservers: {web: [a], api: {hosts: [a], proxy: {run: {http_port: 82}}}}",
+            "servers: {web: [a]}\nproxy: {run: {debug: true}}\naccessories: {db: {image: i, host: a, proxy: {run: {debug: false}}}}",
+        ],
+    );
+}
+
+#[test]
+fn builders_and_registries() {
+    refused(
+        "builders",
+        &[
+            "builder: {local: false}",
+            "builder: {arch: [amd64, arm64], pack: {builder: b}}",
+            "builder: {pack: {buildpacks: [a]}}",
+            "builder: {driver: cloud me}",
+            "builder: {cache: {type: registri}}",
+            "builder: {remote: builder.example.com}",
+            "builder: {remote: {arch: amd64, host: \"http://h\"}}",
+            "registry: {server: \"localhost:5000\"}\nbuilder: {remote: \"tcp://h:2375\"}",
+            "registry: {server: localhost}",
+            "registry: {username: [A, B], password: {a: b}}",
+        ],
+    );
+}
+
+#[test]
+fn roles_and_servers() {
+    refused(
+        "roles",
+        &[
+            "servers: {web: {hosts: [h], options: {restart: no}}}",
+            "servers: {web: {hosts: [h], options: {restart: allways}}}",
+            "servers: {web: {hosts: [h], options: {restart: \"on-failure:x\"}}}",
+            "servers: {web: {hosts: [h], options: {restart: [always]}}}",
+            "servers: []",
+            "servers: text",
+            "servers: ~",
+            "servers: {web: {hosts: text}}",
+            "servers: {web: {hosts: [{a: b, c: d}, {}]}}",
+            "servers: {\"we b\": [h]}\nprimary_role: \"we b\"",
+            "servers: [a b, -x, me@host]",
+            "service: ~\nimage: [a]",
+            "image: \"\"",
+            "registry: ~",
+        ],
+    );
+}
+
+#[test]
+fn output_and_hooks() {
+    refused(
+        "output",
+        &[
+            "output: {file: {}}",
+            "output: {otel: {}}",
+            "output: {file: {path: log}}",
+            "output: {}",
+            "hooks_output: loud",
+            "hooks_output: {pre-build: quit}",
+            "hooks_output: true",
+            "ssh: {forward_agent: true}",
+        ],
+    );
+}
+
+/// What Kamal would pass on as another text.
+#[test]
+fn texts_that_read_differently() {
+    refused(
+        "texts",
+        &[
+            "env: {PYTHON: 3.10, MODE: 0644, PORTS: 22:22, LISTEN: :8080, LIMIT: 40_000_000}",
+            "env: {A: 1.5, B: 42, C: 8080:80, D: 2024-01-31, E: yes, F: '3.10', G: 1.2.3}",
+            "builder: {args: {VERSION: 1.10}}\nlabels: {at: 2024-01-31 10:00:00}",
+            "x-env: &env {A: 1.10}\nservers: {web: {hosts: [h], env: *env}, jobs: {hosts: [h], env: *env}}",
+            "env: {API_TOKEN: 0123}",
+        ],
+    );
+}

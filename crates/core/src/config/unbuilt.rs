@@ -1,0 +1,88 @@
+//! What a configuration may ask for and nobody can do yet.
+//!
+//! It is read, checked and shown like everything else; the commands that would need it refuse it, by name, before they
+//! change anything. Nothing of it is passed over in silence.
+
+use super::builder::Builder;
+use super::{Config, Role, SshConfig};
+
+/// Something that isn't built yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unbuilt {
+    /// What is asked for.
+    pub message: String,
+    /// What to do instead.
+    pub hint: String,
+}
+
+impl Unbuilt {
+    fn key(key: &str, hint: &str) -> Self {
+        Self { message: format!("{key} is not supported yet"), hint: hint.into() }
+    }
+}
+
+/// Whether these roles can be deployed: kamal-proxy isn't booted yet, and Traefik must not take its place unasked.
+pub fn roles<'r>(config: &Config, roles: impl Iterator<Item = &'r Role>) -> Result<(), Unbuilt> {
+    let names: Vec<&str> = roles.filter(|role| role.proxy.is_some()).map(|role| role.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let told_by = config.told_by.as_deref().unwrap_or("it");
+    Err(Unbuilt {
+        message: format!(
+            "kamal-proxy is not supported yet, and should serve {} ({told_by} tells that this is a configuration for Kamal 2)",
+            names.join(", ")
+        ),
+        hint: "with `traefik: {}` and without `proxy` Traefik serves them; roles with `proxy: false` are deployed \
+               without a proxy"
+            .into(),
+    })
+}
+
+/// Whether images can be pulled: a registry on the deploying machine is not started yet.
+pub fn registry(config: &Config) -> Result<(), Unbuilt> {
+    if config.registry.is_local() {
+        return Err(Unbuilt::key(
+            "a registry on the deploying machine (registry/server: localhost)",
+            "give `username` and `password` if it is one that wants them, or name another registry",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether an image can be built as the configuration says.
+pub fn build(builder: &Builder) -> Result<(), Unbuilt> {
+    let asked = [
+        ("remote", builder.remote.is_some()),
+        ("local", builder.local_machine.is_some()),
+        ("driver: cloud", builder.driver.as_ref().is_some_and(|driver| driver.starts_with("cloud"))),
+        ("pack", builder.pack.is_some()),
+        ("cache", builder.cache.is_some()),
+        ("secrets", !builder.secrets.is_empty()),
+        ("ssh", builder.ssh.is_some()),
+        ("provenance", builder.provenance.is_some()),
+        ("sbom", builder.sbom.is_some()),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((key, _)) => Err(Unbuilt::key(
+            &format!("builder/{key}"),
+            "remove it, or build and push the image elsewhere and deploy it: `--skip-push --version V`",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether servers can be reached as the configuration says.
+pub fn connection(config: &Config) -> Result<(), Unbuilt> {
+    if !config.ssh.key_data.is_empty() {
+        return Err(Unbuilt::key("ssh/key_data", "put the key into a file and name it under `ssh/keys`"));
+    }
+    match &config.ssh.config {
+        SshConfig::Files(files) if files.len() > 1 => Err(Unbuilt::key(
+            "ssh/config with several files",
+            "name one that includes the others (`Include`)",
+        )),
+        _ => Ok(()),
+    }
+}
