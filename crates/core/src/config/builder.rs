@@ -108,7 +108,7 @@ impl Builder {
             local_machine: section.get("local").filter(Field::is_map).map(|field| Machine::decode(&field)),
             pack: section.get("pack").map(|field| Pack::decode(&field, report)),
             cache: section.get("cache").map(|field| Cache::decode(&field)),
-            secrets: section.strings("secrets"),
+            secrets: section.secrets("secrets", report),
             ssh: section.text("ssh"),
             provenance: section.text("provenance"),
             sbom: section.boolean("sbom"),

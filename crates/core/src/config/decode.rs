@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Pairs;
 use super::diagnostic::{Diagnostic, Severity, Span};
 use super::role::OptionValue;
+use super::secrets::SecretUse;
 use super::shape;
 use super::source::{Key, Kind, Node, Plain, Scalar};
 
@@ -23,9 +24,15 @@ use super::source::{Key, Kind, Node, Plain, Scalar};
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) items: Vec<Diagnostic>,
+    pub(super) secrets: Vec<SecretUse>,
 }
 
 impl Report {
+    /// Notes that a value is the name of a secret.
+    pub(super) fn names_secret(&mut self, field: &Field, name: &str) {
+        self.secrets.push(SecretUse { name: name.to_owned(), span: field.span() });
+    }
+
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
         self.items.push(diagnostic);
     }
@@ -156,6 +163,12 @@ impl<'n> Field<'n> {
         self.list().iter().filter_map(Field::text).collect()
     }
 
+    /// The texts of a list, each the name of a secret.
+    pub(super) fn secrets(&self, report: &mut Report) -> Vec<String> {
+        let named = self.list().into_iter().filter_map(|field| Some((field.text()?, field)));
+        named.inspect(|(name, field)| report.names_secret(field, name)).map(|(name, _)| name).collect()
+    }
+
     /// The entries of a map.
     pub(super) fn entries(&self) -> Vec<(&'n Key, Field<'n>)> {
         let Kind::Map(entries) = &self.node.kind else { return Vec::new() };
@@ -237,6 +250,11 @@ impl<'n> Section<'n> {
     /// The texts of a list.
     pub(super) fn strings(&self, name: &str) -> Vec<String> {
         self.get(name).map(|field| field.strings()).unwrap_or_default()
+    }
+
+    /// The texts of a list, each the name of a secret.
+    pub(super) fn secrets(&self, name: &str, report: &mut Report) -> Vec<String> {
+        self.get(name).map(|field| field.secrets(report)).unwrap_or_default()
     }
 
     /// A map of texts.

@@ -150,10 +150,10 @@ pub struct Location<'a> {
 
 /// A file with the parts of it that must not be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) file: SourceFile,
+pub(crate) struct Source {
+    pub(crate) file: SourceFile,
     /// Byte ranges, in order, not overlapping.
-    pub(super) hidden: Vec<Range<usize>>,
+    pub(crate) hidden: Vec<Range<usize>>,
 }
 
 /// Everything found in the files, in the order of the files, and what is needed to show it.
@@ -164,7 +164,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(super) fn new(sources: Vec<Source>, mut items: Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(sources: Vec<Source>, mut items: Vec<Diagnostic>) -> Self {
         items.sort_by_key(|item| (item.severity, item.span));
         Self { sources, items }
     }

@@ -232,6 +232,7 @@ fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variab
         } else if let Some(problem) = bad_name(name) {
             report.push(entry.error(problem));
         } else {
+            report.names_secret(&entry, key);
             let variable = Variable { name: name.into(), value: Value::Secret(key.into()) };
             found.push((entry, variable));
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::decode::{Field, Report};
 use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
+use super::secrets::SecretUses;
 use super::source::{Key, Node};
 use super::{Config, Pairs, generation, mask, merge, root, shape, source};
 
@@ -23,6 +24,8 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings, perhaps none.
     pub warnings: Diagnostics,
+    /// Where it names secrets.
+    pub secrets: SecretUses,
 }
 
 /// Where a destination's file is: the base file's path with its last extension replaced by `.DEST.yml`.
@@ -52,9 +55,10 @@ pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded
         }
     }
     let failed = report.has_errors();
+    let secrets = SecretUses::new(sources.clone(), report.secrets);
     let diagnostics = Diagnostics::new(sources, report.items);
     match config {
-        Some(config) if !failed => Ok(Loaded { config, warnings: diagnostics }),
+        Some(config) if !failed => Ok(Loaded { config, warnings: diagnostics, secrets }),
         _ => Err(diagnostics),
     }
 }

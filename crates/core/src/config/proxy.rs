@@ -168,6 +168,11 @@ impl Tls {
 
     fn custom(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
+        for field in ["certificate_pem", "private_key_pem"].iter().filter_map(|name| section.get(name)) {
+            if let Some(name) = field.text() {
+                report.names_secret(&field, &name);
+            }
+        }
         match (section.text("certificate_pem"), section.text("private_key_pem")) {
             (Some(certificate), Some(private_key)) => return Tls::Custom { certificate, private_key },
             (None, None) if !section.has("certificate_pem") && !section.has("private_key_pem") => {

@@ -96,7 +96,7 @@ impl Credential {
         let field = section.get(name)?;
         match field.text() {
             Some(text) => Some(Credential::Plain(Secret::new(text))),
-            None => field.strings().into_iter().next().map(Credential::Secret),
+            None => field.secrets(report).into_iter().next().map(Credential::Secret),
         }
     }
 }

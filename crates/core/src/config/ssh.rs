@@ -153,7 +153,7 @@ impl Ssh {
             port: port.unwrap_or(default.port),
             keys: section.strings("keys"),
             keys_only: section.boolean("keys_only").unwrap_or(false),
-            key_data: section.strings("key_data"),
+            key_data: section.secrets("key_data", report),
             proxy,
             proxy_command,
             config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),

@@ -1,0 +1,69 @@
+//! Where a configuration names secrets, so that one that is missing can be shown where it is wanted.
+
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
+use super::suggest::nearest;
+
+/// A place that names a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SecretUse {
+    pub(super) name: String,
+    pub(super) span: Span,
+}
+
+/// All places that name a secret, in the files they stand in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretUses {
+    sources: Vec<Source>,
+    uses: Vec<SecretUse>,
+}
+
+/// A secret that is in no secrets file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingSecret<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The names that there are.
+    pub known: &'a [&'a str],
+    /// What to do if it isn't a slip of the pen.
+    pub help: &'a str,
+}
+
+/// Places that are shown for a name beside the first one.
+const OTHERS: usize = 3;
+
+impl SecretUses {
+    pub(super) fn new(sources: Vec<Source>, uses: Vec<SecretUse>) -> Self {
+        Self { sources, uses }
+    }
+
+    /// The names, each once, in the order of the files.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for place in &self.uses {
+            if !names.contains(&place.name.as_str()) {
+                names.push(&place.name);
+            }
+        }
+        names
+    }
+
+    /// A report on secrets that are missing, with the places that name them.
+    pub fn missing(&self, missing: &[MissingSecret<'_>], severity: Severity) -> Diagnostics {
+        let items = missing.iter().map(|missing| self.one(missing, severity)).collect();
+        Diagnostics::new(self.sources.clone(), items)
+    }
+
+    fn one(&self, missing: &MissingSecret<'_>, severity: Severity) -> Diagnostic {
+        let mut places = self.uses.iter().filter(|place| place.name == missing.name).map(|place| place.span);
+        let message = format!("secret `{}` is in no secrets file", missing.name);
+        let span = places.next().unwrap_or(Span::whole(0));
+        let mut item = Diagnostic { severity, ..Diagnostic::error(span, message) }.label("wanted here");
+        for span in places.take(OTHERS) {
+            item = item.also(span, "and here");
+        }
+        match nearest(missing.name, missing.known.iter().copied()) {
+            Some(near) => item.help(format!("did you mean `{near}`? If not, {}", missing.help)),
+            None => item.help(missing.help),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The lines of a secrets file: keys, and where their values are, still in quotes and with escapes.
+
+use std::ops::Range;
+
+use super::{Problem, Quotes, scan};
+
+/// What the lines amount to.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) entries: Vec<Line>,
+    pub(super) errors: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// A line with a key.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) export: bool,
+    pub(super) key: Range<usize>,
+    /// `None` if there is nothing but the key.
+    pub(super) value: Option<Raw>,
+}
+
+/// A value as it is written.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub(super) quotes: Quotes,
+    /// What is between the quotes.
+    pub(super) inner: Range<usize>,
+}
+
+/// What a value is, and where it ended.
+struct Read {
+    raw: Raw,
+    end: usize,
+}
+
+pub(super) fn read(text: &str) -> Lines {
+    let mut lines = Lines::default();
+    let mut at = 0;
+    while at < text.len() {
+        let end = line_end(text, at);
+        let after = match head(text, at, end) {
+            Some((export, key, None)) => {
+                lines.entries.push(Line { export, key, value: None });
+                end
+            }
+            Some((export, key, Some(value))) => {
+                let read = value_at(text, value, end, &mut lines);
+                lines.entries.push(Line { export, key, value: Some(read.raw) });
+                line_end(text, read.end)
+            }
+            None => {
+                lines.warnings.extend(passed_over(text, at, end));
+                end
+            }
+        };
+        at = after + 1;
+    }
+    lines
+}
+
+/// A line that is neither an entry nor empty nor a comment: it may be part of a secret, so it is not shown.
+fn passed_over(text: &str, start: usize, end: usize) -> Option<Problem> {
+    let line = text.get(start..end)?;
+    let content = line.trim();
+    if content.is_empty() || content.starts_with('#') {
+        return None;
+    }
+    let start = start + (line.len() - line.trim_start().len());
+    Some(
+        Problem::new(start..start + content.len(), "this line is no `NAME=value` and is passed over")
+            .help("a name has letters, digits, `_` and `.`; a value of several lines wants quotes around it"),
+    )
+}
+
+fn line_end(text: &str, from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    rest.find('\n').map_or(text.len(), |length| from + length)
+}
+
+/// `export`, key, and where the value begins, if there is a `=` or `: `.
+fn head(text: &str, start: usize, end: usize) -> Option<(bool, Range<usize>, Option<usize>)> {
+    let line = text.get(start..end)?;
+    let mut at = blanks(line, 0);
+    let after_export = line.get(at..)?.strip_prefix("export").map(|_| blanks(line, at + 6));
+    let export = after_export.filter(|after| *after > at + 6 && key_length(line, *after) > 0);
+    at = export.unwrap_or(at);
+    let length = key_length(line, at);
+    if length == 0 {
+        return None;
+    }
+    let key = start + at..start + at + length;
+    at += length;
+    let gap = blanks(line, at);
+    let rest = line.get(gap..)?;
+    if rest.starts_with('=') {
+        return Some((export.is_some(), key, Some(start + blanks(line, gap + 1))));
+    }
+    if line.get(at..)?.starts_with(':') && blanks(line, at + 1) > at + 1 {
+        return Some((export.is_some(), key, Some(start + blanks(line, at + 1))));
+    }
+    (rest.is_empty() || rest.starts_with('#')).then_some((export.is_some(), key, None))
+}
+
+fn key_length(line: &str, from: usize) -> usize {
+    let rest = line.get(from..).unwrap_or_default();
+    rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len())
+}
+
+/// The first place from here on that is not blank.
+fn blanks(line: &str, from: usize) -> usize {
+    let rest = line.get(from..).unwrap_or_default();
+    from + (rest.len() - rest.trim_start().len())
+}
+
+fn value_at(text: &str, start: usize, end: usize, lines: &mut Lines) -> Read {
+    match text.as_bytes().get(start) {
+        Some(quote @ (b'\'' | b'"')) if start < end => quoted(text, start, *quote, lines),
+        _ => bare(text, start, end, lines),
+    }
+}
+
+/// A value in quotes ends where its quote stands before the end of a line or a comment. A quote with a backslash
+/// before it may be part of the value; so the last place that fits is taken, as the library does.
+fn quoted(text: &str, start: usize, quote: u8, lines: &mut Lines) -> Read {
+    let quotes = if quote == b'\'' { Quotes::Single } else { Quotes::Double };
+    let closing = closing(text, start + 1, quote);
+    if let Some(at) = closing.iter().rev().find(|at| ends(text, **at + 1)) {
+        return Read { raw: Raw { quotes, inner: start + 1..*at }, end: *at + 1 };
+    }
+    // A whole line in quotes, with the same quote inside of it.
+    let end = line_end(text, start);
+    let line = text.get(start..end).unwrap_or_default();
+    let line = line.get(..line.find('#').unwrap_or(line.len())).unwrap_or_default().trim_end();
+    if line.len() > 1 && line.as_bytes().last() == Some(&quote) {
+        let inner = start + 1..start + line.len() - 1;
+        return Read { raw: Raw { quotes, inner }, end };
+    }
+    let mark = char::from(quote);
+    lines.errors.push(match closing.last() {
+        Some(at) => {
+            let rest = blanks(text, at + 1)..line_end(text, *at);
+            Problem::new(rest, "there is text after the closing quote")
+                .label("expected the end of the line, or a comment")
+                .help("put the whole value into quotes; the other kind of quotes can stand in it")
+        }
+        None => Problem::new(start..start + 1, "this quote doesn't end")
+            .label(format!("expected another `{mark}` at the end of the value"))
+            .help("a value that begins with a quote wants the other kind of quotes around it"),
+    });
+    // What follows is read on from the next line, so that one slip is one error.
+    Read { raw: Raw { quotes, inner: start..start }, end: closing.last().map_or(end, |at| at + 1) }
+}
+
+/// The places where a value in quotes may end: quotes after a backslash, and the first one without.
+fn closing(text: &str, from: usize, quote: u8) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    for at in from..bytes.len() {
+        if bytes.get(at) == Some(&quote) {
+            found.push(at);
+            if at == from || bytes.get(at - 1) != Some(&b'\\') {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Whether nothing but a comment follows on the line.
+fn ends(text: &str, from: usize) -> bool {
+    let rest = text.get(from..line_end(text, from)).unwrap_or_default().trim_start();
+    rest.is_empty() || rest.starts_with('#')
+}
+
+/// A bare value goes up to a `#` that is not inside `$(…)`, or to the end of the line.
+fn bare(text: &str, start: usize, end: usize, lines: &mut Lines) -> Read {
+    let line = text.get(start..end).unwrap_or_default();
+    let mut at = 0;
+    while let Some(byte) = line.as_bytes().get(at) {
+        at = match byte {
+            b'#' => break,
+            b'\\' => at + 2,
+            b'$' if line.as_bytes().get(at + 1) == Some(&b'(') => {
+                scan::closing(line, at + 2).map_or(at + 1, |close| close + 1)
+            }
+            _ => at + 1,
+        };
+    }
+    let stop = at.min(line.len());
+    let written = line.get(..stop).unwrap_or_default();
+    if stop < line.len() && !written.is_empty() && !written.ends_with(char::is_whitespace) {
+        lines.warnings.push(
+            Problem::new(start + stop..start + stop + 1, "the value ends at this `#`")
+                .help("put the value into quotes if the `#` belongs to it, or a blank before a comment"),
+        );
+    }
+    let inner = start..start + written.trim_end().len();
+    Read { raw: Raw { quotes: Quotes::None, inner }, end }
+}
