@@ -116,7 +116,7 @@ fn a_missing_secret_is_named_with_the_file_it_belongs_in() {
     let (mut project, lease) = project("no-secret");
     project.set("env", "\n  secret:\n    - API_TOKEN");
     let ran = project.bowline(&["deploy", "--version", "v1"]);
-    refused(&project, &lease, &ran, 2, &["API_TOKEN", ".kamal/secrets", "hint:"]);
+    refused(&project, &lease, &ran, 2, &["API_TOKEN", "config/deploy.yml:", ".kamal/secrets", "help:"]);
     project.unset("env").forget_secret("KAMAL_REGISTRY_PASSWORD");
     let ran = project.bowline(&["deploy", "--version", "v1"]);
     refused(&project, &lease, &ran, 2, &["KAMAL_REGISTRY_PASSWORD", ".kamal/secrets"]);

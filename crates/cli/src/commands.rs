@@ -13,6 +13,7 @@ mod logs;
 mod plan;
 mod prune;
 mod remove;
+mod secrets;
 mod traefik;
 mod version;
 
@@ -25,7 +26,7 @@ use bowline_engine::template::Templates;
 use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;
 
-use crate::args::{App, Cli, Command, Confirm, Lock};
+use crate::args::{App, Cli, Command, Confirm, Lock, Secrets};
 use crate::exit::Ended;
 use crate::session;
 use crate::settings::{Settings, Surroundings};
@@ -101,6 +102,9 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Init { bundle } => init::run(settings, bundle),
         Command::Docs { section, markdown } => docs::run(section.as_deref(), markdown),
         Command::Schema => Ok(docs::schema()),
+        Command::Secrets(Secrets::Fetch(args)) => secrets::fetch(settings, args).await,
+        Command::Secrets(Secrets::Extract { name, object }) => secrets::extract(settings, &name, object),
+        Command::Secrets(Secrets::Print) => secrets::print(settings).await,
         Command::Version => Ok(version::run()),
     }
 }
@@ -123,6 +127,7 @@ fn first_word(command: &Command) -> &'static str {
         Command::Init { .. } => "init",
         Command::Docs { .. } => "docs",
         Command::Schema => "schema",
+        Command::Secrets(_) => "secrets",
         Command::Version => "version",
     }
 }

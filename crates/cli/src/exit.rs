@@ -32,9 +32,9 @@ pub enum Ended {
 /// The exit status for an error.
 pub fn status(ended: &Ended) -> u8 {
     match ended {
-        Ended::Load(_) | Ended::Run(RunError::Usage { .. }) => USAGE,
+        Ended::Load(_) | Ended::Run(RunError::Usage { .. } | RunError::Invalid(_)) => USAGE,
         Ended::Run(RunError::Locked { .. }) => LOCKED,
-        Ended::Run(RunError::Local { .. }) => FAILED,
+        Ended::Run(RunError::Local { .. } | RunError::Secrets(_)) => FAILED,
         Ended::Run(RunError::Interrupted { .. }) => INTERRUPTED,
         Ended::Run(RunError::Servers { failures, .. }) => of_failures(failures),
     }

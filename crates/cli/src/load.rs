@@ -1,17 +1,18 @@
 //! Loading a project, and what reaches its servers: where this crate plugs `remote` into the engine.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use async_trait::async_trait;
 use bowline_core::config::Pairs;
 use bowline_core::secret::Secret;
-use bowline_engine::ports::{Local, Network};
+use bowline_engine::ports::{Loan, Local, LocalCommand, Network, OnLine, Output};
 use bowline_engine::project;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
 use bowline_remote::{LocalMachine, Options, Prompt, SshNetwork};
 
-use crate::ui::prompt::Asker;
+use crate::ui::prompt::{Asker, Lent};
 
 /// Why a project can't be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +22,7 @@ pub struct LoadError {
     pub text: String,
 }
 
-/// Reads the configuration and the secrets; with the warnings, rendered.
+/// Reads the configuration, and the secrets files as they stand; with the warnings, rendered.
 pub async fn load(
     config_file: &str,
     destination: Option<&str>,
@@ -63,15 +64,70 @@ pub fn local() -> Arc<dyn Local> {
     Arc::new(LocalMachine)
 }
 
+/// This machine, where programs that may ask have the terminal to themselves.
+pub fn local_beside(asker: Asker) -> Arc<dyn Local> {
+    Arc::new(Beside { asker, lent: Mutex::default() })
+}
+
+/// The machine beside a screen: the screen is still as long as a program may ask.
+struct Beside {
+    asker: Asker,
+    /// One loan for all programs that run at the same time.
+    lent: Mutex<Weak<Lent>>,
+}
+
+impl Beside {
+    fn lend(&self) -> Arc<Lent> {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(self.asker.lend());
+            *lent = Arc::downgrade(&new);
+            new
+        })
+    }
+}
+
+#[async_trait]
+impl Local for Beside {
+    async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
+        let _lent = (command.terminal != Loan::None && self.has_terminal()).then(|| self.lend());
+        LocalMachine.run(command, on_line).await
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        LocalMachine.read(path)
+    }
+
+    fn executable(&self, path: &str) -> Option<bool> {
+        LocalMachine.executable(path)
+    }
+
+    fn has_terminal(&self) -> bool {
+        LocalMachine.has_terminal()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        LocalMachine.variable(name)
+    }
+
+    fn now(&self) -> i64 {
+        LocalMachine.now()
+    }
+
+    fn random_hex(&self, bytes: usize) -> String {
+        LocalMachine.random_hex(bytes)
+    }
+}
+
 /// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
 pub fn network(project: &Project, asker: Asker) -> Arc<dyn Network> {
-    Arc::new(SshNetwork::new(project.config.ssh.clone(), Options::from_env(), Arc::new(Terminal(asker))))
+    Arc::new(SshNetwork::new(project.config.ssh.clone(), Options::from_env(), Arc::new(Person(asker))))
 }
 
 /// The person at the keyboard.
-struct Terminal(Asker);
+struct Person(Asker);
 
-impl Prompt for Terminal {
+impl Prompt for Person {
     fn passphrase(&self, key: &Path) -> Option<Secret> {
         self.0.passphrase(key)
     }

@@ -34,7 +34,7 @@ impl<'a> Session<'a> {
     /// Loads the project, and starts to show what happens. `follows`: lines from servers are the result. To be
     /// called inside the runtime. No connection is made yet.
     pub async fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
-        let (project, local) = load_project(settings).await?;
+        let (project, _) = load_project(settings).await?;
         unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
@@ -49,7 +49,9 @@ impl<'a> Session<'a> {
         let broken = Arc::clone(&trigger);
         let screen = Screen::start(settings, sort, follow, move || broken.stop());
         signals::listen(trigger, screen.handle());
-        let network = load::network(&project, Asker::new(&screen.handle()));
+        let asker = Asker::new(&screen.handle());
+        let local = load::local_beside(asker.clone());
+        let network = load::network(&project, asker);
         let world = World { network, local, events: Arc::new(screen.handle()), stop };
         Ok(Self { settings, project, world, screen, sort })
     }

@@ -174,6 +174,8 @@ pub struct Problem {
     pub message: String,
     /// What stands there.
     pub label: Option<String>,
+    /// What else there is to know.
+    pub note: Option<String>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -181,7 +183,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place.
     pub fn new(at: Range<usize>, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), label: None, help: None }
+        Self { at, message: message.into(), label: None, note: None, help: None }
     }
 
     /// Says what stands there.

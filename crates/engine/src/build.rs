@@ -7,11 +7,10 @@ use bowline_core::plan::deploy::Secrets;
 use crate::error::RunError;
 use crate::event::{Event, Phase};
 use crate::ports::{Line, LocalCommand, Output};
-use crate::world::{Project, World};
+use crate::world::World;
 
 /// Builds and pushes a version.
-pub async fn build(world: &World, project: &Project, version: &str) -> Result<(), RunError> {
-    let config = &project.config;
+pub async fn build(world: &World, config: &Config, secrets: &Secrets, version: &str) -> Result<(), RunError> {
     let image = config.image_of(version);
     world.events.emit(Event::Phase(Phase::Build(image.clone())));
     if !answers(world, &["docker", "--version"]).await {
@@ -22,7 +21,7 @@ pub async fn build(world: &World, project: &Project, version: &str) -> Result<()
             standing: Vec::new(),
         });
     }
-    if let Some(login) = login(config, &project.secrets)? {
+    if let Some(login) = login(config, secrets)? {
         let mut words = vec!["docker"];
         words.extend(login.words());
         run(world, "registry login", &words, Some(&login)).await?;

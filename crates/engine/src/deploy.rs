@@ -8,7 +8,7 @@ use std::time::Duration;
 use bowline_core::commands::Scope;
 use bowline_core::config::{OnFailure, unbuilt};
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{self as planning, Request};
+use bowline_core::plan::deploy::{self as planning, Request, Secrets};
 use bowline_core::plan::{Kind, Plan};
 use bowline_core::selection::Selection;
 use tokio::sync::watch;
@@ -55,7 +55,8 @@ pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kin
         (Kind::Boot, None) => Some(project.config.names().latest_tag()),
         _ => Some(version::resolve(world, options).await?),
     };
-    let run = Run::new(world, project, options, kind, version).await?;
+    let mut run = Run::new(world, project, options, kind, version).await?;
+    run.secrets = project.stand_ins(&run.secrets_needed())?;
     run.hook("pre-connect", false, None, run.version.as_deref().unwrap_or_default()).await?;
     let (fleet, mut failures) = run.connect().await;
     world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
@@ -82,6 +83,8 @@ struct Run<'a> {
     version: Option<String>,
     scope: Scope,
     selection: Selection<'a>,
+    /// The values of [`Run::secrets_needed`], once somebody got them.
+    secrets: Secrets,
     started: Instant,
 }
 
@@ -103,14 +106,17 @@ impl<'a> Run<'a> {
                 unbuilt::build(&config.builder)?;
             }
         }
-        planning::check_secrets(config, &project.secrets, &selection)
-            .map_err(|error| project.explain(error))?;
         let scope = Scope {
             names: config.names(),
             run: world.local.random_hex(16),
             performer: version::performer(world).await,
         };
-        Ok(Self { world, project, options, kind, version, scope, selection, started: Instant::now() })
+        let (secrets, started) = (Secrets::new(), Instant::now());
+        Ok(Self { world, project, options, kind, version, scope, selection, secrets, started })
+    }
+
+    fn secrets_needed(&self) -> Vec<String> {
+        planning::secrets_needed(&self.project.config, &self.selection, self.kind)
     }
 
     fn emit(&self, event: Event) {
@@ -170,7 +176,10 @@ impl<'a> Run<'a> {
     }
 
     /// From the first hook to the last.
-    async fn carry_out(self) -> Result<(), RunError> {
+    async fn carry_out(mut self) -> Result<(), RunError> {
+        self.secrets = self.project.secrets(self.world, &self.secrets_needed()).await?;
+        planning::check_secrets(&self.project.config, &self.secrets, &self.selection)?;
+        hooks::prepare(self.world, self.project, self.options).await?;
         let named = self.version.clone().unwrap_or_default();
         self.hook("pre-connect", false, None, &named).await?;
         let (fleet, failures) = tokio::select! {
@@ -180,7 +189,7 @@ impl<'a> Run<'a> {
         self.worth_going_on(&fleet, &failures)?;
         if matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push {
             self.hook("pre-build", false, None, &named).await?;
-            build::build(self.world, self.project, &named).await?;
+            build::build(self.world, &self.project.config, &self.secrets, &named).await?;
         }
         self.interrupted()?;
         let lock = Lock::for_run(self.world, &fleet, &self.selection.hosts, &self.scope, &named).await?;
@@ -308,7 +317,7 @@ impl<'a> Run<'a> {
             })?,
         };
         let request = Request { kind: self.kind, version, scope: self.scope.clone() };
-        Ok(planning::plan(config, &self.selection, &self.project.secrets, &request, observed)?)
+        Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }
 
     /// Without a server, or without any of the primary role's, nothing is begun.

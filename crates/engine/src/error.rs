@@ -1,5 +1,6 @@
 //! What can go wrong in a run, told so that a person knows what failed, where, why, and what to do.
 
+use bowline_core::config::Diagnostics;
 use bowline_core::config::unbuilt::Unbuilt;
 use bowline_core::observed::Unreadable;
 use bowline_core::plan::deploy::PlanError;
@@ -133,6 +134,12 @@ pub enum RunError {
         /// What to do.
         hint: Option<String>,
     },
+    /// The project's files are not as they should be: nothing was done anywhere.
+    #[error("{0}")]
+    Invalid(Box<Diagnostics>),
+    /// Secrets can't be had: a command failed, a variable isn't set.
+    #[error("{0}")]
+    Secrets(Box<Diagnostics>),
     /// The lock is held.
     #[error("the deploy lock is held on {host}")]
     Locked {

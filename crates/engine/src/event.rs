@@ -16,6 +16,8 @@ pub trait Events: Send + Sync {
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
+    /// Running the commands that secrets come from.
+    Secrets,
     /// Opening connections to so many servers.
     Connect(usize),
     /// Building the version's image and pushing it.

@@ -13,7 +13,8 @@ use bowline_core::commands::exec::{Exec, GRACE, Mode, Place};
 use bowline_core::commands::{Scope, registry};
 use bowline_core::config::{Pairs, Role, RoleHost};
 use bowline_core::observed::{Container, Observed};
-use bowline_core::plan::{deploy as planning, step::Step};
+use bowline_core::plan::deploy::{self as planning, Secrets};
+use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
@@ -160,8 +161,9 @@ impl Work {
             // What is wrong with it is known before anybody is asked.
             let version = options.version.clone().unwrap_or_else(|| scope.names.latest_tag());
             version::check(&version)?;
+            let secrets = secrets(world, project, targets).await?;
             for target in targets {
-                let place = new_container(project, &version, *target)?;
+                let place = new_container(project, &secrets, &version, *target)?;
                 let exec = in_place(&scope, request, target.0, &version, place);
                 commands.push(Command::new(&target.1.host, exec));
             }
@@ -304,15 +306,28 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
     }
 }
 
-fn new_container(project: &Project, version: &str, (role, host): Target<'_>) -> Result<Place, RunError> {
+/// The secrets that new containers in these places need. Those of the registry may be missing: only an image that
+/// isn't there needs them.
+async fn secrets(world: &World, project: &Project, targets: &[Target<'_>]) -> Result<Secrets, RunError> {
+    let known = project.secrets.names();
+    let mut names = planning::registry_secrets(&project.config);
+    names.retain(|name| known.contains(&name.as_str()));
+    names.extend(planning::env_secrets(&project.config, targets.iter().copied()));
+    project.secrets(world, &names).await
+}
+
+fn new_container(
+    project: &Project,
+    secrets: &Secrets,
+    version: &str,
+    (role, host): Target<'_>,
+) -> Result<Place, RunError> {
     let config = &project.config;
-    let environment = planning::environment(config, &project.secrets, role, host)
-        .map_err(|error| project.explain(error))?;
+    let environment = planning::environment(config, secrets, role, host)?;
     Ok(Place::New {
         image: config.image_of(version),
         environment: Box::new(environment),
-        // Only an image that isn't there needs it.
-        login: build::login(config, &project.secrets).ok().flatten(),
+        login: build::login(config, secrets).ok().flatten(),
     })
 }
 

@@ -51,6 +51,16 @@ pub async fn pre_connect(
 /// Hooks that get the secrets in their environment.
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
+/// Works the secrets out that hooks of a run will get: one that can't be had is told before anything is changed.
+pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
+    let there =
+        |name: &&str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();
+    if !options.skip_hooks && WITH_SECRETS.iter().any(|name| there(name)) {
+        project.hook_secrets(world).await?;
+    }
+    Ok(())
+}
+
 /// Runs a hook if the project has it. Its output is told as it comes, unless `hooks_output` is quiet about it; a failure
 /// carries its last lines.
 pub async fn run(
@@ -83,11 +93,12 @@ pub async fn run(
     world.events.emit(Event::Phase(Phase::Hook(name.into())));
     // A path without a slash would be looked for on PATH.
     let program = if path.starts_with('/') || path.starts_with('.') { path } else { format!("./{path}") };
-    let command = LocalCommand {
-        words: vec![program],
-        env: environment(world, project, options, name, facts),
-        ..Default::default()
-    };
+    let mut env = Vec::new();
+    if WITH_SECRETS.contains(&name) {
+        env.extend(project.hook_secrets(world).await?);
+    }
+    env.extend(environment(world, project, options, facts));
+    let command = LocalCommand { words: vec![program], env, ..Default::default() };
     let shown = project.config.hooks_output.shows(name);
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
@@ -110,13 +121,7 @@ pub async fn run(
     Err(failed(format!("{:?}\n{}", output.exit, tail.join("\n")).trim_end().to_string(), None))
 }
 
-fn environment(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-    facts: &Facts,
-) -> Vec<(String, Secret)> {
+fn environment(world: &World, project: &Project, options: &Options, facts: &Facts) -> Vec<(String, Secret)> {
     let config = &project.config;
     let mut pairs: Vec<(&str, String)> = vec![
         ("KAMAL_RECORDED_AT", now(world)),
@@ -137,10 +142,5 @@ fn environment(
     if let Some(runtime) = facts.runtime {
         pairs.push(("KAMAL_RUNTIME", runtime.as_secs().to_string()));
     }
-    let mut env: Vec<(String, Secret)> = Vec::new();
-    if WITH_SECRETS.contains(&name) {
-        env.extend(project.secrets.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
-    env.extend(pairs.into_iter().map(|(key, value)| (key.to_string(), Secret::new(value))));
-    env
+    pairs.into_iter().map(|(key, value)| (key.to_string(), Secret::new(value))).collect()
 }

@@ -230,6 +230,20 @@ pub struct LocalCommand {
     pub input: Option<Secret>,
     /// Where it runs; this process's directory when `None`.
     pub directory: Option<PathBuf>,
+    /// What it has of the terminal. Where standard input is none, it has nothing in any case.
+    pub terminal: Loan,
+}
+
+/// What a program on this machine has of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Loan {
+    /// Nothing: it runs in a group of its own, and asks nobody.
+    #[default]
+    None,
+    /// It may open the terminal and read from it; what it says on standard error is kept for us.
+    Keyboard,
+    /// Standard error too, where that is a terminal: it may ask there.
+    Whole,
 }
 
 /// The machine that deploys.
@@ -242,6 +256,8 @@ pub trait Local: Send + Sync {
     fn read(&self, path: &str) -> Result<Option<String>, String>;
     /// Whether a file exists and may be executed: `None` if there is none.
     fn executable(&self, path: &str) -> Option<bool>;
+    /// Whether there is a terminal for programs that may ask.
+    fn has_terminal(&self) -> bool;
     /// A variable of this process's environment; U+FFFD stands where it is not UTF-8.
     fn variable(&self, name: &str) -> Option<String>;
     /// The wall clock as seconds since 1970 (UTC).

@@ -1,12 +1,14 @@
 //! Loading a project: its configuration with its templates rendered, its destination's over it, its secrets.
 
+use std::sync::Arc;
+
 use bowline_core::config::{
     Destination, Diagnostics, Loaded, Pairs, SourceFile, aliases as read_aliases, destination_path,
     load as load_config,
 };
 
 use crate::ports::Local;
-use crate::secrets;
+use crate::secrets::Store;
 use crate::template::Templates;
 use crate::world::Project;
 
@@ -32,9 +34,6 @@ pub enum LoadError {
     /// Files with errors in them.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),
-    /// Secrets files with errors in them, or a command in one that failed.
-    #[error("{0}")]
-    Secrets(String),
 }
 
 impl From<Diagnostics> for LoadError {
@@ -61,9 +60,9 @@ pub async fn load(
     destination: Option<&str>,
 ) -> Result<(Project, Diagnostics), LoadError> {
     let (base, over) = files(local, templates, config_file, destination).await?;
-    let Loaded { config, warnings } = load_config(base, over)?;
-    let (secrets, secrets_files) = secrets::load(local, &config).await.map_err(LoadError::Secrets)?;
-    Ok((Project { config, secrets, secrets_files }, warnings))
+    let Loaded { config, warnings, secrets: secret_uses } = load_config(base, over)?;
+    let secrets = Arc::new(Store::load(local, &config));
+    Ok((Project { config, secrets, secret_uses }, warnings))
 }
 
 /// The aliases of a project; nothing else of it is checked.

@@ -1,29 +1,256 @@
 //! Secrets: `.kamal/secrets-common` and `.kamal/secrets`, or `.kamal/secrets.DESTINATION`; later files win.
+//!
+//! The files are read when a project is loaded, but no value is worked out before a run needs it, and each is
+//! once: most commands need none, and a command of a vendor takes seconds and may ask for a password. Values that
+//! don't depend on each other are worked out side by side.
 
-pub mod dotenv;
+pub mod adapters;
+mod base64;
+mod call;
+mod evaluate;
+pub mod extract;
+pub mod fetch;
+mod json;
+mod tool;
+mod trouble;
+mod wanted;
 
-use bowline_core::config::Config;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bowline_core::config::diagnostic::Severity;
+use bowline_core::config::{Config, Diagnostics};
+use bowline_core::dotenv::{self, File, Part, Problem};
 use bowline_core::plan::deploy::Secrets;
+use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 
 use crate::ports::Local;
+use evaluate::{Evaluation, Failure, Value};
+use fetch::Fetcher;
+pub use trouble::Trouble;
 
-/// The files of a project that exist, and what they hold together.
-///
-/// With a destination the plain file is not read. Each file is read by itself: a reference to a name of another
-/// file is looked up in the environment.
-pub async fn load(local: &dyn Local, config: &Config) -> Result<(Secrets, Vec<String>), String> {
-    let path = &config.secrets_path;
-    let own = match &config.destination {
-        Some(destination) => format!("{path}.{destination}"),
-        None => path.clone(),
-    };
-    let mut secrets = Secrets::new();
-    let mut files = Vec::new();
-    for file in [format!("{path}-common"), own] {
-        if let Some(text) = local.read(&file)? {
-            secrets.extend(dotenv::evaluate(local, &text).await.map_err(|error| format!("{file}: {error}"))?);
-            files.push(file);
+/// The secrets files of a project, and the values that were worked out so far.
+pub struct Store {
+    /// `secrets_path`.
+    path: String,
+    destination: Option<String>,
+    /// Those that exist, with their values.
+    files: Vec<Evaluated>,
+    /// Why one that exists can't be read.
+    unreadable: Option<String>,
+    fetcher: Fetcher,
+    warned: AtomicBool,
+}
+
+/// A file, and the value of each of its entries once it is known.
+struct Evaluated {
+    file: File,
+    values: Vec<OnceCell<Result<Value, Failure>>>,
+}
+
+/// An entry: the number of its file, its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    file: usize,
+    entry: usize,
+}
+
+/// Why secrets can't be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unavailable {
+    /// A file is there and can't be read.
+    Unreadable(String),
+    /// Files are not written as they should be, or ask for something that makes no sense.
+    Invalid(Box<Diagnostics>),
+    /// A command failed, or a variable is not set.
+    Failed(Box<Diagnostics>),
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("files", &self.files()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Reads the files that exist. With a destination the plain file is not read.
+    pub fn load(local: &dyn Local, config: &Config) -> Self {
+        let mut store = Self {
+            path: config.secrets_path.clone(),
+            destination: config.destination.clone(),
+            files: Vec::new(),
+            unreadable: None,
+            fetcher: Fetcher::new(config.destination.as_deref()),
+            warned: AtomicBool::new(false),
+        };
+        let legacy = local.variable(dotenv::LINEBREAK_MODE).is_some_and(|mode| mode == dotenv::LEGACY);
+        for path in store.paths() {
+            match local.read(&path) {
+                Ok(Some(text)) => {
+                    let file = dotenv::parse(path, &text, legacy);
+                    let values = file.entries.iter().map(|_| OnceCell::new()).collect();
+                    store.files.push(Evaluated { file, values });
+                }
+                Ok(None) => {}
+                Err(reason) => store.unreadable = Some(reason),
+            }
+        }
+        store
+    }
+
+    /// The files that are looked for, in the order in which they count.
+    fn paths(&self) -> [String; 2] {
+        let own = match &self.destination {
+            Some(destination) => format!("{}.{destination}", self.path),
+            None => self.path.clone(),
+        };
+        [format!("{}-common", self.path), own]
+    }
+
+    /// The files that exist.
+    pub fn files(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.file.source.path.as_str()).collect()
+    }
+
+    /// Every name once, in the order of the files.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for entry in self.files.iter().flat_map(|file| &file.file.entries) {
+            if !names.contains(&entry.key.as_str()) {
+                names.push(&entry.key);
+            }
+        }
+        names
+    }
+
+    /// The entry that a name stands for.
+    fn place(&self, name: &str) -> Option<Place> {
+        self.files.iter().enumerate().rev().find_map(|(file, found)| {
+            let entry = found.file.entries.iter().rposition(|entry| entry.key == name)?;
+            Some(Place { file, entry })
+        })
+    }
+
+    /// The entry that a name stands for on the line of another: only lines above it in its file count.
+    fn above(&self, place: Place, name: &str) -> Option<Place> {
+        let above = self.files.get(place.file)?.file.entries.get(..place.entry)?;
+        let entry = above.iter().rposition(|entry| entry.key == name)?;
+        Some(Place { file: place.file, entry })
+    }
+
+    /// Whether the files can be used at all.
+    ///
+    /// # Errors
+    /// All that is wrong in them.
+    pub fn check(&self) -> Result<(), Unavailable> {
+        if let Some(reason) = &self.unreadable {
+            return Err(Unavailable::Unreadable(reason.clone()));
+        }
+        let errors: Vec<(usize, Problem)> = self.problems(|file| &file.errors).collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(Unavailable::Invalid(Box::new(self.report(errors, Severity::Error))))
+    }
+
+    /// What probably isn't meant as it will be taken; told once.
+    pub fn warnings(&self) -> Option<Diagnostics> {
+        let warnings: Vec<(usize, Problem)> = self.problems(|file| &file.warnings).collect();
+        if warnings.is_empty() || self.warned.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(self.report(warnings, Severity::Warning))
+    }
+
+    fn problems(&self, of: impl Fn(&File) -> &Vec<Problem>) -> impl Iterator<Item = (usize, Problem)> {
+        self.files.iter().enumerate().flat_map(move |(number, file)| {
+            of(&file.file).iter().map(move |problem| (number, problem.clone()))
+        })
+    }
+
+    fn report(&self, problems: Vec<(usize, Problem)>, severity: Severity) -> Diagnostics {
+        dotenv::report(self.files.iter().map(|file| &file.file), problems, severity)
+    }
+
+    /// Whether a command has to run for one of these names that has not run yet.
+    pub fn runs_commands(&self, names: &[&str]) -> bool {
+        names.iter().filter_map(|name| self.place(name)).any(|place| self.needs_command(place))
+    }
+
+    fn needs_command(&self, place: Place) -> bool {
+        let Some(file) = self.files.get(place.file) else { return false };
+        let (Some(entry), Some(value)) = (file.file.entries.get(place.entry), file.values.get(place.entry))
+        else {
+            return false;
+        };
+        let refers = |part: &Part| match part {
+            Part::Variable(variable) => {
+                self.above(place, &variable.name).is_some_and(|above| self.needs_command(above))
+            }
+            _ => false,
+        };
+        !value.initialized() && (entry.has_command() || entry.parts.iter().any(refers))
+    }
+
+    /// The values of these names, worked out where they are not known yet. Names that are in no file are left out.
+    ///
+    /// # Errors
+    /// All that went wrong, with the places.
+    pub async fn values(&self, local: &dyn Local, names: &[&str]) -> Result<Secrets, Unavailable> {
+        self.check()?;
+        let (secrets, failures) = self.work_out(local, names).await;
+        if failures.is_empty() { Ok(secrets) } else { Err(self.unavailable(&failures)) }
+    }
+
+    /// The values of all names that can be had without a variable that isn't set: what is given to programs that
+    /// take all there is and may do without.
+    ///
+    /// # Errors
+    /// What else went wrong, with the places.
+    pub async fn all_set(&self, local: &dyn Local) -> Result<Secrets, Unavailable> {
+        self.check()?;
+        let (secrets, mut failures) = self.work_out(local, &self.names()).await;
+        failures.retain(|failure| !failure.trouble.is_unset());
+        if failures.is_empty() { Ok(secrets) } else { Err(self.unavailable(&failures)) }
+    }
+
+    /// The values of all names that can be had, and what is wrong with the others.
+    pub async fn all(&self, local: &dyn Local) -> (Secrets, Option<Unavailable>) {
+        if let Err(error) = self.check() {
+            return (Secrets::new(), Some(error));
+        }
+        let (secrets, failures) = self.work_out(local, &self.names()).await;
+        let error = (!failures.is_empty()).then(|| self.unavailable(&failures));
+        (secrets, error)
+    }
+
+    async fn work_out(&self, local: &dyn Local, names: &[&str]) -> (Secrets, Vec<Failure>) {
+        let evaluation = Evaluation { store: self, local };
+        let wanted: Vec<(&str, Place)> =
+            names.iter().filter_map(|name| Some((*name, self.place(name)?))).collect();
+        let values = join_all(wanted.iter().map(|(_, place)| evaluation.entry(*place))).await;
+        let (mut secrets, mut failures) = (Secrets::new(), Vec::new());
+        for ((name, _), value) in wanted.into_iter().zip(values) {
+            match value {
+                Ok(value) => drop(secrets.insert(name.to_owned(), value.text)),
+                // Several names may want the same line that failed.
+                Err(failure) if failures.contains(&failure) => {}
+                Err(failure) => failures.push(failure),
+            }
+        }
+        (secrets, failures)
+    }
+
+    fn unavailable(&self, failures: &[Failure]) -> Unavailable {
+        let problems = failures.iter().map(Failure::problem).collect();
+        let report = Box::new(self.report(problems, Severity::Error));
+        if failures.iter().all(|failure| failure.trouble.is_usage()) {
+            Unavailable::Invalid(report)
+        } else {
+            Unavailable::Failed(report)
         }
     }
-    Ok((secrets, files))
 }

@@ -10,20 +10,22 @@ mod assets;
 mod machine;
 mod network;
 mod program;
+mod shop;
 
 pub(crate) use machine::{Behaviour, FakeLock, Machine};
 pub(crate) use network::FakeNetwork;
 pub(crate) use program::FakeConsole;
+pub(crate) use shop::{Answer, Shop, says};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bowline_core::config::{SourceFile, load};
-use bowline_core::secret::Secret;
 
 use crate::event::{Event, Events};
 use crate::ports::{Line, Local, LocalCommand, OnLine, Output};
+use crate::secrets::Store;
 use crate::world::{Project, Stop, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
@@ -92,6 +94,10 @@ impl Local for FakeLocal {
 
     fn executable(&self, path: &str) -> Option<bool> {
         self.programs.contains_key(path).then_some(true)
+    }
+
+    fn has_terminal(&self) -> bool {
+        false
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -168,12 +174,23 @@ impl Scripted {
 /// If the text is no configuration.
 #[allow(clippy::panic)] // A test's own text that is wrong is a mistake in the test.
 pub(crate) fn project(yaml: &str) -> Project {
+    project_with(yaml, "")
+}
+
+/// The same with further lines in its secrets file.
+///
+/// # Panics
+/// If the text is no configuration.
+#[allow(clippy::panic)] // As above.
+pub(crate) fn project_with(yaml: &str, secrets: &str) -> Project {
     let text = format!("registry:\n  server: r.test\n  username: u\n  password: [PW]\n{yaml}");
+    let files = [(".kamal/secrets".to_string(), format!("PW=sentinel-pw\n{secrets}"))].into();
+    let local = FakeLocal { files, ..FakeLocal::default() };
     match load(SourceFile::new("config/deploy.yml", text), None) {
         Ok(loaded) => Project {
+            secrets: Arc::new(Store::load(&local, &loaded.config)),
             config: loaded.config,
-            secrets: [("PW".to_string(), Secret::new("sentinel-pw"))].into(),
-            secrets_files: vec![".kamal/secrets".into()],
+            secret_uses: loaded.secrets,
         },
         Err(errors) => panic!("{}", errors.render(false)),
     }

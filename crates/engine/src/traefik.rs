@@ -6,7 +6,7 @@ use bowline_core::commands::remove::{Remove, What};
 use bowline_core::commands::traefik::{API_PORT, Action, Ensure, Power, Replace};
 use bowline_core::commands::{listing, logs};
 use bowline_core::names::TRAEFIK;
-use bowline_core::plan::deploy::{self as planning, PlanError};
+use bowline_core::plan::deploy::{self as planning, PlanError, Secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
@@ -35,8 +35,9 @@ fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
 
 /// `traefik boot`: makes sure it runs.
 pub async fn boot(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let secrets = secrets(world, project).await?;
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
-        let ensure = ensure(change, host).map_err(|error| unusable(&error, host))?;
+        let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
         change.fleet.run(host, None, &Step::Proxy(ensure)).await.map_err(explained)?;
         Ok("Traefik runs".into())
     })
@@ -86,6 +87,7 @@ pub async fn reboot(
 ) -> Result<Gathered, RunError> {
     let selection = Selection::new(&project.config, &options.filters)?;
     let hosts: Vec<String> = routed(&selection)?.into_iter().map(Into::into).collect();
+    let secrets = secrets(world, project).await?;
     let mut change = Change::begin(world, project, options).await?;
     let there: Vec<String> = hosts.into_iter().filter(|host| change.observed.contains_key(host)).collect();
     let groups: Vec<Vec<String>> =
@@ -95,7 +97,7 @@ pub async fn reboot(
         if !change.goes_on() {
             break;
         }
-        match reboot_group(world, project, options, &change, &group).await {
+        match reboot_group(world, options, &change, &secrets, &group).await {
             Ok(part) => change.keep(part),
             Err(error) => {
                 hook_failed = Some(error);
@@ -109,11 +111,12 @@ pub async fn reboot(
 
 async fn reboot_group(
     world: &World,
-    project: &Project,
     options: &Options,
     change: &Change<'_>,
+    secrets: &Secrets,
     group: &[String],
 ) -> Result<Gathered, RunError> {
+    let project = change.project;
     let facts = Facts {
         performer: change.scope.performer.clone(),
         version: crate::version::resolve(world, options).await.unwrap_or_default(),
@@ -122,18 +125,18 @@ async fn reboot_group(
         runtime: None,
     };
     hooks::run(world, project, options, "pre-traefik-reboot", &facts).await?;
-    let told = join_all(group.iter().map(|host| reboot_one(change, host))).await;
+    let told = join_all(group.iter().map(|host| reboot_one(change, secrets, host))).await;
     let part = change.told(group.iter().map(|host| (host.clone(), None)).zip(told));
     hooks::run(world, project, options, "post-traefik-reboot", &facts).await?;
     Ok(part)
 }
 
-async fn reboot_one(change: &Change<'_>, host: &str) -> Told {
+async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told {
     let before = match change.api(host) {
         Some(api) => Proxy { api: Some(api) }.routed(&change.fleet, host).await,
         None => None,
     };
-    let ensure = ensure(change, host).map_err(|error| unusable(&error, host))?;
+    let ensure = ensure(change, secrets, host).map_err(|error| unusable(&error, host))?;
     let step = Step::ReplaceProxy(Box::new(Replace { ensure }));
     let output = change.fleet.run(host, None, &step).await.map_err(explained)?;
     let address = output.stdout.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok());
@@ -149,9 +152,14 @@ async fn reboot_one(change: &Change<'_>, host: &str) -> Told {
     Ok("rebooted Traefik".into())
 }
 
+/// The secrets of its env.
+async fn secrets(world: &World, project: &Project) -> Result<Secrets, RunError> {
+    project.secrets(world, &planning::traefik_secrets(&project.config)).await
+}
+
 /// Traefik as the configuration wants it; every server gets the same.
-fn ensure(change: &Change<'_>, host: &str) -> Result<Ensure, PlanError> {
-    planning::ensure(&change.project.config, &change.project.secrets, &change.scope, host)
+fn ensure(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<Ensure, PlanError> {
+    planning::ensure(&change.project.config, secrets, &change.scope, host)
 }
 
 fn unusable(error: &PlanError, host: &str) -> Failure {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bowline_core::config::Config;
-use bowline_core::plan::deploy::{PlanError, Secrets};
+use bowline_core::config::{Config, SecretUses};
 use bowline_core::selection::Filters;
 use tokio::sync::watch;
 
 use crate::error::{Failure, RunError};
 use crate::event::Events;
 use crate::ports::{Local, Network, Output};
+use crate::secrets::Store;
 
 /// The world outside.
 pub struct World {
@@ -23,36 +23,15 @@ pub struct World {
     pub stop: Stop,
 }
 
-impl Project {
-    /// The error for what a plan or a container can't be made of.
-    pub fn explain(&self, error: PlanError) -> RunError {
-        match error {
-            PlanError::MissingSecret(name) => self.missing_secret(&name),
-            error => error.into(),
-        }
-    }
-
-    /// The error for a secret that nobody has.
-    fn missing_secret(&self, name: &str) -> RunError {
-        let hint = if self.secrets_files.is_empty() {
-            let path = &self.config.secrets_path;
-            format!("no secrets file ({path}-common, {path}) exists; write `{name}=…` into {path}")
-        } else {
-            format!("add `{name}=…` to {}", self.secrets_files.join(" or "))
-        };
-        RunError::Usage { message: format!("secret `{name}` is not there"), hint: Some(hint) }
-    }
-}
-
 /// A project, loaded.
 #[derive(Debug, Clone)]
 pub struct Project {
     /// Its configuration, for one destination.
     pub config: Config,
-    /// The contents of its secrets files.
-    pub secrets: Secrets,
-    /// The secrets files that exist, for messages.
-    pub secrets_files: Vec<String>,
+    /// Its secrets files, and what was worked out of them.
+    pub secrets: Arc<Store>,
+    /// Where the configuration names secrets.
+    pub secret_uses: SecretUses,
 }
 
 /// How a run was asked for.

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bowline_core::secret::Secret;
-use bowline_engine::ports::{Exit, Files, Local, LocalCommand, OnLine, Output};
-use rustix::process::{Pid, Signal, kill_process_group};
+use bowline_engine::ports::{Exit, Files, Loan, Local, LocalCommand, OnLine, Output};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -34,9 +34,13 @@ impl Local for LocalMachine {
         let mut running = Running::start(command)?;
         let watched = running.watch(command.input.as_ref(), on_line).await;
         if watched.is_ok() {
-            running.group = None;
+            running.processes = None;
         }
         watched
+    }
+
+    fn has_terminal(&self) -> bool {
+        io::stdin().is_terminal()
     }
 
     fn read(&self, path: &str) -> Result<Option<String>, String> {
@@ -92,19 +96,25 @@ impl Files for LocalMachine {
 
 /// A process group of our own making; dropped, it is killed.
 #[derive(Debug)]
-pub(crate) struct Group(Option<Pid>);
+pub(crate) struct Group {
+    leader: Option<Pid>,
+    /// There is no group: the leader is in ours, where it can use the terminal.
+    alone: bool,
+}
 
 impl Group {
     /// The group that a child leads (it was started with `process_group(0)`).
     pub(crate) fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
+        Self { leader: id.and_then(Pid::from_raw), alone: false }
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0 {
-            let _ = kill_process_group(group, signal);
-        }
+        let _ = match self.leader {
+            Some(leader) if self.alone => kill_process(leader, signal),
+            Some(leader) => kill_process_group(leader, signal),
+            None => Ok(()),
+        };
     }
 }
 
@@ -118,7 +128,7 @@ impl Drop for Group {
 struct Running {
     child: Option<Child>,
     /// `None` once the program has ended by itself: what it left in the background is meant to stay.
-    group: Option<Group>,
+    processes: Option<Group>,
 }
 
 impl Running {
@@ -133,12 +143,25 @@ impl Running {
         if let Some(directory) = &command.directory {
             process.current_dir(directory);
         }
-        let child = process.process_group(0).kill_on_drop(true).spawn();
+        // A group in the background is stopped when it reads from the terminal.
+        let at_terminal =
+            command.terminal != Loan::None && command.input.is_none() && io::stdin().is_terminal();
+        if at_terminal {
+            process.stdin(Stdio::inherit());
+            if command.terminal == Loan::Whole && io::stderr().is_terminal() {
+                process.stderr(Stdio::inherit());
+            }
+        } else {
+            process.process_group(0);
+        }
+        let child = process.kill_on_drop(true).spawn();
         let child = child.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => format!("{program} is not installed, or its directory is missing"),
             _ => format!("{program} can't be started: {e}"),
         })?;
-        Ok(Self { group: Some(Group::of(&child)), child: Some(child) })
+        let mut group = Group::of(&child);
+        group.alone = at_terminal;
+        Ok(Self { processes: Some(group), child: Some(child) })
     }
 
     async fn watch(&mut self, input: Option<&Secret>, on_line: OnLine<'_>) -> Result<Output, String> {
@@ -173,7 +196,7 @@ impl Running {
 impl Drop for Running {
     /// SIGTERM to the group now, SIGKILL after a grace, or at once where the runtime is ending too.
     fn drop(&mut self) {
-        let (Some(group), Some(mut child)) = (self.group.take(), self.child.take()) else { return };
+        let (Some(group), Some(mut child)) = (self.processes.take(), self.child.take()) else { return };
         group.signal(Signal::TERM);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

@@ -73,7 +73,11 @@ impl Frame {
     pub fn apply(&mut self, event: &Event, now: Duration) -> Vec<String> {
         match event {
             Event::Phase(phase) => {
-                let over = self.end_phase(now);
+                let mut over = self.end_phase(now);
+                if *phase == Phase::Secrets {
+                    // Their commands may have the terminal, and then there is no picture that says so.
+                    over.push(format!("  {}", words::doing(phase)));
+                }
                 self.phase = Some(Current { phase: phase.clone(), since: now, failed: false });
                 self.last_line = None;
                 return over;

@@ -59,6 +59,7 @@ pub fn event(event: &Event) -> Value {
 
 fn phase(phase: &Phase) -> Value {
     let (name, more) = match phase {
+        Phase::Secrets => ("secrets", json!({})),
         Phase::Connect(servers) => ("connect", json!({ "servers": servers })),
         Phase::Build(version) => ("build", json!({ "version": text(version) })),
         Phase::Lock(host) => ("lock", json!({ "host": text(host) })),
@@ -134,6 +135,8 @@ pub fn ended(ended: Result<u8, &Ended>) -> Value {
     };
     let mut object = match error {
         Ended::Load(_) => json!({ "error": "configuration" }),
+        Ended::Run(RunError::Invalid(_)) => json!({ "error": "configuration" }),
+        Ended::Run(RunError::Secrets(_)) => json!({ "error": "secrets" }),
         Ended::Run(RunError::Usage { hint, .. }) => json!({ "error": "usage", "hint": optional_lines(hint) }),
         Ended::Run(RunError::Locked { host, details }) => {
             json!({ "error": "locked", "host": text(host), "details": clean::lines(details) })

@@ -10,7 +10,7 @@ use super::{Handle, clean, terminal};
 
 /// Asks on the terminal, and keeps the screen still meanwhile.
 #[derive(Clone)]
-pub struct Asker(Arc<dyn Fn() -> Box<dyn Send> + Send + Sync>);
+pub struct Asker(Arc<dyn Fn() -> Box<dyn Send + Sync> + Send + Sync>);
 
 impl Asker {
     /// Asks while this screen is hidden.
@@ -18,6 +18,14 @@ impl Asker {
         // A channel's sender is shared between threads, which one at a time are those that ask.
         let screen = screen.clone();
         Self(Arc::new(move || Box::new(screen.hide())))
+    }
+
+    /// Lends the terminal to a program, until what it gives is dropped.
+    pub fn lend(&self) -> Lent {
+        if let Ok(tty) = File::options().read(true).write(true).open("/dev/tty") {
+            let _ = terminal::remember(&tty);
+        }
+        Lent { _still: (self.0)() }
     }
 
     /// Asks for a key's passphrase without echo; `None` if there is no terminal, or it is left empty or ended.
@@ -29,5 +37,17 @@ impl Asker {
         let answer = rpassword::prompt_password(format!("Passphrase for {path}: "));
         terminal::restore();
         answer.ok().filter(|answer| !answer.is_empty()).map(Secret::new)
+    }
+}
+
+/// The terminal is a program's as long as this lives, and then as it was before.
+pub struct Lent {
+    _still: Box<dyn Send + Sync>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // A program that is ended while it asks leaves the terminal without echo.
+        terminal::restore();
     }
 }

@@ -14,6 +14,9 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
     match ended {
         // Diagnostics come rendered, colours and all, from our own loader.
         Ended::Load(error) => vec![error.text.trim_end().to_owned()],
+        Ended::Run(RunError::Invalid(found) | RunError::Secrets(found)) => {
+            vec![found.as_ref().clone().map_notes(clean::lines).render(paint.0)]
+        }
         Ended::Run(RunError::Usage { hint, .. }) => message(ended, hint.as_deref(), paint),
         Ended::Run(RunError::Locked { host, details }) => locked(host, details, release, paint),
         Ended::Run(RunError::Local { what, reason, hint, standing }) => {

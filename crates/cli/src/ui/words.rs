@@ -11,6 +11,7 @@ use super::clean;
 /// A phase while it lasts.
 pub fn doing(phase: &Phase) -> String {
     match phase {
+        Phase::Secrets => "Getting the secrets".into(),
         Phase::Connect(servers) => format!("Connecting to {}", count(*servers, "server")),
         Phase::Build(version) => format!("Building and pushing version {version}"),
         Phase::Lock(host) => format!("Taking the deploy lock on {host}"),
@@ -32,6 +33,7 @@ pub fn doing(phase: &Phase) -> String {
 /// A phase that is over.
 pub fn done(phase: &Phase) -> String {
     match phase {
+        Phase::Secrets => "Got the secrets".into(),
         Phase::Connect(servers) => format!("Connected to {}", count(*servers, "server")),
         Phase::Build(version) => format!("Built and pushed version {version}"),
         Phase::Lock(host) => format!("Took the deploy lock on {host}"),

@@ -96,6 +96,8 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// Other places that have to do with it, perhaps in the other file.
     pub also: Vec<(Span, String)>,
+    /// What else there is to know, such as what a program said.
+    pub note: Option<String>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -109,6 +111,7 @@ impl Diagnostic {
             span,
             label: None,
             also: vec![],
+            note: None,
             help: None,
         }
     }
@@ -179,6 +182,14 @@ impl Diagnostics {
         self.items.is_empty()
     }
 
+    /// The same with other notes: those that come from programs may hold anything.
+    pub fn map_notes(mut self, change: impl Fn(&str) -> String) -> Self {
+        for note in self.items.iter_mut().filter_map(|item| item.note.as_mut()) {
+            *note = change(note);
+        }
+        self
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.items.len()
@@ -213,6 +224,9 @@ impl Diagnostics {
             Severity::Warning => Level::WARNING,
         };
         let mut group = level.primary_title(item.message.as_str()).elements(self.places(item, masked));
+        if let Some(note) = &item.note {
+            group = group.element(Level::NOTE.message(note.as_str()));
+        }
         if let Some(help) = &item.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }

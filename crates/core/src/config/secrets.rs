@@ -62,7 +62,7 @@ impl SecretUses {
             item = item.also(span, "and here");
         }
         match nearest(missing.name, missing.known.iter().copied()) {
-            Some(near) => item.help(format!("did you mean `{near}`? If not, {}", missing.help)),
+            Some(near) => item.help(format!("did you mean `{near}`? otherwise {}", missing.help)),
             None => item.help(missing.help),
         }
     }

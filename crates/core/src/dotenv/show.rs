@@ -20,6 +20,7 @@ pub fn report<'f>(
         span: Span { file, start: problem.at.start, end: problem.at.end },
         label: problem.label,
         also: Vec::new(),
+        note: problem.note,
         help: problem.help,
     };
     let problems = problems.into_iter().map(diagnostic).collect();

@@ -59,6 +59,53 @@ pub enum PlanError {
     },
 }
 
+/// Every secret that a run on these servers needs, by name: for the registry where something is pulled, for
+/// Traefik where requests come in, for the containers.
+pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: Kind) -> Vec<String> {
+    let mut names = env_secrets(config, places(selection));
+    if matches!(kind, Kind::Deploy | Kind::Redeploy) {
+        names.extend(registry_secrets(config));
+    }
+    if routed(selection) {
+        names.extend(traefik_secrets(config));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The secrets in the env of the app's containers in these places.
+pub fn env_secrets<'a>(
+    config: &Config,
+    places: impl IntoIterator<Item = (&'a Role, &'a RoleHost)>,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for (role, host) in places {
+        names.extend(config.env_for(role, host).secret().map(|(_, key)| key.to_owned()));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The secrets that let us into the registry.
+pub fn registry_secrets(config: &Config) -> Vec<String> {
+    config.registry.secrets().map(str::to_owned).collect()
+}
+
+/// The secrets in Traefik's env.
+pub fn traefik_secrets(config: &Config) -> Vec<String> {
+    config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
+}
+
+fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
+    selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)))
+}
+
+fn routed(selection: &Selection<'_>) -> bool {
+    selection.roles.iter().any(|(role, _)| role.traefik)
+}
+
 /// The version to go back to when none is named: the one that served before the one that serves now, on the
 /// first server that knows.
 pub fn previous_version(
@@ -425,16 +472,13 @@ impl Planner<'_> {
     }
 }
 
-/// Checks that every secret a run on these servers needs is there and can reach its container.
+/// Checks that the secrets of containers on these servers can reach them.
 pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
-    for name in config.registry.secrets() {
-        secret(secrets, name)?;
+    if routed(selection) {
+        secret_env(secrets, &config.traefik.env)?;
     }
-    secret_env(secrets, &config.traefik.env)?;
-    for (role, hosts) in &selection.roles {
-        for host in hosts {
-            environment(config, secrets, role, host)?;
-        }
+    for (role, host) in places(selection) {
+        environment(config, secrets, role, host)?;
     }
     Ok(())
 }

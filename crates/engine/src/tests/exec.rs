@@ -7,6 +7,7 @@ use super::*;
 use crate::exec::{self, ExecRequest};
 use crate::ports::{Exit, Piece, Size, Terminal};
 use crate::testing::FakeConsole;
+use crate::testing::project_with;
 use crate::world::Gathered;
 
 fn request(mode: Mode, words: &str) -> ExecRequest {
@@ -79,8 +80,7 @@ servers:
 #[tokio::test(start_paused = true)]
 async fn s12_a_new_container_for_each_role_on_each_server_with_what_is_the_roles_own() {
     let scripted = Scripted::new(&HOSTS);
-    let mut project = project(DIFFERENT);
-    project.secrets.insert("KEY".into(), bowline_core::secret::Secret::new("sentinel-key"));
+    let project = project_with(DIFFERENT, "KEY=sentinel-key\n");
     let gathered = gather(&scripted, &project, &request(Mode::Gathered, "echo hi")).await.unwrap();
     let places: Vec<_> = gathered
         .outputs
@@ -109,7 +109,9 @@ async fn what_is_wrong_is_known_before_any_server_is_asked() {
     let scripted = Scripted::new(&HOSTS);
     let project = project(DIFFERENT);
     let missing = gather(&scripted, &project, &request(Mode::Gathered, "echo")).await.unwrap_err();
-    assert!(matches!(&missing, RunError::Usage { message, .. } if message.contains("`KEY`")), "{missing:?}");
+    let RunError::Invalid(missing) = missing else { panic!("{missing:?}") };
+    assert!(missing.render(false).contains("`KEY`"), "{missing:?}");
+    let project = project_with(DIFFERENT, "KEY=1\n");
     let several = attach(&scripted, &project, &request(Mode::Raw, "echo"), &pipe(&[])).await.unwrap_err();
     let RunError::Usage { message, hint } = several else { panic!("{several:?}") };
     assert!(message.contains("would run in 4"), "{message}");

@@ -1,0 +1,170 @@
+//! The vaults that secrets can be fetched from. Each has a module that knows its vendor's command: how to log in,
+//! what to ask, how to read the answer. Commands, words and keys are those of Kamal, so a secrets file works with
+//! both. A vault is asked one question after the other: its command may want a finger on a sensor at the first.
+
+mod aws;
+mod bitwarden;
+mod bitwarden_secrets_manager;
+mod doppler;
+mod enpass;
+mod gcp;
+mod last_pass;
+mod one_password;
+mod passbolt;
+mod test;
+
+#[cfg(test)]
+mod tests;
+
+use bowline_core::secret::Secret;
+
+use super::fetch::{Fetched, Request};
+use super::tool::{Tool, Vendor};
+use super::trouble::Trouble;
+
+/// A vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// 1Password.
+    OnePassword,
+    /// LastPass.
+    LastPass,
+    /// Bitwarden's password manager.
+    Bitwarden,
+    /// Bitwarden Secrets Manager.
+    BitwardenSecretsManager,
+    /// AWS Secrets Manager.
+    Aws,
+    /// Google Cloud's Secret Manager.
+    Gcp,
+    /// Doppler.
+    Doppler,
+    /// Enpass.
+    Enpass,
+    /// Passbolt.
+    Passbolt,
+    /// None: values made of the names, to try a secrets file out.
+    Test,
+}
+
+/// What a login gave.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Session {
+    /// Variables for the commands that follow.
+    pub(super) env: Vec<(String, Secret)>,
+    /// A token that goes among their words.
+    pub(super) token: Option<Secret>,
+}
+
+/// The names of adapters, the usual one of each first.
+const NAMES: [(Adapter, &[&str]); 10] = [
+    (Adapter::OnePassword, &["1password", "one_password"]),
+    (Adapter::LastPass, &["lastpass", "last_pass"]),
+    (Adapter::Bitwarden, &["bitwarden"]),
+    (Adapter::BitwardenSecretsManager, &["bitwarden-sm", "bitwarden_secrets_manager"]),
+    (Adapter::Aws, &["aws_secrets_manager"]),
+    (Adapter::Gcp, &["gcp", "gcp_secret_manager"]),
+    (Adapter::Doppler, &["doppler"]),
+    (Adapter::Enpass, &["enpass"]),
+    (Adapter::Passbolt, &["passbolt"]),
+    (Adapter::Test, &["test"]),
+];
+
+impl Adapter {
+    /// The adapter of this name; capital letters, `-` and `_` make no difference.
+    pub(super) fn named(name: &str) -> Result<Self, Trouble> {
+        let plain = |name: &str| name.to_ascii_lowercase().replace('-', "_");
+        let found = NAMES.iter().find(|(_, names)| names.iter().any(|known| plain(known) == plain(name)));
+        found.map(|(adapter, _)| *adapter).ok_or_else(|| {
+            let names: Vec<&str> = NAMES.iter().filter_map(|(_, names)| names.first().copied()).collect();
+            let names = names.get(..names.len() - 1).unwrap_or_default().join(", ");
+            Trouble::usage(format!("there is no adapter `{name}`")).hint(format!("there are {names}"))
+        })
+    }
+
+    /// Whether `--account` has to be given.
+    pub(super) fn needs_account(self) -> bool {
+        matches!(self, Self::OnePassword | Self::LastPass | Self::Bitwarden | Self::Gcp | Self::Test)
+    }
+
+    pub(super) fn vendor(self) -> &'static Vendor {
+        match self {
+            Self::OnePassword => &one_password::VENDOR,
+            Self::LastPass => &last_pass::VENDOR,
+            Self::Bitwarden => &bitwarden::VENDOR,
+            Self::BitwardenSecretsManager => &bitwarden_secrets_manager::VENDOR,
+            Self::Aws => &aws::VENDOR,
+            Self::Gcp => &gcp::VENDOR,
+            Self::Doppler => &doppler::VENDOR,
+            Self::Enpass => &enpass::VENDOR,
+            Self::Passbolt => &passbolt::VENDOR,
+            Self::Test => &test::VENDOR,
+        }
+    }
+
+    /// What can be seen to be wrong without asking the vendor.
+    pub(super) fn check(self, request: &Request) -> Result<(), Trouble> {
+        match self {
+            Self::OnePassword => one_password::items(request).map(drop),
+            Self::Gcp => gcp::versions(request).map(drop),
+            Self::Enpass => enpass::check(request),
+            Self::Test => Ok(()),
+            _ if request.names.is_empty() => {
+                let title = self.vendor().title;
+                Err(Trouble::usage(format!("nothing is named that {title} should give"))
+                    .hint("name it after the flags: `secrets fetch --adapter … NAME …`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What can be seen to be wrong here, before anybody is asked to log in.
+    pub(super) fn check_here(self, tool: &Tool<'_>, request: &Request) -> Result<(), Trouble> {
+        if self == Self::Doppler { doppler::configs(tool, request).map(drop) } else { Ok(()) }
+    }
+
+    /// Makes sure that the vendor's command is there and lets us in.
+    pub(super) async fn log_in(self, tool: &Tool<'_>, account: Option<&str>) -> Result<Session, Trouble> {
+        if self == Self::Test {
+            return Ok(Session::default());
+        }
+        tool.check().await?;
+        let account = account.unwrap_or_default();
+        match self {
+            Self::OnePassword => one_password::log_in(tool, account).await,
+            Self::LastPass => last_pass::log_in(tool, account).await,
+            Self::Bitwarden => bitwarden::log_in(tool, account).await,
+            Self::BitwardenSecretsManager => bitwarden_secrets_manager::log_in(tool).await,
+            Self::Gcp => gcp::log_in(tool).await,
+            Self::Doppler => doppler::log_in(tool).await,
+            Self::Passbolt => passbolt::log_in(tool).await,
+            Self::Aws | Self::Enpass | Self::Test => Ok(Session::default()),
+        }
+    }
+
+    pub(super) async fn fetch(
+        self,
+        tool: &Tool<'_>,
+        session: &Session,
+        request: &Request,
+    ) -> Result<Fetched, Trouble> {
+        match self {
+            Self::OnePassword => one_password::fetch(tool, session, request).await,
+            Self::LastPass => last_pass::fetch(tool, request).await,
+            Self::Bitwarden => bitwarden::fetch(tool, request).await,
+            Self::BitwardenSecretsManager => bitwarden_secrets_manager::fetch(tool, request).await,
+            Self::Aws => aws::fetch(tool, request).await,
+            Self::Gcp => gcp::fetch(tool, request).await,
+            Self::Doppler => doppler::fetch(tool, request).await,
+            Self::Enpass => enpass::fetch(tool, request).await,
+            Self::Passbolt => passbolt::fetch(tool, request).await,
+            Self::Test => Ok(test::fetch(request)),
+        }
+    }
+}
+
+/// The error for names that a vault does not have.
+fn not_found(names: &[&str], place: &str) -> Trouble {
+    Trouble::failed(format!("{} not found in {place}", names.join(", ")))
+        .hint("look for a slip in the name, the account and `--from`")
+}

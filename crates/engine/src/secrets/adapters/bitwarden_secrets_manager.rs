@@ -1,0 +1,57 @@
+//! Bitwarden Secrets Manager, by `bws`. A secret is named by its id; `all` stands for all, `PROJECT/all` for those
+//! of a project. An access token lets in (`BWS_ACCESS_TOKEN`), so nobody is asked.
+
+use serde::Deserialize;
+
+use super::Session;
+use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::json::Text;
+use crate::secrets::tool::{Tool, Vendor};
+use crate::secrets::trouble::Trouble;
+
+pub(super) const VENDOR: Vendor = Vendor {
+    title: "Bitwarden Secrets Manager",
+    program: "bws",
+    version: "--version",
+    home: "https://bitwarden.com/help/secrets-manager-cli",
+};
+
+#[derive(Deserialize)]
+struct Entry {
+    key: String,
+    #[serde(default)]
+    value: Text,
+}
+
+pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
+    let output = tool.output(&["project", "list"]).await?;
+    if output.success() {
+        return Ok(Session::default());
+    }
+    Err(tool
+        .failed("could not log in to Bitwarden Secrets Manager", &output)
+        .hint("is BWS_ACCESS_TOKEN set to a valid access token?"))
+}
+
+pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+    let mut fetched = Fetched::new();
+    for name in request.prefixed() {
+        let entries = one(tool, &name).await?;
+        fetched.extend(entries.into_iter().map(|entry| (entry.key, entry.value.0.unwrap_or_default())));
+    }
+    Ok(fetched)
+}
+
+async fn one(tool: &Tool<'_>, name: &str) -> Result<Vec<Entry>, Trouble> {
+    let read = |what: &str| format!("could not read {what} from Bitwarden Secrets Manager");
+    if name == "all" {
+        return tool.json(&["secret", "list"], &read("the secrets")).await;
+    }
+    if let Some(project) = name.strip_suffix("/all") {
+        let what = read(&format!("the secrets of project {project}"));
+        return tool.json(&["secret", "list", project], &what).await;
+    }
+    // An id says enough, whatever project it is named with.
+    let id = name.rsplit('/').next().unwrap_or(name);
+    Ok(vec![tool.json(&["secret", "get", id], &read(id)).await?])
+}

@@ -1,0 +1,71 @@
+//! Enpass, by `enpass-cli`. `--from` is the vault's path; a secret is `TITLE/LABEL`, or `TITLE` for all of an item.
+//! It asks for the vault's password each time, unless the variable `MASTERPW` has it.
+
+use serde::Deserialize;
+
+use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::json::Text;
+use crate::secrets::tool::{Tool, Vendor};
+use crate::secrets::trouble::Trouble;
+
+pub(super) const VENDOR: Vendor = Vendor {
+    title: "Enpass",
+    program: "enpass-cli",
+    version: "version",
+    home: "https://github.com/hazcod/enpass-cli",
+};
+
+#[derive(Deserialize)]
+struct Entry {
+    title: String,
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    password: Text,
+}
+
+pub(super) fn check(request: &Request) -> Result<(), Trouble> {
+    if request.from.is_none() {
+        return Err(Trouble::usage("Enpass wants `--from` with the path of the vault"));
+    }
+    if request.names.is_empty() {
+        return Err(
+            Trouble::usage("nothing is named that Enpass should give").hint("write TITLE or TITLE/LABEL")
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+    let mut titles: Vec<&str> = Vec::new();
+    for name in &request.names {
+        let title = title(name);
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    let mut words = vec!["-json", "-vault", request.from.as_deref().unwrap_or_default(), "show"];
+    words.extend(&titles);
+    let what = format!("could not read {} from Enpass", titles.join(", "));
+    let entries: Vec<Entry> = tool.ask_json(&words, &what).await?;
+    let mut fetched = Fetched::new();
+    for entry in entries {
+        let key = format!("{}/{}", entry.title, entry.label);
+        if !request.names.iter().any(|name| *name == key || *name == entry.title) {
+            continue;
+        }
+        if fetched.iter().any(|(known, _)| *known == key) {
+            return Err(Trouble::failed(format!("{key} is in Enpass more than once"))
+                .hint("give one of them another label"));
+        }
+        fetched.push((key, entry.password.0.unwrap_or_default()));
+    }
+    let there = |name: &str| fetched.iter().any(|(key, _)| key == name || title(key) == name);
+    let missing: Vec<&str> = request.names.iter().map(String::as_str).filter(|name| !there(name)).collect();
+    if missing.is_empty() { Ok(fetched) } else { Err(super::not_found(&missing, "Enpass")) }
+}
+
+/// The title in a name: what stands before the last `/`.
+fn title(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(title, _)| title)
+}

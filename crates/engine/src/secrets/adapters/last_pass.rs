@@ -1,0 +1,52 @@
+//! LastPass, by `lpass`. A secret is an item's full name, with its folder.
+
+use serde::Deserialize;
+
+use super::Session;
+use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::json::Text;
+use crate::secrets::tool::{Tool, Vendor};
+use crate::secrets::trouble::Trouble;
+
+pub(super) const VENDOR: Vendor = Vendor {
+    title: "LastPass",
+    program: "lpass",
+    version: "--version",
+    home: "https://github.com/lastpass/lastpass-cli",
+};
+
+#[derive(Deserialize)]
+struct Item {
+    fullname: String,
+    #[serde(default)]
+    password: Text,
+}
+
+pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Trouble> {
+    let status = tool.output(&["status", "--color", "never"]).await?;
+    if status.stdout.trim() != format!("Logged in as {account}.") {
+        let output = tool.ask(&["login", account]).await?;
+        if !output.success() {
+            return Err(tool.not_logged_in(&output));
+        }
+    }
+    Ok(Session::default())
+}
+
+pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+    let names = request.prefixed();
+    let mut words = vec!["show"];
+    words.extend(names.iter().map(String::as_str));
+    words.push("--json");
+    let items: Vec<Item> =
+        tool.json(&words, &format!("could not read {} from LastPass", names.join(", "))).await?;
+    let missing: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !items.iter().any(|item| item.fullname == *name))
+        .collect();
+    if !missing.is_empty() {
+        return Err(super::not_found(&missing, "LastPass"));
+    }
+    Ok(items.into_iter().map(|item| (item.fullname, item.password.0.unwrap_or_default())).collect())
+}

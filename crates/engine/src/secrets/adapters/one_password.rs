@@ -1,0 +1,153 @@
+//! 1Password, by `op`. A secret is `VAULT/ITEM/FIELD` or `VAULT/ITEM/SECTION/FIELD`; without a field it is the item's
+//! password, and without any name all fields of the item that `--from` names.
+
+use serde::Deserialize;
+
+use super::Session;
+use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::json::Text;
+use crate::secrets::tool::{Tool, Vendor};
+use crate::secrets::trouble::Trouble;
+use bowline_core::secret::Secret;
+
+pub(super) const VENDOR: Vendor = Vendor {
+    title: "1Password",
+    program: "op",
+    version: "--version",
+    home: "https://developer.1password.com/docs/cli/get-started",
+};
+
+/// An item, and the fields that are wanted of it; all, if none is named.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    vault: String,
+    item: String,
+    fields: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    #[serde(default)]
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    label: String,
+    reference: Option<String>,
+    #[serde(default)]
+    value: Text,
+}
+
+/// The items that a request is about, those of a vault together.
+pub(super) fn items(request: &Request) -> Result<Vec<Item>, Trouble> {
+    let mut items: Vec<Item> = Vec::new();
+    let names =
+        if request.names.is_empty() { request.from.iter().cloned().collect() } else { request.prefixed() };
+    for name in &names {
+        let mut path = name.strip_prefix("op://").unwrap_or(name).split('/').map(str::to_owned);
+        let (Some(vault), Some(item)) = (path.next(), path.next()) else {
+            return Err(Trouble::usage(format!("`{name}` names no item of 1Password"))
+                .hint("write VAULT/ITEM or VAULT/ITEM/FIELD, or give the vault with `--from`"));
+        };
+        let field: Vec<String> = path.collect();
+        let field = match (request.names.is_empty(), field.is_empty()) {
+            (true, true) => None,
+            (_, true) => Some("password".to_owned()),
+            (_, false) => Some(field.join(".")),
+        };
+        match items.iter_mut().find(|known| known.vault == vault && known.item == item) {
+            Some(known) => known.fields.extend(field),
+            None => {
+                let after = items.iter().rposition(|known| known.vault == vault);
+                let place = after.map_or(items.len(), |after| after + 1);
+                items.insert(place, Item { vault, item, fields: field.into_iter().collect() });
+            }
+        }
+    }
+    if items.is_empty() {
+        return Err(Trouble::usage("nothing is named that 1Password should give")
+            .hint("name fields, or an item with `--from VAULT/ITEM`"));
+    }
+    Ok(items)
+}
+
+pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Trouble> {
+    if tool.output(&["account", "get", "--account", account]).await?.success() {
+        return Ok(Session::default());
+    }
+    let output = tool.ask(&["signin", "--account", account, "--force", "--raw"]).await?;
+    if !output.success() {
+        return Err(tool.not_logged_in(&output));
+    }
+    let token = output.stdout.trim();
+    // With the desktop app there is none: the app keeps the session.
+    Ok(Session { token: (!token.is_empty()).then(|| Secret::new(token)), ..Session::default() })
+}
+
+pub(super) async fn fetch(tool: &Tool<'_>, session: &Session, request: &Request) -> Result<Fetched, Trouble> {
+    let account = request.account.as_deref().unwrap_or_default();
+    let mut fetched = Fetched::new();
+    for item in items(request)? {
+        fetched.extend(one(tool, session, account, &item).await?);
+    }
+    Ok(fetched)
+}
+
+async fn one(tool: &Tool<'_>, session: &Session, account: &str, item: &Item) -> Result<Fetched, Trouble> {
+    let Item { vault, item: name, fields } = item;
+    let mut words = vec!["item", "get", name, "--vault", vault, "--format", "json", "--account", account];
+    if let Some(token) = &session.token {
+        words.extend(["--session", token.expose()]);
+    }
+    let labels: Vec<String> = fields.iter().map(|field| format!("label={field}")).collect();
+    let labels = labels.join(",");
+    if fields.is_empty() {
+        let what = format!("could not read {name} in the {vault} 1Password vault");
+        let whole: Whole = tool.json(&words, &what).await?;
+        return Ok(whole.fields.iter().map(|field| entry(item, field)).collect());
+    }
+    words.extend(["--fields", &labels]);
+    let what = format!("could not read {} from {name} in the {vault} 1Password vault", fields.join(", "));
+    let text = tool.read(&words, &what).await?;
+    // One field is an object, several are an array of them.
+    let found: Vec<Field> = match text.trim_start().starts_with('[') {
+        true => tool.parse(&text, &what)?,
+        false => vec![tool.parse(&text, &what)?],
+    };
+    complete(item, &found)?;
+    Ok(found.iter().map(|field| entry(item, field)).collect())
+}
+
+/// Every field that was wanted has to be there: `op` may leave one out in silence.
+fn complete(item: &Item, found: &[Field]) -> Result<(), Trouble> {
+    if found.len() >= item.fields.len() {
+        return Ok(());
+    }
+    let same = |field: &Field, wanted: &str| {
+        let last = wanted.rsplit('.').next().unwrap_or(wanted);
+        [&field.label, &field.id]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(last) || name.eq_ignore_ascii_case(wanted))
+    };
+    let missing: Vec<&str> = item
+        .fields
+        .iter()
+        .map(String::as_str)
+        .filter(|wanted| !found.iter().any(|field| same(field, wanted)))
+        .collect();
+    Err(super::not_found(&missing, &format!("{} in the {} 1Password vault", item.item, item.vault)))
+}
+
+/// A field by its reference, without `/password` at the end.
+fn entry(item: &Item, field: &Field) -> (String, Secret) {
+    let reference = match &field.reference {
+        Some(reference) => reference.strip_prefix("op://").unwrap_or(reference).to_owned(),
+        None => format!("{}/{}/{}", item.vault, item.item, field.label),
+    };
+    let key = reference.strip_suffix("/password").unwrap_or(&reference);
+    (key.to_owned(), field.value.0.clone().unwrap_or_default())
+}

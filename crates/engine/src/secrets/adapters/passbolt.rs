@@ -1,0 +1,164 @@
+//! Passbolt, by `passbolt`. A secret is a resource's name, with the folders above it: `FOLDER/FOLDER/NAME`.
+//!
+//! Names go into filters, which are a small language of their own, so they are written as its strings.
+
+use serde::Deserialize;
+
+use super::Session;
+use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::json::Text;
+use crate::secrets::tool::{Tool, Vendor};
+use crate::secrets::trouble::Trouble;
+
+pub(super) const VENDOR: Vendor = Vendor {
+    title: "Passbolt",
+    program: "passbolt",
+    version: "--version",
+    home: "https://github.com/passbolt/go-passbolt-cli",
+};
+
+/// A folder that was looked up: where it is, and its id.
+#[derive(Debug)]
+struct Folder {
+    path: String,
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct FoundFolder {
+    id: String,
+    #[serde(default)]
+    folder_parent_id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    name: String,
+    #[serde(default)]
+    password: Text,
+}
+
+pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
+    let output = tool.ask(&["verify"]).await?;
+    if output.success() { Ok(Session::default()) } else { Err(tool.not_logged_in(&output)) }
+}
+
+pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+    let paths = request.prefixed();
+    let wanted: Vec<(Option<&str>, &str)> = paths.iter().map(|path| split(path)).collect();
+    unambiguous(&wanted)?;
+    let folders = folders(tool, &wanted).await?;
+    let term = |(folder, name): &(Option<&str>, &str)| match id_of(&folders, *folder) {
+        Some(id) => format!("(Name == {} && FolderParentID == {})", quoted(name), quoted(id)),
+        None => format!("Name == {}", quoted(name)),
+    };
+    let filter = wanted.iter().map(term).collect::<Vec<_>>().join(" || ");
+    let mut words = vec!["list", "resources", "--filter", &filter];
+    for folder in &folders {
+        words.extend(["--folder", &folder.id]);
+    }
+    words.extend(["--column", "name", "--column", "password", "--json"]);
+    let what = format!("could not read {} from Passbolt", paths.join(", "));
+    let resources: Vec<Resource> = tool.json(&words, &what).await?;
+    let there = |name: &str| resources.iter().any(|resource| resource.name == name);
+    let missing: Vec<&str> = wanted.iter().map(|(_, name)| *name).filter(|name| !there(name)).collect();
+    if !missing.is_empty() {
+        return Err(super::not_found(&missing, "Passbolt"));
+    }
+    Ok(resources
+        .into_iter()
+        .map(|resource| (resource.name, resource.password.0.unwrap_or_default()))
+        .collect())
+}
+
+/// The folders above a name, and the name.
+fn split(path: &str) -> (Option<&str>, &str) {
+    match path.rsplit_once('/') {
+        Some((folders, name)) => (Some(folders), name),
+        None => (None, path),
+    }
+}
+
+/// Passbolt answers with names alone, so one name can't be wanted of two folders.
+fn unambiguous(wanted: &[(Option<&str>, &str)]) -> Result<(), Trouble> {
+    for (number, (folder, name)) in wanted.iter().enumerate() {
+        let others = wanted.get(number + 1..).unwrap_or_default();
+        if others.iter().any(|(other, same)| same == name && other != folder) {
+            return Err(Trouble::usage(format!("`{name}` is wanted from two folders of Passbolt at once"))
+                .hint("fetch them one by one: a name is all that its answer tells"));
+        }
+    }
+    Ok(())
+}
+
+fn id_of<'f>(folders: &'f [Folder], path: Option<&str>) -> Option<&'f str> {
+    let found = folders.iter().find(|folder| Some(folder.path.as_str()) == path);
+    found.map(|folder| folder.id.as_str())
+}
+
+/// Looks the folders up: all of the top level at once, then those below, one after the other.
+async fn folders(tool: &Tool<'_>, wanted: &[(Option<&str>, &str)]) -> Result<Vec<Folder>, Trouble> {
+    let mut tops: Vec<&str> = Vec::new();
+    for path in wanted.iter().filter_map(|(folder, _)| *folder) {
+        let top = path.split('/').next().unwrap_or(path);
+        if !tops.contains(&top) {
+            tops.push(top);
+        }
+    }
+    let mut folders = Vec::new();
+    if tops.is_empty() {
+        return Ok(folders);
+    }
+    let filter = tops.iter().map(|top| format!("Name == {}", quoted(top))).collect::<Vec<_>>().join(" || ");
+    let found = look_up(tool, &filter).await?;
+    for top in tops {
+        folders.push(Folder { path: top.into(), id: choose(&found, top, "")? });
+    }
+    for path in wanted.iter().filter_map(|(folder, _)| *folder) {
+        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+            let below = path.get(..end).unwrap_or(path);
+            below_top(tool, below, &mut folders).await?;
+        }
+    }
+    Ok(folders)
+}
+
+/// Looks a folder up whose parent is known; nothing to do if it is known itself.
+async fn below_top(tool: &Tool<'_>, path: &str, folders: &mut Vec<Folder>) -> Result<(), Trouble> {
+    let (Some(parent), name) = split(path) else { return Ok(()) };
+    let Some(parent) = id_of(folders, Some(parent)).map(str::to_owned) else { return Ok(()) };
+    if id_of(folders, Some(path)).is_some() {
+        return Ok(());
+    }
+    let filter = format!("Name == {} && FolderParentID == {}", quoted(name), quoted(&parent));
+    let found = look_up(tool, &filter).await?;
+    folders.push(Folder { path: path.into(), id: choose(&found, name, &parent)? });
+    Ok(())
+}
+
+async fn look_up(tool: &Tool<'_>, filter: &str) -> Result<Vec<FoundFolder>, Trouble> {
+    tool.json(&["list", "folders", "--filter", filter, "--json"], "could not read the folders of Passbolt")
+        .await
+}
+
+/// The folder of this name, below this parent if there are several.
+fn choose(found: &[FoundFolder], name: &str, parent: &str) -> Result<String, Trouble> {
+    let mut named = found.iter().filter(|folder| folder.name == name).collect::<Vec<_>>();
+    named.sort_by_key(|folder| folder.folder_parent_id != parent);
+    let first = named.first().ok_or_else(|| super::not_found(&[&format!("folder {name}")], "Passbolt"))?;
+    Ok(first.id.clone())
+}
+
+/// A string of the filters' language.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            _ => out.push(c),
+        }
+    }
+    out + "\""
+}

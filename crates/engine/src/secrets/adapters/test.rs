@@ -1,0 +1,15 @@
+//! No vault at all: each name's value is the name read backwards. For trying a secrets file out, as with Kamal.
+
+use bowline_core::secret::Secret;
+
+use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::tool::Vendor;
+
+pub(super) const VENDOR: Vendor =
+    Vendor { title: "the test adapter", program: "true", version: "", home: "" };
+
+pub(super) fn fetch(request: &Request) -> Fetched {
+    let value =
+        |name: &str| -> String { name.replace("LPAREN", "(").replace("RPAREN", ")").chars().rev().collect() };
+    request.prefixed().into_iter().map(|name| (name.clone(), Secret::new(value(&name)))).collect()
+}

@@ -1,0 +1,242 @@
+//! Working out the values of entries: references from the lines above or the environment, commands by running
+//! them.
+//!
+//! A shell gets the values that its text refers to in its environment, never in the text, so a value can't become
+//! a command. Names are only looked at on lines above, so nothing can go in circles.
+
+use std::ops::Range;
+
+use bowline_core::dotenv::{Command, Kind, Part, Piece, Problem, Quotes, Variable};
+use bowline_core::secret::Secret;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, join_all};
+
+use super::trouble::{Trouble, ending};
+use super::{Place, Store, call};
+use crate::ports::{Loan, Local, LocalCommand};
+
+/// A value that was worked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) text: Secret,
+    /// It is what `fetch` gave: one word wherever it goes, as Kamal escapes it.
+    pub(super) fetched: bool,
+    /// It is from our own environment, where every program finds it.
+    inherited: bool,
+}
+
+impl Value {
+    pub(super) fn fetched(text: impl Into<String>) -> Self {
+        Self { fetched: true, ..Self::plain(text) }
+    }
+
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self { text: Secret::new(text), fetched: false, inherited: false }
+    }
+}
+
+/// An entry that has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    file: usize,
+    at: Range<usize>,
+    key: String,
+    pub(super) trouble: Trouble,
+}
+
+impl Failure {
+    /// To be reported: where, and what.
+    pub(super) fn problem(&self) -> (usize, Problem) {
+        let mut problem = Problem::new(self.at.clone(), format!("{}: {}", self.key, self.trouble.message));
+        problem.note = self.trouble.said.clone();
+        problem.help = self.trouble.hint.clone();
+        (self.file, problem)
+    }
+}
+
+/// What went wrong, and where; in another entry, if it is that one's own failure.
+pub(super) enum Wrong {
+    Here(Range<usize>, Trouble),
+    Elsewhere(Failure),
+}
+
+/// Works entries out.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluation<'a> {
+    pub(super) store: &'a Store,
+    pub(super) local: &'a dyn Local,
+}
+
+impl<'a> Evaluation<'a> {
+    /// The value of an entry; worked out once, however many ask.
+    pub(super) fn entry(self, place: Place) -> LocalBoxFuture<'a, Result<Value, Failure>> {
+        async move {
+            let Some(file) = self.store.files.get(place.file) else { return Ok(Value::plain("")) };
+            let (Some(entry), Some(cell)) =
+                (file.file.entries.get(place.entry), file.values.get(place.entry))
+            else {
+                return Ok(Value::plain(""));
+            };
+            let work = async || match self.parts(place, &entry.parts).await {
+                Ok(value) => Ok(value),
+                Err(Wrong::Elsewhere(failure)) => Err(failure),
+                Err(Wrong::Here(at, trouble)) => {
+                    Err(Failure { file: place.file, at, key: entry.key.clone(), trouble })
+                }
+            };
+            cell.get_or_init(work).await.clone()
+        }
+        .boxed_local()
+    }
+
+    async fn parts(self, place: Place, parts: &[Part]) -> Result<Value, Wrong> {
+        let values = join_all(parts.iter().map(|part| self.part(place, part))).await;
+        let mut values = values.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if values.len() == 1
+            && let Some(only) = values.pop()
+        {
+            return Ok(only);
+        }
+        Ok(Value::plain(values.iter().map(|value| value.text.expose()).collect::<String>()))
+    }
+
+    async fn part(self, place: Place, part: &Part) -> Result<Value, Wrong> {
+        match part {
+            Part::Text(text) => Ok(Value::plain(text.expose())),
+            Part::Variable(variable) => self.variable(place, variable).await,
+            Part::Command(command) => self.command(place, command).await,
+        }
+    }
+
+    /// The value of a name, which has to have one.
+    pub(super) async fn variable(self, place: Place, variable: &Variable) -> Result<Value, Wrong> {
+        let value = self.lookup(place, &variable.name).await?;
+        if value.as_ref().is_some_and(|value| value.inherited && is_broken(value.text.expose())) {
+            let trouble = Trouble::failed("what the environment has here is no UTF-8 text").hint(ENCODE);
+            return Err(Wrong::Here(variable.at.clone(), trouble));
+        }
+        value.ok_or_else(|| {
+            let what = if variable.telling {
+                format!("${} is set neither above in this file nor in the environment", variable.name)
+            } else {
+                "what is named here is set neither above in this file nor in the environment".to_owned()
+            };
+            let hint = "set it; or put the value into single quotes, if the `$` belongs to it";
+            Wrong::Here(variable.at.clone(), Trouble::unset(what).hint(hint))
+        })
+    }
+
+    async fn lookup(self, place: Place, name: &str) -> Result<Option<Value>, Wrong> {
+        match self.store.above(place, name) {
+            Some(above) => self.entry(above).await.map(Some).map_err(Wrong::Elsewhere),
+            None => Ok(self.environment(name).map(|text| Value { inherited: true, ..Value::plain(text) })),
+        }
+    }
+
+    /// A variable of the environment that commands see.
+    fn environment(self, name: &str) -> Option<String> {
+        let own = self.store.fetcher.environment().iter().find(|(known, _)| known == name);
+        own.map(|(_, value)| value.expose().to_owned()).or_else(|| self.local.variable(name))
+    }
+
+    pub(super) fn command<'c>(
+        self,
+        place: Place,
+        command: &'c Command,
+    ) -> LocalBoxFuture<'c, Result<Value, Wrong>>
+    where
+        'a: 'c,
+    {
+        async move {
+            match &command.kind {
+                Kind::Shell(pieces) => self.shell(place, pieces, None, &command.at).await.map(Value::plain),
+                Kind::Secrets(found) => call::answer(self, place, found, &command.at).await,
+            }
+        }
+        .boxed_local()
+    }
+
+    /// What a shell makes of a text, with one line end less, as `$(…)` gives it.
+    pub(super) async fn shell(
+        self,
+        place: Place,
+        pieces: &[Piece],
+        input: Option<Secret>,
+        at: &Range<usize>,
+    ) -> Result<String, Wrong> {
+        let values = join_all(pieces.iter().map(|piece| self.piece(place, piece))).await;
+        let values = values.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (text, env) = shell_text(pieces, values);
+        let wrong = |trouble: Trouble| Wrong::Here(at.clone(), trouble);
+        let first = text.split_whitespace().next().unwrap_or_default().to_owned();
+        let command = LocalCommand {
+            words: vec!["/bin/sh".into(), "-c".into(), text],
+            env: self.store.fetcher.environment().iter().cloned().chain(env).collect(),
+            terminal: if input.is_none() { Loan::Whole } else { Loan::None },
+            input,
+            ..Default::default()
+        };
+        let _turn = self.store.fetcher.turns.turn(self.local, &first).await;
+        let output =
+            self.local.run(&command, &|_| {}).await.map_err(|reason| wrong(Trouble::failed(reason)))?;
+        if !output.success() {
+            let trouble = Trouble::failed(format!("the command {}", ending(&output)));
+            return Err(wrong(trouble.said(&output.stderr, command.env.iter().map(|(_, value)| value))));
+        }
+        if is_broken(&output.stdout) {
+            return Err(wrong(Trouble::failed("what the command prints is no UTF-8 text").hint(ENCODE)));
+        }
+        let text = output.stdout.strip_suffix('\n').unwrap_or(&output.stdout);
+        Ok(text.strip_suffix('\r').filter(|_| output.stdout.ends_with('\n')).unwrap_or(text).to_owned())
+    }
+
+    /// What a shell has to be given for a piece of its text; nothing if it knows by itself.
+    async fn piece(self, place: Place, piece: &Piece) -> Result<Option<Value>, Wrong> {
+        match piece {
+            Piece::Text(_) => Ok(None),
+            Piece::Variable { name, .. } => self.lookup(place, name).await,
+            Piece::Call { call: found, at, .. } => {
+                Box::pin(call::answer(self, place, found, at)).await.map(Some)
+            }
+        }
+    }
+}
+
+/// What comes from outside is read as UTF-8, and U+FFFD stands where it wasn't: better no secret than a broken one.
+fn is_broken(text: &str) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
+}
+
+const ENCODE: &str = "encode it, for example with `| base64`";
+
+/// The text for the shell, and the variables it needs.
+fn shell_text(pieces: &[Piece], values: Vec<Option<Value>>) -> (String, Vec<(String, Secret)>) {
+    let (mut text, mut env) = (String::new(), Vec::new());
+    for (number, (piece, value)) in pieces.iter().zip(values).enumerate() {
+        let (name, raw, quotes) = match piece {
+            Piece::Text(piece) => {
+                text.push_str(piece);
+                continue;
+            }
+            Piece::Variable { name, raw, quotes } => (name.clone(), raw.clone(), *quotes),
+            Piece::Call { quotes, .. } => {
+                let name = format!("BOWLINE_SECRET_{number}");
+                (name.clone(), format!("${{{name}}}"), *quotes)
+            }
+        };
+        let ours = matches!(piece, Piece::Call { .. }) || value.as_ref().is_some_and(|value| value.fetched);
+        // `${NAME` of `${NAME:-x}` goes on in the text that follows.
+        let closed = !raw.starts_with("${") || raw.ends_with('}');
+        match quotes {
+            // What we fetched is one word, whatever blanks are in it.
+            Quotes::None if ours && closed => text.push_str(&format!("\"${{{name}}}\"")),
+            Quotes::Single if value.is_some() && closed => text.push_str(&format!("'\"${{{name}}}\"'")),
+            _ => text.push_str(&raw),
+        }
+        let exportable = |value: &Value| !value.inherited && !name.starts_with(|c: char| c.is_ascii_digit());
+        if let Some(value) = value.filter(exportable) {
+            env.push((name, value.text));
+        }
+    }
+    (text, env)
+}

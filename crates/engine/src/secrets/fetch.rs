@@ -1,0 +1,136 @@
+//! `secrets fetch`: values from a vault, by way of its vendor's own command.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bowline_core::secret::Secret;
+use tokio::sync::OnceCell;
+
+use super::adapters::{Adapter, Session};
+pub use super::json::object;
+use super::tool::{Tool, Turns};
+use super::trouble::Trouble;
+use crate::ports::Local;
+
+/// Names and values in the order of the vault's answer.
+pub type Fetched = Vec<(String, Secret)>;
+
+/// What to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where from.
+    pub(super) adapter: Adapter,
+    /// `--account`.
+    pub(super) account: Option<String>,
+    /// `--from`: a vault, a folder, a project.
+    pub(super) from: Option<String>,
+    /// The names; for some adapters none means all.
+    pub(super) names: Vec<String>,
+    /// Further variables for the vendor's command.
+    pub(super) env: Vec<(String, Secret)>,
+}
+
+impl Request {
+    /// A request, checked as far as that can be done without asking the vendor.
+    ///
+    /// # Errors
+    /// An adapter that doesn't exist, an account that is missing, names that make no sense.
+    pub fn new(
+        adapter: &str,
+        account: Option<String>,
+        from: Option<String>,
+        names: Vec<String>,
+    ) -> Result<Self, Trouble> {
+        let adapter = Adapter::named(adapter)?;
+        let request = Self { adapter, account, from, names, env: Vec::new() };
+        if adapter.needs_account() && request.account.is_none() {
+            let trouble = Trouble::usage(format!("{} wants `--account`", adapter.vendor().title));
+            return Err(trouble);
+        }
+        adapter.check(&request)?;
+        Ok(request)
+    }
+
+    /// The names, each below `--from`.
+    pub(super) fn prefixed(&self) -> Vec<String> {
+        let below = |name: &String| match &self.from {
+            Some(from) => format!("{from}/{name}"),
+            None => name.clone(),
+        };
+        self.names.iter().map(below).collect()
+    }
+}
+
+/// Results by what they are for, each worked out once.
+type Memo<K, V> = Mutex<Vec<(K, Arc<OnceCell<Result<V, Trouble>>>)>>;
+
+/// What a session belongs to: vault, account, variables.
+type Login = (Adapter, Option<String>, Vec<(String, Secret)>);
+
+/// Fetches; logs in once for each account, and asks for the same things once.
+pub struct Fetcher {
+    pub(super) turns: Turns,
+    environment: Vec<(String, Secret)>,
+    sessions: Memo<Login, Session>,
+    answers: Memo<Request, Arc<Fetched>>,
+}
+
+impl Fetcher {
+    /// Nothing was fetched yet. The vendors' commands are told the destination, as Kamal tells them.
+    pub fn new(destination: Option<&str>) -> Self {
+        let variable = |destination: &str| ("KAMAL_DESTINATION".to_owned(), Secret::new(destination));
+        Self {
+            turns: Turns::default(),
+            environment: destination.map(variable).into_iter().collect(),
+            sessions: Memo::default(),
+            answers: Memo::default(),
+        }
+    }
+
+    /// What every command gets beside our own environment.
+    pub(super) fn environment(&self) -> &[(String, Secret)] {
+        &self.environment
+    }
+
+    /// Fetches, or gives what was fetched before.
+    ///
+    /// # Errors
+    /// Whatever the vendor's command says, without values.
+    pub async fn fetch(&self, local: &dyn Local, request: &Request) -> Result<Arc<Fetched>, Trouble> {
+        let answer = cell(&self.answers, request);
+        answer.get_or_init(|| self.fetch_now(local, request)).await.clone()
+    }
+
+    async fn fetch_now(&self, local: &dyn Local, request: &Request) -> Result<Arc<Fetched>, Trouble> {
+        let env = self.environment.iter().chain(&request.env).cloned().collect();
+        let mut tool = Tool::new(local, &self.turns, request.adapter.vendor(), env);
+        request.adapter.check_here(&tool, request)?;
+        let login = (request.adapter, request.account.clone(), request.env.clone());
+        let session = cell(&self.sessions, &login);
+        let log_in = || request.adapter.log_in(&tool, request.account.as_deref());
+        let session = session.get_or_init(log_in).await.clone()?;
+        tool.use_session(&session);
+        request.adapter.fetch(&tool, &session, request).await.map(each_once).map(Arc::new)
+    }
+}
+
+/// Of two values with the same name the later one counts, in the place of the first.
+fn each_once(fetched: Fetched) -> Fetched {
+    let mut once = Fetched::new();
+    for (name, value) in fetched {
+        match once.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => once.push((name, value)),
+        }
+    }
+    once
+}
+
+fn cell<K: Clone + PartialEq, V>(memo: &Memo<K, V>, key: &K) -> Arc<OnceCell<Result<V, Trouble>>> {
+    let mut memo = memo.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, cell)) = memo.iter().find(|(known, _)| known == key) {
+        return Arc::clone(cell);
+    }
+    let cell = Arc::new(OnceCell::new());
+    memo.push((key.clone(), Arc::clone(&cell)));
+    cell
+}

@@ -1,0 +1,187 @@
+//! A vendor's command, run without a shell: its words are handed over as they are, and what it says when it fails
+//! is told without the values we know.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use bowline_core::secret::Secret;
+use serde::de::DeserializeOwned;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::adapters::Session;
+use super::trouble::{Trouble, ending};
+use crate::ports::{Loan, Local, LocalCommand, Output};
+
+/// A vendor and its command.
+#[derive(Debug)]
+pub(super) struct Vendor {
+    /// The vault's name.
+    pub(super) title: &'static str,
+    /// The program.
+    pub(super) program: &'static str,
+    /// What makes it tell its version, which tells that it is there.
+    pub(super) version: &'static str,
+    /// Where to get it.
+    pub(super) home: &'static str,
+}
+
+/// Who may use the terminal: one that asks is alone. Of commands that are not known to ask, the first of each
+/// program is alone, so that somebody logs in once and not to all of them at the same time.
+#[derive(Default)]
+pub(super) struct Turns {
+    terminal: RwLock<()>,
+    seen: Mutex<BTreeSet<String>>,
+}
+
+/// The right to use the terminal, until it is dropped.
+pub(super) enum Turn<'a> {
+    Alone { _guard: RwLockWriteGuard<'a, ()> },
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+}
+
+impl Turns {
+    async fn alone(&self) -> Turn<'_> {
+        Turn::Alone { _guard: self.terminal.write().await }
+    }
+
+    pub(super) async fn turn(&self, local: &dyn Local, program: &str) -> Turn<'_> {
+        let first = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(program.to_owned());
+        if local.has_terminal() && first() {
+            return self.alone().await;
+        }
+        Turn::Shared { _guard: self.terminal.read().await }
+    }
+}
+
+/// A vendor's command, ready to be run.
+pub(super) struct Tool<'a> {
+    local: &'a dyn Local,
+    turns: &'a Turns,
+    vendor: &'static Vendor,
+    env: Vec<(String, Secret)>,
+    /// Values among the words of commands.
+    hidden: Vec<Secret>,
+}
+
+impl<'a> Tool<'a> {
+    pub(super) fn new(
+        local: &'a dyn Local,
+        turns: &'a Turns,
+        vendor: &'static Vendor,
+        env: Vec<(String, Secret)>,
+    ) -> Self {
+        Self { local, turns, vendor, env, hidden: Vec::new() }
+    }
+
+    /// Goes on with a session.
+    pub(super) fn use_session(&mut self, session: &Session) {
+        self.env.extend(session.env.iter().cloned());
+        self.hidden.extend(session.token.clone());
+    }
+
+    /// A variable that the command will see.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        let own = self.env.iter().find(|(known, _)| known == name);
+        own.map(|(_, value)| value.expose().to_owned()).or_else(|| self.local.variable(name))
+    }
+
+    /// Whether the command is there at all.
+    pub(super) async fn check(&self) -> Result<(), Trouble> {
+        let Vendor { title, program, version, home } = self.vendor;
+        match self.run(&[version], Loan::None).await {
+            Ok(output) if output.success() => Ok(()),
+            answer => {
+                let trouble = match answer {
+                    Ok(output) => Trouble::failed(format!(
+                        "the {title} CLI is not installed: `{program} {version}` {}",
+                        ending(&output)
+                    ))
+                    .said(&output.stderr, &[]),
+                    Err(_) => Trouble::failed(format!(
+                        "the {title} CLI is not installed: there is no `{program}` that can be run"
+                    )),
+                };
+                Err(trouble.hint(format!("see {home}")))
+            }
+        }
+    }
+
+    /// Runs it; how it ends is for the caller to judge.
+    pub(super) async fn output(&self, words: &[&str]) -> Result<Output, Trouble> {
+        self.run(words, Loan::None).await
+    }
+
+    /// Runs it in a session that has only just begun.
+    pub(super) async fn output_in(&self, session: &Session, words: &[&str]) -> Result<Output, Trouble> {
+        let env = self.env.iter().chain(&session.env).cloned().collect();
+        Tool { env, hidden: Vec::new(), ..*self }.run(words, Loan::None).await
+    }
+
+    /// Runs it, with the terminal for itself: it may ask for a password.
+    pub(super) async fn ask(&self, words: &[&str]) -> Result<Output, Trouble> {
+        let _turn = self.turns.alone().await;
+        self.run(words, Loan::Whole).await
+    }
+
+    /// What it prints, if it ends well; `what` is said in the error.
+    pub(super) async fn read(&self, words: &[&str], what: &str) -> Result<String, Trouble> {
+        let _turn = self.turns.turn(self.local, self.vendor.program).await;
+        // A password may be asked for once more, a code of a second factor, a finger on a sensor.
+        let output = self.run(words, Loan::Keyboard).await?;
+        if output.success() { Ok(output.stdout) } else { Err(self.failed(what, &output)) }
+    }
+
+    /// What it prints, as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(&self, words: &[&str], what: &str) -> Result<T, Trouble> {
+        let text = self.read(words, what).await?;
+        self.parse(&text, what)
+    }
+
+    /// What it prints as JSON, with the terminal for itself: it may ask for a password.
+    pub(super) async fn ask_json<T: DeserializeOwned>(
+        &self,
+        words: &[&str],
+        what: &str,
+    ) -> Result<T, Trouble> {
+        let output = self.ask(words).await?;
+        if output.success() { self.parse(&output.stdout, what) } else { Err(self.failed(what, &output)) }
+    }
+
+    /// Reads an answer.
+    pub(super) fn parse<T: DeserializeOwned>(&self, text: &str, what: &str) -> Result<T, Trouble> {
+        // The library's own message may show a value.
+        serde_json::from_str(text).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Trouble::failed(format!(
+                "{what}: the answer of `{}` is not the JSON it should be ({place})",
+                self.vendor.program
+            ))
+        })
+    }
+
+    /// The error for a command that failed.
+    pub(super) fn failed(&self, what: &str, output: &Output) -> Trouble {
+        let values = self.env.iter().map(|(_, value)| value).chain(&self.hidden);
+        Trouble::failed(format!("{what}: `{}` {}", self.vendor.program, ending(output)))
+            .said(&output.stderr, values)
+    }
+
+    /// The error for a login that failed.
+    pub(super) fn not_logged_in(&self, output: &Output) -> Trouble {
+        let trouble = self.failed(&format!("could not log in to {}", self.vendor.title), output);
+        if self.local.has_terminal() {
+            return trouble;
+        }
+        trouble.hint(format!(
+            "there is no terminal at which `{}` could ask: log in beforehand",
+            self.vendor.program
+        ))
+    }
+
+    async fn run(&self, words: &[&str], terminal: Loan) -> Result<Output, Trouble> {
+        let words = std::iter::once(&self.vendor.program).chain(words).map(|word| (*word).to_owned());
+        let command =
+            LocalCommand { words: words.collect(), env: self.env.clone(), terminal, ..Default::default() };
+        self.local.run(&command, &|_| {}).await.map_err(Trouble::failed)
+    }
+}

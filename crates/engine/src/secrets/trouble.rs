@@ -1,0 +1,93 @@
+//! What goes wrong with a secret, in words that can be shown: never a value, whatever a program said.
+
+use bowline_core::secret::{REDACTED, Secret};
+
+use crate::error::RunError;
+use crate::ports::{Exit, Output};
+
+/// Lines of a program's last words that are shown.
+const LINES: usize = 5;
+/// A value shorter than this is not looked for in what a program says: it would be found everywhere.
+const SHORT: usize = 4;
+
+/// Why a secret can't be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    sort: Sort,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What a program said to it.
+    pub said: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Usage,
+    Failed,
+    Unset,
+}
+
+impl Trouble {
+    /// It was asked for wrongly.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { sort: Sort::Usage, message: message.into(), said: None, hint: None }
+    }
+
+    /// It was asked for, and failed.
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self { sort: Sort::Failed, ..Self::usage(message) }
+    }
+
+    /// A variable is not set.
+    pub(super) fn unset(message: impl Into<String>) -> Self {
+        Self { sort: Sort::Unset, ..Self::usage(message) }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With a program's last words, in which these values are blackened.
+    pub(super) fn said<'s>(mut self, words: &str, values: impl IntoIterator<Item = &'s Secret>) -> Self {
+        let mut words = words.trim().to_owned();
+        for value in values {
+            for line in value.expose().lines().map(str::trim).filter(|line| line.len() >= SHORT) {
+                words = words.replace(line, REDACTED);
+            }
+        }
+        let lines: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+        self.said = (!last.is_empty()).then(|| last.join("\n"));
+        self
+    }
+
+    pub(super) fn is_usage(&self) -> bool {
+        self.sort == Sort::Usage
+    }
+
+    pub(super) fn is_unset(&self) -> bool {
+        self.sort == Sort::Unset
+    }
+}
+
+/// How a program ended, in words.
+pub(super) fn ending(output: &Output) -> String {
+    match &output.exit {
+        Exit::Status(status) => format!("ended with exit status {status}"),
+        Exit::Signal(signal) => format!("was killed by SIG{signal}"),
+    }
+}
+
+impl From<Trouble> for RunError {
+    fn from(trouble: Trouble) -> Self {
+        let Trouble { message, said, hint, .. } = trouble;
+        if trouble.sort == Sort::Usage {
+            return RunError::Usage { message, hint };
+        }
+        let reason = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join("\n");
+        RunError::Local { what: "getting the secrets".into(), reason, hint, standing: Vec::new() }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a run wants of a project's secrets: that they are there, and later their values.
+
+use std::collections::BTreeSet;
+
+use bowline_core::config::diagnostic::Severity;
+use bowline_core::config::{Diagnostics, MissingSecret};
+use bowline_core::plan::deploy::Secrets;
+use bowline_core::secret::Secret;
+
+use super::{Store, Unavailable};
+use crate::error::RunError;
+use crate::event::{Event, Phase};
+use crate::world::{Project, World};
+
+impl Project {
+    /// The values of these secrets.
+    ///
+    /// # Errors
+    /// Those that are in no file, or all that went wrong in working the others out.
+    pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets, RunError> {
+        self.check_secrets(names)?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.tell(world, &names);
+        unless_stopped(world, self.secrets.values(world.local.as_ref(), &names)).await
+    }
+
+    /// Values in the place of those of these secrets, for a plan that nobody carries out: no command has to run.
+    ///
+    /// # Errors
+    /// Those that are in no file.
+    pub fn stand_ins(&self, names: &[String]) -> Result<Secrets, RunError> {
+        self.check_secrets(names)?;
+        Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect())
+    }
+
+    /// The values of all secrets, but for those that refer to a variable that isn't set: what hooks get.
+    ///
+    /// # Errors
+    /// What went wrong in working them out.
+    pub async fn hook_secrets(&self, world: &World) -> Result<Secrets, RunError> {
+        self.tell(world, &self.secrets.names());
+        unless_stopped(world, self.secrets.all_set(world.local.as_ref())).await
+    }
+
+    /// Whether these secrets are there, as far as that can be told without working them out.
+    fn check_secrets(&self, names: &[String]) -> Result<(), RunError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.secrets.check()?;
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let missing = self.missing_secrets(names.into_iter().collect(), Severity::Error);
+        missing.map_or(Ok(()), |missing| Err(RunError::Invalid(Box::new(missing))))
+    }
+
+    /// What is wrong with the secrets that the configuration names: those that are in no file, files that can't be
+    /// read. Nothing is worked out for it.
+    pub fn doubtful_secrets(&self) -> Vec<Diagnostics> {
+        let files = match self.secrets.check() {
+            Ok(()) => self.secrets.warnings(),
+            Err(Unavailable::Invalid(errors) | Unavailable::Failed(errors)) => Some(*errors),
+            Err(Unavailable::Unreadable(_)) => None,
+        };
+        // Who has no secrets file at all has just cloned the project.
+        let names = if self.secrets.files().is_empty() { Vec::new() } else { self.secret_uses.names() };
+        let missing = self.missing_secrets(names, Severity::Warning);
+        files.into_iter().chain(missing).collect()
+    }
+
+    fn missing_secrets(&self, names: Vec<&str>, severity: Severity) -> Option<Diagnostics> {
+        let known = self.secrets.names();
+        let help = |name: &str| self.secrets.where_to_write(name);
+        let missing: Vec<(&str, String)> =
+            names.into_iter().filter(|name| !known.contains(name)).map(|name| (name, help(name))).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let missing: Vec<MissingSecret<'_>> =
+            missing.iter().map(|(name, help)| MissingSecret { name, known: &known, help }).collect();
+        Some(self.secret_uses.missing(&missing, severity))
+    }
+
+    /// Says that it may take a while, and what is doubtful in the files.
+    fn tell(&self, world: &World, names: &[&str]) {
+        for text in self.secrets.warnings().iter().flat_map(notes) {
+            world.events.emit(Event::Note { host: None, text });
+        }
+        if self.secrets.runs_commands(names) {
+            world.events.emit(Event::Phase(Phase::Secrets));
+        }
+    }
+}
+
+/// A line for each warning.
+fn notes(warnings: &Diagnostics) -> Vec<String> {
+    warnings
+        .iter()
+        .map(|warning| {
+            let place = warnings.locate(warning);
+            let help = warning.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            format!("{}:{}:{}: {}{help}", place.path, place.line, place.column, warning.message)
+        })
+        .collect()
+}
+
+impl Store {
+    /// What to do about a secret that is in no file.
+    fn where_to_write(&self, name: &str) -> String {
+        let [common, own] = self.paths();
+        let read = match self.files().as_slice() {
+            [] => return format!("there is neither {common} nor {own}: write `{name}=…` into one of them"),
+            [only] => format!("{only} is the only file that was read"),
+            files => format!("{} were read", files.join(" and ")),
+        };
+        let passed_over = self.destination.as_ref().map_or(String::new(), |destination| {
+            format!(", and {} is not with the destination {destination}", self.path)
+        });
+        format!("add `{name}=…` to {own}; {read}{passed_over}")
+    }
+}
+
+async fn unless_stopped(
+    world: &World,
+    secrets: impl Future<Output = Result<Secrets, Unavailable>>,
+) -> Result<Secrets, RunError> {
+    tokio::select! {
+        secrets = secrets => Ok(secrets?),
+        () = world.stop.triggered() => Err(RunError::interrupted()),
+    }
+}
+
+impl From<Unavailable> for RunError {
+    fn from(error: Unavailable) -> Self {
+        match error {
+            Unavailable::Unreadable(message) => RunError::Usage { message, hint: None },
+            Unavailable::Invalid(errors) => RunError::Invalid(errors),
+            Unavailable::Failed(errors) => RunError::Secrets(errors),
+        }
+    }
+}

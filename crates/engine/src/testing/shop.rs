@@ -1,0 +1,130 @@
+//! A machine whose programs answer as told, for tests of what is run there and how often.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::locked;
+use crate::ports::{Exit, Loan, Local, LocalCommand, OnLine, Output};
+
+/// What a program answers.
+pub(crate) type Answer = Result<Output, String>;
+
+/// An answer on standard output, with the status it ends with; what fails says so on standard error.
+pub(crate) fn says(text: &str, status: u32) -> Answer {
+    let stderr = if status == 0 { String::new() } else { format!("failing: {text}\n") };
+    let stdout = if status == 0 { text.to_owned() } else { String::new() };
+    Ok(Output { exit: Exit::Status(status), stdout, stderr })
+}
+
+/// The machine. A program that nobody told it of is not installed.
+#[derive(Default)]
+pub(crate) struct Shop {
+    /// Answers by how a command line begins; each is given once but for the last of its kind.
+    answers: Mutex<Vec<(String, Answer)>>,
+    /// Files by path.
+    pub files: BTreeMap<String, String>,
+    /// Variables.
+    pub variables: BTreeMap<String, String>,
+    /// Whether somebody can be asked.
+    pub terminal: bool,
+    ran: Mutex<Vec<LocalCommand>>,
+    /// How many run now, and how many did at most.
+    running: Mutex<(usize, usize)>,
+}
+
+impl Shop {
+    pub(crate) fn new(answers: &[(&str, Answer)]) -> Self {
+        let answers = answers.iter().map(|(line, answer)| ((*line).to_owned(), answer.clone())).collect();
+        Self { answers: Mutex::new(answers), ..Self::default() }
+    }
+
+    /// Takes this text for a secrets file.
+    pub(crate) fn with_file(mut self, path: &str, text: &str) -> Self {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+
+    /// The command lines that were run, in order, `!` before those that may ask, variables of vaults before that.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let line = |command: &LocalCommand| {
+            let env: String =
+                command.env.iter().map(|(name, value)| format!("{name}={} ", value.expose())).collect();
+            format!("{env}{}{}", if command.terminal == Loan::Whole { "!" } else { "" }, words(command))
+        };
+        locked(&self.ran).iter().map(line).collect()
+    }
+
+    /// What was run.
+    pub(crate) fn ran(&self) -> Vec<LocalCommand> {
+        locked(&self.ran).clone()
+    }
+
+    /// How many ran at the same time at most.
+    pub(crate) fn at_once(&self) -> usize {
+        locked(&self.running).1
+    }
+
+    fn answer(&self, line: &str) -> Answer {
+        let mut answers = locked(&self.answers);
+        let fits = |(begins, _): &&(String, Answer)| line.starts_with(begins.as_str());
+        let Some(place) = answers.iter().position(|answer| fits(&answer)) else {
+            return Err(format!("nobody knows `{line}` here"));
+        };
+        if answers.iter().filter(fits).count() > 1 {
+            answers.remove(place).1
+        } else {
+            answers[place].1.clone()
+        }
+    }
+}
+
+/// Words as one line, those with blanks or signs of the shell in quotes.
+fn words(command: &LocalCommand) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_=./:@,".contains(c);
+    let word = |word: &String| match word.chars().all(plain) {
+        true => word.clone(),
+        false => bowline_core::shell::quote(word),
+    };
+    command.words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[async_trait]
+impl Local for Shop {
+    async fn run(&self, command: &LocalCommand, _: OnLine<'_>) -> Answer {
+        locked(&self.ran).push(command.clone());
+        {
+            let mut running = locked(&self.running);
+            running.0 += 1;
+            running.1 = running.1.max(running.0);
+        }
+        tokio::task::yield_now().await;
+        locked(&self.running).0 -= 1;
+        self.answer(&words(command))
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        Ok(self.files.get(path).cloned())
+    }
+
+    fn executable(&self, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn has_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn now(&self) -> i64 {
+        0
+    }
+
+    fn random_hex(&self, bytes: usize) -> String {
+        "0".repeat(bytes * 2)
+    }
+}
