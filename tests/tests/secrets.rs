@@ -46,12 +46,13 @@ fn a_value_reaches_the_container_byte_for_byte_and_is_asked_for_once() {
     let lease = sandbox.lease(1);
     let mut project = Project::new(sandbox, &lease, "secrets");
     vault(&mut project);
-    project.set("env", "\n  secret: [NASTY, 'ALIAS:PLAIN', QUOTED]");
+    project.set("env", "\n  secret: [NASTY, 'ALIAS:PLAIN', QUOTED, LINES]");
     project
         .secret("A_VAULT", "$(kamal secrets fetch -a 1password --account acc --from Shop/app NASTY PLAIN)")
         .secret("NASTY", "$(kamal secrets extract NASTY $A_VAULT)")
         .secret("PLAIN", "\"$(bundle exec kamal secrets extract PLAIN $A_VAULT)\" # aliased")
         .secret("QUOTED", "'pa$1wor$D # \" \\ é'")
+        .secret("LINES", "'line $1\n  line 2\n'")
         .secret("UNUSED", "$(touch ran)");
     for words in [&["plan", "--version", "v1"][..], &["config"], &["lock", "status"]] {
         project.bowline(words).ok();
@@ -68,7 +69,8 @@ fn a_value_reaches_the_container_byte_for_byte_and_is_asked_for_once() {
     assert!(!project.path().join("ran").exists(), "a command ran for a secret that nobody needs");
     let environment = environment(&lease[0], &project.container("web", "v1"));
     let quoted = "QUOTED=pa$1wor$D # \" \\ é".to_owned();
-    for expected in [format!("NASTY={NASTY}"), "ALIAS=from the vault".into(), quoted] {
+    let lines = "LINES=line $1\n  line 2\n".to_owned();
+    for expected in [format!("NASTY={NASTY}"), "ALIAS=from the vault".into(), quoted, lines] {
         assert!(environment.contains(&expected), "{expected:?} is not in {environment:?}");
     }
 }

@@ -54,8 +54,8 @@ const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 /// Works the secrets out that hooks of a run will get: one that can't be had is told before anything is changed.
 pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
     let there =
-        |name: &&str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();
-    if !options.skip_hooks && WITH_SECRETS.iter().any(|name| there(name)) {
+        |name: &str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();
+    if !options.skip_hooks && WITH_SECRETS.into_iter().any(there) {
         project.hook_secrets(world).await?;
     }
     Ok(())
