@@ -26,7 +26,7 @@ use bowline_engine::template::Templates;
 use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;
 
-use crate::args::{App, Cli, Command, Confirm, Lock, Secrets};
+use crate::args::{Cli, Command};
 use crate::exit::Ended;
 use crate::session;
 use crate::settings::{Settings, Surroundings};
@@ -37,7 +37,7 @@ pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     if matches!(command, Command::Version) {
         return version::run();
     }
-    let mut settings = Settings::new(&cli.globals, first_word(&command), Surroundings::look());
+    let mut settings = Settings::new(&cli.globals, &cli.name, Surroundings::look());
     settings.templates = templates;
     if let Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
@@ -72,62 +72,18 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Redeploy(_) => deploy::run(settings, Kind::Redeploy).await,
         Command::Rollback { version } => deploy::back(settings, version).await,
         Command::Plan(args) => plan::run(settings, args).await,
-        Command::App(App::Boot) => deploy::run(settings, Kind::Boot).await,
-        Command::App(App::Exec(args)) => exec::run(settings, args).await,
-        Command::App(App::Logs(args)) => logs::run(settings, args).await,
-        Command::App(App::Details) => details::list(settings, Listing::Running).await,
-        Command::App(App::Containers) => details::list(settings, Listing::Containers).await,
-        Command::App(App::Images) => details::list(settings, Listing::Images).await,
-        Command::App(App::Start) => app::start(settings).await,
-        Command::App(App::Stop) => app::stop(settings).await,
-        Command::App(App::StaleContainers { stop }) => app::stale(settings, stop).await,
-        Command::App(App::Remove(confirm)) => remove::run(settings, &Removal::App, confirm).await,
-        Command::App(App::RemoveContainer { version }) => {
-            remove::run(settings, &Removal::Container(version), Confirm { confirmed: true }).await
-        }
-        Command::App(App::RemoveContainers(confirm)) => {
-            remove::run(settings, &Removal::Containers, confirm).await
-        }
-        Command::App(App::RemoveImages(confirm)) => remove::run(settings, &Removal::Images, confirm).await,
+        Command::App(what) => app::run(settings, what).await,
         Command::Remove(confirm) => remove::run(settings, &Removal::Everything, confirm).await,
         Command::Traefik(what) => traefik::run(settings, what).await,
         Command::Prune(what) => prune::run(settings, what).await,
         Command::Details => details::list(settings, Listing::Everything).await,
-        Command::App(App::Version) => details::versions(settings).await,
-        Command::Lock(Lock::Status) => lock::status(settings).await,
-        Command::Lock(Lock::Acquire { message }) => lock::acquire(settings, &message).await,
-        Command::Lock(Lock::Release) => lock::release(settings).await,
+        Command::Lock(what) => lock::run(settings, what).await,
         Command::Audit { lines } => audit::run(settings, lines).await,
         Command::Config => config::run(settings).await,
         Command::Init { bundle } => init::run(settings, bundle),
         Command::Docs { section, markdown } => docs::run(section.as_deref(), markdown),
         Command::Schema => Ok(docs::schema()),
-        Command::Secrets(Secrets::Fetch(args)) => secrets::fetch(settings, args).await,
-        Command::Secrets(Secrets::Extract { name, object }) => secrets::extract(settings, &name, object),
-        Command::Secrets(Secrets::Print) => secrets::print(settings).await,
+        Command::Secrets(what) => secrets::run(settings, what).await,
         Command::Version => Ok(version::run()),
-    }
-}
-
-/// What hooks know the command by.
-fn first_word(command: &Command) -> &'static str {
-    match command {
-        Command::Deploy(_) => "deploy",
-        Command::Redeploy(_) => "redeploy",
-        Command::Rollback { .. } => "rollback",
-        Command::Plan(_) => "plan",
-        Command::App(_) => "app",
-        Command::Lock(_) => "lock",
-        Command::Traefik(_) => "traefik",
-        Command::Prune(_) => "prune",
-        Command::Remove(_) => "remove",
-        Command::Details => "details",
-        Command::Audit { .. } => "audit",
-        Command::Config => "config",
-        Command::Init { .. } => "init",
-        Command::Docs { .. } => "docs",
-        Command::Schema => "schema",
-        Command::Secrets(_) => "secrets",
-        Command::Version => "version",
     }
 }

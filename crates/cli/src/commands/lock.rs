@@ -1,13 +1,23 @@
 //! `lock status`, `lock acquire`, `lock release`.
 
+use crate::args::Lock;
 use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::{Sort, results};
 use bowline_engine as engine;
 
+/// Runs one of them.
+pub(super) async fn run(settings: &Settings, what: Lock) -> Result<u8, Ended> {
+    match what {
+        Lock::Status => status(settings).await,
+        Lock::Acquire { message } => acquire(settings, &message).await,
+        Lock::Release => release(settings).await,
+    }
+}
+
 /// Shows who holds the lock.
-pub(super) async fn status(settings: &Settings) -> Result<u8, Ended> {
+async fn status(settings: &Settings) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
     let ended =
         session.query(engine::lock::status(&session.world, &session.project, &settings.options)).await;
@@ -17,7 +27,7 @@ pub(super) async fn status(settings: &Settings) -> Result<u8, Ended> {
 }
 
 /// Takes it.
-pub(super) async fn acquire(settings: &Settings, message: &str) -> Result<u8, Ended> {
+async fn acquire(settings: &Settings, message: &str) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
     let ended = engine::lock::acquire(&session.world, &session.project, &settings.options, message).await;
     session.close(ended)?;
@@ -26,7 +36,7 @@ pub(super) async fn acquire(settings: &Settings, message: &str) -> Result<u8, En
 }
 
 /// Gives it back.
-pub(super) async fn release(settings: &Settings) -> Result<u8, Ended> {
+async fn release(settings: &Settings) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
     let ended = engine::lock::release(&session.world, &session.project, &settings.options).await;
     let released = session.close(ended)?;

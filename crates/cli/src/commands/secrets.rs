@@ -10,14 +10,23 @@ use bowline_engine::secrets::extract;
 use bowline_engine::secrets::fetch::{Fetcher, Request, object};
 use serde_json::json;
 
-use crate::args::FetchArgs;
+use crate::args::{FetchArgs, Secrets};
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, View};
 use crate::ui::out;
 use crate::{load, session};
 
+/// Runs one of them.
+pub(super) async fn run(settings: &Settings, what: Secrets) -> Result<u8, Ended> {
+    match what {
+        Secrets::Fetch(args) => fetch(settings, args).await,
+        Secrets::Extract { name, object } => extract(settings, &name, object),
+        Secrets::Print => print(settings).await,
+    }
+}
+
 /// Fetches from a vault, and prints a JSON object.
-pub(super) async fn fetch(settings: &Settings, args: FetchArgs) -> Result<u8, Ended> {
+async fn fetch(settings: &Settings, args: FetchArgs) -> Result<u8, Ended> {
     let FetchArgs { adapter, account, from, names } = args;
     let request = Request::new(&adapter, account, from, names).map_err(RunError::from)?;
     let (local, fetcher) = (load::local(), Fetcher::new(settings.destination.as_deref()));
@@ -33,7 +42,7 @@ pub(super) async fn fetch(settings: &Settings, args: FetchArgs) -> Result<u8, En
 }
 
 /// Prints a value.
-pub(super) fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ended> {
+fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ended> {
     if json == "-" {
         json = read_stdin()?;
     }
@@ -43,7 +52,7 @@ pub(super) fn extract(settings: &Settings, name: &str, mut json: String) -> Resu
 }
 
 /// Prints all secrets of the project as `NAME=value`; what can't be had is told at the end.
-pub(super) async fn print(settings: &Settings) -> Result<u8, Ended> {
+async fn print(settings: &Settings) -> Result<u8, Ended> {
     let (project, local) = session::load_project(settings).await?;
     let (secrets, error) = unless_interrupted(project.secrets.all(local.as_ref())).await?;
     let names = project.secrets.names();

@@ -1,0 +1,23 @@
+//! What `logs` takes, of the app and of all else.
+
+use clap::Args;
+
+/// `logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Only lines since then: a time (2026-01-31T12:00:00) or how long ago (30m).
+    #[arg(short, long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// The last N lines; 100, or 10 with -f, unless -s or -g is given.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// Only lines that match this pattern of grep.
+    #[arg(short, long, value_name = "PATTERN")]
+    pub grep: Option<String>,
+    /// Go on showing what comes.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Leave Docker's time stamps out.
+    #[arg(short = 'T', long)]
+    pub skip_timestamps: bool,
+}
