@@ -106,9 +106,9 @@ fn any_text_arrives_as_it_is_in_variables_secrets_labels_options_words_and_file_
     let mut env = format!("\n  clear:{}\n  secret:", map(&clear));
     for (name, value) in &secrets {
         write!(env, "\n    - {name}").unwrap();
-        // What a command prints loses its last line break, so it gets one to lose.
-        project.write(&format!("values/{name}"), value);
-        project.secret(name, &format!("$(cat values/{name}; echo)"));
+        // What a command prints loses its last line break, `\r\n` as one, so it gets one to lose.
+        project.write(&format!("values/{name}"), &format!("{value}\r\n"));
+        project.secret(name, &format!("$(cat values/{name})"));
     }
     let list = |values: &[String]| values.iter().map(|value| yaml(value)).collect::<Vec<_>>().join(", ");
     let options: Vec<String> =
