@@ -5,6 +5,7 @@
 
 mod expand;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use bowline_engine::template::Templates;
 use clap::error::{ContextKind, ContextValue};
 
 use crate::settings::Surroundings;
-use crate::{args, commands, exit, load, ui};
+use crate::{args, commands, exit, load, signals, ui};
 use expand::{Expanded, Unknown};
 
 /// Does what the alias in a command line stands for; gives the exit status. `unknown` says that it is no command.
@@ -23,10 +24,19 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return crate::usage(&unknown);
     };
+    let interrupted = Cell::new(false);
     let lookup = |file: &str, destination: Option<&str>| {
-        runtime.block_on(load::aliases(file, destination, &templates, colour))
+        let aliases = load::aliases(file, destination, &templates, colour);
+        runtime.block_on(signals::unless_interrupted(aliases)).unwrap_or_else(|_| {
+            interrupted.set(true);
+            Ok(Pairs::new())
+        })
     };
-    let (line, suggestion) = match expand::expand(words, lookup) {
+    let expanded = expand::expand(words, lookup);
+    if interrupted.get() {
+        return exit::INTERRUPTED;
+    }
+    let (line, suggestion) = match expanded {
         Ok(line) => (line, None),
         Err(Unknown::NoAlias { line, suggestion }) => (line, suggestion),
         Err(Unknown::Unusable(message)) => {

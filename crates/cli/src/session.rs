@@ -91,8 +91,8 @@ pub async fn load_project(
 ) -> Result<(Project, Arc<dyn bowline_engine::ports::Local>), Ended> {
     let local = load::local();
     let (file, destination) = (&settings.config_file, settings.destination.as_deref());
-    let (project, warnings) =
-        load::load(file, destination, &settings.templates, local.as_ref(), settings.err.0).await?;
+    let loading = load::load(file, destination, &settings.templates, local.as_ref(), settings.err.0);
+    let (project, warnings) = signals::unless_interrupted(loading).await??;
     if settings.verbosity != Verbosity::Quiet {
         out::stderr(warnings.iter().map(|warning| warning.trim_end()));
     }

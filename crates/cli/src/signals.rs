@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bowline_engine::error::RunError;
 use bowline_engine::event::{Event, Events};
 use bowline_engine::world::StopTrigger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,22 +13,10 @@ use crate::ui::{self, Handle};
 
 /// Listens from now on, on a task of its own. To be called inside the runtime.
 pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
-    let ignored = ignored();
-    let open = |kind: SignalKind| {
-        let mask = u32::try_from(kind.as_raw_value() - 1).ok().and_then(|bit| 1_u64.checked_shl(bit));
-        // What the caller had ignored stays so: `nohup bowline deploy &` outlives its terminal.
-        if ignored & mask.unwrap_or_default() == 0 { signal(kind).ok() } else { None }
-    };
-    let mut interrupt = open(SignalKind::interrupt());
-    let mut terminate = open(SignalKind::terminate());
-    let mut hangup = open(SignalKind::hangup());
+    let mut signals = Signals::open();
     tokio::spawn(async move {
         for asked_before in [false, true] {
-            tokio::select! {
-                () = next(&mut interrupt) => {}
-                () = next(&mut terminate) => {}
-                () = next(&mut hangup) => {}
-            }
+            signals.next().await;
             if asked_before {
                 leave(&screen);
             }
@@ -35,6 +24,46 @@ pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
             stop.stop();
         }
     });
+}
+
+/// Waits where nothing was begun that would have to be undone. Interrupted, what is waited for is dropped, and with it
+/// the programs that run for it. To be called inside the runtime.
+pub async fn unless_interrupted<T>(wanted: impl Future<Output = T>) -> Result<T, RunError> {
+    let mut signals = Signals::open();
+    tokio::select! {
+        given = wanted => Ok(given),
+        () = signals.next() => Err(RunError::interrupted()),
+    }
+}
+
+/// Ctrl-C and its like, but for those that the caller had ignored: `nohup bowline deploy &` outlives its terminal.
+struct Signals {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn open() -> Self {
+        let ignored = ignored();
+        let open = |kind: SignalKind| {
+            let mask = u32::try_from(kind.as_raw_value() - 1).ok().and_then(|bit| 1_u64.checked_shl(bit));
+            if ignored & mask.unwrap_or_default() == 0 { signal(kind).ok() } else { None }
+        };
+        Self {
+            interrupt: open(SignalKind::interrupt()),
+            terminate: open(SignalKind::terminate()),
+            hangup: open(SignalKind::hangup()),
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = next(&mut self.interrupt) => {}
+            () = next(&mut self.terminate) => {}
+            () = next(&mut self.hangup) => {}
+        }
+    }
 }
 
 fn leave(screen: &Handle) -> ! {

@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use common::{bowline, project};
 
 const CONFIG: &str = "service: <%= ENV[\"SHOP\"] || \"shop\" %>
@@ -56,4 +59,31 @@ fn without_ruby_the_error_says_what_to_do() {
     let (status, out, err) = bowline(project.path(), &[("PATH", path.to_str().unwrap())], &["config"]);
     assert_eq!((status, out.as_str()), (2, ""));
     insta::assert_snapshot!("without_ruby", err);
+}
+
+/// Waits for a thing to come true; gives up in time for the test to fail.
+fn comes(what: &str, true_now: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !true_now() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_commands_of_templates_too() {
+    let slow = "service: <%= `echo $$ > pid.new; mv pid.new pid; exec sleep 300` %>\n";
+    for words in [["config"], ["a-word-that-may-be-an-alias"]] {
+        let project = project(&[("config/deploy.yml", slow)]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
+        let command = command.current_dir(project.path()).args(words);
+        let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid = project.path().join("pid");
+        comes("the command does not run", || pid.exists());
+        let pid = std::fs::read_to_string(pid).unwrap();
+        Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap();
+        assert_eq!(running.wait().unwrap().code(), Some(130), "{words:?}");
+        let alive = || Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status();
+        comes("the command is left behind", || !alive().unwrap().success());
+    }
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::args::{FetchArgs, Secrets};
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, View};
+use crate::signals::unless_interrupted;
 use crate::ui::out;
 use crate::{load, session};
 
@@ -85,13 +86,5 @@ fn read_stdin() -> Result<String, RunError> {
         Err(error) => {
             Err(RunError::Usage { message: format!("standard input can't be read: {error}"), hint: None })
         }
-    }
-}
-
-/// Waits for a vendor's command, which is ended with us.
-async fn unless_interrupted<T>(wanted: impl Future<Output = T>) -> Result<T, RunError> {
-    tokio::select! {
-        given = wanted => Ok(given),
-        Ok(()) = tokio::signal::ctrl_c() => Err(RunError::interrupted()),
     }
 }
