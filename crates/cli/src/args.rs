@@ -5,6 +5,7 @@
 mod app;
 mod lock;
 mod logs;
+mod manual;
 mod prune;
 mod secrets;
 mod traefik;
@@ -17,6 +18,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 pub use app::{App, ExecArgs};
 pub use lock::Lock;
 pub use logs::LogsArgs;
+pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use prune::{Prune, Retain};
 pub use secrets::{FetchArgs, Secrets};
 pub use traefik::Traefik;
@@ -201,6 +203,18 @@ and as the first line of config/deploy.yml, for the YAML language server:
     /// Get secrets from vaults; show those of the project.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Secrets(Secrets),
+    /// Print what a shell reads to complete command lines of Bowline.
+    #[command(after_help = "Examples:
+  bowline completion bash > /etc/bash_completion.d/bowline
+  bowline completion zsh > ~/.zfunc/_bowline      with ~/.zfunc in fpath, before compinit
+  bowline completion fish > ~/.config/fish/completions/bowline.fish")]
+    Completion(CompletionArgs),
+    /// Print the manual page of a command.
+    #[command(after_help = "Examples:
+  bowline man app exec | man -l -
+  bowline man --dir /usr/local/share/man/man1     those of all commands
+  bowline man --markdown > commands.md            all of them on one page")]
+    Man(ManArgs),
     /// Show the version of Bowline.
     Version,
 }
@@ -241,6 +255,11 @@ pub struct Confirm {
 /// The whole command line's description, with `_` accepted for `-` in the names of commands.
 pub fn command() -> clap::Command {
     with_underscores(Cli::command())
+}
+
+/// Whether a command is one that help lists, and not clap's own `help`.
+pub fn is_shown(command: &clap::Command) -> bool {
+    !command.is_hide_set() && command.get_name() != "help"
 }
 
 fn with_underscores(command: clap::Command) -> clap::Command {

@@ -10,6 +10,7 @@ mod exec;
 mod init;
 mod lock;
 mod logs;
+mod manual;
 mod plan;
 mod prune;
 mod remove;
@@ -83,6 +84,8 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Init { bundle } => init::run(settings, bundle),
         Command::Docs { section, markdown } => docs::run(section.as_deref(), markdown),
         Command::Schema => Ok(docs::schema()),
+        Command::Completion(args) => Ok(manual::completion(args.shell)),
+        Command::Man(args) => manual::man(&args),
         Command::Secrets(what) => secrets::run(settings, what).await,
         Command::Version => Ok(version::run()),
     }

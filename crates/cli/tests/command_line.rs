@@ -55,3 +55,23 @@ fn an_error_can_be_had_as_json() {
     assert_eq!((status, err.as_str()), (2, ""));
     assert!(out.starts_with('{') && out.contains(r#""error":"usage""#), "{out}");
 }
+
+/// What Bash offers for a line with the cursor at its end.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = format!(
+        "eval \"$('{}' completion bash)\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+         _bowline bowline \"${{@: -1}}\" \"${{@: -2:1}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        env!("CARGO_BIN_EXE_bowline")
+    );
+    let output = Command::new("bash").args(["-c", &script, "bash"]).args(words).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    assert_eq!(offered(&["bowline", "dep"]), ["deploy"]);
+    assert_eq!(offered(&["bowline", "app", "log"]), ["logs"]);
+    assert_eq!(offered(&["bowline", "deploy", "--skip-p"]), ["--skip-push"]);
+    assert_eq!(offered(&["bowline", "completion", "z"]), ["zsh"]);
+}

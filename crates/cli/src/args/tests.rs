@@ -18,7 +18,7 @@ fn the_description_is_sound() {
 
 /// The names of all commands that help shows, each with those above it.
 fn below(command: &clap::Command, path: &[String], paths: &mut Vec<Vec<String>>) {
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+    for sub in command.get_subcommands().filter(|sub| is_shown(sub)) {
         let path: Vec<String> = path.iter().cloned().chain([sub.get_name().to_owned()]).collect();
         below(sub, &path, paths);
         paths.push(path);
