@@ -20,8 +20,8 @@ finish() {
 extract() {
     docker container rm --volumes "$helper" >/dev/null 2>&1
     made=$(docker container create --name "$helper" "$1" true) || return
-    mkdir -p "$3" || return
-    if { docker container cp -L "$made:$2/." - 2>"$work/said"; echo $? >"$work/status"; } |
+    mkdir -p "$3" && : >"$work/said" || return
+    if { docker container cp -L "$made:$2/." - 2>>"$work/said"; echo $? >"$work/status"; } |
         tar -xomf - -C "$3" 2>>"$work/said" && [ "$(cat "$work/status")" = 0 ]; then
         chmod -R u+rwX,go+rX,ug-s "$3"
         result=$?
