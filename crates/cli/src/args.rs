@@ -15,7 +15,7 @@ mod tests;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-pub use app::{App, ExecArgs};
+pub use app::{App, ExecArgs, MaintenanceArgs};
 pub use lock::Lock;
 pub use logs::LogsArgs;
 pub use manual::{CompletionArgs, ManArgs, Shell};

@@ -14,6 +14,7 @@ pub mod exec;
 pub mod listing;
 pub mod lock;
 pub mod logs;
+pub mod maintenance;
 pub mod observe;
 pub mod prune;
 pub mod ready;

@@ -28,6 +28,8 @@ pub struct Observed {
     /// The versions that served here, oldest first, the one that serves last: a rollback takes away what came
     /// after the version it went back to.
     pub served: Vec<String>,
+    /// Roles whose requests a maintenance page answers.
+    pub maintenance: Vec<String>,
     /// Details of the lock held on this server, if there is one.
     pub lock: Option<String>,
 }
@@ -156,6 +158,7 @@ impl Observed {
                 "@container" => observed.containers.push(object(line, rest)?),
                 "@other" => observed.others.push(object(line, rest)?),
                 "@traefik" => observed.traefik = Some(object(line, rest)?),
+                "@maintenance" => observed.maintenance.push(rest.into()),
                 "@network" => observed.network = true,
                 "@image" => {
                     if let Some((id, image)) = rest.split_once(' ') {

@@ -247,7 +247,7 @@ fn deadline(step: &Step) -> Duration {
         Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) | Step::ReplaceProxy(_) | Step::Prepare(_) => {
             return PULL;
         }
-        Step::Power(_) => 60,
+        Step::Power(_) | Step::Maintenance(_) => 60,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Cut(cut) => cut.timeout,

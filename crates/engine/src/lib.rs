@@ -21,6 +21,7 @@ pub mod init;
 pub mod listing;
 pub mod lock;
 pub mod logs;
+pub mod maintenance;
 pub mod observe;
 pub mod ports;
 pub mod project;

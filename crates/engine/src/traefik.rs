@@ -21,7 +21,7 @@ use crate::proxy::Proxy;
 use crate::world::{Gathered, Options, Project, World};
 
 /// The servers of a selection that have a role behind Traefik.
-fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
+pub(crate) fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
     let behind = |host: &&str| selection.roles_of(host).any(|(role, _)| role.traefik);
     let hosts: Vec<&str> = selection.hosts.iter().copied().filter(behind).collect();
     if hosts.is_empty() {

@@ -51,6 +51,23 @@ Examples:
   bowline app stop
   bowline app stop -r worker")]
     Stop,
+    /// Answer every request with 503 and a page, until `app live`.
+    #[command(
+        after_help = "The app goes on running and nothing of it is changed: Traefik sends its requests to a page meanwhile. The command \
+ends when the requests that the app had are answered, so what comes next has the app for itself. A deploy leaves \
+the page where it is.
+
+The page is 503.html in `error_pages_path`, with the message in the place of {{ .Message }}, or one of Bowline's.
+
+Examples:
+  bowline app maintenance
+  bowline app maintenance -m 'Back at noon.' --retry-after 3600
+  bowline app maintenance -m 'Back at one.'        another message, without a gap
+  bowline app live"
+    )]
+    Maintenance(MaintenanceArgs),
+    /// Have the app answer again after `app maintenance`.
+    Live,
     /// Show all containers of the app, stopped ones too.
     Containers,
     /// Show the app's images.
@@ -78,6 +95,20 @@ Examples:
     RemoveContainers(Confirm),
     /// Remove the app's images that no container needs.
     RemoveImages(Confirm),
+}
+
+/// `app maintenance`.
+#[derive(Debug, Clone, Args)]
+pub struct MaintenanceArgs {
+    /// What the page says.
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// When clients should come back (the `Retry-After` header), in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub retry_after: u32,
+    /// How long the requests that the app has may take, in seconds; `drain_timeout` of the configuration unless given.
+    #[arg(long, value_name = "SECONDS")]
+    pub drain_timeout: Option<u64>,
 }
 
 /// `app exec`.

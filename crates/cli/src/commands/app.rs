@@ -8,7 +8,7 @@ use bowline_engine::remove::Removal;
 
 use super::details::{self, show_all};
 use super::{deploy, exec, logs, remove};
-use crate::args::{App, Confirm};
+use crate::args::{App, Confirm, MaintenanceArgs};
 use crate::exit::Ended;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -24,6 +24,8 @@ pub(super) async fn run(settings: &mut Settings, what: App) -> Result<u8, Ended>
         App::Version => details::versions(settings).await,
         App::Start => start(settings).await,
         App::Stop => stop(settings).await,
+        App::Maintenance(args) => maintenance(settings, args).await,
+        App::Live => live(settings).await,
         App::Containers => details::list(settings, Listing::Containers).await,
         App::Images => details::list(settings, Listing::Images).await,
         App::StaleContainers { stop } => stale(settings, stop).await,
@@ -48,6 +50,25 @@ async fn start(settings: &Settings) -> Result<u8, Ended> {
 async fn stop(settings: &Settings) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
     let ended = engine::app::stop(&session.world, &session.project, &settings.options).await;
+    let gathered = session.close(ended)?;
+    show_all(settings, &gathered)
+}
+
+/// Puts a page in its place.
+async fn maintenance(settings: &Settings, args: MaintenanceArgs) -> Result<u8, Ended> {
+    let MaintenanceArgs { message, retry_after, drain_timeout } = args;
+    let request = engine::maintenance::Request { message, retry_after, drain_timeout };
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended =
+        engine::maintenance::begin(&session.world, &session.project, &settings.options, &request).await;
+    let gathered = session.close(ended)?;
+    show_all(settings, &gathered)
+}
+
+/// Takes the page away.
+async fn live(settings: &Settings) -> Result<u8, Ended> {
+    let session = Session::open(settings, Sort::Query, false).await?;
+    let ended = engine::maintenance::end(&session.world, &session.project, &settings.options).await;
     let gathered = session.close(ended)?;
     show_all(settings, &gathered)
 }

@@ -1,6 +1,6 @@
 //! Looking at a server: one script answers with everything a decision needs. [`crate::observed`] reads it.
 
-use super::Scope;
+use super::{Scope, maintenance};
 use crate::names::{NETWORK, TRAEFIK};
 use crate::shell::{Line, Script, quote};
 
@@ -61,6 +61,7 @@ impl Observe {
              ids=$({running}) && [ -n \"$ids\" ] && {inspect} {other} $ids 2>/dev/null\n\
              {inspect} {traefik} {TRAEFIK} 2>/dev/null\n\
              docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
+             {maintenance}\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
              if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
@@ -68,6 +69,7 @@ impl Observe {
             container = quote(&format!("@container {CONTAINER}")),
             other = quote(&other),
             traefik = quote(&format!("@traefik {CONTAINER}")),
+            maintenance = maintenance::look(names),
             repository = quote(&self.repository),
             history = quote(&names.history()),
         ));

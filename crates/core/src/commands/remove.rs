@@ -1,6 +1,6 @@
 //! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
 
-use super::{Scope, listing};
+use super::{Scope, listing, maintenance};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
 
@@ -89,7 +89,8 @@ fn directory(scope: &Scope) -> String {
         "ids=$({list}) || exit\n\
          shared=; [ -z \"$ids\" ] || shared=$({inspect} $ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
          if [ -n \"$shared\" ]; then echo \"@shared\" $shared; exit 0; fi\n\
-         {audit}rm -rf {directory}\n",
+         {sweep}{audit}rm -rf {directory}\n",
+        sweep = maintenance::sweep(&scope.names),
         audit = scope.audit(None, "Removed app directory"),
     )
 }

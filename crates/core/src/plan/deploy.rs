@@ -285,6 +285,9 @@ impl Planner<'_> {
                 "Traefik here is not what `traefik:` says: {difference}; `traefik reboot` changes that"
             ));
         }
+        for role in entries.iter().filter(|(role, _)| observed.maintenance.contains(&role.name)) {
+            notes.push(format!("{} is in maintenance here: the page stays until `app live`", role.0.name));
+        }
         let mut roles: Vec<RolePlan> = Vec::new();
         for (role, entry) in &entries {
             let role = self.role(role, entry, observed)?;

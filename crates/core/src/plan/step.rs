@@ -1,6 +1,8 @@
 //! A step: one round trip to one server.
 
-use crate::commands::{app, assets, cord, exec, lock, observe, prune, registry, remove, traefik};
+use crate::commands::{
+    app, assets, cord, exec, lock, maintenance, observe, prune, registry, remove, traefik,
+};
 use crate::shell::Script;
 
 /// One round trip to one server.
@@ -34,6 +36,8 @@ pub enum Step {
     Tag(app::Tag),
     /// Remove what is no longer needed.
     Prune(prune::Prune),
+    /// Begin maintenance for a role.
+    Maintenance(Box<maintenance::Begin>),
     /// Remove something of the app's.
     Remove(remove::Remove),
     /// Have what a command in a new container needs.
@@ -62,6 +66,7 @@ impl Step {
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
             Step::Prune(step) => step.script(),
+            Step::Maintenance(step) => step.script(),
             Step::Remove(step) => step.script(),
             Step::Prepare(step) => step.prepare(),
             Step::Exec(step) => step.script(),
@@ -87,6 +92,7 @@ impl Step {
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
             Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
             Step::Prune(_) => "prune old containers and images".into(),
+            Step::Maintenance(_) => "boot the maintenance page".into(),
             Step::Remove(step) => step.describe(),
             Step::Prepare(_) => "prepare the container".into(),
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),

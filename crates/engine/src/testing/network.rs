@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::commands::traefik::Action;
-use bowline_core::commands::{FENCED, Scope, app, assets, lock, ready, registry};
+use bowline_core::commands::{FENCED, Scope, app, assets, lock, maintenance, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -346,6 +346,7 @@ impl FakeServer {
                 answer("")
             }
             Step::Lock(_) => answer(""),
+            Step::Maintenance(_) => status(maintenance::NO_PAGE, "this model shows no pages"),
         }
     }
 }
@@ -366,6 +367,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Tag(step) => Some(&step.scope),
         Step::Prune(step) => Some(&step.scope),
         Step::Remove(step) => Some(&step.scope),
+        Step::Maintenance(step) => Some(&step.scope),
         Step::Observe(_) | Step::Lock(_) | Step::Prepare(_) | Step::Exec(_) | Step::Run(..) => None,
     }
 }

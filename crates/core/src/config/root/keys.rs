@@ -112,9 +112,8 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         .kamal2("")
         .examples(&["quiet", "{pre-build: quiet, post-deploy: :verbose}"]),
         Setting::new("secrets_path", Form::Filled, "where secrets are").default("`.kamal/secrets`").kamal2("").examples(&["deploy/secrets"]),
-        Setting::new("error_pages_path", Form::Filled, "directory with `4??.html` and `5??.html`, for kamal-proxy")
+        Setting::new("error_pages_path", Form::Filled, "directory with the page of `app maintenance`: `503.html`, in which `{{ .Message }}` is its message")
             .kamal2("")
-            .not_yet("kamal-proxy isn't booted")
             .examples(&["public"]),
         Setting::new("output", Form::Keys(&output::KEYS), "where else a run's output goes")
             .kamal2("")

@@ -1,0 +1,360 @@
+//! Maintenance: a container beside the app that answers every request of its routers with 503 and a page.
+//!
+//! It is another Traefik, from the image of the one that runs: the only web server that is sure to be on a server. A
+//! plugin of its own (Go, which Traefik interprets) gives the page. Its labels say what the app's say, under other
+//! names and with a higher priority, so Traefik sends it the app's requests and the app is left as it is.
+//!
+//! Traefik routes to containers that are healthy. So the container has a health check: it is healthy once it can
+//! answer, and no longer when it is told to end, while it still answers for [`GRACE_S`]. The check has to be a part of
+//! the image, since `docker run` can only make one that wants a shell, and the image may have none.
+
+use super::{Scope, drain};
+use crate::config::Pairs;
+use crate::names::{NETWORK, Names, TRAEFIK};
+use crate::secret::Secret;
+use crate::shell::{Line, Script, quote};
+
+/// Marks the containers and images: `SERVICE/DESTINATION`.
+const LABEL: &str = "bowline.maintenance";
+/// The role that a container stands in for.
+const ROLE: &str = "bowline.role";
+/// What the scripts exit with when no page can be shown.
+pub const NO_PAGE: u32 = 78;
+/// How long it may take until the page can be shown, in seconds.
+const READY_S: u32 = 30;
+/// How long a container that was told to end goes on answering, in seconds: Traefik needs that long to let it go.
+const GRACE_S: u32 = 60;
+/// Added to every router's priority, so that all of them come before all of the app's.
+const PRIORITY: u64 = 1_000_000;
+
+const PLUGIN: &str = include_str!("maintenance.go");
+const MODULE: &str = "bowline.local/maintenance";
+const PAGE: &str = include_str!("maintenance.html");
+
+/// What the page says unless somebody says otherwise.
+pub const MESSAGE: &str = "The site is down for maintenance.";
+
+/// The page with its message: the project's own (`{{ .Message }}` in it, as kamal-proxy has it), or ours.
+pub fn page(own: Option<&str>, message: &str) -> String {
+    let escaped = message
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;");
+    let page = own.unwrap_or(PAGE);
+    ["{{ .Message }}", "{{.Message}}"]
+        .iter()
+        .fold(page.to_owned(), |page, place| page.replace(place, &escaped))
+}
+
+fn app(names: &Names) -> String {
+    format!("{}/{}", names.service(), names.destination().unwrap_or_default())
+}
+
+/// `bowline.maintenance=…`, for a filter.
+pub(super) fn label(names: &Names) -> String {
+    format!("{LABEL}={}", app(names))
+}
+
+/// A shell line that tells the roles in maintenance: `@maintenance ROLE`.
+pub(super) fn look(names: &Names) -> Line {
+    Line::new("docker")
+        .words(["container", "ls", "--filter", &format!("label={}", label(names)), "--format"])
+        .word(&format!("@maintenance {{{{.Label \"{ROLE}\"}}}}"))
+}
+
+/// Shell lines that remove all of the app's pages, of which there should be none.
+pub(super) fn sweep(names: &Names) -> String {
+    let filter = format!("label={}", label(names));
+    let list = Line::new("docker").words(["container", "ls", "--all", "--quiet", "--filter", &filter]);
+    format!("ids=$({list}); [ -z \"$ids\" ] || docker container rm --force $ids >/dev/null\n{}", prune(names))
+}
+
+/// A shell line that removes the images that none of the containers needs.
+fn prune(names: &Names) -> String {
+    let filter = format!("label={}", label(names));
+    let line = Line::new("docker").words(["image", "prune", "--force", "--filter", &filter]);
+    format!("{line} >/dev/null\n")
+}
+
+/// The labels by which Traefik sends a role's requests to its page: the routers and middlewares of the role's own
+/// labels under other names, before them, and one service.
+pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
+    let is = |key: &str, kind: &str| key.to_ascii_lowercase().starts_with(kind);
+    let kept: Pairs = own
+        .iter()
+        .filter(|(key, _)| {
+            is(key, "traefik.http.routers.")
+                || is(key, "traefik.http.middlewares.")
+                || is(key, "traefik.enable")
+        })
+        .cloned()
+        .collect();
+    let service = format!("{prefix}-maintenance");
+    let routes = super::traefik::routes(&kept);
+    let mut labels = super::traefik::rename(&kept, "-maintenance");
+    labels.retain(|(key, _)| {
+        let key = key.to_ascii_lowercase();
+        !(is(&key, "traefik.http.routers.") && (key.ends_with(".priority") || key.ends_with(".service")))
+    });
+    for (name, (rule, priority)) in routes {
+        let router = format!("traefik.http.routers.{name}-maintenance");
+        // Without a priority Traefik takes the rule's length.
+        let own = priority.trim().parse().unwrap_or(rule.len() as u64);
+        labels.push((format!("{router}.priority"), (PRIORITY + own).to_string()));
+        labels.push((format!("{router}.service"), service.clone()));
+    }
+    labels.push((format!("traefik.http.services.{service}.loadbalancer.server.port"), "80".into()));
+    labels
+}
+
+/// Begins it for a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// The run.
+    pub scope: Scope,
+    /// The role.
+    pub role: String,
+    /// From [`labels`].
+    pub labels: Pairs,
+    /// Whether the labels are those of the configuration, in which `${NAME}` is the server's.
+    pub configured: bool,
+    /// The page, HTML.
+    pub page: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after: u32,
+}
+
+impl Begin {
+    fn name(&self) -> String {
+        format!("{}-maintenance-{}", self.scope.names.prefix(&self.role), self.scope.token())
+    }
+
+    /// Runs the container and waits until it can answer. Prints `@address` with its address.
+    pub fn script(&self) -> Script {
+        let name = self.name();
+        let build = quote(&format!("{name}-image"));
+        let mut text = self.scope.fence();
+        text.push_str(&format!(
+            "image=$(docker container inspect --format '{{{{.Image}}}}' {TRAEFIK} 2>/dev/null) || {{ echo 'there is no Traefik' >&2; exit {NO_PAGE}; }}\n\
+             files=$(mktemp -d) || exit {NO_PAGE}\n\
+             trap 'rm -rf \"$files\"; docker container rm --force '{build}' >/dev/null 2>&1' EXIT\n\
+             trap 'exit 129' HUP TERM INT\n\
+             chmod 755 \"$files\"\n\
+             module=$files/plugins-local/src/{MODULE}\n\
+             mkdir -p \"$module\" \"$files/maintenance\" &&\n\
+             cat >\"$files/maintenance/routes.yml\" &&\n\
+             printf '%s' {plugin} >\"$module/maintenance.go\" &&\n\
+             printf '%s' {manifest} >\"$module/.traefik.yml\" &&\n\
+             printf '%s' {module} >\"$module/go.mod\" &&\n\
+             docker container create --name {build} \"$image\" >/dev/null &&\n\
+             docker container cp \"$files/.\" {build}:/ >/dev/null &&\n\
+             image=$({commit}) || exit {NO_PAGE}\n\
+             id=$({run}) || exit {NO_PAGE}\n\
+             deadline=$(($(date +%s) + {READY_S}))\n\
+             until [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}}' \"$id\")\" = healthy ]; do\n\
+             [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ docker container logs --tail 20 \"$id\" >&2; docker container rm --force \"$id\" >/dev/null; {prune}exit {NO_PAGE}; }}\n\
+             sleep 0.1\n\
+             done\n\
+             echo \"@address $(docker container inspect --format '{address}' \"$id\")\"\n\
+             {audit}",
+            plugin = quote(PLUGIN),
+            manifest = quote(&format!(
+                "displayName: maintenance\ntype: middleware\nimport: {MODULE}\nsummary: Answers 503 with a page.\ntestData: {{}}\n"
+            )),
+            module = quote(&format!("module {MODULE}\n\ngo 1.19\n")),
+            commit = self.commit(&format!("{name}-image")),
+            run = self.run(&name),
+            address = ADDRESS,
+            prune = prune(&self.scope.names).replace('\n', "; "),
+            audit = self.scope.audit(Some(&self.role), "Put the app into maintenance"),
+        ));
+        Script::new(text).with_input(Secret::new(self.routes()))
+    }
+
+    /// What the container answers: the page, or where the plugin can't be used nothing but the status.
+    fn routes(&self) -> String {
+        let route = |priority: u32, middlewares: &[&str]| {
+            serde_json::json!({
+                "rule": "PathPrefix(`/`)", "entryPoints": ["web"], "priority": priority,
+                "service": "nobody", "middlewares": middlewares,
+            })
+        };
+        let routes = serde_json::json!({ "http": {
+            "routers": {
+                "page": route(2, &["page"]),
+                "plain": route(1, &[]),
+                "ready": { "rule": "Path(`/ping`)", "entryPoints": ["ready"], "service": "ping@internal" },
+            },
+            "services": { "nobody": { "loadBalancer": { "servers": [] } } },
+            "middlewares": { "page": { "plugin": { "maintenance": {
+                "page": self.page, "retryAfter": self.retry_after.to_string(),
+            } } } },
+        } });
+        // Traefik reads the file as a template first.
+        routes.to_string().replace("{{", "\\u007b{")
+    }
+
+    /// Makes an image that has the page and the health check.
+    fn commit(&self, build: &str) -> String {
+        let check = [&["traefik", "healthcheck"][..], &READY_FLAGS].concat();
+        let health =
+            format!("HEALTHCHECK --interval=500ms --timeout=5s --retries=1 CMD {}", serde_json::json!(check));
+        let line = Line::new("docker").words(["commit", "--change", &health]);
+        let line = line.words(["--change", &format!("LABEL {}", label(&self.scope.names))]);
+        line.word(build).to_string()
+    }
+
+    fn run(&self, name: &str) -> String {
+        let docker =
+            Line::new("docker").words(["run", "--detach", "--restart", "unless-stopped", "--name", name]);
+        let mut line = docker.words(["--network", NETWORK]);
+        for label in [label(&self.scope.names), format!("{ROLE}={}", self.role)] {
+            line = line.words(["--label", &label]);
+        }
+        for (key, value) in &self.labels {
+            let label = format!("{key}={value}");
+            line = line.word("--label");
+            line = if self.configured { line.expanding(&label) } else { line.word(&label) };
+        }
+        let grace = |entry: &str| {
+            format!("--entrypoints.{entry}.transport.lifecycle.requestacceptgracetimeout={GRACE_S}s")
+        };
+        line.var("image")
+            .words(["--entrypoints.web.address=:80", &grace("web"), &grace("ready"), "--ping"])
+            .words(READY_FLAGS)
+            .word("--providers.file.filename=/maintenance/routes.yml")
+            .word(&format!("--experimental.localplugins.maintenance.modulename={MODULE}"))
+            .to_string()
+    }
+}
+
+/// Where the container says that it can answer.
+const READY_FLAGS: [&str; 3] =
+    ["--ping.entrypoint=ready", "--ping.manualrouting=true", "--entrypoints.ready.address=:8081"];
+
+const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
+
+/// Ends it for a role: first Traefik has to let the containers go, then they are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The run.
+    pub scope: Scope,
+    /// The role.
+    pub role: String,
+    /// Containers of this run stay: a page is replaced by another.
+    pub others: bool,
+}
+
+impl End {
+    fn ids(&self) -> String {
+        let list = Line::new("docker")
+            .words(["container", "ls", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}"])
+            .words(["--filter", &format!("label={}", label(&self.scope.names))])
+            .words(["--filter", &format!("label={ROLE}={}", self.role)]);
+        let keep = if self.others { format!("-maintenance-{}", self.scope.token()) } else { "/".into() };
+        format!("{list} | grep -v -e {} | cut -d' ' -f1", quote(&keep))
+    }
+
+    /// Tells the containers to end, and waits until Docker sees it. They go on answering. Prints `@address` of each.
+    pub fn tell(&self) -> Script {
+        Script::new(format!(
+            "{fence}for id in $({ids}); do\n\
+             address=$(docker container inspect --format '{ADDRESS}' \"$id\" 2>/dev/null)\n\
+             docker container kill --signal TERM \"$id\" >/dev/null 2>&1\n\
+             tries=100\n\
+             while [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}} {{{{.State.Status}}}}' \"$id\" 2>/dev/null)\" = 'healthy running' ] && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             echo \"@address $address\"\n\
+             done\n",
+            fence = self.scope.fence(),
+            ids = self.ids(),
+        ))
+    }
+
+    /// Removes them, and their images.
+    pub fn remove(&self) -> Script {
+        let done =
+            if self.others { String::new() } else { self.scope.audit(Some(&self.role), "Ended maintenance") };
+        Script::new(format!(
+            "{fence}for id in $({ids}); do docker container rm --force \"$id\" >/dev/null || exit; done\n{prune}{done}",
+            fence = self.scope.fence(),
+            ids = self.ids(),
+            prune = prune(&self.scope.names),
+        ))
+    }
+}
+
+/// Waits until a container of the app has answered the requests that it has.
+pub fn idle(id: &str, seconds: u64) -> Script {
+    Script::new(drain::drain(id, seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(all: &[(&str, &str)]) -> Pairs {
+        all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn routers_are_taken_over_whatever_they_are_called() {
+        let own = pairs(&[
+            ("service", "app"),
+            ("traefik.http.routers.app-web.rule", "Host(`a.test`)"),
+            ("traefik.http.routers.app-web.priority", "2"),
+            ("traefik.http.routers.app-web.middlewares", "app-web-retry@docker, secure@file"),
+            ("traefik.http.routers.api.rule", "Host(`b.test`)"),
+            ("traefik.http.routers.api.service", "api"),
+            ("traefik.http.routers.api.tls.certresolver", "le"),
+            ("traefik.http.middlewares.app-web-retry.retry.attempts", "5"),
+            ("traefik.http.services.api.loadbalancer.server.port", "3000"),
+            ("traefik.enable", "true"),
+            ("traefik.tcp.routers.x.rule", "HostSNI(`*`)"),
+        ]);
+        let mut labels = labels(&own, "app-web");
+        labels.sort();
+        let expected = pairs(&[
+            ("traefik.enable", "true"),
+            ("traefik.http.middlewares.app-web-retry-maintenance.retry.attempts", "5"),
+            ("traefik.http.routers.api-maintenance.priority", "1000014"),
+            ("traefik.http.routers.api-maintenance.rule", "Host(`b.test`)"),
+            ("traefik.http.routers.api-maintenance.service", "app-web-maintenance"),
+            ("traefik.http.routers.api-maintenance.tls.certresolver", "le"),
+            (
+                "traefik.http.routers.app-web-maintenance.middlewares",
+                "app-web-retry-maintenance@docker,secure@file",
+            ),
+            ("traefik.http.routers.app-web-maintenance.priority", "1000002"),
+            ("traefik.http.routers.app-web-maintenance.rule", "Host(`a.test`)"),
+            ("traefik.http.routers.app-web-maintenance.service", "app-web-maintenance"),
+            ("traefik.http.services.app-web-maintenance.loadbalancer.server.port", "80"),
+        ]);
+        assert_eq!(labels, expected);
+    }
+
+    #[test]
+    fn a_message_is_text_in_the_page() {
+        let page = page(None, "<b>\"5\" & more</b>");
+        assert!(page.contains("<p>&lt;b&gt;&quot;5&quot; &amp; more&lt;/b&gt;</p>"), "{page}");
+        assert_eq!(super::page(Some("a {{.Message}} {{ .Message }} b"), "x"), "a x x b");
+    }
+
+    #[test]
+    fn a_page_is_no_template_for_traefik() {
+        let begin = Begin {
+            scope: Scope { names: Names::new("app", None), run: "r".repeat(32), performer: "me".into() },
+            role: "web".into(),
+            labels: Pairs::new(),
+            configured: false,
+            page: "{{ if }} \"é\" \u{1f600} </script>\n".into(),
+            retry_after: 60,
+        };
+        let routes = begin.routes();
+        assert!(!routes.contains("{{"), "{routes}");
+        let read: serde_json::Value = serde_json::from_str(&routes).unwrap();
+        let page = &read["http"]["middlewares"]["page"]["plugin"]["maintenance"]["page"];
+        assert_eq!(page.as_str(), Some(begin.page.as_str()));
+    }
+}
