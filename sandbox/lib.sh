@@ -11,6 +11,8 @@ SUITE=trixie
 TRAEFIK_VERSION=3.7
 TRAEFIK_IMAGE=bowline-sandbox/traefik:v$TRAEFIK_VERSION
 APP_IMAGE=bowline-sandbox/app-base
+KAMAL_VERSION=2.11.0
+KAMAL=$CACHE/kamal-$KAMAL_VERSION/run
 
 if [[ ! $SANDBOX_NAME =~ ^[a-z][a-z0-9-]{0,30}$ ]]; then
   echo "SANDBOX_NAME must be lower-case letters, digits and dashes, not '$SANDBOX_NAME'" >&2

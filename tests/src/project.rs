@@ -30,6 +30,7 @@ pub struct Project {
     build_args: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     registry: String,
+    kamal: PathBuf,
 }
 
 impl Project {
@@ -50,6 +51,7 @@ impl Project {
             build_args: BTreeMap::new(),
             environment: BTreeMap::new(),
             registry: sandbox.registry.clone(),
+            kamal: sandbox.kamal.clone(),
         };
         let servers: String = lease.addresses().iter().map(|address| format!("\n  - {address}")).collect();
         project.set("service", &service);
@@ -226,6 +228,14 @@ impl Project {
         self.spawn(args).wait(DEADLINE)
     }
 
+    /// Runs the real Kamal with the project.
+    pub fn kamal(&self, args: &[&str]) -> Ran {
+        assert!(self.kamal.is_file(), "Kamal is not installed: see what bin/setup says");
+        self.write_config();
+        let command = self.prepared(Command::new(&self.kamal), args);
+        Running::start(command, format!("kamal {}", args.join(" "))).wait(DEADLINE)
+    }
+
     /// Builds and deploys a version: `bowline deploy --version VERSION` with `VERSION` baked into the image.
     pub fn deploy(&mut self, version: &str) -> Ran {
         self.start_deploy(version).wait(DEADLINE)
@@ -257,8 +267,11 @@ impl Project {
     /// written last.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command =
-            Command::new(self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from));
+        let program = self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from);
+        self.prepared(Command::new(program), args)
+    }
+
+    fn prepared(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).current_dir(self.path()).env("HOME", self.home());
         command.envs(&self.environment);
         for name in ["SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_HOST", "KAMAL_REGISTRY_PASSWORD", "VERSION"] {

@@ -140,6 +140,8 @@ pub struct Sandbox {
     pub app_context: PathBuf,
     /// Where it keeps its keys and locks.
     pub state: PathBuf,
+    /// The real Kamal, to compare with.
+    pub kamal: PathBuf,
 }
 
 /// One server: a container with sshd and its own Docker Engine.
@@ -203,6 +205,7 @@ impl Sandbox {
             app_base: var("SANDBOX_APP_BASE")?,
             app_context: var("SANDBOX_APP_CONTEXT")?.into(),
             state: var("SANDBOX_STATE")?.into(),
+            kamal: var("SANDBOX_KAMAL")?.into(),
         })
     }
 

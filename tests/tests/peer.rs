@@ -1,0 +1,148 @@
+//! Beside Kamal itself: what it and Bowline make of the same files, and each in the other's place.
+#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bowline_tests::expect;
+use bowline_tests::project::Project;
+use bowline_tests::sandbox::{Lease, Sandbox, Server};
+use serde_json::Value;
+
+/// A project that both can deploy: Kamal's own proxy can't be had here, so no role has it.
+fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
+    let mut project = Project::new(sandbox, lease, name);
+    let hosts = lease.addresses().join(", ");
+    project
+        .set(
+            "servers",
+            &format!(
+                "
+  web:
+    hosts: [{hosts}]
+    proxy: false
+    asset_path: /app/assets
+    env: {{clear: {{ROLE: web}}}}
+    options: {{memory: 128m, cap-add: [NET_ADMIN, SYS_TIME]}}
+  worker:
+    hosts: [{hosts}]
+    proxy: false
+    cmd: /app/server --flag 'two words' \"${{HOME}}\"
+    labels: {{kind: 'background work'}}
+    env: {{clear: {{PORT: 3001}}, secret: [TOKEN, 'OTHER:ALIASED']}}"
+            ),
+        )
+        .set("env", "\n  clear: {PLAIN: 'with \"quotes\" and $dollars', EMPTY: '', NUMBER: 5, FLAG: yes}\n  secret: [TOKEN]")
+        .set("labels", "{team: shop}")
+        .set("volumes", "[/var/tmp:/scratch, /srv/data:/data:ro]")
+        .set("logging", "{driver: json-file, options: {max-size: 5m, max-file: 3}}")
+        .set("builder", "\n  arch: amd64\n  context: app")
+        .set("readiness_delay", "0")
+        .unset("healthcheck")
+        .unset("traefik");
+    project.secret("TOKEN", "'t0k$en \"#'").secret("ALIASED", "an-alias");
+    project
+}
+
+/// What `docker inspect` tells of a container, one value a path, without what differs from run to run.
+fn inspected(server: &Server, container: &str) -> BTreeMap<String, String> {
+    let text = server.run(&format!("docker container inspect {container}")).ok().to_owned();
+    let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let mut found = BTreeMap::new();
+    flatten("", &all[0], &mut found);
+    let chance = [
+        "/Id",
+        "/Created",
+        "/State/",
+        "/ResolvConfPath",
+        "/HostnamePath",
+        "/HostsPath",
+        "/LogPath",
+        "/GraphDriver/",
+        "/SizeRw",
+        "/NetworkSettings/SandboxID",
+        "/NetworkSettings/SandboxKey",
+        "/NetworkSettings/Networks/kamal/",
+        "/NetworkSettings/Ports",
+    ];
+    found.retain(|path, _| !chance.iter().any(|start| path.starts_with(start)));
+    for value in found.values_mut() {
+        *value = value.replace(&server.address, "ADDRESS").replace(&server.name, "SERVER");
+    }
+    let hostname = found.get_mut("/Config/Hostname").unwrap();
+    let (name, random) = hostname.trim_matches('"').rsplit_once('-').unwrap();
+    assert!(random.len() == 12 && random.bytes().all(|c| c.is_ascii_hexdigit()), "{hostname}");
+    *hostname = name.to_owned();
+    found
+}
+
+fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| flatten(&format!("{path}/{key}"), value, found))
+        }
+        // What stands in them has no order of its own.
+        Value::Array(items)
+            if path.ends_with("/Env") || path.ends_with("/Binds") || path.ends_with("/Mounts") =>
+        {
+            let mut items: Vec<String> = items.iter().map(ToString::to_string).collect();
+            items.sort();
+            found.insert(path.to_owned(), items.join("\n"));
+        }
+        value => drop(found.insert(path.to_owned(), value.to_string())),
+    }
+}
+
+/// Where two containers differ: `PATH: KAMAL'S -> BOWLINE'S`; of lists the lines that only one of them has.
+fn differences(kamals: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> Vec<String> {
+    let paths: BTreeSet<&String> = kamals.keys().chain(ours.keys()).collect();
+    let lines = |of: &BTreeMap<String, String>, path: &str| -> BTreeSet<String> {
+        of.get(path).map(String::as_str).unwrap_or("nothing").lines().map(str::to_owned).collect()
+    };
+    let differing = paths.into_iter().filter_map(|path| {
+        let (theirs, ours) = (lines(kamals, path), lines(ours, path));
+        let only =
+            |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>().join(" ");
+        (theirs != ours).then(|| format!("{path}: {} -> {}", only(&theirs, &ours), only(&ours, &theirs)))
+    });
+    differing.collect()
+}
+
+#[test]
+fn the_same_files_make_the_same_containers() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let project = project(sandbox, &lease, "peer");
+    sandbox.push_version(&project.service, &project.service, "v1", &[]);
+    project.kamal(&["deploy", "--skip-push", "--version", "v1", "-h", &lease[0].address]).ok();
+    project.bowline(&["deploy", "--skip-push", "--version", "v1", "-h", &lease[1].address]).ok();
+    for role in ["web", "worker"] {
+        let container = project.container(role, "v1");
+        let found = differences(&inspected(&lease[0], &container), &inspected(&lease[1], &container));
+        // An empty value is one: without `=` the variable would be the server's own.
+        assert_eq!(found, ["/Config/Env: \"EMPTY\" -> \"EMPTY=\""], "{role}");
+    }
+}
+
+#[test]
+fn each_retires_what_the_other_booted() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let project = project(sandbox, &lease, "turns");
+    for version in ["v1", "v2", "v3", "v4"] {
+        sandbox.push_version(&project.service, &project.service, version, &[]);
+    }
+    for (number, version) in ["v1", "v2", "v3", "v4"].into_iter().enumerate() {
+        let words = ["deploy", "--skip-push", "--version", version];
+        if number % 2 == 0 { project.kamal(&words) } else { project.bowline(&words) }.ok();
+        expect::runs(&project, server, &[("web", version), ("worker", version)]);
+        expect::unlocked(&project, server);
+    }
+    project.commit();
+    project.kamal(&["rollback", "v2"]).ok();
+    expect::runs(&project, server, &[("web", "v2"), ("worker", "v2")]);
+    project.bowline(&["rollback", "v3"]).ok();
+    expect::runs(&project, server, &[("web", "v3"), ("worker", "v3")]);
+    project.kamal(&["app", "version"]).says("v3").ok();
+    project.kamal(&["audit"]).says("v4").ok();
+}
