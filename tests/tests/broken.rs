@@ -141,3 +141,24 @@ fn s05_a_server_that_freezes_in_the_middle_is_given_up_within_its_time_and_the_o
         expect::no_loose_cords(&project, server);
     }
 }
+
+#[test]
+fn what_people_run_into_is_told_with_its_fix() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, "reasons");
+    project.set("deploy_timeout", "3");
+    let check = |port: u16, path: &str| {
+        format!("\n  cmd: wget -q -O /dev/null http://localhost:{port}/{path} || exit 1\n  interval: 1s")
+    };
+    project.set("healthcheck", &check(8080, "up"));
+    project.deploy("v1").says("the app listens on port 3000, and the check asks port 8080").exits(1);
+    project.set("healthcheck", &check(3000, "nowhere"));
+    project.deploy("v1").says("the health path answers 404").exits(1);
+    project.set("healthcheck", "\n  cmd: curl -f http://localhost:3000/up\n  interval: 1s");
+    project.deploy("v1").says("the check's own command isn't in the image").exits(1);
+    project.set("healthcheck", &check(3000, "up"));
+    project.set("servers", &format!("\n  web:\n    hosts: [{}]\n    cmd: /app/sever", lease[0].address));
+    project.deploy("v1").says("the command was not found in the image").exits(1);
+    expect::runs(&project, &lease[0], &[]);
+}

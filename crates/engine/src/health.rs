@@ -2,6 +2,8 @@
 //!
 //! Reads the lines of the script in `core::commands::ready`.
 
+mod reason;
+
 use std::net::IpAddr;
 
 use bowline_core::commands::{app, ready};
@@ -9,6 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Cause, NotReady};
 use crate::ports::{Exit, Output};
+use reason::{Facts, reason};
 
 /// Log lines and health checks that are kept for a report.
 const KEPT: usize = 50;
@@ -53,93 +56,33 @@ pub fn outcome(container: &str, timeout: u64, output: Output) -> Result<Vec<IpAd
 fn not_ready(container: &str, timeout: u64, answer: &str) -> NotReady {
     let lines: Vec<&str> = answer.lines().collect();
     let failed = lines.iter().position(|line| line.starts_with("@failed ")).unwrap_or(lines.len());
-    let reason = lines.get(failed).and_then(|line| line.strip_prefix("@failed ")).unwrap_or("");
-    let last = lines[..failed].iter().rev().find_map(|line| line.strip_prefix("@state ")).unwrap_or("");
-    let log_start = (failed + 2).min(lines.len());
-    let log_end = lines.iter().rposition(|line| line.starts_with("@health ")).unwrap_or(lines.len());
-    let mut log: Vec<String> =
-        lines[log_start..log_end.max(log_start)].iter().map(|line| (*line).to_string()).collect();
+    let (before, after) = lines.split_at(failed);
+    let log_start = after.iter().position(|line| *line == "@log").map_or(after.len(), |at| at + 1);
+    let log_end = after.iter().rposition(|line| line.starts_with("@health ")).unwrap_or(after.len());
+    // What the log says can't be taken for what the script says.
+    let (facts, log) = (&after[..log_start], &after[log_start..log_end.max(log_start)]);
+    let fact = |name: &str| facts.iter().find_map(|line| line.strip_prefix(name)).unwrap_or("");
+    let mut log: Vec<String> = log.iter().map(|line| (*line).to_string()).collect();
     while log.last().is_some_and(|line| line.is_empty()) {
         log.pop();
     }
     let health =
-        lines.get(log_end).and_then(|line| line.strip_prefix("@health ")).map(checks).unwrap_or_default();
-    let (summary, hint) = reason_text(timeout, reason, last, health.last());
+        after.get(log_end).and_then(|line| line.strip_prefix("@health ")).map(checks).unwrap_or_default();
+    let (summary, hint) = reason(&Facts {
+        timeout,
+        ended: fact("@failed "),
+        state: before.iter().rev().find_map(|line| line.strip_prefix("@state ")).unwrap_or(""),
+        check: health.last(),
+        command: fact("@check "),
+        listening: fact("@listening "),
+        log: &log,
+    });
     NotReady {
         container: container.into(),
         summary,
         hint,
         log: log.split_off(log.len().saturating_sub(KEPT)),
         health,
-    }
-}
-
-fn reason_text(
-    timeout: u64,
-    reason: &str,
-    last: &str,
-    check: Option<&(i64, String)>,
-) -> (String, Option<String>) {
-    let words: Vec<&str> = last.split(' ').collect();
-    let word = |at: usize| words.get(at).copied().unwrap_or("?");
-    let (code, killed) = (word(2), word(4) == "true");
-    if killed {
-        return (
-            "the container was killed: out of memory".into(),
-            Some("give it more memory (`options: memory:`), or make the app need less at its start".into()),
-        );
-    }
-    match reason {
-        "exited" => (format!("the container exited with code {code}"), exit_hint(code)),
-        "restarting" => (format!("the container keeps exiting, last with code {code}"), exit_hint(code)),
-        "gone" => ("the container is gone: somebody removed it".into(), None),
-        _ => match check {
-            Some((status, said)) => (
-                format!(
-                    "not healthy within {timeout} s; the last check ended with {status}{}",
-                    if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) }
-                ),
-                Some(health_hint(*status, said)),
-            ),
-            None => (
-                format!(
-                    "not ready within {timeout} s (last seen: {})",
-                    if last.is_empty() { "nothing" } else { last }
-                ),
-                None,
-            ),
-        },
-    }
-}
-
-fn exit_hint(code: &str) -> Option<String> {
-    let hint = match code {
-        "126" => {
-            "the command can't be executed: is it a program of the image's platform, with its executable bit set?"
-        }
-        "127" => "the command was not found in the image: see `cmd` and the image's ENTRYPOINT",
-        "137" => "it was killed from outside (SIGKILL), often for want of memory",
-        _ => return None,
-    };
-    Some(hint.into())
-}
-
-fn health_hint(status: i64, said: &str) -> String {
-    let said = said.to_lowercase();
-    if said.contains("refused") {
-        "nothing listens on the port the check asks: see `healthcheck: port:`, and that the app listens on 0.0.0.0".into()
-    } else if said.contains("not found")
-        && (status == 127 || said.contains("curl") || said.contains("executable"))
-    {
-        "the check's own command isn't in the image: set `healthcheck: cmd:` to one that is".into()
-    } else if said.contains("404") {
-        "the health path answers 404: see `healthcheck: path:`".into()
-    } else if said.contains("301") || said.contains("302") || said.contains("308") {
-        "the health path redirects (to https?): let the app answer it directly".into()
-    } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
-        "the app answers on its health path, but with an error: its log says why".into()
-    } else {
-        "a slow start? raise `deploy_timeout`; otherwise see the log above".into()
     }
 }
 
@@ -167,6 +110,8 @@ fn not_started(output: &Output) -> Cause {
     } else if said.contains("exec format error") || said.contains("does not match the detected host platform")
     {
         Some("the image was built for another platform: see `builder: arch:`")
+    } else if said.contains("executable file not found") || said.contains("no such file or directory") {
+        Some("the command was not found in the image: see `cmd` and the image's ENTRYPOINT")
     } else {
         None
     };

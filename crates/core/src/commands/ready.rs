@@ -11,7 +11,7 @@ const RESTARTS: u32 = 3;
 
 /// Shell lines that follow the container `$id` for at most `timeout` seconds; one without a health check is ready
 /// when it still runs after `delay` seconds. They print `@state` lines (status, health, exit code, restarts, out
-/// of memory) as they change, then `@ready ADDRESS…`, or `@failed REASON` with the container's log and health log.
+/// of memory) as they change, then `@ready ADDRESS…`, or `@failed REASON` with where it listens, its health command, its log and health log.
 pub(super) fn wait(timeout: u64, delay: u64) -> String {
     let template = quote(
         "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
@@ -22,6 +22,9 @@ pub(super) fn wait(timeout: u64, delay: u64) -> String {
          ready() {{ echo \"@ready $(docker container inspect --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}' \"$id\")\"; exit 0; }}\n\
          failed() {{\n\
          echo \"@failed $1\"\n\
+         pid=$(docker container inspect --format '{{{{.State.Pid}}}}' \"$id\")\n\
+         echo \"@listening $(cat \"/proc/$pid/net/tcp\" \"/proc/$pid/net/tcp6\" 2>/dev/null | awk '$4 == \"0A\" {{ printf \"%s \", $2 }}')\"\n\
+         echo \"@check $(docker container inspect --format '{{{{if .Config.Healthcheck}}}}{{{{json .Config.Healthcheck.Test}}}}{{{{end}}}}' \"$id\")\"\n\
          echo @log; docker container logs --tail {LOG_LINES} \"$id\" 2>&1\n\
          echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$id\")\"\n\
          exit {NOT_READY}\n\

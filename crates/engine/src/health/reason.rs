@@ -1,0 +1,241 @@
+//! Why a container isn't ready, in a line, and what to do about it: what people run into again and again is recognised.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What is known of a container that is not ready.
+#[derive(Debug, Default)]
+pub(super) struct Facts<'a> {
+    /// How long it had, in seconds.
+    pub(super) timeout: u64,
+    /// Why the script gave up: `exited`, `restarting`, `gone`, `timeout`.
+    pub(super) ended: &'a str,
+    /// Its last state: status, health, exit code, restarts, out of memory.
+    pub(super) state: &'a str,
+    /// Its last health check: exit code and output.
+    pub(super) check: Option<&'a (i64, String)>,
+    /// The command of its health check.
+    pub(super) command: &'a str,
+    /// Where it listens, as the kernel tells it (`0100007F:0BB8`); empty if that isn't known.
+    pub(super) listening: &'a str,
+    /// Its last log lines.
+    pub(super) log: &'a [String],
+}
+
+type Reason = (String, Option<String>);
+
+pub(super) fn reason(facts: &Facts<'_>) -> Reason {
+    let words: Vec<&str> = facts.state.split(' ').collect();
+    let word = |at: usize| words.get(at).copied().unwrap_or("?");
+    let (code, killed) = (word(2), word(4) == "true");
+    if killed {
+        return (
+            "the container was killed: out of memory".into(),
+            Some("give it more memory (`options: memory:`), or make the app need less at its start".into()),
+        );
+    }
+    match facts.ended {
+        "exited" => (format!("the container exited with code {code}"), exit_hint(code, facts.log)),
+        "restarting" => {
+            (format!("the container keeps exiting, last with code {code}"), exit_hint(code, facts.log))
+        }
+        "gone" => ("the container is gone: somebody removed it".into(), None),
+        _ => match facts.check {
+            Some((status, said)) => {
+                let said = said.trim();
+                let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+                let timeout = facts.timeout;
+                let summary =
+                    format!("not healthy within {timeout} s; the last check ended with {status}{said}");
+                (summary, Some(check_hint(*status, &said, facts)))
+            }
+            None => {
+                let seen = if facts.state.is_empty() { "nothing" } else { facts.state };
+                (format!("not ready within {} s (last seen: {seen})", facts.timeout), None)
+            }
+        },
+    }
+}
+
+fn exit_hint(code: &str, log: &[String]) -> Option<String> {
+    let says = |text: &str| log.iter().any(|line| line.to_lowercase().contains(text));
+    let hint = if says("exec format error") {
+        "the image was built for another platform than the server's: see `builder: arch:`"
+    } else if says("address already in use") || says("eaddrinuse") {
+        "the port that the app wants is taken: by another process in the container, or on the server, if `options:` \
+         have `network: host`"
+    } else {
+        match code {
+            "126" => {
+                "the command can't be executed: is it a program of the image's platform, with its executable bit set?"
+            }
+            "127" => "the command was not found in the image: see `cmd` and the image's ENTRYPOINT",
+            "137" => "it was killed from outside (SIGKILL), often for want of memory",
+            _ => return None,
+        }
+    };
+    Some(hint.into())
+}
+
+fn check_hint(status: i64, said: &str, facts: &Facts<'_>) -> String {
+    let said = said.to_lowercase();
+    let not_there =
+        said.contains("not found") && (status == 127 || said.contains("curl") || said.contains("executable"));
+    if not_there {
+        return "the check's own command isn't in the image: set `healthcheck: cmd:` to one that is".into();
+    }
+    let hint = if said.contains("404") {
+        "the health path answers 404: see `healthcheck: path:`"
+    } else if ["301", "302", "307", "308"].iter().any(|code| said.contains(code)) {
+        "the health path redirects (to https?): let the app answer it directly"
+    } else if ["401", "403"].iter().any(|code| said.contains(code)) {
+        "the health path wants a login, or refuses the check's host name: let the app answer it to `localhost`"
+    } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
+        "the app answers on its health path, but with an error: its log says why"
+    } else if let Some(port) = asked(facts.command) {
+        return port_hint(port, facts.listening).unwrap_or_else(|| slow(&said));
+    } else {
+        return slow(&said);
+    };
+    hint.into()
+}
+
+fn slow(said: &str) -> String {
+    if said.contains("refused") {
+        "nothing listens on the port the check asks: see `healthcheck: port:`, and that the app listens on 0.0.0.0".into()
+    } else {
+        "a slow start? raise `deploy_timeout`; otherwise see the log above".into()
+    }
+}
+
+/// The port on the container's own address that a health command asks.
+fn asked(command: &str) -> Option<u16> {
+    let places = ["localhost:", "127.0.0.1:", "0.0.0.0:", "[::1]:"];
+    places.iter().find_map(|place| {
+        let rest = &command[command.find(place)? + place.len()..];
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    })
+}
+
+/// What is wrong if the app listens elsewhere than it is asked.
+fn port_hint(asked: u16, listening: &str) -> Option<String> {
+    let listening: Vec<(IpAddr, u16)> = listening.split_whitespace().filter_map(socket).collect();
+    if listening.iter().any(|(_, port)| *port == asked) {
+        return None;
+    }
+    let mut ports: Vec<u16> = listening.iter().map(|(_, port)| *port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    match ports.as_slice() {
+        [] => None,
+        [port] => Some(format!(
+            "the app listens on port {port}, and the check asks port {asked}: see `healthcheck: port:`, and the port that \
+             the image exposes"
+        )),
+        ports => {
+            let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+            Some(format!(
+                "the app listens on the ports {ports}, and the check asks port {asked}: see `healthcheck: port:`"
+            ))
+        }
+    }
+}
+
+/// `0100007F:0BB8` as Linux has it in `/proc/net/tcp`: words of the address in the machine's byte order.
+fn socket(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word =
+        |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_le_bytes);
+    let address = match address.len() {
+        8 => IpAddr::V4(Ipv4Addr::from(word(0)?)),
+        32 => {
+            let words: Option<Vec<[u8; 4]>> = (0..4).map(word).collect();
+            let bytes: [u8; 16] = words?.concat().try_into().ok()?;
+            IpAddr::V6(Ipv6Addr::from(bytes))
+        }
+        _ => return None,
+    };
+    // Docker's own resolver listens in every container of a network.
+    (address != IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))).then_some((address, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURL: &str =
+        "CMD-SHELL (curl -f http://localhost:3000/up || exit 1) && (stat /c/cord > /dev/null || exit 1)";
+
+    fn hint(check: (i64, &str), listening: &str) -> String {
+        let check = (check.0, check.1.to_owned());
+        let facts = Facts {
+            timeout: 30,
+            ended: "timeout",
+            state: "running starting 0 0 false",
+            check: Some(&check),
+            command: CURL,
+            listening,
+            log: &[],
+        };
+        reason(&facts).1.unwrap()
+    }
+
+    #[test]
+    fn what_the_check_says_is_told_with_its_fix() {
+        for (check, listening, part) in [
+            ((22, "curl: (22) The requested URL returned error: 404"), "", "answers 404"),
+            ((22, "The requested URL returned error: 301"), "", "redirects"),
+            ((8, "server returned error: HTTP/1.1 403 Forbidden"), "", "wants a login"),
+            ((22, "error: 503"), "", "its log says why"),
+            ((127, "/bin/sh: curl: not found"), "00000000:0BB8", "isn't in the image"),
+            ((1, "connect: Connection refused"), "", "nothing listens"),
+            (
+                (7, "Connection refused"),
+                "0B00007F:A0E1 0100007F:1F90",
+                "listens on port 8080, and the check asks port 3000",
+            ),
+            (
+                (7, "refused"),
+                "00000000:1F90 00000000000000000000000000000000:0050",
+                "ports 80, 8080, and the check asks port 3000",
+            ),
+            // It listens where it is asked by now: that isn't it.
+            ((7, "refused"), "00000000:0BB8", "nothing listens"),
+            ((-1, "Health check exceeded timeout (30s)"), "00000000:0BB8", "a slow start?"),
+        ] {
+            let hint = hint(check, listening);
+            assert!(hint.contains(part), "{check:?}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_ended_is_told_by_its_code_and_its_log() {
+        let ended = |state: &str, log: &[&str]| {
+            let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
+            reason(&Facts { timeout: 30, ended: "exited", state, log: &log, ..Facts::default() })
+        };
+        let (summary, hint) = ended("exited none 137 0 true", &[]);
+        assert_eq!(summary, "the container was killed: out of memory");
+        assert!(hint.unwrap().contains("options: memory:"));
+        let (summary, hint) = ended("exited none 1 0 false", &["exec /app/server: exec format error"]);
+        assert_eq!(summary, "the container exited with code 1");
+        assert!(hint.unwrap().contains("builder: arch:"));
+        assert!(
+            ended("exited none 1 0 false", &["Error: listen EADDRINUSE: 0.0.0.0:80"])
+                .1
+                .unwrap()
+                .contains("is taken")
+        );
+        assert!(ended("exited none 127 0 false", &[]).1.unwrap().contains("not found in the image"));
+        assert_eq!(ended("exited none 1 0 false", &["boom"]).1, None);
+    }
+
+    #[test]
+    fn the_kernels_addresses_are_read() {
+        assert_eq!(socket("0100007F:0BB8"), Some((IpAddr::from([127, 0, 0, 1]), 3000)));
+        assert_eq!(socket("00000000000000000000000001000000:0050"), Some(("::1".parse().unwrap(), 80)));
+        for odd in ["", ":", "0100007F", "0100007F:XYZ", "01:0050", "\u{1f600}\u{1f600}:0050"] {
+            assert_eq!(socket(odd), None, "{odd}");
+        }
+    }
+}
