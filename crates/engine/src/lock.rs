@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
-use crate::ports::{Channel, Exit};
+use crate::ports::{Channel, Exit, ServerError};
 use crate::version::{self, AUTOMATIC};
 use crate::world::{Options, Project, World};
 
@@ -50,17 +50,8 @@ impl Lock {
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
         let mut channel = fleet.open(host, &step).await.map_err(servers)?;
         let answer = tokio::time::timeout(ANSWER, answer(channel.as_mut())).await;
-        let failed = |reason: String| {
-            servers(Failure {
-                host: host.into(),
-                role: None,
-                doing: step.describe(),
-                cause: Cause::Told {
-                    reason,
-                    hint: Some("is the disk full, or `.kamal` not writable?".into()),
-                },
-            })
-        };
+        let failed =
+            |cause: Cause| servers(Failure { host: host.into(), role: None, doing: step.describe(), cause });
         match answer {
             Ok(Ok(Answer::Locked)) => {}
             Ok(Ok(Answer::Taken(details))) => fleet.emit(Event::Note {
@@ -71,9 +62,14 @@ impl Lock {
                 ),
             }),
             Ok(Ok(Answer::Held(details))) => return Err(RunError::Locked { host: host.into(), details }),
-            Ok(Ok(Answer::Ended)) => return Err(failed("the lock could not be made".into())),
-            Ok(Err(error)) => return Err(failed(error.to_string())),
-            Err(_) => return Err(failed(format!("no answer within {} s", ANSWER.as_secs()))),
+            Ok(Ok(Answer::Ended)) => {
+                return Err(failed(Cause::Told {
+                    reason: "the lock could not be made".into(),
+                    hint: Some("is the disk full, or `.kamal` not writable?".into()),
+                }));
+            }
+            Ok(Err(error)) => return Err(failed(error.into())),
+            Err(_) => return Err(failed(ServerError::Deadline(ANSWER).into())),
         }
         let (release, releases) = mpsc::channel(1);
         let (lost_sender, lost) = watch::channel(false);
@@ -94,15 +90,21 @@ impl Lock {
             return Ok(None);
         }
         let first = hosts.first().copied().unwrap_or_default();
-        let host = hosts.iter().find(|host| fleet.has(host)).copied().unwrap_or_default();
-        if host != first {
-            fleet.emit(Event::Note {
-                host: None,
-                text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
-            });
-        }
         let details = version::lock_details(world, version, AUTOMATIC).await;
-        Self::take(fleet, host, scope, details).await.map(Some)
+        let mut silent = None;
+        for host in hosts.iter().copied().filter(|host| fleet.has(host)) {
+            if host != first {
+                fleet.emit(Event::Note {
+                    host: None,
+                    text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
+                });
+            }
+            match Self::take(fleet, host, scope, details.clone()).await {
+                Err(error) if is_silence(&error) => silent = Some(error),
+                taken => return taken.map(Some),
+            }
+        }
+        Err(silent.unwrap_or_else(RunError::interrupted))
     }
 
     /// Gives it back and tells so; a lock that is lost already is no longer ours to give.
@@ -152,7 +154,13 @@ pub fn is_inherited(world: &World) -> bool {
     world.local.variable("KAMAL_LOCK").is_some_and(|held| held == "true")
 }
 
-async fn answer(channel: &mut dyn Channel) -> Result<Answer, crate::ports::ServerError> {
+/// Whether it failed because the server was lost, and not because the server refused.
+fn is_silence(error: &RunError) -> bool {
+    let lost = |failure: &Failure| matches!(failure.cause, Cause::Server(_));
+    matches!(error, RunError::Servers { failures, .. } if failures.iter().all(lost))
+}
+
+async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
     while let Some(line) = channel.next_line().await? {
         let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match tag {

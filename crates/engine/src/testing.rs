@@ -13,7 +13,7 @@ mod program;
 mod shop;
 
 pub(crate) use machine::{Behaviour, FakeLock, Machine};
-pub(crate) use network::FakeNetwork;
+pub(crate) use network::{FakeNetwork, Silent};
 pub(crate) use program::FakeConsole;
 pub(crate) use shop::{Answer, Shop, says};
 

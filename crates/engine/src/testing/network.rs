@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -39,7 +39,23 @@ pub(crate) struct Faults {
     pub kill_at: Option<usize>,
     /// The boundary at which the test is told (for an interrupt).
     pub notify_at: Option<usize>,
+    /// A server that stops answering.
+    pub silent: Option<Silent>,
 }
+
+/// A server that stops answering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Silent {
+    /// Which.
+    pub host: String,
+    /// After so many of its boundaries.
+    pub after: usize,
+    /// The whole server, and its connection ends when nothing was heard for [`KEEPALIVE`]; or Docker alone.
+    pub gone: bool,
+}
+
+/// When a connection without an answer is given up, as `remote` promises.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// The servers of a test.
 pub(crate) struct FakeNetwork {
@@ -47,6 +63,7 @@ pub(crate) struct FakeNetwork {
     /// What goes wrong.
     pub faults: Mutex<Faults>,
     boundary: AtomicUsize,
+    silenced: AtomicBool,
     processes: AtomicU64,
     /// Told when the run reaches `kill_at`.
     pub killed: Notify,
@@ -61,6 +78,7 @@ impl FakeNetwork {
             machines: hosts.iter().map(|host| ((*host).to_string(), Arc::default())).collect(),
             faults: Mutex::default(),
             boundary: AtomicUsize::new(0),
+            silenced: AtomicBool::new(false),
             processes: AtomicU64::new(0),
             killed: Notify::new(),
             reached: Notify::new(),
@@ -95,8 +113,25 @@ impl FakeNetwork {
         self.boundary.swap(0, Ordering::SeqCst)
     }
 
-    /// One boundary: the run may end here for good.
-    async fn boundary(&self) {
+    /// Whether the fault [`Faults::silent`] has come over this server.
+    fn is_silent(&self, host: &str) -> bool {
+        self.faults().silent.as_ref().is_some_and(|silent| silent.host == host && silent.after == 0)
+    }
+
+    /// Whether somebody had to do without an answer.
+    pub(crate) fn fell_silent(&self) -> bool {
+        self.silenced.load(Ordering::SeqCst)
+    }
+
+    /// One boundary: the run may end here for good, or the server answer no more.
+    async fn boundary(&self, host: &str) {
+        if self.is_silent(host) {
+            self.silenced.store(true, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        if let Some(silent) = self.faults().silent.as_mut().filter(|silent| silent.host == host) {
+            silent.after -= 1;
+        }
         let at = self.boundary.fetch_add(1, Ordering::SeqCst);
         let (kill, notify) = {
             let faults = self.faults();
@@ -158,10 +193,26 @@ impl FakeServer {
 
     /// One effect, with a boundary before and after it.
     async fn effect<T>(&self, effect: impl FnOnce(&mut Machine) -> T + Send) -> T {
-        self.network.boundary().await;
+        self.boundary().await;
         let result = effect(&mut self.machine());
-        self.network.boundary().await;
+        self.boundary().await;
         result
+    }
+
+    async fn boundary(&self) {
+        self.network.boundary(&self.host).await;
+    }
+
+    /// Ends when the connection is given up.
+    async fn lost(&self) -> ServerError {
+        loop {
+            let gone = self.network.faults().silent.as_ref().is_some_and(|silent| silent.gone);
+            if gone && self.network.is_silent(&self.host) {
+                sleep(KEEPALIVE).await;
+                return ServerError::Lost { reason: "nothing was heard for 30 s".into() };
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     fn fenced(&self, scope: &Scope) -> bool {
@@ -177,7 +228,9 @@ impl FakeServer {
         let out = {
             let faults = self.network.faults();
             let failing = faults.no_assets.keys().cloned();
-            failing.chain(faults.unreachable.clone()).chain(faults.no_pull.clone()).collect::<BTreeSet<_>>()
+            let silent = faults.silent.iter().map(|silent| silent.host.clone());
+            let out = failing.chain(faults.unreachable.clone()).chain(faults.no_pull.clone());
+            out.chain(silent).collect::<BTreeSet<_>>()
         };
         for host in self.network.hosts().iter().filter(|host| !out.contains(*host)) {
             lacking.extend(self.network.machine(host).lacking(&boot.role, &boot.version));
@@ -263,7 +316,7 @@ impl FakeServer {
         match step {
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
-                self.network.boundary().await;
+                self.boundary().await;
                 answer(text)
             }
             Step::Pull(pull) => {
@@ -382,7 +435,10 @@ impl Server for FakeServer {
         if fence(step).is_some_and(|scope| self.fenced(scope)) {
             return Ok(status(FENCED, "another run has taken over this server"));
         }
-        Ok(self.carry_out(step, on_line).await)
+        tokio::select! {
+            output = self.carry_out(step, on_line) => Ok(output),
+            error = self.lost() => Err(error),
+        }
     }
 
     async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
@@ -390,15 +446,21 @@ impl Server for FakeServer {
         let Step::Lock(keep) = step else {
             return Err(ServerError::Lost { reason: "only the lock is kept open".into() });
         };
-        self.network.boundary().await;
-        let lines = take_lock(&mut self.machine(), keep);
-        let keeper = FakeKeeper {
-            server: FakeServer { network: self.network.clone(), host: self.host.clone() },
-            run: keep.scope.run.clone(),
-            lines,
+        let take = async {
+            self.boundary().await;
+            let lines = take_lock(&mut self.machine(), keep);
+            let keeper = FakeKeeper {
+                server: FakeServer { network: self.network.clone(), host: self.host.clone() },
+                run: keep.scope.run.clone(),
+                lines,
+            };
+            self.boundary().await;
+            keeper
         };
-        self.network.boundary().await;
-        Ok(Box::new(keeper))
+        tokio::select! {
+            keeper = take => Ok(Box::new(keeper)),
+            error = self.lost() => Err(error),
+        }
     }
 
     async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
@@ -455,6 +517,10 @@ impl Channel for FakeKeeper {
             }
             if !mine {
                 return Ok(Some("@lost".into()));
+            }
+            let gone = self.server.network.faults().silent.as_ref().is_some_and(|silent| silent.gone);
+            if gone && self.server.network.is_silent(&self.server.host) {
+                return Err(self.server.lost().await);
             }
         }
     }

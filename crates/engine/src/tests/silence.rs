@@ -1,0 +1,89 @@
+//! Servers that stop answering at any step: every wait ends, each is named, and the others finish.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::testing::Silent;
+
+/// A day is more than any sum of deadlines.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A deploy of `v2` in which a server falls silent after so many boundaries; `None` if it never got that far.
+async fn silenced(host: &str, after: usize, gone: bool) -> Option<(Scripted, Project, RunError)> {
+    let (scripted, project) = fleet().await;
+    scripted.network.faults().silent = Some(Silent { host: host.into(), after, gone });
+    let options = options("v2");
+    let run = deploy::deploy(&scripted.world, &project, &options, Kind::Deploy);
+    let ended =
+        timeout(DAY, run).await.unwrap_or_else(|_| panic!("{host} silent after {after} hangs the run"));
+    if !scripted.network.fell_silent() {
+        assert_eq!(ended, Ok(()));
+        return None;
+    }
+    let error = ended.err().unwrap_or_else(|| panic!("{host} silent after {after} was no error"));
+    Some((scripted, project, error))
+}
+
+/// At every boundary of a server; gives how many there were.
+async fn at_every_boundary(host: &str, gone: bool) -> usize {
+    let mut after = 0;
+    while let Some((scripted, project, error)) = silenced(host, after, gone).await {
+        let named: BTreeSet<String> = failures_of(&error).into_iter().map(|(host, _)| host).collect();
+        assert_eq!(named, BTreeSet::from([host.to_owned()]), "silent after {after}: {error:?}");
+        for (other, role) in
+            [("a", "web"), ("b", "web"), ("c", "workers")].iter().filter(|(other, _)| *other != host)
+        {
+            let machine = scripted.network.machine(other);
+            assert_eq!(
+                machine.running(),
+                [format!("app-{role}-v2")],
+                "{other}, {host} silent after {after}: {error:?}"
+            );
+            assert!(machine.lock.is_none(), "{other}, {host} silent after {after}");
+        }
+        assert_eq!(scripted.losses(), [""; 0], "{host} silent after {after}");
+        // It comes back; what held its lock is gone.
+        scripted.network.faults().silent = None;
+        let again = deploy(&scripted, &project, "v2").await;
+        assert!(again.is_ok(), "{host} silent after {after}: {again:?}");
+        assert_only(&scripted, "v2");
+        after += 1;
+    }
+    after
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_vanishes_at_any_step_is_named_and_the_others_finish() {
+    assert!(at_every_boundary("b", true).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_the_one_that_holds_the_lock() {
+    assert!(at_every_boundary("a", true).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_docker_that_stops_answering_at_any_step_is_named_and_the_others_finish() {
+    assert!(at_every_boundary("b", false).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_hundred_servers_three_are_dead_and_the_rest_finish() {
+    let names: Vec<String> = (0..200).map(|number| format!("s{number:03}")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scripted = Scripted::new(&hosts);
+    let config =
+        format!("service: app\nimage: app\nservers: [{}]\nhealthcheck: {{cmd: 'true'}}\n", names.join(", "));
+    let project = project(&config);
+    deploy(&scripted, &project, "v1").await.unwrap();
+    let dead = ["s000", "s077", "s199"];
+    scripted.network.faults().unreachable.extend(dead.map(String::from));
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    let named: Vec<String> = failures_of(&error).into_iter().map(|(host, _)| host).collect();
+    assert_eq!(named, dead);
+    let on = |version: &str| {
+        let name = format!("app-web-{version}");
+        hosts.iter().filter(|host| scripted.network.machine(host).running() == [name.as_str()]).count()
+    };
+    assert_eq!((on("v1"), on("v2")), (3, 197));
+}
