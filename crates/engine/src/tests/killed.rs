@@ -3,11 +3,51 @@
 use super::*;
 use crate::testing::{FakeLocal, Scripted as World};
 
-/// Runs a deploy of `v2` that is killed for good at a boundary; whether it got that far.
-async fn killed_at(scripted: &World, project: &Project, boundary: usize) -> bool {
+/// What is killed: each makes `v2` the version that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Deploy,
+    /// Back to `v2` from `v3`.
+    Rollback,
+}
+
+impl Run {
+    /// A fleet on which it has something to do.
+    async fn fleet(self) -> (World, Project) {
+        let (scripted, project) = fleet().await;
+        if self == Run::Rollback {
+            for version in ["v2", "v3"] {
+                deploy(&scripted, &project, version).await.unwrap();
+            }
+            scripted.network.take_boundaries();
+        }
+        (scripted, project)
+    }
+
+    /// The version that serves before.
+    fn from(self) -> &'static str {
+        if self == Run::Deploy { "v1" } else { "v3" }
+    }
+
+    async fn on(self, scripted: &World, project: &Project) -> Result<(), RunError> {
+        if self == Run::Deploy {
+            return deploy(scripted, project, "v2").await;
+        }
+        let options = Options { command: "rollback".into(), ..Options::default() };
+        let run = deploy::rollback(&scripted.world, project, &options, Some("v2".into()));
+        timeout(Duration::from_secs(600), run).await.expect("the run ends")
+    }
+}
+
+/// A run that is killed for good at a boundary; whether it got that far.
+async fn killed_at(
+    scripted: &World,
+    run: impl Future<Output = Result<(), RunError>>,
+    boundary: usize,
+) -> bool {
     scripted.network.faults().kill_at = Some(boundary);
     let reached = tokio::select! {
-        _ = deploy(scripted, project, "v2") => false,
+        _ = run => false,
         () = scripted.network.killed.notified() => true,
     };
     // What a kill leaves of the process: nothing. Its connections end, and the lock's keeper sees it.
@@ -17,68 +57,88 @@ async fn killed_at(scripted: &World, project: &Project, boundary: usize) -> bool
     reached
 }
 
-#[tokio::test(start_paused = true)]
-async fn killed_at_every_boundary_the_next_run_ends_with_the_new_version_alone() {
+/// Kills it at each boundary and runs it again; gives how many there were.
+async fn killed_everywhere(run: Run) -> usize {
     let mut boundary = 0;
     loop {
-        let (first, project) = fleet().await;
-        let reached = killed_at(&first, &project, boundary).await;
+        let (first, project) = run.fleet().await;
+        let reached = killed_at(&first, run.on(&first, &project), boundary).await;
         for host in HOSTS {
             let role = if host == "c" { "workers" } else { "web" };
             assert!(
                 !first.network.machine(host).serving(role).is_empty(),
-                "{host} serves after boundary {boundary}"
+                "{host} serves after boundary {boundary} of {run:?}"
             );
         }
         let second = World::on(first.network.clone(), FakeLocal::default());
-        let ended = deploy(&second, &project, "v2").await;
-        assert!(ended.is_ok(), "after a kill at boundary {boundary}: {ended:?}");
+        let ended = run.on(&second, &project).await;
+        assert!(ended.is_ok(), "after a kill at boundary {boundary} of {run:?}: {ended:?}");
         assert_only(&second, "v2");
         if !reached {
-            break;
+            return boundary;
         }
         boundary += 1;
     }
-    // Three servers with at least boot, cut, stop, tag and prune: a test that saw fewer saw nothing.
-    assert!(boundary > 50, "only {boundary} boundaries");
 }
 
-#[tokio::test(start_paused = true)]
-async fn interrupted_at_every_boundary_nothing_is_lost_and_nothing_is_left_behind() {
+/// Interrupts it at each boundary; gives how many there were.
+async fn interrupted_everywhere(run: Run) -> usize {
     let mut boundary = 0;
     loop {
-        let (scripted, project) = fleet().await;
+        let (scripted, project) = run.fleet().await;
         scripted.network.faults().notify_at = Some(boundary);
-        let run = deploy(&scripted, &project, "v2");
-        tokio::pin!(run);
+        let running = run.on(&scripted, &project);
+        tokio::pin!(running);
         let (reached, ended) = tokio::select! {
-            ended = &mut run => (false, ended),
+            ended = &mut running => (false, ended),
             () = scripted.network.reached.notified() => {
                 scripted.trigger.stop();
-                (true, run.await)
+                (true, running.await)
             }
         };
-        assert_eq!(scripted.losses(), [""; 0], "after an interrupt at boundary {boundary}");
+        assert_eq!(scripted.losses(), [""; 0], "after an interrupt at boundary {boundary} of {run:?}");
         let mut versions = std::collections::BTreeSet::new();
         for host in HOSTS {
             let machine = scripted.network.machine(host);
-            assert!(machine.lock.is_none(), "the lock is gone after boundary {boundary}");
+            assert!(machine.lock.is_none(), "the lock is gone after boundary {boundary} of {run:?}");
             assert_eq!(machine.running().len(), 1, "{:?} after boundary {boundary}", machine.running());
             versions
                 .extend(machine.running().iter().map(|name| name.rsplit('-').next().unwrap().to_string()));
         }
         if !versions.contains("v2") {
-            assert!(matches!(ended, Err(RunError::Interrupted { .. })), "at boundary {boundary}");
-        } else if versions.contains("v1") {
-            assert!(ended.is_err(), "at boundary {boundary}");
+            assert!(matches!(ended, Err(RunError::Interrupted { .. })), "at boundary {boundary} of {run:?}");
+        } else if versions.contains(run.from()) {
+            assert!(ended.is_err(), "at boundary {boundary} of {run:?}");
         }
         if !reached {
             assert_eq!(ended, Ok(()));
-            break;
+            return boundary;
         }
         boundary += 1;
     }
-    assert!(boundary > 50, "only {boundary} boundaries");
+}
+
+// Three servers with at least boot, cut, stop and tag: a test that saw fewer boundaries saw nothing.
+const MANY: usize = 40;
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_every_boundary_the_next_run_ends_with_the_new_version_alone() {
+    assert!(killed_everywhere(Run::Deploy).await > MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_every_boundary_of_a_rollback_the_next_one_ends_with_that_version_alone() {
+    assert!(killed_everywhere(Run::Rollback).await > MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn interrupted_at_every_boundary_nothing_is_lost_and_nothing_is_left_behind() {
+    assert!(interrupted_everywhere(Run::Deploy).await > MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn interrupted_at_every_boundary_of_a_rollback_nothing_is_lost_or_left_behind() {
+    assert!(interrupted_everywhere(Run::Rollback).await > MANY);
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +150,7 @@ async fn killed_at_every_boundary_of_a_way_back_the_next_run_sets_all_right() {
         let project = project(&format!("{CONFIG}boot: {{limit: 1, on_failure: rollback}}\n"));
         let broken = ("b".to_string(), "web".to_string(), "v2".to_string());
         first.network.faults().behaviour.insert(broken.clone(), Behaviour::Exits(1));
-        let reached = killed_at(&first, &project, boundary).await;
+        let reached = killed_at(&first, deploy(&first, &project, "v2"), boundary).await;
         for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
             let serving = first.network.machine(host).serving(role).len();
             assert!(serving > 0, "{host} serves after boundary {boundary}");
