@@ -119,6 +119,29 @@ fn a_route_that_changes_gets_names_of_its_own() {
 }
 
 #[test]
+fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
+    let labels = "labels: {team: x, traefik.http.routers.app-web.rule: 'Host(`a.example`)'}\n";
+    let plan = planned(&config(labels), Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let labels_of = |role: usize| {
+        let labels = &plan.servers[1].roles[role].boot.labels;
+        labels.iter().filter(|(key, _)| key.starts_with("t")).map(|(key, _)| key.as_str()).collect::<Vec<_>>()
+    };
+    assert!(labels_of(0).contains(&"traefik.http.routers.app-web.rule"), "{:?}", labels_of(0));
+    assert_eq!(labels_of(1), ["team"]);
+
+    let behind = config(labels);
+    let mut both = behind.clone();
+    let worker = both.roles.iter_mut().find(|role| role.name == "workers").unwrap();
+    worker.traefik = true;
+    worker.labels = behind.roles[0].labels.clone();
+    let error = planned(&both, Kind::Deploy, "v2", &fleet("", "")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`traefik.http.routers.app-web` is set differently by the roles web and workers on b: Traefik would drop both"
+    );
+}
+
+#[test]
 fn a_traefik_without_api_is_not_asked() {
     let mut observed = fleet("", "");
     observed.get_mut("a").unwrap().traefik.as_mut().unwrap().args.clear();

@@ -210,6 +210,11 @@ impl From<PlanError> for RunError {
                  SERVICE-ROLE-DESTINATION"
                     .into(),
             ),
+            PlanError::RolesContradict { .. } => Some(
+                "labels at the root are for every role that Traefik serves: put those of one role under \
+                 `servers: ROLE: labels:`"
+                    .into(),
+            ),
             PlanError::MissingSecret(_) => None,
         };
         RunError::Usage { message: error.to_string(), hint }

@@ -101,7 +101,7 @@ impl Role {
             hosts,
             cmd: None,
             options: Vec::new(),
-            labels: from.labels.clone(),
+            labels: from.labels_of(traefik),
             env: Env::default(),
             logging: from.logging.clone(),
             asset_path: from.asset_path.clone().filter(|_| primary),
@@ -124,14 +124,13 @@ impl Role {
         let section = field.section();
         role.cmd = section.text("cmd");
         role.options = section.get("options").map(|field| options(&field, report)).unwrap_or_default();
-        if let Some(own) = section.get("labels") {
-            role.labels = super::lay_over(&role.labels, &labels(&own, report));
-        }
         role.env = section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default();
         if let Some(own) = section.get("logging") {
             role.logging = Logging::decode(&own).over(&role.logging);
         }
         role.traefik = section.boolean("traefik").unwrap_or(role.traefik);
+        let own = section.get("labels").map(|own| labels(&own, report)).unwrap_or_default();
+        role.labels = super::lay_over(&from.labels_of(role.traefik), &own);
         if let Some(own) = section.get("proxy") {
             role.proxy = from.proxy_with(&own, report);
         }
@@ -185,6 +184,13 @@ impl Role {
 }
 
 impl Inherited<'_> {
+    /// The root's labels. Those for Traefik are for the roles that it sends requests to: on other containers they would
+    /// contradict what these roles' own say of the same routers, and Traefik would drop both.
+    fn labels_of(&self, traefik: bool) -> Pairs {
+        let is_for = |key: &str| traefik || !key.to_ascii_lowercase().starts_with("traefik.");
+        self.labels.iter().filter(|(key, _)| is_for(key)).cloned().collect()
+    }
+
     fn proxy(&self) -> Proxy {
         self.proxy.as_ref().map_or_else(Proxy::unspoken, |(_, proxy)| proxy.clone())
     }

@@ -47,6 +47,20 @@ pub enum PlanError {
         /// The other app's container.
         container: String,
     },
+    /// Two roles' labels say different things of the same router, service or middleware.
+    #[error(
+        "`{element}` is set differently by the roles {one} and {other} on {host}: Traefik would drop both"
+    )]
+    RolesContradict {
+        /// The server.
+        host: String,
+        /// Router, service or middleware: where its labels begin.
+        element: String,
+        /// One of the roles.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// A rollback to a version that isn't on every server.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion {
@@ -296,6 +310,7 @@ impl Planner<'_> {
                     notes.push(note);
                 }
             }
+            agree(host, &roles, &role)?;
             roles.push(role);
         }
         Ok(ServerPlan {
@@ -473,6 +488,22 @@ impl Planner<'_> {
         neighbours::check(&entry.host, names, &labels, observed)?;
         Ok(labels)
     }
+}
+
+/// Refuses labels of a role that contradict those of another on the same server.
+fn agree(host: &str, others: &[RolePlan], role: &RolePlan) -> Result<(), PlanError> {
+    for other in others {
+        let theirs = other.boot.labels.iter().cloned().collect();
+        if let Some((kind, name)) = traefik::conflict(&role.boot.labels, &theirs) {
+            return Err(PlanError::RolesContradict {
+                host: host.into(),
+                element: format!("{kind}.{name}"),
+                one: other.role.clone(),
+                other: role.role.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the secrets of containers on these servers can reach them.

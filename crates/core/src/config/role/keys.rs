@@ -69,6 +69,7 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
      labels:\n\
      \u{20} traefik.http.routers.shop-web.rule: Host(`shop.example.com`)\n\
      ```\n\n\
-     Several apps on one server need such rules, as each would take all requests otherwise.",
+     Several apps on one server need such rules, as each would take all requests otherwise. Labels for Traefik at the root are \
+     for the roles behind it; Kamal gives them to all, where they contradict those of the router's own role.",
 )
 .slips(&[("command", "cmd"), ("servers", "hosts"), ("host", "hosts"), ("environment", "env")]);
