@@ -11,6 +11,7 @@
     reason = "test support: a panic with a good message is how a test fails"
 )]
 
+pub mod broken;
 pub mod browsers;
 pub mod delay;
 pub mod expect;

@@ -412,66 +412,7 @@ impl Server {
         (ran.code == Some(0)).then_some(ran.stdout)
     }
 
-    /// Stops everything on it in mid-word, as a cut cable would: connections stay open and nothing answers.
-    #[must_use]
-    pub fn frozen(&self) -> Broken {
-        run(Command::new("docker").args(["pause", &self.name])).ok();
-        Broken { server: self.clone() }
-    }
-
-    /// Takes sshd away: connections are refused, and open ones are cut.
-    #[must_use]
-    pub fn without_sshd(&self) -> Broken {
-        self.run("touch /sandbox/hold-sshd; pkill -x sshd; pkill -x sshd-session; pkill -x sshd-auth; true")
-            .ok();
-        let broken = Broken { server: self.clone() };
-        wait_until("sshd to be gone", Duration::from_secs(5), || self.run("pgrep -x sshd").code == Some(1));
-        broken
-    }
-
-    /// Takes its Docker Engine away; containers on it are stopped with it.
-    #[must_use]
-    pub fn without_docker(&self) -> Broken {
-        self.run("touch /sandbox/hold-dockerd; pkill -x dockerd; true").ok();
-        let broken = Broken { server: self.clone() };
-        wait_until("dockerd to be gone", Duration::from_secs(20), || {
-            self.run("pgrep -x dockerd").code == Some(1)
-        });
-        broken
-    }
-
-    /// Gives it busybox's tools and shell in the place of GNU's and dash, as Alpine has them.
-    #[must_use]
-    pub fn with_busybox(&self) -> Broken {
-        self.run(
-            "for tool in $(busybox --list); do
-               case $tool in
-                 sh|ash|awk|base64|cat|chmod|cp|date|dd|find|grep|head|mkdir|mv|rm|rmdir|sed|sort|tail|tar|touch|tr|xargs)
-                   ln -sf /bin/busybox /usr/local/bin/$tool ;;
-               esac
-             done",
-        )
-        .ok();
-        Broken { server: self.clone() }
-    }
-
-    /// Undoes whatever was broken, and returns when sshd and Docker answer.
-    ///
-    /// # Panics
-    /// When they don't within 30 s.
-    pub fn mend(&self) {
-        let paused = run(Command::new("docker").args(["inspect", "-f", "{{.State.Paused}}", &self.name]));
-        if paused.ok() == "true" {
-            run(Command::new("docker").args(["unpause", &self.name])).ok();
-        }
-        self.run("/usr/bin/rm -f /sandbox/hold-*; /usr/bin/find /usr/local/bin -lname /bin/busybox -delete")
-            .ok();
-        wait_until("sshd and Docker on a mended server", Duration::from_secs(30), || {
-            self.sshd_greets() && self.run("docker info").code == Some(0)
-        });
-    }
-
-    fn sshd_greets(&self) -> bool {
+    pub(crate) fn sshd_greets(&self) -> bool {
         let Ok(address) = format!("{}:22", self.address).parse() else { return false };
         let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
             return false;
@@ -484,19 +425,5 @@ impl Server {
     fn empty(&self) {
         self.mend();
         run(Command::new("docker").args(["exec", &self.name, "/sandbox/reset"])).ok();
-    }
-}
-
-/// A server that lacks something until this is dropped.
-#[derive(Debug)]
-pub struct Broken {
-    server: Server,
-}
-
-impl Drop for Broken {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.server.mend();
-        }
     }
 }

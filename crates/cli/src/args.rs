@@ -8,6 +8,7 @@ mod logs;
 mod manual;
 mod prune;
 mod secrets;
+mod server;
 mod traefik;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use logs::LogsArgs;
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use prune::{Prune, Retain};
 pub use secrets::{FetchArgs, Secrets};
+pub use server::{Server, ServerExecArgs};
 pub use traefik::Traefik;
 
 /// The heading of the flags that every command takes.
@@ -150,6 +152,9 @@ pub enum Command {
     /// Look after Traefik, which all apps of a server share.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Traefik(Traefik),
+    /// Look after the servers themselves: get them ready, run commands on them.
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Server(Server),
     /// Look at the deploy lock, take it, give it back.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Lock(Lock),

@@ -15,6 +15,7 @@ mod plan;
 mod prune;
 mod remove;
 mod secrets;
+mod server;
 mod traefik;
 mod version;
 
@@ -87,6 +88,7 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Completion(args) => Ok(manual::completion(args.shell)),
         Command::Man(args) => manual::man(&args),
         Command::Secrets(what) => secrets::run(settings, what).await,
+        Command::Server(what) => server::run(settings, what).await,
         Command::Version => Ok(version::run()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::config::unbuilt;
-use bowline_core::selection::Selection;
+use bowline_core::selection::servers;
 use bowline_engine::error::RunError;
 use bowline_engine::world::{Project, Stop, World};
 
@@ -38,9 +38,8 @@ impl<'a> Session<'a> {
         unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
-        let several =
-            Selection::new(&project.config, &settings.options.filters).map_err(RunError::from)?.hosts.len()
-                > 1;
+        let hosts = servers(&project.config, &settings.options.filters).map_err(RunError::from)?;
+        let several = hosts.len() > 1;
         let follow = match (follows, several) {
             (false, _) => Follow::No,
             (true, false) => Follow::One,

@@ -20,6 +20,7 @@ pub mod prune;
 pub mod ready;
 pub mod registry;
 pub mod remove;
+pub mod server;
 pub mod traefik;
 
 use crate::names::Names;

@@ -121,6 +121,44 @@ impl<'a> Selection<'a> {
     }
 }
 
+/// The hosts of everything that is configured, those of the primary role first, those that only accessories have
+/// last; with `--roles` the roles' hosts alone.
+pub fn servers<'a>(config: &'a Config, filters: &Filters) -> Result<Vec<&'a str>, NoMatch> {
+    let of_roles = |names: &[&str]| {
+        let mut roles: Vec<&Role> =
+            config.roles.iter().filter(|role| names.contains(&role.name.as_str())).collect();
+        roles.sort_by_key(|role| role.name != config.primary_role);
+        roles.into_iter().flat_map(|role| &role.hosts).map(|host| host.host.as_str()).collect::<Vec<_>>()
+    };
+    let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
+    let names = matching(&filters.roles, &roles)?;
+    if names.is_empty() && !filters.roles.is_empty() {
+        return Err(NoMatch::Roles { given: filters.roles.join(","), known: roles.join(", ") });
+    }
+    let known = config.all_hosts();
+    let wanted = matching(&filters.hosts, &known)?;
+    if wanted.is_empty() {
+        return Err(NoMatch::Hosts { given: filters.hosts.join(","), known: known.join(", ") });
+    }
+    let mut candidates = of_roles(&names);
+    if filters.roles.is_empty() {
+        candidates.extend(known);
+    }
+    let mut hosts: Vec<&str> = Vec::new();
+    for host in candidates.into_iter().filter(|host| wanted.contains(host)) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    if hosts.is_empty() {
+        return Err(NoMatch::Together { roles: names.join(", "), hosts: wanted.join(", ") });
+    }
+    if filters.primary {
+        hosts.truncate(1);
+    }
+    Ok(hosts)
+}
+
 /// The known names that match a pattern, in the order of the patterns; all without patterns.
 fn matching<'a>(patterns: &[String], known: &[&'a str]) -> Result<Vec<&'a str>, NoMatch> {
     if patterns.is_empty() {

@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::exec::{Exec, Mode, Place};
-use bowline_core::commands::{Scope, app, assets, cord, lock, observe, prune, registry, remove, traefik};
+use bowline_core::commands::{
+    Scope, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
+};
 use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
@@ -160,8 +162,15 @@ fn all_steps() -> Vec<Step> {
         run(lock::status(&names)),
         run(lock::acquire(&names, HOSTILE)),
         run(lock::release(&names)),
+        Step::Bootstrap(server::Bootstrap),
     ];
     let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
+    for mode in modes {
+        let (scope, host, command) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
+        let command = server::OnServer { scope, host, command, mode };
+        steps.push(run(command.end()));
+        steps.push(Step::OnServer(command));
+    }
     for exec in modes.into_iter().flat_map(|mode| [in_new(mode), in_serving(mode)]) {
         steps.push(Step::Prepare(Box::new(exec.clone())));
         steps.push(run(exec.end(5)));
@@ -264,6 +273,8 @@ fn a_later_run_fences_an_earlier_one_off() {
                 | Step::Lock(_)
                 | Step::Prepare(_)
                 | Step::Exec(_)
+                | Step::OnServer(_)
+                | Step::Bootstrap(_)
                 | Step::Run(..)
                 | Step::Boot(_)
         ) {

@@ -20,6 +20,8 @@ pub enum Phase {
     Secrets,
     /// Opening connections to so many servers.
     Connect(usize),
+    /// Having Docker and the network on so many servers.
+    Bootstrap(usize),
     /// Building the version's image and pushing it.
     Build(String),
     /// Taking the lock, on this server.

@@ -4,29 +4,22 @@
 //! pass. Either takes no lock and belongs to no deploy. Interrupted, both end what they began: Docker would let
 //! it run on.
 
-mod attached;
+pub(crate) mod attached;
+pub(crate) mod work;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use bowline_core::commands::exec::{Exec, GRACE, Mode, Place};
-use bowline_core::commands::{Scope, registry};
+use bowline_core::commands::Scope;
+use bowline_core::commands::exec::{Exec, Mode, Place};
 use bowline_core::config::{Pairs, Role, RoleHost};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::deploy::{self as planning, Secrets};
-use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
-use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
-use crate::event::Event;
 use crate::fleet::Fleet;
-use crate::ports::{Console, Exit, Output, ServerError};
-use crate::world::{Gathered, HostOutput, Options, Project, World};
-use crate::{apply, build, hooks, observe, version};
-
-/// How long it may take to end what an interrupted command began.
-const ENDING: Duration = Duration::from_secs(20);
+use crate::ports::{Console, Exit};
+use crate::world::{Gathered, Options, Project, World};
+use crate::{build, hooks, observe, version};
+use work::{Command, Work, unless_stopped};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -57,13 +50,7 @@ pub async fn exec(
     let work =
         unless_stopped(world, Work::find(world, project, options, request, &selection.hosts, &targets))
             .await?;
-    tokio::select! {
-        gathered = work.gather() => Ok(gathered),
-        () = world.stop.triggered() => {
-            work.end(GRACE).await;
-            Err(RunError::interrupted())
-        }
-    }
+    work.gather(world).await
 }
 
 /// Runs it in one place, its input and output connected to `console`; gives how it ended. With a terminal or
@@ -104,43 +91,6 @@ fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>, R
     Ok(first)
 }
 
-/// Waits for what changes nothing that would have to be undone.
-async fn unless_stopped<T>(
-    world: &World,
-    work: impl Future<Output = Result<T, RunError>>,
-) -> Result<T, RunError> {
-    tokio::select! {
-        done = work => done,
-        () = world.stop.triggered() => Err(RunError::interrupted()),
-    }
-}
-
-/// A command on a server.
-struct Command {
-    host: String,
-    exec: Box<Exec>,
-    /// It has begun, and has not ended yet as far as we know.
-    runs: AtomicBool,
-}
-
-impl Command {
-    fn new(host: &str, exec: Exec) -> Self {
-        Self { host: host.into(), exec: Box::new(exec), runs: AtomicBool::new(false) }
-    }
-
-    fn set_runs(&self, runs: bool) {
-        self.runs.store(runs, Ordering::Relaxed);
-    }
-}
-
-/// What is to be run where, on connected servers.
-struct Work {
-    fleet: Fleet,
-    commands: Vec<Command>,
-    failures: Vec<Failure>,
-    total: usize,
-}
-
 impl Work {
     /// Connects, and finds the containers if they are to be reused.
     async fn find(
@@ -165,7 +115,7 @@ impl Work {
             for target in targets {
                 let place = new_container(project, &secrets, &version, *target)?;
                 let exec = in_place(&scope, request, target.0, &version, place);
-                commands.push(Command::new(&target.1.host, exec));
+                commands.push(Command::in_app(&target.1.host, exec));
             }
         }
         hooks::pre_connect(world, project, options, hosts).await?;
@@ -197,79 +147,11 @@ impl Work {
                     let version = container.version(&scope.names, &role.name);
                     let place = Place::Serving(container.name.clone());
                     let exec = in_place(scope, request, role, version, place);
-                    self.commands.push(Command::new(&host.host, exec));
+                    self.commands.push(Command::in_app(&host.host, exec));
                 }
                 None => self.fail(nothing_runs(&host.host, &role.name, wanted)),
             }
         }
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.fleet.emit(Event::Failed(failure.clone()));
-        self.failures.push(failure);
-    }
-
-    /// Runs all of it, and gathers what is printed.
-    async fn gather(&self) -> Gathered {
-        let results = join_all(self.commands.iter().map(|command| self.run(command))).await;
-        let mut gathered =
-            Gathered { outputs: Vec::new(), failures: self.failures.clone(), total: self.total };
-        for (command, result) in self.commands.iter().zip(results) {
-            let role = Some(command.exec.role.clone());
-            match result {
-                Ok(output) => {
-                    gathered.outputs.push(HostOutput { host: command.host.clone(), role, output });
-                }
-                Err(failure) => {
-                    self.fleet.emit(Event::Failed(failure.clone()));
-                    gathered.failures.push(failure);
-                }
-            }
-        }
-        gathered
-    }
-
-    async fn run(&self, command: &Command) -> Result<Output, Failure> {
-        self.prepare(command).await?;
-        let step = Step::Exec(command.exec.clone());
-        command.set_runs(true);
-        let result = self.fleet.run_watched(&command.host, Some(&command.exec.role), &step, &|_| {}).await;
-        if let Err(Failure { cause: Cause::Server(ServerError::TooMuchOutput { .. }), .. }) = &result {
-            self.end_one(command, 0).await;
-        }
-        command.set_runs(false);
-        result.map_err(too_much)
-    }
-
-    /// Has what a new container needs.
-    async fn prepare(&self, command: &Command) -> Result<(), Failure> {
-        if matches!(command.exec.place, Place::Serving(_)) {
-            return Ok(());
-        }
-        // From here on there may be an env file to remove.
-        command.set_runs(true);
-        let step = Step::Prepare(command.exec.clone());
-        let prepared = self.fleet.run(&command.host, Some(&command.exec.role), &step).await;
-        prepared.map(drop).map_err(|failure| {
-            command.set_runs(false);
-            explained(failure)
-        })
-    }
-
-    /// Ends whatever runs; a new container has so many seconds to end by itself.
-    async fn end(&self, grace: u64) {
-        let running = self.commands.iter().filter(|command| command.runs.load(Ordering::Relaxed));
-        join_all(running.map(|command| self.end_one(command, grace))).await;
-    }
-
-    async fn end_one(&self, command: &Command, grace: u64) {
-        let step = Step::Run("end the command", command.exec.end(grace));
-        let ending = self.fleet.run_watched(&command.host, Some(&command.exec.role), &step, &|_| {});
-        if !matches!(tokio::time::timeout(ENDING, ending).await, Ok(Ok(_))) {
-            let text = format!("the command may go on in {}", command.exec.container());
-            self.fleet.emit(Event::Note { host: Some(command.host.clone()), text });
-        }
-        command.set_runs(false);
     }
 }
 
@@ -341,25 +223,4 @@ fn in_place(scope: &Scope, request: &ExecRequest, role: &Role, version: &str, pl
         words: request.words.clone(),
         mode: request.mode,
     }
-}
-
-/// Why a container could not be prepared, in the words of what it means.
-fn explained(mut failure: Failure) -> Failure {
-    let Cause::Command(output) = failure.cause else { return failure };
-    let of_registry = [registry::LOGIN_REFUSED, registry::PULL_FAILED].map(Exit::Status);
-    if of_registry.contains(&output.exit) {
-        return apply::explained(Failure { cause: Cause::Command(output), ..failure });
-    }
-    failure.cause = observe::explain(output);
-    failure
-}
-
-fn too_much(mut failure: Failure) -> Failure {
-    if let Cause::Server(error @ ServerError::TooMuchOutput { .. }) = &failure.cause {
-        failure.cause = Cause::Told {
-            reason: error.to_string(),
-            hint: Some("`--raw` passes output of any length on, from one server and role".into()),
-        };
-    }
-    failure
 }

@@ -18,6 +18,8 @@ use crate::world::{Gathered, HostOutput, World};
 
 /// How long a server may take for what needs no waiting, beyond what a step itself waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to install Docker.
+const INSTALL: Duration = Duration::from_secs(20 * 60);
 /// How long a pull may take.
 const PULL: Duration = Duration::from_secs(30 * 60);
 
@@ -98,7 +100,7 @@ impl Fleet {
         let result = self.bounded(host, step, on_line).await;
         self.ended(host, role, step, started, matches!(&result, Ok(output) if output.success()));
         match result {
-            Ok(output) if output.exit == Exit::Status(FENCED) && !matches!(step, Step::Exec(_)) => {
+            Ok(output) if output.exit == Exit::Status(FENCED) && !is_a_persons(step) => {
                 Err(self.failed(host, role, step, Cause::LockLost))
             }
             Ok(output) => Ok(output),
@@ -141,18 +143,18 @@ impl Fleet {
     pub async fn attach(
         &self,
         host: &str,
-        role: &str,
+        role: Option<&str>,
         step: &Step,
         terminal: Option<&Terminal>,
     ) -> Result<(Attached, Instant), Failure> {
-        let started = self.started(host, Some(role), step);
+        let started = self.started(host, role, step);
         let attached = match self.server(host) {
             Ok(server) => in_patience(server.attach(step, terminal)).await,
             Err(error) => Err(error),
         };
         match attached {
             Ok(attached) => Ok((attached, started)),
-            Err(error) => Err(self.failed(host, Some(role), step, error.into())),
+            Err(error) => Err(self.failed(host, role, step, error.into())),
         }
     }
 
@@ -241,6 +243,11 @@ async fn in_patience<T>(started: impl Future<Output = Result<T, ServerError>>) -
     tokio::time::timeout(PATIENCE, started).await.unwrap_or(Err(ServerError::Deadline(PATIENCE)))
 }
 
+/// Whether a step is a command that somebody else wrote, whose status may be anything.
+fn is_a_persons(step: &Step) -> bool {
+    matches!(step, Step::Exec(_) | Step::OnServer(_))
+}
+
 /// How long a step may take: what it waits for itself, and some patience.
 fn deadline(step: &Step) -> Duration {
     let waits = match step {
@@ -248,13 +255,14 @@ fn deadline(step: &Step) -> Duration {
             return PULL;
         }
         Step::Power(_) | Step::Maintenance(_) => 60,
+        Step::Bootstrap(_) => return INSTALL,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
         Step::Prune(_) | Step::Remove(_) => 300,
         // A person's command may take as long as it takes.
-        Step::Exec(_) | Step::Run(..) => return Duration::from_secs(365 * 24 * 3600),
+        Step::Exec(_) | Step::OnServer(_) | Step::Run(..) => return Duration::from_secs(365 * 24 * 3600),
         Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) => 0,
     };
     PATIENCE + Duration::from_secs(waits)

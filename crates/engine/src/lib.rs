@@ -7,6 +7,7 @@ pub mod app;
 pub mod apply;
 pub mod audit;
 pub mod barrier;
+pub mod bootstrap;
 pub mod build;
 mod change;
 pub mod cord;
@@ -29,6 +30,7 @@ pub mod proxy;
 pub mod prune;
 pub mod remove;
 pub mod secrets;
+pub mod server;
 pub mod template;
 #[cfg(test)]
 mod testing;

@@ -7,11 +7,13 @@
 //! stop the run for good at the n-th one, as `kill -9` would.
 
 mod assets;
+mod docker;
 mod machine;
 mod network;
 mod program;
 mod shop;
 
+pub(crate) use docker::FakeDocker;
 pub(crate) use machine::{Behaviour, FakeLock, Machine};
 pub(crate) use network::{FakeNetwork, Silent};
 pub(crate) use program::FakeConsole;

@@ -10,6 +10,7 @@ mod groups;
 mod hooks;
 mod killed;
 mod lock;
+mod server;
 mod silence;
 mod template;
 mod traefik;

@@ -3,7 +3,7 @@
 use bowline_core::commands::exec::Mode;
 use bowline_engine::error::RunError;
 use bowline_engine::ports::{Console, Output};
-use bowline_engine::world::HostOutput;
+use bowline_engine::world::{Gathered, HostOutput};
 
 use crate::args::ExecArgs;
 use crate::console::StandardStreams;
@@ -16,10 +16,7 @@ use bowline_engine::{self as engine, exec::ExecRequest};
 /// Runs it.
 pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
     let attached = args.interactive || args.raw;
-    if attached && settings.view == View::Json {
-        let flag = if args.raw { "--raw" } else { "--interactive" };
-        return Err(usage(format!("`--json` can't go with `{flag}`: both want standard output")).into());
-    }
+    check_json(settings, args.interactive, args.raw)?;
     let mode = match (args.raw, args.detach) {
         (true, _) => Mode::Raw,
         (_, true) => Mode::Detached,
@@ -34,7 +31,24 @@ pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended
 async fn gather(session: Session<'_>, request: &ExecRequest) -> Result<u8, Ended> {
     let settings = session.settings;
     let ended = engine::exec::exec(&session.world, &session.project, &settings.options, request).await;
-    let gathered = session.close(ended)?;
+    show(settings, &session.close(ended)?)
+}
+
+/// Bytes as they are, and JSON, can't both be on standard output.
+pub(super) fn check_json(settings: &Settings, interactive: bool, raw: bool) -> Result<(), RunError> {
+    let flag = match (interactive, raw) {
+        (_, true) => "--raw",
+        (true, _) => "--interactive",
+        _ => return Ok(()),
+    };
+    if settings.view == View::Json {
+        return Err(usage(format!("`--json` can't go with `{flag}`: both want standard output")));
+    }
+    Ok(())
+}
+
+/// Shows what commands printed; the exit status is that of the first that failed.
+pub(super) fn show(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended> {
     results::show(settings, &gathered.outputs);
     match gathered.error() {
         Some(error) => Err(error.into()),

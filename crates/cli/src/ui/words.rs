@@ -13,6 +13,7 @@ pub fn doing(phase: &Phase) -> String {
     match phase {
         Phase::Secrets => "Getting the secrets".into(),
         Phase::Connect(servers) => format!("Connecting to {}", count(*servers, "server")),
+        Phase::Bootstrap(servers) => format!("Making sure Docker runs on {}", count(*servers, "server")),
         Phase::Build(version) => format!("Building and pushing version {version}"),
         Phase::Lock(host) => format!("Taking the deploy lock on {host}"),
         Phase::Observe(servers) => format!("Looking at {}", count(*servers, "server")),
@@ -35,6 +36,7 @@ pub fn done(phase: &Phase) -> String {
     match phase {
         Phase::Secrets => "Got the secrets".into(),
         Phase::Connect(servers) => format!("Connected to {}", count(*servers, "server")),
+        Phase::Bootstrap(servers) => format!("Docker runs on {}", count(*servers, "server")),
         Phase::Build(version) => format!("Built and pushed version {version}"),
         Phase::Lock(host) => format!("Took the deploy lock on {host}"),
         Phase::Observe(servers) => format!("Looked at {}", count(*servers, "server")),

@@ -3,7 +3,7 @@
 //! A new container takes two round trips. [`Exec::prepare`] writes the env file and has the image there;
 //! [`Exec::script`] then runs the command and is nothing but the command: its standard input, its output and
 //! its status belong to whoever called. Docker's client does not end what runs when its own end comes, so a
-//! command whose bytes go straight to a person has a guard beside it (see [`Exec::guard`]).
+//! command whose bytes go straight to a person has a guard beside it (see [`guard`]).
 
 use super::Scope;
 use super::app::{Environment, logging_words, option_words};
@@ -46,7 +46,7 @@ impl Mode {
         matches!(self, Mode::Raw | Mode::Piped | Mode::Terminal)
     }
 
-    fn reads(self) -> bool {
+    pub(super) fn reads(self) -> bool {
         matches!(self, Mode::Piped | Mode::Terminal)
     }
 
@@ -142,7 +142,7 @@ impl Exec {
             Place::Serving(_) => text.push_str(&self.audit(Some(&self.role))),
         }
         if self.mode.is_attached() {
-            text.push_str(&self.guard());
+            text.push_str(&guard(&self.hang_up(GRACE)));
         }
         let line = match &self.place {
             Place::New { environment, .. } => environment.secret.run(&self.line(), &self.env_file()),
@@ -203,21 +203,6 @@ impl Exec {
         line.words(self.words.iter().map(String::as_str))
     }
 
-    /// Shell lines that look every second whether our connection lives, and hang up when it doesn't: sshd's
-    /// process, which started the script, is gone then. No signal would say so without a terminal; with one,
-    /// it would end Docker's client or not, but never what runs. A container that is only being made is ended
-    /// as soon as it is there. Where that process may not be asked after, there is no guard.
-    fn guard(&self) -> String {
-        format!(
-            "(trap '' HUP INT QUIT TERM\n\
-             kill -0 \"$PPID\" || exit\n\
-             while kill -0 \"$PPID\"; do kill -0 $$ || exit; sleep 1; done\n\
-             while :; do\n{}kill -0 $$ || exit\nsleep 1\ndone\n\
-             ) </dev/null >/dev/null 2>&1 &\n",
-            self.hang_up(GRACE)
-        )
-    }
-
     fn hang_up(&self, grace: u64) -> String {
         let container = self.container();
         if matches!(self.place, Place::New { .. }) {
@@ -236,7 +221,7 @@ impl Exec {
     }
 
     fn mark(&self) -> String {
-        format!("{MARK}={}", self.scope.run)
+        mark(&self.scope)
     }
 
     fn audit(&self, role: Option<&str>) -> String {
@@ -259,8 +244,27 @@ impl Exec {
     }
 }
 
+/// The variable that a run's commands have in their environment.
+pub(super) fn mark(scope: &Scope) -> String {
+    format!("{MARK}={}", scope.run)
+}
+
+/// Shell lines that look every second whether our connection lives, and hang up when it doesn't: sshd's
+/// process, which started the script, is gone then. No signal would say so without a terminal; with one,
+/// it would end Docker's client or not, but never what runs. A container that is only being made is ended
+/// as soon as it is there. Where that process may not be asked after, there is no guard.
+pub(super) fn guard(hang_up: &str) -> String {
+    format!(
+        "(trap '' HUP INT QUIT TERM\n\
+         kill -0 \"$PPID\" || exit\n\
+         while kill -0 \"$PPID\"; do kill -0 $$ || exit; sleep 1; done\n\
+         while :; do\n{hang_up}kill -0 $$ || exit\nsleep 1\ndone\n\
+         ) </dev/null >/dev/null 2>&1 &\n"
+    )
+}
+
 /// A program that ends all processes with this variable in their environment, which children inherit.
-fn kill_marked(mark: &str) -> String {
+pub(super) fn kill_marked(mark: &str) -> String {
     format!(
         "found() {{ pids=$(grep -lsF {} /proc/[0-9]*/environ | cut -d/ -f3); [ -n \"$pids\" ]; }}\n\
          for signal in HUP TERM KILL; do\n\

@@ -1,8 +1,6 @@
 //! A step: one round trip to one server.
 
-use crate::commands::{
-    app, assets, cord, exec, lock, maintenance, observe, prune, registry, remove, traefik,
-};
+use crate::commands::{app, assets, cord, exec, lock, maintenance, observe, prune, registry, remove, server, traefik};
 use crate::shell::Script;
 
 /// One round trip to one server.
@@ -44,6 +42,10 @@ pub enum Step {
     Prepare(Box<exec::Exec>),
     /// Run a command in the app.
     Exec(Box<exec::Exec>),
+    /// Run a command on the server itself.
+    OnServer(server::OnServer),
+    /// Have Docker there, and what an app needs before its first deploy.
+    Bootstrap(server::Bootstrap),
     /// A script of a command that is not part of a plan; with its name.
     Run(&'static str, Script),
 }
@@ -70,6 +72,8 @@ impl Step {
             Step::Remove(step) => step.script(),
             Step::Prepare(step) => step.prepare(),
             Step::Exec(step) => step.script(),
+            Step::OnServer(step) => step.script(),
+            Step::Bootstrap(step) => step.script(),
             Step::Run(_, script) => script.clone(),
         }
     }
@@ -96,6 +100,8 @@ impl Step {
             Step::Remove(step) => step.describe(),
             Step::Prepare(_) => "prepare the container".into(),
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
+            Step::OnServer(step) => format!("run `{}`", step.command),
+            Step::Bootstrap(_) => "bootstrap the server".into(),
             Step::Run(name, _) => (*name).into(),
         }
     }

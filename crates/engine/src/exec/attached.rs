@@ -8,10 +8,9 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::ops::ControlFlow;
 
-use bowline_core::commands::exec::{GRACE, Mode, Place};
-use bowline_core::plan::step::Step;
+use bowline_core::commands::exec::{GRACE, Mode};
 
-use super::{Command, Work, unless_stopped};
+use super::work::{Command, Work, unless_stopped};
 use crate::error::{Failure, RunError};
 use crate::ports::{Attached, Closed, Console, Exit, FarInput, FarOutput, ServerError};
 use crate::world::World;
@@ -35,16 +34,16 @@ impl From<Closed> for Over {
 }
 
 /// Runs the only command of this work.
-pub(super) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit, RunError> {
+pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit, RunError> {
     let servers = |failures| RunError::Servers { failures, total: work.total, standing: Vec::new() };
     let Some(command) = work.commands.first() else { return Err(servers(work.failures.clone())) };
     let host = command.host.as_str();
-    let step = Step::Exec(command.exec.clone());
-    let terminal = if command.exec.mode == Mode::Terminal { console.terminal() } else { None };
+    let role = command.role.as_deref();
+    let terminal = if command.mode == Mode::Terminal { console.terminal() } else { None };
     let starting = async {
         work.prepare(command).await.map_err(|failure| servers(vec![failure]))?;
         command.set_runs(true);
-        let attached = work.fleet.attach(host, &command.exec.role, &step, terminal.as_ref()).await;
+        let attached = work.fleet.attach(host, role, &command.step, terminal.as_ref()).await;
         attached.map_err(|failure| servers(vec![failure]))
     };
     let started = unless_stopped(world, starting).await;
@@ -57,7 +56,7 @@ pub(super) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
     };
     let over = pass(world, command, attached, console).await;
     let done = matches!(over, Ok(Over::Exit(Exit::Status(0))));
-    work.fleet.ended(host, Some(&command.exec.role), &step, began, done);
+    work.fleet.ended(host, role, &command.step, began, done);
     match over? {
         Over::Exit(exit) => Ok(exit),
         Over::Closed => {
@@ -72,8 +71,8 @@ pub(super) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
         // The guard beside it ends it.
         Over::Lost(error) => Err(servers(vec![Failure {
             host: host.into(),
-            role: Some(command.exec.role.clone()),
-            doing: step.describe(),
+            role: command.role.clone(),
+            doing: command.step.describe(),
             cause: error.into(),
         }])),
     }
@@ -86,10 +85,10 @@ async fn pass(
     attached: Attached,
     console: &dyn Console,
 ) -> Result<Over, RunError> {
-    let mode = command.exec.mode;
+    let mode = command.mode;
     let Attached { output, input } = attached;
     let reads = matches!(mode, Mode::Piped | Mode::Terminal);
-    console.begin(&told(command), reads).map_err(|reason| RunError::Local {
+    console.begin(&command.told, reads).map_err(|reason| RunError::Local {
         what: "taking the terminal over".into(),
         reason,
         hint: None,
@@ -144,14 +143,4 @@ async fn resize(input: &dyn FarInput, console: &dyn Console, mode: Mode) -> Infa
         let size = console.resized().await;
         input.resize(size).await;
     }
-}
-
-/// What runs where, in a line.
-fn told(command: &Command) -> String {
-    let exec = &command.exec;
-    let place = match &exec.place {
-        Place::New { .. } => format!("a new container of version {}", exec.version),
-        Place::Serving(container) => container.clone(),
-    };
-    format!("{} ({}): `{}` in {place}", command.host, exec.role, exec.words.join(" "))
 }

@@ -74,6 +74,8 @@ pub(crate) struct Machine {
     pub volumes: BTreeMap<String, BTreeSet<String>>,
     /// The lock.
     pub lock: Option<FakeLock>,
+    /// Its Docker.
+    pub docker: super::docker::FakeDocker,
     /// Whether Traefik runs.
     pub traefik: bool,
     /// The history file.

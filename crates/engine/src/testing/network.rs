@@ -13,6 +13,7 @@ use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::docker::FakeDocker;
 use super::machine::{Behaviour, FakeLock, Machine};
 use super::{locked, program};
 use crate::ports::{Attached, Channel, Exit, Line, Network, OnLine, Output, Server, ServerError, Terminal};
@@ -314,6 +315,7 @@ impl FakeServer {
 
     async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
         match step {
+            Step::Observe(_) if self.machine().docker != FakeDocker::Runs => status(127, "docker: not found"),
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
                 self.boundary().await;
@@ -393,7 +395,17 @@ impl FakeServer {
                 self.effect(|machine| machine.changes.push(format!("prepare {}", exec.container()))).await;
                 answer("")
             }
-            Step::Exec(exec) => program::run(exec).await,
+            Step::Exec(exec) => program::run(&exec.words).await,
+            Step::OnServer(command) => program::run(&program::words(&command.command)).await,
+            Step::Bootstrap(_) => {
+                let (code, stdout) = self.effect(Machine::bootstrap).await;
+                stdout.lines().for_each(|line| on_line(Line::Out(line)));
+                Output { exit: Exit::Status(code), stdout, ..Output::default() }
+            }
+            Step::Run("log in again", _) => {
+                self.effect(Machine::log_in_again).await;
+                answer("")
+            }
             Step::Run(name, _) => {
                 self.machine().changes.push((*name).into());
                 answer("")
@@ -421,7 +433,13 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Prune(step) => Some(&step.scope),
         Step::Remove(step) => Some(&step.scope),
         Step::Maintenance(step) => Some(&step.scope),
-        Step::Observe(_) | Step::Lock(_) | Step::Prepare(_) | Step::Exec(_) | Step::Run(..) => None,
+        Step::Observe(_)
+        | Step::Lock(_)
+        | Step::Prepare(_)
+        | Step::Exec(_)
+        | Step::OnServer(_)
+        | Step::Bootstrap(_)
+        | Step::Run(..) => None,
     }
 }
 
@@ -466,7 +484,12 @@ impl Server for FakeServer {
     async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
         sleep(STEP).await;
         match (step, self.network.machines.get(&self.host)) {
-            (Step::Exec(exec), Some(machine)) => Ok(program::attach(machine.clone(), exec, terminal)),
+            (Step::Exec(exec), Some(machine)) => {
+                Ok(program::attach(machine.clone(), exec.words.clone(), terminal))
+            }
+            (Step::OnServer(command), Some(machine)) => {
+                Ok(program::attach(machine.clone(), program::words(&command.command), terminal))
+            }
             _ => Err(ServerError::Lost { reason: "only commands are attached".into() }),
         }
     }

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::commands::exec::Exec;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -20,8 +19,8 @@ use crate::ports::{
 };
 
 /// Runs a command to its end.
-pub(super) async fn run(exec: &Exec) -> Output {
-    let words: Vec<&str> = exec.words.iter().map(String::as_str).collect();
+pub(super) async fn run(words: &[String]) -> Output {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["hang"] => std::future::pending().await,
         ["exit", status] => Output { exit: status_of(status), ..Output::default() },
@@ -29,22 +28,26 @@ pub(super) async fn run(exec: &Exec) -> Output {
     }
 }
 
+/// The words of a line for a shell.
+pub(super) fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(Into::into).collect()
+}
+
 fn status_of(word: &str) -> Exit {
     Exit::Status(word.parse().unwrap_or(255))
 }
 
 /// Starts a command whose bytes pass; the machine notes what it is sent.
-pub(super) fn attach(machine: Arc<Mutex<Machine>>, exec: &Exec, terminal: Option<&Terminal>) -> Attached {
+pub(super) fn attach(
+    machine: Arc<Mutex<Machine>>,
+    words: Vec<String>,
+    terminal: Option<&Terminal>,
+) -> Attached {
     let shown = terminal.map(|Terminal { kind, size }| format!(" {kind} {}x{}", size.columns, size.rows));
     note(&machine, format!("attach{}", shown.unwrap_or_default()));
     let (sender, received) = mpsc::unbounded_channel();
     Attached {
-        output: Box::new(FakeOutput {
-            machine: machine.clone(),
-            words: exec.words.clone(),
-            received,
-            said: 0,
-        }),
+        output: Box::new(FakeOutput { machine: machine.clone(), words, received, said: 0 }),
         input: Box::new(FakeInput { machine, sender }),
     }
 }

@@ -1,0 +1,225 @@
+//! `server bootstrap`: what every server needs before its first deploy, found or made. Docker is installed where it is
+//! missing; what is there already is left as it is.
+
+use bowline_core::commands::Scope;
+use bowline_core::commands::server::{self, Bootstrap, INSTALLER, REFUSED, Refusal};
+use bowline_core::plan::step::Step;
+use bowline_core::selection::servers;
+use futures_util::future::join_all;
+
+use crate::error::{Cause, Failure, RunError};
+use crate::event::{Event, Phase};
+use crate::fleet::Fleet;
+use crate::hooks::{self, Facts};
+use crate::lock::Lock;
+use crate::observe::explain;
+use crate::ports::{Exit, Output};
+use crate::version;
+use crate::world::{Gathered, HostOutput, Options, Project, World};
+
+const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/engine/install/";
+
+/// `server bootstrap`: every server, under the deploy lock; then the hook docker-setup.
+pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let hosts = servers(&project.config, &options.filters)?;
+    let scope = Scope {
+        names: project.config.names(),
+        run: world.local.random_hex(16),
+        performer: version::performer(world).await,
+    };
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
+    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let total = hosts.len();
+    if fleet.hosts().next().is_none() {
+        return Err(RunError::Servers { failures, total, standing: Vec::new() });
+    }
+    let version = version::resolve(world, options).await.unwrap_or_else(|_| "unknown".into());
+    let site =
+        Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
+    let mut lock = site.lock().await?;
+    let ended = site.bootstrap(&mut lock).await;
+    if let Some(lock) = lock {
+        lock.give_back(world).await;
+    }
+    let mut gathered = ended?;
+    gathered.failures.splice(0..0, failures);
+    Ok(gathered)
+}
+
+/// The servers that a run is about to use for the first time.
+pub(crate) struct Site<'a> {
+    pub world: &'a World,
+    pub project: &'a Project,
+    pub options: &'a Options,
+    pub fleet: &'a Fleet,
+    pub hosts: &'a [&'a str],
+    pub scope: &'a Scope,
+    pub version: &'a str,
+}
+
+/// How far a server is.
+enum Stand {
+    /// An app can be deployed to it; what was found and done, for people.
+    Ready(String),
+    /// This user may use Docker from the next login on.
+    Joined(String),
+}
+
+impl Site<'_> {
+    /// Takes the deploy lock.
+    pub(crate) async fn lock(&self) -> Result<Option<Lock>, RunError> {
+        Lock::for_run(self.world, self.fleet, self.hosts, self.scope, self.version).await
+    }
+
+    /// Every server that was reached, while the lock is held; then the hook. The lock is another one afterwards if the
+    /// connection that held it had to be left.
+    pub(crate) async fn bootstrap(&self, lock: &mut Option<Lock>) -> Result<Gathered, RunError> {
+        let hosts: Vec<&str> = self.hosts.iter().copied().filter(|host| self.fleet.has(host)).collect();
+        self.world.events.emit(Event::Phase(Phase::Bootstrap(hosts.len())));
+        let stands = join_all(hosts.iter().map(|host| self.one(host)));
+        let stands = tokio::select! {
+            stands = stands => stands,
+            () = self.world.stop.triggered() => return Err(RunError::interrupted()),
+        };
+        let mut gathered = Gathered { total: self.hosts.len(), ..Gathered::default() };
+        let mut joined = Vec::new();
+        for (host, stand) in hosts.into_iter().zip(stands) {
+            match stand {
+                Ok(Stand::Ready(said)) => gathered.outputs.push(HostOutput::said(host, None, &said)),
+                Ok(Stand::Joined(said)) => joined.push((host, said)),
+                Err(failure) => self.fail(&mut gathered, failure),
+            }
+        }
+        if !joined.is_empty() {
+            self.log_in_again(&joined, lock).await?;
+            let again = join_all(joined.iter().map(|(host, said)| self.after_login(host, said))).await;
+            for ((host, _), said) in joined.iter().zip(again) {
+                match said {
+                    Ok(said) => gathered.outputs.push(HostOutput::said(host, None, &said)),
+                    Err(failure) => self.fail(&mut gathered, failure),
+                }
+            }
+        }
+        gathered.outputs.sort_by_key(|output| self.hosts.iter().position(|host| *host == output.host));
+        self.hook(&gathered).await?;
+        Ok(gathered)
+    }
+
+    fn fail(&self, gathered: &mut Gathered, failure: Failure) {
+        self.fleet.emit(Event::Failed(failure.clone()));
+        gathered.failures.push(failure);
+    }
+
+    async fn one(&self, host: &str) -> Result<Stand, Failure> {
+        let step = Step::Bootstrap(Bootstrap);
+        let told = |line: &str| {
+            if line == "@installing" {
+                let text = format!("Docker is missing: installing it with {INSTALLER}");
+                self.fleet.emit(Event::Note { host: Some(host.into()), text });
+            }
+        };
+        let output = self.fleet.run_watched(host, None, &step, &told).await?;
+        if output.exit == Exit::Status(0) {
+            return Ok(stand(&output.stdout));
+        }
+        Err(self.fleet.failed(host, None, &step, refused(output)))
+    }
+
+    async fn after_login(&self, host: &str, before: &str) -> Result<String, Failure> {
+        match self.one(host).await? {
+            Stand::Ready(said) => Ok(format!("{before}\n{said}")),
+            Stand::Joined(_) => Err(Failure {
+                host: host.into(),
+                role: None,
+                doing: "bootstrap the server".into(),
+                cause: Cause::Told {
+                    reason: "this user is in the group `docker`, and may not use Docker all the same".into(),
+                    hint: Some("run the command again; if that doesn't help, see who may use /var/run/docker.sock there".into()),
+                },
+            }),
+        }
+    }
+
+    /// Leaves the connections to these servers; the next step makes new ones. The lock would be lost with the
+    /// connection that keeps it.
+    async fn log_in_again(&self, joined: &[(&str, String)], lock: &mut Option<Lock>) -> Result<(), RunError> {
+        let kept_there = lock.as_ref().is_some_and(|lock| joined.iter().any(|(host, _)| *host == lock.host));
+        if kept_there && let Some(lock) = lock.take() {
+            lock.give_back(self.world).await;
+        }
+        let step = Step::Run("log in again", server::leave());
+        // That it breaks is what is wanted.
+        join_all(joined.iter().map(|(host, _)| self.fleet.run_watched(host, None, &step, &|_| {}))).await;
+        if kept_there {
+            *lock = self.lock().await?;
+        }
+        Ok(())
+    }
+
+    /// The hook docker-setup, for the servers that Docker is on now.
+    async fn hook(&self, part: &Gathered) -> Result<(), RunError> {
+        let facts = Facts {
+            performer: self.scope.performer.clone(),
+            version: self.version.into(),
+            hosts: part.outputs.iter().map(|output| output.host.clone()).collect(),
+            locked: true,
+            runtime: None,
+        };
+        if facts.hosts.is_empty() {
+            return Ok(());
+        }
+        hooks::run(self.world, self.project, self.options, "docker-setup", &facts).await
+    }
+}
+
+/// What a server has come to, in what it printed.
+fn stand(stdout: &str) -> Stand {
+    let has = |tag: &str| stdout.lines().any(|line| line == tag);
+    let value = |tag: &str| stdout.lines().find_map(|line| line.strip_prefix(tag)).map(str::trim);
+    let mut said = Vec::new();
+    if has("@installed") {
+        said.push("installed Docker".to_owned());
+    }
+    if let Some(user) = value("@joined ") {
+        said.push(format!("{user} may use Docker from now on"));
+        return Stand::Joined(said.join("\n"));
+    }
+    said.push(format!("Docker {} runs", value("@docker ").unwrap_or_default()));
+    said.push(if has("@network") { "made the network" } else { "the network is there" }.into());
+    Stand::Ready(said.join("\n"))
+}
+
+/// Why it could not be done, with what to do.
+fn refused(output: Output) -> Cause {
+    let reason = (output.exit == Exit::Status(REFUSED)).then(|| Refusal::find(&output.stdout)).flatten();
+    let Some(refusal) = reason else { return explain(output) };
+    let said = output.stderr.trim();
+    let last =
+        said.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+    let why = if last.is_empty() { "it has no sudo that asks for no password" } else { &last };
+    let (reason, hint) = match refusal {
+        Refusal::NotRoot => (
+            "Docker is not installed, and this user may not install it: it is not root, and has no sudo that asks for no password".into(),
+            "set `ssh: user:` to one who may,",
+        ),
+        Refusal::NoTool => (
+            "Docker is not installed, and there is neither curl nor wget to fetch its installer with".into(),
+            "install curl there,",
+        ),
+        Refusal::NoInstaller => (
+            format!("Docker is not installed, and its installer could not be fetched from {INSTALLER}: {last}"),
+            "see that the server reaches the Internet,",
+        ),
+        Refusal::Failed => (format!("Docker's installer failed:\n{last}"), "put right what it complains about,"),
+        Refusal::NotInGroup => (
+            format!("this user may not use Docker, and can't be added to the group `docker`: {why}"),
+            "add it there as root (`usermod -aG docker USER`), or set `ssh: user:` to one who may",
+        ),
+    };
+    let hint = match refusal {
+        Refusal::NotInGroup => hint.to_owned(),
+        _ => format!("{hint} {BY_HAND}"),
+    };
+    Cause::Told { reason, hint: Some(hint) }
+}

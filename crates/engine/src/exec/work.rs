@@ -1,0 +1,198 @@
+//! Commands that somebody wants run on servers, of the app or not: begun, gathered or attached, and ended if whoever
+//! asked goes away.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bowline_core::commands::exec::{Exec, GRACE, Mode, Place};
+use bowline_core::commands::registry;
+use bowline_core::commands::server::OnServer;
+use bowline_core::plan::step::Step;
+use bowline_core::shell::Script;
+use futures_util::future::join_all;
+
+use crate::error::{Cause, Failure, RunError};
+use crate::event::Event;
+use crate::fleet::Fleet;
+use crate::ports::{Exit, Output, ServerError};
+use crate::world::{Gathered, HostOutput, World};
+use crate::{apply, observe};
+
+/// How long it may take to end what an interrupted command began.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// Waits for what changes nothing that would have to be undone.
+pub(crate) async fn unless_stopped<T>(
+    world: &World,
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    tokio::select! {
+        done = work => done,
+        () = world.stop.triggered() => Err(RunError::interrupted()),
+    }
+}
+
+/// A command on a server.
+pub(crate) struct Command {
+    pub(super) host: String,
+    pub(super) role: Option<String>,
+    pub(super) mode: Mode,
+    /// The command, and where it runs, in words.
+    pub(super) told: String,
+    pub(super) step: Step,
+    /// What it needs first.
+    prepare: Option<Step>,
+    /// What it runs in, in words.
+    place: String,
+    /// Ends it from outside; it has so many seconds to end by itself.
+    end: Box<dyn Fn(u64) -> Script + Send + Sync>,
+    /// It has begun, and has not ended yet as far as we know.
+    runs: AtomicBool,
+}
+
+impl Command {
+    /// In the app.
+    pub(crate) fn in_app(host: &str, exec: Exec) -> Self {
+        let exec = Box::new(exec);
+        let words = exec.words.join(" ");
+        let place = match &exec.place {
+            Place::New { .. } => format!("a new container of version {}", exec.version),
+            Place::Serving(container) => container.clone(),
+        };
+        let new = matches!(exec.place, Place::New { .. });
+        Self {
+            host: host.into(),
+            role: Some(exec.role.clone()),
+            mode: exec.mode,
+            told: format!("{host} ({}): `{words}` in {place}", exec.role),
+            step: Step::Exec(exec.clone()),
+            prepare: new.then(|| Step::Prepare(exec.clone())),
+            place: exec.container(),
+            end: Box::new(move |grace| exec.end(grace)),
+            runs: AtomicBool::new(false),
+        }
+    }
+
+    /// On the server itself.
+    pub(crate) fn on_server(host: &str, command: OnServer) -> Self {
+        Self {
+            host: host.into(),
+            role: None,
+            mode: command.mode,
+            told: format!("{host}: `{}`", command.command),
+            step: Step::OnServer(command.clone()),
+            prepare: None,
+            place: "the background".into(),
+            end: Box::new(move |_| command.end()),
+            runs: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn set_runs(&self, runs: bool) {
+        self.runs.store(runs, Ordering::Relaxed);
+    }
+}
+
+/// What is to be run where, on connected servers.
+pub(crate) struct Work {
+    pub(crate) fleet: Fleet,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) total: usize,
+}
+
+impl Work {
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.fleet.emit(Event::Failed(failure.clone()));
+        self.failures.push(failure);
+    }
+
+    /// Runs all of it, and gathers what is printed; ends it all when the run is stopped.
+    pub(crate) async fn gather(&self, world: &World) -> Result<Gathered, RunError> {
+        tokio::select! {
+            gathered = self.run_all() => Ok(gathered),
+            () = world.stop.triggered() => {
+                self.end(GRACE).await;
+                Err(RunError::interrupted())
+            }
+        }
+    }
+
+    async fn run_all(&self) -> Gathered {
+        let results = join_all(self.commands.iter().map(|command| self.run(command))).await;
+        let mut gathered =
+            Gathered { outputs: Vec::new(), failures: self.failures.clone(), total: self.total };
+        for (command, result) in self.commands.iter().zip(results) {
+            let (host, role) = (command.host.clone(), command.role.clone());
+            match result {
+                Ok(output) => gathered.outputs.push(HostOutput { host, role, output }),
+                Err(failure) => {
+                    self.fleet.emit(Event::Failed(failure.clone()));
+                    gathered.failures.push(failure);
+                }
+            }
+        }
+        gathered
+    }
+
+    async fn run(&self, command: &Command) -> Result<Output, Failure> {
+        self.prepare(command).await?;
+        command.set_runs(true);
+        let (host, role) = (&command.host, command.role.as_deref());
+        let result = self.fleet.run_watched(host, role, &command.step, &|_| {}).await;
+        if let Err(Failure { cause: Cause::Server(ServerError::TooMuchOutput { .. }), .. }) = &result {
+            self.end_one(command, 0).await;
+        }
+        command.set_runs(false);
+        result.map_err(too_much)
+    }
+
+    /// Has what it needs.
+    pub(super) async fn prepare(&self, command: &Command) -> Result<(), Failure> {
+        let Some(step) = &command.prepare else { return Ok(()) };
+        // From here on there may be an env file to remove.
+        command.set_runs(true);
+        let prepared = self.fleet.run(&command.host, command.role.as_deref(), step).await;
+        prepared.map(drop).map_err(|failure| {
+            command.set_runs(false);
+            explained(failure)
+        })
+    }
+
+    /// Ends whatever runs; what is made for it has so many seconds to end by itself.
+    pub(super) async fn end(&self, grace: u64) {
+        let running = self.commands.iter().filter(|command| command.runs.load(Ordering::Relaxed));
+        join_all(running.map(|command| self.end_one(command, grace))).await;
+    }
+
+    async fn end_one(&self, command: &Command, grace: u64) {
+        let step = Step::Run("end the command", (command.end)(grace));
+        let ending = self.fleet.run_watched(&command.host, command.role.as_deref(), &step, &|_| {});
+        if !matches!(tokio::time::timeout(ENDING, ending).await, Ok(Ok(_))) {
+            let text = format!("the command may go on in {}", command.place);
+            self.fleet.emit(Event::Note { host: Some(command.host.clone()), text });
+        }
+        command.set_runs(false);
+    }
+}
+
+/// Why a container could not be prepared, in the words of what it means.
+fn explained(mut failure: Failure) -> Failure {
+    let Cause::Command(output) = failure.cause else { return failure };
+    let of_registry = [registry::LOGIN_REFUSED, registry::PULL_FAILED].map(Exit::Status);
+    if of_registry.contains(&output.exit) {
+        return apply::explained(Failure { cause: Cause::Command(output), ..failure });
+    }
+    failure.cause = observe::explain(output);
+    failure
+}
+
+fn too_much(mut failure: Failure) -> Failure {
+    if let Cause::Server(error @ ServerError::TooMuchOutput { .. }) = &failure.cause {
+        failure.cause = Cause::Told {
+            reason: error.to_string(),
+            hint: Some("`--raw` passes output of any length on, from one place".into()),
+        };
+    }
+    failure
+}

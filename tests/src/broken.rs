@@ -1,0 +1,113 @@
+//! Ways to break a server, each until what it gives is dropped.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::sandbox::{Server, run, wait_until};
+
+/// A server that lacks something until this is dropped.
+#[derive(Debug)]
+pub struct Broken {
+    server: Server,
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.server.mend();
+        }
+    }
+}
+
+impl Server {
+    /// Stops everything on it in mid-word, as a cut cable would: connections stay open and nothing answers.
+    #[must_use]
+    pub fn frozen(&self) -> Broken {
+        run(Command::new("docker").args(["pause", &self.name])).ok();
+        Broken { server: self.clone() }
+    }
+
+    /// Takes sshd away: connections are refused, and open ones are cut.
+    #[must_use]
+    pub fn without_sshd(&self) -> Broken {
+        self.run("touch /sandbox/hold-sshd; pkill -x sshd; pkill -x sshd-session; pkill -x sshd-auth; true")
+            .ok();
+        let broken = Broken { server: self.clone() };
+        wait_until("sshd to be gone", Duration::from_secs(5), || self.run("pgrep -x sshd").code == Some(1));
+        broken
+    }
+
+    /// Takes its Docker Engine away; containers on it are stopped with it.
+    #[must_use]
+    pub fn without_docker(&self) -> Broken {
+        self.run("touch /sandbox/hold-dockerd; pkill -x dockerd; true").ok();
+        let broken = Broken { server: self.clone() };
+        wait_until("dockerd to be gone", Duration::from_secs(20), || {
+            self.run("pgrep -x dockerd").code == Some(1)
+        });
+        broken
+    }
+
+    /// Gives it busybox's tools and shell in the place of GNU's and dash, as Alpine has them.
+    #[must_use]
+    pub fn with_busybox(&self) -> Broken {
+        self.run(
+            "for tool in $(busybox --list); do
+               case $tool in
+                 sh|ash|awk|base64|cat|chmod|cp|date|dd|find|grep|head|mkdir|mv|rm|rmdir|sed|sort|tail|tar|touch|tr|xargs)
+                   ln -sf /bin/busybox /usr/local/bin/$tool ;;
+               esac
+             done",
+        )
+        .ok();
+        Broken { server: self.clone() }
+    }
+
+    /// Takes Docker's command away, as on a server that has none yet, and gives it a `curl` whose installer brings it
+    /// back. The engine goes on: it is the command that is looked for.
+    #[must_use]
+    pub fn without_docker_installed(&self) -> Broken {
+        self.run(
+            r#"mv /usr/bin/docker /sandbox/docker
+               printf '%s\n' '#!/bin/sh' 'echo "[ \$(id -u) = 0 ] || root=\"sudo -n\"; \$root mv /sandbox/docker /usr/bin/docker"' >/usr/local/bin/curl
+               chmod 755 /usr/local/bin/curl"#,
+        )
+        .ok();
+        Broken { server: self.clone() }
+    }
+
+    /// Takes the user `deploy` out of the group `docker`, and gives it a `sudo` that asks for no password.
+    #[must_use]
+    pub fn without_group(&self) -> Broken {
+        self.run(
+            r#"gpasswd -d deploy docker
+               install -m 4755 /bin/bash /usr/local/bin/root-bash
+               printf '%s\n' '#!/bin/sh' 'PATH=$PATH:/usr/sbin; shift' \
+                 'exec /usr/local/bin/root-bash -p -c '"'"'[ "$1" = usermod ] && [ $# = 1 ] || exec "$@"'"'"' root "$@"' >/usr/local/bin/sudo
+               chmod 755 /usr/local/bin/sudo"#,
+        )
+        .ok();
+        Broken { server: self.clone() }
+    }
+
+    /// Undoes whatever was broken, and returns when sshd and Docker answer.
+    ///
+    /// # Panics
+    /// When they don't within 30 s.
+    pub fn mend(&self) {
+        let paused = run(Command::new("docker").args(["inspect", "-f", "{{.State.Paused}}", &self.name]));
+        if paused.ok() == "true" {
+            run(Command::new("docker").args(["unpause", &self.name])).ok();
+        }
+        self.run(
+            "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{curl,sudo,root-bash}
+             /usr/bin/find /usr/local/bin -lname /bin/busybox -delete
+             [ ! -e /sandbox/docker ] || mv /sandbox/docker /usr/bin/docker
+             id -nG deploy | grep -qw docker || usermod -aG docker deploy",
+        )
+        .ok();
+        wait_until("sshd and Docker on a mended server", Duration::from_secs(30), || {
+            self.sshd_greets() && self.run("docker info").code == Some(0)
+        });
+    }
+}
