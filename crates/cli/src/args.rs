@@ -39,6 +39,7 @@ pub const CONFIG_FILE: &str = "config/deploy.yml";
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
+  bowline setup                install Docker on new servers, and deploy
   bowline plan                 see what a deploy would do, changing nothing
   bowline deploy               build, push and deploy the version in git
   bowline rollback             go back to the version before
@@ -120,6 +121,17 @@ pub enum Command {
         #[arg(long, hide = true)]
         bundle: bool,
     },
+    /// Set up new servers, Docker and all, and deploy to them.
+    #[command(
+        after_help = "What `server bootstrap` does, then what `deploy` does, under one lock. What is there already stays as it is: on
+servers that are set up it is a deploy.
+
+Examples:
+  bowline setup
+  bowline setup -h 10.0.0.5                      a server that was added
+  bowline setup -P --version 1f3a9c2             an image that is in the registry already"
+    )]
+    Setup(Push),
     /// Build the app, push its image, and deploy it to all servers.
     #[command(after_help = "Examples:
   bowline deploy                         the version in git

@@ -41,7 +41,7 @@ pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     }
     let mut settings = Settings::new(&cli.globals, &cli.name, Surroundings::look());
     settings.templates = templates;
-    if let Command::Deploy(push) | Command::Redeploy(push) = &command {
+    if let Command::Setup(push) | Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
     }
     let ended = match command {
@@ -70,6 +70,7 @@ fn in_runtime(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
 
 async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
     match command {
+        Command::Setup(_) => deploy::set_up(settings).await,
         Command::Deploy(_) => deploy::run(settings, Kind::Deploy).await,
         Command::Redeploy(_) => deploy::run(settings, Kind::Redeploy).await,
         Command::Rollback { version } => deploy::back(settings, version).await,

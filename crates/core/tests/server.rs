@@ -31,8 +31,11 @@ const ID: &str = "#!/bin/sh\ncase $1 in -u) cat uid ;; -un) echo ada ;; -nG) cat
 const SUDO: &str = "#!/bin/sh\n[ -e sudoer ] || exit 1\nshift\ncase $1 in -*|usermod) ;; *) exit 1 ;; esac\n\
     [ \"$1\" != usermod ] || echo 'ada docker' >groups\n";
 
+/// Its path, and its text.
+type Program = (&'static str, &'static str);
+
 /// A server with only these programs beside the usual ones.
-fn server(programs: &[(&str, &str)], files: &[&str]) -> TempDir {
+fn server(programs: &[Program], files: &[&str]) -> TempDir {
     let server = TempDir::new().unwrap();
     let bin = server.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
@@ -65,11 +68,11 @@ fn bootstrap(server: &TempDir) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-const HERE: (&str, &str) = ("bin/docker", DOCKER);
-const HIDDEN: (&str, &str) = ("hidden-docker", DOCKER);
-const CURL_HERE: (&str, &str) = ("bin/curl", CURL);
-const ID_HERE: (&str, &str) = ("bin/id", ID);
-const SUDO_HERE: (&str, &str) = ("bin/sudo", SUDO);
+const HERE: Program = ("bin/docker", DOCKER);
+const HIDDEN: Program = ("hidden-docker", DOCKER);
+const CURL_HERE: Program = ("bin/curl", CURL);
+const ID_HERE: Program = ("bin/id", ID);
+const SUDO_HERE: Program = ("bin/sudo", SUDO);
 
 #[test]
 fn what_is_missing_is_made_once() {
@@ -95,7 +98,7 @@ fn a_user_with_sudo_installs_it_and_joins_the_group() {
 #[test]
 fn what_can_t_be_done_says_why_and_changes_nothing() {
     let wget = ("bin/wget", CURL);
-    let cases: &[(&[(&str, &str)], &[&str], Refusal)] = &[
+    let cases: &[(&[Program], &[&str], Refusal)] = &[
         (&[HIDDEN, CURL_HERE, ID_HERE], &["user"], Refusal::NotRoot),
         (&[HIDDEN, CURL_HERE, ID_HERE, SUDO_HERE], &["user"], Refusal::NotRoot),
         (&[HIDDEN, ID_HERE], &[], Refusal::NoTool),

@@ -20,7 +20,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::hooks::{self, Facts};
-use crate::lock::Lock;
+use crate::lock::{Lock, is_inherited};
 use crate::observe::observe;
 use crate::version;
 use crate::world::{Options, Project, World};
@@ -58,7 +58,8 @@ pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kin
     let mut run = Run::new(world, project, options, kind, version).await?;
     run.secrets = project.stand_ins(&run.secrets_needed())?;
     run.hook("pre-connect", false, None, run.version.as_deref().unwrap_or_default()).await?;
-    let (fleet, mut failures) = run.connect().await;
+    world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
+    let (fleet, mut failures) = Fleet::connect(world, &run.selection.hosts).await;
     world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
     let (observed, unseen) = observe(&fleet, &run.scope, &project.config.repository(), false).await;
     failures.extend(unseen);
@@ -75,22 +76,24 @@ pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kin
 }
 
 /// One run.
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     world: &'a World,
     project: &'a Project,
     options: &'a Options,
     kind: Kind,
     version: Option<String>,
-    scope: Scope,
-    selection: Selection<'a>,
+    pub(crate) scope: Scope,
+    pub(crate) selection: Selection<'a>,
     /// The values of [`Run::secrets_needed`], once somebody got them.
     secrets: Secrets,
     started: Instant,
+    /// Whether the lock is held from the first step to the last.
+    pub(crate) under_lock: bool,
 }
 
 impl<'a> Run<'a> {
     /// Checks all that can be checked without a connection.
-    async fn new(
+    pub(crate) async fn new(
         world: &'a World,
         project: &'a Project,
         options: &'a Options,
@@ -112,7 +115,8 @@ impl<'a> Run<'a> {
             performer: version::performer(world).await,
         };
         let (secrets, started) = (Secrets::new(), Instant::now());
-        Ok(Self { world, project, options, kind, version, scope, selection, secrets, started })
+        let under_lock = is_inherited(world);
+        Ok(Self { world, project, options, kind, version, scope, selection, secrets, started, under_lock })
     }
 
     fn secrets_needed(&self) -> Vec<String> {
@@ -166,57 +170,72 @@ impl<'a> Run<'a> {
         hooks::run(self.world, self.project, self.options, name, &facts).await
     }
 
-    async fn connect(&self) -> (Fleet, Vec<Failure>) {
-        self.emit(Event::Phase(Phase::Connect(self.selection.hosts.len())));
-        Fleet::connect(self.world, &self.selection.hosts).await
-    }
-
-    fn interrupted(&self) -> Result<(), RunError> {
-        if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
-    }
-
     /// From the first hook to the last.
     async fn carry_out(mut self) -> Result<(), RunError> {
-        self.secrets = self.project.secrets(self.world, &self.secrets_needed()).await?;
-        planning::check_secrets(&self.project.config, &self.secrets, &self.selection)?;
-        hooks::prepare(self.world, self.project, self.options).await?;
-        let named = self.version.clone().unwrap_or_default();
-        self.hook("pre-connect", false, None, &named).await?;
-        let (fleet, failures) = tokio::select! {
-            connected = self.connect() => connected,
-            () = self.world.stop.triggered() => return Err(RunError::interrupted()),
-        };
+        let hosts = self.selection.hosts.clone();
+        let (fleet, failures) = self.begin(&hosts).await?;
         self.worth_going_on(&fleet, &failures)?;
-        if matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push {
-            self.hook("pre-build", false, None, &named).await?;
-            build::build(self.world, &self.project.config, &self.secrets, &named).await?;
-        }
-        self.interrupted()?;
-        let lock = Lock::for_run(self.world, &fleet, &self.selection.hosts, &self.scope, &named).await?;
-        let inherited = lock.is_none();
-        let lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
-        let result = self.locked(&fleet, failures, lost).await;
+        self.build().await?;
+        let version = self.named();
+        let lock = Lock::for_run(self.world, &fleet, &hosts, &self.scope, &version).await?;
+        let result = self.locked(&fleet, failures, lock.as_ref()).await;
         if let Some(lock) = lock {
             lock.give_back(self.world).await;
         }
-        let elapsed = self.started.elapsed();
-        self.emit(Event::Finished { elapsed, commands: fleet.commands() });
-        let version = result?;
-        self.deploy_hook("post-deploy", inherited, Some(elapsed), &version).await
+        self.end(&fleet, result).await
     }
 
-    /// What happens while the lock is held; gives the version.
-    async fn locked(
+    /// The version as far as it is known before the servers are.
+    pub(crate) fn named(&self) -> String {
+        self.version.clone().unwrap_or_default()
+    }
+
+    /// Up to the connections, to these servers: what is wrong with the project is told before any is made.
+    pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
+        self.secrets = self.project.secrets(self.world, &self.secrets_needed()).await?;
+        planning::check_secrets(&self.project.config, &self.secrets, &self.selection)?;
+        hooks::prepare(self.world, self.project, self.options).await?;
+        self.hook("pre-connect", is_inherited(self.world), None, &self.named()).await?;
+        self.emit(Event::Phase(Phase::Connect(hosts.len())));
+        tokio::select! {
+            connected = Fleet::connect(self.world, hosts) => Ok(connected),
+            () = self.world.stop.triggered() => Err(RunError::interrupted()),
+        }
+    }
+
+    /// Builds and pushes the image, where this run does.
+    pub(crate) async fn build(&self) -> Result<(), RunError> {
+        if matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push {
+            let version = self.named();
+            self.hook("pre-build", self.under_lock, None, &version).await?;
+            build::build(self.world, &self.project.config, &self.secrets, &version).await?;
+        }
+        self.still_wanted()
+    }
+
+    fn still_wanted(&self) -> Result<(), RunError> {
+        if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
+    }
+
+    /// What comes after the servers: how long it took, and the last hook if all went well.
+    pub(crate) async fn end(&self, fleet: &Fleet, result: Result<String, RunError>) -> Result<(), RunError> {
+        let elapsed = self.started.elapsed();
+        self.emit(Event::Finished { elapsed, commands: fleet.commands() });
+        self.deploy_hook("post-deploy", self.under_lock, Some(elapsed), &result?).await
+    }
+
+    /// What happens while the lock is held, by us or by whoever called us; gives the version.
+    pub(crate) async fn locked(
         &self,
         fleet: &Fleet,
-        failures: Vec<Failure>,
-        lock_lost: watch::Receiver<bool>,
+        mut failures: Vec<Failure>,
+        lock: Option<&Lock>,
     ) -> Result<String, RunError> {
-        let mut failures = failures;
+        let lock_lost = lock.map_or_else(|| watch::channel(false).1, Lock::lost);
         self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let (observed, unseen) = observe(fleet, &self.scope, &self.project.config.repository(), true).await;
         failures.extend(unseen);
-        self.interrupted()?;
+        self.still_wanted()?;
         let plan = Arc::new(self.plan(&observed)?);
         self.emit(Event::Planned(plan.clone()));
         for server in &plan.servers {
@@ -229,7 +248,7 @@ impl<'a> Run<'a> {
             return Err(self.failed(failures, None));
         }
         apply.pull().await;
-        self.interrupted()?;
+        self.still_wanted()?;
         let all_or_nothing = plan.on_failure == OnFailure::Rollback;
         let worth_it = || {
             let whole = failures.is_empty() && apply.failures().is_empty();
@@ -321,7 +340,7 @@ impl<'a> Run<'a> {
     }
 
     /// Without a server, or without any of the primary role's, nothing is begun.
-    fn worth_going_on(&self, fleet: &Fleet, failures: &[Failure]) -> Result<(), RunError> {
+    pub(crate) fn worth_going_on(&self, fleet: &Fleet, failures: &[Failure]) -> Result<(), RunError> {
         let primary =
             self.selection.roles.iter().find(|(role, _)| role.name == self.project.config.primary_role);
         let reached = match primary {

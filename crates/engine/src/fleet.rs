@@ -56,6 +56,13 @@ impl Fleet {
         (Self { servers, events: world.events.clone(), counts: Mutex::default() }, failures)
     }
 
+    /// Some of these servers.
+    pub(crate) fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let servers = self.servers.iter().filter(|(host, _)| wanted(host));
+        let servers = servers.map(|(host, server)| (host.clone(), server.clone())).collect();
+        Self { servers, events: self.events.clone(), counts: Mutex::default() }
+    }
+
     /// The hosts that were reached.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.servers.keys().map(String::as_str)

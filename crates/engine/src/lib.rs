@@ -31,6 +31,7 @@ pub mod prune;
 pub mod remove;
 pub mod secrets;
 pub mod server;
+pub mod setup;
 pub mod template;
 #[cfg(test)]
 mod testing;

@@ -11,6 +11,7 @@ mod hooks;
 mod killed;
 mod lock;
 mod server;
+mod setup;
 mod silence;
 mod template;
 mod traefik;

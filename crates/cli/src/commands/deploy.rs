@@ -1,4 +1,4 @@
-//! `deploy`, `redeploy`, `rollback`, `app boot`: the runs that put a version on servers.
+//! `setup`, `deploy`, `redeploy`, `rollback`, `app boot`: the runs that put a version on servers.
 
 use bowline_core::plan::Kind;
 
@@ -12,6 +12,14 @@ use bowline_engine as engine;
 pub(super) async fn run(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Change, false).await?;
     let ended = engine::deploy::deploy(&session.world, &session.project, &settings.options, kind).await;
+    session.close(ended)?;
+    Ok(exit::DONE)
+}
+
+/// Sets new servers up and deploys.
+pub(super) async fn set_up(settings: &Settings) -> Result<u8, Ended> {
+    let session = Session::open(settings, Sort::Change, false).await?;
+    let ended = engine::setup::setup(&session.world, &session.project, &settings.options).await;
     session.close(ended)?;
     Ok(exit::DONE)
 }

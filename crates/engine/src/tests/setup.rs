@@ -1,0 +1,96 @@
+//! `setup`: bare servers end up serving, under one lock, and one that can't is no hindrance to the others.
+
+use super::*;
+use crate::setup::setup;
+use crate::testing::{FakeDocker, FakeLocal};
+
+async fn set_up(scripted: &Scripted, options: &Options) -> Result<(), RunError> {
+    let project = project(CONFIG);
+    let run = setup(&scripted.world, &project, options);
+    timeout(Duration::from_secs(600), run).await.expect("the run ends")
+}
+
+fn locks(scripted: &Scripted) -> usize {
+    let lock = |event: &&Event| matches!(event, Event::Phase(crate::event::Phase::Lock(_)));
+    scripted.recorder.events().iter().filter(lock).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_bare_servers_to_an_app_that_serves_under_one_lock() {
+    let scripted = Scripted::new(&HOSTS);
+    scripted.network.machine("b").docker = FakeDocker::Missing;
+    set_up(&scripted, &options("v1")).await.unwrap();
+    assert_only(&scripted, "v1");
+    assert_eq!(locks(&scripted), 1);
+    let events = scripted.recorder.events();
+    let note = |text: &'static str| move |event: &Event| matches!(event, Event::Note { host: Some(_), text: told } if told.contains(text));
+    let installed =
+        position(&events, note("installed Docker, Docker 26.1.5 runs, made the network")).unwrap();
+    assert!(position(&events, note("installing it")).unwrap() < installed);
+    assert!(installed < position(&events, started("b", "boot app-web-v1")).unwrap());
+    // Once more it is a deploy.
+    set_up(&scripted, &options("v2")).await.unwrap();
+    assert_only(&scripted, "v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_run_in_order_and_know_that_the_lock_is_held() {
+    let hooks = [
+        "pre-connect",
+        "docker-setup",
+        "pre-build",
+        "pre-deploy",
+        "pre-app-boot",
+        "post-app-boot",
+        "post-deploy",
+    ];
+    let programs = hooks.map(|name| (format!(".kamal/hooks/{name}"), 0)).into();
+    let first = Scripted::new(&HOSTS);
+    let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
+    let options = Options { skip_push: false, command: "setup".into(), ..options("v1") };
+    set_up(&scripted, &options).await.unwrap();
+    let ran = scripted.local.ran();
+    let ran: Vec<_> =
+        ran.iter().filter_map(|(path, env)| Some((path.strip_prefix(".kamal/hooks/")?, env))).collect();
+    assert_eq!(ran.iter().map(|(name, _)| *name).collect::<Vec<_>>(), hooks);
+    for (name, env) in ran {
+        assert_eq!(env["KAMAL_LOCK"], (name != "pre-connect").to_string(), "{name}");
+        assert_eq!(env["KAMAL_COMMAND"], "setup");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_docker_is_left_out_unless_it_is_the_only_one_that_could_serve() {
+    let scripted = Scripted::new(&HOSTS);
+    scripted.network.machine("b").docker = FakeDocker::Refused("not-root");
+    let error = set_up(&scripted, &options("v1")).await.unwrap_err();
+    let failed = failures_of(&error);
+    assert!(failed.len() == 1 && failed[0].0 == "b" && failed[0].1.contains("not root"), "{failed:?}");
+    assert_eq!(scripted.network.machine("a").running(), ["app-web-v1"]);
+    assert_eq!(scripted.network.machine("c").running(), ["app-workers-v1"]);
+    let scripted = Scripted::new(&HOSTS);
+    for host in ["a", "b"] {
+        scripted.network.machine(host).docker = FakeDocker::Refused("no-tool");
+    }
+    assert_eq!(failures_of(&set_up(&scripted, &options("v1")).await.unwrap_err()).len(), 2);
+    for host in HOSTS {
+        assert!(
+            scripted.network.machine(host).containers.is_empty()
+                && scripted.network.machine(host).lock.is_none()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lock_is_taken_again_where_its_connection_had_to_be_left_and_given_back_after_a_failure() {
+    let scripted = Scripted::new(&HOSTS);
+    scripted.network.machine("a").docker = FakeDocker::MissingForUser;
+    set_up(&scripted, &options("v1")).await.unwrap();
+    assert_only(&scripted, "v1");
+    assert_eq!(locks(&scripted), 2);
+    let programs = [(".kamal/hooks/docker-setup".to_string(), 1)].into();
+    let failing = Scripted::on(scripted.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
+    let error = set_up(&failing, &options("v2")).await.unwrap_err();
+    assert!(matches!(error, RunError::Local { ref what, .. } if what == "hook docker-setup"), "{error:?}");
+    assert_only(&scripted, "v1");
+}

@@ -1,0 +1,32 @@
+//! `setup`: servers without anything, and one without Docker even, serve the app after one command.
+#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+
+use bowline_tests::expect;
+use bowline_tests::project::Project;
+use bowline_tests::sandbox::Sandbox;
+
+#[test]
+fn bare_servers_serve_after_one_command_and_again_after_the_next() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::new(sandbox, &lease, "setup");
+    project.build_arg("VERSION", "v1");
+    project.hook("docker-setup", "#!/bin/sh\necho \"$KAMAL_COMMAND $KAMAL_HOSTS $KAMAL_VERSION\" >>hooked\n");
+    for server in lease.iter() {
+        server.run("rm -rf .kamal; ! docker network inspect kamal; ! docker inspect traefik").ok();
+    }
+    let _bare = lease[1].without_docker_installed();
+    let ran = project.bowline(&["setup", "--version", "v1"]);
+    ran.exits(0).says("installed Docker").says("deployed").says("to 2 servers").never_says("took over");
+    for server in lease.iter() {
+        expect::runs(&project, server, &[("web", "v1")]);
+        assert_eq!(server.get("/version").as_deref(), Some("v1"));
+        expect::unlocked(&project, server);
+    }
+    let hooked = std::fs::read_to_string(project.path().join("hooked")).unwrap();
+    assert_eq!(hooked, format!("setup {} v1\n", lease.addresses().join(",")));
+    // On servers that are set up it deploys: here, what is in the registry already.
+    let again = project.bowline(&["setup", "-P", "--version", "v1", "-h", &lease[0].address]);
+    again.exits(0).never_says("install").never_says("Building");
+    expect::runs(&project, &lease[0], &[("web", "v1")]);
+}
