@@ -26,6 +26,13 @@ fn bare_servers_serve_after_one_command_and_again_after_the_next() {
     let hooked = std::fs::read_to_string(project.path().join("hooked")).unwrap();
     assert_eq!(hooked, format!("setup {} v1\n", lease.addresses().join(",")));
     // On servers that are set up it deploys: here, what is in the registry already.
+    let file = format!(".kamal/apps/{}/env/roles/web.env", project.service);
+    lease[1].run(&format!("rm {file}")).ok();
+    project.set("env", "{secret: [TOKEN]}").secret("TOKEN", "'a $b'");
+    project.bowline(&["env", "push"]).exits(0).says(&format!("wrote {file}")).never_says("$b");
+    assert_eq!(lease[1].run(&format!("stat -c %a {file}; cat {file}")).ok(), "600\nTOKEN=a $b");
+    project.bowline(&["env", "delete", "-h", &lease[1].address]).ok();
+    assert!(lease[0].has(&file) && !lease[1].has(&file));
     let again = project.bowline(&["setup", "-P", "--version", "v1", "-h", &lease[0].address]);
     again.exits(0).never_says("install").never_says("Building");
     expect::runs(&project, &lease[0], &[("web", "v1")]);

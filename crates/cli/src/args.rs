@@ -3,6 +3,7 @@
 //! Names and flags are Kamal's wherever it has them, `-h` for `--hosts` among them; so help is `--help` only.
 
 mod app;
+mod env;
 mod lock;
 mod logs;
 mod manual;
@@ -17,6 +18,7 @@ mod tests;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use app::{App, ExecArgs, MaintenanceArgs};
+pub use env::Env;
 pub use lock::Lock;
 pub use logs::LogsArgs;
 pub use manual::{CompletionArgs, ManArgs, Shell};
@@ -193,6 +195,9 @@ Examples:
         #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
         lines: usize,
     },
+    /// Write the app's env files on the servers apart from a deploy, or remove them.
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Env(Env),
     /// Show the configuration with everything filled in, secrets hidden.
     #[command(after_help = "Examples:
   bowline config

@@ -6,6 +6,7 @@ mod config;
 mod deploy;
 mod details;
 mod docs;
+mod env;
 mod exec;
 mod init;
 mod lock;
@@ -82,6 +83,7 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Details => details::list(settings, Listing::Everything).await,
         Command::Lock(what) => lock::run(settings, what).await,
         Command::Audit { lines } => audit::run(settings, lines).await,
+        Command::Env(what) => env::run(settings, what).await,
         Command::Config => config::run(settings).await,
         Command::Init { bundle } => init::run(settings, bundle),
         Command::Docs { section, markdown } => docs::run(section.as_deref(), markdown),

@@ -84,6 +84,11 @@ impl Names {
         format!("{}/env/roles/{role}.env", self.directory())
     }
 
+    /// The env file of an accessory.
+    pub fn accessory_env_file(&self, accessory: &str) -> String {
+        format!("{}/env/accessories/{accessory}.env", self.directory())
+    }
+
     /// The directory of all cords.
     pub fn cords(&self) -> String {
         format!("{}/cords", self.directory())
@@ -192,6 +197,7 @@ mod tests {
         assert_eq!(staging.lock(), ".kamal/lock-app-staging");
         assert_eq!(staging.audit_log(), ".kamal/app-staging-audit.log");
         assert_eq!(staging.env_file("web"), ".kamal/apps/app-staging/env/roles/web.env");
+        assert_eq!(staging.accessory_env_file("db"), ".kamal/apps/app-staging/env/accessories/db.env");
         assert_eq!(plain.cord("web", "f00"), ".kamal/apps/app/cords/app-web-f00");
     }
 

@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use bowline_core::commands::env::SecretEnv;
+use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Mode, Place};
 use bowline_core::commands::{
     Scope, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
@@ -17,6 +18,7 @@ use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::secret::Secret;
+use bowline_core::shell::{Input, Script};
 
 /// Text that would do harm wherever a shell took it for code.
 const HOSTILE: &str = "a'b\"c$(touch hacked)`touch hacked`;touch hacked #\\";
@@ -164,6 +166,10 @@ fn all_steps() -> Vec<Step> {
         run(lock::release(&names)),
         Step::Bootstrap(server::Bootstrap),
     ];
+    for secret in [None, Some(secrets())] {
+        let (scope, role, path) = (scope.clone(), Some(HOSTILE.into()), names.env_file(HOSTILE));
+        steps.push(Step::Env(env::EnvFile { scope, role, path, secret }));
+    }
     let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
     for mode in modes {
         let (scope, host, command) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
@@ -285,6 +291,40 @@ fn a_later_run_fences_an_earlier_one_off() {
         let status = sh(home.path(), &step.script().sent()).stderr(Stdio::null()).status().unwrap();
         assert_eq!(status.code(), Some(75), "{}", step.describe());
     }
+}
+
+#[test]
+fn an_env_file_is_pushed_whole_and_for_its_owner_alone_and_deleted_with_all_beside_it() {
+    let home = server();
+    let scope = scope("f00d");
+    assert!(sh(home.path(), &scope.claim()).status().unwrap().success());
+    let path = scope.names.env_file("web");
+    let at = home.path().join(&path);
+    let run = |secret| {
+        let script =
+            env::EnvFile { scope: scope.clone(), role: Some("web".into()), path: path.clone(), secret };
+        let Script { text, input } = script.script();
+        let mut child = sh(home.path(), &text).stdin(Stdio::piped()).spawn().unwrap();
+        if let Input::Secret(secret) = input {
+            child.stdin.as_mut().unwrap().write_all(secret.expose().as_bytes()).unwrap();
+        }
+        assert!(child.wait().unwrap().success());
+    };
+    let there = || {
+        let mut names: Vec<String> = std::fs::read_dir(at.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    run(Some(secrets()));
+    assert_eq!(std::fs::read_to_string(&at).unwrap(), "KEY=sentinel-secret\n");
+    assert_eq!(std::fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!((there(), secrets().left_out()), (vec!["web.env".to_owned()], vec!["PEM"]));
+    std::fs::write(at.with_extension("env.export"), "left by a run that was killed").unwrap();
+    run(None);
+    assert_eq!(there(), [""; 0]);
 }
 
 #[test]

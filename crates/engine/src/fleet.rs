@@ -270,7 +270,7 @@ fn deadline(step: &Step) -> Duration {
         Step::Prune(_) | Step::Remove(_) => 300,
         // A person's command may take as long as it takes.
         Step::Exec(_) | Step::OnServer(_) | Step::Run(..) => return Duration::from_secs(365 * 24 * 3600),
-        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) => 0,
+        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) => 0,
     };
     PATIENCE + Duration::from_secs(waits)
 }

@@ -12,6 +12,7 @@ pub mod build;
 mod change;
 pub mod cord;
 pub mod deploy;
+pub mod env;
 pub mod error;
 pub mod event;
 pub mod exec;

@@ -4,6 +4,7 @@
 mod app;
 mod assets;
 mod barrier;
+mod env;
 mod exec;
 mod failures;
 mod groups;

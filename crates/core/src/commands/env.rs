@@ -6,9 +6,10 @@
 //! the shell reads into the environment of the one `docker run`; its command line has only `--env NAME`. That file is
 //! removed before the container starts. Either way every value arrives byte by byte.
 
+use super::Scope;
 use crate::config::Pairs;
 use crate::secret::Secret;
-use crate::shell::{Line, quote};
+use crate::shell::{Line, Script, quote};
 
 /// Linux takes no longer variable, name and value together (`MAX_ARG_STRLEN` without the NUL).
 const LONGEST: usize = 128 * 1024 - 1;
@@ -71,6 +72,11 @@ impl SecretEnv {
         self.0.iter().any(|(known, _)| known == name)
     }
 
+    /// The names of those that a line of an env file can't hold.
+    pub fn left_out(&self) -> Vec<&str> {
+        self.exported().map(|(name, _)| name.as_str()).collect()
+    }
+
     fn exported(&self) -> impl Iterator<Item = &(String, Secret)> {
         self.0.iter().filter(|(name, value)| !fits_a_line(name, value))
     }
@@ -121,6 +127,44 @@ impl SecretEnv {
             "(set -- {line} && program=$(command -v \"$1\") && shift && . {exports} && rm -f {exports} && \
              exec \"$program\" \"$@\")"
         )
+    }
+}
+
+/// Writes an env file, or removes it, while no container is booted: `env push`, `env delete`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvFile {
+    /// The run.
+    pub scope: Scope,
+    /// The role, for the audit log; none for an accessory.
+    pub role: Option<String>,
+    /// Its path.
+    pub path: String,
+    /// What is to be in it; `None` removes it.
+    pub secret: Option<SecretEnv>,
+}
+
+impl EnvFile {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let audit = |text| self.scope.audit(self.role.as_deref(), text);
+        let [file, rest @ ..] = files(&self.path);
+        let remove = |names: &[String]| Line::new("rm").word("-f").words(names.iter().map(String::as_str));
+        let mut text = self.scope.fence();
+        let Some(secret) = &self.secret else {
+            let [new, input, export] = rest;
+            text.push_str(&format!("{} || exit\n", remove(&[file, new, input, export])));
+            text.push_str(&audit("Deleted env files"));
+            return Script::new(text);
+        };
+        text.push_str(&secret.write(&self.path));
+        // What the file can't hold is of use to a container that is about to be run, and to nobody else.
+        text.push_str(&format!("{}\n{}", remove(&rest), audit("Pushed env files")));
+        Script::new(text).with_input(secret.input())
+    }
+
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        format!("{} {}", if self.secret.is_some() { "write" } else { "remove" }, self.path)
     }
 }
 

@@ -41,7 +41,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// Commands that Kamal 2 doesn't have. An alias of such a name works there, so it is no error.
-const OWN_COMMANDS: &[&str] = &["completion", "man", "plan", "schema", "traefik"];
+const OWN_COMMANDS: &[&str] = &["env", "completion", "man", "plan", "schema", "traefik"];
 
 /// Whether a word is, or will be, a command, and so never an alias.
 pub fn is_command(word: &str) -> bool {

@@ -521,7 +521,8 @@ fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
     secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
 }
 
-fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> {
+/// The secret variables of an env.
+pub fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> {
     let resolve = |(name, key): (&str, &str)| Ok((name.to_owned(), secret(secrets, key)?));
     Ok(SecretEnv::new(env.secret().map(resolve).collect::<Result<_, PlanError>>()?)?)
 }

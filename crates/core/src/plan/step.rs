@@ -1,6 +1,6 @@
 //! A step: one round trip to one server.
 
-use crate::commands::{app, assets, cord, exec, lock, maintenance, observe, prune, registry, remove, server, traefik};
+use crate::commands::{app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server, traefik};
 use crate::shell::Script;
 
 /// One round trip to one server.
@@ -38,6 +38,8 @@ pub enum Step {
     Maintenance(Box<maintenance::Begin>),
     /// Remove something of the app's.
     Remove(remove::Remove),
+    /// Write an env file, or remove it.
+    Env(env::EnvFile),
     /// Have what a command in a new container needs.
     Prepare(Box<exec::Exec>),
     /// Run a command in the app.
@@ -70,6 +72,7 @@ impl Step {
             Step::Prune(step) => step.script(),
             Step::Maintenance(step) => step.script(),
             Step::Remove(step) => step.script(),
+            Step::Env(step) => step.script(),
             Step::Prepare(step) => step.prepare(),
             Step::Exec(step) => step.script(),
             Step::OnServer(step) => step.script(),
@@ -98,6 +101,7 @@ impl Step {
             Step::Prune(_) => "prune old containers and images".into(),
             Step::Maintenance(_) => "boot the maintenance page".into(),
             Step::Remove(step) => step.describe(),
+            Step::Env(step) => step.describe(),
             Step::Prepare(_) => "prepare the container".into(),
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
             Step::OnServer(step) => format!("run `{}`", step.command),

@@ -386,6 +386,10 @@ impl FakeServer {
                 self.effect(|machine| machine.remove(&remove.what)).await;
                 answer("")
             }
+            Step::Env(_) => {
+                self.effect(|machine| machine.changes.push(step.describe())).await;
+                answer("")
+            }
             Step::Network(_) => {
                 self.effect(|_| ()).await;
                 answer("")
@@ -433,6 +437,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Prune(step) => Some(&step.scope),
         Step::Remove(step) => Some(&step.scope),
         Step::Maintenance(step) => Some(&step.scope),
+        Step::Env(step) => Some(&step.scope),
         Step::Observe(_)
         | Step::Lock(_)
         | Step::Prepare(_)

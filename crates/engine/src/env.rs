@@ -1,0 +1,99 @@
+//! `env push`, `env delete`: the files with secret variables on the servers, apart from a boot, which writes its own.
+
+use bowline_core::commands::env::{EnvFile, SecretEnv};
+use bowline_core::config::{Accessory, Config, Role, RoleHost};
+use bowline_core::plan::deploy::{self as planning, PlanError, Secrets};
+use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
+
+use crate::change::{Change, Told};
+use crate::error::{Cause, Failure, RunError};
+use crate::world::{Gathered, Options, Project, World};
+
+/// `env push`: every role's file, and those of the accessories on the same servers.
+pub async fn push(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let config = &project.config;
+    let selection = Selection::new(config, &options.filters)?;
+    let roles = selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)));
+    let mut names = planning::env_secrets(config, roles.clone());
+    let accessories =
+        config.accessories.iter().filter(|accessory| beside(&selection, accessory).next().is_some());
+    names.extend(accessories.flat_map(|accessory| accessory.env.secret().map(|(_, key)| key.to_owned())));
+    let secrets = project.secrets(world, &names).await?;
+    planning::check_secrets(config, &secrets, &selection)?;
+    write_all(world, project, options, Some(&secrets)).await
+}
+
+/// `env delete`: removes them again.
+pub async fn delete(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    write_all(world, project, options, None).await
+}
+
+/// The servers of the app that an accessory is on.
+fn beside<'a>(selection: &'a Selection<'_>, accessory: &'a Accessory) -> impl Iterator<Item = &'a str> {
+    selection.hosts.iter().copied().filter(|host| accessory.hosts.iter().any(|own| own == host))
+}
+
+async fn write_all(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    secrets: Option<&Secrets>,
+) -> Result<Gathered, RunError> {
+    let mut change = Change::begin(world, project, options).await?;
+    let config = &project.config;
+    let part = change
+        .each_role(|place| {
+            let secret = secrets.map(|secrets| of_role(config, secrets, place.role, place.host));
+            let path = change.scope.names.env_file(&place.role.name);
+            one(&change, &place.host.host, Some(&place.role.name), path, secret)
+        })
+        .await;
+    change.keep(part);
+    for accessory in &config.accessories {
+        let path = change.scope.names.accessory_env_file(&accessory.name);
+        let secret = || secrets.map(|secrets| planning::secret_env(secrets, &accessory.env));
+        let part = change
+            .each_server(async |host: &str| {
+                if !accessory.hosts.iter().any(|own| own == host) {
+                    return Ok(String::new());
+                }
+                one(&change, host, None, path.clone(), secret()).await
+            })
+            .await;
+        change.keep(part);
+    }
+    Ok(change.end().await)
+}
+
+fn of_role(config: &Config, secrets: &Secrets, role: &Role, host: &RoleHost) -> Result<SecretEnv, PlanError> {
+    Ok(planning::environment(config, secrets, role, host)?.secret)
+}
+
+/// Writes one file, or removes it.
+async fn one(
+    change: &Change<'_>,
+    host: &str,
+    role: Option<&str>,
+    path: String,
+    secret: Option<Result<SecretEnv, PlanError>>,
+) -> Told {
+    let secret = secret.transpose().map_err(|error| Failure {
+        host: host.into(),
+        role: role.map(Into::into),
+        doing: format!("write {path}"),
+        cause: Cause::Told { reason: error.to_string(), hint: None },
+    })?;
+    let said = match &secret {
+        None => format!("removed {path}"),
+        Some(secret) => match secret.left_out().join(", ") {
+            none if none.is_empty() => format!("wrote {path}"),
+            names => format!(
+                "wrote {path}, without {names}: no line of it can hold such a value, only a container's environment"
+            ),
+        },
+    };
+    let step = Step::Env(EnvFile { scope: change.scope.clone(), role: role.map(Into::into), path, secret });
+    change.fleet.run(host, role, &step).await?;
+    Ok(said)
+}

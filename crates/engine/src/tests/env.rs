@@ -1,0 +1,48 @@
+//! `env push` and `env delete`: whose files, where, and what must be there before.
+
+use super::*;
+use crate::env;
+use crate::testing::project_with;
+
+const CONFIG: &str = "service: app
+image: app
+servers: {web: {hosts: [a]}, workers: {hosts: [a, b], cmd: work}}
+env: {secret: [KEY]}
+accessories:
+  db: {image: postgres, host: b, env: {secret: [DB]}}
+  search: {image: search, host: z, env: {secret: [NOBODY]}}
+";
+
+#[tokio::test(start_paused = true)]
+async fn every_role_and_the_accessories_beside_it_get_their_file() {
+    let scripted = Scripted::new(&["a", "b"]);
+    let project = project_with(CONFIG, "KEY=sentinel-key\nDB='two\nlines'\n");
+    let options = Options::default();
+    let pushed = env::push(&scripted.world, &project, &options).await.unwrap();
+    assert_eq!(pushed.failures, []);
+    let said: Vec<_> =
+        pushed.outputs.iter().map(|out| (out.host.as_str(), out.output.stdout.trim())).collect();
+    let directory = ".kamal/apps/app/env";
+    let db = format!(
+        "wrote {directory}/accessories/db.env, without DB: no line of it can hold such a value, only a container's environment"
+    );
+    let role = |name: &str| format!("wrote {directory}/roles/{name}.env");
+    let (web, workers) = (role("web"), role("workers"));
+    assert_eq!(said, [("a", web.as_str()), ("a", &workers), ("b", &workers), ("b", &db)]);
+    assert!(!format!("{:?}", scripted.recorder.events()).contains("sentinel-key"));
+    let deleted = env::delete(&scripted.world, &project, &options).await.unwrap();
+    assert_eq!((deleted.outputs.len(), deleted.failures), (4, vec![]));
+    let last = format!("remove {directory}/accessories/db.env");
+    assert_eq!(scripted.network.machine("b").changes.last(), Some(&last));
+    assert_eq!(scripted.network.machine("a").lock, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_not_there_is_told_before_any_server_is_asked() {
+    let scripted = Scripted::new(&["a", "b"]);
+    let error = env::push(&scripted.world, &project_with(CONFIG, "KEY=1\n"), &Options::default()).await;
+    let RunError::Invalid(missing) = error.unwrap_err() else { panic!("the secret is missing") };
+    assert!(missing.render(false).contains("`DB`") && scripted.recorder.events().is_empty());
+    // What is only removed needs none.
+    env::delete(&scripted.world, &project_with(CONFIG, ""), &Options::default()).await.unwrap();
+}
