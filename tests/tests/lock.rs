@@ -18,7 +18,7 @@ fn a_lock_by_hand_stops_deploys_and_says_whose_it_is_and_why() {
     project.commit();
     project.bowline(&["lock", "status"]).exits(0).never_says("Message:");
     project.bowline(&["lock", "acquire", "-m", "moving house until noon"]).ok();
-    project.bowline(&["lock", "status"]).says("moving house until noon").exits(0);
+    project.bowline(&["lock", "status"]).says("moving house until noon").says(&server.address).exits(0);
 
     let watch = Watch::on(server);
     let refused = project.deploy("v2");

@@ -20,7 +20,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 pub use app::{App, ExecArgs, MaintenanceArgs};
 pub use env::Env;
 pub use lock::Lock;
-pub use logs::LogsArgs;
+pub use logs::{AppLogsArgs, LogsArgs};
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use prune::{Prune, Retain};
 pub use secrets::{FetchArgs, Secrets};
@@ -62,6 +62,9 @@ pub struct Cli {
     /// Its first word.
     #[arg(skip)]
     pub name: String,
+    /// Its second, if that is a command's too.
+    #[arg(skip)]
+    pub subname: Option<String>,
 }
 
 /// Flags of every command.
@@ -309,6 +312,7 @@ pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli,
     let mut command = command();
     let matches = command.try_get_matches_from_mut(words)?;
     let name = matches.subcommand_name().unwrap_or_default().to_owned();
+    let subname = matches.subcommand().and_then(|(_, sub)| sub.subcommand_name()).map(str::to_owned);
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    Ok(Cli { name, ..cli })
+    Ok(Cli { name, subname, ..cli })
 }

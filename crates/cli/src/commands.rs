@@ -42,6 +42,7 @@ pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     }
     let mut settings = Settings::new(&cli.globals, &cli.name, Surroundings::look());
     settings.templates = templates;
+    settings.options.subcommand = cli.subname;
     if let Command::Setup(push) | Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
     }

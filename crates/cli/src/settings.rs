@@ -106,6 +106,7 @@ impl Settings {
                 skip_push: false,
                 skip_hooks: globals.skip_hooks,
                 command: command.to_owned(),
+                subcommand: None,
             },
             templates: Arc::default(),
             view,

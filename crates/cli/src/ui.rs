@@ -214,11 +214,11 @@ impl Stage {
             Event::Finished { elapsed, .. } => self.tally.elapsed = Some(*elapsed),
             // Whoever caught the signal says so at once, the engine when it gets to it.
             Event::Interrupted if std::mem::replace(&mut self.interrupted, true) => return true,
-            Event::Output { host: Some(host), line } if self.follow != Follow::No => {
+            Event::Output { host: Some(host), role, line } if self.follow != Follow::No => {
                 let line = clean::line(line);
-                let line = match self.follow {
-                    Follow::Several => format!("{}: {line}", clean::line(host)),
-                    _ => line,
+                let line = match (self.follow, role) {
+                    (Follow::One, None) => line,
+                    _ => format!("{}: {line}", words::label(host, role.as_deref())),
                 };
                 return self.renderer.follow(&line);
             }

@@ -12,6 +12,7 @@ use bowline_cli::ui::paint::Paint;
 use bowline_cli::ui::plain::Plain;
 use bowline_cli::ui::results::{Shown, lines};
 use bowline_cli::ui::{Sort, Tally, json, report};
+use bowline_core::config::HookLevel;
 use bowline_engine::error::RunError;
 use bowline_engine::event::Event;
 use bowline_engine::ports::{Exit, Output};
@@ -128,8 +129,9 @@ fn nothing_a_server_says_drives_the_terminal() {
     let mut shown =
         vec![live(3, true, 1), failure(events::error(3)), plain(Verbosity::Verbose, Sort::Change, true)];
     let sent = [
-        Event::Output { host: Some(evil.into()), line: evil.into() },
-        Event::Output { host: None, line: evil.into() },
+        Event::Output { host: Some(evil.into()), role: Some(evil.into()), line: evil.into() },
+        Event::Hook { name: evil.into(), line: evil.into(), level: Some(HookLevel::Verbose) },
+        Event::Output { host: None, role: None, line: evil.into() },
         Event::State { host: evil.into(), role: evil.into(), state: evil.into() },
         Event::Note { host: None, text: evil.into() },
         Event::RoleDone { host: evil.into(), role: evil.into(), version: evil.into() },

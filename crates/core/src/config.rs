@@ -51,7 +51,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, Value, Variable};
 pub use generation::Generation;
 pub use healthcheck::{Cord, Healthcheck};
-pub use hooks::HooksOutput;
+pub use hooks::{HookLevel, HooksOutput};
 pub use load::{Destination, Loaded, aliases, destination_path, load};
 pub use logging::Logging;
 pub(crate) use mask::is_secret_key;

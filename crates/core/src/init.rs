@@ -11,6 +11,7 @@ pub const SECRETS: &str = ".kamal/secrets";
 const CONFIG_TEXT: &str = include_str!("init/deploy.yml");
 const SECRETS_TEXT: &str = include_str!("init/secrets");
 const SAMPLES: &[(&str, &str)] = &[
+    ("docker-setup", include_str!("init/hooks/docker-setup.sample")),
     ("pre-connect", include_str!("init/hooks/pre-connect.sample")),
     ("pre-build", include_str!("init/hooks/pre-build.sample")),
     ("pre-deploy", include_str!("init/hooks/pre-deploy.sample")),
@@ -129,9 +130,9 @@ mod tests {
     #[test]
     fn sample_hooks_are_those_that_are_run() {
         let paths: Vec<String> = hooks().map(|(path, _)| path).collect();
-        assert_eq!(paths.len(), 8);
+        assert_eq!(paths.len(), 9);
         assert!(
-            hooks().all(|(path, text)| path.starts_with(".kamal/hooks/p") && text.starts_with("#!/bin/sh\n"))
+            hooks().all(|(path, text)| path.starts_with(".kamal/hooks/") && text.starts_with("#!/bin/sh\n"))
         );
     }
 }

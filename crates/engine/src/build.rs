@@ -121,7 +121,7 @@ async fn run(world: &World, what: &str, words: &[&str], login: Option<&Login>) -
     };
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
-        world.events.emit(Event::Output { host: None, line: line.into() });
+        world.events.emit(Event::Output { host: None, role: None, line: line.into() });
     };
     let failed = |reason: String| RunError::Local {
         what: what.into(),

@@ -48,8 +48,21 @@ pub async fn rollback(
     Run::new(world, project, options, Kind::Rollback, version).await?.carry_out().await
 }
 
+/// A plan, and the servers that it leaves out because they could not be looked at.
+pub struct Planned {
+    /// The plan of the others.
+    pub plan: Plan,
+    /// Why they could not be.
+    pub unseen: Option<RunError>,
+}
+
 /// What `deploy`, `redeploy`, `rollback` or `app boot` would do now. Changes nothing anywhere.
-pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kind) -> Result<Plan, RunError> {
+pub async fn plan(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    kind: Kind,
+) -> Result<Planned, RunError> {
     let version = match (kind, &options.version) {
         (Kind::Rollback, version) => version.clone(),
         (Kind::Boot, None) => Some(project.config.names().latest_tag()),
@@ -63,16 +76,16 @@ pub async fn plan(world: &World, project: &Project, options: &Options, kind: Kin
     world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
     let (observed, unseen) = observe(&fleet, &run.scope, &project.config.repository(), false).await;
     failures.extend(unseen);
-    if !failures.is_empty() {
-        return Err(run.failed(failures, None));
-    }
+    run.worth_going_on(|host| observed.contains_key(host), &failures)?;
     for (host, server) in &observed {
         if let Some(details) = &server.lock {
             let text = format!("the deploy lock is held: {}", details.trim().replace('\n', "; "));
             world.events.emit(Event::Note { host: Some(host.clone()), text });
         }
     }
-    run.plan(&observed)
+    let plan = run.plan(&observed)?;
+    let unseen = (!failures.is_empty()).then(|| run.failed(failures, None));
+    Ok(Planned { plan, unseen })
 }
 
 /// One run.
@@ -174,7 +187,7 @@ impl<'a> Run<'a> {
     async fn carry_out(mut self) -> Result<(), RunError> {
         let hosts = self.selection.hosts.clone();
         let (fleet, failures) = self.begin(&hosts).await?;
-        self.worth_going_on(&fleet, &failures)?;
+        self.worth_going_on(|host| fleet.has(host), &failures)?;
         self.build().await?;
         let version = self.named();
         let lock = Lock::for_run(self.world, &fleet, &hosts, &self.scope, &version).await?;
@@ -340,14 +353,18 @@ impl<'a> Run<'a> {
     }
 
     /// Without a server, or without any of the primary role's, nothing is begun.
-    pub(crate) fn worth_going_on(&self, fleet: &Fleet, failures: &[Failure]) -> Result<(), RunError> {
+    pub(crate) fn worth_going_on(
+        &self,
+        there: impl Fn(&str) -> bool,
+        failures: &[Failure],
+    ) -> Result<(), RunError> {
         let primary =
             self.selection.roles.iter().find(|(role, _)| role.name == self.project.config.primary_role);
-        let reached = match primary {
-            Some((_, hosts)) => hosts.iter().any(|host| fleet.has(&host.host)),
-            None => fleet.hosts().next().is_some(),
+        let goes = match primary {
+            Some((_, hosts)) => hosts.iter().any(|host| there(&host.host)),
+            None => self.selection.hosts.iter().any(|host| there(host)),
         };
-        if reached { Ok(()) } else { Err(self.failed(failures.to_vec(), None)) }
+        if goes { Ok(()) } else { Err(self.failed(failures.to_vec(), None)) }
     }
 
     fn failed(&self, failures: Vec<Failure>, applied: Option<(&Apply<'_>, &Plan)>) -> RunError {

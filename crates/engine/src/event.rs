@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_core::config::HookLevel;
 use bowline_core::plan::Plan;
 
 use crate::error::Failure;
@@ -90,8 +91,19 @@ pub enum Event {
     Output {
         /// The server, or this machine.
         host: Option<String>,
+        /// The role it is about, where several are listened to.
+        role: Option<String>,
         /// The line.
         line: String,
+    },
+    /// A hook printed a line.
+    Hook {
+        /// The hook.
+        name: String,
+        /// The line.
+        line: String,
+        /// What the configuration says of what it prints.
+        level: Option<HookLevel>,
     },
     /// A container's state changed, or a role gets on: `starting`, `healthy`, `waiting at the barrier`, …
     State {

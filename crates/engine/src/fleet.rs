@@ -126,7 +126,7 @@ impl Fleet {
             on_line(line);
             // Lines that begin with `@` are the script's answers to us, not output.
             if !line.starts_with('@') && !line.is_empty() {
-                self.emit(Event::Output { host: Some(host.into()), line: line.into() });
+                self.emit(Event::Output { host: Some(host.into()), role: None, line: line.into() });
             }
         };
         let limit = deadline(step);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bowline_core::names::service_version;
 use bowline_core::secret::Secret;
+use bowline_core::selection::Selection;
 
 use crate::error::RunError;
 use crate::event::{Event, Phase};
@@ -61,8 +62,8 @@ pub async fn prepare(world: &World, project: &Project, options: &Options) -> Res
     Ok(())
 }
 
-/// Runs a hook if the project has it. Its output is told as it comes, unless `hooks_output` is quiet about it; a failure
-/// carries its last lines.
+/// Runs a hook if the project has it. Its output is told as it comes, with what `hooks_output` says of it; a failure
+/// carries its last lines in any case.
 pub async fn run(
     world: &World,
     project: &Project,
@@ -99,13 +100,10 @@ pub async fn run(
     }
     env.extend(environment(world, project, options, facts));
     let command = LocalCommand { words: vec![program], env, ..Default::default() };
-    let shown = project.config.hooks_output.shows(name);
+    let level = project.config.hooks_output.of(name);
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
-        if !shown {
-            return;
-        }
-        world.events.emit(Event::Output { host: None, line: line.into() });
+        world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });
     };
     let output = tokio::select! {
         output = world.local.run(&command, &told) => output,
@@ -133,11 +131,17 @@ fn environment(world: &World, project: &Project, options: &Options, facts: &Fact
         ("KAMAL_LOCK", facts.locked.to_string()),
         ("KAMAL_COMMAND", options.command.clone()),
     ];
+    if let Some(subcommand) = &options.subcommand {
+        pairs.push(("KAMAL_SUBCOMMAND", subcommand.clone()));
+    }
     if let Some(destination) = &config.destination {
         pairs.push(("KAMAL_DESTINATION", destination.clone()));
     }
     if !options.filters.roles.is_empty() {
-        pairs.push(("KAMAL_ROLES", options.filters.roles.join(",")));
+        let named = Selection::new(config, &options.filters).map(|selection| {
+            selection.roles.iter().map(|(role, _)| role.name.as_str()).collect::<Vec<_>>().join(",")
+        });
+        pairs.push(("KAMAL_ROLES", named.unwrap_or_else(|_| options.filters.roles.join(","))));
     }
     if let Some(runtime) = facts.runtime {
         pairs.push(("KAMAL_RUNTIME", runtime.as_secs().to_string()));

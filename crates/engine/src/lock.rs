@@ -10,15 +10,16 @@ use std::time::Duration;
 use bowline_core::commands::{Scope, lock};
 use bowline_core::observed::base64_text;
 use bowline_core::plan::step::Step;
+use bowline_core::selection::{self, Selection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, run_all};
 use crate::ports::{Channel, Exit, ServerError};
 use crate::version::{self, AUTOMATIC};
-use crate::world::{Options, Project, World};
+use crate::world::{Gathered, Options, Project, World};
 
 /// How often the lease is renewed: several times within it.
 const RENEW: Duration = Duration::from_secs(10);
@@ -223,7 +224,7 @@ fn servers(failure: Failure) -> RunError {
 
 /// The server that holds, or would hold, the lock of these filters, connected.
 async fn primary(world: &World, project: &Project, options: &Options) -> Result<(Fleet, String), RunError> {
-    let selection = bowline_core::selection::Selection::new(&project.config, &options.filters)?;
+    let selection = Selection::new(&project.config, &options.filters)?;
     let host = selection.primary_host();
     crate::hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, &[host]).await;
@@ -233,12 +234,24 @@ async fn primary(world: &World, project: &Project, options: &Options) -> Result<
     }
 }
 
-/// `lock status`: the details of the lock, if there is one.
-pub async fn status(world: &World, project: &Project, options: &Options) -> Result<Option<String>, RunError> {
-    let (fleet, host) = primary(world, project, options).await?;
+/// `lock status`: the locks there are. Runs with other filters take theirs on other servers, so all are looked at.
+pub async fn status(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let hosts = selection::servers(&project.config, &options.filters)?;
+    crate::hooks::pre_connect(world, project, options, &hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let step = || Step::Run("look at the lock", lock::status(&project.config.names()));
+    let there = hosts.iter().filter(|host| fleet.has(host));
+    let steps = there.map(|host| ((*host).to_owned(), None, step())).collect();
+    let mut gathered = run_all(&fleet, steps, failures, hosts.len()).await;
+    gathered.outputs.retain(|output| !output.output.success() || !output.output.stdout.trim().is_empty());
+    Ok(gathered)
+}
+
+/// The details of the lock on a server.
+async fn look(fleet: &Fleet, project: &Project, host: &str) -> Result<String, RunError> {
     let step = Step::Run("look at the lock", lock::status(&project.config.names()));
-    let output = fleet.run(&host, None, &step).await.map_err(servers)?;
-    Ok((!output.stdout.trim().is_empty()).then(|| output.stdout.trim_end().to_string()))
+    let output = fleet.run(host, None, &step).await.map_err(servers)?;
+    Ok(output.stdout.trim_end().to_owned())
 }
 
 /// `lock acquire -m`: a lock by hand, which nobody takes over.
@@ -258,7 +271,7 @@ pub async fn acquire(
     match output.exit {
         Exit::Status(0) => Ok(()),
         Exit::Status(lock::HELD) => {
-            let details = status(world, project, options).await?.unwrap_or_default();
+            let details = look(&fleet, project, &host).await?;
             Err(RunError::Locked { host, details })
         }
         _ => {

@@ -1,69 +1,192 @@
-//! `app logs`: what the containers that serve said.
+//! `app logs`: what the app's containers said, and go on saying.
 
-use bowline_core::commands::logs;
+use std::time::Duration;
+
+use bowline_core::commands::logs::{self, ENDED, Lines, REFUSED};
+use bowline_core::commands::{Scope, observe::Observe};
+use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
-
 use futures_util::future::join_all;
 
-use crate::error::{Failure, RunError};
+use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::fleet::{Fleet, run_all};
-use crate::observe::{Looked, look};
+use crate::observe::{Looked, look, one};
 use crate::ports::ServerError;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
-/// `app logs`: of every role's container; with `follow`, of all of them at once, as they come, until the run is
-/// stopped.
+/// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whose logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Of every role's container that serves.
+    Serving,
+    /// Of this container of the app, by its name or the first digits of its id, whether it runs or not.
+    Container(String),
+}
+
+/// A container whose log is shown.
+#[derive(Debug, Clone)]
+struct Source {
+    host: String,
+    role: String,
+    id: String,
+    name: String,
+}
+
+impl Source {
+    fn new(host: &str, role: &str, container: &Container) -> Self {
+        Self { host: host.into(), role: role.into(), id: container.id.clone(), name: container.name.clone() }
+    }
+}
+
+/// Shows them once or, with `follow`, all of them at once as lines come, until the run is stopped.
 pub async fn logs(
     world: &World,
     project: &Project,
     options: &Options,
-    lines: &logs::Lines,
+    lines: &Lines,
+    whose: &Whose,
 ) -> Result<Gathered, RunError> {
-    let Looked { fleet, selection, observed, failures } = look(world, project, options).await?;
-    let names = project.config.names();
-    let mut silent = Vec::new();
-    let mut steps = Vec::new();
-    for (role, hosts) in &selection.roles {
-        for host in hosts {
-            let Some(server) = observed.get(&host.host) else { continue };
-            match server.current(&names, &role.name, &project.config.latest_image()) {
-                Some(container) => {
-                    let step = Step::Run("show the log", logs::logs(&container.id, lines));
-                    steps.push((host.host.clone(), role.name.clone(), step));
-                }
-                None => silent.push(HostOutput::said(&host.host, Some(&role.name), "nothing runs")),
-            }
-        }
-    }
-    let total = selection.hosts.len();
+    let looked = look(world, project, options).await?;
+    let (sources, silent) = match whose {
+        Whose::Serving => serving(project, &looked),
+        Whose::Container(wanted) => (named(project, &looked, wanted)?, Vec::new()),
+    };
+    let total = looked.selection.hosts.len();
+    let Looked { fleet, failures, .. } = looked;
     let mut gathered = if lines.follow {
+        let all = Following { world, project, fleet: &fleet, lines, again: *whose == Whose::Serving };
         let failed = tokio::select! {
-            failed = follow_all(&fleet, steps) => failed,
+            failed = all.follow(&sources) => failed,
             () = world.stop.triggered() => Vec::new(),
         };
         Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total }
     } else {
-        let steps = steps.into_iter().map(|(host, role, step)| (host, Some(role), step)).collect();
-        run_all(&fleet, steps, failures, total).await
+        let step = |source: &Source| Step::Run("show the log", logs::logs(&source.id, lines));
+        let steps =
+            sources.iter().map(|source| (source.host.clone(), Some(source.role.clone()), step(source)));
+        run_all(&fleet, steps.collect(), failures, total).await
     };
     gathered.outputs.extend(silent);
     Ok(gathered)
 }
 
-/// Hands every line on as it comes and keeps none: a log may be followed for days.
-pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
-    let followed = steps.iter().map(|(host, role, step)| async move {
-        let lost = |error: ServerError| Failure {
-            host: host.clone(),
-            role: Some(role.clone()),
-            doing: step.describe(),
-            cause: error.into(),
-        };
-        let mut channel = fleet.open(host, step).await?;
-        while let Some(line) = channel.next_line().await.map_err(lost)? {
-            fleet.emit(Event::Output { host: Some(host.clone()), line });
+/// The containers that serve, and what is to be said where there is none.
+fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutput>) {
+    let (mut sources, mut silent) = (Vec::new(), Vec::new());
+    let (names, latest) = (project.config.names(), project.config.latest_image());
+    for (role, hosts) in &looked.selection.roles {
+        for host in hosts {
+            let Some(observed) = looked.observed.get(&host.host) else { continue };
+            match observed.current(&names, &role.name, &latest) {
+                Some(container) => sources.push(Source::new(&host.host, &role.name, container)),
+                None => silent.push(HostOutput::said(&host.host, Some(&role.name), "nothing runs")),
+            }
         }
+    }
+    (sources, silent)
+}
+
+/// The container of this name or id, on whichever servers it is.
+fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Source>, RunError> {
+    let fits = |container: &&Container| {
+        !wanted.is_empty() && (container.name == wanted || container.id.starts_with(wanted))
+    };
+    let mut sources = Vec::new();
+    for (host, observed) in &looked.observed {
+        for container in observed.containers.iter().filter(fits) {
+            let role = container.labels.get("role").map_or("", String::as_str);
+            sources.push(Source::new(host, role, container));
+        }
+    }
+    if sources.is_empty() && looked.failures.is_empty() {
+        return Err(RunError::Usage {
+            message: format!(
+                "no container of {} is called `{wanted}`, or has an id that begins so",
+                project.config.service
+            ),
+            hint: Some("`app containers` lists those there are".into()),
+        });
+    }
+    Ok(sources)
+}
+
+/// Logs that are followed.
+struct Following<'a> {
+    world: &'a World,
+    project: &'a Project,
+    fleet: &'a Fleet,
+    lines: &'a Lines,
+    /// Whether the container that comes in the place of one that ended is followed too.
+    again: bool,
+}
+
+impl Following<'_> {
+    async fn follow(&self, sources: &[Source]) -> Vec<Failure> {
+        let several = sources.iter().any(|source| source.role != sources[0].role);
+        let followed = sources.iter().map(|source| self.one(source.clone(), several));
+        let failures: Vec<Failure> = join_all(followed).await.into_iter().filter_map(Result::err).collect();
+        for failure in &failures {
+            self.fleet.emit(Event::Failed(failure.clone()));
+        }
+        failures
+    }
+
+    /// One role on one server, from container to container.
+    async fn one(&self, mut source: Source, label: bool) -> Result<(), Failure> {
+        let mut lines = self.lines.clone();
+        loop {
+            let step = Step::Run("follow the log", logs::logs(&source.id, &lines));
+            let role = label.then_some(source.role.as_str());
+            let ended = pass(self.fleet, &source.host, role, &step).await?;
+            let next = if self.again && ended.is_some() { self.next(&source, ended).await? } else { None };
+            let Some((next, since)) = next else {
+                self.note(&source, &format!("{} has ended, and with it its log", source.name));
+                return Ok(());
+            };
+            if next.id != source.id {
+                self.note(&source, &format!("{} has ended; {} goes on", source.name, next.name));
+            }
+            lines = Lines { since, tail: None, ..lines };
+            source = next;
+        }
+    }
+
+    /// The container that serves now, and since when its lines are new.
+    async fn next(
+        &self,
+        source: &Source,
+        ended: Option<String>,
+    ) -> Result<Option<(Source, Option<String>)>, Failure> {
+        tokio::time::sleep(PAUSE).await;
+        let config = &self.project.config;
+        let run = self.world.local.random_hex(16);
+        let (names, latest) = (config.names(), config.latest_image());
+        let scope = Scope { names: names.clone(), run, performer: String::new() };
+        let step = Step::Observe(Observe { scope, repository: config.repository(), claim: false });
+        let observed = one(self.fleet, &source.host, &step).await?;
+        let Some(container) = observed.current(&names, &source.role, &latest) else { return Ok(None) };
+        let next = Source::new(&source.host, &source.role, container);
+        let since = if next.id == source.id { ended } else { None };
+        Ok(Some((next, since)))
+    }
+
+    fn note(&self, source: &Source, text: &str) {
+        self.fleet.emit(Event::Note { host: Some(source.host.clone()), text: text.into() });
+    }
+}
+
+/// Follows logs, each to its end.
+pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
+    let followed = steps.iter().map(|(host, name, step)| async move {
+        pass(fleet, host, None, step)
+            .await
+            .map_err(|failure| Failure { role: Some(name.clone()), ..failure })?;
+        let text = format!("{name} has ended, and with it its log");
+        fleet.emit(Event::Note { host: Some(host.clone()), text });
         Ok(())
     });
     let failures: Vec<Failure> = join_all(followed).await.into_iter().filter_map(Result::err).collect();
@@ -71,4 +194,21 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
         fleet.emit(Event::Failed(failure.clone()));
     }
     failures
+}
+
+/// Hands every line on as it comes and keeps none: a log may be followed for days. Gives when it ended.
+async fn pass(fleet: &Fleet, host: &str, role: Option<&str>, step: &Step) -> Result<Option<String>, Failure> {
+    let lost = |error: ServerError| fleet.failed(host, role, step, error.into());
+    let mut channel = fleet.open(host, step).await?;
+    while let Some(line) = channel.next_line().await.map_err(lost)? {
+        if let Some(at) = line.strip_prefix(ENDED) {
+            return Ok(Some(at.to_owned()));
+        }
+        if let Some(reason) = line.strip_prefix(REFUSED) {
+            let hint = Some("see `--grep` and `--grep-options`".into());
+            return Err(fleet.failed(host, role, step, Cause::Told { reason: reason.into(), hint }));
+        }
+        fleet.emit(Event::Output { host: Some(host.into()), role: role.map(Into::into), line });
+    }
+    Ok(None)
 }

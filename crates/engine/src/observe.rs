@@ -83,7 +83,8 @@ pub async fn observe(
     (observed, failures)
 }
 
-async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
+/// Looks at one server.
+pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
     let output = fleet.run_watched(host, None, step, &|_| {}).await?;
     let failed = |cause| Failure { host: host.into(), role: None, doing: step.describe(), cause };
     if output.exit != Exit::Status(0) {

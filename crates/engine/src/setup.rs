@@ -19,7 +19,7 @@ pub async fn setup(world: &World, project: &Project, options: &Options) -> Resul
     let mut run = Run::new(world, project, options, Kind::Deploy, Some(version.clone())).await?;
     let hosts = servers(&project.config, &options.filters)?;
     let (fleet, failures) = run.begin(&hosts).await?;
-    run.worth_going_on(&fleet, &failures)?;
+    run.worth_going_on(|host| fleet.has(host), &failures)?;
     let scope = run.scope.clone();
     let site =
         Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
@@ -41,7 +41,7 @@ async fn under_lock(
 ) -> Result<(), RunError> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
     let fleet = fleet.only(|host| run.selection.hosts.contains(&host));
-    run.worth_going_on(&fleet, &failures)?;
+    run.worth_going_on(|host| fleet.has(host), &failures)?;
     run.build().await?;
     let result = run.locked(&fleet, failures, lock.as_ref()).await;
     run.end(&fleet, result).await

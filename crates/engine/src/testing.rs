@@ -7,6 +7,7 @@
 //! stop the run for good at the n-th one, as `kill -9` would.
 
 mod assets;
+mod channel;
 mod docker;
 mod machine;
 mod network;

@@ -11,6 +11,7 @@ mod groups;
 mod hooks;
 mod killed;
 mod lock;
+mod logs;
 mod server;
 mod setup;
 mod silence;

@@ -47,6 +47,8 @@ pub struct Options {
     pub skip_hooks: bool,
     /// The command's first word, for hooks (`deploy`, `app`, …).
     pub command: String,
+    /// Its second, where it has one that is a command's too (`boot`, of `app boot`).
+    pub subcommand: Option<String>,
 }
 
 /// What a command printed on a server, for a role.

@@ -122,6 +122,7 @@ pub(crate) fn run(servers: usize, broken: bool) -> Vec<Timed> {
         200,
         Event::Output {
             host: Some(host(0)),
+            role: None,
             line: "\u{1b}[2J\u{1b}[31mlistening\u{1b}[0m on 3000\u{7}".into(),
         },
     ));
@@ -137,7 +138,7 @@ pub(crate) fn run(servers: usize, broken: bool) -> Vec<Timed> {
 }
 
 fn preparation(servers: usize) -> Vec<Timed> {
-    let local = |line: &str| Event::Output { host: None, line: line.into() };
+    let local = |line: &str| Event::Output { host: None, role: None, line: line.into() };
     vec![
         (0, Event::Phase(Phase::Hook("pre-connect".into()))),
         (100, local("the network is up")),

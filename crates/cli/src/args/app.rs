@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Confirm, LogsArgs};
+use super::{AppLogsArgs, Confirm};
 
 /// `app …`.
 #[derive(Debug, Subcommand)]
@@ -34,9 +34,11 @@ Examples:
     /// Show the app's logs.
     #[command(after_help = "Examples:
   bowline app logs                     the last 100 lines of each server
-  bowline app logs -f                  follow them
-  bowline app logs -s 30m -g ERROR     the errors of the last half hour")]
-    Logs(LogsArgs),
+  bowline app logs -f                  follow them, on all servers, through deploys
+  bowline app logs -s 30m -g ERROR     the errors of the last half hour
+  bowline app logs -g panic -o '-i -A 5'
+  bowline app logs --container-id 3f2a9c    a container that has stopped")]
+    Logs(AppLogsArgs),
     /// Show the app's running containers.
     Details,
     /// Show which version serves on each server.

@@ -5,7 +5,15 @@ use clap::Subcommand;
 /// `lock …`.
 #[derive(Debug, Subcommand)]
 pub enum Lock {
-    /// Show who holds the deploy lock, since when and why.
+    /// Show who holds the deploy lock, on which server, since when and why.
+    #[command(
+        after_help = "A run takes the lock on the first of its servers, so with filters it may be on any: all are looked at.
+`bowline lock release -h HOST` releases one that isn't on the first.
+
+Examples:
+  bowline lock status
+  bowline lock status -d staging"
+    )]
     Status,
     /// Take the deploy lock, so that nobody deploys until it is released.
     #[command(after_help = "Examples:

@@ -14,10 +14,24 @@ pub struct LogsArgs {
     /// Only lines that match this pattern of grep.
     #[arg(short, long, value_name = "PATTERN")]
     pub grep: Option<String>,
+    /// Further flags of grep: `-o '-i -A 3'`.
+    #[arg(short = 'o', long, value_name = "FLAGS", requires = "grep", allow_hyphen_values = true)]
+    pub grep_options: Option<String>,
     /// Go on showing what comes.
     #[arg(short, long)]
     pub follow: bool,
     /// Leave Docker's time stamps out.
     #[arg(short = 'T', long)]
     pub skip_timestamps: bool,
+}
+
+/// `app logs`.
+#[derive(Debug, Clone, Args)]
+pub struct AppLogsArgs {
+    /// Which lines.
+    #[command(flatten)]
+    pub lines: LogsArgs,
+    /// The log of this container of the app instead, running or not: its name, or the first digits of its id.
+    #[arg(long, value_name = "ID")]
+    pub container_id: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! `lock status`, `lock acquire`, `lock release`.
 
+use super::details::show_all;
 use crate::args::Lock;
 use crate::exit::{self, Ended};
 use crate::session::Session;
@@ -22,8 +23,10 @@ async fn status(settings: &Settings) -> Result<u8, Ended> {
     let ended =
         session.query(engine::lock::status(&session.world, &session.project, &settings.options)).await;
     let held = session.close(ended)?;
-    results::say(settings, held.as_deref().unwrap_or(NONE));
-    Ok(exit::DONE)
+    if held.outputs.is_empty() && held.failures.is_empty() {
+        results::say(settings, NONE);
+    }
+    show_all(settings, &held)
 }
 
 /// Takes it.

@@ -1,6 +1,7 @@
 //! `plan`: what a run would do. It looks at the servers and changes nothing.
 
 use bowline_core::plan::{Kind, show};
+use bowline_engine::deploy::Planned;
 use bowline_engine::error::RunError;
 
 use crate::args::{PlanArgs, Run};
@@ -30,11 +31,14 @@ pub(super) async fn run(settings: &mut Settings, args: PlanArgs) -> Result<u8, E
     let session = Session::open(settings, Sort::Query, false).await?;
     let plan =
         session.query(engine::deploy::plan(&session.world, &session.project, &settings.options, kind)).await;
-    let plan = session.close(plan)?;
+    let Planned { plan, unseen } = session.close(plan)?;
     if settings.view == View::Json {
         out::stdout([json::plan("plan", &plan).to_string()]);
     } else {
         out::stdout([clean::lines(&show::text(&plan))]);
     }
-    Ok(exit::DONE)
+    match unseen {
+        Some(error) => Err(error.into()),
+        None => Ok(exit::DONE),
+    }
 }

@@ -19,7 +19,7 @@ pub(super) async fn run(settings: &Settings, what: Traefik) -> Result<u8, Ended>
         return Ok(exit::FAILED);
     }
     let lines = match &what {
-        Traefik::Logs(args) => logs::lines(args.clone()),
+        Traefik::Logs(args) => logs::lines(args.clone())?,
         _ => Default::default(),
     };
     let session = Session::open(settings, Sort::Query, lines.follow).await?;

@@ -6,33 +6,28 @@ use bowline_engine::error::RunError;
 
 use super::{clean, out};
 
-/// Whether the answer on standard input is yes. Anything but `y` or `yes` is no. Nobody there to answer is an
-/// error, with what to do.
+/// Whether the person at the terminal says yes. Anything but `y` or `yes` is no, and so is the end of the input.
+/// Without a terminal there is nobody to ask: what is piped in may be meant for somebody else.
 pub fn ask(question: &str) -> Result<bool, RunError> {
-    out::stderr([format!("{} [y/N]", clean::lines(question))]);
     let stdin = std::io::stdin();
-    let answer = answered(&mut stdin.lock());
-    match answer {
-        Some(true) => Ok(true),
-        Some(false) => {
-            out::stderr(["Nothing was removed"]);
-            Ok(false)
-        }
-        None if stdin.is_terminal() => Ok(false),
-        None => Err(RunError::Usage {
-            message: "nobody is there to confirm it: standard input is at its end".into(),
+    if !stdin.is_terminal() {
+        return Err(RunError::Usage {
+            message: format!("this asks first, and standard input is no terminal: {question}"),
             hint: Some("`-y` says yes beforehand".into()),
-        }),
+        });
     }
+    out::stderr([format!("{} [y/N]", clean::lines(question))]);
+    let yes = answered(&mut stdin.lock());
+    if !yes {
+        out::stderr(["Nothing was changed"]);
+    }
+    Ok(yes)
 }
 
-/// The answer; `None` if the input ended before one.
-fn answered(input: &mut impl BufRead) -> Option<bool> {
+fn answered(input: &mut impl BufRead) -> bool {
     let mut line = String::new();
-    match input.read_line(&mut line) {
-        Ok(0) | Err(_) => None,
-        Ok(_) => Some(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")),
-    }
+    let read = input.read_line(&mut line);
+    read.is_ok() && matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 #[cfg(test)]
@@ -41,14 +36,9 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (text, answer) in [
-            ("y\n", Some(true)),
-            ("Yes\n", Some(true)),
-            ("\n", Some(false)),
-            ("n\n", Some(false)),
-            ("yep\n", Some(false)),
-            ("", None),
-        ] {
+        for (text, answer) in
+            [("y\n", true), ("Yes\n", true), ("\n", false), ("n\n", false), ("yep\n", false), ("", false)]
+        {
             assert_eq!(answered(&mut text.as_bytes()), answer, "{text:?}");
         }
     }

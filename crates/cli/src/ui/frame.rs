@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use bowline_core::config::HookLevel;
 use bowline_core::plan::Plan;
 use bowline_engine::event::{Event, Outcome, Phase};
 
@@ -86,7 +87,8 @@ impl Frame {
                 self.make_rows(plan);
                 return self.above(self.paint.bold(&clean::line(&words::planned(plan))));
             }
-            Event::Output { host: None, line } => return self.local_line(line),
+            Event::Output { host: None, line, .. } => return self.local_line(line),
+            Event::Hook { line, level: Some(HookLevel::Verbose), .. } => return self.local_line(line),
             Event::BarrierOpened { host, role } => {
                 return self.above(self.paint.green(&words::barrier_opened(host, role)));
             }

@@ -26,9 +26,10 @@ pub fn event(event: &Event) -> Value {
             "event": "step_ended", "host": text(host), "role": optional(role.as_deref()), "what": text(what),
             "seconds": elapsed.as_secs_f64(), "done": *outcome == Outcome::Done,
         }),
-        Event::Output { host, line } => json!({
-            "event": "output", "host": optional(host.as_deref()), "line": text(line),
+        Event::Output { host, role, line } => json!({
+            "event": "output", "host": optional(host.as_deref()), "role": optional(role.as_deref()), "line": text(line),
         }),
+        Event::Hook { name, line, .. } => json!({ "event": "hook", "hook": text(name), "line": text(line) }),
         Event::State { host, role, state } => json!({
             "event": "state", "host": text(host), "role": text(role), "state": text(state),
         }),

@@ -1,5 +1,6 @@
 //! A line an event: for logs, for pipes, and with `-v`. Nothing is ever drawn over.
 
+use bowline_core::config::HookLevel;
 use bowline_engine::event::{Event, Outcome};
 
 use super::paint::Paint;
@@ -78,9 +79,12 @@ impl Plain {
                 };
                 vec![about(host, role.as_deref(), &format!("{}: {how}", clean::line(what)))]
             }
-            Event::Output { host, line } if verbose || host.is_none() => {
+            Event::Output { host, role, line } if verbose || host.is_none() => {
                 let host = host.as_deref().unwrap_or("here");
-                vec![about(host, None, &paint.dim(&format!("| {}", clean::line(line))))]
+                vec![about(host, role.as_deref(), &paint.dim(&format!("| {}", clean::line(line))))]
+            }
+            Event::Hook { name, line, level } if verbose || *level == Some(HookLevel::Verbose) => {
+                vec![about(name, None, &paint.dim(&format!("| {}", clean::line(line))))]
             }
             Event::Finished { elapsed, commands } if verbose => {
                 let mut lines = vec![format!("took {}", words::seconds(*elapsed))];

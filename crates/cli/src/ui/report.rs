@@ -47,7 +47,10 @@ fn message(ended: &Ended, hint: Option<&str>, paint: Paint) -> Vec<String> {
 fn locked(host: &str, details: &str, release: &str, paint: Paint) -> Vec<String> {
     let mut lines = vec![error(&format!("the deploy lock is held on {}", clean::line(host)), paint)];
     lines.extend(indented(details, "  "));
-    let hint = format!("wait until it is released; if nobody is deploying any more, run `{release}`");
+    let hint = format!(
+        "wait until it is released; if nobody is deploying any more, run `{release} -h {}`",
+        clean::line(host)
+    );
     lines.extend(hint_line(Some(&hint), "  ", paint));
     lines
 }

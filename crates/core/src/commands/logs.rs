@@ -15,10 +15,50 @@ pub struct Lines {
     pub skip_timestamps: bool,
     /// Only lines that match.
     pub grep: Option<String>,
+    /// Further flags of grep.
+    pub grep_options: Vec<String>,
 }
 
-/// The logs of a container.
+/// Before the moment at which a followed log ended, in seconds since 1970 by the server's clock.
+pub const ENDED: &str = "@ended ";
+
+/// Before the reason why a log can't be followed.
+pub const REFUSED: &str = "@refused ";
+
+/// The logs of a container. A log that is followed ends with the container, and then says [`ENDED`]; it also ends when
+/// nobody listens any more, which the end of the script's standard input tells. Docker's client would find out by
+/// the next line alone, and grep by the next that matches.
 pub fn logs(container: &str, lines: &Lines) -> Script {
+    let line = docker(container, lines);
+    let grep = lines.grep.as_ref().map(|pattern| grep(pattern, lines));
+    if !lines.follow {
+        return Script::new(match grep {
+            Some(grep) => format!("{line} 2>&1 | {grep} || [ $? = 1 ]\n"),
+            None => format!("exec {line} 2>&1\n"),
+        });
+    }
+    let filter = grep.as_ref().map(|grep| format!(" | {grep} 3<&-")).unwrap_or_default();
+    // What grep doesn't understand it says at once, and then Docker's client would go on for nobody.
+    let understood = grep.map(|grep| {
+        format!(
+            "said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '{REFUSED}%s\\n' \"$said\" | head -n 1; exit 2; }}\n"
+        )
+    });
+    Script::new(format!(
+        "{}exec 3<&0\n\
+         follow() {{\n\
+         {line} </dev/null 3<&- 2>&1 & docker=$!\n\
+         {{ while IFS= read -r line; do :; done; kill $docker; }} <&3 >/dev/null 2>&1 & listener=$!\n\
+         wait $docker\n\
+         kill $listener 2>/dev/null\n\
+         }}\n\
+         follow{filter}\n\
+         echo \"{ENDED}$(date +%s)\"\n",
+        understood.unwrap_or_default(),
+    ))
+}
+
+fn docker(container: &str, lines: &Lines) -> Line {
     let mut line = Line::new("docker").word("logs");
     if !lines.skip_timestamps {
         line = line.word("--timestamps");
@@ -32,16 +72,14 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
     if lines.follow {
         line = line.word("--follow");
     }
-    let line = line.word(container);
-    Script::new(match &lines.grep {
-        // grep's status 1 says that nothing matched, which is no error.
-        Some(pattern) => {
-            let mut grep = Line::new("grep");
-            if lines.follow {
-                grep = grep.word("--line-buffered");
-            }
-            format!("{line} 2>&1 | {} || [ $? = 1 ]\n", grep.words(["-e", pattern]))
-        }
-        None => format!("exec {line} 2>&1\n"),
-    })
+    line.word(container)
+}
+
+/// Its status 1 says that nothing matched, which is no error.
+fn grep(pattern: &str, lines: &Lines) -> Line {
+    let mut grep = Line::new("grep");
+    if lines.follow {
+        grep = grep.word("--line-buffered");
+    }
+    grep.words(lines.grep_options.iter().map(String::as_str)).words(["-e", pattern])
 }

@@ -27,10 +27,10 @@ impl HooksOutput {
         Self { all: HookLevel::decode(field), each: each.collect() }
     }
 
-    /// Whether the output of the hook of this name is shown.
-    pub fn shows(&self, hook: &str) -> bool {
+    /// What is said of the hook of this name.
+    pub fn of(&self, hook: &str) -> Option<HookLevel> {
         let own = self.each.iter().find(|(name, _)| name == hook).map(|(_, level)| *level);
-        own.or(self.all) != Some(HookLevel::Quiet)
+        own.or(self.all)
     }
 }
 

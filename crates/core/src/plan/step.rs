@@ -1,6 +1,8 @@
 //! A step: one round trip to one server.
 
-use crate::commands::{app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server, traefik};
+use crate::commands::{
+    app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server, traefik,
+};
 use crate::shell::Script;
 
 /// One round trip to one server.

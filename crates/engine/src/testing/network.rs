@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::commands::traefik::Action;
-use bowline_core::commands::{FENCED, Scope, app, assets, lock, maintenance, ready, registry};
+use bowline_core::commands::{FENCED, Scope, app, assets, maintenance, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::channel::{FakeKeeper, FakeLog, take_lock};
 use super::docker::FakeDocker;
-use super::machine::{Behaviour, FakeLock, Machine};
+use super::machine::{Behaviour, Machine};
 use super::{locked, program};
 use crate::ports::{Attached, Channel, Exit, Line, Network, OnLine, Output, Server, ServerError, Terminal};
 
@@ -115,7 +116,7 @@ impl FakeNetwork {
     }
 
     /// Whether the fault [`Faults::silent`] has come over this server.
-    fn is_silent(&self, host: &str) -> bool {
+    pub(super) fn is_silent(&self, host: &str) -> bool {
         self.faults().silent.as_ref().is_some_and(|silent| silent.host == host && silent.after == 0)
     }
 
@@ -163,9 +164,9 @@ impl Network for Wires {
 }
 
 /// A connection to a model.
-struct FakeServer {
-    network: Arc<FakeNetwork>,
-    host: String,
+pub(super) struct FakeServer {
+    pub(super) network: Arc<FakeNetwork>,
+    pub(super) host: String,
 }
 
 fn answer(text: impl Into<String>) -> Output {
@@ -188,7 +189,7 @@ fn failed(reason: &str, state: &str) -> Output {
 }
 
 impl FakeServer {
-    fn machine(&self) -> MutexGuard<'_, Machine> {
+    pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
         self.network.machine(&self.host)
     }
 
@@ -205,7 +206,7 @@ impl FakeServer {
     }
 
     /// Ends when the connection is given up.
-    async fn lost(&self) -> ServerError {
+    pub(super) async fn lost(&self) -> ServerError {
         loop {
             let gone = self.network.faults().silent.as_ref().is_some_and(|silent| silent.gone);
             if gone && self.network.is_silent(&self.host) {
@@ -406,6 +407,14 @@ impl FakeServer {
                 stdout.lines().for_each(|line| on_line(Line::Out(line)));
                 Output { exit: Exit::Status(code), stdout, ..Output::default() }
             }
+            Step::Run("look at the lock", _) => {
+                answer(self.machine().lock.as_ref().map(|lock| lock.details.clone()).unwrap_or_default())
+            }
+            Step::Run("show the log", script) => {
+                let machine = self.machine();
+                let shown = machine.containers.iter().find(|c| script.text.contains(c.id.as_str()));
+                answer(shown.map(|c| format!("{} says\n", c.name)).unwrap_or_default())
+            }
             Step::Run("log in again", _) => {
                 self.effect(Machine::log_in_again).await;
                 answer("")
@@ -466,17 +475,20 @@ impl Server for FakeServer {
 
     async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
         sleep(STEP).await;
-        let Step::Lock(keep) = step else {
-            return Err(ServerError::Lost { reason: "only the lock is kept open".into() });
+        let server = FakeServer { network: self.network.clone(), host: self.host.clone() };
+        let keep = match step {
+            Step::Lock(keep) => keep,
+            Step::Run("follow the log", script) => {
+                let ids: Vec<String> = self.machine().containers.iter().map(|c| c.id.clone()).collect();
+                let id = ids.into_iter().find(|id| script.text.contains(id.as_str())).unwrap_or_default();
+                return Ok(Box::new(FakeLog { server, id, said: false }));
+            }
+            _ => return Err(ServerError::Lost { reason: "only the lock and logs are kept open".into() }),
         };
         let take = async {
             self.boundary().await;
             let lines = take_lock(&mut self.machine(), keep);
-            let keeper = FakeKeeper {
-                server: FakeServer { network: self.network.clone(), host: self.host.clone() },
-                run: keep.scope.run.clone(),
-                lines,
-            };
+            let keeper = FakeKeeper { server, run: keep.scope.run.clone(), lines };
             self.boundary().await;
             keeper
         };
@@ -502,75 +514,5 @@ impl Server for FakeServer {
     async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {
         sleep(STEP).await;
         Ok((200, self.machine().services()))
-    }
-}
-
-fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Vec<String> {
-    let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && lock.orphaned);
-    if !free {
-        return vec!["@held ".into()];
-    }
-    let said = if machine.lock.is_some() { "@taken " } else { "@locked" };
-    machine.lock = Some(FakeLock {
-        owner: Some(keep.scope.run.clone()),
-        orphaned: false,
-        details: keep.details.clone(),
-    });
-    vec![said.into()]
-}
-
-/// The keeper of the lock.
-struct FakeKeeper {
-    server: FakeServer,
-    run: String,
-    lines: Vec<String>,
-}
-
-#[async_trait]
-impl Channel for FakeKeeper {
-    async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
-        loop {
-            if let Some(line) = self.lines.pop() {
-                return Ok(Some(line));
-            }
-            sleep(Duration::from_millis(50)).await;
-            let mine = self
-                .server
-                .machine()
-                .lock
-                .as_ref()
-                .is_some_and(|lock| lock.owner.as_ref() == Some(&self.run));
-            if self.server.network.faults().unreachable.contains(&self.server.host) {
-                return Err(ServerError::Lost { reason: "no answer".into() });
-            }
-            if !mine {
-                return Ok(Some("@lost".into()));
-            }
-            let gone = self.server.network.faults().silent.as_ref().is_some_and(|silent| silent.gone);
-            if gone && self.server.network.is_silent(&self.server.host) {
-                return Err(self.server.lost().await);
-            }
-        }
-    }
-
-    async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
-        if line == "release" {
-            let mut machine = self.server.machine();
-            if machine.lock.as_ref().is_some_and(|lock| lock.owner.as_ref() == Some(&self.run)) {
-                machine.lock = None;
-            }
-            self.lines.push("@released".into());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for FakeKeeper {
-    /// Its standard input ends: it marks a lock that is still its own.
-    fn drop(&mut self) {
-        let mut machine = self.server.machine();
-        if let Some(lock) = machine.lock.as_mut().filter(|lock| lock.owner.as_ref() == Some(&self.run)) {
-            lock.orphaned = true;
-        }
     }
 }

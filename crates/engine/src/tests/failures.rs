@@ -90,8 +90,25 @@ async fn a_plan_changes_nothing_and_is_what_the_deploy_does() {
         Event::Planned(plan) => Some(plan),
         _ => None,
     });
-    let text = bowline_core::plan::show::text(&planned);
+    let text = bowline_core::plan::show::text(&planned.plan);
+    assert_eq!(planned.unseen, None);
     assert_eq!(text, bowline_core::plan::show::text(&carried_out.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_leaves_a_server_out_that_can_t_be_asked_and_says_so() {
+    let (scripted, project) = fleet().await;
+    let plan = async |down: &[&str]| {
+        scripted.network.faults().unreachable = down.iter().map(|host| (*host).into()).collect();
+        deploy::plan(&scripted.world, &project, &options("v2"), Kind::Deploy).await
+    };
+    let planned = plan(&["b"]).await.unwrap();
+    let hosts: Vec<&str> = planned.plan.servers.iter().map(|server| server.host.as_str()).collect();
+    assert_eq!(hosts, ["a", "c"]);
+    assert_eq!(failures_of(&planned.unseen.unwrap())[0].0, "b");
+    // Without any server of the primary role a deploy would do nothing.
+    let error = plan(&["a", "b"]).await.err().unwrap();
+    assert_eq!(failures_of(&error).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

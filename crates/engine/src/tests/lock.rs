@@ -1,6 +1,7 @@
 //! The lock: held, taken over, lost.
 
 use super::*;
+use crate::lock;
 use crate::testing::{FakeLocal, FakeLock, Scripted as World};
 
 #[tokio::test(start_paused = true)]
@@ -65,4 +66,21 @@ async fn a_run_that_a_hook_started_uses_the_lock_that_is_there_and_leaves_it() {
     deploy(&inner, &project, "v2").await.unwrap();
     assert_eq!(first.network.machine("a").lock, Some(theirs));
     assert_eq!(first.network.machine("a").running(), ["app-web-v2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_finds_locks_on_whichever_servers_they_are() {
+    let (scripted, project) = fleet().await;
+    let options = Options::default();
+    let none = lock::status(&scripted.world, &project, &options).await.unwrap();
+    assert_eq!((none.outputs, none.failures), (vec![], vec![]));
+    let by_hand = |text: &str| Some(FakeLock { owner: None, orphaned: false, details: text.into() });
+    scripted.network.machine("b").lock = by_hand("of a run on b alone");
+    scripted.network.machine("c").lock = by_hand("of a run on c alone");
+    scripted.network.faults().unreachable.insert("a".into());
+    let found = lock::status(&scripted.world, &project, &options).await.unwrap();
+    let said: Vec<_> =
+        found.outputs.iter().map(|out| (out.host.as_str(), out.output.stdout.as_str())).collect();
+    assert_eq!(said, [("b", "of a run on b alone"), ("c", "of a run on c alone")]);
+    assert_eq!(found.failures[0].host, "a");
 }

@@ -34,32 +34,6 @@ async fn from_bare_servers_to_an_app_that_serves_under_one_lock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hooks_run_in_order_and_know_that_the_lock_is_held() {
-    let hooks = [
-        "pre-connect",
-        "docker-setup",
-        "pre-build",
-        "pre-deploy",
-        "pre-app-boot",
-        "post-app-boot",
-        "post-deploy",
-    ];
-    let programs = hooks.map(|name| (format!(".kamal/hooks/{name}"), 0)).into();
-    let first = Scripted::new(&HOSTS);
-    let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-    let options = Options { skip_push: false, command: "setup".into(), ..options("v1") };
-    set_up(&scripted, &options).await.unwrap();
-    let ran = scripted.local.ran();
-    let ran: Vec<_> =
-        ran.iter().filter_map(|(path, env)| Some((path.strip_prefix(".kamal/hooks/")?, env))).collect();
-    assert_eq!(ran.iter().map(|(name, _)| *name).collect::<Vec<_>>(), hooks);
-    for (name, env) in ran {
-        assert_eq!(env["KAMAL_LOCK"], (name != "pre-connect").to_string(), "{name}");
-        assert_eq!(env["KAMAL_COMMAND"], "setup");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_server_without_docker_is_left_out_unless_it_is_the_only_one_that_could_serve() {
     let scripted = Scripted::new(&HOSTS);
     scripted.network.machine("b").docker = FakeDocker::Refused("not-root");

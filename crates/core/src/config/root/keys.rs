@@ -106,9 +106,10 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         Setting::new(
             "hooks_output",
             Form::Either(&[LEVEL, Form::Map("HOOK", &LEVEL)]),
-            "`quiet` or `verbose`, for all hooks or for each: whether what they print is shown. What a failed one printed always is",
+            "for all hooks or for each: `verbose` shows what they print, `quiet` doesn't. With `-v` it is shown in any case, with `-q` never; \
+             the end of what a failed one printed always is",
         )
-        .default("`verbose`")
+        .default("`quiet`")
         .kamal2("")
         .examples(&["quiet", "{pre-build: quiet, post-deploy: :verbose}"]),
         Setting::new("secrets_path", Form::Filled, "where secrets are").default("`.kamal/secrets`").kamal2("").examples(&["deploy/secrets"]),

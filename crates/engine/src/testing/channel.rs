@@ -1,0 +1,115 @@
+//! Scripted programs that live as long as their channel: the lock's keeper, and a log that is followed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::commands::{lock, logs};
+use tokio::time::sleep;
+
+use super::machine::{FakeLock, Machine};
+use super::network::FakeServer;
+use crate::ports::{Channel, ServerError};
+
+pub(super) fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Vec<String> {
+    let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && lock.orphaned);
+    if !free {
+        return vec!["@held ".into()];
+    }
+    let said = if machine.lock.is_some() { "@taken " } else { "@locked" };
+    machine.lock = Some(FakeLock {
+        owner: Some(keep.scope.run.clone()),
+        orphaned: false,
+        details: keep.details.clone(),
+    });
+    vec![said.into()]
+}
+
+/// The keeper of the lock.
+pub(super) struct FakeKeeper {
+    pub(super) server: FakeServer,
+    pub(super) run: String,
+    pub(super) lines: Vec<String>,
+}
+
+#[async_trait]
+impl Channel for FakeKeeper {
+    async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
+        loop {
+            if let Some(line) = self.lines.pop() {
+                return Ok(Some(line));
+            }
+            sleep(Duration::from_millis(50)).await;
+            let mine = self
+                .server
+                .machine()
+                .lock
+                .as_ref()
+                .is_some_and(|lock| lock.owner.as_ref() == Some(&self.run));
+            if self.server.network.faults().unreachable.contains(&self.server.host) {
+                return Err(ServerError::Lost { reason: "no answer".into() });
+            }
+            if !mine {
+                return Ok(Some("@lost".into()));
+            }
+            let gone = self.server.network.faults().silent.as_ref().is_some_and(|silent| silent.gone);
+            if gone && self.server.network.is_silent(&self.server.host) {
+                return Err(self.server.lost().await);
+            }
+        }
+    }
+
+    async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
+        if line == "release" {
+            let mut machine = self.server.machine();
+            if machine.lock.as_ref().is_some_and(|lock| lock.owner.as_ref() == Some(&self.run)) {
+                machine.lock = None;
+            }
+            self.lines.push("@released".into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FakeKeeper {
+    /// Its standard input ends: it marks a lock that is still its own.
+    fn drop(&mut self) {
+        let mut machine = self.server.machine();
+        if let Some(lock) = machine.lock.as_mut().filter(|lock| lock.owner.as_ref() == Some(&self.run)) {
+            lock.orphaned = true;
+        }
+    }
+}
+
+/// The log of a container, followed: it says one line, and ends when the container does.
+pub(super) struct FakeLog {
+    pub(super) server: FakeServer,
+    pub(super) id: String,
+    pub(super) said: bool,
+}
+
+#[async_trait]
+impl Channel for FakeLog {
+    async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
+        loop {
+            if self.server.network.faults().unreachable.contains(&self.server.host) {
+                return Err(ServerError::Lost { reason: "no answer".into() });
+            }
+            let runs = {
+                let machine = self.server.machine();
+                machine.containers.iter().find(|c| c.id == self.id && c.running).map(|c| c.name.clone())
+            };
+            match runs {
+                Some(name) if !self.said => {
+                    self.said = true;
+                    return Ok(Some(format!("{name} says")));
+                }
+                Some(_) => sleep(Duration::from_millis(50)).await,
+                None => return Ok(Some(format!("{}1750000000", logs::ENDED))),
+            }
+        }
+    }
+
+    async fn send_line(&mut self, _: &str) -> Result<(), ServerError> {
+        Ok(())
+    }
+}
