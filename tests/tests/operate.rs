@@ -4,6 +4,7 @@
 use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::Sandbox;
+use bowline_tests::terminal::Terminal;
 
 #[test]
 fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
@@ -36,8 +37,13 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     let images = server.ssh(&format!("docker image ls -q {}", project.image("v1")));
     assert_eq!(images.ok().trim(), "", "no container needs v1 any more");
 
-    // Nobody confirms it, so nothing happens.
-    project.bowline(&["remove"]).says("-y").exits(2);
+    // Nobody confirms it, so nothing happens; nor at the end of what is typed.
+    for ask in [&["remove"][..], &["app", "remove"], &["app", "remove-images"], &["traefik", "reboot"]] {
+        project.bowline(ask).says("-y").exits(2);
+    }
+    let mut asked = Terminal::start(&project.command(&["remove"]), 80, 24);
+    asked.wait_for("[y/N]").keys("\x04").wait_for("Nothing was changed");
+    assert_eq!(asked.exit_code(), Some(1));
     expect::runs(&project, server, &[("web", "v2")]);
     project.bowline(&["remove", "-y"]).ok();
     expect::unlocked(&project, server);

@@ -10,7 +10,7 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{PlanError, Request, Secrets, plan, previous_version};
 use bowline_core::plan::{Kind, Plan, ProxyApi, show};
 use bowline_core::secret::Secret;
-use bowline_core::selection::{Filters, Selection};
+use bowline_core::selection::{Filters, Selection, servers};
 use serde_json::json;
 
 const BASE: &str = "service: app
@@ -238,6 +238,28 @@ fn a_filter_that_matches_nothing_says_what_there_is() {
     assert_eq!(error(&["a"], &["work*"]), "none of the roles workers runs on a");
     let primary = Filters { primary: true, ..Filters::default() };
     assert_eq!(Selection::new(&config, &primary).unwrap().hosts, ["a"]);
+}
+
+#[test]
+fn the_servers_are_those_of_roles_and_accessories_unless_roles_are_asked_for() {
+    let config = config(
+        "primary_role: workers\naccessories:\n  db: {image: db, host: z}\n  cache: {image: cache, roles: [web]}\n",
+    );
+    let list = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+    let of = |hosts: &[&str], roles: &[&str], primary| {
+        servers(&config, &Filters { hosts: list(hosts), roles: list(roles), primary })
+            .map(|hosts| hosts.join(" "))
+            .map_err(|error| error.to_string())
+    };
+    let found = |hosts: &str| Ok(hosts.to_owned());
+    assert_eq!(of(&[], &[], false), found("b a z"), "the primary role's first");
+    assert_eq!(of(&[], &[], true), found("b"));
+    assert_eq!(of(&[], &["w*"], false), found("b a"));
+    assert_eq!(of(&["[az]"], &[], false), found("a z"));
+    assert_eq!(of(&["z"], &[], true), found("z"));
+    assert_eq!(of(&["y*"], &[], false), Err("no host matches y*; there are: b, a, z".into()));
+    assert_eq!(of(&[], &["job"], false), Err("no role matches job; there are: workers, web".into()));
+    assert_eq!(of(&["z"], &["web"], false), Err("none of the roles web runs on z".into()));
 }
 
 /// A container that has an asset volume in this directory.

@@ -43,8 +43,13 @@ pub enum Phase {
     Prune,
     /// Giving the lock back.
     Unlock,
-    /// Running a hook, by its name.
-    Hook(String),
+    /// Running a hook.
+    Hook {
+        /// Its name.
+        name: String,
+        /// The configuration wants no word of it.
+        quiet: bool,
+    },
 }
 
 /// How a step ended.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bowline_core::config::HookLevel;
 use bowline_core::names::service_version;
 use bowline_core::secret::Secret;
 use bowline_core::selection::Selection;
@@ -91,7 +92,9 @@ pub async fn run(
         }
         Some(true) => {}
     }
-    world.events.emit(Event::Phase(Phase::Hook(name.into())));
+    let level = project.config.hooks_output.of(name);
+    let quiet = level == Some(HookLevel::Quiet);
+    world.events.emit(Event::Phase(Phase::Hook { name: name.into(), quiet }));
     // A path without a slash would be looked for on PATH.
     let program = if path.starts_with('/') || path.starts_with('.') { path } else { format!("./{path}") };
     let mut env = Vec::new();
@@ -100,7 +103,6 @@ pub async fn run(
     }
     env.extend(environment(world, project, options, facts));
     let command = LocalCommand { words: vec![program], env, ..Default::default() };
-    let level = project.config.hooks_output.of(name);
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
         world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });

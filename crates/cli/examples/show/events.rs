@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::commands::{Scope, app};
+use bowline_core::config::HookLevel;
 use bowline_core::config::{BarrierOrder, OnFailure};
 use bowline_core::names::Names;
 use bowline_core::plan::{BarrierPlan, Kind, Plan, ProxyApi, RolePlan, ServerPlan};
@@ -138,10 +139,15 @@ pub(crate) fn run(servers: usize, broken: bool) -> Vec<Timed> {
 }
 
 fn preparation(servers: usize) -> Vec<Timed> {
+    let hooked = |line: &str| Event::Hook {
+        name: "pre-connect".into(),
+        line: line.into(),
+        level: Some(HookLevel::Verbose),
+    };
     let local = |line: &str| Event::Output { host: None, role: None, line: line.into() };
     vec![
-        (0, Event::Phase(Phase::Hook("pre-connect".into()))),
-        (100, local("the network is up")),
+        (0, Event::Phase(Phase::Hook { name: "pre-connect".into(), quiet: false })),
+        (100, hooked("the network is up")),
         (100, Event::Phase(Phase::Connect(servers))),
         (400, Event::Phase(Phase::Build(VERSION.into()))),
         (200, local("#7 [3/5] RUN cargo build --release")),

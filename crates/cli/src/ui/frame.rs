@@ -75,6 +75,9 @@ impl Frame {
         match event {
             Event::Phase(phase) => {
                 let mut over = self.end_phase(now);
+                if let Phase::Hook { quiet: true, .. } = phase {
+                    return over;
+                }
                 if *phase == Phase::Secrets {
                     // Their commands may have the terminal, and then there is no picture that says so.
                     over.push(format!("  {}", words::doing(phase)));
@@ -88,7 +91,9 @@ impl Frame {
                 return self.above(self.paint.bold(&clean::line(&words::planned(plan))));
             }
             Event::Output { host: None, line, .. } => return self.local_line(line),
-            Event::Hook { line, level: Some(HookLevel::Verbose), .. } => return self.local_line(line),
+            Event::Hook { line, level: Some(HookLevel::Verbose), .. } => {
+                return self.above(self.paint.dim(&format!("| {}", clean::line(line))));
+            }
             Event::BarrierOpened { host, role } => {
                 return self.above(self.paint.green(&words::barrier_opened(host, role)));
             }
@@ -140,13 +145,10 @@ impl Frame {
         }
     }
 
-    /// What hooks print is for people; a build prints so much that its last line is enough.
+    /// A build prints so much that its last line is enough.
     fn local_line(&mut self, line: &str) -> Vec<String> {
-        let line = clean::line(line);
-        if matches!(self.phase, Some(Current { phase: Phase::Hook(_), .. })) {
-            return self.above(self.paint.dim(&format!("| {line}")));
-        }
-        self.last_line = Some(line).filter(|line| !line.trim().is_empty()).or(self.last_line.take());
+        self.last_line =
+            Some(clean::line(line)).filter(|line| !line.trim().is_empty()).or(self.last_line.take());
         Vec::new()
     }
 

@@ -73,7 +73,7 @@ fn phase(phase: &Phase) -> Value {
         Phase::GoBack(servers) => ("go-back", json!({ "servers": servers })),
         Phase::Prune => ("prune", json!({})),
         Phase::Unlock => ("unlock", json!({})),
-        Phase::Hook(hook) => ("hook", json!({ "hook": text(hook) })),
+        Phase::Hook { name, .. } => ("hook", json!({ "hook": text(name) })),
     };
     let mut object = tagged("phase", more);
     object["phase"] = name.into();

@@ -1,7 +1,7 @@
 //! A line an event: for logs, for pipes, and with `-v`. Nothing is ever drawn over.
 
 use bowline_core::config::HookLevel;
-use bowline_engine::event::{Event, Outcome};
+use bowline_engine::event::{Event, Outcome, Phase};
 
 use super::paint::Paint;
 use super::{Sort, clean, words};
@@ -23,7 +23,10 @@ impl Plain {
     pub fn lines(&self, event: &Event) -> Vec<String> {
         let told = match self.verbosity {
             Verbosity::Quiet => false,
-            Verbosity::Normal => self.sort == Sort::Change || matters_to_a_query(event),
+            Verbosity::Normal => {
+                let quiet = matches!(event, Event::Phase(Phase::Hook { quiet: true, .. }));
+                !quiet && (self.sort == Sort::Change || matters_to_a_query(event))
+            }
             Verbosity::Verbose => true,
         };
         if told { self.all_lines(event) } else { Vec::new() }

@@ -27,7 +27,7 @@ pub fn doing(phase: &Phase) -> String {
         }
         Phase::Prune => "Removing what is no longer needed".into(),
         Phase::Unlock => "Giving the deploy lock back".into(),
-        Phase::Hook(name) => format!("Running the {name} hook"),
+        Phase::Hook { name, .. } => format!("Running the {name} hook"),
     }
 }
 
@@ -48,7 +48,7 @@ pub fn done(phase: &Phase) -> String {
         Phase::GoBack(servers) => format!("Went back to the version before on {}", count(*servers, "server")),
         Phase::Prune => "Removed what is no longer needed".into(),
         Phase::Unlock => "Gave the deploy lock back".into(),
-        Phase::Hook(name) => format!("Ran the {name} hook"),
+        Phase::Hook { name, .. } => format!("Ran the {name} hook"),
     }
 }
 

@@ -106,10 +106,10 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         Setting::new(
             "hooks_output",
             Form::Either(&[LEVEL, Form::Map("HOOK", &LEVEL)]),
-            "for all hooks or for each: `verbose` shows what they print, `quiet` doesn't. With `-v` it is shown in any case, with `-q` never; \
+            "for all hooks or for each: `verbose` shows what they print, `quiet` not even that they run. With `-v` all is shown, with `-q` nothing; \
              the end of what a failed one printed always is",
         )
-        .default("`quiet`")
+        .default("that they run is shown")
         .kamal2("")
         .examples(&["quiet", "{pre-build: quiet, post-deploy: :verbose}"]),
         Setting::new("secrets_path", Form::Filled, "where secrets are").default("`.kamal/secrets`").kamal2("").examples(&["deploy/secrets"]),
