@@ -22,6 +22,8 @@ use crate::session::Session;
 
 /// Lines of a kept channel that may wait to be read.
 const WAITING_LINES: usize = 1024;
+/// How long all that may wait may stand there before the rest is dropped.
+const TAKEN: Duration = Duration::from_secs(1);
 /// How long a kept program may take to read a line.
 const SEND: Duration = Duration::from_secs(25);
 
@@ -216,7 +218,7 @@ fn not_run() -> ServerError {
 /// What became of a kept channel.
 #[derive(Clone, Default)]
 struct Marks {
-    /// There were more lines than are kept.
+    /// There were more lines than are kept, and nobody took any.
     overflowed: Arc<AtomicBool>,
     /// The server said how the program ended.
     exited: Arc<AtomicBool>,
@@ -225,17 +227,16 @@ struct Marks {
 }
 
 /// Reads a kept channel in a task of its own: the library stops reading the whole connection, keepalives and
-/// all, for a channel that nobody reads.
+/// all, for a channel that nobody reads. Whoever reads at all is waited for; a log may come in bursts.
 async fn pump(mut reader: ChannelReadHalf, sender: mpsc::Sender<String>, marks: Marks) {
     let mut lines = Lines::default();
-    let pass = |line: &str| {
-        if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(line.to_owned()) {
-            marks.overflowed.store(true, Ordering::Relaxed);
-        }
-    };
     while let Some(message) = reader.wait().await {
         match message {
-            ChannelMsg::Data { data } => lines.push(&data, pass),
+            ChannelMsg::Data { data } => {
+                let mut whole = Vec::new();
+                lines.push(&data, |line| whole.push(line.to_owned()));
+                pass(whole, &sender, &marks).await;
+            }
             ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. } => {
                 marks.exited.store(true, Ordering::Relaxed);
             }
@@ -246,7 +247,21 @@ async fn pump(mut reader: ChannelReadHalf, sender: mpsc::Sender<String>, marks: 
     marks.ended.store(true, Ordering::Relaxed);
     // What a broken connection cut off is no line.
     if marks.exited.load(Ordering::Relaxed) {
-        lines.finish(pass);
+        let mut last = Vec::new();
+        lines.finish(|line| last.push(line.to_owned()));
+        pass(last, &sender, &marks).await;
+    }
+}
+
+/// Hands lines on, until nobody has taken any for too long: from then on they are dropped.
+async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, marks: &Marks) {
+    for line in lines {
+        if marks.overflowed.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(mpsc::error::SendTimeoutError::Timeout(_)) = sender.send_timeout(line, TAKEN).await {
+            marks.overflowed.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -240,6 +240,21 @@ async fn a_program_that_nobody_reads_does_not_stop_the_others() {
     assert!(matches!(noisy.next_line().await, Err(ServerError::TooMuchOutput { .. })));
 }
 
+#[tokio::test]
+async fn lines_that_come_in_a_burst_reach_whoever_reads_them() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let server = sshd.connect().await;
+    let mut channel = server.open(&step("yes | head -n 300000; echo end; sleep 0.1; cat")).await.unwrap();
+    let mut lines = 0;
+    while let Some("y") = channel.next_line().await.unwrap().as_deref() {
+        lines += 1;
+    }
+    assert_eq!(lines, 300_000);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_killed_in_mid_step_is_lost_and_then_replaced() {
     if !possible() {

@@ -1,7 +1,8 @@
 //! Killed or interrupted at every step: what is left serves, and running the command again sets all right.
 
 use super::*;
-use crate::testing::{FakeLocal, Scripted as World};
+use crate::setup::setup;
+use crate::testing::{FakeDocker, FakeLocal, Scripted as World};
 
 /// What is killed: each makes `v2` the version that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,4 +167,30 @@ async fn killed_at_every_boundary_of_a_way_back_the_next_run_sets_all_right() {
         boundary += 1;
     }
     assert!(boundary > 30, "only {boundary} boundaries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setup_that_was_killed_anywhere_is_finished_by_the_next() {
+    let options = options("v1");
+    let mut boundary = 0;
+    loop {
+        let first = World::new(&HOSTS);
+        first.network.machine("a").docker = FakeDocker::MissingForUser;
+        first.network.machine("b").docker = FakeDocker::Missing;
+        let project = project(CONFIG);
+        let reached = killed_at(&first, setup(&first.world, &project, &options), boundary).await;
+        let second = World::on(first.network.clone(), FakeLocal::default());
+        let ended = setup(&second.world, &project, &options).await;
+        assert_eq!(ended, Ok(()), "after a kill at boundary {boundary}");
+        for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
+            let machine = second.network.machine(host);
+            assert_eq!(machine.serving(role), ["r.test/app:v1"], "on {host} after boundary {boundary}");
+            assert_eq!(machine.lock, None);
+        }
+        if !reached {
+            assert!(boundary > MANY, "{boundary}");
+            return;
+        }
+        boundary += 1;
+    }
 }
