@@ -280,10 +280,15 @@ pub async fn acquire(
     }
 }
 
-/// `lock release`: removes the lock, whoever holds it; whether there was one.
-pub async fn release(world: &World, project: &Project, options: &Options) -> Result<bool, RunError> {
+/// `lock release`: removes the lock, whoever holds it; gives the server, and whether there was one.
+pub async fn release(
+    world: &World,
+    project: &Project,
+    options: &Options,
+) -> Result<(String, bool), RunError> {
     let (fleet, host) = primary(world, project, options).await?;
     let step = Step::Run("release the deploy lock", lock::release(&project.config.names()));
     let output = fleet.run(&host, None, &step).await.map_err(servers)?;
-    Ok(!output.stdout.contains("@none"))
+    let released = !output.stdout.contains("@none");
+    Ok((host, released))
 }

@@ -42,8 +42,9 @@ async fn acquire(settings: &Settings, message: &str) -> Result<u8, Ended> {
 async fn release(settings: &Settings) -> Result<u8, Ended> {
     let session = Session::open(settings, Sort::Query, false).await?;
     let ended = engine::lock::release(&session.world, &session.project, &settings.options).await;
-    let released = session.close(ended)?;
-    results::say(settings, if released { "Released the deploy lock" } else { NONE });
+    let (host, released) = session.close(ended)?;
+    let said = if released { "Released the deploy lock".to_owned() } else { format!("{NONE} on {host}") };
+    results::say(settings, &said);
     Ok(exit::DONE)
 }
 

@@ -12,7 +12,10 @@ pub fn ask(question: &str) -> Result<bool, RunError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Err(RunError::Usage {
-            message: format!("this asks first, and standard input is no terminal: {question}"),
+            message: format!(
+                "this asks first, and standard input is no terminal: {}",
+                question.trim_end_matches("Are you sure?").trim_end()
+            ),
             hint: Some("`-y` says yes beforehand".into()),
         });
     }

@@ -103,9 +103,10 @@ impl Plain {
     }
 }
 
-/// Of a command that only looks, people want to see the result.
+/// Of a command that only looks, people want to see the result; and what they asked for by name.
 fn matters_to_a_query(event: &Event) -> bool {
-    matches!(event, Event::Note { .. } | Event::Interrupted)
+    let wanted = matches!(event, Event::Hook { level: Some(HookLevel::Verbose), .. });
+    wanted || matches!(event, Event::Note { .. } | Event::Interrupted)
 }
 
 fn about(host: &str, role: Option<&str>, text: &str) -> String {
