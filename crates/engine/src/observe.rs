@@ -99,10 +99,10 @@ pub(crate) fn explain(output: Output) -> Cause {
     let (reason, hint) = if said.contains("permission denied") && said.contains("docker") {
         (
             "this user may not use Docker",
-            "add the user to the `docker` group there, or set `ssh: user:` to one who may",
+            "`bowline server bootstrap` adds it to the group `docker` where it has sudo; or set `ssh: user:` to one who may",
         )
     } else if said.contains("not found") {
-        ("Docker is not installed", "install Docker Engine there: https://docs.docker.com/engine/install/")
+        ("Docker is not installed", "`bowline server bootstrap` installs it, and so does `bowline setup`")
     } else if said.contains("cannot connect to the docker daemon")
         || said.contains("is the docker daemon running")
     {
