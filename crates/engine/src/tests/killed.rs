@@ -169,28 +169,67 @@ async fn killed_at_every_boundary_of_a_way_back_the_next_run_sets_all_right() {
     assert!(boundary > 30, "only {boundary} boundaries");
 }
 
+/// Servers without anything, two of them without Docker.
+fn bare() -> (World, Project) {
+    let bare = World::new(&HOSTS);
+    bare.network.machine("a").docker = FakeDocker::MissingForUser;
+    bare.network.machine("b").docker = FakeDocker::Missing;
+    (bare, project(CONFIG))
+}
+
+/// Sets the same servers up from another process; what was begun there is no hindrance.
+async fn set_up_again(first: &World, project: &Project, boundary: usize) {
+    let second = World::on(first.network.clone(), FakeLocal::default());
+    let ended = setup(&second.world, project, &options("v1")).await;
+    assert_eq!(ended, Ok(()), "after boundary {boundary}");
+    for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
+        let machine = second.network.machine(host);
+        assert_eq!(machine.serving(role), ["r.test/app:v1"], "on {host} after boundary {boundary}");
+        assert_eq!(machine.lock, None);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_setup_that_was_killed_anywhere_is_finished_by_the_next() {
-    let options = options("v1");
     let mut boundary = 0;
     loop {
-        let first = World::new(&HOSTS);
-        first.network.machine("a").docker = FakeDocker::MissingForUser;
-        first.network.machine("b").docker = FakeDocker::Missing;
-        let project = project(CONFIG);
-        let reached = killed_at(&first, setup(&first.world, &project, &options), boundary).await;
-        let second = World::on(first.network.clone(), FakeLocal::default());
-        let ended = setup(&second.world, &project, &options).await;
-        assert_eq!(ended, Ok(()), "after a kill at boundary {boundary}");
-        for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
-            let machine = second.network.machine(host);
-            assert_eq!(machine.serving(role), ["r.test/app:v1"], "on {host} after boundary {boundary}");
-            assert_eq!(machine.lock, None);
-        }
+        let (first, project) = bare();
+        let reached = killed_at(&first, setup(&first.world, &project, &options("v1")), boundary).await;
+        set_up_again(&first, &project, boundary).await;
         if !reached {
-            assert!(boundary > MANY, "{boundary}");
-            return;
+            break;
         }
         boundary += 1;
     }
+    assert!(boundary > MANY, "{boundary}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setup_that_was_interrupted_anywhere_gives_its_lock_back_and_is_finished_by_the_next() {
+    let mut boundary = 0;
+    loop {
+        let (first, project) = bare();
+        first.network.faults().notify_at = Some(boundary);
+        let options = options("v1");
+        let running = setup(&first.world, &project, &options);
+        tokio::pin!(running);
+        let (reached, ended) = tokio::select! {
+            ended = &mut running => (false, ended),
+            () = first.network.reached.notified() => {
+                first.trigger.stop();
+                (true, running.await)
+            }
+        };
+        for host in HOSTS {
+            assert_eq!(first.network.machine(host).lock, None, "on {host} after boundary {boundary}");
+        }
+        first.network.faults().notify_at = None;
+        set_up_again(&first, &project, boundary).await;
+        if !reached {
+            assert_eq!(ended, Ok(()));
+            break;
+        }
+        boundary += 1;
+    }
+    assert!(boundary > MANY, "{boundary}");
 }
