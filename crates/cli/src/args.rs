@@ -2,6 +2,7 @@
 //!
 //! Names and flags are Kamal's wherever it has them, `-h` for `--hosts` among them; so help is `--help` only.
 
+mod accessory;
 mod app;
 mod env;
 mod lock;
@@ -17,6 +18,7 @@ mod tests;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use accessory::{Accessory, Name};
 pub use app::{App, ExecArgs, MaintenanceArgs};
 pub use env::Env;
 pub use lock::Lock;
@@ -169,6 +171,9 @@ Examples:
     /// Look after Traefik, which all apps of a server share.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Traefik(Traefik),
+    /// Look after accessories, the containers beside the app: boot them, run commands in them, read their logs.
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Accessory(Accessory),
     /// Look after the servers themselves: get them ready, run commands on them.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Server(Server),
@@ -178,16 +183,16 @@ Examples:
     /// Remove what is no longer needed from the servers.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Prune(Prune),
-    /// Remove the app from its servers, and Traefik where no other app needs it.
+    /// Remove the app and its accessories from their servers, and Traefik where no other app needs it.
     #[command(
-        after_help = "What stays: the audit log in .kamal, the network, accessories' data, and Docker itself.
+        after_help = "What stays: the audit log in .kamal, the network, accessories' volumes, and Docker itself.
 
 Examples:
   bowline remove
   bowline remove -d staging -y"
     )]
     Remove(Confirm),
-    /// Show Traefik and the running containers on each server.
+    /// Show Traefik, the running containers and the accessories on each server.
     Details,
     /// Show who did what on each server.
     #[command(after_help = "Examples:

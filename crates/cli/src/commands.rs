@@ -1,5 +1,6 @@
 //! The commands: each opens a session, asks the engine, shows the result.
 
+mod accessory;
 mod app;
 mod audit;
 mod config;
@@ -80,6 +81,7 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::App(what) => app::run(settings, what).await,
         Command::Remove(confirm) => remove::run(settings, &Removal::Everything, confirm).await,
         Command::Traefik(what) => traefik::run(settings, what).await,
+        Command::Accessory(what) => accessory::run(settings, what).await,
         Command::Prune(what) => prune::run(settings, what).await,
         Command::Details => details::list(settings, Listing::Everything).await,
         Command::Lock(what) => lock::run(settings, what).await,

@@ -98,6 +98,10 @@ impl Local for Beside {
         LocalMachine.read(path)
     }
 
+    fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        LocalMachine.read_bytes(path)
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         LocalMachine.executable(path)
     }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_core::config::unbuilt;
-use bowline_core::selection::servers;
+use bowline_core::config::{Config, unbuilt};
+use bowline_core::selection::{Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
 use bowline_engine::world::{Project, Stop, World};
 
@@ -34,12 +34,22 @@ impl<'a> Session<'a> {
     /// Loads the project, and starts to show what happens. `follows`: lines from servers are the result. To be
     /// called inside the runtime. No connection is made yet.
     pub async fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
+        let all = |config: &Config, filters: &Filters| Ok(servers(config, filters)?.len());
+        Self::open_for(settings, sort, follows, all).await
+    }
+
+    /// The same for a command that is about other servers; `number` says how many.
+    pub async fn open_for(
+        settings: &'a Settings,
+        sort: Sort,
+        follows: bool,
+        number: impl FnOnce(&Config, &Filters) -> Result<usize, NoMatch>,
+    ) -> Result<Self, Ended> {
         let (project, _) = load_project(settings).await?;
         unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
-        let hosts = servers(&project.config, &settings.options.filters).map_err(RunError::from)?;
-        let several = hosts.len() > 1;
+        let several = number(&project.config, &settings.options.filters).map_err(RunError::from)? > 1;
         let follow = match (follows, several) {
             (false, _) => Follow::No,
             (true, false) => Follow::One,

@@ -10,7 +10,7 @@ use bowline_cli::settings::Verbosity;
 use bowline_cli::ui::frame::Frame;
 use bowline_cli::ui::paint::Paint;
 use bowline_cli::ui::plain::Plain;
-use bowline_cli::ui::results::{Shown, lines};
+use bowline_cli::ui::results::{Heading, Shown, lines};
 use bowline_cli::ui::{Sort, Tally, json, report};
 use bowline_core::config::HookLevel;
 use bowline_engine::error::RunError;
@@ -118,9 +118,11 @@ fn results_stand_under_their_hosts() {
         err("10.0.0.1 (worker): exit status 3"),
         out(""),
     ];
-    assert_eq!(lines(&outputs, true), with);
-    assert_eq!(lines(&outputs[..1], true)[0], out("App Host: 10.0.0.1"));
-    assert_eq!(lines(&outputs[..1], false), [out("a"), out("b")]);
+    assert_eq!(lines(&outputs, Some(Heading::App)), with);
+    assert_eq!(lines(&outputs[..1], Some(Heading::App))[0], out("App Host: 10.0.0.1"));
+    assert_eq!(lines(&outputs[..1], None), [out("a"), out("b")]);
+    let of_accessory = lines(&outputs, Some(Heading::Accessory));
+    assert_eq!(of_accessory[0], out("Accessory web Host: 10.0.0.1"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! to us in lines that begin with `@` on its standard output; what programs print for people goes to standard
 //! error. Those that change anything first look at the run's mark (see [`Scope::fence`]).
 
+pub mod accessory;
 pub mod app;
 pub mod assets;
 pub mod audit;

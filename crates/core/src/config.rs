@@ -79,7 +79,7 @@ fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
 }
 
 /// Each of them once, where it stands first.
-fn once<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<&'h str> {
+pub(crate) fn once<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<&'h str> {
     let mut seen: Vec<&str> = Vec::new();
     for host in hosts {
         if !seen.contains(&host) {

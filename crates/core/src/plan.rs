@@ -3,6 +3,7 @@
 //! [`deploy::plan`] makes it from the configuration and what was observed, [`show`] prints it, the engine runs
 //! that same value. No decision is made later but those that depend on how a step ends.
 
+pub mod accessory;
 mod assets;
 pub mod deploy;
 mod neighbours;

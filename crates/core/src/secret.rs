@@ -1,6 +1,7 @@
 //! A value nobody may see: it prints as `[REDACTED]` wherever it is formatted.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What a secret looks like in any output.
 pub const REDACTED: &str = "[REDACTED]";
@@ -33,6 +34,28 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Bytes that nobody may see, such as an uploaded file's: it may have passwords in it. Copies share them.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct SecretBytes(Arc<[u8]>);
+
+impl SecretBytes {
+    /// Wraps bytes that must not be shown.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The real bytes, for the one place that sends them where they are needed.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +68,6 @@ mod tests {
             "[REDACTED] [REDACTED] Some([REDACTED])"
         );
         assert_eq!(secret.expose(), "hunter2");
+        assert_eq!(format!("{:?}", SecretBytes::new(*b"hunter2")), "[REDACTED]");
     }
 }

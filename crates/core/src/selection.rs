@@ -1,7 +1,10 @@
 //! Which roles and hosts a run is about: `--hosts`, `--roles`, `--primary`, in Kamal's patterns (`*`, `?`,
 //! `[ab]`, a comma between patterns). A filter that matches nothing is an error, never everything.
 
-use crate::config::{Config, Role, RoleHost};
+mod accessories;
+
+use crate::config::{Config, Role, RoleHost, once};
+pub use accessories::Accessories;
 
 /// The filters as given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,6 +56,25 @@ pub enum NoMatch {
         /// The hosts.
         hosts: String,
     },
+    /// An accessory's name.
+    #[error("no accessory by the name of `{given}`; there are: {known}")]
+    Accessory {
+        /// The name.
+        given: String,
+        /// What there is.
+        known: String,
+    },
+    /// An accessory where there is none at all.
+    #[error("the configuration has no `accessories`")]
+    NoAccessories,
+    /// An accessory that is on no server of the filters.
+    #[error("{accessory} is on none of the servers asked for; it is on: {known}")]
+    Nowhere {
+        /// Its name.
+        accessory: String,
+        /// Its servers.
+        known: String,
+    },
     /// A pattern that is none.
     #[error("`{0}` is no pattern: {1}")]
     Pattern(String, String),
@@ -96,12 +118,7 @@ impl<'a> Selection<'a> {
             }
             roles.retain(|(_, hosts)| !hosts.is_empty());
         }
-        let mut hosts: Vec<&str> = Vec::new();
-        for host in roles.iter().flat_map(|(_, hosts)| hosts) {
-            if !hosts.contains(&host.host.as_str()) {
-                hosts.push(&host.host);
-            }
-        }
+        let hosts = once(roles.iter().flat_map(|(_, hosts)| hosts).map(|host| host.host.as_str()));
         if hosts.is_empty() {
             return Err(NoMatch::Together { roles: names.join(", "), hosts: wanted.join(", ") });
         }
@@ -113,6 +130,21 @@ impl<'a> Selection<'a> {
         self.roles.iter().filter_map(move |(role, hosts)| {
             hosts.iter().find(|entry| entry.host == host).map(|entry| (*role, *entry))
         })
+    }
+
+    /// All that is on the servers that the filters leave, roles and accessories. There may be servers with accessories
+    /// alone; they come last.
+    ///
+    /// # Errors
+    /// A filter that matches nothing.
+    pub fn whole(config: &'a Config, filters: &Filters) -> Result<(Self, Accessories<'a>), NoMatch> {
+        let accessories = Accessories::within(config, filters)?;
+        let mut selection = match Self::new(config, filters) {
+            Err(_) if !accessories.placed.is_empty() => Self { roles: Vec::new(), hosts: Vec::new() },
+            selection => selection?,
+        };
+        selection.hosts = once(selection.hosts.into_iter().chain(accessories.hosts()));
+        Ok((selection, accessories))
     }
 
     /// The first host: the lock is there.
@@ -144,12 +176,7 @@ pub fn servers<'a>(config: &'a Config, filters: &Filters) -> Result<Vec<&'a str>
     if filters.roles.is_empty() {
         candidates.extend(known);
     }
-    let mut hosts: Vec<&str> = Vec::new();
-    for host in candidates.into_iter().filter(|host| wanted.contains(host)) {
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
+    let mut hosts = once(candidates.into_iter().filter(|host| wanted.contains(host)));
     if hosts.is_empty() {
         return Err(NoMatch::Together { roles: names.join(", "), hosts: wanted.join(", ") });
     }

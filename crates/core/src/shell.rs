@@ -6,7 +6,7 @@
 
 mod command;
 
-use crate::secret::Secret;
+use crate::secret::{REDACTED, Secret, SecretBytes};
 
 /// Quotes one word for a POSIX shell.
 ///
@@ -144,6 +144,17 @@ impl Line {
     }
 }
 
+impl Input {
+    /// The bytes that the program reads.
+    pub fn expose(&self) -> &[u8] {
+        match self {
+            Input::None => &[],
+            Input::Secret(secret) => secret.expose().as_bytes(),
+            Input::Bytes(bytes) => bytes.expose(),
+        }
+    }
+}
+
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -158,6 +169,8 @@ pub enum Input {
     None,
     /// A secret text, then the end.
     Secret(Secret),
+    /// A file, then the end.
+    Bytes(SecretBytes),
 }
 
 /// One round trip to a server: a POSIX `sh` program and its standard input.
@@ -181,6 +194,12 @@ impl Script {
         self
     }
 
+    /// With a file on its standard input.
+    pub fn with_bytes(mut self, input: SecretBytes) -> Self {
+        self.input = Input::Bytes(input);
+        self
+    }
+
     /// The command line as sent: whatever the login shell is, `sh` runs the program.
     pub fn sent(&self) -> String {
         format!("exec sh -c {}", single_quote(&self.text))
@@ -190,7 +209,10 @@ impl Script {
     pub fn shown(&self) -> String {
         match &self.input {
             Input::None => self.text.clone(),
-            Input::Secret(_) => format!("{}\n# standard input: {}", self.text, crate::secret::REDACTED),
+            Input::Secret(_) => format!("{}\n# standard input: {REDACTED}", self.text),
+            Input::Bytes(bytes) => {
+                format!("{}\n# standard input: {} bytes", self.text, bytes.expose().len())
+            }
         }
     }
 }

@@ -98,10 +98,10 @@ fn sh(home: &Path, line: &str) -> Command {
 fn run(home: &Path, script: &Script, input: &str) -> Output {
     let mut child = sh(home, &script.sent()).spawn().unwrap();
     let input = match &script.input {
-        Input::Secret(secret) => secret.expose(),
-        Input::None => input,
+        Input::None => input.as_bytes(),
+        input => input.expose(),
     };
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap()
 }
 

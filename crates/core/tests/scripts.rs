@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime};
 use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Mode, Place};
 use bowline_core::commands::{
-    Scope, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
+    Scope, accessory, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
 };
 use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
-use bowline_core::secret::Secret;
+use bowline_core::secret::{Secret, SecretBytes};
 use bowline_core::shell::{Input, Script};
 
 /// Text that would do harm wherever a shell took it for code.
@@ -170,6 +170,7 @@ fn all_steps() -> Vec<Step> {
         let (scope, role, path) = (scope.clone(), Some(HOSTILE.into()), names.env_file(HOSTILE));
         steps.push(Step::Env(env::EnvFile { scope, role, path, secret }));
     }
+    steps.extend(of_accessories(&scope));
     let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
     for mode in modes {
         let (scope, host, command) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
@@ -183,6 +184,46 @@ fn all_steps() -> Vec<Step> {
         steps.push(Step::Exec(Box::new(exec)));
     }
     steps
+}
+
+fn of_accessories(scope: &Scope) -> Vec<Step> {
+    let directory = accessory::Directory {
+        path: HOSTILE.into(),
+        mode: Some(HOSTILE.into()),
+        owner: Some(HOSTILE.into()),
+    };
+    let upload = accessory::Upload {
+        path: format!("/{HOSTILE}"),
+        mode: None,
+        owner: Some(HOSTILE.into()),
+        content: SecretBytes::new(*b"sentinel-secret"),
+    };
+    let container = || {
+        Box::new(accessory::Container {
+            image: HOSTILE.into(),
+            environment: environment(),
+            port: Some(HOSTILE.into()),
+            network: HOSTILE.into(),
+            labels: vec![("x".into(), HOSTILE.into())],
+            cmd: Some("run --name 'a b' $(touch hacked)".into()),
+            login: Some(login()),
+            timeout: 1,
+        })
+    };
+    let done = [
+        accessory::What::Directories(vec![directory]),
+        accessory::What::Upload(upload),
+        accessory::What::Boot(container()),
+        accessory::What::Replace(container()),
+        accessory::What::Pull { image: HOSTILE.into(), login: Some(login()) },
+        accessory::What::Power(traefik::Action::Restart),
+        accessory::What::Remove { image: HOSTILE.into() },
+    ];
+    let act = |what| {
+        let (scope, name, service) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
+        Step::Accessory(Box::new(accessory::Act { scope, name, service, what }))
+    };
+    done.into_iter().map(act).collect()
 }
 
 /// A command in a new container.

@@ -12,6 +12,7 @@ use bowline_core::plan::{ProxyApi, retire::running_api};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
+use crate::accessory::Held;
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
@@ -60,14 +61,24 @@ pub(crate) struct Place<'a> {
 pub(crate) type Told = Result<String, Failure>;
 
 impl<'a> Change<'a> {
-    /// Connects, takes the lock, looks at every server and makes it this run's.
+    /// A change of the app's roles.
     pub(crate) async fn begin(
         world: &'a World,
         project: &'a Project,
         options: &Options,
     ) -> Result<Self, RunError> {
+        let selection = Selection::new(&project.config, &options.filters)?;
+        Self::of(world, project, options, selection).await
+    }
+
+    /// Connects, takes the lock on the selection's first server, looks at every server and makes it this run's.
+    pub(crate) async fn of(
+        world: &'a World,
+        project: &'a Project,
+        options: &Options,
+        selection: Selection<'a>,
+    ) -> Result<Self, RunError> {
         let config = &project.config;
-        let selection = Selection::new(config, &options.filters)?;
         let scope = Scope {
             names: config.names(),
             run: world.local.random_hex(16),
@@ -156,6 +167,16 @@ impl<'a> Change<'a> {
     pub(crate) fn keep(&mut self, part: Gathered) {
         self.gathered.outputs.extend(part.outputs);
         self.gathered.failures.extend(part.failures);
+    }
+
+    /// The servers that were looked at.
+    pub(crate) fn hosts(&self) -> Vec<&str> {
+        self.observed.keys().map(String::as_str).collect()
+    }
+
+    /// The run, for work on accessories on some of the servers.
+    pub(crate) fn held<'s>(&'s self, hosts: &'s [&'s str]) -> Held<'s> {
+        Held { world: self.world, fleet: &self.fleet, scope: &self.scope, hosts }
     }
 
     /// Whether the next part may begin: nobody interrupted, nothing failed so far.

@@ -258,9 +258,13 @@ fn is_a_persons(step: &Step) -> bool {
 /// How long a step may take: what it waits for itself, and some patience.
 fn deadline(step: &Step) -> Duration {
     let waits = match step {
-        Step::Pull(_) | Step::Assets(_) | Step::Proxy(_) | Step::ReplaceProxy(_) | Step::Prepare(_) => {
-            return PULL;
-        }
+        // An accessory may take long to stop, and a file long to get there.
+        Step::Pull(_)
+        | Step::Assets(_)
+        | Step::Proxy(_)
+        | Step::ReplaceProxy(_)
+        | Step::Prepare(_)
+        | Step::Accessory(_) => return PULL,
         Step::Power(_) | Step::Maintenance(_) => 60,
         Step::Bootstrap(_) => return INSTALL,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,

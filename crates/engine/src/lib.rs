@@ -3,6 +3,7 @@
 //! Everything outside comes through the traits in [`ports`]; what happens is told as typed events
 //! ([`event::Event`]). No SSH and no terminal here.
 
+pub mod accessory;
 pub mod app;
 pub mod apply;
 pub mod audit;

@@ -2,7 +2,7 @@
 
 use bowline_core::commands::listing;
 use bowline_core::plan::step::Step;
-use bowline_core::selection::Selection;
+use bowline_core::selection::{Accessories, Selection};
 
 use crate::error::RunError;
 use crate::fleet::{Fleet, run_all};
@@ -19,7 +19,7 @@ pub enum Listing {
     Containers,
     /// The app's images.
     Images,
-    /// The proxy and the running containers.
+    /// The proxy, the running containers and the accessories.
     Everything,
 }
 
@@ -30,12 +30,20 @@ pub async fn list(
     options: &Options,
     listing: Listing,
 ) -> Result<Gathered, RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
+    let config = &project.config;
+    let (selection, accessories) = match listing {
+        Listing::Everything => Selection::whole(config, &options.filters)?,
+        _ => (Selection::new(config, &options.filters)?, Accessories::default()),
+    };
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
     let mut steps = Vec::new();
     for host in selection.hosts.iter().filter(|host| fleet.has(host)) {
-        for (role, script) in scripts(project, &selection, host, listing) {
+        let of_accessories = accessories
+            .of_host(host)
+            .map(|accessory| (Some(accessory.name.clone()), listing::accessory(&accessory.service)));
+        let of_app = scripts(project, &selection, host, listing);
+        for (role, script) in of_app.into_iter().chain(of_accessories) {
             steps.push(((*host).to_string(), role, Step::Run("list", script)));
         }
     }

@@ -254,6 +254,8 @@ pub trait Local: Send + Sync {
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String>;
     /// Reads a text file of the project; `Ok(None)` if there is none.
     fn read(&self, path: &str) -> Result<Option<String>, String>;
+    /// Reads a file of the project whole, whatever is in it; `Ok(None)` if there is none.
+    fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
     /// Whether a file exists and may be executed: `None` if there is none.
     fn executable(&self, path: &str) -> Option<bool>;
     /// Whether there is a terminal for programs that may ask.

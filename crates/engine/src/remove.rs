@@ -3,7 +3,9 @@
 
 use bowline_core::commands::remove::{Remove, What};
 use bowline_core::plan::step::Step;
+use bowline_core::selection::{Accessories, Selection};
 
+use crate::accessory;
 use crate::app::stop_all;
 use crate::change::{Change, Place, Told, check_proxies};
 use crate::error::{Cause, Failure, RunError};
@@ -12,7 +14,7 @@ use crate::world::{Gathered, Options, Project, World};
 /// What is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// The app, and Traefik where nothing else needs it.
+    /// The app, its accessories, and Traefik where nothing else needs it.
     Everything,
     /// The app: what runs is stopped first.
     App,
@@ -34,10 +36,12 @@ pub async fn remove(
     if matches!(removal, Removal::Everything | Removal::App) {
         check_proxies(project, options)?;
     }
+    if *removal == Removal::Everything {
+        return remove_everything(world, project, options).await;
+    }
     let mut change = Change::begin(world, project, options).await?;
     match removal {
-        Removal::Everything => remove_all(&mut change, true).await,
-        Removal::App => remove_all(&mut change, false).await,
+        Removal::Everything | Removal::App => remove_all(&mut change, None).await,
         Removal::Container(version) => {
             let part = change.each_role(|place| remove_container(&change, place, version)).await;
             change.keep(part);
@@ -54,17 +58,34 @@ pub async fn remove(
     Ok(change.end().await)
 }
 
-/// Stops, then removes containers, images and the directory; a server where something fails is left as it is.
-async fn remove_all(change: &mut Change<'_>, traefik: bool) {
+/// The app where it is selected, with all accessories there. There may be servers with accessories alone.
+async fn remove_everything(
+    world: &World,
+    project: &Project,
+    options: &Options,
+) -> Result<Gathered, RunError> {
+    let (mut selection, accessories) = Selection::whole(&project.config, &options.filters)?;
+    if selection.roles.is_empty() {
+        selection.hosts = accessories.hosts_to_lock();
+    }
+    let mut change = Change::of(world, project, options, selection).await?;
+    remove_all(&mut change, Some(&accessories)).await;
+    Ok(change.end().await)
+}
+
+/// Stops, then removes containers, accessories, images and the directory; after a failure nothing more is begun. With
+/// accessories, even if there are none, Traefik goes too.
+async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_>>) {
     let part = change.each_role(|place| stop_all(change, place)).await;
     change.keep(part);
     if change.goes_on() {
         let part = change.each_role(|place| remove_containers(change, place)).await;
         change.keep(part);
     }
-    if change.goes_on() && traefik {
-        let part =
-            change.each_server(|host| removed(change, host, None, What::Traefik, "removed Traefik")).await;
+    if let Some(accessories) = accessories.filter(|_| change.goes_on()) {
+        let part = change.each_server(|host| remove_traefik(change, host)).await;
+        change.keep(part);
+        let part = accessory::remove_all(change.held(&change.hosts()), accessories).await;
         change.keep(part);
     }
     if change.goes_on() {
@@ -75,6 +96,14 @@ async fn remove_all(change: &mut Change<'_>, traefik: bool) {
         let part = change.each_server(|host| remove_directory(change, host)).await;
         change.keep(part);
     }
+}
+
+/// Where roles of the app are; on a server with accessories alone it is not ours to look after.
+async fn remove_traefik(change: &Change<'_>, host: &str) -> Told {
+    if change.selection.roles_of(host).next().is_none() {
+        return Ok(String::new());
+    }
+    removed(change, host, None, What::Traefik, "removed Traefik").await
 }
 
 async fn remove_container(change: &Change<'_>, place: Place<'_>, version: &str) -> Told {
@@ -111,6 +140,9 @@ fn whole(change: &Change<'_>, host: &str) -> bool {
 
 async fn remove_images(change: &Change<'_>, host: &str) -> Told {
     let config = &change.project.config;
+    if !config.hosts().contains(&host) {
+        return Ok(String::new());
+    }
     if !whole(change, host) {
         return Ok("images are left: other roles of this server need them".into());
     }

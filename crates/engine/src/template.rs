@@ -37,22 +37,11 @@ impl Templates {
         destination: Option<&str>,
     ) -> Result<SourceFile, Diagnostics> {
         let template = Template::new(file)?;
-        let variable = |name: &str| match name {
-            DESTINATION => destination.map(Into::into),
-            name => local.variable(name),
-        };
+        let around = Around { local, destination, env: &[] };
         let mut outputs = self.known(destination);
-        loop {
-            match template.render(&variable, &outputs) {
-                Ok(file) => return Ok(file),
-                Err(Stop::Failed(errors)) => return Err(errors),
-                Err(Stop::Run(program)) => {
-                    let ended = run(local, &program, destination).await;
-                    outputs.insert(program, ended);
-                    self.keep(destination, outputs.clone());
-                }
-            }
-        }
+        let rendered = around.render(&template, &mut outputs).await;
+        self.keep(destination, outputs);
+        rendered
     }
 
     fn known(&self, destination: Option<&str>) -> Outputs {
@@ -68,25 +57,66 @@ impl Templates {
     }
 }
 
-async fn run(local: &dyn Local, program: &Program, destination: Option<&str>) -> Ended {
-    let mut command = LocalCommand {
-        words: program.words(),
-        input: program.input().map(Secret::new),
-        ..LocalCommand::default()
-    };
-    match destination {
-        Some(name) => command.env.push((DESTINATION.into(), Secret::new(name))),
-        None if local.variable(DESTINATION).is_some() => {
-            command.words.splice(0..0, ["env", "-u", DESTINATION].map(Into::into));
+/// What a template finds around it.
+pub(crate) struct Around<'a> {
+    /// The machine.
+    pub local: &'a dyn Local,
+    /// The destination.
+    pub destination: Option<&'a str>,
+    /// Variables over those of the machine, for the template and its programs.
+    pub env: &'a [(String, Secret)],
+}
+
+impl Around<'_> {
+    /// Renders a template; programs that are not among `outputs` are run and their ends noted there.
+    pub(crate) async fn render(
+        &self,
+        template: &Template,
+        outputs: &mut Outputs,
+    ) -> Result<SourceFile, Diagnostics> {
+        loop {
+            match template.render(&|name: &str| self.variable(name), outputs) {
+                Ok(file) => return Ok(file),
+                Err(Stop::Failed(errors)) => return Err(errors),
+                Err(Stop::Run(program)) => {
+                    let ended = self.run(&program).await;
+                    outputs.insert(program, ended);
+                }
+            }
         }
-        None => {}
     }
-    let badly = |how: String| Ended::Badly { how, stderr: String::new() };
-    match tokio::time::timeout(DEADLINE, local.run(&command, &|_| {})).await {
-        Err(_) => badly(format!("gave no answer within {} s", DEADLINE.as_secs())),
-        Ok(Err(reason)) => badly(reason),
-        Ok(Ok(output)) if output.success() => Ended::Well(output.stdout),
-        Ok(Ok(output)) if output.exit == NOT_FOUND && matches!(program, Program::Ruby(_)) => Ended::Missing,
-        Ok(Ok(output)) => Ended::Badly { how: output.exit.to_string(), stderr: output.stderr },
+
+    fn variable(&self, name: &str) -> Option<String> {
+        match self.env.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => Some(value.expose().to_owned()),
+            None if name == DESTINATION => self.destination.map(Into::into),
+            None => self.local.variable(name),
+        }
+    }
+
+    async fn run(&self, program: &Program) -> Ended {
+        let mut command = LocalCommand {
+            words: program.words(),
+            input: program.input().map(Secret::new),
+            env: self.env.to_vec(),
+            ..LocalCommand::default()
+        };
+        match self.destination {
+            Some(name) => command.env.push((DESTINATION.into(), Secret::new(name))),
+            None if self.local.variable(DESTINATION).is_some() => {
+                command.words.splice(0..0, ["env", "-u", DESTINATION].map(Into::into));
+            }
+            None => {}
+        }
+        let badly = |how: String| Ended::Badly { how, stderr: String::new() };
+        match tokio::time::timeout(DEADLINE, self.local.run(&command, &|_| {})).await {
+            Err(_) => badly(format!("gave no answer within {} s", DEADLINE.as_secs())),
+            Ok(Err(reason)) => badly(reason),
+            Ok(Ok(output)) if output.success() => Ended::Well(output.stdout),
+            Ok(Ok(output)) if output.exit == NOT_FOUND && matches!(program, Program::Ruby(_)) => {
+                Ended::Missing
+            }
+            Ok(Ok(output)) => Ended::Badly { how: output.exit.to_string(), stderr: output.stderr },
+        }
     }
 }

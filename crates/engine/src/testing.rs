@@ -95,6 +95,10 @@ impl Local for FakeLocal {
         Ok(self.files.get(path).cloned())
     }
 
+    fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.read(path)?.map(String::into_bytes))
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         self.programs.contains_key(path).then_some(true)
     }

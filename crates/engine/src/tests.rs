@@ -1,6 +1,7 @@
 //! The engine on a scripted fleet, with paused time: orders, races, deadlines, and what is left after a kill or
 //! an interrupt at every step.
 
+mod accessory;
 mod app;
 mod assets;
 mod barrier;

@@ -192,8 +192,8 @@ impl Running {
 
 /// Writes what the program reads. A program that ends without reading it is no error: its status says more.
 async fn feed(writer: &ChannelWriteHalf<Msg>, input: &Input, end: bool) {
-    if let Input::Secret(secret) = input {
-        let _ = writer.data_bytes(secret.expose().as_bytes().to_vec()).await;
+    if *input != Input::None {
+        let _ = writer.data_bytes(input.expose().to_vec()).await;
     }
     if end {
         let _ = writer.eof().await;

@@ -51,6 +51,14 @@ impl Local for LocalMachine {
         }
     }
 
+    fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(format!("can't read {path}: {e}")),
+        }
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)

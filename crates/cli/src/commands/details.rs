@@ -6,7 +6,8 @@ use bowline_engine::world::Gathered;
 use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::ui::{Sort, results};
+use crate::ui::Sort;
+use crate::ui::results::{self, Heading};
 use bowline_engine as engine;
 
 /// Shows what is there.
@@ -28,9 +29,14 @@ pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
     show_all(settings, &outputs)
 }
 
-/// Shows what servers printed; it is a failure if one of them could not answer.
+/// Shows what servers printed of the app; it is a failure if one of them could not answer.
 pub(super) fn show_all(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended> {
-    results::show(settings, &gathered.outputs);
+    show_under(settings, Heading::App, gathered)
+}
+
+/// The same under another heading.
+pub(super) fn show_under(settings: &Settings, heading: Heading, gathered: &Gathered) -> Result<u8, Ended> {
+    results::show(settings, heading, &gathered.outputs);
     if let Some(error) = gathered.error() {
         return Err(error.into());
     }

@@ -10,7 +10,8 @@ use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::{Settings, View};
-use crate::ui::{Sort, results};
+use crate::ui::Sort;
+use crate::ui::results::{self, Heading};
 use bowline_engine::{self as engine, exec::ExecRequest};
 
 /// Runs it.
@@ -49,7 +50,7 @@ pub(super) fn check_json(settings: &Settings, interactive: bool, raw: bool) -> R
 
 /// Shows what commands printed; the exit status is that of the first that failed.
 pub(super) fn show(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended> {
-    results::show(settings, &gathered.outputs);
+    results::show(settings, Heading::App, &gathered.outputs);
     match gathered.error() {
         Some(error) => Err(error.into()),
         None => Ok(status(&gathered.outputs)),

@@ -1,10 +1,12 @@
 //! `remove`, `app remove` and its parts: asked for once more before anything goes.
 
-use bowline_core::selection::Selection;
+use bowline_core::config::Config;
+use bowline_core::selection::{Accessories, Filters, NoMatch, Selection};
 use bowline_engine as engine;
 use bowline_engine::error::RunError;
 use bowline_engine::remove::Removal;
 
+use super::accessory;
 use super::details::show_all;
 use crate::args::Confirm;
 use crate::exit::{self, Ended};
@@ -16,8 +18,10 @@ use crate::ui::{Sort, confirm};
 pub(super) async fn run(settings: &Settings, removal: &Removal, confirm: Confirm) -> Result<u8, Ended> {
     if !confirm.confirmed {
         let (project, _) = session::load_project(settings).await?;
-        let selection = Selection::new(&project.config, &settings.options.filters).map_err(RunError::from)?;
-        if !confirm::ask(&question(removal, &project.config.names().app(), &selection.hosts))? {
+        let (hosts, accessories) =
+            concerned(removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
+        let question = question(removal, &project.config.names().app(), &hosts, &accessories);
+        if !confirm::ask(&question)? {
             return Ok(exit::FAILED);
         }
     }
@@ -27,7 +31,20 @@ pub(super) async fn run(settings: &Settings, removal: &Removal, confirm: Confirm
     show_all(settings, &gathered)
 }
 
-fn question(removal: &Removal, app: &str, hosts: &[&str]) -> String {
+/// The servers it is about, and the accessories that go too.
+fn concerned<'c>(
+    removal: &Removal,
+    config: &'c Config,
+    filters: &Filters,
+) -> Result<(Vec<&'c str>, Accessories<'c>), NoMatch> {
+    let (selection, accessories) = match removal {
+        Removal::Everything => Selection::whole(config, filters)?,
+        _ => (Selection::new(config, filters)?, Accessories::default()),
+    };
+    Ok((selection.hosts, accessories))
+}
+
+fn question(removal: &Removal, app: &str, hosts: &[&str], accessories: &Accessories<'_>) -> String {
     let what = match removal {
         Removal::Everything => {
             "all containers and images, the files on the servers, and Traefik where no other app needs it"
@@ -44,20 +61,42 @@ fn question(removal: &Removal, app: &str, hosts: &[&str]) -> String {
         [first, second, third, _, ..] => format!("{first}, {second}, {third}, …"),
         few => few.join(", "),
     };
-    format!("This removes {what}, of {app} on {count} {servers} ({named}).\nAre you sure?")
+    let too = match accessories.placed.as_slice() {
+        [] => String::new(),
+        _ => format!("Its accessories go too:\n{}\n", accessory::lines(accessories)),
+    };
+    format!("This removes {what}, of {app} on {count} {servers} ({named}).\n{too}Are you sure?")
 }
 
 #[cfg(test)]
 mod tests {
+    use bowline_core::config::{SourceFile, load};
+
     use super::*;
 
     #[test]
     fn the_question_says_what_goes_and_where() {
-        let text = question(&Removal::Images, "shop-staging", &["a", "b", "c", "d"]);
+        let none = Accessories::default();
+        let text = question(&Removal::Images, "shop-staging", &["a", "b", "c", "d"], &none);
         assert_eq!(
             text,
             "This removes all images that no container needs, of shop-staging on 4 servers (a, b, c, …).\nAre you sure?"
         );
-        assert!(question(&Removal::App, "shop", &["a"]).contains("on 1 server (a)"));
+        assert!(question(&Removal::App, "shop", &["a"], &none).contains("on 1 server (a)"));
+    }
+
+    #[test]
+    fn everything_has_the_accessories_with_it() {
+        let text = "service: shop\nimage: shop\nservers: [a]\nregistry: {username: u, password: p}\n\
+                    accessories: {db: {image: i, host: d, directories: ['data:/d']}}\n";
+        let config = load(SourceFile::new("deploy.yml", text), None).unwrap().config;
+        let asked = |removal: Removal| {
+            let (hosts, accessories) = concerned(&removal, &config, &Filters::default()).unwrap();
+            question(&removal, "shop", &hosts, &accessories)
+        };
+        assert!(asked(Removal::Everything).contains(
+            "on 2 servers (a, d).\nIts accessories go too:\n  shop-db on d: container, image and directory WITH THE DATA in data\n"
+        ));
+        assert!(!asked(Removal::App).contains("shop-db"));
     }
 }

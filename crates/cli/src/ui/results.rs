@@ -17,13 +17,33 @@ pub enum Shown {
     Err(String),
 }
 
+/// What results are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// The app, or whatever else is on its servers.
+    App,
+    /// Accessories.
+    Accessory,
+}
+
+impl Heading {
+    /// As Kamal writes it. `place` names the server and, unless all are for the same, what it is for.
+    fn line(self, place: &str, host: &str, name: Option<&str>) -> String {
+        match (self, name) {
+            (Heading::Accessory, Some(name)) => clean::line(&format!("Accessory {name} Host: {host}")),
+            _ => format!("App Host: {place}"),
+        }
+    }
+}
+
 /// Shows the results of all servers.
-pub fn show(settings: &Settings, outputs: &[HostOutput]) {
+pub fn show(settings: &Settings, heading: Heading, outputs: &[HostOutput]) {
     if settings.view == View::Json {
         out::stdout(outputs.iter().map(|output| json::result(output).to_string()));
         return;
     }
-    for shown in lines(outputs, settings.verbosity != Verbosity::Quiet) {
+    let heading = (settings.verbosity != Verbosity::Quiet).then_some(heading);
+    for shown in lines(outputs, heading) {
         match shown {
             Shown::Out(line) => out::stdout([line]),
             Shown::Err(line) => out::stderr([line]),
@@ -32,14 +52,14 @@ pub fn show(settings: &Settings, outputs: &[HostOutput]) {
 }
 
 /// The lines, with or without headings.
-pub fn lines(outputs: &[HostOutput], headings: bool) -> Vec<Shown> {
+pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
     let roles: BTreeSet<Option<&str>> = outputs.iter().map(|output| output.role.as_deref()).collect();
     let mut shown = Vec::new();
     for HostOutput { host, role, output } in outputs {
-        let role = role.as_ref().filter(|_| roles.len() > 1).map(|role| format!(" ({role})"));
-        let place = clean::line(&format!("{host}{}", role.unwrap_or_default()));
-        if headings {
-            shown.push(Shown::Out(format!("App Host: {place}")));
+        let named = role.as_ref().filter(|_| roles.len() > 1).map(|role| format!(" ({role})"));
+        let place = clean::line(&format!("{host}{}", named.unwrap_or_default()));
+        if let Some(heading) = heading {
+            shown.push(Shown::Out(heading.line(&place, host, role.as_deref())));
         }
         shown.extend(clean::lines(&output.stdout).lines().map(|line| Shown::Out(line.into())));
         shown.extend(clean::lines(&output.stderr).lines().map(|line| Shown::Err(line.into())));
@@ -50,7 +70,7 @@ pub fn lines(outputs: &[HostOutput], headings: bool) -> Vec<Shown> {
                 shown.push(Shown::Err(format!("{place}: killed by SIG{}", clean::line(signal))));
             }
         }
-        if headings {
+        if heading.is_some() {
             shown.push(Shown::Out(String::new()));
         }
     }

@@ -37,3 +37,9 @@ pub fn traefik() -> Script {
         Line::new("docker").words(["ps", "--all", "--filter", "name=^traefik$"])
     ))
 }
+
+/// An accessory's container.
+pub fn accessory(service: &str) -> Script {
+    let filter = format!("label=service={service}");
+    Script::new(format!("exec {}\n", Line::new("docker").words(["ps", "--all", "--filter", &filter])))
+}

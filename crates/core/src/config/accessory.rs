@@ -4,6 +4,7 @@
 //! have this tag, in whatever form the roles are written.
 
 mod keys;
+mod port;
 
 use super::decode::{Field, Report, Section};
 use super::diagnostic::Diagnostic;
@@ -98,6 +99,7 @@ impl Accessory {
         let service = service(&section, report)
             .unwrap_or_else(|| format!("{}-{name}", context.service.unwrap_or_default()));
         let hosts = hosts(&section, context, report);
+        let port = section.get("port").and_then(|field| port::decode(&field, &service, report));
         let accessory = Self {
             name: name.into(),
             service,
@@ -105,7 +107,7 @@ impl Accessory {
             registry,
             hosts,
             cmd: section.text("cmd"),
-            port: section.text("port").map(port),
+            port,
             env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
             files: mounts(&section, "files", Some("755"), report),
             directories: mounts(&section, "directories", None, report),
@@ -151,11 +153,6 @@ fn service(section: &Section, report: &mut Report) -> Option<String> {
         report.push(field.error("should be letters, digits, `_`, `-` and `.`: it names a container"));
     }
     Some(service)
-}
-
-/// `PORT` stands for `PORT:PORT`.
-fn port(port: String) -> String {
-    if port.contains(':') { port } else { format!("{port}:{port}") }
 }
 
 fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<String> {

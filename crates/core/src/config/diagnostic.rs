@@ -39,6 +39,11 @@ impl SourceFile {
         self.rendered.as_ref().map_or(&self.text, |rendered| &rendered.text)
     }
 
+    /// Its text, or what it gave as a template.
+    pub fn into_text(self) -> String {
+        self.rendered.map_or(self.text, |rendered| rendered.text)
+    }
+
     /// What it gave as a template, if it is one.
     pub(super) fn template(&self) -> Option<&Rendered> {
         self.rendered.as_ref()

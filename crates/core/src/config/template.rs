@@ -116,10 +116,22 @@ impl Template {
     /// # Errors
     /// A tag that never ends, or conditions and their ends that don't fit.
     pub fn new(file: SourceFile) -> Result<Self, Diagnostics> {
+        Self::read(file, true)
+    }
+
+    /// The same in a file that isn't YAML: a line that begins with `#` need not be a comment there.
+    ///
+    /// # Errors
+    /// As [`Template::new`].
+    pub fn of_text(file: SourceFile) -> Result<Self, Diagnostics> {
+        Self::read(file, false)
+    }
+
+    fn read(file: SourceFile, yaml: bool) -> Result<Self, Diagnostics> {
         if !file.text.contains("<%") {
             return Ok(Self { file, tokens: Vec::new(), way: Way::AsItIs });
         }
-        let tokens = match scan::scan(&file.text) {
+        let tokens = match scan::scan(&file.text, yaml) {
             Ok(tokens) => tokens,
             Err(Range { start, end }) => {
                 let error = Diagnostic::error(Span { file: 0, start, end }, "this tag is never closed")

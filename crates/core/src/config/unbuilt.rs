@@ -4,7 +4,7 @@
 //! change anything. Nothing of it is passed over in silence.
 
 use super::builder::Builder;
-use super::{Config, Role, SshConfig};
+use super::{Accessory, Config, Role, SshConfig};
 
 /// Something that isn't built yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,23 @@ pub fn roles<'r>(config: &Config, roles: impl Iterator<Item = &'r Role>) -> Resu
                without a proxy"
             .into(),
     })
+}
+
+/// Whether these accessories can be booted: kamal-proxy, which one with `proxy` wants, isn't booted yet.
+pub fn accessories<'a>(mut accessories: impl Iterator<Item = &'a Accessory>) -> Result<(), Unbuilt> {
+    match accessories.find(|accessory| accessory.proxy.is_some()) {
+        Some(accessory) => Err(Unbuilt {
+            message: format!(
+                "kamal-proxy is not supported yet, and should serve the accessory {}",
+                accessory.name
+            ),
+            hint: format!(
+                "without `accessories: {}: proxy:` it is booted; `port` publishes it",
+                accessory.name
+            ),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether images can be pulled: a registry on the deploying machine is not started yet.

@@ -7,7 +7,7 @@ use super::retire::{restart, retirement, running_api, stop_wait};
 use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, neighbours};
 use crate::commands::env::{SecretEnv, Unfit};
 use crate::commands::{Scope, app, cord, prune, registry, traefik};
-use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Role, RoleHost};
+use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Registry, Role, RoleHost};
 use crate::observed::{Container, Observed};
 use crate::secret::Secret;
 use crate::selection::Selection;
@@ -237,17 +237,6 @@ impl Planner<'_> {
         &self.request.scope
     }
 
-    fn secret(&self, name: &str) -> Result<Secret, PlanError> {
-        secret(self.secrets, name)
-    }
-
-    fn credential(&self, credential: &Credential) -> Result<Secret, PlanError> {
-        match credential {
-            Credential::Plain(value) => Ok(value.clone()),
-            Credential::Secret(name) => self.secret(name),
-        }
-    }
-
     fn check_rollback(
         &self,
         selection: &Selection<'_>,
@@ -382,17 +371,9 @@ impl Planner<'_> {
     }
 
     fn pull(&self, image: &str) -> Result<registry::Pull, PlanError> {
-        let registry = &self.config.registry;
-        let login = registry.login.as_ref().map(|login| {
-            Ok::<_, PlanError>(registry::Login {
-                server: registry.server.clone(),
-                username: self.credential(&login.username)?,
-                password: self.credential(&login.password)?,
-            })
-        });
         Ok(registry::Pull {
             scope: self.scope().clone(),
-            login: login.transpose()?,
+            login: login(&self.config.registry, self.secrets)?,
             image: image.into(),
             version: self.request.version.clone(),
         })
@@ -519,6 +500,20 @@ pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'
 
 fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
     secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
+}
+
+/// Who we are to a registry; nobody to one that wants no login.
+pub(super) fn login(registry: &Registry, secrets: &Secrets) -> Result<Option<registry::Login>, PlanError> {
+    let value = |credential: &Credential| match credential {
+        Credential::Plain(value) => Ok(value.clone()),
+        Credential::Secret(name) => secret(secrets, name),
+    };
+    let Some(login) = &registry.login else { return Ok(None) };
+    Ok(Some(registry::Login {
+        server: registry.server.clone(),
+        username: value(&login.username)?,
+        password: value(&login.password)?,
+    }))
 }
 
 /// The secret variables of an env.

@@ -1,7 +1,8 @@
 //! A step: one round trip to one server.
 
 use crate::commands::{
-    app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server, traefik,
+    accessory, app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server,
+    traefik,
 };
 use crate::shell::Script;
 
@@ -40,6 +41,8 @@ pub enum Step {
     Maintenance(Box<maintenance::Begin>),
     /// Remove something of the app's.
     Remove(remove::Remove),
+    /// Do something to an accessory.
+    Accessory(Box<accessory::Act>),
     /// Write an env file, or remove it.
     Env(env::EnvFile),
     /// Have what a command in a new container needs.
@@ -74,6 +77,7 @@ impl Step {
             Step::Prune(step) => step.script(),
             Step::Maintenance(step) => step.script(),
             Step::Remove(step) => step.script(),
+            Step::Accessory(step) => step.script(),
             Step::Env(step) => step.script(),
             Step::Prepare(step) => step.prepare(),
             Step::Exec(step) => step.script(),
@@ -103,6 +107,7 @@ impl Step {
             Step::Prune(_) => "prune old containers and images".into(),
             Step::Maintenance(_) => "boot the maintenance page".into(),
             Step::Remove(step) => step.describe(),
+            Step::Accessory(step) => step.describe(),
             Step::Env(step) => step.describe(),
             Step::Prepare(_) => "prepare the container".into(),
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),

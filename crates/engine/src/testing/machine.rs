@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
+use bowline_core::commands::traefik::Action;
+use bowline_core::commands::{Scope, accessory, app, observe::Observe, remove::What};
 use bowline_core::names::Names;
 use serde_json::json;
 
@@ -78,6 +79,10 @@ pub(crate) struct Machine {
     pub docker: super::docker::FakeDocker,
     /// Whether Traefik runs.
     pub traefik: bool,
+    /// Accessories' containers by name, and whether they run.
+    pub accessories: BTreeMap<String, bool>,
+    /// Accessories' files by path.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// The history file.
     pub history: Vec<String>,
     /// Moments in which a client could have lost a request, in words.
@@ -203,6 +208,38 @@ impl Machine {
         let mounted: Vec<String> = self.containers.iter().filter_map(|c| c.cord.clone()).collect();
         self.cords.retain(|cord, _| mounted.contains(cord));
         self.changes.push("prune".into());
+    }
+
+    /// Carries out what is done to an accessory; the answer.
+    pub(super) fn act(&mut self, act: &accessory::Act) -> String {
+        use accessory::What;
+        self.changes.push(act.describe());
+        let there = self.accessories.get(&act.service).copied();
+        let mut set = |runs| self.accessories.insert(act.service.clone(), runs);
+        let said = match &act.what {
+            What::Upload(upload) => {
+                let path = format!("{}{}", act.service, upload.path);
+                let old = self.files.insert(path, upload.content.expose().to_vec());
+                if old.as_deref() == Some(upload.content.expose()) { "" } else { "@changed" }
+            }
+            What::Boot(_) if there == Some(true) => accessory::RUNS,
+            What::Boot(_) | What::Replace(_) => {
+                set(true);
+                if there == Some(false) { accessory::STARTED } else { "" }
+            }
+            What::Power(_) if there.is_none() => accessory::NONE,
+            What::Power(action) => {
+                set(*action != Action::Stop);
+                ""
+            }
+            What::Remove { .. } => {
+                self.accessories.remove(&act.service);
+                self.files.clear();
+                ""
+            }
+            What::Directories(_) | What::Pull { .. } => "",
+        };
+        format!("{said}\n")
     }
 
     /// The answer of the observing script.

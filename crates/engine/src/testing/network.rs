@@ -35,6 +35,8 @@ pub(crate) struct Faults {
     pub no_assets: BTreeMap<String, (u32, String)>,
     /// Servers on which preparing assets takes so long.
     pub slow_assets: BTreeMap<String, Duration>,
+    /// What steps for accessories end with, by server and what they do.
+    pub accessories: BTreeMap<(String, String), Output>,
     /// What a version does on a server, for a role; healthy after 300 ms unless told.
     pub behaviour: BTreeMap<(String, String, String), Behaviour>,
     /// The boundary at which the run is killed.
@@ -396,6 +398,14 @@ impl FakeServer {
                 answer("")
             }
             Step::Assets(prepare) => self.assets(prepare).await,
+            Step::Accessory(act) => {
+                let fault =
+                    self.network.faults().accessories.get(&(self.host.clone(), act.describe())).cloned();
+                match fault {
+                    Some(output) => output,
+                    None => answer(self.effect(|machine| machine.act(act)).await),
+                }
+            }
             Step::Prepare(exec) => {
                 self.effect(|machine| machine.changes.push(format!("prepare {}", exec.container()))).await;
                 answer("")
@@ -446,6 +456,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Prune(step) => Some(&step.scope),
         Step::Remove(step) => Some(&step.scope),
         Step::Maintenance(step) => Some(&step.scope),
+        Step::Accessory(step) => Some(&step.scope),
         Step::Env(step) => Some(&step.scope),
         Step::Observe(_)
         | Step::Lock(_)

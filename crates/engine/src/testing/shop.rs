@@ -108,6 +108,10 @@ impl Local for Shop {
         Ok(self.files.get(path).cloned())
     }
 
+    fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.read(path)?.map(String::into_bytes))
+    }
+
     fn executable(&self, _: &str) -> Option<bool> {
         None
     }

@@ -26,9 +26,9 @@ const MOUNTS: Form = Form::List(&Form::Either(&[Form::Like(&MOUNT), Form::Keys(&
 /// `accessories`, one of them.
 pub(in crate::config) const KEYS: Keys = Keys::new(
     "accessories/NAME",
-    "A container beside the app, such as a database. It is read, checked and shown by `bowline config`; the commands \
-     for it aren't there yet, and a deploy leaves it alone. Its servers count for a `boot: limit` in percent. Where it \
-     runs is told by exactly one of `host`, `hosts`, `role`, `roles`, `tag` and `tags`.",
+    "A container beside the app, such as a database. `bowline accessory boot NAME` boots it; a deploy leaves it alone. \
+     Its servers count for a `boot: limit` in percent. Where it runs is told by exactly one of `host`, `hosts`, \
+     `role`, `roles`, `tag` and `tags`.",
     &[
         Setting::new("image", Form::Filled, "its image, with the tag").default("required").examples(&["\"mysql:8.4\""]),
         Setting::new("service", Form::Filled, "its container's name, and that of its directory on a server")
@@ -41,10 +41,10 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         Setting::new("tag", Form::Filled, "the servers with a tag, in whatever form the roles are written").kamal2("hosts").examples(&["fast"]),
         Setting::new("tags", LIST, "the servers with one of several tags").kamal2("hosts").examples(&["[fast]"]),
         Setting::new("cmd", Form::Filled, "in place of the image's own").examples(&["\"--max-connections=200\""]),
-        Setting::new("port", Form::Filled, "`docker run --publish`; `PORT` is `PORT:PORT`, on all addresses of the server")
+        Setting::new("port", Form::Filled, "`docker run --publish`; `PORT` is `PORT:PORT`, on all addresses of the server. A database there is a warning")
             .examples(&["3306", "\"127.0.0.1:3306:3306\""]),
         Setting::new("env", env::FORM, "its variables; the app's don't count").examples(&["{A: b}", "{secret: [MYSQL_ROOT_PASSWORD]}"]),
-        Setting::new("files", MOUNTS, "uploaded from the project and mounted: `LOCAL:REMOTE`, `LOCAL:REMOTE:OPTIONS` or a map")
+        Setting::new("files", MOUNTS, "uploaded from the project and mounted: `LOCAL:REMOTE`, `LOCAL:REMOTE:OPTIONS` or a map. One that ends in `erb` is rendered with the accessory's env")
             .examples(&["[\"config/my.cnf:/etc/mysql/my.cnf:ro\"]", "[{local: a, remote: /a, mode: \"0600\"}]"]),
         Setting::new("directories", MOUNTS, "made on the server and mounted, in the same forms").examples(&["[\"data:/var/lib/mysql\"]"]),
         Setting::new("volumes", LIST, "`--volume` each").examples(&["[\"/mnt/data:/data\"]"]),
@@ -56,7 +56,7 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
             .examples(&["{server: ghcr.io, username: me, password: [TOKEN]}"]),
         Setting::new("proxy", Form::Keys(&proxy::KEYS), "how kamal-proxy serves it; the root's has nothing to do with it")
             .kamal2("labels for Traefik")
-            .not_yet("kamal-proxy isn't booted")
+            .not_yet("kamal-proxy isn't booted, so booting such an accessory is refused")
             .examples(&["{host: db.example.com, app_port: 8080}"]),
     ],
 )

@@ -43,9 +43,10 @@ pub(super) enum TagKind {
     Comment,
 }
 
-/// The pieces of a file, in order, nothing left out; or the place of a tag that never ends.
-pub(super) fn scan(text: &str) -> Result<Vec<Token>, Range<usize>> {
-    let mut scan = Scan { text, tokens: Vec::new(), from: 0 };
+/// The pieces of a file, in order, nothing left out; or the place of a tag that never ends. Only in `yaml` it is known
+/// what a comment is.
+pub(super) fn scan(text: &str, yaml: bool) -> Result<Vec<Token>, Range<usize>> {
+    let mut scan = Scan { text, yaml, tokens: Vec::new(), from: 0 };
     let mut at = 0;
     while let Some(start) = find(text, at, "<%") {
         at = scan.one(start)?;
@@ -60,6 +61,7 @@ fn find(text: &str, from: usize, what: &str) -> Option<usize> {
 
 struct Scan<'t> {
     text: &'t str,
+    yaml: bool,
     tokens: Vec<Token>,
     /// Where the text begins that is not yet in a token.
     from: usize,
@@ -84,7 +86,7 @@ impl Scan<'_> {
         };
         let trims = self.text.as_bytes().get(close - 1) == Some(&b'-') && close > code;
         let end = close + 2;
-        if kind == TagKind::Output && self.in_comment(start, end) {
+        if self.yaml && kind == TagKind::Output && self.in_comment(start, end) {
             self.literal(start, start);
             self.tokens.push(Token::Text { text: start..end, source: start..end, kept: true });
             self.from = end;
@@ -160,7 +162,7 @@ mod tests {
 
     /// Each token in a line: what it gives or has in it, `(…)` around what is left alone.
     fn shown(text: &str) -> Vec<String> {
-        let tokens = scan(text).unwrap();
+        let tokens = scan(text, true).unwrap();
         let show = |token: &Token| match token {
             Token::Text { text: range, kept: false, .. } => format!("{:?}", &text[range.clone()]),
             Token::Text { text: range, .. } => format!("({})", &text[range.clone()]),
@@ -186,7 +188,7 @@ mod tests {
         for (text, tokens) in table {
             assert_eq!(shown(text), *tokens, "{text:?}");
         }
-        assert_eq!(scan("a <%= b\nc"), Err(2..7));
+        assert_eq!(scan("a <%= b\nc", true), Err(2..7));
     }
 
     #[test]
@@ -206,7 +208,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost(text in "([a#é \\n\\t]|<%|%>|<%-|-%>|<%=|%%|-|=){0,30}") {
-            let Ok(tokens) = scan(&text) else { return Ok(()) };
+            let Ok(tokens) = scan(&text, true) else { return Ok(()) };
             let mut at = 0;
             for token in &tokens {
                 let source = match token {

@@ -297,3 +297,19 @@ fn an_accessory_that_runs_nowhere() {
       |                                   ^^^^
     "##);
 }
+
+#[test]
+fn a_database_that_everybody_can_reach_is_a_warning() {
+    insta::assert_snapshot!(errors_of_servers(
+        "servers: [a]\naccessories: {db: {image: mysql:8, host: h, port: 3306}}\n"
+    ), @r##"
+    accepted; 1 warnings
+    warning: accessories/db/port: publishes MySQL on all addresses of the server, past its firewall
+     --> config/deploy.yml:5:51
+      |
+    5 | accessories: {db: {image: mysql:8, host: h, port: 3306}}
+      |                                                   ^^^^
+      |
+      = help: `port: "127.0.0.1:3306:3306"` keeps it on the server; containers there reach it as `app-db:3306`, with or without `port`
+    "##);
+}

@@ -1,0 +1,340 @@
+//! Accessories on a server: a container each, and the directory that its files are in.
+//!
+//! Names, labels and paths are Kamal's: the container and the directory are called after the accessory's service, and
+//! the label `service` of the container says the same. A container of that name without that label is somebody else's
+//! and is never touched.
+//!
+//! Nothing is written over a container that is there: booting leaves one that runs as it is, and a new one takes the
+//! place of the old only when it came up. What holds data can't run twice, so there is a gap between the two.
+
+mod files;
+
+use super::app::{Environment, NAME_TAKEN, NOT_STARTED, logging_words, option_words};
+use super::env::clear_words;
+use super::ready;
+use super::registry::{self, Login};
+use super::traefik::{self, Action};
+use super::{Scope, env};
+use crate::config::Pairs;
+use crate::secret::Secret;
+use crate::shell::{Line, Script, quote};
+pub use files::{Directory, Upload};
+
+/// Something done to an accessory on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// The run.
+    pub scope: Scope,
+    /// The accessory's name in the configuration.
+    pub name: String,
+    /// Its service: the name of its container and of its directory.
+    pub service: String,
+    /// What is done.
+    pub what: What,
+}
+
+/// What is done to an accessory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Make its directories.
+    Directories(Vec<Directory>),
+    /// Put a file in its place. Prints `@changed` unless it was the same already.
+    Upload(Upload),
+    /// Have its container run. Prints [`RUNS`] if it did, [`STARTED`] if it was there and stopped.
+    Boot(Box<Container>),
+    /// Put a new container in the place of the one that is there, once its image was pulled.
+    Replace(Box<Container>),
+    /// Pull its image.
+    Pull {
+        /// The image.
+        image: String,
+        /// The registry's login, if the image is behind one.
+        login: Option<Login>,
+    },
+    /// Start or stop its container. Prints [`NONE`] if there is none.
+    Power(Action),
+    /// Remove its container, its image unless something else needs it ([`KEPT`]), its directory and its env file.
+    Remove {
+        /// The image.
+        image: String,
+    },
+}
+
+/// What `docker run` makes an accessory's container of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The image.
+    pub image: String,
+    /// Env, volumes, options, logging.
+    pub environment: Environment,
+    /// `docker run --publish`.
+    pub port: Option<String>,
+    /// The network.
+    pub network: String,
+    /// Its labels but for `service`.
+    pub labels: Pairs,
+    /// The command, if the image's own isn't wanted.
+    pub cmd: Option<String>,
+    /// The registry's login, if the image is behind one.
+    pub login: Option<Login>,
+    /// How long one with a health check is waited for, in seconds.
+    pub timeout: u64,
+}
+
+/// It runs already.
+pub const RUNS: &str = "@runs";
+/// The container that was there was started.
+pub const STARTED: &str = "@started";
+/// There is no container.
+pub const NONE: &str = "@none";
+/// It runs, but its health check doesn't succeed yet.
+pub const STARTING: &str = "@failed timeout";
+/// The container before runs again.
+pub const BACK: &str = "@back";
+/// The image is another than that of the container before.
+pub const NEWER: &str = "@newer";
+/// Something else needs the image.
+pub const KEPT: &str = "@kept";
+
+/// How long a container without health check must keep running, in seconds.
+const DELAY_S: u64 = 1;
+
+impl Act {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        match &self.what {
+            What::Directories(directories) => {
+                let make = |directory: &Directory| directory.make(&self.service);
+                text.push_str(&directories.iter().map(make).collect::<String>());
+                Script::new(text)
+            }
+            What::Upload(upload) => {
+                text.push_str(&upload.receive(&self.service));
+                Script::new(text).with_bytes(upload.content.clone())
+            }
+            What::Boot(container) => self.boot(text, container),
+            What::Replace(container) => self.replace(text, container),
+            What::Pull { image, login } => {
+                text.push_str(read_password(login.as_ref()));
+                text.push_str(&registry::pull(login.as_ref(), image));
+                text.push_str(&self.audit("Pull", "accessory image"));
+                with_input(text, login.as_ref(), "")
+            }
+            What::Power(action) => Script::new(text + &self.power(*action)),
+            What::Remove { image } => Script::new(text + &self.remove(image)),
+        }
+    }
+
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        let name = &self.name;
+        match &self.what {
+            What::Directories(_) => format!("make the directories of {name}"),
+            What::Upload(upload) => format!("upload {} for {name}", upload.path),
+            What::Boot(_) => format!("boot {name}"),
+            What::Replace(_) => format!("reboot {name}"),
+            What::Pull { image, .. } => format!("pull {image}"),
+            What::Power(Action::Start) => format!("start {name}"),
+            What::Power(Action::Stop) => format!("stop {name}"),
+            What::Power(Action::Restart) => format!("restart {name}"),
+            What::Remove { .. } => format!("remove {name}"),
+        }
+    }
+
+    fn boot(&self, mut text: String, container: &Container) -> Script {
+        let service = quote(&self.service);
+        let login = container.login.as_ref();
+        text.push_str(read_password(login));
+        text.push_str(&self.find());
+        text.push_str(&come_up(&self.service, container.timeout));
+        text.push_str(&format!(
+            "case ${{found%% *}} in\n\
+             '') ;;\n\
+             created|dead) docker container rm {service} >/dev/null || exit {NOT_STARTED} ;;\n\
+             exited)\n\
+             docker container start {service} >/dev/null || exit {NOT_STARTED}\n\
+             {started}echo {STARTED}; come_up; exit ;;\n\
+             running) echo {RUNS}; exit 0 ;;\n\
+             *) come_up && echo {RUNS}; exit ;;\n\
+             esac\n",
+            started = self.audit("Started", "accessory"),
+        ));
+        text.push_str(&self.write_env(container));
+        text.push_str(&format!(
+            "have=$(docker images --quiet {}) || exit\nif [ -z \"$have\" ]; then\n{}fi\n",
+            quote(&container.image),
+            registry::pull(login, &container.image),
+        ));
+        text.push_str(&traefik::create_network());
+        text.push_str(&self.audit("Booted", "accessory"));
+        let run = self.line(container, &["run", "--detach"], &self.service);
+        text.push_str(&format!(
+            "{} >/dev/null || {{ docker container rm {service} >/dev/null 2>&1; exit {NOT_STARTED}; }}\n\
+             come_up || {{ status=$?; docker container rm --force {service} >/dev/null 2>&1; exit $status; }}\n",
+            container.environment.secret.run(&run, &self.env_file()),
+        ));
+        with_input(text, login, container.environment.secret.input().expose())
+    }
+
+    fn replace(&self, mut text: String, container: &Container) -> Script {
+        let login = container.login.as_ref();
+        text.push_str(read_password(login));
+        text.push_str(&self.find());
+        text.push_str(&come_up(&self.service, container.timeout));
+        text.push_str(&self.write_env(container));
+        text.push_str(&registry::pull(login, &container.image));
+        text.push_str(&traefik::create_network());
+        text.push_str(&self.audit("Rebooted", "accessory"));
+        let create = self.line(container, &["create"], &self.next());
+        text.push_str(&format!(
+            "{create} >/dev/null || exit {NOT_STARTED}\n\
+             back() {{\n\
+             status=$1\n\
+             docker container rm --force {service} {next} >/dev/null 2>&1\n\
+             [ -z \"$found\" ] || docker container rename {old} {service} || exit $status\n\
+             case $found in running*) docker container start {service} >/dev/null && echo {BACK} ;; esac\n\
+             exit $status\n\
+             }}\n\
+             image() {{ docker container inspect --format '{{{{.Image}}}}' \"$1\"; }}\n\
+             if [ -n \"$found\" ]; then\n\
+             [ \"$(image {service})\" = \"$(image {next})\" ] || echo {NEWER}\n\
+             docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NOT_STARTED}; }}\n\
+             fi\n\
+             docker container rename {next} {service} && docker container start {service} >/dev/null || back {NOT_STARTED}\n\
+             come_up || back $?\n\
+             docker container rm {old} >/dev/null 2>&1\n\
+             exit 0\n",
+            create = container.environment.secret.run(&create, &self.env_file()),
+            service = quote(&self.service),
+            next = quote(&self.next()),
+            old = quote(&self.old()),
+        ));
+        with_input(text, login, container.environment.secret.input().expose())
+    }
+
+    fn power(&self, action: Action) -> String {
+        let service = quote(&self.service);
+        let line =
+            |verb: &str| format!("docker container {verb} {service} >/dev/null || exit {NOT_STARTED}\n");
+        let (lines, done) = match action {
+            Action::Start => (line("start"), "Started"),
+            Action::Stop => (line("stop"), "Stopped"),
+            Action::Restart => (line("stop") + &line("start"), "Restarted"),
+        };
+        format!(
+            "{}if [ -z \"$found\" ]; then echo {NONE}; exit 0; fi\n{lines}{}",
+            self.find(),
+            self.audit(done, "accessory")
+        )
+    }
+
+    fn remove(&self, image: &str) -> String {
+        let files = env::files(&self.env_file());
+        let forget = Line::new("rm").word("-f").words(files.iter().map(String::as_str));
+        format!(
+            "{find}\
+             if [ -n \"$found\" ]; then\n\
+             docker container stop {service} >/dev/null\n\
+             docker container rm --force {service} >/dev/null || exit\n\
+             {container}fi\n\
+             have=$(docker images --quiet {image}) || exit\n\
+             if [ -n \"$have\" ]; then\n\
+             if docker image rm {image} >/dev/null 2>&1; then\n{removed}else echo {KEPT}; fi\n\
+             fi\n\
+             rm -rf {service} && {forget}\n",
+            find = self.find(),
+            service = quote(&self.service),
+            image = quote(image),
+            container = self.audit("Remove", "accessory container"),
+            removed = self.audit("Removed", "accessory image"),
+        )
+    }
+
+    /// Shell lines that put in `$found` the state of the container that is there, after what a run that was killed left
+    /// of a reboot is put right. They end the script if the container is somebody else's.
+    fn find(&self) -> String {
+        let (service, old) = (quote(&self.service), quote(&self.old()));
+        format!(
+            "docker container inspect {service} >/dev/null 2>&1 || docker container rename {old} {service} 2>/dev/null\n\
+             docker container rm --force {next} {old} >/dev/null 2>&1\n\
+             found=$(docker container inspect --format '{{{{.State.Status}}}} {{{{index .Config.Labels \"service\"}}}}' {service} 2>/dev/null)\n\
+             case $found in ''|*' '{service}) ;; *) exit {NAME_TAKEN} ;; esac\n",
+            next = quote(&self.next()),
+        )
+    }
+
+    fn write_env(&self, container: &Container) -> String {
+        container.environment.secret.write(&self.env_file())
+    }
+
+    fn line(&self, container: &Container, how: &[&str], name: &str) -> Line {
+        let environment = &container.environment;
+        let mut line = Line::new("docker").words(how.iter().copied()).words(["--name", name]);
+        line = line.words(["--restart", "unless-stopped", "--network", &container.network]);
+        line = logging_words(line, &environment.logging);
+        if let Some(port) = &container.port {
+            line = line.word("--publish").expanding(port);
+        }
+        line = clear_words(line, &environment.clear);
+        line = environment.secret.words(line, &self.env_file());
+        line = environment.volumes.iter().fold(line, |line, volume| line.word("--volume").path(volume));
+        line = line.words(["--label", &format!("service={}", self.service)]);
+        for (key, value) in &container.labels {
+            line = line.word("--label").expanding(&format!("{key}={value}"));
+        }
+        line = option_words(line, &environment.options).word(&container.image);
+        match &container.cmd {
+            Some(cmd) => line.command(cmd),
+            None => line,
+        }
+    }
+
+    fn env_file(&self) -> String {
+        self.scope.names.accessory_env_file(&self.name)
+    }
+
+    /// The new container until the old one has stopped.
+    fn next(&self) -> String {
+        format!("{}_next", self.service)
+    }
+
+    /// The old container until the new one runs.
+    fn old(&self) -> String {
+        format!("{}_replaced", self.service)
+    }
+
+    fn audit(&self, verb: &str, what: &str) -> String {
+        self.scope.audit(None, &format!("{verb} {} {what}", self.name))
+    }
+}
+
+/// Shell lines that read the password, which is the first line of the input if there is a login. `read` takes no byte
+/// more than its line.
+fn read_password(login: Option<&Login>) -> &'static str {
+    if login.is_some() { "IFS= read -r password || exit\n" } else { "" }
+}
+
+fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
+    let password = login.map(|login| format!("{}\n", login.password.expose().replace('\n', "")));
+    match password {
+        None if rest.is_empty() => Script::new(text),
+        password => Script::new(text).with_input(Secret::new(password.unwrap_or_default() + rest)),
+    }
+}
+
+/// A shell function that waits until the container came up: it keeps running, or is healthy if it has a check. One that
+/// has done its work and ended well is fine, and so is one that needs longer. What is said is [`ready::wait`]'s.
+fn come_up(service: &str, timeout: u64) -> String {
+    format!(
+        "come_up() {{\n\
+         said=$(\nid={}\n{wait})\n\
+         status=$?\n\
+         printf '%s\\n' \"$said\"\n\
+         case $said in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
+         return $status\n\
+         }}\n",
+        quote(service),
+        wait = ready::wait(timeout, DELAY_S),
+    )
+}

@@ -1,0 +1,102 @@
+//! What an accessory mounts: its directories and the files of the project that it wants.
+
+use crate::config::AccessoryMount;
+use crate::secret::SecretBytes;
+use crate::shell::{Line, quote_path};
+
+/// A directory on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Below the accessory's own directory, unless absolute.
+    pub path: String,
+    /// `chmod`, if it is to be other than it is made.
+    pub mode: Option<String>,
+    /// `chown`.
+    pub owner: Option<String>,
+}
+
+/// A file on its way to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its path in the container, which is its path below the accessory's directory too.
+    pub path: String,
+    /// `chmod`.
+    pub mode: Option<String>,
+    /// `chown`.
+    pub owner: Option<String>,
+    /// What is in it.
+    pub content: SecretBytes,
+}
+
+impl Directory {
+    /// As configured.
+    pub fn new(mount: &AccessoryMount) -> Self {
+        Self { path: mount.local.clone(), mode: mount.mode.clone(), owner: mount.owner.clone() }
+    }
+
+    /// As a volume of the container; `$PWD` is the server's.
+    pub fn volume(service: &str, mount: &AccessoryMount) -> String {
+        with_options(format!("{}:{}", host_path(service, &mount.local), mount.remote), mount)
+    }
+
+    pub(super) fn make(&self, service: &str) -> String {
+        let path = host_path(service, &self.path);
+        let line = Line::new("mkdir").word("-p").path(&path);
+        format!("{line} || exit\n{}", rights(self.owner.as_deref(), self.mode.as_deref(), &quote_path(&path)))
+    }
+}
+
+impl Upload {
+    /// As a volume of the container.
+    pub fn volume(service: &str, mount: &AccessoryMount) -> String {
+        with_options(format!("$PWD/{service}{}:{}", mount.remote, mount.remote), mount)
+    }
+
+    /// Shell lines that write standard input to the file: readable by its owner alone from the first byte, and in its
+    /// place only when it came whole and has its rights. One that is the same stays, and who has it open sees it on.
+    pub(super) fn receive(&self, service: &str) -> String {
+        let path = format!("$PWD/{service}{}", self.path);
+        let directory = path.rsplit_once('/').map_or("$PWD", |(directory, _)| directory);
+        format!(
+            "file={file}; new={new}\n\
+             mkdir -p {directory} || exit\n\
+             trap 'rm -f \"$new\"' EXIT\n\
+             (umask 077 && cat > \"$new\") || exit\n\
+             [ \"$(($(wc -c < \"$new\")))\" = {length} ] || {{ echo 'the file did not come whole' >&2; exit 1; }}\n\
+             if cmp -s \"$new\" \"$file\"; then rm -f \"$new\"; at=$file; else at=$new; echo @changed; fi\n\
+             {rights}\
+             if [ \"$at\" = \"$new\" ]; then\n\
+             # Docker makes a directory of what it is to mount and isn't there.\n\
+             [ ! -d \"$file\" ] || rmdir \"$file\" || exit\n\
+             mv -f \"$new\" \"$file\" || exit\n\
+             fi\n",
+            file = quote_path(&path),
+            new = quote_path(&format!("{path}.new")),
+            directory = quote_path(directory),
+            length = self.content.expose().len(),
+            rights = rights(self.owner.as_deref(), self.mode.as_deref(), "\"$at\""),
+        )
+    }
+}
+
+/// Where a directory is on the server.
+fn host_path(service: &str, local: &str) -> String {
+    if local.starts_with('/') { local.into() } else { format!("$PWD/{service}/{local}") }
+}
+
+fn with_options(volume: String, mount: &AccessoryMount) -> String {
+    match &mount.options {
+        Some(options) => format!("{volume}:{options}"),
+        None => volume,
+    }
+}
+
+/// Shell lines that set owner and mode of a path that is quoted already. The owner first: `chown` takes set-id bits
+/// away.
+fn rights(owner: Option<&str>, mode: Option<&str>, path: &str) -> String {
+    let set = |program: &str, to: Option<&str>| {
+        let line = to.map(|to| Line::new(program).words(["--", to]));
+        line.map(|line| format!("{line} {path} || exit\n")).unwrap_or_default()
+    };
+    set("chown", owner) + &set("chmod", mode)
+}

@@ -1,0 +1,147 @@
+//! From the configuration of an accessory what its container on a server is made of.
+
+use super::deploy::{self, PlanError, Secrets, secret_env};
+use crate::commands::accessory::{Container, Directory, Upload};
+use crate::commands::app::Environment;
+use crate::commands::registry::Login;
+use crate::config::{Accessory, Config, Registry};
+
+/// The secrets that it needs: those of its env and, if its image is behind a login, those of the registry.
+pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
+    let mut names = env_secrets(accessory);
+    names.extend(pull_secrets(config, accessory));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The secrets in its env.
+pub fn env_secrets(accessory: &Accessory) -> Vec<String> {
+    accessory.env.secret().map(|(_, key)| key.to_owned()).collect()
+}
+
+/// The secrets that let its image be pulled.
+pub fn pull_secrets(config: &Config, accessory: &Accessory) -> Vec<String> {
+    registry(config, accessory).into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
+}
+
+/// The registry that its image is in, if we have a login there: its own, or the app's if the image names that server.
+/// For an image that is elsewhere no login is of any use.
+pub fn registry<'a>(config: &'a Config, accessory: &'a Accessory) -> Option<&'a Registry> {
+    let of_app = || server_of(&accessory.image) == hub(config.registry.server.as_deref().unwrap_or(HUB));
+    match &accessory.registry {
+        Some(own) => Some(own),
+        None => of_app().then_some(&config.registry),
+    }
+}
+
+const HUB: &str = "docker.io";
+
+/// The registry's server that an image's name begins with: a part with a dot, with a port, or `localhost`.
+fn server_of(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => hub(first),
+        _ => HUB,
+    }
+}
+
+/// The one name of Docker Hub, which has several.
+fn hub(server: &str) -> &str {
+    match server.trim_start_matches("https://").trim_end_matches('/') {
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" | "index.docker.io/v1" => HUB,
+        other => other,
+    }
+}
+
+/// Who we are to that registry.
+///
+/// # Errors
+/// A secret that isn't there.
+pub fn login(config: &Config, secrets: &Secrets, accessory: &Accessory) -> Result<Option<Login>, PlanError> {
+    registry(config, accessory).map_or(Ok(None), |registry| deploy::login(registry, secrets))
+}
+
+/// Its container on a server.
+///
+/// # Errors
+/// A secret that isn't there, or can't reach a container.
+pub fn container(
+    config: &Config,
+    secrets: &Secrets,
+    accessory: &Accessory,
+    host: &str,
+) -> Result<Container, PlanError> {
+    Ok(Container {
+        image: accessory.image.clone(),
+        environment: environment(config, secrets, accessory, host)?,
+        port: accessory.port.clone(),
+        network: accessory.network.clone(),
+        labels: accessory.labels.clone(),
+        cmd: accessory.cmd.clone(),
+        login: login(config, secrets, accessory)?,
+        timeout: config.deploy_timeout.as_secs(),
+    })
+}
+
+/// What its containers on a server have in common, with the secrets resolved.
+///
+/// # Errors
+/// As [`container`].
+pub fn environment(
+    config: &Config,
+    secrets: &Secrets,
+    accessory: &Accessory,
+    host: &str,
+) -> Result<Environment, PlanError> {
+    let mut clear = accessory.env.clear_pairs();
+    if accessory.env.get(HOST_VARIABLE).is_none() {
+        clear.insert(0, (HOST_VARIABLE.into(), host.into()));
+    }
+    let service = &accessory.service;
+    let files = accessory.files.iter().map(|file| Upload::volume(service, file));
+    let directories = accessory.directories.iter().map(|directory| Directory::volume(service, directory));
+    Ok(Environment {
+        host: host.into(),
+        clear,
+        secret: secret_env(secrets, &accessory.env)?,
+        volumes: accessory.volumes.iter().cloned().chain(files).chain(directories).collect(),
+        options: accessory.options.clone(),
+        logging: config.logging.clone(),
+    })
+}
+
+/// Kamal's own variable, which the configuration may set differently.
+const HOST_VARIABLE: &str = "KAMAL_HOST";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{SourceFile, load};
+
+    fn config(server: &str, image: &str) -> Config {
+        let text = format!(
+            "service: app\nimage: app\nservers: [a]\nregistry: {{server: {server}, username: u, password: [ROOT]}}\n\
+             accessories:\n  db: {{image: {image}, host: a}}\n  own: {{image: i, host: a, registry: {{server: o.test, username: u, password: [OWN]}}}}\n"
+        );
+        load(SourceFile::new("d", text), None).unwrap().config
+    }
+
+    #[test]
+    fn a_login_is_only_for_the_registry_that_the_image_is_in() {
+        let cases = [
+            ("ghcr.io", "mysql:8", false),
+            ("ghcr.io", "ghcr.io/me/db", true),
+            ("docker.io", "mysql:8", true),
+            ("https://index.docker.io/v1/", "me/db", true),
+            ("docker.io", "quay.io/me/db", false),
+            ("reg.test:5000", "reg.test:5000/db", true),
+            ("reg.test:5000", "reg.test/db", false),
+        ];
+        for (server, image, wanted) in cases {
+            let config = config(server, image);
+            let secrets = secrets_needed(&config, &config.accessories[0]);
+            assert_eq!(secrets, if wanted { vec!["ROOT"] } else { vec![] }, "{server} {image}");
+            assert_eq!(secrets_needed(&config, &config.accessories[1]), ["OWN"]);
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The scripts of accessories under a real `sh`, with a `docker` that keeps containers as files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use bowline_core::commands::accessory::{Act, Directory, Upload, What};
+use bowline_core::commands::traefik::Action;
+use bowline_core::commands::{Scope, app, ready};
+use bowline_core::config::{Config, SourceFile, load};
+use bowline_core::plan::accessory::container;
+use bowline_core::plan::deploy::Secrets;
+use bowline_core::secret::{Secret, SecretBytes};
+use bowline_core::shell::Input;
+use tempfile::TempDir;
+
+/// A container is a file with its status, its label and its image. `state` is what one that was started comes to;
+/// what `broken` names fails.
+const DOCKER: &str = r#"#!/bin/sh
+echo "$*" >>calls
+! grep -qx "$1" broken 2>/dev/null || { [ "$1" != run ] || echo 'created app-db new' >containers/app-db; exit 125; }
+for last; do [ "$before" != --name ] || name=$last; [ "$before" != --env-file ] || cp "$last" seen.env; before=$last; done
+container=containers/$last
+read_it() { [ -e "$container" ] && read -r status label image <"$container"; }
+case "$1 $2" in
+'container inspect')
+read_it || exit 1
+case $* in
+*RestartCount*) cat state 2>/dev/null || echo "$status none 0 0 false" ;;
+*Labels*) echo "$status $label" ;;
+*.Image*) echo "$image" ;;
+esac ;;
+'container start') read_it && echo "running $label $image" >"$container" ;;
+'container stop') read_it && echo "exited $label $image" >"$container" ;;
+'container rename') mv "containers/$3" "containers/$4" ;;
+'container rm') shift 2; for word; do rm -f "containers/$word"; done ;;
+'container logs') echo boom ;;
+'run --detach') echo 'running app-db new' >"containers/$name" ;;
+'create --name') echo 'created app-db new' >"containers/$name" ;;
+'images --quiet') echo id ;;
+'image rm') [ ! -e used ] ;;
+esac
+"#;
+
+const CONFIG: &str = "
+service: app
+image: app
+servers: [10.0.0.1]
+registry: {server: r.test, username: u, password: [PW]}
+logging: {driver: local, options: {max-size: 5m}}
+accessories:
+  db:
+    image: r.test/mysql:8
+    host: 10.0.0.9
+    port: '127.0.0.1:3306:3306'
+    cmd: --max-connections 5
+    env: {clear: {A: b c}, secret: [ROOT]}
+    labels: {team: data}
+    options: {memory: 1g, restart: always}
+    volumes: ['/mnt/x:/x']
+    files: ['config/my.cnf:/etc/my.cnf:ro']
+    directories: ['data:/var/lib/mysql', '/mnt/logs:/logs:z']
+";
+
+fn config() -> Config {
+    load(SourceFile::new("deploy.yml", CONFIG), None).unwrap().config
+}
+
+fn act(what: What) -> Act {
+    let scope = Scope { names: config().names(), run: "f00d".into(), performer: "ada".into() };
+    Act { scope, name: "db".into(), service: "app-db".into(), what }
+}
+
+fn made() -> Box<bowline_core::commands::accessory::Container> {
+    let secret = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
+    let secrets = Secrets::from([secret("PW", "pass word"), secret("ROOT", "sentinel one")]);
+    let config = config();
+    Box::new(container(&config, &secrets, &config.accessories[0], "10.0.0.9").unwrap())
+}
+
+fn boot() -> Act {
+    act(What::Boot(made()))
+}
+
+fn reboot() -> Act {
+    act(What::Replace(made()))
+}
+
+struct Server(TempDir);
+
+impl Server {
+    fn new() -> Self {
+        let server = Self(tempfile::tempdir().unwrap());
+        for directory in ["bin", "containers", ".kamal/apps/app"] {
+            fs::create_dir_all(server.path(directory)).unwrap();
+        }
+        server.program("docker", DOCKER);
+        server.program("sleep", "#!/bin/sh\n");
+        server.write(".kamal/apps/app/run", "f00d\n");
+        server
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let path = format!("bin/{name}");
+        self.write(&path, text);
+        fs::set_permissions(self.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn containers(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("containers")).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|name| format!("{name}: {}", self.read(&format!("containers/{name}")).trim()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// What was done to containers, in order.
+    fn calls(&self, begins: &[&str]) -> Vec<String> {
+        let calls = self.read("calls");
+        let wanted = |call: &&str| begins.iter().any(|begin| call.starts_with(begin));
+        calls.lines().filter(wanted).map(str::to_owned).collect()
+    }
+
+    fn run(&self, act: &Act) -> (u32, Vec<String>) {
+        let script = act.script();
+        let input = script.input.clone();
+        self.run_on(act, input.expose())
+    }
+
+    /// Its status, and its answers.
+    fn run_on(&self, act: &Act, input: &[u8]) -> (u32, Vec<String>) {
+        let Output { status, stdout, .. } = self.output(act, input);
+        let answers = String::from_utf8(stdout).unwrap();
+        let told = ["@ready", "@state", "@delay", "@log", "@health"];
+        let answers = answers.lines().filter(|line| line.starts_with('@'));
+        let answers = answers.filter(|line| !told.iter().any(|begin| line.starts_with(begin)));
+        (status.code().unwrap().try_into().unwrap(), answers.map(str::to_owned).collect())
+    }
+
+    fn output(&self, act: &Act, input: &[u8]) -> Output {
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut child = Command::new("sh")
+            .args(["-c", &act.script().sent()])
+            .current_dir(self.0.path())
+            .env("PATH", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may end without having read it.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+}
+
+const NONE: [&str; 0] = [];
+
+fn is(answer: (u32, Vec<String>), status: u32, lines: &[&str]) {
+    assert_eq!(answer, (status, lines.iter().map(|line| (*line).to_owned()).collect()));
+}
+
+#[test]
+fn the_container_is_kamals() {
+    let server = Server::new();
+    is(server.run(&boot()), 0, &NONE);
+    let home = fs::canonicalize(server.0.path()).unwrap();
+    let home = home.display();
+    assert_eq!(
+        server.calls(&["run"]),
+        [format!(
+            "run --detach --name app-db --restart unless-stopped --network kamal --log-driver local --log-opt max-size=5m \
+             --publish 127.0.0.1:3306:3306 --env KAMAL_HOST=10.0.0.9 --env A=b c \
+             --env-file .kamal/apps/app/env/accessories/db.env --volume /mnt/x:/x \
+             --volume {home}/app-db/etc/my.cnf:/etc/my.cnf:ro --volume {home}/app-db/data:/var/lib/mysql \
+             --volume /mnt/logs:/logs:z --label service=app-db --label team=data --memory=1g --restart=always \
+             r.test/mysql:8 --max-connections 5"
+        )]
+    );
+    let env = ".kamal/apps/app/env/accessories/db.env";
+    assert_eq!(server.read(env), "ROOT=sentinel one\n");
+    assert_eq!(fs::metadata(server.path(env)).unwrap().mode() & 0o777, 0o600);
+    assert!(!server.read("calls").contains("sentinel"));
+    assert!(server.read(".kamal/app-audit.log").contains("Booted db accessory"));
+}
+
+#[test]
+fn what_is_there_decides_what_booting_does() {
+    let cases = [
+        ("running app-db old", 0, "@runs", "running app-db old"),
+        ("exited app-db old", 0, "@started", "running app-db old"),
+        ("created app-db old", 0, "", "running app-db new"),
+        ("running other old", app::NAME_TAKEN, "", "running other old"),
+    ];
+    for (before, status, said, after) in cases {
+        let server = Server::new();
+        server.write("containers/app-db", &format!("{before}\n"));
+        let said: &[&str] = if said.is_empty() { &[] } else { &[said] };
+        is(server.run(&boot()), status, said);
+        assert_eq!(server.containers(), [format!("app-db: {after}")], "{before}");
+    }
+}
+
+#[test]
+fn what_does_not_come_up_is_not_left_behind() {
+    let server = Server::new();
+    server.write("broken", "run\n");
+    is(server.run(&boot()), app::NOT_STARTED, &NONE);
+    assert_eq!(server.containers(), NONE);
+    server.write("broken", "");
+    server.write("state", "restarting none 1 3 false\n");
+    is(server.run(&boot()), ready::NOT_READY, &["@failed restarting"]);
+    assert_eq!(server.containers(), NONE);
+    // One that did its work and ended is as it should be.
+    server.write("state", "exited none 0 0 false\n");
+    is(server.run(&boot()), 0, &["@failed exited"]);
+    assert_eq!(server.containers(), ["app-db: running app-db new"]);
+}
+
+#[test]
+fn a_reboot_pulls_first_and_has_the_new_container_ready_before_the_old_one_stops() {
+    let server = Server::new();
+    server.write("containers/app-db", "running app-db old\n");
+    is(server.run(&reboot()), 0, &["@newer"]);
+    assert_eq!(server.containers(), ["app-db: running app-db new"]);
+    let steps = ["pull", "create", "container stop", "container rename", "container start"];
+    let order: Vec<String> =
+        server.calls(&steps).into_iter().map(|call| call.split(" --").next().unwrap().to_owned()).collect();
+    assert_eq!(
+        order,
+        [
+            "pull",
+            "create",
+            "container stop app-db",
+            "container rename app-db app-db_replaced",
+            "container rename app-db_next app-db",
+            "container start app-db"
+        ]
+    );
+    is(server.run(&reboot()), 0, &NONE);
+}
+
+#[test]
+fn a_new_container_that_does_not_come_up_gives_way_to_the_old_one() {
+    let server = Server::new();
+    server.write("containers/app-db", "running app-db old\n");
+    for broken in ["pull", "create"] {
+        server.write("broken", &format!("{broken}\n"));
+        let (status, answers) = server.run(&reboot());
+        assert!(status != 0 && answers.is_empty(), "{broken}: {answers:?}");
+        assert_eq!(server.containers(), ["app-db: running app-db old"], "{broken}");
+        assert_eq!(server.calls(&["container stop"]), NONE, "{broken}");
+    }
+    server.write("broken", "");
+    server.write("state", "restarting none 1 3 false\n");
+    is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting", "@back"]);
+    assert_eq!(server.containers(), ["app-db: running app-db old"]);
+    // One that somebody had stopped is not started by that.
+    server.write("containers/app-db", "exited app-db old\n");
+    is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting"]);
+    assert_eq!(server.containers(), ["app-db: exited app-db old"]);
+}
+
+#[test]
+fn what_a_killed_reboot_left_is_put_right() {
+    let server = Server::new();
+    server.write("containers/app-db_replaced", "exited app-db old\n");
+    server.write("containers/app-db_next", "created app-db new\n");
+    is(server.run(&boot()), 0, &["@started"]);
+    assert_eq!(server.containers(), ["app-db: running app-db old"]);
+}
+
+#[test]
+fn a_container_is_started_and_stopped_if_there_is_one() {
+    let server = Server::new();
+    for action in [Action::Start, Action::Stop, Action::Restart] {
+        is(server.run(&act(What::Power(action))), 0, &["@none"]);
+    }
+    server.write("containers/app-db", "running app-db old\n");
+    for (action, after) in
+        [(Action::Stop, "exited"), (Action::Start, "running"), (Action::Restart, "running")]
+    {
+        is(server.run(&act(What::Power(action))), 0, &NONE);
+        assert_eq!(server.containers(), [format!("app-db: {after} app-db old")]);
+    }
+    assert_eq!(server.calls(&["container start", "container stop"]).len(), 4);
+}
+
+#[test]
+fn removing_leaves_nothing_but_what_others_need() {
+    let server = Server::new();
+    is(server.run(&boot()), 0, &NONE);
+    fs::create_dir_all(server.path("app-db/data")).unwrap();
+    server.write("used", "");
+    let remove = act(What::Remove { image: "r.test/mysql:8".into() });
+    is(server.run(&remove), 0, &["@kept"]);
+    assert_eq!(server.containers(), NONE);
+    assert!(!server.path("app-db").exists());
+    assert!(!server.path(".kamal/apps/app/env/accessories/db.env").exists());
+    is(server.run(&remove), 0, &["@kept"]);
+    server.write("containers/app-db", "running other old\n");
+    is(server.run(&remove), app::NAME_TAKEN, &NONE);
+    assert_eq!(server.containers(), ["app-db: running other old"]);
+}
+
+#[test]
+fn nothing_is_done_on_a_server_of_a_later_run() {
+    let server = Server::new();
+    server.write(".kamal/apps/app/run", "later\n");
+    for act in [boot(), reboot(), upload("x"), act(What::Remove { image: "i".into() })] {
+        is(server.run(&act), bowline_core::commands::FENCED, &NONE);
+    }
+    assert_eq!(server.read("calls"), "");
+}
+
+fn upload(text: &str) -> Act {
+    act(What::Upload(Upload {
+        path: "/etc/my conf/a.cnf".into(),
+        mode: Some("0640".into()),
+        owner: Some("999:999".into()),
+        content: SecretBytes::new(text.as_bytes()),
+    }))
+}
+
+const FILE: &str = "app-db/etc/my conf/a.cnf";
+
+/// Says how what it is to change was before. Only root may give files away.
+fn with_watched_rights(server: &Server) {
+    let watch = |name: &str, then: &str| {
+        let text = format!("#!/bin/sh\necho \"{name} $2 $(stat -c %a \"$3\") $3\" >>rights\n{then}\n");
+        server.program(name, &text);
+    };
+    watch("chmod", "exec /bin/chmod \"$2\" \"$3\"");
+    watch("chown", ":");
+}
+
+#[test]
+fn a_file_is_its_owners_alone_until_it_is_whole_and_then_in_its_place() {
+    let server = Server::new();
+    with_watched_rights(&server);
+    is(server.run(&upload("one")), 0, &["@changed"]);
+    assert_eq!(server.read(FILE), "one");
+    let rights = server
+        .read("rights")
+        .replace(&format!("{}/", fs::canonicalize(server.0.path()).unwrap().display()), "");
+    assert_eq!(rights, format!("chown 999:999 600 {FILE}.new\nchmod 0640 600 {FILE}.new\n"));
+    let metadata = fs::metadata(server.path(FILE)).unwrap();
+    assert_eq!(metadata.mode() & 0o777, 0o640);
+
+    // The same once more is the same file: a container has it open.
+    is(server.run(&upload("one")), 0, &NONE);
+    assert_eq!(fs::metadata(server.path(FILE)).unwrap().ino(), metadata.ino());
+    // One that breaks off changes nothing.
+    is(server.run_on(&upload("two, longer"), b"two"), 1, &NONE);
+    assert_eq!(server.read(FILE), "one");
+    is(server.run(&upload("two")), 0, &["@changed"]);
+    assert_eq!(server.read(FILE), "two");
+    let files = fs::read_dir(server.path("app-db/etc/my conf")).unwrap();
+    assert_eq!(files.count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_file_takes_the_place_of_the_directory_that_docker_made_for_want_of_it() {
+    let server = Server::new();
+    with_watched_rights(&server);
+    fs::create_dir_all(server.path(FILE)).unwrap();
+    is(server.run(&upload("one")), 0, &["@changed"]);
+    assert_eq!(server.read(FILE), "one");
+    // A directory with something in it is not ours to remove.
+    let server = Server::new();
+    with_watched_rights(&server);
+    fs::create_dir_all(server.path(FILE).join("x")).unwrap();
+    assert_ne!(server.run(&upload("one")).0, 0);
+    assert!(server.path(FILE).join("x").exists());
+}
+
+#[test]
+fn directories_are_made_below_the_accessorys_own_unless_absolute() {
+    let server = Server::new();
+    with_watched_rights(&server);
+    let absolute = server.path("mnt/x y");
+    let directory = |path: &str, mode: Option<&str>| Directory {
+        path: path.into(),
+        mode: mode.map(Into::into),
+        owner: None,
+    };
+    let directories = vec![directory("data", None), directory(absolute.to_str().unwrap(), Some("0700"))];
+    is(server.run(&act(What::Directories(directories))), 0, &NONE);
+    assert!(server.path("app-db/data").is_dir());
+    assert_eq!(fs::metadata(&absolute).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(server.read("rights").lines().count(), 1);
+}
+
+#[test]
+fn a_files_bytes_are_sent_as_they_are_and_never_shown() {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let upload =
+        Upload { path: "/a".into(), mode: None, owner: None, content: SecretBytes::new(bytes.as_slice()) };
+    let act = act(What::Upload(upload));
+    let server = Server::new();
+    is(server.run(&act), 0, &["@changed"]);
+    assert_eq!(fs::read(server.path("app-db/a")).unwrap(), bytes);
+    let script = act.script();
+    assert!(matches!(script.input, Input::Bytes(_)));
+    assert!(script.shown().ends_with("# standard input: 256 bytes"), "{}", script.shown());
+    assert!(format!("{act:?}").contains("[REDACTED]"));
+}

@@ -1,0 +1,407 @@
+//! `accessory boot|reboot|start|stop|restart|pull-image|remove|details|logs`: the containers beside the app.
+//!
+//! A change runs under the deploy lock. One accessory comes after the other, in the order of the file; each is changed on
+//! all its servers at once, and a server that fails keeps no other from its end.
+
+mod explain;
+mod files;
+
+use std::collections::BTreeMap;
+
+use bowline_core::commands::accessory::{
+    self as commands, Act, Directory, NEWER, NONE, RUNS, STARTED, STARTING, Upload, What,
+};
+use bowline_core::commands::traefik::Action;
+use bowline_core::commands::{Scope, listing, logs};
+use bowline_core::config::{Accessory, Config, unbuilt};
+use bowline_core::plan::accessory as planning;
+use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::step::Step;
+use bowline_core::selection::{Accessories, Selection};
+use futures_util::future::join_all;
+
+use crate::change::{Change, Told};
+use crate::error::{Failure, RunError};
+use crate::event::Event;
+use crate::fleet::{Fleet, run_all};
+use crate::hooks;
+use crate::logs::follow_all;
+use crate::ports::Output;
+use crate::world::{Gathered, HostOutput, Options, Project, World};
+
+/// Accessories with all that their containers need: what is missing is known before anything is begun.
+pub struct Prepared<'a> {
+    config: &'a Config,
+    accessories: Accessories<'a>,
+    secrets: Secrets,
+    files: BTreeMap<&'a str, Vec<Upload>>,
+}
+
+/// A run that holds the lock.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// The world.
+    pub world: &'a World,
+    /// Its servers.
+    pub fleet: &'a Fleet,
+    /// The run.
+    pub scope: &'a Scope,
+    /// The servers that are this run's (see [`Scope::claim`]); on others nothing is done.
+    pub hosts: &'a [&'a str],
+}
+
+/// How a container comes to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Unless one is there.
+    Boot,
+    /// In the place of the one that is there.
+    Replace,
+}
+
+impl<'a> Prepared<'a> {
+    /// Works secrets out and reads files. No connection is made.
+    ///
+    /// # Errors
+    /// Secrets that aren't there, files that can't be read, and what nobody can do yet.
+    pub async fn new(
+        world: &World,
+        project: &'a Project,
+        accessories: Accessories<'a>,
+    ) -> Result<Self, RunError> {
+        let config = &project.config;
+        let wanted = || accessories.placed.iter().map(|(accessory, _)| *accessory);
+        unbuilt::accessories(wanted())?;
+        let mut names: Vec<String> =
+            wanted().flat_map(|accessory| planning::secrets_needed(config, accessory)).collect();
+        names.sort();
+        names.dedup();
+        let secrets = project.secrets(world, &names).await?;
+        let mut files = BTreeMap::new();
+        for (accessory, hosts) in &accessories.placed {
+            if let Some(host) = hosts.first() {
+                // Whether its secrets can reach a container is the same for every server.
+                planning::environment(config, &secrets, accessory, host)?;
+            }
+            files.insert(accessory.name.as_str(), files::read(world, project, accessory, &secrets).await?);
+        }
+        Ok(Self { config, accessories, secrets, files })
+    }
+
+    /// The servers that they are on.
+    pub fn hosts(&self) -> Vec<&'a str> {
+        self.accessories.hosts()
+    }
+
+    /// Boots each that doesn't run, for a run that holds the lock (`setup`).
+    pub async fn boot(&self, held: Held<'_>) -> Gathered {
+        self.install(held, How::Boot).await
+    }
+
+    async fn install(&self, held: Held<'_>, how: How) -> Gathered {
+        let one =
+            async |accessory: &Accessory, host: &str| self.install_one(held, accessory, host, how).await;
+        each(held, &self.accessories, one).await
+    }
+
+    /// Directories, files, then the container.
+    async fn install_one(&self, held: Held<'_>, accessory: &Accessory, host: &str, how: How) -> Told {
+        let directories: Vec<Directory> = accessory.directories.iter().map(Directory::new).collect();
+        if !directories.is_empty() {
+            held.act(accessory, host, What::Directories(directories)).await?;
+        }
+        let mut changed = Vec::new();
+        for file in self.files.get(accessory.name.as_str()).into_iter().flatten() {
+            let output = held.act(accessory, host, What::Upload(file.clone())).await?;
+            if output.stdout.contains("@changed") {
+                changed.push(file.path.as_str());
+            }
+        }
+        let container = planning::container(self.config, &self.secrets, accessory, host);
+        let container = Box::new(container.map_err(|error| explain::unusable(&error, accessory, host))?);
+        match how {
+            How::Boot => {
+                let output = held.act(accessory, host, What::Boot(container)).await?;
+                Ok(booted(accessory, &output, &changed))
+            }
+            How::Replace => {
+                let output = held.act(accessory, host, What::Replace(container)).await?;
+                let newer = if said(&output, NEWER) { " with a newer image" } else { "" };
+                Ok(format!("rebooted {}{newer}{}", accessory.name, waiting(&output)))
+            }
+        }
+    }
+}
+
+impl Held<'_> {
+    async fn act(&self, accessory: &Accessory, host: &str, what: What) -> Result<Output, Failure> {
+        let act = Act {
+            scope: self.scope.clone(),
+            name: accessory.name.clone(),
+            service: accessory.service.clone(),
+            what,
+        };
+        let step = Step::Accessory(Box::new(act));
+        let output = self.fleet.run_watched(host, Some(&accessory.name), &step, &|_| {}).await?;
+        if output.success() {
+            return Ok(output);
+        }
+        let cause = explain::cause(accessory, output);
+        Err(Failure { host: host.into(), role: Some(accessory.name.clone()), doing: step.describe(), cause })
+    }
+}
+
+fn said(output: &Output, line: &str) -> bool {
+    output.stdout.lines().any(|said| said == line)
+}
+
+fn booted(accessory: &Accessory, output: &Output, changed: &[&str]) -> String {
+    let name = &accessory.name;
+    if said(output, RUNS) && !changed.is_empty() {
+        let files = changed.join(", ");
+        return format!("{name} runs already; `accessory restart {name}` lets it see what changed ({files})");
+    }
+    let done = match (said(output, RUNS), said(output, STARTED)) {
+        (true, _) => format!("{name} runs already"),
+        (_, true) => format!("started {name}, which was there"),
+        (false, false) => format!("booted {name}"),
+    };
+    done + waiting(output)
+}
+
+fn waiting(output: &Output) -> &'static str {
+    if said(output, STARTING) { "; its health check doesn't succeed yet" } else { "" }
+}
+
+/// Does work for each accessory on each of its servers; what it says is kept. An interrupt lets what was begun come to
+/// its end.
+async fn each(
+    held: Held<'_>,
+    accessories: &Accessories<'_>,
+    work: impl AsyncFn(&Accessory, &str) -> Told,
+) -> Gathered {
+    let mut gathered = Gathered { total: accessories.hosts().len(), ..Gathered::default() };
+    for (accessory, hosts) in &accessories.placed {
+        if held.world.stop.is_set() {
+            break;
+        }
+        let hosts: Vec<&str> = hosts.iter().copied().filter(|host| held.hosts.contains(host)).collect();
+        let done = join_all(hosts.iter().map(|host| work(accessory, host))).await;
+        for (host, told) in hosts.into_iter().zip(done) {
+            match told {
+                Ok(text) => gathered.outputs.push(HostOutput::said(host, Some(&accessory.name), &text)),
+                Err(failure) => {
+                    held.fleet.emit(Event::Failed(failure.clone()));
+                    gathered.failures.push(failure);
+                }
+            }
+        }
+    }
+    gathered
+}
+
+/// Takes the lock for these accessories.
+async fn begin<'a>(
+    world: &'a World,
+    project: &'a Project,
+    options: &Options,
+    accessories: &Accessories<'a>,
+) -> Result<Change<'a>, RunError> {
+    let selection = Selection { roles: Vec::new(), hosts: accessories.hosts_to_lock() };
+    Change::of(world, project, options, selection).await
+}
+
+/// Does work under the lock, for all accessories on the servers of a group; one group after the other as long as all
+/// went well.
+async fn change(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    accessories: &Accessories<'_>,
+    groups: &[Vec<&str>],
+    work: impl AsyncFn(Held<'_>) -> Gathered,
+) -> Result<Gathered, RunError> {
+    let mut change = begin(world, project, options, accessories).await?;
+    for (number, group) in groups.iter().enumerate() {
+        if number > 0 && !change.goes_on() {
+            break;
+        }
+        let there: Vec<&str> =
+            group.iter().copied().filter(|host| change.observed.contains_key(*host)).collect();
+        let part = work(change.held(&there)).await;
+        change.keep(part);
+    }
+    Ok(change.end().await)
+}
+
+/// `accessory boot`.
+pub async fn boot(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+) -> Result<Gathered, RunError> {
+    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+    let prepared = Prepared::new(world, project, accessories).await?;
+    let all = [prepared.hosts()];
+    let work = async |held: Held<'_>| prepared.boot(held).await;
+    change(world, project, options, &prepared.accessories, &all, work).await
+}
+
+/// `accessory reboot`, `accessory upgrade`: a new container with the configuration as it is now, on all servers at once
+/// or (`rolling`) one after the other.
+pub async fn reboot(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    rolling: bool,
+) -> Result<Gathered, RunError> {
+    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+    let prepared = Prepared::new(world, project, accessories).await?;
+    let hosts = prepared.hosts();
+    let groups = if rolling { hosts.into_iter().map(|host| vec![host]).collect() } else { vec![hosts] };
+    let work = async |held: Held<'_>| prepared.install(held, How::Replace).await;
+    change(world, project, options, &prepared.accessories, &groups, work).await
+}
+
+/// `accessory start`, `stop`, `restart`.
+pub async fn power(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    action: Action,
+) -> Result<Gathered, RunError> {
+    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+    unbuilt::accessories(accessories.placed.iter().map(|(accessory, _)| *accessory))?;
+    let work = async |held: Held<'_>| {
+        let one = async |accessory: &Accessory, host: &str| power_one(held, accessory, host, action).await;
+        each(held, &accessories, one).await
+    };
+    change(world, project, options, &accessories, &[accessories.hosts()], work).await
+}
+
+async fn power_one(held: Held<'_>, accessory: &Accessory, host: &str, action: Action) -> Told {
+    let name = &accessory.name;
+    let output = held.act(accessory, host, What::Power(action)).await?;
+    let done = match (action, said(&output, NONE)) {
+        (Action::Stop, true) => return Ok(format!("{name} has no container here")),
+        (_, true) => return Err(explain::no_container(accessory, host)),
+        (Action::Start, false) => "started",
+        (Action::Stop, false) => "stopped",
+        (Action::Restart, false) => "restarted",
+    };
+    Ok(format!("{done} {name}"))
+}
+
+/// `accessory pull-image`.
+pub async fn pull(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+) -> Result<Gathered, RunError> {
+    let config = &project.config;
+    let accessories = Accessories::new(config, &options.filters, name)?;
+    let wanted = accessories.placed.iter();
+    let names: Vec<String> =
+        wanted.flat_map(|(accessory, _)| planning::pull_secrets(config, accessory)).collect();
+    let secrets = project.secrets(world, &names).await?;
+    let work = async |held: Held<'_>| {
+        let one = async |accessory: &Accessory, host: &str| {
+            let login = planning::login(config, &secrets, accessory);
+            let login = login.map_err(|error| explain::unusable(&error, accessory, host))?;
+            let image = accessory.image.clone();
+            held.act(accessory, host, What::Pull { image, login }).await?;
+            Ok(format!("pulled {}", accessory.image))
+        };
+        each(held, &accessories, one).await
+    };
+    change(world, project, options, &accessories, &[accessories.hosts()], work).await
+}
+
+/// `accessory remove`: the container, the image unless something else needs it, and the directory with all data in it.
+pub async fn remove(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+) -> Result<Gathered, RunError> {
+    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+    let work = async |held: Held<'_>| remove_all(held, &accessories).await;
+    change(world, project, options, &accessories, &[accessories.hosts()], work).await
+}
+
+/// Removes them for a run that holds the lock.
+pub(crate) async fn remove_all(held: Held<'_>, accessories: &Accessories<'_>) -> Gathered {
+    let one = async |accessory: &Accessory, host: &str| {
+        let image = accessory.image.clone();
+        let output = held.act(accessory, host, What::Remove { image }).await?;
+        let kept =
+            if said(&output, commands::KEPT) { "; its image stays, something else needs it" } else { "" };
+        Ok(format!("removed {}{kept}", accessory.name))
+    };
+    each(held, accessories, one).await
+}
+
+/// Servers that are only looked at, connected.
+async fn look<'a>(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    accessories: &Accessories<'a>,
+) -> Result<(Fleet, Vec<Failure>, Vec<(&'a Accessory, &'a str)>), RunError> {
+    let hosts = accessories.hosts();
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let places = accessories.placed.iter();
+    let places = places.flat_map(|(accessory, hosts)| hosts.iter().map(|host| (*accessory, *host)));
+    let there = places.filter(|(_, host)| fleet.has(host)).collect();
+    Ok((fleet, failures, there))
+}
+
+/// `accessory details`.
+pub async fn details(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+) -> Result<Gathered, RunError> {
+    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+    let (fleet, failures, places) = look(world, project, options, &accessories).await?;
+    let step = |(accessory, host): (&Accessory, &str)| {
+        let list = Step::Run("list", listing::accessory(&accessory.service));
+        (host.to_string(), Some(accessory.name.clone()), list)
+    };
+    let steps = places.into_iter().map(step).collect();
+    Ok(run_all(&fleet, steps, failures, accessories.hosts().len()).await)
+}
+
+/// `accessory logs`: of every server, or followed as they come until the run is stopped.
+pub async fn logs(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    lines: &logs::Lines,
+) -> Result<Gathered, RunError> {
+    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+    let (fleet, failures, places) = look(world, project, options, &accessories).await?;
+    let total = accessories.hosts().len();
+    let step = |service: &str| Step::Run("show the log", logs::logs(service, lines));
+    if !lines.follow {
+        let one = |(accessory, host): (&Accessory, &str)| {
+            (host.to_string(), Some(accessory.name.clone()), step(&accessory.service))
+        };
+        return Ok(run_all(&fleet, places.into_iter().map(one).collect(), failures, total).await);
+    }
+    let one = |(accessory, host): (&Accessory, &str)| {
+        (host.to_string(), accessory.name.clone(), step(&accessory.service))
+    };
+    let failed = tokio::select! {
+        failed = follow_all(&fleet, places.into_iter().map(one).collect()) => failed,
+        () = world.stop.triggered() => Vec::new(),
+    };
+    Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
+}

@@ -1,0 +1,199 @@
+//! Accessories: what is done where, in which order, and what is known before anything is begun.
+
+use std::collections::BTreeMap;
+
+use bowline_core::commands::traefik::Action;
+use bowline_core::selection::Filters;
+
+use super::*;
+use crate::accessory;
+use crate::ports::{Exit, Output};
+use crate::remove::{Removal, remove};
+use crate::testing::{FakeLocal, FakeNetwork, project_with};
+use crate::world::Gathered;
+
+/// Two accessories; `db` is where no role is, too.
+const CONFIG: &str = "service: app
+image: app
+servers: {web: [a]}
+accessories:
+  db:
+    image: mysql:8
+    hosts: [b, c]
+    env: {clear: {PORT: 3306}, secret: [DB_PW]}
+    files: ['config/my.cnf:/etc/my.cnf', 'config/init.sql.erb:/init.sql']
+    directories: ['data:/var/lib/mysql']
+  cache: {image: redis, host: a}
+";
+
+fn local() -> FakeLocal {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let files = [
+        file("config/my.cnf", "[mysqld]\n"),
+        file("config/init.sql.erb", "# <%= ENV['PORT'] %>\n<%= ENV[\"DB_PW\"] %>\n"),
+    ];
+    FakeLocal { files: files.into(), ..FakeLocal::default() }
+}
+
+fn scripted() -> (Scripted, Project) {
+    let network = std::sync::Arc::new(FakeNetwork::new(&HOSTS));
+    (Scripted::on(network, local()), project_with(CONFIG, "DB_PW=sentinel-db\n"))
+}
+
+fn said(gathered: &Gathered) -> Vec<String> {
+    assert_eq!(gathered.failures, []);
+    let outputs = gathered.outputs.iter();
+    outputs.map(|output| format!("{}: {}", output.host, output.output.stdout.trim())).collect()
+}
+
+fn changes(scripted: &Scripted, host: &str) -> Vec<String> {
+    assert!(scripted.network.machine(host).lock.is_none(), "{host} is unlocked");
+    std::mem::take(&mut scripted.network.machine(host).changes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
+    let (scripted, project) = scripted();
+    let options = Options::default();
+    let gathered = accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+    assert_eq!(said(&gathered), ["b: booted db", "c: booted db", "a: booted cache"]);
+    let of_db =
+        ["make the directories of db", "upload /etc/my.cnf for db", "upload /init.sql for db", "boot db"];
+    assert_eq!(changes(&scripted, "b"), of_db);
+    assert_eq!(changes(&scripted, "a"), ["boot cache"]);
+    let rendered = scripted.network.machine("c").files["app-db/init.sql"].clone();
+    assert_eq!(String::from_utf8(rendered).unwrap(), "# 3306\nsentinel-db\n");
+    let shown = format!("{:?}", scripted.recorder.events());
+    assert!(!shown.contains("sentinel-db"), "{shown}");
+
+    let again = accessory::boot(&scripted.world, &project, &options, "db").await.unwrap();
+    assert_eq!(said(&again), ["b: db runs already", "c: db runs already"]);
+    scripted.network.machine("c").files.insert("app-db/etc/my.cnf".into(), Vec::new());
+    let again = accessory::boot(&scripted.world, &project, &options, "db").await.unwrap();
+    assert_eq!(
+        said(&again)[1],
+        "c: db runs already; `accessory restart db` lets it see what changed (/etc/my.cnf)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_started_rebooted_and_removed() {
+    let (scripted, project) = scripted();
+    let (world, options) = (&scripted.world, Options::default());
+    let power =
+        async |action| said(&accessory::power(world, &project, &options, "cache", action).await.unwrap());
+    assert_eq!(power(Action::Stop).await, ["a: cache has no container here"]);
+    let gathered = accessory::power(world, &project, &options, "cache", Action::Start).await.unwrap();
+    assert_eq!(gathered.failures[0].cause.to_string(), "there is none");
+    assert_eq!(gathered.failures[0].hint().as_deref(), Some("`accessory boot cache` makes one"));
+    accessory::boot(world, &project, &options, "cache").await.unwrap();
+    assert_eq!(power(Action::Stop).await, ["a: stopped cache"]);
+    let gathered = accessory::boot(world, &project, &options, "cache").await.unwrap();
+    assert_eq!(said(&gathered), ["a: started cache, which was there"]);
+    assert_eq!(power(Action::Restart).await, ["a: restarted cache"]);
+    let gathered = accessory::reboot(world, &project, &options, "cache", false).await.unwrap();
+    assert_eq!(said(&gathered), ["a: rebooted cache"]);
+    let gathered = accessory::pull(world, &project, &options, "cache").await.unwrap();
+    assert_eq!(said(&gathered), ["a: pulled redis"]);
+    let gathered = accessory::remove(world, &project, &options, "cache").await.unwrap();
+    assert_eq!(said(&gathered), ["a: removed cache"]);
+    assert!(scripted.network.machine("a").accessories.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_server_after_the_other_ends_where_one_fails() {
+    let (scripted, project) = scripted();
+    let options = Options::default();
+    accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+    HOSTS.iter().for_each(|host| drop(changes(&scripted, host)));
+    let failed =
+        Output { exit: Exit::Status(74), stdout: "@back\n".into(), stderr: "no such network".into() };
+    scripted.network.faults().accessories = BTreeMap::from([(("b".into(), "reboot db".into()), failed)]);
+    let gathered = accessory::reboot(&scripted.world, &project, &options, "db", true).await.unwrap();
+    assert_eq!(
+        gathered.failures.iter().map(|failure| failure.cause.to_string()).collect::<Vec<_>>(),
+        ["docker would not run the container: no such network; the container before runs again"]
+    );
+    assert_eq!(changes(&scripted, "c"), [""; 0], "its turn never came");
+    let gathered = accessory::reboot(&scripted.world, &project, &options, "db", false).await.unwrap();
+    assert_eq!((gathered.failures.len(), gathered.outputs.len()), (1, 1));
+    assert_eq!(changes(&scripted, "c").last().unwrap(), "reboot db");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_is_known_before_anything_is_begun() {
+    let one = |text: &str| CONFIG.replace("  cache: {image: redis, host: a}\n", text);
+    let cases = [
+        (CONFIG.replace("my.cnf:", "no.cnf:"), "accessories/db/files: there is no file config/no.cnf"),
+        (CONFIG.replace("DB_PW]", "NOBODY]"), "NOBODY"),
+        (one("  ui: {image: i, host: a, proxy: {host: h.example}}\n"), "should serve the accessory ui"),
+    ];
+    for (config, message) in cases {
+        let (scripted, _) = scripted();
+        let project = project_with(&config, "DB_PW=x\n");
+        let ended = accessory::boot(&scripted.world, &project, &Options::default(), "all").await;
+        let text = match ended.unwrap_err() {
+            RunError::Invalid(found) => found.render(false),
+            error => error.to_string(),
+        };
+        assert!(text.contains(message), "{text}");
+        let touched =
+            scripted.recorder.events().into_iter().any(|event| matches!(event, Event::StepStarted { .. }));
+        assert!(!touched, "{message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_says_what_it_means() {
+    let cases = [
+        (71, "", "", "the registry refused the login"),
+        (72, "", "not found", "the image mysql:8 could not be pulled: not found"),
+        (76, "", "", "the network could not be made"),
+        (78, "", "", "the name app-db is taken by a container that is not this accessory's"),
+        (
+            70,
+            "@state exited none 3 0 false\n@failed exited\n@log\nboom\n\n@health null\n@back\n",
+            "",
+            "the container exited with code 3; the container before runs again",
+        ),
+        (1, "", "chown: invalid user", "chown: invalid user (exit status 1)"),
+    ];
+    for (status, stdout, stderr, reason) in cases {
+        let (scripted, project) = scripted();
+        let failed = Output { exit: Exit::Status(status), stdout: stdout.into(), stderr: stderr.into() };
+        scripted.network.faults().accessories = BTreeMap::from([(("b".into(), "boot db".into()), failed)]);
+        let gathered = accessory::boot(&scripted.world, &project, &Options::default(), "all").await.unwrap();
+        let failures: Vec<String> =
+            gathered.failures.iter().map(|failure| failure.cause.to_string()).collect();
+        assert_eq!(failures, [reason]);
+        assert_eq!(gathered.outputs.len(), 2, "the others came to their end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn removing_everything_takes_accessories_with_it_and_the_app_alone_does_not() {
+    for (removal, left) in [(Removal::App, true), (Removal::Everything, false)] {
+        let (scripted, project) = scripted();
+        let options = Options::default();
+        accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+        let gathered = remove(&scripted.world, &project, &options, &removal).await.unwrap();
+        assert_eq!(gathered.failures, []);
+        for host in HOSTS {
+            let machine = scripted.network.machine(host);
+            assert_eq!(!machine.accessories.is_empty(), left, "{host} {removal:?}");
+            assert_eq!(machine.mark.is_some(), left && host != "a", "{host}: the directory");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_by_hand_on_the_apps_first_server_keeps_them_out() {
+    let (scripted, project) = scripted();
+    scripted.network.machine("a").lock =
+        Some(crate::testing::FakeLock { owner: None, orphaned: false, details: "maintenance".into() });
+    let filters = Filters { hosts: vec!["b".into()], ..Filters::default() };
+    let options = Options { filters, ..Options::default() };
+    let ended = accessory::boot(&scripted.world, &project, &options, "db").await;
+    assert!(matches!(&ended, Err(RunError::Locked { host, .. }) if host == "a"), "{ended:?}");
+    assert_eq!(scripted.network.machine("b").changes, [""; 0]);
+}

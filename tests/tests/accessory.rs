@@ -1,0 +1,138 @@
+//! Accessories on real servers.
+#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+
+use bowline_tests::expect;
+use bowline_tests::project::Project;
+use bowline_tests::sandbox::{Lease, Sandbox, Server};
+
+/// Every character of one line that has ever been mangled on the way.
+const NASTY: &str = "pa$1wor$D # ' \" \\ \\n `x` $(touch x) ${HOME} * é =";
+
+/// A project with an accessory of the sample app's image on its first server; its own app is never deployed.
+fn project(sandbox: &Sandbox, lease: &Lease, name: &str, more: &str) -> Project {
+    let mut project = Project::new(sandbox, lease, name);
+    sandbox.push_version(&project.service, &project.service, "v1", &[]);
+    let text = format!("\n  tool:\n    image: {}\n    host: {}{more}", project.image("v1"), lease[0].address);
+    project.set("accessories", &text);
+    project
+}
+
+fn container(project: &Project) -> String {
+    format!("{}-tool", project.service)
+}
+
+fn id(project: &Project, server: &Server) -> String {
+    expect::inspect(server, &container(project), "{{.Id}}")
+}
+
+#[test]
+fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = project(
+        sandbox,
+        &lease,
+        "accessory",
+        "
+    cmd: /app/server worker
+    port: 127.0.0.1:7000:3000
+    env: {clear: {GREETING: hello}, secret: [NASTY]}
+    labels: {team: data}
+    options: {memory: 64m}
+    files:
+      - config/a.conf:/etc/a b.conf:ro
+      - {local: config/b.erb, remote: /etc/b, mode: '0640', owner: '1000:1000'}
+    directories: ['data:/data']",
+    );
+    project.secret("NASTY", &format!("'{}'", NASTY.replace('\'', "’")));
+    let nasty = NASTY.replace('\'', "’");
+    let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+    project.write("config/a.conf", "");
+    std::fs::write(project.path().join("config/a.conf"), &bytes).unwrap();
+    project.write("config/b.erb", "# <%= ENV['GREETING'] %> <%= ENV.fetch(\"NASTY\") %>\n");
+    let name = container(&project);
+
+    project.bowline(&["accessory", "boot", "all"]).says("booted tool").never_says("touch x").ok();
+    expect::unlocked(&project, server);
+    let shown = "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Memory}} {{.Config.Labels.service}} \
+                 {{.Config.Labels.team}} {{json .HostConfig.PortBindings}} {{.HostConfig.NetworkMode}}";
+    assert_eq!(
+        expect::inspect(server, &name, shown),
+        format!(
+            "unless-stopped 67108864 {name} data {{\"3000/tcp\":[{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"7000\"}}]}} kamal"
+        )
+    );
+    let inside = |command: &str| server.run(&format!("docker exec {name} {command}"));
+    assert_eq!(
+        inside("md5sum '/etc/a b.conf'").ok(),
+        server.run(&format!("md5sum '/root/{name}/etc/a b.conf' | sed 's,/root/{name},,'")).ok()
+    );
+    assert_eq!(inside("wc -c '/etc/a b.conf'").ok().split(' ').next(), Some("200000"));
+    assert_eq!(inside("cat /etc/b").ok(), format!("# hello {nasty}"));
+    assert_eq!(server.run(&format!("stat -c '%a %u:%g' /root/{name}/etc/b")).ok().trim(), "640 1000:1000");
+    let env = format!("/root/.kamal/apps/{}/env/accessories/tool.env", project.service);
+    assert_eq!(server.run(&format!("stat -c %a {env}; cat {env}")).ok(), format!("600\nNASTY={nasty}"));
+    assert!(inside("env").ok().contains(&format!("KAMAL_HOST={}", server.address)));
+
+    let first = id(&project, server);
+    project.bowline(&["accessory", "boot", "tool"]).says("tool runs already").ok();
+    project.bowline(&["accessory", "details", "tool"]).says("Accessory tool Host: ").says(&name).ok();
+    project.bowline(&["accessory", "logs", "tool", "-n", "1"]).ok();
+    project.bowline(&["details"]).says(&name).ok();
+    project
+        .bowline(&["accessory", "boot", "toll"])
+        .says("no accessory by the name of `toll`")
+        .says("tool")
+        .exits(2);
+
+    inside("touch /data/kept").ok();
+    project.bowline(&["accessory", "stop", "tool"]).says("stopped tool").ok();
+    assert_eq!(expect::inspect(server, &name, "{{.State.Running}}"), "false");
+    project.bowline(&["accessory", "boot", "tool"]).says("started tool, which was there").ok();
+    project.bowline(&["accessory", "restart", "tool"]).ok();
+    assert_eq!(id(&project, server), first, "it is the same container");
+
+    project.bowline(&["accessory", "remove", "tool"]).says("-y").exits(2);
+    assert!(server.has(&format!("/root/{name}/data/kept")));
+    project.bowline(&["accessory", "remove", "tool", "-y"]).says("removed tool").ok();
+    let left = server.ssh(&format!(
+        "docker ps -aq; docker image ls -q {}; ls -d {name} {env} 2>/dev/null; true",
+        project.image("v1")
+    ));
+    assert_eq!(left.ok().trim(), "", "container, image and files are gone");
+}
+
+#[test]
+fn a_reboot_takes_the_new_configuration_over_and_one_that_fails_leaves_the_old_container() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = project(sandbox, &lease, "reboot", "\n    directories: ['data:/data']");
+    let name = container(&project);
+    project.bowline(&["accessory", "boot", "tool"]).says("booted tool").ok();
+    let first = id(&project, server);
+    server.ssh(&format!("docker exec {name} touch /data/kept")).ok();
+    let works = project.section("accessories").to_owned();
+
+    project.set(
+        "accessories",
+        &format!("{works}\n    env: {{EXIT_AT_BOOT: 3}}\n    options: {{restart: 'no'}}"),
+    );
+    project
+        .bowline(&["accessory", "reboot", "tool"])
+        .says("code 3")
+        .says("the container before runs again")
+        .exits(1);
+    assert_eq!(expect::inspect(server, &name, "{{.Id}} {{.State.Running}}"), format!("{first} true"));
+    expect::unlocked(&project, server);
+
+    project.set("accessories", &format!("{works}\n    env: {{NEW: value}}"));
+    project.bowline(&["accessory", "upgrade", "tool", "--rolling", "-y"]).says("rebooted tool").ok();
+    assert_ne!(id(&project, server), first);
+    assert!(server.ssh(&format!("docker exec {name} env")).ok().contains("NEW=value"));
+    server.ssh(&format!("docker exec {name} stat /data/kept")).ok();
+    assert_eq!(server.ssh("docker ps -aq").ok().lines().count(), 1, "nothing is left of the old one");
+    project.bowline(&["remove", "-y"]).says("removed tool").ok();
+    assert_eq!(server.ssh(&format!("docker ps -aq; ls -d {name} 2>/dev/null; true")).ok().trim(), "");
+}
