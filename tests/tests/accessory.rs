@@ -86,7 +86,12 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
         .says("tool")
         .exits(2);
 
-    inside("touch /data/kept").ok();
+    project.bowline(&["accessory", "exec", "tool", "--reuse", "touch", "/data/kept"]).ok();
+    // A new container mounts and knows the same.
+    let asked = "cat /etc/b && ls /data && echo $GREETING";
+    let ran = project.bowline(&["accessory", "exec", "tool", "--raw", "sh", "-c", asked]);
+    assert_eq!(ran.ok(), format!("# hello {nasty}\nkept\nhello"));
+    project.bowline(&["accessory", "exec", "tool", "--reuse", "sh", "-c", "exit 9"]).exits(9);
     project.bowline(&["accessory", "stop", "tool"]).says("stopped tool").ok();
     assert_eq!(expect::inspect(server, &name, "{{.State.Running}}"), "false");
     project.bowline(&["accessory", "boot", "tool"]).says("started tool, which was there").ok();

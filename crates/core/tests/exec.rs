@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bowline_core::commands::env::SecretEnv;
-use bowline_core::commands::exec::{Exec, Mode, Place};
+use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::commands::{Scope, app, registry};
 use bowline_core::config::{Logging, OptionValue};
 use bowline_core::names::Names;
@@ -60,8 +60,7 @@ fn exec(mode: Mode) -> Exec {
             run: "f00dcafef00dcafef00dcafef00dcafe".into(),
             performer: "ada".into(),
         },
-        role: "web".into(),
-        version: "v1".into(),
+        of: Of::Role { name: "web".into(), version: "v1".into() },
         place: Place::New {
             image: "r.test/app:v1".into(),
             environment: Box::new(environment),
@@ -233,4 +232,26 @@ fn what_was_started_in_a_container_is_found_by_its_mark_and_ended() {
     }
     assert!(other.try_wait().unwrap().is_none(), "nothing else is ended");
     let _ = (marked.kill(), other.kill(), marked.wait(), other.wait());
+}
+
+#[test]
+fn an_accessorys_command_has_its_own_names_and_network() {
+    let of = Of::Accessory { name: "db".into(), service: "app-db".into(), network: "data".into() };
+    let new = Exec { of: of.clone(), ..exec(Mode::Gathered) };
+    assert_eq!(new.container(), "app-db-exec-f00dca");
+    let home = server();
+    std::fs::write(home.path().join("image"), "").unwrap();
+    assert!(run(home.path(), &new.prepare(), "").status.success());
+    let file = ".kamal/apps/app/env/accessories/db.exec-f00dca.env";
+    assert!(home.path().join(file).exists());
+    run(home.path(), &new.script(), "");
+    let line = calls(home.path()).into_iter().find(|call| call.starts_with("run")).unwrap();
+    assert!(line.starts_with("run --rm --name app-db-exec-f00dca --network data "), "{line}");
+    assert!(!line.contains("publish") && !line.contains("restart"), "{line}");
+    assert!(!home.path().join(file).exists());
+
+    let serving = Exec { of, ..serving(Mode::Gathered) };
+    run(home.path(), &serving.script(), "");
+    let audit = std::fs::read_to_string(home.path().join(".kamal/app-audit.log")).unwrap();
+    assert_eq!(audit.matches("Executed cmd 'echo x y' on db accessory").count(), 2, "{audit}");
 }

@@ -161,8 +161,7 @@ impl Case {
     fn exec(&self) -> exec::Exec {
         exec::Exec {
             scope: self.scope(),
-            role: "web".into(),
-            version: "v1".into(),
+            of: exec::Of::Role { name: "web".into(), version: "v1".into() },
             place: exec::Place::New {
                 image: "image".into(),
                 environment: Box::new(self.environment()),

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use bowline_core::commands::env::{self, SecretEnv};
-use bowline_core::commands::exec::{Exec, Mode, Place};
+use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::commands::{
     Scope, accessory, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
 };
@@ -230,8 +230,7 @@ fn of_accessories(scope: &Scope) -> Vec<Step> {
 fn in_new(mode: Mode) -> Exec {
     Exec {
         scope: scope("0123456789abcdef0123456789abcdef"),
-        role: "web".into(),
-        version: HOSTILE.into(),
+        of: Of::Role { name: "web".into(), version: HOSTILE.into() },
         place: Place::New {
             image: HOSTILE.into(),
             environment: Box::new(environment()),

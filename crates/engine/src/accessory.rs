@@ -1,8 +1,9 @@
-//! `accessory boot|reboot|start|stop|restart|pull-image|remove|details|logs`: the containers beside the app.
+//! `accessory boot|reboot|start|stop|restart|pull-image|remove|details|logs|exec`: the containers beside the app.
 //!
 //! A change runs under the deploy lock. One accessory comes after the other, in the order of the file; each is changed on
 //! all its servers at once, and a server that fails keeps no other from its end.
 
+pub mod exec;
 mod explain;
 mod files;
 

@@ -8,7 +8,7 @@ pub(crate) mod attached;
 pub(crate) mod work;
 
 use bowline_core::commands::Scope;
-use bowline_core::commands::exec::{Exec, Mode, Place};
+use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::config::{Pairs, Role, RoleHost};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::deploy::{self as planning, Secrets};
@@ -115,7 +115,7 @@ impl Work {
             for target in targets {
                 let place = new_container(project, &secrets, &version, *target)?;
                 let exec = in_place(&scope, request, target.0, &version, place);
-                commands.push(Command::in_app(&target.1.host, exec));
+                commands.push(Command::in_container(&target.1.host, exec));
             }
         }
         hooks::pre_connect(world, project, options, hosts).await?;
@@ -147,7 +147,7 @@ impl Work {
                     let version = container.version(&scope.names, &role.name);
                     let place = Place::Serving(container.name.clone());
                     let exec = in_place(scope, request, role, version, place);
-                    self.commands.push(Command::in_app(&host.host, exec));
+                    self.commands.push(Command::in_container(&host.host, exec));
                 }
                 None => self.fail(nothing_runs(&host.host, &role.name, wanted)),
             }
@@ -216,8 +216,7 @@ fn new_container(
 fn in_place(scope: &Scope, request: &ExecRequest, role: &Role, version: &str, place: Place) -> Exec {
     Exec {
         scope: scope.clone(),
-        role: role.name.clone(),
-        version: version.into(),
+        of: Of::Role { name: role.name.clone(), version: version.into() },
         place,
         env: request.env.clone(),
         words: request.words.clone(),

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Confirm, LogsArgs};
+use super::{Confirm, ExecArgs, LogsArgs};
 
 /// `accessory …`.
 #[derive(Debug, Clone, Subcommand)]
@@ -44,6 +44,26 @@ Examples:
     Stop(Name),
     /// Stop and start its container: it sees files that were uploaded meanwhile.
     Restart(Name),
+    /// Run a command in it.
+    #[command(
+        after_help = "Without --reuse it runs in a new container with the accessory's env, volumes, options and network, which is gone
+afterwards. With -i it runs on the accessory's first server only.
+
+Bowline's own flags come before the command; what follows is the command's.
+The exit status is the command's (the first that is not 0).
+
+Examples:
+  bowline accessory exec db -i --reuse psql
+  bowline accessory exec db --reuse 'pg_isready -q'
+  bowline accessory exec db --raw --reuse pg_dump shop > shop.sql"
+    )]
+    Exec {
+        /// Its name in the configuration.
+        name: String,
+        /// The command, and how it runs.
+        #[command(flatten)]
+        exec: ExecArgs,
+    },
     /// Show its logs.
     #[command(after_help = "Examples:
   bowline accessory logs db -f

@@ -7,6 +7,7 @@ use bowline_engine::accessory as engine;
 use bowline_engine::error::RunError;
 
 use super::details::show_under;
+use super::exec::{self, In};
 use super::logs;
 use crate::args::Accessory;
 use crate::exit::{self, Ended};
@@ -42,6 +43,9 @@ pub(super) async fn run(settings: &Settings, what: Accessory) -> Result<u8, Ende
         Accessory::Details(_) => session.query(engine::details(world, project, options, &name)).await,
         Accessory::PullImage(_) => engine::pull(world, project, options, &name).await,
         Accessory::Remove { .. } => engine::remove(world, project, options, &name).await,
+        Accessory::Exec { exec, .. } => {
+            return exec::carry_out(session, In::Accessory(&name), exec.clone()).await;
+        }
     };
     let gathered = session.close(ended)?;
     show_under(settings, Heading::Accessory, &gathered)
@@ -55,10 +59,11 @@ fn name_of(what: &Accessory) -> &str {
         | Accessory::Stop(name)
         | Accessory::Restart(name)
         | Accessory::Details(name)
-        | Accessory::PullImage(name)
-        | Accessory::Upgrade { name, .. }
-        | Accessory::Logs { name, .. }
-        | Accessory::Remove { name, .. } => &name.name,
+        | Accessory::PullImage(name) => &name.name,
+        Accessory::Exec { name, .. } => name,
+        Accessory::Upgrade { name, .. } | Accessory::Logs { name, .. } | Accessory::Remove { name, .. } => {
+            &name.name
+        }
     }
 }
 

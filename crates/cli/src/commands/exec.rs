@@ -1,4 +1,4 @@
-//! `app exec`: a command in the app, once for each role on each server, or in one place with its bytes passed on.
+//! `app exec`, `accessory exec`: a command once for each role or on each server, or in one place with its bytes passed on.
 
 use bowline_core::commands::exec::Mode;
 use bowline_engine::error::RunError;
@@ -14,8 +14,24 @@ use crate::ui::Sort;
 use crate::ui::results::{self, Heading};
 use bowline_engine::{self as engine, exec::ExecRequest};
 
-/// Runs it.
+/// Whose containers it runs in.
+#[derive(Clone, Copy)]
+pub(super) enum In<'a> {
+    /// The app's.
+    App,
+    /// Those of the accessory of this name.
+    Accessory(&'a str),
+}
+
+/// Runs it in the app.
 pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
+    let session = Session::open(settings, Sort::Query, false).await?;
+    carry_out(session, In::App, args).await
+}
+
+/// Runs it.
+pub(super) async fn carry_out(session: Session<'_>, whose: In<'_>, args: ExecArgs) -> Result<u8, Ended> {
+    let settings = session.settings;
     let attached = args.interactive || args.raw;
     check_json(settings, args.interactive, args.raw)?;
     let mode = match (args.raw, args.detach) {
@@ -24,15 +40,20 @@ pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended
         _ => Mode::Gathered,
     };
     let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse, mode };
-    let session = Session::open(settings, Sort::Query, false).await?;
-    if attached { attach(session, request).await } else { gather(session, &request).await }
+    if attached { attach(session, whose, request).await } else { gather(session, whose, &request).await }
 }
 
 /// Everywhere; shows what it printed. The exit status is that of the first that failed.
-async fn gather(session: Session<'_>, request: &ExecRequest) -> Result<u8, Ended> {
+async fn gather(session: Session<'_>, whose: In<'_>, request: &ExecRequest) -> Result<u8, Ended> {
     let settings = session.settings;
-    let ended = engine::exec::exec(&session.world, &session.project, &settings.options, request).await;
-    show(settings, &session.close(ended)?)
+    let (world, project, options) = (&session.world, &session.project, &settings.options);
+    let (heading, ended) = match whose {
+        In::App => (Heading::App, engine::exec::exec(world, project, options, request).await),
+        In::Accessory(name) => {
+            (Heading::Accessory, engine::accessory::exec::exec(world, project, options, name, request).await)
+        }
+    };
+    show(settings, heading, &session.close(ended)?)
 }
 
 /// Bytes as they are, and JSON, can't both be on standard output.
@@ -49,8 +70,8 @@ pub(super) fn check_json(settings: &Settings, interactive: bool, raw: bool) -> R
 }
 
 /// Shows what commands printed; the exit status is that of the first that failed.
-pub(super) fn show(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended> {
-    results::show(settings, Heading::App, &gathered.outputs);
+pub(super) fn show(settings: &Settings, heading: Heading, gathered: &Gathered) -> Result<u8, Ended> {
+    results::show(settings, heading, &gathered.outputs);
     match gathered.error() {
         Some(error) => Err(error.into()),
         None => Ok(status(&gathered.outputs)),
@@ -58,13 +79,18 @@ pub(super) fn show(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended
 }
 
 /// In one place, on our own streams; the exit status is its own.
-async fn attach(session: Session<'_>, mut request: ExecRequest) -> Result<u8, Ended> {
+async fn attach(session: Session<'_>, whose: In<'_>, mut request: ExecRequest) -> Result<u8, Ended> {
     let console = StandardStreams::new(session.settings, session.screen());
     if request.mode != Mode::Raw {
         request.mode = if console.terminal().is_some() { Mode::Terminal } else { Mode::Piped };
     }
-    let options = &session.settings.options;
-    let ended = engine::exec::attach(&session.world, &session.project, options, &request, &console).await;
+    let (world, project, options) = (&session.world, &session.project, &session.settings.options);
+    let ended = match whose {
+        In::App => engine::exec::attach(world, project, options, &request, &console).await,
+        In::Accessory(name) => {
+            engine::accessory::exec::attach(world, project, options, name, &request, &console).await
+        }
+    };
     let exit = session.close(ended)?;
     Ok(exit::of_output(&Output { exit, ..Output::default() }))
 }

@@ -13,6 +13,7 @@ use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::ui::Sort;
+use crate::ui::results::Heading;
 
 /// Runs one of them.
 pub(super) async fn run(settings: &Settings, what: Server) -> Result<u8, Ended> {
@@ -37,7 +38,7 @@ async fn exec(settings: &Settings, args: ServerExecArgs) -> Result<u8, Ended> {
     let (world, project, options) = (&session.world, &session.project, &settings.options);
     if !attached {
         let ended = engine::server::exec(world, project, options, &command).await;
-        return show(settings, &session.close(ended)?);
+        return show(settings, Heading::App, &session.close(ended)?);
     }
     let console = StandardStreams::new(settings, session.screen());
     let mode = match (args.raw, console.terminal()) {

@@ -1,4 +1,4 @@
-//! Running a command in the app: in a new container, or in the one that serves.
+//! Running a command in the app or in an accessory: in a new container, or in the one that serves.
 //!
 //! A new container takes two round trips. [`Exec::prepare`] writes the env file and has the image there;
 //! [`Exec::script`] then runs the command and is nothing but the command: its standard input, its output and
@@ -63,11 +63,11 @@ impl Mode {
 /// Where a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In a new container of the role, which is gone afterwards unless it is detached (S12).
+    /// In a new container, which is gone afterwards unless it is detached (S12).
     New {
         /// `REPO:VER`.
         image: String,
-        /// Env, volumes, options, logging of the role on this host.
+        /// Env, volumes, options, logging on this host.
         environment: Box<Environment>,
         /// The registry's login, for an image that is not there.
         login: Option<Login>,
@@ -76,15 +76,43 @@ pub enum Place {
     Serving(String),
 }
 
-/// Runs a command for a role.
+/// Whose container it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// The app's.
+    Role {
+        /// The role.
+        name: String,
+        /// The version or tag.
+        version: String,
+    },
+    /// An accessory's.
+    Accessory {
+        /// Its name in the configuration.
+        name: String,
+        /// Its service.
+        service: String,
+        /// Its network.
+        network: String,
+    },
+}
+
+impl Of {
+    /// The role or the accessory.
+    pub fn name(&self) -> &str {
+        match self {
+            Of::Role { name, .. } | Of::Accessory { name, .. } => name,
+        }
+    }
+}
+
+/// Runs a command for a role or an accessory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
     /// Names and run.
     pub scope: Scope,
-    /// The role.
-    pub role: String,
-    /// The version or tag.
-    pub version: String,
+    /// For whom.
+    pub of: Of,
     /// Where.
     pub place: Place,
     /// Further variables.
@@ -99,11 +127,24 @@ impl Exec {
     /// The container it runs in.
     pub fn container(&self) -> String {
         match &self.place {
-            Place::New { .. } => {
-                let prefix = self.scope.names.prefix(&self.role);
-                format!("{prefix}-exec-{}-{}", self.version, self.short_run())
-            }
+            Place::New { .. } => format!("{}-{}", self.series(), self.short_run()),
             Place::Serving(container) => container.clone(),
+        }
+    }
+
+    fn series(&self) -> String {
+        match &self.of {
+            Of::Role { name, version } => {
+                format!("{}-exec-{version}", self.scope.names.prefix(name))
+            }
+            Of::Accessory { service, .. } => format!("{service}-exec"),
+        }
+    }
+
+    fn network(&self) -> &str {
+        match &self.of {
+            Of::Role { .. } => NETWORK,
+            Of::Accessory { network, .. } => network,
         }
     }
 
@@ -127,7 +168,7 @@ impl Exec {
         let pull = registry::pull(login.as_ref(), image);
         text.push_str(&format!("if [ -z \"$have\" ]; then\n{pull}fi\n"));
         text.push_str(&traefik::create_network());
-        text.push_str(&self.audit(None));
+        text.push_str(&self.audit());
         Script::new(text).with_input(Secret::new(input))
     }
 
@@ -139,7 +180,7 @@ impl Exec {
                 "trap {} EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n",
                 quote(self.remove_env_file().as_str())
             )),
-            Place::Serving(_) => text.push_str(&self.audit(Some(&self.role))),
+            Place::Serving(_) => text.push_str(&self.audit()),
         }
         if self.mode.is_attached() {
             text.push_str(&guard(&self.hang_up(GRACE)));
@@ -176,7 +217,7 @@ impl Exec {
         };
         line = line.words(mode.words().iter().copied());
         if let Place::New { environment, .. } = place {
-            line = line.words(["--name", &self.container(), "--network", NETWORK]);
+            line = line.words(["--name", &self.container(), "--network", self.network()]);
             line = clear_words(line, &environment.clear);
             line = environment.secret.words(line, &self.env_file());
         } else {
@@ -224,18 +265,30 @@ impl Exec {
         mark(&self.scope)
     }
 
-    fn audit(&self, role: Option<&str>) -> String {
-        let text = format!("Executed cmd '{}' on app version {}", self.words.join(" "), self.version);
-        self.scope.audit(role, &text)
+    fn audit(&self) -> String {
+        let words = self.words.join(" ");
+        match (&self.of, &self.place) {
+            (Of::Role { name, version }, place) => {
+                let role = matches!(place, Place::Serving(_)).then_some(name.as_str());
+                self.scope.audit(role, &format!("Executed cmd '{words}' on app version {version}"))
+            }
+            (Of::Accessory { name, .. }, _) => {
+                self.scope.audit(None, &format!("Executed cmd '{words}' on {name} accessory"))
+            }
+        }
     }
 
     fn short_run(&self) -> &str {
         self.scope.run.get(..6).unwrap_or("0")
     }
 
-    /// A file of its own: the role's env file belongs to the container that serves.
+    /// A file of its own: the other belongs to the container that serves.
     fn env_file(&self) -> String {
-        self.scope.names.env_file(&format!("{}.exec-{}", self.role, self.short_run()))
+        let file = format!("{}.exec-{}", self.of.name(), self.short_run());
+        match &self.of {
+            Of::Role { .. } => self.scope.names.env_file(&file),
+            Of::Accessory { .. } => self.scope.names.accessory_env_file(&file),
+        }
     }
 
     fn remove_env_file(&self) -> Line {

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bowline_core::commands::exec::{Exec, GRACE, Mode, Place};
+use bowline_core::commands::exec::{Exec, GRACE, Mode, Of, Place};
 use bowline_core::commands::registry;
 use bowline_core::commands::server::OnServer;
 use bowline_core::plan::step::Step;
@@ -34,7 +34,7 @@ pub(crate) async fn unless_stopped<T>(
 
 /// A command on a server.
 pub(crate) struct Command {
-    pub(super) host: String,
+    pub(crate) host: String,
     pub(super) role: Option<String>,
     pub(super) mode: Mode,
     /// The command, and where it runs, in words.
@@ -51,20 +51,22 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// In the app.
-    pub(crate) fn in_app(host: &str, exec: Exec) -> Self {
+    /// In a container of the app or of an accessory.
+    pub(crate) fn in_container(host: &str, exec: Exec) -> Self {
         let exec = Box::new(exec);
         let words = exec.words.join(" ");
-        let place = match &exec.place {
-            Place::New { .. } => format!("a new container of version {}", exec.version),
-            Place::Serving(container) => container.clone(),
+        let place = match (&exec.place, &exec.of) {
+            (Place::New { .. }, Of::Role { version, .. }) => format!("a new container of version {version}"),
+            (Place::New { .. }, Of::Accessory { .. }) => "a new container".into(),
+            (Place::Serving(container), _) => container.clone(),
         };
+        let name = exec.of.name().to_owned();
         let new = matches!(exec.place, Place::New { .. });
         Self {
             host: host.into(),
-            role: Some(exec.role.clone()),
             mode: exec.mode,
-            told: format!("{host} ({}): `{words}` in {place}", exec.role),
+            told: format!("{host} ({name}): `{words}` in {place}"),
+            role: Some(name),
             step: Step::Exec(exec.clone()),
             prepare: new.then(|| Step::Prepare(exec.clone())),
             place: exec.container(),

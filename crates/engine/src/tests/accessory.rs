@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use bowline_core::commands::exec::Mode;
 use bowline_core::commands::traefik::Action;
 use bowline_core::selection::Filters;
 
 use super::*;
-use crate::accessory;
+use crate::accessory::{self, exec};
+use crate::exec::ExecRequest;
 use crate::ports::{Exit, Output};
 use crate::remove::{Removal, remove};
-use crate::testing::{FakeLocal, FakeNetwork, project_with};
+use crate::testing::{FakeConsole, FakeLocal, FakeNetwork, project_with};
 use crate::world::Gathered;
 
 /// Two accessories; `db` is where no role is, too.
@@ -118,6 +120,35 @@ async fn one_server_after_the_other_ends_where_one_fails() {
     let gathered = accessory::reboot(&scripted.world, &project, &options, "db", false).await.unwrap();
     assert_eq!((gathered.failures.len(), gathered.outputs.len()), (1, 1));
     assert_eq!(changes(&scripted, "c").last().unwrap(), "reboot db");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_runs_on_each_server_and_an_interactive_one_on_the_first() {
+    let (scripted, project) = scripted();
+    let (world, options) = (&scripted.world, Options::default());
+    let request = |mode, reuse| {
+        let words = vec!["echo".into(), "hi".into()];
+        ExecRequest { words, env: Vec::new(), reuse, mode }
+    };
+    let run = async |name, request: &ExecRequest| exec::exec(world, &project, &options, name, request).await;
+    let gathered = run("db", &request(Mode::Gathered, true)).await.unwrap();
+    assert_eq!(said(&gathered), ["b: hi", "c: hi"]);
+    assert_eq!(changes(&scripted, "b"), [""; 0], "nothing is prepared in a container that is there");
+    let gathered = run("db", &request(Mode::Gathered, false)).await.unwrap();
+    assert_eq!(said(&gathered), ["b: hi", "c: hi"]);
+    let prepared = changes(&scripted, "c");
+    assert!(prepared[0].starts_with("prepare app-db-exec-"), "{prepared:?}");
+
+    let attach = async |mode| {
+        let (console, request) = (FakeConsole::default(), request(mode, true));
+        exec::attach(world, &project, &options, "db", &request, &console).await
+    };
+    attach(Mode::Piped).await.unwrap();
+    assert!(!scripted.network.machine("b").attached.is_empty());
+    assert!(scripted.network.machine("c").attached.is_empty());
+    assert!(matches!(attach(Mode::Raw).await, Err(RunError::Usage { .. })), "of two servers' bytes");
+    let ended = run("all", &request(Mode::Gathered, true)).await;
+    assert_eq!(ended.unwrap_err().to_string(), "no accessory by the name of `all`; there are: db, cache");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,143 @@
+//! `accessory exec`: a command in an accessory on each of its servers, by the same means as in the app.
+
+use bowline_core::commands::Scope;
+use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::config::{Accessory, Config};
+use bowline_core::plan::accessory as planning;
+use bowline_core::plan::deploy::Secrets;
+use bowline_core::selection::{Accessories, NoMatch};
+
+use crate::error::RunError;
+use crate::exec::work::{Command, Work, unless_stopped};
+use crate::exec::{ExecRequest, attached};
+use crate::fleet::Fleet;
+use crate::ports::{Console, Exit};
+use crate::world::{Gathered, Options, Project, World};
+use crate::{hooks, version};
+
+/// An accessory on its servers.
+type Target<'a> = (&'a Accessory, Vec<&'a str>);
+
+/// Runs it on every server of the accessory at once. A command that fails is no error here: its status is in the output.
+///
+/// # Errors
+/// No such accessory, secrets that aren't there, an interrupt.
+pub async fn exec(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    request: &ExecRequest,
+) -> Result<Gathered, RunError> {
+    let target = target(&project.config, options, name)?;
+    let work = unless_stopped(world, work(world, project, options, request, &target)).await?;
+    work.gather(world).await
+}
+
+/// Runs it on one server, its input and output connected to `console`; gives how it ended. With a terminal or something
+/// to read, that is the accessory's first server, as with Kamal.
+///
+/// # Errors
+/// As [`exec`], and a server that is lost.
+pub async fn attach(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    name: &str,
+    request: &ExecRequest,
+    console: &dyn Console,
+) -> Result<Exit, RunError> {
+    let (accessory, mut hosts) = target(&project.config, options, name)?;
+    if request.mode == Mode::Raw && hosts.len() > 1 {
+        return Err(RunError::Usage {
+            message: format!(
+                "`--raw` passes on what one container prints, and {name} is on {} servers",
+                hosts.len()
+            ),
+            hint: Some(format!("choose one with `--hosts`: {}", hosts.join(", "))),
+        });
+    }
+    hosts.truncate(1);
+    let target = (accessory, hosts);
+    let work = unless_stopped(world, work(world, project, options, request, &target)).await?;
+    attached::run(world, &work, console).await
+}
+
+/// One accessory, never all.
+fn target<'a>(config: &'a Config, options: &Options, name: &str) -> Result<Target<'a>, RunError> {
+    let accessories = Accessories::new(config, &options.filters, name)?;
+    match <[Target<'a>; 1]>::try_from(accessories.placed) {
+        Ok([target]) if target.0.name == name => Ok(target),
+        _ => {
+            let known = config.accessories.iter().map(|accessory| accessory.name.as_str());
+            let known = known.collect::<Vec<_>>().join(", ");
+            Err(NoMatch::Accessory { given: name.into(), known }.into())
+        }
+    }
+}
+
+/// Connects, with the commands for all of its servers.
+async fn work(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    request: &ExecRequest,
+    (accessory, hosts): &Target<'_>,
+) -> Result<Work, RunError> {
+    let scope = Scope {
+        names: project.config.names(),
+        run: world.local.random_hex(16),
+        performer: version::performer(world).await,
+    };
+    let secrets = if request.reuse { Secrets::new() } else { secrets(world, project, accessory).await? };
+    let mut commands = Vec::new();
+    for host in hosts {
+        let place = place(&project.config, &secrets, request, accessory, host)?;
+        commands.push(Command::in_container(host, in_place(&scope, request, accessory, place)));
+    }
+    hooks::pre_connect(world, project, options, hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, hosts).await;
+    commands.retain(|command| fleet.has(&command.host));
+    Ok(Work { fleet, commands, failures, total: hosts.len() })
+}
+
+/// The secrets of its env. Those of the registry may be missing: only an image that isn't there needs them.
+async fn secrets(world: &World, project: &Project, accessory: &Accessory) -> Result<Secrets, RunError> {
+    let known = project.secrets.names();
+    let mut names = planning::pull_secrets(&project.config, accessory);
+    names.retain(|name| known.contains(&name.as_str()));
+    names.extend(planning::env_secrets(accessory));
+    project.secrets(world, &names).await
+}
+
+fn place(
+    config: &Config,
+    secrets: &Secrets,
+    request: &ExecRequest,
+    accessory: &Accessory,
+    host: &str,
+) -> Result<Place, RunError> {
+    if request.reuse {
+        return Ok(Place::Serving(accessory.service.clone()));
+    }
+    Ok(Place::New {
+        image: accessory.image.clone(),
+        environment: Box::new(planning::environment(config, secrets, accessory, host)?),
+        login: planning::login(config, secrets, accessory).ok().flatten(),
+    })
+}
+
+fn in_place(scope: &Scope, request: &ExecRequest, accessory: &Accessory, place: Place) -> Exec {
+    Exec {
+        scope: scope.clone(),
+        of: Of::Accessory {
+            name: accessory.name.clone(),
+            service: accessory.service.clone(),
+            network: accessory.network.clone(),
+        },
+        place,
+        env: request.env.clone(),
+        words: request.words.clone(),
+        mode: request.mode,
+    }
+}
