@@ -19,7 +19,7 @@ use bowline_core::shell::Input;
 use tempfile::TempDir;
 
 /// A container is a file with its status, its label and its image. `state` is what one that was started comes to;
-/// what `broken` names fails.
+/// what `broken` names fails. What its log says is nothing that the script says.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
 ! grep -qx "$1" broken 2>/dev/null || { [ "$1" != run ] || echo 'created app-db new' >containers/app-db; exit 125; }
@@ -38,7 +38,7 @@ esac ;;
 'container stop') read_it && echo "exited $label $image" >"$container" ;;
 'container rename') mv "containers/$3" "containers/$4" ;;
 'container rm') shift 2; for word; do rm -f "containers/$word"; done ;;
-'container logs') echo boom ;;
+'container logs') echo '@failed timeout' ;;
 'run --detach') echo 'running app-db new' >"containers/$name" ;;
 'create --name') echo 'created app-db new' >"containers/$name" ;;
 'images --quiet') echo id ;;
@@ -149,7 +149,7 @@ impl Server {
     fn run_on(&self, act: &Act, input: &[u8]) -> (u32, Vec<String>) {
         let Output { status, stdout, .. } = self.output(act, input);
         let answers = String::from_utf8(stdout).unwrap();
-        let told = ["@ready", "@state", "@delay", "@log", "@health"];
+        let told = ["@ready", "@state", "@delay", "@listening", "@check", "@log", "@health"];
         let answers = answers.lines().filter(|line| line.starts_with('@'));
         let answers = answers.filter(|line| !told.iter().any(|begin| line.starts_with(begin)));
         (status.code().unwrap().try_into().unwrap(), answers.map(str::to_owned).collect())
@@ -227,11 +227,11 @@ fn what_does_not_come_up_is_not_left_behind() {
     assert_eq!(server.containers(), NONE);
     server.write("broken", "");
     server.write("state", "restarting none 1 3 false\n");
-    is(server.run(&boot()), ready::NOT_READY, &["@failed restarting"]);
+    is(server.run(&boot()), ready::NOT_READY, &["@failed restarting", "@failed timeout"]);
     assert_eq!(server.containers(), NONE);
     // One that did its work and ended is as it should be.
     server.write("state", "exited none 0 0 false\n");
-    is(server.run(&boot()), 0, &["@failed exited"]);
+    is(server.run(&boot()), 0, &["@failed exited", "@failed timeout"]);
     assert_eq!(server.containers(), ["app-db: running app-db new"]);
 }
 
@@ -271,11 +271,15 @@ fn a_new_container_that_does_not_come_up_gives_way_to_the_old_one() {
     }
     server.write("broken", "");
     server.write("state", "restarting none 1 3 false\n");
-    is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting", "@back"]);
+    is(
+        server.run(&reboot()),
+        ready::NOT_READY,
+        &["@newer", "@failed restarting", "@failed timeout", "@back"],
+    );
     assert_eq!(server.containers(), ["app-db: running app-db old"]);
     // One that somebody had stopped is not started by that.
     server.write("containers/app-db", "exited app-db old\n");
-    is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting"]);
+    is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting", "@failed timeout"]);
     assert_eq!(server.containers(), ["app-db: exited app-db old"]);
 }
 

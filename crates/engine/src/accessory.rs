@@ -152,8 +152,12 @@ impl Held<'_> {
     }
 }
 
+/// Whether the script said this; what the container's log says doesn't count.
 fn said(output: &Output, line: &str) -> bool {
-    output.stdout.lines().any(|said| said == line)
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    let log = lines.iter().position(|line| *line == "@log").unwrap_or(lines.len());
+    let end = lines.iter().rposition(|line| line.starts_with("@health ")).unwrap_or(log).max(log);
+    lines[..log].contains(&line) || lines[end..].contains(&line)
 }
 
 fn booted(accessory: &Accessory, output: &Output, changed: &[&str]) -> String {

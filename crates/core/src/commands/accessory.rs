@@ -331,7 +331,7 @@ fn come_up(service: &str, timeout: u64) -> String {
          said=$(\nid={}\n{wait})\n\
          status=$?\n\
          printf '%s\\n' \"$said\"\n\
-         case $said in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
+         case ${{said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
          return $status\n\
          }}\n",
         quote(service),

@@ -12,7 +12,7 @@ use crate::ports::{Exit, Output};
 /// Why a step ended with another status than 0.
 pub(super) fn cause(accessory: &Accessory, output: Output) -> Cause {
     let Exit::Status(status) = output.exit else { return Cause::Command(output) };
-    let back = output.stdout.lines().any(|line| line == BACK);
+    let back = super::said(&output, BACK);
     let name = &accessory.name;
     let (reason, hint) = match status {
         ready::NOT_READY => return not_ready(accessory, output, back),
@@ -44,6 +44,11 @@ pub(super) fn cause(accessory: &Accessory, output: Output) -> Cause {
         traefik::PROXY_FAILED => {
             ("the network could not be made".into(), "`docker network create kamal` there says why".into())
         }
+        _ if ["Permission denied", "not permitted"].iter().any(|said| output.stderr.contains(said)) => (
+            "the user that we log in as may not do that".into(),
+            "only root may give files away, or remove what a container made: do it there with sudo, or set `ssh: user:`"
+                .into(),
+        ),
         _ => return Cause::Command(output),
     };
     let said = output.stderr.trim();

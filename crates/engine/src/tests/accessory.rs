@@ -183,11 +183,17 @@ async fn a_failure_says_what_it_means() {
         (78, "", "", "the name app-db is taken by a container that is not this accessory's"),
         (
             70,
-            "@state exited none 3 0 false\n@failed exited\n@log\nboom\n\n@health null\n@back\n",
+            "@state exited none 3 0 false\n@failed exited\n@log\n@back\n\n@health null\n",
             "",
-            "the container exited with code 3; the container before runs again",
+            "the container exited with code 3",
         ),
         (1, "", "chown: invalid user", "chown: invalid user (exit status 1)"),
+        (
+            1,
+            "",
+            "chown: /x: Operation not permitted",
+            "the user that we log in as may not do that: chown: /x: Operation not permitted",
+        ),
     ];
     for (status, stdout, stderr, reason) in cases {
         let (scripted, project) = scripted();
