@@ -130,8 +130,8 @@ pub enum Command {
     },
     /// Set up new servers, Docker and all, and deploy to them.
     #[command(
-        after_help = "What `server bootstrap` does, then what `deploy` does, under one lock. What is there already stays as it is: on
-servers that are set up it is a deploy.
+        after_help = "What `server bootstrap` does, `accessory boot all`, then what `deploy` does, under one lock. What is there already stays
+as it is: on servers that are set up it is a deploy.
 
 Examples:
   bowline setup

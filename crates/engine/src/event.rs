@@ -25,6 +25,8 @@ pub enum Phase {
     Bootstrap(usize),
     /// Building the version's image and pushing it.
     Build(String),
+    /// Booting the accessories that don't run, on so many servers.
+    Accessories(usize),
     /// Taking the lock, on this server.
     Lock(String),
     /// Looking at so many servers.

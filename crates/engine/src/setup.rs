@@ -2,14 +2,16 @@
 //! of servers that are set up is a deploy.
 
 use bowline_core::plan::Kind;
-use bowline_core::selection::servers;
+use bowline_core::selection::{Accessories, servers};
 
+use crate::accessory::{Held, Prepared};
 use crate::bootstrap::Site;
 use crate::deploy::Run;
 use crate::error::{Failure, RunError};
-use crate::event::Event;
+use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::lock::Lock;
+use crate::observe::observe;
 use crate::version;
 use crate::world::{Options, Project, World};
 
@@ -17,6 +19,8 @@ use crate::world::{Options, Project, World};
 pub async fn setup(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
     let version = version::resolve(world, options).await?;
     let mut run = Run::new(world, project, options, Kind::Deploy, Some(version.clone())).await?;
+    let accessories = Accessories::within(&project.config, &options.filters)?;
+    let accessories = Prepared::new(world, project, accessories).await?;
     let hosts = servers(&project.config, &options.filters)?;
     let (fleet, failures) = run.begin(&hosts).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
@@ -25,7 +29,7 @@ pub async fn setup(world: &World, project: &Project, options: &Options) -> Resul
         Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
     let mut lock = site.lock().await?;
     run.under_lock = true;
-    let ended = under_lock(&run, &site, &mut lock, failures).await;
+    let ended = under_lock(&run, &site, &accessories, &mut lock, failures).await;
     if let Some(lock) = lock {
         lock.give_back(world).await;
     }
@@ -36,12 +40,14 @@ pub async fn setup(world: &World, project: &Project, options: &Options) -> Resul
 async fn under_lock(
     run: &Run<'_>,
     site: &Site<'_>,
+    accessories: &Prepared<'_>,
     lock: &mut Option<Lock>,
     mut failures: Vec<Failure>,
 ) -> Result<(), RunError> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
-    let fleet = fleet.only(|host| run.selection.hosts.contains(&host));
     run.worth_going_on(|host| fleet.has(host), &failures)?;
+    boot_accessories(site, accessories, &fleet, &failures).await?;
+    let fleet = fleet.only(|host| run.selection.hosts.contains(&host));
     run.build().await?;
     let result = run.locked(&fleet, failures, lock.as_ref()).await;
     run.end(&fleet, result).await
@@ -60,4 +66,36 @@ async fn bootstrap(
     }
     failures.extend(ready.failures);
     Ok(site.fleet.only(|host| ready.outputs.iter().any(|output| output.host == host)))
+}
+
+/// The accessories that don't run yet. The app may need any of them, so it isn't deployed without one.
+async fn boot_accessories(
+    site: &Site<'_>,
+    accessories: &Prepared<'_>,
+    fleet: &Fleet,
+    failures: &[Failure],
+) -> Result<(), RunError> {
+    let hosts = accessories.hosts();
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    site.world.events.emit(Event::Phase(Phase::Accessories(hosts.len())));
+    let fleet = fleet.only(|host| hosts.contains(&host));
+    let (seen, unseen) = observe(&fleet, site.scope, &site.project.config.repository(), true).await;
+    let there: Vec<&str> = seen.keys().map(String::as_str).collect();
+    let held = Held { world: site.world, fleet: &fleet, scope: site.scope, hosts: &there };
+    let booted = accessories.boot(held).await;
+    for output in &booted.outputs {
+        let text = output.output.stdout.trim().into();
+        site.fleet.emit(Event::Note { host: Some(output.host.clone()), text });
+    }
+    if site.world.stop.is_set() {
+        return Err(RunError::interrupted());
+    }
+    let before = failures.iter().filter(|failure| hosts.contains(&failure.host.as_str())).cloned();
+    let failures: Vec<Failure> = before.chain(unseen).chain(booted.failures).collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(RunError::Servers { failures, total: site.hosts.len(), standing: Vec::new() })
 }

@@ -63,6 +63,7 @@ fn phase(phase: &Phase) -> Value {
         Phase::Secrets => ("secrets", json!({})),
         Phase::Connect(servers) => ("connect", json!({ "servers": servers })),
         Phase::Bootstrap(servers) => ("bootstrap", json!({ "servers": servers })),
+        Phase::Accessories(servers) => ("accessories", json!({ "servers": servers })),
         Phase::Build(version) => ("build", json!({ "version": text(version) })),
         Phase::Lock(host) => ("lock", json!({ "host": text(host) })),
         Phase::Observe(servers) => ("observe", json!({ "servers": servers })),

@@ -1,6 +1,7 @@
 //! `setup`: bare servers end up serving, under one lock, and one that can't is no hindrance to the others.
 
 use super::*;
+use crate::ports::{Exit, Output};
 use crate::setup::setup;
 use crate::testing::{FakeDocker, FakeLocal};
 
@@ -67,4 +68,29 @@ async fn the_lock_is_taken_again_where_its_connection_had_to_be_left_and_given_b
     let error = set_up(&failing, &options("v2")).await.unwrap_err();
     assert!(matches!(error, RunError::Local { ref what, .. } if what == "hook docker-setup"), "{error:?}");
     assert_only(&scripted, "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn accessories_run_before_the_app_and_without_one_it_is_not_deployed() {
+    let config = format!(
+        "{CONFIG}accessories: {{db: {{image: mysql:8, host: d}}, cache: {{image: redis, host: a}}}}\n"
+    );
+    let run = async |scripted: &Scripted| setup(&scripted.world, &project(&config), &options("v1")).await;
+    let scripted = Scripted::new(&["a", "b", "c", "d"]);
+    run(&scripted).await.unwrap();
+    assert_only(&scripted, "v1");
+    let events = scripted.recorder.events();
+    let at = |host, what| position(&events, started(host, what)).unwrap();
+    assert!(at("d", "boot db") < at("a", "boot app-web-v1") && at("a", "boot cache") < at("a", "pull"));
+    assert!(scripted.network.machine("d").accessories["app-db"]);
+    assert_eq!(locks(&scripted), 1);
+
+    let scripted = Scripted::new(&["a", "b", "c", "d"]);
+    scripted.network.faults().accessories =
+        [(("d".into(), "boot db".into()), Output { exit: Exit::Status(72), ..Output::default() })].into();
+    let failed = failures_of(&run(&scripted).await.unwrap_err());
+    assert_eq!(failed, [("d".into(), "the image mysql:8 could not be pulled".into())]);
+    assert!(
+        scripted.network.machine("a").running().is_empty() && scripted.network.machine("a").lock.is_none()
+    );
 }
