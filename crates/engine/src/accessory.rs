@@ -236,7 +236,8 @@ async fn change(
         let part = work(change.held(&there)).await;
         change.keep(part);
     }
-    Ok(change.end().await)
+    let gathered = change.end().await;
+    if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
 }
 
 /// `accessory boot`.

@@ -234,3 +234,22 @@ async fn a_lock_by_hand_on_the_apps_first_server_keeps_them_out() {
     assert!(matches!(&ended, Err(RunError::Locked { host, .. }) if host == "a"), "{ended:?}");
     assert_eq!(scripted.network.machine("b").changes, [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_begins_nothing_more_and_unlocks() {
+    let (scripted, project) = scripted();
+    let options = Options::default();
+    accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+    HOSTS.iter().for_each(|host| drop(changes(&scripted, host)));
+    scripted.network.take_boundaries();
+    scripted.network.faults().notify_at = Some(3);
+    let stop = accessory::power(&scripted.world, &project, &options, "all", Action::Stop);
+    let interrupt = async {
+        scripted.network.reached.notified().await;
+        scripted.trigger.stop();
+    };
+    let (ended, ()) = tokio::join!(stop, interrupt);
+    assert!(matches!(ended, Err(RunError::Interrupted { .. })), "{ended:?}");
+    let stopped: Vec<Vec<String>> = HOSTS.iter().map(|host| changes(&scripted, host)).collect();
+    assert!(!stopped.concat().contains(&"stop cache".to_owned()), "{stopped:?}");
+}
