@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bowline_tests::expect;
 use bowline_tests::project::Project;
-use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server};
+use bowline_tests::sandbox::{Lease, Sandbox, Server};
 
 const ROLES: [&str; 5] = ["web", "api", "jobs", "mail", "cron"];
 const DESTINATIONS: [&str; 2] = ["production", "staging"];
@@ -33,8 +33,16 @@ fn project(sandbox: &Sandbox, lease: &Lease) -> Project {
     project
 }
 
-fn run(project: &Project, destination: &str, words: &[&str]) -> Ran {
-    project.bowline(&[words, &["-d", destination]].concat())
+/// Runs it for both destinations at the same time.
+fn at_once(project: &Project, words: &[&str]) {
+    project.write_config();
+    std::thread::scope(|scope| {
+        for destination in DESTINATIONS {
+            scope.spawn(move || {
+                drop(project.run_as_is(&[words, &["-d", destination]].concat()).ok().to_owned())
+            });
+        }
+    });
 }
 
 fn lines(server: &Server, command: &str) -> BTreeSet<String> {
@@ -54,9 +62,7 @@ fn six_deploys_of_two_destinations_leave_what_is_configured_and_each_version_kep
     let service = &project.service;
     for version in ["v1", "v2", "v3", "v4", "v5", "v6"] {
         sandbox.push_version(service, service, version, &[]);
-        for destination in DESTINATIONS {
-            run(&project, destination, &["deploy", "--skip-push", "--version", version]).ok();
-        }
+        at_once(&project, &["deploy", "--skip-push", "--version", version]);
     }
     for destination in DESTINATIONS {
         for role in ROLES {
@@ -86,10 +92,8 @@ fn six_deploys_of_two_destinations_leave_what_is_configured_and_each_version_kep
     assert_eq!(tags, expected.map(str::to_owned).into());
     expect::no_loose_cords(&project, server);
 
-    for destination in DESTINATIONS {
-        for version in ["v4", "v5"] {
-            run(&project, destination, &["rollback", version]).ok();
-        }
+    for version in ["v4", "v5"] {
+        at_once(&project, &["rollback", version]);
     }
     let running =
         lines(server, &format!("docker ps --filter label=service={service} --format '{{{{.Names}}}}'"));
