@@ -39,6 +39,28 @@ fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
         .set("readiness_delay", "0")
         .unset("healthcheck")
         .unset("traefik");
+    // An image that every sandbox has, which runs on for ever.
+    let image = sandbox.traefik_image.strip_prefix(&format!("{}/", sandbox.registry)).unwrap().to_owned();
+    project.write("config/db.conf", "a = 1\n");
+    project.set(
+        "accessories",
+        &format!(
+            "
+  db:
+    image: {image}
+    registry: {{server: '{}', username: {}, password: [KAMAL_REGISTRY_PASSWORD]}}
+    hosts: [{hosts}]
+    port: '127.0.0.1:5432:80'
+    cmd: --log.level=ERROR
+    env: {{clear: {{A: 'b c'}}, secret: [TOKEN, 'OTHER:ALIASED']}}
+    labels: {{kind: data}}
+    files: ['config/db.conf:/etc/db.conf']
+    directories: ['data:/var/lib/db']
+    volumes: ['/srv/more:/more:ro']
+    options: {{memory: 128m}}",
+            sandbox.registry, sandbox.registry_user
+        ),
+    );
     project.secret("TOKEN", "'t0k$en \"#'").secret("ALIASED", "an-alias");
     project
 }
@@ -69,7 +91,8 @@ fn inspected(server: &Server, container: &str) -> BTreeMap<String, String> {
         *value = value.replace(&server.address, "ADDRESS").replace(&server.name, "SERVER");
     }
     let hostname = found.get_mut("/Config/Hostname").unwrap();
-    let (name, random) = hostname.trim_matches('"').rsplit_once('-').unwrap();
+    let plain = hostname.trim_matches('"');
+    let (name, random) = plain.rsplit_once('-').unwrap_or(("", plain));
     assert!(random.len() == 12 && random.bytes().all(|c| c.is_ascii_hexdigit()), "{hostname}");
     *hostname = name.to_owned();
     found
@@ -120,6 +143,44 @@ fn the_same_files_make_the_same_containers() {
         let found = differences(&inspected(&lease[0], &container), &inspected(&lease[1], &container));
         // An empty value is one: without `=` the variable would be the server's own.
         assert_eq!(found, ["/Config/Env: \"EMPTY\" -> \"EMPTY=\""], "{role}");
+    }
+}
+
+#[test]
+fn the_same_files_make_the_same_accessories_and_each_replaces_the_others() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let project = project(sandbox, &lease, "beside");
+    project.commit();
+    let on = |server: &Server| ["-h".to_owned(), server.address.clone()];
+    let run = |kamal: bool, what: &str, server: &Server| {
+        let [flag, address] = on(server);
+        let words = ["accessory", what, "db", &flag, &address, "-y"];
+        let words = if what == "remove" { &words[..] } else { &words[..5] };
+        if kamal { project.kamal(words) } else { project.bowline(words) }.ok();
+    };
+    let name = format!("{}-db", project.service);
+    let states = || [&lease[0], &lease[1]].map(|server| inspected(server, &name));
+    let same = |when: &str| {
+        let [theirs, ours] = states();
+        assert_eq!(differences(&theirs, &ours), [""; 0], "{when}");
+    };
+    run(true, "boot", &lease[0]);
+    run(false, "boot", &lease[1]);
+    same("booted");
+    let file = format!("cat {name}/etc/db.conf; stat -c '%a %U %n' {name} {name}/etc/db.conf {name}/data");
+    assert_eq!(lease[0].run(&file).ok(), lease[1].run(&file).ok());
+    run(false, "reboot", &lease[0]);
+    run(true, "reboot", &lease[1]);
+    let [ours, theirs] = states();
+    // Ours was created before the old one stopped, and started then: nobody was ever attached to either.
+    let found = differences(&theirs, &ours);
+    assert_eq!(found, ["/Config/AttachStderr: false -> true", "/Config/AttachStdout: false -> true"]);
+    run(false, "remove", &lease[1]);
+    run(true, "remove", &lease[0]);
+    for server in lease.iter() {
+        let left = server.run(&format!("docker ps -aq --filter name={name}; ls -d {name} 2>/dev/null; :"));
+        assert_eq!(left.ok(), "", "on {}", server.name);
     }
 }
 
