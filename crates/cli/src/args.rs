@@ -91,6 +91,9 @@ pub struct Globals {
     /// Act on this version of the app.
     #[arg(long, global = true, value_name = "VERSION")]
     pub version: Option<String>,
+    /// Wait so many seconds for a deploy lock that somebody else holds.
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub lock_wait: Option<u64>,
     /// Show every command, what it prints, and how long it takes.
     #[arg(short, long, global = true)]
     pub verbose: bool,

@@ -61,7 +61,8 @@ impl<'a> Session<'a> {
         let asker = Asker::new(&screen.handle());
         let local = load::local_beside(asker.clone());
         let network = load::network(&project, asker);
-        let world = World { network, local, events: Arc::new(screen.handle()), stop };
+        let lock_wait = settings.lock_wait;
+        let world = World { network, local, events: Arc::new(screen.handle()), stop, lock_wait };
         Ok(Self { settings, project, world, screen, sort })
     }
 

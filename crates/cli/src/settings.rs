@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use bowline_core::selection::Filters;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub destination: Option<String>,
     /// What the engine wants to know.
     pub options: Options,
+    /// How long a deploy lock that somebody else holds is waited for.
+    pub lock_wait: Duration,
     /// What programs in templates of the configuration printed already.
     pub templates: Arc<Templates>,
     /// How events are shown.
@@ -108,6 +111,7 @@ impl Settings {
                 command: command.to_owned(),
                 subcommand: None,
             },
+            lock_wait: Duration::from_secs(globals.lock_wait.unwrap_or_default()),
             templates: Arc::default(),
             view,
             verbosity,

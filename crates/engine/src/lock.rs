@@ -13,6 +13,7 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::{self, Selection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
@@ -23,6 +24,8 @@ use crate::world::{Gathered, Options, Project, World};
 
 /// How often the lease is renewed: several times within it.
 const RENEW: Duration = Duration::from_secs(10);
+/// How often a lock that somebody else holds is asked for.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How long the keeper may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -100,12 +103,44 @@ impl Lock {
                     text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
                 });
             }
-            match Self::take(fleet, host, scope, details.clone()).await {
+            match Self::take_patiently(world, fleet, host, scope, &details).await {
                 Err(error) if is_silence(&error) => silent = Some(error),
                 taken => return taken.map(Some),
             }
         }
         Err(silent.unwrap_or_else(RunError::interrupted))
+    }
+
+    /// Takes the lock; one that somebody holds is waited for, as long as that is wanted.
+    async fn take_patiently(
+        world: &World,
+        fleet: &Fleet,
+        host: &str,
+        scope: &Scope,
+        details: &str,
+    ) -> Result<Self, RunError> {
+        let until = Instant::now() + world.lock_wait;
+        let mut told = false;
+        loop {
+            match Self::take(fleet, host, scope, details.into()).await {
+                Err(RunError::Locked { details, .. }) if Instant::now() < until => {
+                    if !told {
+                        let text = format!(
+                            "waiting up to {} s for the deploy lock ({})",
+                            world.lock_wait.as_secs(),
+                            details.trim().replace('\n', "; ")
+                        );
+                        fleet.emit(Event::Note { host: Some(host.into()), text });
+                        told = true;
+                    }
+                }
+                taken => return taken,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = world.stop.triggered() => return Err(RunError::interrupted()),
+            }
+        }
     }
 
     /// Gives it back and tells so; a lock that is lost already is no longer ours to give.

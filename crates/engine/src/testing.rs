@@ -165,6 +165,7 @@ impl Scripted {
             local: local.clone(),
             events: recorder.clone(),
             stop,
+            lock_wait: std::time::Duration::ZERO,
         };
         Self { world, network, local, recorder, trigger }
     }

@@ -1,6 +1,7 @@
 //! What every run gets: the world outside, the project, and how it was asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_core::config::{Config, SecretUses};
 use bowline_core::selection::Filters;
@@ -21,6 +22,8 @@ pub struct World {
     pub events: Arc<dyn Events>,
     /// Says when to stop.
     pub stop: Stop,
+    /// How long a deploy lock that somebody else holds is waited for.
+    pub lock_wait: Duration,
 }
 
 /// A project, loaded.

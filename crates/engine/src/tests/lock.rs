@@ -18,6 +18,35 @@ async fn a_lock_somebody_holds_stops_the_run_before_anything_changes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_is_waited_for_as_long_as_that_is_wanted() {
+    for (wait, released, gets_it) in [(120, 60, true), (30, 60, false)] {
+        let (mut scripted, project) = fleet().await;
+        scripted.world.lock_wait = Duration::from_secs(wait);
+        let details = "Locked by: somebody".to_string();
+        scripted.network.machine("a").lock = Some(FakeLock { owner: None, orphaned: false, details });
+        let network = scripted.network.clone();
+        let release = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(released)).await;
+            network.machine("a").lock = None;
+        });
+        let started = tokio::time::Instant::now();
+        let ended = deploy(&scripted, &project, "v2").await;
+        let waited = started.elapsed().as_secs();
+        if gets_it {
+            assert_eq!(ended, Ok(()));
+            assert!((released..wait).contains(&waited), "{waited}");
+            let told = |event: &Event| matches!(event, Event::Note { text, .. } if text.contains("waiting up to 120 s for the deploy lock"));
+            assert_eq!(scripted.recorder.events().iter().filter(|event| told(event)).count(), 1);
+        } else {
+            assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
+            assert!((wait..released).contains(&waited), "{waited}");
+            assert_eq!(scripted.network.machine("b").running(), ["app-web-v1"]);
+        }
+        release.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_deploys_at_the_same_instant_exclude_each_other() {
     let (first, project) = fleet().await;
     let second = World::on(first.network.clone(), FakeLocal::default());
