@@ -4,11 +4,13 @@
 
 mod accessory;
 mod app;
+mod build;
 mod env;
 mod lock;
 mod logs;
 mod manual;
 mod prune;
+mod registry;
 mod secrets;
 mod server;
 mod traefik;
@@ -20,11 +22,13 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 
 pub use accessory::{Accessory, Name};
 pub use app::{App, ExecArgs, MaintenanceArgs};
+pub use build::{Build, Cache};
 pub use env::Env;
 pub use lock::Lock;
 pub use logs::{AppLogsArgs, LogsArgs};
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use prune::{Prune, Retain};
+pub use registry::Registry;
 pub use secrets::{FetchArgs, Secrets};
 pub use server::{Server, ServerExecArgs};
 pub use traefik::Traefik;
@@ -120,6 +124,9 @@ pub struct Push {
     /// Neither build nor push: the version's image is in the registry already.
     #[arg(short = 'P', long)]
     pub skip_push: bool,
+    /// `--no-cache`.
+    #[command(flatten)]
+    pub cache: Cache,
 }
 
 /// The commands.
@@ -171,6 +178,12 @@ Examples:
     /// Look after the app: boot it, run commands in it, read its logs.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     App(App),
+    /// Build the app's image, push it, pull it; look after what builds it.
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Build(Build),
+    /// Log in to the image registry, and out of it.
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Registry(Registry),
     /// Look after Traefik, which all apps of a server share.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Traefik(Traefik),
@@ -262,8 +275,8 @@ pub struct PlanArgs {
     #[arg(value_name = "VERSION")]
     pub to: Option<String>,
     /// Nothing would be built or pushed.
-    #[command(flatten)]
-    pub push: Push,
+    #[arg(short = 'P', long)]
+    pub skip_push: bool,
 }
 
 /// A run that can be planned.

@@ -3,6 +3,7 @@
 mod accessory;
 mod app;
 mod audit;
+mod build;
 mod config;
 mod deploy;
 mod details;
@@ -15,6 +16,7 @@ mod logs;
 mod manual;
 mod plan;
 mod prune;
+mod registry;
 mod remove;
 mod secrets;
 mod server;
@@ -46,6 +48,7 @@ pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     settings.options.subcommand = cli.subname;
     if let Command::Setup(push) | Command::Deploy(push) | Command::Redeploy(push) = &command {
         settings.options.skip_push = push.skip_push;
+        settings.options.no_cache = push.cache.no_cache;
     }
     let ended = match command {
         Command::Init { bundle } => init::run(&settings, bundle),
@@ -79,6 +82,8 @@ async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended
         Command::Rollback { version } => deploy::back(settings, version).await,
         Command::Plan(args) => plan::run(settings, args).await,
         Command::App(what) => app::run(settings, what).await,
+        Command::Build(what) => build::run(settings, what).await,
+        Command::Registry(what) => registry::run(settings, what).await,
         Command::Remove(confirm) => remove::run(settings, &Removal::Everything, confirm).await,
         Command::Traefik(what) => traefik::run(settings, what).await,
         Command::Accessory(what) => accessory::run(settings, what).await,

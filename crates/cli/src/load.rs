@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use async_trait::async_trait;
 use bowline_core::config::Pairs;
 use bowline_core::secret::Secret;
-use bowline_engine::ports::{Loan, Local, LocalCommand, Network, OnLine, Output};
+use bowline_engine::ports::{Held, Loan, Local, LocalCommand, Network, OnLine, Output};
 use bowline_engine::project;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
@@ -104,6 +104,10 @@ impl Local for Beside {
 
     fn executable(&self, path: &str) -> Option<bool> {
         LocalMachine.executable(path)
+    }
+
+    fn hold(&self, path: &str) -> Result<Option<Held>, String> {
+        LocalMachine.hold(path)
     }
 
     fn has_terminal(&self) -> bool {

@@ -107,6 +107,7 @@ impl Settings {
                 },
                 version: globals.version.clone(),
                 skip_push: false,
+                no_cache: false,
                 skip_hooks: globals.skip_hooks,
                 command: command.to_owned(),
                 subcommand: None,

@@ -134,6 +134,7 @@ fn nothing_a_server_says_drives_the_terminal() {
         Event::Output { host: Some(evil.into()), role: Some(evil.into()), line: evil.into() },
         Event::Hook { name: evil.into(), line: evil.into(), level: Some(HookLevel::Verbose) },
         Event::Output { host: None, role: None, line: evil.into() },
+        Event::Program { command: evil.into() },
         Event::State { host: evil.into(), role: evil.into(), state: evil.into() },
         Event::Note { host: None, text: evil.into() },
         Event::RoleDone { host: evil.into(), role: evil.into(), version: evil.into() },

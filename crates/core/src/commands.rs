@@ -1,4 +1,5 @@
-//! What runs on a server, one file a noun: each command is a value that renders to one [`crate::shell::Script`].
+//! What runs on a server, one file a noun: each command is a value that renders to one [`crate::shell::Script`]. What
+//! builds ([`builder`], [`clone`]) runs on the machine that deploys, as words and without a shell.
 //!
 //! Scripts are POSIX `sh` and need nothing on the server but Docker and the usual small tools. A script speaks
 //! to us in lines that begin with `@` on its standard output; what programs print for people goes to standard
@@ -8,6 +9,8 @@ pub mod accessory;
 pub mod app;
 pub mod assets;
 pub mod audit;
+pub mod builder;
+pub mod clone;
 pub mod cord;
 mod drain;
 pub mod env;

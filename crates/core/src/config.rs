@@ -46,7 +46,7 @@ use std::time::Duration;
 
 pub use accessory::{Accessory, AccessoryMount};
 pub use boot::{BarrierOrder, Boot, Limit, OnFailure};
-pub use builder::Builder;
+pub use builder::{Builder, Cache, Machine, Pack};
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, Value, Variable};
 pub use generation::Generation;

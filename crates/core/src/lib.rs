@@ -7,6 +7,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod dockerignore;
 pub mod dotenv;
 pub mod init;
 pub mod names;

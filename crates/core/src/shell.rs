@@ -87,6 +87,36 @@ fn variable(text: &str, bare_names: bool) -> Option<(&str, usize)> {
     is_name(&name[..end]).then_some((&name[..end], end + 1))
 }
 
+/// A text of the configuration for a program on the machine that deploys, which no shell sees: `${NAME}` (and, with
+/// `bare_names`, `$NAME`) is what `lookup` says.
+///
+/// # Errors
+/// The name of a variable that isn't set.
+pub fn fill_in(
+    text: &str,
+    bare_names: bool,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<String, String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let end = match variable(rest, bare_names) {
+            Some((name, end)) => {
+                expanded.push_str(&lookup(name).ok_or_else(|| name.to_owned())?);
+                end
+            }
+            None => {
+                expanded.push('$');
+                1
+            }
+        };
+        rest = &rest[end..];
+    }
+    Ok(expanded + rest)
+}
+
 /// A command line, word by word.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line(String);
@@ -254,6 +284,17 @@ mod tests {
         assert_eq!(quote_expanding("${cat /etc/hostname}"), "'${cat /etc/hostname}'");
         assert_eq!(quote_expanding("pa$1wor$D"), "'pa$1wor$D'");
         assert_eq!(quote_expanding(""), "''");
+    }
+
+    #[test]
+    fn variables_of_this_machine_are_put_in_and_nothing_else_happens() {
+        let lookup = |name: &str| (name == "A").then(|| "$B `x`".to_string());
+        assert_eq!(
+            fill_in("<${A}> $A $(pwd) ${A:-x} $", false, lookup).unwrap(),
+            "<$B `x`> $A $(pwd) ${A:-x} $"
+        );
+        assert_eq!(fill_in("default=$A", true, lookup).unwrap(), "default=$B `x`");
+        assert_eq!(fill_in("${A}${NONE}", false, lookup), Err("NONE".into()));
     }
 
     #[test]

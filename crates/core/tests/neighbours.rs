@@ -228,6 +228,7 @@ fn a_login_that_another_apps_overwrote_is_made_once_more() {
         };
         let pull = registry::Pull {
             scope: scope(),
+            locked: true,
             login: Some(login),
             image: "r/app:v1".into(),
             version: "v1".into(),
@@ -244,13 +245,17 @@ fn a_login_that_another_apps_overwrote_is_made_once_more() {
             changes(home.path()).iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect();
         (output.status.code().unwrap(), said, calls.join(" "))
     };
-    let docker = |pull: &str| format!("case $1 in login) cat >> passwords ;; pull) {pull} ;; esac\n");
+    let docker = |pull: &str| {
+        format!("case $1 in login) cat >> passwords ;; pull) {pull} ;; image) echo app ;; esac\n")
+    };
     let overwritten = "[ -e seen ] || { touch seen; echo 'no basic auth credentials' >&2; exit 1; }";
-    assert_eq!(pull(&docker(overwritten)), (0, String::new(), "login pull login pull".into()));
+    assert_eq!(pull(&docker(overwritten)), (0, String::new(), "login pull login pull image".into()));
     let missing = "echo 'manifest unknown' >&2; exit 1";
     assert_eq!(pull(&docker(missing)), (72, "manifest unknown\n".into(), "login pull".into()));
     let refused = "echo 'denied' >&2; exit 1";
     assert_eq!(pull(&docker(refused)), (72, "denied\n".into(), "login pull login pull".into()));
+    let foreign = "case $1 in login) cat >> passwords ;; image) echo other ;; esac\n";
+    assert_eq!(pull(foreign), (73, String::new(), "login pull image".into()), "pruning would not find it");
     let login = "case $1 in login) cat >> passwords; echo 'bad password'; exit 1 ;; esac\n";
     assert_eq!(pull(login), (71, "bad password\n".into(), "login".into()));
 }

@@ -83,10 +83,14 @@ fn all_steps() -> Vec<Step> {
         Step::Lock(lock::Keep { scope: scope.clone(), details: HOSTILE.into() }),
         Step::Pull(registry::Pull {
             scope: scope.clone(),
+            locked: true,
             login: Some(login()),
             image: HOSTILE.into(),
             version: HOSTILE.into(),
         }),
+        run(registry::login(&login())),
+        run(registry::logout(Some(HOSTILE))),
+        run(registry::mirror()),
         Step::Proxy(traefik::Ensure {
             scope: scope.clone(),
             traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },

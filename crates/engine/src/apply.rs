@@ -130,8 +130,12 @@ impl<'a> Apply<'a> {
         self.sound().any(|server| server.roles.iter().any(|role| role.role == *primary))
     }
 
-    /// Pulls the image everywhere.
-    pub async fn pull(&self) {
+    /// Pulls the image everywhere; from a registry on this machine, its port is lent to the servers meanwhile.
+    pub async fn pull(&self, own_registry: Option<u16>) {
+        let hosts: Vec<&str> =
+            self.sound().filter(|server| server.pull.is_some()).map(|server| server.host.as_str()).collect();
+        let (_lent, failures) = self.fleet.lend(&hosts, own_registry).await;
+        failures.into_iter().for_each(|failure| self.fail(failure));
         self.everywhere(Phase::Pull, |server| {
             server.pull.clone().map(Step::Pull).into_iter().map(|step| (None, step)).collect()
         })
@@ -372,6 +376,10 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
         registry::PULL_FAILED => (
             "the image could not be pulled",
             "was this version built and pushed? `--skip-push` leaves both out",
+        ),
+        registry::NOT_LABELLED => (
+            "the image has not the label `service` of this service",
+            "`docker build --label service=NAME` sets it; so does `bowline build push`",
         ),
         traefik::PROXY_FAILED => (
             "Traefik could not be run",

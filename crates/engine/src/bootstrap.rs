@@ -34,7 +34,8 @@ pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> R
     if fleet.hosts().next().is_none() {
         return Err(RunError::Servers { failures, total, standing: Vec::new() });
     }
-    let version = version::resolve(world, options).await.unwrap_or_else(|_| "unknown".into());
+    let version =
+        version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
     let site =
         Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
     let mut lock = site.lock().await?;

@@ -1,147 +1,268 @@
-//! Building the image on this machine and pushing it to the registry, once for all servers.
+//! Building the image on this machine, or on one that it tells to, and pushing it to the registry, once for all
+//! servers.
 
-use bowline_core::commands::registry::Login;
-use bowline_core::config::{Config, Credential};
-use bowline_core::plan::deploy::Secrets;
+use std::time::Duration;
 
+use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
+use bowline_core::config::unbuilt;
+use bowline_core::plan::deploy::{self as planning, Secrets};
+use bowline_core::secret::Secret;
+use bowline_core::selection::Selection;
+use tokio::time::Instant;
+
+use crate::clone::{Source, source};
 use crate::error::RunError;
 use crate::event::{Event, Phase};
-use crate::ports::{Line, LocalCommand, Output};
-use crate::world::World;
+use crate::hooks::{self, Facts};
+use crate::local::{Failed, run_shown};
+use crate::ports::LocalCommand;
+use crate::world::{Options, Project, World};
+use crate::{builder, registry, version};
 
-/// Builds and pushes a version.
-pub async fn build(world: &World, config: &Config, secrets: &Secrets, version: &str) -> Result<(), RunError> {
-    let image = config.image_of(version);
-    world.events.emit(Event::Phase(Phase::Build(image.clone())));
-    if !answers(world, &["docker", "--version"]).await {
-        return Err(RunError::Local {
+/// So many seconds a registry that was just started may take until it listens.
+const STARTING: usize = 5;
+
+/// A build that can begin: what is needed for it is there, and the registry lets us in.
+pub(crate) struct Build<'a> {
+    world: &'a World,
+    project: &'a Project,
+    secrets: &'a Secrets,
+    builder: Builder<'a>,
+    output: Output,
+    no_cache: bool,
+}
+
+impl<'a> Build<'a> {
+    /// Looks for what builds, and logs in.
+    pub(crate) async fn begin(
+        world: &'a World,
+        project: &'a Project,
+        secrets: &'a Secrets,
+        options: &Options,
+        output: Output,
+    ) -> Result<Self, RunError> {
+        let build = Self::without_registry(world, project, secrets, options, output).await?;
+        registry::prepare(world, &project.config, secrets).await?;
+        Ok(build)
+    }
+
+    /// The same for an image that stays here.
+    pub(crate) async fn without_registry(
+        world: &'a World,
+        project: &'a Project,
+        secrets: &'a Secrets,
+        options: &Options,
+        output: Output,
+    ) -> Result<Self, RunError> {
+        unbuilt::build(&project.config)?;
+        let builder = builder::choose(world, &project.config).await?;
+        let build = Self { world, project, secrets, builder, output, no_cache: options.no_cache };
+        build.dockerfile_is_there(None)?;
+        // What is wrong with its command line is told before anything is done.
+        build.commands(&Source::as_it_is(&project.config), Vec::new())?;
+        Ok(build)
+    }
+
+    /// Builds a version, and puts it where it should go.
+    pub(crate) async fn carry_out(&self, version: &str) -> Result<(), RunError> {
+        let config = &self.project.config;
+        let source = source(self.world, config).await?;
+        self.dockerfile_is_there(Some(&source))?;
+        self.build(&source, vec![config.image_of(version), config.latest_image()]).await
+    }
+
+    /// Builds these images from there.
+    pub(crate) async fn build(&self, source: &Source, images: Vec<String>) -> Result<(), RunError> {
+        let named = images.first().cloned().unwrap_or_default();
+        let phase = match self.output {
+            Output::Registry => Phase::Build(named),
+            _ => Phase::BuildOnly(named),
+        };
+        let commands = self.commands(source, images)?;
+        builder::ensure(self.world, &self.builder).await?;
+        self.world.events.emit(Event::Phase(phase));
+        for command in &commands {
+            self.run(command, source).await?;
+        }
+        Ok(())
+    }
+
+    fn commands(&self, source: &Source, images: Vec<String>) -> Result<Vec<Command>, BuildError> {
+        let (context, output) = (source.context.clone(), self.output.clone());
+        let request = Request { images, context, output, no_cache: self.no_cache };
+        self.builder.build(&request, |name| self.world.local.variable(name))
+    }
+
+    /// Docker's own message doesn't say that the file only isn't committed.
+    fn dockerfile_is_there(&self, source: Option<&Source>) -> Result<(), RunError> {
+        let wanted = &self.project.config.builder;
+        let elsewhere = wanted.context.as_deref().is_some_and(is_url);
+        if wanted.pack.is_some() || elsewhere {
+            return Ok(());
+        }
+        let clone = source.and_then(|source| source.directory.as_ref());
+        let path = match clone {
+            Some(directory) => directory.join(&wanted.dockerfile).to_string_lossy().into_owned(),
+            None => wanted.dockerfile.clone(),
+        };
+        if self.world.local.executable(&path).is_some() {
+            return Ok(());
+        }
+        let (reason, hint) = match clone {
+            Some(_) => {
+                ("is not committed", "commit it; or `builder: {context: .}` builds the working directory")
+            }
+            None => ("is missing", "`builder: dockerfile:` names it, relative to the directory you are in"),
+        };
+        Err(RunError::Local {
             what: "build".into(),
-            reason: "there is no `docker` on this machine".into(),
-            hint: Some("install Docker here, or deploy an image that was pushed elsewhere: `--skip-push --version V`".into()),
+            reason: format!("{} {reason}", wanted.dockerfile),
+            hint: Some(hint.into()),
             standing: Vec::new(),
-        });
+        })
     }
-    if let Some(login) = login(config, secrets)? {
-        let mut words = vec!["docker"];
-        words.extend(login.words());
-        run(world, "registry login", &words, Some(&login)).await?;
-    }
-    let buildx = answers(world, &["docker", "buildx", "version"]).await;
-    if !buildx {
-        only_this_platform(world, config).await?;
-    }
-    let latest = config.latest_image();
-    let words = build_words(config, buildx, &image, &latest);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    run(world, "build", &words, None).await?;
-    if !buildx {
-        for image in [&image, &latest] {
-            run(world, "push", &["docker", "push", "--quiet", image], None).await?;
+
+    async fn run(&self, command: &Command, source: &Source) -> Result<(), RunError> {
+        let local = LocalCommand {
+            words: command.words.clone(),
+            env: if command.what == "build" { self.environment() } else { Vec::new() },
+            directory: source.directory.clone(),
+            ..Default::default()
+        };
+        let mut tries = 0;
+        loop {
+            match run_shown(self.world, &local, command.shown()).await {
+                Err(failed) if self.is_worth_another(&failed, tries).await? => tries += 1,
+                Err(failed) => {
+                    let hint = hint(failed.said(), self.project.config.builder.context.is_none());
+                    return Err(failed.at(command.what, hint));
+                }
+                Ok(_) => return Ok(()),
+            }
         }
     }
-    Ok(())
+
+    /// Whether what failed may work now, after so many tries.
+    ///
+    /// Docker writes all logins of a user into one file, so another build's login at the same moment may undo ours:
+    /// after a refusal we log in again, once. A registry of our own that was just started takes a moment to listen.
+    async fn is_worth_another(&self, failed: &Failed, tries: usize) -> Result<bool, RunError> {
+        let config = &self.project.config;
+        if config.registry.is_local() {
+            let starting = ["EOF", "connection re"].iter().any(|words| failed.said().contains(words));
+            let again = starting && tries < STARTING;
+            if again {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            return Ok(again);
+        }
+        let again = tries == 0 && config.registry.login.is_some() && is_refused(failed.said());
+        if again {
+            registry::log_in_here(self.world, config, self.secrets).await?;
+        }
+        Ok(again)
+    }
+
+    /// The values of build secrets, by their names; a machine that builds fetches no tokens through us.
+    fn environment(&self) -> Vec<(String, Secret)> {
+        let names = &self.project.config.builder.secrets;
+        let value = |name: &String| Some((name.clone(), self.secrets.get(name)?.clone()));
+        let mut env: Vec<(String, Secret)> = names.iter().filter_map(value).collect();
+        if !self.builder.nodes().is_empty() {
+            env.push(("BUILDKIT_NO_CLIENT_TOKEN".into(), Secret::new("1")));
+        }
+        env
+    }
 }
 
-/// Whether a program is there; what it prints is nobody's business.
-async fn answers(world: &World, words: &[&str]) -> bool {
-    let words = words.iter().map(|word| (*word).to_string()).collect();
-    let command = LocalCommand { words, ..Default::default() };
-    world.local.run(&command, &|_| {}).await.is_ok_and(|output| output.success())
+fn is_url(context: &str) -> bool {
+    context.contains("://") || context.starts_with("git@")
 }
 
-/// Without buildx, Docker builds for its own platform and no other.
-async fn only_this_platform(world: &World, config: &Config) -> Result<(), RunError> {
-    let wanted = &config.builder.arch;
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let format = ["docker", "version", "--format", "{{.Server.Arch}}"];
-    let own = run(world, "docker version", &format, None).await?.stdout.trim().to_string();
-    if wanted.iter().all(|arch| *arch == own) {
-        return Ok(());
-    }
-    Err(RunError::Local {
-        what: "build".into(),
-        reason: format!(
-            "`builder: arch:` wants {}, and Docker here builds for {own} alone",
-            wanted.join(", ")
-        ),
-        hint: Some("install the buildx plugin of Docker, or build on a machine of that platform".into()),
-        standing: Vec::new(),
+/// Whether this is how a registry, or Docker on its behalf, says that we may not; a file that the build may not touch is
+/// something else.
+fn is_refused(said: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "denied",
+        "unauthorized",
+        "401 Unauthorized",
+        "authentication required",
+        "no basic auth credentials",
+        "authorization failed",
+    ];
+    said.lines().any(|line| {
+        WORDS.iter().any(|word| line.contains(word)) && !line.to_lowercase().contains("permission denied")
     })
 }
 
-/// The build's command line.
-fn build_words(config: &Config, buildx: bool, image: &str, latest: &str) -> Vec<String> {
-    let builder = &config.builder;
-    let mut words: Vec<String> = vec!["docker".into()];
-    words.extend(
-        if buildx { ["buildx", "build", "--push"].as_slice() } else { &["build"] }
-            .iter()
-            .map(|w| (*w).into()),
-    );
-    if buildx && !builder.arch.is_empty() {
-        let platforms: Vec<String> = builder.arch.iter().map(|arch| format!("linux/{arch}")).collect();
-        words.extend(["--platform".into(), platforms.join(",")]);
+/// What to do about what a build said, where it is one of the usual mishaps.
+fn hint(said: &str, cloned: bool) -> Option<String> {
+    let usual: [(&[&str], &str); 5] = [
+        (
+            &["Cache export is not supported for the docker driver", "Multi-platform build is not supported"],
+            "`builder: {driver: docker-container}` can do it",
+        ),
+        (
+            &["exec format error"],
+            "this machine can't run programs of that platform: install emulation (`docker run --privileged --rm \
+             tonistiigi/binfmt --install all`), or build there: `builder: {remote: ssh://…}`",
+        ),
+        (&["no space left on device"], "make room: `docker system df`, `docker builder prune`"),
+        (
+            &["failed to calculate checksum", "COPY failed", "ADD failed", "failed to compute cache key"],
+            "is the file committed? A clone of the last commit is built; `builder: {context: .}` builds the \
+             working directory",
+        ),
+        (&["Cannot connect to the Docker daemon"], "does Docker run here, and may you use it?"),
+    ];
+    if is_refused(said) {
+        return Some("see `registry:` (server, username, password): may this user push there?".into());
     }
-    words.extend(["-t".into(), image.into(), "-t".into(), latest.into()]);
-    words.extend(["--label".into(), format!("service={}", config.service)]);
-    for (key, value) in &builder.args {
-        words.extend(["--build-arg".into(), format!("{key}={value}")]);
-    }
-    words.extend(["--file".into(), builder.dockerfile.clone()]);
-    if let Some(target) = &builder.target {
-        words.extend(["--target".into(), target.clone()]);
-    }
-    words.push(builder.context.clone());
-    words
+    let found = usual.iter().find(|(words, _)| words.iter().any(|word| said.contains(word)));
+    found.map(|(_, hint)| (*hint).to_string()).filter(|hint| cloned || !hint.starts_with("is the file"))
 }
 
-/// Who we are to the registry; nobody to one on this machine.
-pub(crate) fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, RunError> {
-    let Some(credentials) = &config.registry.login else { return Ok(None) };
-    let value = |credential: &Credential| match credential {
-        Credential::Plain(value) => Ok(value.clone()),
-        Credential::Secret(name) => secrets.get(name).cloned().ok_or_else(|| {
-            RunError::from(bowline_core::plan::deploy::PlanError::MissingSecret(name.clone()))
-        }),
-    };
-    Ok(Some(Login {
-        server: config.registry.server.clone(),
-        username: value(&credentials.username)?,
-        password: value(&credentials.password)?,
-    }))
+impl From<BuildError> for RunError {
+    fn from(error: BuildError) -> Self {
+        let hint = match &error {
+            BuildError::Unset { name, .. } => format!("set it: `export {name}=…`"),
+            BuildError::NeedsBuildx(_) => {
+                "install Docker's buildx plugin: https://docs.docker.com/go/buildx/".into()
+            }
+        };
+        RunError::Usage { message: error.to_string(), hint: Some(hint) }
+    }
 }
 
-async fn run(world: &World, what: &str, words: &[&str], login: Option<&Login>) -> Result<Output, RunError> {
-    let command = LocalCommand {
-        words: words.iter().map(|word| (*word).to_string()).collect(),
-        input: login.map(|login| login.password.clone()),
-        ..Default::default()
+/// `build push`: builds the version, and pushes it or puts it where `output` says. Gives its name.
+pub async fn push(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    output: Output,
+) -> Result<String, RunError> {
+    let started = Instant::now();
+    let version = version::resolve(world, &project.config, options).await?;
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let secrets = project.secrets(world, &secrets_needed(project)).await?;
+    let facts = Facts {
+        performer: version::performer(world).await,
+        version: version.clone(),
+        hosts: selection.hosts.iter().map(|host| (*host).to_string()).collect(),
+        locked: false,
+        runtime: None,
     };
-    let told = |line: Line<'_>| {
-        let (Line::Out(line) | Line::Err(line)) = line;
-        world.events.emit(Event::Output { host: None, role: None, line: line.into() });
-    };
-    let failed = |reason: String| RunError::Local {
-        what: what.into(),
-        reason,
-        hint: login.map(|login| {
-            let server = login.server.as_deref().unwrap_or("Docker Hub");
-            format!(
-                "see `registry:` (server {server}): username, password, and that it can be reached from here"
-            )
-        }),
-        standing: Vec::new(),
-    };
-    let output = tokio::select! {
-        output = world.local.run(&command, &told) => output.map_err(failed)?,
-        () = world.stop.triggered() => return Err(RunError::interrupted()),
-    };
-    if output.success() {
-        return Ok(output);
-    }
-    let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-    let tail: Vec<&str> = said.trim().lines().rev().take(20).collect();
-    Err(failed(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
+    hooks::run(world, project, options, "pre-connect", &facts).await?;
+    let build = Build::begin(world, project, &secrets, options, output).await?;
+    hooks::run(world, project, options, "pre-build", &facts).await?;
+    build.carry_out(&version).await?;
+    world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
+    Ok(project.config.image_of(&version))
+}
+
+/// The secrets that a build and its push need.
+pub(crate) fn secrets_needed(project: &Project) -> Vec<String> {
+    let mut names = planning::registry_secrets(&project.config);
+    names.extend(project.config.builder.secrets.iter().cloned());
+    names
 }

@@ -91,7 +91,8 @@ impl<'a> Change<'a> {
         if fleet.hosts().next().is_none() {
             return Err(RunError::Servers { failures, total, standing: Vec::new() });
         }
-        let version = version::resolve(world, options).await.unwrap_or_else(|_| "unknown".into());
+        let version =
+            version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
         let lock = Lock::for_run(world, &fleet, &selection.hosts, &scope, &version).await?;
         world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let (observed, unseen) = observe(&fleet, &scope, &config.repository(), true).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::commands::Scope;
+use bowline_core::commands::builder::Output;
 use bowline_core::config::{OnFailure, unbuilt};
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request, Secrets};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::apply::Apply;
-use crate::build;
+use crate::build::{self, Build};
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
@@ -30,7 +31,7 @@ pub async fn deploy(world: &World, project: &Project, options: &Options, kind: K
     let version = match (kind, &options.version) {
         // The latest tag is the version where none is given (S10).
         (Kind::Boot, None) => project.config.names().latest_tag(),
-        _ => version::resolve(world, options).await?,
+        _ => version::resolve(world, &project.config, options).await?,
     };
     Run::new(world, project, options, kind, Some(version)).await?.carry_out().await
 }
@@ -66,7 +67,7 @@ pub async fn plan(
     let version = match (kind, &options.version) {
         (Kind::Rollback, version) => version.clone(),
         (Kind::Boot, None) => Some(project.config.names().latest_tag()),
-        _ => Some(version::resolve(world, options).await?),
+        _ => Some(version::resolve(world, &project.config, options).await?),
     };
     let mut run = Run::new(world, project, options, kind, version).await?;
     run.secrets = project.stand_ins(&run.secrets_needed())?;
@@ -116,11 +117,8 @@ impl<'a> Run<'a> {
         let config = &project.config;
         let selection = Selection::new(config, &options.filters)?;
         unbuilt::roles(config, selection.roles.iter().map(|(role, _)| *role))?;
-        if matches!(kind, Kind::Deploy | Kind::Redeploy) {
-            unbuilt::registry(config)?;
-            if !options.skip_push {
-                unbuilt::build(&config.builder)?;
-            }
+        if matches!(kind, Kind::Deploy | Kind::Redeploy) && !options.skip_push {
+            unbuilt::build(config)?;
         }
         let scope = Scope {
             names: config.names(),
@@ -132,8 +130,17 @@ impl<'a> Run<'a> {
         Ok(Self { world, project, options, kind, version, scope, selection, secrets, started, under_lock })
     }
 
+    /// Whether it begins with a build.
+    fn builds(&self) -> bool {
+        matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push
+    }
+
     fn secrets_needed(&self) -> Vec<String> {
-        planning::secrets_needed(&self.project.config, &self.selection, self.kind)
+        let mut names = planning::secrets_needed(&self.project.config, &self.selection, self.kind);
+        if self.builds() {
+            names.extend(build::secrets_needed(self.project));
+        }
+        names
     }
 
     fn emit(&self, event: Event) {
@@ -218,10 +225,12 @@ impl<'a> Run<'a> {
 
     /// Builds and pushes the image, where this run does.
     pub(crate) async fn build(&self) -> Result<(), RunError> {
-        if matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push {
+        if self.builds() {
             let version = self.named();
+            let build =
+                Build::begin(self.world, self.project, &self.secrets, self.options, Output::Registry).await?;
             self.hook("pre-build", self.under_lock, None, &version).await?;
-            build::build(self.world, &self.project.config, &self.secrets, &version).await?;
+            build.carry_out(&version).await?;
         }
         self.still_wanted()
     }
@@ -260,7 +269,7 @@ impl<'a> Run<'a> {
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, None));
         }
-        apply.pull().await;
+        apply.pull(self.project.config.registry.local_port()).await;
         self.still_wanted()?;
         let all_or_nothing = plan.on_failure == OnFailure::Rollback;
         let worth_it = || {

@@ -23,8 +23,12 @@ pub enum Phase {
     Connect(usize),
     /// Having Docker and the network on so many servers.
     Bootstrap(usize),
+    /// Cloning the repository into this directory, or bringing the clone that is there up to date.
+    Clone(String),
     /// Building the version's image and pushing it.
     Build(String),
+    /// Building an image without pushing it.
+    BuildOnly(String),
     /// Booting the accessories that don't run, on so many servers.
     Accessories(usize),
     /// Taking the lock, on this server.
@@ -93,6 +97,11 @@ pub enum Event {
         elapsed: Duration,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// A program is run on this machine, whose lines follow.
+    Program {
+        /// The command as shown (secrets redacted).
+        command: String,
     },
     /// A program printed a line, on a server or (`host: None`) on this machine.
     Output {

@@ -18,7 +18,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::fleet::Fleet;
 use crate::ports::{Console, Exit};
 use crate::world::{Gathered, Options, Project, World};
-use crate::{build, hooks, observe, version};
+use crate::{hooks, observe, version};
 use work::{Command, Work, unless_stopped};
 
 /// What to run.
@@ -209,7 +209,7 @@ fn new_container(
     Ok(Place::New {
         image: config.image_of(version),
         environment: Box::new(environment),
-        login: build::login(config, secrets).ok().flatten(),
+        login: crate::registry::login(config, secrets).ok().flatten(),
     })
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Events, Outcome};
-use crate::ports::{Attached, Channel, Exit, Line, Output, Server, ServerError, Terminal};
+use crate::ports::{Attached, Channel, Exit, Held, Line, Output, Server, ServerError, Terminal};
 use crate::world::{Gathered, HostOutput, World};
 
 /// How long a server may take for what needs no waiting, beyond what a step itself waits for.
@@ -22,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const INSTALL: Duration = Duration::from_secs(20 * 60);
 /// How long a pull may take.
 const PULL: Duration = Duration::from_secs(30 * 60);
+
+/// How long a port that somebody else has is waited for, and how often it is asked for.
+const LENDING: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The servers that were reached.
 pub struct Fleet {
@@ -133,6 +137,47 @@ impl Fleet {
         match tokio::time::timeout(limit, self.server(host)?.run(step, &told)).await {
             Ok(result) => result,
             Err(_) => Err(ServerError::Deadline(limit)),
+        }
+    }
+
+    /// Lends this machine's port to servers, if there is one to be lent, until what is returned is dropped.
+    pub async fn lend(&self, hosts: &[&str], port: Option<u16>) -> (Vec<Held>, Vec<Failure>) {
+        let (mut lent, mut failures) = (Vec::new(), Vec::new());
+        let Some(port) = port else { return (lent, failures) };
+        for (host, answer) in
+            hosts.iter().zip(join_all(hosts.iter().map(|host| self.lend_to(host, port))).await)
+        {
+            match answer {
+                Ok(held) => lent.push(held),
+                Err(cause) => failures.push(Failure {
+                    host: (*host).to_string(),
+                    role: None,
+                    doing: "reach the registry on this machine".into(),
+                    cause,
+                }),
+            }
+        }
+        (lent, failures)
+    }
+
+    /// Another run may have the port there for as long as it pulls.
+    async fn lend_to(&self, host: &str, port: u16) -> Result<Held, Cause> {
+        let until = Instant::now() + LENDING;
+        let server = self.server(host)?;
+        loop {
+            match in_patience(server.lend(port)).await? {
+                Some(held) => return Ok(held),
+                None if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+                None => {
+                    return Err(Cause::Told {
+                        reason: format!("port {port} is not to be had there"),
+                        hint: Some(format!(
+                            "`AllowTcpForwarding yes` in its sshd_config allows it; does something listen on \
+                             127.0.0.1:{port} there?"
+                        )),
+                    });
+                }
+            }
         }
     }
 

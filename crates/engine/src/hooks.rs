@@ -42,7 +42,7 @@ pub async fn pre_connect(
     }
     let facts = Facts {
         performer: crate::version::performer(world).await,
-        version: crate::version::resolve(world, options).await.unwrap_or_default(),
+        version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
         hosts: hosts.iter().map(|host| (*host).to_string()).collect(),
         locked: false,
         runtime: None,

@@ -299,7 +299,8 @@ pub async fn acquire(
     let (fleet, host) = primary(world, project, options).await?;
     let names = project.config.names();
     // A lock by hand may be about no version at all.
-    let version = crate::version::resolve(world, options).await.unwrap_or_else(|_| "unknown".into());
+    let version =
+        crate::version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
     let details = crate::version::lock_details(world, &version, message).await;
     let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));
     let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;

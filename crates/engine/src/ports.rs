@@ -84,6 +84,10 @@ pub trait Server: Send + Sync {
     /// How long it may run is nobody's business but the caller's.
     async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError>;
 
+    /// Lets programs on the server reach this machine's `127.0.0.1:port` at the same address there, for as long as what
+    /// is returned lives. `None` if the port is not to be had there.
+    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError>;
+
     /// `GET path` over HTTP/1.1 from an address that the server can reach; gives status and body (≤ 4 MiB).
     /// Used for the proxy's API, whose port is never published.
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError>;
@@ -246,6 +250,9 @@ pub enum Loan {
     Whole,
 }
 
+/// Something that is ours until this is dropped.
+pub type Held = Box<dyn Send + Sync>;
+
 /// The machine that deploys.
 #[async_trait]
 pub trait Local: Send + Sync {
@@ -258,6 +265,9 @@ pub trait Local: Send + Sync {
     fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
     /// Whether a file exists and may be executed: `None` if there is none.
     fn executable(&self, path: &str) -> Option<bool>;
+    /// Locks a file for as long as what is returned, or this process, lives; makes it where it is missing. `None` if
+    /// another process holds it.
+    fn hold(&self, path: &str) -> Result<Option<Held>, String>;
     /// Whether there is a terminal for programs that may ask.
     fn has_terminal(&self) -> bool;
     /// A variable of this process's environment; U+FFFD stands where it is not UTF-8.

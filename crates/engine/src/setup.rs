@@ -17,7 +17,7 @@ use crate::world::{Options, Project, World};
 
 /// `setup`.
 pub async fn setup(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
-    let version = version::resolve(world, options).await?;
+    let version = version::resolve(world, &project.config, options).await?;
     let mut run = Run::new(world, project, options, Kind::Deploy, Some(version.clone())).await?;
     let accessories = Accessories::within(&project.config, &options.filters)?;
     let accessories = Prepared::new(world, project, accessories).await?;

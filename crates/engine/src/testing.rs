@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use bowline_core::config::{SourceFile, load};
 
 use crate::event::{Event, Events};
-use crate::ports::{Line, Local, LocalCommand, OnLine, Output};
+use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output};
 use crate::secrets::Store;
 use crate::world::{Project, Stop, StopTrigger, World};
 
@@ -100,7 +100,12 @@ impl Local for FakeLocal {
     }
 
     fn executable(&self, path: &str) -> Option<bool> {
-        self.programs.contains_key(path).then_some(true)
+        let file = || self.files.contains_key(path).then_some(false);
+        self.programs.contains_key(path).then_some(true).or_else(file)
+    }
+
+    fn hold(&self, _: &str) -> Result<Option<Held>, String> {
+        Ok(Some(Box::new(())))
     }
 
     fn has_terminal(&self) -> bool {

@@ -119,7 +119,7 @@ async fn reboot_group(
     let project = change.project;
     let facts = Facts {
         performer: change.scope.performer.clone(),
-        version: crate::version::resolve(world, options).await.unwrap_or_default(),
+        version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
         hosts: group.to_vec(),
         locked: true,
         runtime: None,

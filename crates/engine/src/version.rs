@@ -2,26 +2,20 @@
 
 use jiff::Timestamp;
 
+use bowline_core::config::Config;
+
 use crate::error::RunError;
-use crate::ports::{LocalCommand, Output};
+use crate::git::{self, ask};
 use crate::world::{Options, World};
 
-/// Runs a program here that may fail; its standard output if it didn't.
-async fn ask(world: &World, words: &[&str]) -> Option<String> {
-    let command =
-        LocalCommand { words: words.iter().map(|word| (*word).to_string()).collect(), ..Default::default() };
-    let output: Output = world.local.run(&command, &|_| {}).await.ok()?;
-    output.success().then(|| output.stdout.trim().to_string())
-}
-
-/// `--version`, else `VERSION`, else git's commit, with `_uncommitted_…` if the tree has changes: the image is
-/// built from the tree as it is.
-pub async fn resolve(world: &World, options: &Options) -> Result<String, RunError> {
+/// `--version`, else `VERSION`, else git's commit; with `_uncommitted_…` if the tree has changes that are built: those of
+/// a `builder: context:`, not those beside a clone.
+pub async fn resolve(world: &World, config: &Config, options: &Options) -> Result<String, RunError> {
     let given = options.version.clone().filter(|version| !version.is_empty());
     let version =
         match given.or_else(|| world.local.variable("VERSION").filter(|version| !version.is_empty())) {
             Some(version) => version,
-            None => from_git(world).await?,
+            None => from_git(world, config).await?,
         };
     check(&version)?;
     Ok(version)
@@ -40,25 +34,22 @@ pub fn check(version: &str) -> Result<(), RunError> {
     })
 }
 
-async fn from_git(world: &World) -> Result<String, RunError> {
-    let Some(commit) = ask(world, &["git", "rev-parse", "HEAD"]).await else {
+async fn from_git(world: &World, config: &Config) -> Result<String, RunError> {
+    let Some(commit) = git::revision(world).await else {
         return Err(RunError::Usage {
             message: "no version: this is no git repository with a commit".into(),
             hint: Some("give one with `--version` or the variable VERSION, or commit your work".into()),
         });
     };
-    match ask(world, &["git", "status", "--porcelain"]).await {
-        Some(changes) if !changes.is_empty() => {
-            Ok(format!("{commit}_uncommitted_{}", world.local.random_hex(8)))
-        }
-        _ => Ok(commit),
+    if config.builder.context.is_some() && !git::uncommitted(world).await.is_empty() {
+        return Ok(format!("{commit}_uncommitted_{}", world.local.random_hex(8)));
     }
+    Ok(commit)
 }
 
 /// Who runs this, for the audit log and hooks: git's user's address, else the login.
 pub async fn performer(world: &World) -> String {
-    if let Some(email) = ask(world, &["git", "config", "user.email"]).await.filter(|email| !email.is_empty())
-    {
+    if let Some(email) = ask(world, &["git", "config", "user.email"]).await {
         return email;
     }
     ask(world, &["whoami"]).await.unwrap_or_else(|| "unknown".into())
@@ -71,7 +62,7 @@ pub fn now(world: &World) -> String {
 
 /// The text of a lock's details file.
 pub async fn lock_details(world: &World, version: &str, message: &str) -> String {
-    let who = ask(world, &["git", "config", "user.name"]).await.filter(|name| !name.is_empty());
+    let who = ask(world, &["git", "config", "user.name"]).await;
     let who = who.unwrap_or_else(|| "Unknown".into());
     bowline_core::commands::lock::details(&who, &now(world), version, message)
 }

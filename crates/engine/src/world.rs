@@ -46,6 +46,8 @@ pub struct Options {
     pub version: Option<String>,
     /// `--skip-push`: neither build nor push.
     pub skip_push: bool,
+    /// `--no-cache`: build without layers of earlier builds.
+    pub no_cache: bool,
     /// `--skip-hooks`.
     pub skip_hooks: bool,
     /// The command's first word, for hooks (`deploy`, `app`, …).

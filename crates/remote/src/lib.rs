@@ -11,6 +11,7 @@ mod agent;
 mod auth;
 mod channel;
 mod dial;
+mod forward;
 mod http;
 mod jump;
 mod keys;

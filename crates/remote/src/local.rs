@@ -1,6 +1,6 @@
 //! The machine that deploys: its programs, files, variables and clock.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bowline_core::secret::Secret;
-use bowline_engine::ports::{Exit, Files, Loan, Local, LocalCommand, OnLine, Output};
+use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
@@ -62,6 +62,19 @@ impl Local for LocalMachine {
     fn executable(&self, path: &str) -> Option<bool> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    }
+
+    fn hold(&self, path: &str) -> Result<Option<Held>, String> {
+        let failed = |e: io::Error| format!("can't lock {path}: {e}");
+        if let Some(directory) = Path::new(path).parent() {
+            std::fs::create_dir_all(directory).map_err(failed)?;
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(failed(e)),
+        }
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bowline_core::config::ssh::Ssh;
 use bowline_core::plan::step::Step;
-use bowline_engine::ports::{Attached, Channel, Network, OnLine, Output, Server, ServerError, Terminal};
+use bowline_engine::ports::{
+    Attached, Channel, Held, Network, OnLine, Output, Server, ServerError, Terminal,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -22,7 +24,7 @@ use crate::known_hosts::HostName;
 use crate::options::{Options, Prompt};
 use crate::session::{Session, Target};
 use crate::ssh_config::{ConfigReader, Endpoint, HostSettings};
-use crate::{dial, http};
+use crate::{dial, forward, http};
 
 /// Servers over SSH.
 pub struct SshNetwork {
@@ -124,6 +126,10 @@ impl Server for SshServer {
 
     async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
         self.start(step, terminal).await?.attach(terminal.is_some()).await
+    }
+
+    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
+        forward::lend(self.session().await?, port).await
     }
 
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bowline_engine::ports::ServerError;
-use russh::client::{self, Config, DisconnectReason, Handle, Handler};
+use russh::client::{self, ChannelOpenHandle, Config, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKey;
 use russh::keys::PublicKeyOrCertificate;
-use russh::{ChannelOpenFailure, Preferred};
+use russh::{Channel, ChannelOpenFailure, Preferred};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::auth::{Budget, Credentials, Login};
 use crate::channel::{Opened, Start};
+use crate::forward::{self, Lendings};
 use crate::keys::KeyStore;
 use crate::known_hosts::{HostName, KnownHosts};
 use crate::stream::{Bytes, Cut, Guarded, Heard};
@@ -66,6 +67,7 @@ pub(crate) struct Session {
     left: AtomicUsize,
     broken: AtomicBool,
     heard: Heard,
+    lendings: Lendings,
     _cut: Cut,
     /// The connection that carries this one.
     _via: Option<Arc<Session>>,
@@ -81,12 +83,13 @@ impl Session {
         via: Option<Arc<Session>>,
     ) -> Result<Self, ServerError> {
         let (stream, cut, heard) = Guarded::new(stream);
-        let ending = Ending::default();
+        let (ending, lendings) = (Ending::default(), Lendings::default());
         let client = Client {
             name: target.name.clone(),
             known_hosts: target.known_hosts.clone(),
             ending: ending.clone(),
             accepted: None,
+            lendings: lendings.clone(),
         };
         let config = config(&target.known_hosts, &target.name)?;
         let connecting = client::connect_stream(Arc::new(config), stream, client);
@@ -114,6 +117,7 @@ impl Session {
             left: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             heard,
+            lendings,
             _cut: cut,
             _via: via,
         })
@@ -133,6 +137,11 @@ impl Session {
 
     pub(crate) fn handle(&self) -> &Handle<Client> {
         &self.handle
+    }
+
+    /// The ports that the server may reach.
+    pub(crate) fn lendings(&self) -> &Lendings {
+        &self.lendings
     }
 
     /// A channel was left while its program ran.
@@ -284,6 +293,7 @@ pub(crate) struct Client {
     ending: Ending,
     /// The key that was checked: it comes again with each new exchange of keys.
     accepted: Option<PublicKey>,
+    lendings: Lendings,
 }
 
 /// What ends a handshake.
@@ -308,6 +318,20 @@ impl Handler for Client {
         self.known_hosts.check(&self.name, key).map_err(ClientError::Host)?;
         self.accepted = Some(key.clone());
         Ok(true)
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        _: &str,
+        port: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), ClientError> {
+        forward::pass(&self.lendings, port, channel, reply);
+        Ok(())
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {

@@ -110,3 +110,15 @@ fn files_and_chance() {
     assert!(one.len() == 32 && one != two && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert!(LocalMachine.now() > 1_700_000_000);
 }
+
+#[test]
+fn a_file_is_held_by_one_until_it_is_let_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made/on the way.lock").display().to_string();
+    let held = LocalMachine.hold(&path).unwrap().unwrap();
+    assert!(LocalMachine.hold(&path).unwrap().is_none());
+    drop(held);
+    assert!(LocalMachine.hold(&path).unwrap().is_some());
+    let error = LocalMachine.hold("/proc/no such place/x").err().unwrap();
+    assert!(error.contains("/proc/no such place/x"), "{error}");
+}

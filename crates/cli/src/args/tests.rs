@@ -42,7 +42,7 @@ fn flags_are_taken_before_and_after_the_command() {
     assert_eq!(cli.globals.roles, ["web", "worker"]);
     assert!(cli.globals.primary);
     assert_eq!(cli.globals.version.as_deref(), Some("1"));
-    assert!(matches!(cli.command, Command::Deploy(Push { skip_push: true })));
+    assert!(matches!(cli.command, Command::Deploy(Push { skip_push: true, .. })));
 }
 
 #[test]

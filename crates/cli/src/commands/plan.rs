@@ -13,7 +13,7 @@ use bowline_engine as engine;
 
 /// Shows the plan.
 pub(super) async fn run(settings: &mut Settings, args: PlanArgs) -> Result<u8, Ended> {
-    settings.options.skip_push = args.push.skip_push;
+    settings.options.skip_push = args.skip_push;
     let kind = match args.run {
         Run::Deploy => Kind::Deploy,
         Run::Redeploy => Kind::Redeploy,

@@ -26,6 +26,7 @@ pub fn event(event: &Event) -> Value {
             "event": "step_ended", "host": text(host), "role": optional(role.as_deref()), "what": text(what),
             "seconds": elapsed.as_secs_f64(), "done": *outcome == Outcome::Done,
         }),
+        Event::Program { command } => json!({ "event": "program", "command": text(command) }),
         Event::Output { host, role, line } => json!({
             "event": "output", "host": optional(host.as_deref()), "role": optional(role.as_deref()), "line": text(line),
         }),
@@ -64,7 +65,9 @@ fn phase(phase: &Phase) -> Value {
         Phase::Connect(servers) => ("connect", json!({ "servers": servers })),
         Phase::Bootstrap(servers) => ("bootstrap", json!({ "servers": servers })),
         Phase::Accessories(servers) => ("accessories", json!({ "servers": servers })),
+        Phase::Clone(directory) => ("clone", json!({ "directory": text(directory) })),
         Phase::Build(version) => ("build", json!({ "version": text(version) })),
+        Phase::BuildOnly(version) => ("build_only", json!({ "version": text(version) })),
         Phase::Lock(host) => ("lock", json!({ "host": text(host) })),
         Phase::Observe(servers) => ("observe", json!({ "servers": servers })),
         Phase::Pull => ("pull", json!({})),

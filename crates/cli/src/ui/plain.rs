@@ -82,6 +82,9 @@ impl Plain {
                 };
                 vec![about(host, role.as_deref(), &format!("{}: {how}", clean::line(what)))]
             }
+            Event::Program { command } if verbose => {
+                vec![about("here", None, &paint.dim(&format!("$ {}", clean::line(command))))]
+            }
             Event::Output { host, role, line } if verbose || host.is_none() => {
                 let host = host.as_deref().unwrap_or("here");
                 vec![about(host, role.as_deref(), &paint.dim(&format!("| {}", clean::line(line))))]

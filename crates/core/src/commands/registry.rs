@@ -1,4 +1,4 @@
-//! The registry, seen from a server: log in, pull.
+//! The registry, seen from a server: log in and out, pull.
 
 use super::Scope;
 use crate::secret::Secret;
@@ -29,6 +29,8 @@ impl Login {
 pub struct Pull {
     /// The run.
     pub scope: Scope,
+    /// Whether the run holds the lock: it then pulls only as long as the server is its own, and notes the image.
+    pub locked: bool,
     /// The login, unless the registry needs none.
     pub login: Option<Login>,
     /// `REPO:VER`.
@@ -41,18 +43,29 @@ pub struct Pull {
 pub const LOGIN_REFUSED: u32 = 71;
 /// What `Pull` exits with when there is no such image, or it can't be had.
 pub const PULL_FAILED: u32 = 72;
+/// What `Pull` exits with when the image isn't labelled as this service's.
+pub const NOT_LABELLED: u32 = 73;
 
 impl Pull {
     /// Login and pull in one round trip. What is pulled is written down first, so that no other app that shares the
     /// repository prunes it before it runs.
     pub fn script(&self) -> Script {
-        let mut text = self.scope.fence();
-        let (image, pulled) = (quote(&self.image), quote(&self.scope.names.pulled()));
-        text.push_str(&format!("printf '%s\\n' {image} > {pulled} || exit 1\n"));
+        let mut text = String::new();
+        let image = quote(&self.image);
+        if self.locked {
+            let pulled = quote(&self.scope.names.pulled());
+            text.push_str(&self.scope.fence());
+            text.push_str(&format!("printf '%s\\n' {image} > {pulled} || exit 1\n"));
+        }
         if self.login.is_some() {
             text.push_str("password=$(cat)\n");
         }
         text.push_str(&pull(self.login.as_ref(), &self.image));
+        // Pruning finds a service's images by their label.
+        text.push_str(&format!(
+            "[ \"$(docker image inspect --format '{{{{.Config.Labels.service}}}}' {image})\" = {} ] || exit {NOT_LABELLED}\n",
+            quote(self.scope.names.service()),
+        ));
         text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));
         match &self.login {
             Some(login) => Script::new(text).with_input(login.password.clone()),
@@ -76,5 +89,23 @@ pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
          said=$({pull} 2>&1 >/dev/null) || {{\n\
          case $said in *auth*|*denied*|*credential*) login; said=$({pull} 2>&1 >/dev/null) ;; *) false ;; esac\n\
          }} || {{ printf '%s\\n' \"$said\" >&2; exit {PULL_FAILED}; }}\n"
+    )
+}
+
+/// Logs in.
+pub fn login(login: &Login) -> Script {
+    let line = Line::new("docker").words(login.words());
+    Script::new(format!("{line} >&2\n")).with_input(login.password.clone())
+}
+
+/// Logs out.
+pub fn logout(server: Option<&str>) -> Script {
+    Script::new(format!("{} >&2\n", Line::new("docker").words(["logout"]).words(server)))
+}
+
+/// Prints the registry mirror that Docker asks first; nothing if there is none.
+pub fn mirror() -> Script {
+    Script::new(
+        "docker info --format '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' 2>/dev/null | head -n 1\n",
     )
 }

@@ -9,9 +9,9 @@ pub(super) use keys::KEYS;
 /// `builder`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builder {
-    /// `context` (`.`). Kamal builds from a clone of the repository unless it is given; here the working directory
-    /// is built.
-    pub context: String,
+    /// `context`: a directory or URL that is built as it is. Without it a clone of the repository is built: what is
+    /// committed, and nothing else.
+    pub context: Option<String>,
     /// `dockerfile` (`Dockerfile`), relative to the project.
     pub dockerfile: String,
     /// `target`: the stage to build.
@@ -63,7 +63,7 @@ pub struct Pack {
 /// `cache`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
-    /// `type`: `registry` or `gha`.
+    /// `type`: `registry` (the default) or `gha`.
     pub kind: Option<String>,
     /// `options`: `mode=max,…`.
     pub options: Option<String>,
@@ -74,7 +74,7 @@ pub struct Cache {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            context: ".".into(),
+            context: None,
             dockerfile: "Dockerfile".into(),
             target: None,
             args: Vec::new(),
@@ -97,7 +97,7 @@ impl Builder {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
         let (default, section) = (Self::default(), field.section());
         let builder = Self {
-            context: section.text("context").unwrap_or(default.context),
+            context: section.text("context"),
             dockerfile: section.text("dockerfile").unwrap_or(default.dockerfile),
             target: section.text("target"),
             args: section.pairs("args"),

@@ -34,8 +34,8 @@ pub enum Credential {
 /// `registry`.
 pub(super) const KEYS: Keys = Keys::new(
     "registry",
-    "Where the image is pushed to and pulled from. A registry with `server: localhost:PORT` and no login is one on the \
-     machine that deploys; a deploy refuses that one yet.",
+    "Where the image is pushed to and pulled from. With `server: localhost:PORT` and no login it is one on your machine: \
+     it is run there in a container, and servers reach it through their SSH connections.",
     &[
         Setting::new("server", Form::Filled, "its address")
             .default("Docker Hub")
@@ -53,7 +53,7 @@ impl Registry {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
         let section = field.section();
         let server = section.text("server");
-        if is_local(server.as_deref()) && !section.has("username") && !section.has("password") {
+        if local_port(server.as_deref()).is_some() && !section.has("username") && !section.has("password") {
             return Some(Self { server, login: None });
         }
         let username = Credential::decode(&section, "username", report);
@@ -61,9 +61,14 @@ impl Registry {
         Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
     }
 
-    /// Whether it is one that Kamal would run on the deploying machine.
+    /// Whether it is one that is run on the deploying machine.
     pub fn is_local(&self) -> bool {
-        self.login.is_none() && is_local(self.server.as_deref())
+        self.local_port().is_some()
+    }
+
+    /// The port of a registry on the deploying machine, which is run there and lent to the servers.
+    pub fn local_port(&self) -> Option<u16> {
+        local_port(self.server.as_deref()).filter(|_| self.login.is_none())
     }
 
     /// The names of the secrets that its login needs.
@@ -76,8 +81,8 @@ impl Registry {
     }
 }
 
-fn is_local(server: Option<&str>) -> bool {
-    server.is_some_and(|server| server.starts_with("localhost:"))
+fn local_port(server: Option<&str>) -> Option<u16> {
+    server?.strip_prefix("localhost:")?.parse().ok()
 }
 
 impl Credential {

@@ -173,6 +173,11 @@ impl Shape<'_> {
             _ if in_quotes => error.help("remove the quotes"),
             Form::Seconds(_) if is_scalar => error.help("whole seconds, without a unit"),
             Form::Either([.., Form::Refused(why)]) if is_scalar => error.help(*why),
+            Form::Either([Form::Text, Form::Refused(why)])
+                if matches!(node.kind, Kind::List(_) | Kind::Map(_)) =>
+            {
+                error.help(*why)
+            }
             _ => error,
         });
         node.kind = Kind::Wrong;

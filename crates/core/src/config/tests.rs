@@ -7,6 +7,7 @@ mod errors;
 mod keys;
 mod meaning;
 mod pages;
+mod projects;
 mod robust;
 mod schema;
 mod show;

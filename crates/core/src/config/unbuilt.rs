@@ -3,7 +3,6 @@
 //! It is read, checked and shown like everything else; the commands that would need it refuse it, by name, before they
 //! change anything. Nothing of it is passed over in silence.
 
-use super::builder::Builder;
 use super::{Accessory, Config, Role, SshConfig};
 
 /// Something that isn't built yet.
@@ -57,37 +56,16 @@ pub fn accessories<'a>(mut accessories: impl Iterator<Item = &'a Accessory>) -> 
     }
 }
 
-/// Whether images can be pulled: a registry on the deploying machine is not started yet.
-pub fn registry(config: &Config) -> Result<(), Unbuilt> {
-    if config.registry.is_local() {
+/// Whether an image can be built as the configuration says: another machine that builds has no way to a registry on
+/// this one yet.
+pub fn build(config: &Config) -> Result<(), Unbuilt> {
+    if config.registry.is_local() && config.builder.remote.is_some() {
         return Err(Unbuilt::key(
-            "a registry on the deploying machine (registry/server: localhost)",
-            "give `username` and `password` if it is one that wants them, or name another registry",
+            "builder/remote with a registry on the deploying machine (registry/server: localhost)",
+            "name another registry, or build on this machine",
         ));
     }
     Ok(())
-}
-
-/// Whether an image can be built as the configuration says.
-pub fn build(builder: &Builder) -> Result<(), Unbuilt> {
-    let asked = [
-        ("remote", builder.remote.is_some()),
-        ("local", builder.local_machine.is_some()),
-        ("driver: cloud", builder.driver.as_ref().is_some_and(|driver| driver.starts_with("cloud"))),
-        ("pack", builder.pack.is_some()),
-        ("cache", builder.cache.is_some()),
-        ("secrets", !builder.secrets.is_empty()),
-        ("ssh", builder.ssh.is_some()),
-        ("provenance", builder.provenance.is_some()),
-        ("sbom", builder.sbom.is_some()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((key, _)) => Err(Unbuilt::key(
-            &format!("builder/{key}"),
-            "remove it, or build and push the image elsewhere and deploy it: `--skip-push --version V`",
-        )),
-        None => Ok(()),
-    }
 }
 
 /// Whether servers can be reached as the configuration says.

@@ -373,6 +373,7 @@ impl Planner<'_> {
     fn pull(&self, image: &str) -> Result<registry::Pull, PlanError> {
         Ok(registry::Pull {
             scope: self.scope().clone(),
+            locked: true,
             login: login(&self.config.registry, self.secrets)?,
             image: image.into(),
             version: self.request.version.clone(),

@@ -67,6 +67,8 @@ pub(crate) struct Machine {
     pub images: BTreeSet<String>,
     /// What `REPO:latest` is.
     pub latest: BTreeMap<String, String>,
+    /// The registry mirror that its Docker asks.
+    pub mirror: String,
     /// The run it belongs to.
     pub mark: Option<String>,
     /// Cord directories that exist; whether the file is in them.

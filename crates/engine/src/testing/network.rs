@@ -17,7 +17,9 @@ use super::channel::{FakeKeeper, FakeLog, take_lock};
 use super::docker::FakeDocker;
 use super::machine::{Behaviour, Machine};
 use super::{locked, program};
-use crate::ports::{Attached, Channel, Exit, Line, Network, OnLine, Output, Server, ServerError, Terminal};
+use crate::ports::{
+    Attached, Channel, Exit, Held, Line, Network, OnLine, Output, Server, ServerError, Terminal,
+};
 
 /// How long any step takes at least.
 const STEP: Duration = Duration::from_millis(20);
@@ -31,6 +33,8 @@ pub(crate) struct Faults {
     pub unreachable: BTreeSet<String>,
     /// Servers that can't pull.
     pub no_pull: BTreeSet<String>,
+    /// Servers on which a port that should be lent is taken, for so many times.
+    pub port_taken: BTreeMap<String, usize>,
     /// Servers on which preparing assets fails, with the status and what is said.
     pub no_assets: BTreeMap<String, (u32, String)>,
     /// Servers on which preparing assets takes so long.
@@ -60,6 +64,15 @@ pub(crate) struct Silent {
 
 /// When a connection without an answer is given up, as `remote` promises.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// A port that is lent to a server.
+struct Lent(Arc<Mutex<Machine>>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        locked(&self.0).changes.push("taken back".into());
+    }
+}
 
 /// The servers of a test.
 pub(crate) struct FakeNetwork {
@@ -328,7 +341,11 @@ impl FakeServer {
                 if self.network.faults().no_pull.contains(&self.host) {
                     return status(registry::PULL_FAILED, "manifest unknown");
                 }
-                self.effect(|machine| machine.images.insert(pull.image.clone())).await;
+                self.effect(|machine| {
+                    machine.images.insert(pull.image.clone());
+                    machine.changes.push(format!("pull {}", pull.image));
+                })
+                .await;
                 answer("")
             }
             Step::Power(power) => {
@@ -429,6 +446,7 @@ impl FakeServer {
                 self.effect(Machine::log_in_again).await;
                 answer("")
             }
+            Step::Run("look for a mirror", _) => answer(self.machine().mirror.clone()),
             Step::Run(name, _) => {
                 self.machine().changes.push((*name).into());
                 answer("")
@@ -442,7 +460,7 @@ impl FakeServer {
 /// The run that a step belongs to, if it changes anything.
 fn fence(step: &Step) -> Option<&Scope> {
     match step {
-        Step::Pull(step) => Some(&step.scope),
+        Step::Pull(step) => step.locked.then_some(&step.scope),
         Step::Proxy(step) => Some(&step.scope),
         Step::ReplaceProxy(step) => Some(&step.ensure.scope),
         Step::Power(step) => Some(&step.scope),
@@ -520,6 +538,17 @@ impl Server for FakeServer {
             }
             _ => Err(ServerError::Lost { reason: "only commands are attached".into() }),
         }
+    }
+
+    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
+        sleep(STEP).await;
+        let machine = self.network.machines.get(&self.host).cloned().unwrap_or_default();
+        if let Some(times @ 1..) = self.network.faults().port_taken.get_mut(&self.host) {
+            *times -= 1;
+            return Ok(None);
+        }
+        locked(&machine).changes.push(format!("lent {port}"));
+        Ok(Some(Box::new(Lent(machine))))
     }
 
     async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {

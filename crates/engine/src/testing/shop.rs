@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::locked;
-use crate::ports::{Exit, Loan, Local, LocalCommand, OnLine, Output};
+use crate::ports::{Exit, Held, Loan, Local, LocalCommand, OnLine, Output};
 
 /// What a program answers.
 pub(crate) type Answer = Result<Output, String>;
@@ -23,10 +23,12 @@ pub(crate) fn says(text: &str, status: u32) -> Answer {
 pub(crate) struct Shop {
     /// Answers by how a command line begins; each is given once but for the last of its kind.
     answers: Mutex<Vec<(String, Answer)>>,
-    /// Files by path.
+    /// Files by path; not executable.
     pub files: BTreeMap<String, String>,
     /// Variables.
     pub variables: BTreeMap<String, String>,
+    /// Files that others hold locked.
+    pub held: Vec<String>,
     /// Whether somebody can be asked.
     pub terminal: bool,
     ran: Mutex<Vec<LocalCommand>>,
@@ -72,7 +74,8 @@ impl Shop {
         let Some(place) = answers.iter().position(|answer| fits(&answer)) else {
             return Err(format!("nobody knows `{line}` here"));
         };
-        if answers.iter().filter(fits).count() > 1 {
+        let kind = answers[place].0.clone();
+        if answers.iter().filter(|(begins, _)| *begins == kind).count() > 1 {
             answers.remove(place).1
         } else {
             answers[place].1.clone()
@@ -112,8 +115,12 @@ impl Local for Shop {
         Ok(self.read(path)?.map(String::into_bytes))
     }
 
-    fn executable(&self, _: &str) -> Option<bool> {
-        None
+    fn executable(&self, path: &str) -> Option<bool> {
+        self.files.contains_key(path).then_some(false)
+    }
+
+    fn hold(&self, path: &str) -> Result<Option<Held>, String> {
+        Ok((!self.held.iter().any(|held| held == path)).then(|| Box::new(()) as Held))
     }
 
     fn has_terminal(&self) -> bool {

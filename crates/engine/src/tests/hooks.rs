@@ -21,8 +21,9 @@ const ALL: [&str; 9] = [
 
 /// The same fleet, deployed to from a machine with these hooks; each with the status it ends with.
 fn with_hooks(fleet: &World, hooks: &[(&str, u32)]) -> World {
+    let files = [("Dockerfile".to_string(), String::new())].into();
     let path = |(name, status): &(&str, u32)| (format!(".kamal/hooks/{name}"), *status);
-    let local = FakeLocal { programs: hooks.iter().map(path).collect(), ..FakeLocal::default() };
+    let local = FakeLocal { programs: hooks.iter().map(path).collect(), files, ..FakeLocal::default() };
     World::on(fleet.network.clone(), local)
 }
 

@@ -12,11 +12,10 @@ servers:
 readiness_delay: 1
 ";
 
-async fn refused(config: &str, kind: Kind, skip_push: bool) -> Option<String> {
+async fn refused(config: &str, kind: Kind) -> Option<String> {
     let scripted = Scripted::new(&HOSTS);
     let project = project(config);
-    let options = Options { skip_push, ..options("v1") };
-    match deploy::deploy(&scripted.world, &project, &options, kind).await {
+    match deploy::deploy(&scripted.world, &project, &options("v1"), kind).await {
         Err(RunError::Usage { message, hint }) => {
             assert!(hint.is_some_and(|hint| !hint.is_empty()));
             assert!(scripted.recorder.events().is_empty(), "nothing was begun");
@@ -32,7 +31,7 @@ async fn a_role_of_kamal_proxy_is_not_deployed_and_never_becomes_traefiks() {
     let proxied = TWO.replace("proxy: false", "proxy: {host: a.example.com}");
     for kind in [Kind::Deploy, Kind::Redeploy, Kind::Boot] {
         assert_eq!(
-            refused(&proxied, kind, true).await.as_deref(),
+            refused(&proxied, kind).await.as_deref(),
             Some(
                 "kamal-proxy is not supported yet, and should serve web (servers/web/proxy tells that this is a \
                  configuration for Kamal 2)"
@@ -40,8 +39,8 @@ async fn a_role_of_kamal_proxy_is_not_deployed_and_never_becomes_traefiks() {
         );
     }
     let implied = "service: app\nimage: app\nservers: [a]\nbuilder: {arch: amd64}\n";
-    assert!(refused(implied, Kind::Deploy, true).await.unwrap().contains("builder/arch tells"));
-    assert_eq!(refused(&format!("{implied}traefik: {{}}\n"), Kind::Deploy, true).await, None);
+    assert!(refused(implied, Kind::Deploy).await.unwrap().contains("builder/arch tells"));
+    assert_eq!(refused(&format!("{implied}traefik: {{}}\n"), Kind::Deploy).await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,23 +49,4 @@ async fn roles_without_a_proxy_are_deployed_for_kamal_2_too() {
     deploy(&scripted, &project(TWO), "v1").await.unwrap();
     assert!(scripted.network.machine("a").running().contains(&"app-web-v1"));
     assert!(!scripted.network.machine("a").traefik, "no Traefik was booted");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_build_is_refused_by_name_and_a_deploy_of_what_was_pushed_is_not() {
-    for (builder, named) in [
-        ("remote: ssh://b@h", "builder/remote"),
-        ("driver: cloud me/app", "builder/driver: cloud"),
-        ("pack: {builder: b}", "builder/pack"),
-        ("cache: {type: gha}", "builder/cache"),
-        ("secrets: [A]", "builder/secrets"),
-        ("ssh: default", "builder/ssh"),
-        ("provenance: false", "builder/provenance"),
-        ("sbom: true", "builder/sbom"),
-    ] {
-        let config = format!("{CONFIG}builder: {{{builder}}}\n");
-        let message = format!("{named} is not supported yet");
-        assert_eq!(refused(&config, Kind::Deploy, false).await, Some(message));
-        assert_eq!(refused(&config, Kind::Deploy, true).await, None, "{builder}");
-    }
 }

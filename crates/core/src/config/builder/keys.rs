@@ -1,9 +1,6 @@
 //! The keys of `builder`.
 
-use super::super::describe::{Form, Keys, LIST, Like, Setting, TEXTS};
-
-/// What refuses what this machine's own Docker doesn't do.
-const BUILD: &str = "a build is refused; with `--skip-push` nothing is built";
+use super::super::describe::{Form, Keys, LIST, Like, Setting};
 
 /// Platforms that images are built for.
 const PLATFORMS: &[&str] =
@@ -34,23 +31,35 @@ const ENGINE: Like = Like {
     examples: &["ssh://builder@10.0.0.9", "tcp://10.0.0.9:2375"],
 };
 
+/// Values that end up in the image's history, for all to see.
+const ARGS: Form = Form::Map(
+    "NAME",
+    &Form::Either(&[
+        Form::Text,
+        Form::Refused(
+            "build arguments are no place for secrets, they stay in the image: name them under `builder: {secrets: […]}`",
+        ),
+    ]),
+);
+
 /// `builder`.
 pub(in crate::config) const KEYS: Keys = Keys::new(
     "builder",
-    "How the image is built: on the machine that deploys, with its Docker, once for all servers.",
+    "How the image is built, once for all servers: docs/building.md.",
     &[
         Setting::new(
             "context",
             Form::Filled,
-            "what is built: your working directory, not a clone of the repository",
+            "a directory or URL that is built as it is, changes that aren't committed too",
         )
-        .default("`.`")
-        .examples(&["app"]),
+        .default("a clone of the last commit")
+        .examples(&[".", "app"]),
         Setting::new("dockerfile", Form::Filled, "relative to the project")
             .default("`Dockerfile`")
             .examples(&["docker/Dockerfile"]),
         Setting::new("target", Form::Filled, "the stage").default("the last").examples(&["production"]),
-        Setting::new("args", TEXTS, "`--build-arg` each").examples(&["{RUBY_VERSION: \"3.4\"}"]),
+        Setting::new("args", ARGS, "`--build-arg` each; `${NAME}` is a variable of your environment")
+            .examples(&["{RUBY_VERSION: \"3.4\"}"]),
         Setting::new(
             "arch",
             Form::Either(&[Form::Usual(PLATFORMS), Form::List(&Form::Usual(PLATFORMS))]),
@@ -65,17 +74,15 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         Setting::new(
             "driver",
             Form::Like(&DRIVER),
-            "what builds: Docker's builder as it is set up here, or Docker's cloud",
+            "buildx's: a builder of its own in a container, Docker itself, or Docker's cloud",
         )
         .default("`docker-container`")
-        .kamal2("")
-        .not_yet("`cloud …`: a build is refused. The other two make no difference"),
+        .kamal2(""),
         Setting::new(
             "remote",
             Form::Either(&[Form::Like(&ENGINE), Form::Keys(&REMOTE)]),
             "another machine that builds; Kamal 1 writes it as a map",
         )
-        .not_yet(BUILD)
         .examples(&["ssh://builder@10.0.0.9", "{arch: amd64, host: ssh://builder@10.0.0.9}"]),
         Setting::new(
             "local",
@@ -83,26 +90,19 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
             "with `remote`: whether this machine builds its own platform; Kamal 1 writes it as a map",
         )
         .default("true")
-        .not_yet(BUILD)
         .examples(&["true", "{arch: arm64, host: unix:///var/run/docker.sock}"]),
         Setting::new("pack", Form::Keys(&PACK), "buildpacks in place of a Dockerfile")
             .kamal2("")
-            .not_yet(BUILD)
             .examples(&["{builder: \"heroku/builder:24\", buildpacks: [heroku/ruby]}"]),
-        Setting::new("cache", Form::Keys(&CACHE), "layers of earlier builds")
-            .not_yet(BUILD)
-            .examples(&["{type: registry}"]),
+        Setting::new("cache", Form::Keys(&CACHE), "layers of earlier builds").examples(&["{type: registry}"]),
         Setting::new("secrets", LIST, "secrets that the build may read, by name")
-            .not_yet(BUILD)
             .examples(&["[BUNDLE_GITHUB__COM]"]),
         Setting::new("ssh", Form::Filled, "the agent or keys that the build may use")
-            .not_yet(BUILD)
             .examples(&["default=$SSH_AUTH_SOCK"]),
         Setting::new("provenance", Form::Text, "provenance in the image: `true`, `false`, `mode=max`")
             .kamal2("")
-            .not_yet(BUILD)
             .examples(&["false", "mode=max"]),
-        Setting::new("sbom", Form::Boolean, "a bill of materials in the image").kamal2("").not_yet(BUILD),
+        Setting::new("sbom", Form::Boolean, "a bill of materials in the image").kamal2(""),
     ],
 )
 .slips(&[("platform", "arch"), ("file", "dockerfile"), ("build_args", "args")]);
@@ -116,8 +116,7 @@ const REMOTE: Keys = Keys::new(
             .examples(&["amd64"]),
         Setting::new("host", Form::Like(&ENGINE), "the URL of its engine").kamal1("builder/remote"),
     ],
-)
-.not_yet(BUILD);
+);
 
 const LOCAL: Keys = Keys::new(
     "builder/local",
@@ -130,8 +129,7 @@ const LOCAL: Keys = Keys::new(
             .kamal1("")
             .examples(&["unix:///var/run/docker.sock"]),
     ],
-)
-.not_yet(BUILD);
+);
 
 const PACK: Keys = Keys::new(
     "builder/pack",
@@ -142,19 +140,18 @@ const PACK: Keys = Keys::new(
             .examples(&["\"heroku/builder:24\""]),
         Setting::new("buildpacks", LIST, "its buildpacks").examples(&["[heroku/ruby, heroku/procfile]"]),
     ],
-)
-.not_yet(BUILD);
+);
 
 const CACHE: Keys = Keys::new(
     "builder/cache",
     "",
     &[
-        Setting::new("type", Form::Word(&["registry", "gha"]), "where: in the registry, or GitHub's"),
+        Setting::new("type", Form::Word(&["registry", "gha"]), "where: in the registry, or GitHub's")
+            .default("`registry`"),
         Setting::new("options", Form::Filled, "further ones, with commas")
             .examples(&["\"mode=max,image-manifest=true\""]),
         Setting::new("image", Form::Filled, "the image that holds it")
             .default("the app's with `-build-cache`")
             .examples(&["me/app-build-cache"]),
     ],
-)
-.not_yet(BUILD);
+);

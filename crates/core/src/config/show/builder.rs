@@ -4,9 +4,12 @@ use super::super::Builder;
 use super::super::builder::Machine;
 use super::Lines;
 
+/// What is built where no `context` is given.
+const CLONE: &str = "a clone of the last commit";
+
 pub(super) fn show(builder: &Builder, out: &mut Lines) {
     out.map("builder", |out| {
-        out.value("context", &builder.context);
+        out.value("context", builder.context.as_deref().unwrap_or(CLONE));
         out.value("dockerfile", &builder.dockerfile);
         out.option("target", builder.target.as_deref());
         out.list("arch", &builder.arch);

@@ -267,7 +267,7 @@ fn forms_of_boot_and_builder() {
     assert_eq!(config("boot: {limit: 3}").boot.limit, Some(Limit::Servers(3)));
     let builder =
         config("builder: {context: app, dockerfile: D, target: t, args: {A: 1.0}, arch: arm64}").builder;
-    assert_eq!((builder.context.as_str(), builder.dockerfile.as_str()), ("app", "D"));
+    assert_eq!((builder.context.as_deref(), builder.dockerfile.as_str()), (Some("app"), "D"));
     assert_eq!((builder.target.as_deref(), builder.args), (Some("t"), pairs(&[("A", "1.0")])));
     assert_eq!(builder.arch, ["arm64"]);
     assert_eq!(config("builder: {arch: [amd64, arm64]}").builder.arch, ["amd64", "arm64"]);

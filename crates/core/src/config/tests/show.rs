@@ -41,7 +41,7 @@ fn a_configuration_in_full() {
       username: me
       password: "[REDACTED]"
     builder:
-      context: .
+      context: a clone of the last commit
       dockerfile: Dockerfile
       arch: [amd64]
       args:

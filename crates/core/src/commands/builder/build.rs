@@ -1,0 +1,256 @@
+//! The command line of a build.
+
+use super::buildx::{docker, linux};
+use super::{Builder, Kind, NeedsBuildx};
+use crate::config::{Cache, Pack, is_secret_key};
+use crate::secret::REDACTED;
+use crate::shell::{fill_in, quote};
+
+/// Where the image goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Output {
+    /// To the registry.
+    #[default]
+    Registry,
+    /// To this machine's Docker.
+    Docker,
+    /// To something else that buildx knows.
+    Other(String),
+}
+
+impl Output {
+    /// Reads buildx's word for it.
+    pub fn new(word: &str) -> Self {
+        match word {
+            "registry" => Self::Registry,
+            "docker" => Self::Docker,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    fn word(&self) -> &str {
+        match self {
+            Self::Registry => "registry",
+            Self::Docker => "docker",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// What is to be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The image's names, tag and all.
+    pub images: Vec<String>,
+    /// The directory, as seen from where the build runs, or a URL.
+    pub context: String,
+    /// Where the image goes.
+    pub output: Output,
+    /// Without layers of earlier builds.
+    pub no_cache: bool,
+}
+
+/// A command of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// What it does: `build` or `push`.
+    pub what: &'static str,
+    /// Its words.
+    pub words: Vec<String>,
+}
+
+impl Command {
+    /// As it may be shown: without the values of arguments that people may have put a secret into.
+    pub fn shown(&self) -> String {
+        let mut shown = Vec::new();
+        let mut before = "";
+        for word in &self.words {
+            let value_of = word.split_once('=').map(|(name, _)| name);
+            let hidden = ["--build-arg", "--env"].contains(&before) && value_of.is_some_and(is_secret_key);
+            shown.push(match value_of.filter(|_| hidden) {
+                Some(name) => format!("{name}={REDACTED}"),
+                None => quote(word),
+            });
+            before = word;
+        }
+        shown.join(" ")
+    }
+}
+
+/// Why there is no command line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// Docker alone can't do it.
+    #[error(transparent)]
+    NeedsBuildx(#[from] NeedsBuildx),
+    /// A value names a variable that isn't set.
+    #[error("{key} names the variable {name}, which isn't set here")]
+    Unset {
+        /// The key.
+        key: String,
+        /// The variable.
+        name: String,
+    },
+}
+
+impl Builder<'_> {
+    /// What builds the image and puts it where it should go, in order. The values of build secrets are to be in its
+    /// environment, by their names. `variable` is this machine's environment.
+    ///
+    /// # Errors
+    /// If a value can't be had, or the output only of buildx.
+    pub fn build(
+        &self,
+        request: &Request,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<Command>, BuildError> {
+        let values = Values::new(self, variable)?;
+        let build = match (&self.kind, &self.config.builder.pack) {
+            (Kind::Pack, Some(pack)) => self.pack(pack, request, &values),
+            _ if self.buildx => self.buildx(request, &values),
+            _ => match &request.output {
+                Output::Other(output) => {
+                    return Err(NeedsBuildx { wanted: format!("--output={output}") }.into());
+                }
+                _ => self.plain(request, &values),
+            },
+        };
+        let mut commands = vec![Command { what: "build", words: build }];
+        if !self.buildx && request.output == Output::Registry {
+            let push = |image: &String| Command {
+                what: "push",
+                words: docker(&["push", "--quiet", image.as_str()]),
+            };
+            commands.extend(request.images.iter().map(push));
+        }
+        Ok(commands)
+    }
+
+    fn buildx(&self, request: &Request, values: &Values) -> Vec<String> {
+        let mut words = docker(&["buildx", "build", &format!("--output=type={}", request.output.word())]);
+        let mut platforms = self.platforms();
+        if request.output == Output::Docker && platforms.contains(&self.own.as_str()) {
+            // Docker holds an image for one platform only.
+            platforms = vec![&self.own];
+        }
+        if !platforms.is_empty() {
+            words.extend(["--platform".into(), linux(&platforms)]);
+        }
+        words.extend(self.name.iter().flat_map(|name| ["--builder".into(), name.clone()]));
+        self.options(request, values, &mut words);
+        words
+    }
+
+    fn plain(&self, request: &Request, values: &Values) -> Vec<String> {
+        let mut words = docker(&["build"]);
+        self.options(request, values, &mut words);
+        words
+    }
+
+    /// What `docker build` and `docker buildx build` have in common; what only the latter knows was refused before.
+    fn options(&self, request: &Request, values: &Values, words: &mut Vec<String>) {
+        let builder = &self.config.builder;
+        let mut flag = |flag: &str, value: &str| words.extend([flag.into(), value.into()]);
+        request.images.iter().for_each(|image| flag("-t", image));
+        if let Some(cache) = &builder.cache {
+            let (to, from) = self.cache(cache);
+            flag("--cache-to", &to);
+            flag("--cache-from", &from);
+        }
+        flag("--label", &format!("service={}", self.config.service));
+        for (key, value) in &values.args {
+            flag("--build-arg", &format!("{key}={value}"));
+        }
+        builder.secrets.iter().for_each(|name| flag("--secret", &format!("id={name}")));
+        flag("--file", &builder.dockerfile);
+        if let Some(target) = &builder.target {
+            flag("--target", target);
+        }
+        if let Some(ssh) = &values.ssh {
+            flag("--ssh", ssh);
+        }
+        // Without buildx there is none anyway.
+        if self.buildx {
+            if let Some(provenance) = &builder.provenance {
+                flag("--provenance", provenance);
+            }
+            if let Some(sbom) = builder.sbom {
+                flag("--sbom", &sbom.to_string());
+            }
+        }
+        if request.no_cache {
+            words.push("--no-cache".into());
+        }
+        words.push(request.context.clone());
+    }
+
+    /// `--cache-to` and `--cache-from`.
+    fn cache(&self, cache: &Cache) -> (String, String) {
+        let with = |kind: &str, options: Option<&str>| match options {
+            Some(options) => format!("{kind},{options}"),
+            None => kind.to_string(),
+        };
+        let options = cache.options.as_deref();
+        if cache.kind.as_deref() == Some("gha") {
+            // The others are of no use for reading, and refused there.
+            const READING: [&str; 5] = ["url", "url_v2", "token", "scope", "timeout"];
+            let reading = |option: &&str| {
+                option.split_once('=').is_some_and(|(name, _)| READING.contains(&name.trim()))
+            };
+            let from: Vec<&str> = options.unwrap_or_default().split(',').filter(reading).collect();
+            let from = Some(from.join(",")).filter(|from| !from.is_empty());
+            return (with("type=gha", options), with("type=gha", from.as_deref()));
+        }
+        let image = match &cache.image {
+            Some(image) => image.clone(),
+            None => format!("{}-build-cache", self.config.image),
+        };
+        let server = self.config.registry.server.as_ref().map(|server| format!("{server}/"));
+        let from = format!("type=registry,ref={}{image}", server.unwrap_or_default());
+        (with(&from, options), from)
+    }
+
+    fn pack(&self, pack: &Pack, request: &Request, values: &Values) -> Vec<String> {
+        let mut words: Vec<String> = vec!["pack".into(), "build".into(), self.config.repository()];
+        let mut flag = |flag: &str, value: &str| words.extend([flag.into(), value.into()]);
+        let platforms = self.platforms();
+        if !platforms.is_empty() {
+            flag("--platform", &linux(&platforms));
+        }
+        flag("--creation-time", "now");
+        flag("--builder", pack.builder.as_deref().unwrap_or_default());
+        pack.buildpacks.iter().for_each(|buildpack| flag("--buildpack", buildpack));
+        flag("--buildpack", "paketo-buildpacks/image-labels");
+        request.images.iter().for_each(|image| flag("-t", image));
+        if request.no_cache {
+            words.push("--clear-cache".into());
+        }
+        let mut env = |value: &str| words.extend(["--env".into(), value.into()]);
+        env(&format!("BP_IMAGE_LABELS=service={}", self.config.service));
+        values.args.iter().for_each(|(key, value)| env(&format!("{key}={value}")));
+        // A name alone takes its value from the environment of `pack`.
+        self.config.builder.secrets.iter().for_each(|name| env(name));
+        words.extend(["--path".into(), request.context.clone()]);
+        words
+    }
+}
+
+/// Values with this machine's variables put in.
+struct Values {
+    args: Vec<(String, String)>,
+    ssh: Option<String>,
+}
+
+impl Values {
+    fn new(builder: &Builder<'_>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, BuildError> {
+        let wanted = &builder.config.builder;
+        let unset = |key: String| |name: String| BuildError::Unset { key, name };
+        let mut args = Vec::new();
+        for (key, value) in &wanted.args {
+            let value = fill_in(value, false, &variable).map_err(unset(format!("builder/args/{key}")))?;
+            args.push((key.clone(), value));
+        }
+        let ssh = wanted.ssh.as_ref().map(|ssh| fill_in(ssh, true, &variable)).transpose();
+        Ok(Self { args, ssh: ssh.map_err(unset("builder/ssh".into()))? })
+    }
+}

@@ -1,0 +1,162 @@
+//! The builder on this machine: looked at before a build, made where it is missing or not as configured;
+//! `build create`, `build remove`, `build details`.
+
+use bowline_core::commands::builder::{Builder, Here, Kind};
+use bowline_core::config::Config;
+
+use crate::error::RunError;
+use crate::event::Event;
+use crate::local::{Failed, ask, run, words};
+use crate::ports::LocalCommand;
+use crate::world::{Project, World};
+
+/// What builds this project's image, as far as this machine can.
+pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>, RunError> {
+    let here = look(world, config).await?;
+    let builder = Builder::new(config, &here).map_err(|error| RunError::Local {
+        what: "build".into(),
+        reason: error.to_string(),
+        hint: Some(
+            "install Docker's buildx plugin (https://docs.docker.com/go/buildx/), or build and push elsewhere \
+             and deploy with `--skip-push --version V`"
+                .into(),
+        ),
+        standing: Vec::new(),
+    })?;
+    if builder.kind == Kind::Pack && !answers(world, &["pack", "version"]).await? {
+        return Err(absent(
+            "there is no `pack` on this machine, and `builder: pack:` builds with it",
+            "install it: https://buildpacks.io/docs/tools/pack/",
+        ));
+    }
+    Ok(builder)
+}
+
+/// What Docker on this machine can do.
+async fn look(world: &World, config: &Config) -> Result<Here, RunError> {
+    if !answers(world, &["docker", "--version"]).await? {
+        return Err(absent(
+            "there is no `docker` on this machine",
+            "install Docker here, or deploy an image that was pushed elsewhere: `--skip-push --version V`",
+        ));
+    }
+    let buildx = answers(world, &["docker", "buildx", "version"]).await?;
+    let arch = ask(world, &words(&["docker", "version", "--format", "{{.Server.Arch}}"])).await;
+    let arch = match arch {
+        Ok(output) => output.stdout.trim().to_string(),
+        // Another machine may build without any help of an engine here.
+        Err(Failed::Because(_)) if config.builder.remote.is_some() => String::new(),
+        Err(failed) => {
+            return Err(failed.at("build", Some("does Docker run here, and may you use it?".into())));
+        }
+    };
+    Ok(Here { buildx, arch })
+}
+
+fn absent(reason: &str, hint: &str) -> RunError {
+    RunError::Local {
+        what: "build".into(),
+        reason: reason.into(),
+        hint: Some(hint.into()),
+        standing: Vec::new(),
+    }
+}
+
+/// Whether a program is there; what it prints is nobody's business.
+async fn answers(world: &World, line: &[&str]) -> Result<bool, RunError> {
+    match ask(world, &words(line)).await {
+        Ok(_) => Ok(true),
+        Err(Failed::Because(_)) => Ok(false),
+        Err(Failed::Stopped) => Err(RunError::interrupted()),
+    }
+}
+
+/// Sees to it that the builder is there and as configured; whether it had to be made.
+pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool, RunError> {
+    if is_sound(world, builder).await? {
+        return Ok(false);
+    }
+    let name = builder.name.as_deref().unwrap_or_default();
+    let text = format!("there is no builder {name} as the configuration wants it: making one");
+    world.events.emit(Event::Note { host: None, text });
+    for words in builder.ssh() {
+        let line = words.join(" ");
+        ask(world, &words).await.map_err(|failed| {
+            let hint = format!("`{line}` has to work without asking: see `builder: remote:`");
+            failed.at("reaching the machine that builds", Some(hint))
+        })?;
+    }
+    take_away(world, builder).await?;
+    for words in builder.create() {
+        let command = LocalCommand { words, ..Default::default() };
+        if let Err(failed) = run(world, &command).await {
+            // Another build may have made it at the same moment.
+            return match is_sound(world, builder).await {
+                Ok(true) => Ok(false),
+                _ => {
+                    Err(failed
+                        .at("making the builder", Some(format!("`{}` failed", command.words.join(" ")))))
+                }
+            };
+        }
+    }
+    Ok(true)
+}
+
+async fn is_sound(world: &World, builder: &Builder<'_>) -> Result<bool, RunError> {
+    for check in builder.inspect() {
+        match ask(world, &check.words).await {
+            Ok(output) if check.passes(&output.stdout) => {}
+            Ok(_) => return Ok(false),
+            Err(failed) if Builder::is_absent(failed.said()) => return Ok(false),
+            Err(failed) => return Err(failed.at("looking at the builder", None)),
+        }
+    }
+    Ok(true)
+}
+
+/// Removes it; whether there was anything to remove.
+async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool, RunError> {
+    let mut removed = false;
+    for words in builder.remove() {
+        match ask(world, &words).await {
+            Ok(_) => removed = true,
+            Err(failed) if Builder::is_absent(failed.said()) => {}
+            Err(failed) => return Err(failed.at("removing the builder", None)),
+        }
+    }
+    Ok(removed)
+}
+
+/// Nothing has to be made for it.
+fn as_it_is(builder: &Builder<'_>) -> String {
+    format!("no builder is made for this project: its class is {}", builder.class())
+}
+
+/// `build create`.
+pub async fn create(world: &World, project: &Project) -> Result<String, RunError> {
+    let builder = choose(world, &project.config).await?;
+    let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
+    let made = ensure(world, &builder).await?;
+    Ok(if made { format!("made the builder {name}") } else { format!("the builder {name} is there already") })
+}
+
+/// `build remove`.
+pub async fn remove(world: &World, project: &Project) -> Result<String, RunError> {
+    let builder = choose(world, &project.config).await?;
+    let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
+    let removed = take_away(world, &builder).await?;
+    Ok(if removed { format!("removed the builder {name}") } else { format!("there is no builder {name}") })
+}
+
+/// `build details`: its class, and what Docker says of builders.
+pub async fn details(world: &World, project: &Project) -> Result<String, RunError> {
+    let builder = choose(world, &project.config).await?;
+    let name = builder.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let mut text = format!("Builder: {}{name}\n", builder.class());
+    for words in builder.details() {
+        let output = ask(world, &words).await;
+        text.push_str(&output.map_err(|failed| failed.at(&words.join(" "), None))?.stdout);
+    }
+    Ok(text)
+}

@@ -1,0 +1,89 @@
+//! Programs on this machine that a run needs done: what they print is told as it comes, what they fail with is kept.
+
+use bowline_core::shell::quote;
+
+use crate::error::RunError;
+use crate::event::Event;
+use crate::ports::{Line, LocalCommand, Output};
+use crate::world::World;
+
+/// How many of its last lines say why a program failed.
+const TAIL: usize = 20;
+
+/// A program that did not do what it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The run was stopped.
+    Stopped,
+    /// It could not be started, or ended badly; what it said last.
+    Because(String),
+}
+
+impl Failed {
+    /// As the failure of a run.
+    pub(crate) fn at(self, what: &str, hint: Option<String>) -> RunError {
+        match self {
+            Failed::Stopped => RunError::interrupted(),
+            Failed::Because(reason) => {
+                RunError::Local { what: what.into(), reason, hint, standing: Vec::new() }
+            }
+        }
+    }
+
+    /// What it said; nothing if it was stopped.
+    pub(crate) fn said(&self) -> &str {
+        match self {
+            Failed::Stopped => "",
+            Failed::Because(reason) => reason,
+        }
+    }
+}
+
+/// Runs a program whose lines people want to see.
+pub(crate) async fn run(world: &World, command: &LocalCommand) -> Result<Output, Failed> {
+    let words: Vec<String> = command.words.iter().map(|word| quote(word)).collect();
+    run_shown(world, command, words.join(" ")).await
+}
+
+/// The same for one that has words that nobody may see.
+pub(crate) async fn run_shown(
+    world: &World,
+    command: &LocalCommand,
+    shown: String,
+) -> Result<Output, Failed> {
+    world.events.emit(Event::Program { command: shown });
+    let told = |line: Line<'_>| {
+        let (Line::Out(line) | Line::Err(line)) = line;
+        world.events.emit(Event::Output { host: None, role: None, line: line.into() });
+    };
+    wanted(world, command, &told).await
+}
+
+/// Runs a program whose lines are for us.
+pub(crate) async fn ask(world: &World, words: &[String]) -> Result<Output, Failed> {
+    let command = LocalCommand { words: words.to_vec(), ..Default::default() };
+    wanted(world, &command, &|_| {}).await
+}
+
+async fn wanted(
+    world: &World,
+    command: &LocalCommand,
+    told: &(dyn Fn(Line<'_>) + Send + Sync),
+) -> Result<Output, Failed> {
+    let output = tokio::select! {
+        output = world.local.run(command, told) => output.map_err(Failed::Because)?,
+        () = world.stop.triggered() => return Err(Failed::Stopped),
+    };
+    if output.success() {
+        return Ok(output);
+    }
+    let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
+    let lines: Vec<&str> = said.trim().lines().collect();
+    let last = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n");
+    Err(Failed::Because(if last.is_empty() { output.exit.to_string() } else { last }))
+}
+
+/// Words from texts.
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_string()).collect()
+}

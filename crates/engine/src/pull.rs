@@ -1,0 +1,108 @@
+//! `build pull`: the version's image on every server, without a deploy.
+//!
+//! Where several servers share a mirror of the registry, one of them pulls first: the others then find the image there.
+
+use std::collections::BTreeSet;
+
+use bowline_core::commands::Scope;
+use bowline_core::commands::builder::Output;
+use bowline_core::commands::registry::{self, Pull};
+use bowline_core::plan::deploy as planning;
+use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
+use futures_util::future::join_all;
+
+use crate::apply::explained;
+use crate::error::{Failure, RunError};
+use crate::event::{Event, Phase};
+use crate::fleet::Fleet;
+use crate::registry::login;
+use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::{build, hooks, version};
+
+/// Pulls the version's image on every server.
+pub async fn pull(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let config = &project.config;
+    let selection = Selection::new(config, &options.filters)?;
+    let version = version::resolve(world, config, options).await?;
+    let secrets = project.secrets(world, &planning::registry_secrets(config)).await?;
+    let pull = Pull {
+        scope: Scope {
+            names: config.names(),
+            run: world.local.random_hex(16),
+            performer: version::performer(world).await,
+        },
+        locked: false,
+        login: login(config, &secrets)?,
+        image: config.image_of(&version),
+        version,
+    };
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
+    let total = selection.hosts.len();
+    world.events.emit(Event::Phase(Phase::Connect(total)));
+    let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
+    let mut gathered = Gathered { outputs: Vec::new(), failures, total };
+    let there: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
+    let (_lent, failures) = fleet.lend(&there, config.registry.local_port()).await;
+    for failure in failures {
+        fleet.emit(Event::Failed(failure.clone()));
+        gathered.failures.push(failure);
+    }
+    let failed = |host: &&str| gathered.failures.iter().any(|failure| failure.host == **host);
+    let there: Vec<&str> = there.into_iter().filter(|host| !failed(host)).collect();
+    let seeds = seeds(&fleet, &there).await;
+    if !seeds.is_empty() {
+        let text = format!("pulling on {} first, for the mirrors of the others", seeds.join(", "));
+        world.events.emit(Event::Note { host: None, text });
+    }
+    world.events.emit(Event::Phase(Phase::Pull));
+    let rest: Vec<&str> = there.iter().copied().filter(|host| !seeds.contains(host)).collect();
+    for group in [seeds, rest] {
+        if !group.is_empty() && !world.stop.is_set() {
+            pull_on(&fleet, &pull, &group, &mut gathered).await;
+        }
+    }
+    if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
+}
+
+/// `build deliver`: builds and pushes the version, then pulls it on every server.
+pub async fn deliver(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let version = version::resolve(world, &project.config, options).await?;
+    let options = Options { version: Some(version), ..options.clone() };
+    build::push(world, project, &options, Output::Registry).await?;
+    // The hook has run.
+    let options = Options { skip_hooks: true, ..options };
+    pull(world, project, &options).await
+}
+
+/// One server of each mirror, if there are others that could use it.
+async fn seeds<'h>(fleet: &Fleet, hosts: &[&'h str]) -> Vec<&'h str> {
+    if hosts.len() < 2 {
+        return Vec::new();
+    }
+    let step = Step::Run("look for a mirror", registry::mirror());
+    let mirrors = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
+    let mut known = BTreeSet::new();
+    let first = |(host, mirror): (&&'h str, Result<crate::ports::Output, Failure>)| {
+        let mirror = mirror.ok()?.stdout.trim().to_string();
+        (!mirror.is_empty() && known.insert(mirror)).then_some(*host)
+    };
+    let seeds: Vec<&str> = hosts.iter().zip(mirrors).filter_map(first).collect();
+    if seeds.len() == hosts.len() { Vec::new() } else { seeds }
+}
+
+async fn pull_on(fleet: &Fleet, pull: &Pull, hosts: &[&str], gathered: &mut Gathered) {
+    let step = Step::Pull(pull.clone());
+    let pulled = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
+    for (host, pulled) in hosts.iter().zip(pulled) {
+        match pulled.map_err(explained) {
+            Ok(_) => {
+                gathered.outputs.push(HostOutput::said(host, None, &format!("pulled {}", pull.image)));
+            }
+            Err(failure) => {
+                fleet.emit(Event::Failed(failure.clone()));
+                gathered.failures.push(failure);
+            }
+        }
+    }
+}

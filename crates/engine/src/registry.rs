@@ -1,0 +1,155 @@
+//! The registry: logging in and out, on this machine and on servers; a registry on this machine, run and lent.
+
+mod own;
+
+use bowline_core::commands::registry::{self, Login};
+use bowline_core::config::{Config, Credential};
+use bowline_core::plan::deploy::{self as planning, PlanError, Secrets};
+use bowline_core::plan::step::Step;
+use bowline_core::selection::Selection;
+
+use crate::error::RunError;
+use crate::fleet::{Fleet, run_all};
+use crate::hooks;
+use crate::local::{run, run_shown, words};
+
+use crate::ports::LocalCommand;
+use crate::world::{Gathered, HostOutput, Options, Project, World};
+
+/// Where `registry login` and `registry logout` do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Where {
+    /// On this machine.
+    pub here: bool,
+    /// On the servers.
+    pub servers: bool,
+}
+
+/// Who we are to the registry; nobody to one on this machine.
+pub(crate) fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, RunError> {
+    let Some(credentials) = &config.registry.login else { return Ok(None) };
+    let value = |credential: &Credential| match credential {
+        Credential::Plain(value) => Ok(value.clone()),
+        Credential::Secret(name) => {
+            secrets.get(name).cloned().ok_or_else(|| RunError::from(PlanError::MissingSecret(name.clone())))
+        }
+    };
+    Ok(Some(Login {
+        server: config.registry.server.clone(),
+        username: value(&credentials.username)?,
+        password: value(&credentials.password)?,
+    }))
+}
+
+/// Makes the registry ready for what this machine pushes: logs Docker in, or runs one here.
+pub(crate) async fn prepare(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
+    match config.registry.local_port() {
+        Some(port) => own::start(world, port).await,
+        None => log_in_here(world, config, secrets).await,
+    }
+}
+
+/// Logs this machine's Docker in.
+pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
+    let Some(login) = login(config, secrets)? else { return Ok(()) };
+    let mut words = words(&["docker"]);
+    words.extend(login.words().into_iter().map(Into::into));
+    let command = LocalCommand { words, input: Some(login.password.clone()), ..Default::default() };
+    let shown = format!("docker login --username {} …", login.username);
+    run_shown(world, &command, shown).await.map(drop).map_err(|failed| {
+        let server = login.server.as_deref().unwrap_or("Docker Hub");
+        let hint = format!(
+            "see `registry:` (server {server}): username, password, and that it can be reached from here"
+        );
+        failed.at("registry login", Some(hint))
+    })
+}
+
+/// `registry login` and `registry logout` are about another machine's.
+pub fn check_login(project: &Project, command: &str, instead: &str) -> Result<(), RunError> {
+    if project.config.registry.is_local() {
+        return Err(RunError::Usage {
+            message: format!("there is no login at a registry on this machine, so nothing to {command}"),
+            hint: Some(format!("`bowline registry {instead}`")),
+        });
+    }
+    Ok(())
+}
+
+/// `registry login`, `registry setup`.
+pub async fn log_in(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    place: Where,
+) -> Result<Gathered, RunError> {
+    if project.config.registry.is_local() {
+        return own::set_up(world, &project.config, place).await.map(only);
+    }
+    let secrets = project.secrets(world, &planning::registry_secrets(&project.config)).await?;
+    let mut said = Vec::new();
+    if place.here {
+        log_in_here(world, &project.config, &secrets).await?;
+        said.push(HostOutput::said("this machine", None, "logged in"));
+    }
+    let Some(login) = login(&project.config, &secrets)?.filter(|_| place.servers) else {
+        return Ok(only(said));
+    };
+    let step = || Step::Run("log in to the registry", registry::login(&login));
+    let gathered = on_servers(world, project, options, step).await?;
+    Ok(with(said, gathered, "logged in"))
+}
+
+/// `registry logout`, `registry remove`.
+pub async fn log_out(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    place: Where,
+) -> Result<Gathered, RunError> {
+    if project.config.registry.is_local() {
+        return own::remove(world, place).await.map(only);
+    }
+    let server = project.config.registry.server.as_deref();
+    let mut said = Vec::new();
+    if place.here {
+        let mut words = words(&["docker", "logout"]);
+        words.extend(server.map(Into::into));
+        let command = LocalCommand { words, ..Default::default() };
+        run(world, &command).await.map_err(|failed| failed.at("registry logout", None))?;
+        said.push(HostOutput::said("this machine", None, "logged out"));
+    }
+    if !place.servers {
+        return Ok(only(said));
+    }
+    let step = || Step::Run("log out of the registry", registry::logout(server));
+    let gathered = on_servers(world, project, options, step).await?;
+    Ok(with(said, gathered, "logged out"))
+}
+
+async fn on_servers(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    step: impl Fn() -> Step,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    hooks::pre_connect(world, project, options, &selection.hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
+    let there = selection.hosts.iter().filter(|host| fleet.has(host));
+    let steps = there.map(|host| ((*host).to_string(), None, step())).collect();
+    Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)
+}
+
+fn only(outputs: Vec<HostOutput>) -> Gathered {
+    Gathered { total: outputs.len(), outputs, failures: Vec::new() }
+}
+
+/// What was said here, then what became of each server.
+fn with(said: Vec<HostOutput>, mut gathered: Gathered, done: &str) -> Gathered {
+    for output in gathered.outputs.iter_mut().filter(|output| output.output.success()) {
+        *output = HostOutput::said(&output.host, None, done);
+    }
+    gathered.outputs.splice(0..0, said);
+    gathered
+}

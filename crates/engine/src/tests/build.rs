@@ -1,0 +1,425 @@
+//! Builds: what is cloned, what runs where with which environment, what is tried again, what is said.
+
+use std::sync::Arc;
+
+use bowline_core::commands::builder::Output as To;
+use bowline_core::commands::clone::CleanClone;
+use bowline_core::config::{SourceFile, load};
+
+use super::*;
+use crate::testing::{Answer, Shop, project_with, says};
+use crate::{build, builder, dev, version};
+
+/// What every machine that builds has.
+const DOCKER: [(&str, &str); 4] = [
+    ("docker --version", "Docker"),
+    ("docker version", "amd64\n"),
+    ("docker login", ""),
+    ("git config", "me@example.com"),
+];
+const TWO: &str = "service: app\nimage: app\nservers: [a]\nproxy: {host: a.test}\nbuilder:\n  arch: amd64\n";
+
+/// What `printf /home/me/shop/web | sha256sum` begins with.
+const HASH: &str = "377f8f982e576";
+
+/// A machine with Docker that knows these answers first.
+fn machine(answers: &[(&str, Answer)]) -> Shop {
+    let usual = DOCKER.iter().map(|(line, said)| (*line, says(said, 0)));
+    let answers: Vec<(&str, Answer)> = answers.iter().cloned().chain(usual).collect();
+    Shop::new(&answers).with_file("Dockerfile", "")
+}
+
+/// Pushes version `v1` from a machine; what ran, how it ended, and what was noted.
+async fn pushed(project: &Project, shop: Shop) -> (Vec<String>, Result<String, RunError>, Vec<String>) {
+    let shop = Arc::new(shop);
+    let mut scripted = Scripted::new(&HOSTS);
+    scripted.world.local = shop.clone();
+    let ended = build::push(&scripted.world, project, &options("v1"), To::Registry).await;
+    let note = |event| match event {
+        Event::Note { text, .. } => Some(text),
+        _ => None,
+    };
+    let notes = scripted.recorder.events().into_iter().filter_map(note).collect();
+    let uninteresting = |line: &String| {
+        !DOCKER.iter().any(|(usual, _)| line.starts_with(usual) && *usual != "docker login")
+            && !line.starts_with("docker buildx version")
+    };
+    (shop.lines().into_iter().filter(uninteresting).collect(), ended, notes)
+}
+
+/// A repository at `c0ffee` with one change.
+fn repository() -> Vec<(&'static str, Answer)> {
+    vec![
+        ("git status", says(" M app.rb\n?? new\n", 0)),
+        ("git rev-parse HEAD", says("c0ffee\n", 0)),
+        ("git rev-parse --show-toplevel", says("/home/me/shop\nweb/\n", 0)),
+    ]
+}
+
+fn clone() -> CleanClone {
+    CleanClone::new("/t", ("app", HASH), ("/home/me/shop", "web/"), "c0ffee", 1)
+}
+
+/// A machine where the clone is at `head`, with these changes.
+fn with_clone(there: bool, heads: &[&str], changes: &str) -> Shop {
+    let (head, status) = (clone().head().join(" "), clone().status().join(" "));
+    let mut answers: Vec<(&str, Answer)> = repository();
+    answers.extend(heads.iter().map(|commit| (head.as_str(), says(commit, 0))));
+    answers.push((&status, says(changes, 0)));
+    for line in ["git -C", "rm", "mkdir", "docker build ", "docker push"] {
+        answers.push((line, says("", 0)));
+    }
+    let mut shop = machine(&answers).with_file(&format!("{}Dockerfile", clone().project()), "");
+    if there {
+        shop = shop.with_file(&clone().git_directory(), "");
+    }
+    shop.variables.insert("TMPDIR".into(), "/t".into());
+    shop
+}
+
+fn lines(commands: &[Vec<String>]) -> Vec<String> {
+    commands.iter().map(|words| words.join(" ")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_context_a_clean_clone_is_built_and_what_is_left_out_is_said() {
+    let shop = Arc::new(with_clone(false, &["c0ffee"], ""));
+    let mut scripted = Scripted::new(&HOSTS);
+    scripted.world.local = shop.clone();
+    let project = project("service: app\nimage: app\nservers: [a]\n");
+    build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
+    let ran = shop.ran();
+    let cloning: Vec<String> = lines(&[&[clone().discard()][..], &clone().make()].concat());
+    let all: Vec<String> = ran.iter().map(|command| command.words.join(" ")).collect();
+    let from = all.iter().position(|line| *line == cloning[0]).unwrap();
+    assert_eq!(all[from..from + 3], cloning);
+    let builds = ran.iter().find(|command| command.words.starts_with(&["docker".into(), "build".into()]));
+    let builds = builds.unwrap();
+    assert_eq!(builds.directory.as_deref(), Some(clone().project().as_ref()));
+    assert_eq!(builds.words.last().unwrap(), ".");
+    let said = "building what is committed, without these uncommitted changes: M app.rb, ?? new";
+    assert!(scripted.recorder.events().iter().any(|e| matches!(e, Event::Note { text, .. } if text == said)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_that_is_there_is_brought_up_to_date_and_one_that_is_not_sound_is_made_anew() {
+    let project = project("service: app\nimage: app\nservers: [a]\n");
+    let (ran, ended, _) = pushed(&project, with_clone(true, &["c0ffee"], "")).await;
+    ended.unwrap();
+    let reset = lines(&clone().reset());
+    let from = ran.iter().position(|line| *line == reset[0]).unwrap();
+    assert_eq!(ran[from..from + 5], reset);
+    assert!(!ran.iter().any(|line| line.starts_with("rm ")), "{ran:?}");
+
+    let (ran, ended, notes) = pushed(&project, with_clone(true, &["0dd", "c0ffee"], "")).await;
+    ended.unwrap();
+    assert!(ran.contains(&clone().discard().join(" ")) && ran.contains(&clone().make()[1].join(" ")));
+    assert!(notes.iter().any(|note| note.contains("it is at 0dd and not at c0ffee")), "{notes:?}");
+
+    let (ran, ended, _) = pushed(&project, with_clone(true, &["c0ffee"], " M app.rb")).await;
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("cloning the repository failed: it has changes"), "{error}");
+    let clones = ran.iter().filter(|line| line.contains(" clone ")).count();
+    assert_eq!(clones, 1, "it is tried once more, not for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_that_another_build_uses_is_left_alone() {
+    let second = CleanClone::new("/t", ("app", HASH), ("/home/me/shop", "web/"), "c0ffee", 2);
+    let answers = repository();
+    let (head, status) = (second.head().join(" "), second.status().join(" "));
+    let mut answers: Vec<(&str, Answer)> =
+        answers.into_iter().chain([(head.as_str(), says("c0ffee", 0))]).collect();
+    answers.extend(
+        [status.as_str(), "git -C", "rm", "mkdir", "docker build ", "docker push"]
+            .map(|line| (line, says("", 0))),
+    );
+    let mut shop = machine(&answers).with_file(&format!("{}Dockerfile", second.project()), "");
+    shop.variables.insert("TMPDIR".into(), "/t".into());
+    shop.held = vec![clone().lock()];
+    let (ran, ended, _) = pushed(&project("service: app\nimage: app\nservers: [a]\n"), shop).await;
+    ended.unwrap();
+    assert!(ran.contains(&second.make()[1].join(" ")), "{ran:?}");
+    assert!(!ran.iter().any(|line| line.contains(&format!("{}/", clone().directory()))), "{ran:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_says_uncommitted_only_where_changes_are_built() {
+    let resolved = async |builder: &str, status: &str| {
+        let mut scripted = Scripted::new(&HOSTS);
+        let answers = [("git rev-parse HEAD", says("c0ffee\n", 0)), ("git status", says(status, 0))];
+        scripted.world.local = Arc::new(Shop::new(&answers));
+        let project = project(&format!("service: app\nimage: app\nservers: [a]\n{builder}"));
+        version::resolve(&scripted.world, &project.config, &Options::default()).await.unwrap()
+    };
+    let context = "builder: {context: .}\n";
+    assert_eq!(resolved("", " M a\n").await, "c0ffee");
+    assert_eq!(resolved(context, "").await, "c0ffee");
+    assert_eq!(resolved(context, "?? a\n").await, format!("c0ffee_uncommitted_{}", "0".repeat(16)));
+}
+
+/// A project for Kamal 2 that builds its directory, with further keys of `builder`.
+fn two(builder: &str) -> Project {
+    project_with(&format!("{TWO}  context: .\n{builder}"), "TOKEN=sentinel-token\n")
+}
+
+/// A machine with buildx, in a clean repository.
+fn with_buildx(answers: &[(&str, Answer)]) -> Shop {
+    let usual = [("docker buildx version", says("v0.30", 0)), ("git status", says("", 0))];
+    machine(&[answers, &usual[..]].concat())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_builder_is_made_where_it_is_missing() {
+    let absent = ("docker buildx inspect", says("no builder \"kamal-local-docker-container\" found", 1));
+    let answers = [
+        absent,
+        ("docker buildx rm", says("no builder \"x\" found", 1)),
+        ("docker buildx create", says("", 0)),
+        ("docker buildx build", says("", 0)),
+    ];
+    let (ran, ended, notes) = pushed(&two(""), with_buildx(&answers)).await;
+    assert_eq!(ended.unwrap(), "r.test/app:v1");
+    let name = "kamal-local-docker-container";
+    assert_eq!(
+        ran.iter().filter(|line| line.starts_with("docker buildx")).take(3).collect::<Vec<_>>(),
+        [
+            &format!("docker buildx inspect {name}"),
+            &format!("docker buildx rm {name}"),
+            &format!("docker buildx create --name {name} --driver=docker-container")
+        ]
+    );
+    assert!(notes.iter().any(|note| note.contains(name)));
+
+    let there = [("docker buildx inspect", says("Name: x", 0)), ("docker buildx build", says("", 0))];
+    let (ran, ended, _) = pushed(&two(""), with_buildx(&there)).await;
+    ended.unwrap();
+    assert!(!ran.iter().any(|line| line.contains("create")), "{ran:?}");
+
+    let broken = [("docker buildx inspect", says("permission denied", 1))];
+    let (_, ended, _) = pushed(&two(""), with_buildx(&broken)).await;
+    assert!(ended.unwrap_err().to_string().contains("permission denied"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_machines_builder_is_made_again_when_its_address_changed() {
+    let url = "ssh://b@h";
+    let name = "kamal-remote-ssh---b-h";
+    let inspect = says(&format!("Endpoint: {name}-context\n"), 0);
+    let answers = [
+        ("docker buildx inspect", inspect),
+        ("docker context inspect", says("ssh://b@elsewhere\n", 0)),
+        ("ssh", says("", 0)),
+        ("docker buildx rm", says("", 0)),
+        ("docker context", says("", 0)),
+        ("docker buildx", says("", 0)),
+    ];
+    let config = format!("  remote: {url}\n  local: false\n");
+    let (ran, ended, _) = pushed(&two(&config), with_buildx(&answers)).await;
+    ended.unwrap();
+    let from = ran.iter().position(|line| line.starts_with("ssh")).unwrap();
+    let begins: Vec<String> =
+        ran[from..].iter().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        begins,
+        [
+            "ssh -o ConnectTimeout=30",
+            "docker buildx rm",
+            "docker context rm",
+            "docker context create",
+            "docker buildx create",
+            "BUILDKIT_NO_CLIENT_TOKEN=1 docker buildx"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_are_in_the_environment_of_the_build_and_nowhere_else() {
+    let answers = [("docker buildx inspect", says("", 0)), ("docker buildx build", says("", 0))];
+    let shop = Arc::new(with_buildx(&answers));
+    let mut scripted = Scripted::new(&HOSTS);
+    scripted.world.local = shop.clone();
+    let project = two("  secrets: [TOKEN]\n");
+    build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
+    for command in shop.ran() {
+        let line = command.words.join(" ");
+        let builds = line.starts_with("docker buildx build");
+        assert_eq!(command.env.iter().any(|(name, _)| name == "TOKEN"), builds, "{line}");
+        assert!(!line.contains("sentinel"), "{line}");
+        assert_eq!(line.contains("--secret id=TOKEN"), builds, "{line}");
+    }
+    let missing = two("  secrets: [NONE]\n");
+    let (ran, ended, _) = pushed(&missing, with_buildx(&answers)).await;
+    assert!(matches!(ended, Err(RunError::Invalid(_))), "{ran:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_anothers_login_undid_is_made_once_more() {
+    let project = project("service: app\nimage: app\nservers: [a]\nbuilder: {context: .}\n");
+    let repository = [("git status", says("", 0)), ("docker build ", says("", 0))];
+    let denied = ("docker push", says("no basic auth credentials", 1));
+    let once = [&repository[..], &[denied.clone(), ("docker push", says("", 0))]].concat();
+    let (ran, ended, _) = pushed(&project, machine(&once)).await;
+    ended.unwrap();
+    let count = |ran: &[String], begins: &str| ran.iter().filter(|line| line.starts_with(begins)).count();
+    assert_eq!((count(&ran, "docker login"), count(&ran, "docker push")), (2, 3), "{ran:?}");
+
+    let (ran, ended, _) = pushed(&project, machine(&[&repository[..], &[denied]].concat())).await;
+    let Err(RunError::Local { what, reason, hint, .. }) = ended else { panic!("it was refused") };
+    assert_eq!((what.as_str(), reason.contains("no basic auth")), ("push", true));
+    assert!(hint.unwrap().contains("registry:"));
+    assert_eq!(count(&ran, "docker push"), 2, "not for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_was_just_started_is_waited_for() {
+    let text = "service: app\nservers: [a]\nregistry: {server: 'localhost:5555'}\nbuilder: {context: .}\n";
+    let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();
+    let project = Project { config: loaded.config, ..project(CONFIG) };
+    let reset = ("docker push", says("Get http://localhost:5555/v2/: EOF", 1));
+    let usual = [
+        ("git status", says("", 0)),
+        ("docker start", says("", 1)),
+        ("docker run", says("", 0)),
+        ("docker build ", says("", 0)),
+    ];
+    let answers = [&usual[..], &[reset.clone(), reset.clone(), ("docker push", says("", 0))]].concat();
+    let (ran, ended, _) = pushed(&project, machine(&answers)).await;
+    assert_eq!(ended.unwrap(), "localhost:5555/app:v1");
+    assert!(!ran.iter().any(|line| line.starts_with("docker login")), "{ran:?}");
+    let (ran, ended, _) = pushed(&project, machine(&[&usual[..], &[reset]].concat())).await;
+    assert!(ended.is_err());
+    assert_eq!(ran.iter().filter(|line| line.starts_with("docker push")).count(), 6, "not for ever");
+
+    let remote = text.replace("context: .", "context: ., remote: 'ssh://b@h'");
+    let loaded = load(SourceFile::new("config/deploy.yml", remote), None).unwrap();
+    let project = Project { config: loaded.config, ..project };
+    let (ran, ended, _) = pushed(&project, machine(&usual)).await;
+    assert!(matches!(ended, Err(RunError::Usage { .. })), "there is no way to it yet");
+    assert_eq!(ran, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_for_a_build_is_said_before_anything_runs() {
+    let refused = async |project: &Project, shop: Shop| match pushed(project, shop).await {
+        (ran, Err(RunError::Local { reason, hint, .. }), _) => {
+            assert!(!ran.iter().any(|line| line.starts_with("docker login")), "{ran:?}");
+            assert!(hint.is_some_and(|hint| !hint.is_empty()));
+            reason
+        }
+        (_, ended, _) => panic!("{ended:?}"),
+    };
+    let least = project("service: app\nimage: app\nservers: [a]\nbuilder: {context: .}\n");
+    let none = Shop::new(&[("git", says("", 0))]).with_file("Dockerfile", "");
+    assert_eq!(refused(&least, none).await, "there is no `docker` on this machine");
+    let mut bare = machine(&[("git", says("", 0))]);
+    bare.files.clear();
+    assert_eq!(refused(&least, bare).await, "Dockerfile is missing");
+    let cached = project("service: app\nimage: app\nservers: [a]\nbuilder: {cache: {type: gha}}\n");
+    let reason = refused(&cached, machine(&[("git", says("", 0))])).await;
+    assert_eq!(reason, "builder/cache needs `docker buildx`, which is not installed on this machine");
+    let pack = two("  pack: {builder: b}\n");
+    let reason = refused(&pack, machine(&[("git", says("", 0))])).await;
+    assert_eq!(reason, "there is no `pack` on this machine, and `builder: pack:` builds with it");
+
+    let unset = "service: app\nimage: app\nservers: [a]\nbuilder: {context: ., args: {A: '${NONE}'}}\n";
+    let (ran, ended, _) = pushed(&project(unset), machine(&[("git", says("", 0))])).await;
+    let Err(RunError::Usage { message, hint: Some(_) }) = ended else { panic!("{ended:?}") };
+    assert_eq!(message, "builder/args/A names the variable NONE, which isn't set here");
+    assert!(!ran.iter().any(|line| line.starts_with("docker login")), "{ran:?}");
+
+    let project = project("service: app\nimage: app\nservers: [a]\n");
+    let mut shop = with_clone(false, &["c0ffee"], "");
+    shop.files.retain(|path, _| path == "Dockerfile");
+    let (_, ended, _) = pushed(&project, shop).await;
+    assert!(ended.unwrap_err().to_string().contains("Dockerfile is not committed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_build_shows_its_own_words_and_what_to_do() {
+    let project = project("service: app\nimage: app\nservers: [a]\n");
+    let failed = |said: &str| {
+        let mut answers = repository();
+        let _ = answers.remove(0);
+        let status = clone().status().join(" ");
+        let head = clone().head().join(" ");
+        let mut all: Vec<(&str, Answer)> =
+            vec![(&status, says("", 0)), (&head, says("c0ffee", 0)), ("git status", says("", 0))];
+        all.extend(answers);
+        all.extend(["git -C", "rm", "mkdir"].map(|line| (line, says("", 0))));
+        all.push(("docker build ", says(said, 1)));
+        let mut shop = machine(&all).with_file(&format!("{}Dockerfile", clone().project()), "");
+        shop.variables.insert("TMPDIR".into(), "/t".into());
+        shop
+    };
+    for (said, advice) in [
+        ("COPY failed: file not found: app.rb", Some("is the file committed?")),
+        ("/bin/sh: exec format error", Some("this machine can't run")),
+        ("bundle install failed", None),
+        ("/bin/sh: bin/setup: Permission denied", None),
+    ] {
+        let (ran, ended, _) = pushed(&project, failed(said)).await;
+        assert_eq!(ran.iter().filter(|line| line.starts_with("docker build ")).count(), 1, "{said}");
+        let Err(RunError::Local { what, reason, hint, .. }) = ended else { panic!("it failed") };
+        assert_eq!(what, "build");
+        assert!(reason.contains(said));
+        assert_eq!(hint.as_deref().map(|hint| hint.starts_with(advice.unwrap_or("?"))), advice.map(|_| true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_builder_is_made_and_removed_once_and_said_to_be_there_or_not() {
+    let absent = says("no builder \"x\" found", 1);
+    let mut scripted = Scripted::new(&HOSTS);
+    let answers = [
+        ("docker buildx inspect", absent.clone()),
+        ("docker buildx inspect", says("", 0)),
+        ("docker buildx rm", absent.clone()),
+        ("docker buildx rm", says("", 0)),
+        ("docker buildx rm", absent),
+        ("docker buildx create", says("", 0)),
+        ("docker context ls", says("contexts\n", 0)),
+        ("docker buildx ls", says("builders\n", 0)),
+    ];
+    scripted.world.local = Arc::new(with_buildx(&answers));
+    let (world, project) = (&scripted.world, two(""));
+    let name = "kamal-local-docker-container";
+    assert_eq!(builder::create(world, &project).await.unwrap(), format!("made the builder {name}"));
+    assert_eq!(
+        builder::create(world, &project).await.unwrap(),
+        format!("the builder {name} is there already")
+    );
+    assert_eq!(builder::remove(world, &project).await.unwrap(), format!("removed the builder {name}"));
+    assert_eq!(builder::remove(world, &project).await.unwrap(), format!("there is no builder {name}"));
+    assert_eq!(
+        builder::details(world, &project).await.unwrap(),
+        format!("Builder: local ({name})\ncontexts\nbuilders\n")
+    );
+    let native = project_with("service: app\nimage: app\nservers: [a]\n", "");
+    let said = builder::create(world, &native).await.unwrap();
+    assert_eq!(said, "no builder is made for this project: its class is native");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dev_image_is_dirty_stays_here_and_names_what_is_not_committed() {
+    let mut shop = with_buildx(&[
+        ("docker buildx", says("", 0)),
+        ("git ls-files -z --modified", says("app.rb\0config/deploy.yml\0", 0)),
+        ("git ls-files -z --others", says(".env\0node_modules/x.js\0new.rb\0", 0)),
+    ]);
+    shop.files.insert("./.dockerignore".into(), "node_modules\nconfig\n".into());
+    let shop = Arc::new(shop);
+    let mut scripted = Scripted::new(&HOSTS);
+    scripted.world.local = shop.clone();
+    let image = dev::dev(&scripted.world, &two(""), &options("v1"), To::Docker).await.unwrap();
+    assert_eq!(image, "r.test/app:v1-dirty");
+    let ran = shop.lines();
+    assert!(!ran.iter().any(|line| line.contains("login") || line.contains("push")), "{ran:?}");
+    let line = ran.iter().find(|line| line.contains("buildx build")).unwrap();
+    assert!(line.contains("--output=type=docker"), "{line}");
+    assert!(line.contains(" -t r.test/app:v1-dirty -t r.test/app:latest-dirty "), "{line}");
+    let events = scripted.recorder.events();
+    let noted = |said: &str| events.iter().any(|e| matches!(e, Event::Note { text, .. } if text == said));
+    assert!(noted("files with uncommitted changes will be in the image: app.rb"));
+    assert!(noted("untracked files will be in the image: .env, new.rb"));
+}
