@@ -17,13 +17,15 @@ pub mod results;
 pub mod terminal;
 pub mod words;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bowline_core::plan::Plan;
 use bowline_engine::event::{Event, Events};
+use tokio::runtime::RuntimeFlavor;
 
 use crate::settings::{Settings, View};
 
@@ -99,13 +101,65 @@ enum Message {
     End { good: bool },
 }
 
+/// Lines of servers that were told and not shown yet. Who tells more of them waits: a reader that pauses (`| less`)
+/// must hold the servers up, not fill memory.
+#[derive(Debug, Default)]
+struct Backlog {
+    lines: Mutex<usize>,
+    shown: Condvar,
+    /// The run is to end: nobody waits for a reader any more.
+    open: AtomicBool,
+}
+
+/// So many lines wait to be shown at most.
+const BACKLOG: usize = 10_000;
+
+impl Backlog {
+    fn lines(&self) -> MutexGuard<'_, usize> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self) {
+        let mut lines = self.lines();
+        while *lines >= BACKLOG && !self.open.load(Ordering::SeqCst) {
+            let waited = self.shown.wait_timeout(lines, TICK).unwrap_or_else(PoisonError::into_inner);
+            lines = waited.0;
+        }
+        *lines += 1;
+    }
+
+    fn take(&self) {
+        let mut lines = self.lines();
+        *lines = lines.saturating_sub(1);
+        self.shown.notify_one();
+    }
+}
+
 /// Takes events for the screen; cheap to share.
 #[derive(Clone)]
-pub struct Handle(Sender<Message>);
+pub struct Handle {
+    sender: Sender<Message>,
+    backlog: Arc<Backlog>,
+}
 
 impl Events for Handle {
     fn emit(&self, event: Event) {
-        let _ = self.0.send(Message::Event(Box::new(event)));
+        match event {
+            Event::Output { .. } => aside(|| self.backlog.add()),
+            Event::Interrupted => self.backlog.open.store(true, Ordering::SeqCst),
+            _ => {}
+        }
+        let _ = self.sender.send(Message::Event(Box::new(event)));
+    }
+}
+
+/// Does what may wait without keeping the runtime's other tasks from running.
+fn aside(work: impl FnOnce()) {
+    let runtime = tokio::runtime::Handle::try_current();
+    if runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread) {
+        tokio::task::block_in_place(work);
+    } else {
+        work();
     }
 }
 
@@ -114,7 +168,7 @@ impl Handle {
     pub fn hide(&self) -> Hidden {
         let (hidden, was_hidden) = channel();
         let (hold, until) = channel();
-        if self.0.send(Message::Hide { hidden, until }).is_ok() {
+        if self.sender.send(Message::Hide { hidden, until }).is_ok() {
             let _ = was_hidden.recv_timeout(PATIENCE);
         }
         Hidden { _hold: hold }
@@ -155,10 +209,12 @@ impl Screen {
     /// Starts to show with this renderer.
     pub fn with(renderer: Box<dyn Renderer>, follow: Follow, broken: impl Fn() + Send + 'static) -> Self {
         let (sender, receiver) = channel();
-        let stage = Stage { renderer, follow, tally: Tally::default(), interrupted: false };
+        let backlog = Arc::<Backlog>::default();
+        let tally = Tally::default();
+        let stage = Stage { renderer, follow, tally, interrupted: false, backlog: Arc::clone(&backlog) };
         let thread =
             std::thread::Builder::new().name("screen".into()).spawn(move || stage.run(&receiver, broken));
-        Self { handle: Handle(sender), thread: thread.ok() }
+        Self { handle: Handle { sender, backlog }, thread: thread.ok() }
     }
 
     /// What takes events.
@@ -168,7 +224,7 @@ impl Screen {
 
     /// Shows what is left, and ends.
     pub fn finish(mut self, good: bool) -> Tally {
-        let _ = self.handle.0.send(Message::End { good });
+        let _ = self.handle.sender.send(Message::End { good });
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 }
@@ -178,6 +234,7 @@ struct Stage {
     follow: Follow,
     tally: Tally,
     interrupted: bool,
+    backlog: Arc<Backlog>,
 }
 
 impl Stage {
@@ -187,6 +244,9 @@ impl Stage {
                 Ok(Message::Event(event)) => {
                     if !self.event(&event) {
                         broken();
+                    }
+                    if matches!(*event, Event::Output { .. }) {
+                        self.backlog.take();
                     }
                 }
                 Ok(Message::Hide { hidden, until }) => {
@@ -226,5 +286,73 @@ impl Stage {
         }
         self.renderer.event(event);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows a line only when it is let.
+    struct Reader {
+        turns: Receiver<()>,
+        seen: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Renderer for Reader {
+        fn event(&mut self, _: &Event) {}
+
+        fn follow(&mut self, line: &str) -> bool {
+            let _ = self.turns.recv();
+            self.seen.lock().unwrap().push(line.to_owned());
+            true
+        }
+    }
+
+    fn line(number: usize) -> Event {
+        Event::Output { host: Some("a".into()), role: None, line: number.to_string() }
+    }
+
+    /// Somebody who tells more lines than may wait, to a reader who doesn't read yet.
+    struct Told {
+        screen: Screen,
+        /// Dropped, it lets the reader read.
+        turn: Sender<()>,
+        seen: Arc<Mutex<Vec<String>>>,
+        teller: JoinHandle<()>,
+    }
+
+    impl Told {
+        fn new() -> Self {
+            let ((turn, turns), seen) = (channel(), Arc::default());
+            let reader = Reader { turns, seen: Arc::clone(&seen) };
+            let screen = Screen::with(Box::new(reader), Follow::One, || {});
+            let handle = screen.handle();
+            let tell = move || (0..BACKLOG + 100).for_each(|number| handle.emit(line(number)));
+            Self { screen, turn, seen, teller: std::thread::spawn(tell) }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_pauses_holds_up_whoever_tells_and_gets_every_line() {
+        let Told { screen, turn, seen, teller } = Told::new();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!teller.is_finished(), "more was told than may wait");
+        drop(turn);
+        teller.join().unwrap();
+        screen.finish(true);
+        let seen = seen.lock().unwrap();
+        assert!(seen.iter().enumerate().all(|(number, line)| *line == number.to_string()));
+        assert_eq!(seen.len(), BACKLOG + 100);
+    }
+
+    #[test]
+    fn an_interrupt_is_not_held_up() {
+        let Told { screen, turn, seen: _, teller } = Told::new();
+        std::thread::sleep(Duration::from_millis(100));
+        screen.handle().emit(Event::Interrupted);
+        teller.join().unwrap();
+        drop(turn);
+        screen.finish(false);
     }
 }
