@@ -236,8 +236,7 @@ async fn change(
         let part = work(change.held(&there)).await;
         change.keep(part);
     }
-    let gathered = change.end().await;
-    if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
+    change.end().await
 }
 
 /// `accessory boot`.

@@ -19,7 +19,7 @@ pub async fn start(world: &World, project: &Project, options: &Options) -> Resul
     let version = options.version.as_deref();
     let part = change.each_role(|place| start_one(&change, place, version)).await;
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>) -> Told {
@@ -75,7 +75,7 @@ pub async fn stop(world: &World, project: &Project, options: &Options) -> Result
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| stop_all(&change, place)).await;
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 /// Stops a role's running containers that are wanted, one after the other; gives their names.
@@ -118,7 +118,7 @@ pub async fn stale(
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| stop_stale(&change, place)).await;
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 async fn stop_stale(change: &Change<'_>, place: Place<'_>) -> Told {

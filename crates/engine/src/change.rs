@@ -185,11 +185,11 @@ impl<'a> Change<'a> {
         !self.world.stop.is_set() && self.gathered.failures.is_empty()
     }
 
-    /// Gives the lock back, and what was said.
-    pub(crate) async fn end(self) -> Gathered {
+    /// Gives the lock back, and what was said; an interrupted change was perhaps not whole.
+    pub(crate) async fn end(self) -> Result<Gathered, RunError> {
         if let Some(lock) = self.lock {
             lock.give_back(self.world).await;
         }
-        self.gathered
+        if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(self.gathered) }
     }
 }

@@ -63,7 +63,7 @@ async fn write_all(
             .await;
         change.keep(part);
     }
-    Ok(change.end().await)
+    change.end().await
 }
 
 fn of_role(config: &Config, secrets: &Secrets, role: &Role, host: &RoleHost) -> Result<SecretEnv, PlanError> {

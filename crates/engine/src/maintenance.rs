@@ -45,7 +45,7 @@ pub async fn begin(
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| begin_one(&change, place, request, &page)).await;
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 /// `app live`: the app answers again.
@@ -54,7 +54,7 @@ pub async fn end(world: &World, project: &Project, options: &Options) -> Result<
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| end_one(&change, place)).await;
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 /// Only what Traefik routes to can be stood in for.

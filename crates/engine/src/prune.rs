@@ -18,7 +18,7 @@ pub async fn prune(
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_server(|host| prune_one(&change, host, parts, retain)).await;
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 async fn prune_one(change: &Change<'_>, host: &str, parts: Parts, retain: Option<usize>) -> Told {

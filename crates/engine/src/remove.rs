@@ -55,7 +55,7 @@ pub async fn remove(
             change.keep(part);
         }
     }
-    Ok(change.end().await)
+    change.end().await
 }
 
 /// The app where it is selected, with all accessories there. There may be servers with accessories alone.
@@ -70,7 +70,7 @@ async fn remove_everything(
     }
     let mut change = Change::of(world, project, options, selection).await?;
     remove_all(&mut change, Some(&accessories)).await;
-    Ok(change.end().await)
+    change.end().await
 }
 
 /// Stops, then removes containers, accessories, images and the directory; after a failure nothing more is begun. With

@@ -106,7 +106,7 @@ pub async fn reboot(
         }
     }
     let gathered = change.end().await;
-    hook_failed.map_or(Ok(gathered), Err)
+    hook_failed.map_or(gathered, Err)
 }
 
 async fn reboot_group(
@@ -187,7 +187,7 @@ async fn on_each(
         change.each_server(one).await
     };
     change.keep(part);
-    Ok(change.end().await)
+    change.end().await
 }
 
 /// `traefik details`.

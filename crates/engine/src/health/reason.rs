@@ -11,6 +11,8 @@ pub(super) struct Facts<'a> {
     pub(super) ended: &'a str,
     /// Its last state: status, health, exit code, restarts, out of memory.
     pub(super) state: &'a str,
+    /// The last exit code that was seen and isn't 0: while Docker starts a container again its state says 0.
+    pub(super) code: Option<&'a str>,
     /// Its last health check: exit code and output.
     pub(super) check: Option<&'a (i64, String)>,
     /// The command of its health check.
@@ -26,7 +28,8 @@ type Reason = (String, Option<String>);
 pub(super) fn reason(facts: &Facts<'_>) -> Reason {
     let words: Vec<&str> = facts.state.split(' ').collect();
     let word = |at: usize| words.get(at).copied().unwrap_or("?");
-    let (code, killed) = (word(2), word(4) == "true");
+    let code = if facts.ended == "restarting" { facts.code.unwrap_or(word(2)) } else { word(2) };
+    let killed = word(4) == "true";
     if killed {
         return (
             "the container was killed: out of memory".into(),
@@ -172,6 +175,7 @@ mod tests {
             timeout: 30,
             ended: "timeout",
             state: "running starting 0 0 false",
+            code: None,
             check: Some(&check),
             command: CURL,
             listening,
@@ -226,6 +230,13 @@ mod tests {
                 .unwrap()
                 .contains("is taken")
         );
+        let looping = Facts {
+            ended: "restarting",
+            state: "running none 0 3 false",
+            code: Some("7"),
+            ..Facts::default()
+        };
+        assert_eq!(reason(&looping).0, "the container keeps exiting, last with code 7");
         assert!(ended("exited none 127 0 false", &[]).1.unwrap().contains("not found in the image"));
         assert_eq!(ended("exited none 1 0 false", &["boom"]).1, None);
     }
