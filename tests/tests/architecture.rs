@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -148,4 +149,32 @@ fn an_arrow_that_turns_is_seen() {
     let mut gone = graph(&metadata());
     gone.remove("bowline-cli");
     assert_eq!(faults(&gone), ["bowline-cli is not there"]);
+}
+
+/// The text of every Rust file below a directory.
+fn sources(directory: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_faults_names_tests_that_there_are() {
+    let root = bowline_tests::sandbox::root();
+    let page = std::fs::read_to_string(root.join("tests/README.md")).unwrap();
+    let (_, table) = page.split_once("## The worst day").unwrap();
+    let is_name = |word: &&str| word.matches('_').count() > 1 && !word.contains([' ', '…', '/', '-']);
+    let names: BTreeSet<&str> = table.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(names.len() > 40, "{names:?}");
+    let mut text = String::new();
+    for directory in ["crates", "tests/tests"] {
+        sources(&root.join(directory), &mut text);
+    }
+    let missing: Vec<&&str> = names.iter().filter(|name| !text.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
