@@ -96,6 +96,9 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
     assert_eq!(expect::inspect(server, &name, "{{.State.Running}}"), "false");
     project.bowline(&["accessory", "boot", "tool"]).says("started tool, which was there").ok();
     project.bowline(&["accessory", "restart", "tool"]).ok();
+    project.bowline(&["accessory", "stop", "all"]).ok();
+    project.bowline(&["accessory", "start", "tool"]).says("started tool").ok();
+    project.bowline(&["accessory", "pull-image", "tool"]).says("tool").ok();
     assert_eq!(id(&project, server), first, "it is the same container");
 
     project.bowline(&["accessory", "remove", "tool"]).says("-y").exits(2);

@@ -61,6 +61,21 @@ fn what_is_committed_is_built_pushed_and_pulled_and_nothing_else() {
     let clones = fs::read_dir(project.home().join("tmp/kamal-clones")).unwrap();
     let clones = clones.filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_dir());
     assert_eq!(clones.count(), 1, "one clone is kept");
+
+    project.write("said", "tried out");
+    let ran = project.bowline(&["build", "dev"]);
+    ran.says("files with uncommitted changes will be in the image: said").ok();
+    let listed = run(Command::new("docker").args([
+        "image",
+        "ls",
+        "--format",
+        "{{.Repository}}:{{.Tag}}",
+        &project.image("*"),
+    ]));
+    let dirty =
+        listed.ok().lines().find(|image| image.ends_with("-dirty") || image.contains("_uncommitted_"));
+    let said = run(Command::new("docker").args(["run", "--rm", dirty.unwrap(), "cat", "/from/said"]));
+    assert_eq!(said.ok(), "tried out");
 }
 
 #[test]
@@ -147,6 +162,7 @@ case "$*" in
   'start kamal-docker-registry') exit 1 ;;
   run*kamal-docker-registry*) exec "$REAL" run --detach -p "$4" --name "$NAME" -v "$CONFIG:/config.yml:ro" \
     --entrypoint docker-registry "$IMAGE" serve /config.yml ;;
+  'rm '*' kamal-docker-registry') exec "$REAL" rm --force --volumes "$NAME" ;;
   *) exec "$REAL" "$@" ;;
 esac
 "#;
@@ -183,4 +199,7 @@ fn a_deploy_needs_no_registry_but_one_on_this_machine() {
     wait_for_version(&lease[0], "v1");
     let open = lease[0].ssh(&format!("ss -tln | grep -c ':{port} '")).stdout;
     assert_eq!(open.trim(), "0", "the port is lent no longer");
+    project.bowline(&["registry", "remove"]).ok();
+    let left = run(Command::new("docker").args(["ps", "-aq", "--filter", &format!("name={}", registry.0)]));
+    assert_eq!(left.ok(), "");
 }

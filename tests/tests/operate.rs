@@ -34,6 +34,8 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     project.bowline(&["app", "remove-container", "v2"]).says("it runs").exits(1);
     project.bowline(&["app", "remove-container", "v1"]).says("removed").ok();
     project.bowline(&["prune", "all"]).says("pruned containers and images").ok();
+    project.bowline(&["prune", "images"]).says("pruned").ok();
+    project.bowline(&["app", "remove-containers", "-y"]).says("removed the stopped containers").ok();
     let images = server.ssh(&format!("docker image ls -q {}", project.image("v1")));
     assert_eq!(images.ok().trim(), "", "no container needs v1 any more");
 
