@@ -33,8 +33,10 @@ impl Local for LocalMachine {
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
         let mut running = Running::start(command)?;
         let watched = running.watch(command.input.as_ref(), on_line).await;
-        if watched.is_ok() {
-            running.processes = None;
+        if watched.is_ok()
+            && let Some(processes) = running.processes.take()
+        {
+            processes.let_go();
         }
         watched
     }
@@ -128,6 +130,11 @@ impl Group {
     pub(crate) fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Self { leader: id.and_then(Pid::from_raw), alone: false }
+    }
+
+    /// What is left of it may go on.
+    fn let_go(mut self) {
+        self.leader = None;
     }
 
     fn signal(&self, signal: Signal) {

@@ -85,6 +85,8 @@ async fn what_it_leaves_in_the_background_is_not_waited_for_and_stays() {
     let output = run(&sh("sleep 30 & echo $!")).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
     let pid = output.stdout.trim();
+    // A signal takes its time.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(alive(pid));
     assert!(run(&sh(&format!("kill {pid}"))).await.unwrap().success());
 }
