@@ -126,6 +126,11 @@ fn the_projects_own_page_and_an_app_that_does_not_run() {
     project.bowline(&["app", "live"]).ok();
     assert_eq!(summary(&get(&server.address, "/version")), "200 v1");
 
+    // What a run that was killed half-way leaves.
+    let labels = format!("--label bowline.maintenance={}/ --label bowline.role=web", project.service);
+    server.ssh(&format!("docker create {labels} $(docker inspect -f '{{{{.Image}}}}' traefik)")).ok();
+    project.bowline(&["app", "live"]).says("was not in maintenance").ok();
+    nothing_is_left(server);
     project.bowline(&["app", "maintenance"]).ok();
     project.bowline(&["app", "remove", "-y"]).ok();
     nothing_is_left(server);

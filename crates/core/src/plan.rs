@@ -8,6 +8,7 @@ mod assets;
 pub mod deploy;
 mod neighbours;
 pub mod retire;
+pub mod secrets;
 pub mod show;
 pub mod step;
 

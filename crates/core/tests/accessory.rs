@@ -13,7 +13,7 @@ use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{Scope, app, ready};
 use bowline_core::config::{Config, SourceFile, load};
 use bowline_core::plan::accessory::container;
-use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::secrets::Secrets;
 use bowline_core::secret::{Secret, SecretBytes};
 use bowline_core::shell::Input;
 use tempfile::TempDir;

@@ -16,7 +16,7 @@ use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{Scope, listing, logs};
 use bowline_core::config::{Accessory, Config, unbuilt};
 use bowline_core::plan::accessory as planning;
-use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;

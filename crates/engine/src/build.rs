@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
 use bowline_core::config::unbuilt;
-use bowline_core::plan::deploy::{self as planning, Secrets};
+use bowline_core::plan::secrets::{Secrets, registry_secrets};
 use bowline_core::secret::Secret;
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
@@ -262,7 +262,7 @@ pub async fn push(
 
 /// The secrets that a build and its push need.
 pub(crate) fn secrets_needed(project: &Project) -> Vec<String> {
-    let mut names = planning::registry_secrets(&project.config);
+    let mut names = registry_secrets(&project.config);
     names.extend(project.config.builder.secrets.iter().cloned());
     names
 }

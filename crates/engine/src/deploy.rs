@@ -9,7 +9,8 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
 use bowline_core::config::{OnFailure, unbuilt};
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{self as planning, Request, Secrets};
+use bowline_core::plan::deploy::{self as planning, Request};
+use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};
 use bowline_core::plan::{Kind, Plan};
 use bowline_core::selection::Selection;
 use tokio::sync::watch;
@@ -136,7 +137,7 @@ impl<'a> Run<'a> {
     }
 
     fn secrets_needed(&self) -> Vec<String> {
-        let mut names = planning::secrets_needed(&self.project.config, &self.selection, self.kind);
+        let mut names = secrets_needed(&self.project.config, &self.selection, self.kind);
         if self.builds() {
             names.extend(build::secrets_needed(self.project));
         }
@@ -213,7 +214,7 @@ impl<'a> Run<'a> {
     /// Up to the connections, to these servers: what is wrong with the project is told before any is made.
     pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
         self.secrets = self.project.secrets(self.world, &self.secrets_needed()).await?;
-        planning::check_secrets(&self.project.config, &self.secrets, &self.selection)?;
+        check_secrets(&self.project.config, &self.secrets, &self.selection)?;
         hooks::prepare(self.world, self.project, self.options).await?;
         self.hook("pre-connect", is_inherited(self.world), None, &self.named()).await?;
         self.emit(Event::Phase(Phase::Connect(hosts.len())));

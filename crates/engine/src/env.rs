@@ -2,7 +2,8 @@
 
 use bowline_core::commands::env::{EnvFile, SecretEnv};
 use bowline_core::config::{Accessory, Config, Role, RoleHost};
-use bowline_core::plan::deploy::{self as planning, PlanError, Secrets};
+use bowline_core::plan::deploy::PlanError;
+use bowline_core::plan::secrets::{Secrets, check_secrets, env_secrets, environment, secret_env};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
@@ -15,12 +16,12 @@ pub async fn push(world: &World, project: &Project, options: &Options) -> Result
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
     let roles = selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)));
-    let mut names = planning::env_secrets(config, roles.clone());
+    let mut names = env_secrets(config, roles.clone());
     let accessories =
         config.accessories.iter().filter(|accessory| beside(&selection, accessory).next().is_some());
     names.extend(accessories.flat_map(|accessory| accessory.env.secret().map(|(_, key)| key.to_owned())));
     let secrets = project.secrets(world, &names).await?;
-    planning::check_secrets(config, &secrets, &selection)?;
+    check_secrets(config, &secrets, &selection)?;
     write_all(world, project, options, Some(&secrets)).await
 }
 
@@ -52,7 +53,7 @@ async fn write_all(
     change.keep(part);
     for accessory in &config.accessories {
         let path = change.scope.names.accessory_env_file(&accessory.name);
-        let secret = || secrets.map(|secrets| planning::secret_env(secrets, &accessory.env));
+        let secret = || secrets.map(|secrets| secret_env(secrets, &accessory.env));
         let part = change
             .each_server(async |host: &str| {
                 if !accessory.hosts.iter().any(|own| own == host) {
@@ -67,7 +68,7 @@ async fn write_all(
 }
 
 fn of_role(config: &Config, secrets: &Secrets, role: &Role, host: &RoleHost) -> Result<SecretEnv, PlanError> {
-    Ok(planning::environment(config, secrets, role, host)?.secret)
+    Ok(environment(config, secrets, role, host)?.secret)
 }
 
 /// Writes one file, or removes it.

@@ -11,7 +11,7 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::config::{Pairs, Role, RoleHost};
 use bowline_core::observed::{Container, Observed};
-use bowline_core::plan::deploy::{self as planning, Secrets};
+use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
 use bowline_core::selection::Selection;
 
 use crate::error::{Cause, Failure, RunError};
@@ -192,9 +192,9 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
 /// isn't there needs them.
 async fn secrets(world: &World, project: &Project, targets: &[Target<'_>]) -> Result<Secrets, RunError> {
     let known = project.secrets.names();
-    let mut names = planning::registry_secrets(&project.config);
+    let mut names = registry_secrets(&project.config);
     names.retain(|name| known.contains(&name.as_str()));
-    names.extend(planning::env_secrets(&project.config, targets.iter().copied()));
+    names.extend(env_secrets(&project.config, targets.iter().copied()));
     project.secrets(world, &names).await
 }
 
@@ -205,11 +205,11 @@ fn new_container(
     (role, host): Target<'_>,
 ) -> Result<Place, RunError> {
     let config = &project.config;
-    let environment = planning::environment(config, secrets, role, host)?;
+    let environment = environment(config, secrets, role, host)?;
     Ok(Place::New {
         image: config.image_of(version),
         environment: Box::new(environment),
-        login: crate::registry::login(config, secrets).ok().flatten(),
+        login: login(&config.registry, secrets).ok().flatten(),
     })
 }
 

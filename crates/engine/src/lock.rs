@@ -108,7 +108,8 @@ impl Lock {
                 taken => return taken.map(Some),
             }
         }
-        Err(silent.unwrap_or_else(RunError::interrupted))
+        let nobody = || RunError::Servers { failures: Vec::new(), total: hosts.len(), standing: Vec::new() };
+        Err(silent.unwrap_or_else(nobody))
     }
 
     /// Takes the lock; one that somebody holds is waited for, as long as that is wanted.

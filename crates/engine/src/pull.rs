@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
 use bowline_core::commands::registry::{self, Pull};
-use bowline_core::plan::deploy as planning;
+use bowline_core::plan::secrets::{login, registry_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
@@ -16,7 +16,7 @@ use crate::apply::explained;
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
-use crate::registry::login;
+
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 use crate::{build, hooks, version};
 
@@ -25,7 +25,7 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
     let version = version::resolve(world, config, options).await?;
-    let secrets = project.secrets(world, &planning::registry_secrets(config)).await?;
+    let secrets = project.secrets(world, &registry_secrets(config)).await?;
     let pull = Pull {
         scope: Scope {
             names: config.names(),
@@ -33,7 +33,7 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
             performer: version::performer(world).await,
         },
         locked: false,
-        login: login(config, &secrets)?,
+        login: login(&config.registry, &secrets)?,
         image: config.image_of(&version),
         version,
     };

@@ -2,9 +2,9 @@
 
 mod own;
 
-use bowline_core::commands::registry::{self, Login};
-use bowline_core::config::{Config, Credential};
-use bowline_core::plan::deploy::{self as planning, PlanError, Secrets};
+use bowline_core::commands::registry;
+use bowline_core::config::Config;
+use bowline_core::plan::secrets::{Secrets, login, registry_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
@@ -12,7 +12,6 @@ use crate::error::RunError;
 use crate::fleet::{Fleet, run_all};
 use crate::hooks;
 use crate::local::{run, run_shown, words};
-
 use crate::ports::LocalCommand;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
@@ -25,22 +24,6 @@ pub struct Where {
     pub servers: bool,
 }
 
-/// Who we are to the registry; nobody to one on this machine.
-pub(crate) fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, RunError> {
-    let Some(credentials) = &config.registry.login else { return Ok(None) };
-    let value = |credential: &Credential| match credential {
-        Credential::Plain(value) => Ok(value.clone()),
-        Credential::Secret(name) => {
-            secrets.get(name).cloned().ok_or_else(|| RunError::from(PlanError::MissingSecret(name.clone())))
-        }
-    };
-    Ok(Some(Login {
-        server: config.registry.server.clone(),
-        username: value(&credentials.username)?,
-        password: value(&credentials.password)?,
-    }))
-}
-
 /// Makes the registry ready for what this machine pushes: logs Docker in, or runs one here.
 pub(crate) async fn prepare(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
     match config.registry.local_port() {
@@ -51,7 +34,7 @@ pub(crate) async fn prepare(world: &World, config: &Config, secrets: &Secrets) -
 
 /// Logs this machine's Docker in.
 pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
-    let Some(login) = login(config, secrets)? else { return Ok(()) };
+    let Some(login) = login(&config.registry, secrets)? else { return Ok(()) };
     let mut words = words(&["docker"]);
     words.extend(login.words().into_iter().map(Into::into));
     let command = LocalCommand { words, input: Some(login.password.clone()), ..Default::default() };
@@ -86,13 +69,13 @@ pub async fn log_in(
     if project.config.registry.is_local() {
         return own::set_up(world, &project.config, place).await.map(only);
     }
-    let secrets = project.secrets(world, &planning::registry_secrets(&project.config)).await?;
+    let secrets = project.secrets(world, &registry_secrets(&project.config)).await?;
     let mut said = Vec::new();
     if place.here {
         log_in_here(world, &project.config, &secrets).await?;
         said.push(HostOutput::said("this machine", None, "logged in"));
     }
-    let Some(login) = login(&project.config, &secrets)?.filter(|_| place.servers) else {
+    let Some(login) = login(&project.config.registry, &secrets)?.filter(|_| place.servers) else {
         return Ok(only(said));
     };
     let step = || Step::Run("log in to the registry", registry::login(&login));

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bowline_core::config::diagnostic::Severity;
 use bowline_core::config::{Config, Diagnostics};
 use bowline_core::dotenv::{self, File, Part, Problem};
-use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::secrets::Secrets;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 

@@ -6,7 +6,8 @@ use bowline_core::commands::remove::{Remove, What};
 use bowline_core::commands::traefik::{API_PORT, Action, Ensure, Power, Replace};
 use bowline_core::commands::{listing, logs};
 use bowline_core::names::TRAEFIK;
-use bowline_core::plan::deploy::{self as planning, PlanError, Secrets};
+use bowline_core::plan::deploy::{self as planning, PlanError};
+use bowline_core::plan::secrets::{Secrets, traefik_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
@@ -154,7 +155,7 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
 
 /// The secrets of its env.
 async fn secrets(world: &World, project: &Project) -> Result<Secrets, RunError> {
-    project.secrets(world, &planning::traefik_secrets(&project.config)).await
+    project.secrets(world, &traefik_secrets(&project.config)).await
 }
 
 /// Traefik as the configuration wants it; every server gets the same.

@@ -148,7 +148,7 @@ impl Begin {
              printf '%s' {plugin} >\"$module/maintenance.go\" &&\n\
              printf '%s' {manifest} >\"$module/.traefik.yml\" &&\n\
              printf '%s' {module} >\"$module/go.mod\" &&\n\
-             docker container create --name {build} \"$image\" >/dev/null &&\n\
+             {create} \"$image\" >/dev/null &&\n\
              docker container cp \"$files/.\" {build}:/ >/dev/null &&\n\
              image=$({commit}) || exit {NO_PAGE}\n\
              id=$({run}) || exit {NO_PAGE}\n\
@@ -164,6 +164,7 @@ impl Begin {
                 "displayName: maintenance\ntype: middleware\nimport: {MODULE}\nsummary: Answers 503 with a page.\ntestData: {{}}\n"
             )),
             module = quote(&format!("module {MODULE}\n\ngo 1.19\n")),
+            create = self.labelled(Line::new("docker").words(["container", "create", "--name", &format!("{name}-image")])),
             commit = self.commit(&format!("{name}-image")),
             run = self.run(&name),
             address = ADDRESS,
@@ -202,17 +203,19 @@ impl Begin {
         let health =
             format!("HEALTHCHECK --interval=500ms --timeout=5s --retries=1 CMD {}", serde_json::json!(check));
         let line = Line::new("docker").words(["commit", "--change", &health]);
-        let line = line.words(["--change", &format!("LABEL {}", label(&self.scope.names))]);
         line.word(build).to_string()
+    }
+
+    /// With the labels that what is made for it has, container or image: so what a killed run leaves is found.
+    fn labelled(&self, line: Line) -> Line {
+        let labels = [label(&self.scope.names), format!("{ROLE}={}", self.role)];
+        labels.iter().fold(line, |line, label| line.words(["--label", label]))
     }
 
     fn run(&self, name: &str) -> String {
         let docker =
             Line::new("docker").words(["run", "--detach", "--restart", "unless-stopped", "--name", name]);
-        let mut line = docker.words(["--network", NETWORK]);
-        for label in [label(&self.scope.names), format!("{ROLE}={}", self.role)] {
-            line = line.words(["--label", &label]);
-        }
+        let mut line = self.labelled(docker.words(["--network", NETWORK]));
         for (key, value) in &self.labels {
             let label = format!("{key}={value}");
             line = line.word("--label");
@@ -341,16 +344,30 @@ mod tests {
         assert_eq!(super::page(Some("a {{.Message}} {{ .Message }} b"), "x"), "a x x b");
     }
 
-    #[test]
-    fn a_page_is_no_template_for_traefik() {
-        let begin = Begin {
+    fn begin(page: &str) -> Begin {
+        Begin {
             scope: Scope { names: Names::new("app", None), run: "r".repeat(32), performer: "me".into() },
             role: "web".into(),
             labels: Pairs::new(),
             configured: false,
-            page: "{{ if }} \"é\" \u{1f600} </script>\n".into(),
+            page: page.into(),
             retry_after: 60,
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_made_on_the_way_to_a_page_is_found_when_a_kill_leaves_it() {
+        let script = begin("page").script().sent();
+        let made: Vec<&str> = script.lines().filter(|line| line.contains(" --name ")).collect();
+        assert_eq!(made.len(), 2, "the container for the image, and the one that answers: {made:?}");
+        for line in made {
+            assert!(line.contains("bowline.maintenance=app/") && line.contains("bowline.role=web"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_no_template_for_traefik() {
+        let begin = begin("{{ if }} \"é\" \u{1f600} </script>\n");
         let routes = begin.routes();
         assert!(!routes.contains("{{"), "{routes}");
         let read: serde_json::Value = serde_json::from_str(&routes).unwrap();

@@ -1,6 +1,7 @@
 //! From the configuration of an accessory what its container on a server is made of.
 
-use super::deploy::{self, PlanError, Secrets, secret_env};
+use super::deploy::PlanError;
+use super::secrets::{Secrets, secret_env};
 use crate::commands::accessory::{Container, Directory, Upload};
 use crate::commands::app::Environment;
 use crate::commands::registry::Login;
@@ -58,7 +59,7 @@ fn hub(server: &str) -> &str {
 /// # Errors
 /// A secret that isn't there.
 pub fn login(config: &Config, secrets: &Secrets, accessory: &Accessory) -> Result<Option<Login>, PlanError> {
-    registry(config, accessory).map_or(Ok(None), |registry| deploy::login(registry, secrets))
+    registry(config, accessory).map_or(Ok(None), |registry| super::secrets::login(registry, secrets))
 }
 
 /// Its container on a server.

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use super::assets;
 use super::retire::{restart, retirement, running_api, stop_wait};
+use super::secrets::{Secrets, environment, login, secret_env};
 use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, neighbours};
-use crate::commands::env::{SecretEnv, Unfit};
+use crate::commands::env::Unfit;
 use crate::commands::{Scope, app, cord, prune, registry, traefik};
-use crate::config::{Config, Cord, Credential, Env, Healthcheck, Pairs, Registry, Role, RoleHost};
+use crate::config::{Config, Cord, Healthcheck, Pairs, Role, RoleHost};
 use crate::observed::{Container, Observed};
-use crate::secret::Secret;
 use crate::selection::Selection;
-
-/// The secrets a run may use, by name.
-pub type Secrets = BTreeMap<String, Secret>;
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,53 +68,6 @@ pub enum PlanError {
         /// The versions that every server has, newest first.
         choices: Vec<String>,
     },
-}
-
-/// Every secret that a run on these servers needs, by name: for the registry where something is pulled, for
-/// Traefik where requests come in, for the containers.
-pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: Kind) -> Vec<String> {
-    let mut names = env_secrets(config, places(selection));
-    if matches!(kind, Kind::Deploy | Kind::Redeploy) {
-        names.extend(registry_secrets(config));
-    }
-    if routed(selection) {
-        names.extend(traefik_secrets(config));
-    }
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The secrets in the env of the app's containers in these places.
-pub fn env_secrets<'a>(
-    config: &Config,
-    places: impl IntoIterator<Item = (&'a Role, &'a RoleHost)>,
-) -> Vec<String> {
-    let mut names = Vec::new();
-    for (role, host) in places {
-        names.extend(config.env_for(role, host).secret().map(|(_, key)| key.to_owned()));
-    }
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// The secrets that let us into the registry.
-pub fn registry_secrets(config: &Config) -> Vec<String> {
-    config.registry.secrets().map(str::to_owned).collect()
-}
-
-/// The secrets in Traefik's env.
-pub fn traefik_secrets(config: &Config) -> Vec<String> {
-    config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
-}
-
-fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
-    selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)))
-}
-
-fn routed(selection: &Selection<'_>) -> bool {
-    selection.roles.iter().any(|(role, _)| role.traefik)
 }
 
 /// The version to go back to when none is named: the one that served before the one that serves now, on the
@@ -486,57 +436,4 @@ fn agree(host: &str, others: &[RolePlan], role: &RolePlan) -> Result<(), PlanErr
         }
     }
     Ok(())
-}
-
-/// Checks that the secrets of containers on these servers can reach them.
-pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
-    if routed(selection) {
-        secret_env(secrets, &config.traefik.env)?;
-    }
-    for (role, host) in places(selection) {
-        environment(config, secrets, role, host)?;
-    }
-    Ok(())
-}
-
-fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
-    secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
-}
-
-/// Who we are to a registry; nobody to one that wants no login.
-pub(super) fn login(registry: &Registry, secrets: &Secrets) -> Result<Option<registry::Login>, PlanError> {
-    let value = |credential: &Credential| match credential {
-        Credential::Plain(value) => Ok(value.clone()),
-        Credential::Secret(name) => secret(secrets, name),
-    };
-    let Some(login) = &registry.login else { return Ok(None) };
-    Ok(Some(registry::Login {
-        server: registry.server.clone(),
-        username: value(&login.username)?,
-        password: value(&login.password)?,
-    }))
-}
-
-/// The secret variables of an env.
-pub fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> {
-    let resolve = |(name, key): (&str, &str)| Ok((name.to_owned(), secret(secrets, key)?));
-    Ok(SecretEnv::new(env.secret().map(resolve).collect::<Result<_, PlanError>>()?)?)
-}
-
-/// What containers of a role on a host have in common, with the secrets resolved.
-pub fn environment(
-    config: &Config,
-    secrets: &Secrets,
-    role: &Role,
-    entry: &RoleHost,
-) -> Result<app::Environment, PlanError> {
-    let env = config.env_for(role, entry);
-    Ok(app::Environment {
-        host: entry.host.clone(),
-        clear: env.clear_pairs(),
-        secret: secret_env(secrets, &env)?,
-        volumes: config.volumes.clone(),
-        options: role.options.clone(),
-        logging: role.logging.clone(),
-    })
 }

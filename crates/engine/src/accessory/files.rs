@@ -7,7 +7,7 @@
 use bowline_core::commands::accessory::Upload;
 use bowline_core::config::template::{Outputs, Template};
 use bowline_core::config::{Accessory, AccessoryMount, SourceFile, Value};
-use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::secrets::Secrets;
 use bowline_core::secret::{Secret, SecretBytes};
 
 use crate::error::RunError;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bowline_core::config::diagnostic::Severity;
 use bowline_core::config::{Diagnostics, MissingSecret};
-use bowline_core::plan::deploy::Secrets;
+use bowline_core::plan::secrets::Secrets;
 use bowline_core::secret::Secret;
 
 use super::{Store, Unavailable};

@@ -1,0 +1,115 @@
+//! Which secrets a run needs, by name, and what is made of their values: logins, env files, environments.
+
+use std::collections::BTreeMap;
+
+use super::Kind;
+use super::deploy::PlanError;
+use crate::commands::app::Environment;
+use crate::commands::env::SecretEnv;
+use crate::commands::registry::Login;
+use crate::config::{Config, Credential, Env, Registry, Role, RoleHost};
+use crate::secret::Secret;
+use crate::selection::Selection;
+
+/// The secrets a run may use, by name.
+pub type Secrets = BTreeMap<String, Secret>;
+
+/// Every secret that a run on these servers needs, by name: for the registry where something is pulled, for
+/// Traefik where requests come in, for the containers.
+pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: Kind) -> Vec<String> {
+    let mut names = env_secrets(config, places(selection));
+    if matches!(kind, Kind::Deploy | Kind::Redeploy) {
+        names.extend(registry_secrets(config));
+    }
+    if routed(selection) {
+        names.extend(traefik_secrets(config));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The secrets in the env of the app's containers in these places.
+pub fn env_secrets<'a>(
+    config: &Config,
+    places: impl IntoIterator<Item = (&'a Role, &'a RoleHost)>,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for (role, host) in places {
+        names.extend(config.env_for(role, host).secret().map(|(_, key)| key.to_owned()));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The secrets that let us into the registry.
+pub fn registry_secrets(config: &Config) -> Vec<String> {
+    config.registry.secrets().map(str::to_owned).collect()
+}
+
+/// The secrets in Traefik's env.
+pub fn traefik_secrets(config: &Config) -> Vec<String> {
+    config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
+}
+
+fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
+    selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)))
+}
+
+fn routed(selection: &Selection<'_>) -> bool {
+    selection.roles.iter().any(|(role, _)| role.traefik)
+}
+
+/// Checks that the secrets of containers on these servers can reach them.
+pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
+    if routed(selection) {
+        secret_env(secrets, &config.traefik.env)?;
+    }
+    for (role, host) in places(selection) {
+        environment(config, secrets, role, host)?;
+    }
+    Ok(())
+}
+
+fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
+    secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
+}
+
+/// Who we are to a registry; nobody to one that wants no login.
+pub fn login(registry: &Registry, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
+    let value = |credential: &Credential| match credential {
+        Credential::Plain(value) => Ok(value.clone()),
+        Credential::Secret(name) => secret(secrets, name),
+    };
+    let Some(login) = &registry.login else { return Ok(None) };
+    Ok(Some(Login {
+        server: registry.server.clone(),
+        username: value(&login.username)?,
+        password: value(&login.password)?,
+    }))
+}
+
+/// The secret variables of an env.
+pub fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> {
+    let resolve = |(name, key): (&str, &str)| Ok((name.to_owned(), secret(secrets, key)?));
+    Ok(SecretEnv::new(env.secret().map(resolve).collect::<Result<_, PlanError>>()?)?)
+}
+
+/// What containers of a role on a host have in common, with the secrets resolved.
+pub fn environment(
+    config: &Config,
+    secrets: &Secrets,
+    role: &Role,
+    entry: &RoleHost,
+) -> Result<Environment, PlanError> {
+    let env = config.env_for(role, entry);
+    Ok(Environment {
+        host: entry.host.clone(),
+        clear: env.clear_pairs(),
+        secret: secret_env(secrets, &env)?,
+        volumes: config.volumes.clone(),
+        options: role.options.clone(),
+        logging: role.logging.clone(),
+    })
+}
