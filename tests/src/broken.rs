@@ -19,6 +19,21 @@ impl Drop for Broken {
     }
 }
 
+/// A disk that is full until this is dropped.
+#[derive(Debug)]
+pub struct Filled {
+    server: Server,
+    empty: &'static str,
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.server.run(self.empty).ok();
+        }
+    }
+}
+
 impl Server {
     /// Stops everything on it in mid-word, as a cut cable would: connections stay open and nothing answers.
     #[must_use]
@@ -46,6 +61,41 @@ impl Server {
             self.run("pgrep -x dockerd").code == Some(1)
         });
         broken
+    }
+
+    /// Puts what Bowline keeps there on a disk of its own that can be filled, until the server is mended.
+    pub fn with_small_disk(&self) {
+        self.run("mkdir -p /root/.kamal && mount -t tmpfs -o size=256k,nr_inodes=1000 tmpfs /root/.kamal")
+            .ok();
+    }
+
+    /// Fills that disk to the last byte.
+    #[must_use]
+    pub fn without_blocks(&self) -> Filled {
+        self.filled("cat /dev/zero >/root/.kamal/ballast", "rm /root/.kamal/ballast")
+    }
+
+    /// Lets it hold no further file, nor directory.
+    #[must_use]
+    pub fn without_inodes(&self) -> Filled {
+        self.filled(
+            "while mkdir -p /root/.kamal/ballast/$((n=n+1)); do :; done",
+            "rm -r /root/.kamal/ballast",
+        )
+    }
+
+    /// Fills the place where Docker unpacks what it pulls.
+    #[must_use]
+    pub fn without_room_for_images(&self) -> Filled {
+        self.filled(
+            "mount -t tmpfs -o size=4k tmpfs /var/lib/docker/tmp; cat /dev/zero >/var/lib/docker/tmp/ballast",
+            "umount /var/lib/docker/tmp",
+        )
+    }
+
+    fn filled(&self, fill: &str, empty: &'static str) -> Filled {
+        self.run(&format!("{{ {fill}; }} 2>/dev/null; true")).ok();
+        Filled { server: self.clone(), empty }
     }
 
     /// Gives it busybox's tools and shell in the place of GNU's and dash, as Alpine has them.
@@ -102,6 +152,7 @@ impl Server {
         self.run(
             "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{curl,sudo,root-bash}
              /usr/bin/find /usr/local/bin -lname /bin/busybox -delete
+             for small in /root/.kamal /var/lib/docker/tmp; do ! mountpoint -q $small || umount -l $small; done
              [ ! -e /sandbox/docker ] || mv /sandbox/docker /usr/bin/docker
              id -nG deploy | grep -qw docker || usermod -aG docker deploy",
         )

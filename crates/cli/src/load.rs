@@ -129,7 +129,8 @@ impl Local for Beside {
 
 /// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
 pub fn network(project: &Project, asker: Asker) -> Arc<dyn Network> {
-    Arc::new(SshNetwork::new(project.config.ssh.clone(), Options::from_env(), Arc::new(Person(asker))))
+    let options = Options::from_env().with(&project.config.timeouts);
+    Arc::new(SshNetwork::new(project.config.ssh.clone(), options, Arc::new(Person(asker))))
 }
 
 /// The person at the keyboard.

@@ -62,7 +62,8 @@ impl<'a> Session<'a> {
         let local = load::local_beside(asker.clone());
         let network = load::network(&project, asker);
         let lock_wait = settings.lock_wait;
-        let world = World { network, local, events: Arc::new(screen.handle()), stop, lock_wait };
+        let (events, timeouts) = (Arc::new(screen.handle()), project.config.timeouts);
+        let world = World { network, local, events, stop, lock_wait, timeouts };
         Ok(Self { settings, project, world, screen, sort })
     }
 

@@ -37,6 +37,7 @@ pub mod ssh;
 mod sshkit;
 mod suggest;
 pub mod template;
+pub mod timeouts;
 pub mod traefik;
 pub mod unbuilt;
 mod version;
@@ -61,6 +62,7 @@ pub use registry::{Credential, Credentials, Registry};
 pub use role::{AssetPath, OptionValue, Role, RoleHost};
 pub use secrets::{MissingSecret, SecretUses};
 pub use ssh::{Jump, Ssh, SshConfig};
+pub use timeouts::Timeouts;
 pub use traefik::Traefik;
 
 /// An ordered list of names and values, as a YAML map gives them.
@@ -127,6 +129,8 @@ pub struct Config {
     pub boot: Boot,
     /// `ssh`.
     pub ssh: Ssh,
+    /// `timeouts`.
+    pub timeouts: Timeouts,
     /// `readiness_delay` (7 s): how long a container without health check must keep running to count as ready.
     pub readiness_delay: Duration,
     /// `deploy_timeout` (30 s): how long a new container may take to become ready.

@@ -92,7 +92,8 @@ impl Failure {
     /// What to do about it, if it is known.
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
-            Cause::Server(ServerError::Unreachable { hint, .. }) | Cause::Told { hint, .. } => hint.clone(),
+            Cause::Server(ServerError::Unreachable { hint, .. }) => hint.clone(),
+            Cause::Told { reason, hint } => hint_to(reason).or_else(|| hint.clone()),
             Cause::NotReady(not_ready) => not_ready.hint.clone(),
             Cause::NoAssets { .. } => Some(
                 "`asset_path:` (the role's, else the one at the root) is a directory inside the image; without it no assets are bridged"
@@ -102,6 +103,10 @@ impl Failure {
                 "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?"
                     .into(),
             ),
+            Cause::Server(ServerError::Deadline { setting: Some(setting), .. }) => {
+                Some(format!("is the server overloaded, or its Docker stuck? `timeouts: {{{setting}: SECONDS}}` gives it more"))
+            }
+            Cause::Command(output) => hint_to(&output.stderr).or_else(|| hint_to(&output.stdout)),
             _ => None,
         }
     }
@@ -109,8 +114,21 @@ impl Failure {
     /// Whether the server could not be reached, or no longer.
     pub fn is_unreachable(&self) -> bool {
         use ServerError::{Deadline, Lost, Unreachable};
-        matches!(self.cause, Cause::Server(Unreachable { .. } | Lost { .. } | Deadline(_)))
+        matches!(self.cause, Cause::Server(Unreachable { .. } | Lost { .. } | Deadline { .. }))
     }
+}
+
+/// What to do about what a server's programs say, where it is one of the usual mishaps.
+fn hint_to(said: &str) -> Option<String> {
+    let usual = [
+        (
+            "no space left on device",
+            "its disk is full: `df -h; df -i` and `docker system df` say with what; `docker system prune` makes room",
+        ),
+        ("read-only file system", "the system mounts a disk read-only when it fails: `dmesg` there says why"),
+    ];
+    let said = said.to_lowercase();
+    usual.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| (*hint).to_owned())
 }
 
 fn command_text(output: &Output) -> String {

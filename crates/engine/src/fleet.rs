@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bowline_core::commands::FENCED;
+use bowline_core::config::Timeouts;
 use bowline_core::plan::step::Step;
 use futures_util::future::join_all;
 use tokio::time::Instant;
@@ -16,12 +17,8 @@ use crate::event::{Event, Events, Outcome};
 use crate::ports::{Attached, Channel, Exit, Held, Line, Output, Server, ServerError, Terminal};
 use crate::world::{Gathered, HostOutput, World};
 
-/// How long a server may take for what needs no waiting, beyond what a step itself waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long it may take to install Docker.
-const INSTALL: Duration = Duration::from_secs(20 * 60);
-/// How long a pull may take.
-const PULL: Duration = Duration::from_secs(30 * 60);
+/// The setting for what has none of its own.
+const COMMAND: &str = "command";
 
 /// How long a port that somebody else has is waited for, and how often it is asked for.
 const LENDING: Duration = Duration::from_secs(30);
@@ -31,6 +28,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub struct Fleet {
     servers: BTreeMap<String, Arc<dyn Server>>,
     events: Arc<dyn Events>,
+    timeouts: Timeouts,
     counts: Mutex<HashMap<(String, Option<String>), usize>>,
 }
 
@@ -57,14 +55,16 @@ impl Fleet {
                 }
             }
         }
-        (Self { servers, events: world.events.clone(), counts: Mutex::default() }, failures)
+        let (events, timeouts) = (world.events.clone(), world.timeouts);
+        (Self { servers, events, timeouts, counts: Mutex::default() }, failures)
     }
 
     /// Some of these servers.
     pub(crate) fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let servers = self.servers.iter().filter(|(host, _)| wanted(host));
         let servers = servers.map(|(host, server)| (host.clone(), server.clone())).collect();
-        Self { servers, events: self.events.clone(), counts: Mutex::default() }
+        let events = self.events.clone();
+        Self { servers, events, timeouts: self.timeouts, counts: Mutex::default() }
     }
 
     /// The hosts that were reached.
@@ -133,10 +133,13 @@ impl Fleet {
                 self.emit(Event::Output { host: Some(host.into()), role: None, line: line.into() });
             }
         };
-        let limit = deadline(step);
-        match tokio::time::timeout(limit, self.server(host)?.run(step, &told)).await {
-            Ok(result) => result,
-            Err(_) => Err(ServerError::Deadline(limit)),
+        let running = self.server(host)?.run(step, &told);
+        match limit(&self.timeouts, step) {
+            Some((limit, setting)) => {
+                let late = |_| Err(ServerError::Deadline { limit, setting: Some(setting) });
+                tokio::time::timeout(limit, running).await.unwrap_or_else(late)
+            }
+            None => running.await,
         }
     }
 
@@ -165,7 +168,7 @@ impl Fleet {
         let until = Instant::now() + LENDING;
         let server = self.server(host)?;
         loop {
-            match in_patience(server.lend(port)).await? {
+            match self.in_patience(server.lend(port)).await? {
                 Some(held) => return Ok(held),
                 None if Instant::now() < until => tokio::time::sleep(AGAIN).await,
                 None => {
@@ -185,7 +188,7 @@ impl Fleet {
     pub async fn open(&self, host: &str, step: &Step) -> Result<Box<dyn Channel>, Failure> {
         self.started(host, None, step);
         let opened = match self.server(host) {
-            Ok(server) => in_patience(server.open(step)).await,
+            Ok(server) => self.in_patience(server.open(step)).await,
             Err(error) => Err(error),
         };
         opened.map_err(|error| self.failed(host, None, step, error.into()))
@@ -201,13 +204,28 @@ impl Fleet {
     ) -> Result<(Attached, Instant), Failure> {
         let started = self.started(host, role, step);
         let attached = match self.server(host) {
-            Ok(server) => in_patience(server.attach(step, terminal)).await,
+            Ok(server) => self.in_patience(server.attach(step, terminal)).await,
             Err(error) => Err(error),
         };
         match attached {
             Ok(attached) => Ok((attached, started)),
             Err(error) => Err(self.failed(host, role, step, error.into())),
         }
+    }
+
+    /// Starting something takes no longer than any command.
+    async fn in_patience<T>(
+        &self,
+        started: impl Future<Output = Result<T, ServerError>>,
+    ) -> Result<T, ServerError> {
+        let limit = self.timeouts.command;
+        let late = |_| Err(ServerError::Deadline { limit, setting: Some(COMMAND) });
+        tokio::time::timeout(limit, started).await.unwrap_or_else(late)
+    }
+
+    /// The longest that the servers may take for what they do.
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
     }
 
     /// Tells that a step begins, and counts it.
@@ -290,18 +308,14 @@ pub async fn run_all(
     Gathered { outputs, failures, total }
 }
 
-/// Starting something takes no longer than this.
-async fn in_patience<T>(started: impl Future<Output = Result<T, ServerError>>) -> Result<T, ServerError> {
-    tokio::time::timeout(PATIENCE, started).await.unwrap_or(Err(ServerError::Deadline(PATIENCE)))
-}
-
 /// Whether a step is a command that somebody else wrote, whose status may be anything.
 fn is_a_persons(step: &Step) -> bool {
     matches!(step, Step::Exec(_) | Step::OnServer(_))
 }
 
-/// How long a step may take: what it waits for itself, and some patience.
-fn deadline(step: &Step) -> Duration {
+/// How long a step may take, what it waits for by itself included, and the setting that gives it more. A person's
+/// command may take as long as it takes.
+fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
     let waits = match step {
         // An accessory may take long to stop, and a file long to get there.
         Step::Pull(_)
@@ -309,17 +323,16 @@ fn deadline(step: &Step) -> Duration {
         | Step::Proxy(_)
         | Step::ReplaceProxy(_)
         | Step::Prepare(_)
-        | Step::Accessory(_) => return PULL,
+        | Step::Accessory(_) => return Some((timeouts.pull, "pull")),
+        Step::Bootstrap(_) => return Some((timeouts.install, "install")),
+        Step::Exec(_) | Step::OnServer(_) | Step::Run(..) => return None,
         Step::Power(_) | Step::Maintenance(_) => 60,
-        Step::Bootstrap(_) => return INSTALL,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
         Step::Prune(_) | Step::Remove(_) => 300,
-        // A person's command may take as long as it takes.
-        Step::Exec(_) | Step::OnServer(_) | Step::Run(..) => return Duration::from_secs(365 * 24 * 3600),
         Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) => 0,
     };
-    PATIENCE + Duration::from_secs(waits)
+    Some((timeouts.command + Duration::from_secs(waits), COMMAND))
 }

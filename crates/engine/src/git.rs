@@ -1,5 +1,6 @@
 //! What git says of the project's repository.
 
+use crate::local::{Limit, within};
 use crate::ports::LocalCommand;
 use crate::world::World;
 
@@ -7,7 +8,7 @@ use crate::world::World;
 async fn said(world: &World, words: &[&str]) -> Option<String> {
     let words = words.iter().map(|word| (*word).to_string()).collect();
     let command = LocalCommand { words, ..Default::default() };
-    let output = world.local.run(&command, &|_| {}).await.ok()?;
+    let output = within(world.local.as_ref(), &command, Limit::command(world), &|_| {}).await.ok()?;
     output.success().then_some(output.stdout)
 }
 

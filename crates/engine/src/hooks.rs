@@ -9,6 +9,7 @@ use bowline_core::selection::Selection;
 
 use crate::error::RunError;
 use crate::event::{Event, Phase};
+use crate::local::{Limit, within};
 use crate::ports::{Line, LocalCommand};
 use crate::version::now;
 use crate::world::{Options, Project, World};
@@ -108,7 +109,7 @@ pub async fn run(
         world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });
     };
     let output = tokio::select! {
-        output = world.local.run(&command, &told) => output,
+        output = within(world.local.as_ref(), &command, Limit::hook(world), &told) => output,
         () = world.stop.triggered() => return Err(RunError::interrupted()),
     };
     let output = output.map_err(|reason| failed(reason, None))?;

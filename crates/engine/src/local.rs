@@ -1,14 +1,72 @@
 //! Programs on this machine that a run needs done: what they print is told as it comes, what they fail with is kept.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use bowline_core::shell::quote;
 
 use crate::error::RunError;
 use crate::event::Event;
-use crate::ports::{Line, LocalCommand, Output};
+use crate::ports::{Line, Local, LocalCommand, OnLine, Output};
 use crate::world::World;
 
 /// How many of its last lines say why a program failed.
 const TAIL: usize = 20;
+
+/// The longest that a program may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// How long.
+    pub(crate) time: Duration,
+    /// What gives it more.
+    pub(crate) setting: &'static str,
+    /// Whether what it said last may be told.
+    pub(crate) quoted: bool,
+}
+
+impl Limit {
+    pub(crate) fn hook(world: &World) -> Self {
+        Self { time: world.timeouts.hook, setting: "`timeouts: {hook: SECONDS}`", quoted: true }
+    }
+
+    pub(crate) fn build(world: &World) -> Self {
+        Self { time: world.timeouts.build, setting: "`timeouts: {build: SECONDS}`", quoted: true }
+    }
+
+    pub(crate) fn command(world: &World) -> Self {
+        Self { time: world.timeouts.command, setting: "`timeouts: {command: SECONDS}`", quoted: true }
+    }
+}
+
+/// Runs a program that is ended when its time is over.
+pub(crate) async fn within(
+    local: &dyn Local,
+    command: &LocalCommand,
+    limit: Limit,
+    told: OnLine<'_>,
+) -> Result<Output, String> {
+    let last = Mutex::new(VecDeque::new());
+    let heard = |line: Line<'_>| {
+        if limit.quoted {
+            let (Line::Out(text) | Line::Err(text)) = line;
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.push_back(text.to_owned());
+            if last.len() > TAIL {
+                last.pop_front();
+            }
+        }
+        told(line);
+    };
+    let ended = tokio::time::timeout(limit.time, local.run(command, &heard)).await;
+    ended.unwrap_or_else(|_| {
+        let Limit { time, setting, .. } = limit;
+        let why =
+            format!("it had not ended after {} s, and was killed ({setting} gives it more)", time.as_secs());
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(last.iter().fold(why, |text, line| text + "\n" + line))
+    })
+}
 
 /// A program that did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +129,9 @@ async fn wanted(
     told: &(dyn Fn(Line<'_>) + Send + Sync),
 ) -> Result<Output, Failed> {
     let output = tokio::select! {
-        output = world.local.run(command, told) => output.map_err(Failed::Because)?,
+        output = within(world.local.as_ref(), command, Limit::build(world), told) => {
+            output.map_err(Failed::Because)?
+        }
         () = world.stop.triggered() => return Err(Failed::Stopped),
     };
     if output.success() {

@@ -44,7 +44,8 @@ enum Answer {
     Locked,
     Taken(String),
     Held(String),
-    Ended,
+    /// It could not be made; what the server said.
+    Ended(String),
 }
 
 impl Lock {
@@ -66,14 +67,14 @@ impl Lock {
                 ),
             }),
             Ok(Ok(Answer::Held(details))) => return Err(RunError::Locked { host: host.into(), details }),
-            Ok(Ok(Answer::Ended)) => {
+            Ok(Ok(Answer::Ended(said))) => {
                 return Err(failed(Cause::Told {
-                    reason: "the lock could not be made".into(),
-                    hint: Some("is the disk full, or `.kamal` not writable?".into()),
+                    reason: format!("it could not be made: {said}"),
+                    hint: Some("is `.kamal` there writable?".into()),
                 }));
             }
             Ok(Err(error)) => return Err(failed(error.into())),
-            Err(_) => return Err(failed(ServerError::Deadline(ANSWER).into())),
+            Err(_) => return Err(failed(ServerError::Deadline { limit: ANSWER, setting: None }.into())),
         }
         let (release, releases) = mpsc::channel(1);
         let (lost_sender, lost) = watch::channel(false);
@@ -198,16 +199,17 @@ fn is_silence(error: &RunError) -> bool {
 }
 
 async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
+    let mut said = String::new();
     while let Some(line) = channel.next_line().await? {
         let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match tag {
             "@locked" => return Ok(Answer::Locked),
             "@taken" => return Ok(Answer::Taken(base64_text(rest))),
             "@held" => return Ok(Answer::Held(base64_text(rest))),
-            _ => {}
+            _ => said = line,
         }
     }
-    Ok(Answer::Ended)
+    Ok(Answer::Ended(said))
 }
 
 /// Renews the lease until the lock is given back or lost.

@@ -219,8 +219,13 @@ pub enum ServerError {
         limit: usize,
     },
     /// A deadline passed.
-    #[error("gave no answer within {} s", .0.as_secs_f32())]
-    Deadline(Duration),
+    #[error("gave no answer within {} s", .limit.as_secs_f32())]
+    Deadline {
+        /// How long was waited.
+        limit: Duration,
+        /// The key of `timeouts` that gives it more, if one does.
+        setting: Option<&'static str>,
+    },
 }
 
 /// A program to run on this machine.

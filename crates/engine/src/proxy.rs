@@ -15,9 +15,6 @@ use crate::ports::ServerError;
 const SERVICES: &str = "/api/http/services?per_page=1000";
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(100);
-/// How long a change may take to show there. Its provider applies events within its throttle (2 s at most
-/// unless somebody set more).
-const WITHIN: Duration = Duration::from_secs(15);
 /// What stands in for asking where its API doesn't answer: Kamal's own pause.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -57,7 +54,8 @@ impl Proxy {
             sleep(PAUSE).await;
             return Ok(());
         };
-        let started = Instant::now();
+        // Its provider applies events within its throttle (2 s at most unless somebody set more).
+        let (started, within) = (Instant::now(), fleet.timeouts().route);
         let mut last;
         loop {
             match fleet.server(host)?.http_get(api, SERVICES).await {
@@ -79,8 +77,8 @@ impl Proxy {
                     return Ok(());
                 }
             }
-            if started.elapsed() >= WITHIN {
-                return Err(Cause::NotRouted { waited_s: WITHIN.as_secs(), last });
+            if started.elapsed() >= within {
+                return Err(Cause::NotRouted { waited_s: within.as_secs(), last });
             }
             sleep(EVERY).await;
         }

@@ -83,7 +83,7 @@ impl Store {
             destination: config.destination.clone(),
             files: Vec::new(),
             unreadable: None,
-            fetcher: Fetcher::new(config.destination.as_deref()),
+            fetcher: Fetcher::new(config.destination.as_deref(), config.timeouts.secrets),
             warned: AtomicBool::new(false),
         };
         let legacy = local.variable(dotenv::LINEBREAK_MODE).is_some_and(|mode| mode == dotenv::LEGACY);

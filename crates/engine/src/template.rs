@@ -12,8 +12,9 @@ use bowline_core::secret::Secret;
 
 use crate::ports::{Exit, Local, LocalCommand};
 
-/// How long a program of a template may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a program of a template may take, in seconds; and the variable that says otherwise.
+const DEADLINE: u64 = 60;
+const SETTING: &str = "BOWLINE_TEMPLATE_TIMEOUT";
 
 /// Kamal tells templates the destination in this variable, and unsets it where there is none.
 const DESTINATION: &str = "KAMAL_DESTINATION";
@@ -109,8 +110,11 @@ impl Around<'_> {
             None => {}
         }
         let badly = |how: String| Ended::Badly { how, stderr: String::new() };
-        match tokio::time::timeout(DEADLINE, self.local.run(&command, &|_| {})).await {
-            Err(_) => badly(format!("gave no answer within {} s", DEADLINE.as_secs())),
+        let given = self.local.variable(SETTING).and_then(|text| text.trim().parse().ok());
+        let seconds = given.filter(|seconds| *seconds > 0).unwrap_or(DEADLINE);
+        let running = self.local.run(&command, &|_| {});
+        match tokio::time::timeout(Duration::from_secs(seconds), running).await {
+            Err(_) => badly(format!("gave no answer within {seconds} s ({SETTING} gives it more)")),
             Ok(Err(reason)) => badly(reason),
             Ok(Ok(output)) if output.success() => Ended::Well(output.stdout),
             Ok(Ok(output)) if output.exit == NOT_FOUND && matches!(program, Program::Ruby(_)) => {

@@ -65,8 +65,8 @@ pub(crate) struct FakeLocal {
     pub answers: BTreeMap<String, Output>,
     /// How the others end.
     pub otherwise: Output,
-    /// Programs never end.
-    pub hangs: bool,
+    /// A program with this among its words never ends.
+    pub hangs: Option<String>,
     /// Variables of its environment.
     pub variables: BTreeMap<String, String>,
     /// What was run, in order.
@@ -79,7 +79,7 @@ pub(crate) struct FakeLocal {
 impl Local for FakeLocal {
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
         locked(&self.ran).push(command.clone());
-        if self.hangs {
+        if self.hangs.as_ref().is_some_and(|text| command.words.iter().any(|word| word.contains(text))) {
             std::future::pending::<()>().await;
         }
         if let Some((path, status)) = command.words.first().and_then(|word| self.programs.get_key_value(word))
@@ -166,6 +166,7 @@ impl Scripted {
         *locked(&local.counter) = network.next_process();
         let local = Arc::new(local);
         let world = World {
+            timeouts: bowline_core::config::Timeouts::default(),
             network: Arc::new(network::Wires(network.clone())),
             local: local.clone(),
             events: recorder.clone(),

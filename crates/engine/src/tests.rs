@@ -6,6 +6,7 @@ mod app;
 mod assets;
 mod barrier;
 mod build;
+mod deadlines;
 mod env;
 mod exec;
 mod failures;

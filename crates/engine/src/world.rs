@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_core::config::{Config, SecretUses};
+use bowline_core::config::{Config, SecretUses, Timeouts};
 use bowline_core::selection::Filters;
 use tokio::sync::watch;
 
@@ -24,6 +24,8 @@ pub struct World {
     pub stop: Stop,
     /// How long a deploy lock that somebody else holds is waited for.
     pub lock_wait: Duration,
+    /// How long other things may take.
+    pub timeouts: Timeouts,
 }
 
 /// A project, loaded.

@@ -24,8 +24,6 @@ use crate::session::Session;
 const WAITING_LINES: usize = 1024;
 /// How long all that may wait may stand there before the rest is dropped.
 const TAKEN: Duration = Duration::from_secs(1);
-/// How long a kept program may take to read a line.
-const SEND: Duration = Duration::from_secs(25);
 
 /// Why a step did not start.
 #[derive(Debug)]
@@ -292,10 +290,11 @@ impl Channel for Kept {
             return Err(self.session.lost());
         }
         let sending = self.channel.writer.data_bytes(format!("{line}\n").into_bytes());
-        match tokio::time::timeout(SEND, sending).await {
+        let limit = self.session.silence();
+        match tokio::time::timeout(limit, sending).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.session.lost()),
-            Err(_) => Err(ServerError::Deadline(SEND)),
+            Err(_) => Err(ServerError::Deadline { limit, setting: Some("silence") }),
         }
     }
 }

@@ -15,7 +15,8 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(
 /// Connects within a time.
 pub(crate) async fn tcp(host: &str, port: u16, within: Duration) -> Result<TcpStream, ServerError> {
     let until = Instant::now() + within;
-    let addresses = match tokio::time::timeout_at(until, resolve(host, port)).await {
+    let lookup = || async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
+    let addresses = match tokio::time::timeout_at(until, resolve(host, lookup)).await {
         Ok(addresses) => addresses?,
         Err(_) => return Err(unresolved(host, &format!("no answer within {} s", within.as_secs_f32()))),
     };
@@ -37,11 +38,14 @@ pub(crate) async fn tcp(host: &str, port: u16, within: Duration) -> Result<TcpSt
     Err(last.unwrap_or_else(|| unresolved(host, "the name has no address")))
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ServerError> {
+async fn resolve<L>(host: &str, mut lookup: impl FnMut() -> L) -> Result<Vec<SocketAddr>, ServerError>
+where
+    L: Future<Output = io::Result<Vec<SocketAddr>>>,
+{
     let mut pauses = AGAIN.iter();
     loop {
-        match tokio::net::lookup_host((host, port)).await {
-            Ok(addresses) => return Ok(addresses.collect()),
+        match lookup().await {
+            Ok(addresses) => return Ok(addresses),
             Err(error) => match pauses.next() {
                 Some(pause) => tokio::time::sleep(*pause).await,
                 None => return Err(unresolved(host, &error.to_string())),
@@ -102,6 +106,22 @@ mod tests {
         let (reason, hint) = parts(tcp("127.0.0.1", port, Duration::from_secs(5)).await);
         assert_eq!(reason, format!("127.0.0.1:{port} refused the connection"));
         assert_eq!(hint, format!("is sshd running on port {port}?"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resolver_that_stumbles_is_asked_again() {
+        let address: SocketAddr = "192.0.2.1:22".parse().unwrap();
+        for (failures, found) in [(0, true), (2, true), (3, false)] {
+            let mut asked = 0;
+            let lookup = || {
+                asked += 1;
+                let found = asked > failures;
+                async move { if found { Ok(vec![address]) } else { Err(io::Error::other("try again")) } }
+            };
+            let answer = resolve("app.example.com", lookup).await;
+            assert_eq!(answer.is_ok_and(|addresses| addresses == [address]), found, "{failures} failures");
+            assert_eq!(asked, 3.min(failures + 1));
+        }
     }
 
     #[tokio::test]

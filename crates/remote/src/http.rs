@@ -24,7 +24,7 @@ pub(crate) async fn get(
     path: &str,
 ) -> Result<(u16, String), ServerError> {
     let asked = tokio::time::timeout(DEADLINE, ask(session, address, path)).await;
-    asked.unwrap_or(Err(ServerError::Deadline(DEADLINE)))
+    asked.unwrap_or(Err(ServerError::Deadline { limit: DEADLINE, setting: None }))
 }
 
 async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bowline_core::config::{Ssh, SshConfig};
+use bowline_core::config::{Ssh, SshConfig, Timeouts};
 use bowline_core::secret::Secret;
 
 /// Asks the person at the keyboard.
@@ -42,6 +42,8 @@ pub struct Options {
     /// The longest that a connection may take from the first packet to being let in. Time in which a person
     /// is asked for a passphrase, or an agent asks its owner, does not count.
     pub connect_timeout: Duration,
+    /// Without a sign of life for so long a connection is dead.
+    pub silence: Duration,
     /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may be
     /// another than that of the passwd entry, by which `ssh` goes.
     pub home: Option<PathBuf>,
@@ -63,7 +65,8 @@ impl Options {
     pub fn from_env() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: Timeouts::default().connect,
+            silence: Timeouts::default().silence,
             home: path("HOME"),
             agent: path("SSH_AUTH_SOCK"),
             user_config: UserConfig::Default,
@@ -71,6 +74,11 @@ impl Options {
             starts: 30,
             channels: 8,
         }
+    }
+
+    /// With the project's own times.
+    pub fn with(self, timeouts: &Timeouts) -> Self {
+        Self { connect_timeout: timeouts.connect, silence: timeouts.silence, ..self }
     }
 
     /// With the `ssh_config` that the project names, if it names one.

@@ -231,6 +231,7 @@ impl Shared {
             known_hosts: settings.known_hosts.clone(),
             credentials: self.credentials(settings),
             channels: self.options.channels.max(1),
+            silence: self.options.silence,
         }
     }
 

@@ -18,11 +18,10 @@ use crate::keys::KeyStore;
 use crate::known_hosts::{HostName, KnownHosts};
 use crate::stream::{Bytes, Cut, Guarded, Heard};
 
-/// With four keepalives unanswered a dead connection is an error after 25 s.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-const KEEPALIVES: usize = 4;
+/// With so many keepalives unanswered, and the time of one more, a connection is dead.
+const KEEPALIVES: u32 = 4;
 
-/// Without a word for so long (a keepalive is answered every five seconds), a connection is in doubt.
+/// Without a word for so long a connection is in doubt. Usually a keepalive is answered every five seconds.
 const QUIET: Duration = Duration::from_secs(8);
 
 /// After so many channels were left while their program ran, steps go over a new connection: sshd counts
@@ -37,6 +36,8 @@ pub(crate) struct Target {
     pub(crate) credentials: Credentials,
     /// How many channels may be open at once.
     pub(crate) channels: usize,
+    /// Without a sign of life for so long the connection is dead.
+    pub(crate) silence: Duration,
 }
 
 /// Why the connection ended, once it has.
@@ -67,6 +68,7 @@ pub(crate) struct Session {
     left: AtomicUsize,
     broken: AtomicBool,
     heard: Heard,
+    silence: Duration,
     lendings: Lendings,
     _cut: Cut,
     /// The connection that carries this one.
@@ -82,16 +84,17 @@ impl Session {
         mut budget: Budget,
         via: Option<Arc<Session>>,
     ) -> Result<Self, ServerError> {
-        let (stream, cut, heard) = Guarded::new(stream);
+        let (stream, cut, heard) = Guarded::new(stream, target.silence);
         let (ending, lendings) = (Ending::default(), Lendings::default());
         let client = Client {
             name: target.name.clone(),
             known_hosts: target.known_hosts.clone(),
             ending: ending.clone(),
             accepted: None,
+            silence: target.silence,
             lendings: lendings.clone(),
         };
-        let config = config(&target.known_hosts, &target.name)?;
+        let config = config(target)?;
         let connecting = client::connect_stream(Arc::new(config), stream, client);
         let mut handle = match budget.spend(connecting).await {
             Ok(Ok(handle)) => handle,
@@ -117,6 +120,7 @@ impl Session {
             left: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             heard,
+            silence: target.silence,
             lendings,
             _cut: cut,
             _via: via,
@@ -147,6 +151,11 @@ impl Session {
     /// A channel was left while its program ran.
     pub(crate) fn leave_behind(&self) {
         self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How long the server may take nothing of what is sent.
+    pub(crate) fn silence(&self) -> Duration {
+        self.silence
     }
 
     /// Why the connection ended, or else these words.
@@ -244,12 +253,13 @@ impl Session {
     }
 }
 
-fn config(known_hosts: &KnownHosts, name: &HostName) -> Result<Config, ServerError> {
-    let preferred = Preferred { key: known_hosts.preferred(name)?.into(), ..Preferred::DEFAULT };
+fn config(target: &Target) -> Result<Config, ServerError> {
+    let preferred =
+        Preferred { key: target.known_hosts.preferred(&target.name)?.into(), ..Preferred::DEFAULT };
     Ok(Config {
         preferred,
-        keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: KEEPALIVES,
+        keepalive_interval: Some(target.silence / (KEEPALIVES + 1)),
+        keepalive_max: KEEPALIVES as usize,
         inactivity_timeout: None,
         nodelay: true,
         ..Config::default()
@@ -293,6 +303,7 @@ pub(crate) struct Client {
     ending: Ending,
     /// The key that was checked: it comes again with each new exchange of keys.
     accepted: Option<PublicKey>,
+    silence: Duration,
     lendings: Lendings,
 }
 
@@ -343,7 +354,7 @@ impl Handler for Client {
             DisconnectReason::Error(error) => {
                 self.ending.set(match &error {
                     ClientError::Ssh(russh::Error::KeepaliveTimeout) => {
-                        format!("no sign of life for {} s", (KEEPALIVES as u64 + 1) * KEEPALIVE.as_secs())
+                        format!("no sign of life for {} s", self.silence.as_secs_f32())
                     }
                     ClientError::Ssh(russh::Error::HUP | russh::Error::Disconnect) => {
                         "closed by the other side".to_owned()

@@ -16,9 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-/// How long the other side may refuse to take what is written.
-const STALL: Duration = Duration::from_secs(25);
-
 /// Anything that carries an SSH connection.
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
@@ -28,6 +25,8 @@ pub(crate) struct Guarded {
     inner: Box<dyn Bytes>,
     cut: oneshot::Receiver<()>,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// How long the other side may refuse to take what is written.
+    patience: Duration,
     heard: Heard,
 }
 
@@ -51,10 +50,10 @@ impl Heard {
 pub(crate) struct Cut(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
 
 impl Guarded {
-    pub(crate) fn new(inner: Box<dyn Bytes>) -> (Self, Cut, Heard) {
+    pub(crate) fn new(inner: Box<dyn Bytes>, patience: Duration) -> (Self, Cut, Heard) {
         let (sender, cut) = oneshot::channel();
         let heard = Heard(Arc::new(Mutex::new(Instant::now())));
-        (Self { inner, cut, stalled: None, heard: heard.clone() }, Cut(sender), heard)
+        (Self { inner, cut, stalled: None, patience, heard: heard.clone() }, Cut(sender), heard)
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -70,11 +69,12 @@ impl Guarded {
             self.stalled = None;
             return poll;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         match stalled.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("nothing could be sent for {} s", STALL.as_secs()),
+                format!("nothing could be sent for {} s", patience.as_secs_f32()),
             ))),
             Poll::Pending => Poll::Pending,
         }
@@ -122,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn a_cut_ends_a_read_that_waits() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, cut, _) = Guarded::new(Box::new(near));
+        let (mut stream, cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25));
         let read = tokio::spawn(async move { stream.read_u8().await.unwrap_err().kind() });
         tokio::task::yield_now().await;
         drop(cut);
@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_is_an_error() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, _cut, _) = Guarded::new(Box::new(near));
+        let (mut stream, _cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25));
         let began = tokio::time::Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 25));

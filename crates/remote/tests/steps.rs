@@ -308,7 +308,10 @@ async fn a_page_from_an_address_only_the_server_reaches() {
     assert_eq!(get("/close").await, Ok((404, "gone".into())));
     assert_eq!(get("/big").await, Err(ServerError::TooMuchOutput { limit: 4 * 1024 * 1024 }));
     assert!(matches!(get("/nonsense").await, Err(ServerError::Unreachable { .. })));
-    assert_eq!(get("/slow").await, Err(ServerError::Deadline(Duration::from_secs(5))));
+    assert_eq!(
+        get("/slow").await,
+        Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: None })
+    );
     let closed = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let error = server.http_get(closed, "/").await.unwrap_err();
     assert!(error.to_string().contains("nothing answers"), "{error}");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bowline_core::config::ssh::Ssh;
 use bowline_engine::ports::{Network, ServerError};
+use bowline_remote::Options;
 use common::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,4 +70,21 @@ async fn a_dead_connection_is_an_error_within_thirty_seconds() {
     // A step that was not sent is tried on a new connection, which says nothing either.
     let error = not_begun.await.unwrap().unwrap_err();
     assert!(matches!(error, ServerError::Unreachable { .. } | ServerError::Lost { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_not_forgotten_on_the_way() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let wire = Wire::forgetful(sshd.port, Duration::from_secs(4));
+    let talkative = Options { silence: Duration::from_secs(5), ..sshd.options() };
+    let server =
+        network(Ssh { port: wire.port, ..sshd.ssh() }, talkative).connect("127.0.0.1").await.unwrap();
+    assert_eq!(run(&server, "echo before").await.unwrap().stdout, "before\n");
+    // As during a long build, when no server has anything to do.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(run(&server, "echo after").await.unwrap().stdout, "after\n");
+    assert_eq!(sshd.logins(), 1);
 }

@@ -4,6 +4,7 @@
 
 use std::io::Read;
 
+use bowline_core::config::Timeouts;
 use bowline_core::secret::Secret;
 use bowline_engine::error::RunError;
 use bowline_engine::secrets::extract;
@@ -30,7 +31,8 @@ pub(super) async fn run(settings: &Settings, what: Secrets) -> Result<u8, Ended>
 async fn fetch(settings: &Settings, args: FetchArgs) -> Result<u8, Ended> {
     let FetchArgs { adapter, account, from, names } = args;
     let request = Request::new(&adapter, account, from, names).map_err(RunError::from)?;
-    let (local, fetcher) = (load::local(), Fetcher::new(settings.destination.as_deref()));
+    let (local, fetcher) =
+        (load::local(), Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets));
     let fetched = unless_interrupted(fetcher.fetch(local.as_ref(), &request)).await?;
     let fetched = fetched.map_err(RunError::from)?;
     let text = object(&fetched);

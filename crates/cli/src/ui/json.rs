@@ -188,7 +188,7 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::Server(ServerError::Unreachable { .. }) => "unreachable",
         Cause::Server(ServerError::Lost { .. }) => "connection_lost",
         Cause::Server(ServerError::TooMuchOutput { .. }) => "too_much_output",
-        Cause::Server(ServerError::Deadline(_)) => "no_answer",
+        Cause::Server(ServerError::Deadline { .. }) => "no_answer",
         Cause::Command(_) => "command",
         Cause::NotReady(_) => "not_ready",
         Cause::Unreadable(_) => "unreadable",

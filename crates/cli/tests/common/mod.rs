@@ -1,5 +1,7 @@
 //! A project directory, and the binary run in it.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

@@ -45,14 +45,16 @@ fn dead(lock: &str) -> String {
 impl Keep {
     /// Prints `@locked`, or `@taken DETAILS` (base64, the dead owner's) or `@held DETAILS` and ends. Then reads
     /// lines: any renews the lease, `release` gives the lock back (`@released`). Prints `@lost` and ends if the
-    /// lock has another owner.
+    /// lock has another owner. Errors go to standard output too: of a program that is kept nothing else is read. (A
+    /// `printf` of its own tells why it can't write, the shell's says "I/O error" of a full disk.)
     pub fn script(&self) -> Script {
         let lock = quote(&self.scope.names.lock());
         let run = quote(&self.scope.run);
         Script::new(format!(
-            "{dead}mine() {{ [ \"$(cat {lock}/owner 2>/dev/null)\" = {run} ]; }}\n\
-             before() {{ base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n'; }}\n\
-             claim() {{ printf '%s\\n' {run} > {lock}/owner && : > {lock}/lease && printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\
+            "exec 2>&1\n\
+             {dead}mine() {{ [ \"$(cat {lock}/owner 2>/dev/null)\" = {run} ]; }}\n\
+             before() {{ cat {lock}/details 2>/dev/null | base64 -d 2>/dev/null | base64 | tr -d '\\n'; }}\n\
+             claim() {{ env printf '%s\\n' {run} > {lock}/owner && : > {lock}/lease && env printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\
              mkdir -p .kamal || exit\n\
              if mkdir {lock} 2>/dev/null; then\n\
              claim || {{ rm -rf {lock}; exit 1; }}\n\
@@ -98,7 +100,7 @@ pub fn acquire(names: &Names, text: &str) -> Script {
     Script::new(format!(
         "mkdir -p .kamal || exit\n\
          if ! mkdir {lock} 2>/dev/null; then [ -d {lock} ] && exit {HELD}; mkdir {lock}; exit 1; fi\n\
-         printf '%s\\n' {} > {lock}/details || {{ rm -rf {lock}; exit 1; }}\n",
+         env printf '%s\\n' {} > {lock}/details || {{ rm -rf {lock}; exit 1; }}\n",
         base64_of(text),
     ))
 }

@@ -15,8 +15,8 @@ use super::hooks::HooksOutput;
 use super::output::Output;
 use super::role::{AssetPath, Inherited};
 use super::{
-    Accessory, Config, Logging, Pairs, Proxy, Registry, Role, Ssh, Traefik, accessory, alias, proxy, servers,
-    version,
+    Accessory, Config, Logging, Pairs, Proxy, Registry, Role, Ssh, Timeouts, Traefik, accessory, alias,
+    proxy, servers, version,
 };
 pub(super) use keys::KEYS;
 
@@ -71,6 +71,7 @@ pub(super) fn decode(
         traefik,
         boot: root.get("boot").map(|field| Boot::decode(&field)).unwrap_or_default(),
         ssh,
+        timeouts: root.get("timeouts").map(|field| Timeouts::decode(&field)).unwrap_or_default(),
         readiness_delay: rest.readiness_delay,
         deploy_timeout,
         drain_timeout: inherited.drain_timeout,

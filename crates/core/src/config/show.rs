@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::hooks::HookLevel;
 use super::{
     Accessory, AccessoryMount, AssetPath, BarrierOrder, Config, Cord, Credential, Env, Generation,
-    Healthcheck, HooksOutput, Jump, Limit, Logging, OnFailure, Registry, Role, RoleHost, SshConfig, Value,
-    Variable,
+    Healthcheck, HooksOutput, Jump, Limit, Logging, OnFailure, Registry, Role, RoleHost, SshConfig, Timeouts,
+    Value, Variable,
 };
 use lines::Lines;
 #[cfg(test)]
@@ -52,6 +52,11 @@ pub fn show(config: &Config) -> String {
     }
     boot(config, &mut out);
     ssh(config, &mut out);
+    let limits = config.timeouts.all().into_iter().zip(Timeouts::default().all());
+    let own: Vec<_> = limits.filter(|(own, usual)| own != usual).map(|(own, _)| own).collect();
+    if !own.is_empty() {
+        out.map("timeouts", |out| own.iter().for_each(|(name, limit)| out.seconds(name, *limit)));
+    }
     out.seconds("readiness_delay", config.readiness_delay);
     out.seconds("deploy_timeout", config.deploy_timeout);
     out.seconds("drain_timeout", config.drain_timeout);

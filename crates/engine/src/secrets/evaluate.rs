@@ -177,8 +177,7 @@ impl<'a> Evaluation<'a> {
             ..Default::default()
         };
         let _turn = self.store.fetcher.turns.turn(self.local, &first).await;
-        let output =
-            self.local.run(&command, &|_| {}).await.map_err(|reason| wrong(Trouble::failed(reason)))?;
+        let output = self.store.fetcher.turns.run(self.local, &command).await.map_err(wrong)?;
         if !output.success() {
             let trouble = Trouble::failed(format!("the command {}", ending(&output)));
             return Err(wrong(trouble.said(&output.stderr, command.env.iter().map(|(_, value)| value))));

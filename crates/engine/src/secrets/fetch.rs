@@ -1,6 +1,7 @@
 //! `secrets fetch`: values from a vault, by way of its vendor's own command.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bowline_core::secret::Secret;
 use tokio::sync::OnceCell;
@@ -76,10 +77,11 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// Nothing was fetched yet. The vendors' commands are told the destination, as Kamal tells them.
-    pub fn new(destination: Option<&str>) -> Self {
+    /// A command may take so long.
+    pub fn new(destination: Option<&str>, limit: Duration) -> Self {
         let variable = |destination: &str| ("KAMAL_DESTINATION".to_owned(), Secret::new(destination));
         Self {
-            turns: Turns::default(),
+            turns: Turns::new(limit),
             environment: destination.map(variable).into_iter().collect(),
             sessions: Memo::default(),
             answers: Memo::default(),

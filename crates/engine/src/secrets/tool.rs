@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bowline_core::secret::Secret;
 use serde::de::DeserializeOwned;
@@ -10,6 +11,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::adapters::Session;
 use super::trouble::{Trouble, ending};
+use crate::local::{Limit, within};
 use crate::ports::{Loan, Local, LocalCommand, Output};
 
 /// A vendor and its command.
@@ -27,8 +29,8 @@ pub(super) struct Vendor {
 
 /// Who may use the terminal: one that asks is alone. Of commands that are not known to ask, the first of each
 /// program is alone, so that somebody logs in once and not to all of them at the same time.
-#[derive(Default)]
 pub(super) struct Turns {
+    limit: Limit,
     terminal: RwLock<()>,
     seen: Mutex<BTreeSet<String>>,
 }
@@ -40,6 +42,17 @@ pub(super) enum Turn<'a> {
 }
 
 impl Turns {
+    /// Nobody has the terminal. A command may take so long, and whoever it asks.
+    pub(super) fn new(time: Duration) -> Self {
+        let limit = Limit { time, setting: "`timeouts: {secrets: SECONDS}`", quoted: false };
+        Self { limit, terminal: RwLock::default(), seen: Mutex::default() }
+    }
+
+    /// Runs a command whose turn it is.
+    pub(super) async fn run(&self, local: &dyn Local, command: &LocalCommand) -> Result<Output, Trouble> {
+        within(local, command, self.limit, &|_| {}).await.map_err(Trouble::failed)
+    }
+
     async fn alone(&self) -> Turn<'_> {
         Turn::Alone { _guard: self.terminal.write().await }
     }
@@ -182,6 +195,6 @@ impl<'a> Tool<'a> {
         let words = std::iter::once(&self.vendor.program).chain(words).map(|word| (*word).to_owned());
         let command =
             LocalCommand { words: words.collect(), env: self.env.clone(), terminal, ..Default::default() };
-        self.local.run(&command, &|_| {}).await.map_err(Trouble::failed)
+        self.turns.run(self.local, &command).await
     }
 }

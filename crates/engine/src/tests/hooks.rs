@@ -44,35 +44,19 @@ struct Case {
 }
 
 const BOTH: &str = "a,b,c";
+const DEPLOY: [(&str, bool, &str); 8] = [
+    ("pre-connect", false, BOTH),
+    ("pre-build", false, BOTH),
+    ("pre-deploy", true, BOTH),
+    ("pre-app-boot", true, "a,b"),
+    ("post-app-boot", true, "a,b"),
+    ("pre-app-boot", true, "c"),
+    ("post-app-boot", true, "c"),
+    ("post-deploy", false, BOTH),
+];
 const CASES: [Case; 8] = [
-    Case {
-        command: ("deploy", None),
-        version: "v2",
-        hooks: &[
-            ("pre-connect", false, BOTH),
-            ("pre-build", false, BOTH),
-            ("pre-deploy", true, BOTH),
-            ("pre-app-boot", true, "a,b"),
-            ("post-app-boot", true, "a,b"),
-            ("pre-app-boot", true, "c"),
-            ("post-app-boot", true, "c"),
-            ("post-deploy", false, BOTH),
-        ],
-    },
-    Case {
-        command: ("redeploy", None),
-        version: "v2",
-        hooks: &[
-            ("pre-connect", false, BOTH),
-            ("pre-build", false, BOTH),
-            ("pre-deploy", true, BOTH),
-            ("pre-app-boot", true, "a,b"),
-            ("post-app-boot", true, "a,b"),
-            ("pre-app-boot", true, "c"),
-            ("post-app-boot", true, "c"),
-            ("post-deploy", false, BOTH),
-        ],
-    },
+    Case { command: ("deploy", None), version: "v2", hooks: &DEPLOY },
+    Case { command: ("redeploy", None), version: "v2", hooks: &DEPLOY },
     Case {
         command: ("rollback", None),
         version: "v1",

@@ -108,9 +108,12 @@ async fn a_command_that_fails_is_told_with_its_place_and_last_words() {
 #[tokio::test(start_paused = true)]
 async fn a_command_that_hangs_is_given_up() {
     let mut local = machine(&[("deploy.yml", BASE)], &[]);
-    local.hangs = true;
+    local.hangs = Some("echo app".into());
     let error = load(&local, None).await.unwrap_err();
-    assert!(error.contains("gave no answer within 60 s"), "{error}");
+    assert!(error.contains("gave no answer within 60 s (BOWLINE_TEMPLATE_TIMEOUT gives it more)"), "{error}");
+    local.variables.insert("BOWLINE_TEMPLATE_TIMEOUT".into(), "7".into());
+    let error = load(&local, None).await.unwrap_err();
+    assert!(error.contains("gave no answer within 7 s"), "{error}");
 }
 
 const FOREIGN: &str = "service: <%= ENV['SERVICE'].downcase %>\nimage: me/app\nservers: [1.1.1.1]\nregistry: {username: me, password: [P]}\nlabels: 1\n";

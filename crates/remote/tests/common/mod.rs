@@ -290,6 +290,15 @@ pub struct Wire {
 impl Wire {
     /// Every byte takes `delay`, each way.
     pub fn to(port: u16, delay: Duration) -> Self {
+        Self::through(port, delay, Duration::MAX)
+    }
+
+    /// A connection over which nothing went for so long is forgotten, as gateways do: no byte gets through any more.
+    pub fn forgetful(port: u16, after: Duration) -> Self {
+        Self::through(port, Duration::ZERO, after)
+    }
+
+    fn through(port: u16, delay: Duration, forgets: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let wire = Self { port: listener.local_addr().unwrap().port(), frozen: Arc::default() };
         let frozen = Arc::clone(&wire.frozen);
@@ -299,8 +308,9 @@ impl Wire {
                 for stream in [&near, &far] {
                     stream.set_nodelay(true).unwrap();
                 }
-                carry(near.try_clone().unwrap(), far.try_clone().unwrap(), delay, &frozen);
-                carry(far, near, delay, &frozen);
+                let memory = Arc::new(Memory { last: Mutex::new(Some(Instant::now())), forgets });
+                carry(near.try_clone().unwrap(), far.try_clone().unwrap(), delay, &frozen, &memory);
+                carry(far, near, delay, &frozen, &memory);
             }
         });
         wire
@@ -312,10 +322,31 @@ impl Wire {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, delay: Duration, frozen: &Arc<AtomicBool>) {
+/// What a gateway knows of a connection: when it last carried something, unless it forgot it.
+struct Memory {
+    last: Mutex<Option<Instant>>,
+    forgets: Duration,
+}
+
+impl Memory {
+    /// Something is to be carried; whether it may.
+    fn passes(&self) -> bool {
+        let mut last = self.last.lock().unwrap();
+        *last = last.filter(|last| last.elapsed() < self.forgets).map(|_| Instant::now());
+        last.is_some()
+    }
+}
+
+fn carry(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    delay: Duration,
+    frozen: &Arc<AtomicBool>,
+    memory: &Arc<Memory>,
+) {
     use std::io::{Read, Write};
     let (sender, receiver) = std::sync::mpsc::sync_channel::<(Instant, Vec<u8>)>(64);
-    let frozen = Arc::clone(frozen);
+    let (frozen, memory) = (Arc::clone(frozen), Arc::clone(memory));
     std::thread::spawn(move || {
         for (due, bytes) in receiver {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -331,7 +362,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, delay: Duration, frozen: &Arc<A
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            if sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
+            if memory.passes() && sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
                 return;
             }
         }

@@ -5,7 +5,7 @@ use super::super::version;
 use super::super::{
     accessory, alias, boot, builder, env, healthcheck, logging, output, proxy, registry, role, servers,
 };
-use super::super::{ssh, sshkit, traefik};
+use super::super::{ssh, sshkit, timeouts, traefik};
 
 /// How a hook's output is shown.
 const LEVEL: Form = Form::Word(&["quiet", "verbose"]);
@@ -98,6 +98,7 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
             .default("Docker's 10; with `proxy` the `drain_timeout` for roles without one")
             .kamal2("stop_wait_time"),
         Setting::new("stop_wait_time", Form::Seconds(0), "the same").kamal1("stop_timeout"),
+        Setting::new("timeouts", Form::Keys(&timeouts::KEYS), "the longest that other things may take").examples(&["{hook: 3600}"]).ours(),
         Setting::new("retain_containers", Form::Integer(i64::MIN, i64::MAX), "stopped containers kept for each role and destination; what \
              `rollback` can go back to")
             .default("5")

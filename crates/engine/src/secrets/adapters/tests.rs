@@ -2,11 +2,15 @@
 
 mod clouds;
 
+use std::time::Duration;
+
 use bowline_core::secret::Secret;
 
 use crate::secrets::fetch::{Fetcher, Request, object};
 use crate::secrets::trouble::Trouble;
 use crate::testing::{Shop, says};
+
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// `secrets fetch` with these words: adapter, `account=…`, `from=…`, names.
 async fn fetch(shop: &Shop, words: &[&str]) -> Result<String, Trouble> {
@@ -15,7 +19,7 @@ async fn fetch(shop: &Shop, words: &[&str]) -> Result<String, Trouble> {
         words.iter().skip(1).filter(|word| !word.starts_with("account=") && !word.starts_with("from="));
     let names = names.map(|name| (*name).to_owned()).collect();
     let request = Request::new(words[0], flag("account="), flag("from="), names)?;
-    Fetcher::new(None).fetch(shop, &request).await.map(|fetched| object(&fetched))
+    Fetcher::new(None, LIMIT).fetch(shop, &request).await.map(|fetched| object(&fetched))
 }
 
 /// The whole of an error, to be sure that nothing is in it that must not be.
@@ -377,7 +381,7 @@ async fn a_session_and_an_answer_are_for_all_who_want_the_same() {
         ("op item get I", says(&field("op://V/I/a", "1"), 0)),
         ("op item get J", says(&field("op://V/J/a", "2"), 0)),
     ]);
-    let fetcher = Fetcher::new(Some("staging"));
+    let fetcher = Fetcher::new(Some("staging"), LIMIT);
     let request =
         |name: &str| Request::new("1password", Some("acc".into()), None, vec![name.to_owned()]).unwrap();
     let (one, two) = (request("V/I/a"), request("V/J/a"));

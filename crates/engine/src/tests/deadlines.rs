@@ -1,0 +1,105 @@
+//! What takes too long on this machine, or on a server: it is ended, named with its setting, and leaves no lock.
+
+use super::*;
+use crate::ports::ServerError;
+use crate::testing::{FakeLocal, Silent, project_with};
+
+/// The hooks of a deploy, and whether servers serve the new version when each of them runs.
+const HOOKS: [(&str, bool); 6] = [
+    ("pre-connect", false),
+    ("pre-build", false),
+    ("pre-deploy", false),
+    ("pre-app-boot", false),
+    ("post-app-boot", true),
+    ("post-deploy", true),
+];
+
+/// Another process on the same fleet, on whose machine a program with this among its words never ends.
+fn hanging(fleet: &Scripted, hangs: &str, project: &Project) -> Scripted {
+    let files = [("Dockerfile".to_string(), String::new())].into();
+    let programs = HOOKS.iter().map(|(name, _)| (format!(".kamal/hooks/{name}"), 0)).collect();
+    let local = FakeLocal { programs, files, hangs: Some(hangs.into()), ..FakeLocal::default() };
+    let mut scripted = Scripted::on(fleet.network.clone(), local);
+    scripted.world.timeouts = project.config.timeouts;
+    scripted
+}
+
+/// A deploy that ends with something on this machine having failed: what, and why.
+async fn fails_here(scripted: &Scripted, project: &Project) -> (String, String) {
+    let options = Options { skip_push: false, ..options("v2") };
+    let run = deploy::deploy(&scripted.world, project, &options, Kind::Deploy);
+    match timeout(Duration::from_secs(24 * 3600), run).await.expect("the run ends") {
+        Err(RunError::Local { what, reason, .. }) => (what, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_never_ends_is_given_up() {
+    for (name, switched) in HOOKS {
+        for (setting, seconds) in [("", 1800), ("timeouts: {hook: 7}\n", 7)] {
+            let (first, _) = fleet().await;
+            let project = project(&format!("{CONFIG}{setting}"));
+            let scripted = hanging(&first, name, &project);
+            let (what, reason) = fails_here(&scripted, &project).await;
+            assert_eq!(what, format!("hook {name}"));
+            let expected = format!("it had not ended after {seconds} s, and was killed");
+            assert!(
+                reason.starts_with(&expected) && reason.contains("`timeouts: {hook: SECONDS}`"),
+                "{reason}"
+            );
+            assert_only(&scripted, if switched { "v2" } else { "v1" });
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_never_ends_is_given_up() {
+    for (setting, seconds) in [("", 7200), ("timeouts: {build: 7}\n", 7)] {
+        let (first, _) = fleet().await;
+        let project = project(&format!("{CONFIG}{setting}builder: {{context: .}}\n"));
+        let scripted = hanging(&first, "build", &project);
+        let without_hooks = Options { skip_push: false, skip_hooks: true, ..options("v2") };
+        let run = deploy::deploy(&scripted.world, &project, &without_hooks, Kind::Deploy);
+        let error = timeout(Duration::from_secs(24 * 3600), run).await.expect("the run ends").unwrap_err();
+        let RunError::Local { reason, .. } = &error else { panic!("{error:?}") };
+        assert!(
+            reason.starts_with(&format!("it had not ended after {seconds} s, and was killed")),
+            "{reason}"
+        );
+        assert_only(&scripted, "v1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_of_a_secrets_file_that_never_ends_is_given_up() {
+    for (setting, seconds) in [("", 300), ("timeouts: {secrets: 7}\n", 7)] {
+        let (first, _) = fleet().await;
+        let project =
+            project_with(&format!("{CONFIG}env: {{secret: [TOKEN]}}\n{setting}"), "TOKEN=$(ask-the-vault)\n");
+        let scripted = hanging(&first, "ask-the-vault", &project);
+        let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+        let RunError::Secrets(told) = error else { panic!("{error:?}") };
+        let told = told.to_string();
+        assert!(told.contains(&format!("it had not ended after {seconds} s, and was killed")), "{told}");
+        assert!(told.contains("TOKEN"), "{told}");
+        assert_only(&scripted, "v1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_servers_time_is_the_projects() {
+    let (first, _) = fleet().await;
+    let scripted = Scripted::on(first.network.clone(), FakeLocal::default());
+    let project = project(&format!("{CONFIG}timeouts: {{command: 7}}\n"));
+    scripted.network.faults().silent = Some(Silent { host: "b".into(), after: 0, gone: false });
+    let world = crate::world::World { timeouts: project.config.timeouts, ..scripted.world };
+    let started = tokio::time::Instant::now();
+    let error = deploy::deploy(&world, &project, &options("v2"), Kind::Deploy).await.unwrap_err();
+    let RunError::Servers { failures, .. } = error else { panic!("{error:?}") };
+    let cause = &failures[0].cause;
+    let expected = ServerError::Deadline { limit: Duration::from_secs(7), setting: Some("command") };
+    assert_eq!(cause, &expected.into());
+    assert!(failures[0].hint().unwrap().contains("`timeouts: {command: SECONDS}`"));
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
