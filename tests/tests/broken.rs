@@ -157,8 +157,15 @@ fn what_people_run_into_is_told_with_its_fix() {
     project.deploy("v1").says("the health path answers 404").exits(1);
     project.set("healthcheck", "\n  cmd: curl -f http://localhost:3000/up\n  interval: 1s");
     project.deploy("v1").says("the check's own command isn't in the image").exits(1);
+    project.set("healthcheck", &check(3000, "moved"));
+    project.deploy("v1").says("does the health path redirect, to https or another port?").exits(1);
     project.set("healthcheck", &check(3000, "up"));
-    project.set("servers", &format!("\n  web:\n    hosts: [{}]\n    cmd: /app/sever", lease[0].address));
+    let web = lease[0].address.as_str();
+    project.roles(&[("web", &[web], "cmd: /app/sever")]);
     project.deploy("v1").says("the command was not found in the image").exits(1);
+    project.roles(&[("web", &[web], "cmd: tail /dev/zero\noptions: {memory: 8m}")]);
+    project.deploy("v1").says("the container was killed: out of memory").says("`options: memory:`").exits(1);
+    project.roles(&[("web", &[web], "options: {publish: \"22:3000\"}")]);
+    project.deploy("v1").says("a fixed port can't be published").exits(1);
     expect::runs(&project, &lease[0], &[]);
 }

@@ -67,7 +67,14 @@ fn traefik_is_booted_stopped_started_and_removed_and_a_broken_one_gives_way_to_t
     project.set("traefik", &format!("{image}\n  args: {{no.such.setting: 1}}"));
     project.bowline(&["traefik", "reboot", "-y"]).says("the old one was started again").exits(1);
     assert_eq!(expect::inspect(server, "traefik", "{{.Id}} {{.State.Status}}"), format!("{id} running"));
+    // A port that something else has is seen before the one that runs is stopped.
+    project.set("traefik", &format!("{image}\n  options: {{publish: \"22:443\"}}"));
+    let started = expect::inspect(server, "traefik", "{{.Id}} {{.State.StartedAt}}");
+    let ran = project.bowline(&["traefik", "reboot", "-y"]);
+    ran.says("port 22/tcp is taken by sshd (process ").says("nothing was stopped").exits(1);
+    assert_eq!(expect::inspect(server, "traefik", "{{.Id}} {{.State.StartedAt}}"), started);
     project.set("traefik", &image);
+    project.bowline(&["traefik", "reboot", "-y"]).ok();
 
     project.bowline(&["traefik", "remove"]).says("-y").exits(2);
     project.bowline(&["traefik", "remove", "-y"]).says("Traefik stays").ok();

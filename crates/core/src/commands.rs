@@ -21,6 +21,7 @@ pub mod logs;
 pub mod maintenance;
 pub mod observe;
 pub mod prune;
+pub mod published;
 pub mod ready;
 pub mod registry;
 pub mod remove;

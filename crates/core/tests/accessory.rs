@@ -4,11 +4,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use bowline_core::commands::accessory::{Act, Directory, Upload, What};
+use bowline_core::commands::published::PORT_TAKEN;
 use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{Scope, app, ready};
 use bowline_core::config::{Config, SourceFile, load};
@@ -30,6 +32,7 @@ case "$1 $2" in
 'container inspect')
 read_it || exit 1
 case $* in
+*PortBindings*) cat "ports/$last" 2>/dev/null ;;
 *RestartCount*) cat state 2>/dev/null || echo "$status none 0 0 false" ;;
 *Labels*) echo "$status $label" ;;
 *.Image*) echo "$image" ;;
@@ -95,7 +98,7 @@ struct Server(TempDir);
 impl Server {
     fn new() -> Self {
         let server = Self(tempfile::tempdir().unwrap());
-        for directory in ["bin", "containers", ".kamal/apps/app"] {
+        for directory in ["bin", "containers", "ports", ".kamal/apps/app"] {
             fs::create_dir_all(server.path(directory)).unwrap();
         }
         server.program("docker", DOCKER);
@@ -281,6 +284,38 @@ fn a_new_container_that_does_not_come_up_gives_way_to_the_old_one() {
     server.write("containers/app-db", "exited app-db old\n");
     is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting", "@failed timeout"]);
     assert_eq!(server.containers(), ["app-db: exited app-db old"]);
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_told_before_anything_stops() {
+    let server = Server::new();
+    server.write("containers/app-db", "running app-db old\n");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let wants = |address: &str, protocol: &str| {
+        server.write(
+            "ports/app-db_next",
+            &format!("{address}|{port}|3306/{protocol}\n|8000-8010|80/tcp\n||81/tcp\n"),
+        );
+    };
+    for address in ["127.0.0.1", "", "0.0.0.0", "::"] {
+        wants(address, "tcp");
+        let (status, answers) = server.run(&reboot());
+        assert_eq!((status, answers.len()), (PORT_TAKEN, 1), "{address}: {answers:?}");
+        assert!(answers[0].starts_with(&format!("@taken {port}/tcp ")), "{answers:?}");
+        assert_eq!(server.containers(), ["app-db: running app-db old"]);
+    }
+    assert_eq!(server.calls(&["container stop"]), NONE);
+    // Not that port; and the one before gives its own.
+    for (address, protocol, given) in [("127.0.0.2", "tcp", ""), ("", "udp", ""), ("", "tcp", "0.0.0.0")] {
+        wants(address, protocol);
+        server.write(
+            "ports/app-db",
+            &if given.is_empty() { String::new() } else { format!("{given}|{port}|1/tcp\n") },
+        );
+        server.write("containers/app-db", "running app-db old\n");
+        is(server.run(&reboot()), 0, &["@newer"]);
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::ports::{Exit, Output};
 use crate::proxy::Proxy;
+use crate::published;
 use crate::world::Stop;
 use role::{Booted, RoleTask};
 
@@ -365,11 +366,16 @@ fn assets_failed(mut failure: Failure, assets: &Prepare) -> Failure {
 
 /// Failures of a phase in the words of what they mean.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
+    use bowline_core::commands::published::PORT_TAKEN;
     use bowline_core::commands::registry;
     let Cause::Command(output) = &failure.cause else { return failure };
     let crate::ports::Exit::Status(status) = output.exit else { return failure };
     let said = output.stderr.trim().to_string();
+    let taken = published::taken(output);
     let (reason, hint) = match status {
+        PORT_TAKEN => {
+            (taken.as_str(), "end that first; or see `traefik: host_port:`, and `publish` in its `options:`")
+        }
         registry::LOGIN_REFUSED => {
             ("the registry refused the login", "see `registry:`: server, username, password")
         }

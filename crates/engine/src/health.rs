@@ -98,11 +98,17 @@ fn name_taken(container: &str, output: &Output) -> Cause {
     }
 }
 
+/// Whether Docker says that a port is not to be had: another container has it, or any other program.
+pub(crate) fn is_port_taken(said: &str) -> bool {
+    said.contains("port is already allocated") || said.contains("address already in use")
+}
+
 fn not_started(output: &Output) -> Cause {
     let said = output.stderr.trim();
-    let hint = if said.contains("port is already allocated") {
+    let hint = if is_port_taken(said) {
         Some(
-            "a fixed port can't be published by the old and the new container at once: remove `publish` from `options`",
+            "a fixed port can't be published by the old and the new container at once, nor where something else on the \
+             server has it: remove `publish` from `options`",
         )
     } else if said.contains("no such image")
         || said.contains("not found")

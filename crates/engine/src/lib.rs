@@ -35,6 +35,7 @@ pub mod ports;
 pub mod project;
 pub mod proxy;
 pub mod prune;
+mod published;
 pub mod pull;
 pub mod registry;
 pub mod remove;

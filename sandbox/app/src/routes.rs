@@ -32,6 +32,7 @@ pub(crate) fn router(behaviour: Behaviour, stopping: watch::Receiver<bool>) -> R
     Router::new()
         .route("/", get(page))
         .route("/up", get(up))
+        .route("/moved", get(moved))
         .route("/version", get(version))
         .route("/slow", get(slow))
         .route("/env", get(environment))
@@ -67,6 +68,11 @@ async fn up(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unhealthy on request\n")
     }
+}
+
+/// Leads where nothing listens, as an app does that wants https and doesn't serve it.
+async fn moved() -> (StatusCode, [(header::HeaderName, &'static str); 1]) {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, "https://localhost/up")])
 }
 
 async fn version(State(app): State<Arc<App>>) -> String {

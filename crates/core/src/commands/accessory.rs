@@ -14,7 +14,7 @@ use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
 use super::traefik::{self, Action};
-use super::{Scope, env};
+use super::{Scope, env, published};
 use crate::config::Pairs;
 use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
@@ -189,6 +189,7 @@ impl Act {
         let create = self.line(container, &["create"], &self.next());
         text.push_str(&format!(
             "{create} >/dev/null || exit {NOT_STARTED}\n\
+             {free}\
              back() {{\n\
              status=$1\n\
              docker container rm --force {service} {next} >/dev/null 2>&1\n\
@@ -206,6 +207,11 @@ impl Act {
              docker container rm {old} >/dev/null 2>&1\n\
              exit 0\n",
             create = container.environment.secret.run(&create, &self.env_file()),
+            free = published::free_or(
+                &quote(&self.next()),
+                &quote(&self.service),
+                &format!("docker container rm {} >/dev/null", quote(&self.next())),
+            ),
             service = quote(&self.service),
             next = quote(&self.next()),
             old = quote(&self.old()),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Scope;
 use super::app::{logging_words, option_words};
 use super::env::{self, SecretEnv, clear_words};
+use super::{Scope, published};
 use crate::config::{Logging, OptionValue, Pairs, Traefik};
 use crate::names::{NETWORK, TRAEFIK};
 use crate::observed::Container;
@@ -176,7 +176,8 @@ impl Replace {
         text.push_str(&format!(
             "docker container inspect {TRAEFIK} >/dev/null 2>&1 || docker container rename {OLD} {TRAEFIK} 2>/dev/null\n\
              docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
-             {create} >/dev/null && mv {written} {ENV_FILE} || exit {PROXY_FAILED}\n\
+             {create} >/dev/null || exit {PROXY_FAILED}\n\
+             {free}mv {written} {ENV_FILE} || exit {PROXY_FAILED}\n\
              if docker container inspect {TRAEFIK} >/dev/null 2>&1; then\n\
              docker container stop --time {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
              fi\n\
@@ -195,6 +196,7 @@ impl Replace {
              docker container rm {OLD} >/dev/null 2>&1\n\
              echo \"@address $(docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK})\"\n",
             written = quote(&env_file),
+            free = published::free_or(NEXT, TRAEFIK, &format!("docker container rm {NEXT} >/dev/null")),
         ));
         Script::new(text).with_input(ensure.secret.input())
     }

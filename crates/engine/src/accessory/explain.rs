@@ -1,13 +1,14 @@
 //! Why something could not be done to an accessory, in the words of what it means.
 
 use bowline_core::commands::accessory::BACK;
+use bowline_core::commands::published::PORT_TAKEN;
 use bowline_core::commands::{app, ready, registry, traefik};
 use bowline_core::config::Accessory;
 use bowline_core::plan::deploy::PlanError;
 
 use crate::error::{Cause, Failure};
-use crate::health;
 use crate::ports::{Exit, Output};
+use crate::{health, published};
 
 /// Why a step ended with another status than 0.
 pub(super) fn cause(accessory: &Accessory, output: Output) -> Cause {
@@ -16,7 +17,11 @@ pub(super) fn cause(accessory: &Accessory, output: Output) -> Cause {
     let name = &accessory.name;
     let (reason, hint) = match status {
         ready::NOT_READY => return not_ready(accessory, output, back),
-        app::NOT_STARTED if output.stderr.contains("port is already allocated") => (
+        PORT_TAKEN => (
+            published::taken(&output),
+            format!("end that first, or see `accessories: {name}: port:`, and `publish` in its `options:`"),
+        ),
+        app::NOT_STARTED if health::is_port_taken(&output.stderr) => (
             "docker would not run the container".into(),
             format!("something else has the port: see `accessories: {name}: port:`"),
         ),

@@ -95,7 +95,14 @@ fn check_hint(status: i64, said: &str, facts: &Facts<'_>) -> String {
     } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
         "the app answers on its health path, but with an error: its log says why"
     } else if let Some(port) = asked(facts.command) {
-        return port_hint(port, facts.listening).unwrap_or_else(|| slow(&said));
+        return match port_hint(port, facts.listening) {
+            Some(hint) => hint,
+            None if said.contains("refused") && listens(facts.listening, port) => format!(
+                "something listens on port {port} by now: a slow start (raise `deploy_timeout`)? Or does the health path \
+                 redirect, to https or another port? Then let the app answer it directly"
+            ),
+            None => slow(&said),
+        };
     } else {
         return slow(&said);
     };
@@ -119,13 +126,20 @@ fn asked(command: &str) -> Option<u16> {
     })
 }
 
+fn sockets(listening: &str) -> impl Iterator<Item = (IpAddr, u16)> {
+    listening.split_whitespace().filter_map(socket)
+}
+
+fn listens(listening: &str, on: u16) -> bool {
+    sockets(listening).any(|(_, port)| port == on)
+}
+
 /// What is wrong if the app listens elsewhere than it is asked.
 fn port_hint(asked: u16, listening: &str) -> Option<String> {
-    let listening: Vec<(IpAddr, u16)> = listening.split_whitespace().filter_map(socket).collect();
-    if listening.iter().any(|(_, port)| *port == asked) {
+    if listens(listening, asked) {
         return None;
     }
-    let mut ports: Vec<u16> = listening.iter().map(|(_, port)| *port).collect();
+    let mut ports: Vec<u16> = sockets(listening).map(|(_, port)| port).collect();
     ports.sort_unstable();
     ports.dedup();
     match ports.as_slice() {
@@ -203,8 +217,9 @@ mod tests {
                 "00000000:1F90 00000000000000000000000000000000:0050",
                 "ports 80, 8080, and the check asks port 3000",
             ),
-            // It listens where it is asked by now: that isn't it.
-            ((7, "refused"), "00000000:0BB8", "nothing listens"),
+            // It listens where it is asked by now.
+            ((7, "refused"), "00000000:0BB8", "listens on port 3000 by now"),
+            ((7, "refused"), "", "nothing listens"),
             ((-1, "Health check exceeded timeout (30s)"), "00000000:0BB8", "a slow start?"),
         ] {
             let hint = hint(check, listening);
