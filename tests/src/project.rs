@@ -230,10 +230,16 @@ impl Project {
 
     /// Runs the real Kamal with the project.
     pub fn kamal(&self, args: &[&str]) -> Ran {
+        self.spawn_kamal(args).wait(DEADLINE)
+    }
+
+    /// Starts the real Kamal with the project.
+    #[must_use]
+    pub fn spawn_kamal(&self, args: &[&str]) -> Running {
         assert!(self.kamal.is_file(), "Kamal is not installed: see what bin/setup says");
         self.write_config();
         let command = self.prepared(Command::new(&self.kamal), args);
-        Running::start(command, format!("kamal {}", args.join(" "))).wait(DEADLINE)
+        Running::start(command, format!("kamal {}", args.join(" ")))
     }
 
     /// Builds and deploys a version: `bowline deploy --version VERSION` with `VERSION` baked into the image.
