@@ -31,6 +31,7 @@ pub struct Project {
     environment: BTreeMap<String, String>,
     registry: String,
     kamal: PathBuf,
+    buildx: PathBuf,
 }
 
 impl Project {
@@ -52,6 +53,7 @@ impl Project {
             environment: BTreeMap::new(),
             registry: sandbox.registry.clone(),
             kamal: sandbox.kamal.clone(),
+            buildx: sandbox.buildx.clone(),
         };
         let servers: String = lease.addresses().iter().map(|address| format!("\n  - {address}")).collect();
         project.set("service", &service);
@@ -174,6 +176,19 @@ impl Project {
         fs::create_dir_all(path.parent().expect("a file lies in a directory"))
             .expect("a directory of the project");
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Gives the project's home directory the real buildx.
+    ///
+    /// # Panics
+    /// When there is none, or it can't be put there.
+    pub fn with_buildx(&mut self) -> &mut Self {
+        assert!(self.buildx.is_file(), "buildx is not there: see what bin/setup says");
+        let plugins = self.home().join(".docker/cli-plugins");
+        fs::create_dir_all(&plugins).expect("a directory below home");
+        std::os::unix::fs::symlink(&self.buildx, plugins.join("docker-buildx"))
+            .expect("a link to the plugin");
+        self
     }
 
     /// Writes a hook that can be run.

@@ -142,6 +142,8 @@ pub struct Sandbox {
     pub state: PathBuf,
     /// The real Kamal, to compare with.
     pub kamal: PathBuf,
+    /// Docker's buildx plugin.
+    pub buildx: PathBuf,
 }
 
 /// One server: a container with sshd and its own Docker Engine.
@@ -206,6 +208,7 @@ impl Sandbox {
             app_context: var("SANDBOX_APP_CONTEXT")?.into(),
             state: var("SANDBOX_STATE")?.into(),
             kamal: var("SANDBOX_KAMAL")?.into(),
+            buildx: var("SANDBOX_BUILDX")?.into(),
         })
     }
 

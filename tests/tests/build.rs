@@ -4,10 +4,15 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
+use bowline_tests::expect;
 use bowline_tests::project::{Project, wait_for_version};
-use bowline_tests::sandbox::{Sandbox, Server, run};
+use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
 
 /// A project whose image says what it was built from. Clones are kept out of other tests' way.
 fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project {
@@ -92,6 +97,166 @@ fn the_registry_is_logged_in_to_and_out_of_here_and_on_servers() {
     assert!(knows(&there()));
     project.bowline(&["registry", "logout"]).says("logged out").ok();
     assert_eq!((knows(&here()), knows(&there())), (false, false));
+}
+
+/// A secret that must be nowhere but in the step that mounts it.
+const SENTINEL: &str = "sentinel-7b41c0 $x 'y'";
+
+/// What the machine's processes are called, looked at until it is dropped.
+struct Processes {
+    seen: Arc<Mutex<String>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Processes {
+    fn watch() -> Self {
+        let (seen, stop) = (Arc::<Mutex<String>>::default(), Arc::<AtomicBool>::default());
+        let (all, end) = (seen.clone(), stop.clone());
+        thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                for entry in fs::read_dir("/proc").unwrap().flatten() {
+                    if let Ok(line) = fs::read(entry.path().join("cmdline")) {
+                        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                        if line.contains("buildx build ") || line.contains(&SENTINEL[..14]) {
+                            all.lock().unwrap().push_str(&line);
+                        }
+                    }
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { seen, stop }
+    }
+
+    fn seen(&self) -> String {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// An SSH agent of the test's own.
+struct Agent(Child);
+
+impl Agent {
+    fn start(project: &mut Project) -> Self {
+        let socket = project.home().join("agent");
+        let mut agent = Command::new("ssh-agent");
+        let child = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        wait_until("the agent", Duration::from_secs(5), || socket.exists());
+        project.env("SSH_AUTH_SOCK", socket.to_str().unwrap());
+        Self(child)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_real_buildx_gets_all_that_is_configured_and_what_it_built_is_deployed() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "real");
+    let _agent = Agent::start(&mut project);
+    project.with_buildx().secret("TOKEN", &format!("\"{}\"", SENTINEL.replace('$', "\\$")));
+    let base = &sandbox.app_base;
+    let dockerfile = format!(
+        "FROM {base} AS app\nARG VERSION WORD\nENV VERSION=${{VERSION}}\n\
+         RUN --mount=type=secret,id=TOKEN --mount=type=ssh \\\n  \
+           test -S \"$SSH_AUTH_SOCK\" && wc -c </run/secrets/TOKEN >/bytes && echo \"$WORD\" >/word\n\
+         RUN /app/bake \"${{VERSION}}\"\nEXPOSE 3000\nCMD [\"/app/server\"]\n\n\
+         FROM app AS fails\nRUN seq 1 50 && echo last words >&2 && exit 3\n"
+    );
+    project.write("docker/web.Dockerfile", &dockerfile);
+    let builder = |target: &str, args: &str| {
+        format!(
+            "\n  driver: docker\n  context: .\n  dockerfile: docker/web.Dockerfile\n  target: {target}\n  ssh: default\n  \
+             secrets: [TOKEN]\n  arch: amd64\n  args: {{VERSION: v1, WORD: 'a \"b\" $c'}}{args}"
+        )
+    };
+    project.set("builder", &builder("app", ""));
+    let processes = Processes::watch();
+    let ran = project.bowline(&["deploy", "-v", "--version", "v1"]);
+    ran.says("building with \"default\" instance using docker driver").never_says(&SENTINEL[..14]).ok();
+    let seen = processes.seen();
+    assert!(seen.contains("id=TOKEN") && !seen.contains(&SENTINEL[..14]), "{seen}");
+    wait_for_version(server, "v1");
+    let image = project.image("v1");
+    let length = (SENTINEL.len()).to_string();
+    assert_eq!(inside(server, &image, "cat /bytes /word"), format!("{length}\na \"b\" $c"));
+    let history = format!("docker history --no-trunc {image}; docker inspect {image}");
+    assert!(!server.ssh(&history).ok().contains(&SENTINEL[..14]));
+    project.bowline(&["build", "details"]).says("Builder: local\n").says("docker").ok();
+    project.bowline(&["build", "create"]).says("no builder is made for this project").ok();
+
+    // What a step that fails said is told once more, and nothing of what went before it.
+    project.set("builder", &builder("fails", ""));
+    let ran = project.bowline(&["deploy", "--version", "v2"]);
+    ran.exits(1);
+    let told = ran.stderr.split_once("error: build failed\n").unwrap().1;
+    assert!(told.trim_start().starts_with("------\n   > [fails"), "{told}");
+    assert!(
+        told.contains("last words") && told.contains("exit code: 3") && !told.contains("CACHED"),
+        "{told}"
+    );
+    expect::runs(&project, server, &[("web", "v1")]);
+    expect::unlocked(&project, server);
+
+    project.set("builder", &builder("app", "\n  provenance: true"));
+    let ran = project.bowline(&["build", "push", "--version", "v2"]);
+    ran.says("Attestation is not supported").says("driver: docker-container").exits(1);
+}
+
+#[test]
+fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, "builders");
+    project.with_buildx();
+    let docker = |project: &Project, line: &str| {
+        let mut docker = Command::new("docker");
+        run(docker.args(line.split(' ')).env("HOME", project.home()).env_remove("DOCKER_HOST")).stdout
+    };
+    let address = "unix:///var/run/docker.sock";
+    // `unix:` stands in for a machine that has to let us in with SSH: buildx does the same with its context.
+    for (builder, name, nodes) in [
+        ("driver: docker-container, arch: [amd64, arm64]", "kamal-local-docker-container", 1),
+        (
+            &*format!("driver: docker-container, arch: [amd64, arm64], remote: '{address}'"),
+            "kamal-hybrid-docker-container-unix----var-run-docker-sock",
+            2,
+        ),
+        (
+            &*format!("arch: amd64, local: false, remote: '{address}'"),
+            "kamal-remote-unix----var-run-docker-sock",
+            1,
+        ),
+    ] {
+        project.set("builder", &format!("{{{builder}}}"));
+        project.bowline(&["build", "create"]).says(&format!("made the builder {name}")).ok();
+        project.bowline(&["build", "create"]).says("is there already").ok();
+        let inspected = docker(&project, &format!("buildx inspect {name}"));
+        assert_eq!(inspected.matches("Endpoint:").count(), nodes, "{inspected}");
+        project.bowline(&["build", "details"]).says(&format!("({name})")).ok();
+        if nodes == 2 {
+            // Its context leads elsewhere: it is made anew.
+            let context = format!("context update {name}-context --docker host=tcp://elsewhere:1");
+            docker(&project, &context);
+            project.bowline(&["build", "create"]).says(&format!("made the builder {name}")).ok();
+        }
+        project.bowline(&["build", "remove"]).says(&format!("removed the builder {name}")).ok();
+        project.bowline(&["build", "remove"]).says(&format!("there is no builder {name}")).ok();
+        assert!(!docker(&project, "context ls").contains(name));
+    }
 }
 
 /// Puts a `docker` of the test's own before the machine's.
@@ -185,6 +350,8 @@ fn a_deploy_needs_no_registry_but_one_on_this_machine() {
     let registry = OwnRegistry(format!("{}-registry", project.service));
     let real = run(Command::new("sh").args(["-c", "command -v docker"])).ok().trim().to_owned();
     stand_in(&mut project, OWN_REGISTRY);
+    // Traefik's image is in the sandbox's registry all the same.
+    project.bowline(&["registry", "login", "-L"]).ok();
     let image = run(Command::new("docker").args(["inspect", "-f", "{{.Config.Image}}", &lease[0].name]));
     let config = "version: 0.1\nhttp: {addr: ':5000'}\nstorage: {filesystem: {rootdirectory: /registry}}\n";
     project.write("home/registry.yml", config);

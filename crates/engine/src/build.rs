@@ -1,6 +1,8 @@
 //! Building the image on this machine, or on one that it tells to, and pushing it to the registry, once for all
 //! servers.
 
+mod trouble;
+
 use std::time::Duration;
 
 use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
@@ -14,10 +16,11 @@ use crate::clone::{Source, source};
 use crate::error::RunError;
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
-use crate::local::{Failed, run_shown};
+use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
 use crate::world::{Options, Project, World};
 use crate::{builder, registry, version};
+use trouble::{explained, hint, is_refused, was_not_merged};
 
 /// So many seconds a registry that was just started may take until it listens.
 const STARTING: usize = 5;
@@ -131,14 +134,16 @@ impl<'a> Build<'a> {
         };
         let mut tries = 0;
         loop {
-            match run_shown(self.world, &local, command.shown()).await {
-                Err(failed) if self.is_worth_another(&failed, tries).await? => tries += 1,
-                Err(failed) => {
-                    let hint = hint(failed.said(), self.project.config.builder.context.is_none());
-                    return Err(failed.at(command.what, hint));
-                }
+            let failed = match run_shown(self.world, &local, command.shown()).await {
+                Err(failed) => failed,
+                Ok(output) if was_not_merged(&output.stderr) => Failed::Because(last(&output.stderr)),
                 Ok(_) => return Ok(()),
+            };
+            if !self.is_worth_another(&failed, tries).await? {
+                let hint = hint(failed.said(), self.project.config.builder.context.is_none());
+                return Err(explained(failed).at(command.what, hint));
             }
+            tries += 1;
         }
     }
 
@@ -179,49 +184,6 @@ fn is_url(context: &str) -> bool {
     context.contains("://") || context.starts_with("git@")
 }
 
-/// Whether this is how a registry, or Docker on its behalf, says that we may not; a file that the build may not touch is
-/// something else.
-fn is_refused(said: &str) -> bool {
-    const WORDS: [&str; 6] = [
-        "denied",
-        "unauthorized",
-        "401 Unauthorized",
-        "authentication required",
-        "no basic auth credentials",
-        "authorization failed",
-    ];
-    said.lines().any(|line| {
-        WORDS.iter().any(|word| line.contains(word)) && !line.to_lowercase().contains("permission denied")
-    })
-}
-
-/// What to do about what a build said, where it is one of the usual mishaps.
-fn hint(said: &str, cloned: bool) -> Option<String> {
-    let usual: [(&[&str], &str); 5] = [
-        (
-            &["Cache export is not supported for the docker driver", "Multi-platform build is not supported"],
-            "`builder: {driver: docker-container}` can do it",
-        ),
-        (
-            &["exec format error"],
-            "this machine can't run programs of that platform: install emulation (`docker run --privileged --rm \
-             tonistiigi/binfmt --install all`), or build there: `builder: {remote: ssh://…}`",
-        ),
-        (&["no space left on device"], "make room: `docker system df`, `docker builder prune`"),
-        (
-            &["failed to calculate checksum", "COPY failed", "ADD failed", "failed to compute cache key"],
-            "is the file committed? A clone of the last commit is built; `builder: {context: .}` builds the \
-             working directory",
-        ),
-        (&["Cannot connect to the Docker daemon"], "does Docker run here, and may you use it?"),
-    ];
-    if is_refused(said) {
-        return Some("see `registry:` (server, username, password): may this user push there?".into());
-    }
-    let found = usual.iter().find(|(words, _)| words.iter().any(|word| said.contains(word)));
-    found.map(|(_, hint)| (*hint).to_string()).filter(|hint| cloned || !hint.starts_with("is the file"))
-}
-
 impl From<BuildError> for RunError {
     fn from(error: BuildError) -> Self {
         let hint = match &error {
@@ -229,6 +191,7 @@ impl From<BuildError> for RunError {
             BuildError::NeedsBuildx(_) => {
                 "install Docker's buildx plugin: https://docs.docker.com/go/buildx/".into()
             }
+            BuildError::NoPlace(output) => format!("name one: `--output {output},dest=PATH`"),
         };
         RunError::Usage { message: error.to_string(), hint: Some(hint) }
     }

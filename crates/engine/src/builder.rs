@@ -122,10 +122,22 @@ async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool, RunErro
         match ask(world, &words).await {
             Ok(_) => removed = true,
             Err(failed) if Builder::is_absent(failed.said()) => {}
+            Err(failed) if is_gone_now(world, &words).await => {
+                let said = failed.said().lines().next().unwrap_or_default();
+                let text = format!("forgot the builder, and its container may still be there: {said}");
+                world.events.emit(Event::Note { host: None, text });
+                removed = true;
+            }
             Err(failed) => return Err(failed.at("removing the builder", None)),
         }
     }
     Ok(removed)
+}
+
+/// Whether what could not be removed is gone all the same: buildx forgets a builder whose machine it can't reach, and
+/// fails.
+async fn is_gone_now(world: &World, remove: &[String]) -> bool {
+    matches!(ask(world, remove).await, Err(failed) if Builder::is_absent(failed.said()))
 }
 
 /// Nothing has to be made for it.

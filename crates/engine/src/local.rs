@@ -11,8 +11,8 @@ use crate::event::Event;
 use crate::ports::{Line, Local, LocalCommand, OnLine, Output};
 use crate::world::World;
 
-/// How many of its last lines say why a program failed.
-const TAIL: usize = 20;
+/// How many of its last lines say why a program failed: as many as a build takes to show the step that did.
+const TAIL: usize = 40;
 
 /// The longest that a program may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,9 +138,14 @@ async fn wanted(
         return Ok(output);
     }
     let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-    let lines: Vec<&str> = said.trim().lines().collect();
-    let last = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n");
+    let last = last(said);
     Err(Failed::Because(if last.is_empty() { output.exit.to_string() } else { last }))
+}
+
+/// The last lines of what a program said.
+pub(crate) fn last(said: &str) -> String {
+    let lines: Vec<&str> = said.trim().lines().collect();
+    lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n")
 }
 
 /// Words from texts.

@@ -44,7 +44,7 @@ pub struct DevArgs {
     /// `--no-cache`.
     #[command(flatten)]
     pub cache: Cache,
-    /// Where the image goes: `docker`, or another type that `docker buildx build --output` knows.
+    /// Where the image goes: `docker`, or what else `docker buildx build --output` knows (`oci,dest=FILE`).
     #[arg(long, value_name = "TYPE", default_value = "docker")]
     pub output: String,
 }
@@ -63,7 +63,7 @@ pub struct PushArgs {
     /// `--no-cache`.
     #[command(flatten)]
     pub cache: Cache,
-    /// Where the image goes: `registry`, `docker`, or another type that `docker buildx build --output` knows.
+    /// Where the image goes: `registry`, `docker`, or what else `docker buildx build --output` knows (`oci,dest=FILE`).
     #[arg(long, value_name = "TYPE", default_value = "registry")]
     pub output: String,
 }

@@ -15,7 +15,7 @@ pub(super) async fn run(settings: &mut Settings, what: Build) -> Result<u8, Ende
     match what {
         Build::Push(args) => {
             settings.options.no_cache = args.cache.no_cache;
-            push(settings, Output::new(&args.output)).await
+            push(settings, output(&args.output)).await
         }
         Build::Deliver(cache) => {
             settings.options.no_cache = cache.no_cache;
@@ -24,10 +24,16 @@ pub(super) async fn run(settings: &mut Settings, what: Build) -> Result<u8, Ende
         Build::Pull => pull(settings).await,
         Build::Dev(args) => {
             settings.options.no_cache = args.cache.no_cache;
-            dev(settings, Output::new(&args.output)).await
+            dev(settings, output(&args.output)).await
         }
         Build::Create | Build::Remove | Build::Details => builder(settings, &what).await,
     }
+}
+
+/// A file that is named relative to where we are is there, wherever the build runs.
+fn output(words: &str) -> Output {
+    let here = std::env::current_dir().unwrap_or_default();
+    Output::new(words, &here.to_string_lossy())
 }
 
 async fn push(settings: &Settings, output: Output) -> Result<u8, Ended> {

@@ -7,6 +7,7 @@ use bowline_core::commands::clone::CleanClone;
 use bowline_core::config::{SourceFile, load};
 
 use super::*;
+use crate::ports::Output;
 use crate::testing::{Answer, Shop, project_with, says};
 use crate::{build, builder, dev, version};
 
@@ -336,6 +337,16 @@ async fn what_is_missing_for_a_build_is_said_before_anything_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_manifest_list_that_was_not_put_together_is_a_failure_whatever_buildx_ends_with() {
+    let said = "#14 merging manifest list r.test/app:v1\n#14 ERROR: unknown authority";
+    let built = Ok(Output { stderr: format!("{said}\n"), ..Output::default() });
+    let there = [("docker buildx inspect", says("Name: x", 0)), ("docker buildx build", built)];
+    let (_, ended, _) = pushed(&two(""), with_buildx(&there)).await;
+    let Err(RunError::Local { what, reason, .. }) = ended else { panic!("it failed") };
+    assert_eq!((what.as_str(), reason.as_str()), ("build", said));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_build_shows_its_own_words_and_what_to_do() {
     let project = project("service: app\nimage: app\nservers: [a]\n");
     let failed = |said: &str| {
@@ -365,6 +376,26 @@ async fn a_failed_build_shows_its_own_words_and_what_to_do() {
         assert!(reason.contains(said));
         assert_eq!(hint.as_deref().map(|hint| hint.starts_with(advice.unwrap_or("?"))), advice.map(|_| true));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_builder_whose_machine_is_gone_is_removed_here() {
+    let project = two("  remote: ssh://b@h\n  local: false\n");
+    let gone = ("docker buildx rm", says("error during connect: no such host", 1));
+    let forgotten = ("docker buildx rm", says("no builder \"x\" found", 1));
+    let context = ("docker context rm", says("x", 0));
+    let remove = async |answers: &[(&str, Answer)]| {
+        let mut scripted = Scripted::new(&HOSTS);
+        scripted.world.local = Arc::new(with_buildx(answers));
+        let ended = builder::remove(&scripted.world, &project).await;
+        (ended, scripted.recorder.events())
+    };
+    let (ended, events) = remove(&[gone.clone(), forgotten, context.clone()]).await;
+    assert!(ended.unwrap().starts_with("removed the builder"));
+    let noted = |event: &Event| matches!(event, Event::Note { text, .. } if text.contains("no such host"));
+    assert!(events.iter().any(noted), "{events:?}");
+    let (ended, _) = remove(&[gone, context]).await;
+    assert!(ended.unwrap_err().to_string().contains("removing the builder"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,13 +19,27 @@ pub enum Output {
 }
 
 impl Output {
-    /// Reads buildx's word for it.
-    pub fn new(word: &str) -> Self {
-        match word {
+    /// Reads buildx's words for it: `TYPE[,NAME=VALUE…]`. A relative `dest` is one in `directory`: what builds may run
+    /// elsewhere, in a clone.
+    pub fn new(words: &str, directory: &str) -> Self {
+        let in_place = |word: &str| match word.strip_prefix("dest=") {
+            Some(file) if !file.starts_with('/') && file != "-" => format!("dest={directory}/{file}"),
+            _ => word.to_string(),
+        };
+        match words {
             "registry" => Self::Registry,
             "docker" => Self::Docker,
-            other => Self::Other(other.into()),
+            other => Self::Other(other.split(',').map(in_place).collect::<Vec<_>>().join(",")),
         }
+    }
+
+    /// Whether it would pour out on the screen, or nowhere.
+    fn has_no_place(&self) -> bool {
+        let Self::Other(words) = self else { return false };
+        let mut words = words.split(',');
+        let kind = words.next().unwrap_or_default();
+        ["oci", "tar", "local"].contains(&kind)
+            && !words.any(|word| word.starts_with("dest=") && word != "dest=-")
     }
 
     fn word(&self) -> &str {
@@ -91,6 +105,9 @@ pub enum BuildError {
         /// The variable.
         name: String,
     },
+    /// An output that is a file or directory, without the place for it.
+    #[error("`--output {0}` says no place for what is built")]
+    NoPlace(String),
 }
 
 impl Builder<'_> {
@@ -98,12 +115,15 @@ impl Builder<'_> {
     /// environment, by their names. `variable` is this machine's environment.
     ///
     /// # Errors
-    /// If a value can't be had, or the output only of buildx.
+    /// If a value can't be had, or the output only of buildx, or has no place.
     pub fn build(
         &self,
         request: &Request,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<Command>, BuildError> {
+        if request.output.has_no_place() {
+            return Err(BuildError::NoPlace(request.output.word().into()));
+        }
         let values = Values::new(self, variable)?;
         let build = match (&self.kind, &self.config.builder.pack) {
             (Kind::Pack, Some(pack)) => self.pack(pack, request, &values),

@@ -203,14 +203,37 @@ fn without_buildx_docker_builds_and_pushes() {
     );
     let kept = builder.build(&Request { output: Output::Docker, ..request() }, variable).unwrap();
     assert_eq!(kept.len(), 1, "nothing is pushed");
-    let other = Request { output: Output::new("oci"), ..request() };
+    let other = Request { output: Output::new("cacheonly", "/work"), ..request() };
     let error = builder.build(&other, variable).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "--output=oci needs `docker buildx`, which is not installed on this machine"
+        "--output=cacheonly needs `docker buildx`, which is not installed on this machine"
     );
     let error = builder.build(&request(), |_| None).unwrap_err();
     assert_eq!(error.to_string(), "builder/args/A names the variable HOME, which isn't set here");
+}
+
+#[test]
+fn an_output_is_a_place_where_one_stands_not_where_the_build_runs_and_never_the_screen() {
+    let config = config("");
+    let builder = Builder::new(&config, &here(true)).unwrap();
+    let built = |output: &str| {
+        let request = Request { output: Output::new(output, "/work/shop"), ..request() };
+        let built = builder.build(&request, |_| None);
+        built.map(|mut commands| commands.remove(0).words.remove(3)).map_err(|error| error.to_string())
+    };
+    for (output, word) in [
+        ("registry", "--output=type=registry"),
+        ("docker", "--output=type=docker"),
+        ("cacheonly", "--output=type=cacheonly"),
+        ("oci,dest=out/app.tar,name=x", "--output=type=oci,dest=/work/shop/out/app.tar,name=x"),
+        ("local,dest=/tmp/x", "--output=type=local,dest=/tmp/x"),
+    ] {
+        assert_eq!(built(output).as_deref(), Ok(word));
+    }
+    for output in ["oci", "tar", "local", "oci,name=x", "oci,dest=-"] {
+        assert_eq!(built(output), Err(format!("`--output {output}` says no place for what is built")));
+    }
 }
 
 #[test]

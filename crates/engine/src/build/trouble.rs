@@ -1,0 +1,160 @@
+//! What a build says when it fails: which of its lines say why, and what to do about it.
+
+use crate::local::Failed;
+
+/// Without the lines on its way there, of which BuildKit prints one for everything: what it sums up at the end has the
+/// step that failed, that step's last words and its place in the Dockerfile.
+pub(super) fn explained(failed: Failed) -> Failed {
+    let Failed::Because(said) = failed else { return failed };
+    let lines: Vec<&str> = said.lines().collect();
+    let begins = lines.iter().rposition(|line| step(line).is_some()).map_or(0, |last| last + 1);
+    let summary = lines.get(begins..).unwrap_or_default().join("\n");
+    Failed::Because(if summary.trim().is_empty() { said } else { summary.trim_end().to_string() })
+}
+
+/// The number of the step that a line of progress is about, and what it says of it: `#7 DONE 0.3s`.
+fn step(line: &str) -> Option<(&str, &str)> {
+    let (number, rest) = line.strip_prefix('#')?.split_once(' ')?;
+    let digits = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    digits.then_some((number, rest))
+}
+
+/// Whether the image of several machines was never put together: before 0.14 buildx exits with 0 all the same
+/// (<https://github.com/docker/buildx/pull/2424>), and nothing, or an older image, has the tag then.
+pub(super) fn was_not_merged(said: &str) -> bool {
+    let mut merging = None;
+    said.lines().filter_map(step).any(|(number, rest)| {
+        if rest.starts_with("merging manifest list") {
+            merging = Some(number);
+        }
+        merging == Some(number) && rest.starts_with("ERROR")
+    })
+}
+
+/// Whether this is how a registry, or Docker on its behalf, says that we may not; a file that the build may not touch is
+/// something else.
+pub(super) fn is_refused(said: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "denied",
+        "unauthorized",
+        "401 Unauthorized",
+        "authentication required",
+        "no basic auth credentials",
+        "authorization failed",
+    ];
+    said.lines().any(|line| {
+        WORDS.iter().any(|word| line.contains(word)) && !line.to_lowercase().contains("permission denied")
+    })
+}
+
+/// What to do about what a build said, where it is one of the usual mishaps.
+pub(super) fn hint(said: &str, cloned: bool) -> Option<String> {
+    if is_refused(said) {
+        return Some("see `registry:` (server, username, password): may this user push there?".into());
+    }
+    let found = USUAL.iter().find(|(words, _)| words.iter().any(|word| said.contains(word)));
+    found.map(|(_, hint)| (*hint).to_string()).filter(|hint| cloned || !hint.starts_with("is the file"))
+}
+
+/// What is said, and what to do.
+const USUAL: [(&[&str], &str); 8] = [
+    (
+        &[
+            "Cache export is not supported for the docker driver",
+            "Multi-platform build is not supported",
+            "Attestation is not supported for the docker driver",
+        ],
+        "`builder: {driver: docker-container}` can do it",
+    ),
+    (
+        &["exec format error"],
+        "this machine can't run programs of that platform: install emulation (`docker run --privileged --rm \
+         tonistiigi/binfmt --install all`), or build there: `builder: {remote: ssh://…}`",
+    ),
+    (&["no space left on device"], "make room: `docker system df`, `docker builder prune`"),
+    (
+        &["failed to calculate checksum", "COPY failed", "ADD failed", "failed to compute cache key"],
+        "is the file committed? A clone of the last commit is built; `builder: {context: .}` builds the working \
+         directory",
+    ),
+    (&["Cannot connect to the Docker daemon"], "does Docker run here, and may you use it?"),
+    (
+        &["signed by unknown authority", "server gave HTTP response to HTTPS client"],
+        "a builder in a container doesn't know what Docker here knows of the registry: write it into \
+         ~/.docker/buildx/buildkitd.default.toml (`[registry.\"HOST:PORT\"]` with `ca = [\"FILE\"]`, or `http = true`), \
+         then `bowline build remove`",
+    ),
+    (
+        &["invalid empty ssh agent socket", "SSH_AUTH_SOCK"],
+        "`builder: {ssh: default}` lends the SSH agent: start one (`eval \"$(ssh-agent)\"; ssh-add`), or name a key: \
+         `ssh: default=${HOME}/.ssh/id_ed25519`",
+    ),
+    (
+        &["unknown flag: --mount", "the --mount option requires BuildKit"],
+        "`RUN --mount` needs Docker's buildx plugin: https://docs.docker.com/go/buildx/",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILED: &str = "\
+#0 building with \"default\" instance using docker driver
+
+#7 [2/2] RUN exit 3
+#7 0.36 no
+#7 ERROR: process \"/bin/sh -c exit 3\" did not complete successfully: exit code: 3
+------
+ > [2/2] RUN exit 3:
+0.36 no
+------
+Dockerfile:2
+--------------------
+   2 | >>> RUN exit 3
+--------------------
+ERROR: failed to solve: exit code: 3";
+
+    fn shown(said: &str) -> String {
+        explained(Failed::Because(said.into())).said().to_string()
+    }
+
+    #[test]
+    fn why_it_failed_is_shown_without_what_went_before() {
+        let summary = FAILED.split_once("exit code: 3\n").unwrap().1;
+        assert_eq!(shown(FAILED), summary);
+        assert!(summary.starts_with("------\n > [2/2]"), "{summary}");
+        for whole in ["bundle install failed", "#1 is no\nnumber of a step", "#7 ERROR: x\n#8 CANCELED"] {
+            assert!(shown(whole).ends_with(whole.lines().last().unwrap()), "{whole}");
+        }
+        assert_eq!(explained(Failed::Stopped), Failed::Stopped);
+    }
+
+    #[test]
+    fn a_manifest_list_that_failed_is_told_from_other_errors() {
+        let merging =
+            |end: &str| was_not_merged(&format!("#12 DONE 1s\n#14 merging manifest list r/app:v1\n{end}\n"));
+        assert!(merging("#14 ERROR: httpReadSeeker: failed open"));
+        assert!(!merging("#14 DONE 0.1s"));
+        assert!(!merging("#15 ERROR: importing cache: not found"));
+        assert!(!was_not_merged("#3 importing cache manifest from r/app-build-cache\n#3 ERROR: not found\n"));
+        assert!(
+            !was_not_merged("#9 0.1 merging manifest list\n#9 0.1 ERROR"),
+            "what the app's own build prints"
+        );
+    }
+
+    #[test]
+    fn usual_mishaps_have_a_hint() {
+        for (said, advice) in [
+            ("ERROR: Attestation is not supported for the docker driver.", "driver: docker-container"),
+            ("ERROR: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set", "ssh-agent"),
+            ("x509: certificate signed by unknown authority", "buildkitd.default.toml"),
+            ("push access denied", "registry:"),
+        ] {
+            assert!(hint(said, true).is_some_and(|hint| hint.contains(advice)), "{said}");
+        }
+        assert_eq!(hint("bundle install failed", true), None);
+        assert_eq!(hint("failed to compute cache key: \"/x\": not found", false), None);
+    }
+}
