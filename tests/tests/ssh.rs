@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use bowline_tests::delay::Delay;
 use bowline_tests::expect;
 use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::rollout::{Visitors, under_load};
-use bowline_tests::sandbox::Sandbox;
+use bowline_tests::sandbox::{Sandbox, run};
 
 #[test]
 fn a_new_server_s_key_is_accepted_once_and_a_changed_one_never() {
@@ -38,6 +39,25 @@ fn a_new_server_s_key_is_accepted_once_and_a_changed_one_never() {
     for server in lease.iter() {
         expect::untouched(&project, server);
     }
+}
+
+#[test]
+fn a_key_that_is_a_secret_lets_in_and_is_never_shown_or_written_down() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, "key-data");
+    let key = fs::read_to_string(&sandbox.ssh_key).unwrap();
+    let inside = key.lines().nth(2).unwrap();
+    project.set("ssh", "{keys_only: true, key_data: [DEPLOY_KEY]}");
+    project.bowline(&["lock", "status"]).says("secret `DEPLOY_KEY` is in no secrets file").exits(2);
+    project.secret("DEPLOY_KEY", &format!("'{key}'"));
+    project.bowline(&["lock", "acquire", "-m", "by its own key", "-v"]).never_says(inside).ok();
+    assert!(lease[0].has(&format!("/root/.kamal/lock-{}", project.service)));
+    project.bowline(&["config"]).says("secret DEPLOY_KEY").never_says(inside).ok();
+    let kept = run(Command::new("grep").arg("-rlF").args([inside, "--"]).arg(project.path()));
+    assert_eq!(kept.ok(), project.path().join(".kamal/secrets").to_str().unwrap());
+    project.secret("DEPLOY_KEY", "nonsense");
+    project.bowline(&["lock", "status"]).says("the secret DEPLOY_KEY (not a private key").exits(4);
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub use proxy::Proxy;
 pub use registry::{Credential, Credentials, Registry};
 pub use role::{AssetPath, OptionValue, Role, RoleHost};
 pub use secrets::{MissingSecret, SecretUses};
-pub use ssh::{Jump, Ssh, SshConfig};
+pub use ssh::{Jump, KeyData, Ssh, SshConfig};
 pub use timeouts::Timeouts;
 pub use traefik::Traefik;
 

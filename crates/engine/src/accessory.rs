@@ -359,7 +359,7 @@ async fn look<'a>(
 ) -> Result<(Fleet, Vec<Failure>, Vec<(&'a Accessory, &'a str)>), RunError> {
     let hosts = accessories.hosts();
     hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let places = accessories.placed.iter();
     let places = places.flat_map(|(accessory, hosts)| hosts.iter().map(|host| (*accessory, *host)));
     let there = places.filter(|(_, host)| fleet.has(host)).collect();

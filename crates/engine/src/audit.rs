@@ -20,7 +20,7 @@ pub async fn audit(
 ) -> Result<Gathered, RunError> {
     let selection = Selection::new(&project.config, &options.filters)?;
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
+    let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let step = Step::Run("show the audit log", audit::tail(&project.config.names(), lines));
     let hosts: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
     let results = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;

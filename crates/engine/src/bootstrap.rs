@@ -29,7 +29,7 @@ pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> R
     };
     hooks::pre_connect(world, project, options, &hosts).await?;
     world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
-    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let total = hosts.len();
     if fleet.hosts().next().is_none() {
         return Err(RunError::Servers { failures, total, standing: Vec::new() });

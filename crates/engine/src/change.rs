@@ -86,7 +86,7 @@ impl<'a> Change<'a> {
         };
         hooks::pre_connect(world, project, options, &selection.hosts).await?;
         world.events.emit(Event::Phase(Phase::Connect(selection.hosts.len())));
-        let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
+        let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
         let total = selection.hosts.len();
         if fleet.hosts().next().is_none() {
             return Err(RunError::Servers { failures, total, standing: Vec::new() });

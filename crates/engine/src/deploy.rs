@@ -74,7 +74,7 @@ pub async fn plan(
     run.secrets = project.stand_ins(&run.secrets_needed())?;
     run.hook("pre-connect", false, None, run.version.as_deref().unwrap_or_default()).await?;
     world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
-    let (fleet, mut failures) = Fleet::connect(world, &run.selection.hosts).await;
+    let (fleet, mut failures) = Fleet::connect(world, project, &run.selection.hosts).await?;
     world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
     let (observed, unseen) = observe(&fleet, &run.scope, &project.config.repository(), false).await;
     failures.extend(unseen);
@@ -141,6 +141,8 @@ impl<'a> Run<'a> {
         if self.builds() {
             names.extend(build::secrets_needed(self.project));
         }
+        // Known before hooks run and anything is built.
+        names.extend(self.project.config.ssh.secrets().map(str::to_owned));
         names
     }
 
@@ -219,7 +221,7 @@ impl<'a> Run<'a> {
         self.hook("pre-connect", is_inherited(self.world), None, &self.named()).await?;
         self.emit(Event::Phase(Phase::Connect(hosts.len())));
         tokio::select! {
-            connected = Fleet::connect(self.world, hosts) => Ok(connected),
+            connected = Fleet::connect(self.world, self.project, hosts) => connected,
             () = self.world.stop.triggered() => Err(RunError::interrupted()),
         }
     }

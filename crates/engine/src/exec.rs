@@ -119,7 +119,7 @@ impl Work {
             }
         }
         hooks::pre_connect(world, project, options, hosts).await?;
-        let (fleet, failures) = Fleet::connect(world, hosts).await;
+        let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
         commands.retain(|command| fleet.has(&command.host));
         let mut work = Self { fleet, commands, failures, total: hosts.len() };
         if request.reuse {

@@ -12,10 +12,11 @@ use bowline_core::plan::step::Step;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::error::{Cause, Failure};
+use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Events, Outcome};
+use crate::keys;
 use crate::ports::{Attached, Channel, Exit, Held, Line, Output, Server, ServerError, Terminal};
-use crate::world::{Gathered, HostOutput, World};
+use crate::world::{Gathered, HostOutput, Project, World};
 
 /// The setting for what has none of its own.
 const COMMAND: &str = "command";
@@ -34,7 +35,15 @@ pub struct Fleet {
 
 impl Fleet {
     /// Connects to all at once; those that can't be reached are told and left out.
-    pub async fn connect(world: &World, hosts: &[&str]) -> (Self, Vec<Failure>) {
+    ///
+    /// # Errors
+    /// If the project's own keys can't be had.
+    pub async fn connect(
+        world: &World,
+        project: &Project,
+        hosts: &[&str],
+    ) -> Result<(Self, Vec<Failure>), RunError> {
+        keys::hand_over(world, project).await?;
         let connected = join_all(hosts.iter().map(|host| world.network.connect(host))).await;
         let mut servers = BTreeMap::new();
         let mut failures = Vec::new();
@@ -56,7 +65,7 @@ impl Fleet {
             }
         }
         let (events, timeouts) = (world.events.clone(), world.timeouts);
-        (Self { servers, events, timeouts, counts: Mutex::default() }, failures)
+        Ok((Self { servers, events, timeouts, counts: Mutex::default() }, failures))
     }
 
     /// Some of these servers.

@@ -25,6 +25,7 @@ mod git;
 pub mod health;
 pub mod hooks;
 pub mod init;
+mod keys;
 pub mod listing;
 mod local;
 pub mod lock;

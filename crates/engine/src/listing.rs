@@ -36,7 +36,7 @@ pub async fn list(
         _ => (Selection::new(config, &options.filters)?, Accessories::default()),
     };
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let mut steps = Vec::new();
     for host in selection.hosts.iter().filter(|host| fleet.has(host)) {
         let of_accessories = accessories

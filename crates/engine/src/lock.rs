@@ -265,7 +265,7 @@ async fn primary(world: &World, project: &Project, options: &Options) -> Result<
     let selection = Selection::new(&project.config, &options.filters)?;
     let host = selection.primary_host();
     crate::hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, mut failures) = Fleet::connect(world, &[host]).await;
+    let (fleet, mut failures) = Fleet::connect(world, project, &[host]).await?;
     match failures.pop() {
         Some(failure) => Err(servers(failure)),
         None => Ok((fleet, host.to_string())),
@@ -276,7 +276,7 @@ async fn primary(world: &World, project: &Project, options: &Options) -> Result<
 pub async fn status(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     let hosts = selection::servers(&project.config, &options.filters)?;
     crate::hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let step = || Step::Run("look at the lock", lock::status(&project.config.names()));
     let there = hosts.iter().filter(|host| fleet.has(host));
     let steps = there.map(|host| ((*host).to_owned(), None, step())).collect();

@@ -37,7 +37,7 @@ pub(crate) async fn look<'a>(
     let selection = Selection::new(config, &options.filters)?;
     let scope = Scope { names: config.names(), run: world.local.random_hex(16), performer: String::new() };
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, mut failures) = Fleet::connect(world, &selection.hosts).await;
+    let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;
     failures.extend(unseen);
     Ok(Looked { fleet, selection, observed, failures })

@@ -193,6 +193,9 @@ pub struct Closed;
 pub trait Network: Send + Sync {
     /// Connects and authenticates. Concurrent calls are fine: the implementation starts at most 30 at once.
     async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError>;
+
+    /// Takes private keys, each with what it is called, for the connections from now on.
+    fn take_keys(&self, keys: Vec<(String, Secret)>);
 }
 
 /// What can go wrong between us and a server.

@@ -40,7 +40,7 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let total = selection.hosts.len();
     world.events.emit(Event::Phase(Phase::Connect(total)));
-    let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let mut gathered = Gathered { outputs: Vec::new(), failures, total };
     let there: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
     let (_lent, failures) = fleet.lend(&there, config.registry.local_port()).await;

@@ -118,7 +118,7 @@ async fn on_servers(
 ) -> Result<Gathered, RunError> {
     let selection = Selection::new(&project.config, &options.filters)?;
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, &selection.hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let there = selection.hosts.iter().filter(|host| fleet.has(host));
     let steps = there.map(|host| ((*host).to_string(), None, step())).collect();
     Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)

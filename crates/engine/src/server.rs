@@ -66,7 +66,7 @@ async fn find(
         performer: version::performer(world).await,
     };
     hooks::pre_connect(world, project, options, hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
     let there = hosts.iter().filter(|host| fleet.has(host));
     let on = |host: &&str| {
         let (scope, host, command) = (scope.clone(), (*host).to_owned(), command.to_owned());

@@ -12,6 +12,7 @@ mod exec;
 mod failures;
 mod groups;
 mod hooks;
+mod keys;
 mod killed;
 mod lock;
 mod logs;

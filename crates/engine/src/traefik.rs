@@ -196,7 +196,7 @@ pub async fn details(world: &World, project: &Project, options: &Options) -> Res
     let selection = Selection::new(&project.config, &options.filters)?;
     let hosts = routed(&selection)?;
     hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", listing::traefik()));
     let steps = hosts.iter().filter(|host| fleet.has(host)).map(step).collect();
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
@@ -212,7 +212,7 @@ pub async fn logs(
     let selection = Selection::new(&project.config, &options.filters)?;
     let hosts = routed(&selection)?;
     hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, &hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let total = hosts.len();
     let step = || Step::Run("show the log", logs::logs(TRAEFIK, lines));
     let there: Vec<&str> = hosts.into_iter().filter(|host| fleet.has(host)).collect();

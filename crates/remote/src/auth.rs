@@ -1,4 +1,4 @@
-//! Being let in: keys that were named first, then the agent's, then the default key files.
+//! Being let in: keys that were given or named first, then the agent's, then the default key files.
 //!
 //! A server hangs up after a few wrong keys (OpenSSH after six), so what was named comes first and no key is
 //! offered twice. An encrypted key that the agent holds is used through the agent, and nobody is asked.
@@ -14,7 +14,7 @@ use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::time::Instant;
 
 use crate::agent::Agent;
-use crate::keys::{KeyFile, KeyStore};
+use crate::keys::{Given, KeyFile, KeyStore};
 use crate::session::Client;
 
 /// How long an agent's owner may take to confirm a signature.
@@ -141,6 +141,12 @@ impl<'a> Login<'a> {
 
     async fn all(&mut self, mut agent: Option<&mut Agent>) -> Try {
         let credentials = self.credentials;
+        for given in self.keys.given() {
+            match self.given(given, agent.as_deref_mut()).await {
+                Try::No => {}
+                end => return end,
+            }
+        }
         for path in &credentials.named {
             match self.file(path, agent.as_deref_mut(), true).await {
                 Try::No => {}
@@ -176,6 +182,35 @@ impl<'a> Login<'a> {
                 end => return end,
             }
         }
+        Try::No
+    }
+
+    /// A key that was given as a text. There is no file to name when somebody is asked for its passphrase, and where
+    /// keys are given like this there is nobody to ask.
+    async fn given(&mut self, given: Given, agent: Option<&mut Agent>) -> Try {
+        let name = given.name;
+        let why = match given.key {
+            KeyFile::Ready(key) => {
+                self.notes.push(name);
+                return self.private_key(key).await;
+            }
+            KeyFile::Public(key) | KeyFile::Encrypted(Some(key)) => match agent {
+                Some(agent) if agent.holds(&key) => {
+                    self.notes.push(format!("{name} through the agent"));
+                    return self.agent_key(agent, &key).await;
+                }
+                _ => {
+                    "without its passphrase or an agent that holds it: take the passphrase off it, `ssh-keygen -p`"
+                }
+            },
+            KeyFile::Encrypted(None) => "encrypted: take its passphrase off it, `ssh-keygen -p`",
+            KeyFile::Unusable(why) => {
+                self.notes.push(format!("{name} ({why})"));
+                return Try::No;
+            }
+            KeyFile::Missing => return Try::No,
+        };
+        self.notes.push(format!("{name} ({why})"));
         Try::No
     }
 

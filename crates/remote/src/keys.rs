@@ -1,11 +1,12 @@
-//! Private key files. A file is read, and its passphrase asked for, once in the life of the process, however
-//! many servers want the key.
+//! Private keys. A file is read, and its passphrase asked for, once in the life of the process, however many
+//! servers want the key. Others are given to us as texts, and never written anywhere.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use bowline_core::secret::Secret;
 use russh::keys::{PrivateKey, PublicKey};
 use tokio::sync::Mutex;
 
@@ -29,9 +30,17 @@ pub(crate) enum KeyFile {
     Unusable(String),
 }
 
-/// The key files of this process.
+/// A key that was given as a text, and what it is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) name: String,
+    pub(crate) key: KeyFile,
+}
+
+/// The keys of this process.
 pub(crate) struct KeyStore {
     prompt: Arc<dyn Prompt>,
+    given: std::sync::Mutex<Vec<Given>>,
     files: Mutex<HashMap<PathBuf, KeyFile>>,
     /// Held while someone types.
     asking: Mutex<HashMap<PathBuf, Result<Arc<PrivateKey>, String>>>,
@@ -39,7 +48,19 @@ pub(crate) struct KeyStore {
 
 impl KeyStore {
     pub(crate) fn new(prompt: Arc<dyn Prompt>) -> Self {
-        Self { prompt, files: Mutex::default(), asking: Mutex::default() }
+        Self { prompt, given: std::sync::Mutex::default(), files: Mutex::default(), asking: Mutex::default() }
+    }
+
+    /// Takes keys as texts, in the place of those it was given before.
+    pub(crate) fn take(&self, keys: Vec<(String, Secret)>) {
+        let given = |(name, text): (String, Secret)| Given { name, key: parse(text.expose(), None) };
+        let keys = keys.into_iter().map(given).collect();
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// The keys it was given as texts.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads a key file.
@@ -74,12 +95,17 @@ fn load(path: &Path) -> KeyFile {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return KeyFile::Missing,
         Err(e) => return KeyFile::Unusable(e.to_string()),
     };
+    parse(&text, Some(path))
+}
+
+/// What this text is, which is that of a file or of nobody's.
+fn parse(text: &str, path: Option<&Path>) -> KeyFile {
     if let Ok(key) = PublicKey::from_openssh(text.trim()) {
         return KeyFile::Public(key);
     }
-    match russh::keys::decode_secret_key(&text, None) {
+    match russh::keys::decode_secret_key(text, None) {
         Ok(key) => KeyFile::Ready(Arc::new(key)),
-        Err(_) if encrypted(&text) => KeyFile::Encrypted(public_half(path, &text)),
+        Err(_) if encrypted(text) => KeyFile::Encrypted(public_half(path, text)),
         Err(e) => KeyFile::Unusable(format!("not a private key that is understood: {e}")),
     }
 }
@@ -88,11 +114,11 @@ fn encrypted(text: &str) -> bool {
     text.contains("ENCRYPTED") || PrivateKey::from_openssh(text).is_ok_and(|key| key.is_encrypted())
 }
 
-fn public_half(path: &Path, text: &str) -> Option<PublicKey> {
+fn public_half(path: Option<&Path>, text: &str) -> Option<PublicKey> {
     if let Ok(key) = PrivateKey::from_openssh(text) {
         return Some(key.public_key().clone());
     }
-    let mut beside = path.as_os_str().to_owned();
+    let mut beside = path?.as_os_str().to_owned();
     beside.push(".pub");
     PublicKey::from_openssh(std::fs::read_to_string(beside).ok()?.trim()).ok()
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bowline_core::config::ssh::Ssh;
 use bowline_core::plan::step::Step;
+use bowline_core::secret::Secret;
 use bowline_engine::ports::{
     Attached, Channel, Held, Network, OnLine, Output, Server, ServerError, Terminal,
 };
@@ -78,6 +79,10 @@ impl Network for SshNetwork {
         let server = SshServer { shared, route };
         server.session().await?.prepare();
         Ok(Arc::new(server))
+    }
+
+    fn take_keys(&self, keys: Vec<(String, Secret)>) {
+        self.shared.keys.take(keys);
     }
 }
 

@@ -5,10 +5,12 @@
 mod common;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bowline_core::config::ssh::Ssh;
+use bowline_core::secret::Secret;
 use bowline_engine::ports::Network;
 use bowline_remote::{NoPrompt, Options, SshNetwork};
 use common::*;
@@ -119,6 +121,28 @@ async fn a_wrong_key_lists_what_was_tried() {
     assert!(reason.contains(&format!("not let in as {}: tried {}", user(), keys[0])), "{reason}");
     assert!(reason.contains("missing (no such file)") && reason.contains("the agent with 1 key"), "{reason}");
     assert!(hint.contains("authorized_keys"), "{hint}");
+}
+
+#[tokio::test]
+async fn keys_that_are_given_as_texts_are_tried_first_and_never_written_down() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let locked = sshd.path("locked");
+    keygen(&locked, "ed25519", "secret");
+    let text = |path: &Path| Secret::new(std::fs::read_to_string(path).unwrap().trim_end());
+    let ssh = Ssh { keys: Vec::new(), ..sshd.ssh() };
+    let network = network(ssh, sshd.options());
+    let unusable = ("the secret B".to_owned(), Secret::new("-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense"));
+    network.take_keys(vec![("the secret A".to_owned(), text(&locked)), unusable.clone()]);
+    let (reason, _) = unreached(&network, "127.0.0.1").await;
+    assert!(reason.contains("the secret A (without its passphrase or an agent"), "{reason}");
+    assert!(reason.contains("the secret B (not a private key that is understood"), "{reason}");
+    assert!(!reason.contains("nonsense"), "{reason}");
+    network.take_keys(vec![unusable, ("the secret C".to_owned(), text(&sshd.path("id")))]);
+    network.connect("127.0.0.1").await.map(|_| ()).unwrap();
+    assert_eq!(sshd.logins(), 1);
 }
 
 #[tokio::test]

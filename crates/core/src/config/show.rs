@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::hooks::HookLevel;
 use super::{
     Accessory, AccessoryMount, AssetPath, BarrierOrder, Config, Cord, Credential, Env, Generation,
-    Healthcheck, HooksOutput, Jump, Limit, Logging, OnFailure, Registry, Role, RoleHost, SshConfig, Timeouts,
-    Value, Variable,
+    Healthcheck, HooksOutput, Jump, KeyData, Limit, Logging, OnFailure, Registry, Role, RoleHost, SshConfig,
+    Timeouts,     Value, Variable,
 };
 use lines::Lines;
 #[cfg(test)]
@@ -280,8 +280,11 @@ fn ssh(config: &Config, out: &mut Lines) {
         };
         out.list("proxy", &config.ssh.proxy.iter().map(jump).collect::<Vec<_>>());
         out.option("proxy_command", config.ssh.proxy_command.as_deref());
-        let secrets = config.ssh.key_data.iter().map(|name| format!("secret {name}"));
-        out.list("key_data", &secrets.collect::<Vec<_>>());
+        let key = |key: &KeyData| match key {
+            KeyData::Named(name) => format!("secret {name}"),
+            KeyData::Inline(key) => key.to_string(),
+        };
+        out.list("key_data", &config.ssh.key_data.iter().map(key).collect::<Vec<_>>());
         match &config.ssh.config {
             SshConfig::Default => {}
             SshConfig::Off => out.raw("config", false),

@@ -2,6 +2,7 @@
 
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, LIST, Like, Setting};
+use crate::secret::Secret;
 
 /// `ssh`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct Ssh {
     /// `keys_only`: neither the default key files nor other keys of the agent are tried. For the files of
     /// `keys` the agent may still sign.
     pub keys_only: bool,
-    /// `key_data`: names of secrets that hold private keys.
-    pub key_data: Vec<String>,
+    /// `key_data`: private keys, tried first.
+    pub key_data: Vec<KeyData>,
     /// `proxy`: jump hosts, first hop first.
     pub proxy: Vec<Jump>,
     /// `proxy_command`: a local command whose standard input and output are the connection (`%h`, `%p`, `%r`).
@@ -27,6 +28,15 @@ pub struct Ssh {
     pub forward_agent: Option<bool>,
     /// `log_level` as written, if it was: how much Kamal's library tells. Kept to be shown.
     pub log_level: Option<String>,
+}
+
+/// An entry of `key_data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyData {
+    /// The name of a secret that holds a private key.
+    Named(String),
+    /// The private key itself.
+    Inline(Secret),
 }
 
 /// `config`.
@@ -101,9 +111,13 @@ pub(super) const KEYS: Keys = Keys::new(
             .examples(&["2222", "\"2222\""]),
         Setting::new("keys", LIST, "private key files, tried first").examples(&["[~/.ssh/deploy]"]),
         Setting::new("keys_only", Form::Boolean, "neither default key files nor other keys of the agent").default("false"),
-        Setting::new("key_data", LIST, "private keys: names of secrets")
-            .not_yet("a connection is refused: put the key into a file and name it under `keys`")
-            .examples(&["[DEPLOY_KEY]"]),
+        Setting::new(
+            "key_data",
+            LIST,
+            "private keys, tried first: names of secrets, or (with a warning) the keys themselves. Their values are \
+             worked out before the first connection; one with a passphrase can't be used",
+        )
+        .examples(&["[DEPLOY_KEY]"]),
         Setting::new("proxy", Form::Like(&JUMPS), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas"),
         Setting::new("proxy_command", Form::Filled, "a local command that is the connection (`%h`, `%p`, `%r`); not beside `proxy`")
             .examples(&["\"nc %h %p\""]),
@@ -153,13 +167,43 @@ impl Ssh {
             port: port.unwrap_or(default.port),
             keys: section.strings("keys"),
             keys_only: section.boolean("keys_only").unwrap_or(false),
-            key_data: section.secrets("key_data", report),
+            key_data: section
+                .get("key_data")
+                .map(|field| KeyData::decode(&field, report))
+                .unwrap_or_default(),
             proxy,
             proxy_command,
             config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),
             forward_agent: section.boolean("forward_agent"),
             log_level: section.get("log_level").and_then(|field| field.word()).map(Into::into),
         }
+    }
+}
+
+impl KeyData {
+    /// Kamal 1 takes keys only, Kamal 2 names of secrets, and what is no name for a key.
+    fn decode(field: &Field, report: &mut Report) -> Vec<Self> {
+        let entry = |field: Field| {
+            let text = field.text()?;
+            if text.contains("PRIVATE KEY-----") {
+                let warning = "is a private key in the configuration file";
+                report.push(field.warning(warning).help("put it into a secret, and name that one here"));
+                return Some(Self::Inline(Secret::new(text)));
+            }
+            report.names_secret(&field, &text);
+            Some(Self::Named(text))
+        };
+        field.list().into_iter().filter_map(entry).collect()
+    }
+}
+
+impl Ssh {
+    /// The secrets that hold its private keys.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.key_data.iter().filter_map(|key| match key {
+            KeyData::Named(name) => Some(name.as_str()),
+            KeyData::Inline(_) => None,
+        })
     }
 }
 

@@ -70,9 +70,6 @@ pub fn build(config: &Config) -> Result<(), Unbuilt> {
 
 /// Whether servers can be reached as the configuration says.
 pub fn connection(config: &Config) -> Result<(), Unbuilt> {
-    if !config.ssh.key_data.is_empty() {
-        return Err(Unbuilt::key("ssh/key_data", "put the key into a file and name it under `ssh/keys`"));
-    }
     match &config.ssh.config {
         SshConfig::Files(files) if files.len() > 1 => Err(Unbuilt::key(
             "ssh/config with several files",

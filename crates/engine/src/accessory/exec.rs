@@ -96,7 +96,7 @@ async fn work(
         commands.push(Command::in_container(host, in_place(&scope, request, accessory, place)));
     }
     hooks::pre_connect(world, project, options, hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, hosts).await;
+    let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
     commands.retain(|command| fleet.has(&command.host));
     Ok(Work { fleet, commands, failures, total: hosts.len() })
 }

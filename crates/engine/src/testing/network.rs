@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{FENCED, Scope, app, assets, maintenance, ready, registry};
 use bowline_core::plan::step::Step;
+use bowline_core::secret::Secret;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -79,6 +80,8 @@ pub(crate) struct FakeNetwork {
     machines: BTreeMap<String, Arc<Mutex<Machine>>>,
     /// What goes wrong.
     pub faults: Mutex<Faults>,
+    /// The private keys that were handed over.
+    pub keys: Mutex<Vec<(String, Secret)>>,
     boundary: AtomicUsize,
     silenced: AtomicBool,
     processes: AtomicU64,
@@ -94,6 +97,7 @@ impl FakeNetwork {
         Self {
             machines: hosts.iter().map(|host| ((*host).to_string(), Arc::default())).collect(),
             faults: Mutex::default(),
+            keys: Mutex::default(),
             boundary: AtomicUsize::new(0),
             silenced: AtomicBool::new(false),
             processes: AtomicU64::new(0),
@@ -175,6 +179,10 @@ impl Network for Wires {
             return Err(ServerError::Unreachable { reason: "connection refused".into(), hint: None });
         }
         Ok(Arc::new(FakeServer { network: self.0.clone(), host: host.into() }))
+    }
+
+    fn take_keys(&self, keys: Vec<(String, Secret)>) {
+        *locked(&self.0.keys) = keys;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{AssetPath, BarrierOrder, Cord, Credential, Env, Jump, Limit, OptionValue, Pairs, Role};
+use super::super::{
+    AssetPath, BarrierOrder, Cord, Credential, Env, Jump, KeyData, Limit, OptionValue, Pairs, Role,
+};
 use super::*;
 use crate::secret::Secret;
 
@@ -129,6 +131,22 @@ fn scalars_as_texts() {
             "{text}"
         );
     }
+}
+
+/// Kamal 1 has the keys themselves, Kamal 2 names of secrets.
+#[test]
+fn private_keys_are_named_or_written_out_and_those_are_never_shown() {
+    let text = "ssh:\n  key_data:\n    - DEPLOY_KEY\n    - |\n      -----BEGIN OPENSSH PRIVATE KEY-----\n      sentinel\n      \
+                -----END OPENSSH PRIVATE KEY-----\n";
+    let loaded = read(&format!("{LEAST}{text}")).unwrap();
+    let ssh = &loaded.config.ssh;
+    assert_eq!(ssh.secrets().collect::<Vec<_>>(), ["DEPLOY_KEY"]);
+    assert!(matches!(&ssh.key_data[1], KeyData::Inline(key) if key.expose().contains("\nsentinel\n")));
+    assert_eq!(loaded.secrets.names(), ["REGISTRY_PASSWORD", "DEPLOY_KEY"]);
+    let told = loaded.warnings.render(false);
+    assert!(told.contains("ssh/key_data/1: is a private key in the configuration file"), "{told}");
+    let shown = format!("{:?} {}", loaded.config, super::super::show::show(&loaded.config));
+    assert!(!told.contains("sentinel") && !shown.contains("sentinel") && shown.contains("secret DEPLOY_KEY"));
 }
 
 #[test]

@@ -1,0 +1,26 @@
+//! Private keys of the project's own (`ssh: key_data`): worked out when the first server is about to be reached, since a
+//! vault may have to be asked for them.
+
+use bowline_core::config::KeyData;
+
+use crate::error::RunError;
+use crate::world::{Project, World};
+
+/// Gives them to what makes connections.
+///
+/// # Errors
+/// Secrets that are in no file, or can't be worked out.
+pub(crate) async fn hand_over(world: &World, project: &Project) -> Result<(), RunError> {
+    let ssh = &project.config.ssh;
+    if ssh.key_data.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = ssh.secrets().map(str::to_owned).collect();
+    let secrets = project.secrets(world, &names).await?;
+    let key = |(number, key): (usize, &KeyData)| match key {
+        KeyData::Named(name) => Some((format!("the secret {name}"), secrets.get(name)?.clone())),
+        KeyData::Inline(key) => Some((format!("ssh/key_data/{number}"), key.clone())),
+    };
+    world.network.take_keys(ssh.key_data.iter().enumerate().filter_map(key).collect());
+    Ok(())
+}
