@@ -17,7 +17,7 @@ use crate::change::{Change, Told};
 use crate::error::{Cause, Failure, RunError};
 use crate::fleet::{Fleet, run_all};
 use crate::hooks::{self, Facts};
-use crate::logs::follow_all;
+use crate::logs::{follow_all, until_stopped};
 use crate::proxy::Proxy;
 use crate::world::{Gathered, Options, Project, World};
 
@@ -125,11 +125,20 @@ async fn reboot_group(
         locked: true,
         runtime: None,
     };
-    hooks::run(world, project, options, "pre-traefik-reboot", &facts).await?;
+    hooks::run(world, project, options, &hook(world, project, "pre"), &facts).await?;
     let told = join_all(group.iter().map(|host| reboot_one(change, secrets, host))).await;
     let part = change.told(group.iter().map(|host| (host.clone(), None)).zip(told));
-    hooks::run(world, project, options, "post-traefik-reboot", &facts).await?;
+    hooks::run(world, project, options, &hook(world, project, "post"), &facts).await?;
     Ok(part)
+}
+
+/// The hook around a reboot of the proxy. Kamal 2 has it by another name, and no project with ours is one of its: so that
+/// one counts where there is none of ours, rather than that a load balancer isn't told.
+fn hook(world: &World, project: &Project, when: &str) -> String {
+    let path = &project.config.hooks_path;
+    let there = |name: &str| world.local.executable(&format!("{path}/{name}")).is_some();
+    let (ours, kamal_2s) = (format!("{when}-traefik-reboot"), format!("{when}-proxy-reboot"));
+    if !there(&ours) && there(&kamal_2s) { kamal_2s } else { ours }
 }
 
 async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told {

@@ -31,6 +31,25 @@ async fn a_rolling_reboot_goes_from_server_to_server_with_its_hooks_around_each(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_hooks_of_kamal_2_run_where_there_are_none_by_traefiks_name() {
+    let (first, project) = fleet().await;
+    for (there, runs) in [
+        (&["pre-proxy-reboot", "post-proxy-reboot"][..], &["pre-proxy-reboot", "post-proxy-reboot"][..]),
+        (
+            &["pre-traefik-reboot", "pre-proxy-reboot", "post-proxy-reboot"],
+            &["pre-traefik-reboot", "post-proxy-reboot"],
+        ),
+    ] {
+        let programs = there.iter().map(|name| (format!(".kamal/hooks/{name}"), 0)).collect();
+        let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
+        traefik::reboot(&scripted.world, &project, &Options::default(), false).await.unwrap();
+        let ran = scripted.local.ran();
+        let hooks = ran.iter().filter_map(|(program, _)| program.strip_prefix(".kamal/hooks/"));
+        assert_eq!(hooks.collect::<Vec<_>>(), runs);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hook_that_fails_stops_the_servers_to_come() {
     let (first, project) = fleet().await;
     let programs: BTreeMap<String, u32> = [(".kamal/hooks/post-traefik-reboot".to_string(), 1)].into();
