@@ -38,7 +38,7 @@ fn logs_are_followed_on_all_servers_through_a_deploy_and_leave_no_process() {
     }
     followed.wait_for("version v2 listening", SOON);
     followed.signal("INT");
-    followed.wait(SOON).exits(0).says("version v1 listening");
+    followed.wait(SOON).exits(130).says("version v1 listening");
     lease.iter().for_each(nothing_left);
 
     // With a pattern that nothing matches, nobody would ever find out that the reader has gone.
@@ -53,7 +53,7 @@ fn logs_are_followed_on_all_servers_through_a_deploy_and_leave_no_process() {
         lease.iter().for_each(nothing_left);
         ran
     };
-    quiet(Some("TERM"));
+    quiet(Some("TERM")).exits(130);
     quiet(Some("KILL"));
     quiet(None).exits(4).says("the connection was lost");
 

@@ -26,7 +26,7 @@ use crate::error::{Failure, RunError};
 use crate::event::Event;
 use crate::fleet::{Fleet, run_all};
 use crate::hooks;
-use crate::logs::follow_all;
+use crate::logs::{follow_all, until_stopped};
 use crate::ports::Output;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
@@ -404,9 +404,7 @@ pub async fn logs(
     let one = |(accessory, host): (&Accessory, &str)| {
         (host.to_string(), accessory.name.clone(), step(&accessory.service))
     };
-    let failed = tokio::select! {
-        failed = follow_all(&fleet, places.into_iter().map(one).collect()) => failed,
-        () = world.stop.triggered() => Vec::new(),
-    };
+    let followed = follow_all(&fleet, places.into_iter().map(one).collect());
+    let failed = until_stopped(world, followed).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }

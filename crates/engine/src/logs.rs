@@ -59,10 +59,7 @@ pub async fn logs(
     let Looked { fleet, failures, .. } = looked;
     let mut gathered = if lines.follow {
         let all = Following { world, project, fleet: &fleet, lines, again: *whose == Whose::Serving };
-        let failed = tokio::select! {
-            failed = all.follow(&sources) => failed,
-            () = world.stop.triggered() => Vec::new(),
-        };
+        let failed = until_stopped(world, all.follow(&sources)).await?;
         Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total }
     } else {
         let step = |source: &Source| Step::Run("show the log", logs::logs(&source.id, lines));
@@ -176,6 +173,18 @@ impl Following<'_> {
 
     fn note(&self, source: &Source, text: &str) {
         self.fleet.emit(Event::Note { host: Some(source.host.clone()), text: text.into() });
+    }
+}
+
+/// Follows until nothing is left to follow or, which is the usual end, until somebody has seen enough: that is an
+/// interrupt as any other.
+pub(crate) async fn until_stopped(
+    world: &World,
+    followed: impl Future<Output = Vec<Failure>>,
+) -> Result<Vec<Failure>, RunError> {
+    tokio::select! {
+        failed = followed => Ok(failed),
+        () = world.stop.triggered() => Err(RunError::interrupted()),
     }
 }
 

@@ -230,9 +230,6 @@ pub async fn logs(
         return Ok(run_all(&fleet, steps, failures, total).await);
     }
     let steps = there.into_iter().map(|host| (host.to_string(), TRAEFIK.to_string(), step())).collect();
-    let failed = tokio::select! {
-        failed = follow_all(&fleet, steps) => failed,
-        () = world.stop.triggered() => Vec::new(),
-    };
+    let failed = until_stopped(world, follow_all(&fleet, steps)).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }
