@@ -37,3 +37,22 @@ fn bare_servers_serve_after_one_command_and_again_after_the_next() {
     again.exits(0).never_says("install").never_says("Building");
     expect::runs(&project, &lease[0], &[("web", "v1")]);
 }
+
+#[test]
+fn of_a_project_without_an_app_the_accessories_are_set_up() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "no-app");
+    sandbox.push_version(&project.service, &project.service, "v1", &[]);
+    let accessories = format!(
+        "\n  tool: {{image: {}, cmd: /app/server worker, host: {}}}",
+        project.image("v1"),
+        server.address
+    );
+    project.set("accessories", &accessories).unset("servers").unset("traefik").unset("healthcheck");
+    project.bowline(&["setup"]).says("booted tool").never_says("Building").ok();
+    assert_eq!(server.ssh("docker ps --format '{{.Names}}'").ok(), format!("{}-tool", project.service));
+    expect::unlocked(&project, server);
+    project.bowline(&["deploy", "--version", "v1"]).says("there is no app to deploy").exits(2);
+}

@@ -1,8 +1,10 @@
 //! `setup`: from bare servers to an app that serves, under one lock. What is there already is left as it is, so a setup
-//! of servers that are set up is a deploy.
+//! of servers that are set up is a deploy. A project may have accessories alone: then it is the same without the app.
 
+use bowline_core::commands::Scope;
 use bowline_core::plan::Kind;
 use bowline_core::selection::{Accessories, servers};
+use tokio::time::Instant;
 
 use crate::accessory::{Held, Prepared};
 use crate::bootstrap::Site;
@@ -10,6 +12,7 @@ use crate::deploy::Run;
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
+use crate::hooks;
 use crate::lock::Lock;
 use crate::observe::observe;
 use crate::version;
@@ -17,6 +20,9 @@ use crate::world::{Options, Project, World};
 
 /// `setup`.
 pub async fn setup(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
+    if project.config.roles.is_empty() {
+        return without_app(world, project, options).await;
+    }
     let version = version::resolve(world, &project.config, options).await?;
     let mut run = Run::new(world, project, options, Kind::Deploy, Some(version.clone())).await?;
     let accessories = Accessories::within(&project.config, &options.filters)?;
@@ -33,6 +39,42 @@ pub async fn setup(world: &World, project: &Project, options: &Options) -> Resul
     if let Some(lock) = lock {
         lock.give_back(world).await;
     }
+    ended
+}
+
+/// Of a project that has accessories alone. There is nothing to build, so it has no version.
+async fn without_app(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
+    let started = Instant::now();
+    let accessories = Accessories::within(&project.config, &options.filters)?;
+    let accessories = Prepared::new(world, project, accessories).await?;
+    let hosts = servers(&project.config, &options.filters)?;
+    hooks::prepare(world, project, options).await?;
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
+    let (fleet, mut failures) = tokio::select! {
+        connected = Fleet::connect(world, project, &hosts) => connected?,
+        () = world.stop.triggered() => return Err(RunError::interrupted()),
+    };
+    if fleet.hosts().next().is_none() {
+        return Err(RunError::Servers { failures, total: hosts.len(), standing: Vec::new() });
+    }
+    let scope = Scope {
+        names: project.config.names(),
+        run: world.local.random_hex(16),
+        performer: version::performer(world).await,
+    };
+    let version = project.config.names().latest_tag();
+    let site =
+        Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
+    let mut lock = site.lock().await?;
+    let ended = match bootstrap(&site, &mut lock, &mut failures).await {
+        Ok(ready) => boot_accessories(&site, &accessories, &ready, &failures).await,
+        Err(error) => Err(error),
+    };
+    if let Some(lock) = lock {
+        lock.give_back(world).await;
+    }
+    world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: fleet.commands() });
     ended
 }
 

@@ -94,3 +94,30 @@ async fn accessories_run_before_the_app_and_without_one_it_is_not_deployed() {
         scripted.network.machine("a").running().is_empty() && scripted.network.machine("a").lock.is_none()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_a_project_with_accessories_alone_they_run_after_it_and_there_is_no_build() {
+    let config = "service: app\nimage: app\naccessories: {db: {image: mysql:8, hosts: [a, b]}}\n";
+    let run = async |scripted: &Scripted| setup(&scripted.world, &project(config), &Options::default()).await;
+    let scripted = Scripted::new(&["a", "b"]);
+    scripted.network.machine("b").docker = FakeDocker::Missing;
+    run(&scripted).await.unwrap();
+    for host in ["a", "b"] {
+        let machine = scripted.network.machine(host);
+        assert!(machine.accessories["app-db"] && machine.containers.is_empty() && machine.lock.is_none());
+        assert!(!machine.traefik, "nothing is behind it");
+    }
+    assert_eq!(locks(&scripted), 1);
+    assert!(
+        scripted.local.ran().iter().all(|(program, _)| program != "docker"),
+        "{:?}",
+        scripted.local.ran()
+    );
+
+    let scripted = Scripted::new(&["a", "b"]);
+    scripted.network.machine("b").docker = FakeDocker::Refused("not-root");
+    let failed = failures_of(&run(&scripted).await.unwrap_err());
+    assert!(failed.len() == 1 && failed[0].0 == "b", "{failed:?}");
+    assert!(scripted.network.machine("a").accessories["app-db"]);
+    assert!(scripted.network.machine("a").lock.is_none());
+}
