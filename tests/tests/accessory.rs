@@ -144,3 +144,42 @@ fn a_reboot_takes_the_new_configuration_over_and_one_that_fails_leaves_the_old_c
     project.bowline(&["remove", "-y"]).says("removed tool").ok();
     assert_eq!(server.ssh(&format!("docker ps -aq; ls -d {name} 2>/dev/null; true")).ok().trim(), "");
 }
+
+#[test]
+fn by_role_and_by_tag_it_is_on_just_those_servers() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let (first, second) = (&lease[0], &lease[1]);
+    let mut project = Project::new(sandbox, &lease, "placed");
+    sandbox.push_version(&project.service, &project.service, "v1", &[]);
+    project.set(
+        "servers",
+        &format!(
+            "\n  web: [{{{}: east}}]\n  jobs:\n    hosts: [{}: [west, fast]]\n    cmd: /app/server worker",
+            first.address, second.address
+        ),
+    );
+    project.set("env_tags", "{east: {}, west: {}, fast: {}}");
+    let image = format!("image: {}, cmd: /app/server worker", project.image("v1"));
+    project.set(
+        "accessories",
+        &format!(
+            "\n  both: {{{image}, roles: [web, jobs]}}\n  one: {{{image}, role: jobs}}\n  \
+             tagged: {{{image}, tags: [fast, west]}}\n  east: {{{image}, tag: east}}"
+        ),
+    );
+    let name = |accessory: &str| format!("{}-{accessory}", project.service);
+    let runs = |server: &Server| {
+        let names = server.ssh("docker ps --format '{{.Names}}' | sort").ok().to_owned();
+        names.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    project.bowline(&["accessory", "boot", "all"]).ok();
+    assert_eq!(runs(first), [name("both"), name("east")]);
+    assert_eq!(runs(second), [name("both"), name("one"), name("tagged")]);
+    let ran = project.bowline(&["accessory", "details", "all", "-h", &second.address]);
+    ran.says(&name("tagged")).says(&name("one")).never_says(&name("east")).ok();
+    project.bowline(&["accessory", "remove", "tagged", "-y"]).says("removed tagged").ok();
+    assert_eq!(runs(second), [name("both"), name("one")]);
+    project.bowline(&["accessory", "remove", "all", "-y"]).ok();
+    assert_eq!((runs(first), runs(second)), (Vec::new(), Vec::new()));
+}
