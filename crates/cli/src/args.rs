@@ -18,7 +18,7 @@ mod traefik;
 #[cfg(test)]
 mod tests;
 
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use accessory::{Accessory, Name};
 pub use app::{App, ExecArgs, MaintenanceArgs};
@@ -78,7 +78,7 @@ pub struct Cli {
 #[command(next_help_heading = EVERYWHERE)]
 pub struct Globals {
     /// The configuration file.
-    #[arg(short, long, global = true, value_name = "FILE", default_value = CONFIG_FILE)]
+    #[arg(short, long, global = true, value_name = "FILE", default_value = CONFIG_FILE, value_hint = ValueHint::FilePath)]
     pub config_file: String,
     /// The destination: `-d staging` lays config/deploy.staging.yml over the configuration.
     #[arg(short, long, global = true, value_name = "NAME")]

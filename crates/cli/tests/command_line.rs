@@ -1,6 +1,10 @@
 //! The binary itself: what needs no project, and what is wrong before one is read.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests stops the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a helper of tests stops the test, or says that it can't run"
+)]
 
 use assert_cmd::Command;
 
@@ -74,4 +78,78 @@ fn bash_completes_commands_and_flags() {
     assert_eq!(offered(&["bowline", "app", "log"]), ["logs"]);
     assert_eq!(offered(&["bowline", "deploy", "--skip-p"]), ["--skip-push"]);
     assert_eq!(offered(&["bowline", "completion", "z"]), ["zsh"]);
+}
+
+/// A shell that the tests want, which a CI machine must have.
+fn there_is(shell: &str) -> bool {
+    let there = Command::new(shell).arg("--version").output().is_ok();
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "{shell} is missing: see bin/setup");
+        eprintln!("SKIPPED: {shell} is missing: see bin/setup");
+    }
+    there
+}
+
+/// What a shell's script prints, with the completions in a directory of their own and the words as arguments.
+fn in_shell(shell: &str, script: &str, words: &[&str]) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, completions, _) = bowline(&["completion", shell]);
+    std::fs::write(directory.path().join("_bowline"), completions).unwrap();
+    let mut command = Command::new(shell);
+    let no_settings = if shell == "zsh" { "-f" } else { "--no-config" };
+    command.args([no_settings, "-c", script]).arg(shell).args(words);
+    if shell == "fish" {
+        // It has no name of its own among its arguments.
+        command = Command::new(shell);
+        command.args([no_settings, "-c", script]).args(words);
+    }
+    command.env("DIRECTORY", directory.path()).env("HOME", directory.path()).env("TERM", "dumb");
+    command.current_dir(directory.path());
+    let output = command.output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn fish_completes_commands_flags_and_words_and_offers_files_only_where_one_is_wanted() {
+    if !there_is("fish") {
+        return;
+    }
+    let script = "source $DIRECTORY/_bowline; complete -C $argv[1] | string replace -r '\\t.*' ''";
+    let offered = |line: &str| in_shell("fish", script, &[line]);
+    assert_eq!(offered("bowline dep"), ["deploy"]);
+    assert_eq!(offered("bowline app log"), ["logs"]);
+    assert_eq!(offered("bowline deploy --skip-p"), ["--skip-push"]);
+    assert_eq!(offered("bowline completion "), ["bash", "fish", "zsh"]);
+    assert_eq!(offered("bowline rollback "), [""; 0]);
+    assert_eq!(offered("bowline deploy -c _bow"), ["_bowline"]);
+}
+
+/// Types each line and a tab into a zsh at a terminal, and prints what the line is then.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+read_to() { local chunk; REPLY=; while zpty -r shell chunk "*$1*"; do REPLY+=$chunk; [[ $REPLY == *$1* ]] && return; done }
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; fpath=($DIRECTORY $fpath); autoload -Uz compinit; compinit -u -D; bindkey "^I" complete-word
+  show() { print -r -- "$BUFFER|" >>$DIRECTORY/lines; BUFFER=; print -r -- sh""own; zle reset-prompt }; zle -N show; bindkey "^X" show; print re""ady'
+read_to ready
+for line; do zpty -w -n shell "$line"$'	\C-X'; read_to shown; done
+zpty -d shell
+print -r -- "$(<$DIRECTORY/lines)"
+"#;
+
+#[test]
+fn zsh_completes_commands_flags_and_words() {
+    if !there_is("zsh") {
+        return;
+    }
+    let lines = ["bowline dep", "bowline app log", "bowline deploy --skip-p", "bowline completion z"];
+    let completed = in_shell("zsh", ZSH, &lines);
+    let whole = [
+        "bowline deploy |",
+        "bowline app logs |",
+        "bowline deploy --skip-push |",
+        "bowline completion zsh |",
+    ];
+    assert_eq!(completed, whole);
 }

@@ -1,5 +1,6 @@
 //! `completion`, `man`: the command line's own description, for shells and for readers. Needs no project.
 
+mod fish;
 mod markdown;
 
 use std::io;
@@ -23,8 +24,11 @@ pub(super) fn completion(shell: args::Shell) -> u8 {
         args::Shell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    generate(shell, &mut args::command(), "bowline", &mut script);
-    out::stdout([String::from_utf8_lossy(&script).trim_end()]);
+    let mut root = args::command();
+    generate(shell, &mut root, "bowline", &mut script);
+    let rest = if shell == Shell::Fish { fish::rest(&root) } else { Vec::new() };
+    let script = String::from_utf8_lossy(&script);
+    out::stdout(std::iter::once(script.trim_end()).chain(rest.iter().map(String::as_str)));
     exit::DONE
 }
 

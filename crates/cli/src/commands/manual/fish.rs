@@ -1,0 +1,30 @@
+//! What clap's completions for fish leave out: the words that an argument without a flag may be. And without a word
+//! from us fish would offer files wherever it knows nothing else.
+
+use clap::Command;
+
+/// Lines for the end of the script.
+pub(super) fn rest(root: &Command) -> Vec<String> {
+    let name = root.get_name();
+    let mut lines = vec![format!("complete -c {name} -f")];
+    for command in root.get_subcommands() {
+        let at = format!("__fish_{name}_using_subcommand {}", command.get_name());
+        lines.extend(words(name, command, &at));
+        for below in command.get_subcommands() {
+            lines.extend(words(
+                name,
+                below,
+                &format!("{at}; and __fish_seen_subcommand_from {}", below.get_name()),
+            ));
+        }
+    }
+    lines
+}
+
+/// The line of a command whose first word is one of some.
+fn words(name: &str, command: &Command, at: &str) -> Option<String> {
+    let argument = command.get_positionals().next()?;
+    let words: Vec<String> =
+        argument.get_possible_values().iter().map(|word| word.get_name().into()).collect();
+    (!words.is_empty()).then(|| format!("complete -c {name} -n \"{at}\" -f -a \"{}\"", words.join(" ")))
+}
