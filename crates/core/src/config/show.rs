@@ -13,7 +13,7 @@ use super::hooks::HookLevel;
 use super::{
     Accessory, AccessoryMount, AssetPath, BarrierOrder, Config, Cord, Credential, Env, Generation,
     Healthcheck, HooksOutput, Jump, KeyData, Limit, Logging, OnFailure, Registry, Role, RoleHost, SshConfig,
-    Timeouts,     Value, Variable,
+    Timeouts, Value, Variable,
 };
 use lines::Lines;
 #[cfg(test)]
