@@ -53,6 +53,8 @@ fn traefik_is_booted_stopped_started_and_removed_and_a_broken_one_gives_way_to_t
     let lease = sandbox.lease(1);
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "proxy");
+    // Nothing of it is there, not even a login for its image.
+    server.run(&format!("docker rmi -f {}", sandbox.traefik_image)).ok();
     project.bowline(&["traefik", "boot"]).says("Traefik runs").ok();
     project.bowline(&["traefik", "details"]).says("traefik").ok();
     project.deploy("v1").ok();

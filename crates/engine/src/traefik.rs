@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use bowline_core::commands::remove::{Remove, What};
 use bowline_core::commands::traefik::{API_PORT, Action, Ensure, Power, Replace};
-use bowline_core::commands::{listing, logs};
+use bowline_core::commands::{listing, logs, registry};
 use bowline_core::names::TRAEFIK;
 use bowline_core::plan::deploy::{self as planning, PlanError};
-use bowline_core::plan::secrets::{Secrets, traefik_secrets};
+use bowline_core::plan::secrets::{Secrets, traefik_login, traefik_pull_secrets, traefik_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
@@ -39,6 +39,7 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
     let secrets = secrets(world, project).await?;
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
+        log_in(change, &secrets, host).await?;
         change.fleet.run(host, None, &Step::Proxy(ensure)).await.map_err(explained)?;
         Ok("Traefik runs".into())
     })
@@ -147,6 +148,7 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
         None => None,
     };
     let ensure = ensure(change, secrets, host).map_err(|error| unusable(&error, host))?;
+    log_in(change, secrets, host).await?;
     let step = Step::ReplaceProxy(Box::new(Replace { ensure }));
     let output = change.fleet.run(host, None, &step).await.map_err(explained)?;
     let address = output.stdout.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok());
@@ -162,9 +164,18 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
     Ok("rebooted Traefik".into())
 }
 
-/// The secrets of its env.
+/// The secrets of its env and of the registry that its image is in.
 async fn secrets(world: &World, project: &Project) -> Result<Secrets, RunError> {
-    project.secrets(world, &traefik_secrets(&project.config)).await
+    let names = [traefik_secrets(&project.config), traefik_pull_secrets(&project.config)].concat();
+    project.secrets(world, &names).await
+}
+
+/// Lets a server into that registry: no deploy may have been there yet.
+async fn log_in(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<(), Failure> {
+    let login = traefik_login(&change.project.config, secrets).map_err(|error| unusable(&error, host))?;
+    let Some(login) = login else { return Ok(()) };
+    let step = Step::Run("log in to the registry", registry::login(&login));
+    change.fleet.run(host, None, &step).await.map(drop)
 }
 
 /// Traefik as the configuration wants it; every server gets the same.

@@ -1,7 +1,7 @@
 //! From the configuration of an accessory what its container on a server is made of.
 
 use super::deploy::PlanError;
-use super::secrets::{Secrets, secret_env};
+use super::secrets::{Secrets, registry_of, secret_env};
 use crate::commands::accessory::{Container, Directory, Upload};
 use crate::commands::app::Environment;
 use crate::commands::registry::Login;
@@ -29,29 +29,7 @@ pub fn pull_secrets(config: &Config, accessory: &Accessory) -> Vec<String> {
 /// The registry that its image is in, if we have a login there: its own, or the app's if the image names that server.
 /// For an image that is elsewhere no login is of any use.
 pub fn registry<'a>(config: &'a Config, accessory: &'a Accessory) -> Option<&'a Registry> {
-    let of_app = || server_of(&accessory.image) == hub(config.registry.server.as_deref().unwrap_or(HUB));
-    match &accessory.registry {
-        Some(own) => Some(own),
-        None => of_app().then_some(&config.registry),
-    }
-}
-
-const HUB: &str = "docker.io";
-
-/// The registry's server that an image's name begins with: a part with a dot, with a port, or `localhost`.
-fn server_of(image: &str) -> &str {
-    match image.split_once('/') {
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => hub(first),
-        _ => HUB,
-    }
-}
-
-/// The one name of Docker Hub, which has several.
-fn hub(server: &str) -> &str {
-    match server.trim_start_matches("https://").trim_end_matches('/') {
-        "docker.io" | "index.docker.io" | "registry-1.docker.io" | "index.docker.io/v1" => HUB,
-        other => other,
-    }
+    accessory.registry.as_ref().or_else(|| registry_of(config, &accessory.image))
 }
 
 /// Who we are to that registry.

@@ -53,6 +53,44 @@ pub fn traefik_secrets(config: &Config) -> Vec<String> {
     config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
 }
 
+/// The secrets that let Traefik's image be pulled.
+pub fn traefik_pull_secrets(config: &Config) -> Vec<String> {
+    let registry = registry_of(config, &config.traefik.image);
+    registry.into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
+}
+
+/// Who we are to the registry that Traefik's image is in.
+///
+/// # Errors
+/// A secret that isn't there.
+pub fn traefik_login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
+    registry_of(config, &config.traefik.image).map_or(Ok(None), |registry| login(registry, secrets))
+}
+
+/// The app's registry, if this image is in it too.
+pub(super) fn registry_of<'c>(config: &'c Config, image: &str) -> Option<&'c Registry> {
+    let server = hub(config.registry.server.as_deref().unwrap_or(HUB));
+    (server_of(image) == server).then_some(&config.registry)
+}
+
+const HUB: &str = "docker.io";
+
+/// The registry's server that an image's name begins with: a part with a dot, with a port, or `localhost`.
+fn server_of(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => hub(first),
+        _ => HUB,
+    }
+}
+
+/// The one name of Docker Hub, which has several.
+fn hub(server: &str) -> &str {
+    match server.trim_start_matches("https://").trim_end_matches('/') {
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" | "index.docker.io/v1" => HUB,
+        other => other,
+    }
+}
+
 fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &'a RoleHost)> {
     selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)))
 }

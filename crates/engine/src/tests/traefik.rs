@@ -72,3 +72,16 @@ async fn servers_without_a_role_behind_it_are_an_error() {
     let ended = traefik::boot(&scripted.world, &project, &options).await;
     assert!(matches!(ended, Err(RunError::Usage { .. })), "{ended:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_let_into_the_registry_of_an_image_that_is_in_ours() {
+    let log_ins = async |image: &str| {
+        let scripted = Scripted::new(&HOSTS);
+        let project = project(&format!("{CONFIG}traefik: {{image: '{image}'}}\n"));
+        traefik::boot(&scripted.world, &project, &Options::default()).await.unwrap();
+        let log_in = |event: &&Event| matches!(event, Event::StepStarted { what, .. } if what == "log in to the registry");
+        scripted.recorder.events().iter().filter(log_in).count()
+    };
+    assert_eq!(log_ins("r.test/traefik:v3").await, 2);
+    assert_eq!(log_ins("traefik:v3").await, 0, "a login is of no use there");
+}
