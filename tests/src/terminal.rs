@@ -1,10 +1,12 @@
 //! A terminal with a person at it: a pty of our own, a command that runs in the foreground of it, keys and a size.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
@@ -22,6 +24,8 @@ pub struct Terminal {
     /// Up to where the screen was looked at.
     seen: usize,
     child: Child,
+    gone: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Terminal {
@@ -31,7 +35,7 @@ impl Terminal {
     /// When it can't be started.
     #[must_use]
     pub fn start(command: &Command, columns: u16, rows: u16) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
         grantpt(&master).expect("a pty of ours");
         unlockpt(&master).expect("a pty that can be opened");
         let name = ptsname(&master, Vec::new()).expect("the name of a pty");
@@ -56,14 +60,13 @@ impl Terminal {
         let child = inside.spawn().expect("setsid (util-linux)");
         let keyboard = File::from(master);
         let screen = Arc::new(Mutex::new(Vec::new()));
-        let (mut from, to) = (keyboard.try_clone().expect("a file descriptor"), Arc::clone(&screen));
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = from.read(&mut buffer) {
-                to.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..count]);
-            }
-        });
-        Self { keyboard, line, settings, screen, seen: 0, child }
+        let from = keyboard.try_clone().expect("a file descriptor");
+        // A reader that waits in `read` would hold the terminal open when it is to go away.
+        rustix::fs::fcntl_setfl(&from, OFlags::RDWR | OFlags::NONBLOCK).expect("a flag");
+        let (to, gone) = (Arc::clone(&screen), Arc::new(AtomicBool::new(false)));
+        let over = Arc::clone(&gone);
+        let reader = std::thread::spawn(move || read(from, &to, &over));
+        Self { keyboard, line, settings, screen, seen: 0, child, gone, reader: Some(reader) }
     }
 
     /// Waits until the screen shows `text`, after what was waited for before.
@@ -116,6 +119,27 @@ impl Terminal {
         self.child.wait().expect("its end");
     }
 
+    /// Takes the terminal away, as a closed window or a broken connection does, and waits for the end of the command;
+    /// gives its exit code.
+    ///
+    /// # Panics
+    /// When it doesn't end within 30 s.
+    pub fn hang_up(mut self) -> Option<i32> {
+        self.gone.store(true, Ordering::Relaxed);
+        self.reader.take().map(JoinHandle::join);
+        let nothing = || File::open("/dev/null").expect("a file");
+        self.line = nothing().into();
+        self.keyboard = nothing();
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "it does not end without its terminal");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits for the end of the command; gives its exit code.
     ///
     /// # Panics
@@ -139,6 +163,22 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Keeps what comes, until the command or the terminal is gone.
+fn read(mut from: File, to: &Mutex<Vec<u8>>, over: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(count @ 1..) => {
+                to.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..count]);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !over.load(Ordering::Relaxed) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            _ => return,
+        }
     }
 }
 

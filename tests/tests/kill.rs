@@ -6,6 +6,7 @@ use std::time::Duration;
 use bowline_tests::expect;
 use bowline_tests::project::{DEADLINE, Project, Running, wait_for_version};
 use bowline_tests::sandbox::{Lease, Sandbox, wait_until};
+use bowline_tests::terminal::Terminal;
 use bowline_tests::watch::Watch;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -97,18 +98,16 @@ fn killed_while_it_holds_the_lock_and_pulls() {
     killed_then_mended(&mut project, &lease, running);
 }
 
-fn interrupted(name: &str, signal: &str) {
+/// Interrupts a deploy as the new container starts on the second server, and looks at what is left.
+fn interrupted(name: &str, interrupt: impl FnOnce(&mut Project, &dyn Fn())) {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let mut project = serving(sandbox, &lease, name);
     let new = project.container("web", "v2");
     let watch = Watch::on(&lease[1]);
-    let running = project.start_deploy("v2");
-    watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
+    let started = || watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
+    interrupt(&mut project, &started);
     drop(watch);
-    running.signal(signal);
-    let ran = running.wait(Duration::from_secs(30));
-    ran.exits(130).says("interrupted");
     expect::runs(&project, &lease[0], &[("web", "v1")]);
     expect::runs(&project, &lease[1], &[("web", "v1"), ("worker", "v1")]);
     for server in lease.iter() {
@@ -122,12 +121,32 @@ fn interrupted(name: &str, signal: &str) {
     }
 }
 
+fn signalled(name: &str, signal: &str) {
+    interrupted(name, |project, started| {
+        let running = project.start_deploy("v2");
+        started();
+        running.signal(signal);
+        running.wait(Duration::from_secs(30)).exits(130).says("interrupted");
+    });
+}
+
 #[test]
 fn ctrl_c_undoes_what_was_begun_and_unlocks() {
-    interrupted("ctrl-c", "INT");
+    signalled("ctrl-c", "INT");
 }
 
 #[test]
 fn sigterm_does_the_same() {
-    interrupted("sigterm", "TERM");
+    signalled("sigterm", "TERM");
+}
+
+#[test]
+fn so_does_a_terminal_that_goes_away() {
+    interrupted("hang-up", |project, started| {
+        project.build_arg("VERSION", "v2");
+        project.write_config();
+        let terminal = Terminal::start(&project.command(&["deploy", "--version", "v2"]), 80, 24);
+        started();
+        assert_eq!(terminal.hang_up(), Some(130));
+    });
 }
