@@ -332,16 +332,18 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
         | Step::Proxy(_)
         | Step::ReplaceProxy(_)
         | Step::Prepare(_)
-        | Step::Accessory(_) => return Some((timeouts.pull, "pull")),
+        | Step::Accessory(_)
+        | Step::Run("show the log" | "wait for open requests", _) => return Some((timeouts.pull, "pull")),
         Step::Bootstrap(_) => return Some((timeouts.install, "install")),
-        Step::Exec(_) | Step::OnServer(_) | Step::Run(..) => return None,
-        Step::Power(_) | Step::Maintenance(_) => 60,
+        Step::Exec(_) | Step::OnServer(_) => return None,
+        Step::Power(_) | Step::Maintenance(_) | Step::EndPages(_) | Step::RemovePages(_) => 60,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
+        Step::Find(_) => 10,
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
         Step::Prune(_) | Step::Remove(_) => 300,
-        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) => 0,
+        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) | Step::Run(..) => 0,
     };
     Some((timeouts.command + Duration::from_secs(waits), COMMAND))
 }

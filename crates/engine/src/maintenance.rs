@@ -174,7 +174,7 @@ async fn end_one(change: &Change<'_>, place: Place<'_>) -> Told {
 async fn leave(change: &Change<'_>, place: Place<'_>, proxy: Proxy, others: bool) -> Result<(), Failure> {
     let (host, role) = (&place.host.host, &place.role.name);
     let end = End { scope: change.scope.clone(), role: role.clone(), others };
-    let step = Step::Run("end the maintenance page", end.tell());
+    let step = Step::EndPages(end.clone());
     let told = change.fleet.run(host, Some(role), &step).await?;
     if !told.stdout.contains("@address") && others {
         return Ok(());
@@ -185,7 +185,7 @@ async fn leave(change: &Change<'_>, place: Place<'_>, proxy: Proxy, others: bool
             change.fleet.emit(Event::Note { host: Some(host.clone()), text });
         }
     }
-    let step = Step::Run("remove the maintenance page", end.remove());
+    let step = Step::RemovePages(end);
     change.fleet.run(host, Some(role), &step).await.map(drop)
 }
 

@@ -7,16 +7,19 @@
 //! stop the run for good at the n-th one, as `kill -9` would.
 
 mod assets;
+mod beside;
 mod channel;
 mod docker;
 mod machine;
 mod network;
 mod program;
+mod server;
 mod shop;
+mod steps;
 
 pub(crate) use docker::FakeDocker;
-pub(crate) use machine::{Behaviour, FakeLock, Machine};
-pub(crate) use network::{FakeNetwork, Silent};
+pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
+pub(crate) use network::{FakeNetwork, How, Silent};
 pub(crate) use program::FakeConsole;
 pub(crate) use shop::{Answer, Shop, says};
 

@@ -6,6 +6,7 @@ mod app;
 mod assets;
 mod barrier;
 mod build;
+mod changes;
 mod deadlines;
 mod env;
 mod exec;

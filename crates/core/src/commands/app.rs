@@ -106,6 +106,15 @@ impl Boot {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
 
+    /// How its container is found if nobody hears the end of this.
+    pub fn find(&self) -> Find {
+        Find {
+            scope: self.scope.clone(),
+            name: self.container(),
+            hostname: container_hostname(&self.environment.host, &self.scope.run),
+        }
+    }
+
     /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@id`, then what
     /// [`ready::wait`] prints.
     pub fn script(&self) -> Script {
@@ -202,6 +211,39 @@ fn health_words(line: Line, health: &HealthFlags) -> Line {
             line.words(["--health-start-period", &format!("{seconds}s"), "--health-start-interval", "200ms"])
         }
         None => line,
+    }
+}
+
+/// Finds the container of a boot that nobody heard the end of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Find {
+    /// The run.
+    pub scope: Scope,
+    /// The container's name.
+    pub name: String,
+    /// Its hostname, which another container of that name has not.
+    pub hostname: String,
+}
+
+/// How long a container whose boot was cut off may take to be there, in seconds.
+const THERE_WITHIN_S: u32 = 10;
+
+impl Find {
+    /// Prints `@id` with its id, once it is there; nothing if it doesn't come.
+    pub fn script(&self) -> Script {
+        let look = Line::new("docker")
+            .words(["container", "inspect", "--format", "{{.Config.Hostname}} {{.ID}}"])
+            .word(&self.name);
+        Script::new(format!(
+            "{fence}tries={THERE_WITHIN_S}0\n\
+             while [ $((tries -= 1)) -gt 0 ]; do\n\
+             found=$({look} 2>/dev/null)\n\
+             case $found in {hostname}' '*) echo \"@id ${{found#* }}\"; exit 0 ;; esac\n\
+             sleep 0.1\n\
+             done\n",
+            fence = self.scope.fence(),
+            hostname = quote(&self.hostname),
+        ))
     }
 }
 

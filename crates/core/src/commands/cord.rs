@@ -45,15 +45,17 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// Prints `@unhealthy` when the container is no longer healthy, `@still-healthy` when time is up.
+    /// Prints `@healthy` if the container was healthy at all, then `@unhealthy` when it is so no longer, or
+    /// `@still-healthy` when time is up.
     pub fn script(&self) -> Script {
         let id = quote(&self.id);
         Script::new(format!(
             "{fence}rm -f {cord}/cord || exit\n\
-             deadline=$(($(date +%s) + {timeout}))\n\
+             deadline=$(($(date +%s) + {timeout})); was=\n\
              while :; do\n\
              state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' {id} 2>/dev/null)\n\
              [ \"$state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
+             [ -n \"$was\" ] || {{ echo @healthy; was=1; }}\n\
              [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
              sleep 0.1\n\
              done\n",

@@ -127,9 +127,11 @@ fn traefik(scope: &Scope) -> String {
     format!(
         "others=$({routed} | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
          if [ -n \"$others\" ]; then echo \"@kept $others\"; exit 0; fi\n\
+         {left}\n\
          docker container inspect traefik >/dev/null 2>&1 || exit 0\n\
          docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
          {audit}",
+        left = super::traefik::remove_left(),
         audit = scope.audit(None, "Removed traefik container"),
     )
 }

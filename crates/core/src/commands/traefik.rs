@@ -93,7 +93,9 @@ impl Ensure {
              run() {{ {run}; }}\n\
              failed() {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
              if start; then :\n\
-             elif said=$(run 2>&1); then mv {written} {ENV_FILE}\n\
+             elif said=$(run 2>&1); then\n\
+             mv {written} {ENV_FILE}\n\
+             {leave}\n\
              else\n\
              case $said in *'already in use'*) tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
              until start; do [ $((tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
@@ -109,6 +111,7 @@ impl Ensure {
             network = create_network(),
             run = self.secret.run(&self.run_line(), &env_file),
             written = quote(&env_file),
+            leave = remove_left(),
         ));
         Script::new(text).with_input(self.secret.input())
     }
@@ -257,6 +260,11 @@ impl Power {
 /// The new Traefik until the old one has stopped, and the old one until the new one runs.
 const NEXT: &str = "traefik_next";
 const OLD: &str = "traefik_replaced";
+
+/// A shell line that removes what a reboot that was killed left beside Traefik. What runs isn't that.
+pub(super) fn remove_left() -> String {
+    format!("docker container rm {NEXT} {OLD} >/dev/null 2>&1")
+}
 
 /// How a Traefik that is there differs from the configuration, in words; `None` if it doesn't.
 pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {

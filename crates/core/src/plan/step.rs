@@ -27,6 +27,8 @@ pub enum Step {
     Assets(assets::Prepare),
     /// Boot a container and see it ready.
     Boot(Box<app::Boot>),
+    /// Find the container of a boot that nobody heard the end of.
+    Find(app::Find),
     /// Start a container again and see it ready.
     Start(Box<app::Start>),
     /// Cut a cord and see its container unhealthy.
@@ -39,6 +41,10 @@ pub enum Step {
     Prune(prune::Prune),
     /// Begin maintenance for a role.
     Maintenance(Box<maintenance::Begin>),
+    /// Tell the maintenance pages of a role to end.
+    EndPages(maintenance::End),
+    /// Remove the maintenance pages of a role that were told to end.
+    RemovePages(maintenance::End),
     /// Remove something of the app's.
     Remove(remove::Remove),
     /// Do something to an accessory.
@@ -70,12 +76,15 @@ impl Step {
             Step::Network(step) => step.script(),
             Step::Assets(step) => step.script(),
             Step::Boot(step) => step.script(),
+            Step::Find(step) => step.script(),
             Step::Start(step) => step.script(),
             Step::Cut(step) => step.script(),
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
             Step::Prune(step) => step.script(),
             Step::Maintenance(step) => step.script(),
+            Step::EndPages(step) => step.tell(),
+            Step::RemovePages(step) => step.remove(),
             Step::Remove(step) => step.script(),
             Step::Accessory(step) => step.script(),
             Step::Env(step) => step.script(),
@@ -99,6 +108,7 @@ impl Step {
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),
             Step::Boot(step) => format!("boot {}", step.container()),
+            Step::Find(step) => format!("look for {}", step.name),
             Step::Start(step) => format!("start {} again", step.name),
             Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
@@ -106,6 +116,8 @@ impl Step {
             Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
             Step::Prune(_) => "prune old containers and images".into(),
             Step::Maintenance(_) => "boot the maintenance page".into(),
+            Step::EndPages(_) => "end the maintenance page".into(),
+            Step::RemovePages(_) => "remove the maintenance page".into(),
             Step::Remove(step) => step.describe(),
             Step::Accessory(step) => step.describe(),
             Step::Env(step) => step.describe(),

@@ -15,6 +15,7 @@ use crate::cord;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
 use crate::health;
+use crate::ports::ServerError;
 
 /// What is being done while Traefik is asked.
 const WAIT_FOR_TRAEFIK: &str = "wait for Traefik";
@@ -161,13 +162,16 @@ impl RoleTask<'_> {
                 }
             }
         };
-        let id = seen.borrow().clone();
+        let mut id = seen.borrow().clone();
         let result = match ended {
             Some(Ok(output)) => health::outcome(&self.role.boot.container(), self.role.boot.timeout, output)
                 .map_err(|cause| self.failure(&step.describe(), cause)),
             Some(Err(failure)) => Err(failure),
             None => Err(self.failure(&step.describe(), self.why_stopped())),
         };
+        if let (Err(Failure { cause: Cause::Server(ServerError::Lost { .. }), .. }), None) = (&result, &id) {
+            id = self.found().await;
+        }
         match (result, id) {
             (Ok(addresses), Some(id)) => Ok(Booted { id, addresses }),
             (Ok(_), None) => Err(self.failure(
@@ -175,10 +179,19 @@ impl RoleTask<'_> {
                 Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
             )),
             (Err(failure), Some(id)) => {
-                Err(self.undone(failure, &Booted { id, addresses: Vec::new() }, false).await)
+                // Nobody saw how it ended: it may be healthy by now, and routed to.
+                let unseen = !matches!(failure.cause, Cause::NotReady(_) | Cause::Command(_));
+                Err(self.undone(failure, &Booted { id, addresses: Vec::new() }, unseen).await)
             }
             (Err(failure), None) => Err(failure),
         }
+    }
+
+    /// The container of a boot whose connection broke before it said which.
+    async fn found(&self) -> Option<String> {
+        let step = Step::Find(self.role.boot.find());
+        let output = self.apply.fleet.run(&self.server.host, Some(&self.role.role), &step).await.ok()?;
+        output.stdout.lines().find_map(|line| line.strip_prefix("@id ")).map(|id| id.trim().to_owned())
     }
 
     /// Ends when the run is interrupted, or its lock lost.

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::commands::{lock, logs};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::machine::{FakeLock, Machine};
-use super::network::FakeServer;
+use super::network::How;
+use super::server::FakeServer;
 use crate::ports::{Channel, ServerError};
 
 pub(super) fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Vec<String> {
-    let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && lock.orphaned);
+    let ran_out = machine.lease.is_some_and(|renewed| renewed.elapsed().as_secs() > lock::LEASE_S);
+    let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && (lock.orphaned || ran_out));
     if !free {
         return vec!["@held ".into()];
     }
     let said = if machine.lock.is_some() { "@taken " } else { "@locked" };
+    machine.lease = Some(Instant::now());
     machine.lock = Some(FakeLock {
         owner: Some(keep.scope.run.clone()),
         orphaned: false,
@@ -29,6 +32,8 @@ pub(super) struct FakeKeeper {
     pub(super) server: FakeServer,
     pub(super) run: String,
     pub(super) lines: Vec<String>,
+    /// The cuts before its connection was made.
+    pub(super) cuts: usize,
 }
 
 #[async_trait]
@@ -51,20 +56,25 @@ impl Channel for FakeKeeper {
             if !mine {
                 return Ok(Some("@lost".into()));
             }
-            let gone = self.server.network.faults().silent.as_ref().is_some_and(|silent| silent.gone);
-            if gone && self.server.network.is_silent(&self.server.host) {
-                return Err(self.server.lost().await);
+            let cut = self.server.cuts() != self.cuts;
+            if cut || self.server.network.is_silent(&self.server.host, How::Vanishes) {
+                return Err(self.server.lost(self.cuts).await);
             }
         }
     }
 
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
+        if self.server.cuts() != self.cuts {
+            return Err(self.server.lost(self.cuts).await);
+        }
         if line == "release" {
             let mut machine = self.server.machine();
             if machine.lock.as_ref().is_some_and(|lock| lock.owner.as_ref() == Some(&self.run)) {
                 machine.lock = None;
             }
             self.lines.push("@released".into());
+        } else {
+            self.server.machine().lease = Some(Instant::now());
         }
         Ok(())
     }

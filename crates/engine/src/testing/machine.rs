@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::traefik::Action;
-use bowline_core::commands::{Scope, accessory, app, observe::Observe, remove::What};
-use bowline_core::names::Names;
+use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
+use bowline_core::names::{Names, TRAEFIK};
 use serde_json::json;
+use tokio::time::Instant;
+
+use super::beside::FakePage;
+
+/// Containers beside the app by name, and whether they run.
+pub(crate) type Present = BTreeMap<String, bool>;
 
 /// What a version's container does when it is booted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub(crate) struct FakeContainer {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// The run that made it.
+    pub run: String,
     /// Its role.
     pub role: String,
     /// Its destination label.
@@ -77,12 +84,18 @@ pub(crate) struct Machine {
     pub volumes: BTreeMap<String, BTreeSet<String>>,
     /// The lock.
     pub lock: Option<FakeLock>,
+    /// When its lease was renewed, if it has one.
+    pub lease: Option<Instant>,
+    /// How often its connections were cut.
+    pub cuts: usize,
     /// Its Docker.
     pub docker: super::docker::FakeDocker,
-    /// Whether Traefik runs.
-    pub traefik: bool,
-    /// Accessories' containers by name, and whether they run.
-    pub accessories: BTreeMap<String, bool>,
+    /// Traefik's containers.
+    pub proxies: Present,
+    /// Accessories' containers.
+    pub accessories: Present,
+    /// Maintenance pages.
+    pub pages: Vec<FakePage>,
     /// Accessories' files by path.
     pub files: BTreeMap<String, Vec<u8>>,
     /// The history file.
@@ -136,6 +149,7 @@ impl Machine {
         self.containers.push(FakeContainer {
             id: id.clone(),
             name: boot.container(),
+            run: boot.scope.run.clone(),
             role: boot.role.clone(),
             destination: boot.scope.names.destination().unwrap_or("").into(),
             image: boot.image.clone(),
@@ -188,7 +202,7 @@ impl Machine {
                 self.mark = None;
                 self.history.clear();
             }
-            What::Traefik => self.traefik = false,
+            What::Traefik => self.proxies.clear(),
         }
         self.changes.push("remove".into());
     }
@@ -212,36 +226,18 @@ impl Machine {
         self.changes.push("prune".into());
     }
 
-    /// Carries out what is done to an accessory; the answer.
-    pub(super) fn act(&mut self, act: &accessory::Act) -> String {
-        use accessory::What;
-        self.changes.push(act.describe());
-        let there = self.accessories.get(&act.service).copied();
-        let mut set = |runs| self.accessories.insert(act.service.clone(), runs);
-        let said = match &act.what {
-            What::Upload(upload) => {
-                let path = format!("{}{}", act.service, upload.path);
-                let old = self.files.insert(path, upload.content.expose().to_vec());
-                if old.as_deref() == Some(upload.content.expose()) { "" } else { "@changed" }
-            }
-            What::Boot(_) if there == Some(true) => accessory::RUNS,
-            What::Boot(_) | What::Replace(_) => {
-                set(true);
-                if there == Some(false) { accessory::STARTED } else { "" }
-            }
-            What::Power(_) if there.is_none() => accessory::NONE,
-            What::Power(action) => {
-                set(*action != Action::Stop);
-                ""
-            }
-            What::Remove { .. } => {
-                self.accessories.remove(&act.service);
-                self.files.clear();
-                ""
-            }
-            What::Directories(_) | What::Pull { .. } => "",
-        };
-        format!("{said}\n")
+    /// Whether Traefik runs.
+    pub(crate) fn routes(&self) -> bool {
+        self.proxies.get(TRAEFIK) == Some(&true)
+    }
+
+    /// Makes a maintenance page that nothing is routed to yet; gives its address.
+    pub(super) fn make_page(&mut self, role: &str, run: &str) -> u8 {
+        self.next += 1;
+        self.changes.push(format!("page for {role}"));
+        let address = self.next + 1;
+        self.pages.push(FakePage { role: role.into(), run: run.into(), routed: false, address });
+        address
     }
 
     /// The answer of the observing script.
@@ -253,7 +249,10 @@ impl Machine {
         for (age, container) in self.containers.iter().enumerate() {
             text.push_str(&format!("@container {}\n", described(container, age, &step.scope)));
         }
-        if self.traefik {
+        for page in &self.pages {
+            text.push_str(&format!("@maintenance {}\n", page.role));
+        }
+        if self.routes() {
             let traefik = json!({
                 "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running",
                 "exit_code": 0, "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
@@ -275,12 +274,13 @@ impl Machine {
     }
 
     /// The answer of Traefik's API.
-    pub(super) fn services(&self) -> String {
-        let servers: Vec<_> = self
-            .containers
-            .iter()
-            .filter(|c| c.running && c.routed && c.healthy != Some(false))
-            .map(|c| json!({"url": format!("http://172.18.0.{}:3000", c.address)}))
+    pub(crate) fn services(&self) -> String {
+        let serving = self.containers.iter().filter(|c| c.running && c.routed && c.healthy != Some(false));
+        let pages = self.pages.iter().filter(|page| page.routed).map(|page| page.address);
+        let servers: Vec<_> = serving
+            .map(|c| c.address)
+            .chain(pages)
+            .map(|address| json!({"url": format!("http://172.18.0.{address}:3000")}))
             .collect();
         json!([{"status": "enabled", "usedBy": ["app@docker"], "loadBalancer": {"servers": servers}}])
             .to_string()

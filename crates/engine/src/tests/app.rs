@@ -93,7 +93,7 @@ async fn removing_the_app_leaves_nothing_of_it_and_is_safe_to_repeat() {
             assert_eq!(machine.containers, []);
             assert!(machine.images.is_empty() && machine.history.is_empty() && machine.mark.is_none());
         });
-        assert_eq!(scripted.network.machine("a").traefik, traefik);
+        assert_eq!(scripted.network.machine("a").routes(), traefik);
         let again = remove(&scripted.world, &project, &options, &removal).await.unwrap();
         assert_eq!(again.failures, []);
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ports::ServerError;
-use crate::testing::{FakeLocal, Silent, project_with};
+use crate::testing::{FakeLocal, How, Silent, project_with};
 
 /// The hooks of a deploy, and whether servers serve the new version when each of them runs.
 const HOOKS: [(&str, bool); 6] = [
@@ -92,7 +92,7 @@ async fn a_servers_time_is_the_projects() {
     let (first, _) = fleet().await;
     let scripted = Scripted::on(first.network.clone(), FakeLocal::default());
     let project = project(&format!("{CONFIG}timeouts: {{command: 7}}\n"));
-    scripted.network.faults().silent = Some(Silent { host: "b".into(), after: 0, gone: false });
+    scripted.network.faults().silent = Some(Silent { host: "b".into(), after: 0, how: How::DockerHangs });
     let world = crate::world::World { timeouts: project.config.timeouts, ..scripted.world };
     let started = tokio::time::Instant::now();
     let error = deploy::deploy(&world, &project, &options("v2"), Kind::Deploy).await.unwrap_err();

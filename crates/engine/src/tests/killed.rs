@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::setup::setup;
-use crate::testing::{FakeDocker, FakeLocal, Scripted as World};
+use crate::testing::{FakeDocker, FakeLocal, How, Scripted as World, Silent};
 
 /// What is killed: each makes `v2` the version that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Run {
 }
 
 /// A run that is killed for good at a boundary; whether it got that far.
-async fn killed_at(
+pub(super) async fn killed_at(
     scripted: &World,
     run: impl Future<Output = Result<(), RunError>>,
     boundary: usize,
@@ -91,11 +91,12 @@ async fn interrupted_everywhere(run: Run) -> usize {
         let running = run.on(&scripted, &project);
         tokio::pin!(running);
         let (reached, ended) = tokio::select! {
-            ended = &mut running => (false, ended),
+            biased;
             () = scripted.network.reached.notified() => {
                 scripted.trigger.stop();
                 (true, running.await)
             }
+            ended = &mut running => (false, ended),
         };
         assert_eq!(scripted.losses(), [""; 0], "after an interrupt at boundary {boundary} of {run:?}");
         let mut versions = std::collections::BTreeSet::new();
@@ -116,6 +117,37 @@ async fn interrupted_everywhere(run: Run) -> usize {
             return boundary;
         }
         boundary += 1;
+    }
+}
+
+/// Cuts the connections to a server at each of its boundaries; gives how many there were.
+async fn cut_everywhere(run: Run, host: &str) -> usize {
+    let mut after = 0;
+    loop {
+        let (first, project) = run.fleet().await;
+        first.network.faults().silent = Some(Silent { host: host.into(), after, how: How::Cut });
+        let ended = run.on(&first, &project).await;
+        let when = format!("{host} cut after {after} of {run:?}: {ended:?}");
+        if !first.network.fell_silent() {
+            assert_eq!(ended, Ok(()));
+            return after;
+        }
+        assert_eq!(first.losses(), [""; 0], "{when}");
+        if let Err(error) = &ended {
+            assert!(failures_of(error).iter().all(|(named, _)| named == host), "{when}");
+        }
+        for other in HOSTS {
+            let machine = first.network.machine(other);
+            assert_eq!(machine.running().len(), 1, "{other}, {when}: {:?}", machine.running());
+            // It was the lock that was about to be taken there: then it is taken elsewhere, and all goes well.
+            let switched = ended.is_ok() || other != host;
+            assert!(!switched || machine.running()[0].ends_with("-v2"), "{other}, {when}");
+            assert!(machine.lock.as_ref().is_none_or(|lock| lock.orphaned), "{other}, {when}");
+        }
+        let ended = run.on(&World::on(first.network.clone(), FakeLocal::default()), &project).await;
+        assert_eq!(ended, Ok(()), "{when}");
+        assert_only(&first, "v2");
+        after += 1;
     }
 }
 
@@ -140,6 +172,15 @@ async fn interrupted_at_every_boundary_nothing_is_lost_and_nothing_is_left_behin
 #[tokio::test(start_paused = true)]
 async fn interrupted_at_every_boundary_of_a_rollback_nothing_is_lost_or_left_behind() {
     assert!(interrupted_everywhere(Run::Rollback).await > MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_off_at_every_boundary_one_server_is_named_nothing_is_lost_and_the_next_run_ends_clean() {
+    for run in [Run::Deploy, Run::Rollback] {
+        for host in HOSTS {
+            assert!(cut_everywhere(run, host).await > 10, "{run:?} {host}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,11 +255,12 @@ async fn a_setup_that_was_interrupted_anywhere_gives_its_lock_back_and_is_finish
         let running = setup(&first.world, &project, &options);
         tokio::pin!(running);
         let (reached, ended) = tokio::select! {
-            ended = &mut running => (false, ended),
+            biased;
             () = first.network.reached.notified() => {
                 first.trigger.stop();
                 (true, running.await)
             }
+            ended = &mut running => (false, ended),
         };
         for host in HOSTS {
             assert_eq!(first.network.machine(host).lock, None, "on {host} after boundary {boundary}");
@@ -232,4 +274,24 @@ async fn a_setup_that_was_interrupted_anywhere_gives_its_lock_back_and_is_finish
         boundary += 1;
     }
     assert!(boundary > MANY, "{boundary}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setup_whose_connections_are_cut_anywhere_is_finished_by_the_next() {
+    let mut after = 0;
+    loop {
+        let (first, project) = bare();
+        first.network.faults().silent = Some(Silent { host: "a".into(), after, how: How::Cut });
+        let ended = setup(&first.world, &project, &options("v1")).await;
+        if !first.network.fell_silent() {
+            assert_eq!(ended, Ok(()));
+            break;
+        }
+        if let Err(error) = &ended {
+            assert!(failures_of(error).iter().all(|(named, _)| named == "a"), "{after}: {error:?}");
+        }
+        set_up_again(&first, &project, after).await;
+        after += 1;
+    }
+    assert!(after > 10, "{after}");
 }

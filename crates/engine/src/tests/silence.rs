@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::testing::Silent;
+use crate::testing::{How, Silent};
 
 /// A day is more than any sum of deadlines.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A deploy of `v2` in which a server falls silent after so many boundaries; `None` if it never got that far.
-async fn silenced(host: &str, after: usize, gone: bool) -> Option<(Scripted, Project, RunError)> {
+async fn silenced(host: &str, after: usize, how: How) -> Option<(Scripted, Project, RunError)> {
     let (scripted, project) = fleet().await;
-    scripted.network.faults().silent = Some(Silent { host: host.into(), after, gone });
+    scripted.network.faults().silent = Some(Silent { host: host.into(), after, how });
     let options = options("v2");
     let run = deploy::deploy(&scripted.world, &project, &options, Kind::Deploy);
     let ended =
@@ -25,9 +25,9 @@ async fn silenced(host: &str, after: usize, gone: bool) -> Option<(Scripted, Pro
 }
 
 /// At every boundary of a server; gives how many there were.
-async fn at_every_boundary(host: &str, gone: bool) -> usize {
+async fn at_every_boundary(host: &str, how: How) -> usize {
     let mut after = 0;
-    while let Some((scripted, project, error)) = silenced(host, after, gone).await {
+    while let Some((scripted, project, error)) = silenced(host, after, how).await {
         let named: BTreeSet<String> = failures_of(&error).into_iter().map(|(host, _)| host).collect();
         assert_eq!(named, BTreeSet::from([host.to_owned()]), "silent after {after}: {error:?}");
         for (other, role) in
@@ -54,17 +54,17 @@ async fn at_every_boundary(host: &str, gone: bool) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_vanishes_at_any_step_is_named_and_the_others_finish() {
-    assert!(at_every_boundary("b", true).await > 10);
+    assert!(at_every_boundary("b", How::Vanishes).await > 10);
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_is_the_one_that_holds_the_lock() {
-    assert!(at_every_boundary("a", true).await > 10);
+    assert!(at_every_boundary("a", How::Vanishes).await > 10);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_docker_that_stops_answering_at_any_step_is_named_and_the_others_finish() {
-    assert!(at_every_boundary("b", false).await > 10);
+    assert!(at_every_boundary("b", How::DockerHangs).await > 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,5 +48,5 @@ async fn roles_without_a_proxy_are_deployed_for_kamal_2_too() {
     let scripted = Scripted::new(&HOSTS);
     deploy(&scripted, &project(TWO), "v1").await.unwrap();
     assert!(scripted.network.machine("a").running().contains(&"app-web-v1"));
-    assert!(!scripted.network.machine("a").traefik, "no Traefik was booted");
+    assert!(!scripted.network.machine("a").routes(), "no Traefik was booted");
 }

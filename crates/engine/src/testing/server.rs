@@ -1,0 +1,172 @@
+//! A connection to a scripted server: what becomes of a step on its way there and back.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::commands::{FENCED, Scope};
+use bowline_core::plan::step::Step;
+use tokio::time::sleep;
+
+use super::channel::{FakeKeeper, FakeLog, take_lock};
+use super::machine::Machine;
+use super::network::{FakeNetwork, How, KEEPALIVE, Lent, STEP};
+use super::steps::status;
+use super::{locked, program};
+use crate::ports::{Attached, Channel, Held, OnLine, Output, Server, ServerError, Terminal};
+
+/// A connection to a model.
+pub(super) struct FakeServer {
+    pub(super) network: Arc<FakeNetwork>,
+    pub(super) host: String,
+}
+
+impl FakeServer {
+    pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.network.machine(&self.host)
+    }
+
+    /// One effect, with a boundary before and after it.
+    pub(super) async fn effect<T>(&self, effect: impl FnOnce(&mut Machine) -> T + Send) -> T {
+        self.boundary().await;
+        let result = effect(&mut self.machine());
+        self.boundary().await;
+        result
+    }
+
+    pub(super) async fn boundary(&self) {
+        self.network.boundary(&self.host).await;
+    }
+
+    /// Ends when the connection that there was after so many cuts is given up, or cut itself.
+    pub(super) async fn lost(&self, cuts: usize) -> ServerError {
+        loop {
+            if self.machine().cuts != cuts {
+                return ServerError::Lost { reason: "the connection was reset".into() };
+            }
+            if self.network.is_silent(&self.host, How::Vanishes) {
+                sleep(KEEPALIVE).await;
+                return ServerError::Lost { reason: "nothing was heard for 30 s".into() };
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// How often its connections were cut.
+    pub(super) fn cuts(&self) -> usize {
+        self.machine().cuts
+    }
+
+    fn fenced(&self, scope: &Scope) -> bool {
+        self.machine().mark.as_ref() != Some(&scope.run)
+    }
+}
+
+/// The run that a step belongs to, if it changes anything.
+fn fence(step: &Step) -> Option<&Scope> {
+    match step {
+        Step::Pull(step) => step.locked.then_some(&step.scope),
+        Step::Proxy(step) => Some(&step.scope),
+        Step::ReplaceProxy(step) => Some(&step.ensure.scope),
+        Step::Power(step) => Some(&step.scope),
+        Step::Network(step) => Some(&step.scope),
+        Step::Assets(step) => Some(&step.scope),
+        Step::Boot(step) => Some(&step.scope),
+        Step::Find(step) => Some(&step.scope),
+        Step::Start(step) => Some(&step.scope),
+        Step::Cut(step) => Some(&step.scope),
+        Step::Stop(step) => Some(&step.scope),
+        Step::Tag(step) => Some(&step.scope),
+        Step::Prune(step) => Some(&step.scope),
+        Step::Remove(step) => Some(&step.scope),
+        Step::Maintenance(step) => Some(&step.scope),
+        Step::EndPages(step) | Step::RemovePages(step) => Some(&step.scope),
+        Step::Accessory(step) => Some(&step.scope),
+        Step::Env(step) => Some(&step.scope),
+        Step::Observe(_)
+        | Step::Lock(_)
+        | Step::Prepare(_)
+        | Step::Exec(_)
+        | Step::OnServer(_)
+        | Step::Bootstrap(_)
+        | Step::Run(..) => None,
+    }
+}
+
+#[async_trait]
+impl Server for FakeServer {
+    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
+        let cuts = self.cuts();
+        sleep(STEP).await;
+        if self.network.faults().unreachable.contains(&self.host) {
+            return Err(ServerError::Lost { reason: "no answer".into() });
+        }
+        if fence(step).is_some_and(|scope| self.fenced(scope)) {
+            return Ok(status(FENCED, "another run has taken over this server"));
+        }
+        let carried_out = async {
+            self.network.answers(&self.host).await;
+            self.carry_out(step, on_line).await
+        };
+        tokio::select! {
+            output = carried_out => Ok(output),
+            error = self.lost(cuts) => Err(error),
+        }
+    }
+
+    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
+        let cuts = self.cuts();
+        sleep(STEP).await;
+        let server = FakeServer { network: self.network.clone(), host: self.host.clone() };
+        let keep = match step {
+            Step::Lock(keep) => keep,
+            Step::Run("follow the log", script) => {
+                let ids: Vec<String> = self.machine().containers.iter().map(|c| c.id.clone()).collect();
+                let id = ids.into_iter().find(|id| script.text.contains(id.as_str())).unwrap_or_default();
+                return Ok(Box::new(FakeLog { server, id, said: false }));
+            }
+            _ => return Err(ServerError::Lost { reason: "only the lock and logs are kept open".into() }),
+        };
+        let take = async {
+            self.boundary().await;
+            let lines = take_lock(&mut self.machine(), keep);
+            let keeper = FakeKeeper { server, run: keep.scope.run.clone(), lines, cuts };
+            self.boundary().await;
+            keeper
+        };
+        tokio::select! {
+            keeper = take => Ok(Box::new(keeper)),
+            error = self.lost(cuts) => Err(error),
+        }
+    }
+
+    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
+        sleep(STEP).await;
+        match (step, self.network.machines().get(&self.host)) {
+            (Step::Exec(exec), Some(machine)) => {
+                Ok(program::attach(machine.clone(), exec.words.clone(), terminal))
+            }
+            (Step::OnServer(command), Some(machine)) => {
+                Ok(program::attach(machine.clone(), program::words(&command.command), terminal))
+            }
+            _ => Err(ServerError::Lost { reason: "only commands are attached".into() }),
+        }
+    }
+
+    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
+        sleep(STEP).await;
+        let machine = self.network.machines().get(&self.host).cloned().unwrap_or_default();
+        if let Some(times @ 1..) = self.network.faults().port_taken.get_mut(&self.host) {
+            *times -= 1;
+            return Ok(None);
+        }
+        locked(&machine).changes.push(format!("lent {port}"));
+        Ok(Some(Box::new(Lent(machine))))
+    }
+
+    async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {
+        sleep(STEP).await;
+        Ok((200, self.machine().services()))
+    }
+}

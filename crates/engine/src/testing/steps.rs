@@ -1,0 +1,271 @@
+//! Steps, carried out on the model of a server effect by effect.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bowline_core::commands::{app, assets, ready, registry};
+use bowline_core::plan::step::Step;
+use tokio::time::sleep;
+
+use super::docker::FakeDocker;
+use super::machine::{Behaviour, FakeContainer, Machine};
+use super::program;
+use super::server::FakeServer;
+use crate::ports::{Exit, Line, OnLine, Output};
+
+/// What Docker needs to see a container without its cord as unhealthy.
+const UNHEALTHY: Duration = Duration::from_millis(2500);
+
+pub(super) fn answer(text: impl Into<String>) -> Output {
+    Output { stdout: text.into(), ..Output::default() }
+}
+
+pub(super) fn status(status: u32, text: &str) -> Output {
+    Output { exit: Exit::Status(status), stdout: String::new(), stderr: text.into() }
+}
+
+/// What the script says of a container that did not become ready.
+fn failed(reason: &str, state: &str) -> Output {
+    Output {
+        exit: Exit::Status(ready::NOT_READY),
+        stdout: format!(
+            "@state {state}\n@failed {reason}\n@log\nboom\n\n@health {{\"Log\":[{{\"ExitCode\":1,\"Output\":\"refused\"}}]}}\n"
+        ),
+        stderr: String::new(),
+    }
+}
+
+impl FakeServer {
+    /// Whenever a version boots anywhere, every server that takes part answers for its assets, and it for theirs.
+    fn check_assets(&self, boot: &app::Boot) {
+        if boot.assets.is_none() {
+            return;
+        }
+        let mut lacking = self.machine().lacked_by(&boot.role, &boot.version);
+        let out = {
+            let faults = self.network.faults();
+            let failing = faults.no_assets.keys().cloned();
+            let silent = faults.silent.iter().map(|silent| silent.host.clone());
+            let out = failing.chain(faults.unreachable.clone()).chain(faults.no_pull.clone());
+            out.chain(silent).collect::<BTreeSet<_>>()
+        };
+        let cut_off = |host: &str| self.network.machine(host).cuts > 0;
+        for host in self.network.hosts().iter().filter(|host| !out.contains(*host) && !cut_off(host)) {
+            lacking.extend(self.network.machine(host).lacking(&boot.role, &boot.version));
+        }
+        self.machine().losses.extend(lacking);
+    }
+
+    async fn assets(&self, prepare: &assets::Prepare) -> Output {
+        let (fault, delay) = {
+            let faults = self.network.faults();
+            (faults.no_assets.get(&self.host).cloned(), faults.slow_assets.get(&self.host).copied())
+        };
+        sleep(delay.unwrap_or_default()).await;
+        if let Some((code, said)) = fault {
+            return status(code, &said);
+        }
+        self.effect(|machine| machine.reach(prepare)).await;
+        self.effect(|machine| machine.put(prepare)).await;
+        answer("")
+    }
+
+    async fn boot(&self, boot: &app::Boot, on_line: OnLine<'_>) -> Output {
+        self.check_assets(boot);
+        self.effect(|machine| machine.rename_clashing(boot)).await;
+        let id = self.effect(|machine| machine.create(boot)).await;
+        on_line(Line::Out(&format!("@id {id}")));
+        on_line(Line::Out("@state running starting 0 0 false"));
+        let key = (self.host.clone(), boot.role.clone(), boot.version.clone());
+        let behaviour = self.network.faults().behaviour.get(&key).copied().unwrap_or(Behaviour::Healthy(300));
+        match behaviour {
+            Behaviour::Healthy(after) => {
+                let wait = if boot.health.is_some() { after } else { boot.readiness_delay * 1000 };
+                sleep(Duration::from_millis(wait)).await;
+                let address = self
+                    .effect(|machine| {
+                        let container = machine.find(&id)?;
+                        container.healthy = container.healthy.map(|_| true);
+                        Some(container.address)
+                    })
+                    .await
+                    .unwrap_or(0);
+                answer(format!("@id {id}\n@ready 172.18.0.{address} \n"))
+            }
+            Behaviour::Exits(code) => {
+                sleep(Duration::from_millis(400)).await;
+                failed("restarting", &format!("restarting starting {code} 3 false"))
+            }
+            Behaviour::NeverHealthy => {
+                sleep(Duration::from_secs(boot.timeout)).await;
+                failed("timeout", "running unhealthy 0 0 false")
+            }
+        }
+    }
+
+    async fn start(&self, start: &app::Start) -> Output {
+        let address = self
+            .effect(|machine| {
+                machine.changes.push(format!("start {}", start.name));
+                machine.cords.extend(start.cord.clone().map(|cord| (cord, true)));
+                let container = machine.find(&start.id)?;
+                container.running = true;
+                container.healthy = container.healthy.map(|_| false);
+                Some(container.address)
+            })
+            .await;
+        let Some(address) = address else { return status(app::NOT_STARTED, "no such container") };
+        let key = (self.host.clone(), start.role.clone(), start.version.clone());
+        if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key) {
+            // Docker goes on starting it.
+            return failed("restarting", &format!("restarting starting {code} 3 false"));
+        }
+        sleep(Duration::from_millis(300)).await;
+        self.effect(|machine| {
+            if let Some(container) = machine.find(&start.id) {
+                container.healthy = container.healthy.map(|_| true);
+            }
+        })
+        .await;
+        answer(format!("@id {}\n@ready 172.18.0.{address} \n", start.id))
+    }
+
+    pub(super) async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
+        match step {
+            Step::Observe(_) if self.machine().docker != FakeDocker::Runs => status(127, "docker: not found"),
+            Step::Observe(observe) => {
+                let text = self.machine().observe(observe);
+                self.boundary().await;
+                answer(text)
+            }
+            Step::Pull(pull) => {
+                if self.network.faults().no_pull.contains(&self.host) {
+                    return status(registry::PULL_FAILED, "manifest unknown");
+                }
+                self.effect(|machine| {
+                    machine.images.insert(pull.image.clone());
+                    machine.changes.push(format!("pull {}", pull.image));
+                })
+                .await;
+                answer("")
+            }
+            Step::Power(power) => self.switch_proxy(power.action).await,
+            Step::Proxy(_) => {
+                self.machine().changes.push(step.describe());
+                self.ensure_proxy().await
+            }
+            Step::ReplaceProxy(_) => {
+                self.machine().changes.push(step.describe());
+                self.replace_proxy().await
+            }
+            Step::Boot(boot) => self.boot(boot, on_line).await,
+            Step::Find(find) => {
+                let machine = self.machine();
+                let of_run = |c: &&FakeContainer| c.name == find.name && c.run == find.scope.run;
+                let found = machine.containers.iter().find(of_run);
+                answer(found.map(|c| format!("@id {}\n", c.id)).unwrap_or_default())
+            }
+            Step::Start(start) => self.start(start).await,
+            Step::Cut(cut) => {
+                let was = self
+                    .effect(|machine| {
+                        machine.cords.insert(cut.directory.clone(), false);
+                        machine.find(&cut.id).is_some_and(|container| container.healthy == Some(true))
+                    })
+                    .await;
+                if !was {
+                    return answer("@unhealthy\n");
+                }
+                sleep(UNHEALTHY).await;
+                self.effect(|machine| {
+                    if let Some(container) = machine.find(&cut.id) {
+                        container.healthy = Some(false);
+                    }
+                    machine.check_served();
+                })
+                .await;
+                answer("@healthy\n@unhealthy\n")
+            }
+            Step::Stop(stop) => {
+                self.effect(|machine| {
+                    machine.stop(&stop.id);
+                    machine.cords.retain(|cord, _| Some(cord) != stop.cord.as_ref());
+                })
+                .await;
+                answer("@drain idle\n")
+            }
+            Step::Tag(tag) => {
+                self.effect(|machine| {
+                    machine.latest.insert(tag.latest.clone(), tag.image.clone());
+                    machine.history.extend(tag.kind.map(|kind| format!("{kind} {}", tag.version)));
+                    machine.changes.push(format!("tag {}", tag.latest));
+                })
+                .await;
+                answer("")
+            }
+            Step::Prune(prune) => {
+                self.effect(|machine| {
+                    prune.assets.iter().for_each(|clean| machine.clean(clean));
+                    if prune.parts.is_some() {
+                        machine.prune(&prune.scope.names, &prune.roles, prune.retain);
+                    }
+                })
+                .await;
+                answer("")
+            }
+            Step::Remove(remove) => {
+                self.effect(|machine| machine.remove(&remove.what)).await;
+                answer("")
+            }
+            Step::Env(_) => {
+                self.effect(|machine| machine.changes.push(step.describe())).await;
+                answer("")
+            }
+            Step::Network(_) => {
+                self.effect(|_| ()).await;
+                answer("")
+            }
+            Step::Assets(prepare) => self.assets(prepare).await,
+            Step::Accessory(act) => {
+                let fault =
+                    self.network.faults().accessories.get(&(self.host.clone(), act.describe())).cloned();
+                match fault {
+                    Some(output) => output,
+                    None => self.act(act).await,
+                }
+            }
+            Step::Prepare(exec) => {
+                self.effect(|machine| machine.changes.push(format!("prepare {}", exec.container()))).await;
+                answer("")
+            }
+            Step::Exec(exec) => program::run(&exec.words).await,
+            Step::OnServer(command) => program::run(&program::words(&command.command)).await,
+            Step::Bootstrap(_) => {
+                let (code, stdout) = self.effect(Machine::bootstrap).await;
+                stdout.lines().for_each(|line| on_line(Line::Out(line)));
+                Output { exit: Exit::Status(code), stdout, ..Output::default() }
+            }
+            Step::Run("look at the lock", _) => {
+                answer(self.machine().lock.as_ref().map(|lock| lock.details.clone()).unwrap_or_default())
+            }
+            Step::Run("show the log", script) => {
+                let machine = self.machine();
+                let shown = machine.containers.iter().find(|c| script.text.contains(c.id.as_str()));
+                answer(shown.map(|c| format!("{} says\n", c.name)).unwrap_or_default())
+            }
+            Step::Run("log in again", _) => {
+                self.effect(Machine::log_in_again).await;
+                answer("")
+            }
+            Step::Run("look for a mirror", _) => answer(self.machine().mirror.clone()),
+            Step::Run(name, _) => {
+                self.machine().changes.push((*name).into());
+                answer("")
+            }
+            Step::Lock(_) => answer(""),
+            Step::Maintenance(begin) => self.begin_page(begin).await,
+            Step::EndPages(end) => self.end_pages(end).await,
+            Step::RemovePages(end) => self.remove_pages(end).await,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Changes outside of a deploy, killed, interrupted and cut off at every step: what serves goes on serving, nothing is
+//! left behind, and the same command run again ends as if nothing had happened.
+
+use std::collections::BTreeSet;
+
+use bowline_core::commands::prune::Parts;
+
+use super::killed::killed_at;
+use super::*;
+use crate::maintenance::{self, Request};
+use crate::remove::{Removal, remove};
+use crate::testing::{FakeLocal, How, Machine, Scripted as World, Silent, project_with};
+use crate::world::Gathered;
+use crate::{accessory, app, env, prune, traefik};
+
+/// Two web servers, a worker, and accessories beside all of them.
+const CONFIG: &str = "service: app
+image: app
+servers:
+  web: {hosts: [a, b]}
+  workers: {hosts: [c], cmd: work}
+readiness_delay: 1
+retain_containers: 1
+healthcheck: {cmd: 'true'}
+env: {secret: [TOKEN]}
+accessories:
+  db:
+    image: mysql:8
+    hosts: [b, c]
+    files: ['config/my.cnf:/etc/my.cnf']
+    directories: ['data:/var/lib/mysql']
+  cache: {image: redis, host: a}
+";
+
+/// A change, with where it begins and how it should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    AccessoryBoot,
+    AccessoryReboot { rolling: bool },
+    AccessoryRemove,
+    TraefikBoot,
+    TraefikReboot { rolling: bool },
+    AppStop,
+    AppStart,
+    AppBoot,
+    AppRemove,
+    Maintenance,
+    Live,
+    Prune,
+    RemoveAll,
+    EnvPush,
+}
+
+use Act::*;
+
+const ALL: [Act; 16] = [
+    AccessoryBoot,
+    AccessoryReboot { rolling: false },
+    AccessoryReboot { rolling: true },
+    AccessoryRemove,
+    TraefikBoot,
+    TraefikReboot { rolling: false },
+    TraefikReboot { rolling: true },
+    AppStop,
+    AppStart,
+    AppBoot,
+    AppRemove,
+    Maintenance,
+    Live,
+    Prune,
+    RemoveAll,
+    EnvPush,
+];
+
+fn page() -> Request {
+    Request { message: None, retry_after: 60, drain_timeout: None }
+}
+
+fn whole(gathered: Result<Gathered, RunError>) -> Result<(), RunError> {
+    gathered?.error().map_or(Ok(()), Err)
+}
+
+fn local() -> FakeLocal {
+    let files = [("config/my.cnf".to_string(), "[mysqld]\n".to_string())];
+    FakeLocal { files: files.into(), ..FakeLocal::default() }
+}
+
+impl Act {
+    /// Servers on which it has something to do.
+    async fn fleet(self) -> (World, Project) {
+        let network = std::sync::Arc::new(crate::testing::FakeNetwork::new(&HOSTS));
+        let (scripted, project) = (World::on(network, local()), project_with(CONFIG, "TOKEN=x\n"));
+        let world = &scripted.world;
+        let options = Options::default();
+        let versions: &[&str] = if self == Prune { &["v1", "v2", "v3"] } else { &["v1"] };
+        for version in versions {
+            deploy(&scripted, &project, version).await.unwrap();
+        }
+        if self != AccessoryBoot {
+            whole(accessory::boot(world, &project, &options, "all").await).unwrap();
+        }
+        match self {
+            AppStart => whole(app::stop(world, &project, &options).await).unwrap(),
+            Live => whole(maintenance::begin(world, &project, &options, &page()).await).unwrap(),
+            TraefikBoot => HOSTS.iter().for_each(|host| scripted.network.machine(host).proxies.clear()),
+            Prune => scripted.network.machine("a").containers[0].running = false,
+            _ => {}
+        }
+        for host in HOSTS {
+            let mut machine = scripted.network.machine(host);
+            machine.losses.clear();
+            machine.changes.clear();
+        }
+        scripted.network.take_boundaries();
+        (scripted, project)
+    }
+
+    async fn on(self, scripted: &World, project: &Project) -> Result<(), RunError> {
+        let run = self.run(scripted, project);
+        timeout(Duration::from_secs(24 * 3600), run).await.expect("the run ends")
+    }
+
+    async fn run(self, scripted: &World, project: &Project) -> Result<(), RunError> {
+        let (world, options) = (&scripted.world, Options::default());
+        whole(match self {
+            AccessoryBoot => accessory::boot(world, project, &options, "all").await,
+            AccessoryReboot { rolling } => accessory::reboot(world, project, &options, "db", rolling).await,
+            AccessoryRemove => accessory::remove(world, project, &options, "all").await,
+            TraefikBoot => traefik::boot(world, project, &options).await,
+            TraefikReboot { rolling } => traefik::reboot(world, project, &options, rolling).await,
+            AppStop => app::stop(world, project, &options).await,
+            AppStart => app::start(world, project, &options).await,
+            AppBoot => return deploy::deploy(world, project, &super::options("v1"), Kind::Boot).await,
+            AppRemove => remove(world, project, &options, &Removal::App).await,
+            Maintenance => maintenance::begin(world, project, &options, &page()).await,
+            Live => maintenance::end(world, project, &options).await,
+            Prune => prune::prune(world, project, &options, Parts::All, None).await,
+            RemoveAll => remove(world, project, &options, &Removal::Everything).await,
+            EnvPush => env::push(world, project, &options).await,
+        })
+    }
+
+    /// Whether the app is to run all the while.
+    fn serves(self) -> bool {
+        !matches!(self, AppStop | AppStart | AppRemove | RemoveAll)
+    }
+
+    /// What holds at any time, wherever it ended.
+    fn holds(self, scripted: &World, when: &str) {
+        for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
+            let machine = scripted.network.machine(host);
+            if self.serves() {
+                assert!(!machine.serving(role).is_empty(), "{host} serves {when}");
+                assert_eq!(machine.losses, [""; 0], "{host} {when}");
+            }
+            let cut_off = |loss: &&String| loss.ends_with("while requests went to it");
+            assert_eq!(machine.losses.iter().find(cut_off), None, "{host} {when}");
+            if matches!(self, Maintenance | Live) && role == "web" {
+                let somebody = machine.services().contains("http://");
+                assert!(somebody, "somebody answers on {host} {when}");
+            }
+        }
+    }
+
+    /// What there is when it has come to its end.
+    fn is_done(self, scripted: &World, when: &str) {
+        self.holds(scripted, when);
+        for host in HOSTS {
+            let machine = scripted.network.machine(host);
+            assert_eq!(machine.lock, None, "{host} {when}");
+            self.is_done_on(host, &machine, when);
+        }
+    }
+
+    fn is_done_on(self, host: &str, machine: &Machine, when: &str) {
+        let (role, routed) = if host == "c" { ("workers", false) } else { ("web", true) };
+        let runs = match self {
+            AppStop | AppRemove | RemoveAll => vec![],
+            Prune => vec![format!("app-{role}-v3")],
+            _ => vec![format!("app-{role}-v1")],
+        };
+        assert_eq!(machine.running(), runs, "{host} {when}");
+        let accessory = if host == "a" { "app-cache" } else { "app-db" };
+        let accessories: &[&str] =
+            if matches!(self, AccessoryRemove | RemoveAll) { &[] } else { &[accessory] };
+        let all_run = |present: &crate::testing::Present| present.values().all(|runs| *runs);
+        assert!(machine.accessories.keys().eq(accessories), "{host} {when}: {:?}", machine.accessories);
+        assert!(all_run(&machine.accessories), "{host} {when}: {:?}", machine.accessories);
+        let proxies: &[&str] = if routed && self != RemoveAll { &["traefik"] } else { &[] };
+        assert!(machine.proxies.keys().eq(proxies), "{host} {when}: {:?}", machine.proxies);
+        assert!(all_run(&machine.proxies), "{host} {when}: {:?}", machine.proxies);
+        let pages = usize::from(self == Maintenance && routed);
+        assert_eq!(machine.pages.len(), pages, "{host} {when}: {:?}", machine.pages);
+        let tied = machine.cords.values().filter(|tied| **tied).count();
+        assert_eq!(tied, if routed { runs.len() } else { 0 }, "{host} {when}: {:?}", machine.cords);
+        match self {
+            AppRemove | RemoveAll => assert!(
+                machine.containers.is_empty() && machine.images.is_empty() && machine.mark.is_none(),
+                "{host} {when}"
+            ),
+            Prune => assert_eq!(machine.containers.len(), 2, "{host} {when}"),
+            EnvPush => assert!(
+                machine.changes.iter().any(|change| change.contains("env")),
+                "{host} {when}: {:?}",
+                machine.changes
+            ),
+            _ => {}
+        }
+    }
+
+    /// The same command from another process.
+    async fn again(self, first: &World, project: &Project, when: &str) {
+        let second = World::on(first.network.clone(), local());
+        let ended = self.on(&second, project).await;
+        assert_eq!(ended, Ok(()), "the second run {when}");
+        self.is_done(&second, when);
+    }
+}
+
+/// Kills it at each boundary; gives how many there were.
+async fn killed_everywhere(act: Act) -> usize {
+    let mut boundary = 0;
+    loop {
+        let (first, project) = act.fleet().await;
+        let reached = killed_at(&first, act.on(&first, &project), boundary).await;
+        let when = format!("after a kill at boundary {boundary} of {act:?}");
+        act.holds(&first, &when);
+        act.again(&first, &project, &when).await;
+        if !reached {
+            return boundary;
+        }
+        boundary += 1;
+    }
+}
+
+/// Interrupts it at each boundary; gives how many there were.
+async fn interrupted_everywhere(act: Act) -> usize {
+    let mut boundary = 0;
+    loop {
+        let (first, project) = act.fleet().await;
+        first.network.faults().notify_at = Some(boundary);
+        let running = act.on(&first, &project);
+        tokio::pin!(running);
+        let (reached, ended) = tokio::select! {
+            biased;
+            () = first.network.reached.notified() => {
+                first.trigger.stop();
+                (true, running.await)
+            }
+            ended = &mut running => (false, ended),
+        };
+        first.network.faults().notify_at = None;
+        let when = format!("after an interrupt at boundary {boundary} of {act:?}");
+        act.holds(&first, &when);
+        for host in HOSTS {
+            assert_eq!(first.network.machine(host).lock, None, "the lock is given back {when}");
+        }
+        if !reached {
+            assert_eq!(ended, Ok(()));
+            act.is_done(&first, &when);
+            return boundary;
+        }
+        match ended {
+            Err(RunError::Interrupted { .. }) => {}
+            Ok(()) => act.is_done(&first, &when),
+            Err(error) => panic!("{when}: {error:?}"),
+        }
+        act.again(&first, &project, &when).await;
+        boundary += 1;
+    }
+}
+
+/// Cuts the connections to a server, or has it vanish, at each of its boundaries; gives how many there were.
+async fn cut_off_everywhere(act: Act, host: &str, how: How) -> usize {
+    let mut after = 0;
+    loop {
+        let (first, project) = act.fleet().await;
+        first.network.faults().silent = Some(Silent { host: host.into(), after, how });
+        let ended = act.on(&first, &project).await;
+        let when = format!("when {host} has {how:?} after {after} of {act:?}");
+        if !first.network.fell_silent() {
+            assert_eq!(ended, Ok(()), "{when}");
+            act.is_done(&first, &when);
+            return after;
+        }
+        first.network.faults().silent = None;
+        act.holds(&first, &when);
+        if let Err(error) = ended {
+            let named: BTreeSet<String> = failures_of(&error).into_iter().map(|(host, _)| host).collect();
+            assert_eq!(named, BTreeSet::from([host.to_owned()]), "{when}: {error:?}");
+        }
+        // What is left of the lock is known to be nobody's.
+        for host in HOSTS {
+            let machine = first.network.machine(host);
+            assert!(machine.lock.as_ref().is_none_or(|lock| lock.orphaned), "{host} {when}");
+        }
+        first.network.take_boundaries();
+        act.again(&first, &project, &when).await;
+        after += 1;
+    }
+}
+
+/// A change has at least these many: the lock, a look at each of three servers, and an effect.
+const SOME: usize = 6;
+
+#[tokio::test(start_paused = true)]
+async fn a_change_killed_anywhere_is_finished_by_the_next_and_leaves_nothing() {
+    for act in ALL {
+        let boundaries = killed_everywhere(act).await;
+        assert!(boundaries >= SOME, "{boundaries} of {act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_interrupted_anywhere_unlocks_and_leaves_nothing() {
+    for act in ALL {
+        let boundaries = interrupted_everywhere(act).await;
+        assert!(boundaries >= SOME, "{boundaries} of {act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_connections_are_cut_anywhere_names_that_server_and_the_next_finishes_it() {
+    for act in ALL {
+        for host in ["a", "b"] {
+            let boundaries = cut_off_everywhere(act, host, How::Cut).await;
+            assert!(boundaries >= 1, "{act:?} on {host}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_when_a_server_vanishes() {
+    for act in ALL {
+        for host in ["a", "b"] {
+            let boundaries = cut_off_everywhere(act, host, How::Vanishes).await;
+            assert!(boundaries >= 1, "{act:?} on {host}");
+        }
+    }
+}
