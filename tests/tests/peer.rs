@@ -141,8 +141,11 @@ fn the_same_files_make_the_same_containers() {
     for role in ["web", "worker"] {
         let container = project.container(role, "v1");
         let found = differences(&inspected(&lease[0], &container), &inspected(&lease[1], &container));
+        let own =
+            expect::inspect(&lease[1], &container, "{{json (index .Config.Labels \"bowline.config\")}}");
+        let own = format!("/Config/Labels/bowline.config: nothing -> {own}");
         // An empty value is one: without `=` the variable would be the server's own.
-        assert_eq!(found, ["/Config/Env: \"EMPTY\" -> \"EMPTY=\""], "{role}");
+        assert_eq!(found, ["/Config/Env: \"EMPTY\" -> \"EMPTY=\"", &own], "{role}");
     }
 }
 

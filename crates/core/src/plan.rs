@@ -7,6 +7,7 @@ pub mod accessory;
 mod assets;
 pub mod deploy;
 mod neighbours;
+pub mod resume;
 pub mod retire;
 pub mod secrets;
 pub mod show;
@@ -82,6 +83,8 @@ pub struct ServerPlan {
     pub roles: Vec<RolePlan>,
     /// The latest tag.
     pub tag: app::Tag,
+    /// Whether it is there already.
+    pub tagged: bool,
     /// The latest tag as it was, should the server have to go back.
     pub tag_back: Option<app::Tag>,
     /// What is removed in the end.
@@ -119,6 +122,9 @@ pub struct RolePlan {
     pub role: String,
     /// The new container.
     pub boot: app::Boot,
+    /// The container that is just that already: then nothing is done. An image that turns out to be another one when
+    /// it is pulled undoes this.
+    pub kept: Option<resume::Kept>,
     /// Whether the proxy sends requests to it.
     pub routed: bool,
     /// The containers that serve now and won't afterwards.
@@ -171,7 +177,7 @@ impl RolePlan {
 const DRAIN_UNDONE_S: u64 = 30;
 
 impl ServerPlan {
-    /// All its steps in the order they begin, with the role they are for.
+    /// All its steps in the order they begin, with the role they are for, as long as what is kept stays so.
     pub fn steps(&self) -> Vec<(Option<&str>, Step)> {
         let mut steps: Vec<(Option<&str>, Step)> = Vec::new();
         steps.extend(self.pull.clone().map(|pull| (None, Step::Pull(pull))));
@@ -179,10 +185,16 @@ impl ServerPlan {
             ProxyPlan::Ensure(ensure) => (None, Step::Proxy(*ensure)),
             ProxyPlan::Network(network) => (None, Step::Network(network)),
         }));
-        for assets in &self.assets {
-            steps.push((Some(&assets.role), Step::Assets(assets.clone())));
+        if self.is_done() {
+            return steps;
         }
-        for role in &self.roles {
+        let begins = |role: &&RolePlan| role.kept.is_none();
+        for assets in &self.assets {
+            if self.roles.iter().filter(begins).any(|role| role.role == assets.role) {
+                steps.push((Some(&assets.role), Step::Assets(assets.clone())));
+            }
+        }
+        for role in self.roles.iter().filter(begins) {
             let name = Some(role.role.as_str());
             steps.push((name, Step::Boot(Box::new(role.boot.clone()))));
             for retire in &role.retire {

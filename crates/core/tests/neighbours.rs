@@ -318,7 +318,7 @@ fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
         Observed::parse(&format!("@docker 26.1.5\n@other {other}\n@network kamal\n@end\n")).unwrap();
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
-    let request = Request { kind: Kind::Deploy, version: "v1".into(), scope };
+    let request = Request { kind: Kind::Deploy, version: "v1".into(), scope, secrets_known: true };
     plan(config, &selection, &Secrets::new(), &request, &[("a".to_owned(), observed)].into())
 }
 
@@ -357,7 +357,12 @@ fn assets_of_a_role_of_the_same_name_in_a_shared_directory_stay() {
         let selection = Selection::new(config, &Filters::default()).unwrap();
         let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
         let planned = |version: &str| {
-            let request = Request { kind: Kind::Deploy, version: version.into(), scope: scope.clone() };
+            let request = Request {
+                kind: Kind::Deploy,
+                version: version.into(),
+                scope: scope.clone(),
+                secrets_known: true,
+            };
             plan(config, &selection, &Secrets::new(), &request, &observed).unwrap().servers.remove(0)
         };
         assert_eq!(planned("v1").prune.unwrap().assets[0].keep.join(" "), keeps);

@@ -65,7 +65,8 @@ fn planned(
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let secrets: Secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
     let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
-    plan(config, &selection, &secrets, &Request { kind, version: version.into(), scope }, observed)
+    let request = Request { kind, version: version.into(), scope, secrets_known: true };
+    plan(config, &selection, &secrets, &request, observed)
 }
 
 fn fleet(a: &str, b: &str) -> BTreeMap<String, Observed> {
@@ -360,4 +361,82 @@ fn s14_what_is_cleaned_is_told_by_what_is_there() {
     assert_eq!(keeps(&config(""), Kind::Deploy, "v2", &observed), "v2 v1");
     assert_eq!(clean(&config(""), Kind::Redeploy, "v2", &observed), None);
     assert_eq!(clean(&with, Kind::Redeploy, "v2", &observed).unwrap().0, None, "only assets");
+}
+
+#[test]
+fn servers_that_differ_go_back_to_what_some_serve_and_others_did_before() {
+    let observed = |a: &str, b: &str| -> BTreeMap<String, Observed> {
+        let server = |current: &str| {
+            let images: String =
+                ["v1", "v2", "v3"].map(|v| format!("@image sha256:{v} r.test/org/app:{v}\n")).concat();
+            let served: String = ["v1", "v2", "v3"]
+                .into_iter()
+                .take_while(|version| *version <= current)
+                .map(|version| format!("@served deploy {version}\n"))
+                .collect();
+            let web = container(&format!("app-web-{current}"), "web", 1, Some("healthy"), true);
+            Observed::parse(&format!("@docker 26\n{web}{images}{served}@end\n")).unwrap()
+        };
+        [("a".to_string(), server(a)), ("b".to_string(), server(b))].into()
+    };
+    let config = config("");
+    let selection = Selection::new(&config, &Filters::default()).unwrap();
+    for (a, b, back) in [("v3", "v3", "v2"), ("v2", "v3", "v2"), ("v3", "v2", "v2"), ("v2", "v2", "v1")] {
+        let previous = previous_version(&config, &selection, &observed(a, b));
+        assert_eq!(previous.as_deref(), Some(back), "{a} {b}");
+    }
+}
+
+/// A container with the label that a plan gives it.
+fn labelled(plan: &Plan, server: usize, role: usize) -> BTreeMap<String, String> {
+    plan.servers[server].roles[role].boot.labels.iter().cloned().collect()
+}
+
+#[test]
+fn what_is_as_wanted_is_kept_while_something_else_is_not() {
+    let config = config("healthcheck: {cmd: 'true'}\n");
+    let web = |health| container("app-web-v1", "web", 1, Some(health), true);
+    let workers = container("app-workers-v1", "workers", 1, Some("healthy"), false);
+    let seen = |a: &str, b: &str| {
+        let mut observed = fleet(a, b);
+        let fresh = planned(&config, Kind::Redeploy, "v1", &fleet("", "")).unwrap();
+        for (number, server) in observed.values_mut().enumerate() {
+            for container in &mut server.containers {
+                let role = usize::from(container.name.contains("workers"));
+                container.labels = labelled(&fresh, number, role);
+            }
+            server.served = vec!["v1".into()];
+        }
+        observed
+    };
+    let kept = |kind, observed: &BTreeMap<String, Observed>| -> Vec<bool> {
+        let plan = planned(&config, kind, "v1", observed).unwrap();
+        plan.servers.iter().flat_map(|server| &server.roles).map(|role| role.kept.is_some()).collect()
+    };
+    let both = format!("{}{workers}", web("healthy"));
+    let all = seen(&web("healthy"), &both);
+    assert_eq!(kept(Kind::Deploy, &all), [false, false, false], "all is done: it is booted anew");
+    let mut one_untagged = all.clone();
+    one_untagged.get_mut("b").unwrap().served.clear();
+    assert_eq!(kept(Kind::Deploy, &one_untagged), [true, true, true]);
+    let sick = seen(&web("unhealthy"), &both);
+    assert_eq!(kept(Kind::Deploy, &sick), [false, true, true]);
+    assert_eq!(kept(Kind::Rollback, &sick), [false, true, true]);
+    assert_eq!(kept(Kind::Redeploy, &sick), [false, false, false]);
+    assert_eq!(kept(Kind::Boot, &sick), [false, false, false]);
+    let missing = seen(&web("healthy"), &workers);
+    assert_eq!(kept(Kind::Deploy, &missing), [true, false, true]);
+    let half = format!("{both}{}", container("app-web-v0", "web", 0, Some("healthy"), true));
+    assert_eq!(
+        kept(Kind::Deploy, &seen(&web("healthy"), &half)),
+        [true, false, true],
+        "one is to be retired"
+    );
+    let mut other = all.clone();
+    let labels = &mut other.get_mut("a").unwrap().containers[0].labels;
+    labels.insert("bowline.config".into(), "0-0".into());
+    assert_eq!(kept(Kind::Deploy, &other), [false, true, true], "it was made of something else");
+    let mut kamals = all;
+    kamals.get_mut("a").unwrap().containers[0].labels.remove("bowline.config");
+    assert_eq!(kept(Kind::Deploy, &kamals), [false, true, true]);
 }

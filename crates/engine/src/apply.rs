@@ -5,6 +5,7 @@
 //! leaves the old one serving.
 
 mod back;
+mod kept;
 mod role;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use crate::ports::{Exit, Output};
 use crate::proxy::Proxy;
 use crate::published;
 use crate::world::Stop;
+use kept::Kept;
 use role::{Booted, RoleTask};
 
 /// A plan being carried out.
@@ -45,6 +47,7 @@ pub struct Apply<'a> {
     apis: Mutex<BTreeMap<String, SocketAddr>>,
     done: Mutex<BTreeMap<(String, String), Booted>>,
     tagged: Mutex<BTreeSet<String>>,
+    kept: Mutex<Kept>,
     told_closed: AtomicBool,
 }
 
@@ -61,6 +64,7 @@ impl<'a> Apply<'a> {
             apis: Mutex::default(),
             done: Mutex::default(),
             tagged: Mutex::default(),
+            kept: Mutex::new(kept::planned(plan)),
             told_closed: AtomicBool::new(false),
         }
     }
@@ -160,7 +164,8 @@ impl<'a> Apply<'a> {
     pub async fn assets(&self) {
         self.everywhere(Phase::Assets, |server| {
             let step = |assets: &Prepare| (Some(assets.role.clone()), Step::Assets(assets.clone()));
-            server.assets.iter().map(step).collect()
+            let begins = |assets: &&Prepare| !self.keeps(&server.host, &assets.role);
+            server.assets.iter().filter(begins).map(step).collect()
         })
         .await;
         if !self.image_is_sound() {
@@ -177,7 +182,8 @@ impl<'a> Apply<'a> {
     /// Removes what is no longer needed on every server, where that had to wait for the end.
     pub async fn prune(&self) {
         self.everywhere(Phase::Prune, |server| {
-            server.prune.clone().map(Step::Prune).into_iter().map(|step| (None, step)).collect()
+            let prune = server.prune.clone().filter(|_| !self.leaves_alone(server));
+            prune.map(Step::Prune).into_iter().map(|step| (None, step)).collect()
         })
         .await;
     }
@@ -228,6 +234,9 @@ impl<'a> Apply<'a> {
                 ),
             });
         }
+        if let Step::Pull(_) = step {
+            self.pulled(server, answer);
+        }
         let Step::Proxy(_) = step else { return };
         let address = answer.lines().find_map(|line| line.strip_prefix("@address "));
         if let (ProxyApi::AfterStart, Some(Ok(address))) =
@@ -255,20 +264,23 @@ impl<'a> Apply<'a> {
         let servers: Vec<&ServerPlan> = indexes
             .iter()
             .filter_map(|index| self.plan.servers.get(*index))
-            .filter(|server| !self.has_failed(&server.host))
+            .filter(|server| !self.has_failed(&server.host) && !self.leaves_alone(server))
             .collect();
         if let Err(cause) = self.may_go_on() {
             self.lost(&servers, &cause);
             return false;
         }
         if servers.is_empty() {
-            // All of them failed before: they say nothing about the groups to come.
+            // All of them failed before, or have it: they say nothing about the groups to come.
             return true;
         }
         self.fleet.emit(Event::Phase(Phase::Boot(group + 1, self.plan.groups.len())));
         // Held until every role has its own, so that the first failure can't close the barrier too early; and so
         // that a group without any closes it.
         let guard = self.barrier.gatekeeper();
+        if self.primary_is_there() {
+            guard.open();
+        }
         let work: Vec<_> = servers
             .iter()
             .map(|server| {
@@ -305,7 +317,7 @@ impl<'a> Apply<'a> {
         self.plan
             .servers
             .iter()
-            .all(|server| server.roles.iter().all(|role| self.is_done(&server.host, &role.role)))
+            .all(|server| server.roles.iter().all(|role| self.has_it(&server.host, &role.role)))
     }
 
     fn opens(&self, role: &RolePlan) -> bool {
@@ -317,6 +329,7 @@ impl<'a> Apply<'a> {
         let mut roles: Vec<_> = server.roles.iter().zip(keepers).collect();
         // One after the other: who opens the barrier goes first, or the rest would wait for it for ever.
         roles.sort_by_key(|(_, keeper)| keeper.is_none());
+        roles.retain(|(role, _)| !self.keeps(&server.host, &role.role));
         let tasks = roles.into_iter().map(|(role, keeper)| async move {
             RoleTask { apply: self, server, role }.carry_out(keeper).await
         });

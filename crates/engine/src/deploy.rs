@@ -72,6 +72,7 @@ pub async fn plan(
     };
     let mut run = Run::new(world, project, options, kind, version).await?;
     run.secrets = project.stand_ins(&run.secrets_needed())?;
+    run.only_planned = true;
     run.hook("pre-connect", false, None, run.version.as_deref().unwrap_or_default()).await?;
     world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
     let (fleet, mut failures) = Fleet::connect(world, project, &run.selection.hosts).await?;
@@ -101,6 +102,8 @@ pub(crate) struct Run<'a> {
     pub(crate) selection: Selection<'a>,
     /// The values of [`Run::secrets_needed`], once somebody got them.
     secrets: Secrets,
+    /// Whether nothing is carried out: then something stands in for the secrets.
+    only_planned: bool,
     started: Instant,
     /// Whether the lock is held from the first step to the last.
     pub(crate) under_lock: bool,
@@ -128,7 +131,20 @@ impl<'a> Run<'a> {
         };
         let (secrets, started) = (Secrets::new(), Instant::now());
         let under_lock = is_inherited(world);
-        Ok(Self { world, project, options, kind, version, scope, selection, secrets, started, under_lock })
+        let only_planned = false;
+        Ok(Self {
+            world,
+            project,
+            options,
+            kind,
+            version,
+            scope,
+            selection,
+            secrets,
+            only_planned,
+            started,
+            under_lock,
+        })
     }
 
     /// Whether it begins with a build.
@@ -185,11 +201,8 @@ impl<'a> Run<'a> {
     }
 
     /// Hooks around a group are told its servers.
-    async fn boot_hook(&self, name: &str, plan: &Plan, group: usize) -> Result<(), RunError> {
-        let group = plan.groups.get(group).map(Vec::as_slice).unwrap_or_default();
-        let hosts =
-            group.iter().filter_map(|index| plan.servers.get(*index)).map(|server| server.host.clone());
-        let facts = Facts { hosts: hosts.collect(), ..self.facts(true, None, &plan.version) };
+    async fn boot_hook(&self, name: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
+        let facts = Facts { hosts: hosts.to_vec(), ..self.facts(true, None, &plan.version) };
         hooks::run(self.world, self.project, self.options, name, &facts).await
     }
 
@@ -273,6 +286,7 @@ impl<'a> Run<'a> {
             return Err(self.failed(failures, None));
         }
         apply.pull(self.project.config.registry.local_port()).await;
+        apply.tell_kept();
         self.still_wanted()?;
         let all_or_nothing = plan.on_failure == OnFailure::Rollback;
         let worth_it = || {
@@ -329,11 +343,15 @@ impl<'a> Run<'a> {
 
     async fn boot_groups(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         for group in 0..plan.groups.len() {
-            self.boot_hook("pre-app-boot", plan, group).await?;
+            let hosts = apply.to_boot(group);
+            if hosts.is_empty() {
+                continue;
+            }
+            self.boot_hook("pre-app-boot", plan, &hosts).await?;
             if !apply.boot(group).await {
                 break;
             }
-            self.boot_hook("post-app-boot", plan, group).await?;
+            self.boot_hook("post-app-boot", plan, &hosts).await?;
             if group + 1 < plan.groups.len() && plan.group_wait > 0 {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(plan.group_wait)) => {}
@@ -360,7 +378,12 @@ impl<'a> Run<'a> {
                 }
             })?,
         };
-        let request = Request { kind: self.kind, version, scope: self.scope.clone() };
+        let request = Request {
+            kind: self.kind,
+            version,
+            scope: self.scope.clone(),
+            secrets_known: !self.only_planned,
+        };
         Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }
 
@@ -396,7 +419,7 @@ fn standing(apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for server in &plan.servers {
         for role in &server.roles {
-            let serves = if apply.is_done(&server.host, &role.role) {
+            let serves = if apply.has_it(&server.host, &role.role) {
                 plan.version.clone()
             } else {
                 let old: Vec<&str> = role.retire.iter().map(|old| old.version.as_str()).collect();

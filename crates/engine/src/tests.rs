@@ -18,6 +18,7 @@ mod killed;
 mod lock;
 mod logs;
 mod registry;
+mod resume;
 mod server;
 mod setup;
 mod silence;

@@ -198,7 +198,8 @@ impl Frame {
     fn make_rows(&mut self, plan: &Plan) {
         for server in &plan.servers {
             for role in &server.roles {
-                self.row(&server.host, Some(&role.role));
+                let row = self.row(&server.host, Some(&role.role));
+                row.done = role.kept.is_some().then(|| clean::line(&plan.version));
             }
         }
     }

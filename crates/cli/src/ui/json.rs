@@ -96,8 +96,12 @@ pub fn plan(event: &str, plan: &Plan) -> Value {
                 .map(|(role, step)| json!({ "role": optional(role), "what": text(&step.describe()) }))
                 .collect();
             let roles: Vec<String> = server.roles.iter().map(|role| text(&role.role)).collect();
+            let kept = server.roles.iter().filter(|role| role.kept.is_some());
+            let kept: Vec<String> = kept.map(|role| text(&role.role)).collect();
             let notes: Vec<String> = server.notes.iter().map(|note| text(note)).collect();
-            json!({ "host": text(&server.host), "roles": roles, "steps": steps, "notes": notes })
+            json!({
+                "host": text(&server.host), "roles": roles, "kept": kept, "steps": steps, "notes": notes,
+            })
         })
         .collect();
     json!({

@@ -88,7 +88,7 @@ impl SecretEnv {
 
     /// What a script with [`SecretEnv::write`] reads: the assignments, then the env file. A file without variables
     /// has one empty line.
-    pub(super) fn input(&self) -> Secret {
+    pub(crate) fn input(&self) -> Secret {
         let lines = self.0.iter().filter(|(name, value)| fits_a_line(name, value));
         let file: String = lines.map(|(name, value)| format!("{name}={}\n", value.expose())).collect();
         let file = if file.is_empty() { "\n".to_owned() } else { file };

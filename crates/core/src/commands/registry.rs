@@ -47,7 +47,7 @@ pub const PULL_FAILED: u32 = 72;
 pub const NOT_LABELLED: u32 = 73;
 
 impl Pull {
-    /// Login and pull in one round trip. What is pulled is written down first, so that no other app that shares the
+    /// Login and pull in one round trip. Prints `@image` with the image's id. What is pulled is written down first, so that no other app that shares the
     /// repository prunes it before it runs.
     pub fn script(&self) -> Script {
         let mut text = String::new();
@@ -63,7 +63,9 @@ impl Pull {
         text.push_str(&pull(self.login.as_ref(), &self.image));
         // Pruning finds a service's images by their label.
         text.push_str(&format!(
-            "[ \"$(docker image inspect --format '{{{{.Config.Labels.service}}}}' {image})\" = {} ] || exit {NOT_LABELLED}\n",
+            "pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {image}) || exit\n\
+             [ \"${{pulled#* }}\" = {} ] || exit {NOT_LABELLED}\n\
+             echo \"@image ${{pulled%% *}}\"\n",
             quote(self.scope.names.service()),
         ));
         text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));

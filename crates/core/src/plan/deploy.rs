@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::assets;
+use super::resume;
 use super::retire::{restart, retirement, running_api, stop_wait};
 use super::secrets::{Secrets, environment, login, secret_env};
 use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, neighbours};
@@ -21,6 +22,8 @@ pub struct Request {
     pub version: String,
     /// The run.
     pub scope: Scope,
+    /// Whether the secrets have their values; otherwise something stands in for them.
+    pub secrets_known: bool,
 }
 
 /// Why there is no plan.
@@ -71,29 +74,42 @@ pub enum PlanError {
 }
 
 /// The version to go back to when none is named: the one that served before the one that serves now, on the
-/// first server that knows.
+/// first server that knows. Where servers differ, because a run came to its end on some of them only, it is the one
+/// that some serve and others did before.
 pub fn previous_version(
     config: &Config,
     selection: &Selection<'_>,
     observed: &BTreeMap<String, Observed>,
 ) -> Option<String> {
-    let names = config.names();
-    selection.hosts.iter().find_map(|host| {
-        let server = observed.get(*host)?;
-        let (role, _) = selection.roles_of(host).next()?;
-        let current = server.current(&names, &role.name, &config.latest_image())?;
-        let current_version = current.version(&names, &role.name);
-        let there = |version: &&String| server.images.contains_key(&config.image_of(version));
-        let served = server.served.iter().rev().skip_while(|version| *version != current_version).skip(1);
-        served.clone().find(there).cloned().or_else(|| {
-            server
-                .of_role(&names, &role.name)
-                .filter(|container| container.created < current.created)
-                .map(|container| container.version(&names, &role.name))
-                .find(|version| *version != current_version)
-                .map(Into::into)
+    let known: Vec<(String, Option<String>)> = selection
+        .hosts
+        .iter()
+        .filter_map(|host| {
+            let (role, _) = selection.roles_of(host).next()?;
+            turn(config, observed.get(*host)?, role)
         })
-    })
+        .collect();
+    let previous = || known.iter().filter_map(|(_, previous)| previous.as_ref());
+    let served_elsewhere = |version: &&String| known.iter().any(|(current, _)| current == *version);
+    previous().find(served_elsewhere).or_else(|| previous().next()).cloned()
+}
+
+/// The version that serves on a server, and the one that did before.
+fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Option<String>)> {
+    let names = config.names();
+    let current = server.current(&names, &role.name, &config.latest_image())?;
+    let current_version = current.version(&names, &role.name);
+    let there = |version: &&String| server.images.contains_key(&config.image_of(version));
+    let mut served = server.served.iter().rev().skip_while(|version| *version != current_version).skip(1);
+    let previous = served.find(there).cloned().or_else(|| {
+        server
+            .of_role(&names, &role.name)
+            .filter(|container| container.created < current.created)
+            .map(|container| container.version(&names, &role.name))
+            .find(|version| *version != current_version)
+            .map(Into::into)
+    });
+    Some((current_version.to_owned(), previous))
 }
 
 /// The versions that could be rolled back to: on every server, newest first.
@@ -140,6 +156,8 @@ pub fn plan(
             servers.push(planner.server(selection, host, server)?);
         }
     }
+    let all_seen = servers.len() == selection.hosts.len();
+    resume::only_to_go_on(&mut servers, all_seen);
     let group = config.boot.limit.map_or(servers.len(), |limit| limit.of(config.all_hosts().len())).max(1);
     let indexes: Vec<usize> = (0..servers.len()).collect();
     let primary = selection.roles.iter().any(|(role, _)| role.name == config.primary_role);
@@ -275,6 +293,7 @@ impl Planner<'_> {
                     _ => Some("deploy"),
                 },
             },
+            tagged: resume::is_tagged(self.config, &self.request.version, observed),
             tag_back: roles
                 .iter()
                 .find_map(|role| role.back.as_ref())
@@ -359,13 +378,14 @@ impl Planner<'_> {
             (Some(Healthcheck { cord: Cord::At(path), .. }), true) => Some(path.clone()),
             _ => None,
         };
-        let boot = app::Boot {
+        let labels = self.labels(role);
+        let mut boot = app::Boot {
             scope: self.scope().clone(),
             role: role.name.clone(),
             version: version.clone(),
             image: config.image_of(version),
             environment: environment(config, self.secrets, role, entry)?,
-            labels: self.labels(role, entry, observed)?,
+            labels,
             cmd: role.cmd.clone(),
             health: role.healthcheck.as_ref().map(|health| app::HealthFlags {
                 cmd: match &cord {
@@ -380,6 +400,9 @@ impl Planner<'_> {
             timeout: config.deploy_timeout.as_secs(),
             readiness_delay: config.readiness_delay.as_secs(),
         };
+        let fingerprint = resume::fingerprint(&boot);
+        boot.labels = self.unlike_others(role, entry, boot.labels, observed)?;
+        boot.labels.push((resume::LABEL.into(), fingerprint));
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
         let back = observed
@@ -387,19 +410,21 @@ impl Planner<'_> {
             .map(|container| restart(config, self.scope(), role, container));
         let retire =
             running.into_iter().map(|container| retirement(config, self.scope(), role, container)).collect();
-        Ok(RolePlan {
+        let mut plan = RolePlan {
             role: role.name.clone(),
             boot,
+            kept: None,
             routed: role.traefik,
             retire,
             stop_wait: stop_wait(role),
             back,
-        })
+        };
+        plan.kept = resume::kept(config, self.request, &plan, observed);
+        Ok(plan)
     }
 
-    /// A container's labels. A container that runs now and is routed differently under the same names gets
-    /// company under other names: Traefik would drop both.
-    fn labels(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<Pairs, PlanError> {
+    /// A container's labels.
+    fn labels(&self, role: &Role) -> Pairs {
         let names = &self.scope().names;
         let own: Pairs = [
             ("service", names.service()),
@@ -409,7 +434,19 @@ impl Planner<'_> {
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .into();
         let route = if role.traefik { traefik::route_labels(&names.prefix(&role.name)) } else { Vec::new() };
-        let labels = traefik::overlay(&traefik::overlay(&own, &route), &role.labels);
+        traefik::overlay(&traefik::overlay(&own, &route), &role.labels)
+    }
+
+    /// A container that runs now and is routed differently under the same names gets company under other names:
+    /// Traefik would drop both.
+    fn unlike_others(
+        &self,
+        role: &Role,
+        entry: &RoleHost,
+        labels: Pairs,
+        observed: &Observed,
+    ) -> Result<Pairs, PlanError> {
+        let names = &self.scope().names;
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
         let labels = ["", "-b", "-c", "-d"]

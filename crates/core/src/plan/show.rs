@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Plan, ProxyApi, RolePlan, ServerPlan};
+use super::{Kind, Plan, ProxyApi, RolePlan, ServerPlan, resume};
 use crate::config::{BarrierOrder, OnFailure};
 
 /// The plan, line by line: servers, roles, what happens there in which order.
@@ -39,6 +39,12 @@ pub fn text(plan: &Plan) -> String {
     if plan.on_failure == OnFailure::Rollback {
         let _ = writeln!(out, "should a server fail, those already switched go back to the version they had");
     }
+    if let Some(kept) = resume::told(plan, |host, role| {
+        let here = plan.servers.iter().filter(|server| server.host == host).flat_map(|server| &server.roles);
+        here.into_iter().any(|here| here.role == role && here.kept.is_some())
+    }) {
+        let _ = writeln!(out, "{kept}");
+    }
     for server in &plan.servers {
         let _ = writeln!(out);
         show_server(&mut out, plan, server);
@@ -50,6 +56,9 @@ fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan) {
     let _ = writeln!(out, "{}", server.host);
     for note in &server.notes {
         let _ = writeln!(out, "  note: {note}");
+    }
+    if server.is_done() {
+        let _ = writeln!(out, "  already runs {}", plan.version);
     }
     for (role, step) in server.steps() {
         if role.is_none() && matches!(step, super::step::Step::Tag(_)) {
@@ -71,6 +80,10 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
     let waits = plan.barrier.opened_by.as_ref().is_some_and(|opener| *opener != role.role);
     let before = waits && plan.barrier.order == BarrierOrder::BeforeBoot;
     let _ = writeln!(out, "  {}", role.role);
+    if role.kept.is_some() {
+        let _ = writeln!(out, "    already runs {}", plan.version);
+        return;
+    }
     if before {
         let _ = writeln!(out, "    wait at the barrier");
     }

@@ -38,6 +38,8 @@ pub(crate) struct FakeContainer {
     pub destination: String,
     /// The image it was made from.
     pub image: String,
+    /// That image's id.
+    pub image_id: String,
     /// Whether it runs.
     pub running: bool,
     /// Its health, if it has a check.
@@ -72,6 +74,10 @@ pub(crate) struct Machine {
     pub containers: Vec<FakeContainer>,
     /// Images that were pulled.
     pub images: BTreeSet<String>,
+    /// How often the registry got what is pulled under a name anew.
+    pub builds: BTreeMap<String, usize>,
+    /// Which of these is here.
+    pub pulled: BTreeMap<String, usize>,
     /// What `REPO:latest` is.
     pub latest: BTreeMap<String, String>,
     /// The registry mirror that its Docker asks.
@@ -153,6 +159,7 @@ impl Machine {
             role: boot.role.clone(),
             destination: boot.scope.names.destination().unwrap_or("").into(),
             image: boot.image.clone(),
+            image_id: self.image_id(&boot.image),
             running: true,
             healthy: boot.health.as_ref().map(|_| false),
             routed: boot.labels.iter().any(|(key, _)| key.starts_with("traefik.")),
@@ -226,6 +233,11 @@ impl Machine {
         self.changes.push("prune".into());
     }
 
+    /// The id of an image: another one after each build of the same version.
+    pub(super) fn image_id(&self, image: &str) -> String {
+        format!("id{}:{image}", self.pulled.get(image).copied().unwrap_or_default())
+    }
+
     /// Whether Traefik runs.
     pub(crate) fn routes(&self) -> bool {
         self.proxies.get(TRAEFIK) == Some(&true)
@@ -261,10 +273,10 @@ impl Machine {
             text.push_str(&format!("@traefik {traefik}\n@network kamal\n"));
         }
         for image in &self.images {
-            text.push_str(&format!("@image id:{image} {image}\n"));
+            text.push_str(&format!("@image {} {image}\n", self.image_id(image)));
         }
         for (latest, image) in &self.latest {
-            text.push_str(&format!("@image id:{image} {latest}\n"));
+            text.push_str(&format!("@image {} {latest}\n", self.image_id(image)));
         }
         for entry in &self.history {
             text.push_str(&format!("@served {entry}\n"));
@@ -296,7 +308,7 @@ fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json
     let mounts: Vec<_> = cord.chain(container.assets.iter().map(|assets| mount(assets, "/assets"))).collect();
     json!({
         "id": container.id, "name": format!("/{}", container.name), "created": format!("2026-01-01T00:00:{age:02}Z"),
-        "image": container.image, "image_id": format!("id:{}", container.image),
+        "image": container.image, "image_id": container.image_id,
         "status": if container.running { "running" } else { "exited" }, "exit_code": 0, "health": health,
         "finished": "", "labels": labels, "mounts": mounts,
         "healthcheck": {"Test": ["CMD-SHELL", "(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000},

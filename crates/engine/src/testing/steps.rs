@@ -144,10 +144,12 @@ impl FakeServer {
                 }
                 self.effect(|machine| {
                     machine.images.insert(pull.image.clone());
+                    let build = machine.builds.get(&pull.image).copied().unwrap_or_default();
+                    machine.pulled.insert(pull.image.clone(), build);
                     machine.changes.push(format!("pull {}", pull.image));
                 })
                 .await;
-                answer("")
+                answer(format!("@image {}\n", self.machine().image_id(&pull.image)))
             }
             Step::Power(power) => self.switch_proxy(power.action).await,
             Step::Proxy(_) => {

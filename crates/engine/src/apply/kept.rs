@@ -1,0 +1,77 @@
+//! What is left alone because it is as wanted already (`core::plan::resume`), and what the pull says about that.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use bowline_core::plan::{Plan, ServerPlan, resume};
+
+use super::Apply;
+use crate::event::Event;
+
+/// Servers with the roles on them.
+pub(super) type Kept = BTreeSet<(String, String)>;
+
+/// What the plan keeps.
+pub(super) fn planned(plan: &Plan) -> Kept {
+    let of = |server: &ServerPlan| {
+        let kept = server.roles.iter().filter(|role| role.kept.is_some());
+        kept.map(|role| (server.host.clone(), role.role.clone())).collect::<Vec<_>>()
+    };
+    plan.servers.iter().flat_map(of).collect()
+}
+
+impl Apply<'_> {
+    /// Whether a role is left alone on a server.
+    pub(super) fn keeps(&self, host: &str, role: &str) -> bool {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(&(host.into(), role.into()))
+    }
+
+    /// Whether nothing is left to do on a server.
+    pub fn leaves_alone(&self, server: &ServerPlan) -> bool {
+        server.tagged && server.roles.iter().all(|role| self.keeps(&server.host, &role.role))
+    }
+
+    /// The servers of a group on which something is left to do.
+    pub fn to_boot(&self, group: usize) -> Vec<String> {
+        let group = self.plan.groups.get(group).map(Vec::as_slice).unwrap_or_default();
+        let servers = group.iter().filter_map(|index| self.plan.servers.get(*index));
+        servers.filter(|server| !self.leaves_alone(server)).map(|server| server.host.clone()).collect()
+    }
+
+    /// Whether a role serves the new version on a server, because of this run or already before it.
+    pub fn has_it(&self, host: &str, role: &str) -> bool {
+        self.is_done(host, role) || self.keeps(host, role)
+    }
+
+    /// Whether the barrier is open from the start: the primary role serves the new version somewhere.
+    pub(super) fn primary_is_there(&self) -> bool {
+        let Some(primary) = &self.plan.barrier.opened_by else { return false };
+        self.sound().any(|server| self.keeps(&server.host, primary))
+    }
+
+    /// An image that was pulled: a container of another one is not as wanted.
+    pub(super) fn pulled(&self, server: &ServerPlan, answer: &str) {
+        let image = answer.lines().find_map(|line| line.strip_prefix("@image ")).map(str::trim);
+        for role in &server.roles {
+            let Some(kept) = &role.kept else { continue };
+            if image == Some(kept.image_id.as_str()) {
+                continue;
+            }
+            let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            all.remove(&(server.host.clone(), role.role.clone()));
+            drop(all);
+            let text = format!(
+                "{} runs {}, but of another image than is in the registry now: it is booted anew",
+                role.role, self.plan.version
+            );
+            self.fleet.emit(Event::Note { host: Some(server.host.clone()), text });
+        }
+    }
+
+    /// Says what is left alone.
+    pub fn tell_kept(&self) {
+        if let Some(text) = resume::told(self.plan, |host, role| self.keeps(host, role)) {
+            self.fleet.emit(Event::Note { host: None, text });
+        }
+    }
+}
