@@ -1,11 +1,12 @@
 //! A deploy that is killed or interrupted in the middle, for real: what it leaves, and that the same command mends it.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bowline_tests::expect;
 use bowline_tests::project::{DEADLINE, Project, Running, wait_for_version};
-use bowline_tests::sandbox::{Lease, Sandbox, wait_until};
+use bowline_tests::sandbox::{Lease, Sandbox, Server, wait_until};
 use bowline_tests::terminal::Terminal;
 use bowline_tests::watch::Watch;
 
@@ -148,5 +149,89 @@ fn so_does_a_terminal_that_goes_away() {
         let terminal = Terminal::start(&project.command(&["deploy", "--version", "v2"]), 80, 24);
         started();
         assert_eq!(terminal.hang_up(), Some(130));
+    });
+}
+
+/// What there is on a server: files of ours and of the system's temporary directory, containers, networks, volumes.
+fn everything(server: &Server) -> String {
+    let shown = "ls -A /tmp; find .kamal ! -name 'lock-*' | sort; docker ps -a --format '{{.Names}} {{.State}}' | sort; \
+                 docker network ls -q | sort; docker volume ls -q | sort";
+    server.run(shown).ok().to_owned()
+}
+
+/// How a change is ended in the middle.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Killed,
+    CutOff,
+}
+
+/// Ends a change once a container of the first server stops; then the same again leaves what was there before.
+fn ended_then_mended(project: &Project, lease: &Lease, words: &[&str], container: &str, end: End) {
+    let before = everything(&lease[0]);
+    let watch = Watch::on(&lease[0]);
+    let running = project.spawn(words);
+    watch.wait_for("the old container's end", SOON, |event| event.is("die", container));
+    match end {
+        End::Killed => {
+            running.signal("KILL");
+            assert_eq!(running.wait(DEADLINE).code, None);
+        }
+        End::CutOff => {
+            let cut = lease[0].without_sshd();
+            running.wait(DEADLINE).says(&lease[0].address).exits(4);
+            drop(cut);
+        }
+    }
+    drop(watch);
+    project.bowline(words).ok();
+    expect::unlocked(project, &lease[0]);
+    assert_eq!(everything(&lease[0]), before, "{words:?}, {end:?}");
+    let scripts = format!("pgrep -fc 'apps/{}/run|docker container|docker stop'", project.service);
+    wait_until("scripts of the first run to be gone", SOON, || lease[0].run(&scripts).stdout.trim() == "0");
+}
+
+/// Says so when it goes, even by a panic.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_reboot_of_traefik_or_an_accessory_that_is_killed_or_cut_off_is_finished_by_the_next() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::new(sandbox, &lease, "kill-reboot");
+    sandbox.push_version(&project.service, &project.service, "tool", &[]);
+    let first = lease[0].address.as_str();
+    let tool = format!(
+        "\n  tool: {{image: '{}', host: {first}, directories: ['data:/data']}}",
+        project.image("tool")
+    );
+    project.set("accessories", &tool);
+    project.deploy("v1").ok();
+    project.bowline(&["accessory", "boot", "tool"]).ok();
+    let accessory = format!("{}-tool", project.service);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let when_done = Over(&over);
+        let elsewhere = scope.spawn(|| {
+            let mut asked = 0;
+            while !over.load(Ordering::SeqCst) {
+                assert_eq!(lease[1].get("/version").as_deref(), Some("v1"), "after {asked} requests");
+                asked += 1;
+            }
+            asked
+        });
+        for end in [End::Killed, End::CutOff] {
+            ended_then_mended(&project, &lease, &["traefik", "reboot", "-h", first, "-y"], "traefik", end);
+            wait_for_version(&lease[0], "v1");
+        }
+        ended_then_mended(&project, &lease, &["accessory", "reboot", "tool"], &accessory, End::Killed);
+        drop(when_done);
+        assert!(elsewhere.join().unwrap() > 20);
     });
 }

@@ -92,3 +92,38 @@ fn kamal_s_own_lock_is_never_taken_over() {
     assert_eq!(lease[0].containers(&project.service), [""; 0]);
     assert!(lease[0].has(&lock));
 }
+
+#[test]
+fn kamal_and_bowline_keep_out_of_each_others_deploys() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "theirs");
+    // What both can deploy.
+    project
+        .set("servers", &format!("\n  web: {{hosts: [{}], proxy: false}}", server.address))
+        .set("builder", "\n  arch: amd64\n  context: app")
+        .set("readiness_delay", "0")
+        .unset("healthcheck")
+        .unset("traefik");
+    sandbox.push_version(&project.service, &project.service, "v1", &[]);
+    project.commit();
+    project.hook("pre-deploy", "#!/bin/sh\nuntil [ -e go-on ]; do sleep 0.1; done");
+    let words = ["deploy", "--skip-push", "--version", "v1"];
+
+    let ours = project.spawn(&words);
+    let lock = format!(".kamal/lock-{}/details", project.service);
+    wait_until("our lock", Duration::from_secs(60), || server.has(&lock));
+    let refused = project.kamal(&words);
+    refused.exits(1).says("Deploy lock found");
+    project.kamal(&["lock", "status"]).says("Version: v1").ok();
+    project.write("go-on", "");
+    ours.wait(DEADLINE).ok();
+    expect::unlocked(&project, server);
+
+    project.kamal(&["lock", "acquire", "-m", "theirs until noon"]).ok();
+    project.bowline(&words).exits(3).says("theirs until noon");
+    project.bowline(&["--lock-wait", "1", "app", "stop"]).exits(3).says("theirs until noon");
+    project.kamal(&["lock", "release"]).ok();
+    project.bowline(&["app", "stop"]).ok();
+}

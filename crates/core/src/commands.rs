@@ -34,12 +34,22 @@ use crate::shell::quote;
 /// Exit status of a script whose server now belongs to a later run.
 pub const FENCED: u32 = 75;
 
+/// Digits of a run's id that a run shares with those that its hooks start.
+pub const FAMILY: usize = 16;
+
+/// How long [`Scope::claim`] waits for what another run began before it ends that, in seconds: as long as a container
+/// may take to stop.
+pub const WAIT_S: u64 = 35;
+/// What only the keeper of a lock says. It ends with its connection, and nobody has to wait for it.
+const KEEPER: &str = "@lost";
+
 /// What every command of a run knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// Names of the app.
     pub names: Names,
-    /// The run's id: 32 hex digits, new for each run.
+    /// The run's id: 32 hex digits, new for each run. A run that a hook of another one started shares that one's
+    /// [`Scope::family`], since both work under one lock.
     pub run: String,
     /// Who deploys, for the audit log.
     pub performer: String,
@@ -51,18 +61,39 @@ impl Scope {
         format!("{}/run", self.names.directory())
     }
 
-    /// The first digits of the run's id, for names of what it moves aside.
-    pub fn token(&self) -> &str {
-        self.run.get(..16).unwrap_or(&self.run)
+    /// The first digits of the run's id: whose server it is.
+    pub fn family(&self) -> &str {
+        self.run.get(..FAMILY).unwrap_or(&self.run)
     }
 
-    /// Shell lines that make this server belong to this run.
+    /// The last digits of the run's id, which no other run has, for names of what it makes or moves aside.
+    pub fn token(&self) -> &str {
+        self.run.get(FAMILY..).filter(|token| !token.is_empty()).unwrap_or(&self.run)
+    }
+
+    /// Shell lines that make this server belong to this run. What the run before still does here, because it was killed
+    /// or cut off in the middle, comes to its end first: it was begun before the fence could stop it.
     pub fn claim(&self) -> String {
         let directory = quote(&self.names.directory());
         format!(
-            "mkdir -p {directory} && printf '%s\\n' {} > {} || exit 1\n",
-            quote(&self.run),
-            quote(&self.mark())
+            "before=$(cat {mark} 2>/dev/null)\n\
+             mkdir -p {directory} && printf '%s\\n' {run} > {mark} || exit 1\n\
+             case $before in {family}*|*[!0-9a-f]*) before= ;; esac\n\
+             at_work() {{\n\
+             printf '%s\\n' \"$before\" | grep -lsF -f - /proc/[0-9]*/cmdline |\n\
+             while read -r file; do grep -qsF {KEEPER} \"$file\" || echo \"${{file%/cmdline}}\"; done\n\
+             }}\n\
+             if [ ${{#before}} = {RUN} ]; then\n\
+             before=${{before%{token}}}\n\
+             tries={WAIT_S}0\n\
+             while at_work=$(at_work); [ -n \"$at_work\" ] && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             for process in $at_work; do kill \"${{process#/proc/}}\" 2>/dev/null; done\n\
+             fi\n",
+            mark = quote(&self.mark()),
+            run = quote(&self.run),
+            family = quote(self.family()),
+            token = "?".repeat(FAMILY),
+            RUN = 2 * FAMILY,
         )
     }
 
@@ -70,9 +101,9 @@ impl Scope {
     /// and wakes up, or a script that outlived its deploy, changes nothing more.
     pub fn fence(&self) -> String {
         format!(
-            "[ \"$(cat {} 2>/dev/null)\" = {} ] || {{ echo 'another run has taken over this server' >&2; exit {FENCED}; }}\n",
+            "case $(cat {} 2>/dev/null) in {}*) ;; *) echo 'another run has taken over this server' >&2; exit {FENCED} ;; esac\n",
             quote(&self.mark()),
-            quote(&self.run),
+            quote(self.family()),
         )
     }
 

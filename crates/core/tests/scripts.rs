@@ -112,6 +112,7 @@ fn all_steps() -> Vec<Step> {
             in_use: true,
         }),
         Step::Boot(Box::new(boot())),
+        Step::Find(boot().find()),
         Step::Cut(cord::Cut {
             scope: scope.clone(),
             name: HOSTILE.into(),

@@ -113,9 +113,14 @@ impl<'a> Apply<'a> {
             .any(|failure| failure.host == host)
     }
 
+    /// Whether another run has the servers by now.
+    pub fn lost_the_lock(&self) -> bool {
+        *self.lock_lost.borrow()
+    }
+
     /// Whether the next change may be made.
     fn may_go_on(&self) -> Result<(), Cause> {
-        if *self.lock_lost.borrow() {
+        if self.lost_the_lock() {
             Err(Cause::LockLost)
         } else if self.stop.is_set() {
             Err(Cause::Interrupted)

@@ -24,7 +24,7 @@ pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> R
     let hosts = servers(&project.config, &options.filters)?;
     let scope = Scope {
         names: project.config.names(),
-        run: world.local.random_hex(16),
+        run: crate::lock::run_id(world),
         performer: version::performer(world).await,
     };
     hooks::pre_connect(world, project, options, &hosts).await?;
@@ -165,6 +165,7 @@ impl Site<'_> {
             version: self.version.into(),
             hosts: part.outputs.iter().map(|output| output.host.clone()).collect(),
             locked: true,
+            run: self.scope.run.clone(),
             runtime: None,
         };
         if facts.hosts.is_empty() {

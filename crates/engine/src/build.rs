@@ -213,6 +213,7 @@ pub async fn push(
         version: version.clone(),
         hosts: selection.hosts.iter().map(|host| (*host).to_string()).collect(),
         locked: false,
+        run: String::new(),
         runtime: None,
     };
     hooks::run(world, project, options, "pre-connect", &facts).await?;

@@ -13,7 +13,7 @@ use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
 use crate::accessory::Held;
-use crate::error::{Failure, RunError};
+use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::hooks;
@@ -81,7 +81,7 @@ impl<'a> Change<'a> {
         let config = &project.config;
         let scope = Scope {
             names: config.names(),
-            run: world.local.random_hex(16),
+            run: crate::lock::run_id(world),
             performer: version::performer(world).await,
         };
         hooks::pre_connect(world, project, options, &selection.hosts).await?;
@@ -183,6 +183,19 @@ impl<'a> Change<'a> {
     /// Whether the next part may begin: nobody interrupted, nothing failed so far.
     pub(crate) fn goes_on(&self) -> bool {
         !self.world.stop.is_set() && self.gathered.failures.is_empty()
+    }
+
+    /// Whether the lock is held still. Steps on servers are refused where it isn't; what is done here is not.
+    pub(crate) fn is_ours(&self) -> Result<(), Failure> {
+        match &self.lock {
+            Some(lock) if lock.is_lost() => Err(Failure {
+                host: lock.host.clone(),
+                role: None,
+                doing: "hold the deploy lock".into(),
+                cause: Cause::LockLost,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the lock back, and what was said; an interrupted change was perhaps not whole.

@@ -126,7 +126,7 @@ impl<'a> Run<'a> {
         }
         let scope = Scope {
             names: config.names(),
-            run: world.local.random_hex(16),
+            run: crate::lock::run_id(world),
             performer: version::performer(world).await,
         };
         let (secrets, started) = (Secrets::new(), Instant::now());
@@ -172,6 +172,7 @@ impl<'a> Run<'a> {
             version: version.into(),
             hosts: self.selection.hosts.iter().map(|host| (*host).to_string()).collect(),
             locked,
+            run: self.scope.run.clone(),
             runtime,
         }
     }
@@ -347,7 +348,9 @@ impl<'a> Run<'a> {
             if hosts.is_empty() {
                 continue;
             }
-            self.boot_hook("pre-app-boot", plan, &hosts).await?;
+            if !apply.lost_the_lock() {
+                self.boot_hook("pre-app-boot", plan, &hosts).await?;
+            }
             if !apply.boot(group).await {
                 break;
             }

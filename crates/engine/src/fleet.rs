@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bowline_core::commands::FENCED;
+use bowline_core::commands::{FENCED, WAIT_S};
 use bowline_core::config::Timeouts;
 use bowline_core::plan::step::Step;
 use futures_util::future::join_all;
@@ -343,7 +343,10 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
         Step::Prune(_) | Step::Remove(_) => 300,
-        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) | Step::Run(..) => 0,
+        Step::Observe(observe) if observe.claim => 2 * WAIT_S,
+        Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) | Step::Run(..) => {
+            0
+        }
     };
     Some((timeouts.command + Duration::from_secs(waits), COMMAND))
 }

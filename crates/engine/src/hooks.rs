@@ -25,6 +25,8 @@ pub struct Facts {
     pub hosts: Vec<String>,
     /// Whether we hold the lock.
     pub locked: bool,
+    /// The run, if it holds the lock.
+    pub run: String,
     /// How long it took, for post-deploy.
     pub runtime: Option<Duration>,
 }
@@ -46,6 +48,7 @@ pub async fn pre_connect(
         version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
         hosts: hosts.iter().map(|host| (*host).to_string()).collect(),
         locked: false,
+        run: String::new(),
         runtime: None,
     };
     run(world, project, options, "pre-connect", &facts).await
@@ -134,6 +137,9 @@ fn environment(world: &World, project: &Project, options: &Options, facts: &Fact
         ("KAMAL_LOCK", facts.locked.to_string()),
         ("KAMAL_COMMAND", options.command.clone()),
     ];
+    if facts.locked {
+        pairs.push((crate::lock::RUN, facts.run.clone()));
+    }
     if let Some(subcommand) = &options.subcommand {
         pairs.push(("KAMAL_SUBCOMMAND", subcommand.clone()));
     }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use bowline_core::commands::{Scope, lock};
+use bowline_core::commands::{FAMILY, Scope, lock};
 use bowline_core::observed::base64_text;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{self, Selection};
@@ -104,45 +104,14 @@ impl Lock {
                     text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
                 });
             }
-            match Self::take_patiently(world, fleet, host, scope, &details).await {
+            let take = async || Self::take(fleet, host, scope, details.clone()).await;
+            match patiently(world, fleet, host, take).await {
                 Err(error) if is_silence(&error) => silent = Some(error),
                 taken => return taken.map(Some),
             }
         }
         let nobody = || RunError::Servers { failures: Vec::new(), total: hosts.len(), standing: Vec::new() };
         Err(silent.unwrap_or_else(nobody))
-    }
-
-    /// Takes the lock; one that somebody holds is waited for, as long as that is wanted.
-    async fn take_patiently(
-        world: &World,
-        fleet: &Fleet,
-        host: &str,
-        scope: &Scope,
-        details: &str,
-    ) -> Result<Self, RunError> {
-        let until = Instant::now() + world.lock_wait;
-        let mut told = false;
-        loop {
-            match Self::take(fleet, host, scope, details.into()).await {
-                Err(RunError::Locked { details, .. }) if Instant::now() < until => {
-                    if !told {
-                        let text = format!(
-                            "waiting up to {} s for the deploy lock ({})",
-                            world.lock_wait.as_secs(),
-                            details.trim().replace('\n', "; ")
-                        );
-                        fleet.emit(Event::Note { host: Some(host.into()), text });
-                        told = true;
-                    }
-                }
-                taken => return taken,
-            }
-            tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
-                () = world.stop.triggered() => return Err(RunError::interrupted()),
-            }
-        }
     }
 
     /// Gives it back and tells so; a lock that is lost already is no longer ours to give.
@@ -184,6 +153,50 @@ impl Drop for Lock {
     /// Ends the keeper's connection; it then marks the lock as orphaned, unless it was given back.
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Takes a lock; one that somebody holds is waited for, as long as that is wanted.
+async fn patiently<T>(
+    world: &World,
+    fleet: &Fleet,
+    host: &str,
+    take: impl AsyncFn() -> Result<T, RunError>,
+) -> Result<T, RunError> {
+    let until = Instant::now() + world.lock_wait;
+    let mut told = false;
+    loop {
+        match take().await {
+            Err(RunError::Locked { details, .. }) if Instant::now() < until => {
+                if !told {
+                    let text = format!(
+                        "waiting up to {} s for the deploy lock ({})",
+                        world.lock_wait.as_secs(),
+                        details.trim().replace('\n', "; ")
+                    );
+                    fleet.emit(Event::Note { host: Some(host.into()), text });
+                    told = true;
+                }
+            }
+            taken => return taken,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = world.stop.triggered() => return Err(RunError::interrupted()),
+        }
+    }
+}
+
+/// Where a run's hooks find its id, so that what they start works under its lock.
+pub const RUN: &str = "BOWLINE_RUN";
+
+/// A new run's id. One that a hook of a run started is of that one's family: their marks on the servers don't fence
+/// each other off.
+pub fn run_id(world: &World) -> String {
+    let digits = |run: &String| run.len() == 2 * FAMILY && run.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match world.local.variable(RUN).filter(|run| is_inherited(world) && digits(run)) {
+        Some(outer) => format!("{}{}", &outer[..FAMILY], world.local.random_hex(FAMILY / 2)),
+        None => world.local.random_hex(FAMILY),
     }
 }
 
@@ -306,17 +319,18 @@ pub async fn acquire(
         crate::version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
     let details = crate::version::lock_details(world, &version, message).await;
     let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));
-    let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;
-    match output.exit {
-        Exit::Status(0) => Ok(()),
-        Exit::Status(lock::HELD) => {
-            let details = look(&fleet, project, &host).await?;
-            Err(RunError::Locked { host, details })
+    let take = async || {
+        let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;
+        match output.exit {
+            Exit::Status(0) => Ok(()),
+            Exit::Status(lock::HELD) => {
+                let details = look(&fleet, project, &host).await?;
+                Err(RunError::Locked { host: host.clone(), details })
+            }
+            _ => Err(servers(fleet.failed(&host, None, &step, Cause::Command(output)))),
         }
-        _ => {
-            Err(servers(Failure { host, role: None, doing: step.describe(), cause: Cause::Command(output) }))
-        }
-    }
+    };
+    patiently(world, &fleet, &host, take).await
 }
 
 /// `lock release`: removes the lock, whoever holds it; gives the server, and whether there was one.

@@ -70,6 +70,8 @@ pub(crate) struct FakeLocal {
     pub otherwise: Output,
     /// A program with this among its words never ends.
     pub hangs: Option<String>,
+    /// How long programs by their path take.
+    pub takes: BTreeMap<String, std::time::Duration>,
     /// Variables of its environment.
     pub variables: BTreeMap<String, String>,
     /// What was run, in order.
@@ -84,6 +86,9 @@ impl Local for FakeLocal {
         locked(&self.ran).push(command.clone());
         if self.hangs.as_ref().is_some_and(|text| command.words.iter().any(|word| word.contains(text))) {
             std::future::pending::<()>().await;
+        }
+        if let Some(time) = command.words.first().and_then(|word| self.takes.get(word)) {
+            tokio::time::sleep(*time).await;
         }
         if let Some((path, status)) = command.words.first().and_then(|word| self.programs.get_key_value(word))
         {

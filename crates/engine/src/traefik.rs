@@ -99,6 +99,10 @@ pub async fn reboot(
         if !change.goes_on() {
             break;
         }
+        if let Err(failure) = change.is_ours() {
+            change.keep(Gathered { failures: vec![failure], ..Gathered::default() });
+            break;
+        }
         match reboot_group(world, options, &change, &secrets, &group).await {
             Ok(part) => change.keep(part),
             Err(error) => {
@@ -124,6 +128,7 @@ async fn reboot_group(
         version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
         hosts: group.to_vec(),
         locked: true,
+        run: change.scope.run.clone(),
         runtime: None,
     };
     hooks::run(world, project, options, &hook(world, project, "pre"), &facts).await?;

@@ -111,7 +111,7 @@ impl Boot {
         Find {
             scope: self.scope.clone(),
             name: self.container(),
-            hostname: container_hostname(&self.environment.host, &self.scope.run),
+            hostname: container_hostname(&self.environment.host, self.scope.token()),
         }
     }
 
@@ -158,7 +158,7 @@ impl Boot {
         let line = Line::new("docker")
             .words(["run", "--detach", "--restart", "unless-stopped", "--name", &name])
             .words(["--network", NETWORK, "--hostname"])
-            .word(&container_hostname(&environment.host, &self.scope.run));
+            .word(&container_hostname(&environment.host, self.scope.token()));
         let line = clear_words(self.automatic(line), &environment.clear);
         let mut line = environment.secret.words(line, &self.scope.names.env_file(&self.role));
         if let Some(health) = &self.health {

@@ -43,7 +43,8 @@ fn dead(lock: &str) -> String {
 }
 
 impl Keep {
-    /// Prints `@locked`, or `@taken DETAILS` (base64, the dead owner's) or `@held DETAILS` and ends. Then reads
+    /// Prints `@locked`, or `@taken DETAILS` (base64, the dead owner's) or `@held DETAILS` (whoever is just taking it
+    /// gets a moment to write them) and ends. Then reads
     /// lines: any renews the lease, `release` gives the lock back (`@released`). Prints `@lost` and ends if the
     /// lock has another owner. Errors go to standard output too: of a program that is kept nothing else is read. (A
     /// `printf` of its own tells why it can't write, the shell's says "I/O error" of a full disk.)
@@ -67,7 +68,11 @@ impl Keep {
              if dead; then claim; took=$?; else took=1; fi\n\
              rmdir {lock}.takeover\n\
              else took=1; fi\n\
-             [ $took = 0 ] || {{ echo \"@held $(before)\"; exit 0; }}\n\
+             if [ $took != 0 ]; then\n\
+             tries=20\n\
+             while {{ [ -d {lock}.takeover ] || [ -z \"$(before)\" ]; }} && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             echo \"@held $(before)\"; exit 0\n\
+             fi\n\
              {audit}echo \"@taken $old\"\n\
              fi\n\
              while IFS= read -r line; do\n\

@@ -136,9 +136,8 @@ impl Machine {
     /// Renames a container of this name.
     pub(super) fn rename_clashing(&mut self, boot: &app::Boot) {
         let name = boot.container();
-        let run = boot.scope.run.clone();
         if let Some(old) = self.containers.iter_mut().find(|container| container.name == name) {
-            old.name = boot.scope.names.replaced(&boot.role, &boot.version, &run[..16.min(run.len())]);
+            old.name = boot.scope.names.replaced(&boot.role, &boot.version, boot.scope.token());
             self.changes.push(format!("rename {name}"));
         }
     }

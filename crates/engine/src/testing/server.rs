@@ -59,7 +59,7 @@ impl FakeServer {
     }
 
     fn fenced(&self, scope: &Scope) -> bool {
-        self.machine().mark.as_ref() != Some(&scope.run)
+        !self.machine().mark.as_ref().is_some_and(|mark| mark.starts_with(scope.family()))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bowline_core::commands::{app, assets, ready, registry};
+use bowline_core::commands::{app, assets, lock, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::time::sleep;
 
 use super::docker::FakeDocker;
-use super::machine::{Behaviour, FakeContainer, Machine};
+use super::machine::{Behaviour, FakeContainer, FakeLock, Machine};
 use super::program;
 use super::server::FakeServer;
 use crate::ports::{Exit, Line, OnLine, Output};
@@ -249,6 +249,14 @@ impl FakeServer {
             }
             Step::Run("look at the lock", _) => {
                 answer(self.machine().lock.as_ref().map(|lock| lock.details.clone()).unwrap_or_default())
+            }
+            Step::Run("take the deploy lock", _) => {
+                let mut machine = self.machine();
+                if machine.lock.is_some() {
+                    return status(lock::HELD, "");
+                }
+                machine.lock = Some(FakeLock { owner: None, orphaned: false, details: "by hand".into() });
+                answer("")
             }
             Step::Run("show the log", script) => {
                 let machine = self.machine();

@@ -113,3 +113,156 @@ async fn the_status_finds_locks_on_whichever_servers_they_are() {
     assert_eq!(said, [("b", "of a run on b alone"), ("c", "of a run on c alone")]);
     assert_eq!(found.failures[0].host, "a");
 }
+
+/// A project's hook that takes so long, on the same servers.
+fn with_a_long_hook(first: &World, name: &str, seconds: u64) -> World {
+    let path = format!(".kamal/hooks/{name}");
+    let programs = [(path.clone(), 0)].into();
+    let takes = [(path, Duration::from_secs(seconds))].into();
+    World::on(first.network.clone(), FakeLocal { programs, takes, ..FakeLocal::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_renewed_while_nothing_else_goes_over_the_wire() {
+    let (first, project) = fleet().await;
+    let scripted = with_a_long_hook(&first, "pre-deploy", 600);
+    let options = options("v2");
+    let run = deploy::deploy(&scripted.world, &project, &options, Kind::Deploy);
+    let others = async {
+        for _ in 0..19 {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let other = World::on(first.network.clone(), FakeLocal::default());
+            let ended = crate::app::stop(&other.world, &project, &Options::default()).await;
+            assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
+        }
+    };
+    let (ended, ()) = tokio::join!(run, others);
+    assert_eq!(ended, Ok(()));
+    assert_only(&scripted, "v2");
+}
+
+/// A dead run's lock whose lease was renewed last so many seconds ago.
+fn leave_a_lock(scripted: &World, seconds: u64) {
+    let mut machine = scripted.network.machine("a");
+    let details = "Locked by: the dead".to_string();
+    machine.lock = Some(FakeLock { owner: Some("dead".into()), orphaned: false, details });
+    machine.lease = Some(tokio::time::Instant::now() - Duration::from_secs(seconds));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ran_out_is_taken_over_and_output_says_so() {
+    let (scripted, project) = fleet().await;
+    tokio::time::advance(Duration::from_secs(1000)).await;
+    leave_a_lock(&scripted, 59);
+    let ended = deploy(&scripted, &project, "v2").await;
+    assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
+    leave_a_lock(&scripted, 61);
+    deploy(&scripted, &project, "v2").await.unwrap();
+    let told = |event: &Event| matches!(event, Event::Note { text, .. } if text.starts_with("took over the deploy lock of a run that is gone"));
+    assert!(position(&scripted.recorder.events(), told).is_some());
+    assert_only(&scripted, "v2");
+}
+
+/// Somebody else takes the lock on `a`, and the servers.
+fn steal(scripted: &World) -> [usize; 3] {
+    let owner = Some("somebody-else".to_string());
+    scripted.network.machine("a").lock =
+        Some(FakeLock { owner: owner.clone(), orphaned: false, details: String::new() });
+    HOSTS.map(|host| {
+        let mut machine = scripted.network.machine(host);
+        machine.mark.clone_from(&owner);
+        machine.changes.len()
+    })
+}
+
+fn hooks_run(scripted: &World) -> Vec<String> {
+    scripted
+        .local
+        .ran()
+        .into_iter()
+        .filter_map(|(path, _)| path.strip_prefix(".kamal/hooks/").map(Into::into))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_lost_during_a_hook_ends_the_run_before_its_next_hook_too() {
+    let (first, project) = fleet().await;
+    let path = |name: &str| format!(".kamal/hooks/{name}");
+    let programs = ["pre-deploy", "pre-app-boot", "post-app-boot"].map(|name| (path(name), 0)).into();
+    let takes = [(path("pre-deploy"), Duration::from_secs(60))].into();
+    let local = FakeLocal { programs, takes, ..FakeLocal::default() };
+    let scripted = World::on(first.network.clone(), local);
+    let run = deploy(&scripted, &project, "v2");
+    let stolen = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        steal(&scripted)
+    };
+    let (ended, changes) = tokio::join!(run, stolen);
+    let error = ended.unwrap_err();
+    assert!(failures_of(&error).iter().all(|(_, cause)| cause.contains("no longer ours")), "{error:?}");
+    assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
+    assert_eq!(hooks_run(&scripted), ["pre-deploy"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_between_the_groups_of_a_rolling_reboot() {
+    let (first, project) = fleet().await;
+    let scripted = with_a_long_hook(&first, "post-traefik-reboot", 60);
+    let options = Options::default();
+    let run = crate::traefik::reboot(&scripted.world, &project, &options, true);
+    let stolen = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        steal(&scripted)
+    };
+    let (ended, changes) = tokio::join!(run, stolen);
+    let gathered = ended.unwrap();
+    assert_eq!(gathered.failures.len(), 1);
+    assert!(gathered.failures[0].cause.to_string().contains("no longer ours"), "{gathered:?}");
+    assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
+    assert_eq!(hooks_run(&scripted), ["post-traefik-reboot"], "only after the first server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hook_starts_does_not_fence_the_run_off_that_runs_the_hook() {
+    let (first, project) = fleet().await;
+    let outer = with_a_long_hook(&first, "pre-deploy", 60);
+    let run = deploy(&outer, &project, "v2");
+    let inner = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let ran = outer.local.ran();
+        let (_, env) = ran.iter().find(|(path, _)| path.ends_with("pre-deploy")).unwrap();
+        let variables =
+            ["KAMAL_LOCK", "BOWLINE_RUN"].map(|name| (name.to_string(), env[name].clone())).into();
+        let inner = World::on(first.network.clone(), FakeLocal { variables, ..FakeLocal::default() });
+        crate::prune::prune(
+            &inner.world,
+            &project,
+            &Options::default(),
+            bowline_core::commands::prune::Parts::All,
+            None,
+        )
+        .await
+        .unwrap()
+    };
+    let (ended, pruned) = tokio::join!(run, inner);
+    assert_eq!(pruned.failures, []);
+    assert_eq!(ended, Ok(()));
+    assert_only(&outer, "v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_by_hand_waits_for_another_as_long_as_that_is_wanted() {
+    let (mut scripted, project) = fleet().await;
+    scripted.world.lock_wait = Duration::from_secs(60);
+    scripted.network.machine("a").lock =
+        Some(FakeLock { owner: None, orphaned: false, details: "theirs".into() });
+    let network = scripted.network.clone();
+    let release = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        network.machine("a").lock = None;
+    });
+    let started = tokio::time::Instant::now();
+    lock::acquire(&scripted.world, &project, &Options::default(), "mine").await.unwrap();
+    assert!((30..40).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    release.await.unwrap();
+}

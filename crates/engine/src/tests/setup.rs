@@ -105,7 +105,7 @@ async fn of_a_project_with_accessories_alone_they_run_after_it_and_there_is_no_b
     for host in ["a", "b"] {
         let machine = scripted.network.machine(host);
         assert!(machine.accessories["app-db"] && machine.containers.is_empty() && machine.lock.is_none());
-        assert!(!machine.traefik, "nothing is behind it");
+        assert!(!machine.routes(), "nothing is behind it");
     }
     assert_eq!(locks(&scripted), 1);
     assert!(
