@@ -110,8 +110,7 @@ fn results_stand_under_their_hosts() {
     let err = |text: &str| Shown::Err(text.into());
     let with = [
         out("App Host: 10.0.0.1 (web)"),
-        out("a"),
-        out("b"),
+        out("a\nb"),
         out(""),
         out("App Host: 10.0.0.1 (worker)"),
         err("oh"),
@@ -120,7 +119,7 @@ fn results_stand_under_their_hosts() {
     ];
     assert_eq!(lines(&outputs, Some(Heading::App)), with);
     assert_eq!(lines(&outputs[..1], Some(Heading::App))[0], out("App Host: 10.0.0.1"));
-    assert_eq!(lines(&outputs[..1], None), [out("a"), out("b")]);
+    assert_eq!(lines(&outputs[..1], None), [out("a\nb")]);
     let of_accessory = lines(&outputs, Some(Heading::Accessory));
     assert_eq!(of_accessory[0], out("Accessory web Host: 10.0.0.1"));
 }

@@ -146,6 +146,11 @@ pub enum Unreadable {
     },
 }
 
+/// So many versions that served are remembered; the script tells no more.
+const SERVED: usize = 100;
+/// No container is waited for longer than this to become unhealthy, in seconds, whatever its health check says.
+const LONGEST_CHECK: u64 = 3600;
+
 impl Observed {
     /// Reads the answer of the observing script.
     pub fn parse(answer: &str) -> Result<Self, Unreadable> {
@@ -209,6 +214,9 @@ fn serve(served: &mut Vec<String>, entry: &str) {
         served.truncate(at);
     }
     served.retain(|known| known != version);
+    if served.len() == SERVED {
+        served.remove(0);
+    }
     served.push(version.into());
 }
 
@@ -282,7 +290,7 @@ impl Container {
     }
 
     /// Seconds within which a container whose checks fail from now on is unhealthy: one check may be under way,
-    /// then each of the retries waits its interval and runs up to its timeout.
+    /// then each of the retries waits its interval and runs up to its timeout. An hour at most.
     pub fn unhealthy_within(&self) -> u64 {
         let seconds = |nanoseconds: u64, default: u64| match nanoseconds {
             0 => default,
@@ -290,7 +298,8 @@ impl Container {
         };
         let check = self.healthcheck.clone().unwrap_or_default();
         let retries = if check.retries == 0 { 3 } else { u64::from(check.retries) };
-        (seconds(check.interval, 30) + seconds(check.timeout, 30)) * (retries + 1) + 5
+        let once = seconds(check.interval, 30).saturating_add(seconds(check.timeout, 30));
+        once.saturating_mul(retries + 1).saturating_add(5).min(LONGEST_CHECK)
     }
 }
 
@@ -340,6 +349,14 @@ mod tests {
         assert_eq!(observed.containers[2].cord(), Some("/root/.kamal/cords/app-web-f0"));
         assert_eq!(observed.containers[2].unhealthy_within(), 31 * 4 + 5);
         assert_eq!(observed.containers[0].cord(), None);
+        let largest = HealthConfig {
+            interval: u64::MAX,
+            timeout: u64::MAX,
+            retries: u32::MAX,
+            ..HealthConfig::default()
+        };
+        let container = Container { healthcheck: Some(largest), ..Container::default() };
+        assert_eq!(container.unhealthy_within(), 3600);
     }
 
     #[test]
@@ -348,6 +365,9 @@ mod tests {
         assert_eq!(Observed::parse(answer).unwrap().served, ["1", "2"]);
         let answer = "@served deploy 1\n@served deploy 2\n@served deploy 1\n@end\n";
         assert_eq!(Observed::parse(answer).unwrap().served, ["2", "1"]);
+        let many: String = (0..10_000).map(|version| format!("@served deploy {version}\n")).collect();
+        let served = Observed::parse(&(many + "@end\n")).unwrap().served;
+        assert_eq!((served.len(), served.last().map(String::as_str)), (100, Some("9999")));
     }
 
     #[test]

@@ -394,7 +394,7 @@ pub async fn logs(
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     let (fleet, failures, places) = look(world, project, options, &accessories).await?;
     let total = accessories.hosts().len();
-    let step = |service: &str| Step::Run("show the log", logs::logs(service, lines));
+    let step = |service: &str| Step::Wait("show the log", logs::logs(service, lines), logs::LONGEST_S);
     if !lines.follow {
         let one = |(accessory, host): (&Accessory, &str)| {
             (host.to_string(), Some(accessory.name.clone()), step(&accessory.service))

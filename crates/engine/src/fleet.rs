@@ -332,8 +332,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
         | Step::Proxy(_)
         | Step::ReplaceProxy(_)
         | Step::Prepare(_)
-        | Step::Accessory(_)
-        | Step::Run("show the log" | "wait for open requests", _) => return Some((timeouts.pull, "pull")),
+        | Step::Accessory(_) => return Some((timeouts.pull, "pull")),
         Step::Bootstrap(_) => return Some((timeouts.install, "install")),
         Step::Exec(_) | Step::OnServer(_) => return None,
         Step::Power(_) | Step::Maintenance(_) | Step::EndPages(_) | Step::RemovePages(_) => 60,
@@ -343,10 +342,27 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
         Step::Cut(cut) => cut.timeout,
         Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
         Step::Prune(_) | Step::Remove(_) => 300,
+        Step::Wait(_, _, seconds) => *seconds,
         Step::Observe(observe) if observe.claim => 2 * WAIT_S,
         Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) | Step::Run(..) => {
             0
         }
     };
     Some((timeouts.command + Duration::from_secs(waits), COMMAND))
+}
+
+#[cfg(test)]
+mod tests {
+    use bowline_core::shell::Script;
+
+    use super::*;
+
+    #[test]
+    fn what_only_asks_has_a_deadline_too() {
+        let script = || Script::new("docker ps");
+        let limit = |step| limit(&Timeouts::default(), &step).map(|(limit, _)| limit.as_secs());
+        let command = Timeouts::default().command.as_secs();
+        assert_eq!(limit(Step::Run("list", script())), Some(command));
+        assert_eq!(limit(Step::Wait("show the log", script(), 300)), Some(command + 300));
+    }
 }

@@ -7,7 +7,7 @@ mod reason;
 use std::net::IpAddr;
 
 use bowline_core::commands::{app, ready};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::error::{Cause, NotReady};
 use crate::ports::{Exit, Output};
@@ -126,14 +126,34 @@ fn not_started(output: &Output) -> Cause {
     Cause::Told { reason: format!("docker would not run the container: {said}"), hint: hint.map(Into::into) }
 }
 
+/// The longest health JSON that is read: Docker keeps five checks of 4 KiB each.
+const LONGEST: usize = 1024 * 1024;
+
+/// Docker's health JSON, as far as it matters.
+#[derive(Deserialize)]
+struct Health {
+    #[serde(rename = "Log", default)]
+    log: Option<Vec<Check>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Check {
+    exit_code: i64,
+    output: String,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Self { exit_code: -1, output: String::new() }
+    }
+}
+
 /// Exit code and output of the checks in Docker's health JSON.
 fn checks(json: &str) -> Vec<(i64, String)> {
-    let Ok(health) = serde_json::from_str::<Value>(json) else { return Vec::new() };
-    let Some(log) = health.get("Log").and_then(Value::as_array) else { return Vec::new() };
-    log.iter()
-        .map(|check| {
-            let code = check.get("ExitCode").and_then(Value::as_i64).unwrap_or(-1);
-            (code, check.get("Output").and_then(Value::as_str).unwrap_or("").to_string())
-        })
-        .collect()
+    if json.len() > LONGEST {
+        return Vec::new();
+    }
+    let health = serde_json::from_str::<Health>(json).ok().and_then(|health| health.log);
+    health.unwrap_or_default().into_iter().map(|check| (check.exit_code, check.output)).collect()
 }

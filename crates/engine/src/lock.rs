@@ -26,6 +26,8 @@ use crate::world::{Gathered, Options, Project, World};
 const RENEW: Duration = Duration::from_secs(10);
 /// How often a lock that somebody else holds is asked for.
 const AGAIN: Duration = Duration::from_secs(2);
+/// So many lines a login shell may print before the keeper does.
+const NOISE: usize = 1000;
 /// How long the keeper may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -213,7 +215,8 @@ fn is_silence(error: &RunError) -> bool {
 
 async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
     let mut said = String::new();
-    while let Some(line) = channel.next_line().await? {
+    for _ in 0..NOISE {
+        let Some(line) = channel.next_line().await? else { return Ok(Answer::Ended(said)) };
         let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match tag {
             "@locked" => return Ok(Answer::Locked),
@@ -222,7 +225,7 @@ async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
             _ => said = line,
         }
     }
-    Ok(Answer::Ended(said))
+    Err(ServerError::Lost { reason: format!("{NOISE} lines came in place of the keeper's answer") })
 }
 
 /// Renews the lease until the lock is given back or lost.

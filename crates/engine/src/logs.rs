@@ -62,7 +62,8 @@ pub async fn logs(
         let failed = until_stopped(world, all.follow(&sources)).await?;
         Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total }
     } else {
-        let step = |source: &Source| Step::Run("show the log", logs::logs(&source.id, lines));
+        let step =
+            |source: &Source| Step::Wait("show the log", logs::logs(&source.id, lines), logs::LONGEST_S);
         let steps =
             sources.iter().map(|source| (source.host.clone(), Some(source.role.clone()), step(source)));
         run_all(&fleet, steps.collect(), failures, total).await

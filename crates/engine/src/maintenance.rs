@@ -136,7 +136,7 @@ async fn idle(change: &Change<'_>, place: Place<'_>, request: &Request) -> Resul
     let seconds = request.drain_timeout.unwrap_or(change.project.config.drain_timeout.as_secs());
     let mut busy = 0;
     for container in running(change, place) {
-        let step = Step::Run("wait for open requests", maintenance::idle(&container.id, seconds));
+        let step = Step::Wait("wait for open requests", maintenance::idle(&container.id, seconds), seconds);
         let output = change.fleet.run(&place.host.host, Some(&place.role.name), &step).await?;
         busy += usize::from(output.stdout.contains("@drain busy"));
     }

@@ -12,7 +12,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::hooks;
-use crate::ports::{Exit, Output};
+use crate::ports::{Exit, Output, ServerError};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Servers that were looked at without changing anything.
@@ -83,12 +83,18 @@ pub async fn observe(
     (observed, failures)
 }
 
+/// The longest answer that is read: hundreds of containers. Read, it takes many times the memory.
+const LONGEST: usize = 4 * 1024 * 1024;
+
 /// Looks at one server.
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
     let output = fleet.run_watched(host, None, step, &|_| {}).await?;
     let failed = |cause| Failure { host: host.into(), role: None, doing: step.describe(), cause };
     if output.exit != Exit::Status(0) {
         return Err(failed(explain(output)));
+    }
+    if output.stdout.len() > LONGEST {
+        return Err(failed(ServerError::TooMuchOutput { limit: LONGEST }.into()));
     }
     Observed::parse(&output.stdout).map_err(|error| failed(error.into()))
 }

@@ -1,9 +1,10 @@
 //! Asking Traefik what it routes to, through the SSH connection, instead of waiting and hoping.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use tokio::time::{Instant, sleep};
 
 use crate::error::Cause;
@@ -96,28 +97,64 @@ fn listed(servers: &[IpAddr]) -> String {
 }
 
 /// The addresses of the servers of all services that a router uses.
-fn routed(body: &str) -> Option<Vec<IpAddr>> {
-    let services: Value = serde_json::from_str(body).ok()?;
-    let used = |service: &&Value| {
-        service.get("status").and_then(Value::as_str) == Some("enabled")
-            && service.get("usedBy").and_then(Value::as_array).is_some_and(|by| !by.is_empty())
-    };
-    let url = |server: &Value| {
-        let url = server.get("url")?.as_str()?;
-        let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+pub(crate) fn routed(body: &str) -> Option<Vec<IpAddr>> {
+    serde_json::from_str(body).ok().map(|Routed(addresses)| addresses)
+}
+
+/// What Traefik lists, read service by service: only addresses are kept of it.
+struct Routed(Vec<IpAddr>);
+
+/// A service of Traefik's, as far as it matters.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Service {
+    status: String,
+    used_by: Vec<IgnoredAny>,
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct LoadBalancer {
+    servers: Vec<Listed>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Listed {
+    url: String,
+}
+
+impl Listed {
+    fn address(&self) -> Option<IpAddr> {
+        let authority = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let authority = authority.split('/').next()?;
         authority.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| authority.parse()).ok()
-    };
-    Some(
-        services
-            .as_array()?
-            .iter()
-            .filter(used)
-            .filter_map(|service| service.get("loadBalancer")?.get("servers")?.as_array())
-            .flatten()
-            .filter_map(url)
-            .collect(),
-    )
+    }
+}
+
+impl<'de> Deserialize<'de> for Routed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Services;
+        impl<'de> Visitor<'de> for Services {
+            type Value = Routed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of services")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut services: A) -> Result<Routed, A::Error> {
+                let mut addresses = Vec::new();
+                while let Some(service) = services.next_element::<Service>()? {
+                    if service.status == "enabled" && !service.used_by.is_empty() {
+                        addresses.extend(service.load_balancer.servers.iter().filter_map(Listed::address));
+                    }
+                }
+                Ok(Routed(addresses))
+            }
+        }
+        deserializer.deserialize_seq(Services)
+    }
 }
 
 #[cfg(test)]

@@ -239,7 +239,7 @@ pub async fn logs(
     hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let total = hosts.len();
-    let step = || Step::Run("show the log", logs::logs(TRAEFIK, lines));
+    let step = || Step::Wait("show the log", logs::logs(TRAEFIK, lines), logs::LONGEST_S);
     let there: Vec<&str> = hosts.into_iter().filter(|host| fleet.has(host)).collect();
     if !lines.follow {
         let steps = there.into_iter().map(|host| (host.to_string(), None, step())).collect();

@@ -27,3 +27,8 @@ mod stream;
 pub use local::LocalMachine;
 pub use options::{NoPrompt, Options, Prompt, UserConfig};
 pub use pool::SshNetwork;
+
+#[cfg(test)]
+#[path = "../../core/tests/common/garble.rs"]
+#[allow(clippy::print_stdout, reason = "it says how much was tried")]
+mod garble;

@@ -13,9 +13,11 @@ pub fn line(text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
+    // Whether a sequence that is a text can still end in this line: looked for once, not from each that begins.
+    let mut can_end = true;
     while let Some(char) = chars.next() {
         match char {
-            '\u{1b}' => skip_sequence(&mut chars),
+            '\u{1b}' => skip_sequence(&mut chars, &mut can_end),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             char if is_unsafe(char) && char.is_ascii() => {
@@ -32,7 +34,14 @@ pub fn line(text: &str) -> String {
 
 /// Several lines, each by [`line`], joined by line feeds, without one at the end.
 pub fn lines(text: &str) -> String {
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
+    let mut out = String::with_capacity(text.len());
+    for (number, text) in text.lines().enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        out.push_str(&line(text));
+    }
+    out
 }
 
 /// Control characters (C0, C1, delete), and those that change the direction of text or hide in it.
@@ -43,7 +52,7 @@ fn is_unsafe(char: char) -> bool {
 
 /// Skips what follows an escape character, as far as it is a sequence. One without its end is not skipped, so
 /// that it can't hide the rest of the line.
-fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
+fn skip_sequence(chars: &mut Peekable<Chars<'_>>, can_end: &mut bool) {
     match chars.peek().copied() {
         Some('[') => {
             chars.next();
@@ -52,7 +61,7 @@ fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
         }
         Some(']' | 'P' | 'X' | '^' | '_') => {
             let mut ahead = chars.clone();
-            while let Some(char) = ahead.next() {
+            while let Some(char) = ahead.next().filter(|_| *can_end) {
                 let ends = match char {
                     '\u{7}' | '\u{9c}' => true,
                     '\u{1b}' => ahead.next_if_eq(&'\\').is_some(),
@@ -63,6 +72,7 @@ fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
                     return;
                 }
             }
+            *can_end = false;
             chars.next();
         }
         Some(_) => {
@@ -74,8 +84,25 @@ fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
 }
 
 #[cfg(test)]
+#[path = "../../../core/tests/common/garble.rs"]
+#[allow(clippy::print_stdout, reason = "it says how much was tried")]
+mod garble;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn garbled_text_is_harmless() {
+        let said = [
+            "\u{1b}[1;31mred\u{1b}[0m",
+            "\u{1b}]8;;http://e\u{1b}\\link\u{1b}]8;;\u{7}",
+            "10%\r20%\n\u{9b}31m\u{9d}x\u{9c}",
+        ];
+        garble::each(&said, |text| {
+            assert!(!lines(text).chars().any(|char| is_unsafe(char) && char != '\n'), "{text:?}");
+        });
+    }
 
     #[test]
     fn terminal_sequences_are_left_out() {
@@ -91,6 +118,14 @@ mod tests {
         assert_eq!(line("\u{1b}]0;the rest"), "0;the rest");
         assert_eq!(line("\u{1b}[31"), "");
         assert_eq!(line("\u{1b}[\u{1b}[31mx"), "x");
+    }
+
+    #[test]
+    fn many_sequences_without_end_take_no_longer_than_others() {
+        let began = std::time::Instant::now();
+        let text = "\u{1b}]".repeat(1_000_000);
+        assert_eq!(line(&text), "");
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bowline_engine::world::HostOutput;
 use super::{clean, json, out};
 use crate::settings::{Settings, Verbosity, View};
 
-/// Lines for one of the two streams.
+/// Text for one of the two streams, without the line end after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// The result.
@@ -61,8 +61,8 @@ pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
         if let Some(heading) = heading {
             shown.push(Shown::Out(heading.line(&place, host, role.as_deref())));
         }
-        shown.extend(clean::lines(&output.stdout).lines().map(|line| Shown::Out(line.into())));
-        shown.extend(clean::lines(&output.stderr).lines().map(|line| Shown::Err(line.into())));
+        shown.extend(text(&output.stdout).map(Shown::Out));
+        shown.extend(text(&output.stderr).map(Shown::Err));
         match &output.exit {
             Exit::Status(0) => {}
             Exit::Status(status) => shown.push(Shown::Err(format!("{place}: exit status {status}"))),
@@ -75,6 +75,13 @@ pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
         }
     }
     shown
+}
+
+/// All lines of an output as one text: there may be millions of them.
+fn text(said: &str) -> Option<String> {
+    let text = clean::lines(said);
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Shows a result that is one text.

@@ -25,6 +25,9 @@ pub const ENDED: &str = "@ended ";
 /// Before the reason why a log can't be followed.
 pub const REFUSED: &str = "@refused ";
 
+/// How long a server may take to show a log, in seconds: old ones are long.
+pub const LONGEST_S: u64 = 300;
+
 /// The logs of a container. A log that is followed ends with the container, and then says [`ENDED`]; it also ends when
 /// nobody listens any more, which the end of the script's standard input tells. Docker's client would find out by
 /// the next line alone, and grep by the next that matches.

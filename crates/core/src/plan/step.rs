@@ -61,6 +61,8 @@ pub enum Step {
     Bootstrap(server::Bootstrap),
     /// A script of a command that is not part of a plan; with its name.
     Run(&'static str, Script),
+    /// The same, of something that takes up to so many seconds by itself.
+    Wait(&'static str, Script, u64),
 }
 
 impl Step {
@@ -92,7 +94,7 @@ impl Step {
             Step::Exec(step) => step.script(),
             Step::OnServer(step) => step.script(),
             Step::Bootstrap(step) => step.script(),
-            Step::Run(_, script) => script.clone(),
+            Step::Run(_, script) | Step::Wait(_, script, _) => script.clone(),
         }
     }
 
@@ -125,7 +127,7 @@ impl Step {
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
             Step::OnServer(step) => format!("run `{}`", step.command),
             Step::Bootstrap(_) => "bootstrap the server".into(),
-            Step::Run(name, _) => (*name).into(),
+            Step::Run(name, _) | Step::Wait(name, ..) => (*name).into(),
         }
     }
 }

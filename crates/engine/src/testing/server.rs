@@ -90,6 +90,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         | Step::Exec(_)
         | Step::OnServer(_)
         | Step::Bootstrap(_)
+        | Step::Wait(..)
         | Step::Run(..) => None,
     }
 }

@@ -258,7 +258,7 @@ impl FakeServer {
                 machine.lock = Some(FakeLock { owner: None, orphaned: false, details: "by hand".into() });
                 answer("")
             }
-            Step::Run("show the log", script) => {
+            Step::Wait("show the log", script, _) => {
                 let machine = self.machine();
                 let shown = machine.containers.iter().find(|c| script.text.contains(c.id.as_str()));
                 answer(shown.map(|c| format!("{} says\n", c.name)).unwrap_or_default())
@@ -268,7 +268,7 @@ impl FakeServer {
                 answer("")
             }
             Step::Run("look for a mirror", _) => answer(self.machine().mirror.clone()),
-            Step::Run(name, _) => {
+            Step::Run(name, _) | Step::Wait(name, ..) => {
                 self.machine().changes.push((*name).into());
                 answer("")
             }

@@ -170,3 +170,18 @@ fn a_file_that_cannot_be_read_is_no_reason_to_trust() {
     assert!(error.to_string().contains("can't read"), "{error}");
     assert!(!hosts.user[0].exists());
 }
+
+#[test]
+fn garbled_lines_are_read_or_passed_over() {
+    let lines = [
+        "example.com,10.0.0.1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0= a comment",
+        "|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= ssh-rsa AAAAB3NzaC1yc2E=",
+        "@revoked * ssh-rsa AAAAB3NzaC1yc2E=",
+        "@cert-authority *.example.com,!a?.example.com ssh-rsa AAAAB3NzaC1yc2E=",
+    ];
+    crate::garble::each(&lines, |text| {
+        for line in text.lines().filter_map(line::Line::parse) {
+            line.speaks_of("[example.com]:2222");
+        }
+    });
+}

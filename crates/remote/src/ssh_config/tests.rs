@@ -148,3 +148,20 @@ async fn home_counts_and_not_the_passwd_entry() {
     assert_eq!(two.port, 98);
     assert_eq!(two.known_hosts.user, [home.join(".ssh/two"), home.join("three"), "/etc/four".into()]);
 }
+
+#[test]
+fn garbled_answers_of_ssh_are_read_or_refused() {
+    let answers = [
+        "user me\nhostname 10.0.0.1\nport 22\nidentityfile ~/.ssh/id_ed25519\nuserknownhostsfile ~/.ssh/known_hosts /x\n",
+        "proxyjump a@b:22,c\nproxycommand ssh %h -W %p %%\nidentityagent $SSH_AUTH_SOCK\nhostkeyalias x\n",
+        "proxyjump none\nidentitiesonly yes\nhashknownhosts yes\nstricthostkeychecking ask\n",
+    ];
+    let options = Options { home: Some("/home/me".into()), ..Options::from_env() };
+    let endpoint = Endpoint { host: "h".into(), user: None, port: None };
+    crate::garble::each(&answers, |text| {
+        if let Ok(settings) = read(&options, &endpoint, &Pairs(pairs(text))) {
+            let line = settings.proxy_command.unwrap_or_default();
+            let _ = expand_tokens(&line, |letter| (letter == 'h').then(|| "h".to_owned()));
+        }
+    });
+}

@@ -1,0 +1,192 @@
+//! SSH servers that mean harm, in this process: they let everybody in, and answer every command in one bad way.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
+use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_stream};
+use russh::{Channel, ChannelId, ChannelMsg, Disconnect, Sig, SshId};
+use tokio::runtime::Runtime;
+
+/// What draws on a screen, if it gets there: colours, titles, the clipboard, links, the cursor, text that runs backwards.
+pub(crate) const DRAWING: &str = "\u{1b}[31;41;5mHACKED\u{1b}]0;HACKED\u{7}\u{1b}]52;c;SEFDS0VE\u{7}\u{1b}]8;;http://e\u{1b}\\x\r\u{1b}[2J\u{1b}[1;1H\u{9b}31m\u{9d}0;x\u{9c}\u{202e}\u{2066}\u{8}\u{0}\u{1b}Px\u{1b}\\\u{1b}c";
+
+/// How a server does harm.
+#[derive(Debug, Clone)]
+pub(crate) enum Harm {
+    /// Every command gives these bytes on its standard output, so many times, and this status.
+    Out(Vec<u8>, usize, u32),
+    /// The same on standard error.
+    Err(Vec<u8>, usize, u32),
+    /// A command that has this in it gives these bytes; all end well.
+    Answers(Vec<(&'static str, String)>),
+    /// Every command ends by a signal of this name, with a message.
+    Signal(String),
+    /// The server hangs up with these words instead of running anything.
+    HangsUp(String),
+    /// Every command is refused.
+    Refuses,
+    /// It says this before anybody is let in.
+    Banner(String),
+}
+
+/// A server, until it is dropped.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    _runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// One that speaks SSH.
+    pub(crate) fn new(harm: Harm) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        listener.set_nonblocking(true).unwrap();
+        let config = Arc::new(Config {
+            keys: vec![key()],
+            server_id: SshId::Raw("SSH-2.0-\u{1b}[31;41;5mHACKED\u{202e}\r\n".into()),
+            auth_rejection_time: Duration::ZERO,
+            ..Config::default()
+        });
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (config, harm) = (Arc::clone(&config), harm.clone());
+                tokio::spawn(async move {
+                    let client = Client { harm, channels: HashMap::new() };
+                    if let Ok(session) = run_stream(config, stream, client).await {
+                        let _ = session.await;
+                    }
+                });
+            }
+        });
+        Self { port, _runtime: Some(runtime) }
+    }
+
+    /// One that says these bytes over and over, to whoever connects, and never listens.
+    pub(crate) fn babbling(bytes: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                std::thread::spawn(move || while stream.write_all(&bytes.repeat(100)).is_ok() {});
+            }
+        });
+        Self { port, _runtime: None }
+    }
+}
+
+fn key() -> PrivateKey {
+    let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&[7; 32]));
+    PrivateKey::new(pair, "hostile").unwrap()
+}
+
+/// Who connected.
+struct Client {
+    harm: Harm,
+    channels: HashMap<ChannelId, Channel<Msg>>,
+}
+
+impl Handler for Client {
+    type Error = russh::Error;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
+        Ok(match &self.harm {
+            Harm::Banner(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+        Ok(Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if let Harm::HangsUp(words) = &self.harm {
+            session.disconnect(Disconnect::ByApplication, words, "")?;
+            return Ok(());
+        }
+        self.channels.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(mut channel) = self.channels.remove(&id) else { return Ok(()) };
+        if matches!(self.harm, Harm::Refuses) {
+            return session.channel_failure(id);
+        }
+        session.channel_success(id)?;
+        let (harm, handle) = (self.harm.clone(), session.handle());
+        let command = String::from_utf8_lossy(command).into_owned();
+        tokio::spawn(async move {
+            match harm {
+                Harm::Out(bytes, times, status) => {
+                    let block = block(&bytes);
+                    for _ in 0..times.div_ceil((block.len() / bytes.len().max(1)).max(1)) {
+                        channel.data_bytes(block.clone()).await?;
+                    }
+                    channel.exit_status(status).await?;
+                }
+                Harm::Err(bytes, times, status) => {
+                    let block = block(&bytes);
+                    for _ in 0..times.div_ceil((block.len() / bytes.len().max(1)).max(1)) {
+                        channel.extended_data_bytes(1, block.clone()).await?;
+                    }
+                    channel.exit_status(status).await?;
+                }
+                Harm::Answers(answers) => {
+                    let answer = answers.iter().find(|(part, _)| command.contains(part));
+                    channel.data_bytes(answer.map(|(_, text)| text.clone()).unwrap_or_default()).await?;
+                    if answer.is_some_and(|(_, text)| text == LOCKED) {
+                        release(&mut channel).await;
+                        channel.data_bytes("@released\n").await?;
+                    }
+                    channel.exit_status(0).await?;
+                }
+                Harm::Signal(name) => {
+                    let (name, words) = (Sig::Custom(name), DRAWING.repeat(10));
+                    let _ = handle.exit_signal_request(id, name, false, words, DRAWING.into()).await;
+                }
+                _ => channel.exit_status(0).await?,
+            }
+            channel.eof().await?;
+            channel.close().await
+        });
+        Ok(())
+    }
+}
+
+/// Waits as the lock's keeper does, until the lock is given back.
+async fn release(channel: &mut Channel<Msg>) {
+    while let Some(message) = channel.wait().await {
+        if matches!(message, ChannelMsg::Data { data } if data.starts_with(b"release")) {
+            return;
+        }
+    }
+}
+
+/// What the lock's keeper says first.
+pub(crate) const LOCKED: &str = "@locked\n";
+
+/// As many of the same as fit into a packet or two: small ones are slow.
+fn block(bytes: &[u8]) -> Vec<u8> {
+    bytes.repeat((32 * 1024 / bytes.len().max(1)).max(1))
+}

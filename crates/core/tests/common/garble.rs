@@ -1,0 +1,144 @@
+//! Text as a server might print it by mistake or to do harm: samples of real answers, changed at random. Whoever reads such
+//! text is tried with thousands of them; with `BOWLINE_FUZZ_SECONDS` in the environment, for as long as that says.
+//!
+//! Included by the tests of several crates. The same number makes the same text, so that a case that fails is found again.
+
+use std::time::{Duration, Instant};
+
+/// Cases of a short run.
+const CASES: u64 = 2000;
+/// No text of at most a megabyte may take longer to be read, on a slow machine and without optimisation.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Pieces that mean something to somebody who reads what servers print.
+const PIECES: [&str; 44] = [
+    "\n",
+    "\n\n",
+    " ",
+    "\t",
+    "\r",
+    "\0",
+    "@",
+    "@end\n",
+    "@ready ",
+    "@id ",
+    "@log\n",
+    "@health ",
+    "@state ",
+    "@failed ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1e999",
+    "18446744073709551615",
+    "9223372036854775808",
+    "0.1",
+    "\u{1b}[2J",
+    "\u{202e}",
+    "\u{fffd}",
+    "é",
+    "\u{1F600}",
+    "=",
+    "==",
+    "#",
+    "*",
+    "!",
+    "|1|",
+    "::",
+];
+
+struct Garbler(u64);
+
+impl Garbler {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound.max(1) as u64).unwrap_or(0)
+    }
+
+    fn of<'a>(&mut self, items: &[&'a str]) -> &'a str {
+        items.get(self.below(items.len())).copied().unwrap_or_default()
+    }
+
+    /// A place in a text between two characters.
+    fn place(&mut self, text: &str) -> usize {
+        let mut at = self.below(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+
+    fn range(&mut self, text: &str) -> std::ops::Range<usize> {
+        let (a, b) = (self.place(text), self.place(text));
+        a.min(b)..a.max(b)
+    }
+
+    fn text(&mut self, samples: &[&str]) -> String {
+        let mut text = self.of(samples).to_owned();
+        for _ in 0..=self.below(8) {
+            let range = self.range(&text);
+            match self.below(6) {
+                0 => text.replace_range(range, ""),
+                1 => text.insert_str(range.start, self.of(&PIECES)),
+                2 => text.replace_range(range, self.of(&PIECES)),
+                3 => text.insert_str(range.start, self.of(samples)),
+                4 => {
+                    let piece = text.get(range.clone()).unwrap_or_default().to_owned();
+                    text.insert_str(range.end, &piece);
+                }
+                // Now and then very many of the same.
+                _ if self.below(20) == 0 && !range.is_empty() => {
+                    let piece = text.get(range.clone()).unwrap_or_default();
+                    let many = piece.repeat((1 << 20) / piece.len().max(1));
+                    text.insert_str(range.end, &many);
+                }
+                _ => text.insert_str(range.end, self.of(&PIECES)),
+            }
+        }
+        text
+    }
+}
+
+/// Has something read a great many of such texts. It may refuse them; it must neither panic nor take long.
+pub(crate) fn each(samples: &[&str], mut read: impl FnMut(&str)) {
+    let seconds = std::env::var("BOWLINE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let (began, mut number, mut slowest) = (Instant::now(), 0_u64, Duration::ZERO);
+    while seconds.map_or(number < CASES, |seconds| began.elapsed() < Duration::from_secs(seconds)) {
+        number += 1;
+        let text = Garbler(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1).text(samples);
+        let case = Case(number);
+        let since = Instant::now();
+        read(&text);
+        let took = since.elapsed();
+        assert!(took < LONGEST, "{} bytes took {took:?}", text.len());
+        slowest = slowest.max(took);
+        std::mem::forget(case);
+    }
+    println!("{number} texts, the slowest took {slowest:?}");
+}
+
+/// Says which case it was, if it is dropped.
+struct Case(u64);
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        println!("it was text number {}", self.0);
+    }
+}

@@ -1,0 +1,41 @@
+//! What servers and Traefik answer, garbled: it is told in some way, and never the end of us.
+
+#[path = "../../../core/tests/common/garble.rs"]
+#[allow(clippy::print_stdout, reason = "it says how much was tried")]
+mod garble;
+
+use crate::health::{outcome, state_text};
+use crate::ports::{Exit, Output};
+use crate::proxy::routed;
+
+const BOOTS: [&str; 4] = [
+    "@id 0123\n@state running starting 0 0 false\n@state running healthy 0 0 false\n@ready 172.18.0.3 \n",
+    "@id 0123\n@state exited none 4 0 false\n@failed exited\n@listening 0100007F:0BB8 00000000000000000000000000000000:0BB8 \n@check [\"CMD-SHELL\",\"wget -q http://localhost:3000/up\"]\n@log\na line\nanother\n@health {\"Status\":\"unhealthy\",\"FailingStreak\":3,\"Log\":[{\"Start\":\"2026\",\"End\":\"2026\",\"ExitCode\":1,\"Output\":\"wget: server returned error: HTTP/1.1 404 Not Found\"}]}\n",
+    "@failed timeout\n@listening \n@check \n@log\n\n@health null\n",
+    "@taken shop/web/\n@delay 7\n@state restarting unhealthy 137 2 true\n@failed restarting\n",
+];
+
+#[test]
+fn how_a_container_came_up() {
+    garble::each(&BOOTS, |text| {
+        for exit in
+            [Exit::Status(0), Exit::Status(70), Exit::Status(71), Exit::Status(74), Exit::Signal(text.into())]
+        {
+            let output = Output { exit, stdout: text.into(), stderr: text.into() };
+            if let Err(cause) = outcome("app-web-v1", 30, output) {
+                let _ = cause.to_string();
+            }
+        }
+        text.lines().for_each(|line| drop(state_text(line)));
+    });
+}
+
+#[test]
+fn what_traefik_lists() {
+    let listed = [
+        r#"[{"status":"enabled","usedBy":["app-web@docker"],"loadBalancer":{"servers":[{"url":"http://172.18.0.3:3000"},{"url":"http://[::1]:3000"}]},"name":"app-web@docker"}]"#,
+        r#"[{"status":"disabled","usedBy":[],"weighted":{"services":[{"name":"a","weight":1}]}},{}]"#,
+        "{}",
+    ];
+    garble::each(&listed, |text| drop(routed(text)));
+}
