@@ -33,6 +33,7 @@ use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;
 
 use crate::args::{Cli, Command};
+use crate::bug;
 use crate::exit::Ended;
 use crate::session;
 use crate::settings::{Settings, Surroundings};
@@ -68,7 +69,7 @@ fn in_runtime(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
                 standing: Vec::new(),
             },
         )?;
-    let ended = runtime.block_on(dispatch(settings, command));
+    let ended = bug::caught(|| runtime.block_on(dispatch(settings, command)));
     // Somebody may still be asked for a passphrase that nobody waits for any more.
     runtime.shutdown_background();
     ended

@@ -8,6 +8,7 @@
 
 mod alias;
 pub mod args;
+pub mod bug;
 pub mod commands;
 pub mod console;
 pub mod exit;
@@ -25,7 +26,7 @@ use clap::error::ErrorKind;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    ui::terminal::restore_on_panic();
+    bug::tell_panics();
     let words: Vec<OsString> = std::env::args_os().collect();
     let status = match args::parse(words.clone()) {
         Ok(cli) => commands::run(cli, Arc::default()),

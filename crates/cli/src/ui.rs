@@ -111,27 +111,33 @@ struct Backlog {
     open: AtomicBool,
 }
 
-/// So many lines wait to be shown at most.
+/// So many lines wait to be shown at most; a long one counts as several.
 const BACKLOG: usize = 10_000;
+/// The bytes of a line that counts as one.
+const SHORT: usize = 512;
+
+fn weight(line: &str) -> usize {
+    1 + line.len() / SHORT
+}
 
 impl Backlog {
     fn lines(&self) -> MutexGuard<'_, usize> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self) {
+    fn add(&self, weight: usize) {
         let mut lines = self.lines();
         while *lines >= BACKLOG && !self.open.load(Ordering::SeqCst) {
             let waited = self.shown.wait_timeout(lines, TICK).unwrap_or_else(PoisonError::into_inner);
             lines = waited.0;
         }
-        *lines += 1;
+        *lines += weight;
     }
 
-    fn take(&self) {
+    fn take(&self, weight: usize) {
         let mut lines = self.lines();
-        *lines = lines.saturating_sub(1);
-        self.shown.notify_one();
+        *lines = lines.saturating_sub(weight);
+        self.shown.notify_all();
     }
 }
 
@@ -145,7 +151,7 @@ pub struct Handle {
 impl Events for Handle {
     fn emit(&self, event: Event) {
         match event {
-            Event::Output { .. } => aside(|| self.backlog.add()),
+            Event::Output { ref line, .. } => aside(|| self.backlog.add(weight(line))),
             Event::Interrupted => self.backlog.open.store(true, Ordering::SeqCst),
             _ => {}
         }
@@ -224,8 +230,19 @@ impl Screen {
 
     /// Shows what is left, and ends.
     pub fn finish(mut self, good: bool) -> Tally {
+        self.end(good)
+    }
+
+    fn end(&mut self, good: bool) -> Tally {
         let _ = self.handle.sender.send(Message::End { good });
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Screen {
+    /// A run that unwinds leaves no picture behind.
+    fn drop(&mut self) {
+        self.end(false);
     }
 }
 
@@ -237,6 +254,13 @@ struct Stage {
     backlog: Arc<Backlog>,
 }
 
+impl Drop for Stage {
+    /// Nobody waits for a screen that is gone, for whatever reason.
+    fn drop(&mut self) {
+        self.backlog.open.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Stage {
     fn run(mut self, messages: &Receiver<Message>, broken: impl Fn()) -> Tally {
         loop {
@@ -245,8 +269,8 @@ impl Stage {
                     if !self.event(&event) {
                         broken();
                     }
-                    if matches!(*event, Event::Output { .. }) {
-                        self.backlog.take();
+                    if let Event::Output { line, .. } = &*event {
+                        self.backlog.take(weight(line));
                     }
                 }
                 Ok(Message::Hide { hidden, until }) => {
@@ -256,12 +280,12 @@ impl Stage {
                 }
                 Ok(Message::End { good }) => {
                     self.renderer.end(good);
-                    return self.tally;
+                    return std::mem::take(&mut self.tally);
                 }
                 Err(RecvTimeoutError::Timeout) => self.renderer.tick(),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.renderer.end(false);
-                    return self.tally;
+                    return std::mem::take(&mut self.tally);
                 }
             }
         }
@@ -344,6 +368,23 @@ mod tests {
         let seen = seen.lock().unwrap();
         assert!(seen.iter().enumerate().all(|(number, line)| *line == number.to_string()));
         assert_eq!(seen.len(), BACKLOG + 100);
+    }
+
+    struct Broken;
+
+    impl Renderer for Broken {
+        fn event(&mut self, _: &Event) {
+            panic!("tested: the screen breaks");
+        }
+    }
+
+    #[test]
+    fn a_screen_that_breaks_holds_nobody_up() {
+        let screen = Screen::with(Box::new(Broken), Follow::No, || {});
+        let handle = screen.handle();
+        let tell = move || (0..2 * BACKLOG).for_each(|number| handle.emit(line(number)));
+        std::thread::spawn(tell).join().unwrap();
+        screen.finish(false);
     }
 
     #[test]

@@ -35,15 +35,6 @@ pub fn make_raw(terminal: impl AsFd) -> std::io::Result<()> {
     Ok(tcsetattr(&terminal, OptionalActions::Now, &attributes)?)
 }
 
-/// Puts the terminal back before a panic is told, too.
-pub fn restore_on_panic() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        restore();
-        before(panic);
-    }));
-}
-
 /// How large a terminal is; `None` if it is none.
 pub fn size(terminal: impl AsFd) -> Option<Size> {
     let size = tcgetwinsize(terminal).ok()?;
