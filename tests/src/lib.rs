@@ -20,5 +20,6 @@ pub mod load;
 pub mod project;
 pub mod rollout;
 pub mod sandbox;
+pub mod spy;
 pub mod terminal;
 pub mod watch;

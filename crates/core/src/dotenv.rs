@@ -22,6 +22,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::ops::Range;
 
 pub use show::report;
@@ -77,7 +78,7 @@ pub struct Variable {
 }
 
 /// A command in a value.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Command {
     /// Where it stands, with its `$(` and `)`.
     pub at: Range<usize>,
@@ -85,8 +86,15 @@ pub struct Command {
     pub kind: Kind,
 }
 
+impl fmt::Debug for Command {
+    /// What people write into a command may be a value: it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
 /// What a command is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Kind {
     /// A text for a shell.
     Shell(Vec<Piece>),
@@ -95,7 +103,7 @@ pub enum Kind {
 }
 
 /// `kamal secrets …`, perhaps with variables before it and a pipe behind it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call {
     /// `NAME=value` before the command.
     pub env: Vec<(String, Word)>,
@@ -109,7 +117,7 @@ pub struct Call {
 pub type Word = Vec<WordPart>;
 
 /// A piece of a word.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum WordPart {
     /// Text as it is.
     Text(String),
@@ -130,7 +138,7 @@ pub enum WordPart {
 }
 
 /// A piece of a text for a shell.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Piece {
     /// Text for the shell as it is.
     Text(String),

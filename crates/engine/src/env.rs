@@ -3,7 +3,7 @@
 use bowline_core::commands::env::{EnvFile, SecretEnv};
 use bowline_core::config::{Accessory, Config, Role, RoleHost};
 use bowline_core::plan::deploy::PlanError;
-use bowline_core::plan::secrets::{Secrets, check_secrets, env_secrets, environment, secret_env};
+use bowline_core::plan::secrets::{Secrets, check_env_secrets, env_secrets, environment, secret_env};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
@@ -18,10 +18,13 @@ pub async fn push(world: &World, project: &Project, options: &Options) -> Result
     let roles = selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)));
     let mut names = env_secrets(config, roles.clone());
     let accessories =
-        config.accessories.iter().filter(|accessory| beside(&selection, accessory).next().is_some());
-    names.extend(accessories.flat_map(|accessory| accessory.env.secret().map(|(_, key)| key.to_owned())));
+        || config.accessories.iter().filter(|accessory| beside(&selection, accessory).next().is_some());
+    names.extend(accessories().flat_map(|accessory| accessory.env.secret().map(|(_, key)| key.to_owned())));
     let secrets = project.secrets(world, &names).await?;
-    check_secrets(config, &secrets, &selection)?;
+    check_env_secrets(config, &secrets, &selection)?;
+    for accessory in accessories() {
+        secret_env(&secrets, &accessory.env)?;
+    }
     write_all(world, project, options, Some(&secrets)).await
 }
 

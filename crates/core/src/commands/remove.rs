@@ -1,5 +1,6 @@
 //! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
 
+use super::traefik::ENV_FILE;
 use super::{Scope, listing, maintenance};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
@@ -130,6 +131,7 @@ fn traefik(scope: &Scope) -> String {
          {left}\n\
          docker container inspect traefik >/dev/null 2>&1 || exit 0\n\
          docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
+         rm -f {ENV_FILE}\n\
          {audit}",
         left = super::traefik::remove_left(),
         audit = scope.audit(None, "Removed traefik container"),

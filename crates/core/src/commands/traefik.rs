@@ -56,7 +56,7 @@ pub(super) fn create_network() -> String {
 
 /// The env file of the container that runs. It is written beside, and put here by whoever ran the container: several
 /// apps share it and may deploy at the same moment.
-const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
+pub(super) const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
 /// Seconds within which a container that somebody else is making can be started.
 const CREATED_WITHIN_S: u32 = 10;

@@ -80,7 +80,7 @@ fn mark(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
 }
 
 /// The parts of a command that can be shown: all but what stands after a word that sounds like a secret, as in
-/// `--token abc` and `PASSWORD=abc`.
+/// `--token abc` and `PASSWORD=abc`, and what is within a JSON object, such as one that a vault gave.
 fn harmless(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
     let command = text.get(at.clone()).unwrap_or_default();
     let mut shown = Vec::new();
@@ -104,7 +104,11 @@ fn harmless(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
         }
     }
     shown.push(from..at.end);
-    shown
+    let object = command.find("{\"").zip(command.rfind('}')).filter(|(open, close)| open < close);
+    let Some((open, close)) = object else { return shown };
+    let (open, close) = (at.start + open + 1, at.start + close);
+    let around = |range: &Range<usize>| [range.start..range.end.min(open), range.start.max(close)..range.end];
+    shown.iter().flat_map(around).filter(|range| range.start < range.end).collect()
 }
 
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {

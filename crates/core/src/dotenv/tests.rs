@@ -213,18 +213,13 @@ fn commands_are_shown_but_for_what_follows_a_word_that_sounds_secret() {
             "A=$(op read op://v/i/f) # c",
             "A=pre$(curl -H 'Authorization: Bearer hunter2' $URL --token hunter2 --user me)post",
             "A=\"$(PASSWORD=hunter2 x --password=hunter2 -v)\"",
+            "A=$(kamal secrets extract A '{\"A\":\"hunter2\"}')",
             "A=$B $HOME_DIR x$HOME_DIR $hunter2",
             "A='hunter2='",
         ]
         .map(shown)
         .join("\n")
     );
-}
-
-#[test]
-fn nothing_can_be_formatted_into_a_log() {
-    let file = parse("f", "A=hunter2\nB='hunter2'\n", false);
-    assert!(!format!("{file:?}").contains("hunter2"), "{file:?}");
 }
 
 proptest::proptest! {
@@ -245,4 +240,12 @@ proptest::proptest! {
         }
         told(&text);
     }
+}
+
+#[test]
+fn no_formatting_of_a_file_shows_a_value() {
+    let text = "A=hunter2\nB=\"$A hunter2\"\nC=$(echo hunter2)\nD=$(X=hunter2 kamal secrets extract A hunter2 | tr hunter2 x)\n";
+    let file = parse("f", text, false);
+    assert_eq!(file.entries.len(), 4);
+    assert!(!format!("{file:?}").contains("hunter2"), "{file:?}");
 }

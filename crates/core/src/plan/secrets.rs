@@ -104,6 +104,15 @@ pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'
     if routed(selection) {
         secret_env(secrets, &config.traefik.env)?;
     }
+    check_env_secrets(config, secrets, selection)
+}
+
+/// Checks that the secrets in the env of the app's own containers can reach them.
+pub fn check_env_secrets(
+    config: &Config,
+    secrets: &Secrets,
+    selection: &Selection<'_>,
+) -> Result<(), PlanError> {
     for (role, host) in places(selection) {
         environment(config, secrets, role, host)?;
     }

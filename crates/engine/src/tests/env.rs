@@ -8,6 +8,7 @@ const CONFIG: &str = "service: app
 image: app
 servers: {web: {hosts: [a]}, workers: {hosts: [a, b], cmd: work}}
 env: {secret: [KEY]}
+traefik: {env: {secret: [PROXY]}}
 accessories:
   db: {image: postgres, host: b, env: {secret: [DB]}}
   search: {image: search, host: z, env: {secret: [NOBODY]}}
@@ -43,6 +44,11 @@ async fn a_secret_that_is_not_there_is_told_before_any_server_is_asked() {
     let error = env::push(&scripted.world, &project_with(CONFIG, "KEY=1\n"), &Options::default()).await;
     let RunError::Invalid(missing) = error.unwrap_err() else { panic!("the secret is missing") };
     assert!(missing.render(false).contains("`DB`") && scripted.recorder.events().is_empty());
+    // Nor is anything begun with one that no environment can hold. What is Traefik's is asked of nobody.
+    let long = format!("KEY=1\nDB={}\n", "x".repeat(200_000));
+    let error = env::push(&scripted.world, &project_with(CONFIG, &long), &Options::default()).await;
+    assert!(error.unwrap_err().to_string().contains("longer than Linux allows"));
+    assert!(scripted.network.machine("a").changes.is_empty());
     // What is only removed needs none.
     env::delete(&scripted.world, &project_with(CONFIG, ""), &Options::default()).await.unwrap();
 }

@@ -1,0 +1,141 @@
+//! Secrets on their way through the scripts, with a server on which every new file could be read by everybody: each is
+//! fed slowly, and all files are looked at the whole time.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::*;
+
+const SECRET: &str = "sentinel-secret";
+
+/// A server without containers, whose `docker` runs them and writes down command lines that have a secret in them.
+const DOCKER: &str = "#!/bin/sh
+case $* in *sentinel\"-\"secret*) echo \"$*\" >> \"$HOME/bin/told\" ;; esac
+case $* in 'container inspect'*) exit 1 ;; *--password-stdin*) cat > /dev/null ;; esac
+exit 0
+";
+
+/// Looks for files with the secret in them until it is dropped.
+struct Watcher {
+    seen: Arc<Mutex<BTreeSet<(String, u32)>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    fn on(home: &Path) -> Self {
+        let (seen, stop) = (Arc::<Mutex<BTreeSet<_>>>::default(), Arc::<AtomicBool>::default());
+        let (home, into, stopped) = (home.to_owned(), Arc::clone(&seen), Arc::clone(&stop));
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                look(&home, &into);
+            }
+        });
+        Self { seen, stop, thread: Some(thread) }
+    }
+
+    fn has_seen(&self) -> bool {
+        !self.seen.lock().unwrap().is_empty()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn look(directory: &Path, seen: &Mutex<BTreeSet<(String, u32)>>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(about) = entry.metadata() else { continue };
+        if about.is_dir() {
+            look(&entry.path(), seen);
+        } else if fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(SECRET)) {
+            let name = entry.path().to_string_lossy().into_owned();
+            seen.lock().unwrap().insert((name, about.permissions().mode() & 0o777));
+        }
+    }
+}
+
+/// Whether a step puts a secret into a file, or gives it to a program alone.
+fn is_kept(step: &Step) -> bool {
+    match step {
+        Step::Accessory(act) => !matches!(act.what, accessory::What::Pull { .. }),
+        step => !matches!(step, Step::Pull(_) | Step::Run(..)),
+    }
+}
+
+/// Runs a script whose input stops for a while just after the last secret in it.
+fn run_slowly(home: &Path, script: &Script, watcher: &Watcher, kept: bool) {
+    let line = format!("umask 000; exec timeout 5 {}", &script.sent()["exec ".len()..]);
+    let mut command = sh(home, &line);
+    command.env("HOME", home).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = script.input.expose();
+    let last = input.windows(SECRET.len()).rposition(|window| window == SECRET.as_bytes()).unwrap();
+    let (before, after) = input.split_at(last + SECRET.len());
+    // A script that ends without reading shows in what was seen.
+    let _ = stdin.write_all(before);
+    let until = Instant::now() + Duration::from_secs(if kept { 3 } else { 0 });
+    while !watcher.has_seen() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let _ = stdin.write_all(after);
+    drop(stdin);
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_secret_in_a_file_is_its_owners_alone_from_the_first_byte_on() {
+    let mut number = 0;
+    for step in all_steps() {
+        let script = step.script();
+        if !script.input.expose().windows(SECRET.len()).any(|window| window == SECRET.as_bytes()) {
+            continue;
+        }
+        let home = server();
+        fs::write(home.path().join("bin/docker"), DOCKER).unwrap();
+        let run = if matches!(step, Step::Boot(_)) { boot().scope.run } else { "f00d".into() };
+        assert!(sh(home.path(), &scope(&run).claim()).status().unwrap().success());
+        let watcher = Watcher::on(home.path());
+        run_slowly(home.path(), &script, &watcher, is_kept(&step));
+        let seen = watcher.seen.lock().unwrap().clone();
+        assert_eq!(!seen.is_empty(), is_kept(&step), "{}: {seen:?}", step.describe());
+        for (file, mode) in seen {
+            assert_eq!(mode & 0o077, 0, "{}: {file} has the mode {mode:o}", step.describe());
+        }
+        let told = fs::read_to_string(home.path().join("bin/told")).unwrap_or_default();
+        assert_eq!(told, "", "{}", step.describe());
+        number += 1;
+    }
+    assert!(number >= 8, "only {number} steps have secrets");
+}
+
+#[test]
+fn what_removes_traefik_removes_its_secrets() {
+    let home = server();
+    let file = home.path().join(".kamal/env/traefik/traefik.env");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, SECRET).unwrap();
+    let scope = scope("f00d");
+    assert!(sh(home.path(), &scope.claim()).status().unwrap().success());
+    let script = remove::Remove { scope, what: remove::What::Traefik }.script();
+    assert!(sh(home.path(), &script.text).status().unwrap().success());
+    assert!(!file.exists());
+}
+
+#[test]
+fn no_formatting_of_a_step_shows_a_secret() {
+    for step in all_steps() {
+        let script = step.script();
+        for told in [format!("{step:?}"), format!("{script:#?}"), script.shown(), step.describe()] {
+            assert!(!told.contains(SECRET), "{told}");
+        }
+    }
+}
