@@ -1,12 +1,12 @@
 //! Building the image on this machine, or on one that it tells to, and pushing it to the registry, once for all
 //! servers.
 
+mod lend;
 mod trouble;
 
 use std::time::Duration;
 
 use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
-use bowline_core::config::unbuilt;
 use bowline_core::plan::secrets::{Secrets, registry_secrets};
 use bowline_core::secret::Secret;
 use bowline_core::selection::Selection;
@@ -57,7 +57,6 @@ impl<'a> Build<'a> {
         options: &Options,
         output: Output,
     ) -> Result<Self, RunError> {
-        unbuilt::build(&project.config)?;
         let builder = builder::choose(world, &project.config).await?;
         let build = Self { world, project, secrets, builder, output, no_cache: options.no_cache };
         build.dockerfile_is_there(None)?;
@@ -84,10 +83,13 @@ impl<'a> Build<'a> {
         let commands = self.commands(source, images)?;
         builder::ensure(self.world, &self.builder).await?;
         self.world.events.emit(Event::Phase(phase));
-        for command in &commands {
-            self.run(command, source).await?;
-        }
-        Ok(())
+        lend::lent(self.world, self.builder.lend(), async {
+            for command in &commands {
+                self.run(command, source).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     fn commands(&self, source: &Source, images: Vec<String>) -> Result<Vec<Command>, BuildError> {

@@ -121,9 +121,6 @@ impl<'a> Run<'a> {
         let config = &project.config;
         let selection = Selection::new(config, &options.filters)?;
         unbuilt::roles(config, selection.roles.iter().map(|(role, _)| *role))?;
-        if matches!(kind, Kind::Deploy | Kind::Redeploy) && !options.skip_push {
-            unbuilt::build(config)?;
-        }
         let scope = Scope {
             names: config.names(),
             run: crate::lock::run_id(world),

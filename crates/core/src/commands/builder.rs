@@ -7,7 +7,7 @@ mod build;
 mod buildx;
 
 pub use build::{BuildError, Command, Output, Request};
-pub use buildx::Check;
+pub use buildx::{Check, LENT};
 
 use crate::config::{Builder as Wanted, Config, Generation, Machine};
 
@@ -188,9 +188,11 @@ fn elsewhere(config: &Config, here: &Here) -> Option<(Kind, String)> {
         .chars()
         .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c) { c } else { '-' })
         .collect();
+    // It reaches a registry on this machine through its own machine's network.
+    let lent = if config.registry.is_local() { "-local-registry" } else { "" };
     let name = match local.is_empty() {
-        true => format!("kamal-remote-{suffix}"),
-        false => format!("kamal-hybrid-{}-{suffix}", driver(wanted)),
+        true => format!("kamal-remote-{suffix}{lent}"),
+        false => format!("kamal-hybrid-{}-{suffix}{lent}", driver(wanted)),
     };
     let node = Node { context: format!("{name}-context"), url, arch: others };
     let kind = match local.is_empty() {

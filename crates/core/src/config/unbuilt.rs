@@ -56,18 +56,6 @@ pub fn accessories<'a>(mut accessories: impl Iterator<Item = &'a Accessory>) -> 
     }
 }
 
-/// Whether an image can be built as the configuration says: another machine that builds has no way to a registry on
-/// this one yet.
-pub fn build(config: &Config) -> Result<(), Unbuilt> {
-    if config.registry.is_local() && config.builder.remote.is_some() {
-        return Err(Unbuilt::key(
-            "builder/remote with a registry on the deploying machine (registry/server: localhost)",
-            "name another registry, or build on this machine",
-        ));
-    }
-    Ok(())
-}
-
 /// Whether servers can be reached as the configuration says.
 pub fn connection(config: &Config) -> Result<(), Unbuilt> {
     match &config.ssh.config {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::locked;
-use crate::ports::{Exit, Held, Loan, Local, LocalCommand, OnLine, Output};
+use crate::ports::{Exit, Held, Line, Loan, Local, LocalCommand, OnLine, Output};
 
 /// What a program answers.
 pub(crate) type Answer = Result<Output, String>;
@@ -27,6 +27,8 @@ pub(crate) struct Shop {
     pub files: BTreeMap<String, String>,
     /// Variables.
     pub variables: BTreeMap<String, String>,
+    /// Programs that say something and then run until they are ended, by how their command lines begin.
+    pub stay: Vec<(String, String)>,
     /// Files that others hold locked.
     pub held: Vec<String>,
     /// Whether somebody can be asked.
@@ -95,8 +97,12 @@ fn words(command: &LocalCommand) -> String {
 
 #[async_trait]
 impl Local for Shop {
-    async fn run(&self, command: &LocalCommand, _: OnLine<'_>) -> Answer {
+    async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Answer {
         locked(&self.ran).push(command.clone());
+        if let Some((_, said)) = self.stay.iter().find(|(begins, _)| words(command).starts_with(begins)) {
+            on_line(Line::Out(said));
+            std::future::pending::<()>().await;
+        }
         {
             let mut running = locked(&self.running);
             running.0 += 1;

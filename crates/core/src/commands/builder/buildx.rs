@@ -66,21 +66,20 @@ impl Builder<'_> {
     pub fn create(&self) -> Vec<Vec<String>> {
         let Some(name) = &self.name else { return Vec::new() };
         let builder = |rest: &[&str]| docker(&[&["buildx", "create"], rest].concat());
+        // Where it reaches a registry on this machine.
+        let network: &[&str] =
+            if self.config.registry.is_local() { &["--driver-opt", "network=host"] } else { &[] };
         match &self.kind {
             Kind::Native | Kind::Pack => Vec::new(),
             Kind::Local(driver) => {
                 let driver = format!("--driver={driver}");
-                let mut words = vec!["--name", name, &driver];
-                if self.config.registry.is_local() {
-                    words.extend(["--driver-opt", "network=host"]);
-                }
-                vec![builder(&words)]
+                vec![builder(&[&["--name", name, &driver], network].concat())]
             }
             Kind::Cached => vec![builder(&["--name", name, "--driver=docker-container"])],
             Kind::Multiarch => vec![builder(&["--name", name])],
             Kind::Cloud(cloud) => vec![builder(&["--driver", "cloud", cloud])],
             Kind::Remote(node) => {
-                let mut words = vec!["--name", name, &node.context];
+                let mut words = [&["--name", name], network, &[&node.context]].concat();
                 let platform = platform(node);
                 if node.is_kamal_1s(name) {
                     words.extend(["--platform", &platform]);
@@ -91,9 +90,16 @@ impl Builder<'_> {
                 let own = linux(local);
                 let driver = format!("--driver={driver}");
                 vec![
-                    builder(&["--platform", &own, "--name", name, &driver]),
+                    builder(&[&["--platform", &own, "--name", name, &driver], network].concat()),
                     remote.create(name),
-                    builder(&["--platform", &platform(remote), "--append", "--name", name, &remote.context]),
+                    builder(
+                        &[
+                            &["--platform", &platform(remote), "--append", "--name", name],
+                            network,
+                            &[&remote.context],
+                        ]
+                        .concat(),
+                    ),
                 ]
             }
             Kind::Pair(local, remote) => vec![
@@ -128,9 +134,37 @@ impl Builder<'_> {
 
     /// Who has to let us in with SSH before it can be made: the arguments of `ssh` for each machine.
     pub fn ssh(&self) -> Vec<Vec<String>> {
-        self.nodes().into_iter().filter_map(Node::ssh).collect()
+        self.nodes()
+            .into_iter()
+            .filter_map(|node| Some([node.ssh(&[])?, vec!["true".into()]].concat()))
+            .collect()
+    }
+
+    /// What lends a registry on this machine to each machine that builds, at the same address there, for as long as it
+    /// runs. It says [`LENT`] when it is about to.
+    pub fn lend(&self) -> Vec<Vec<String>> {
+        let Some(port) = self.config.registry.local_port() else { return Vec::new() };
+        let way = format!("127.0.0.1:{port}:127.0.0.1:{port}");
+        let said = format!("LocalCommand=echo {LENT}");
+        let mut words = Vec::new();
+        // A connection that others share would outlive this one.
+        for option in [
+            "ExitOnForwardFailure=yes",
+            "ControlMaster=no",
+            "ControlPath=none",
+            "ServerAliveInterval=5",
+            "PermitLocalCommand=yes",
+            &said,
+        ] {
+            words.extend(["-o", option]);
+        }
+        words.extend(["-N", "-R", &way]);
+        self.nodes().into_iter().filter_map(|node| node.ssh(&words)).collect()
     }
 }
+
+/// What [`Builder::lend`] says.
+pub const LENT: &str = "@lent";
 
 impl Node {
     fn create(&self, builder: &str) -> Vec<String> {
@@ -147,8 +181,8 @@ impl Node {
         self.context != format!("{builder}-context")
     }
 
-    /// The same way in that Docker takes.
-    fn ssh(&self) -> Option<Vec<String>> {
+    /// The same way in that Docker takes, with these options; what it should run is to follow.
+    fn ssh(&self, options: &[&str]) -> Option<Vec<String>> {
         let address = self.url.strip_prefix("ssh://")?.split('/').next()?;
         let (user, address) = match address.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
@@ -162,7 +196,8 @@ impl Node {
         let mut words = vec!["ssh", "-o", "ConnectTimeout=30", "-o", "BatchMode=yes"];
         words.extend(user.iter().flat_map(|user| ["-l", user]));
         words.extend(port.iter().flat_map(|port| ["-p", port]));
-        words.extend(["--", host.trim_matches(['[', ']']), "true"]);
+        words.extend(options);
+        words.extend(["--", host.trim_matches(['[', ']'])]);
         Some(words.into_iter().map(Into::into).collect())
     }
 }
