@@ -185,17 +185,15 @@ impl<'a> Change<'a> {
         !self.world.stop.is_set() && self.gathered.failures.is_empty()
     }
 
-    /// Whether the lock is held still. Steps on servers are refused where it isn't; what is done here is not.
-    pub(crate) fn is_ours(&self) -> Result<(), Failure> {
-        match &self.lock {
-            Some(lock) if lock.is_lost() => Err(Failure {
-                host: lock.host.clone(),
-                role: None,
-                doing: "hold the deploy lock".into(),
-                cause: Cause::LockLost,
-            }),
-            _ => Ok(()),
-        }
+    /// That the lock is no longer held, if so. Steps on servers are refused then; what is done here is not.
+    pub(crate) fn lost(&self) -> Option<Failure> {
+        let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
+        Some(Failure {
+            host: lock.host.clone(),
+            role: None,
+            doing: "hold the deploy lock".into(),
+            cause: Cause::LockLost,
+        })
     }
 
     /// Gives the lock back, and what was said; an interrupted change was perhaps not whole.

@@ -99,7 +99,7 @@ pub async fn reboot(
         if !change.goes_on() {
             break;
         }
-        if let Err(failure) = change.is_ours() {
+        if let Some(failure) = change.lost() {
             change.keep(Gathered { failures: vec![failure], ..Gathered::default() });
             break;
         }

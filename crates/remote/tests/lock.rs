@@ -55,7 +55,7 @@ async fn of_two_at_the_same_instant_a_hundred_times_exactly_one_gets_it() {
     let there = home.path().display();
     let sshd = Sshd::with(&format!("ForceCommand cd {there} && exec sh -c \"$SSH_ORIGINAL_COMMAND\""));
     let servers = [sshd.connect().await, sshd.connect().await];
-    let (mut wins, mut expected) = ([0, 0], "@locked");
+    let mut expected = "@locked";
     for round in 0..ROUNDS {
         let runs = [0, 1].map(|who| format!("{round:016}{who:016}"));
         let contenders = [0, 1].map(|who| tokio::spawn(take(servers[who].clone(), runs[who].clone())));
@@ -67,7 +67,6 @@ async fn of_two_at_the_same_instant_a_hundred_times_exactly_one_gets_it() {
         assert_eq!(words[1 - winner], "@held", "round {round}");
         let told = base64_text(opened[1 - winner].0.split_once(' ').unwrap().1);
         assert!(told.contains(&runs[winner]), "round {round}: the loser learns who has it, not {told:?}");
-        wins[winner] += 1;
         if round % 2 == 0 {
             released(&mut opened[winner].1).await;
             expected = "@locked";
@@ -77,6 +76,4 @@ async fn of_two_at_the_same_instant_a_hundred_times_exactly_one_gets_it() {
             expected = "@taken";
         }
     }
-    assert_eq!(wins[0] + wins[1], ROUNDS);
-    assert_eq!(sshd.logins(), 2, "a hundred rounds over the same two connections");
 }
