@@ -70,6 +70,7 @@ impl Lock {
             }),
             Ok(Ok(Answer::Held(details))) => return Err(RunError::Locked { host: host.into(), details }),
             Ok(Ok(Answer::Ended(said))) => {
+                let said = if said.is_empty() { "the server said nothing" } else { &said };
                 return Err(failed(Cause::Told {
                     reason: format!("it could not be made: {said}"),
                     hint: Some("is `.kamal` there writable?".into()),
