@@ -11,6 +11,7 @@ use bowline_core::plan::secrets::Secrets;
 use bowline_core::secret::{Secret, SecretBytes};
 
 use crate::error::RunError;
+use crate::event::Event;
 use crate::template::Around;
 use crate::world::{Project, World};
 
@@ -30,6 +31,9 @@ pub(super) async fn read(
     let mut uploads = Vec::new();
     for file in &accessory.files {
         let content = content(&around, &mut outputs, accessory, file).await?;
+        if is_for_all(file) && has_a_secret(&content, accessory, secrets) {
+            world.events.emit(Event::Note { host: None, text: readable(accessory, file) });
+        }
         uploads.push(Upload {
             path: file.remote.clone(),
             mode: file.mode.clone(),
@@ -74,6 +78,32 @@ async fn content(
     let template = Template::of_text(SourceFile::new(path, text)).map_err(invalid)?;
     let rendered = around.render(&template, outputs).await.map_err(invalid)?;
     Ok(rendered.into_text().into_bytes())
+}
+
+/// A value shorter than this is found everywhere.
+const SHORT: usize = 4;
+
+/// Whether everybody on the server can read it, by its mode.
+fn is_for_all(file: &AccessoryMount) -> bool {
+    let mode = file.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok());
+    mode.is_some_and(|mode| mode & 0o004 != 0)
+}
+
+fn has_a_secret(content: &[u8], accessory: &Accessory, secrets: &Secrets) -> bool {
+    let Ok(text) = str::from_utf8(content) else { return false };
+    let values = accessory.env.secret().filter_map(|(_, key)| secrets.get(key));
+    let mut values = values.map(Secret::expose).filter(|value| value.len() >= SHORT);
+    values.any(|value| text.contains(value))
+}
+
+fn readable(accessory: &Accessory, file: &AccessoryMount) -> String {
+    format!(
+        "accessories/{}/files: {} has a secret in it, and with the mode {} everybody on the server can read it; give it \
+         a `mode:` such as \"0600\", and an `owner:` if its program is not root's",
+        accessory.name,
+        file.local,
+        file.mode.as_deref().unwrap_or_default(),
+    )
 }
 
 /// The path, with `~/` read as a shell would.

@@ -253,3 +253,17 @@ async fn an_interrupt_begins_nothing_more_and_unlocks() {
     let stopped: Vec<Vec<String>> = HOSTS.iter().map(|host| changes(&scripted, host)).collect();
     assert!(!stopped.concat().contains(&"stop cache".to_owned()), "{stopped:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_with_a_secret_that_everybody_could_read_is_told() {
+    let private = "{local: config/init.sql.erb, remote: /init.sql, mode: '0640'}";
+    for (file, told) in [("'config/init.sql.erb:/init.sql'", true), (private, false)] {
+        let (scripted, _) = scripted();
+        let config = CONFIG.replace("'config/init.sql.erb:/init.sql'", file);
+        let project = project_with(&config, "DB_PW=sentinel-db\n");
+        accessory::boot(&scripted.world, &project, &Options::default(), "db").await.unwrap();
+        let notes = format!("{:?}", scripted.recorder.events());
+        assert_eq!(notes.contains("config/init.sql.erb has a secret in it"), told, "{notes}");
+        assert!(!notes.contains("config/my.cnf has") && !notes.contains("sentinel-db"));
+    }
+}
