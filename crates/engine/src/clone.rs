@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bowline_core::commands::clone::{CleanClone, project_directory};
 use bowline_core::config::Config;
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use crate::error::RunError;
 use crate::event::{Event, Phase};
@@ -55,8 +55,10 @@ pub(crate) async fn source(world: &World, config: &Config) -> Result<Source, Run
     tell(world, "building what is committed, without these uncommitted changes", &changes);
     let temporary = world.local.variable("TMPDIR").filter(|directory| !directory.is_empty());
     let temporary = temporary.unwrap_or_else(|| "/tmp".into());
-    let hash: String =
-        Sha256::digest(project_directory(&root, &prefix)).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Hash::hash(project_directory(&root, &prefix).as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let clone =
         |number| CleanClone::new(&temporary, (&config.service, &hash), (&root, &prefix), &revision, number);
     let (clone, held) = free(world, clone)?;

@@ -5,7 +5,7 @@
 //! just what the plan would make it of is *kept*. That holds only while something is left to do elsewhere: where all is
 //! done, who deploys the same version again wants it booted anew. So it is with `redeploy` and `app boot` at any time.
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use super::deploy::Request;
 use super::{Kind, Plan, RolePlan, ServerPlan};
@@ -30,12 +30,16 @@ pub struct Kept {
 pub(super) fn fingerprint(boot: &app::Boot) -> String {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
-    let clear = Sha256::new().chain_update(boot.run_line().to_string());
-    let secret = clear.clone().chain_update([0]).chain_update(boot.environment.secret.input().expose());
+    let line = boot.run_line().to_string();
+    let (mut clear, mut secret) = (Hash::new(), Hash::new());
+    clear.update(&line);
+    secret.update(&line);
+    secret.update([0]);
+    secret.update(boot.environment.secret.input().expose());
     [clear, secret].map(hex).join("-")
 }
 
-fn hex(hash: Sha256) -> String {
+fn hex(hash: Hash) -> String {
     hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
