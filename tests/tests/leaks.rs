@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, run};
 use bowline_tests::spy::{Spy, told_by_docker};
@@ -138,7 +139,16 @@ fn a_secret_of_any_kind_reaches_its_place_and_is_seen_nowhere_else() {
     let server = &lease[0];
     let sown = Sown::new(sandbox, &lease);
     let spy = sown.spy(&lease);
-    sown.quietly(&["deploy", "-v", "--version", "v1"], 0).says("the hook was here");
+    let deploy = sown.quietly(&["deploy", "-v", "--version", "v1"], 0);
+    deploy.says("the hook was here");
+    // What it was made of is told by a label, but no hash of the secrets to anybody else: a short one could be guessed.
+    let made = expect::inspect(
+        server,
+        &sown.project.container("web", "v1"),
+        "{{index .Config.Labels \"bowline.config\"}}",
+    );
+    let (_, hash) = made.split_once('-').unwrap();
+    deploy.never_says(hash);
     sown.quietly(&["accessory", "boot", "tool", "-v"], 0);
     for words in [
         &["config", "-v"][..],

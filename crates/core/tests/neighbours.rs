@@ -190,6 +190,7 @@ fn boot() -> app::Boot {
             logging: Logging::default(),
         },
         labels: Vec::new(),
+        made: Default::default(),
         cmd: None,
         health: None,
         cord: None,

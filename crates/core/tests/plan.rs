@@ -389,7 +389,9 @@ fn servers_that_differ_go_back_to_what_some_serve_and_others_did_before() {
 
 /// A container with the label that a plan gives it.
 fn labelled(plan: &Plan, server: usize, role: usize) -> BTreeMap<String, String> {
-    plan.servers[server].roles[role].boot.labels.iter().cloned().collect()
+    let boot = &plan.servers[server].roles[role].boot;
+    let made = boot.made.expose().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    boot.labels.iter().cloned().chain(made).collect()
 }
 
 #[test]

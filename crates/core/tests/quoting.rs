@@ -149,6 +149,7 @@ impl Case {
             image: "image".into(),
             environment: self.environment(),
             labels: named("label", &self.labels),
+            made: Default::default(),
             cmd: Some(shlex::try_join(self.words.iter().map(String::as_str)).unwrap()),
             health: None,
             cord: None,

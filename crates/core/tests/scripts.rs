@@ -67,6 +67,7 @@ fn boot() -> app::Boot {
             ("destination".into(), String::new()),
             ("x".into(), HOSTILE.into()),
         ],
+        made: Secret::new("bowline.config=sentinel-secret"),
         cmd: Some("bin/server --name 'a b' $(touch hacked)".into()),
         health: Some(app::HealthFlags { cmd: HOSTILE.into(), interval_ms: 1000, quick_start_s: Some(30) }),
         cord: Some("/tmp/kamal-cord".into()),
@@ -299,11 +300,13 @@ fn nothing_in_a_value_becomes_code() {
         assert!(claim.success());
         let mut child =
             sh(home.path(), &format!("exec timeout 2 {}", &step.script().sent()["exec ".len()..]))
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
+        // One that ends without reading it is fine.
+        let _ = child.stdin.take().unwrap().write_all(step.script().input.expose());
         child.wait().unwrap();
         assert!(!home.path().join("hacked").exists(), "{} ran a value", step.describe());
     }

@@ -51,6 +51,7 @@ fn server(number: usize, servers: usize) -> ServerPlan {
             logging: Default::default(),
         },
         labels: Vec::new(),
+        made: Default::default(),
         cmd: None,
         health: None,
         cord: None,

@@ -4,6 +4,7 @@ use super::env::{SecretEnv, clear_words};
 use super::{Scope, assets, cord, drain, ready};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
+use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
 
 /// What it exits with when Docker would not run the container at all.
@@ -81,6 +82,8 @@ pub struct Boot {
     pub environment: Environment,
     /// All labels, in order.
     pub labels: Pairs,
+    /// One label more, `KEY=VALUE`, that tells something of the secrets and so stands in no command line.
+    pub made: Secret,
     /// The command, if the image's own isn't wanted.
     pub cmd: Option<String>,
     /// The health check, if the role has one.
@@ -121,15 +124,25 @@ impl Boot {
         let mut text = self.scope.fence();
         text.push_str(&self.rename_clashing());
         let (secret, env_file) = (&self.environment.secret, self.scope.names.env_file(&self.role));
+        // One line, and then the env file: `read` takes no byte more than its line.
+        let label = quote(&label_file(&env_file));
+        text.push_str("IFS= read -r made || exit\n");
         text.push_str(&secret.write(&env_file));
+        text.push_str(&format!("(umask 077 && printf '%s\\n' \"$made\" > {label}) || exit\n"));
         if self.cord.is_some() {
             text.push_str(&cord::tie(&self.cord_directory()));
         }
         text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
         let run = secret.run(&self.run_line(), &env_file);
-        text.push_str(&format!("id=$( {run}) || exit {NOT_STARTED}\necho \"@id $id\"\n"));
+        text.push_str(&format!(
+            "id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $id\"\n"
+        ));
         text.push_str(&ready::wait(self.timeout, self.readiness_delay));
-        Script::new(text).with_input(secret.input())
+        Script::new(text).with_input(Secret::new(format!(
+            "{}\n{}",
+            self.made.expose(),
+            secret.input().expose()
+        )))
     }
 
     /// Makes room for the container's name. One that another app's container has is left to it: names of several apps
@@ -179,6 +192,7 @@ impl Boot {
             let label = if value.is_empty() { key.clone() } else { format!("{key}={value}") };
             line = line.word("--label").expanding(&label);
         }
+        line = line.words(["--label-file", &label_file(&self.scope.names.env_file(&self.role))]);
         line = option_words(line, &environment.options).word(&self.image);
         match &self.cmd {
             Some(cmd) => line.command(cmd),
@@ -200,6 +214,11 @@ impl Boot {
         });
         variables.iter().fold(line, |line, (name, value)| line.words(["--env", &format!("{name}={value}")]))
     }
+}
+
+/// Where the label is that is given in a file, for the moment in which the container is made.
+fn label_file(env_file: &str) -> String {
+    format!("{env_file}.label")
 }
 
 fn health_words(line: Line, health: &HealthFlags) -> Line {

@@ -386,6 +386,7 @@ impl Planner<'_> {
             image: config.image_of(version),
             environment: environment(config, self.secrets, role, entry)?,
             labels,
+            made: crate::secret::Secret::default(),
             cmd: role.cmd.clone(),
             health: role.healthcheck.as_ref().map(|health| app::HealthFlags {
                 cmd: match &cord {
@@ -402,7 +403,7 @@ impl Planner<'_> {
         };
         let fingerprint = resume::fingerprint(&boot);
         boot.labels = self.unlike_others(role, entry, boot.labels, observed)?;
-        boot.labels.push((resume::LABEL.into(), fingerprint));
+        boot.made = fingerprint;
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
         let back = observed

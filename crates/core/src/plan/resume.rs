@@ -12,6 +12,7 @@ use super::{Kind, Plan, RolePlan, ServerPlan};
 use crate::commands::app;
 use crate::config::Config;
 use crate::observed::{Container, Observed};
+use crate::secret::Secret;
 
 /// The label with a container's [`fingerprint`].
 pub const LABEL: &str = "bowline.config";
@@ -25,9 +26,9 @@ pub struct Kept {
     pub image_id: String,
 }
 
-/// What a container is made of, but for what is new in each run: its command line, and after a dash that with its
-/// secrets.
-pub(super) fn fingerprint(boot: &app::Boot) -> String {
+/// The label that says what a container is made of, but for what is new in each run: its command line, and after a
+/// dash that with its secrets. By the latter a secret that is short could be guessed: it is for no eyes either.
+pub(super) fn fingerprint(boot: &app::Boot) -> Secret {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
     let line = boot.run_line().to_string();
@@ -36,7 +37,7 @@ pub(super) fn fingerprint(boot: &app::Boot) -> String {
     secret.update(&line);
     secret.update([0]);
     secret.update(boot.environment.secret.input().expose());
-    [clear, secret].map(hex).join("-")
+    Secret::new(format!("{LABEL}={}", [clear, secret].map(hex).join("-")))
 }
 
 fn hex(hash: Hash) -> String {
@@ -55,7 +56,7 @@ pub(super) fn kept(config: &Config, request: &Request, role: &RolePlan, observed
     }
     let boot = &role.boot;
     let part = |fingerprint| part(fingerprint, request.secrets_known);
-    let wanted = boot.labels.iter().find(|(key, _)| key == LABEL).map(|(_, value)| part(value));
+    let wanted = boot.made.expose().split_once('=').map(|(_, value)| part(value));
     let of_role: Vec<&Container> = observed.of_role(&boot.scope.names, &role.role).collect();
     let mut running = of_role.into_iter().filter(|container| container.is_running());
     let (Some(container), None) = (running.next(), running.next()) else { return None };

@@ -151,6 +151,7 @@ impl Machine {
             self.cords.insert(cord.clone(), true);
         }
         self.changes.push(format!("run {}", boot.container()));
+        let made = boot.made.expose().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
         self.containers.push(FakeContainer {
             id: id.clone(),
             name: boot.container(),
@@ -165,7 +166,7 @@ impl Machine {
             cord,
             assets: super::assets::mounted(boot),
             address: self.next + 1,
-            labels: boot.labels.iter().cloned().collect(),
+            labels: boot.labels.iter().cloned().chain(made).collect(),
         });
         id
     }
