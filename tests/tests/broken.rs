@@ -163,7 +163,7 @@ fn what_people_run_into_is_told_with_its_fix() {
     let web = lease[0].address.as_str();
     project.roles(&[("web", &[web], "cmd: /app/sever")]);
     project.deploy("v1").says("the command was not found in the image").exits(1);
-    project.roles(&[("web", &[web], "cmd: tail /dev/zero\noptions: {memory: 8m}")]);
+    project.roles(&[("web", &[web], "cmd: tail /dev/zero\noptions: {memory: 32m}")]);
     project.deploy("v1").says("the container was killed: out of memory").says("`options: memory:`").exits(1);
     project.roles(&[("web", &[web], "options: {publish: \"22:3000\"}")]);
     project.deploy("v1").says("a fixed port can't be published").exits(1);

@@ -110,6 +110,8 @@ fn not_started(output: &Output) -> Cause {
             "a fixed port can't be published by the old and the new container at once, nor where something else on the \
              server has it: remove `publish` from `options`",
         )
+    } else if said.contains("unable to set memory limit") {
+        Some("that is less than any container needs to begin with: see `options: memory:`")
     } else if said.contains("no such image")
         || said.contains("not found")
         || said.contains("Unable to find image")
