@@ -153,8 +153,9 @@ fn so_does_a_terminal_that_goes_away() {
 }
 
 /// What there is on a server: files of ours and of the system's temporary directory, containers, networks, volumes.
+/// (Docker has a file there for as long as each health check takes.)
 fn everything(server: &Server) -> String {
-    let shown = "ls -A /tmp; find .kamal ! -name 'lock-*' | sort; docker ps -a --format '{{.Names}} {{.State}}' | sort; \
+    let shown = "ls -A /tmp | grep -v ^runc-process; find .kamal ! -name 'lock-*' | sort; docker ps -a --format '{{.Names}} {{.State}}' | sort; \
                  docker network ls -q | sort; docker volume ls -q | sort";
     server.run(shown).ok().to_owned()
 }
