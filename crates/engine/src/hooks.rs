@@ -9,7 +9,7 @@ use bowline_core::selection::Selection;
 
 use crate::error::RunError;
 use crate::event::{Event, Phase};
-use crate::local::{Limit, within};
+use crate::local::{Limit, last, within};
 use crate::ports::{Line, LocalCommand};
 use crate::version::now;
 use crate::world::{Options, Project, World};
@@ -119,10 +119,8 @@ pub async fn run(
     if output.success() {
         return Ok(());
     }
-    let said = format!("{}{}", output.stdout, output.stderr);
-    let tail: Vec<&str> = said.trim().lines().rev().take(20).collect();
-    let tail: Vec<&str> = tail.into_iter().rev().collect();
-    Err(failed(format!("{:?}\n{}", output.exit, tail.join("\n")).trim_end().to_string(), None))
+    let said = last(&format!("{}{}", output.stdout, output.stderr));
+    Err(failed(format!("{}\n{said}", output.exit).trim_end().to_string(), None))
 }
 
 fn environment(world: &World, project: &Project, options: &Options, facts: &Facts) -> Vec<(String, Secret)> {

@@ -22,9 +22,16 @@ pub(super) async fn lent<T>(
     let ready = Semaphore::new(0);
     let all = u32::try_from(lenders.len()).unwrap_or(u32::MAX);
     let lending = select_all(lenders.into_iter().map(|words| Box::pin(lend(world, words, &ready))));
+    let limit = world.timeouts.command;
     let working = async {
         tokio::select! {
-            _ = ready.acquire_many(all) => work.await,
+            lent = tokio::time::timeout(limit, ready.acquire_many(all)) => match lent {
+                Ok(_) => work.await,
+                Err(_) => Err(not_lent(format!(
+                    "no answer within {} s (`timeouts: {{command: SECONDS}}` gives it more)",
+                    limit.as_secs()
+                ))),
+            },
             () = world.stop.triggered() => Err(RunError::interrupted()),
         }
     };
@@ -46,10 +53,14 @@ async fn lend(world: &World, words: Vec<String>, ready: &Semaphore) -> RunError 
         Ok(output) => last(&output.stderr),
         Err(reason) => reason,
     };
+    not_lent(if reason.is_empty() { "the connection ended".into() } else { reason })
+}
+
+fn not_lent(reason: String) -> RunError {
     let hint = "sshd there has to allow it (`AllowTcpForwarding yes`, its default), and the port has to be free there";
     RunError::Local {
         what: "lending the registry on this machine to the machine that builds".into(),
-        reason: if reason.is_empty() { "the connection ended".into() } else { reason },
+        reason,
         hint: Some(hint.into()),
         standing: Vec::new(),
     }

@@ -319,6 +319,14 @@ async fn a_registry_on_this_machine_is_lent_to_the_one_that_builds_for_as_long_a
         "{ran:?}"
     );
 
+    // One that lets nobody in and turns nobody away.
+    let mut shop = with_buildx(&answers);
+    shop.stay = vec![(lends.into(), "Welcome".into())];
+    let (ran, ended, _) = pushed(&project, shop).await;
+    let Err(RunError::Local { reason, .. }) = ended else { panic!("{ended:?}") };
+    assert!(reason.starts_with("no answer within 60 s (`timeouts: {command: SECONDS}`"), "{reason}");
+    assert!(!ran.iter().any(|line| line.contains("docker buildx build")), "{ran:?}");
+
     let refused = ("ssh", says("remote port forwarding failed for listen port 5555", 255));
     let (ran, ended, _) = pushed(&project, with_buildx(&[&answers[..], &[refused]].concat())).await;
     let Err(RunError::Local { what, reason, hint: Some(_), .. }) = ended else { panic!("{ended:?}") };

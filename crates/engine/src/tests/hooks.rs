@@ -193,7 +193,8 @@ async fn a_failing_one_stops_what_comes_after_it_and_changes_nothing() {
         let options = Options { skip_push: false, ..options("v2") };
         let error = deploy::deploy(&world.world, &project, &options, Kind::Deploy).await.unwrap_err();
         assert!(
-            matches!(&error, RunError::Local { what, .. } if what == &format!("hook {failing}")),
+            matches!(&error, RunError::Local { what, reason, .. }
+                if what == &format!("hook {failing}") && reason.starts_with("exit status 3")),
             "{error:?}"
         );
         assert_eq!(hooks_run(&world).len(), 1, "nothing ran after {failing}");
