@@ -68,12 +68,12 @@ fn not_ready(container: &str, timeout: u64, answer: &str) -> NotReady {
     }
     let health =
         after.get(log_end).and_then(|line| line.strip_prefix("@health ")).map(checks).unwrap_or_default();
-    let states = || before.iter().rev().filter_map(|line| line.strip_prefix("@state "));
+    let states: Vec<&str> = before.iter().filter_map(|line| line.strip_prefix("@state ")).collect();
     let (summary, hint) = reason(&Facts {
         timeout,
         ended: fact("@failed "),
-        code: states().filter_map(|state| state.split(' ').nth(2)).find(|code| *code != "0"),
-        state: states().next().unwrap_or(""),
+        states: &states,
+        ends: fact("@ended "),
         check: health.last(),
         command: fact("@check "),
         listening: fact("@listening "),

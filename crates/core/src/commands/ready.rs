@@ -6,22 +6,29 @@ use crate::shell::quote;
 pub const NOT_READY: u32 = 70;
 /// Log lines of a failed container that are fetched.
 const LOG_LINES: usize = 50;
+/// Ends of a failed container that are fetched.
+const ENDS: usize = 20;
 /// A container that Docker had to start again so often won't come up.
 const RESTARTS: u32 = 3;
 
 /// Shell lines that follow the container `$id` for at most `timeout` seconds; one without a health check is ready
 /// when it still runs after `delay` seconds. They print `@state` lines (status, health, exit code, restarts, out
-/// of memory) as they change, then `@ready ADDRESS…`, or `@failed REASON` with where it listens, its health command, its log and health log.
+/// of memory) as they change, then `@ready ADDRESS…`, or `@failed REASON` with how it ended until then (`oom`,
+/// `die=CODE`), where it listens, its health command, its log and health log.
 pub(super) fn wait(timeout: u64, delay: u64) -> String {
     let template = quote(
         "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
          {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}}",
     );
+    // Docker forgets a container's end when it starts it again; its events don't.
+    let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(
         "state() {{ docker container inspect --format {template} \"$id\"; }}\n\
          ready() {{ echo \"@ready $(docker container inspect --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}' \"$id\")\"; exit 0; }}\n\
          failed() {{\n\
          echo \"@failed $1\"\n\
+         echo \"@ended $(docker events --since \"$began\" --until 0s --filter \"container=$id\" --filter event=oom \
+         --filter event=die --format {ends} | tail -n {ENDS} | tr '\\n' ' ')\"\n\
          pid=$(docker container inspect --format '{{{{.State.Pid}}}}' \"$id\")\n\
          echo \"@listening $(cat \"/proc/$pid/net/tcp\" \"/proc/$pid/net/tcp6\" 2>/dev/null | awk '$4 == \"0A\" {{ printf \"%s \", $2 }}')\"\n\
          echo \"@check $(docker container inspect --format '{{{{if .Config.Healthcheck}}}}{{{{json .Config.Healthcheck.Test}}}}{{{{end}}}}' \"$id\")\"\n\
@@ -29,7 +36,7 @@ pub(super) fn wait(timeout: u64, delay: u64) -> String {
          echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$id\")\"\n\
          exit {NOT_READY}\n\
          }}\n\
-         deadline=$(($(date +%s) + {timeout})); last=; waited=\n\
+         began=$(date +%s); deadline=$((began + {timeout})); last=; waited=\n\
          while :; do\n\
          now=$(state) || failed gone\n\
          [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\

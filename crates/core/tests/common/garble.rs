@@ -11,7 +11,7 @@ const CASES: u64 = 2000;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Pieces that mean something to somebody who reads what servers print.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 45] = [
     "\n",
     "\n\n",
     " ",
@@ -26,6 +26,7 @@ const PIECES: [&str; 44] = [
     "@health ",
     "@state ",
     "@failed ",
+    "@ended ",
     "{",
     "}",
     "[",

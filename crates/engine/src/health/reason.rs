@@ -9,10 +9,10 @@ pub(super) struct Facts<'a> {
     pub(super) timeout: u64,
     /// Why the script gave up: `exited`, `restarting`, `gone`, `timeout`.
     pub(super) ended: &'a str,
-    /// Its last state: status, health, exit code, restarts, out of memory.
-    pub(super) state: &'a str,
-    /// The last exit code that was seen and isn't 0: while Docker starts a container again its state says 0.
-    pub(super) code: Option<&'a str>,
+    /// Its states, as they came: status, health, exit code, restarts, out of memory.
+    pub(super) states: &'a [&'a str],
+    /// How it ended until then, as Docker's events tell it: `oom`, `die=CODE`.
+    pub(super) ends: &'a str,
     /// Its last health check: exit code and output.
     pub(super) check: Option<&'a (i64, String)>,
     /// The command of its health check.
@@ -23,16 +23,40 @@ pub(super) struct Facts<'a> {
     pub(super) log: &'a [String],
 }
 
+impl<'a> Facts<'a> {
+    fn state(&self) -> &'a str {
+        self.states.last().copied().unwrap_or("")
+    }
+
+    /// The code it last ended with. A container that Docker starts again has the state `0`, so the last other one
+    /// counts, and above all what the events say.
+    fn code(&self) -> Option<&'a str> {
+        let told = self.ends.split(' ').rev().find_map(|end| end.strip_prefix("die="));
+        let seen =
+            || self.states.iter().rev().filter_map(|state| state.split(' ').nth(2)).find(|code| *code != "0");
+        told.or_else(seen)
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.ends.split(' ').any(|end| end == "oom")
+            || self.states.iter().any(|state| state.split(' ').nth(4) == Some("true"))
+    }
+
+    /// How often Docker started it again.
+    fn restarts(&self) -> u64 {
+        self.state().split(' ').nth(3).and_then(|restarts| restarts.parse().ok()).unwrap_or(0)
+    }
+}
+
 type Reason = (String, Option<String>);
 
 pub(super) fn reason(facts: &Facts<'_>) -> Reason {
-    let words: Vec<&str> = facts.state.split(' ').collect();
-    let word = |at: usize| words.get(at).copied().unwrap_or("?");
-    let code = if facts.ended == "restarting" { facts.code.unwrap_or(word(2)) } else { word(2) };
-    let killed = word(4) == "true";
-    if killed {
+    let code = facts.code().unwrap_or("0");
+    if facts.out_of_memory() {
+        let ended = facts.restarts() > 0 || facts.ended != "timeout";
+        let killed = if ended { "the container" } else { "a process in the container" };
         return (
-            "the container was killed: out of memory".into(),
+            format!("{killed} was killed: out of memory"),
             Some("give it more memory (`options: memory:`), or make the app need less at its start".into()),
         );
     }
@@ -40,6 +64,13 @@ pub(super) fn reason(facts: &Facts<'_>) -> Reason {
         "exited" => (format!("the container exited with code {code}"), exit_hint(code, facts.log)),
         "restarting" => {
             (format!("the container keeps exiting, last with code {code}"), exit_hint(code, facts.log))
+        }
+        // One that has been up long enough to be checked is told by its check, unless it ends again and again.
+        "timeout" if facts.restarts() > u64::from(facts.check.is_some()) && facts.code().is_some() => {
+            let (timeout, times) = (facts.timeout, facts.restarts());
+            let summary =
+                format!("not ready within {timeout} s: the container exited {times}×, last with code {code}");
+            (summary, exit_hint(code, facts.log))
         }
         "gone" => ("the container is gone: somebody removed it".into(), None),
         _ => match facts.check {
@@ -52,7 +83,7 @@ pub(super) fn reason(facts: &Facts<'_>) -> Reason {
                 (summary, Some(check_hint(*status, &said, facts)))
             }
             None => {
-                let seen = if facts.state.is_empty() { "nothing" } else { facts.state };
+                let seen = if facts.state().is_empty() { "nothing" } else { facts.state() };
                 (format!("not ready within {} s (last seen: {seen})", facts.timeout), None)
             }
         },
@@ -188,12 +219,11 @@ mod tests {
         let facts = Facts {
             timeout: 30,
             ended: "timeout",
-            state: "running starting 0 0 false",
-            code: None,
+            states: &["running starting 0 0 false"],
             check: Some(&check),
             command: CURL,
             listening,
-            log: &[],
+            ..Facts::default()
         };
         reason(&facts).1.unwrap()
     }
@@ -231,7 +261,7 @@ mod tests {
     fn a_container_that_ended_is_told_by_its_code_and_its_log() {
         let ended = |state: &str, log: &[&str]| {
             let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
-            reason(&Facts { timeout: 30, ended: "exited", state, log: &log, ..Facts::default() })
+            reason(&Facts { timeout: 30, ended: "exited", states: &[state], log: &log, ..Facts::default() })
         };
         let (summary, hint) = ended("exited none 137 0 true", &[]);
         assert_eq!(summary, "the container was killed: out of memory");
@@ -245,15 +275,33 @@ mod tests {
                 .unwrap()
                 .contains("is taken")
         );
-        let looping = Facts {
-            ended: "restarting",
-            state: "running none 0 3 false",
-            code: Some("7"),
-            ..Facts::default()
-        };
+        let states = ["restarting none 7 2 false", "running none 0 3 false"];
+        let looping = Facts { ended: "restarting", states: &states, ..Facts::default() };
         assert_eq!(reason(&looping).0, "the container keeps exiting, last with code 7");
         assert!(ended("exited none 127 0 false", &[]).1.unwrap().contains("not found in the image"));
         assert_eq!(ended("exited none 1 0 false", &["boom"]).1, None);
+    }
+
+    #[test]
+    fn how_a_container_ended_is_told_though_docker_has_started_it_again() {
+        let late = |states: &[&str], ends: &str| {
+            reason(&Facts { timeout: 3, ended: "timeout", states, ends, ..Facts::default() }).0
+        };
+        let running = "running starting 0 2 false";
+        assert_eq!(
+            late(&[running], "die=7 die=9 "),
+            "not ready within 3 s: the container exited 2×, last with code 9"
+        );
+        assert_eq!(
+            late(&["restarting none 7 1 false", running], ""),
+            "not ready within 3 s: the container exited 2×, last with code 7"
+        );
+        let killed = "the container was killed: out of memory";
+        assert_eq!(late(&[running], "oom die=137 oom die=137 "), killed);
+        assert_eq!(late(&["restarting none 137 2 true", running], ""), killed);
+        let part = "a process in the container was killed: out of memory";
+        assert_eq!(late(&["running starting 0 0 false"], "oom "), part);
+        assert_eq!(late(&[running], ""), "not ready within 3 s (last seen: running starting 0 2 false)");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::proxy::routed;
 
 const BOOTS: [&str; 4] = [
     "@id 0123\n@state running starting 0 0 false\n@state running healthy 0 0 false\n@ready 172.18.0.3 \n",
-    "@id 0123\n@state exited none 4 0 false\n@failed exited\n@listening 0100007F:0BB8 00000000000000000000000000000000:0BB8 \n@check [\"CMD-SHELL\",\"wget -q http://localhost:3000/up\"]\n@log\na line\nanother\n@health {\"Status\":\"unhealthy\",\"FailingStreak\":3,\"Log\":[{\"Start\":\"2026\",\"End\":\"2026\",\"ExitCode\":1,\"Output\":\"wget: server returned error: HTTP/1.1 404 Not Found\"}]}\n",
+    "@id 0123\n@state exited none 4 0 false\n@failed exited\n@ended oom die=137 \n@listening 0100007F:0BB8 00000000000000000000000000000000:0BB8 \n@check [\"CMD-SHELL\",\"wget -q http://localhost:3000/up\"]\n@log\na line\nanother\n@health {\"Status\":\"unhealthy\",\"FailingStreak\":3,\"Log\":[{\"Start\":\"2026\",\"End\":\"2026\",\"ExitCode\":1,\"Output\":\"wget: server returned error: HTTP/1.1 404 Not Found\"}]}\n",
     "@failed timeout\n@listening \n@check \n@log\n\n@health null\n",
     "@taken shop/web/\n@delay 7\n@state restarting unhealthy 137 2 true\n@failed restarting\n",
 ];
