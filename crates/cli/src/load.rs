@@ -129,7 +129,7 @@ impl Local for Beside {
 
 /// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
 pub fn network(project: &Project, asker: Asker) -> Arc<dyn Network> {
-    let options = Options::from_env().with(&project.config.timeouts);
+    let options = Options::from_env().with(project.config.timeouts);
     Arc::new(SshNetwork::new(project.config.ssh.clone(), options, Arc::new(Person(asker))))
 }
 

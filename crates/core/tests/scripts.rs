@@ -489,6 +489,35 @@ fn a_lease_that_ran_out_is_taken_over_and_its_owner_learns_it() {
 }
 
 #[test]
+fn a_lock_whose_server_stopped_before_its_owner_was_written_is_taken_over_after_the_lease() {
+    let past = || SystemTime::now() - Duration::from_secs(lock::LEASE_S + 5);
+    let made = |mode: u32, files: &[&str], made: SystemTime| {
+        let home = server();
+        let lock = home.path().join(LOCK);
+        std::fs::create_dir_all(&lock).unwrap();
+        std::fs::set_permissions(&lock, std::fs::Permissions::from_mode(mode)).unwrap();
+        for file in files {
+            std::fs::write(lock.join(file), "").unwrap();
+        }
+        std::fs::File::open(&lock).unwrap().set_modified(made).unwrap();
+        home
+    };
+    // What a keeper's directory looks like from its first moment on.
+    let home = server();
+    assert_eq!(Keeper::start(home.path(), "one").line(), "@locked");
+    let mode = std::fs::metadata(home.path().join(LOCK)).unwrap().permissions().mode() & 0o7777;
+    for (files, word) in [(&[] as &[&str], "@taken"), (&["lease"], "@taken"), (&["details"], "@held")] {
+        let home = made(mode, files, past());
+        assert_eq!(Keeper::start(home.path(), "two").line(), word, "{files:?}");
+    }
+    assert_eq!(Keeper::start(made(mode, &[], SystemTime::now()).path(), "two").line(), "@held");
+    // A directory that Kamal or a person made is never taken.
+    for mode in [0o755, 0o700, 0o775] {
+        assert_eq!(Keeper::start(made(mode, &[], past()).path(), "two").line(), "@held", "{mode:o}");
+    }
+}
+
+#[test]
 fn of_many_at_the_same_instant_exactly_one_gets_it() {
     for orphaned in [false, true] {
         let home = server();

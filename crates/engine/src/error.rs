@@ -103,7 +103,7 @@ impl Failure {
                 "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?"
                     .into(),
             ),
-            Cause::Server(ServerError::Deadline { setting: Some(setting), .. }) => {
+            Cause::Server(ServerError::Deadline { setting, .. }) => {
                 Some(format!("is the server overloaded, or its Docker stuck? `timeouts: {{{setting}: SECONDS}}` gives it more"))
             }
             Cause::Command(output) => hint_to(&output.stderr).or_else(|| hint_to(&output.stdout)),

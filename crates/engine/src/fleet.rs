@@ -21,8 +21,6 @@ use crate::world::{Gathered, HostOutput, Project, World};
 /// The setting for what has none of its own.
 const COMMAND: &str = "command";
 
-/// How long a port that somebody else has is waited for, and how often it is asked for.
-const LENDING: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The servers that were reached.
@@ -145,7 +143,7 @@ impl Fleet {
         let running = self.server(host)?.run(step, &told);
         match limit(&self.timeouts, step) {
             Some((limit, setting)) => {
-                let late = |_| Err(ServerError::Deadline { limit, setting: Some(setting) });
+                let late = |_| Err(ServerError::Deadline { limit, setting });
                 tokio::time::timeout(limit, running).await.unwrap_or_else(late)
             }
             None => running.await,
@@ -174,7 +172,7 @@ impl Fleet {
 
     /// Another run may have the port there for as long as it pulls.
     async fn lend_to(&self, host: &str, port: u16) -> Result<Held, Cause> {
-        let until = Instant::now() + LENDING;
+        let until = Instant::now() + self.timeouts.lend;
         let server = self.server(host)?;
         loop {
             match self.in_patience(server.lend(port)).await? {
@@ -182,10 +180,13 @@ impl Fleet {
                 None if Instant::now() < until => tokio::time::sleep(AGAIN).await,
                 None => {
                     return Err(Cause::Told {
-                        reason: format!("port {port} is not to be had there"),
+                        reason: format!(
+                            "port {port} is not to be had there, in {} s",
+                            self.timeouts.lend.as_secs()
+                        ),
                         hint: Some(format!(
                             "`AllowTcpForwarding yes` in its sshd_config allows it; does something listen on \
-                             127.0.0.1:{port} there?"
+                             127.0.0.1:{port} there? `timeouts: {{lend: SECONDS}}` waits longer for another run's pull"
                         )),
                     });
                 }
@@ -228,7 +229,7 @@ impl Fleet {
         started: impl Future<Output = Result<T, ServerError>>,
     ) -> Result<T, ServerError> {
         let limit = self.timeouts.command;
-        let late = |_| Err(ServerError::Deadline { limit, setting: Some(COMMAND) });
+        let late = |_| Err(ServerError::Deadline { limit, setting: COMMAND });
         tokio::time::timeout(limit, started).await.unwrap_or_else(late)
     }
 

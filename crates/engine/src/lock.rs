@@ -28,8 +28,6 @@ const RENEW: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(2);
 /// So many lines a login shell may print before the keeper does.
 const NOISE: usize = 1000;
-/// How long the keeper may take to answer.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// A lock that is held.
 #[derive(Debug)]
@@ -39,6 +37,8 @@ pub struct Lock {
     release: mpsc::Sender<oneshot::Sender<bool>>,
     lost: watch::Receiver<bool>,
     task: JoinHandle<()>,
+    /// How long the keeper may take to answer.
+    limit: Duration,
 }
 
 /// What the keeper answered first.
@@ -56,18 +56,20 @@ impl Lock {
         fleet.emit(Event::Phase(Phase::Lock(host.into())));
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
         let mut channel = fleet.open(host, &step).await.map_err(servers)?;
-        let answer = tokio::time::timeout(ANSWER, answer(channel.as_mut())).await;
+        let limit = fleet.timeouts().lock;
+        let answer = tokio::time::timeout(limit, answer(channel.as_mut())).await;
         let failed =
             |cause: Cause| servers(Failure { host: host.into(), role: None, doing: step.describe(), cause });
         match answer {
             Ok(Ok(Answer::Locked)) => {}
-            Ok(Ok(Answer::Taken(details))) => fleet.emit(Event::Note {
-                host: Some(host.into()),
-                text: format!(
-                    "took over the deploy lock of a run that is gone ({})",
-                    details.trim().replace('\n', "; ")
-                ),
-            }),
+            Ok(Ok(Answer::Taken(details))) => {
+                let whose = match details.trim() {
+                    "" => "it ended before it had written who it was".to_owned(),
+                    details => details.replace('\n', "; "),
+                };
+                let text = format!("took over the deploy lock of a run that is gone ({whose})");
+                fleet.emit(Event::Note { host: Some(host.into()), text });
+            }
             Ok(Ok(Answer::Held(details))) => return Err(RunError::Locked { host: host.into(), details }),
             Ok(Ok(Answer::Ended(said))) => {
                 let said = if said.is_empty() { "the server said nothing" } else { &said };
@@ -77,12 +79,12 @@ impl Lock {
                 }));
             }
             Ok(Err(error)) => return Err(failed(error.into())),
-            Err(_) => return Err(failed(ServerError::Deadline { limit: ANSWER, setting: None }.into())),
+            Err(_) => return Err(failed(ServerError::Deadline { limit, setting: "lock" }.into())),
         }
         let (release, releases) = mpsc::channel(1);
         let (lost_sender, lost) = watch::channel(false);
         let task = tokio::spawn(keep(channel, releases, lost_sender));
-        Ok(Self { host: host.into(), release, lost, task })
+        Ok(Self { host: host.into(), release, lost, task, limit })
     }
 
     /// Takes the lock of a run: on its first server, or on the next if that one can't be reached. `None` if a run
@@ -148,7 +150,7 @@ impl Lock {
         if self.release.send(answer).await.is_err() {
             return false;
         }
-        tokio::time::timeout(ANSWER, answered).await.is_ok_and(|released| released.unwrap_or(false))
+        tokio::time::timeout(self.limit, answered).await.is_ok_and(|released| released.unwrap_or(false))
     }
 }
 

@@ -226,8 +226,8 @@ pub enum ServerError {
     Deadline {
         /// How long was waited.
         limit: Duration,
-        /// The key of `timeouts` that gives it more, if one does.
-        setting: Option<&'static str>,
+        /// The key of `timeouts` that gives it more.
+        setting: &'static str,
     },
 }
 

@@ -19,7 +19,7 @@ mod steps;
 
 pub(crate) use docker::FakeDocker;
 pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
-pub(crate) use network::{FakeNetwork, How, Silent};
+pub(crate) use network::{FakeNetwork, Garbled, How, Silent};
 pub(crate) use program::FakeConsole;
 pub(crate) use shop::{Answer, Shop, says};
 

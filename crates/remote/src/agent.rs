@@ -10,9 +10,6 @@ use russh::keys::agent::{AgentIdentity, AgentSessionBinding};
 use russh::keys::{HashAlg, PublicKey};
 use tokio::net::UnixStream;
 
-/// How long an agent may take to say what it holds.
-const LISTING: Duration = Duration::from_secs(5);
-
 /// A connection to the agent.
 pub(crate) struct Agent {
     client: AgentClient<UnixStream>,
@@ -23,7 +20,11 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Asks the agent what it holds. The error says why it can't be used.
-    pub(crate) async fn open(socket: &Path, binding: Option<&AgentSessionBinding>) -> Result<Self, String> {
+    pub(crate) async fn open(
+        socket: &Path,
+        binding: Option<&AgentSessionBinding>,
+        limit: Duration,
+    ) -> Result<Self, String> {
         let open = async {
             let mut client = AgentClient::connect_uds(socket).await?;
             // Keys that are bound to destinations are only shown to a bound session. Agents that know
@@ -36,7 +37,7 @@ impl Agent {
             let identities = client.request_identities().await?;
             Ok::<_, russh::keys::Error>((client, identities))
         };
-        match tokio::time::timeout(LISTING, open).await {
+        match tokio::time::timeout(limit, open).await {
             Ok(Ok((client, identities))) => {
                 let keys = identities.into_iter().filter_map(|identity| match identity {
                     AgentIdentity::PublicKey { key, .. } => Some(key),
@@ -45,7 +46,11 @@ impl Agent {
                 Ok(Self { client, keys: keys.collect(), signing: AtomicBool::new(false) })
             }
             Ok(Err(e)) => Err(format!("the agent at {} is of no use: {e}", socket.display())),
-            Err(_) => Err(format!("the agent at {} gave no answer", socket.display())),
+            Err(_) => Err(format!(
+                "the agent at {} gave no answer within {} s (`timeouts: {{agent: SECONDS}}` gives it more)",
+                socket.display(),
+                limit.as_secs_f32()
+            )),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bowline_core::config::Timeouts;
 use russh::client::{AuthResult, Handle};
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::time::Instant;
@@ -16,9 +17,6 @@ use tokio::time::Instant;
 use crate::agent::Agent;
 use crate::keys::{Given, KeyFile, KeyStore};
 use crate::session::Client;
-
-/// How long an agent's owner may take to confirm a signature.
-const CONFIRMING: Duration = Duration::from_secs(90);
 
 /// What there is to try.
 #[derive(Debug, Clone, Default)]
@@ -44,13 +42,13 @@ pub(crate) struct Refused {
 /// The time a connection may take, spent where the server is waited for.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    whole: Duration,
+    timeouts: Timeouts,
     left: Duration,
 }
 
 impl Budget {
-    pub(crate) fn new(whole: Duration) -> Self {
-        Self { whole, left: whole }
+    pub(crate) fn new(timeouts: Timeouts) -> Self {
+        Self { timeouts, left: timeouts.connect }
     }
 
     pub(crate) fn left(&self) -> Duration {
@@ -78,9 +76,16 @@ impl Budget {
                     return Ok(done);
                 }
                 () = tokio::time::sleep_until(began + until) => {
-                    if !paused.load(Ordering::Relaxed) || began.elapsed() >= CONFIRMING {
+                    let (limit, setting) = match paused.load(Ordering::Relaxed) {
+                        true => (self.timeouts.confirm, "confirm"),
+                        false => (self.timeouts.connect, "connect"),
+                    };
+                    if setting == "connect" || began.elapsed() >= limit {
                         self.left = Duration::ZERO;
-                        return Err(format!("no answer within {} s", self.whole.as_secs_f32()));
+                        return Err(format!(
+                            "no answer within {} s (`timeouts: {{{setting}: SECONDS}}` gives it more)",
+                            limit.as_secs_f32()
+                        ));
                     }
                     until += Duration::from_secs(1);
                 }
@@ -123,13 +128,17 @@ impl<'a> Login<'a> {
     /// Tries everything in order.
     pub(crate) async fn run(mut self) -> Result<(), Refused> {
         let mut agent = match &self.credentials.agent {
-            Some(socket) => match Agent::open(socket, self.handle.agent_session_binding()).await {
-                Ok(agent) => Some(agent),
-                Err(why) => {
-                    self.notes.push(why);
-                    None
+            Some(socket) => {
+                match Agent::open(socket, self.handle.agent_session_binding(), self.budget.timeouts.agent)
+                    .await
+                {
+                    Ok(agent) => Some(agent),
+                    Err(why) => {
+                        self.notes.push(why);
+                        None
+                    }
                 }
-            },
+            }
             None => None,
         };
         match self.all(agent.as_mut()).await {

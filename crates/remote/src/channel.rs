@@ -290,11 +290,11 @@ impl Channel for Kept {
             return Err(self.session.lost());
         }
         let sending = self.channel.writer.data_bytes(format!("{line}\n").into_bytes());
-        let limit = self.session.silence();
+        let limit = self.session.timeouts().silence;
         match tokio::time::timeout(limit, sending).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.session.lost()),
-            Err(_) => Err(ServerError::Deadline { limit, setting: Some("silence") }),
+            Err(_) => Err(ServerError::Deadline { limit, setting: "silence" }),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! One `GET` to an address that only the server can reach, through the SSH connection (`direct-tcpip`).
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bowline_engine::ports::ServerError;
 use bytes::Bytes;
@@ -12,8 +11,6 @@ use russh::{ChannelOpenFailure, Error};
 
 use crate::session::Session;
 
-/// How long the whole of it may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest answer.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -23,8 +20,9 @@ pub(crate) async fn get(
     address: SocketAddr,
     path: &str,
 ) -> Result<(u16, String), ServerError> {
-    let asked = tokio::time::timeout(DEADLINE, ask(session, address, path)).await;
-    asked.unwrap_or(Err(ServerError::Deadline { limit: DEADLINE, setting: None }))
+    let limit = session.timeouts().api;
+    let asked = tokio::time::timeout(limit, ask(session, address, path)).await;
+    asked.unwrap_or(Err(ServerError::Deadline { limit, setting: "api" }))
 }
 
 async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {

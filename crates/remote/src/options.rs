@@ -2,7 +2,6 @@
 //! (or a CI job) can give its own.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bowline_core::config::{Ssh, SshConfig, Timeouts};
 use bowline_core::secret::Secret;
@@ -39,11 +38,9 @@ pub enum UserConfig {
 /// How connections are made. [`Options::from_env`] is what a person expects.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The longest that a connection may take from the first packet to being let in. Time in which a person
-    /// is asked for a passphrase, or an agent asks its owner, does not count.
-    pub connect_timeout: Duration,
-    /// Without a sign of life for so long a connection is dead.
-    pub silence: Duration,
+    /// The longest that is waited. Time in which a person is asked for a passphrase, or an agent asks its owner, does
+    /// not count as time to connect.
+    pub timeouts: Timeouts,
     /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may be
     /// another than that of the passwd entry, by which `ssh` goes.
     pub home: Option<PathBuf>,
@@ -65,8 +62,7 @@ impl Options {
     pub fn from_env() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
-            connect_timeout: Timeouts::default().connect,
-            silence: Timeouts::default().silence,
+            timeouts: Timeouts::default(),
             home: path("HOME"),
             agent: path("SSH_AUTH_SOCK"),
             user_config: UserConfig::Default,
@@ -77,8 +73,8 @@ impl Options {
     }
 
     /// With the project's own times.
-    pub fn with(self, timeouts: &Timeouts) -> Self {
-        Self { connect_timeout: timeouts.connect, silence: timeouts.silence, ..self }
+    pub fn with(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// With the `ssh_config` that the project names, if it names one.

@@ -203,7 +203,7 @@ impl Shared {
             None => None,
         };
         let _permit = self.starts.acquire().await;
-        let mut budget = Budget::new(self.options.connect_timeout);
+        let mut budget = Budget::new(self.options.timeouts);
         let settings = &hop.settings;
         let stream = match (&via, &route.proxy_command) {
             (Some(via), _) => budget.spend(jump::through(via, settings)).await.map_err(|why| {
@@ -236,7 +236,7 @@ impl Shared {
             known_hosts: settings.known_hosts.clone(),
             credentials: self.credentials(settings),
             channels: self.options.channels.max(1),
-            silence: self.options.silence,
+            timeouts: self.options.timeouts,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bowline_core::config::Timeouts;
 use bowline_engine::ports::ServerError;
 use russh::client::{self, ChannelOpenHandle, Config, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKey;
@@ -36,8 +37,7 @@ pub(crate) struct Target {
     pub(crate) credentials: Credentials,
     /// How many channels may be open at once.
     pub(crate) channels: usize,
-    /// Without a sign of life for so long the connection is dead.
-    pub(crate) silence: Duration,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// Why the connection ended, once it has.
@@ -68,7 +68,7 @@ pub(crate) struct Session {
     left: AtomicUsize,
     broken: AtomicBool,
     heard: Heard,
-    silence: Duration,
+    timeouts: Timeouts,
     lendings: Lendings,
     _cut: Cut,
     /// The connection that carries this one.
@@ -84,14 +84,14 @@ impl Session {
         mut budget: Budget,
         via: Option<Arc<Session>>,
     ) -> Result<Self, ServerError> {
-        let (stream, cut, heard) = Guarded::new(stream, target.silence);
+        let (stream, cut, heard) = Guarded::new(stream, target.timeouts.silence);
         let (ending, lendings) = (Ending::default(), Lendings::default());
         let client = Client {
             name: target.name.clone(),
             known_hosts: target.known_hosts.clone(),
             ending: ending.clone(),
             accepted: None,
-            silence: target.silence,
+            silence: target.timeouts.silence,
             lendings: lendings.clone(),
         };
         let config = config(target)?;
@@ -120,7 +120,7 @@ impl Session {
             left: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             heard,
-            silence: target.silence,
+            timeouts: target.timeouts,
             lendings,
             _cut: cut,
             _via: via,
@@ -153,9 +153,9 @@ impl Session {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How long the server may take nothing of what is sent.
-    pub(crate) fn silence(&self) -> Duration {
-        self.silence
+    /// The longest that it is waited for.
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
     }
 
     /// Why the connection ended, or else these words.
@@ -258,7 +258,7 @@ fn config(target: &Target) -> Result<Config, ServerError> {
         Preferred { key: target.known_hosts.preferred(&target.name)?.into(), ..Preferred::DEFAULT };
     Ok(Config {
         preferred,
-        keepalive_interval: Some(target.silence / (KEEPALIVES + 1)),
+        keepalive_interval: Some(target.timeouts.silence / (KEEPALIVES + 1)),
         keepalive_max: KEEPALIVES as usize,
         inactivity_timeout: None,
         nodelay: true,

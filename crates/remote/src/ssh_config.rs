@@ -17,17 +17,14 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bowline_engine::ports::ServerError;
 use tokio::process::Command;
 
 use crate::known_hosts::KnownHosts;
+use crate::local::Group;
 use crate::options::{Options, UserConfig};
 use crate::ssh_config::home::Elsewhere;
-
-/// How long `ssh -G` may take; a `Match exec` in the file can run anything.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A host as it is written down, in `deploy.yml` or as somebody's jump host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,13 +98,24 @@ impl ConfigReader {
         if let Some(port) = endpoint.port {
             command.args(["-p", &port.to_string()]);
         }
-        command.args(["--", &endpoint.host]).kill_on_drop(true);
-        let output = match tokio::time::timeout(DEADLINE, command.output()).await {
+        command.args(["--", &endpoint.host]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        // A `Match exec` in the file can run anything.
+        let limit = self.options.timeouts.connect;
+        let ran = async {
+            let child = command.spawn()?;
+            let _group = Group::of(&child);
+            child.wait_with_output().await
+        };
+        let output = match tokio::time::timeout(limit, ran).await {
             Ok(Ok(output)) => output,
             Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => return self.parse(endpoint),
             Ok(Err(e)) => return Err(trouble(format!("`ssh -G` can't be run: {e}"))),
             Err(_) => {
-                return Err(trouble(format!("`ssh -G` gave no answer within {} s", DEADLINE.as_secs())));
+                return Err(trouble(format!(
+                    "`ssh -G` gave no answer within {} s (`timeouts: {{connect: SECONDS}}` gives it more)",
+                    limit.as_secs_f32()
+                )));
             }
         };
         if !output.status.success() {

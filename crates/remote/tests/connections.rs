@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bowline_core::config::Timeouts;
 use bowline_core::config::ssh::Ssh;
 use bowline_core::secret::Secret;
 use bowline_engine::ports::Network;
@@ -248,6 +249,62 @@ async fn an_encrypted_key_that_the_agent_holds_asks_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { agent: second, connect: second, confirm: 2 * second, ..Timeouts::default() };
+    let dumb = sshd.path("dumb");
+    let _listener = std::os::unix::net::UnixListener::bind(&dumb).unwrap();
+    let with = |agent: &Path| Options { agent: Some(agent.to_owned()), timeouts, ..sshd.options() };
+    // The key of the file lets in all the same.
+    assert!(network(sshd.ssh(), with(&dumb)).connect("127.0.0.1").await.is_ok());
+    let keyless = || Ssh { keys: Vec::new(), keys_only: false, ..sshd.ssh() };
+    let (reason, _) = unreached(&network(keyless(), with(&dumb)), "127.0.0.1").await;
+    assert!(
+        reason.contains("gave no answer within 1 s (`timeouts: {agent: SECONDS}` gives it more)"),
+        "{reason}"
+    );
+    let askpass = sshd.path("askpass");
+    std::fs::write(&askpass, "#!/bin/sh\nexec sleep 5 2>/dev/null\n").unwrap();
+    std::fs::set_permissions(&askpass, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let agent = SshAgent::asking(&askpass, sshd.directory.path(), &[&sshd.path("id")]);
+    let (reason, _) = unreached(&network(keyless(), with(&agent.socket)), "127.0.0.1").await;
+    assert!(
+        reason.contains("no answer within 2 s (`timeouts: {confirm: SECONDS}` gives it more)"),
+        "{reason}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ssh_configuration_that_takes_forever_has_the_time_of_a_connection() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let file = sshd.path("config");
+    let pid = sshd.path("pid");
+    let program = format!("echo $$ > {}; exec sleep 60", pid.display());
+    std::fs::write(&file, format!("Match exec \"{program}\"\n  User nobody\n")).unwrap();
+    let options = Options {
+        timeouts: Timeouts { connect: Duration::from_secs(1), ..Timeouts::default() },
+        user_config: bowline_remote::UserConfig::File(file),
+        ..sshd.options()
+    };
+    let (reason, _) = unreached(&network(sshd.ssh(), options), "127.0.0.1").await;
+    assert_eq!(reason, "`ssh -G` gave no answer within 1 s (`timeouts: {connect: SECONDS}` gives it more)");
+    // What it had started is gone, too.
+    let program = format!("/proc/{}", std::fs::read_to_string(&pid).unwrap().trim());
+    let until = Instant::now() + Duration::from_secs(10);
+    while Path::new(&program).exists() {
+        assert!(Instant::now() < until, "{program} is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_a_jump_host() {
     if !possible() {
         return;
@@ -319,7 +376,7 @@ async fn a_server_that_says_nothing_or_something_else() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let options = Options {
-        connect_timeout: Duration::from_secs(1),
+        timeouts: Timeouts { connect: Duration::from_secs(1), ..Timeouts::default() },
         home: Some(directory.path().to_owned()),
         agent: None,
         user_config: bowline_remote::UserConfig::None,

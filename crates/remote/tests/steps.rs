@@ -8,7 +8,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bowline_core::config::Timeouts;
 use bowline_engine::ports::{Exit, Line, Network, Output, ServerError};
+use bowline_remote::Options;
 use common::*;
 
 #[tokio::test]
@@ -295,13 +297,15 @@ async fn a_page_from_an_address_only_the_server_reaches() {
         "/close" => b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\ngone".to_vec(),
         "/big" => [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; 5_000_000]].concat(),
         "/slow" => {
-            std::thread::sleep(Duration::from_secs(8));
+            std::thread::sleep(Duration::from_secs(3));
             Vec::new()
         }
         _ => b"not http at all".to_vec(),
     });
     let sshd = Sshd::start();
-    let server = sshd.connect().await;
+    let timeouts = Timeouts { api: Duration::from_secs(1), ..Timeouts::default() };
+    let network = network(sshd.ssh(), Options { timeouts, ..sshd.options() });
+    let server = network.connect("127.0.0.1").await.unwrap();
     let get = |path: &'static str| server.http_get(address, path);
     assert_eq!(get("/api?x=1").await, Ok((200, "hello".into())));
     assert_eq!(get("/chunks").await, Ok((200, "abcde".into())));
@@ -310,7 +314,7 @@ async fn a_page_from_an_address_only_the_server_reaches() {
     assert!(matches!(get("/nonsense").await, Err(ServerError::Unreachable { .. })));
     assert_eq!(
         get("/slow").await,
-        Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: None })
+        Err(ServerError::Deadline { limit: Duration::from_secs(1), setting: "api" })
     );
     let closed = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let error = server.http_get(closed, "/").await.unwrap_err();

@@ -6,6 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use bowline_core::config::Timeouts;
 use bowline_core::config::ssh::Ssh;
 use bowline_engine::ports::{Network, ServerError};
 use bowline_remote::Options;
@@ -79,7 +80,8 @@ async fn an_idle_connection_is_not_forgotten_on_the_way() {
     }
     let sshd = Sshd::start();
     let wire = Wire::forgetful(sshd.port, Duration::from_secs(4));
-    let talkative = Options { silence: Duration::from_secs(5), ..sshd.options() };
+    let timeouts = Timeouts { silence: Duration::from_secs(5), ..Timeouts::default() };
+    let talkative = Options { timeouts, ..sshd.options() };
     let server =
         network(Ssh { port: wire.port, ..sshd.ssh() }, talkative).connect("127.0.0.1").await.unwrap();
     assert_eq!(run(&server, "echo before").await.unwrap().stdout, "before\n");

@@ -31,13 +31,21 @@ fn base64_of(details: &str) -> String {
     format!("\"$(printf %s {} | base64 -w 60)\"", quote(details))
 }
 
+/// The permissions of a directory that a keeper has made, and nobody else makes: it can be told whose it is from the
+/// moment it is there, though the server may stop before the owner is written down.
+const MODE: &str = "711";
+
 /// A shell function `dead`: whether the lock's owner is known to be gone.
 fn dead(lock: &str) -> String {
     format!(
-        "dead() {{\n\
-         [ -f {lock}/owner ] || return 1\n\
+        "age() {{ echo $(($(date +%s) - $(stat -c %Y \"$1\" 2>/dev/null || echo 0))); }}\n\
+         dead() {{\n\
+         if [ ! -f {lock}/owner ]; then\n\
+         [ \"$(stat -c %a {lock} 2>/dev/null)\" = {MODE} ] && [ ! -e {lock}/details ] && [ \"$(age {lock})\" -gt {LEASE_S} ]\n\
+         return\n\
+         fi\n\
          [ ! -e {lock}/orphaned ] || return 0\n\
-         [ $(($(date +%s) - $(stat -c %Y {lock}/lease 2>/dev/null || echo 0))) -gt {LEASE_S} ]\n\
+         [ \"$(age {lock}/lease)\" -gt {LEASE_S} ]\n\
          }}\n"
     )
 }
@@ -55,9 +63,9 @@ impl Keep {
             "exec 2>&1\n\
              {dead}mine() {{ [ \"$(cat {lock}/owner 2>/dev/null)\" = {run} ]; }}\n\
              before() {{ cat {lock}/details 2>/dev/null | base64 -d 2>/dev/null | base64 | tr -d '\\n'; }}\n\
-             claim() {{ env printf '%s\\n' {run} > {lock}/owner && : > {lock}/lease && env printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\
+             claim() {{ : > {lock}/lease && env printf '%s\\n' {run} > {lock}/owner && env printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\
              mkdir -p .kamal || exit\n\
-             if mkdir {lock} 2>/dev/null; then\n\
+             if mkdir -m {MODE} {lock} 2>/dev/null; then\n\
              claim || {{ rm -rf {lock}; exit 1; }}\n\
              echo @locked\n\
              elif [ ! -d {lock} ]; then mkdir {lock}; exit 1\n\

@@ -10,12 +10,22 @@ use super::describe::{Form, Keys, Setting};
 pub struct Timeouts {
     /// `connect` (10 s): from the first packet to being let in.
     pub connect: Duration,
+    /// `agent` (5 s): until the SSH agent says which keys it holds.
+    pub agent: Duration,
+    /// `confirm` (90 s): until the owner of an agent's key lets it sign.
+    pub confirm: Duration,
     /// `silence` (25 s): without a sign of life a connection is dead.
     pub silence: Duration,
     /// `command` (60 s): a command on a server, beyond what it waits for by itself.
     pub command: Duration,
+    /// `lock` (30 s): until the deploy lock is made, or given back.
+    pub lock: Duration,
+    /// `api` (5 s): each answer of Traefik.
+    pub api: Duration,
     /// `route` (15 s): until Traefik's routes show what changed.
     pub route: Duration,
+    /// `lend` (30 s): until a server's port is free for the registry on this machine.
+    pub lend: Duration,
     /// `pull` (30 min): an image on its way to a server.
     pub pull: Duration,
     /// `install` (20 min): Docker on a new server.
@@ -34,9 +44,14 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
+            agent: Duration::from_secs(5),
+            confirm: Duration::from_secs(90),
             silence: Duration::from_secs(25),
             command: Duration::from_secs(MINUTE),
+            lock: Duration::from_secs(30),
+            api: Duration::from_secs(5),
             route: Duration::from_secs(15),
+            lend: Duration::from_secs(30),
             pull: Duration::from_secs(30 * MINUTE),
             install: Duration::from_secs(20 * MINUTE),
             build: Duration::from_secs(120 * MINUTE),
@@ -51,12 +66,17 @@ pub(super) const KEYS: Keys = Keys::new(
     "timeouts",
     "The longest that Bowline waits for what has no setting of its own, in seconds.",
     &[
-        Setting::new("connect", Form::Seconds(1), "a new connection, from the first packet to being let in (not the time in which you are asked for a passphrase)")
+        Setting::new("connect", Form::Seconds(1), "a new connection, from the first packet to being let in (not the time in which you are asked for a passphrase); before it, `ssh -G` telling what your SSH configuration says of the server")
             .default("10")
             .ours(),
+        Setting::new("agent", Form::Seconds(1), "until the SSH agent says which keys it holds").default("5").ours(),
+        Setting::new("confirm", Form::Seconds(1), "until you let the SSH agent use a key that asks first").default("90").ours(),
         Setting::new("silence", Form::Seconds(5), "without a sign of life for so long, a connection is dead").default("25").ours(),
         Setting::new("command", Form::Seconds(1), "a command of Bowline on a server, beyond what it waits for by itself").default("60").ours(),
+        Setting::new("lock", Form::Seconds(1), "until the deploy lock is made, or given back").default("30").ours(),
+        Setting::new("api", Form::Seconds(1), "each answer of Traefik's API").default("5").ours(),
         Setting::new("route", Form::Seconds(1), "until Traefik sends requests to a new container, or none to an old one").default("15").ours(),
+        Setting::new("lend", Form::Seconds(1), "until a server's port is free for the registry on this machine").default("30").ours(),
         Setting::new("pull", Form::Seconds(1), "an image, or a directory of files, on its way to a server").default("1800").ours(),
         Setting::new("install", Form::Seconds(1), "the installation of Docker on a server").default("1200").ours(),
         Setting::new("build", Form::Seconds(1), "each program of a build: the clone, the build, the push").default("7200").ours(),
@@ -70,7 +90,7 @@ pub(super) const KEYS: Keys = Keys::new(
      `BOWLINE_TEMPLATE_TIMEOUT` says: it runs before this file can be read. What you start yourself, with `app exec`, \
      `accessory exec` and `server exec`, may take as long as it likes.",
 )
-.slips(&[("hooks", "hook"), ("ssh", "connect"), ("keepalive", "silence"), ("secret", "secrets")]);
+.slips(&[("hooks", "hook"), ("ssh", "connect"), ("keepalive", "silence"), ("secret", "secrets"), ("traefik", "api")]);
 
 impl Timeouts {
     pub(super) fn decode(field: &Field) -> Self {
@@ -78,9 +98,14 @@ impl Timeouts {
         let of = |name: &str, default| section.seconds(name).unwrap_or(default);
         Self {
             connect: of("connect", default.connect),
+            agent: of("agent", default.agent),
+            confirm: of("confirm", default.confirm),
             silence: of("silence", default.silence),
             command: of("command", default.command),
+            lock: of("lock", default.lock),
+            api: of("api", default.api),
             route: of("route", default.route),
+            lend: of("lend", default.lend),
             pull: of("pull", default.pull),
             install: of("install", default.install),
             build: of("build", default.build),
@@ -90,12 +115,17 @@ impl Timeouts {
     }
 
     /// Each by its name.
-    pub fn all(&self) -> [(&'static str, Duration); 9] {
+    pub fn all(&self) -> [(&'static str, Duration); 14] {
         [
             ("connect", self.connect),
+            ("agent", self.agent),
+            ("confirm", self.confirm),
             ("silence", self.silence),
             ("command", self.command),
+            ("lock", self.lock),
+            ("api", self.api),
             ("route", self.route),
+            ("lend", self.lend),
             ("pull", self.pull),
             ("install", self.install),
             ("build", self.build),

@@ -117,13 +117,19 @@ impl Garbler {
     }
 }
 
+/// The text of a number, made of these samples.
+#[allow(dead_code, reason = "not everybody who includes this wants single texts")]
+pub(crate) fn text(number: u64, samples: &[&str]) -> String {
+    Garbler(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1).text(samples)
+}
+
 /// Has something read a great many of such texts. It may refuse them; it must neither panic nor take long.
 pub(crate) fn each(samples: &[&str], mut read: impl FnMut(&str)) {
     let seconds = std::env::var("BOWLINE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let (began, mut number, mut slowest) = (Instant::now(), 0_u64, Duration::ZERO);
     while seconds.map_or(number < CASES, |seconds| began.elapsed() < Duration::from_secs(seconds)) {
         number += 1;
-        let text = Garbler(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1).text(samples);
+        let text = text(number, samples);
         let case = Case(number);
         let since = Instant::now();
         read(&text);

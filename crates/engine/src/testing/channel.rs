@@ -39,6 +39,9 @@ pub(super) struct FakeKeeper {
 #[async_trait]
 impl Channel for FakeKeeper {
     async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
+        while self.server.network.faults().lock_hangs {
+            sleep(Duration::from_secs(1)).await;
+        }
         loop {
             if let Some(line) = self.lines.pop() {
                 return Ok(Some(line));

@@ -23,6 +23,8 @@ pub(super) const STEP: Duration = Duration::from_millis(20);
 pub(crate) struct Faults {
     /// Servers that can't be reached.
     pub unreachable: BTreeSet<String>,
+    /// Whether the lock's keeper says nothing and makes nothing.
+    pub lock_hangs: bool,
     /// Servers that can't pull.
     pub no_pull: BTreeSet<String>,
     /// Servers on which a port that should be lent is taken, for so many times.
@@ -41,6 +43,33 @@ pub(crate) struct Faults {
     pub notify_at: Option<usize>,
     /// A server that stops answering.
     pub silent: Option<Silent>,
+    /// A server that answers something else.
+    pub garbled: Option<Garbled>,
+}
+
+/// A server that answers something else, once.
+#[derive(Debug, Clone)]
+pub(crate) struct Garbled {
+    /// Which.
+    pub host: String,
+    /// After so many of its answers.
+    pub after: usize,
+    /// What becomes of the answer's text.
+    pub into: fn(u64, &str) -> String,
+    /// Which of the texts that it could become.
+    pub number: u64,
+}
+
+impl Garbled {
+    /// What is answered in place of this text; `None` if it isn't its turn.
+    fn instead(&mut self, host: &str, said: &str) -> Option<String> {
+        if self.host != host {
+            return None;
+        }
+        let now = self.after == 0;
+        self.after = self.after.wrapping_sub(1);
+        now.then(|| (self.into)(self.number, said))
+    }
 }
 
 /// A server that stops answering.
@@ -164,6 +193,11 @@ impl FakeNetwork {
             self.machine(host).cuts += 1;
         }
         std::future::pending::<()>().await;
+    }
+
+    /// What a server answers in place of this, if it garbles it.
+    pub(super) fn garbled(&self, host: &str, said: &str) -> Option<String> {
+        self.faults().garbled.as_mut().and_then(|garbled| garbled.instead(host, said))
     }
 
     /// Whether somebody had to do without an answer.

@@ -14,7 +14,7 @@ use super::machine::Machine;
 use super::network::{FakeNetwork, How, KEEPALIVE, Lent, STEP};
 use super::steps::status;
 use super::{locked, program};
-use crate::ports::{Attached, Channel, Held, OnLine, Output, Server, ServerError, Terminal};
+use crate::ports::{Attached, Channel, Exit, Held, Line, OnLine, Output, Server, ServerError, Terminal};
 
 /// A connection to a model.
 pub(super) struct FakeServer {
@@ -110,10 +110,19 @@ impl Server for FakeServer {
             self.network.answers(&self.host).await;
             self.carry_out(step, on_line).await
         };
-        tokio::select! {
-            output = carried_out => Ok(output),
-            error = self.lost(cuts) => Err(error),
-        }
+        let output = tokio::select! {
+            output = carried_out => output,
+            error = self.lost(cuts) => return Err(error),
+        };
+        Ok(match self.network.garbled(&self.host, &output.stdout) {
+            Some(said) => {
+                said.lines().for_each(|line| on_line(Line::Out(line)));
+                // Half of them say that it went well.
+                let exit = if said.len() % 2 == 0 { Exit::Status(0) } else { output.exit };
+                Output { exit, stdout: said.clone(), stderr: said }
+            }
+            None => output,
+        })
     }
 
     async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
@@ -131,7 +140,13 @@ impl Server for FakeServer {
         };
         let take = async {
             self.boundary().await;
-            let lines = take_lock(&mut self.machine(), keep);
+            if self.network.faults().lock_hangs {
+                return FakeKeeper { server, run: keep.scope.run.clone(), lines: Vec::new(), cuts };
+            }
+            let mut lines = take_lock(&mut self.machine(), keep);
+            if let Some(said) = self.network.garbled(&self.host, &lines.concat()) {
+                lines = said.lines().rev().map(str::to_owned).collect();
+            }
             let keeper = FakeKeeper { server, run: keep.scope.run.clone(), lines, cuts };
             self.boundary().await;
             keeper
@@ -168,6 +183,7 @@ impl Server for FakeServer {
 
     async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {
         sleep(STEP).await;
-        Ok((200, self.machine().services()))
+        let said = self.machine().services();
+        Ok((200, self.network.garbled(&self.host, &said).unwrap_or(said)))
     }
 }

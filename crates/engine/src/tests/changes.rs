@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 
 use bowline_core::commands::prune::Parts;
 
+use super::garbled::garble;
 use super::killed::killed_at;
 use super::*;
+use crate::listing::{self, Listing};
 use crate::maintenance::{self, Request};
+use crate::registry::{Where, log_in, log_out};
 use crate::remove::{Removal, remove};
-use crate::testing::{FakeLocal, How, Machine, Scripted as World, Silent, project_with};
+use crate::testing::{FakeLocal, Garbled, How, Machine, Scripted as World, Silent, project_with};
 use crate::world::Gathered;
-use crate::{accessory, app, env, prune, traefik};
+use crate::{accessory, app, audit, env, lock, prune, pull, traefik};
 
 /// Two web servers, a worker, and accessories beside all of them.
 const CONFIG: &str = "service: app
@@ -336,5 +339,129 @@ async fn so_it_is_when_a_server_vanishes() {
             let boundaries = cut_off_everywhere(act, host, How::Vanishes).await;
             assert!(boundaries >= 1, "{act:?} on {host}");
         }
+    }
+}
+
+/// Texts that each answer is garbled into.
+const TEXTS: u64 = 3;
+
+/// Has each answer of each server garbled while something runs: it ends, whatever it says then, and goes well the next time;
+/// gives how many answers there were.
+async fn garbled_everywhere(
+    what: &str,
+    fleet: impl AsyncFn() -> (World, Project),
+    run: impl AsyncFn(&World, &Project) -> Result<(), RunError>,
+    done: impl Fn(&World, &str),
+) -> usize {
+    let mut answers = 0;
+    for (host, number) in HOSTS.iter().flat_map(|host| (1..=TEXTS).map(move |number| (*host, number))) {
+        for after in 0.. {
+            let (first, project) = fleet().await;
+            let number = number + TEXTS * u64::try_from(answers).unwrap();
+            let into = |number, said: &str| garble::text(number, &[said]);
+            first.network.faults().garbled = Some(Garbled { host: host.into(), after, into, number });
+            let when = format!("after answer {after} of {host} to {what} came as text {number}");
+            let first_run = timeout(Duration::from_secs(24 * 3600), run(&first, &project)).await;
+            assert!(first_run.is_ok(), "it hangs {when}");
+            let garbled = first.network.faults().garbled.take().unwrap();
+            // What such an answer has made of the lock is the next run's affair: it was given back, or is nobody's.
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            let second = World::on(first.network.clone(), local());
+            let again = timeout(Duration::from_secs(24 * 3600), run(&second, &project)).await;
+            assert_eq!(again.expect("it ends"), Ok(()), "the second run {when}, which said {first_run:?}");
+            done(&second, &when);
+            if garbled.after <= after {
+                assert_eq!(first_run, Ok(Ok(())));
+                break;
+            }
+            answers += 1;
+        }
+    }
+    answers
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_makes_no_sense_hangs_no_change_and_the_next_sets_all_right() {
+    for act in ALL {
+        let answers = garbled_everywhere(
+            &format!("{act:?}"),
+            async || act.fleet().await,
+            async |scripted: &World, project: &Project| act.run(scripted, project).await,
+            |scripted, when| {
+                for host in HOSTS {
+                    // A server that lies about what it has is believed: what that cost is no matter here, nor is a cord
+                    // that it did not tell of.
+                    let mut machine = scripted.network.machine(host);
+                    machine.losses.clear();
+                    let serves = !machine.running().is_empty();
+                    machine.cords.retain(|_, _| serves);
+                }
+                act.is_done(scripted, when);
+            },
+        )
+        .await;
+        assert!(answers >= SOME, "{answers} of {act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_a_deploy_or_a_rollback() {
+    for back in [false, true] {
+        let answers = garbled_everywhere(
+            if back { "rollback" } else { "deploy" },
+            async || {
+                let (scripted, project) = fleet().await;
+                if back {
+                    deploy(&scripted, &project, "v2").await.unwrap();
+                    deploy(&scripted, &project, "v3").await.unwrap();
+                }
+                (scripted, project)
+            },
+            async |scripted: &World, project: &Project| {
+                if !back {
+                    return deploy(scripted, project, "v2").await;
+                }
+                let options = Options { command: "rollback".into(), ..Options::default() };
+                deploy::rollback(&scripted.world, project, &options, Some("v2".into())).await
+            },
+            |scripted, when| {
+                for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
+                    let machine = scripted.network.machine(host);
+                    assert_eq!(machine.running(), [format!("app-{role}-v2")], "{host} {when}");
+                    assert_eq!(machine.lock, None, "{host} {when}");
+                }
+            },
+        )
+        .await;
+        assert!(answers > 10, "{answers}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_it_hang_a_look() {
+    let place = Where { here: false, servers: true };
+    for look in 0..10 {
+        let answers = garbled_everywhere(
+            &format!("look {look}"),
+            async || Act::AppBoot.fleet().await,
+            async |scripted: &World, project: &Project| {
+                let (world, options) = (&scripted.world, Options::default());
+                whole(match look {
+                    0 => audit::audit(world, project, &options, 100).await,
+                    1 => lock::status(world, project, &options).await,
+                    2 => listing::list(world, project, &options, Listing::Everything).await,
+                    3 => listing::versions(world, project, &options).await,
+                    4 => app::stale(world, project, &options, false).await,
+                    5 => accessory::details(world, project, &options, "all").await,
+                    6 => traefik::details(world, project, &options).await,
+                    7 => log_in(world, project, &options, place).await,
+                    8 => log_out(world, project, &options, place).await,
+                    _ => pull::pull(world, project, &super::options("v1")).await,
+                })
+            },
+            |_, _| {},
+        )
+        .await;
+        assert!(answers >= 1, "{answers} of look {look}");
     }
 }

@@ -89,6 +89,25 @@ async fn a_program_of_a_secrets_file_that_never_ends_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_has_the_lock() {
+    for (setting, seconds) in [("", 30), ("timeouts: {lock: 7}\n", 7)] {
+        let (first, _) = fleet().await;
+        let project = project(&format!("{CONFIG}{setting}"));
+        let scripted = hanging(&first, "nothing", &project);
+        scripted.network.faults().lock_hangs = true;
+        let began = tokio::time::Instant::now();
+        let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+        let RunError::Servers { failures, .. } = error else { panic!("{error:?}") };
+        let limit = Duration::from_secs(seconds);
+        assert_eq!(failures[0].cause, Cause::Server(ServerError::Deadline { limit, setting: "lock" }));
+        assert!(failures[0].hint().unwrap().contains("`timeouts: {lock: SECONDS}`"));
+        // It is tried on each of the three servers.
+        assert!(began.elapsed() < 3 * limit + Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_only(&scripted, "v1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_servers_time_is_the_projects() {
     let mut limits = Vec::new();
     for setting in ["", "timeouts: {command: 7}\n"] {
@@ -98,8 +117,7 @@ async fn a_servers_time_is_the_projects() {
         scripted.network.faults().silent = Some(Silent { host: "b".into(), after: 0, how: How::DockerHangs });
         let error = deploy(&scripted, &project, "v2").await.unwrap_err();
         let RunError::Servers { failures, .. } = error else { panic!("{error:?}") };
-        let Cause::Server(ServerError::Deadline { limit, setting: Some("command") }) = failures[0].cause
-        else {
+        let Cause::Server(ServerError::Deadline { limit, setting: "command" }) = failures[0].cause else {
             panic!("{failures:?}")
         };
         assert!(failures[0].hint().unwrap().contains("`timeouts: {command: SECONDS}`"));

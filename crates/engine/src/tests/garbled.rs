@@ -2,7 +2,7 @@
 
 #[path = "../../../core/tests/common/garble.rs"]
 #[allow(clippy::print_stdout, reason = "it says how much was tried")]
-mod garble;
+pub(super) mod garble;
 
 use crate::health::{outcome, state_text};
 use crate::ports::{Exit, Output};

@@ -89,9 +89,9 @@ async fn logging_in_and_out_happens_where_it_should() {
 }
 
 /// A project whose registry is on the machine that deploys.
-fn own_registry() -> Project {
+fn own_registry(setting: &str) -> Project {
     let project = project(CONFIG);
-    let text = format!("{CONFIG}registry: {{server: 'localhost:5555'}}\n");
+    let text = format!("{CONFIG}registry: {{server: 'localhost:5555'}}\n{setting}");
     let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();
     Project { config: loaded.config, ..project }
 }
@@ -103,25 +103,31 @@ fn about_ports(scripted: &Scripted, host: &str) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn servers_reach_a_registry_on_this_machine_while_they_pull_and_no_longer() {
-    let project = own_registry();
+    let project = own_registry("");
     let expected = ["lent 5555", "pull localhost:5555/app:v1", "taken back"];
     let scripted = Scripted::new(&HOSTS);
     deploy(&scripted, &project, "v1").await.unwrap();
     assert_eq!(about_ports(&scripted, "a"), expected);
-    let scripted = Scripted::new(&HOSTS);
-    // Somebody else has it for a while on one, for ever on another.
-    scripted.network.faults().port_taken = [("b".to_string(), 20), ("c".to_string(), 1000)].into();
-    let gathered = pull(&scripted.world, &project, &options("v1")).await.unwrap();
-    assert_eq!(said(&gathered).len(), 2);
-    assert_eq!(about_ports(&scripted, "b"), expected);
-    assert_eq!(about_ports(&scripted, "c"), [""; 0]);
-    let [failure] = gathered.failures.as_slice() else { panic!("{gathered:?}") };
-    assert!(failure.cause.to_string().contains("port 5555 is not to be had there"), "{failure:?}");
+    for (setting, seconds) in [("", 30), ("timeouts: {lend: 20}\n", 20)] {
+        let mut scripted = Scripted::new(&HOSTS);
+        let project = own_registry(setting);
+        scripted.world.timeouts = project.config.timeouts;
+        // Somebody else has it for a while on one, for ever on another.
+        scripted.network.faults().port_taken = [("b".to_string(), 15), ("c".to_string(), 1000)].into();
+        let gathered = pull(&scripted.world, &project, &options("v1")).await.unwrap();
+        assert_eq!(said(&gathered).len(), 2);
+        assert_eq!(about_ports(&scripted, "b"), expected);
+        assert_eq!(about_ports(&scripted, "c"), [""; 0]);
+        let [failure] = gathered.failures.as_slice() else { panic!("{gathered:?}") };
+        let told = format!("port 5555 is not to be had there, in {seconds} s");
+        assert!(failure.cause.to_string().contains(&told), "{failure:?}");
+        assert!(failure.hint().unwrap().contains("`timeouts: {lend: SECONDS}`"), "{failure:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_on_this_machine_is_started_or_run_and_removed() {
-    let project = own_registry();
+    let project = own_registry("");
     let ran = async |shop: Shop, set_up: bool| {
         let shop = Arc::new(shop);
         let mut scripted = Scripted::new(&HOSTS);

@@ -133,7 +133,6 @@ impl Sshd {
 
     pub fn options(&self) -> Options {
         Options {
-            connect_timeout: Duration::from_secs(10),
             home: Some(self.directory.path().to_owned()),
             agent: None,
             user_config: UserConfig::None,
@@ -236,8 +235,19 @@ pub struct SshAgent {
 
 impl SshAgent {
     pub fn start(directory: &Path, keys: &[&Path]) -> Self {
+        Self::with(Command::new("ssh-agent"), directory, keys, &[])
+    }
+
+    /// One that asks this program before it signs.
+    pub fn asking(program: &Path, directory: &Path, keys: &[&Path]) -> Self {
+        let mut agent = Command::new("ssh-agent");
+        agent.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force");
+        Self::with(agent, directory, keys, &["-c"])
+    }
+
+    fn with(mut agent: Command, directory: &Path, keys: &[&Path], how: &[&str]) -> Self {
         let socket = directory.join("agent");
-        let child = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+        let child = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
         let agent = Self { child: child.unwrap(), socket };
         let until = Instant::now() + Duration::from_secs(10);
         while !agent.socket.exists() {
@@ -246,7 +256,7 @@ impl SshAgent {
         }
         for key in keys {
             let mut command = Command::new("ssh-add");
-            command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &agent.socket);
+            command.arg("-q").args(how).arg(key).env("SSH_AUTH_SOCK", &agent.socket);
             assert!(command.status().unwrap().success());
         }
         agent
