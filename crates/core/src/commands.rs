@@ -14,6 +14,7 @@ pub mod clone;
 pub mod cord;
 mod drain;
 pub mod env;
+mod events;
 pub mod exec;
 pub mod listing;
 pub mod lock;

@@ -3,7 +3,7 @@
 //! It is tied when a container is booted (a directory with one file, mounted into the container, asked for by
 //! the health check) and cut by deleting the file.
 
-use super::Scope;
+use super::{Scope, events};
 use crate::shell::{Script, quote};
 
 /// Shell lines that tie a cord.
@@ -50,15 +50,17 @@ impl Cut {
     pub fn script(&self) -> Script {
         let id = quote(&self.id);
         Script::new(format!(
-            "{fence}rm -f {cord}/cord || exit\n\
-             deadline=$(($(date +%s) + {timeout})); was=\n\
-             while :; do\n\
-             state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' {id} 2>/dev/null)\n\
+            "{fence}{since}rm -f {cord}/cord || exit\n\
+             id={id}; deadline=$(($(date +%s) + {timeout})); was=\n\
+             look() {{\n\
+             state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' \"$id\" 2>/dev/null)\n\
              [ \"$state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
              [ -n \"$was\" ] || {{ echo @healthy; was=1; }}\n\
              [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
-             sleep 0.1\n\
-             done\n",
+             }}\n\
+             {follow}",
+            since = events::SINCE,
+            follow = events::follow(),
             fence = self.scope.fence(),
             cord = quote(&self.directory),
             timeout = self.timeout,

@@ -1,5 +1,6 @@
 //! Waiting, on the server, until a container that was just started is ready or won't be.
 
+use super::events;
 use crate::shell::quote;
 
 /// What the script exits with when the container did not become ready.
@@ -18,16 +19,16 @@ const RESTARTS: u32 = 3;
 pub(super) fn wait(timeout: u64, delay: u64) -> String {
     let template = quote(
         "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
-         {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}}",
+         {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} \
+         {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}",
     );
     // Docker forgets a container's end when it starts it again; its events don't.
     let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(
-        "state() {{ docker container inspect --format {template} \"$id\"; }}\n\
-         ready() {{ echo \"@ready $(docker container inspect --format '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}' \"$id\")\"; exit 0; }}\n\
+        "{since}state() {{ docker container inspect --format {template} \"$id\"; }}\n\
          failed() {{\n\
          echo \"@failed $1\"\n\
-         echo \"@ended $(docker events --since \"$began\" --until 0s --filter \"container=$id\" --filter event=oom \
+         echo \"@ended $(docker events --since $((deadline - {timeout} - 5)) --until 0s --filter \"container=$id\" --filter event=oom \
          --filter event=die --format {ends} | tail -n {ENDS} | tr '\\n' ' ')\"\n\
          pid=$(docker container inspect --format '{{{{.State.Pid}}}}' \"$id\")\n\
          echo \"@listening $(cat \"/proc/$pid/net/tcp\" \"/proc/$pid/net/tcp6\" 2>/dev/null | awk '$4 == \"0A\" {{ printf \"%s \", $2 }}')\"\n\
@@ -36,21 +37,27 @@ pub(super) fn wait(timeout: u64, delay: u64) -> String {
          echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$id\")\"\n\
          exit {NOT_READY}\n\
          }}\n\
-         began=$(date +%s); deadline=$((began + {timeout})); last=; waited=\n\
+         deadline=$(($(date +%s) + {timeout})); last=; waited=\n\
+         look() {{\n\
          while :; do\n\
          now=$(state) || failed gone\n\
-         [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\
          set -- $now\n\
+         now=\"$1 $2 $3 $4 $5\"\n\
+         [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\
          [ \"$4\" -lt {RESTARTS} ] || failed restarting\n\
          case \"$1 $2\" in\n\
-         'running healthy') ready ;;\n\
+         'running healthy') shift 5; echo \"@ready $*\"; exit 0 ;;\n\
          'running none')\n\
-         [ -n \"$waited\" ] && [ \"$waited\" = \"$4\" ] && ready\n\
+         [ -z \"$waited\" ] || [ \"$waited\" != \"$4\" ] || {{ shift 5; echo \"@ready $*\"; exit 0; }}\n\
          waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
          exited*|dead*|removing*) failed exited ;;\n\
          esac\n\
          [ \"$(date +%s)\" -lt \"$deadline\" ] || failed timeout\n\
-         sleep 0.1\n\
-         done\n",
+         return\n\
+         done\n\
+         }}\n\
+         {follow}",
+        since = events::SINCE,
+        follow = events::follow(),
     )
 }

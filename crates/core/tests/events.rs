@@ -1,0 +1,111 @@
+//! Waiting by Docker's events, under every `sh` there is, with a `docker` that tells of them when a test says so.
+
+#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bowline_core::commands::{Scope, cord};
+use bowline_core::names::Names;
+
+/// Each look is noted, and who tells of events.
+const DOCKER: &str = r#"#!/bin/sh
+case "$1" in
+container) echo look >>looks; cat state ;;
+events) [ ! -e broken ] || exit 1
+echo $$ >telling
+told=0; i=0
+while [ $((i += 1)) -lt 1000 ]; do
+while [ $told -lt "$(wc -l <tell)" ]; do echo x; told=$((told + 1)); done
+sleep 0.05
+done ;;
+esac
+"#;
+
+/// The shells of servers.
+const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
+
+fn cut(timeout: u64) -> String {
+    let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
+    let (name, directory) = ("app-web-1".into(), ".kamal/apps/app/cords/one".into());
+    cord::Cut { scope, name, id: "abc".into(), directory, timeout }.script().sent()
+}
+
+fn start(home: &Path, shell: &[&str], script: &str) -> Child {
+    fs::create_dir_all(home.join("bin")).unwrap();
+    fs::create_dir_all(home.join(".kamal/apps/app/cords/one")).unwrap();
+    fs::write(home.join(".kamal/apps/app/run"), "f00d\n").unwrap();
+    fs::write(home.join("state"), "running healthy\n").unwrap();
+    fs::write(home.join("tell"), "").unwrap();
+    let docker = home.join("bin/docker");
+    fs::write(&docker, DOCKER).unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+    let (program, arguments) = shell.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.args(arguments).args(["-c", script]).current_dir(home).env("PATH", path);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// Docker tells of an event.
+fn happens(home: &Path) {
+    writeln!(File::options().append(true).open(home.join("tell")).unwrap()).unwrap();
+}
+
+fn looks(home: &Path) -> usize {
+    fs::read_to_string(home.join("looks")).unwrap_or_default().lines().count()
+}
+
+fn until(what: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !what() {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The lines it printed.
+fn said(child: &mut Child) -> Vec<String> {
+    BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect()
+}
+
+fn shells() -> impl Iterator<Item = &'static [&'static str]> {
+    let there = |shell: &&[&str]| Command::new(shell[0]).arg("--help").output().is_ok();
+    SHELLS.into_iter().filter(there)
+}
+
+#[test]
+fn a_container_is_looked_at_when_something_happened_and_nobody_stays_behind() {
+    for shell in shells() {
+        let home = tempfile::tempdir().unwrap();
+        let mut script = start(home.path(), shell, &cut(60));
+        until(|| home.path().join("telling").exists());
+        // An event that changes nothing.
+        happens(home.path());
+        until(|| looks(home.path()) == 2);
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(looks(home.path()), 2, "{shell:?} looks without a cause");
+        fs::write(home.path().join("state"), "running unhealthy\n").unwrap();
+        happens(home.path());
+        assert_eq!(said(&mut script), ["@healthy", "@unhealthy"], "{shell:?}");
+        assert!(script.wait().unwrap().success(), "{shell:?}");
+        let teller = fs::read_to_string(home.path().join("telling")).unwrap();
+        until(|| !Path::new("/proc").join(teller.trim()).exists());
+    }
+}
+
+#[test]
+fn without_events_it_is_looked_at_again_and_again_until_its_time_is_up() {
+    for shell in shells() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("broken"), "").unwrap();
+        let mut script = start(home.path(), shell, &cut(1));
+        assert_eq!(said(&mut script), ["@healthy", "@still-healthy"], "{shell:?}");
+        assert!(script.wait().unwrap().success(), "{shell:?}");
+        assert!(looks(home.path()) > 2, "{shell:?}");
+    }
+}
