@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
 
 /// Marks the containers and images: `SERVICE/DESTINATION`.
-const LABEL: &str = "bowline.maintenance";
+pub(super) const LABEL: &str = "bowline.maintenance";
 /// The role that a container stands in for.
 const ROLE: &str = "bowline.role";
 /// What the scripts exit with when no page can be shown.
@@ -57,11 +57,14 @@ pub(super) fn label(names: &Names) -> String {
     format!("{LABEL}={}", app(names))
 }
 
-/// A shell line that tells the roles in maintenance: `@maintenance ROLE`.
-pub(super) fn look(names: &Names) -> Line {
-    Line::new("docker")
-        .words(["container", "ls", "--filter", &format!("label={}", label(names)), "--format"])
-        .word(&format!("@maintenance {{{{.Label \"{ROLE}\"}}}}"))
+/// The part of a template that tells of a container whether it is this app's page, and for which role:
+/// `@maintenance ROLE`.
+pub(super) fn told(names: &Names) -> String {
+    format!(
+        "{{{{if and .State.Running (eq (index .Config.Labels \"{LABEL}\") {:?})}}}}@maintenance {{{{index .Config.Labels \"{ROLE}\"}}}}\
+         {{{{\"\\n\"}}}}{{{{end}}}}",
+        app(names)
+    )
 }
 
 /// Shell lines that remove all of the app's pages, of which there should be none.

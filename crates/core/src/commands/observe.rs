@@ -1,7 +1,7 @@
 //! Looking at a server: one script answers with everything a decision needs. [`crate::observed`] reads it.
 
 use super::{Scope, maintenance};
-use crate::names::{NETWORK, TRAEFIK};
+use crate::names::{NETWORK, Names, TRAEFIK};
 use crate::shell::{Line, Script, quote};
 
 /// Looks at a server.
@@ -31,21 +31,32 @@ const CONTAINER: &str = concat!(
 /// What is told of a running container of another service: what Traefik makes of it, and whose it is.
 const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
 
+/// The template for what is told of a container: of one of ours everything, of Traefik too, of others that run what
+/// Traefik makes of them, of a page its role.
+fn told(names: &Names) -> String {
+    format!(
+        "{{{{$service := index .Config.Labels \"service\"}}}}\
+         {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
+         {{{{else if and $service .State.Running}}}}@other {OTHER}{{{{\"\\n\"}}}}{{{{end}}}}\
+         {{{{if eq .Name \"/{TRAEFIK}\"}}}}@traefik {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}\
+         {maintenance}",
+        service = names.service(),
+        maintenance = maintenance::told(names),
+    )
+}
+
 impl Observe {
     /// The script. It exits with Docker's own status when Docker can't be asked.
     pub fn script(&self) -> Script {
         let docker = || Line::new("docker");
         let names = &self.scope.names;
-        let list = docker()
-            .words(["container", "ls", "--all", "--quiet", "--no-trunc", "--filter"])
-            .word(&format!("label=service={}", names.service()));
-        let inspect = docker().words(["container", "inspect", "--format"]);
-        let running =
-            docker().words(["container", "ls", "--quiet", "--no-trunc", "--filter", "label=service"]);
-        let other = format!(
-            "{{{{if ne (index .Config.Labels \"service\") \"{}\"}}}}@other {OTHER}{{{{end}}}}",
-            names.service()
-        );
+        // One list and one look at all that matters: each program that is started on the server costs it as much as
+        // most of what it tells.
+        let list = docker().words(["container", "ls", "--all", "--no-trunc", "--format"]).word(&format!(
+            "{{{{.ID}}}} {{{{.Names}}}} {{{{.Label \"service\"}}}}{{{{.Label \"{}\"}}}}",
+            maintenance::LABEL
+        ));
+        let inspect = docker().words(["container", "inspect", "--format"]).word(&told(names));
         let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
         let lock = quote(&names.lock());
         let mut text = String::from("version=$(docker version --format '{{.Server.Version}}') || exit\n");
@@ -54,22 +65,20 @@ impl Observe {
         }
         text.push_str(&format!(
             "echo \"@docker $version\"\n\
-             containers() {{ ids=$({list}) || return; [ -z \"$ids\" ] || {inspect} {container} $ids; }}\n\
-             # A container may vanish between the two: then once more.\n\
-             found=$(containers 2>/dev/null) || found=$(containers) || exit\n\
+             containers() {{\n\
+             all=$({list}) || return\n\
+             ids=$(printf '%s\\n' \"$all\" | sed -n '/^[0-9a-f]\\{{64\\}} /{{s/ {TRAEFIK}\\(,[^ ]*\\)* $//p; s/ [^ ]* ..*//p}}')\n\
+             [ -z \"$ids\" ] || {inspect} $ids\n\
+             }}\n\
+             # A container may vanish between the two: then again.\n\
+             tries=4; until found=$(containers 2>/dev/null) || [ $((tries -= 1)) = 0 ]; do :; done\n\
+             [ $tries != 0 ] || found=$(containers) || exit\n\
              printf '%s\\n' \"$found\"\n\
-             ids=$({running}) && [ -n \"$ids\" ] && {inspect} {other} $ids 2>/dev/null\n\
-             {inspect} {traefik} {TRAEFIK} 2>/dev/null\n\
              docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
-             {maintenance}\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
              if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
              echo @end\n",
-            container = quote(&format!("@container {CONTAINER}")),
-            other = quote(&other),
-            traefik = quote(&format!("@traefik {CONTAINER}")),
-            maintenance = maintenance::look(names),
             repository = quote(&self.repository),
             history = quote(&names.history()),
         ));
