@@ -329,7 +329,8 @@ impl Drop for Project {
             run(Command::new("docker").args(["images", "--format", "{{.Repository}}:{{.Tag}}", &reference]));
         let names: Vec<&str> = images.stdout.lines().collect();
         if !names.is_empty() {
-            let _ = run(Command::new("docker").args(["rmi", "-f"]).args(names));
+            // What they were built from stays, for the next test that builds the same; `sandbox/down` removes it.
+            let _ = run(Command::new("docker").args(["rmi", "-f", "--no-prune"]).args(names));
         }
     }
 }

@@ -154,6 +154,8 @@ pub struct Server {
     /// Its address.
     pub address: String,
     ssh_config: PathBuf,
+    /// There if the last lease has emptied it.
+    clean: PathBuf,
 }
 
 impl Sandbox {
@@ -195,6 +197,7 @@ impl Sandbox {
                 .map(|(name, address)| Server {
                     name: name.to_owned(),
                     address: address.to_owned(),
+                    clean: state.join(format!("{name}.clean")),
                     ssh_config: ssh_config.clone(),
                 })
                 .collect(),
@@ -272,7 +275,9 @@ impl Sandbox {
         let (servers, locks) = taken.into_iter().unzip();
         let lease = Lease { servers, _locks: locks };
         drop(queue);
-        lease.empty();
+        let used: Vec<&Server> =
+            lease.iter().filter(|server| fs::remove_file(&server.clean).is_err()).collect();
+        empty(&used);
         lease
     }
 
@@ -304,7 +309,7 @@ impl Sandbox {
         run(build.arg(&self.app_context)).ok();
         let config = self.state.join("docker");
         run(Command::new("docker").arg("--config").arg(config).args(["push", "-q", &name])).ok();
-        run(Command::new("docker").args(["rmi", &name])).ok();
+        run(Command::new("docker").args(["rmi", "--no-prune", &name])).ok();
     }
 }
 
@@ -321,11 +326,7 @@ impl Lease {
     /// # Panics
     /// When one can't be emptied.
     pub fn empty(&self) {
-        std::thread::scope(|scope| {
-            for server in &self.servers {
-                scope.spawn(|| server.empty());
-            }
-        });
+        empty(&self.servers.iter().collect::<Vec<_>>());
     }
 
     /// The addresses, in the order of the servers.
@@ -360,8 +361,20 @@ impl Drop for Lease {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.empty()));
         } else {
             self.empty();
+            for server in &self.servers {
+                // Without the mark the next lease empties it once more.
+                let _ = File::create(&server.clean);
+            }
         }
     }
+}
+
+fn empty(servers: &[&Server]) {
+    std::thread::scope(|scope| {
+        for server in servers {
+            scope.spawn(|| server.empty());
+        }
+    });
 }
 
 impl Server {

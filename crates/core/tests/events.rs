@@ -99,6 +99,24 @@ fn a_container_is_looked_at_when_something_happened_and_nobody_stays_behind() {
 }
 
 #[test]
+fn when_nobody_listens_any_more_all_of_it_ends() {
+    for shell in shells() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("state"), "running healthy\n").unwrap();
+        let mut script = start(home.path(), shell, &cut(60));
+        until(|| home.path().join("telling").exists());
+        drop(script.stdout.take());
+        fs::write(home.path().join("state"), "running unhealthy\n").unwrap();
+        happens(home.path());
+        let ended = Instant::now() + Duration::from_secs(20);
+        while script.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < ended, "{shell:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
 fn without_events_it_is_looked_at_again_and_again_until_its_time_is_up() {
     for shell in shells() {
         let home = tempfile::tempdir().unwrap();

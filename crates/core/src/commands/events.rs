@@ -16,7 +16,8 @@ pub(super) fn follow() -> String {
         "look\n\
          sh -c 'echo $$; exec \"$@\"' sh docker events --since \"$since\" --until \"$deadline\" --filter container=\"$id\"{filters} \
          --format x 2>/dev/null | {{\n\
-         read -r events; trap 'kill \"$events\" 2>/dev/null' EXIT\n\
+         # Who is told may have gone: nobody would tell the events' program.\n\
+         read -r events; trap 'kill \"$events\" 2>/dev/null' EXIT; trap 'exit 1' PIPE\n\
          while read -r event; do look; done\n\
          while :; do look; sleep 0.1; done\n\
          }}\n\
