@@ -42,6 +42,16 @@ impl Server {
         Broken { server: self.clone() }
     }
 
+    /// Drops every packet of SSH, in and out: the server works on, and connections to it are neither answered nor ended.
+    #[must_use]
+    pub fn unheard(&self) -> Broken {
+        self.run(
+            "iptables -I INPUT -p tcp --dport 22 -j DROP && iptables -I OUTPUT -p tcp --sport 22 -j DROP",
+        )
+        .ok();
+        Broken { server: self.clone() }
+    }
+
     /// Takes sshd away: connections are refused, and open ones are cut.
     #[must_use]
     pub fn without_sshd(&self) -> Broken {
@@ -152,6 +162,7 @@ impl Server {
         self.run(
             "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{curl,sudo,root-bash}
              /usr/bin/find /usr/local/bin -lname /bin/busybox -delete
+             iptables -D INPUT -p tcp --dport 22 -j DROP; iptables -D OUTPUT -p tcp --sport 22 -j DROP
              for small in /root/.kamal /var/lib/docker/tmp; do ! mountpoint -q $small || umount -l $small; done
              [ ! -e /sandbox/docker ] || mv /sandbox/docker /usr/bin/docker
              id -nG deploy | grep -qw docker || usermod -aG docker deploy",

@@ -73,7 +73,7 @@ impl Project {
         project.set("traefik", &format!("\n  image: {}", sandbox.traefik_image));
         project.set(
             "healthcheck",
-            "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n  interval: 1s",
+            "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n  interval: 2s",
         );
         project.secret("KAMAL_REGISTRY_PASSWORD", &sandbox.registry_password);
         project.write_app(sandbox);

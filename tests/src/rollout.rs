@@ -13,8 +13,18 @@ pub struct Visitors {
     pub urls: Vec<String>,
     /// Clients that keep their connection, and as many that take a new one for each request.
     pub clients: usize,
+    /// The pause of each client between two requests: they shall be many, but the machine has to deploy as well.
+    pub pause: Duration,
     /// Requests that each of the two kinds sends at least.
     pub each: u64,
+}
+
+impl Visitors {
+    /// With the pause that leaves something of the machine to tests that run beside.
+    #[must_use]
+    pub fn new(urls: Vec<String>, clients: usize, each: u64) -> Self {
+        Self { urls, clients, pause: Duration::from_millis(4), each }
+    }
 }
 
 /// What came of a deploy under load.
@@ -28,13 +38,11 @@ pub struct Rollout {
     pub new_connections: Report,
 }
 
-/// The pause of each client between two requests: they shall be many, but the machine has to deploy as well.
-const PAUSE: Duration = Duration::from_millis(1);
 /// Nothing sends for longer.
 const AT_MOST: Duration = Duration::from_secs(150);
 /// So many requests flow before the deploy begins, and at least so many after it said it was done.
 const BEFORE: u64 = 500;
-const AFTER: u64 = 2000;
+const AFTER: u64 = 1000;
 
 /// Sends requests with and without keep-alive, runs `deploy`, and goes on until enough were sent. While it runs the
 /// versions `from` and `to` may answer; from the moment it is back, only `to`.
@@ -46,7 +54,7 @@ pub fn under_load(visitors: &Visitors, from: &str, to: &str, deploy: impl FnOnce
         let load = Load::start(Options {
             urls: visitors.urls.clone(),
             clients: visitors.clients,
-            pause: PAUSE,
+            pause: visitors.pause,
             at_most: AT_MOST,
             ..Options::new(visitors.urls[0].clone(), mode)
         });

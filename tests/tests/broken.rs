@@ -1,6 +1,7 @@
 //! When something is broken: S4, S5. The old version goes on serving, and the screen says what happened where.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use bowline_tests::expect;
@@ -167,5 +168,16 @@ fn what_people_run_into_is_told_with_its_fix() {
     project.deploy("v1").says("the container was killed: out of memory").says("`options: memory:`").exits(1);
     project.roles(&[("web", &[web], "options: {publish: \"22:3000\"}")]);
     project.deploy("v1").says("a fixed port can't be published").exits(1);
+    // The header of a program for another machine than any of ours: 64 bits, of the kind 0xfff0.
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(64, 0);
+    program[16..20].copy_from_slice(&[2, 0, 0xf0, 0xff]);
+    let foreign = project.path().join("app/foreign");
+    std::fs::write(&foreign, program).unwrap();
+    std::fs::set_permissions(&foreign, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let dockerfile = std::fs::read_to_string(project.path().join("app/Dockerfile")).unwrap();
+    project.write("app/Dockerfile", &format!("{dockerfile}\nCOPY foreign /app/foreign\n"));
+    project.roles(&[("web", &[web], "cmd: /app/foreign")]);
+    project.deploy("v1").says("the image was built for another platform").exits(1);
     expect::runs(&project, &lease[0], &[]);
 }

@@ -64,11 +64,11 @@ fn on_failure_rollback_takes_switched_servers_back_and_loses_no_request() {
     project.deploy("v1").ok();
     let had = expect::inspect(&lease[0], &project.container("web", "v1"), "{{.Id}}");
     tags(&mut project, "", "7");
-    let visitors = Visitors { urls: vec![lease[0].url("/")], clients: 2, each: 3000 };
+    let visitors = Visitors::new(vec![lease[0].url("/")], 2, 2000);
     let rollout = under_load(&visitors, "v2", "v1", || project.deploy("v2"));
     rollout.ran.exits(1).says("went back to version v1").says(&format!("{} (web): v1", lease[0].address));
     for (_, report) in rollout.reports() {
-        report.assert_clean(3000);
+        report.assert_clean(2000);
         assert!(report.by_version.contains_key("v2"), "the first server had been switched: {report:#}");
     }
     for server in lease.iter() {

@@ -23,133 +23,121 @@ fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
 }
 
 /// Kills it, and lets the same command be run again at once.
-fn killed_then_mended(project: &mut Project, lease: &Lease, running: Running) {
+fn killed_then_mended(project: &mut Project, lease: &Lease, running: Running, [old, new]: [&str; 2]) {
     running.signal("KILL");
     let ran = running.wait(DEADLINE);
     assert_eq!(ran.code, None, "{ran}");
     for server in lease.iter() {
         let serves = server.get("/version").unwrap_or_default();
-        assert!(serves == "v1" || serves == "v2", "{} serves {serves:?} after the kill", server.name);
+        assert!(serves == old || serves == new, "{} serves {serves:?} after the kill", server.name);
     }
-    project.deploy("v2").ok();
-    expect::runs(project, &lease[0], &[("web", "v2")]);
-    expect::runs(project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
+    project.deploy(new).ok();
+    expect::runs(project, &lease[0], &[("web", new)]);
+    expect::runs(project, &lease[1], &[("web", new), ("worker", new)]);
     for server in lease.iter() {
-        wait_for_version(server, "v2");
+        wait_for_version(server, new);
         expect::unlocked(project, server);
         expect::no_loose_cords(project, server);
         let latest = expect::image_id(project, server, "latest");
-        assert_eq!(latest, expect::image_id(project, server, "v2"), "latest on {}", server.name);
+        assert_eq!(latest, expect::image_id(project, server, new), "latest on {}", server.name);
         // No script of the killed run is still at work.
         wait_until("scripts of the killed run to be gone", SOON, || {
-            server.run("pgrep -fc 'docker container inspect|docker stop|nsenter'").stdout.trim() == "0"
+            server.run(&format!("pgrep -fc '{AT_WORK}'")).stdout.trim() == "0"
         });
     }
 }
 
+/// What scripts of ours start on a server.
+const AT_WORK: &str = "docker container|docker events|docker stop|nsenter";
+
+/// When a deploy is killed.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// It holds the lock, and pulls.
+    Locked,
+    /// A new container has started on this server.
+    New(usize),
+    /// This has happened to the old container of this server.
+    Old(usize, &'static str),
+}
+
+const MOMENTS: [Moment; 4] =
+    [Moment::Locked, Moment::New(1), Moment::Old(0, "health_status: unhealthy"), Moment::Old(0, "die")];
+
 #[test]
-fn killed_while_the_new_containers_boot() {
+fn killed_at_any_moment_the_old_or_the_new_version_serves_and_the_same_again_finishes() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, "kill-boot");
+    let mut project = serving(sandbox, &lease, "killed");
+    for (number, moment) in MOMENTS.into_iter().enumerate() {
+        let [old, new] = [1, 2].map(|next| format!("v{}", number + next));
+        let containers = [&old, &new].map(|version| project.container("web", version));
+        let watch = |server: usize| Watch::on(&lease[server]);
+        let running = match moment {
+            Moment::Locked => {
+                let running = project.start_deploy(&new);
+                let lock = format!(".kamal/lock-{}", project.service);
+                wait_until("the lock", SOON, || lease[0].has(&lock));
+                running
+            }
+            Moment::New(server) => {
+                let watch = watch(server);
+                let running = project.start_deploy(&new);
+                watch.wait_for("the new container's start", SOON, |event| event.is("start", &containers[1]));
+                running
+            }
+            Moment::Old(server, happens) => {
+                let watch = watch(server);
+                let running = project.start_deploy(&new);
+                watch.wait_for(happens, SOON, |event| event.is(happens, &containers[0]));
+                running
+            }
+        };
+        eprintln!("killed at {moment:?}, {new} in place of {old}");
+        killed_then_mended(&mut project, &lease, running, [&old, &new]);
+    }
+}
+
+/// Sends a signal to a deploy of `v2`, or takes its terminal away.
+fn interrupt(project: &mut Project, signal: &str, started: &dyn Fn()) {
+    if signal == "HUP" {
+        project.build_arg("VERSION", "v2");
+        project.write_config();
+        let terminal = Terminal::start(&project.command(&["deploy", "--version", "v2"]), 80, 24);
+        started();
+        assert_eq!(terminal.hang_up(), Some(130));
+        return;
+    }
+    let running = project.start_deploy("v2");
+    started();
+    running.signal(signal);
+    running.wait(Duration::from_secs(30)).exits(130).says("interrupted");
+}
+
+#[test]
+fn ctrl_c_sigterm_and_a_terminal_that_goes_away_undo_what_was_begun_and_unlock() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = serving(sandbox, &lease, "interrupted");
     let new = project.container("web", "v2");
-    let watch = Watch::on(&lease[1]);
-    let running = project.start_deploy("v2");
-    watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
-    drop(watch);
-    killed_then_mended(&mut project, &lease, running);
-}
-
-#[test]
-fn killed_when_the_old_container_s_cord_is_cut() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, "kill-cut");
-    let old = project.container("web", "v1");
-    let watch = Watch::on(&lease[0]);
-    let running = project.start_deploy("v2");
-    watch.wait_for("the old container to be unhealthy", SOON, |event| {
-        event.is("health_status: unhealthy", &old)
-    });
-    drop(watch);
-    killed_then_mended(&mut project, &lease, running);
-}
-
-#[test]
-fn killed_when_the_old_container_has_just_stopped() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, "kill-stop");
-    let old = project.container("web", "v1");
-    let watch = Watch::on(&lease[0]);
-    let running = project.start_deploy("v2");
-    watch.wait_for("the old container's end", SOON, |event| event.is("die", &old));
-    drop(watch);
-    killed_then_mended(&mut project, &lease, running);
-}
-
-#[test]
-fn killed_while_it_holds_the_lock_and_pulls() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, "kill-lock");
-    let running = project.start_deploy("v2");
-    let lock = format!(".kamal/lock-{}", project.service);
-    wait_until("the lock", SOON, || lease[0].has(&lock));
-    killed_then_mended(&mut project, &lease, running);
-}
-
-/// Interrupts a deploy as the new container starts on the second server, and looks at what is left.
-fn interrupted(name: &str, interrupt: impl FnOnce(&mut Project, &dyn Fn())) {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, name);
-    let new = project.container("web", "v2");
-    let watch = Watch::on(&lease[1]);
-    let started = || watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
-    interrupt(&mut project, &started);
-    drop(watch);
-    expect::runs(&project, &lease[0], &[("web", "v1")]);
-    expect::runs(&project, &lease[1], &[("web", "v1"), ("worker", "v1")]);
-    for server in lease.iter() {
-        assert_eq!(server.get("/version").as_deref(), Some("v1"));
-        expect::unlocked(&project, server);
+    for signal in ["INT", "TERM", "HUP"] {
+        // As the new container starts on the second server.
+        let watch = Watch::on(&lease[1]);
+        let started = || watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
+        interrupt(&mut project, signal, &started);
+        drop(watch);
+        expect::runs(&project, &lease[0], &[("web", "v1")]);
+        expect::runs(&project, &lease[1], &[("web", "v1"), ("worker", "v1")]);
+        for server in lease.iter() {
+            assert_eq!(server.get("/version").as_deref(), Some("v1"), "after SIG{signal}");
+            expect::unlocked(&project, server);
+        }
     }
     // Nothing is in the way of the next one.
     project.deploy("v2").ok();
     for server in lease.iter() {
         expect::no_loose_cords(&project, server);
     }
-}
-
-fn signalled(name: &str, signal: &str) {
-    interrupted(name, |project, started| {
-        let running = project.start_deploy("v2");
-        started();
-        running.signal(signal);
-        running.wait(Duration::from_secs(30)).exits(130).says("interrupted");
-    });
-}
-
-#[test]
-fn ctrl_c_undoes_what_was_begun_and_unlocks() {
-    signalled("ctrl-c", "INT");
-}
-
-#[test]
-fn sigterm_does_the_same() {
-    signalled("sigterm", "TERM");
-}
-
-#[test]
-fn so_does_a_terminal_that_goes_away() {
-    interrupted("hang-up", |project, started| {
-        project.build_arg("VERSION", "v2");
-        project.write_config();
-        let terminal = Terminal::start(&project.command(&["deploy", "--version", "v2"]), 80, 24);
-        started();
-        assert_eq!(terminal.hang_up(), Some(130));
-    });
 }
 
 /// What there is on a server: files of ours and of the system's temporary directory, containers, networks, volumes.
@@ -165,14 +153,21 @@ fn everything(server: &Server) -> String {
 enum End {
     Killed,
     CutOff,
+    Unheard,
 }
 
-/// Ends a change once a container of the first server stops; then the same again leaves what was there before.
-fn ended_then_mended(project: &Project, lease: &Lease, words: &[&str], container: &str, end: End) {
-    let before = everything(&lease[0]);
+/// Ends a change at an event of a container of the first server; then the same again leaves what is meant to be there.
+fn ended_then_mended(
+    project: &Project,
+    lease: &Lease,
+    words: &[&str],
+    (happens, container): (&str, &str),
+    end: End,
+    meant: &str,
+) {
     let watch = Watch::on(&lease[0]);
     let running = project.spawn(words);
-    watch.wait_for("the old container's end", SOON, |event| event.is("die", container));
+    watch.wait_for(happens, SOON, |event| event.is(happens, container));
     match end {
         End::Killed => {
             running.signal("KILL");
@@ -183,12 +178,18 @@ fn ended_then_mended(project: &Project, lease: &Lease, words: &[&str], container
             running.wait(DEADLINE).says(&lease[0].address).exits(4);
             drop(cut);
         }
+        End::Unheard => {
+            let unheard = lease[0].unheard();
+            running.wait(DEADLINE).says(&lease[0].address).exits(4);
+            drop(unheard);
+        }
     }
     drop(watch);
-    project.bowline(words).ok();
+    // Where nothing was heard, the end of its connection reaches the lock's keeper with the next packet that arrives.
+    project.bowline(&[words, &["--lock-wait", "90"]].concat()).ok();
     expect::unlocked(project, &lease[0]);
-    assert_eq!(everything(&lease[0]), before, "{words:?}, {end:?}");
-    let scripts = format!("pgrep -fc 'apps/{}/run|docker container|docker stop'", project.service);
+    assert_eq!(everything(&lease[0]), meant, "{words:?}, {end:?}");
+    let scripts = format!("pgrep -fc 'apps/{}/run|{AT_WORK}'", project.service);
     wait_until("scripts of the first run to be gone", SOON, || lease[0].run(&scripts).stdout.trim() == "0");
 }
 
@@ -213,9 +214,11 @@ fn a_reboot_of_traefik_or_an_accessory_that_is_killed_or_cut_off_is_finished_by_
         project.image("tool")
     );
     project.set("accessories", &tool);
+    project.set("timeouts", "{connect: 3, silence: 6}");
     project.deploy("v1").ok();
     project.bowline(&["accessory", "boot", "tool"]).ok();
     let accessory = format!("{}-tool", project.service);
+    let meant = everything(&lease[0]);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let when_done = Over(&over);
@@ -227,11 +230,24 @@ fn a_reboot_of_traefik_or_an_accessory_that_is_killed_or_cut_off_is_finished_by_
             }
             asked
         });
-        for end in [End::Killed, End::CutOff] {
-            ended_then_mended(&project, &lease, &["traefik", "reboot", "-h", first, "-y"], "traefik", end);
+        for end in [End::Killed, End::CutOff, End::Unheard] {
+            let words = ["traefik", "reboot", "-h", first, "-y"];
+            ended_then_mended(&project, &lease, &words, ("die", "traefik"), end, &meant);
             wait_for_version(&lease[0], "v1");
         }
-        ended_then_mended(&project, &lease, &["accessory", "reboot", "tool"], &accessory, End::Killed);
+        for end in [End::Killed, End::Unheard] {
+            let words = ["accessory", "reboot", "tool"];
+            ended_then_mended(&project, &lease, &words, ("die", &accessory), end, &meant);
+            project.bowline(&["accessory", "remove", "tool", "-y"]).ok();
+            ended_then_mended(
+                &project,
+                &lease,
+                &["accessory", "boot", "tool"],
+                ("create", &accessory),
+                end,
+                &meant,
+            );
+        }
         drop(when_done);
         assert!(elsewhere.join().unwrap() > 20);
     });

@@ -73,8 +73,8 @@ fn a_user_who_is_not_root_deploys_as_well_and_loses_nothing() {
     project.build_arg("ON_TERM", "exit");
     project.deploy("v1").ok();
     wait_for_version(server, "v1");
-    let visitors = Visitors { urls: vec![server.url("/version")], clients: 2, each: 5000 };
-    under_load(&visitors, "v1", "v2", || project.deploy("v2")).assert_clean(5000);
+    let visitors = Visitors::new(vec![server.url("/version")], 2, 2000);
+    under_load(&visitors, "v1", "v2", || project.deploy("v2")).assert_clean(2000);
     expect::runs(&project, server, &[("web", "v2")]);
     assert!(
         server.has("/home/deploy/.kamal") && !server.has("/root/.kamal"),

@@ -32,6 +32,7 @@ case "$1 $2" in
 'container inspect')
 read_it || exit 1
 case $* in
+*'{{.ID}}'*) echo "$last" ;;
 *PortBindings*) cat "ports/$last" 2>/dev/null ;;
 *RestartCount*) cat state 2>/dev/null || echo "$status none 0 0 false" ;;
 *Labels*) echo "$status $label" ;;

@@ -14,6 +14,7 @@ use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use bowline_tests::project::{wait_for_version, write_home};
 use bowline_tests::rollout::{Rollout, Visitors, under_load};
@@ -21,6 +22,8 @@ use bowline_tests::sandbox::{Lease, Sandbox, root, run};
 
 /// Requests of each kind of client in each run, at least.
 const EACH: u64 = 20_000;
+/// Of each client, between two requests.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A version, and how its app behaves.
 struct Version {
@@ -121,7 +124,7 @@ They send to {}\n",
     }
 
     fn under_load(&self, old: &Version, new: &Version) -> Rollout {
-        let visitors = Visitors { urls: self.urls(), clients: 4, each: EACH };
+        let visitors = Visitors { urls: self.urls(), clients: 4, pause: PAUSE, each: EACH };
         under_load(&visitors, old.name, new.name, || {
             run(Command::new(self.project.join("bowline"))
                 .args(["deploy", "--version", new.name])

@@ -334,7 +334,7 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 fn come_up(service: &str, timeout: u64) -> String {
     format!(
         "come_up() {{\n\
-         said=$(\nid={}\n{wait})\n\
+         said=$(\nid=$(docker container inspect --format '{{{{.ID}}}}' {})\n{wait})\n\
          status=$?\n\
          printf '%s\\n' \"$said\"\n\
          case ${{said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\

@@ -28,9 +28,12 @@ impl<'a> Facts<'a> {
         self.states.last().copied().unwrap_or("")
     }
 
-    /// The code it last ended with. A container that Docker starts again has the state `0`, so the last other one
-    /// counts, and above all what the events say.
+    /// The code it last ended with: its state has it until Docker starts it again. Then there is what the events say, or
+    /// else what was seen of it.
     fn code(&self) -> Option<&'a str> {
+        if self.ended == "exited" {
+            return self.state().split(' ').nth(2);
+        }
         let told = self.ends.split(' ').rev().find_map(|end| end.strip_prefix("die="));
         let seen =
             || self.states.iter().rev().filter_map(|state| state.split(' ').nth(2)).find(|code| *code != "0");
