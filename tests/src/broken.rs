@@ -169,7 +169,7 @@ impl Server {
         )
         .ok();
         wait_until("sshd and Docker on a mended server", Duration::from_secs(30), || {
-            self.sshd_greets() && self.run("docker info").code == Some(0)
+            self.sshd_greets() && self.run("docker version").code == Some(0)
         });
     }
 }

@@ -3,14 +3,14 @@
 //! Ground truth is asked through `docker exec`, which needs neither SSH nor the code under test; [`Server::ssh`] goes the
 //! way a deploy goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, Index};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -381,7 +381,40 @@ impl Server {
     /// Runs a shell command as root, beside SSH.
     #[must_use]
     pub fn run(&self, command: &str) -> Ran {
-        run(Command::new("docker").args(["exec", "-w", "/root", &self.name, "bash", "-c", command]))
+        if !rustix::process::geteuid().is_root() {
+            return run(
+                Command::new("docker").args(["exec", "-w", "/root", &self.name, "bash", "-c", command])
+            );
+        }
+        // As `docker exec` does it, for a tenth of the work.
+        let mut enter = Command::new("nsenter");
+        enter.args([
+            "--target",
+            &self.process(),
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "bash",
+            "-c",
+        ]);
+        enter.arg(format!("cd /root\n{command}")).env_clear();
+        enter.envs([
+            ("HOME", "/root"),
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ]);
+        run(&mut enter)
+    }
+
+    /// The first process of its container, on this machine.
+    fn process(&self) -> String {
+        static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let ask = || {
+            run(Command::new("docker").args(["inspect", "-f", "{{.State.Pid}}", &self.name])).ok().to_owned()
+        };
+        known.entry(self.name.clone()).or_insert_with(ask).clone()
     }
 
     /// Runs a shell command as root over SSH, the way a deploy does.
@@ -440,6 +473,6 @@ impl Server {
 
     fn empty(&self) {
         self.mend();
-        run(Command::new("docker").args(["exec", &self.name, "/sandbox/reset"])).ok();
+        self.run("/sandbox/reset").ok();
     }
 }
