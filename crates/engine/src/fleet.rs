@@ -21,6 +21,7 @@ use crate::world::{Gathered, HostOutput, Project, World};
 /// The setting for what has none of its own.
 const COMMAND: &str = "command";
 
+/// How often a port that somebody else has is asked for.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The servers that were reached.

@@ -76,11 +76,12 @@ impl Budget {
                     return Ok(done);
                 }
                 () = tokio::time::sleep_until(began + until) => {
-                    let (limit, setting) = match paused.load(Ordering::Relaxed) {
+                    let paused = paused.load(Ordering::Relaxed);
+                    let (limit, setting) = match paused {
                         true => (self.timeouts.confirm, "confirm"),
                         false => (self.timeouts.connect, "connect"),
                     };
-                    if setting == "connect" || began.elapsed() >= limit {
+                    if !paused || began.elapsed() >= limit {
                         self.left = Duration::ZERO;
                         return Err(format!(
                             "no answer within {} s (`timeouts: {{{setting}: SECONDS}}` gives it more)",

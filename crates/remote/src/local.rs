@@ -133,7 +133,7 @@ impl Group {
     }
 
     /// What is left of it may go on.
-    fn let_go(mut self) {
+    pub(crate) fn let_go(mut self) {
         self.leader = None;
     }
 

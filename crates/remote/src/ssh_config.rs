@@ -104,8 +104,10 @@ impl ConfigReader {
         let limit = self.options.timeouts.connect;
         let ran = async {
             let child = command.spawn()?;
-            let _group = Group::of(&child);
-            child.wait_with_output().await
+            let group = Group::of(&child);
+            let output = child.wait_with_output().await;
+            group.let_go();
+            output
         };
         let output = match tokio::time::timeout(limit, ran).await {
             Ok(Ok(output)) => output,

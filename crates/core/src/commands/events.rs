@@ -4,19 +4,19 @@
 /// What is looked at again after: it began, ended, or its health changed.
 const EVENTS: [&str; 5] = ["start", "die", "oom", "destroy", "health_status"];
 
-/// Shell lines that come before those that begin what is waited for: the moment from which on events count.
+/// A shell line before the first look: the moment from which on events count. What was before, the look sees.
 pub(super) const SINCE: &str = "since=$(date +%s.%N); case $since in *N*) since=${since%.*} ;; esac\n";
 
 /// Shell lines that call the function `look` now and after each event of the container `$id`, until it exits, and with it
 /// the script. `look` has to exit when `$deadline` (seconds since 1970) has passed. Where Docker's events end early, it is
-/// called again and again.
+/// called again and again. If nobody reads any more what `look` prints, the program that waits for events has to be told: it
+/// would notice with the next event alone.
 pub(super) fn follow() -> String {
     let filters: String = EVENTS.iter().map(|event| format!(" --filter event={event}")).collect();
     format!(
         "look\n\
          sh -c 'echo $$; exec \"$@\"' sh docker events --since \"$since\" --until \"$deadline\" --filter container=\"$id\"{filters} \
          --format x 2>/dev/null | {{\n\
-         # Who is told may have gone: nobody would tell the events' program.\n\
          read -r events; trap 'kill \"$events\" 2>/dev/null' EXIT; trap 'exit 1' PIPE\n\
          while read -r event; do look; done\n\
          while :; do look; sleep 0.1; done\n\

@@ -60,18 +60,6 @@ pub(crate) struct Garbled {
     pub number: u64,
 }
 
-impl Garbled {
-    /// What is answered in place of this text; `None` if it isn't its turn.
-    fn instead(&mut self, host: &str, said: &str) -> Option<String> {
-        if self.host != host {
-            return None;
-        }
-        let now = self.after == 0;
-        self.after = self.after.wrapping_sub(1);
-        now.then(|| (self.into)(self.number, said))
-    }
-}
-
 /// A server that stops answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Silent {
@@ -197,7 +185,13 @@ impl FakeNetwork {
 
     /// What a server answers in place of this, if it garbles it.
     pub(super) fn garbled(&self, host: &str, said: &str) -> Option<String> {
-        self.faults().garbled.as_mut().and_then(|garbled| garbled.instead(host, said))
+        let mut faults = self.faults();
+        let garbled = faults.garbled.as_mut().filter(|garbled| garbled.host == host)?;
+        if garbled.after > 0 {
+            garbled.after -= 1;
+            return None;
+        }
+        faults.garbled.take().map(|garbled| (garbled.into)(garbled.number, said))
     }
 
     /// Whether somebody had to do without an answer.

@@ -363,14 +363,14 @@ async fn garbled_everywhere(
             let when = format!("after answer {after} of {host} to {what} came as text {number}");
             let first_run = timeout(Duration::from_secs(24 * 3600), run(&first, &project)).await;
             assert!(first_run.is_ok(), "it hangs {when}");
-            let garbled = first.network.faults().garbled.take().unwrap();
+            let never = first.network.faults().garbled.take().is_some();
             // What such an answer has made of the lock is the next run's affair: it was given back, or is nobody's.
             tokio::time::sleep(Duration::from_secs(120)).await;
             let second = World::on(first.network.clone(), local());
             let again = timeout(Duration::from_secs(24 * 3600), run(&second, &project)).await;
             assert_eq!(again.expect("it ends"), Ok(()), "the second run {when}, which said {first_run:?}");
             done(&second, &when);
-            if garbled.after <= after {
+            if never {
                 assert_eq!(first_run, Ok(Ok(())));
                 break;
             }
