@@ -2,9 +2,13 @@
 //!
 //! It is a line and not a throttle. Chunks keep their spacing: a hundred sent at once arrive together, one delay later,
 //! because reading goes on while earlier chunks wait. Connecting costs what a handshake over that distance costs.
+//!
+//! It counts round trips, too: not by the clock, which tells how busy the machine is, but by what had to come before what.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ const UNDER_WAY: usize = 4096;
 #[derive(Debug)]
 pub struct Delay {
     address: SocketAddr,
+    trips: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,24 +40,33 @@ impl Delay {
         let listener = std::net::TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let trips = Arc::new(AtomicU64::new(0));
+        let counted = trips.clone();
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::spawn(move || {
             runtime.block_on(async move {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
                 tokio::select! {
-                    () = accept(listener, target, one_way) => {}
+                    () = accept(listener, target, one_way, &counted) => {}
                     _ = stopped => {}
                 }
             });
         });
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, trips, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The round trips that the longest of its connections so far took: each is something sent by the client after it had
+    /// heard from the server, that the server answered. What was under way at the same time counts once.
+    #[must_use]
+    pub fn trips(&self) -> u64 {
+        self.trips.load(Ordering::SeqCst)
     }
 }
 
@@ -65,11 +79,11 @@ impl Drop for Delay {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration) {
+async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration, trips: &Arc<AtomicU64>) {
     loop {
         match listener.accept().await {
             Ok((near, _)) => {
-                tokio::spawn(carry(near, target, one_way));
+                tokio::spawn(carry(near, target, one_way, trips.clone()));
             }
             // Out of file descriptors, or a connection that was gone before it was taken.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -80,26 +94,48 @@ async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration) {
 /// One connection. The kernel has already answered the client's handshake, which over a real distance takes it one
 /// round trip, and the server sees the connection half a trip after that: so the far side is connected three one-way
 /// delays later, and the first byte arrives exactly when it would have.
-async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration) {
+async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, longest: Arc<AtomicU64>) {
     tokio::time::sleep(one_way * 3).await;
     let Ok(far) = TcpStream::connect(target).await else { return };
     let _ = near.set_nodelay(true);
     let _ = far.set_nodelay(true);
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    tokio::join!(line(near_read, far_write, one_way), line(far_read, near_write, one_way));
+    // The handshake was the first round trip: what the client sends before it has heard anything belongs to the second.
+    let (at_client, at_server) = (AtomicU64::new(1), AtomicU64::new(1));
+    tokio::join!(
+        line(near_read, far_write, one_way, || at_client.load(Ordering::SeqCst) + 1, |trip| {
+            at_server.fetch_max(trip, Ordering::SeqCst);
+        }),
+        line(far_read, near_write, one_way, || at_server.load(Ordering::SeqCst), |trip| {
+            at_client.fetch_max(trip, Ordering::SeqCst);
+            longest.fetch_max(trip, Ordering::SeqCst);
+        }),
+    );
 }
 
-/// One direction: a reader that stamps each chunk with the time it is due, and a writer that waits for that time.
-async fn line(from: impl AsyncReadExt + Unpin, to: impl AsyncWriteExt + Unpin, one_way: Duration) {
+/// What is under way: when it is due, the round trip it belongs to, and the bytes (none is the end of the stream, which travels
+/// like any other).
+type Chunk = (Instant, u64, Bytes);
+
+/// One direction: a reader that stamps each chunk with the time it is due and its round trip, and a writer that waits for that
+/// time and tells the round trip that has arrived.
+async fn line(
+    from: impl AsyncReadExt + Unpin,
+    to: impl AsyncWriteExt + Unpin,
+    one_way: Duration,
+    trip: impl Fn() -> u64,
+    arrived: impl Fn(u64),
+) {
     let (chunks, due) = mpsc::channel(UNDER_WAY);
-    tokio::join!(read(from, chunks, one_way), write(due, to));
+    tokio::join!(read(from, chunks, one_way, trip), write(due, to, arrived));
 }
 
 async fn read(
     mut from: impl AsyncReadExt + Unpin,
-    chunks: mpsc::Sender<(Instant, Bytes)>,
+    chunks: mpsc::Sender<Chunk>,
     one_way: Duration,
+    trip: impl Fn() -> u64,
 ) {
     let mut buffer = BytesMut::new();
     loop {
@@ -107,16 +143,16 @@ async fn read(
         // An end and an error look the same from the other side: nothing more comes.
         let ended = !matches!(from.read_buf(&mut buffer).await, Ok(n) if n > 0);
         let chunk = buffer.split().freeze();
-        if chunks.send((Instant::now() + one_way, chunk)).await.is_err() || ended {
+        if chunks.send((Instant::now() + one_way, trip(), chunk)).await.is_err() || ended {
             return;
         }
     }
 }
 
-/// An empty chunk is the end of the stream, which travels like any other.
-async fn write(mut due: mpsc::Receiver<(Instant, Bytes)>, mut to: impl AsyncWriteExt + Unpin) {
-    while let Some((when, chunk)) = due.recv().await {
+async fn write(mut due: mpsc::Receiver<Chunk>, mut to: impl AsyncWriteExt + Unpin, arrived: impl Fn(u64)) {
+    while let Some((when, trip, chunk)) = due.recv().await {
         tokio::time::sleep_until(when).await;
+        arrived(trip);
         if chunk.is_empty() || to.write_all(&chunk).await.is_err() {
             break;
         }
@@ -177,12 +213,17 @@ mod tests {
         stream.write_all(b"ping").unwrap();
         stream.read_exact(&mut answer).unwrap();
         let first = start.elapsed();
-        assert!(first >= LATE * 4 && first < ONE_WAY * 7, "connect and exchange took {first:?}");
+        assert!(first >= LATE * 4, "connect and exchange took {first:?}");
+        assert_eq!(delay.trips(), 2);
         let start = Instant::now();
         stream.write_all(b"ping").unwrap();
         stream.read_exact(&mut answer).unwrap();
         let second = start.elapsed();
-        assert!(second >= LATE * 2 && second < ONE_WAY * 4, "exchange took {second:?}");
+        assert!(second >= LATE * 2, "exchange took {second:?}");
+        assert_eq!(delay.trips(), 3);
+        // Another connection has round trips of its own.
+        connect(&delay).write_all(b"ping").unwrap();
+        assert_eq!(delay.trips(), 3);
     }
 
     #[test]
@@ -194,18 +235,18 @@ mod tests {
         stream.write_all(b"x").unwrap();
         stream.read_exact(&mut answer).unwrap();
         let start = Instant::now();
-        let sender = thread::spawn(move || {
-            for _ in 0..40 {
-                writer.write_all(b"x").unwrap();
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
-        let mut all = [0; 40];
-        stream.read_exact(&mut all).unwrap();
+        for _ in 0..40 {
+            writer.write_all(b"x").unwrap();
+            thread::sleep(Duration::from_millis(5));
+        }
+        let sent = start.elapsed();
+        stream.read_exact(&mut [0; 40]).unwrap();
         let took = start.elapsed();
-        sender.join().unwrap();
-        // One after another, forty round trips would take almost five seconds.
-        assert!(took < Duration::from_millis(1500), "forty pipelined chunks took {took:?}");
+        // If one waited for the other, they would take forty round trips: almost five seconds after two tenths of sending.
+        assert!(took < sent + ONE_WAY * 20, "forty chunks, sent within {sent:?}, took {took:?}");
+        // Those that were sent when the answer to others had come belong to a later round trip.
+        let trips = delay.trips() - 2;
+        assert!(u128::from(trips) <= 2 + sent.as_millis() / LATE.as_millis() / 2, "{trips} round trips in {sent:?}");
     }
 
     #[test]

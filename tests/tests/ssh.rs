@@ -120,24 +120,11 @@ fn a_deploy_over_a_distance_of_a_hundred_milliseconds_takes_few_round_trips() {
             sandbox.ssh_key.display()
         ),
     );
+    // On a slow machine keepalives would be counted, too.
+    project.set("timeouts", "\n  silence: 300");
     project.deploy("v1").ok();
     project.deploy("v2").ok();
-    let near = {
-        let mut near = Project::new(sandbox, &lease, "near");
-        near.set("traefik", &format!("\n  image: {}\n  publish: false", sandbox.traefik_image));
-        near.deploy("v1").ok();
-        near.deploy("v2").ok();
-        near.deploy("v3")
-    };
-    let far = project.deploy("v3");
-    far.exits(0);
-    expect::runs(&project, server, &[("web", "v3")]);
-    // A round trip is 0.1 s: connecting costs about six, each command one, and asking Traefik some.
-    let more = far.took.saturating_sub(near.took);
-    assert!(
-        more < Duration::from_secs(5),
-        "{} ms near, {} ms far",
-        near.took.as_millis(),
-        far.took.as_millis()
-    );
+    expect::runs(&project, server, &[("web", "v2")]);
+    // 20 for the first, 22 for the second, which has a container to retire.
+    assert!((15..=24).contains(&line.trips()), "{} round trips", line.trips());
 }
