@@ -104,13 +104,25 @@ async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, longest: 
     // The handshake was the first round trip: what the client sends before it has heard anything belongs to the second.
     let (at_client, at_server) = (AtomicU64::new(1), AtomicU64::new(1));
     tokio::join!(
-        line(near_read, far_write, one_way, || at_client.load(Ordering::SeqCst) + 1, |trip| {
-            at_server.fetch_max(trip, Ordering::SeqCst);
-        }),
-        line(far_read, near_write, one_way, || at_server.load(Ordering::SeqCst), |trip| {
-            at_client.fetch_max(trip, Ordering::SeqCst);
-            longest.fetch_max(trip, Ordering::SeqCst);
-        }),
+        line(
+            near_read,
+            far_write,
+            one_way,
+            || at_client.load(Ordering::SeqCst) + 1,
+            |trip| {
+                at_server.fetch_max(trip, Ordering::SeqCst);
+            }
+        ),
+        line(
+            far_read,
+            near_write,
+            one_way,
+            || at_server.load(Ordering::SeqCst),
+            |trip| {
+                at_client.fetch_max(trip, Ordering::SeqCst);
+                longest.fetch_max(trip, Ordering::SeqCst);
+            }
+        ),
     );
 }
 
@@ -246,7 +258,10 @@ mod tests {
         assert!(took < sent + ONE_WAY * 20, "forty chunks, sent within {sent:?}, took {took:?}");
         // Those that were sent when the answer to others had come belong to a later round trip.
         let trips = delay.trips() - 2;
-        assert!(u128::from(trips) <= 2 + sent.as_millis() / LATE.as_millis() / 2, "{trips} round trips in {sent:?}");
+        assert!(
+            u128::from(trips) <= 2 + sent.as_millis() / LATE.as_millis() / 2,
+            "{trips} round trips in {sent:?}"
+        );
     }
 
     #[test]

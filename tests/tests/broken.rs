@@ -162,10 +162,22 @@ fn what_people_run_into_is_told_with_its_fix() {
     project.deploy("v1").says("does the health path redirect, to https or another port?").exits(1);
     project.set("healthcheck", &check(3000, "up"));
     let web = lease[0].address.as_str();
-    project.roles(&[("web", &[web], "cmd: /app/sever")]);
-    project.deploy("v1").says("the command was not found in the image").exits(1);
-    project.roles(&[("web", &[web], "cmd: tail /dev/zero\noptions: {memory: 32m}")]);
-    project.deploy("v1").says("the container was killed: out of memory").says("`options: memory:`").exits(1);
+    // Each of the programs that run containers for Docker has words of its own.
+    for (runtime, command) in
+        [("runc", "/app/sever"), ("runc", "sever"), ("crun", "/app/sever"), ("crun", "sever")]
+    {
+        project.roles(&[("web", &[web], &format!("cmd: {command}\noptions: {{runtime: {runtime}}}"))]);
+        project.deploy("v1").says("the command was not found in the image").exits(1);
+    }
+    for runtime in ["runc", "crun"] {
+        let options = format!("{{memory: 32m, runtime: {runtime}}}");
+        project.roles(&[("web", &[web], &format!("cmd: tail /dev/zero\noptions: {options}"))]);
+        project
+            .deploy("v1")
+            .says("the container was killed: out of memory")
+            .says("`options: memory:`")
+            .exits(1);
+    }
     project.roles(&[("web", &[web], "options: {publish: \"22:3000\"}")]);
     project.deploy("v1").says("a fixed port can't be published").exits(1);
     // The header of a program for another machine than any of ours: 64 bits, of the kind 0xfff0.
@@ -177,7 +189,9 @@ fn what_people_run_into_is_told_with_its_fix() {
     std::fs::set_permissions(&foreign, std::fs::Permissions::from_mode(0o755)).unwrap();
     let dockerfile = std::fs::read_to_string(project.path().join("app/Dockerfile")).unwrap();
     project.write("app/Dockerfile", &format!("{dockerfile}\nCOPY foreign /app/foreign\n"));
-    project.roles(&[("web", &[web], "cmd: /app/foreign")]);
-    project.deploy("v1").says("the image was built for another platform").exits(1);
+    for runtime in ["runc", "crun"] {
+        project.roles(&[("web", &[web], &format!("cmd: /app/foreign\noptions: {{runtime: {runtime}}}"))]);
+        project.deploy("v1").says("the image was built for another platform").exits(1);
+    }
     expect::runs(&project, &lease[0], &[]);
 }

@@ -78,9 +78,8 @@ fn a_version_can_be_broken_by_its_build_arguments() {
     }
     let gone = server.run("docker wait sandbox-test-gone; docker logs sandbox-test-gone");
     assert_eq!(gone.ok(), "7\ncannot boot: EXIT_AT_BOOT=7 asks version gone to exit at once");
-    let stop = server.run("docker stop -t 10 sandbox-test-rude");
-    stop.ok();
-    assert!(stop.took < Duration::from_secs(3), "exiting at once took {:?}", stop.took);
+    server.run("docker stop -t 60 sandbox-test-rude").ok();
+    assert_eq!(server.run("docker inspect -f '{{.State.ExitCode}}' sandbox-test-rude").ok(), "0");
     server.run("docker stop -t 1 sandbox-test-sick").ok();
     assert_eq!(server.run("docker inspect -f '{{.State.ExitCode}}' sandbox-test-sick").ok(), "137");
     server.run("docker logs sandbox-test-sick").says("SIGTERM: ignored");

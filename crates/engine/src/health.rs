@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::error::{Cause, NotReady};
 use crate::ports::{Exit, Output};
-use reason::{Facts, reason};
+use reason::{Facts, reason, start_hint};
 
 /// Log lines and health checks that are kept for a report.
 const KEPT: usize = 50;
@@ -105,27 +105,10 @@ pub(crate) fn is_port_taken(said: &str) -> bool {
 
 fn not_started(output: &Output) -> Cause {
     let said = output.stderr.trim();
-    let hint = if is_port_taken(said) {
-        Some(
-            "a fixed port can't be published by the old and the new container at once, nor where something else on the \
-             server has it: remove `publish` from `options`",
-        )
-    } else if said.contains("unable to set memory limit") {
-        Some("that is less than any container needs to begin with: see `options: memory:`")
-    } else if said.contains("no such image")
-        || said.contains("not found")
-        || said.contains("Unable to find image")
-    {
-        Some("the image isn't on the server: deploy without filters that skip the pull")
-    } else if said.contains("exec format error") || said.contains("does not match the detected host platform")
-    {
-        Some("the image was built for another platform: see `builder: arch:`")
-    } else if said.contains("executable file not found") || said.contains("no such file or directory") {
-        Some("the command was not found in the image: see `cmd` and the image's ENTRYPOINT")
-    } else {
-        None
-    };
-    Cause::Told { reason: format!("docker would not run the container: {said}"), hint: hint.map(Into::into) }
+    Cause::Told {
+        reason: format!("docker would not run the container: {said}"),
+        hint: start_hint(said).map(Into::into),
+    }
 }
 
 /// The longest health JSON that is read: Docker keeps five checks of 4 KiB each.

@@ -113,6 +113,36 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     Some(hint.into())
 }
 
+/// What to do when Docker would not start a container. Its runtimes have words of their own: "exec: \"x\": executable file not found
+/// in $PATH" is runc's, "executable file `x` not found: No such file or directory" crun's.
+pub(super) fn start_hint(said: &str) -> Option<&'static str> {
+    let said = said.to_lowercase();
+    let says = |text: &str| said.contains(text);
+    let hint = if super::is_port_taken(&said) {
+        "a fixed port can't be published by the old and the new container at once, nor where something else on the \
+         server has it: remove `publish` from `options`"
+    } else if says("unable to set memory limit") {
+        "that is less than any container needs to begin with: see `options: memory:`"
+    } else if says("exec format error") || says("does not match the detected host platform") {
+        "the image was built for another platform: see `builder: arch:`"
+    } else if says("oci runtime") && says("mount") {
+        return None;
+    } else if says("executable file")
+        || (says("exec: ") || says("oci runtime")) && says("no such file or directory")
+    {
+        "the command was not found in the image: see `cmd` and the image's ENTRYPOINT"
+    } else if says("oci runtime")
+        && (says("is a directory") || says("not a regular file") || says("permission denied"))
+    {
+        "the command can't be executed: is it a program, with its executable bit set? See `cmd` and the image's ENTRYPOINT"
+    } else if says("no such image") || says("unable to find image") || says("not found") {
+        "the image isn't on the server: deploy without filters that skip the pull"
+    } else {
+        return None;
+    };
+    Some(hint)
+}
+
 fn check_hint(status: i64, said: &str, facts: &Facts<'_>) -> String {
     let said = said.to_lowercase();
     let not_there =
@@ -258,6 +288,43 @@ mod tests {
             let hint = hint(check, listening);
             assert!(hint.contains(part), "{check:?}: {hint}");
         }
+    }
+
+    #[test]
+    fn what_keeps_a_container_from_starting_is_told_with_its_fix_in_the_words_of_either_runtime() {
+        let failed =
+            "failed to create task for container: failed to create shim task: OCI runtime create failed";
+        let unknown = |said: &str| format!("docker: Error response from daemon: {failed}: {said}: unknown.");
+        let runc =
+            |said: &str| unknown(&format!("runc create failed: unable to start container process: {said}"));
+        for (said, part) in [
+            (runc("exec: \"server\": executable file not found in $PATH"), "command was not found"),
+            (runc("exec: \"/server\": stat /server: no such file or directory"), "command was not found"),
+            (
+                unknown("executable file `server` not found in $PATH: No such file or directory"),
+                "command was not found",
+            ),
+            (
+                unknown("executable file `/server` not found: No such file or directory"),
+                "command was not found",
+            ),
+            (runc("exec: \"/app\": is a directory"), "can't be executed"),
+            (runc("exec: \"/app/notes\": permission denied"), "can't be executed"),
+            (unknown("the path `/app` is not a regular file: Operation not permitted"), "can't be executed"),
+            (unknown("open executable: Permission denied"), "can't be executed"),
+            (unknown("exec container process `/app/server`: Exec format error"), "another platform"),
+            ("Error response from daemon: No such image: shop:v1".into(), "isn't on the server"),
+            ("Unable to find image 'shop:v1' locally\npull access denied".into(), "isn't on the server"),
+            ("driver failed: Bind for 0.0.0.0:80 failed: port is already allocated".into(), "a fixed port"),
+        ] {
+            let hint = start_hint(&said);
+            assert!(hint.is_some_and(|hint| hint.contains(part)), "{said}: {hint:?}");
+        }
+        // A mount that fails names files of its own.
+        let mount =
+            "error mounting \"/etc/app\" to rootfs at \"/app\": stat /etc/app: no such file or directory";
+        assert_eq!(start_hint(&runc(mount)), None);
+        assert_eq!(start_hint("unable to find user app: no matching entries in passwd file"), None);
     }
 
     #[test]
