@@ -20,7 +20,7 @@ events) [ ! -e broken ] || exit 1
 echo $$ >telling
 told=0; i=0
 while [ $((i += 1)) -lt 1000 ]; do
-while [ $told -lt "$(wc -l <tell)" ]; do echo x; told=$((told + 1)); done
+while [ $told -lt "$(wc -l <tell)" ]; do told=$((told + 1)); sed -n "${told}p" tell; done
 sleep 0.05
 done ;;
 esac
@@ -52,8 +52,8 @@ fn start(home: &Path, shell: &[&str], script: &str) -> Child {
 }
 
 /// Docker tells of an event.
-fn happens(home: &Path) {
-    writeln!(File::options().append(true).open(home.join("tell")).unwrap()).unwrap();
+fn happens(home: &Path, event: &str) {
+    writeln!(File::options().append(true).open(home.join("tell")).unwrap(), "{event}").unwrap();
 }
 
 fn looks(home: &Path) -> usize {
@@ -85,16 +85,29 @@ fn a_container_is_looked_at_when_something_happened_and_nobody_stays_behind() {
         let mut script = start(home.path(), shell, &cut(60));
         until(|| home.path().join("telling").exists());
         // An event that changes nothing.
-        happens(home.path());
+        happens(home.path(), "oom");
         until(|| looks(home.path()) == 2);
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(looks(home.path()), 2, "{shell:?} looks without a cause");
         fs::write(home.path().join("state"), "running unhealthy\n").unwrap();
-        happens(home.path());
+        happens(home.path(), "destroy");
         assert_eq!(said(&mut script), ["@healthy", "@unhealthy"], "{shell:?}");
         assert!(script.wait().unwrap().success(), "{shell:?}");
         let teller = fs::read_to_string(home.path().join("telling")).unwrap();
         until(|| !Path::new("/proc").join(teller.trim()).exists());
+    }
+}
+
+#[test]
+fn an_event_that_tells_what_is_waited_for_needs_no_look() {
+    for event in ["health_status: unhealthy", "die"] {
+        let home = tempfile::tempdir().unwrap();
+        let mut script = start(home.path(), &["sh"], &cut(60));
+        until(|| home.path().join("telling").exists());
+        happens(home.path(), "health_status: healthy");
+        happens(home.path(), event);
+        assert_eq!(said(&mut script), ["@healthy", "@unhealthy"], "{event}");
+        assert_eq!(looks(home.path()), 2, "one at the beginning, one for what tells nothing");
     }
 }
 
@@ -106,7 +119,7 @@ fn when_nobody_listens_any_more_all_of_it_ends() {
         until(|| home.path().join("telling").exists());
         drop(script.stdout.take());
         fs::write(home.path().join("state"), "running unhealthy\n").unwrap();
-        happens(home.path());
+        happens(home.path(), "health_status: unhealthy");
         until(|| script.try_wait().unwrap().is_some());
     }
 }

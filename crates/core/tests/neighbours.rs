@@ -74,7 +74,7 @@ fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
     let home = server(
         "case $* in
         'image ls'*) for tag in v1 v2 v3 v4 v5 latest latest-live '<none>'; do echo r/app:$tag; done ;;
-        'container ls --all --format'*) echo r/app:v2; echo r/other:v1; echo r/app:v10 ;;
+        'container ls --all'*) echo '1 running/app/live/web r/app:v2 ,,'; echo '2 exited/x// r/other:v1 ,/data,'; echo '3 created/// r/app:v10 ,,' ;;
         esac\n",
     );
     fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
@@ -90,21 +90,21 @@ fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
     };
     let output = run(home.path(), &prune.script());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(changes(home.path()), ["rmi r/app:v1", "rmi r/app:v5"]);
+    assert_eq!(changes(home.path()), ["rmi r/app:v1 r/app:v5"]);
     let calls = fs::read_to_string(home.path().join("calls")).unwrap();
     let at = |call: &str| calls.find(call).unwrap();
-    assert!(
-        at("image ls") < at("container ls --all --format"),
-        "what comes meanwhile is no candidate\n{calls}"
-    );
+    assert!(at("image ls") < at("container ls --all"), "what comes meanwhile is no candidate\n{calls}");
 }
 
 #[test]
 fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() {
     let home = server(
         "case $* in
-        *service=app*destination=staging*role=web*) for id in 1 2 3 4; do echo own$id; done ;;
-        ps*) echo another ;;
+        'container ls --all'*) for id in 1 2 3 4; do
+            echo \"own$id exited/app/staging/web r/app:v$id ,,\"; echo \"up$id running/app/staging/web r/app:v9 ,,\"
+            for owner in app-b/staging/web app/live/web app//web app/staging/web-b app/staging/we; do echo \"other$id exited/$owner r/app:v0 ,,\"; done
+            done; echo 'own5 created/app/staging/web r/app:v5 ,,'; echo 'own6 dead/app/staging/web r/app:v6 ,,' ;;
+        'image ls'*) for tag in 0 1 2 3 4 5 6; do echo r/app:v$tag; done ;;
         esac\n",
     );
     let prune = prune::Prune {
@@ -116,7 +116,9 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         parts: Some(prune::Parts::All),
     };
     run(home.path(), &prune.script());
-    assert_eq!(changes(home.path()), ["rm own3", "rm own4"]);
+    // With the containers goes what only they needed.
+    let gone = ["rm own3 own4 own5 own6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
+    assert_eq!(changes(home.path()), gone);
 }
 
 /// Destination `staging` of `app` and the service `app-staging` have one directory.
@@ -124,9 +126,9 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
 fn a_cord_that_a_container_of_another_service_mounts_is_left() {
     let home = server(
         "case $* in
-        'container ls --all --quiet'*label*) echo ours ;;
-        'container ls --all --quiet'*) echo ours; echo theirs ;;
-        'container inspect'*) for id; do [ $id != theirs ] || echo \"$PWD/.kamal/apps/app-staging/cords/app-staging-web-1\"; done ;;
+        'container ls --all'*) cords=$PWD/.kamal/apps/app-staging/cords
+            echo \"1 running/app-staging//web r/x:v1 ,/data,$cords/app-staging-web-1,\"
+            echo \"2 running/app/staging/web r/app:v1 ,$cords/app-web-staging-22,\" ;;
         esac\n",
     );
     for cord in ["app-staging-web-1", "app-web-staging-2"] {
@@ -285,7 +287,7 @@ fn of_two_deploys_that_run_traefik_the_second_waits_for_the_firsts() {
     let docker = |start: &str, run: &str| {
         format!(
             "case $* in
-            *State*) echo 'true 0' ;; *IPAddress*) echo 172.18.0.2 ;;
+            *State*) echo 'true 0 172.18.0.2' ;; *IPAddress*) echo 172.18.0.2 ;;
             'container start'*) {start} ;; run*) {run} ;;
             esac\n"
         )

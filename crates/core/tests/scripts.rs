@@ -489,6 +489,26 @@ fn a_lease_that_ran_out_is_taken_over_and_its_owner_learns_it() {
 }
 
 #[test]
+fn a_run_that_is_killed_before_it_hears_that_it_has_the_lock_leaves_it_orphaned() {
+    for shell in [&["sh"] as &[&str], &["bash"], &["busybox", "sh"]] {
+        if Command::new(shell[0]).arg("--help").output().is_err() {
+            continue;
+        }
+        let home = server();
+        let keep = |run: &str| lock::Keep { scope: scope(run), details: String::new() }.script().sent();
+        for run in ["one", "two"] {
+            let (nobody, output) = std::io::pipe().unwrap();
+            drop(nobody);
+            let mut keeper = Command::new(shell[0]);
+            keeper.args(&shell[1..]).args(["-c", &keep(run)]).current_dir(home.path());
+            keeper.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).status().unwrap();
+            assert_eq!(std::fs::read_to_string(home.path().join(LOCK).join("owner")).unwrap().trim(), run);
+            assert!(home.path().join(LOCK).join("orphaned").exists(), "{shell:?} {run}");
+        }
+    }
+}
+
+#[test]
 fn a_lock_whose_server_stopped_before_its_owner_was_written_is_taken_over_after_the_lease() {
     let past = || SystemTime::now() - Duration::from_secs(lock::LEASE_S + 5);
     let made = |mode: u32, files: &[&str], made: SystemTime| {

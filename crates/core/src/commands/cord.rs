@@ -49,10 +49,12 @@ impl Cut {
     /// `@still-healthy` when time is up.
     pub fn script(&self) -> Script {
         let id = quote(&self.id);
+        // An event that says it all spares a look.
         Script::new(format!(
             "{fence}{since}rm -f {cord}/cord || exit\n\
              id={id}; deadline=$(($(date +%s) + {timeout})); was=\n\
              look() {{\n\
+             case $1 in 'health_status: unhealthy'|die) echo @unhealthy; exit 0 ;; esac\n\
              state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' \"$id\" 2>/dev/null)\n\
              [ \"$state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
              [ -n \"$was\" ] || {{ echo @healthy; was=1; }}\n\

@@ -54,13 +54,15 @@ impl Keep {
     /// Prints `@locked`, or `@taken DETAILS` (base64, the dead owner's) or `@held DETAILS` (whoever is just taking it
     /// gets a moment to write them) and ends. Then reads
     /// lines: any renews the lease, `release` gives the lock back (`@released`). Prints `@lost` and ends if the
-    /// lock has another owner. Errors go to standard output too: of a program that is kept nothing else is read. (A
+    /// lock has another owner. A holder that is killed before it hears any of this leaves the lock orphaned, too: what it would
+    /// have heard must not end the keeper. Errors go to standard output too: of a program that is kept nothing else is read. (A
     /// `printf` of its own tells why it can't write, the shell's says "I/O error" of a full disk.)
     pub fn script(&self) -> Script {
         let lock = quote(&self.scope.names.lock());
         let run = quote(&self.scope.run);
         Script::new(format!(
             "exec 2>&1\n\
+             trap '' PIPE\n\
              {dead}mine() {{ [ \"$(cat {lock}/owner 2>/dev/null)\" = {run} ]; }}\n\
              before() {{ cat {lock}/details 2>/dev/null | base64 -d 2>/dev/null | base64 | tr -d '\\n'; }}\n\
              claim() {{ : > {lock}/lease && env printf '%s\\n' {run} > {lock}/owner && env printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\

@@ -39,6 +39,7 @@ fn told(names: &Names) -> String {
          {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
          {{{{else if and $service .State.Running}}}}@other {OTHER}{{{{\"\\n\"}}}}{{{{end}}}}\
          {{{{if eq .Name \"/{TRAEFIK}\"}}}}@traefik {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}\
+         {{{{if .State.Running}}}}{{{{if index .NetworkSettings.Networks \"{NETWORK}\"}}}}@network {NETWORK}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}\
          {maintenance}",
         service = names.service(),
         maintenance = maintenance::told(names),
@@ -57,6 +58,7 @@ impl Observe {
             maintenance::LABEL
         ));
         let inspect = docker().words(["container", "inspect", "--format"]).word(&told(names));
+        // A running container tells of the network, too: then it isn't asked for.
         let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
         let lock = quote(&names.lock());
         let mut text = String::from("version=$(docker version --format '{{.Server.Version}}') || exit\n");
@@ -74,7 +76,7 @@ impl Observe {
              tries=4; until found=$(containers 2>/dev/null) || [ $((tries -= 1)) = 0 ]; do :; done\n\
              [ $tries != 0 ] || found=$(containers) || exit\n\
              printf '%s\\n' \"$found\"\n\
-             docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
+             printf '%s\\n' \"$found\" | grep -q '^@network ' || docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
              if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\

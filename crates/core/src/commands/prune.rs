@@ -34,18 +34,29 @@ pub enum Parts {
 
 impl Prune {
     /// The script. What can't be removed (somebody uses it) is left; directories are told as `@left DIRECTORY`.
+    ///
+    /// Images are listed before containers: a tag that comes meanwhile is no candidate, and what uses it counts. All
+    /// decisions are made from these two lists, as each program of Docker costs the server as much as what it does.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.extend(self.assets.iter().map(|clean| clean.lines(&self.scope.names)));
-        let containers = matches!(self.parts, Some(Parts::All | Parts::Containers));
+        let Some(parts) = self.parts else { return Script::new(text) };
+        let (containers, images) = (parts != Parts::Images, parts != Parts::Containers);
+        if images {
+            let list = Line::new("docker").words(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+            text.push_str(&format!("images=$({}) || exit\n", list.word(&self.repository)));
+        }
+        text.push_str(&list());
         if containers {
             for role in &self.roles {
-                text.push_str(&self.containers(role));
+                text.push_str(&self.stopped(role));
             }
+            text.push_str("old=$(echo $old); [ -z \"$old\" ] || docker rm $old >/dev/null\n");
             text.push_str(&self.scope.audit(None, "Pruned containers"));
         }
-        if matches!(self.parts, Some(Parts::All | Parts::Images)) {
-            text.push_str(&self.images());
+        text.push_str(LEFT);
+        if images {
+            text.push_str(&self.unused());
             text.push_str(&self.scope.audit(None, "Pruned images"));
         }
         if containers {
@@ -54,51 +65,67 @@ impl Prune {
         Script::new(text)
     }
 
-    fn containers(&self, role: &str) -> String {
+    /// Adds the oldest stopped containers of a role to `$old`.
+    fn stopped(&self, role: &str) -> String {
         let names = &self.scope.names;
-        let list = Line::new("docker")
-            .words(["ps", "--quiet", "--all"])
-            .words(["--filter", &format!("label=service={}", names.service())])
-            .words(["--filter", &format!("label=destination={}", names.destination().unwrap_or(""))])
-            .words(["--filter", &format!("label=role={role}")])
-            .words(["--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead"]);
-        format!(
-            "{list} | tail -n +{} | while read -r id; do docker rm \"$id\" >/dev/null; done\n",
-            self.retain + 1
-        )
+        let owner = format!("{}/{}/{role}", names.service(), names.destination().unwrap_or(""));
+        format!("old=\"$old $(stopped {} | tail -n +{})\"\n", quote(&owner), self.retain + 1)
     }
 
-    /// Tags of the repository that no container uses, but for the latest tags of all destinations. By the
+    /// Removes tags of the repository that no container uses, but for the latest tags of all destinations. By the
     /// repository and not by a label: an image may come without one. Other apps may share the repository, so any
-    /// container counts, and so does what one of them has pulled and not run yet; these are asked after the tags, so
-    /// that a tag that comes meanwhile is no candidate.
-    fn images(&self) -> String {
+    /// container counts, and so does what one of them has pulled and not run yet.
+    fn unused(&self) -> String {
         format!(
-            "images=$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {repository}) &&\n\
-             used=$(docker container ls --all --format '{{{{.Image}}}}') &&\n\
-             used=$(printf '%s\\n' \"$used\"; cat {ALL_PULLED} 2>/dev/null; :) &&\n\
-             printf '%s\\n' \"$images\" | while read -r image; do\n\
+            "pulled=$(cat {ALL_PULLED} 2>/dev/null)\n\
+             unused=$(printf '%s\\n' \"$images\" | while read -r image; do\n\
              case $image in ''|*:latest|*:latest-*|*:'<none>') continue ;; esac\n\
-             printf '%s\\n' \"$used\" | grep -qxF -e \"$image\" || docker rmi \"$image\" >/dev/null\n\
-             done\n\
+             case \"$left\" in *\" $image ,\"*) continue ;; esac\n\
+             printf '%s\\n' \"$pulled\" | grep -qxF -e \"$image\" || printf '%s ' \"$image\"\n\
+             done)\n\
+             [ -z \"$unused\" ] || docker rmi $unused >/dev/null\n\
              docker image prune --force --filter {label} >/dev/null\n",
-            repository = quote(&self.repository),
             label = quote(&format!("label=service={}", self.scope.names.service())),
         )
     }
 
-    /// Cords that nothing mounts. Another service may have the same directory, so any container counts.
+    /// Removes cords that nothing mounts. Another service may have the same directory, so any container counts.
     fn cords(&self) -> String {
-        let list = Line::new("docker").words(["container", "ls", "--all", "--quiet"]);
         format!(
-            "if [ -d {cords} ] && ids=$({list}); then\n\
-             mounts=; [ -z \"$ids\" ] || mounts=$(docker container inspect --format '{{{{range .Mounts}}}}{{{{println .Source}}}}{{{{end}}}}' $ids) || exit 0\n\
-             for cord in {cords}/*; do\n\
+            "for cord in {cords}/*; do\n\
              [ -d \"$cord\" ] || continue\n\
-             printf '%s\\n' \"$mounts\" | grep -qxF -e \"$PWD/$cord\" || rm -rf \"$cord\"\n\
-             done\n\
-             fi\n",
+             case \"$left\" in *\",$PWD/$cord,\"*) ;; *) rm -rf \"$cord\" ;; esac\n\
+             done\n",
             cords = quote(&self.scope.names.cords()),
         )
     }
 }
+
+/// Lists all containers as `$all`, a line each, the newest first, and makes the function `stopped OWNER`: the ids of an owner's
+/// stopped ones. Mounts are between commas, an image before a blank and a comma: so they are found without taking lines apart.
+fn list() -> String {
+    let owner =
+        ["service", "destination", "role"].map(|label| format!("{{{{.Label \"{label}\"}}}}")).join("/");
+    let format = format!("{{{{.ID}}}} {{{{.State}}}}/{owner} {{{{.Image}}}} ,{{{{.Mounts}}}},");
+    let list =
+        Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format"]).word(&format);
+    format!(
+        "all=$({list}) || exit\n\
+         old=\n\
+         stopped() {{\n\
+         while read -r id owner more; do\n\
+         case $owner in created/\"$1\"|exited/\"$1\"|dead/\"$1\") echo \"$id\" ;; esac\n\
+         done <<END\n\
+         $all\n\
+         END\n\
+         }}\n"
+    )
+}
+
+/// What is left of `$all` without `$old`.
+const LEFT: &str = "left=$(while read -r id more; do\n\
+    case \" $old \" in *\" $id \"*) ;; *) printf '%s\\n' \"$more\" ;; esac\n\
+    done <<END\n\
+    $all\n\
+    END\n\
+    )\n";

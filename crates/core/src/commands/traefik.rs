@@ -92,22 +92,22 @@ impl Ensure {
              start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
              run() {{ {run}; }}\n\
              failed() {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
-             if start; then :\n\
+             address='{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}'\n\
+             connected() {{ [ -n \"$(docker container inspect --format \"$address\" {TRAEFIK} 2>/dev/null)\" ]; }}\n\
+             connect() {{ connected || said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; connected; }} || failed; }}\n\
+             if start; then connect\n\
              elif said=$(run 2>&1); then\n\
              mv {written} {ENV_FILE}\n\
              {leave}\n\
              else\n\
              case $said in *'already in use'*) tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
              until start; do [ $((tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
-             fi\n\
-             address() {{ docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK} 2>/dev/null; }}\n\
-             if [ -z \"$(address)\" ]; then\n\
-             said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; [ -n \"$(address)\" ]; }} || failed\n\
+             connect\n\
              fi\n\
              sleep 0.2\n\
-             running=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {TRAEFIK})\n\
-             [ \"$running\" = 'true 0' ] || {{ docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED}; }}\n\
-             echo \"@address $(address)\"\n",
+             found=$(docker container inspect --format \"{{{{.State.Running}}}} {{{{.RestartCount}}}} $address\" {TRAEFIK})\n\
+             case $found in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
+             echo \"@address ${{found#true 0 }}\"\n",
             network = create_network(),
             run = self.secret.run(&self.run_line(), &env_file),
             written = quote(&env_file),
@@ -194,10 +194,10 @@ impl Replace {
              }}\n\
              docker container rename {NEXT} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || back\n\
              sleep 0.5\n\
-             running=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}}' {TRAEFIK})\n\
-             [ \"$running\" = 'true 0' ] || back\n\
+             found=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}} {{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK})\n\
+             case $found in 'true 0 '*) ;; *) back ;; esac\n\
              docker container rm {OLD} >/dev/null 2>&1\n\
-             echo \"@address $(docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK})\"\n",
+             echo \"@address ${{found#true 0 }}\"\n",
             written = quote(&env_file),
             free = published::free_or(NEXT, TRAEFIK, &format!("docker container rm {NEXT} >/dev/null")),
         ));
