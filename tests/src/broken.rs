@@ -169,7 +169,9 @@ impl Server {
         )
         .ok();
         wait_until("sshd and Docker on a mended server", Duration::from_secs(30), || {
-            self.sshd_greets() && self.run("docker version").code == Some(0)
+            self.sshd_greets()
+                && self.run("/usr/bin/curl -sf --unix-socket /var/run/docker.sock http://docker/_ping").code
+                    == Some(0)
         });
     }
 }

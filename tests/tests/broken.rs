@@ -21,48 +21,41 @@ fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
 }
 
 /// All as before, and the new containers stopped.
-fn all_as_before(project: &Project, lease: &Lease, ran: &Ran) {
+fn all_as_before(project: &Project, lease: &Lease, ran: &Ran, [old, new]: [&str; 2]) {
     ran.exits(1);
-    expect::runs(project, &lease[0], &[("web", "v1")]);
-    expect::runs(project, &lease[1], &[("web", "v1"), ("worker", "v1")]);
+    expect::runs(project, &lease[0], &[("web", old)]);
+    expect::runs(project, &lease[1], &[("web", old), ("worker", old)]);
     for server in lease.iter() {
         expect::unlocked(project, server);
-        assert_eq!(server.get("/version").as_deref(), Some("v1"), "{ran}");
+        assert_eq!(server.get("/version").as_deref(), Some(old), "{ran}");
         ran.says(&server.address);
-        let new = expect::inspect(server, &project.container("web", "v2"), "{{.State.Status}}");
+        let new = expect::inspect(server, &project.container("web", new), "{{.State.Status}}");
         assert_eq!(new, "exited", "the new container is kept, stopped, for a look");
         let latest = expect::image_id(project, server, "latest");
-        assert_eq!(latest, expect::image_id(project, server, "v1"), "latest on {}", server.name);
+        assert_eq!(latest, expect::image_id(project, server, old), "latest on {}", server.name);
     }
 }
 
 #[test]
-fn s04_an_image_that_exits_at_boot_leaves_the_old_version_everywhere() {
+fn s04_an_image_that_exits_at_boot_or_never_gets_healthy_leaves_the_old_version_everywhere() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, "exits");
+    let mut project = serving(sandbox, &lease, "sick");
     project.build_arg("EXIT_AT_BOOT", "7");
     let ran = project.deploy("v2");
-    all_as_before(&project, &lease, &ran);
+    all_as_before(&project, &lease, &ran, ["v1", "v2"]);
     ran.says("cannot boot: EXIT_AT_BOOT=7 asks version v2 to exit at once").says("code 7");
     // Mended, the same version is deployed over what is left of it.
     project.build_arg("EXIT_AT_BOOT", "");
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
-}
 
-#[test]
-fn s04_an_image_that_never_gets_healthy_leaves_the_old_version_everywhere() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = serving(sandbox, &lease, "sick");
     project.set("deploy_timeout", "6").set("stop_wait_time", "2");
     // It ignores SIGTERM as well, as broken programs do.
     project.build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
-    let ran = project.deploy("v2");
-    all_as_before(&project, &lease, &ran);
+    let ran = project.deploy("v3");
+    all_as_before(&project, &lease, &ran, ["v2", "v3"]);
     ran.says("not healthy within 6 s").says("last health checks").says("503").says("last log lines");
-    assert!(ran.took < Duration::from_secs(40), "{ran}");
 }
 
 #[test]
@@ -99,7 +92,7 @@ fn s05_one_servers_failure_is_named_and_the_others_run_to_their_own_end() {
 }
 
 #[test]
-fn s05_a_server_whose_docker_is_gone_is_named_and_the_others_finish() {
+fn s05_a_server_whose_docker_is_gone_or_that_freezes_is_named_and_the_others_finish() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let mut project = Project::new(sandbox, &lease, "no-docker");
@@ -112,32 +105,26 @@ fn s05_a_server_whose_docker_is_gone_is_named_and_the_others_finish() {
     drop(broken);
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2")]);
-}
 
-#[test]
-fn s05_a_server_that_freezes_in_the_middle_is_given_up_within_its_time_and_the_others_finish() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(2);
-    let mut project = Project::new(sandbox, &lease, "frozen");
-    project.deploy("v1").ok();
+    // It freezes in the middle: it is given up within its time.
     project.build_arg("START_DELAY_MS", "3000");
-    let new = project.container("web", "v2");
+    let new = project.container("web", "v3");
     let watch = Watch::on(&lease[1]);
-    let running = project.start_deploy("v2");
+    let running = project.start_deploy("v3");
     watch.wait_for("the new container's start", Duration::from_secs(60), |event| event.is("start", &new));
     let frozen = lease[1].frozen();
     let ran = running.wait(DEADLINE);
     // It can no longer be reached, and nothing else is wrong: the status says so.
     ran.exits(4).says(&format!("{} (web): could not boot", lease[1].address)).says("the connection was lost");
-    assert!(ran.took < Duration::from_secs(60), "{ran}");
-    expect::runs(&project, &lease[0], &[("web", "v2")]);
+    assert!(ran.took < Duration::from_secs(100), "{ran}");
+    expect::runs(&project, &lease[0], &[("web", "v3")]);
     expect::unlocked(&project, &lease[0]);
     drop(frozen);
     drop(watch);
     // Whatever state it woke up in, the same command mends it.
-    project.deploy("v2").ok();
+    project.deploy("v3").ok();
     for server in lease.iter() {
-        expect::runs(&project, server, &[("web", "v2")]);
+        expect::runs(&project, server, &[("web", "v3")]);
         expect::unlocked(&project, server);
         expect::no_loose_cords(&project, server);
     }

@@ -4,7 +4,7 @@
 use bowline_tests::expect;
 use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::sandbox::{Sandbox, Server};
-use bowline_tests::watch::{Watch, ever, told, when};
+use bowline_tests::watch::{Watch, told, when};
 
 fn latest_is(project: &Project, server: &Server, tag: &str, version: &str) {
     let (latest, image) =
@@ -13,7 +13,7 @@ fn latest_is(project: &Project, server: &Server, tag: &str, version: &str) {
 }
 
 #[test]
-fn s01_the_only_container_a_deploy_boots_is_the_one_that_serves_checked_on_its_own_server() {
+fn s01_the_only_container_a_deploy_boots_is_the_one_that_serves_also_of_the_same_version_again() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let mut project = Project::new(sandbox, &lease, "one-boot");
@@ -37,6 +37,18 @@ fn s01_the_only_container_a_deploy_boots_is_the_one_that_serves_checked_on_its_o
         expect::no_loose_cords(&project, server);
         wait_for_version(server, "v2");
     }
+
+    // The same version again replaces the container and leaves one.
+    let server = &lease[0];
+    let before = expect::inspect(server, &new, "{{.Id}}");
+    let watch = Watch::on(server);
+    project.deploy("v2").ok();
+    expect::runs(&project, server, &[("web", "v2")]);
+    assert_ne!(before, expect::inspect(server, &new, "{{.Id}}"), "it is a new container");
+    let all = watch.stop();
+    assert!(all.iter().any(|event| event.action == "rename"), "{}", told(&all));
+    wait_for_version(server, "v2");
+    expect::no_loose_cords(&project, server);
 }
 
 #[test]
@@ -67,22 +79,6 @@ fn s09_s10_the_latest_tag_carries_the_destination_and_is_what_boots_without_a_ve
 }
 
 #[test]
-fn s10_app_boot_without_a_version_boots_the_latest_image() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(1);
-    let server = &lease[0];
-    let mut project = Project::new(sandbox, &lease, "boot");
-    project.deploy("v1").ok();
-    project.deploy("v2").ok();
-    latest_is(&project, server, "latest", "v2");
-    project.bowline(&["app", "boot"]).ok();
-    expect::runs(&project, server, &[("web", "latest")]);
-    assert_eq!(server.get("/version").as_deref(), Some("v2"));
-    project.bowline(&["app", "exec", "env"]).says("VERSION=v2").exits(0);
-    expect::no_loose_cords(&project, server);
-}
-
-#[test]
 fn s11_an_image_is_tagged_latest_at_the_end_and_only_where_all_roles_came_up() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
@@ -106,30 +102,6 @@ fn s11_an_image_is_tagged_latest_at_the_end_and_only_where_all_roles_came_up() {
     let tagged = all.iter().rfind(|event| event.action == "tag").unwrap_or_else(|| panic!("{}", told(&all)));
     let old = project.container("web", "v1");
     assert!(tagged.at > when(&all, "die", &old), "tagged when the boot is over\n{}", told(&all));
-}
-
-#[test]
-fn the_same_version_again_replaces_the_container_and_leaves_one() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(1);
-    let server = &lease[0];
-    let mut project = Project::new(sandbox, &lease, "again");
-    project.deploy("v1").ok();
-    let before = expect::inspect(server, &project.container("web", "v1"), "{{.Id}}");
-    let watch = Watch::on(server);
-    project.deploy("v1").ok();
-    expect::runs(&project, server, &[("web", "v1")]);
-    let after = expect::inspect(server, &project.container("web", "v1"), "{{.Id}}");
-    assert_ne!(before, after, "it is a new container");
-    let all = watch.stop();
-    assert!(
-        ever(&all, "rename", &project.container("web", "v1"))
-            || all.iter().any(|event| event.action == "rename"),
-        "{}",
-        told(&all)
-    );
-    wait_for_version(server, "v1");
-    expect::no_loose_cords(&project, server);
 }
 
 #[test]
@@ -162,7 +134,7 @@ fn rollback_goes_to_the_version_before_or_to_the_one_named_and_says_what_there_i
 }
 
 #[test]
-fn redeploy_boots_again_without_proxy_and_pruning() {
+fn s10_redeploy_boots_without_proxy_and_pruning_and_app_boot_without_a_version_boots_the_latest_image() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);
     let server = &lease[0];
@@ -176,6 +148,12 @@ fn redeploy_boots_again_without_proxy_and_pruning() {
     expect::runs(&project, server, &[("web", "v3")]);
     assert_eq!(server.containers(&project.service).len(), 3, "nothing was pruned");
     latest_is(&project, server, "latest", "v3");
+
+    project.bowline(&["app", "boot"]).ok();
+    expect::runs(&project, server, &[("web", "latest")]);
+    assert_eq!(server.get("/version").as_deref(), Some("v3"));
+    project.bowline(&["app", "exec", "env"]).says("VERSION=v3").exits(0);
+    expect::no_loose_cords(&project, server);
 }
 
 #[test]

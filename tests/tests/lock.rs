@@ -36,7 +36,7 @@ fn a_lock_by_hand_stops_deploys_and_says_whose_it_is_and_why() {
 }
 
 #[test]
-fn of_two_deploys_at_once_one_goes_on_and_the_other_says_who_is_first() {
+fn of_two_deploys_at_once_one_goes_on_and_the_other_says_who_is_first_and_a_killed_ones_lock_is_taken_over() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);
     let server = &lease[0];
@@ -51,27 +51,19 @@ fn of_two_deploys_at_once_one_goes_on_and_the_other_says_who_is_first() {
     first.wait(DEADLINE).ok();
     expect::runs(&project, server, &[("web", "v2")]);
     expect::unlocked(&project, server);
-}
 
-#[test]
-fn the_lock_of_a_deploy_that_was_killed_is_taken_over_at_once_and_the_log_says_so() {
-    let sandbox = Sandbox::get();
-    let lease = sandbox.lease(1);
-    let server = &lease[0];
-    let mut project = Project::new(sandbox, &lease, "dead");
-    project.deploy("v1").ok();
-    project.build_arg("START_DELAY_MS", "3000");
+    // One that is killed leaves its lock, and nobody waits for it.
     let watch = Watch::on(server);
-    let new = project.container("web", "v2");
-    let running = project.start_deploy("v2");
+    let new = project.container("web", "v3");
+    let running = project.start_deploy("v3");
     watch.wait_for("the new container", Duration::from_secs(60), |event| event.is("start", &new));
     running.signal("KILL");
     let _ = running.wait(DEADLINE);
     let lock = format!(".kamal/lock-{}", project.service);
     assert!(server.has(&lock), "a killed run leaves its lock");
-    let second = project.deploy("v3");
+    let second = project.deploy("v4");
     second.says("took over").exits(0);
-    expect::runs(&project, server, &[("web", "v3")]);
+    expect::runs(&project, server, &[("web", "v4")]);
     expect::unlocked(&project, server);
     project.bowline(&["audit"]).says("Took over the deploy lock").exits(0);
 }
