@@ -101,9 +101,9 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
     let home = server(
         "case $* in
         'container ls --all'*) for id in 1 2 3 4; do
-            echo \"own$id exited/app/staging/web r/app:v$id ,,\"; echo \"up$id running/app/staging/web r/app:v9 ,,\"
-            for owner in app-b/staging/web app/live/web app//web app/staging/web-b app/staging/we; do echo \"other$id exited/$owner r/app:v0 ,,\"; done
-            done; echo 'own5 created/app/staging/web r/app:v5 ,,'; echo 'own6 dead/app/staging/web r/app:v6 ,,' ;;
+            echo \"a$id exited/app/staging/web r/app:v$id ,,\"; echo \"b$id running/app/staging/web r/app:v9 ,,\"
+            for owner in app-b/staging/web app/live/web app//web app/staging/web-b app/staging/we; do echo \"c$id exited/$owner r/app:v0 ,,\"; done
+            done; echo '-f exited/app/staging/web r/app:v9 ,,'; echo 'a5 created/app/staging/web r/app:v5 ,,'; echo 'a6 dead/app/staging/web r/app:v6 ,,' ;;
         'image ls'*) for tag in 0 1 2 3 4 5 6; do echo r/app:v$tag; done ;;
         esac\n",
     );
@@ -117,7 +117,7 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
     };
     run(home.path(), &prune.script());
     // With the containers goes what only they needed.
-    let gone = ["rm own3 own4 own5 own6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
+    let gone = ["rm a3 a4 a5 a6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
     assert_eq!(changes(home.path()), gone);
 }
 

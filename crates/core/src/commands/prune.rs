@@ -101,8 +101,8 @@ impl Prune {
     }
 }
 
-/// Lists all containers as `$all`, a line each, the newest first, and makes the function `stopped OWNER`: the ids of an owner's
-/// stopped ones. Mounts are between commas, an image before a blank and a comma: so they are found without taking lines apart.
+/// Lists all containers as `$all`, a line each, the newest first, and makes the function `stopped OWNER`: the ids (nothing that a label
+/// with line breaks may look like) of an owner's stopped ones. Mounts are between commas, an image before a blank and a comma: so they are found without taking lines apart.
 fn list() -> String {
     let owner =
         ["service", "destination", "role"].map(|label| format!("{{{{.Label \"{label}\"}}}}")).join("/");
@@ -114,6 +114,7 @@ fn list() -> String {
          old=\n\
          stopped() {{\n\
          while read -r id owner more; do\n\
+         case $id in *[!0-9a-f]*) continue ;; esac\n\
          case $owner in created/\"$1\"|exited/\"$1\"|dead/\"$1\") echo \"$id\" ;; esac\n\
          done <<END\n\
          $all\n\

@@ -5,9 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,8 @@ impl Sshd {
         command.args(["-D", "-e", "-f"]).arg(&self.config);
         self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        // Its own word for it: on that port somebody else might answer.
+        while !self.log().contains("Server listening on") {
             assert!(Instant::now() < until, "{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -183,8 +185,14 @@ pub fn keygen(path: &Path, kind: &str, passphrase: &str) {
     assert!(command.status().unwrap().success());
 }
 
+/// A port that nobody has. Below those that the kernel gives to whoever asks for any, and for each process (a test is one)
+/// from a place of its own on: between this and its use no other test takes it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 1500 * 8).unwrap();
+    let mut ports =
+        std::iter::repeat_with(|| 20_000 + (first + TAKEN.fetch_add(1, Ordering::SeqCst)) % 12_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 pub fn step(text: &str) -> Step {
@@ -250,7 +258,7 @@ impl SshAgent {
         let child = agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
         let agent = Self { child: child.unwrap(), socket };
         let until = Instant::now() + Duration::from_secs(10);
-        while !agent.socket.exists() {
+        while UnixStream::connect(&agent.socket).is_err() {
             assert!(Instant::now() < until);
             std::thread::sleep(Duration::from_millis(10));
         }
