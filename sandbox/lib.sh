@@ -33,16 +33,21 @@ hash_of() { (cd "$ROOT" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs 
 # Everything of the sandbox that writes below /etc needs root; elsewhere sudo asks for it.
 as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
 
+# Another user's file in /tmp can be locked, but not opened as if to be made.
+make_lock() { [ -e "$1" ] || : >>"$1"; }
+
 # The lock under which machine and images are set up. Background processes must be started with 9>&-, or they keep it.
 lock_setup() {
-  exec 9>>"$LOCK-setup.lock"
+  make_lock "$LOCK-setup.lock"
+  exec 9<"$LOCK-setup.lock"
   flock -n 9 || { say "another setup is running, waiting for it"; flock 9; }
 }
 
 # The lock of one sandbox, so that two `up` or an `up` and a `down` never mix.
 lock_sandbox() {
   mkdir -p "$CACHE"
-  exec 8>>"$LOCK-name-$SANDBOX_NAME.lock"
+  make_lock "$LOCK-name-$SANDBOX_NAME.lock"
+  exec 8<"$LOCK-name-$SANDBOX_NAME.lock"
   flock -n 8 || { say "another command works on sandbox '$SANDBOX_NAME', waiting for it"; flock 8; }
 }
 
@@ -68,7 +73,8 @@ is_running() { [ "$(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = 
 hosts_block() {
   local lines new
   lines=$(cat)
-  exec 7>>"$LOCK-hosts.lock"
+  make_lock "$LOCK-hosts.lock"
+  exec 7<"$LOCK-hosts.lock"
   flock 7
   new=$(awk -v b="# BEGIN sandbox $SANDBOX_NAME" -v e="# END sandbox $SANDBOX_NAME" '$0 == b {skip = 1} !skip {print} $0 == e {skip = 0}' /etc/hosts)
   if [ -n "$lines" ]; then
