@@ -35,8 +35,8 @@ pub enum Parts {
 impl Prune {
     /// The script. What can't be removed (somebody uses it) is left; directories are told as `@left DIRECTORY`.
     ///
-    /// Images are listed before containers: a tag that comes meanwhile is no candidate, and what uses it counts. All
-    /// decisions are made from these two lists, as each program of Docker costs the server as much as what it does.
+    /// Images are listed before containers: a tag that comes meanwhile is no candidate, and what uses it counts. Decisions
+    /// are made from these lists, as each program of Docker costs the server as much as what it does.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.extend(self.assets.iter().map(|clean| clean.lines(&self.scope.names)));
@@ -51,10 +51,10 @@ impl Prune {
             for role in &self.roles {
                 text.push_str(&self.stopped(role));
             }
-            text.push_str("old=$(echo $old); [ -z \"$old\" ] || docker rm $old >/dev/null\n");
+            // Listed again: of two destinations that prune at once, the last must see what both have removed.
+            text.push_str("old=$(echo $old)\nif [ -n \"$old\" ]; then docker rm $old >/dev/null; all=$(containers) || exit; fi\n");
             text.push_str(&self.scope.audit(None, "Pruned containers"));
         }
-        text.push_str(LEFT);
         if images {
             text.push_str(&self.unused());
             text.push_str(&self.scope.audit(None, "Pruned images"));
@@ -80,7 +80,7 @@ impl Prune {
             "pulled=$(cat {ALL_PULLED} 2>/dev/null)\n\
              unused=$(printf '%s\\n' \"$images\" | while read -r image; do\n\
              case $image in ''|*:latest|*:latest-*|*:'<none>') continue ;; esac\n\
-             case \"$left\" in *\" $image ,\"*) continue ;; esac\n\
+             case \"$all\" in *\" $image ,\"*) continue ;; esac\n\
              printf '%s\\n' \"$pulled\" | grep -qxF -e \"$image\" || printf '%s ' \"$image\"\n\
              done)\n\
              [ -z \"$unused\" ] || docker rmi $unused >/dev/null\n\
@@ -94,7 +94,7 @@ impl Prune {
         format!(
             "for cord in {cords}/*; do\n\
              [ -d \"$cord\" ] || continue\n\
-             case \"$left\" in *\",$PWD/$cord,\"*) ;; *) rm -rf \"$cord\" ;; esac\n\
+             case \"$all\" in *\",$PWD/$cord,\"*) ;; *) rm -rf \"$cord\" ;; esac\n\
              done\n",
             cords = quote(&self.scope.names.cords()),
         )
@@ -110,7 +110,8 @@ fn list() -> String {
     let list =
         Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format"]).word(&format);
     format!(
-        "all=$({list}) || exit\n\
+        "containers() {{ {list}; }}\n\
+         all=$(containers) || exit\n\
          old=\n\
          stopped() {{\n\
          while read -r id owner more; do\n\
@@ -122,11 +123,3 @@ fn list() -> String {
          }}\n"
     )
 }
-
-/// What is left of `$all` without `$old`.
-const LEFT: &str = "left=$(while read -r id more; do\n\
-    case \" $old \" in *\" $id \"*) ;; *) printf '%s\\n' \"$more\" ;; esac\n\
-    done <<END\n\
-    $all\n\
-    END\n\
-    )\n";
