@@ -69,6 +69,13 @@ fn changes(home: &Path) -> Vec<String> {
     calls.lines().filter(|call| !looks.iter().any(|look| call.starts_with(look))).map(str::to_owned).collect()
 }
 
+/// Keeps so many stopped containers.
+fn prune(retain: usize) -> Script {
+    let parts = Some(prune::Parts::All);
+    let (roles, repository) = (vec!["web".into()], "r/app".into());
+    prune::Prune { scope: scope(), roles, retain, repository, assets: Vec::new(), parts }.script()
+}
+
 #[test]
 fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
     let home = server(
@@ -80,15 +87,7 @@ fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
     fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
     fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
     fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
-    let prune = prune::Prune {
-        scope: scope(),
-        roles: vec!["web".into()],
-        retain: 5,
-        repository: "r/app".into(),
-        assets: Vec::new(),
-        parts: Some(prune::Parts::All),
-    };
-    let output = run(home.path(), &prune.script());
+    let output = run(home.path(), &prune(5));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(changes(home.path()), ["rmi r/app:v1 r/app:v5"]);
     let calls = fs::read_to_string(home.path().join("calls")).unwrap();
@@ -108,15 +107,7 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         'image ls'*) for tag in 0 1 2 3 4 5 6; do echo r/app:v$tag; done ;;
         esac\n",
     );
-    let prune = prune::Prune {
-        scope: scope(),
-        roles: vec!["web".into()],
-        retain: 2,
-        repository: "r/app".into(),
-        assets: Vec::new(),
-        parts: Some(prune::Parts::All),
-    };
-    run(home.path(), &prune.script());
+    run(home.path(), &prune(2));
     // With the containers goes what only they needed.
     let gone = ["rm a3 a4 a5 a6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
     assert_eq!(changes(home.path()), gone);
@@ -131,15 +122,7 @@ fn an_image_that_another_prune_at_the_same_time_sets_free_is_not_left() {
         'image ls'*) echo r/app:v1 ;;
         esac\n",
     );
-    let prune = prune::Prune {
-        scope: scope(),
-        roles: vec!["web".into()],
-        retain: 0,
-        repository: "r/app".into(),
-        assets: Vec::new(),
-        parts: Some(prune::Parts::All),
-    };
-    run(home.path(), &prune.script());
+    run(home.path(), &prune(0));
     assert_eq!(changes(home.path()), ["rm a1", "rmi r/app:v1"]);
 }
 
@@ -156,15 +139,7 @@ fn a_cord_that_a_container_of_another_service_mounts_is_left() {
     for cord in ["app-staging-web-1", "app-web-staging-2"] {
         fs::create_dir_all(home.path().join(".kamal/apps/app-staging/cords").join(cord)).unwrap();
     }
-    let prune = prune::Prune {
-        scope: scope(),
-        roles: vec!["web".into()],
-        retain: 5,
-        repository: "r/app".into(),
-        assets: Vec::new(),
-        parts: Some(prune::Parts::All),
-    };
-    run(home.path(), &prune.script());
+    run(home.path(), &prune(5));
     let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
     assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["app-staging-web-1"]);
 }

@@ -32,7 +32,7 @@ const CONTAINER: &str = concat!(
 const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
 
 /// The template for what is told of a container: of one of ours everything, of Traefik too, of others that run what
-/// Traefik makes of them, of a page its role.
+/// Traefik makes of them, of a page its role. What runs in the network tells that it is there: then it isn't asked for.
 fn told(names: &Names) -> String {
     format!(
         "{{{{$service := index .Config.Labels \"service\"}}}}\
@@ -58,7 +58,6 @@ impl Observe {
             maintenance::LABEL
         ));
         let inspect = docker().words(["container", "inspect", "--format"]).word(&told(names));
-        // A running container tells of the network, too: then it isn't asked for.
         let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
         let lock = quote(&names.lock());
         let mut text = String::from("version=$(docker version --format '{{.Server.Version}}') || exit\n");

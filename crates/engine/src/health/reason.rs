@@ -93,6 +93,9 @@ pub(super) fn reason(facts: &Facts<'_>) -> Reason {
     }
 }
 
+/// For a command that isn't there, whether Docker or a shell in the container says so.
+const NOT_FOUND: &str = "the command was not found in the image: see `cmd` and the image's ENTRYPOINT";
+
 fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     let says = |text: &str| log.iter().any(|line| line.to_lowercase().contains(text));
     let hint = if says("exec format error") {
@@ -105,7 +108,7 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
             "126" => {
                 "the command can't be executed: is it a program of the image's platform, with its executable bit set?"
             }
-            "127" => "the command was not found in the image: see `cmd` and the image's ENTRYPOINT",
+            "127" => NOT_FOUND,
             "137" => "it was killed from outside (SIGKILL), often for want of memory",
             _ => return None,
         }
@@ -130,7 +133,7 @@ pub(super) fn start_hint(said: &str) -> Option<&'static str> {
     } else if says("executable file")
         || (says("exec: ") || says("oci runtime")) && says("no such file or directory")
     {
-        "the command was not found in the image: see `cmd` and the image's ENTRYPOINT"
+        NOT_FOUND
     } else if says("oci runtime")
         && (says("is a directory") || says("not a regular file") || says("permission denied"))
     {
