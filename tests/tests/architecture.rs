@@ -10,8 +10,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and which of ours each may use. Every crate of the workspace that isn't here is no part of the house.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 5] = [
     ("bowline-core", &[]),
+    ("bowline-proxy", &[]),
     ("bowline-engine", &["bowline-core"]),
     ("bowline-remote", &["bowline-core", "bowline-engine"]),
     ("bowline-cli", &["bowline-core", "bowline-engine", "bowline-remote"]),

@@ -1,0 +1,1 @@
+//! Who may use a service: basic authentication and allowed addresses.

@@ -1,0 +1,1 @@
+//! Which target gets a request: round robin over the healthy ones, readers for reads.

@@ -1,0 +1,1 @@
+//! The client's address, seen past proxies that are trusted.

@@ -1,0 +1,1 @@
+//! Compressed answers: negotiation and streaming.

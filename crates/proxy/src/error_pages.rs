@@ -1,0 +1,1 @@
+//! Pages for answers that the proxy itself gives.

@@ -1,0 +1,1 @@
+//! Headers that the operator sets on requests and answers.

@@ -1,0 +1,1 @@
+//! The image archive that the proxy runs from.

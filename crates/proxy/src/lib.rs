@@ -1,0 +1,39 @@
+//! The proxy between the internet and the apps: a drop-in for kamal-proxy.
+//!
+//! Three groups of rooms. The control side ([`cli`], [`control`], [`options`], [`state`], [`log`], [`metrics`]) takes commands and keeps what they
+//! said. The data plane ([`plane`], [`router`], [`service`], [`target`], [`balance`], [`health`], [`drain`], [`daemon`], [`upgrade`]) carries
+//! requests. The rest are rules the plane asks: [`tls`], [`error_pages`], [`proxy_protocol`], [`access`], [`client_address`], [`compress`],
+//! [`header_rules`]. [`image`] makes the image all of this runs in.
+
+pub mod access;
+pub mod balance;
+pub mod cli;
+pub mod client_address;
+pub mod compress;
+pub mod control;
+pub mod daemon;
+pub mod drain;
+pub mod duration;
+pub mod error_pages;
+pub mod header_rules;
+pub mod health;
+pub mod image;
+pub mod log;
+pub mod metrics;
+pub mod options;
+pub mod plane;
+pub mod proxy_protocol;
+pub mod router;
+pub mod service;
+pub mod state;
+pub mod stats;
+pub mod target;
+pub mod tls;
+pub mod upgrade;
+
+use std::process::ExitCode;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,1 @@
+//! From host and path to a service.

@@ -1,0 +1,1 @@
+//! Services: deploy, pause, stop, resume, rollout.

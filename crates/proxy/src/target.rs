@@ -1,0 +1,1 @@
+//! A target: its state and its requests in flight.

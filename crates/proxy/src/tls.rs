@@ -1,0 +1,1 @@
+//! TLS: the certificate resolver, the certificate cache and ACME.

@@ -1,0 +1,1 @@
+//! A new binary takes over the listeners of a running one.
