@@ -24,6 +24,8 @@ pub mod options;
 pub mod plane;
 pub mod proxy_protocol;
 pub mod router;
+#[cfg(test)]
+mod seeded;
 pub mod service;
 pub mod state;
 pub mod stats;
