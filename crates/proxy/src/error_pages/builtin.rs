@@ -1,0 +1,48 @@
+//! The built-in pages: one layout, five texts.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::template::escape;
+
+const LAYOUT: &str = include_str!("layout.html");
+
+/// The page for a status, or a heading for those without a page.
+pub(super) fn page(status: StatusCode, message: &str) -> Bytes {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let Some((title, text)) = content(status) else {
+        return format!("<h1>{} {reason}</h1>", status.as_u16()).into();
+    };
+    let text = match (status, message) {
+        (StatusCode::SERVICE_UNAVAILABLE, message) if !message.is_empty() => escape(message),
+        _ => text.to_owned(),
+    };
+    let number = status.as_str();
+    // The message comes last: what it contains is never replaced again.
+    LAYOUT.replace("@STATUS@", number).replace("@TITLE@", title).replace("@TEXT@", &text).into()
+}
+
+fn content(status: StatusCode) -> Option<(&'static str, &'static str)> {
+    Some(match status {
+        StatusCode::NOT_FOUND => (
+            "Not Found",
+            "<strong>This page doesn’t exist.</strong> Check the address for a typing error, or go back to where you came from.",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "Request Too Large",
+            "<strong>That is more than this site accepts.</strong> Try again with a smaller file.",
+        ),
+        StatusCode::BAD_GATEWAY => {
+            ("Bad Gateway", "<strong>The app gave no valid answer.</strong> Please try again in a moment.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "Service Unavailable",
+            "<strong>This site is unavailable for the moment.</strong> It may be under maintenance. Please try again later.",
+        ),
+        StatusCode::GATEWAY_TIMEOUT => (
+            "Gateway Timeout",
+            "<strong>The app took too long to answer.</strong> Please try again in a moment.",
+        ),
+        _ => return None,
+    })
+}
