@@ -1,7 +1,8 @@
 //! The proxy between the internet and the apps: a drop-in for kamal-proxy.
 //!
 //! Three groups of rooms. The control side ([`cli`], [`control`], [`options`], [`state`], [`log`], [`metrics`]) takes commands and keeps what they
-//! said. The data plane ([`plane`], [`router`], [`service`], [`target`], [`balance`], [`health`], [`drain`], [`daemon`], [`upgrade`]) carries
+//! said. The data plane ([`plane`], [`router`], [`service`], [`target`], [`balance`], [`gate`], [`rollout`], [`rules`], [`health`], [`drain`], [`daemon`],
+//! [`upgrade`]) carries
 //! requests. The rest are rules the plane asks: [`tls`], [`error_pages`], [`proxy_protocol`], [`access`], [`client_address`], [`compress`],
 //! [`header_rules`]. [`image`] makes the image all of this runs in.
 
@@ -15,6 +16,7 @@ pub mod daemon;
 pub mod drain;
 pub mod duration;
 pub mod error_pages;
+pub mod gate;
 pub mod header_rules;
 pub mod health;
 pub mod image;
@@ -23,7 +25,9 @@ pub mod metrics;
 pub mod options;
 pub mod plane;
 pub mod proxy_protocol;
+pub mod rollout;
 pub mod router;
+pub mod rules;
 #[cfg(test)]
 mod seeded;
 pub mod service;

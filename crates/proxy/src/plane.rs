@@ -1,1 +1,212 @@
-//! The data plane: listeners, connections, forwarding.
+//! The data plane: threads that accept connections and carry requests to targets.
+//!
+//! Each worker is a thread with a runtime of its own. All of them accept from the same listeners, and each keeps connections to targets of
+//! its own, so that a request never leaves its thread.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::error_pages::ErrorPages;
+use crate::service::Services;
+
+mod answers;
+mod body;
+mod client;
+mod exchange;
+mod forward;
+mod guard;
+mod headers;
+mod io_watch;
+mod listen;
+mod record;
+mod spool;
+mod tunnel;
+pub(crate) mod upstream;
+mod worker;
+
+/// A listener's purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Requests in the clear.
+    Http,
+    /// Requests over TLS.
+    Https,
+}
+
+/// What the plane is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Threads that carry requests.
+    pub workers: usize,
+    /// The configured port for HTTP, for the log.
+    pub http_port: u16,
+    /// The configured port for HTTPS, for the log.
+    pub https_port: u16,
+    /// Until the head of a request is complete.
+    pub header_timeout: Duration,
+    /// Between two requests of a connection.
+    pub idle_timeout: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub body_timeout: Duration,
+    /// Connections at the same time; more of them wait in the listeners' queues.
+    pub max_connections: usize,
+}
+
+/// Whether the plane takes connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// No new connections; those that are open end with their requests.
+    Closing,
+}
+
+impl Phase {
+    fn is_closing(self) -> bool {
+        self == Self::Closing
+    }
+}
+
+/// What all workers share.
+struct Shared {
+    services: Services,
+    settings: Settings,
+    tls: Option<Arc<ServerConfig>>,
+    pages: ErrorPages,
+    phase: watch::Sender<Phase>,
+    connections: AtomicUsize,
+    ended: Notify,
+    load: Box<[AtomicUsize]>,
+    handover: Box<[mpsc::UnboundedSender<listen::Accepted>]>,
+}
+
+impl Shared {
+    fn port(&self, which: Which) -> u16 {
+        match which {
+            Which::Http => self.settings.http_port,
+            Which::Https => self.settings.https_port,
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.phase.borrow().is_closing()
+    }
+
+    /// Returns once there may be one more connection.
+    async fn room(&self) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if self.connections.load(Ordering::Relaxed) < self.settings.max_connections {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    fn connection_begun(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn connection_ended(&self) {
+        let before = self.connections.fetch_sub(1, Ordering::Relaxed);
+        if before >= self.settings.max_connections || before == 1 {
+            self.ended.notify_waiters();
+        }
+    }
+
+    /// The worker that gets a connection accepted by `own`.
+    fn least_loaded(&self, own: usize) -> usize {
+        let load = |worker: usize| self.load[worker].load(Ordering::Relaxed);
+        let least = (0..self.load.len()).min_by_key(|worker| load(*worker)).unwrap_or(own);
+        if load(own) <= load(least) { own } else { least }
+    }
+}
+
+/// The running data plane.
+pub struct Plane {
+    shared: Arc<Shared>,
+}
+
+impl Plane {
+    /// Starts the workers on these listeners.
+    pub fn start(
+        services: Services,
+        settings: Settings,
+        tls: Option<Arc<ServerConfig>>,
+        listeners: &[(Which, &TcpListener)],
+    ) -> io::Result<Self> {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let shared = Arc::new(Shared {
+            services,
+            tls,
+            pages: ErrorPages::default(),
+            phase: watch::Sender::new(Phase::Serving),
+            connections: AtomicUsize::new(0),
+            ended: Notify::new(),
+            load: (0..settings.workers).map(|_| AtomicUsize::new(0)).collect(),
+            handover: senders.into(),
+            settings,
+        });
+        for (id, receiver) in receivers.into_iter().enumerate() {
+            let listeners = listeners
+                .iter()
+                .map(|(which, listener)| Ok((*which, listener.try_clone()?)))
+                .collect::<io::Result<Vec<_>>>()?;
+            let shared = Arc::clone(&shared);
+            let run = move || run(id, shared, listeners, receiver);
+            std::thread::Builder::new().name(format!("worker-{id}")).spawn(run)?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more connections. Those that are open end with their present requests, or soon if they are idle.
+    pub fn close(&self) {
+        self.shared.phase.send_replace(Phase::Closing);
+    }
+
+    /// Returns once no connection is left.
+    pub async fn closed(&self) {
+        loop {
+            let mut ended = std::pin::pin!(self.shared.ended.notified());
+            ended.as_mut().enable();
+            if self.shared.connections.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+fn run(
+    id: usize,
+    shared: Arc<Shared>,
+    listeners: Vec<(Which, TcpListener)>,
+    accepted: mpsc::UnboundedReceiver<listen::Accepted>,
+) {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) else {
+        return;
+    };
+    runtime.block_on(async move {
+        let worker = std::rc::Rc::new(worker::Worker::new(id, shared));
+        for (which, listener) in listeners {
+            if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                tokio::task::spawn_local(listen::accept(std::rc::Rc::clone(&worker), listener, which));
+            }
+        }
+        tokio::task::spawn_local(listen::take_over(std::rc::Rc::clone(&worker), accepted));
+        worker.watch().await;
+    });
+}

@@ -1,1 +1,458 @@
-//! Services: deploy, pause, stop, resume, rollout.
+//! The services and everything that is done to them: deploy, remove, pause, stop, resume, roll out.
+//!
+//! What requests see is a [`Table`], built whole for each change and put in place by one pointer store. Waiting for health and
+//! draining happen outside the lock that changes are made under, so commands for different services run side by side.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::balance::Balancer;
+use crate::drain::{Afterwards, Limits, drain};
+use crate::gate::{self, Gate};
+use crate::health::Checks;
+use crate::log;
+use crate::options::{DeploymentOptions, Invalid, ServiceOptions, TargetOptions};
+use crate::rollout::Split;
+use crate::rules::Rules;
+use crate::state::{self, State};
+use crate::stats::Stats;
+use crate::target::{Health, InvalidTarget, Target};
+
+mod list;
+mod table;
+
+pub use list::{Listed, ListedTarget};
+pub use table::{Binding, Table};
+
+/// Why a command failed. The texts are kamal-proxy's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No service has this name.
+    #[error("service not found")]
+    NotFound,
+    /// A target's name is not `host[:port]`.
+    #[error(transparent)]
+    Target(#[from] InvalidTarget),
+    /// The options contradict each other.
+    #[error(transparent)]
+    Options(#[from] Invalid),
+    /// Not all new targets became healthy in time.
+    #[error("target failed to become healthy within configured timeout ({0})")]
+    Unhealthy(String),
+    /// Another service has the same host and prefix.
+    #[error("host settings conflict with another service")]
+    Conflict,
+    /// Something that the options name could not be read.
+    #[error("{0}")]
+    Rules(String),
+    /// There is nothing to send a rollout's share to.
+    #[error("rollout target not set")]
+    NoRollout,
+    /// Nothing has been prepared for this service.
+    #[error("nothing is prepared for this service")]
+    NotPrepared,
+}
+
+/// A service as requests see it. Never changed: a change makes another one.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub options: Arc<ServiceOptions>,
+    /// How its targets are asked.
+    pub target_options: Arc<TargetOptions>,
+    /// What the options say, made ready for use.
+    pub rules: Arc<Rules>,
+    /// Where its requests go.
+    pub active: Arc<TargetSet>,
+    /// Where a rollout's requests go.
+    pub rollout: Option<Arc<TargetSet>>,
+    /// Who gets the rollout.
+    pub split: Option<Arc<Split>>,
+    /// Whether it is paused or stopped.
+    pub gate: Arc<Gate>,
+}
+
+/// The targets of one deploy with their health checks.
+#[derive(Debug)]
+pub struct TargetSet {
+    /// The targets.
+    pub balancer: Balancer,
+    checks: Checks,
+}
+
+impl TargetSet {
+    fn start(
+        writers: &[String],
+        readers: &[String],
+        options: &TargetOptions,
+        workers: usize,
+    ) -> Result<Self, Error> {
+        let balancer = Balancer::new(writers, readers, workers)?;
+        let targets: Vec<_> = balancer.targets().cloned().collect();
+        Ok(Self { checks: Checks::start(&targets, &options.health_check_config), balancer })
+    }
+
+    /// Targets out of a state file: they count as healthy until a check says otherwise.
+    fn restored(service: &state::Service, which: Which, workers: usize) -> Result<Self, Error> {
+        let (writers, readers) = match which {
+            Which::Active => (&service.active_targets, &service.active_readers),
+            Which::Rollout => (&service.rollout_targets, &service.rollout_readers),
+        };
+        let balancer = Balancer::new(writers, readers, workers)?;
+        let targets: Vec<_> = balancer.targets().cloned().collect();
+        targets.iter().for_each(|target| _ = target.set_health(Health::Healthy));
+        let several = targets.len() > 1;
+        let config = &service.target_options.health_check_config;
+        let checks = if several { Checks::start(&targets, config) } else { Checks::default() };
+        Ok(Self { balancer, checks })
+    }
+
+    fn targets(&self) -> Vec<Arc<Target>> {
+        self.balancer.targets().cloned().collect()
+    }
+
+    async fn wait(&self, options: &DeploymentOptions) -> Result<(), Error> {
+        if options.force || self.checks.all_healthy(&self.targets(), options.deploy_timeout).await {
+            return Ok(());
+        }
+        Err(Error::Unhealthy(crate::duration::text(options.deploy_timeout)))
+    }
+
+    async fn retire(self: Arc<Self>, limits: Limits) {
+        self.checks.stop();
+        drain(self.targets(), limits, Afterwards::Gone).await;
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Active,
+    Rollout,
+}
+
+/// What a deploy is asked for.
+#[derive(Debug, Clone)]
+pub struct Deploy {
+    /// The service.
+    pub name: String,
+    /// Its writers.
+    pub targets: Vec<String>,
+    /// Its readers.
+    pub readers: Vec<String>,
+    /// How to go about it.
+    pub deployment: DeploymentOptions,
+    /// How it is reached.
+    pub options: ServiceOptions,
+    /// How its targets are asked.
+    pub target_options: TargetOptions,
+}
+
+/// Targets that are healthy and wait for the switch.
+#[derive(Debug)]
+struct Prepared {
+    deploy: Deploy,
+    set: Arc<TargetSet>,
+}
+
+type OnChange = Box<dyn Fn(&Arc<Table>) + Send + Sync>;
+
+/// All services. A handle: clones are the same services.
+#[derive(Clone)]
+pub struct Services(Arc<Inner>);
+
+struct Inner {
+    table: ArcSwap<Table>,
+    prepared: Mutex<HashMap<String, Prepared>>,
+    workers: usize,
+    on_change: Mutex<Vec<OnChange>>,
+}
+
+impl Services {
+    /// No services yet; connections to targets are kept for so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self(Arc::new(Inner {
+            table: ArcSwap::default(),
+            prepared: Mutex::default(),
+            workers,
+            on_change: Mutex::default(),
+        }))
+    }
+
+    /// Calls `hook` with each table that is put in place, before the command that changed it drains anything.
+    pub fn on_change(&self, hook: impl Fn(&Arc<Table>) + Send + Sync + 'static) {
+        lock(&self.0.on_change).push(Box::new(hook));
+    }
+
+    /// What requests see at this moment.
+    pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.0.table.load()
+    }
+
+    /// Adds or replaces a service's targets and options. Returns once the replaced targets are drained.
+    pub async fn deploy(&self, mut deploy: Deploy) -> Result<(), Error> {
+        let set = self.ready(&mut deploy).await?;
+        self.install(deploy, set).await
+    }
+
+    /// Starts and checks the targets of a deploy, and holds them for [`Services::switch`].
+    pub async fn prepare(&self, mut deploy: Deploy) -> Result<(), Error> {
+        let set = self.ready(&mut deploy).await?;
+        self.check_conflicts(&self.table(), &deploy)?;
+        Rules::new(&deploy.options, &deploy.target_options).map_err(Error::Rules)?;
+        log::info("Prepared", &[("service", &deploy.name)]);
+        lock(&self.0.prepared).insert(deploy.name.clone(), Prepared { deploy, set });
+        Ok(())
+    }
+
+    /// Puts in place what was prepared. Returns once the replaced targets are drained.
+    pub async fn switch(&self, name: &str) -> Result<(), Error> {
+        let Prepared { deploy, set } = lock(&self.0.prepared).remove(name).ok_or(Error::NotPrepared)?;
+        self.install(deploy, set).await
+    }
+
+    /// Forgets a service, without draining.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        lock(&self.0.prepared).remove(name);
+        self.change(|table| {
+            let service = table.services.remove(name).ok_or(Error::NotFound)?;
+            for set in std::iter::once(&service.active).chain(&service.rollout) {
+                set.checks.stop();
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets new requests wait, and drains the targets.
+    pub async fn pause(&self, name: &str, limits: Limits, wait: Duration) -> Result<(), Error> {
+        self.close(name, gate::State::Paused(wait), limits, "Service paused").await
+    }
+
+    /// Refuses new requests, and drains the targets.
+    pub async fn stop(&self, name: &str, limits: Limits, message: &str) -> Result<(), Error> {
+        self.close(name, gate::State::Stopped(message.into()), limits, "Service stopped").await
+    }
+
+    async fn close(&self, name: &str, state: gate::State, limits: Limits, done: &str) -> Result<(), Error> {
+        let service = self.get(name)?;
+        service.gate.set(state);
+        self.changed();
+        log::info(done, &[("service", &name)]);
+        let targets = service.sets().flat_map(|set| set.targets()).collect();
+        drain(targets, limits, Afterwards::Restored).await;
+        log::info("Service drained", &[("service", &name)]);
+        Ok(())
+    }
+
+    /// Ends a pause or a stop.
+    pub fn resume(&self, name: &str) -> Result<(), Error> {
+        self.get(name)?.gate.set(gate::State::Running);
+        self.changed();
+        log::info("Service resumed", &[("service", &name)]);
+        Ok(())
+    }
+
+    /// Gives a service a second set of targets.
+    pub async fn rollout_deploy(
+        &self,
+        name: &str,
+        targets: &[String],
+        readers: &[String],
+        deployment: DeploymentOptions,
+    ) -> Result<(), Error> {
+        let service = self.get(name)?;
+        let set = TargetSet::start(targets, readers, &service.target_options, self.0.workers)?;
+        set.wait(&deployment).await?;
+        let mut replaced = None;
+        self.change_service(name, |service| {
+            replaced = service.rollout.replace(Arc::new(set));
+            Ok(())
+        })?;
+        if let Some(replaced) = replaced {
+            replaced.retire(limits(&deployment)).await;
+        }
+        Ok(())
+    }
+
+    /// Chooses who gets the second set.
+    pub fn rollout_set(&self, name: &str, percentage: i64, allowed: Vec<String>) -> Result<(), Error> {
+        self.change_service(name, |service| {
+            service.rollout.as_ref().ok_or(Error::NoRollout)?;
+            service.split = Some(Arc::new(Split::new(percentage, allowed)));
+            Ok(())
+        })
+    }
+
+    /// Sends no request to the second set.
+    pub fn rollout_stop(&self, name: &str) -> Result<(), Error> {
+        self.change_service(name, |service| {
+            service.split = None;
+            Ok(())
+        })
+    }
+
+    /// All services, by name.
+    pub fn list(&self) -> Vec<Listed> {
+        list::list(&self.table())
+    }
+
+    /// How the targets of a service have answered since their switch.
+    pub fn stats(&self, name: &str) -> Result<Vec<Stats>, Error> {
+        Ok(list::stats(&*self.get(name)?))
+    }
+
+    /// The state file's content.
+    pub fn snapshot(&self) -> State {
+        self.table().to_file()
+    }
+
+    /// Takes over services from a state file. One that cannot be restored is logged and left out; the others serve.
+    pub fn restore(&self, state: State) {
+        for service in state {
+            if let Err(error) = self.restore_one(&service) {
+                log::error("Error restoring service", &[("service", &service.name), ("error", &error)]);
+            }
+        }
+    }
+
+    fn restore_one(&self, from: &state::Service) -> Result<(), Error> {
+        let mut options = from.options.clone();
+        options.normalize();
+        let rules = Rules::new(&options, &from.target_options).map_err(Error::Rules)?;
+        let active = TargetSet::restored(from, Which::Active, self.0.workers)?;
+        let rollout = (!from.rollout_targets.is_empty())
+            .then(|| TargetSet::restored(from, Which::Rollout, self.0.workers))
+            .transpose()?;
+        let service = Service {
+            name: from.name.as_str().into(),
+            options: Arc::new(options),
+            target_options: Arc::new(from.target_options.clone()),
+            rules: Arc::new(rules),
+            active: Arc::new(active),
+            rollout: rollout.map(Arc::new),
+            split: from.rollout_controller.as_ref().map(|split| Arc::new(Split::of_file(split))),
+            gate: Arc::new(Gate::new(gate::State::of_file(&from.pause_controller))),
+        };
+        self.change(|table| {
+            table.services.insert(Arc::clone(&service.name), Arc::new(service));
+            Ok(())
+        })
+    }
+
+    fn get(&self, name: &str) -> Result<Arc<Service>, Error> {
+        self.table().services.get(name).cloned().ok_or(Error::NotFound)
+    }
+
+    /// Checks what is asked for, and waits until its targets are healthy.
+    async fn ready(&self, deploy: &mut Deploy) -> Result<Arc<TargetSet>, Error> {
+        deploy.options.normalize();
+        deploy.options.validate()?;
+        let (targets, hosts) = (deploy.targets.join(","), deploy.options.hosts.join(","));
+        let (paths, tls) = (deploy.options.path_prefixes.join(","), deploy.options.tls_enabled);
+        log::info(
+            "Deploying",
+            &[
+                ("service", &deploy.name),
+                ("targets", &targets),
+                ("hosts", &hosts),
+                ("paths", &paths),
+                ("tls", &tls),
+            ],
+        );
+        let set = TargetSet::start(&deploy.targets, &deploy.readers, &deploy.target_options, self.0.workers)?;
+        set.wait(&deploy.deployment).await?;
+        Ok(Arc::new(set))
+    }
+
+    async fn install(&self, deploy: Deploy, set: Arc<TargetSet>) -> Result<(), Error> {
+        let mut replaced = None;
+        self.change(|table| {
+            self.check_conflicts(table, &deploy)?;
+            let rules = Rules::new(&deploy.options, &deploy.target_options).map_err(Error::Rules)?;
+            let old = table.services.get(&*deploy.name);
+            replaced = old.map(|old| Arc::clone(&old.active));
+            let service = Service {
+                name: deploy.name.as_str().into(),
+                options: Arc::new(deploy.options.clone()),
+                target_options: Arc::new(deploy.target_options.clone()),
+                rules: Arc::new(rules),
+                active: Arc::clone(&set),
+                rollout: old.and_then(|old| old.rollout.clone()),
+                split: old.and_then(|old| old.split.clone()),
+                gate: old
+                    .map_or_else(|| Arc::new(Gate::new(gate::State::Running)), |old| Arc::clone(&old.gate)),
+            };
+            table.services.insert(Arc::clone(&service.name), Arc::new(service));
+            Ok(())
+        })?;
+        if let Some(replaced) = replaced {
+            replaced.retire(limits(&deploy.deployment)).await;
+        }
+        log::info("Deployed", &[("service", &deploy.name)]);
+        Ok(())
+    }
+
+    fn check_conflicts(&self, table: &Table, deploy: &Deploy) -> Result<(), Error> {
+        let taken = |host: &String, prefix: &String| {
+            table.routes.registered(host, prefix).is_some_and(|other| *other.service.name != *deploy.name)
+        };
+        let options = &deploy.options;
+        let conflict =
+            options.hosts.iter().any(|host| options.path_prefixes.iter().any(|prefix| taken(host, prefix)));
+        if conflict { Err(Error::Conflict) } else { Ok(()) }
+    }
+
+    fn change_service(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Service) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.change(|table| {
+            let service = table.services.get_mut(name).ok_or(Error::NotFound)?;
+            change(Arc::make_mut(service))
+        })
+    }
+
+    /// Makes a change and puts the resulting table in place; changes are made one at a time.
+    fn change(&self, change: impl FnOnce(&mut Table) -> Result<(), Error>) -> Result<(), Error> {
+        let hooks = lock(&self.0.on_change);
+        let mut table = Table { services: self.table().services.clone(), ..Table::default() };
+        // The present routes are what conflicts are looked for in.
+        table.rebuild();
+        change(&mut table)?;
+        table.rebuild();
+        let table = Arc::new(table);
+        self.0.table.store(Arc::clone(&table));
+        hooks.iter().for_each(|hook| hook(&table));
+        Ok(())
+    }
+
+    /// Tells the hooks that something changed that is not in the table itself.
+    fn changed(&self) {
+        let hooks = lock(&self.0.on_change);
+        let table = self.0.table.load_full();
+        hooks.iter().for_each(|hook| hook(&table));
+    }
+}
+
+impl Service {
+    /// Its targets and the rollout's.
+    pub fn sets(&self) -> impl Iterator<Item = &Arc<TargetSet>> {
+        std::iter::once(&self.active).chain(&self.rollout)
+    }
+}
+
+fn limits(deployment: &DeploymentOptions) -> Limits {
+    Limits { requests: deployment.drain_timeout, streams: deployment.stream_timeout }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Services by name.
+pub(crate) type ByName = BTreeMap<Arc<str>, Arc<Service>>;

@@ -1,0 +1,152 @@
+//! Whether a service takes requests: running, paused (they wait) or stopped (they are refused).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::state;
+
+/// What a service does with new requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Serves them.
+    Running,
+    /// Lets each wait for so long.
+    Paused(Duration),
+    /// Refuses them with a message for the page.
+    Stopped(Arc<str>),
+}
+
+impl State {
+    /// The word in lists.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused(_) => "paused",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+
+    /// Its form in the state file. kamal-proxy keeps the values that do not belong to the present state as well.
+    pub fn to_file(&self) -> state::Pause {
+        match self {
+            Self::Running => state::Pause::default(),
+            Self::Paused(wait) => state::Pause { state: 1, fail_after: *wait, ..state::Pause::default() },
+            Self::Stopped(message) => {
+                state::Pause { state: 2, stop_message: message.to_string(), ..state::Pause::default() }
+            }
+        }
+    }
+
+    /// From its form in the state file.
+    pub fn of_file(pause: &state::Pause) -> Self {
+        match pause.state {
+            1 => Self::Paused(pause.fail_after),
+            2 => Self::Stopped(pause.stop_message.as_str().into()),
+            _ => Self::Running,
+        }
+    }
+}
+
+/// Why a request did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It waited as long as a pause lets requests wait.
+    Expired,
+    /// The service is stopped, with this message.
+    Stopped(Arc<str>),
+}
+
+/// The gate of one service. It outlives deploys.
+#[derive(Debug)]
+pub struct Gate {
+    open: AtomicBool,
+    state: watch::Sender<State>,
+}
+
+impl Gate {
+    /// A gate in this state.
+    pub fn new(state: State) -> Self {
+        Self { open: AtomicBool::new(state == State::Running), state: watch::Sender::new(state) }
+    }
+
+    /// Whether requests pass at this moment.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// What the service does with new requests.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Changes it. Requests that wait are let through, refused, or wait on.
+    pub fn set(&self, state: State) {
+        if state != State::Running {
+            self.open.store(false, Ordering::SeqCst);
+        }
+        let open = state == State::Running;
+        self.state.send_replace(state);
+        self.open.store(open, Ordering::SeqCst);
+    }
+
+    /// Returns once a request that arrived at `arrived` may go on.
+    pub async fn pass(&self, arrived: Instant) -> Result<(), Refused> {
+        let mut changes = self.state.subscribe();
+        loop {
+            let state = changes.borrow_and_update().clone();
+            let wait = match state {
+                State::Running => return Ok(()),
+                State::Stopped(message) => return Err(Refused::Stopped(message)),
+                State::Paused(wait) => wait,
+            };
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return Err(Refused::Expired) },
+                () = sleep_until(arrived + wait) => return Err(Refused::Expired),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: State = State::Paused(Duration::from_secs(30));
+
+    #[tokio::test(start_paused = true)]
+    async fn paused_requests_wait_each_from_its_own_arrival() {
+        let gate = Gate::new(PAUSE);
+        let arrived = Instant::now();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(gate.pass(arrived).await, Err(Refused::Expired));
+        assert_eq!(arrived.elapsed(), Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn resume_lets_through_and_stop_refuses_at_once() {
+        for (then, expected) in
+            [(State::Running, Ok(())), (State::Stopped("gone".into()), Err(Refused::Stopped("gone".into())))]
+        {
+            let gate = Arc::new(Gate::new(PAUSE));
+            let waiting = tokio::spawn({
+                let gate = Arc::clone(&gate);
+                async move { gate.pass(Instant::now()).await }
+            });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            gate.set(then);
+            assert_eq!(waiting.await.unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_state_file_keeps_it() {
+        for state in [State::Running, PAUSE, State::Stopped("m".into())] {
+            assert_eq!(State::of_file(&state.to_file()), state);
+            assert_eq!(Gate::new(state.clone()).is_open(), state == State::Running);
+        }
+    }
+}

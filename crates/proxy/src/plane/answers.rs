@@ -1,0 +1,64 @@
+//! Answers that the proxy gives by itself.
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::body::{Kind, Outgoing};
+use super::client::Scheme;
+use crate::error_pages::ErrorPages;
+use crate::router::without_port;
+use crate::service::Binding;
+
+/// Why a request is not sent to a target, or why its answer is not passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// For the page of a stopped service.
+    pub(super) message: String,
+}
+
+impl From<StatusCode> for Refusal {
+    fn from(status: StatusCode) -> Self {
+        Self { status, message: String::new() }
+    }
+}
+
+/// The page of an error.
+pub(super) fn page(pages: &ErrorPages, refusal: &Refusal) -> Response<Outgoing> {
+    let body = pages.render(refusal.status, &refusal.message);
+    let mut answer = Response::new(Outgoing::new(Kind::Whole(body)));
+    *answer.status_mut() = refusal.status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    answer
+}
+
+/// An answer of the status alone.
+pub(super) fn plain(status: StatusCode) -> Response<Outgoing> {
+    let mut answer = Response::new(Outgoing::new(Kind::Empty));
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Where a request has to go instead: to https, to the canonical host, or to both at once.
+pub(super) fn redirect(
+    binding: &Binding,
+    scheme: Scheme,
+    host: &str,
+    path: &str,
+) -> Option<Response<Outgoing>> {
+    let options = &binding.service.options;
+    let to_https = binding.tls && binding.redirect && scheme == Scheme::Http;
+    let asked = without_port(host);
+    let canonical = &options.canonical_host;
+    let elsewhere = !canonical.is_empty() && !canonical.eq_ignore_ascii_case(asked);
+    if !to_https && !elsewhere {
+        return None;
+    }
+    let scheme = if to_https { "https" } else { scheme.as_str() };
+    let host = if canonical.is_empty() { asked } else { canonical };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let mut answer = plain(StatusCode::MOVED_PERMANENTLY);
+    let location = HeaderValue::from_str(&format!("{scheme}://{host}{path}")).ok()?;
+    answer.headers_mut().insert(header::LOCATION, location);
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Some(answer)
+}

@@ -1,0 +1,233 @@
+//! Bodies on their way to targets and to clients.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::body::Incoming;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::client::Client;
+use super::record::Open;
+use super::upstream::AnswerBody;
+use super::worker::tick;
+
+/// Any error of a body.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Bytes read from disk at once.
+const CHUNK: usize = 64 << 10;
+
+/// A body on its way to a target.
+#[derive(Debug)]
+pub(super) enum RequestBody {
+    /// None.
+    Empty,
+    /// Passed on as it comes.
+    Incoming(FromClient),
+    /// Read whole before.
+    Spooled(Spooled),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Incoming(body) => body.is_end_stream(),
+            Self::Spooled(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Incoming(body) => body.size_hint(),
+            Self::Spooled(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The body of a client's request. A client that stops sending it is noticed by its worker.
+#[derive(Debug)]
+pub(super) struct FromClient {
+    body: Incoming,
+    client: Arc<Client>,
+}
+
+impl FromClient {
+    pub(super) fn new(body: Incoming, client: &Arc<Client>) -> Self {
+        Self { body, client: Arc::clone(client) }
+    }
+}
+
+impl Body for FromClient {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.client.awaits_body(polled.is_pending(), tick());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for FromClient {
+    fn drop(&mut self) {
+        self.client.awaits_body(false, tick());
+    }
+}
+
+/// A body that has been read whole: the start in memory, the rest in a file.
+#[derive(Debug, Default)]
+pub(super) struct Spooled {
+    /// What is in memory.
+    pub memory: VecDeque<Bytes>,
+    /// What follows it.
+    pub file: Option<tokio::fs::File>,
+    /// Bytes left, in memory and file together.
+    pub left: u64,
+    /// What came after the last byte.
+    pub trailers: Option<http::HeaderMap>,
+}
+
+impl Body for Spooled {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = &mut *self;
+        if let Some(bytes) = this.memory.pop_front() {
+            this.left -= bytes.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if this.left > 0
+            && let Some(file) = &mut this.file
+        {
+            let mut chunk = vec![0; CHUNK];
+            let mut read = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(file).poll_read(cx, &mut read))?;
+            let length = read.filled().len();
+            if length == 0 {
+                return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
+            }
+            chunk.truncate(length);
+            this.left = this.left.saturating_sub(length as u64);
+            return Poll::Ready(Some(Ok(Frame::data(chunk.into()))));
+        }
+        Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0 && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// A body on its way to a client, with what has to last as long as it does.
+pub(super) struct Outgoing {
+    kind: Kind,
+    open: Option<Box<Open>>,
+}
+
+/// Where the bytes come from.
+pub(super) enum Kind {
+    /// Nowhere.
+    Empty,
+    /// From the proxy itself.
+    Whole(Bytes),
+    /// From a target, as they come.
+    Target(AnswerBody),
+    /// From a target, read whole before.
+    Spooled(Spooled),
+}
+
+impl Outgoing {
+    /// A body that has yet to be given its [`Open`] request.
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, open: None }
+    }
+
+    /// What the body belongs to, logged at its end.
+    pub(super) fn belongs_to(mut self, open: Box<Open>) -> Self {
+        self.open = Some(open);
+        self
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) if !bytes.has_remaining() => Poll::Ready(None),
+            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Target(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(open)) = (&polled, &mut this.open)
+            && let Some(data) = frame.data_ref()
+        {
+            open.sent(data.len());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Target(body) => body.is_end_stream(),
+            Kind::Spooled(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Target(body) => body.size_hint(),
+            Kind::Spooled(body) => body.size_hint(),
+        }
+    }
+}

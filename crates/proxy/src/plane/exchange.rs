@@ -1,0 +1,224 @@
+//! A request and its answer between the proxy and one target.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use hyper::upgrade::OnUpgrade;
+use tokio::time::timeout;
+
+use super::body::{Kind, Outgoing, RequestBody};
+use super::forward::{Ending, Flow, Route, WRITER_COOKIE, is_read};
+use super::headers::{self, Origin};
+use super::record::Open;
+use super::upstream::{self, AnswerBody, Failure};
+use super::{spool, tunnel};
+use crate::log;
+use crate::service::Service;
+use crate::target::{InFlight, Target};
+
+/// A connection that the target has agreed to use for something else.
+pub(super) struct Upgraded {
+    pub(super) head: Response<()>,
+    client: Option<OnUpgrade>,
+    upstream: Option<OnUpgrade>,
+    target: Arc<Target>,
+}
+
+impl Upgraded {
+    pub(super) fn tunnel(&mut self, open: Box<Open>) {
+        if let (Some(client), Some(upstream)) = (self.client.take(), self.upstream.take()) {
+            tunnel::start(client, upstream, &self.target, open);
+        }
+    }
+}
+
+/// What is known of a request after it has been sent.
+struct Asked {
+    upgrade: Option<HeaderValue>,
+    client: Option<OnUpgrade>,
+    wrote: bool,
+    version: Version,
+}
+
+/// Sends a request to its target and makes its answer ready for the client.
+pub(super) async fn run(
+    flow: &mut Flow<'_>,
+    mut request: Request<RequestBody>,
+    route: &Route,
+    in_flight: InFlight,
+) -> Result<Response<Outgoing>, Ending> {
+    let service = &route.binding.service;
+    let target = Arc::clone(in_flight.target());
+    flow.open.goes_to(in_flight);
+    let upgrade = headers::upgrade(request.headers());
+    let asked = Asked {
+        client: upgrade.is_some().then(|| hyper::upgrade::on(&mut request)),
+        upgrade,
+        wrote: !is_read(&request, service),
+        version: request.version(),
+    };
+    prepare(flow, &mut request, route, &target, asked.upgrade.as_ref());
+    let dial = service.target_options.dial_timeout();
+    let sent = upstream::send(&target, flow.worker.id, request, dial);
+    let answer = match within(service.target_options.response_timeout, sent).await {
+        Some(Ok(answer)) => answer,
+        Some(Err(failure)) => return Err(failed(flow, service, &target, &failure)),
+        None => {
+            log::error("Target timed out", &[("target", target.name()), ("path", &flow.open.path())]);
+            return Err(Ending::status(StatusCode::GATEWAY_TIMEOUT, service));
+        }
+    };
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(switch(answer, asked, service, target));
+    }
+    pass_on(flow, answer, route, &asked).await
+}
+
+async fn within<T>(limit: Duration, answer: impl Future<Output = T>) -> Option<T> {
+    if limit.is_zero() { Some(answer.await) } else { timeout(limit, answer).await.ok() }
+}
+
+fn failed(flow: &Flow<'_>, service: &Arc<Service>, target: &Target, failure: &Failure) -> Ending {
+    let fields: [log::Field<'_>; 3] =
+        [("target", target.name()), ("path", &flow.open.path()), ("error", failure)];
+    if target.is_cancelled() {
+        log::info("Request cancelled due to draining", &fields[..2]);
+        return Ending::status(StatusCode::GATEWAY_TIMEOUT, service);
+    }
+    log::error("Error while proxying", &fields);
+    let status = match failure {
+        Failure::Unreachable(_) | Failure::Broken(_) => StatusCode::BAD_GATEWAY,
+        Failure::DialTimeout => StatusCode::GATEWAY_TIMEOUT,
+    };
+    Ending::status(status, service)
+}
+
+/// Makes a client's request into the one that the target gets.
+fn prepare(
+    flow: &mut Flow<'_>,
+    request: &mut Request<RequestBody>,
+    route: &Route,
+    target: &Target,
+    upgrade: Option<&HeaderValue>,
+) {
+    let service = &route.binding.service;
+    let trailers = headers::wants_trailers(request.headers());
+    headers::remove_hop_by_hop(request.headers_mut());
+    let origin = Origin {
+        client: flow.client,
+        forward: service.target_options.forward_headers,
+        host: flow.host,
+        target: target.header(),
+        client_ip_header: service.rules.client_ip_header.as_ref(),
+        trailers,
+        now: SystemTime::now(),
+    };
+    headers::to_target(request.headers_mut(), &origin, || flow.worker.uuid());
+    if let Some(upgrade) = upgrade {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        request.headers_mut().insert(header::UPGRADE, upgrade.clone());
+    }
+    flow.open.request_id = request.headers().get("x-request-id").cloned();
+    *request.uri_mut() = target_uri(request.uri(), route);
+    *request.version_mut() = Version::HTTP_11;
+}
+
+/// Path and query for the target, byte for byte as the client sent them but for a stripped prefix.
+fn target_uri(uri: &Uri, route: &Route) -> Uri {
+    let Some(asked) = uri.path_and_query() else { return Uri::from_static("/") };
+    if !route.strips() {
+        return Uri::from(asked.clone());
+    }
+    let rest = asked.as_str().get(route.rest..).unwrap_or("/");
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    PathAndQuery::try_from(format!("{slash}{rest}")).map_or_else(|_| Uri::from_static("/"), Uri::from)
+}
+
+fn switch(
+    mut answer: Response<AnswerBody>,
+    asked: Asked,
+    service: &Arc<Service>,
+    target: Arc<Target>,
+) -> Ending {
+    let agreed = headers::upgrade(answer.headers());
+    let same = |a: &HeaderValue, b: &HeaderValue| a.as_bytes().eq_ignore_ascii_case(b.as_bytes());
+    let (Some(client), Some(wanted), Some(agreed)) = (asked.client, &asked.upgrade, &agreed) else {
+        return Ending::status(StatusCode::BAD_GATEWAY, service);
+    };
+    if !same(wanted, agreed) {
+        return Ending::status(StatusCode::BAD_GATEWAY, service);
+    }
+    let upstream = hyper::upgrade::on(&mut answer);
+    let (client, upstream) = (Some(client), Some(upstream));
+    Ending::Upgraded(Box::new(Upgraded { head: answer.map(drop), client, upstream, target }))
+}
+
+async fn pass_on(
+    flow: &mut Flow<'_>,
+    mut answer: Response<AnswerBody>,
+    route: &Route,
+    asked: &Asked,
+) -> Result<Response<Outgoing>, Ending> {
+    let service = &route.binding.service;
+    headers::remove_hop_by_hop(answer.headers_mut());
+    if asked.version < Version::HTTP_2 {
+        *answer.version_mut() = Version::HTTP_11;
+    }
+    if route.strips() && service.target_options.scope_cookie_paths {
+        let host = crate::router::without_port(flow.host.to_str().unwrap_or_default());
+        headers::scope_cookies(answer.headers_mut(), &route.prefix, host);
+    }
+    remember_writer(&mut answer, service, asked.wrote);
+    let streams = is_event_stream(&answer);
+    if streams {
+        answer.body().becomes_stream();
+        flow.open.becomes_stream();
+    }
+    let unbuffered = streams || answer.headers().get("x-accel-buffering").is_some_and(|v| v == "no");
+    if service.target_options.buffer_responses && !unbuffered {
+        return read_whole(answer, service).await;
+    }
+    Ok(answer.map(|body| Outgoing::new(Kind::Target(body))))
+}
+
+fn is_event_stream(answer: &Response<AnswerBody>) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+async fn read_whole(
+    answer: Response<AnswerBody>,
+    service: &Arc<Service>,
+) -> Result<Response<Outgoing>, Ending> {
+    let options = &service.target_options;
+    let sizes =
+        spool::Sizes { memory: options.max_memory_buffer_size, limit: options.max_response_body_size };
+    let (parts, body) = answer.into_parts();
+    let (status, error) = match spool::read(body, sizes).await {
+        Ok(spooled) => return Ok(Response::from_parts(parts, Outgoing::new(Kind::Spooled(spooled)))),
+        Err(spool::Error::TooLarge) => (StatusCode::INTERNAL_SERVER_ERROR, "larger than allowed".to_owned()),
+        Err(spool::Error::Read(error)) => (StatusCode::BAD_GATEWAY, error.to_string()),
+        Err(spool::Error::Disk(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    log::error("Error buffering response", &[("service", &service.name), ("error", &error)]);
+    Err(Ending::status(status, service))
+}
+
+/// Sends the client's next reads to the writers, for as long as readers may lag behind.
+fn remember_writer(answer: &mut Response<AnswerBody>, service: &Service, wrote: bool) {
+    let affinity = answer.headers_mut().remove("x-writer-affinity");
+    let timeout = service.options.writer_affinity_timeout;
+    let declined = affinity.is_some_and(|value| value == "false");
+    if !wrote || declined || timeout.is_zero() || !service.active.balancer.has_readers() {
+        return;
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let until = (now + timeout).as_millis();
+    let age = timeout.as_secs() + 1;
+    let cookie = format!("{WRITER_COOKIE}={until}; Path=/; Max-Age={age}; HttpOnly");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,256 @@
+//! One request: routed, let through or refused, sent to a target, and its answer passed on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
+
+use super::answers::{self, Refusal};
+use super::body::{FromClient, Kind, Outgoing, RequestBody};
+use super::client::{Client, Scheme};
+use super::record::Open;
+use super::worker::Worker;
+use super::{exchange, guard, headers, spool};
+use crate::balance::Class;
+use crate::gate::Refused;
+use crate::log;
+use crate::rollout;
+use crate::router::without_port;
+use crate::service::{Binding, Service, TargetSet};
+use crate::target::InFlight;
+
+/// How often a request is routed again because its target is being replaced in that moment.
+const MAX_ROUTINGS: usize = 32;
+/// The cookie that sends a client's reads to the writers: the time until when, in milliseconds since 1970.
+pub(super) const WRITER_COOKIE: &str = "kamal-writer";
+
+/// Answers a request. The answer's body carries what is logged at its end.
+pub(super) async fn answer(
+    worker: &Rc<Worker>,
+    client: &Arc<Client>,
+    mut request: Request<Incoming>,
+) -> Response<Outgoing> {
+    client.request_begun();
+    let version = request.version();
+    let host = guard::host(&mut request);
+    let named = host.as_ref().ok().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut open = Box::new(Open::new(client, &request, named));
+    let answered = match host {
+        Ok(host) => Flow { worker, client, host: &host, open: &mut open }.run(request).await,
+        Err(status) => Err(Ending::Refused(status.into(), None)),
+    };
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(Ending::Refused(refusal, service)) => {
+            open.leaves_target();
+            let pages = service.as_ref().map_or(&worker.shared.pages, |service| &service.rules.pages);
+            answers::page(pages, &refusal)
+        }
+        Err(Ending::Upgraded(mut upgraded)) => {
+            open.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16(), upgraded.head.headers());
+            upgraded.tunnel(open);
+            return upgraded.head.map(|()| Outgoing::new(Kind::Empty));
+        }
+    };
+    open.answered(response.status().as_u16(), response.headers());
+    if worker.shared.is_closing() && version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| body.belongs_to(open))
+}
+
+/// How a request ends if not with an answer to pass on.
+pub(super) enum Ending {
+    /// With a page, the service's own if it has one.
+    Refused(Refusal, Option<Arc<Service>>),
+    /// It is no longer HTTP.
+    Upgraded(Box<exchange::Upgraded>),
+}
+
+impl Ending {
+    pub(super) fn status(status: StatusCode, service: &Arc<Service>) -> Self {
+        Self::Refused(status.into(), Some(Arc::clone(service)))
+    }
+}
+
+/// A request on its way.
+pub(super) struct Flow<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) client: &'a Arc<Client>,
+    pub(super) host: &'a HeaderValue,
+    pub(super) open: &'a mut Box<Open>,
+}
+
+/// Where a request goes.
+pub(super) struct Route {
+    pub(super) binding: Binding,
+    /// The prefix that was matched.
+    pub(super) prefix: Arc<str>,
+    /// Where the rest of the path begins.
+    pub(super) rest: usize,
+}
+
+impl Route {
+    pub(super) fn strips(&self) -> bool {
+        self.binding.service.options.strip_prefix && self.rest > 0
+    }
+
+    /// The path as the service sees it.
+    pub(super) fn path<'a>(&self, path: &'a str) -> &'a str {
+        match path.get(self.rest..) {
+            Some("") if self.strips() => "/",
+            Some(rest) if self.strips() => rest,
+            _ => path,
+        }
+    }
+}
+
+impl Flow<'_> {
+    async fn run(&mut self, request: Request<Incoming>) -> Result<Response<Outgoing>, Ending> {
+        let arrived = Instant::now();
+        let mut request = Some(request.map(|body| RequestBody::Incoming(FromClient::new(body, self.client))));
+        for _ in 0..MAX_ROUTINGS {
+            let Some(current) = &request else { break };
+            let route = self.route(current)?;
+            if let Some(answer) = self.without_target(current, &route) {
+                return Ok(answer);
+            }
+            let service = &route.binding.service;
+            if self.client.scheme == Scheme::Https && !route.binding.tls {
+                return Err(Ending::status(StatusCode::SERVICE_UNAVAILABLE, service));
+            }
+            if !service.gate.is_open() {
+                self.wait(current, &route, arrived).await?;
+                continue;
+            }
+            request = self.read_whole(request, service).await?;
+            let Some(current) = &request else { break };
+            let Some(in_flight) = self.choose(current, service)? else { continue };
+            let Some(request) = request.take() else { break };
+            return exchange::run(self, request, &route, in_flight).await;
+        }
+        Err(Ending::Refused(StatusCode::SERVICE_UNAVAILABLE.into(), None))
+    }
+
+    fn route(&mut self, request: &Request<RequestBody>) -> Result<Route, Ending> {
+        let path = request.uri().path();
+        let host = without_port(self.host.to_str().unwrap_or_default());
+        let table = self.worker.shared.services.table();
+        let Some((binding, prefix, rest)) = table.find(host, path) else {
+            return Err(Ending::Refused(StatusCode::NOT_FOUND.into(), None));
+        };
+        let route = Route { binding: binding.clone(), prefix: Arc::clone(prefix), rest };
+        self.open.is_for(&route.binding.service, route.path(path), request.headers());
+        Ok(route)
+    }
+
+    /// Answers that need no target: redirects.
+    fn without_target(&self, request: &Request<RequestBody>, route: &Route) -> Option<Response<Outgoing>> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        answers::redirect(&route.binding, self.client.scheme, self.host.to_str().unwrap_or_default(), path)
+    }
+
+    /// Waits for the end of a pause. Health checks from outside get an answer meanwhile.
+    async fn wait(
+        &self,
+        request: &Request<RequestBody>,
+        route: &Route,
+        arrived: Instant,
+    ) -> Result<(), Ending> {
+        let service = &route.binding.service;
+        let health = &service.target_options.health_check_config.path;
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_read && !health.is_empty() && route.path(request.uri().path()) == health {
+            return Err(Ending::Refused(StatusCode::OK.into(), None));
+        }
+        match service.gate.pass(arrived).await {
+            Ok(()) => Ok(()),
+            Err(Refused::Expired) => {
+                log::warn(
+                    "Rejecting request due to expired pause",
+                    &[("service", &service.name), ("path", &request.uri().path())],
+                );
+                Err(Ending::status(StatusCode::GATEWAY_TIMEOUT, service))
+            }
+            Err(Refused::Stopped(message)) => {
+                let refusal =
+                    Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: message.to_string() };
+                Err(Ending::Refused(refusal, Some(Arc::clone(service))))
+            }
+        }
+    }
+
+    /// Reads the body of a request that is to be buffered.
+    async fn read_whole(
+        &self,
+        request: Option<Request<RequestBody>>,
+        service: &Arc<Service>,
+    ) -> Result<Option<Request<RequestBody>>, Ending> {
+        let options = &service.target_options;
+        let Some(request) = request else { return Ok(None) };
+        let (parts, body) = request.into_parts();
+        let RequestBody::Incoming(incoming) = body else {
+            return Ok(Some(Request::from_parts(parts, body)));
+        };
+        if !options.buffer_requests || headers::upgrade(&parts.headers).is_some() || incoming.is_end_stream()
+        {
+            return Ok(Some(Request::from_parts(parts, RequestBody::Incoming(incoming))));
+        }
+        let sizes =
+            spool::Sizes { memory: options.max_memory_buffer_size, limit: options.max_request_body_size };
+        let status = match spool::read(incoming, sizes).await {
+            Ok(spooled) => return Ok(Some(Request::from_parts(parts, RequestBody::Spooled(spooled)))),
+            Err(spool::Error::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Err(spool::Error::Read(_)) => StatusCode::BAD_REQUEST,
+            Err(spool::Error::Disk(error)) => {
+                log::error("Error buffering request", &[("service", &service.name), ("error", &error)]);
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Err(Ending::status(status, service))
+    }
+
+    /// The target of a request; none if it has to be routed again.
+    fn choose(
+        &self,
+        request: &Request<RequestBody>,
+        service: &Arc<Service>,
+    ) -> Result<Option<InFlight>, Ending> {
+        let set = choose_set(request, service);
+        let Some(target) = set.balancer.pick(class(request, service, set)) else {
+            return Err(Ending::status(StatusCode::SERVICE_UNAVAILABLE, service));
+        };
+        let begun = target.begin();
+        // A pause that began meanwhile may have found nothing to drain and be over.
+        Ok(begun.filter(|_| service.gate.is_open()))
+    }
+}
+
+fn choose_set<'a>(request: &Request<RequestBody>, service: &'a Service) -> &'a TargetSet {
+    if let (Some(split), Some(rollout)) = (&service.split, &service.rollout)
+        && headers::cookie(request.headers(), rollout::COOKIE).is_some_and(|value| split.includes(value))
+    {
+        return rollout;
+    }
+    &service.active
+}
+
+fn class(request: &Request<RequestBody>, service: &Service, set: &TargetSet) -> Class {
+    if !set.balancer.has_readers() || !is_read(request, service) {
+        return Class::Write;
+    }
+    let until =
+        headers::cookie(request.headers(), WRITER_COOKIE).and_then(|value| value.parse::<u128>().ok());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    if until.is_some_and(|until| until > now) { Class::Write } else { Class::Read }
+}
+
+/// Whether a request may go to readers.
+pub(super) fn is_read<B>(request: &Request<B>, service: &Service) -> bool {
+    let method = matches!(*request.method(), Method::GET | Method::HEAD);
+    method
+        && (service.options.read_targets_accept_websockets || headers::upgrade(request.headers()).is_none())
+}

@@ -1,0 +1,118 @@
+//! What is refused before routing: requests that two parties could read differently.
+
+use http::header;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+
+/// Finds the host a request is for, or refuses the request.
+///
+/// The request that leaves here has exactly one Host header, the authority of its URI if that names one (RFC 9112, section 3.2).
+pub(super) fn host<B>(request: &mut Request<B>) -> Result<HeaderValue, StatusCode> {
+    check_framing(request.version(), request.headers())?;
+    if *request.method() == Method::CONNECT {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let mut given = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (given.next(), given.next());
+    if second.is_some() {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let host = match request.uri().authority() {
+        Some(authority) if authority.as_str().contains('@') => return Err(StatusCode::BAD_REQUEST),
+        Some(authority) => HeaderValue::from_str(authority.as_str()).map_err(|_| StatusCode::BAD_REQUEST)?,
+        None => match first {
+            Some(host) => host.clone(),
+            // Before HTTP/1.1 there was no Host.
+            None if request.version() == Version::HTTP_10 => return Ok(HeaderValue::from_static("")),
+            None => return Err(StatusCode::BAD_REQUEST),
+        },
+    };
+    if !is_host(&host) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    if first != Some(&host) {
+        request.headers_mut().insert(header::HOST, host.clone());
+    }
+    Ok(host)
+}
+
+/// The length of a body must be said once and in one way.
+fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), StatusCode> {
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(encoding) = encodings.next() {
+        let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if version != Version::HTTP_11
+            || headers.contains_key(header::CONTENT_LENGTH)
+            || encodings.next().is_some()
+        {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        if !chunked {
+            return Err(StatusCode::NOT_IMPLEMENTED);
+        }
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let digits = |value: &HeaderValue| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
+    if lengths.next().is_some() || length.is_some_and(|length| !digits(length)) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    Ok(())
+}
+
+/// Whether a Host header is a host and perhaps a port, or empty.
+fn is_host(host: &HeaderValue) -> bool {
+    let Ok(text) = host.to_str() else { return false };
+    if text.is_empty() {
+        return true;
+    }
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+        return true;
+    }
+    !text.contains(['@', '/', '%', '\\', ',', ' ']) && text.parse::<Authority>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(uri: &str, headers: &[(&str, &str)]) -> Result<String, u16> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(()).unwrap();
+        let host = host(&mut request).map_err(|status| status.as_u16())?;
+        assert_eq!(request.headers().get_all("host").iter().collect::<Vec<_>>(), [&host]);
+        Ok(host.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn one_host_is_asked_for() {
+        assert_eq!(refused("/", &[("host", "a.test:80")]), Ok("a.test:80".into()));
+        assert_eq!(refused("/", &[("host", "[::1]:80")]), Ok("[::1]:80".into()));
+        assert_eq!(refused("http://b.test/x", &[("host", "a.test")]), Ok("b.test".into()));
+        assert_eq!(refused("http://b.test/x", &[]), Ok("b.test".into()));
+        assert_eq!(refused("/", &[]), Err(400));
+        assert_eq!(refused("/", &[("host", "a.test"), ("host", "a.test")]), Err(400));
+        for host in ["a.test/x", "a@b", "a b", "a,b", "a.test:80:80", "a.test:x", "%61.test"] {
+            assert_eq!(refused("/", &[("host", host)]), Err(400), "{host}");
+        }
+        assert_eq!(refused("http://u@b.test/", &[]), Err(400));
+    }
+
+    #[test]
+    fn one_length_is_said() {
+        let with = |headers: &[(&str, &str)]| refused("http://a.test/", headers).err();
+        assert_eq!(with(&[("content-length", "5")]), None);
+        assert_eq!(with(&[("transfer-encoding", "chunked")]), None);
+        assert_eq!(with(&[("transfer-encoding", "chunked"), ("content-length", "5")]), Some(400));
+        assert_eq!(with(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]), Some(400));
+        assert_eq!(with(&[("transfer-encoding", "gzip, chunked")]), Some(501));
+        assert_eq!(with(&[("transfer-encoding", "xchunked")]), Some(501));
+        assert_eq!(with(&[("content-length", "5"), ("content-length", "5")]), Some(400));
+        for length in ["+5", "-5", "5, 5", "0x5", ""] {
+            assert_eq!(with(&[("content-length", length)]), Some(400), "{length}");
+        }
+    }
+}

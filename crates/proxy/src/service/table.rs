@@ -1,0 +1,85 @@
+//! What requests see: the routes to all services at one moment.
+
+use std::sync::Arc;
+
+use super::{ByName, Service};
+use crate::router::Routes;
+use crate::state::{self, State};
+
+/// All services and the routes to them.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub(crate) services: ByName,
+    pub(crate) routes: Routes<Binding>,
+}
+
+/// A service at the end of a route.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Whether it is served over TLS here.
+    pub tls: bool,
+    /// Whether plain HTTP is redirected if so.
+    pub redirect: bool,
+}
+
+impl Table {
+    /// All services, by name.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// The route of a request, and where the rest of its path begins.
+    pub fn find(&self, host: &str, path: &str) -> Option<(&Binding, &Arc<str>, usize)> {
+        let (route, rest) = self.routes.find(host, path)?;
+        Some((&route.to, &route.prefix, rest))
+    }
+
+    /// Makes the routes from the services.
+    pub(crate) fn rebuild(&mut self) {
+        let mut routes = Routes::default();
+        // Services that serve `/` first: others take their TLS settings from them.
+        let (roots, others): (Vec<_>, Vec<_>) = self.services.values().partition(|s| s.options.serves_root());
+        for service in roots.into_iter().chain(others) {
+            let (tls, redirect) = tls_settings(service, &routes);
+            for host in &service.options.hosts {
+                for prefix in &service.options.path_prefixes {
+                    routes.add(host, prefix, Binding { service: Arc::clone(service), tls, redirect });
+                }
+            }
+        }
+        self.routes = routes;
+    }
+
+    /// The state file's content.
+    pub(crate) fn to_file(&self) -> State {
+        self.services.values().map(|service| service_to_file(service)).collect()
+    }
+}
+
+fn tls_settings(service: &Service, routes: &Routes<Binding>) -> (bool, bool) {
+    let own = &service.options;
+    if own.serves_root() {
+        return (own.tls_enabled, own.tls_redirect);
+    }
+    let host = own.hosts.first().map_or("", String::as_str);
+    routes.registered(host, "/").map_or((false, true), |root| (root.tls, root.redirect))
+}
+
+fn service_to_file(service: &Service) -> state::Service {
+    let writers = |set: &super::TargetSet| set.balancer.writer_names();
+    let readers = |set: &super::TargetSet| set.balancer.reader_names();
+    let rollout = service.rollout.as_deref();
+    state::Service {
+        name: service.name.to_string(),
+        options: service.options.as_ref().clone(),
+        target_options: service.target_options.as_ref().clone(),
+        active_targets: writers(&service.active),
+        active_readers: readers(&service.active),
+        rollout_targets: rollout.map(writers).unwrap_or_default(),
+        rollout_readers: rollout.map(readers).unwrap_or_default(),
+        pause_controller: service.gate.state().to_file(),
+        rollout_controller: service.split.as_ref().map(|split| split.to_file()),
+    }
+}
