@@ -1,7 +1,8 @@
 //! What is refused before routing: requests that two parties could read differently.
 
+use std::net::Ipv6Addr;
+
 use http::header;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 /// Finds the host a request is for, or refuses the request.
@@ -63,13 +64,19 @@ fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), StatusCode
 /// Whether a Host header is a host and perhaps a port, or empty.
 fn is_host(host: &HeaderValue) -> bool {
     let Ok(text) = host.to_str() else { return false };
-    if text.is_empty() {
-        return true;
-    }
-    if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
-        return true;
-    }
-    !text.contains(['@', '/', '%', '\\', ',', ' ']) && text.parse::<Authority>().is_ok()
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, rest)) = rest.split_once(']') else { return false };
+            (address.parse::<Ipv6Addr>().is_ok(), rest)
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            (text[..end].bytes().all(name), &text[end..])
+        }
+    };
+    let port = |port: &str| port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
+    host && (rest.is_empty() || rest.strip_prefix(':').is_some_and(port))
 }
 
 #[cfg(test)]
@@ -95,7 +102,7 @@ mod tests {
         assert_eq!(refused("http://b.test/x", &[]), Ok("b.test".into()));
         assert_eq!(refused("/", &[]), Err(400));
         assert_eq!(refused("/", &[("host", "a.test"), ("host", "a.test")]), Err(400));
-        for host in ["a.test/x", "a@b", "a b", "a,b", "a.test:80:80", "a.test:x", "%61.test"] {
+        for host in ["a.test/x", "a@b", "a b", "a,b", "a.test:80:80", "a.test:x", "%61.test", "[::1", "[x]"] {
             assert_eq!(refused("/", &[("host", host)]), Err(400), "{host}");
         }
         assert_eq!(refused("http://u@b.test/", &[]), Err(400));

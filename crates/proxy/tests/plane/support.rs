@@ -11,17 +11,17 @@ use bowline_proxy::plane::{Plane, Settings, Which};
 use bowline_proxy::service::{Deploy, Error, Services};
 
 /// No test waits longer than this for bytes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running plane with its services.
-pub struct Proxy {
-    pub services: Services,
-    pub _plane: Plane,
-    pub port: u16,
-    pub runtime: tokio::runtime::Runtime,
+pub(crate) struct Proxy {
+    pub(crate) services: Services,
+    pub(crate) _plane: Plane,
+    pub(crate) port: u16,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         workers: 2,
         http_port: 80,
@@ -34,11 +34,11 @@ pub fn settings() -> Settings {
 }
 
 impl Proxy {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(settings())
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -50,7 +50,7 @@ impl Proxy {
     }
 
     /// Deploys the service `app` on one target, with changed options.
-    pub fn deploy_with(
+    pub(crate) fn deploy_with(
         &self,
         target: &Target,
         change: impl FnOnce(&mut ServiceOptions, &mut TargetOptions),
@@ -61,28 +61,28 @@ impl Proxy {
     }
 
     /// Deploys the service `app` on one target.
-    pub fn deploy(&self, target: &Target) {
+    pub(crate) fn deploy(&self, target: &Target) {
         self.deploy_with(target, |_, _| ()).unwrap();
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::new(TcpStream::connect(("127.0.0.1", self.port)).unwrap())
     }
 
     /// Sends bytes on a new connection and returns all that comes until the proxy closes it.
-    pub fn raw(&self, bytes: &str) -> String {
+    pub(crate) fn raw(&self, bytes: &str) -> String {
         let mut client = self.connect();
         client.send(bytes);
         client.rest()
     }
 
     /// GETs a path of `a.test` on a new connection.
-    pub fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         self.raw(&format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"))
     }
 }
 
-pub fn deploy(name: &str, target: &Target) -> Deploy {
+pub(crate) fn deploy(name: &str, target: &Target) -> Deploy {
     let mut target_options = TargetOptions::of_command_line();
     target_options.health_check_config.interval = Duration::from_millis(20);
     Deploy {
@@ -99,26 +99,26 @@ pub fn deploy(name: &str, target: &Target) -> Deploy {
 }
 
 /// A connection to the proxy.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new() }
     }
 
-    pub fn send(&mut self, bytes: &str) {
+    pub(crate) fn send(&mut self, bytes: &str) {
         // The proxy may have refused the start of it and closed.
         let _ = self.stream.write_all(bytes.as_bytes());
     }
 
     /// Reads until `end` has come, and returns everything up to it.
-    pub fn until(&mut self, end: &str) -> String {
+    pub(crate) fn until(&mut self, end: &str) -> String {
         loop {
             let found = self.buffer.windows(end.len()).position(|window| window == end.as_bytes());
             if let Some(at) = found {
@@ -138,7 +138,7 @@ impl Client {
     }
 
     /// Everything until the connection ends.
-    pub fn rest(mut self) -> String {
+    pub(crate) fn rest(mut self) -> String {
         let mut chunk = [0; 16 << 10];
         loop {
             match self.stream.read(&mut chunk) {
@@ -152,7 +152,7 @@ impl Client {
     }
 
     /// One request on a connection that stays, and its answer with a body of known length.
-    pub fn request(&mut self, request: &str) -> String {
+    pub(crate) fn request(&mut self, request: &str) -> String {
         self.send(request);
         let head = self.until("\r\n\r\n");
         let lower = head.to_ascii_lowercase();
@@ -174,23 +174,23 @@ type Handler = dyn Fn(&Request, &mut TcpStream) -> Next + Send + Sync;
 
 /// What a target's connection does after an answer.
 #[derive(PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     Stay,
     Close,
 }
 
 /// What a target got.
-pub struct Request {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -199,14 +199,14 @@ impl Request {
 }
 
 /// A target in threads of this process. It goes on until the test ends.
-pub struct Target {
-    pub address: SocketAddr,
-    pub requests: Arc<AtomicUsize>,
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) requests: Arc<AtomicUsize>,
 }
 
 impl Target {
     /// Answers `/up` with 200 and everything else by `handler`, which writes what it wants.
-    pub fn new(handler: impl Fn(&Request, &mut TcpStream) -> Next + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(handler: impl Fn(&Request, &mut TcpStream) -> Next + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -222,29 +222,29 @@ impl Target {
     }
 
     /// Answers everything with this text.
-    pub fn saying(text: &'static str) -> Self {
+    pub(crate) fn saying(text: &'static str) -> Self {
         Self::new(move |_, stream| respond(stream, text))
     }
 
     /// Answers with what it got.
-    pub fn echo() -> Self {
+    pub(crate) fn echo() -> Self {
         Self::new(|request, stream| {
             respond(stream, &(request.head.clone() + &String::from_utf8_lossy(&request.body)))
         })
     }
 
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.address.to_string()
     }
 
     /// Requests so far, health checks aside.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
 
 /// Writes an ordinary answer.
-pub fn respond(stream: &mut TcpStream, body: &str) -> Next {
+pub(crate) fn respond(stream: &mut TcpStream, body: &str) -> Next {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     match stream.write_all((head + body).as_bytes()) {
         Ok(()) => Next::Stay,
