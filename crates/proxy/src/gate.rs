@@ -85,12 +85,9 @@ impl Gate {
 
     /// Changes it. Requests that wait are let through, refused, or wait on.
     pub fn set(&self, state: State) {
-        if state != State::Running {
-            self.open.store(false, Ordering::SeqCst);
-        }
-        let open = state == State::Running;
+        // First the flag: what waits for the state looks at the flag next.
+        self.open.store(state == State::Running, Ordering::SeqCst);
         self.state.send_replace(state);
-        self.open.store(open, Ordering::SeqCst);
     }
 
     /// Returns once a request that arrived at `arrived` may go on.

@@ -98,20 +98,17 @@ impl Shared {
         self.phase.borrow().is_closing()
     }
 
-    /// Returns once there may be one more connection.
-    async fn room(&self) {
+    /// Returns once one more connection has its place.
+    async fn take_place(&self) {
+        let one_more = |open: usize| (open < self.settings.max_connections).then_some(open + 1);
         loop {
             let mut ended = std::pin::pin!(self.ended.notified());
             ended.as_mut().enable();
-            if self.connections.load(Ordering::Relaxed) < self.settings.max_connections {
+            if self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
                 return;
             }
             ended.await;
         }
-    }
-
-    fn connection_begun(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
     fn connection_ended(&self) {

@@ -1,19 +1,31 @@
 //! What a service's options say, read once at deploy and made ready for use. Nonsense is refused here.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use http::HeaderName;
 
+use crate::access;
+use crate::client_address::Ranges;
 use crate::error_pages::ErrorPages;
-use crate::options::{ServiceOptions, TargetOptions};
+use crate::header_rules::{self, Direction};
+use crate::options::{Credentials, ServiceOptions, TargetOptions};
 
 /// The rules of one service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rules {
     /// The pages the proxy answers with.
     pub pages: ErrorPages,
+    /// Who may use the service.
+    pub access: access::Rules,
+    /// Peers whose headers name the client.
+    pub trusted: Ranges,
     /// The header that holds the client's address.
     pub client_ip_header: Option<HeaderName>,
+    /// What is set on requests.
+    pub request_headers: header_rules::Rules,
+    /// What is set on answers.
+    pub response_headers: header_rules::Rules,
     /// Request headers to log.
     pub log_request_headers: Vec<HeaderName>,
     /// Response headers to log.
@@ -27,12 +39,25 @@ impl Rules {
             "" => None,
             name => Some(header("client-ip-header", name)?),
         };
+        let users: Vec<String> =
+            options.basic_auth.iter().map(Credentials::reveal).map(str::to_owned).collect();
+        let trusted =
+            Ranges::parse(&options.trusted_proxies).map_err(|error| format!("--trusted-proxies: {error}"))?;
         Ok(Self {
             pages: pages(&options.error_page_path)?,
+            access: access::Rules::new(&options.allow_ips, &users)?,
+            trusted,
             client_ip_header,
+            request_headers: header_rules::Rules::parse(Direction::Request, &options.set_request_headers)?,
+            response_headers: header_rules::Rules::parse(Direction::Response, &options.set_response_headers)?,
             log_request_headers: headers("log-request-header", &target_options.log_request_headers)?,
             log_response_headers: headers("log-response-header", &target_options.log_response_headers)?,
         })
+    }
+
+    /// Whether the `X-Forwarded-*` headers of a peer are believed: as the service says, or by its ranges if it has any.
+    pub fn believes(&self, peer: IpAddr, forward_headers: bool) -> bool {
+        if self.trusted.is_empty() { forward_headers } else { self.trusted.contains(peer) }
     }
 }
 

@@ -1,5 +1,4 @@
 //! The data plane over real sockets: what clients send and what targets answer, byte by byte.
-
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
 #[path = "plane/support.rs"]
@@ -7,3 +6,15 @@ mod support;
 
 #[path = "plane/basics.rs"]
 mod basics;
+#[path = "plane/bodies.rs"]
+mod bodies;
+#[path = "plane/drains.rs"]
+mod drains;
+#[path = "plane/hostile.rs"]
+mod hostile;
+#[path = "plane/rules.rs"]
+mod rules;
+#[path = "plane/streams.rs"]
+mod streams;
+#[path = "plane/upstreams.rs"]
+mod upstreams;

@@ -15,6 +15,7 @@ use super::client::Client;
 use super::record::Open;
 use super::upstream::AnswerBody;
 use super::worker::tick;
+use crate::compress::Packed;
 
 /// Any error of a body.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -174,6 +175,8 @@ pub(super) enum Kind {
     Target(AnswerBody),
     /// From a target, read whole before.
     Spooled(Spooled),
+    /// From a target, packed on the way.
+    Packed(Box<Packed<Outgoing>>),
 }
 
 impl Outgoing {
@@ -204,6 +207,9 @@ impl Body for Outgoing {
             Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Target(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Kind::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Packed(body) => {
+                Pin::new(&mut **body).poll_frame(cx).map_err(|error| error.to_string().into())
+            }
         };
         if let (Poll::Ready(Some(Ok(frame))), Some(open)) = (&polled, &mut this.open)
             && let Some(data) = frame.data_ref()
@@ -219,6 +225,7 @@ impl Body for Outgoing {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Target(body) => body.is_end_stream(),
             Kind::Spooled(body) => body.is_end_stream(),
+            Kind::Packed(body) => body.is_end_stream(),
         }
     }
 
@@ -228,6 +235,7 @@ impl Body for Outgoing {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Target(body) => body.size_hint(),
             Kind::Spooled(body) => body.size_hint(),
+            Kind::Packed(body) => body.size_hint(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
@@ -14,6 +14,7 @@ use super::headers::{self, Origin};
 use super::record::Open;
 use super::upstream::{self, AnswerBody, Failure};
 use super::{spool, tunnel};
+use crate::compress;
 use crate::log;
 use crate::service::Service;
 use crate::target::{InFlight, Target};
@@ -23,13 +24,15 @@ pub(super) struct Upgraded {
     pub(super) head: Response<()>,
     client: Option<OnUpgrade>,
     upstream: Option<OnUpgrade>,
+    /// Holds the connection to the target.
+    held: Option<AnswerBody>,
     target: Arc<Target>,
 }
 
 impl Upgraded {
     pub(super) fn tunnel(&mut self, open: Box<Open>) {
         if let (Some(client), Some(upstream)) = (self.client.take(), self.upstream.take()) {
-            tunnel::start(client, upstream, &self.target, open);
+            tunnel::start((client, upstream), self.held.take(), &self.target, open);
         }
     }
 }
@@ -39,7 +42,10 @@ struct Asked {
     upgrade: Option<HeaderValue>,
     client: Option<OnUpgrade>,
     wrote: bool,
+    method: Method,
     version: Version,
+    /// `Accept-Encoding`, if answers are compressed.
+    accepts: HeaderMap,
 }
 
 /// Sends a request to its target and makes its answer ready for the client.
@@ -57,7 +63,9 @@ pub(super) async fn run(
         client: upgrade.is_some().then(|| hyper::upgrade::on(&mut request)),
         upgrade,
         wrote: !is_read(&request, service),
+        method: request.method().clone(),
         version: request.version(),
+        accepts: accepted(&request, service),
     };
     prepare(flow, &mut request, route, &target, asked.upgrade.as_ref());
     let dial = service.target_options.dial_timeout();
@@ -87,6 +95,12 @@ fn failed(flow: &Flow<'_>, service: &Arc<Service>, target: &Target, failure: &Fa
         log::info("Request cancelled due to draining", &fields[..2]);
         return Ending::status(StatusCode::GATEWAY_TIMEOUT, service);
     }
+    if let Failure::Broken(error) = failure
+        && error.is_user()
+    {
+        // What broke is the client's body.
+        return Ending::status(StatusCode::BAD_REQUEST, service);
+    }
     log::error("Error while proxying", &fields);
     let status = match failure {
         Failure::Unreachable(_) | Failure::Broken(_) => StatusCode::BAD_GATEWAY,
@@ -105,10 +119,13 @@ fn prepare(
 ) {
     let service = &route.binding.service;
     let trailers = headers::wants_trailers(request.headers());
+    if service.rules.access.has_users() {
+        request.headers_mut().remove(header::AUTHORIZATION);
+    }
     headers::remove_hop_by_hop(request.headers_mut());
     let origin = Origin {
         client: flow.client,
-        forward: service.target_options.forward_headers,
+        forward: service.rules.believes(flow.client.address, service.target_options.forward_headers),
         host: flow.host,
         target: target.header(),
         client_ip_header: service.rules.client_ip_header.as_ref(),
@@ -116,6 +133,7 @@ fn prepare(
         now: SystemTime::now(),
     };
     headers::to_target(request.headers_mut(), &origin, || flow.worker.uuid());
+    service.rules.request_headers.apply(request.headers_mut());
     if let Some(upgrade) = upgrade {
         request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         request.headers_mut().insert(header::UPGRADE, upgrade.clone());
@@ -151,8 +169,14 @@ fn switch(
         return Ending::status(StatusCode::BAD_GATEWAY, service);
     }
     let upstream = hyper::upgrade::on(&mut answer);
-    let (client, upstream) = (Some(client), Some(upstream));
-    Ending::Upgraded(Box::new(Upgraded { head: answer.map(drop), client, upstream, target }))
+    let (head, body) = answer.into_parts();
+    Ending::Upgraded(Box::new(Upgraded {
+        head: Response::from_parts(head, ()),
+        client: Some(client),
+        upstream: Some(upstream),
+        held: Some(body),
+        target,
+    }))
 }
 
 async fn pass_on(
@@ -178,9 +202,39 @@ async fn pass_on(
     }
     let unbuffered = streams || answer.headers().get("x-accel-buffering").is_some_and(|v| v == "no");
     if service.target_options.buffer_responses && !unbuffered {
-        return read_whole(answer, service).await;
+        let answer = read_whole(answer, service).await?;
+        return Ok(finish(answer, service, asked));
     }
-    Ok(answer.map(|body| Outgoing::new(Kind::Target(body))))
+    Ok(finish(answer.map(|body| Outgoing::new(Kind::Target(body))), service, asked))
+}
+
+/// Packs the answer if the service says so and the client can unpack it, and applies the service's rules.
+fn finish(answer: Response<Outgoing>, service: &Service, asked: &Asked) -> Response<Outgoing> {
+    let (mut parts, mut body) = answer.into_parts();
+    let coding = if service.options.compress {
+        compress::choose(&asked.method, &asked.accepts, &mut parts)
+    } else {
+        None
+    };
+    if let Some(coding) = coding {
+        let unpacked = std::mem::replace(&mut body, Outgoing::new(Kind::Empty));
+        match compress::wrap(coding, &mut parts.headers, unpacked) {
+            Ok(packed) => body = Outgoing::new(Kind::Packed(Box::new(packed))),
+            Err(error) => log::error("Error compressing response", &[("error", &error)]),
+        }
+    }
+    service.rules.response_headers.apply(&mut parts.headers);
+    Response::from_parts(parts, body)
+}
+
+fn accepted<B>(request: &Request<B>, service: &Service) -> HeaderMap {
+    let mut accepted = HeaderMap::new();
+    if service.options.compress {
+        for value in request.headers().get_all(header::ACCEPT_ENCODING) {
+            accepted.append(header::ACCEPT_ENCODING, value.clone());
+        }
+    }
+    accepted
 }
 
 fn is_event_stream(answer: &Response<AnswerBody>) -> bool {

@@ -14,7 +14,9 @@ use super::client::{Client, Scheme};
 use super::record::Open;
 use super::worker::Worker;
 use super::{exchange, guard, headers, spool};
+use crate::access::{self, Verdict};
 use crate::balance::Class;
+use crate::client_address;
 use crate::gate::Refused;
 use crate::log;
 use crate::rollout;
@@ -47,7 +49,11 @@ pub(super) async fn answer(
         Err(Ending::Refused(refusal, service)) => {
             open.leaves_target();
             let pages = service.as_ref().map_or(&worker.shared.pages, |service| &service.rules.pages);
-            answers::page(pages, &refusal)
+            let mut page = answers::page(pages, &refusal);
+            if refusal.status == StatusCode::UNAUTHORIZED {
+                page.headers_mut().insert(header::WWW_AUTHENTICATE, access::CHALLENGE);
+            }
+            page
         }
         Err(Ending::Upgraded(mut upgraded)) => {
             open.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16(), upgraded.head.headers());
@@ -122,9 +128,12 @@ impl Flow<'_> {
             if self.client.scheme == Scheme::Https && !route.binding.tls {
                 return Err(Ending::status(StatusCode::SERVICE_UNAVAILABLE, service));
             }
+            self.admit(current, service)?;
             if !service.gate.is_open() {
-                self.wait(current, &route, arrived).await?;
-                continue;
+                match self.wait(current, &route, arrived).await? {
+                    Some(answer) => return Ok(answer),
+                    None => continue,
+                }
             }
             request = self.read_whole(request, service).await?;
             let Some(current) = &request else { break };
@@ -153,21 +162,35 @@ impl Flow<'_> {
         answers::redirect(&route.binding, self.client.scheme, self.host.to_str().unwrap_or_default(), path)
     }
 
+    /// Refuses those who may not use the service.
+    fn admit(&self, request: &Request<RequestBody>, service: &Arc<Service>) -> Result<(), Ending> {
+        let rules = &service.rules;
+        if rules.access.is_open() {
+            return Ok(());
+        }
+        let client = client_address::of(self.client.address, request.headers(), &rules.trusted);
+        match rules.access.check(client, request.headers().get(header::AUTHORIZATION)) {
+            Verdict::Pass => Ok(()),
+            Verdict::Forbidden => Err(Ending::status(StatusCode::FORBIDDEN, service)),
+            Verdict::Unauthorized => Err(Ending::status(StatusCode::UNAUTHORIZED, service)),
+        }
+    }
+
     /// Waits for the end of a pause. Health checks from outside get an answer meanwhile.
     async fn wait(
         &self,
         request: &Request<RequestBody>,
         route: &Route,
         arrived: Instant,
-    ) -> Result<(), Ending> {
+    ) -> Result<Option<Response<Outgoing>>, Ending> {
         let service = &route.binding.service;
         let health = &service.target_options.health_check_config.path;
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         if is_read && !health.is_empty() && route.path(request.uri().path()) == health {
-            return Err(Ending::Refused(StatusCode::OK.into(), None));
+            return Ok(Some(answers::plain(StatusCode::OK)));
         }
         match service.gate.pass(arrived).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(None),
             Err(Refused::Expired) => {
                 log::warn(
                     "Rejecting request due to expired pause",

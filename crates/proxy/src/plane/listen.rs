@@ -66,10 +66,10 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, which: Whi
     }
 }
 
+/// A connection that has its place among those that may be open at the same time.
 async fn next(shared: &Shared, listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
-    shared.room().await;
     let accepted = listener.accept().await?;
-    shared.connection_begun();
+    shared.take_place().await;
     Ok(accepted)
 }
 
@@ -132,7 +132,6 @@ where
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     Ok(connection.await?)

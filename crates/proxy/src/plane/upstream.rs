@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::body::RequestBody;
@@ -41,6 +42,14 @@ struct Idle {
 struct Connection {
     sender: SendRequest<RequestBody>,
     streaming: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// A connection that is given up in the middle of an answer is closed at once: the target learns that the client has gone.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Pool {
@@ -114,7 +123,11 @@ pub(super) async fn send(
         };
         let again = if reused { copy(&request) } else { None };
         match connection.sender.try_send_request(request).await {
-            Ok(answer) => return Ok(answer.map(|body| AnswerBody::new(body, connection, target, worker))),
+            Ok(answer) => {
+                let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let lease = Lease { connection, target: Arc::clone(target), worker };
+                return Ok(answer.map(|body| AnswerBody::new(body, lease, switched)));
+            }
             Err(mut error) => match (error.take_message(), again) {
                 (Some(unsent), _) if reused => request = unsent,
                 (None, Some(copy)) if !target.is_cancelled() => request = copy,
@@ -172,8 +185,9 @@ async fn open(target: &Arc<Target>, dial: Duration) -> Result<Connection, Failur
         // What goes wrong here is what the request sees.
         let _ = connection.with_upgrades().await;
     });
-    let _ = entry.send(target.register(task.abort_handle(), Arc::clone(&streaming)));
-    Ok(Connection { sender, streaming })
+    let task = task.abort_handle();
+    let _ = entry.send(target.register(task.clone(), Arc::clone(&streaming)));
+    Ok(Connection { sender, streaming, task })
 }
 
 /// Connects to the first address of a host that accepts.
@@ -201,10 +215,10 @@ struct Lease {
 }
 
 impl AnswerBody {
-    fn new(body: Incoming, connection: Connection, target: &Arc<Target>, worker: usize) -> Self {
-        let lease = Lease { connection, target: Arc::clone(target), worker };
+    /// A connection that has switched protocols is kept for as long as the body is.
+    fn new(body: Incoming, lease: Lease, switched: bool) -> Self {
         let mut answer = Self { body, lease: Some(lease) };
-        if answer.body.is_end_stream() {
+        if !switched && answer.body.is_end_stream() {
             answer.done();
         }
         answer

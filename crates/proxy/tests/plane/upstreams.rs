@@ -1,0 +1,132 @@
+//! Targets that close early, answer early, send rubbish, or are not there.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::{Next, Proxy, Target, respond};
+
+fn answering(bytes: &'static str) -> (Proxy, Target) {
+    let proxy = Proxy::start();
+    let target = Target::new(move |_, stream| {
+        let _ = stream.write_all(bytes.as_bytes());
+        Next::Close
+    });
+    proxy.deploy(&target);
+    (proxy, target)
+}
+
+#[test]
+fn rubbish_is_a_bad_gateway() {
+    for bytes in [
+        "",
+        "hello\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "HTTP/1.1 200",
+        "HTTP/1.1 99999 Odd\r\n\r\n",
+    ] {
+        let (proxy, _) = answering(bytes);
+        let answer = proxy.get("/");
+        assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{bytes:?}: {answer}");
+        assert!(answer.contains("text/html; charset=utf-8"), "{answer}");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_not_made_to_look_whole() {
+    let (proxy, _) = answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhell");
+    let answer = proxy.get("/");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("content-length: 10"), "{answer}");
+    assert!(answer.ends_with("hell"), "{answer}");
+    let (proxy, _) = answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhell\r\n");
+    assert!(!proxy.get("/").ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn an_answer_that_ends_with_the_connection_is_whole() {
+    let (proxy, _) = answering("HTTP/1.0 200 OK\r\n\r\nhello");
+    let answer = proxy.get("/");
+    assert!(answer.contains("hello"), "{answer}");
+}
+
+#[test]
+fn interim_answers_are_not_the_answer() {
+    let (proxy, _) = answering(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    let answer = proxy.get("/");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{answer}");
+}
+
+#[test]
+fn an_answer_before_the_body_is_read_reaches_the_client() {
+    let proxy = Proxy::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Target { address: listener.local_addr().unwrap(), requests: std::sync::Arc::default() };
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut client = crate::support::Client::new(stream.unwrap());
+            let head = client.until("\r\n\r\n");
+            let status = if head.starts_with("GET /up") { "200 OK" } else { "401 Unauthorized" };
+            client.send(&format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
+    proxy.deploy(&target);
+    let mut client = proxy.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\nstart");
+    assert!(client.until("\r\n\r\n").starts_with("HTTP/1.1 401 "));
+}
+
+#[test]
+fn a_target_that_is_not_there_is_a_bad_gateway_and_a_slow_one_a_time_out() {
+    let proxy = Proxy::start();
+    let target = Target::new(|request, stream| {
+        if request.path() == "/slow" {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        respond(stream, "late")
+    });
+    proxy.deploy_with(&target, |_, options| options.response_timeout = Duration::from_millis(200)).unwrap();
+    assert!(proxy.get("/slow").starts_with("HTTP/1.1 504 "));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = Target { address: closed.local_addr().unwrap(), requests: std::sync::Arc::default() };
+    let mut deploy = crate::support::deploy("app", &gone);
+    drop(closed);
+    deploy.deployment.force = true;
+    proxy.runtime.block_on(proxy.services.deploy(deploy)).unwrap();
+    assert!(proxy.get("/").starts_with("HTTP/1.1 503 "), "forced, and never healthy");
+}
+
+#[test]
+fn idle_connections_that_the_target_closes_break_no_request() {
+    let proxy = Proxy::start();
+    let count = AtomicUsize::new(0);
+    let target = Target::new(move |request, stream| {
+        respond(stream, &format!("{}{}", request.path(), String::from_utf8_lossy(&request.body)));
+        // Says nothing about closing, and closes anyway.
+        if count.fetch_add(1, Ordering::SeqCst) % 3 == 2 { Next::Close } else { Next::Stay }
+    });
+    proxy.deploy(&target);
+    let mut client = proxy.connect();
+    for i in 0..200 {
+        let answer = client.request(&format!("GET /{i} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("/{i}")), "{i}: {answer}");
+    }
+    for i in 0..50 {
+        // The target has had time to close by then: the proxy must notice before it writes.
+        std::thread::sleep(Duration::from_millis(5));
+        let answer =
+            client.request(&format!("POST /{i} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx"));
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("/{i}x")), "{i}: {answer}");
+    }
+}
+
+#[test]
+fn a_switch_of_protocols_that_was_not_asked_for_is_a_bad_gateway() {
+    let (proxy, _) =
+        answering("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: evil\r\n\r\nx");
+    assert!(proxy.get("/").starts_with("HTTP/1.1 502 "));
+}
