@@ -1,1 +1,284 @@
-//! TLS: the certificate resolver, the certificate cache and ACME.
+//! TLS: which certificate a handshake gets, and where certificates come from.
+//!
+//! One [`Tls`] serves all listeners. The plane hands it each connection ([`Tls::accept`]) and asks it for the answers to HTTP-01 challenges
+//! ([`Tls::http01`]); each change of the services is passed on by [`Tls::set`]. Certificates are custom PEM files, or issued by an ACME
+//! authority and kept in a cache that kamal-proxy can use too. A name that no service lists gets none, unless an on-demand policy allows it.
+
+mod acme;
+mod cache;
+mod certificate;
+mod challenge;
+mod client;
+mod keeper;
+mod on_demand;
+mod table;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use acme::Issuer;
+use cache::Cache;
+use challenge::{ACME_TLS, Challenges};
+use client::Client;
+use keeper::Kept;
+use on_demand::{OnDemand, Parts};
+use table::{Found, Source, Table};
+
+pub use certificate::{Certificate, Error as CertificateError};
+pub use keeper::Backoff;
+pub use on_demand::{Answer, AskService};
+
+/// For each half of a handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a handshake waits for a certificate that is being issued.
+const ISSUING: Duration = Duration::from_secs(60);
+
+/// A service as far as TLS is concerned.
+#[derive(Clone, Debug)]
+pub struct TlsService {
+    /// The service's name.
+    pub name: String,
+    /// Exact names and `*.domain`. Empty, or one empty string: any name.
+    pub hosts: Vec<String>,
+    /// Where its certificates come from.
+    pub certificates: Certificates,
+}
+
+/// Where a service's certificates come from.
+#[derive(Clone, Debug)]
+pub enum Certificates {
+    /// The service is not served over TLS: handshakes for its names fail, whatever other services allow.
+    Off,
+    /// A pair of PEM files, loaded by [`Certificate::load`].
+    Custom(Arc<Certificate>),
+    /// An ACME authority, for the listed names.
+    Automatic(Acme),
+    /// An ACME authority, for the names that the policy at this URL or path allows.
+    OnDemand(Acme, String),
+}
+
+/// An authority and the place for what it issues.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Acme {
+    /// The directory's URL; empty for Let's Encrypt.
+    pub directory: String,
+    /// The value of `--tls-acme-cache-path`.
+    pub cache_path: PathBuf,
+}
+
+/// The error of a deploy whose hosts can't get automatic certificates.
+pub const NO_WILDCARDS: &str = "automatic TLS does not support wildcards";
+
+/// TLS for all listeners.
+#[derive(Debug)]
+pub struct Tls {
+    shared: Arc<Shared>,
+    config: Arc<ServerConfig>,
+    issuers: Mutex<HashMap<Acme, Weak<Issuer>>>,
+    client: Client,
+    ask: Ask,
+    backoff: Backoff,
+    runtime: tokio::runtime::Handle,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    table: ArcSwap<Table>,
+    challenges: Arc<Challenges>,
+}
+
+struct Ask(AskService);
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
+impl Tls {
+    /// Orders and renewals run on `runtime`. `ask` sends the question of an on-demand policy through the service itself.
+    pub fn new(runtime: tokio::runtime::Handle, ask: AskService, backoff: Backoff) -> Result<Self, String> {
+        let shared = Arc::<Shared>::default();
+        let config = server_config(Arc::clone(&shared)).map_err(|e| e.to_string())?;
+        let client = Client::new()?;
+        Ok(Tls {
+            shared,
+            config: Arc::new(config),
+            issuers: Mutex::default(),
+            client,
+            ask: Ask(ask),
+            backoff,
+            runtime,
+        })
+    }
+
+    /// Takes the services as they are now. Names that stay keep their certificates and their orders under way.
+    pub fn set(&self, services: Vec<TlsService>) {
+        let old = self.shared.table.load_full();
+        let mut services = services;
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut table = Table::default();
+        for service in &services {
+            self.add(&mut table, &old, service);
+        }
+        self.shared.table.store(Arc::new(table));
+    }
+
+    fn add(&self, table: &mut Table, old: &Table, service: &TlsService) {
+        let any = service.hosts.iter().all(String::is_empty);
+        if let Certificates::OnDemand(acme, url) = &service.certificates {
+            table.on_demand.get_or_insert_with(|| self.on_demand(old, service, acme, url));
+            return;
+        }
+        if any {
+            if let Certificates::Custom(certificate) = &service.certificates {
+                table.any.get_or_insert_with(|| Source::Custom(Arc::clone(certificate)));
+            }
+            return;
+        }
+        for host in service.hosts.iter().filter(|host| !host.is_empty()) {
+            let host = host.to_ascii_lowercase();
+            let source = match &service.certificates {
+                Certificates::Off | Certificates::OnDemand(..) => Source::Off,
+                Certificates::Custom(certificate) => Source::Custom(Arc::clone(certificate)),
+                Certificates::Automatic(_) if host.starts_with("*.") => continue,
+                Certificates::Automatic(acme) => Source::Kept(self.kept(old, acme, &host)),
+            };
+            let off = matches!(source, Source::Off);
+            if !off && !host.starts_with("*.") {
+                table.default_name.get_or_insert_with(|| host.clone());
+            }
+            let (map, key) = match host.strip_prefix("*.") {
+                Some(parent) => (&mut table.wildcards, parent.to_owned()),
+                None => (&mut table.names, host),
+            };
+            // Several services may share a host. The one with TLS has the certificate.
+            if !off || !map.contains_key(&key) {
+                map.insert(key, source);
+            }
+        }
+    }
+
+    fn kept(&self, old: &Table, acme: &Acme, host: &str) -> Arc<Kept> {
+        let issuer = self.issuer(acme);
+        match old.names.get(host) {
+            Some(Source::Kept(kept)) if kept.is_from(&issuer) => Arc::clone(kept),
+            _ => Arc::new(Kept::start(host, &issuer, &self.backoff, &self.runtime)),
+        }
+    }
+
+    fn on_demand(&self, old: &Table, service: &TlsService, acme: &Acme, url: &str) -> Arc<OnDemand> {
+        let issuer = self.issuer(acme);
+        match &old.on_demand {
+            Some(same) if same.is(&service.name, url, &issuer) => Arc::clone(same),
+            _ => Arc::new(OnDemand::new(Parts {
+                service: service.name.clone(),
+                url: url.to_owned(),
+                client: self.client.clone(),
+                ask: Arc::clone(&self.ask.0),
+                issuer,
+                backoff: self.backoff.clone(),
+                runtime: self.runtime.clone(),
+            })),
+        }
+    }
+
+    fn issuer(&self, acme: &Acme) -> Arc<Issuer> {
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(issuer) = issuers.get(acme).and_then(Weak::upgrade) {
+            return issuer;
+        }
+        let cache = Cache::new(&acme.cache_path, &acme.directory);
+        let challenges = Arc::clone(&self.shared.challenges);
+        let issuer = Arc::new(Issuer::new(cache, &acme.directory, self.client.clone(), challenges));
+        issuers.insert(acme.clone(), Arc::downgrade(&issuer));
+        issuer
+    }
+
+    /// The answer to `GET /.well-known/acme-challenge/TOKEN` for a host without its port.
+    pub fn http01(&self, host: &str, token: &str) -> Option<String> {
+        self.shared.challenges.http(host, token)
+    }
+
+    /// Shakes hands. If the certificate is being issued, the handshake waits for it. A connection that ends with `acme-tls/1` as its
+    /// protocol was an authority's challenge, and is over.
+    pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, stream: IO) -> io::Result<TlsStream<IO>> {
+        let hello = within(HANDSHAKE, LazyConfigAcceptor::new(Acceptor::default(), stream)).await?;
+        self.prepare(&hello.client_hello()).await;
+        within(HANDSHAKE, hello.into_stream(Arc::clone(&self.config))).await
+    }
+
+    async fn prepare(&self, hello: &ClientHello<'_>) {
+        if is_challenge(hello) {
+            return;
+        }
+        let name = lower(hello.server_name());
+        let found = self.shared.table.load().find(name.as_deref());
+        match (found, name) {
+            (Found::Expected(kept), _) => drop(kept.ready(ISSUING).await),
+            (Found::Unknown(on_demand), Some(name)) => {
+                if let Some(kept) = on_demand.admit(&name).await {
+                    kept.ready(ISSUING).await;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn server_config(shared: Arc<Shared>) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(shared);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    // One ticket is enough for clients that come back, and half the work.
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+impl ResolvesServerCert for Shared {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = lower(hello.server_name());
+        if is_challenge(&hello) {
+            return self.challenges.alpn(&name?);
+        }
+        match self.table.load().find(name.as_deref()) {
+            Found::Certificate(key) => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// An authority's validation offers this one protocol.
+fn is_challenge(hello: &ClientHello<'_>) -> bool {
+    hello.alpn().is_some_and(|offered| offered.eq([ACME_TLS]))
+}
+
+fn lower(name: Option<&str>) -> Option<String> {
+    name.map(|name| name.trim_end_matches('.').to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod pebble;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

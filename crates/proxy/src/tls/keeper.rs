@@ -1,0 +1,197 @@
+//! Keeping one name's certificate: from the cache, by an order, and renewed in time.
+//!
+//! Each name has one task, so there is never more than one order for it. The task starts when a service with the name is deployed and ends
+//! when no service has it any more.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::acme::{Failure, Issuer, Proof};
+use super::certificate::Certificate;
+
+/// The longest sleep: the clock may be set meanwhile, and the authority may change its mind.
+const LONGEST_SLEEP: Duration = Duration::from_secs(12 * 3600);
+/// The shortest time between two questions about renewal.
+const SHORTEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How long to wait after so many failures. Let's Encrypt allows five failed validations for a name in an hour: after the first failure
+/// the other kind of challenge is tried at once, and the next attempts keep within that limit.
+#[derive(Clone, Debug)]
+pub struct Backoff(Vec<Duration>);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff([5, 120, 600, 1800, 3600, 7200, 14_400, 21_600].map(Duration::from_secs).to_vec())
+    }
+}
+
+impl Backoff {
+    /// Other waits, for tests.
+    pub fn of(waits: Vec<Duration>) -> Self {
+        Backoff(waits)
+    }
+
+    /// The wait after `failures` in a row, up to a tenth longer by chance.
+    fn after(&self, failures: usize, fraction: f64) -> Duration {
+        let wait = self.0.get(failures.saturating_sub(1)).or(self.0.last()).copied().unwrap_or(LONGEST_SLEEP);
+        wait + wait.mul_f64(fraction / 10.0)
+    }
+}
+
+/// A name whose certificate we keep. Dropping it ends the task.
+#[derive(Debug)]
+pub(super) struct Kept {
+    state: Arc<State>,
+    issuer: Arc<Issuer>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct State {
+    name: String,
+    certificate: ArcSwapOption<Certificate>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// An order is under way or about to begin.
+    Working,
+    /// There is a certificate.
+    Ready,
+    /// The last order failed, and the next one may begin then.
+    Failed(Instant),
+}
+
+impl Kept {
+    pub(super) fn start(
+        name: &str,
+        issuer: &Arc<Issuer>,
+        backoff: &Backoff,
+        runtime: &tokio::runtime::Handle,
+    ) -> Self {
+        let cached = issuer.cache.certificate(name, SystemTime::now()).map(Arc::new);
+        let progress = if cached.is_some() { Progress::Ready } else { Progress::Working };
+        let state = Arc::new(State {
+            name: name.to_owned(),
+            certificate: ArcSwapOption::new(cached),
+            progress: watch::Sender::new(progress),
+        });
+        let task = runtime.spawn(keep(Arc::clone(&state), Arc::clone(issuer), backoff.clone()));
+        Kept { state, issuer: Arc::clone(issuer), task: task.abort_handle() }
+    }
+
+    pub(super) fn is_from(&self, issuer: &Arc<Issuer>) -> bool {
+        Arc::ptr_eq(&self.issuer, issuer)
+    }
+
+    pub(super) fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.state.certificate.load_full()
+    }
+
+    /// Waits for the certificate while there is hope for one within `patience`.
+    pub(super) async fn ready(&self, patience: Duration) -> Option<Arc<Certificate>> {
+        let deadline = Instant::now() + patience;
+        let mut progress = self.state.progress.subscribe();
+        let settled = progress.wait_for(|progress| match progress {
+            Progress::Working => false,
+            Progress::Ready => true,
+            Progress::Failed(next) => *next > deadline,
+        });
+        let _ = tokio::time::timeout_at(deadline, settled).await;
+        self.certificate()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep(state: Arc<State>, issuer: Arc<Issuer>, backoff: Backoff) {
+    let fraction = random_fraction();
+    let mut failures = 0;
+    loop {
+        if let Some(rest) = time_left(&state, &issuer, fraction).await {
+            tokio::time::sleep(rest).await;
+            continue;
+        }
+        if adopt_cached(&state, &issuer, fraction) {
+            continue;
+        }
+        let old = state.certificate.load_full();
+        let proof = if failures % 2 == 0 { Proof::Http } else { Proof::Alpn };
+        match issuer.issue(&state.name, proof, old.as_deref()).await {
+            Ok(certificate) => {
+                failures = 0;
+                crate::log::info("Obtained certificate", &[("host", &state.name)]);
+                state.set(certificate);
+            }
+            Err(failure) => {
+                failures += 1;
+                let wait = wait_after(&failure, backoff.after(failures, fraction));
+                state.failed(&failure, wait);
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+impl State {
+    fn set(&self, certificate: Certificate) {
+        self.certificate.store(Some(Arc::new(certificate)));
+        self.progress.send_replace(Progress::Ready);
+    }
+
+    fn failed(&self, failure: &Failure, wait: Duration) {
+        let seconds = wait.as_secs();
+        let fields: [crate::log::Field<'_>; 3] =
+            [("host", &self.name), ("error", failure), ("retry_in_seconds", &seconds)];
+        crate::log::error("Failed to obtain certificate", &fields);
+        if self.certificate.load().is_none() {
+            self.progress.send_replace(Progress::Failed(Instant::now() + wait));
+        }
+    }
+}
+
+/// How long to sleep before looking again; nothing if a certificate is due.
+async fn time_left(state: &State, issuer: &Issuer, fraction: f64) -> Option<Duration> {
+    let certificate = state.certificate.load_full()?;
+    let left = |at: SystemTime| at.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero());
+    let by_age = left(certificate.renewal(fraction))?;
+    match issuer.renewal(&certificate, fraction).await {
+        Some((at, holds)) => Some(left(at)?.min(holds.clamp(SHORTEST_SLEEP, LONGEST_SLEEP))),
+        None => Some(by_age.min(LONGEST_SLEEP)),
+    }
+}
+
+/// Another process may have renewed it meanwhile: the one that takes over from us, or the one we take over from.
+fn adopt_cached(state: &State, issuer: &Issuer, fraction: f64) -> bool {
+    let now = SystemTime::now();
+    let newer = issuer.cache.certificate(&state.name, now).filter(|cached| {
+        let own = state.certificate.load_full();
+        cached.renewal(fraction) > now && own.is_none_or(|own| own.not_after < cached.not_after)
+    });
+    newer.map(|certificate| state.set(certificate)).is_some()
+}
+
+fn wait_after(failure: &Failure, backoff: Duration) -> Duration {
+    let asked =
+        failure.not_before.and_then(|at| at.duration_since(SystemTime::now()).ok()).unwrap_or_default();
+    backoff.max(asked.min(Duration::from_secs(7 * 24 * 3600)))
+}
+
+/// A random number between 0 and 1.
+fn random_fraction() -> f64 {
+    let random = ring::rand::generate::<[u8; 4]>(&ring::rand::SystemRandom::new());
+    random.map_or(0.5, |bytes| f64::from(u32::from_be_bytes(bytes.expose())) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Certificates for names that no service lists: a policy is asked before a name gets one (`--tls-on-demand-url`).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::sync::Semaphore;
+
+use super::acme::Issuer;
+use super::cache::is_name;
+use super::client::Client;
+use super::keeper::{Backoff, Kept};
+
+/// For the policy's answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How much of a refusal is logged.
+const LONGEST_TEXT: usize = 256;
+/// Questions under way at the same time. Handshakes with invented names are cheap, questions are not.
+const AT_ONCE: usize = 32;
+
+/// The answer to a question that went to the service itself.
+pub type Answer = Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes), String>> + Send>>;
+/// Sends `GET path` to a service (its name comes first, then the host, then the path), past redirects and access rules.
+pub type AskService = Arc<dyn Fn(String, String, String) -> Answer + Send + Sync>;
+
+/// A service that takes any name its policy allows.
+pub(super) struct OnDemand {
+    service: String,
+    url: String,
+    client: Client,
+    ask: AskService,
+    issuer: Arc<Issuer>,
+    backoff: Backoff,
+    runtime: tokio::runtime::Handle,
+    questions: Semaphore,
+    kept: Mutex<HashMap<String, Arc<Kept>>>,
+}
+
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OnDemand({})", self.service)
+    }
+}
+
+/// What an on-demand service is made of.
+pub(super) struct Parts {
+    pub(super) service: String,
+    pub(super) url: String,
+    pub(super) client: Client,
+    pub(super) ask: AskService,
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) backoff: Backoff,
+    pub(super) runtime: tokio::runtime::Handle,
+}
+
+impl OnDemand {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { service, url, client, ask, issuer, backoff, runtime } = parts;
+        OnDemand {
+            service,
+            url,
+            client,
+            ask,
+            issuer,
+            backoff,
+            runtime,
+            questions: Semaphore::new(AT_ONCE),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// True if this is the same policy and issuer, so that it can go on.
+    pub(super) fn is(&self, service: &str, url: &str, issuer: &Arc<Issuer>) -> bool {
+        self.service == service && self.url == url && Arc::ptr_eq(&self.issuer, issuer)
+    }
+
+    /// A name that was allowed before.
+    pub(super) fn kept(&self, name: &str) -> Option<Arc<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Asks about a name and begins to keep its certificate, if it is allowed. A name with a certificate in the cache was allowed before.
+    pub(super) async fn admit(&self, name: &str) -> Option<Arc<Kept>> {
+        if let Some(kept) = self.kept(name) {
+            return Some(kept);
+        }
+        if !is_name(name) {
+            return None;
+        }
+        if self.issuer.cache.certificate(name, SystemTime::now()).is_none() {
+            let asked = tokio::time::timeout(PATIENCE * 2, self.allows(name));
+            if !asked.await.unwrap_or(false) {
+                return None;
+            }
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = || Arc::new(Kept::start(name, &self.issuer, &self.backoff, &self.runtime));
+        Some(Arc::clone(kept.entry(name.to_owned()).or_insert_with(start)))
+    }
+
+    async fn allows(&self, name: &str) -> bool {
+        let Ok(_permit) = self.questions.acquire().await else { return false };
+        let url = with_host(&self.url, name);
+        let answer = if url.starts_with('/') {
+            let asked = (self.ask)(self.service.clone(), name.to_owned(), url);
+            tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer within 2 s".into()))
+        } else {
+            self.client.get(&url, LONGEST_TEXT, PATIENCE).await
+        };
+        match answer {
+            Ok((StatusCode::OK, _)) => true,
+            Ok((status, body)) => {
+                let body = String::from_utf8_lossy(&body[..body.len().min(LONGEST_TEXT)]).into_owned();
+                let status = status.as_u16();
+                crate::log::warn(
+                    "TLS on-demand check denied host",
+                    &[("host", &name), ("status", &status), ("body", &body)],
+                );
+                false
+            }
+            Err(error) => {
+                crate::log::warn("TLS on-demand check failed", &[("host", &name), ("error", &error)]);
+                false
+            }
+        }
+    }
+}
+
+/// The policy's URL with the name in its query. Names are safe in a query as they are.
+fn with_host(url: &str, name: &str) -> String {
+    let url = url.split('#').next().unwrap_or(url);
+    let Some((path, query)) = url.split_once('?') else {
+        return format!("{url}?host={name}");
+    };
+    let others: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && *pair != "host" && !pair.starts_with("host="))
+        .collect();
+    let separator = if others.is_empty() { "" } else { "&" };
+    format!("{path}?{}{separator}host={name}", others.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_host;
+
+    #[test]
+    fn the_name_is_added_to_the_query() {
+        for (url, expected) in [
+            ("/allowed", "/allowed?host=a.example.com"),
+            ("https://x.test/ask?key=1", "https://x.test/ask?key=1&host=a.example.com"),
+            ("https://x.test/ask?host=forged&key=1#part", "https://x.test/ask?key=1&host=a.example.com"),
+            ("/allowed?", "/allowed?host=a.example.com"),
+        ] {
+            assert_eq!(with_host(url, "a.example.com"), expected);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Tests against pebble, a small ACME authority made for tests (Debian's package `pebble`; `bin/setup` installs it).
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::RootCertStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::testing::{Made, make};
+use super::tests::tls_hello;
+use super::*;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The authority, its DNS server, and the ports at which it looks for answers.
+struct Pebble {
+    directory: tempfile::TempDir,
+    url: String,
+    client: Client,
+    http: u16,
+    alpn: u16,
+    processes: Vec<Child>,
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn run(command: &mut Command, log: &std::path::Path) -> Child {
+    let log = std::fs::File::create(log).unwrap();
+    let started = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+    started
+        .unwrap_or_else(|e| panic!("can't run {:?}: {e}. Run bin/setup to install it", command.get_program()))
+}
+
+impl Pebble {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        std::fs::write(path("cert.pem"), own.pem()).unwrap();
+        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+        let (port, http, alpn, dns) = (free_port(), free_port(), free_port(), free_port());
+        let config = serde_json::json!({"pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": "",
+            "certificate": path("cert.pem"),
+            "privateKey": path("key.pem"),
+            "httpPort": http,
+            "tlsPort": alpn,
+            "certificateValidityPeriod": 7776000,
+        }});
+        std::fs::write(path("config.json"), config.to_string()).unwrap();
+        let names =
+            ["-dns01", &format!("127.0.0.1:{dns}"), "-management", &format!("127.0.0.1:{}", free_port())]
+                .map(str::to_owned);
+        let mut dns_server = Command::new("pebble-challtestsrv");
+        dns_server.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]).args(names);
+        let mut authority = Command::new("pebble");
+        authority.args(["-dnsserver", &format!("127.0.0.1:{dns}"), "-config"]).arg(path("config.json"));
+        authority.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "10");
+        let processes =
+            vec![run(&mut dns_server, &path("dns.log")), run(&mut authority, &path("pebble.log"))];
+        let mut roots = RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
+        let client = Client::with_roots(roots).unwrap();
+        let url = format!("https://localhost:{port}/dir");
+        let pebble = Pebble { directory, url, client, http, alpn, processes };
+        pebble.wait_until_it_answers().await;
+        pebble
+    }
+
+    async fn wait_until_it_answers(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(e) = self.client.get(&self.url, 100, PATIENCE).await {
+            let log = std::fs::read_to_string(self.directory.path().join("pebble.log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "pebble does not answer: {e}\n{log}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn acme(&self) -> Acme {
+        Acme { directory: self.url.clone(), cache_path: self.directory.path().join("certs") }
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::new(&self.acme().cache_path, &self.url)
+    }
+
+    fn tls(&self, waits: &[Duration]) -> Arc<Tls> {
+        let ask: AskService = Arc::new(|_, host, _| {
+            let status =
+                if host.starts_with("good") { http::StatusCode::OK } else { http::StatusCode::FORBIDDEN };
+            Box::pin(async move { Ok((status, bytes::Bytes::new())) })
+        });
+        let tls = Tls::new(tokio::runtime::Handle::current(), ask, Backoff::of(waits.to_vec())).unwrap();
+        Arc::new(Tls { client: self.client.clone(), ..tls })
+    }
+
+    fn service(&self, hosts: &[&str]) -> TlsService {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        TlsService { name: "one".into(), hosts, certificates: Certificates::Automatic(self.acme()) }
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    /// Answers HTTP-01 challenges as the plane does, and counts them.
+    async fn answer_http(&self, tls: &Arc<Tls>) -> (Task, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind(Self::address(self.http)).await.unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let (tls, counted) = (Arc::clone(tls), Arc::clone(&count));
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let answer = answer_to(&tls, &request).unwrap_or_default();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    answer.len()
+                );
+                let _ = stream.write_all(format!("{head}{answer}").as_bytes()).await;
+            }
+        });
+        (Task(task), count)
+    }
+
+    /// Shakes hands with whatever comes to the port of TLS-ALPN-01.
+    async fn answer_alpn(&self, tls: &Arc<Tls>) -> Task {
+        let listener = TcpListener::bind(Self::address(self.alpn)).await.unwrap();
+        let tls = Arc::clone(tls);
+        Task(tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let tls = Arc::clone(&tls);
+                tokio::spawn(async move { tls.accept(stream).await.map(drop) });
+            }
+        }))
+    }
+}
+
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn answer_to(tls: &Tls, request: &str) -> Option<String> {
+    let token = request.strip_prefix("GET /.well-known/acme-challenge/")?.split(' ').next()?;
+    let host = request.lines().find_map(|line| line.strip_prefix("Host: "))?;
+    tls.http01(host.split(':').next()?, token)
+}
+
+async fn is_stored(cache: &Cache, name: &str) -> bool {
+    cache.certificate(name, std::time::SystemTime::now()).is_some()
+}
+
+#[tokio::test]
+async fn certificates_are_issued_kept_and_used_again() {
+    let pebble = Pebble::start().await;
+    let tls = pebble.tls(&[Duration::from_millis(200)]);
+    let (_http, asked) = pebble.answer_http(&tls).await;
+    let names: Vec<String> = (0..12).map(|n| format!("host{n}.example.com")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    tls.set(vec![pebble.service(&names)]);
+    let mut leaves = Vec::new();
+    for name in &names {
+        // The handshake waits for the certificate.
+        leaves.push(tls_hello(&tls, name, &[]).await.unwrap_or_else(|| panic!("no certificate for {name}")));
+        assert!(is_stored(&pebble.cache(), name).await);
+    }
+    assert_eq!(tls_hello(&tls, "other.example.com", &[]).await, None);
+    assert!(!is_stored(&pebble.cache(), "other.example.com").await);
+
+    // Another process, and an authority that is away: nothing is ordered.
+    let before = asked.load(Ordering::Relaxed);
+    drop(pebble.tls(&[PATIENCE]));
+    let again = pebble.tls(&[PATIENCE]);
+    again.set(vec![pebble.service(&names)]);
+    for (name, leaf) in names.iter().zip(&leaves) {
+        assert_eq!(tls_hello(&again, name, &[]).await.as_ref(), Some(leaf));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), before);
+}
+
+#[tokio::test]
+async fn the_other_challenge_is_tried_when_the_first_fails() {
+    let pebble = Pebble::start().await;
+    let tls = pebble.tls(&[Duration::from_millis(100), Duration::from_secs(3600)]);
+    // Nothing listens where HTTP-01 is looked for.
+    let _alpn = pebble.answer_alpn(&tls).await;
+    tls.set(vec![pebble.service(&["a.example.com"])]);
+    assert!(tls_hello(&tls, "a.example.com", &[]).await.is_some());
+}
+
+#[tokio::test]
+async fn failures_wait_and_do_not_disturb_others() {
+    let pebble = Pebble::start().await;
+    let tls = pebble.tls(&[Duration::from_millis(50), Duration::from_millis(50), Duration::from_secs(3600)]);
+    tls.set(vec![pebble.service(&["a.example.com"])]);
+    // Neither port answers: after three attempts the handshake knows that it would wait in vain.
+    assert_eq!(tls_hello(&tls, "a.example.com", &[]).await, None);
+    let log = std::fs::read_to_string(pebble.directory.path().join("pebble.log")).unwrap();
+    assert_eq!(log.matches("Issued certificate").count(), 0, "{log}");
+    // Now one does. A new name gets its certificate at once, the old one keeps to its time.
+    let (_http, _) = pebble.answer_http(&tls).await;
+    tls.set(vec![pebble.service(&["a.example.com", "b.example.com"])]);
+    assert!(tls_hello(&tls, "b.example.com", &[]).await.is_some());
+    assert_eq!(tls_hello(&tls, "a.example.com", &[]).await, None);
+}
+
+#[tokio::test]
+async fn a_certificate_near_its_end_serves_until_the_new_one_is_there() {
+    let pebble = Pebble::start().await;
+    // A third of its life is over and more: it began a minute ago and ends in twenty seconds.
+    let Made { chain, key, certificate } = make("a.example.com", Duration::from_secs(20));
+    pebble.cache().store("a.example.com", &key, &chain).unwrap();
+    let tls = pebble.tls(&[Duration::from_millis(200)]);
+    tls.set(vec![pebble.service(&["a.example.com"])]);
+    assert_eq!(tls_hello(&tls, "a.example.com", &[]).await.as_ref(), certificate.leaf());
+    let (_http, _) = pebble.answer_http(&tls).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = tls_hello(&tls, "a.example.com", &[]).await.unwrap();
+        if Some(&seen) != certificate.leaf() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it was not renewed");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let stored = pebble.cache().certificate("a.example.com", std::time::SystemTime::now()).unwrap();
+    assert!(stored.not_after > certificate.not_after);
+}
+
+#[tokio::test]
+async fn an_order_broken_off_in_the_middle_begins_again() {
+    let pebble = Pebble::start().await;
+    let silent = TcpListener::bind(Pebble::address(pebble.http)).await.unwrap();
+    let tls = pebble.tls(&[Duration::from_millis(200)]);
+    tls.set(vec![pebble.service(&["a.example.com"])]);
+    // The authority asks for the answer, and the proxy is killed.
+    let asking = tokio::time::timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+    drop(tls);
+    drop((asking, silent));
+    let tls = pebble.tls(&[Duration::from_millis(200)]);
+    let (_http, _) = pebble.answer_http(&tls).await;
+    tls.set(vec![pebble.service(&["a.example.com"])]);
+    assert!(tls_hello(&tls, "a.example.com", &[]).await.is_some());
+}
+
+#[tokio::test]
+async fn on_demand_names_are_issued_if_the_policy_allows_them() {
+    let pebble = Pebble::start().await;
+    let tls = pebble.tls(&[Duration::from_millis(200)]);
+    let (_http, asked) = pebble.answer_http(&tls).await;
+    let certificates = Certificates::OnDemand(pebble.acme(), "/allowed".into());
+    tls.set(vec![TlsService { name: "one".into(), hosts: Vec::new(), certificates }]);
+    assert_eq!(tls_hello(&tls, "bad.example.com", &[]).await, None);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert!(tls_hello(&tls, "good.example.com", &[]).await.is_some());
+}
