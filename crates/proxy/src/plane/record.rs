@@ -74,6 +74,9 @@ impl Open {
         }
         self.excluded = service.options.exclude_metrics_paths.iter().any(|excluded| excluded == path);
         self.request_headers = pick(headers, &service.rules.log_request_headers);
+        if let Some(address) = service.rules.client_ip_header.as_ref().and_then(|name| headers.get(name)) {
+            self.forwarded_for = Some(address.clone());
+        }
         self.metered = (!self.excluded).then(|| metrics::InFlight::new(Arc::clone(&service.name)));
         self.service = Some(Arc::clone(service));
     }
