@@ -1,8 +1,16 @@
 //! The state file, in kamal-proxy's form.
+//!
+//! Each service is read by itself: one that cannot be read is kept as it is, named in the log, and never discards the others.
 
 use serde::{Deserialize, Serialize};
 
 use crate::options::{ServiceOptions, TargetOptions, or_default};
+
+mod read;
+mod store;
+
+pub use read::{Unreadable, read};
+pub use store::Store;
 
 /// One service as the file has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,189 @@
+//! The file itself: read once, replaced whole each time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use super::{State, read};
+use crate::log;
+
+/// The file that keeps the services over restarts.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// Services of the file that could not be taken over, by name. They stay in the file until their name is deployed or removed.
+    kept: Mutex<Vec<(String, Value)>>,
+}
+
+impl Store {
+    /// The store in this file, which need not be there.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, kept: Mutex::default() }
+    }
+
+    /// What was saved last. What goes wrong is logged: an empty start beats none.
+    pub fn load(&self) -> State {
+        match fs::read_to_string(&self.path) {
+            Ok(text) => self.take(&text),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                log::info("No previous state to restore", &[("path", &self.path.display())]);
+                State::new()
+            }
+            Err(error) => {
+                self.complain("Failed to restore saved state", &error);
+                State::new()
+            }
+        }
+    }
+
+    fn take(&self, text: &str) -> State {
+        match read(text) {
+            Ok((services, unreadable)) => {
+                for bad in &unreadable {
+                    let fields: [log::Field<'_>; 2] = [("service", &bad.name), ("error", &bad.error)];
+                    log::error("Failed to decode a service of the saved state", &fields);
+                }
+                let mut kept = self.kept();
+                *kept = unreadable.into_iter().map(|bad| (bad.name, bad.value)).collect();
+                let values =
+                    services.iter().filter_map(|s| Some((s.name.clone(), serde_json::to_value(s).ok()?)));
+                kept.extend(values);
+                drop(kept);
+                log::info("Restored saved state", &[("path", &self.path.display())]);
+                services
+            }
+            Err(error) => {
+                self.complain("Failed to decode saved state", &error);
+                self.put_aside();
+                State::new()
+            }
+        }
+    }
+
+    /// An unreadable file is kept for a person to look at.
+    fn put_aside(&self) {
+        let aside = self.path.with_extension("state.unreadable");
+        match fs::rename(&self.path, &aside) {
+            Ok(()) => log::warn("Kept the unreadable state", &[("path", &aside.display())]),
+            Err(error) => self.complain("Failed to put the unreadable state aside", &error),
+        }
+    }
+
+    /// Says which services serve again. The others stay in the file.
+    pub fn restored(&self, services: &State) {
+        self.kept().retain(|(name, _)| !services.iter().any(|service| service.name == *name));
+    }
+
+    /// Drops what the file kept of a service that could not be taken over. Whether there was such a one.
+    pub fn forget(&self, name: &str) -> bool {
+        let mut kept = self.kept();
+        let before = kept.len();
+        kept.retain(|(kept, _)| kept != name);
+        kept.len() < before
+    }
+
+    /// Saves what `services` returns. It is called with the file in hand, so that of two saves at once the later state stays.
+    pub fn save(&self, services: impl FnOnce() -> State) {
+        let mut kept = self.kept();
+        let services = services();
+        kept.retain(|(name, _)| !services.iter().any(|service| service.name == *name));
+        match self.write(&services, &kept) {
+            Ok(()) => log::debug("Saved state", &[("path", &self.path.display())]),
+            Err(error) => self.complain("Unable to save state", &error),
+        }
+    }
+
+    fn write(&self, services: &State, kept: &[(String, Value)]) -> io::Result<()> {
+        let mut all: Vec<Value> = services.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+        all.extend(kept.iter().map(|(_, value)| value.clone()));
+        let mut text = serde_json::to_vec(&all)?;
+        text.push(b'\n');
+        replace(&self.path, &text)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<(String, Value)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn complain(&self, message: &str, error: &dyn std::fmt::Display) {
+        log::error(message, &[("path", &self.path.display()), ("error", error)]);
+    }
+}
+
+/// Replaces a file whole: at every moment it is the old one or the new one, even if the power fails.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("state.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::state::Service;
+
+    fn named(name: &str) -> Service {
+        let mut service = Service { name: name.to_owned(), ..Service::default() };
+        service.options.normalize();
+        service
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let all: Vec<Value> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        all.iter().map(|one| one["name"].as_str().unwrap_or("?").to_owned()).collect()
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kamal-proxy.state");
+        let store = Store::new(path.clone());
+        assert_eq!(store.load(), []);
+        store.save(|| vec![named("a"), named("b")]);
+        assert_eq!(Store::new(path.clone()).load(), [named("a"), named("b")]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_over_stays_until_its_name_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kamal-proxy.state");
+        fs::write(&path, r#"[{"name":"bad","options":3},{"name":"good"},{"name":"no-certificate"},4]"#)
+            .unwrap();
+        let store = Store::new(path.clone());
+        assert_eq!(store.load().len(), 2);
+        store.restored(&vec![named("good")]);
+        store.save(|| vec![named("good")]);
+        assert_eq!(names(&path), ["good", "bad", "?", "no-certificate"]);
+        store.save(|| vec![named("bad")]);
+        assert!(store.forget("no-certificate") && !store.forget("good"));
+        store.save(|| vec![named("bad")]);
+        assert_eq!(names(&path), ["bad", "?"]);
+    }
+
+    #[test]
+    fn an_unreadable_file_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kamal-proxy.state");
+        fs::write(&path, r#"[{"name":"a"#).unwrap();
+        let store = Store::new(path.clone());
+        assert_eq!(store.load(), []);
+        store.save(|| vec![named("b")]);
+        assert_eq!(names(&path), ["b"]);
+        let aside = dir.path().join("kamal-proxy.state.unreadable");
+        assert_eq!(fs::read_to_string(aside).unwrap(), r#"[{"name":"a"#);
+    }
+}
