@@ -1,8 +1,120 @@
 //! The command line: commands, flags, environment, exit codes.
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Does what the command line says.
+mod commands;
+mod deploy;
+mod flags;
+mod help;
+mod run;
+mod show;
+
+use commands::{Command, Name};
+use flags::{Flags, Given};
+
+use crate::control::{self, Drain};
+
+/// Does what the command line says: 0 for success, 1 for any error, which goes to standard error.
 pub fn main() -> ExitCode {
-    ExitCode::FAILURE
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().map_or_else(|| "bowline-proxy".to_owned(), called);
+    match execute(&program, &words.collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a standard error there is no place to complain.
+            let _ = writeln!(std::io::stderr(), "Error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The name it was called by.
+fn called(path: String) -> String {
+    PathBuf::from(&path).file_name().map_or(path, |name| name.to_string_lossy().into_owned())
+}
+
+/// Writes to standard output. A reader that has gone is no error of ours.
+fn print(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn execute(program: &str, words: &[String]) -> Result<(), String> {
+    let words = match words.first().map(String::as_str) {
+        None | Some("-h" | "--help") => return print(&help::all(program)),
+        Some("help") => &[&words[1..], &["--help".to_owned()]].concat(),
+        Some("--version" | "version") => {
+            return print(concat!("bowline-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Some(_) => words,
+    };
+    let Some((command, named)) = Command::find(words) else {
+        return match words.first().map(String::as_str) {
+            None | Some("--help") => print(&help::all(program)),
+            Some(flag) if flag.starts_with('-') => Err(Given::read(&[], words).err().unwrap_or_default()),
+            Some(word) => {
+                Err(format!("unknown command {word:?} for \"{program}\"\nRun '{program} --help' for usage."))
+            }
+        };
+    };
+    let given = Given::read(command.flags, &words[named..])?;
+    if given.help || command.name == Name::Rollout {
+        return print(&help::of(program, command));
+    }
+    let argument = argument(program, command, &given)?;
+    let flags = Flags { known: command.flags, given: &given };
+    perform(command, argument, &flags)
+}
+
+/// The one argument of a command that has one.
+fn argument(program: &str, command: &Command, given: &Given) -> Result<String, String> {
+    match (command.argument, given.arguments.as_slice()) {
+        ("", []) => Ok(String::new()),
+        ("", [first, ..]) => Err(format!("unknown command {first:?} for \"{program} {}\"", command.words)),
+        (_, [one]) => Ok(one.clone()),
+        (_, several) => Err(format!("accepts 1 arg(s), received {}", several.len())),
+    }
+}
+
+fn required(command: &Command, given: &Given) -> Result<(), String> {
+    let missing: Vec<String> =
+        command.required.iter().filter(|name| !given.has(name)).map(|name| format!("{name:?}")).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("required flag(s) {} not set", missing.join(", "))) }
+}
+
+fn perform(command: &Command, service: String, flags: &Flags<'_>) -> Result<(), String> {
+    let call = |message: control::Command| control::call(&run::socket(), message);
+    let done = |message: control::Command| call(message).map(drop);
+    if !matches!(command.name, Name::Deploy | Name::Prepare) {
+        required(command, flags.given)?;
+    }
+    match command.name {
+        Name::Run => crate::daemon::run(&run::options(flags)?).map_err(|error| error.to_string()),
+        Name::Deploy => done(control::Command::Deploy(deploy::deploy(command, service, flags)?)),
+        Name::Prepare => done(control::Command::Prepare(deploy::deploy(command, service, flags)?)),
+        Name::Switch => done(control::Command::Switch { service }),
+        Name::Remove => done(control::Command::Remove { service }),
+        Name::Pause => {
+            done(control::Command::Pause { service, drain: drain(flags), wait: flags.duration("max-pause") })
+        }
+        Name::Stop => {
+            done(control::Command::Stop { service, drain: drain(flags), message: flags.text("message") })
+        }
+        Name::Resume => done(control::Command::Resume { service }),
+        Name::List => print(&show::list(call(control::Command::List)?, flags.bool("json"))?),
+        Name::Stats => print(&show::stats(call(control::Command::Stats { service })?, flags.bool("json"))?),
+        Name::RolloutDeploy => done(control::Command::RolloutDeploy(deploy::targets(service, flags))),
+        Name::RolloutSet => done(deploy::rollout_set(service, flags)?),
+        Name::RolloutStop => done(control::Command::RolloutStop { service }),
+        Name::Upgrade => done(control::Command::Upgrade { path: PathBuf::from(service) }),
+        Name::Rollout => Ok(()),
+    }
+}
+
+fn drain(flags: &Flags<'_>) -> Drain {
+    Drain { requests: flags.duration("drain-timeout"), streams: flags.duration("stream-timeout") }
 }

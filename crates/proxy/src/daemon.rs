@@ -2,15 +2,18 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::control::{self, Control};
 use crate::log;
 use crate::options::RunOptions;
 use crate::plane::{Plane, Settings, Which};
 use crate::service::Services;
+use crate::state::Store;
 
 /// How long open connections may take when the daemon stops.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -19,16 +22,33 @@ const BACKLOG: i32 = 4096;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn run(options: &RunOptions) -> io::Result<()> {
+    log::set_debug(options.debug);
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(options))
 }
 
 async fn serve(options: &RunOptions) -> io::Result<()> {
     let settings = settings(options);
     let services = Services::new(settings.workers);
+    let store = control::keep(Store::new(options.state_path()), &services);
+    if options.metrics_port != 0 {
+        let metrics = listen(options.metrics_port)?;
+        log::info("Metrics enabled", &[("address", &format_args!(":{}", options.metrics_port))]);
+        tokio::spawn(crate::metrics::serve(metrics));
+    }
     let http = listen(options.http_port)?;
     let https = listen(options.https_port)?;
-    let plane = Plane::start(services, settings, None, &[(Which::Http, &http), (Which::Https, &https)])?;
-    log::info("Server started", &[("http", &options.http_port), ("https", &options.https_port)]);
+    let plane =
+        Plane::start(services.clone(), settings, None, &[(Which::Http, &http), (Which::Https, &https)])?;
+    let upgrade: control::Upgrade = Arc::new(|_| {
+        Box::pin(async { Err("this version cannot hand its listeners over: restart it".to_owned()) })
+    });
+    let socket = control::listen(&options.socket)?;
+    tokio::spawn(Control { services, store, upgrade }.serve(socket));
+    let (http_port, https_port) = (http.local_addr()?.port(), https.local_addr()?.port());
+    log::write("INFO", "Server started", |line| {
+        line.raw("http", http_port);
+        line.raw("https", https_port);
+    });
     stopped().await?;
     drop((http, https));
     plane.close();

@@ -1,6 +1,6 @@
 //! The log: JSON lines on standard output, written by a thread of its own.
 //!
-//! A line is built once, in a buffer of the thread that has something to say, and appended to what the writer takes next. Whoever logs never waits
+//! A line is built once, in a buffer of the thread that has something to say, and appended to what the writer takes next. Logging never waits
 //! for standard output: when it is stuck and [`LIMIT`] bytes wait, lines are left out and counted.
 
 use std::fmt::Display;
@@ -73,7 +73,7 @@ pub fn request(request: &Request<'_>) {
     Line::with("INFO", "Request", SystemTime::now(), |line| line.request(request));
 }
 
-/// What an event says besides its name: `[("service", &name)]`. Numbers and booleans are quoted like texts unless given by [`Line::raw`].
+/// What an event says besides its name: `[("service", &name)]`. Numbers are quoted like texts; [`write`] is for those that are not.
 pub type Field<'a> = (&'a str, &'a dyn Display);
 
 /// Logs an event.
@@ -101,6 +101,11 @@ pub fn debug(message: &str, fields: &[Field<'_>]) {
 /// Whether debug messages are logged.
 pub fn set_debug(on: bool) {
     DEBUG.store(on, Ordering::Relaxed);
+}
+
+/// Logs an event with fields that are not all texts: numbers by [`Line::raw`].
+pub fn write(level: &str, message: &str, fill: impl FnOnce(&mut Line<'_>)) {
+    Line::with(level, message, SystemTime::now(), fill);
 }
 
 fn event(level: &str, message: &str, fields: &[Field<'_>]) {
@@ -144,7 +149,7 @@ fn submit(line: &[u8]) {
     waiting.bytes.extend_from_slice(line);
     if !waiting.started {
         waiting.started = true;
-        // Without a thread for it, the log is written by whoever flushes.
+        // Without a thread for it, the log is not written at all.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(write_for_ever);
     }
     if std::mem::take(&mut waiting.idle) {

@@ -1,0 +1,71 @@
+//! From the flags and environment of `run` to the daemon's options, and where everything is.
+
+use std::env;
+use std::path::PathBuf;
+
+use super::flags::{self, Flags};
+use crate::options::RunOptions;
+
+fn set(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The control socket.
+pub(super) fn socket() -> PathBuf {
+    set("KAMAL_PROXY_SOCKET")
+        .unwrap_or_else(|| set("XDG_RUNTIME_DIR").unwrap_or_else(env::temp_dir).join("kamal-proxy.sock"))
+}
+
+/// The directory of the state and the certificates; made if it can be.
+pub(super) fn data() -> PathBuf {
+    use std::os::unix::fs::DirBuilderExt;
+    let data = set("HOME").unwrap_or_else(env::temp_dir).join(".config").join("kamal-proxy");
+    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data) {
+        Ok(()) => data,
+        Err(_) => env::temp_dir(),
+    }
+}
+
+/// What `run` was started with.
+pub(super) fn options(flags: &Flags<'_>) -> Result<RunOptions, String> {
+    if flags.bool("http3") {
+        return Err("HTTP/3 is not supported yet: start without --http3".to_owned());
+    }
+    let threads = flags.int("threads");
+    let connections = flags.int("max-connections");
+    Ok(RunOptions {
+        debug: if flags.given.has("debug") { flags.bool("debug") } else { debug_of_environment() },
+        http_port: port(flags, "http-port", "HTTP_PORT")?,
+        https_port: port(flags, "https-port", "HTTPS_PORT")?,
+        metrics_port: port(flags, "metrics-port", "METRICS_PORT")?,
+        socket: socket(),
+        data: data(),
+        header_timeout: flags.duration("header-timeout"),
+        idle_timeout: flags.duration("idle-timeout"),
+        max_connections: usize::try_from(connections)
+            .ok()
+            .filter(|&connections| connections > 0)
+            .ok_or_else(|| format!("--max-connections {connections}: at least one is needed"))?,
+        threads: usize::try_from(threads)
+            .map_err(|_| format!("--threads {threads}: not a number of threads"))?,
+        proxy_protocol: flags.bool("proxy-protocol"),
+        trusted_proxies: flags.list("trusted-proxies"),
+    })
+}
+
+/// A variable, where the one with the prefix wins.
+fn variable(name: &str) -> Option<String> {
+    env::var(format!("KAMAL_PROXY_{name}")).or_else(|_| env::var(name)).ok()
+}
+
+fn debug_of_environment() -> bool {
+    variable("DEBUG").and_then(|text| flags::bool(&text).ok()).unwrap_or_default()
+}
+
+/// Of the flag, else of the environment as far as it can be read, else the default.
+fn port(flags: &Flags<'_>, flag: &str, name: &str) -> Result<u16, String> {
+    let of_environment = || variable(name).and_then(|text| text.parse().ok());
+    let port =
+        if flags.given.has(flag) { flags.int(flag) } else { of_environment().unwrap_or(flags.int(flag)) };
+    u16::try_from(port).map_err(|_| format!("listen tcp: address {port}: invalid port"))
+}

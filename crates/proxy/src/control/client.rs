@@ -1,0 +1,54 @@
+//! A command's side of the socket.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Command, LINE, Reply, Request, VERSION};
+use crate::duration;
+
+/// Asks the daemon and waits until it is done. What it answers, or why it failed.
+pub fn call(socket: &Path, command: Command) -> Result<Value, String> {
+    let limit = command.limit();
+    let mut stream = UnixStream::connect(socket).map_err(|error| dial(socket, &error))?;
+    // A limit that the system refuses is longer than anyone waits.
+    let _ = stream.set_read_timeout(Some(limit));
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            format!("the proxy did not answer within {}; `list` shows what it serves", duration::text(limit))
+        }
+        _ => format!("{}: {error}", socket.display()),
+    };
+    let mut line =
+        serde_json::to_vec(&Request { version: VERSION, command }).map_err(|error| error.to_string())?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(failed)?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(16 * LINE as u64)).read_line(&mut answer).map_err(failed)?;
+    if answer.is_empty() {
+        return Err("the proxy ended before it answered; `list` shows what it serves".to_owned());
+    }
+    read(&answer)
+}
+
+fn read(answer: &str) -> Result<Value, String> {
+    let reply: Reply = serde_json::from_str(answer)
+        .map_err(|error| format!("the proxy's answer is not of this protocol: {error}"))?;
+    match reply.error {
+        Some(error) => Err(error),
+        None => Ok(reply.data),
+    }
+}
+
+/// In Go's words, which Kamal and scripts know.
+fn dial(socket: &Path, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("dial unix {}: connect: {why}", socket.display())
+}

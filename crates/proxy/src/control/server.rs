@@ -1,0 +1,198 @@
+//! The daemon's side of the socket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Command, Deploy, Drain, LINE, Reply, Request, VERSION};
+use crate::drain::Limits;
+use crate::log;
+use crate::service::{self, Services};
+use crate::state::Store;
+
+/// For a client to say what it wants, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How `upgrade PATH` is done: an error says why the running binary goes on.
+pub type Upgrade =
+    Arc<dyn Fn(PathBuf) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// What commands act on.
+#[derive(Clone)]
+pub struct Control {
+    /// The services.
+    pub services: Services,
+    /// Where they are saved. [`keep`] saves each change.
+    pub store: Arc<Store>,
+    /// How another binary takes over.
+    pub upgrade: Upgrade,
+}
+
+/// Opens the socket, for its owner alone. One that a former daemon left behind is replaced.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    // It is made beside its place and moved there: at no moment may others connect, and at no moment is there none.
+    let temporary = path.with_extension("sock.new");
+    remove(&temporary)?;
+    let listener = UnixListener::bind(&temporary)?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&temporary, path)?;
+    Ok(listener)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Takes over what the file says, and from then on saves each change of the services.
+pub fn keep(store: Store, services: &Services) -> Arc<Store> {
+    let store = Arc::new(store);
+    services.restore(store.load());
+    store.restored(&services.snapshot());
+    let (saving, saved) = (Arc::clone(&store), services.clone());
+    services.on_change(move |_| saving.save(|| saved.snapshot()));
+    store
+}
+
+impl Control {
+    /// Answers commands until it is dropped.
+    pub async fn serve(self, listener: UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(self.clone().answer(stream))),
+                Err(error) => {
+                    log::error("Error accepting control connection", &[("error", &error)]);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(self, stream: UnixStream) {
+        let (read, mut write) = stream.into_split();
+        let mut line = Vec::new();
+        let mut read = BufReader::new(read.take(LINE as u64));
+        let whole = tokio::time::timeout(PATIENCE, read.read_until(b'\n', &mut line)).await;
+        let reply = match whole {
+            Ok(Ok(0)) => return,
+            Ok(Ok(_)) if line.ends_with(b"\n") => self.reply(&line).await,
+            Ok(Ok(_)) => refusal("the command is cut off or too long".to_owned()),
+            Ok(Err(_)) | Err(_) => return,
+        };
+        let mut text = serde_json::to_vec(&reply).unwrap_or_default();
+        text.push(b'\n');
+        // A client that has gone does not miss it.
+        let _ = tokio::time::timeout(PATIENCE, write.write_all(&text)).await;
+    }
+
+    async fn reply(&self, line: &[u8]) -> Reply {
+        match read(line) {
+            Ok(command) => match self.run(command).await {
+                Ok(data) => Reply { version: VERSION, error: None, data },
+                Err(error) => refusal(error),
+            },
+            Err(error) => refusal(error),
+        }
+    }
+
+    async fn run(&self, command: Command) -> Result<Value, String> {
+        match command {
+            Command::List => return json(&self.services.list()),
+            Command::Stats { service } => return json(&self.services.stats(&service).map_err(text)?),
+            Command::Upgrade { path } => (self.upgrade)(path).await?,
+            Command::Remove { service } => self.remove(&service)?,
+            other => self.change(other).await.map_err(text)?,
+        }
+        Ok(Value::Null)
+    }
+
+    /// A service that could not be restored is only in the file, and can be removed from there.
+    fn remove(&self, service: &str) -> Result<(), String> {
+        let removed = self.services.remove(service);
+        if !self.store.forget(service) {
+            return removed.map_err(text);
+        }
+        self.store.save(|| self.services.snapshot());
+        Ok(())
+    }
+
+    async fn change(&self, command: Command) -> Result<(), service::Error> {
+        let services = &self.services;
+        match command {
+            Command::Deploy(deploy) => services.deploy(whole(*deploy)).await,
+            Command::Prepare(deploy) => services.prepare(whole(*deploy)).await,
+            Command::Switch { service } => services.switch(&service).await,
+            Command::Pause { service, drain, wait } => services.pause(&service, drain.into(), wait).await,
+            Command::Stop { service, drain, message } => {
+                services.stop(&service, drain.into(), &message).await
+            }
+            Command::Resume { service } => services.resume(&service),
+            Command::RolloutDeploy(set) => {
+                services.rollout_deploy(&set.service, &set.targets, &set.readers, set.deployment).await
+            }
+            Command::RolloutSet { service, percentage, allowlist } => {
+                services.rollout_set(&service, percentage, allowlist)
+            }
+            Command::RolloutStop { service } => services.rollout_stop(&service),
+            Command::List | Command::Stats { .. } | Command::Upgrade { .. } | Command::Remove { .. } => {
+                Ok(())
+            }
+        }
+    }
+}
+
+impl From<Drain> for Limits {
+    fn from(drain: Drain) -> Self {
+        Self { requests: drain.requests, streams: drain.streams }
+    }
+}
+
+fn whole(deploy: Deploy) -> service::Deploy {
+    let Deploy { targets, options, target_options } = deploy;
+    service::Deploy {
+        name: targets.service,
+        targets: targets.targets,
+        readers: targets.readers,
+        deployment: targets.deployment,
+        options,
+        target_options,
+    }
+}
+
+fn read(line: &[u8]) -> Result<Command, String> {
+    /// Only this much is the same in all versions.
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let not_ours = |error: serde_json::Error| format!("not a command of this protocol: {error}");
+    let Versioned { version } = serde_json::from_slice(line).map_err(not_ours)?;
+    if version != VERSION {
+        return Err(format!(
+            "this command speaks version {version} of the control protocol, the running proxy version {VERSION}: use the command of the running proxy"
+        ));
+    }
+    Ok(serde_json::from_slice::<Request>(line).map_err(not_ours)?.command)
+}
+
+fn refusal(error: String) -> Reply {
+    Reply { version: VERSION, error: Some(error), data: Value::Null }
+}
+
+fn json(data: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(data).map_err(|error| error.to_string())
+}
+
+fn text(error: service::Error) -> String {
+    error.to_string()
+}
