@@ -1,0 +1,55 @@
+//! What kamal-proxy does, asked of a proxy from outside: through its command line and its ports.
+//!
+//! The proxy is ours, or the binary that `PROXY_UNDER_TEST` names. Tests of what ours does beyond kamal-proxy say so by `ours_alone!`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+/// Ends a test that a proxy other than ours need not pass.
+macro_rules! ours_alone {
+    () => {
+        if std::env::var_os("PROXY_UNDER_TEST").is_some() {
+            println!("not asked of other proxies");
+            return;
+        }
+    };
+}
+
+#[path = "conformance/app.rs"]
+mod app;
+#[path = "conformance/client.rs"]
+mod client;
+#[path = "conformance/proxy.rs"]
+mod proxy;
+
+#[path = "conformance/balancing.rs"]
+mod balancing;
+#[path = "conformance/beyond.rs"]
+mod beyond;
+#[path = "conformance/buffering.rs"]
+mod buffering;
+#[path = "conformance/commands.rs"]
+mod commands;
+#[path = "conformance/deploying.rs"]
+mod deploying;
+#[path = "conformance/errors.rs"]
+mod errors;
+#[path = "conformance/headers.rs"]
+mod headers;
+#[path = "conformance/logging.rs"]
+mod logging;
+#[path = "conformance/pausing.rs"]
+mod pausing;
+#[path = "conformance/rollout.rs"]
+mod rollout;
+#[path = "conformance/routing.rs"]
+mod routing;
+#[path = "conformance/state.rs"]
+mod state;
+#[path = "conformance/streams.rs"]
+mod streams;
