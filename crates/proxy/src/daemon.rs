@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::control::{self, Control};
 use crate::log;
@@ -14,33 +15,54 @@ use crate::options::RunOptions;
 use crate::plane::{Plane, Settings, Which};
 use crate::service::Services;
 use crate::state::Store;
+use crate::upgrade::{self, Heir, Wish};
 
 /// How long open connections may take when the daemon stops.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+/// How long they may take when another process has taken over.
+const UPGRADE: Duration = Duration::from_secs(60);
+/// For the answer to the command that asked for it.
+const ANSWER: Duration = Duration::from_millis(500);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn run(options: &RunOptions) -> io::Result<()> {
     log::set_debug(options.debug);
+    if !upgrade::is_child() {
+        return upgrade::supervise(listeners(options)?);
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(options))
+}
+
+/// HTTP, HTTPS, and metrics if they are asked for: in this order children get them.
+fn listeners(options: &RunOptions) -> io::Result<Vec<TcpListener>> {
+    let mut ports = vec![options.http_port, options.https_port];
+    ports.extend(Some(options.metrics_port).filter(|port| *port != 0));
+    ports.into_iter().map(listen).collect()
 }
 
 async fn serve(options: &RunOptions) -> io::Result<()> {
     let settings = settings(options);
     let services = Services::new(settings.workers);
+    let freezing = services.clone();
+    let (mut process_1, listeners) = Heir::take(move |frozen| freezing.freeze(frozen))?;
+    let mut listeners = listeners.into_iter();
+    let (Some(http), Some(https)) = (listeners.next(), listeners.next()) else {
+        return Err(io::Error::other("process 1 has handed over no listeners"));
+    };
     let store = control::keep(Store::new(options.state_path()), &services);
-    if options.metrics_port != 0 {
-        let metrics = listen(options.metrics_port)?;
+    process_1.ready().await?;
+    if let Some(metrics) = listeners.next() {
         log::info("Metrics enabled", &[("address", &format_args!(":{}", options.metrics_port))]);
         tokio::spawn(crate::metrics::serve(metrics));
     }
-    let http = listen(options.http_port)?;
-    let https = listen(options.https_port)?;
     let plane =
         Plane::start(services.clone(), settings, None, &[(Which::Http, &http), (Which::Https, &https)])?;
-    let upgrade: control::Upgrade = Arc::new(|_| {
-        Box::pin(async { Err("this version cannot hand its listeners over: restart it".to_owned()) })
+    let asking = process_1.clone();
+    let upgrade: control::Upgrade = Arc::new(move |path| {
+        let asking = asking.clone();
+        Box::pin(async move { asking.upgrade(path).await })
     });
     let socket = control::listen(&options.socket)?;
     tokio::spawn(Control { services, store, upgrade }.serve(socket));
@@ -49,15 +71,38 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
         line.raw("http", http_port);
         line.raw("https", https_port);
     });
-    stopped().await?;
+    process_1.serving().await;
     drop((http, https));
-    plane.close();
-    if tokio::time::timeout(SHUTDOWN, plane.closed()).await.is_err() {
-        log::warn("Closing active connections", &[]);
+    let mut wish = process_1.wish();
+    let patience = ended(wish.clone()).await?;
+    tokio::select! {
+        () = end(&plane, patience) => {}
+        _ = wish.wait_for(|wish| *wish == Wish::Orphaned) => {}
     }
     log::info("Server stopped", &[]);
     log::flush();
     Ok(())
+}
+
+/// Returns when the daemon has to end, with how long open connections may take.
+async fn ended(mut wish: watch::Receiver<Wish>) -> io::Result<Duration> {
+    tokio::select! {
+        stopped = stopped() => stopped.map(|()| SHUTDOWN),
+        wish = wish.wait_for(|wish| matches!(wish, Wish::End | Wish::Orphaned)) => {
+            let upgraded = wish.is_ok_and(|wish| *wish == Wish::End);
+            Ok(if upgraded { UPGRADE } else { Duration::ZERO })
+        }
+    }
+}
+
+async fn end(plane: &Plane, patience: Duration) {
+    plane.close();
+    // The command that asked for an upgrade still gets its answer.
+    let answered = tokio::time::sleep(ANSWER.min(patience));
+    let (_, closed) = tokio::join!(answered, tokio::time::timeout(patience, plane.closed()));
+    if closed.is_err() {
+        log::warn("Closing active connections", &[]);
+    }
 }
 
 fn settings(options: &RunOptions) -> Settings {

@@ -4,6 +4,7 @@
 //! draining happen outside the lock that changes are made under, so commands for different services run side by side.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ pub enum Error {
     /// There is nothing to send a rollout's share to.
     #[error("rollout target not set")]
     NoRollout,
+    /// Another process is about to take over what has been restored so far.
+    #[error("the proxy is being upgraded: run the command again")]
+    Upgrading,
     /// Nothing has been prepared for this service.
     #[error("nothing is prepared for this service")]
     NotPrepared,
@@ -170,6 +174,7 @@ struct Inner {
     prepared: Mutex<HashMap<String, Prepared>>,
     workers: usize,
     on_change: Mutex<Vec<OnChange>>,
+    frozen: AtomicBool,
 }
 
 impl Services {
@@ -180,12 +185,19 @@ impl Services {
             prepared: Mutex::default(),
             workers,
             on_change: Mutex::default(),
+            frozen: AtomicBool::new(false),
         }))
     }
 
     /// Calls `hook` with each table that is put in place, before the command that changed it drains anything.
     pub fn on_change(&self, hook: impl Fn(&Arc<Table>) + Send + Sync + 'static) {
         lock(&self.0.on_change).push(Box::new(hook));
+    }
+
+    /// Refuses changes from here on, or no longer. Once this returns, the state file has every change that was not refused.
+    pub fn freeze(&self, frozen: bool) {
+        let _changing = lock(&self.0.on_change);
+        self.0.frozen.store(frozen, Ordering::SeqCst);
     }
 
     /// What requests see at this moment.
@@ -239,8 +251,7 @@ impl Services {
 
     async fn close(&self, name: &str, state: gate::State, limits: Limits, done: &str) -> Result<(), Error> {
         let service = self.get(name)?;
-        service.gate.set(state);
-        self.changed();
+        self.set_gate(&service, state)?;
         log::info(done, &[("service", &name)]);
         let targets = service.sets().flat_map(|set| set.targets()).collect();
         drain(targets, limits, Afterwards::Restored).await;
@@ -250,8 +261,7 @@ impl Services {
 
     /// Ends a pause or a stop.
     pub fn resume(&self, name: &str) -> Result<(), Error> {
-        self.get(name)?.gate.set(gate::State::Running);
-        self.changed();
+        self.set_gate(&*self.get(name)?, gate::State::Running)?;
         log::info("Service resumed", &[("service", &name)]);
         Ok(())
     }
@@ -420,6 +430,9 @@ impl Services {
     /// Makes a change and puts the resulting table in place; changes are made one at a time.
     fn change(&self, change: impl FnOnce(&mut Table) -> Result<(), Error>) -> Result<(), Error> {
         let hooks = lock(&self.0.on_change);
+        if self.0.frozen.load(Ordering::SeqCst) {
+            return Err(Error::Upgrading);
+        }
         let mut table = Table { services: self.table().services.clone(), ..Table::default() };
         // The present routes are what conflicts are looked for in.
         table.rebuild();
@@ -431,11 +444,16 @@ impl Services {
         Ok(())
     }
 
-    /// Tells the hooks that something changed that is not in the table itself.
-    fn changed(&self) {
+    /// Opens or closes a gate, which is not in the table itself.
+    fn set_gate(&self, service: &Service, state: gate::State) -> Result<(), Error> {
         let hooks = lock(&self.0.on_change);
+        if self.0.frozen.load(Ordering::SeqCst) {
+            return Err(Error::Upgrading);
+        }
+        service.gate.set(state);
         let table = self.0.table.load_full();
         hooks.iter().for_each(|hook| hook(&table));
+        Ok(())
     }
 }
 

@@ -1,0 +1,104 @@
+//! The line between process 1 and a child: the listeners go down it once, then both sides say lines.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::io::{IoSlice, IoSliceMut};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Listeners of a daemon: HTTP, HTTPS, and perhaps metrics.
+const MOST: usize = 3;
+
+/// Hands listeners to the process at the other end.
+pub(super) fn send_listeners(channel: &UnixStream, listeners: &[&TcpListener]) -> io::Result<()> {
+    let fds: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(io::Error::other("too many listeners"));
+    }
+    sendmsg(channel, &[IoSlice::new(b"L")], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Takes the listeners that the process at the other end has handed over.
+pub(super) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListener>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let mut data = [IoSliceMut::new(&mut byte)];
+    recvmsg(channel, &mut data, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut listeners = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            listeners.extend(fds.map(TcpListener::from));
+        }
+    }
+    Ok(listeners)
+}
+
+/// One end of the line, once the listeners are through.
+pub(super) struct Line {
+    read: tokio::io::Lines<BufReader<OwnedReadHalf>>,
+    write: OwnedWriteHalf,
+}
+
+impl Line {
+    /// Must be called within a runtime.
+    pub(super) fn new(channel: UnixStream) -> io::Result<Self> {
+        channel.set_nonblocking(true)?;
+        let (read, write) = tokio::net::UnixStream::from_std(channel)?.into_split();
+        Ok(Self { read: BufReader::new(read).lines(), write })
+    }
+
+    /// The next line; none if the other process has gone.
+    pub(super) async fn hear(&mut self) -> Option<String> {
+        self.read.next_line().await.ok().flatten()
+    }
+
+    /// Says a line. A process that has gone is noticed by those who listen to it.
+    pub(super) async fn say(&mut self, word: &str, text: &str) {
+        let line = format!("{word} {}\n", text.replace('\n', " "));
+        let _ = self.write.write_all(line.as_bytes()).await;
+    }
+}
+
+/// The child's end, which it was given as its standard input.
+pub(super) fn inherited() -> io::Result<UnixStream> {
+    let fd: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(UnixStream::from(fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_the_same_at_the_other_end() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (first, second) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        send_listeners(&one, &[&first, &second]).unwrap();
+        let received = receive_listeners(&other).unwrap();
+        let ports = |all: &[&TcpListener]| all.iter().map(|l| l.local_addr().unwrap()).collect::<Vec<_>>();
+        assert_eq!(ports(&received.iter().collect::<Vec<_>>()), ports(&[&first, &second]));
+    }
+
+    #[tokio::test]
+    async fn lines_go_both_ways_and_end_with_the_process() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (mut one, mut other) = (Line::new(one).unwrap(), Line::new(other).unwrap());
+        one.say("failed", "two\nlines").await;
+        assert_eq!(other.hear().await.as_deref(), Some("failed two lines"));
+        drop(other);
+        assert_eq!(one.hear().await, None);
+    }
+}
