@@ -272,6 +272,16 @@ impl Container {
         self.networks.get(NETWORK).and_then(of).or_else(|| self.networks.values().find_map(of))
     }
 
+    /// Its address on the network on which Traefik reaches it, or all if it isn't there.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let of = |endpoint: &Endpoint| endpoint.ip_address.parse().ok();
+        let network = crate::commands::traefik::Route::new(&self.name, &self.labels).network;
+        match self.networks.get(&network).and_then(of) {
+            Some(address) => vec![address],
+            None => self.networks.values().filter_map(of).collect(),
+        }
+    }
+
     /// The directory on the server of its cord, whatever its path: the mount its health check asks for.
     pub fn cord(&self) -> Option<&str> {
         let command = self.healthcheck.as_ref()?.test.last()?;

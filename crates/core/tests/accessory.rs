@@ -195,7 +195,7 @@ fn the_container_is_kamals() {
              --publish 127.0.0.1:3306:3306 --env KAMAL_HOST=10.0.0.9 --env A=b c \
              --env-file .kamal/apps/app/env/accessories/db.env --volume /mnt/x:/x \
              --volume {home}/app-db/etc/my.cnf:/etc/my.cnf:ro --volume {home}/app-db/data:/var/lib/mysql \
-             --volume /mnt/logs:/logs:z --label service=app-db --label team=data --memory=1g --restart=always \
+             --volume /mnt/logs:/logs:z --label service=app-db --label traefik.enable=false --label team=data --memory=1g --restart=always \
              r.test/mysql:8 --max-connections 5"
         )]
     );

@@ -295,7 +295,7 @@ fn of_two_deploys_that_run_traefik_the_second_waits_for_the_firsts() {
     assert_eq!(ensure(&docker(later, conflict)), (0, "@address 172.18.0.2\n".into(), 4, String::new()));
     assert_eq!(
         ensure(&docker("exit 1", "echo id")),
-        (0, "@address 172.18.0.2\n".into(), 1, "traefik.env".into())
+        (0, "@made\n@address 172.18.0.2\n".into(), 1, "traefik.env".into())
     );
     let (status, _, starts, left) = ensure(&docker("exit 1", "echo 'port is taken' >&2; exit 125"));
     assert_eq!((status, starts, left.as_str()), (76, 1, ""), "another failure is told at once");

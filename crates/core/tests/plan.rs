@@ -9,7 +9,7 @@ use bowline_core::config::{Config, Destination, SourceFile, load};
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{PlanError, Request, plan, previous_version};
 use bowline_core::plan::secrets::Secrets;
-use bowline_core::plan::{Kind, Plan, ProxyApi, show};
+use bowline_core::plan::{Kind, Plan, ProxyApi, accessory, show};
 use bowline_core::secret::Secret;
 use bowline_core::selection::{Filters, Selection, servers};
 use serde_json::json;
@@ -121,6 +121,56 @@ fn a_route_that_changes_gets_names_of_its_own() {
 }
 
 #[test]
+fn traefik_is_kept_away_from_what_it_has_no_route_to() {
+    let config = config(
+        "accessories: {search: {image: i, host: b}, ui: {image: i, host: b, labels: {traefik.enable: 'true'}}}\n",
+    );
+    let plan = planned(&config, Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let seen = |role: usize| {
+        let labels = &plan.servers[1].roles[role].boot.labels;
+        let mut own =
+            labels.iter().filter(|(key, _)| key == "traefik.enable" || key == "traefik.docker.network");
+        (own.next().map(|(_, value)| value.as_str()), own.next().map(|(_, value)| value.as_str()))
+    };
+    assert_eq!(
+        seen(0),
+        (Some("true"), Some("kamal")),
+        "a role behind Traefik, on the network that they share"
+    );
+    assert_eq!(seen(1), (Some("false"), None), "a role without");
+    let accessory = |at: usize| {
+        let own = &config.accessories[at];
+        accessory::container(&config, &Secrets::new(), own, "b").unwrap().labels
+    };
+    let label = |value: &str| vec![("traefik.enable".to_owned(), value.to_owned())];
+    assert_eq!(accessory(0), label("false"));
+    assert_eq!(accessory(1), label("true"), "what its own labels say counts");
+}
+
+#[test]
+fn an_accessory_from_before_that_traefik_still_sees_is_told() {
+    let config = config("accessories: {search: {image: i, host: b}}\n");
+    let notes = |labels: serde_json::Value| {
+        let other = json!({"name": "/app-search", "labels": labels});
+        let observed = [("a".to_owned(), server("")), ("b".to_owned(), server(&format!("@other {other}\n")))];
+        let plan = planned(&config, Kind::Deploy, "v2", &observed.into()).unwrap();
+        plan.servers
+            .iter()
+            .flat_map(|server| server.notes.clone())
+            .filter(|note| note.contains("app-search"))
+            .collect::<Vec<_>>()
+    };
+    let told = notes(json!({"service": "app-search"}));
+    assert_eq!(
+        told,
+        [
+            "Traefik sends requests for `Host: app-search` to the accessory search; `accessory reboot search` ends that"
+        ]
+    );
+    assert_eq!(notes(json!({"service": "app-search", "traefik.enable": "false"})), [""; 0]);
+}
+
+#[test]
 fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
     let labels = "labels: {team: x, traefik.http.routers.app-web.rule: 'Host(`a.example`)'}\n";
     let plan = planned(&config(labels), Kind::Deploy, "v2", &fleet("", "")).unwrap();
@@ -129,7 +179,7 @@ fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
         labels.iter().filter(|(key, _)| key.starts_with("t")).map(|(key, _)| key.as_str()).collect::<Vec<_>>()
     };
     assert!(labels_of(0).contains(&"traefik.http.routers.app-web.rule"), "{:?}", labels_of(0));
-    assert_eq!(labels_of(1), ["team"]);
+    assert_eq!(labels_of(1), ["traefik.enable", "team"]);
 
     let behind = config(labels);
     let mut both = behind.clone();

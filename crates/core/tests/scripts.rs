@@ -102,6 +102,9 @@ fn all_steps() -> Vec<Step> {
             logging: Logging::default(),
             host: "10.0.0.1".into(),
         }),
+        Step::SettleProxy(traefik::Settle { scope: scope.clone(), verdict: traefik::Verdict::Stays }),
+        Step::SettleProxy(traefik::Settle { scope: scope.clone(), verdict: traefik::Verdict::GivesWay }),
+        run(traefik::explain()),
         Step::Network(traefik::Network { scope: scope.clone() }),
         Step::Assets(assets::Prepare {
             scope: scope.clone(),
@@ -160,6 +163,7 @@ fn all_steps() -> Vec<Step> {
             version: HOSTILE.into(),
             name: HOSTILE.into(),
             id: HOSTILE.into(),
+            route: Default::default(),
             cord: Some(HOSTILE.into()),
             assets: Some(".".into()),
             timeout: 1,

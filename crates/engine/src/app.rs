@@ -62,10 +62,15 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
     let output = change.fleet.run_watched(host, Some(role), &step, &|_| {}).await?;
     let addresses = health::outcome(&start.name, start.timeout, output)
         .map_err(|cause| failed(&step.describe(), cause))?;
-    if let Some(proxy) = Change::proxy(place) {
-        let routed = proxy.routes_to(&change.fleet, host, &addresses).await;
-        routed.map_err(|cause| failed("wait for Traefik", cause))?;
+    if !place.role.traefik {
+        return Ok(format!("started {}", start.name));
     }
+    let wait = |cause| failed("wait for Traefik", cause);
+    let Some(proxy) = Change::proxy(place) else {
+        let reason = format!("{} runs, but Traefik does not: no request reaches it", start.name);
+        return Err(wait(Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }));
+    };
+    proxy.routes_to(&change.fleet, host, &start.route, &addresses).await.map_err(wait)?;
     Ok(format!("started {}", start.name))
 }
 

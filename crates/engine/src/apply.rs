@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use bowline_core::commands::assets::{NO_ASSETS, Prepare};
-use bowline_core::commands::traefik;
+use bowline_core::commands::traefik::{API_PORT, PROXY_FAILED};
 use bowline_core::config::OnFailure;
 use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
@@ -28,6 +28,7 @@ use crate::fleet::Fleet;
 use crate::ports::{Exit, Output};
 use crate::proxy::Proxy;
 use crate::published;
+use crate::traefik;
 use crate::world::Stop;
 use kept::Kept;
 use role::{Booted, RoleTask};
@@ -218,7 +219,16 @@ impl<'a> Apply<'a> {
                 return;
             }
             match self.fleet.run(&server.host, role.as_deref(), &step).await {
-                Ok(output) => self.learn(server, &step, &output.stdout),
+                Ok(output) => {
+                    self.learn(server, &step, &output.stdout);
+                    if let Step::Proxy(ensure) = &step {
+                        let has_api = server.api == ProxyApi::AfterStart;
+                        let up = traefik::came_up(self.fleet, &server.host, ensure, has_api, &output.stdout);
+                        if let Err(failure) = up.await {
+                            return self.fail(failure);
+                        }
+                    }
+                }
                 Err(failure) => {
                     return self.fail(match &step {
                         Step::Assets(assets) => assets_failed(failure, assets),
@@ -248,7 +258,7 @@ impl<'a> Apply<'a> {
             (server.api, address.map(|text| text.trim().parse()))
         {
             let mut apis = self.apis.lock().unwrap_or_else(PoisonError::into_inner);
-            apis.insert(server.host.clone(), SocketAddr::new(address, traefik::API_PORT));
+            apis.insert(server.host.clone(), SocketAddr::new(address, API_PORT));
         }
     }
 
@@ -405,7 +415,7 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
             "the image has not the label `service` of this service",
             "`docker build --label service=NAME` sets it; so does `bowline build push`",
         ),
-        traefik::PROXY_FAILED => (
+        PROXY_FAILED => (
             "Traefik could not be run",
             "see `traefik:` in the configuration; is its port taken by something else?",
         ),

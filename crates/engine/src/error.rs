@@ -40,12 +40,16 @@ pub enum Cause {
     #[error("halted at the barrier: no {0} container became healthy; the old container goes on serving")]
     Halted(String),
     /// The proxy never routed to the new container.
-    #[error("Traefik did not route to the new container within {waited_s} s{}", .last.as_ref().map(|last| format!(" ({last})")).unwrap_or_default())]
+    #[error("Traefik did not route to {container} within {waited_s} s: {why}")]
     NotRouted {
+        /// The container.
+        container: String,
         /// How long it was waited for.
         waited_s: u64,
         /// What the proxy said last.
-        last: Option<String>,
+        why: String,
+        /// What to do.
+        hint: String,
     },
     /// The run was interrupted.
     #[error("interrupted; the new container was stopped, the old one goes on serving")]
@@ -99,10 +103,10 @@ impl Failure {
                 "`asset_path:` (the role's, else the one at the root) is a directory inside the image; without it no assets are bridged"
                     .into(),
             ),
-            Cause::NotRouted { .. } => Some(
-                "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?"
-                    .into(),
-            ),
+            Cause::NotRouted { hint, .. } => Some(hint.clone()),
+            Cause::Server(ServerError::NotForwarded { .. }) => {
+                Some("AllowTcpForwarding in its sshd_config must be `yes` or `local`; or install curl there".into())
+            }
             Cause::Server(ServerError::Deadline { setting, .. }) => {
                 Some(format!("is the server overloaded, or its Docker stuck? `timeouts: {{{setting}: SECONDS}}` gives it more"))
             }

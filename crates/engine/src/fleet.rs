@@ -337,7 +337,11 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
         | Step::Accessory(_) => return Some((timeouts.pull, "pull")),
         Step::Bootstrap(_) => return Some((timeouts.install, "install")),
         Step::Exec(_) | Step::OnServer(_) => return None,
-        Step::Power(_) | Step::Maintenance(_) | Step::EndPages(_) | Step::RemovePages(_) => 60,
+        Step::Power(_)
+        | Step::SettleProxy(_)
+        | Step::Maintenance(_)
+        | Step::EndPages(_)
+        | Step::RemovePages(_) => 60,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay,
         Step::Find(_) => 10,

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use bowline_core::commands::maintenance::{self, Begin, End};
-use bowline_core::commands::traefik::{overlay, route_labels};
+use bowline_core::commands::traefik::{Route, overlay, route_labels};
 use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
@@ -93,6 +93,10 @@ async fn begin_one(change: &Change<'_>, place: Place<'_>, request: &Request, pag
         return Err(failed(place, Cause::Told { reason: "Traefik does not run".into(), hint }));
     };
     let (labels, configured) = labels(change, place);
+    let route = Route::new(
+        &format!("the maintenance page of {role}"),
+        labels.iter().map(|(key, value)| (key, value)),
+    );
     let step = Step::Maintenance(Box::new(Begin {
         scope: change.scope.clone(),
         role: role.clone(),
@@ -103,7 +107,7 @@ async fn begin_one(change: &Change<'_>, place: Place<'_>, request: &Request, pag
     }));
     let output = change.fleet.run(host, Some(role), &step).await?;
     let page = addresses(&output.stdout);
-    let routed = proxy.routes_to(&change.fleet, host, &page).await;
+    let routed = proxy.routes_to(&change.fleet, host, &route, &page).await;
     routed.map_err(|cause| failed(place, cause))?;
     leave(change, place, proxy, true).await?;
     let busy = idle(change, place, request).await?;
@@ -157,14 +161,19 @@ async fn end_one(change: &Change<'_>, place: Place<'_>) -> Told {
         leave(change, place, Proxy { api: None }, false).await?;
         return Ok("was not in maintenance".into());
     }
-    let app: Vec<IpAddr> = running(change, place).filter_map(Container::address).collect();
-    let hint = "`app boot` boots it, `app start` starts it again; the page stays until then";
-    if app.is_empty() {
-        let cause = Cause::Told { reason: "the app does not run".into(), hint: Some(hint.into()) };
-        return Err(failed(place, cause));
-    }
-    let proxy = Change::proxy(place).unwrap_or(Proxy { api: None });
-    let answers = proxy.routes_to(&change.fleet, host, &app).await;
+    let latest = change.project.config.latest_image();
+    let told = |reason: &str, hint: &str| {
+        failed(place, Cause::Told { reason: reason.into(), hint: Some(hint.into()) })
+    };
+    let Some(app) = place.observed.current(&change.scope.names, role, &latest) else {
+        let hint = "`app boot` boots it, `app start` starts it again; the page stays until then";
+        return Err(told("the app does not run", hint));
+    };
+    let Some(proxy) = Change::proxy(place) else {
+        return Err(told("Traefik does not run", "`traefik boot` boots it"));
+    };
+    let (route, addresses) = (Route::new(&app.name, &app.labels), app.addresses());
+    let answers = proxy.routes_to(&change.fleet, host, &route, &addresses).await;
     answers.map_err(|cause| failed(place, cause))?;
     leave(change, place, proxy, false).await?;
     Ok("live".into())

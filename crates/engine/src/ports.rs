@@ -209,6 +209,12 @@ pub enum ServerError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// The server is there, and forwards no connections.
+    #[error("{reason}")]
+    NotForwarded {
+        /// To where, and why.
+        reason: String,
+    },
     /// The connection broke; a step that was running may have run to its end or not.
     #[error("the connection was lost: {reason}")]
     Lost {

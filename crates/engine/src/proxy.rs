@@ -1,174 +1,255 @@
 //! Asking Traefik what it routes to, through the SSH connection, instead of waiting and hoping.
+//!
+//! Requests reach a container when every router that its labels define is in use and leads to its address. Traefik says
+//! so itself; an entry in some list is not enough, since a router that Traefik refuses has a service with the right
+//! address, too.
 
-use std::fmt;
+mod listed;
+mod trouble;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use bowline_core::commands::traefik::{self, Route};
+use bowline_core::plan::step::Step;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use crate::error::Cause;
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::ports::ServerError;
+use listed::{Missing, Router, Service, by_docker, judge};
 
-/// All services in one page.
+/// All services, and all routers, in one page.
 const SERVICES: &str = "/api/http/services?per_page=1000";
+const ROUTERS: &str = "/api/http/routers?per_page=1000";
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(100);
-/// What stands in for asking where its API doesn't answer: Kamal's own pause.
+/// What stands in for asking a Traefik that was booted without its API: Kamal's own pause.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// A server's Traefik, as far as it can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proxy {
-    /// Where its API answers, if it does.
+    /// Where its API answers; none if it was booted without.
     pub api: Option<SocketAddr>,
 }
 
+/// What is known of whether requests reach a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Traefik says so.
+    Routed,
+    /// Traefik can't be asked.
+    Unseen,
+}
+
+/// What a server's Traefik routed, before something was done to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Before {
+    addresses: Vec<IpAddr>,
+    routers: Vec<String>,
+}
+
+/// Everything that Traefik lists.
+struct Listing {
+    routers: Vec<Router>,
+    services: Vec<Service>,
+}
+
 impl Proxy {
-    /// Waits until requests go to this address.
-    pub async fn routes_to(self, fleet: &Fleet, host: &str, address: &[IpAddr]) -> Result<(), Cause> {
-        self.wait(fleet, host, |servers| servers.iter().any(|server| address.contains(server))).await
+    /// Waits until requests go to this container, at one of these addresses.
+    pub async fn routes_to(
+        self,
+        fleet: &Fleet,
+        host: &str,
+        route: &Route,
+        addresses: &[IpAddr],
+    ) -> Result<Seen, Cause> {
+        let Some(api) = self.api else {
+            sleep(PAUSE).await;
+            let text = format!(
+                "Traefik here has no API: that requests reach {} was not seen, a 5 s pause stood in",
+                route.container
+            );
+            note(fleet, host, text);
+            return Ok(Seen::Unseen);
+        };
+        let found = wait(fleet, async || {
+            let listing = Listing::ask(fleet, host, api).await?;
+            Ok(judge(route, addresses, &listing.routers, &listing.services))
+        });
+        match found.await? {
+            Ok(proof) => {
+                self::trouble::check_resolvers(fleet, host, &proof).await?;
+                for warning in &proof.warnings {
+                    note(fleet, host, format!("Traefik warns of the router {warning}"));
+                }
+                Ok(Seen::Routed)
+            }
+            Err(last) => Err(trouble::not_routed(fleet, host, route, last).await),
+        }
     }
 
     /// Waits until no request goes to this address any more.
     pub async fn let_go_of(self, fleet: &Fleet, host: &str, address: IpAddr) -> Result<(), Cause> {
-        self.wait(fleet, host, |servers| !servers.contains(&address)).await
-    }
-
-    /// Waits until requests go to each of these addresses.
-    pub async fn routes_to_all(self, fleet: &Fleet, host: &str, addresses: &[IpAddr]) -> Result<(), Cause> {
-        self.wait(fleet, host, |servers| addresses.iter().all(|address| servers.contains(address))).await
-    }
-
-    /// Where requests go now, if it says so: to which containers beside its own.
-    pub async fn routed(self, fleet: &Fleet, host: &str) -> Option<Vec<IpAddr>> {
-        let api = self.api?;
-        let (status, body) = fleet.server(host).ok()?.http_get(api, SERVICES).await.ok()?;
-        let servers = if status == 200 { routed(&body) } else { None }?;
-        Some(servers.into_iter().filter(|server| *server != api.ip()).collect())
-    }
-
-    async fn wait(self, fleet: &Fleet, host: &str, seen: impl Fn(&[IpAddr]) -> bool) -> Result<(), Cause> {
         let Some(api) = self.api else {
             sleep(PAUSE).await;
             return Ok(());
         };
-        // Its provider applies events within its throttle (2 s at most unless somebody set more).
-        let (started, within) = (Instant::now(), fleet.timeouts().route);
-        let mut last;
-        loop {
-            match fleet.server(host)?.http_get(api, SERVICES).await {
-                Ok((200, body)) => match routed(&body) {
-                    Some(servers) if seen(&servers) => return Ok(()),
-                    Some(servers) => last = Some(listed(&servers)),
-                    None => last = Some("its API gave an answer that can't be read".into()),
-                },
-                Ok((status, _)) => last = Some(format!("its API answered {status}")),
-                Err(error @ ServerError::Lost { .. }) => return Err(error.into()),
-                Err(error) => {
-                    fleet.emit(Event::Note {
-                        host: Some(host.into()),
-                        text: format!(
-                            "Traefik's API can't be reached ({error}): a 5 s pause stands in for asking it"
-                        ),
-                    });
-                    sleep(PAUSE).await;
-                    return Ok(());
-                }
+        let gone = wait(fleet, async || {
+            let services: Vec<Service> = ask(fleet, host, api, SERVICES).await?;
+            Ok(if listed::routed(&services).contains(&address) { Err(()) } else { Ok(()) })
+        });
+        let waited = fleet.timeouts().route.as_secs();
+        gone.await?.map_err(|last| Cause::Told {
+            reason: match last {
+                Last::Missing(()) => format!("it still did after {waited} s"),
+                Last::Silent(error) => format!("its API did not say in {waited} s: {error}"),
+            },
+            hint: None,
+        })
+    }
+
+    /// What requests go to now, if it says so.
+    pub async fn routed(self, fleet: &Fleet, host: &str) -> Option<Before> {
+        let api = self.api?;
+        let Listing { routers, services } = Listing::ask(fleet, host, api).await.ok()?;
+        let mut addresses = listed::routed(&services);
+        addresses.retain(|address| *address != api.ip());
+        let used = routers.into_iter().filter(Router::is_used);
+        let ours = used.map(|router| router.name).filter(|name| name.ends_with("@docker"));
+        Some(Before { addresses, routers: ours.collect() })
+    }
+
+    /// Waits until Traefik hears from Docker: it has a router of the labels of its own container.
+    pub async fn hears_docker(self, fleet: &Fleet, host: &str, own: &Route) -> Result<(), Cause> {
+        let Some(api) = self.api else {
+            sleep(PAUSE).await;
+            return trouble::complaint_of_docker(fleet, host).await.map_or(Ok(()), Err);
+        };
+        let shown = own.routers.iter().filter(|_| !own.hidden);
+        let wanted: Vec<String> = shown.map(|(name, _)| by_docker(name)).collect();
+        let heard = wait(fleet, async || {
+            let routers: Vec<Router> = ask(fleet, host, api, ROUTERS).await?;
+            let has = wanted.is_empty() || routers.iter().any(|router| wanted.contains(&router.name));
+            Ok(if has { Ok(()) } else { Err(()) })
+        });
+        match heard.await? {
+            Ok(()) => Ok(()),
+            Err(last) => Err(trouble::deaf(fleet, host, last).await),
+        }
+    }
+
+    /// Waits until everything that was routed before is routed again.
+    pub async fn routes_again(self, fleet: &Fleet, host: &str, before: &Before) -> Result<(), Cause> {
+        let Some(api) = self.api else { return Ok(()) };
+        let again = wait(fleet, async || {
+            let Listing { routers, services } = Listing::ask(fleet, host, api).await?;
+            let refused =
+                routers.iter().find(|router| router.is_refused() && before.routers.contains(&router.name));
+            if let Some(router) = refused {
+                return Ok(Err(Missing::Refused { router: router.name.clone(), error: router.errors() }));
             }
-            if started.elapsed() >= within {
-                return Err(Cause::NotRouted { waited_s: within.as_secs(), last });
-            }
-            sleep(EVERY).await;
+            let now = listed::routed(&services);
+            let missing: Vec<IpAddr> =
+                before.addresses.iter().filter(|old| !now.contains(old)).copied().collect();
+            let router = String::new();
+            Ok(if missing.is_empty() { Ok(()) } else { Err(Missing::Elsewhere { router, to: missing }) })
+        });
+        match again.await? {
+            Ok(()) => Ok(()),
+            Err(last) => Err(trouble::not_again(fleet, host, last).await),
         }
     }
 }
 
-fn listed(servers: &[IpAddr]) -> String {
-    match servers {
-        [] => "it routes to nothing".into(),
-        servers => {
-            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            format!("it routes to {}", servers.join(", "))
+impl Before {
+    /// Whether requests went to this address.
+    pub fn reaches(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+}
+
+/// What was seen last when the time was over.
+enum Last<M> {
+    /// It answered, but not what was waited for.
+    Missing(M),
+    /// It gave no answer that can be read.
+    Silent(String),
+}
+
+/// Asks until it is as wanted, or the time for routing is over. An answer that fails says nothing of the next: Traefik may
+/// be starting, and the server be busy. Only a connection that was lost ends it at once.
+async fn wait<T, M>(
+    fleet: &Fleet,
+    look: impl AsyncFn() -> Result<Result<T, M>, ServerError>,
+) -> Result<Result<T, Last<M>>, Cause> {
+    // Its provider applies events within its throttle (2 s at most unless somebody set more).
+    let (started, within) = (Instant::now(), fleet.timeouts().route);
+    loop {
+        let last = match look().await {
+            Ok(Ok(found)) => return Ok(Ok(found)),
+            Ok(Err(missing)) => Last::Missing(missing),
+            Err(error @ ServerError::Lost { .. }) => return Err(error.into()),
+            Err(error) => Last::Silent(error.to_string()),
+        };
+        if started.elapsed() >= within {
+            return Ok(Err(last));
         }
+        sleep(EVERY).await;
     }
 }
 
-/// The addresses of the servers of all services that a router uses.
-pub(crate) fn routed(body: &str) -> Option<Vec<IpAddr>> {
-    serde_json::from_str(body).ok().map(|Routed(addresses)| addresses)
-}
-
-/// What Traefik lists, read service by service: only addresses are kept of it.
-struct Routed(Vec<IpAddr>);
-
-/// A service of Traefik's, as far as it matters.
-#[derive(Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Service {
-    status: String,
-    used_by: Vec<IgnoredAny>,
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct LoadBalancer {
-    servers: Vec<Listed>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Listed {
-    url: String,
-}
-
-impl Listed {
-    fn address(&self) -> Option<IpAddr> {
-        let authority = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
-        let authority = authority.split('/').next()?;
-        authority.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| authority.parse()).ok()
+impl Listing {
+    async fn ask(fleet: &Fleet, host: &str, api: SocketAddr) -> Result<Self, ServerError> {
+        let (routers, services) =
+            tokio::try_join!(ask(fleet, host, api, ROUTERS), ask(fleet, host, api, SERVICES))?;
+        Ok(Self { routers, services })
     }
 }
 
-impl<'de> Deserialize<'de> for Routed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Services;
-        impl<'de> Visitor<'de> for Services {
-            type Value = Routed;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of services")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut services: A) -> Result<Routed, A::Error> {
-                let mut addresses = Vec::new();
-                while let Some(service) = services.next_element::<Service>()? {
-                    if service.status == "enabled" && !service.used_by.is_empty() {
-                        addresses.extend(service.load_balancer.servers.iter().filter_map(Listed::address));
-                    }
-                }
-                Ok(Routed(addresses))
-            }
+async fn ask<T: DeserializeOwned>(
+    fleet: &Fleet,
+    host: &str,
+    api: SocketAddr,
+    path: &str,
+) -> Result<T, ServerError> {
+    let unreadable = |reason: String| ServerError::Unreachable { reason, hint: None };
+    let answer = match fleet.server(host)?.http_get(api, path).await {
+        Err(error @ ServerError::NotForwarded { .. }) => {
+            ask_there(fleet, host, api, path).await.ok_or(error)?
         }
-        deserializer.deserialize_seq(Services)
+        answer => answer?,
+    };
+    match answer {
+        (200, body) => {
+            read(&body).ok_or_else(|| unreadable("its API gave an answer that can't be read".into()))
+        }
+        (status, _) => Err(unreadable(format!("its API answered {status}"))),
     }
 }
 
+/// Asks on the server itself, where its sshd forwards nothing.
+async fn ask_there(fleet: &Fleet, host: &str, api: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let step = Step::Run("ask Traefik", traefik::get(&format!("http://{api}{path}")));
+    let output = fleet.run(host, None, &step).await.ok()?;
+    Some((200, output.stdout))
+}
+
+fn read<T: DeserializeOwned>(body: &str) -> Option<T> {
+    serde_json::from_str(body).ok()
+}
+
+/// Reads answers of Traefik's API, whatever they are.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) fn read_any(body: &str, route: &Route, address: IpAddr) -> bool {
+    let routers: Vec<Router> = read(body).unwrap_or_default();
+    let services: Vec<Service> = read(body).unwrap_or_default();
+    judge(route, &[address], &routers, &services).is_ok()
+}
 
-    #[test]
-    fn only_servers_of_used_services_count() {
-        let body = r#"[
-            {"status":"enabled","usedBy":["app-web@docker"],"loadBalancer":{"servers":[{"url":"http://172.18.0.3:3000"},{"url":"http://172.18.0.4:3000"}]},"name":"app-web@docker"},
-            {"status":"enabled","loadBalancer":{"servers":[{"url":"http://172.18.0.9:80"}]},"name":"idle@docker"},
-            {"status":"enabled","usedBy":["ping@internal"],"name":"ping@internal"}]"#;
-        let servers: Vec<String> = routed(body).unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(servers, ["172.18.0.3", "172.18.0.4"]);
-        assert_eq!(routed("<html>"), None);
-    }
+fn note(fleet: &Fleet, host: &str, text: String) {
+    fleet.emit(Event::Note { host: Some(host.into()), text });
 }

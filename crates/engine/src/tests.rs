@@ -21,6 +21,7 @@ mod logs;
 mod panics;
 mod registry;
 mod resume;
+mod routing;
 mod server;
 mod setup;
 mod silence;

@@ -1,10 +1,12 @@
 //! `traefik boot|reboot|start|stop|restart|remove|details|logs`: the proxy that all apps of a server share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bowline_core::commands::remove::{Remove, What};
-use bowline_core::commands::traefik::{API_PORT, Action, Ensure, Power, Replace};
-use bowline_core::commands::{listing, logs, registry};
+use bowline_core::commands::traefik::{
+    API_PORT, Action, BACK, Ensure, MADE, Power, Replace, Settle, Verdict, has_api, own_route, will_have_api,
+};
+use bowline_core::commands::{Scope, listing, logs, registry};
 use bowline_core::names::TRAEFIK;
 use bowline_core::plan::deploy::{self as planning, PlanError};
 use bowline_core::plan::secrets::{Secrets, traefik_login, traefik_pull_secrets, traefik_secrets};
@@ -40,7 +42,13 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
         log_in(change, &secrets, host).await?;
-        change.fleet.run(host, None, &Step::Proxy(ensure)).await.map_err(explained)?;
+        let output = change.fleet.run(host, None, &Step::Proxy(ensure.clone())).await.map_err(explained)?;
+        let api = change
+            .observed
+            .get(host)
+            .and_then(|observed| observed.traefik.as_ref())
+            .map_or_else(|| will_have_api(&ensure.traefik), |running| has_api(&running.args));
+        came_up(&change.fleet, host, &ensure, api, &output.stdout).await?;
         Ok("Traefik runs".into())
     })
     .await
@@ -55,7 +63,14 @@ pub async fn power(
 ) -> Result<Gathered, RunError> {
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let step = Step::Power(Power { scope: change.scope.clone(), action });
-        change.fleet.run(host, None, &step).await?;
+        let output = change.fleet.run(host, None, &step).await?;
+        let running = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
+        if let (Some(running), Some(address)) = (running, address(&output.stdout)) {
+            let own = own_route(&running.labels, &running.args);
+            let heard =
+                proxy_at(address, has_api(&running.args)).hears_docker(&change.fleet, host, &own).await;
+            heard.map_err(|cause| deaf(host, cause))?;
+        }
         Ok(match action {
             Action::Start => "started Traefik",
             Action::Stop => "stopped Traefik",
@@ -152,21 +167,73 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
         Some(api) => Proxy { api: Some(api) }.routed(&change.fleet, host).await,
         None => None,
     };
+    let before = before.unwrap_or_default();
     let ensure = ensure(change, secrets, host).map_err(|error| unusable(&error, host))?;
     log_in(change, secrets, host).await?;
+    let (own, api) = (ensure.route(), will_have_api(&ensure.traefik));
     let step = Step::ReplaceProxy(Box::new(Replace { ensure }));
     let output = change.fleet.run(host, None, &step).await.map_err(explained)?;
-    let address = output.stdout.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok());
-    if let (Some(before), Some(address)) = (before, address) {
-        let proxy = Proxy { api: Some(SocketAddr::new(address, API_PORT)) };
-        proxy.routes_to_all(&change.fleet, host, &before).await.map_err(|cause| Failure {
-            host: host.into(),
-            role: None,
-            doing: "see the apps routed again".into(),
-            cause,
-        })?;
+    if let Some(address) = address(&output.stdout) {
+        let (proxy, fleet) = (proxy_at(address, api), &change.fleet);
+        let routes = async {
+            proxy.hears_docker(fleet, host, &own).await?;
+            proxy.routes_again(fleet, host, &before).await
+        };
+        if let Err(cause) = routes.await {
+            return Err(gives_way(fleet, &change.scope, host, cause).await);
+        }
     }
+    settle(&change.fleet, &change.scope, host, Verdict::Stays).await?;
     Ok("rebooted Traefik".into())
+}
+
+/// Sees that a Traefik which a deploy or `traefik boot` started hears from Docker. One that was just made and doesn't is
+/// removed: it would be taken for a good one from then on.
+pub(crate) async fn came_up(
+    fleet: &Fleet,
+    host: &str,
+    ensure: &Ensure,
+    has_api: bool,
+    answer: &str,
+) -> Result<(), Failure> {
+    let Some(address) = address(answer) else { return Ok(()) };
+    let Err(cause) = proxy_at(address, has_api).hears_docker(fleet, host, &ensure.route()).await else {
+        return Ok(());
+    };
+    Err(if answer.lines().any(|line| line == MADE) {
+        gives_way(fleet, &ensure.scope, host, cause).await
+    } else {
+        deaf(host, cause)
+    })
+}
+
+/// Puts the Traefik before back, if there was one; the failure with what became of it.
+async fn gives_way(fleet: &Fleet, scope: &Scope, host: &str, cause: Cause) -> Failure {
+    let mut failure = deaf(host, cause);
+    let became = match settle(fleet, scope, host, Verdict::GivesWay).await {
+        Ok(answer) if answer.contains(BACK) => "the old one was started again".into(),
+        Ok(_) => "it was removed".into(),
+        Err(other) => format!("it could not be removed ({})", other.cause),
+    };
+    failure.cause = Cause::Told { reason: format!("{}; {became}", failure.cause), hint: failure.hint() };
+    failure
+}
+
+async fn settle(fleet: &Fleet, scope: &Scope, host: &str, verdict: Verdict) -> Result<String, Failure> {
+    let step = Step::SettleProxy(Settle { scope: scope.clone(), verdict });
+    fleet.run(host, None, &step).await.map(|output| output.stdout)
+}
+
+fn deaf(host: &str, cause: Cause) -> Failure {
+    Failure { host: host.into(), role: None, doing: "see Traefik route".into(), cause }
+}
+
+fn address(answer: &str) -> Option<IpAddr> {
+    answer.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok())
+}
+
+fn proxy_at(address: IpAddr, has_api: bool) -> Proxy {
+    Proxy { api: has_api.then(|| SocketAddr::new(address, API_PORT)) }
 }
 
 /// The secrets of its env and of the registry that its image is in.

@@ -73,10 +73,11 @@ fn refused(address: SocketAddr, why: &ChannelOpenFailure) -> ServerError {
             reason: format!("nothing answers at {address} on the server"),
             hint: None,
         },
-        why => ServerError::Unreachable {
-            reason: format!("the server does not forward connections to {address} ({why:?})"),
-            hint: Some("AllowTcpForwarding in its sshd_config must be `yes` or `local`".into()),
-        },
+        ChannelOpenFailure::AdministrativelyProhibited => {
+            let reason = format!("the server does not forward connections to {address}");
+            ServerError::NotForwarded { reason }
+        }
+        why => no_answer(format!("the server did not forward a connection to {address} ({why:?})")),
     }
 }
 

@@ -330,8 +330,8 @@ async fn forwarding_that_is_refused_says_so() {
     let sshd = Sshd::with("AllowTcpForwarding no");
     let server = sshd.connect().await;
     let address = http(|_| Vec::new());
-    let Err(ServerError::Unreachable { hint, .. }) = server.http_get(address, "/").await else {
+    let Err(ServerError::NotForwarded { reason }) = server.http_get(address, "/").await else {
         panic!("forwarded")
     };
-    assert!(hint.unwrap().contains("AllowTcpForwarding"));
+    assert!(reason.contains("does not forward connections to"), "{reason}");
 }

@@ -190,6 +190,7 @@ fn failure(failure: &Failure) -> Value {
 fn cause_name(cause: &Cause) -> &'static str {
     match cause {
         Cause::Server(ServerError::Unreachable { .. }) => "unreachable",
+        Cause::Server(ServerError::NotForwarded { .. }) => "not_forwarded",
         Cause::Server(ServerError::Lost { .. }) => "connection_lost",
         Cause::Server(ServerError::TooMuchOutput { .. }) => "too_much_output",
         Cause::Server(ServerError::Deadline { .. }) => "no_answer",

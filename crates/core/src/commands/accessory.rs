@@ -16,6 +16,7 @@ use super::registry::{self, Login};
 use super::traefik::{self, Action};
 use super::{Scope, env, published};
 use crate::config::Pairs;
+use crate::names::NETWORK;
 use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
 pub use files::{Directory, Upload};
@@ -341,6 +342,6 @@ fn come_up(service: &str, timeout: u64) -> String {
          return $status\n\
          }}\n",
         quote(service),
-        wait = ready::wait(timeout, DELAY_S),
+        wait = ready::wait(timeout, DELAY_S, NETWORK),
     )
 }

@@ -1,6 +1,7 @@
 //! App containers: run one and see it ready, stop one, tag its image as the latest.
 
 use super::env::{SecretEnv, clear_words};
+use super::traefik::Route;
 use super::{Scope, assets, cord, drain, ready};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
@@ -109,6 +110,11 @@ impl Boot {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
 
+    /// How requests reach its container.
+    pub fn route(&self) -> Route {
+        Route::new(&self.container(), self.labels.iter().map(|(key, value)| (key, value)))
+    }
+
     /// How its container is found if nobody hears the end of this.
     pub fn find(&self) -> Find {
         Find {
@@ -137,7 +143,7 @@ impl Boot {
         text.push_str(&format!(
             "id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $id\"\n"
         ));
-        text.push_str(&ready::wait(self.timeout, self.readiness_delay));
+        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route().network));
         Script::new(text).with_input(Secret::new(format!(
             "{}\n{}",
             self.made.expose(),
@@ -280,6 +286,8 @@ pub struct Start {
     pub name: String,
     /// Its id.
     pub id: String,
+    /// How requests reach it.
+    pub route: Route,
     /// Its cord's directory on the server, if it has one.
     pub cord: Option<String>,
     /// Its asset volume on the server, if it has one: Docker would make an empty one in its place.
@@ -311,7 +319,7 @@ impl Start {
             "id={}\n{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $id\"\n",
             quote(&self.id)
         ));
-        text.push_str(&ready::wait(self.timeout, self.readiness_delay));
+        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route.network));
         Script::new(text)
     }
 }

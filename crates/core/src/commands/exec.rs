@@ -237,7 +237,9 @@ impl Exec {
                     .filter(|(key, _)| !NOT_SHARED.contains(&key.as_str()))
                     .cloned()
                     .collect();
-                option_words(line, &shared).word(image)
+                let line = option_words(line, &shared);
+                // Last, so that it counts: the image of the app listens, and the flags may have the app's labels.
+                line.words(["--label", traefik::HIDDEN]).word(image)
             }
             Place::Serving(container) => line.word(container),
         };

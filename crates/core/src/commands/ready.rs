@@ -13,15 +13,16 @@ const ENDS: usize = 20;
 const RESTARTS: u32 = 3;
 
 /// Shell lines that follow the container `$id` for at most `timeout` seconds; one without a health check is ready
-/// when it still runs after `delay` seconds. They print `@state` lines (status, health, exit code, restarts, out
-/// of memory) as they change, then `@ready ADDRESS…`, or `@failed REASON` with how it ended until then (`oom`,
+/// when it still runs after `delay` seconds. `network` is the one on which it is reached. They print `@state` lines (status, health, exit code, restarts, out
+/// of memory) as they change, then `@ready ADDRESS` (all its addresses if it isn't on that network), or `@failed REASON` with how it ended until then (`oom`,
 /// `die=CODE`), where it listens, its health command, its log and health log.
-pub(super) fn wait(timeout: u64, delay: u64) -> String {
-    let template = quote(
-        "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
-         {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} \
-         {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}",
-    );
+pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
+    let template = quote(&format!(
+        "{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{else}}}}none{{{{end}}}} \
+         {{{{.State.ExitCode}}}} {{{{.RestartCount}}}} {{{{.State.OOMKilled}}}} \
+         {{{{with index .NetworkSettings.Networks {network:?}}}}}{{{{.IPAddress}}}} {{{{else}}}}\
+         {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}{{{{end}}}}"
+    ));
     // Docker forgets a container's end when it starts it again; its events don't.
     let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(

@@ -1,6 +1,7 @@
 //! Traefik on a server: the shared network, the container, and its API on an entry point that is not published.
 
-use std::collections::BTreeMap;
+mod labels;
+mod trouble;
 
 use super::app::{logging_words, option_words};
 use super::env::{self, SecretEnv, clear_words};
@@ -9,9 +10,16 @@ use crate::config::{Logging, OptionValue, Pairs, Traefik};
 use crate::names::{NETWORK, TRAEFIK};
 use crate::observed::Container;
 use crate::shell::{Line, Script, quote};
+pub(super) use labels::HIDDEN;
+pub use labels::{Route, conflict, hidden, overlay, rename, route_labels, routes};
+pub use trouble::{Trouble, explain, get};
 
 /// The port of Traefik's own entry point, in its container only.
 pub const API_PORT: u16 = 8080;
+/// The container was made by the script.
+pub const MADE: &str = "@made";
+/// The Traefik that ran before runs again.
+pub const BACK: &str = "@back";
 /// What the script exits with when the proxy can't be run.
 pub const PROXY_FAILED: u32 = 76;
 
@@ -58,6 +66,9 @@ pub(super) fn create_network() -> String {
 /// apps share it and may deploy at the same moment.
 pub(super) const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
+/// A container's address on the network that all apps share.
+const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
+
 /// Seconds within which a container that somebody else is making can be started.
 const CREATED_WITHIN_S: u32 = 10;
 
@@ -78,8 +89,8 @@ impl Ensure {
         )
     }
 
-    /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
-    /// `@address` with its address there.
+    /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints [`MADE`] for
+    /// a new one, and `@address` with its address there.
     ///
     /// Another app's deploy may do the same meanwhile. Of two that run it the second is refused the name, from the
     /// moment the first one's container begins to be made; then it waits until it can start that one.
@@ -92,13 +103,14 @@ impl Ensure {
              start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
              run() {{ {run}; }}\n\
              failed() {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
-             address='{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}'\n\
+             address='{ADDRESS}'\n\
              connected() {{ [ -n \"$(docker container inspect --format \"$address\" {TRAEFIK} 2>/dev/null)\" ]; }}\n\
              connect() {{ connected || said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; connected; }} || failed; }}\n\
              if start; then connect\n\
              elif said=$(run 2>&1); then\n\
              mv {written} {ENV_FILE}\n\
              {leave}\n\
+             echo {MADE}\n\
              else\n\
              case $said in *'already in use'*) tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
              until start; do [ $((tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
@@ -121,6 +133,12 @@ impl Ensure {
         self.container(&["run", "--detach"], TRAEFIK)
     }
 
+    /// Where Traefik routes by its own labels. That it does so shows that it hears from Docker.
+    pub fn route(&self) -> Route {
+        let labels = overlay(&default_labels(), &self.traefik.labels);
+        own_route(labels.iter().map(|(key, value)| (key, value)), &flags(&self.traefik))
+    }
+
     fn container(&self, how: &[&str], name: &str) -> Line {
         let mut line = Line::new("docker").words(how.iter().copied()).words([
             "--name",
@@ -133,7 +151,9 @@ impl Ensure {
         if self.traefik.publish {
             line = line.words(["--publish", &format!("{}:80", self.traefik.host_port)]);
         }
-        line = line.words(["--volume", "/var/run/docker.sock:/var/run/docker.sock"]);
+        if !mounts_socket(&self.traefik.options) {
+            line = line.word("--volume").expanding(&format!("{}:{SOCKET}", self.traefik.docker_socket));
+        }
         line = self.secret.words(line, &self.env_file());
         line = clear_words(line, &self.traefik.env.clear_pairs());
         line = logging_words(line, &self.logging);
@@ -155,8 +175,30 @@ impl Ensure {
     }
 }
 
+/// The route of a Traefik with these labels and arguments; empty if its arguments have it choose among containers.
+pub fn own_route<'l>(labels: impl IntoIterator<Item = (&'l String, &'l String)>, args: &[String]) -> Route {
+    let chooses =
+        |argument: &String| argument.to_ascii_lowercase().starts_with("--providers.docker.constraints");
+    if args.iter().any(chooses) { Route::default() } else { Route::new(TRAEFIK, labels) }
+}
+
+/// Where Traefik looks for Docker in its container.
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// Whether further flags of `docker run` put something there: two mounts of one place are refused.
+fn mounts_socket(options: &[(String, OptionValue)]) -> bool {
+    let volumes = options.iter().filter(|(key, _)| key == "volume" || key == "v");
+    let mut volumes = volumes.flat_map(|(_, value)| match value {
+        OptionValue::Flag => &[],
+        OptionValue::Value(value) => std::slice::from_ref(value),
+        OptionValue::List(values) => values.as_slice(),
+    });
+    volumes.any(|volume| volume.split(':').nth(1) == Some(SOCKET))
+}
+
 /// Puts a new Traefik with the configuration as it is now in the place of the one that runs. It is made before the
-/// old one stops, and if it doesn't come up, the old one is put back.
+/// old one stops, and if it doesn't come up, the old one is put back. Otherwise the old one stays beside it, stopped,
+/// until [`Settle`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replace {
     /// The new one.
@@ -194,14 +236,59 @@ impl Replace {
              }}\n\
              docker container rename {NEXT} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || back\n\
              sleep 0.5\n\
-             found=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}} {{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}{{{{.IPAddress}}}}{{{{end}}}}' {TRAEFIK})\n\
+             found=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}} {ADDRESS}' {TRAEFIK})\n\
              case $found in 'true 0 '*) ;; *) back ;; esac\n\
-             docker container rm {OLD} >/dev/null 2>&1\n\
              echo \"@address ${{found#true 0 }}\"\n",
             written = quote(&env_file),
             free = published::free_or(NEXT, TRAEFIK, &format!("docker container rm {NEXT} >/dev/null")),
         ));
         Script::new(text).with_input(ensure.secret.input())
+    }
+}
+
+/// Decides what becomes of a Traefik that was just made, once it is known whether it routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settle {
+    /// The run.
+    pub scope: Scope,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// What becomes of a Traefik that was just made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays, and the one before it is removed.
+    Stays,
+    /// It is removed, and the one before it, if there was one, is started again.
+    GivesWay,
+}
+
+impl Settle {
+    /// In a few words.
+    pub fn describe(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Stays => "remove the Traefik before",
+            Verdict::GivesWay => "put the Traefik before back",
+        }
+    }
+
+    /// Prints [`BACK`] if the one before runs again.
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence();
+        match self.verdict {
+            Verdict::Stays => text.push_str(&format!("docker container rm {OLD} >/dev/null 2>&1\nexit 0\n")),
+            Verdict::GivesWay => {
+                text.push_str(&format!(
+                    "docker container rm --force {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
+                     docker container inspect {OLD} >/dev/null 2>&1 || exit 0\n\
+                     docker container rename {OLD} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
+                     echo {BACK}\n"
+                ));
+                text.push_str(&self.scope.audit(None, "Put the traefik before back"));
+            }
+        }
+        Script::new(text)
     }
 }
 
@@ -226,7 +313,7 @@ pub enum Action {
 }
 
 impl Power {
-    /// The script.
+    /// The script. Prints `@address` of a Traefik that was started.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         let start = format!("docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n");
@@ -244,6 +331,11 @@ impl Power {
             Action::Restart => "Restarted traefik",
         };
         text.push_str(&self.scope.audit(None, done));
+        if self.action != Action::Stop {
+            text.push_str(&format!(
+                "echo \"@address $(docker container inspect --format '{ADDRESS}' {TRAEFIK})\"\n"
+            ));
+        }
         Script::new(text)
     }
 
@@ -271,6 +363,14 @@ pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {
     if container.image != traefik.image {
         return Some(format!("it runs {}, not {}", container.image, traefik.image));
     }
+    let socket = container.mounts.iter().find(|mount| mount.destination == SOCKET);
+    let expands = |text: &str| text.contains('$') || text.starts_with('~');
+    if let Some(socket) =
+        socket.filter(|_| !mounts_socket(&traefik.options) && !expands(&traefik.docker_socket))
+        && !same_path(&socket.source, &traefik.docker_socket)
+    {
+        return Some(format!("its Docker is at {}, not at {}", socket.source, traefik.docker_socket));
+    }
     let wanted = flags(traefik);
     if wanted.iter().any(|flag| flag.contains("${")) {
         // The server fills these in; they can't be compared here.
@@ -286,9 +386,18 @@ pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {
     }
 }
 
+/// Whether two paths name one place: `/var/run` is a link to `/run`.
+fn same_path(one: &str, other: &str) -> bool {
+    let plain = |path: &str| {
+        path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path).to_owned()
+    };
+    plain(one) == plain(other)
+}
+
 /// The catch-all route: requests that no app takes are answered by Traefik itself.
 fn default_labels() -> Pairs {
     [
+        ("traefik.enable", "true"),
         ("traefik.http.routers.catchall.entryPoints", "http"),
         ("traefik.http.routers.catchall.rule", "PathPrefix(`/`)"),
         ("traefik.http.routers.catchall.service", "unavailable"),
@@ -313,18 +422,6 @@ fn arguments(configured: &[(String, OptionValue)]) -> Vec<(String, OptionValue)>
         }
     }
     arguments
-}
-
-/// Pairs with others over them: a known name keeps its place and gets the other value.
-pub fn overlay(base: &Pairs, over: &Pairs) -> Pairs {
-    let mut pairs = base.clone();
-    for (key, value) in over {
-        match pairs.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => old.clone_from(value),
-            None => pairs.push((key.clone(), value.clone())),
-        }
-    }
-    pairs
 }
 
 /// Whether a running Traefik's arguments say that its API answers on [`API_PORT`].
@@ -353,113 +450,9 @@ fn flags(traefik: &Traefik) -> Vec<String> {
     arguments(&traefik.args).into_iter().flat_map(one).collect()
 }
 
-/// The labels that route requests to a role's containers; `name` names router, service and middleware.
-pub fn route_labels(name: &str) -> Pairs {
-    [
-        (format!("traefik.http.services.{name}.loadbalancer.server.scheme"), "http".to_string()),
-        (format!("traefik.http.routers.{name}.rule"), "PathPrefix(`/`)".to_string()),
-        (format!("traefik.http.routers.{name}.priority"), "2".to_string()),
-        (format!("traefik.http.middlewares.{name}-retry.retry.attempts"), "5".to_string()),
-        (format!("traefik.http.middlewares.{name}-retry.retry.initialinterval"), "500ms".to_string()),
-        (format!("traefik.http.routers.{name}.middlewares"), format!("{name}-retry@docker")),
-    ]
-    .into()
-}
-
-/// Gives every router, service and middleware that these labels name another name, and keeps their references
-/// to each other. See [`conflict`].
-pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
-    let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
-    let reference = |word: &str| {
-        let (name, provider) = word.split_once('@').map_or((word, ""), |(name, _)| (name, "@docker"));
-        if named.contains(&name) { format!("{name}{suffix}{provider}") } else { word.to_string() }
-    };
-    labels
-        .iter()
-        .map(|(key, value)| {
-            let Some((kind, name)) = element(key) else { return (key.clone(), value.clone()) };
-            let rest = &key[kind.len() + name.len() + 1..];
-            let value = if rest == ".middlewares" || rest == ".service" {
-                value.split(',').map(|word| reference(word.trim())).collect::<Vec<_>>().join(",")
-            } else {
-                value.clone()
-            };
-            (format!("{kind}.{name}{suffix}{rest}"), value)
-        })
-        .collect()
-}
-
-/// The kind (`traefik.http.routers`) and name of what a label configures.
-fn element(key: &str) -> Option<(&str, &str)> {
-    let kind = ["traefik.http.routers", "traefik.http.services", "traefik.http.middlewares"]
-        .into_iter()
-        .find(|kind| {
-            key.len() > kind.len()
-                && key.as_bytes()[kind.len()] == b'.'
-                && key[..kind.len()].eq_ignore_ascii_case(kind)
-        })?;
-    let name = key[kind.len() + 1..].split('.').next()?;
-    Some((&key[..kind.len()], name))
-}
-
-/// What a running container's labels configure too, and differently: its kind and name. Traefik then drops both, and
-/// nothing answers while the old and the new container overlap.
-pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Option<(&'n str, &'n str)> {
-    let of = |found: (&str, &str)| -> (BTreeMap<&str, &str>, BTreeMap<&str, &str>) {
-        let pairs = new.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let theirs = running.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let about = |(key, _): &(&str, &str)| element(key) == Some(found);
-        (pairs.filter(about).collect(), theirs.filter(about).collect())
-    };
-    new.iter().filter_map(|(key, _)| element(key)).find(|found| {
-        let (ours, theirs) = of(*found);
-        !theirs.is_empty() && ours != theirs
-    })
-}
-
-/// The routers that labels configure: name, and rule with priority.
-pub fn routes(labels: &Pairs) -> Vec<(String, (String, String))> {
-    let value = |wanted: &str| labels.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
-    let rules = labels.iter().filter_map(|(key, rule)| {
-        let (kind, name) = element(key)?;
-        let is_rule =
-            kind.ends_with("routers") && key[kind.len() + name.len() + 1..].eq_ignore_ascii_case(".rule");
-        let priority = value(&format!("{kind}.{name}.priority")).map_or("", |(_, priority)| priority);
-        is_rule.then(|| (name.to_string(), (rule.clone(), priority.to_string())))
-    });
-    rules.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn labels_conflict_only_where_they_share_a_name() {
-        let labels = route_labels("app-web");
-        let running: BTreeMap<String, String> = labels.iter().cloned().collect();
-        assert_eq!(conflict(&labels, &running), None);
-        let mut changed = labels.clone();
-        changed[1].1 = "Host(`a.example`)".into();
-        assert_eq!(conflict(&changed, &running), Some(("traefik.http.routers", "app-web")));
-        assert_eq!(conflict(&rename(&changed, "-b"), &running), None);
-        let mut added = labels.clone();
-        added.push(("traefik.http.routers.app-web.tls".into(), "true".into()));
-        assert!(conflict(&added, &running).is_some());
-    }
-
-    #[test]
-    fn renamed_labels_still_refer_to_each_other() {
-        let mut labels = route_labels("app-web");
-        labels.push(("other".into(), "app-web".into()));
-        let renamed = rename(&labels, "-b");
-        assert_eq!(renamed[0].0, "traefik.http.services.app-web-b.loadbalancer.server.scheme");
-        assert_eq!(
-            renamed[5],
-            ("traefik.http.routers.app-web-b.middlewares".into(), "app-web-retry-b@docker".into())
-        );
-        assert_eq!(renamed[6], ("other".into(), "app-web".into()));
-    }
 
     #[test]
     fn a_running_proxy_says_whether_its_api_answers() {

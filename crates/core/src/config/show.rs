@@ -232,6 +232,7 @@ fn traefik(config: &Config, out: &mut Lines) {
         out.value("image", &traefik.image);
         out.raw("publish", traefik.publish);
         out.raw("host_port", traefik.host_port);
+        out.value("docker_socket", &traefik.docker_socket);
         out.pairs("labels", &traefik.labels);
         out.options("args", &traefik.args);
         out.options("options", &traefik.options);

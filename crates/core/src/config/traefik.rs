@@ -14,6 +14,8 @@ pub struct Traefik {
     pub publish: bool,
     /// `host_port` (80).
     pub host_port: u16,
+    /// `docker_socket` (`/var/run/docker.sock`): where Docker listens on the server.
+    pub docker_socket: String,
     /// `labels`, as written.
     pub labels: Pairs,
     /// `args`, as written: `--KEY=VALUE` each.
@@ -30,6 +32,7 @@ impl Default for Traefik {
             image: "traefik:v2.11".into(),
             publish: true,
             host_port: 80,
+            docker_socket: "/var/run/docker.sock".into(),
             labels: Vec::new(),
             args: Vec::new(),
             options: Vec::new(),
@@ -46,6 +49,15 @@ pub(super) const KEYS: Keys = Keys::new(
         Setting::new("image", Form::Filled, "its image").default("`traefik:v2.11`").examples(&["traefik:v3.1"]),
         Setting::new("publish", Form::Boolean, "whether port 80 of the container is published").default("true"),
         Setting::new("host_port", Form::Port, "on which port of the server").default("80"),
+        Setting::new(
+            "docker_socket",
+            Form::Filled,
+            "the socket of the server's Docker, by which Traefik learns what to route to; with rootless Docker \
+             `/run/user/UID/docker.sock`",
+        )
+        .default("`/var/run/docker.sock`")
+        .examples(&["/run/user/1000/docker.sock"])
+        .ours(),
         Setting::new(
             "args",
             OPTIONS,
@@ -72,6 +84,7 @@ impl Traefik {
             image: section.text("image").unwrap_or(default.image),
             publish: section.boolean("publish").unwrap_or(default.publish),
             host_port: section.port("host_port").unwrap_or(default.host_port),
+            docker_socket: section.text("docker_socket").unwrap_or(default.docker_socket),
             labels: section.pairs("labels"),
             args: section.options("args"),
             options: section.options("options"),

@@ -256,6 +256,9 @@ impl Planner<'_> {
                 "Traefik here is not what `traefik:` says: {difference}; `traefik reboot` changes that"
             ));
         }
+        if routed {
+            notes.extend(neighbours::exposed(self.config, host, observed));
+        }
         for role in entries.iter().filter(|(role, _)| observed.maintenance.contains(&role.name)) {
             notes.push(format!("{} is in maintenance here: the page stays until `app live`", role.0.name));
         }
@@ -434,7 +437,11 @@ impl Planner<'_> {
         ]
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .into();
-        let route = if role.traefik { traefik::route_labels(&names.prefix(&role.name)) } else { Vec::new() };
+        let route = if role.traefik {
+            traefik::route_labels(&names.prefix(&role.name))
+        } else {
+            traefik::hidden(&role.labels, &role.options)
+        };
         traefik::overlay(&traefik::overlay(&own, &route), &role.labels)
     }
 

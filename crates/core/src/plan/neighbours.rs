@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use super::deploy::PlanError;
 use crate::commands::traefik;
-use crate::config::Pairs;
-use crate::names::Names;
+use crate::config::{Accessory, Config, Pairs};
+use crate::names::{NETWORK, Names};
 use crate::observed::{Observed, plain_version};
 
 /// A running container of another app.
@@ -73,6 +73,26 @@ pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<S
         }
     }
     notes
+}
+
+/// Accessories of this app that were booted before they were hidden from Traefik.
+pub(super) fn exposed(config: &Config, host: &str, observed: &Observed) -> Vec<String> {
+    let hidden = |accessory: &&Accessory| {
+        let is_here = accessory.hosts.iter().any(|known| known == host) && accessory.network == NETWORK;
+        is_here && !traefik::hidden(&accessory.labels, &accessory.options).is_empty()
+    };
+    let is_seen = |accessory: &&Accessory| {
+        let running = observed.others.iter().find(|other| other.name == accessory.service);
+        running.is_some_and(|running| !running.labels.keys().any(|key| key.starts_with("traefik.")))
+    };
+    let seen = config.accessories.iter().filter(hidden).filter(is_seen);
+    seen.map(|accessory| {
+        let (service, name) = (&accessory.service, &accessory.name);
+        format!(
+            "Traefik sends requests for `Host: {service}` to the accessory {name}; `accessory reboot {name}` ends that"
+        )
+    })
+    .collect()
 }
 
 fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {

@@ -43,6 +43,7 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
         version: container.version(&scope.names, &role.name).into(),
         name: container.name.clone(),
         id: container.id.clone(),
+        route: traefik::Route::new(&container.name, &container.labels),
         cord: container.cord().map(Into::into),
         assets: container.asset_volume().map(|mount| mount.source.clone()),
         timeout: config.deploy_timeout.as_secs(),

@@ -19,6 +19,8 @@ pub enum Step {
     Proxy(traefik::Ensure),
     /// Put a new proxy in the place of the one that runs.
     ReplaceProxy(Box<traefik::Replace>),
+    /// Let a new proxy stay, or put the one before back.
+    SettleProxy(traefik::Settle),
     /// Start or stop the proxy.
     Power(traefik::Power),
     /// Make sure the network is there.
@@ -74,6 +76,7 @@ impl Step {
             Step::Pull(step) => step.script(),
             Step::Proxy(step) => step.script(),
             Step::ReplaceProxy(step) => step.script(),
+            Step::SettleProxy(step) => step.script(),
             Step::Power(step) => step.script(),
             Step::Network(step) => step.script(),
             Step::Assets(step) => step.script(),
@@ -106,6 +109,7 @@ impl Step {
             Step::Pull(step) => format!("pull {}", step.image),
             Step::Proxy(_) => "make sure Traefik runs".into(),
             Step::ReplaceProxy(_) => "reboot Traefik".into(),
+            Step::SettleProxy(step) => step.describe().into(),
             Step::Power(step) => format!("{} Traefik", step.verb()),
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),

@@ -338,6 +338,7 @@ fn a_container_whose_volume_is_gone_is_not_started_with_an_empty_one() {
             version: "v1".into(),
             name: "app-web-v1".into(),
             id: "id".into(),
+            route: Default::default(),
             cord: None,
             assets: Some(volume.into()),
             timeout: 0,

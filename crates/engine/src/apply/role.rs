@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bowline_core::commands::app;
+use bowline_core::commands::{app, traefik::Route};
 use bowline_core::config::BarrierOrder;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use crate::error::{Cause, Failure};
 use crate::event::Event;
 use crate::health;
 use crate::ports::ServerError;
+use crate::proxy::Seen;
 
 /// What is being done while Traefik is asked.
 const WAIT_FOR_TRAEFIK: &str = "wait for Traefik";
@@ -43,10 +44,14 @@ impl RoleTask<'_> {
             self.at_the_barrier().await?;
         }
         let booted = self.boot().await?;
-        if let Err(failure) = self.released(keeper, &booted).await {
-            return Err(self.undone(failure, &booted, true).await);
-        }
-        self.tell("serving");
+        let seen = match self.released(keeper, &booted).await {
+            Ok(seen) => seen,
+            Err(failure) => return Err(self.undone(failure, &booted, true).await),
+        };
+        self.tell(match seen {
+            Seen::Routed => "serving",
+            Seen::Unseen => "running, not seen to be routed to",
+        });
         self.apply.serves(&self.server.host, &self.role.role, booted);
         // From here on the new container serves: what is begun is brought to its end even when interrupted.
         let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
@@ -63,7 +68,7 @@ impl RoleTask<'_> {
 
     /// All that must hold before the old container may go: the barrier is open, requests are routed to the new
     /// one, and the run goes on.
-    async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<(), Failure> {
+    async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<Seen, Failure> {
         let host = &self.server.host;
         match keeper {
             Some(keeper) if keeper.open() => {
@@ -73,19 +78,22 @@ impl RoleTask<'_> {
             Some(_) => {}
             None => self.at_the_barrier().await?,
         }
+        let mut seen = Seen::Routed;
+        let route = self.role.boot.route();
         if self.role.routed {
-            tokio::select! {
-                routed = self.routed_to(&booted.addresses) => routed,
+            seen = tokio::select! {
+                routed = self.routed_to(&route, &booted.addresses) => routed,
                 () = self.interrupted() => Err(self.failure(WAIT_FOR_TRAEFIK, self.why_stopped())),
             }?;
         }
-        self.apply.may_go_on().map_err(|cause| self.failure("retire the old container", cause))
+        self.apply.may_go_on().map_err(|cause| self.failure("retire the old container", cause))?;
+        Ok(seen)
     }
 
-    async fn routed_to(&self, addresses: &[IpAddr]) -> Result<(), Failure> {
+    async fn routed_to(&self, route: &Route, addresses: &[IpAddr]) -> Result<Seen, Failure> {
         self.tell("waiting for Traefik to route to it");
         let proxy = self.apply.proxy_of(self.server);
-        let routed = proxy.routes_to(self.apply.fleet, &self.server.host, addresses).await;
+        let routed = proxy.routes_to(self.apply.fleet, &self.server.host, route, addresses).await;
         routed.map_err(|cause| self.failure(WAIT_FOR_TRAEFIK, cause))
     }
 
@@ -116,7 +124,7 @@ impl RoleTask<'_> {
             self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told).await?;
         let addresses = health::outcome(&back.name, back.timeout, output)
             .map_err(|cause| self.failure(&step.describe(), cause))?;
-        if self.role.routed { self.routed_to(&addresses).await } else { Ok(()) }
+        if self.role.routed { self.routed_to(&back.route, &addresses).await.map(drop) } else { Ok(()) }
     }
 
     fn failure(&self, doing: &str, cause: Cause) -> Failure {

@@ -1,7 +1,7 @@
 //! What runs beside the app on the model of a server: Traefik, accessories, maintenance pages. Their scripts are
 //! carried out part by part, so that a kill can come between any two.
 
-use bowline_core::commands::traefik::Action;
+use bowline_core::commands::traefik::{Action, Route, Verdict};
 use bowline_core::commands::{accessory, maintenance};
 use bowline_core::names::TRAEFIK;
 
@@ -21,6 +21,8 @@ pub(crate) struct FakePage {
     pub routed: bool,
     /// The last octet of its address.
     pub address: u8,
+    /// Its routers.
+    pub route: Route,
 }
 
 fn next(name: &str) -> String {
@@ -45,6 +47,13 @@ fn mend(all: &mut Present, name: &str) {
     all.remove(&old(name));
 }
 
+/// What becomes of the container before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Goes,
+    Stays,
+}
+
 type Kind = fn(&mut Machine) -> &mut Present;
 
 fn proxies(machine: &mut Machine) -> &mut Present {
@@ -61,7 +70,7 @@ impl FakeServer {
     }
 
     /// A new container in the place of the one that is there.
-    async fn replace(&self, kind: Kind, name: &str) {
+    async fn replace(&self, kind: Kind, name: &str, before: Before) {
         self.present(kind, |all| mend(all, name)).await;
         self.present(kind, |all| all.insert(next(name), false)).await;
         if kind(&mut self.machine()).contains_key(name) {
@@ -70,7 +79,9 @@ impl FakeServer {
         }
         self.present(kind, |all| rename(all, &next(name), name)).await;
         self.present(kind, |all| all.insert(name.to_owned(), true)).await;
-        self.present(kind, |all| all.remove(&old(name))).await;
+        if before == Before::Goes {
+            self.present(kind, |all| all.remove(&old(name))).await;
+        }
     }
 
     /// Stops a container, starts it, or both.
@@ -84,23 +95,56 @@ impl FakeServer {
     }
 
     pub(super) async fn ensure_proxy(&self) -> Output {
-        self.present(proxies, |all| {
-            if all.insert(TRAEFIK.to_owned(), true).is_none() {
-                mend(all, TRAEFIK);
-            }
-        })
-        .await;
+        let made = self
+            .present(proxies, |all| {
+                let made = all.insert(TRAEFIK.to_owned(), true).is_none();
+                if made {
+                    mend(all, TRAEFIK);
+                }
+                made
+            })
+            .await;
+        if made {
+            self.make_deaf();
+        }
+        answer(if made { "@made\n@address 172.18.0.1\n" } else { "@address 172.18.0.1\n" })
+    }
+
+    fn make_deaf(&self) {
+        let mut machine = self.machine();
+        machine.deaf = machine.next_is_deaf;
+    }
+
+    /// A new Traefik; the one before stays beside it, stopped, until it is settled which of them stays.
+    pub(super) async fn replace_proxy(&self) -> Output {
+        self.replace(proxies, TRAEFIK, Before::Stays).await;
+        self.make_deaf();
         answer("@address 172.18.0.1\n")
     }
 
-    pub(super) async fn replace_proxy(&self) -> Output {
-        self.replace(proxies, TRAEFIK).await;
-        answer("@address 172.18.0.1\n")
+    pub(super) async fn settle_proxy(&self, verdict: Verdict) -> Output {
+        let back = self
+            .effect(|machine| {
+                let all = &mut machine.proxies;
+                if verdict == Verdict::Stays {
+                    all.remove(&old(TRAEFIK));
+                    return false;
+                }
+                all.remove(TRAEFIK);
+                let back = rename(all, &old(TRAEFIK), TRAEFIK);
+                if back {
+                    all.insert(TRAEFIK.to_owned(), true);
+                }
+                machine.deaf = false;
+                back
+            })
+            .await;
+        answer(if back { "@back\n" } else { "" })
     }
 
     pub(super) async fn switch_proxy(&self, action: Action) -> Output {
         self.switch(proxies, TRAEFIK, action).await;
-        answer("")
+        answer(if action == Action::Stop { "" } else { "@address 172.18.0.1\n" })
     }
 
     /// Does something to an accessory; the answer is the script's.
@@ -130,7 +174,7 @@ impl FakeServer {
                 if there == Some(false) { accessory::STARTED } else { "" }
             }
             What::Replace(_) => {
-                self.replace(accessories, name).await;
+                self.replace(accessories, name, Before::Goes).await;
                 ""
             }
             What::Power(_) if there.is_none() => accessory::NONE,
@@ -156,7 +200,7 @@ impl FakeServer {
         if !self.machine().routes() {
             return status(maintenance::NO_PAGE, "there is no Traefik");
         }
-        let made = self.effect(|machine| machine.make_page(&begin.role, &begin.scope.run)).await;
+        let made = self.effect(|machine| machine.make_page(begin)).await;
         self.effect(|machine| machine.pages.iter_mut().for_each(|page| page.routed |= page.address == made))
             .await;
         answer(format!("@address 172.18.0.{made}\n"))

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
+use bowline_core::commands::traefik::Route;
+use bowline_core::commands::{Scope, app, maintenance, observe::Observe, remove::What};
 use bowline_core::names::{Names, TRAEFIK};
 use serde_json::json;
 use tokio::time::Instant;
@@ -98,6 +99,14 @@ pub(crate) struct Machine {
     pub docker: super::docker::FakeDocker,
     /// Traefik's containers.
     pub proxies: Present,
+    /// Whether Traefik hears nothing from Docker.
+    pub deaf: bool,
+    /// Whether the next Traefik that is made won't.
+    pub next_is_deaf: bool,
+    /// Whether Traefik was booted without its API.
+    pub no_api: bool,
+    /// Routers that Traefik refuses, and why.
+    pub refused: BTreeMap<String, String>,
     /// Accessories' containers.
     pub accessories: Present,
     /// Maintenance pages.
@@ -162,7 +171,7 @@ impl Machine {
             image_id: self.image_id(&boot.image),
             running: true,
             healthy: boot.health.as_ref().map(|_| false),
-            routed: boot.labels.iter().any(|(key, _)| key.starts_with("traefik.")),
+            routed: boot.labels.iter().any(|(key, _)| key.starts_with("traefik.http.")),
             cord,
             assets: super::assets::mounted(boot),
             address: self.next + 1,
@@ -244,11 +253,13 @@ impl Machine {
     }
 
     /// Makes a maintenance page that nothing is routed to yet; gives its address.
-    pub(super) fn make_page(&mut self, role: &str, run: &str) -> u8 {
+    pub(super) fn make_page(&mut self, begin: &maintenance::Begin) -> u8 {
         self.next += 1;
-        self.changes.push(format!("page for {role}"));
+        self.changes.push(format!("page for {}", begin.role));
         let address = self.next + 1;
-        self.pages.push(FakePage { role: role.into(), run: run.into(), routed: false, address });
+        let route = Route::new("page", begin.labels.iter().map(|(key, value)| (key, value)));
+        let (role, run) = (begin.role.clone(), begin.scope.run.clone());
+        self.pages.push(FakePage { role, run, routed: false, address, route });
         address
     }
 
@@ -268,7 +279,8 @@ impl Machine {
             let traefik = json!({
                 "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running",
                 "exit_code": 0, "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
-                "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": ["--api.insecure=true"],
+                "networks": {"kamal": {"IPAddress": "172.18.0.1"}},
+                "args": if self.no_api { json!([]) } else { json!(["--api.insecure=true"]) },
             });
             text.push_str(&format!("@traefik {traefik}\n@network kamal\n"));
         }
@@ -285,17 +297,57 @@ impl Machine {
         text
     }
 
-    /// The answer of Traefik's API.
-    pub(crate) fn services(&self) -> String {
+    /// What Traefik routes to: the route of each container, and the last octet of its address.
+    fn routes_of_all(&self) -> Vec<(Route, u8)> {
+        if self.deaf {
+            return Vec::new();
+        }
         let serving = self.containers.iter().filter(|c| c.running && c.routed && c.healthy != Some(false));
-        let pages = self.pages.iter().filter(|page| page.routed).map(|page| page.address);
-        let servers: Vec<_> = serving
-            .map(|c| c.address)
-            .chain(pages)
-            .map(|address| json!({"url": format!("http://172.18.0.{address}:3000")}))
-            .collect();
-        json!([{"status": "enabled", "usedBy": ["app@docker"], "loadBalancer": {"servers": servers}}])
-            .to_string()
+        let apps = serving.map(|c| (Route::new(&c.name, &c.labels), c.address));
+        let pages =
+            self.pages.iter().filter(|page| page.routed).map(|page| (page.route.clone(), page.address));
+        apps.chain(pages).collect()
+    }
+
+    /// The answer of Traefik's API: its services.
+    pub(crate) fn services(&self) -> String {
+        let mut services: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+        for (route, address) in self.routes_of_all() {
+            for service in route.services {
+                let server = json!({"url": format!("http://172.18.0.{address}:3000")});
+                services.entry(format!("{service}@docker")).or_default().push(server);
+            }
+        }
+        let listed = services.into_iter().map(|(name, servers)| {
+            json!({"name": name, "status": "enabled", "usedBy": ["app@docker"], "loadBalancer": {"servers": servers}})
+        });
+        serde_json::Value::Array(listed.collect()).to_string()
+    }
+
+    /// The answer of Traefik's API: its routers.
+    pub(crate) fn routers(&self) -> String {
+        let own =
+            Route { routers: vec![("catchall".into(), Some("unavailable".into()))], ..Route::default() };
+        let all = self.routes_of_all().into_iter().map(|(route, _)| route);
+        let own = (!self.deaf).then_some(own);
+        let listed = own.into_iter().chain(all).flat_map(|route| {
+            let service = route.services.first().cloned().unwrap_or_default();
+            route.routers.into_iter().map(move |(name, own)| {
+                let error: Vec<&String> = self.refused.get(&name).into_iter().collect();
+                let status = if error.is_empty() { "enabled" } else { "disabled" };
+                let service = own.unwrap_or_else(|| service.clone());
+                json!({"name": format!("{name}@docker"), "status": status, "error": error, "service": service})
+            })
+        });
+        serde_json::Value::Array(listed.collect()).to_string()
+    }
+
+    /// What Traefik's log has against Docker, and whose addresses it lists.
+    pub(super) fn complaint(&self) -> String {
+        let names = self.containers.iter().filter(|c| c.running);
+        let names = names.map(|c| format!("@at 172.18.0.{} /{}\n", c.address, c.name)).collect::<String>();
+        let said = "@said level=error msg=\"Provider error, Cannot connect to the Docker daemon\" providerName=docker\n";
+        if self.deaf { names + said } else { names }
     }
 }
 

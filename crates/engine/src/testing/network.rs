@@ -33,6 +33,8 @@ pub(crate) struct Faults {
     pub no_assets: BTreeMap<String, (u32, String)>,
     /// Servers on which preparing assets takes so long.
     pub slow_assets: BTreeMap<String, Duration>,
+    /// How often Traefik's API gives no answer in time, by server.
+    pub api_fails: BTreeMap<String, usize>,
     /// What steps for accessories end with, by server and what they do.
     pub accessories: BTreeMap<(String, String), Output>,
     /// What a version does on a server, for a role; healthy after 300 ms unless told.

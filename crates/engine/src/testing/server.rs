@@ -69,6 +69,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Pull(step) => step.locked.then_some(&step.scope),
         Step::Proxy(step) => Some(&step.scope),
         Step::ReplaceProxy(step) => Some(&step.ensure.scope),
+        Step::SettleProxy(step) => Some(&step.scope),
         Step::Power(step) => Some(&step.scope),
         Step::Network(step) => Some(&step.scope),
         Step::Assets(step) => Some(&step.scope),
@@ -181,9 +182,14 @@ impl Server for FakeServer {
         Ok(Some(Box::new(Lent(machine))))
     }
 
-    async fn http_get(&self, _: SocketAddr, _: &str) -> Result<(u16, String), ServerError> {
+    async fn http_get(&self, _: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
         sleep(STEP).await;
-        let said = self.machine().services();
+        if let Some(times @ 1..) = self.network.faults().api_fails.get_mut(&self.host) {
+            *times -= 1;
+            return Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: "api" });
+        }
+        let said =
+            if path.contains("/routers") { self.machine().routers() } else { self.machine().services() };
         Ok((200, self.network.garbled(&self.host, &said).unwrap_or(said)))
     }
 }

@@ -151,6 +151,7 @@ impl FakeServer {
                 .await;
                 answer(format!("@image {}\n", self.machine().image_id(&pull.image)))
             }
+            Step::SettleProxy(settle) => self.settle_proxy(settle.verdict).await,
             Step::Power(power) => self.switch_proxy(power.action).await,
             Step::Proxy(_) => {
                 self.machine().changes.push(step.describe());
@@ -267,6 +268,7 @@ impl FakeServer {
                 self.effect(Machine::log_in_again).await;
                 answer("")
             }
+            Step::Run("ask why Traefik does not route", _) => answer(self.machine().complaint()),
             Step::Run("look for a mirror", _) => answer(self.machine().mirror.clone()),
             Step::Run(name, _) | Step::Wait(name, ..) => {
                 self.machine().changes.push((*name).into());

@@ -4,9 +4,11 @@
 #[allow(clippy::print_stdout, reason = "it says how much was tried")]
 pub(super) mod garble;
 
+use bowline_core::commands::traefik::{Route, Trouble, route_labels};
+
 use crate::health::{outcome, state_text};
 use crate::ports::{Exit, Output};
-use crate::proxy::routed;
+use crate::proxy::read_any;
 
 const BOOTS: [&str; 4] = [
     "@id 0123\n@state running starting 0 0 false\n@state running healthy 0 0 false\n@ready 172.18.0.3 \n",
@@ -34,8 +36,17 @@ fn how_a_container_came_up() {
 fn what_traefik_lists() {
     let listed = [
         r#"[{"status":"enabled","usedBy":["app-web@docker"],"loadBalancer":{"servers":[{"url":"http://172.18.0.3:3000"},{"url":"http://[::1]:3000"}]},"name":"app-web@docker"}]"#,
+        r#"[{"name":"app-web@docker","service":"app-web","status":"enabled","error":["a"],"tls":{"certResolver":"b"}},{"name":"www@docker","status":"disabled","error":[]}]"#,
         r#"[{"status":"disabled","usedBy":[],"weighted":{"services":[{"name":"a","weight":1}]}},{}]"#,
         "{}",
     ];
-    garble::each(&listed, |text| drop(routed(text)));
+    let labels = route_labels("app-web");
+    let route = Route::new("app-web-v1", labels.iter().map(|(key, value)| (key, value)));
+    garble::each(&listed, |text| {
+        let _ = read_any(text, &route, [172, 18, 0, 3].into());
+    });
+    let said = [
+        "@at 172.18.0.3 /app-web-v1\n@arg --api.insecure\n@said \u{1b}[31mERR\u{1b}[0m x.go:1 > Provider error error=\"Docker\"\n@said {\"level\":\"error\",\"message\":\"a\",\"routerName\":\"b\"}\n",
+    ];
+    garble::each(&said, |text| drop(Trouble::parse(text)));
 }

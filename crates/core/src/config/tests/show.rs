@@ -93,6 +93,7 @@ fn a_configuration_in_full() {
       image: traefik:v2.11
       publish: true
       host_port: 80
+      docker_socket: /var/run/docker.sock
       args:
         accesslog: true
         entrypoints: [web]

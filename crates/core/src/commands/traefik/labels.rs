@@ -1,0 +1,241 @@
+//! The labels by which Traefik knows what to do with a container.
+
+use std::collections::BTreeMap;
+
+use crate::config::{OptionValue, Pairs};
+use crate::names::NETWORK;
+
+/// Pairs with others over them: a known name keeps its place and gets the other value.
+pub fn overlay(base: &Pairs, over: &Pairs) -> Pairs {
+    let mut pairs = base.clone();
+    for (key, value) in over {
+        match pairs.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => old.clone_from(value),
+            None => pairs.push((key.clone(), value.clone())),
+        }
+    }
+    pairs
+}
+
+/// Whether Traefik sees a container at all.
+const ENABLE: &str = "traefik.enable";
+/// Hides a container from Traefik.
+pub(in crate::commands) const HIDDEN: &str = "traefik.enable=false";
+/// The network on which Traefik reaches a container.
+const ON: &str = "traefik.docker.network";
+
+/// The label that hides a container from Traefik, which otherwise sends it the requests for `Host: NAME`. There is none
+/// for a container whose own labels, also those among the flags of `docker run`, address Traefik.
+pub fn hidden(labels: &Pairs, options: &[(String, OptionValue)]) -> Pairs {
+    let flags = options.iter().filter(|(key, _)| key == "label").flat_map(|(_, value)| match value {
+        OptionValue::Flag => &[],
+        OptionValue::Value(value) => std::slice::from_ref(value),
+        OptionValue::List(values) => values.as_slice(),
+    });
+    let mut all = labels.iter().map(|(key, _)| key).chain(flags);
+    if all.any(|label| addresses_traefik(label)) {
+        return Vec::new();
+    }
+    vec![(ENABLE.into(), "false".into())]
+}
+
+/// Whether a label is one that Traefik reads.
+fn addresses_traefik(label: &str) -> bool {
+    label.to_ascii_lowercase().starts_with("traefik.")
+}
+
+/// How requests reach a container, by its labels.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Route {
+    /// The container.
+    pub container: String,
+    /// Its routers, each with the service that it names.
+    pub routers: Vec<(String, Option<String>)>,
+    /// Its services.
+    pub services: Vec<String>,
+    /// The network on which Traefik reaches it.
+    pub network: String,
+    /// Whether it is kept away from Traefik.
+    pub hidden: bool,
+}
+
+impl Route {
+    /// The route of a container with these labels. A name that the server fills in can't be known here.
+    pub fn new<'l>(container: &str, labels: impl IntoIterator<Item = (&'l String, &'l String)>) -> Self {
+        let mut route = Self { container: container.into(), network: NETWORK.into(), ..Self::default() };
+        for (key, value) in labels {
+            if key.eq_ignore_ascii_case(ENABLE) && value == "false" {
+                route.hidden = true;
+            }
+            if key.eq_ignore_ascii_case(ON) && is_network(value) {
+                route.network.clone_from(value);
+            }
+            let Some((kind, name)) = element(key).filter(|(_, name)| !name.contains('$')) else { continue };
+            let field = &key[kind.len() + name.len() + 1..];
+            if is_kind(kind, "routers") {
+                let at = route.routers.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                    route.routers.push((name.into(), None));
+                    route.routers.len() - 1
+                });
+                if field.eq_ignore_ascii_case(".service") {
+                    route.routers[at].1 = Some(value.clone());
+                }
+            } else if is_kind(kind, "services") && !route.services.iter().any(|known| known == name) {
+                route.services.push(name.into());
+            }
+        }
+        route
+    }
+}
+
+/// The labels that route requests to a role's containers; `name` names router, service and middleware.
+pub fn route_labels(name: &str) -> Pairs {
+    [
+        (ENABLE.to_string(), "true".to_string()),
+        (ON.to_string(), NETWORK.to_string()),
+        (format!("traefik.http.services.{name}.loadbalancer.server.scheme"), "http".to_string()),
+        (format!("traefik.http.routers.{name}.rule"), "PathPrefix(`/`)".to_string()),
+        (format!("traefik.http.routers.{name}.priority"), "2".to_string()),
+        (format!("traefik.http.middlewares.{name}-retry.retry.attempts"), "5".to_string()),
+        (format!("traefik.http.middlewares.{name}-retry.retry.initialinterval"), "500ms".to_string()),
+        (format!("traefik.http.routers.{name}.middlewares"), format!("{name}-retry@docker")),
+    ]
+    .into()
+}
+
+/// Gives every router, service and middleware that these labels name another name, and keeps their references
+/// to each other. See [`conflict`].
+pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
+    let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
+    let reference = |word: &str| {
+        let (name, provider) = word.split_once('@').map_or((word, ""), |(name, _)| (name, "@docker"));
+        if named.contains(&name) { format!("{name}{suffix}{provider}") } else { word.to_string() }
+    };
+    labels
+        .iter()
+        .map(|(key, value)| {
+            let Some((kind, name)) = element(key) else { return (key.clone(), value.clone()) };
+            let rest = &key[kind.len() + name.len() + 1..];
+            let value = if rest == ".middlewares" || rest == ".service" {
+                value.split(',').map(|word| reference(word.trim())).collect::<Vec<_>>().join(",")
+            } else {
+                value.clone()
+            };
+            (format!("{kind}.{name}{suffix}{rest}"), value)
+        })
+        .collect()
+}
+
+/// The kind (`traefik.http.routers`) and name of what a label configures.
+fn element(key: &str) -> Option<(&str, &str)> {
+    let kind = ["traefik.http.routers", "traefik.http.services", "traefik.http.middlewares"]
+        .into_iter()
+        .find(|kind| {
+            key.len() > kind.len()
+                && key.as_bytes()[kind.len()] == b'.'
+                && key[..kind.len()].eq_ignore_ascii_case(kind)
+        })?;
+    let name = key[kind.len() + 1..].split('.').next()?;
+    Some((&key[..kind.len()], name))
+}
+
+fn is_network(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+fn is_kind(kind: &str, wanted: &str) -> bool {
+    kind.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(wanted))
+}
+
+/// What a running container's labels configure too, and differently: its kind and name. Traefik then drops both, and
+/// nothing answers while the old and the new container overlap.
+pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Option<(&'n str, &'n str)> {
+    let of = |found: (&str, &str)| -> (BTreeMap<&str, &str>, BTreeMap<&str, &str>) {
+        let pairs = new.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let theirs = running.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let about = |(key, _): &(&str, &str)| element(key) == Some(found);
+        (pairs.filter(about).collect(), theirs.filter(about).collect())
+    };
+    new.iter().filter_map(|(key, _)| element(key)).find(|found| {
+        let (ours, theirs) = of(*found);
+        !theirs.is_empty() && ours != theirs
+    })
+}
+
+/// The routers that labels configure: name, and rule with priority.
+pub fn routes(labels: &Pairs) -> Vec<(String, (String, String))> {
+    let value = |wanted: &str| labels.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+    let rules = labels.iter().filter_map(|(key, rule)| {
+        let (kind, name) = element(key)?;
+        let is_rule =
+            is_kind(kind, "routers") && key[kind.len() + name.len() + 1..].eq_ignore_ascii_case(".rule");
+        let priority = value(&format!("{kind}.{name}.priority")).map_or("", |(_, priority)| priority);
+        is_rule.then(|| (name.to_string(), (rule.clone(), priority.to_string())))
+    });
+    rules.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_conflict_only_where_they_share_a_name() {
+        let labels = route_labels("app-web");
+        let running: BTreeMap<String, String> = labels.iter().cloned().collect();
+        assert_eq!(conflict(&labels, &running), None);
+        let mut changed = labels.clone();
+        changed[3].1 = "Host(`a.example`)".into();
+        assert_eq!(conflict(&changed, &running), Some(("traefik.http.routers", "app-web")));
+        assert_eq!(conflict(&rename(&changed, "-b"), &running), None);
+        let mut added = labels.clone();
+        added.push(("traefik.http.routers.app-web.tls".into(), "true".into()));
+        assert!(conflict(&added, &running).is_some());
+    }
+
+    #[test]
+    fn renamed_labels_still_refer_to_each_other() {
+        let mut labels = route_labels("app-web");
+        labels.push(("other".into(), "app-web".into()));
+        let renamed = rename(&labels, "-b");
+        assert_eq!(renamed[2].0, "traefik.http.services.app-web-b.loadbalancer.server.scheme");
+        assert_eq!(
+            renamed[7],
+            ("traefik.http.routers.app-web-b.middlewares".into(), "app-web-retry-b@docker".into())
+        );
+        assert_eq!(renamed[8], ("other".into(), "app-web".into()));
+    }
+
+    fn pairs(labels: &[(&str, &str)]) -> Pairs {
+        labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn what_traefik_is_not_to_see_is_hidden_unless_its_own_labels_address_traefik() {
+        let off = pairs(&[("traefik.enable", "false")]);
+        assert_eq!(hidden(&pairs(&[("team", "a")]), &[]), off);
+        assert_eq!(hidden(&pairs(&[("Traefik.http.routers.x.rule", "Host(`x`)")]), &[]), []);
+        let flags = [("label".into(), OptionValue::List(vec!["a=b".into(), "traefik.enable=true".into()]))];
+        assert_eq!(hidden(&Vec::new(), &flags), []);
+        assert_eq!(hidden(&Vec::new(), &[("memory".into(), OptionValue::Value("1g".into()))]), off);
+    }
+
+    #[test]
+    fn a_route_has_the_routers_the_services_and_the_network_of_the_labels() {
+        let mut labels = route_labels("app-web");
+        labels.extend(pairs(&[
+            ("traefik.http.routers.www.rule", "Host(`www`)"),
+            ("traefik.http.routers.www.Service", "noop@internal"),
+            ("traefik.http.routers.${NAME}.rule", "Host(`www`)"),
+        ]));
+        let route = Route::new("app-web-v1", labels.iter().map(|(key, value)| (key, value)));
+        let www = ("www".to_string(), Some("noop@internal".to_string()));
+        assert_eq!(route.routers, [("app-web".to_string(), None), www]);
+        assert_eq!(
+            (route.services.as_slice(), route.network.as_str()),
+            (&["app-web".to_string()][..], "kamal")
+        );
+        let labels = overlay(&labels, &pairs(&[("traefik.docker.network", "edge")]));
+        assert_eq!(Route::new("a", labels.iter().map(|(key, value)| (key, value))).network, "edge");
+    }
+}

@@ -1,0 +1,172 @@
+//! What Traefik itself says of why it doesn't route: the errors in its log, and whose the addresses are that it lists.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::names::TRAEFIK;
+use crate::shell::{Script, quote};
+
+/// How far back its log is read, in seconds.
+const SINCE_S: u32 = 120;
+/// Lines of its log that are read, and those that are kept.
+const LINES: (u32, u32) = (5000, 40);
+/// The longest error that is shown, in characters.
+const LONGEST: usize = 400;
+
+/// Asks a server for a [`Trouble`].
+pub fn explain() -> Script {
+    let (read, kept) = LINES;
+    Script::new(format!(
+        "ids=$(docker container ls --quiet)\n\
+         [ -z \"$ids\" ] || docker container inspect --format '{{{{$name := .Name}}}}{{{{range .NetworkSettings.Networks}}}}\
+         @at {{{{.IPAddress}}}} {{{{$name}}}}{{{{\"\\n\"}}}}{{{{end}}}}' $ids\n\
+         docker container inspect --format '{{{{range .Args}}}}@arg {{{{.}}}}{{{{\"\\n\"}}}}{{{{end}}}}' {TRAEFIK}\n\
+         docker container logs --since {SINCE_S}s --tail {read} {TRAEFIK} 2>&1 |\n\
+         grep -E 'ERR|FTL|level=(error|fatal)|\"level\":\"(error|fatal)\"' | tail -n {kept} | sed 's/^/@said /'\n\
+         exit 0\n"
+    ))
+}
+
+/// Fetches an address that only the server can reach, with whatever there can do that.
+pub fn get(url: &str) -> Script {
+    let url = quote(url);
+    Script::new(format!(
+        "curl --silent --fail --max-time 5 {url} 2>/dev/null || wget -q -T 5 -O - {url} 2>/dev/null || \
+         docker container exec {TRAEFIK} wget -q -T 5 -O - {url} 2>/dev/null\n"
+    ))
+}
+
+/// What a server says of its Traefik.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trouble {
+    /// The running containers by address, on whichever network.
+    pub names: BTreeMap<IpAddr, String>,
+    /// Traefik's arguments.
+    pub args: Vec<String>,
+    /// The errors in its log, oldest first, without time and place in its code.
+    pub errors: Vec<String>,
+}
+
+impl Trouble {
+    /// Reads the answer of [`explain`]; lines that can't be read are left out.
+    pub fn parse(answer: &str) -> Self {
+        let mut trouble = Self::default();
+        for line in answer.lines() {
+            match line.split_once(' ') {
+                Some(("@at", rest)) => {
+                    if let Some((address, name)) = rest.split_once(' ')
+                        && let Ok(address) = address.parse()
+                    {
+                        trouble.names.insert(address, name.trim_start_matches('/').into());
+                    }
+                }
+                Some(("@arg", argument)) => trouble.args.push(argument.into()),
+                Some(("@said", said)) => trouble.errors.push(message(said)),
+                _ => {}
+            }
+        }
+        trouble
+    }
+
+    /// The last error that has one of these words.
+    pub fn about(&self, words: &[&str]) -> Option<&str> {
+        let has = |error: &&String| words.iter().any(|word| error.contains(word));
+        self.errors.iter().rev().find(has).map(String::as_str)
+    }
+
+    /// The last error of what it hears from Docker.
+    pub fn of_docker(&self) -> Option<&str> {
+        let words = ["Provider", "provider", "Docker daemon", "docker client"];
+        let has = |error: &&String| words.iter().any(|word| error.contains(word)) && error.contains("ocker");
+        self.errors.iter().rev().find(has).map(String::as_str)
+    }
+
+    /// Whether its arguments define a certificate resolver.
+    pub fn resolves(&self, resolver: &str) -> bool {
+        let wanted = format!("--certificatesresolvers.{resolver}.").to_ascii_lowercase();
+        let plain = wanted.trim_end_matches('.');
+        self.args
+            .iter()
+            .map(|argument| argument.to_ascii_lowercase())
+            .any(|argument| argument.starts_with(&wanted) || argument.split('=').next() == Some(plain))
+    }
+
+    /// What it says of a router whose certificate resolver doesn't exist.
+    pub fn no_resolver(&self, router: &str) -> Option<&str> {
+        let has = |error: &&String| error.contains(router) && error.contains("existent");
+        self.errors.iter().rev().find(has).map(String::as_str)
+    }
+
+    /// The names of containers with these addresses; an address where there is none.
+    pub fn named(&self, addresses: &[IpAddr]) -> String {
+        let name = |address: &IpAddr| self.names.get(address).cloned().unwrap_or_else(|| address.to_string());
+        addresses.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A line of Traefik's log, of version 2 or 3, as text or JSON, without colours, time and place in its code.
+fn message(line: &str) -> String {
+    let plain = without_colours(line);
+    let text = match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&plain) {
+        Ok(fields) => {
+            let field = |name: &str| fields.get(name).and_then(|value| value.as_str());
+            let parts = [field("message").or(field("msg")), field("error")];
+            let rest =
+                fields.iter().filter(|(key, _)| key.ends_with("Name") || key.starts_with("certificate"));
+            let rest = rest.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+            parts.into_iter().flatten().map(Into::into).chain(rest).collect::<Vec<String>>().join(" ")
+        }
+        Err(_) => match (plain.split_once(" > "), plain.split_once("level=")) {
+            (Some((_, said)), _) => said.into(),
+            (None, Some((_, said))) => said.split_once(' ').map_or(said, |(_, said)| said).into(),
+            (None, None) => plain,
+        },
+    };
+    let text = text.trim();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "@at 172.18.0.3 /shop-web-v1\n@at  /host-only\n@at 172.19.0.9 /shop-web-v2\n\
+        @arg --api.insecure=true\n@arg --certificatesResolvers.le.acme.email=a@b.test\n\
+        @said \u{1b}[90m2026-11-29T18:54:33Z\u{1b}[0m \u{1b}[31mERR\u{1b}[0m \u{1b}[1mgithub.com/traefik/traefik/v3/pkg/provider/docker/pdocker.go:143\u{1b}[0m\u{1b}[36m >\u{1b}[0m \u{1b}[1mProvider error, retrying in 703ms\u{1b}[0m \u{1b}[36merror=\u{1b}[0m\"Cannot connect to the Docker daemon\" \u{1b}[36mproviderName=\u{1b}[0mdocker\n\
+        @said time=\"2026\" level=error msg=\"the router web@docker uses a non-existent resolver: nosuch\"\n\
+        @said {\"level\":\"error\",\"routerName\":\"api@docker\",\"certificateResolver\":\"nosuch\",\"time\":\"2026\",\"message\":\"Router uses a nonexistent certificate resolver\"}\n";
+
+    #[test]
+    fn errors_are_read_in_every_form_of_traefiks_log() {
+        let trouble = Trouble::parse(ANSWER);
+        assert_eq!(
+            trouble.errors,
+            [
+                "Provider error, retrying in 703ms error=\"Cannot connect to the Docker daemon\" providerName=docker",
+                "msg=\"the router web@docker uses a non-existent resolver: nosuch\"",
+                "Router uses a nonexistent certificate resolver certificateResolver=nosuch routerName=api@docker",
+            ]
+        );
+        assert_eq!(trouble.of_docker(), Some(trouble.errors[0].as_str()));
+        assert_eq!(trouble.no_resolver("web@docker"), Some(trouble.errors[1].as_str()));
+        assert_eq!(trouble.no_resolver("api@docker"), Some(trouble.errors[2].as_str()));
+        assert_eq!(trouble.no_resolver("other@docker"), None);
+        assert!(trouble.resolves("LE") && !trouble.resolves("nosuch") && !trouble.resolves("l"));
+    }
+
+    #[test]
+    fn containers_have_their_names_whatever_network_the_address_is_on() {
+        let trouble = Trouble::parse(ANSWER);
+        let addresses = ["172.18.0.3", "172.19.0.9", "172.18.0.77"].map(|address| address.parse().unwrap());
+        assert_eq!(trouble.named(&addresses), "shop-web-v1, shop-web-v2, 172.18.0.77");
+    }
+}

@@ -1,0 +1,242 @@
+//! What Traefik's API lists, and whether it proves that requests reach a container.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bowline_core::commands::traefik::Route;
+use serde::Deserialize;
+
+/// A router, as far as it matters. The fields have these names in Traefik 2 and 3.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Router {
+    pub(super) name: String,
+    status: String,
+    error: Vec<String>,
+    service: String,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Tls {
+    cert_resolver: String,
+}
+
+/// A service, as far as it matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Service {
+    name: String,
+    status: String,
+    used_by: Vec<String>,
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct LoadBalancer {
+    servers: Vec<Listed>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Listed {
+    url: String,
+}
+
+impl Listed {
+    fn address(&self) -> Option<IpAddr> {
+        let authority = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let authority = authority.split('/').next()?;
+        authority.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| authority.parse()).ok()
+    }
+}
+
+impl Service {
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.load_balancer.servers.iter().filter_map(Listed::address)
+    }
+}
+
+impl Router {
+    /// Whether requests that match its rule go to its service. One that only warns serves on the entry points that
+    /// there are.
+    pub(super) fn is_used(&self) -> bool {
+        matches!(self.status.as_str(), "enabled" | "warning")
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.status == "disabled"
+    }
+
+    /// What Traefik has against it, in its own words.
+    pub(super) fn errors(&self) -> String {
+        self.error.join("; ")
+    }
+}
+
+/// The name that Traefik gives to what a container's labels define.
+pub(super) fn by_docker(name: &str) -> String {
+    if name.contains('@') { name.into() } else { format!("{name}@docker") }
+}
+
+/// The addresses of the servers of all services that a router uses.
+pub(super) fn routed(services: &[Service]) -> Vec<IpAddr> {
+    let used = services.iter().filter(|service| service.status == "enabled" && !service.used_by.is_empty());
+    used.flat_map(Service::addresses).collect()
+}
+
+/// Requests reach a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Proof {
+    /// What Traefik warns of.
+    pub(super) warnings: Vec<String>,
+    /// Routers with the certificate resolver that they name: whether it exists the API doesn't say.
+    pub(super) resolvers: Vec<(String, String)>,
+}
+
+/// Requests do not reach a container, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It doesn't have this router.
+    Router(String),
+    /// It refuses the router.
+    Refused {
+        /// The router.
+        router: String,
+        /// Why, in Traefik's own words.
+        error: String,
+    },
+    /// The router leads elsewhere.
+    Elsewhere {
+        /// The router.
+        router: String,
+        /// Where it leads.
+        to: Vec<IpAddr>,
+    },
+}
+
+/// Whether each router of a container's own is in use, and leads to one of these addresses of it. A router that names a
+/// service of something else leads there, as it should.
+pub(super) fn judge(
+    route: &Route,
+    addresses: &[IpAddr],
+    routers: &[Router],
+    services: &[Service],
+) -> Result<Proof, Missing> {
+    let mut proof = Proof::default();
+    let mut reached = false;
+    for (name, own_service) in &route.routers {
+        let listed = by_docker(name);
+        let found = routers.iter().find(|router| router.name.eq_ignore_ascii_case(&listed));
+        let Some(router) = found else { return Err(Missing::Router(name.clone())) };
+        if router.is_refused() {
+            return Err(Missing::Refused { router: name.clone(), error: router.errors() });
+        }
+        if !router.is_used() {
+            return Err(Missing::Router(name.clone()));
+        }
+        if !router.error.is_empty() {
+            proof.warnings.push(format!("{name}: {}", router.errors()));
+        }
+        if let Some(tls) = router.tls.as_ref().filter(|tls| !tls.cert_resolver.is_empty()) {
+            proof.resolvers.push((name.clone(), tls.cert_resolver.clone()));
+        }
+        let leads_to = by_docker(&router.service);
+        let is_own = own_service.as_ref().is_none_or(|service| {
+            route.services.iter().any(|own| by_docker(own).eq_ignore_ascii_case(&by_docker(service)))
+        });
+        let service = services.iter().find(|service| service.name == leads_to && service.status == "enabled");
+        let to: Vec<IpAddr> = service.into_iter().flat_map(Service::addresses).collect();
+        let reaches = to.iter().any(|address| addresses.contains(address));
+        if is_own && !reaches {
+            return Err(Missing::Elsewhere { router: name.clone(), to });
+        }
+        reached |= reaches;
+    }
+    match route.routers.first() {
+        Some(_) if reached => Ok(proof),
+        Some((router, _)) => Err(Missing::Elsewhere { router: router.clone(), to: Vec::new() }),
+        None => Err(Missing::Router(route.container.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Traefik 3.7 answers.
+    const ROUTERS: &str = r#"[
+        {"entryPoints":["http"],"service":"good","rule":"PathPrefix(`/`)","priority":2,"status":"enabled","using":["http"],"name":"good@docker","provider":"docker"},
+        {"entryPoints":["websecure","http"],"service":"some","error":["entryPoint \"websecure\" doesn't exist"],"status":"warning","using":["http"],"name":"some@docker","provider":"docker"},
+        {"entryPoints":["websecure"],"service":"none","error":["entryPoint \"websecure\" doesn't exist","no valid entryPoint for this router"],"status":"disabled","name":"none@docker","provider":"docker"},
+        {"entryPoints":["http"],"service":"good","tls":{"options":"default","certResolver":"nosuch"},"status":"enabled","using":["http"],"name":"tls@docker","provider":"docker"},
+        {"entryPoints":["http"],"service":"noop@internal","status":"enabled","using":["http"],"name":"www@docker","provider":"docker"}]"#;
+    const SERVICES: &str = r#"[
+        {"status":"enabled","usedBy":["good@docker"],"loadBalancer":{"servers":[{"url":"http://172.18.0.3:3000"},{"url":"http://172.18.0.4:3000"}]},"name":"good@docker"},
+        {"status":"enabled","usedBy":["some@docker"],"loadBalancer":{"servers":[{"url":"http://172.18.0.5:3000"}]},"name":"some@docker"},
+        {"status":"enabled","usedBy":["none@docker"],"loadBalancer":{"servers":[{"url":"http://172.18.0.6:3000"}]},"name":"none@docker"},
+        {"status":"enabled","loadBalancer":{"servers":[{"url":"http://172.18.0.9:80"}]},"name":"idle@docker"},
+        {"status":"enabled","usedBy":["ping@internal"],"name":"ping@internal"}]"#;
+
+    fn judged(routers: &[(&str, Option<&str>)], address: &str) -> Result<Proof, Missing> {
+        let own = |(name, service): &(&str, Option<&str>)| (name.to_string(), service.map(Into::into));
+        let route = Route {
+            container: "c".into(),
+            routers: routers.iter().map(own).collect(),
+            services: vec!["good".into(), "some".into(), "none".into()],
+            ..Route::default()
+        };
+        let (routers, services): (Vec<Router>, Vec<Service>) =
+            (serde_json::from_str(ROUTERS).unwrap(), serde_json::from_str(SERVICES).unwrap());
+        judge(&route, &[address.parse().unwrap()], &routers, &services)
+    }
+
+    #[test]
+    fn only_servers_of_used_services_count() {
+        let services: Vec<Service> = serde_json::from_str(SERVICES).unwrap();
+        let servers: Vec<String> = routed(&services).iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["172.18.0.3", "172.18.0.4", "172.18.0.5", "172.18.0.6"]);
+    }
+
+    #[test]
+    fn a_container_is_reached_when_each_of_its_own_routers_leads_to_it() {
+        assert_eq!(judged(&[("good", None)], "172.18.0.4"), Ok(Proof::default()));
+        let elsewhere = |router: &str, to: &[&str]| {
+            let to = to.iter().map(|address| address.parse().unwrap()).collect();
+            Err(Missing::Elsewhere { router: router.into(), to })
+        };
+        let good = ["172.18.0.3", "172.18.0.4"];
+        assert_eq!(judged(&[("good", None)], "172.19.0.4"), elsewhere("good", &good), "on another network");
+        assert_eq!(
+            judged(&[("good", None), ("gone", None)], "172.18.0.4"),
+            Err(Missing::Router("gone".into()))
+        );
+        assert_eq!(
+            judged(&[("good", None), ("some", None)], "172.18.0.4"),
+            elsewhere("some", &["172.18.0.5"])
+        );
+        assert_eq!(judged(&[], "172.18.0.4"), Err(Missing::Router("c".into())));
+    }
+
+    #[test]
+    fn a_router_that_traefik_refuses_says_why_and_one_that_warns_serves() {
+        let error = "entryPoint \"websecure\" doesn't exist; no valid entryPoint for this router".into();
+        assert_eq!(
+            judged(&[("none", None)], "172.18.0.6"),
+            Err(Missing::Refused { router: "none".into(), error })
+        );
+        let proof = judged(&[("some", None)], "172.18.0.5").unwrap();
+        assert_eq!(proof.warnings, ["some: entryPoint \"websecure\" doesn't exist"]);
+        let proof = judged(&[("tls", Some("good"))], "172.18.0.3").unwrap();
+        assert_eq!(proof.resolvers, [("tls".to_string(), "nosuch".to_string())]);
+    }
+
+    #[test]
+    fn a_router_may_lead_to_a_service_of_something_else() {
+        let www = ("www", Some("noop@internal"));
+        assert_eq!(judged(&[("good", None), www], "172.18.0.3"), Ok(Proof::default()));
+        let alone = Missing::Elsewhere { router: "www".into(), to: Vec::new() };
+        assert_eq!(judged(&[www], "172.18.0.3"), Err(alone), "but one has to reach the container");
+    }
+}

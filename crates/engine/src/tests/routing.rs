@@ -1,0 +1,122 @@
+//! Nothing is called done before requests were seen to reach it.
+
+use super::*;
+use crate::{app, maintenance, traefik};
+
+fn told(scripted: &Scripted) -> Vec<String> {
+    let events = scripted.recorder.events();
+    events
+        .iter()
+        .filter_map(|event| if let Event::Note { text, .. } = event { Some(text.clone()) } else { None })
+        .collect()
+}
+
+fn hints(error: &RunError) -> String {
+    let RunError::Servers { failures, .. } = error else { panic!("{error:?}") };
+    failures.iter().filter_map(|failure| failure.hint()).collect()
+}
+
+/// The web servers serve this version, and nothing was lost.
+fn serve(scripted: &Scripted, version: &str) {
+    for host in ["a", "b"] {
+        assert_eq!(scripted.network.machine(host).running(), [format!("app-web-{version}")], "on {host}");
+    }
+    assert_eq!(scripted.losses(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_fails_is_tried_again_and_nothing_stands_in_for_it() {
+    let (scripted, project) = fleet().await;
+    scripted.network.faults().api_fails.extend([("a".into(), 5), ("b".into(), 1)]);
+    deploy(&scripted, &project, "v2").await.unwrap();
+    serve(&scripted, "v2");
+    assert!(!told(&scripted).iter().any(|note| note.contains("pause")), "{:?}", told(&scripted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_answer_until_the_time_is_over_the_old_version_goes_on() {
+    let (scripted, project) = fleet().await;
+    scripted.network.faults().api_fails.extend([("a".into(), usize::MAX), ("b".into(), usize::MAX)]);
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    let failures = failures_of(&error);
+    assert!(failures[0].1.contains("app-web-v2") && failures[0].1.contains("gave no answer"), "{failures:?}");
+    serve(&scripted, "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_traefik_refuses_fails_the_role_in_traefiks_words() {
+    let (scripted, project) = fleet().await;
+    for host in ["a", "b"] {
+        let refused = ("app-web".to_owned(), "entryPoint \"websecure\" doesn't exist".to_owned());
+        scripted.network.machine(host).refused.extend([refused]);
+    }
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    let (_, said) = &failures_of(&error)[0];
+    assert!(said.contains("it refuses the router app-web: entryPoint \"websecure\" doesn't exist"), "{said}");
+    assert!(hints(&error).contains("traefik.http.routers.app-web.entrypoints"), "{}", hints(&error));
+    serve(&scripted, "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_traefik_has_no_api_the_report_says_that_nothing_was_seen() {
+    let (scripted, project) = fleet().await;
+    scripted.network.machine("a").no_api = true;
+    deploy(&scripted, &project, "v2").await.unwrap();
+    serve(&scripted, "v2");
+    let unseen = told(&scripted).into_iter().filter(|note| note.contains("was not seen")).collect::<Vec<_>>();
+    assert_eq!(
+        unseen,
+        ["Traefik here has no API: that requests reach app-web-v2 was not seen, a 5 s pause stood in"]
+    );
+    let states = scripted.recorder.events();
+    let serving = |host: &str, wanted: &str| {
+        states.iter().any(
+            |event| matches!(event, Event::State { host: at, state, .. } if at == host && state == wanted),
+        )
+    };
+    assert!(serving("a", "running, not seen to be routed to") && serving("b", "serving"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
+    let (scripted, project) = fleet().await;
+    scripted.network.machine("a").next_is_deaf = true;
+    let ended = traefik::reboot(&scripted.world, &project, &Options::default(), false).await.unwrap();
+    let failed: Vec<(&str, String)> =
+        ended.failures.iter().map(|failure| (failure.host.as_str(), failure.cause.to_string())).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    let (host, said) = &failed[0];
+    assert_eq!(*host, "a");
+    assert!(said.contains("Cannot connect to the Docker daemon"), "{said}");
+    assert!(said.ends_with("the old one was started again"), "{said}");
+    assert!(scripted.network.machine("a").routes() && !scripted.network.machine("a").deaf);
+
+    scripted.network.machine("a").proxies.clear();
+    let ended = traefik::boot(&scripted.world, &project, &Options::default()).await.unwrap();
+    assert!(ended.failures[0].cause.to_string().ends_with("it was removed"), "{ended:?}");
+    assert!(scripted.network.machine("a").proxies.is_empty(), "the next boot makes another");
+
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    let (host, said) = &failures_of(&error)[0];
+    assert!(host == "a" && said.contains("Cannot connect to the Docker daemon"), "{said}");
+    assert_eq!(scripted.network.machine("a").running(), ["app-web-v1"], "nothing was booted there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_done() {
+    let (scripted, project) = fleet().await;
+    let request = maintenance::Request { message: None, retry_after: 60, drain_timeout: None };
+    maintenance::begin(&scripted.world, &project, &Options::default(), &request).await.unwrap();
+    scripted.network.machine("a").proxies.clear();
+    let ended = maintenance::end(&scripted.world, &project, &Options::default()).await.unwrap();
+    assert_eq!(ended.failures.len(), 1, "{ended:?}");
+    assert_eq!(ended.failures[0].cause.to_string(), "Traefik does not run");
+    assert_eq!(scripted.network.machine("a").pages.len(), 1, "the page stays");
+
+    for container in &mut scripted.network.machine("a").containers {
+        container.running = false;
+    }
+    let ended = app::start(&scripted.world, &project, &Options::default()).await.unwrap();
+    assert_eq!(ended.failures.len(), 1, "{ended:?}");
+    assert!(ended.failures[0].cause.to_string().ends_with("no request reaches it"), "{ended:?}");
+}
