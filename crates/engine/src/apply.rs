@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use bowline_core::commands::assets::{NO_ASSETS, Prepare};
-use bowline_core::commands::traefik::{API_PORT, PROXY_FAILED};
+use bowline_core::commands::traefik::{API_PORT, PROXY_FAILED, Route};
 use bowline_core::config::OnFailure;
 use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
@@ -28,7 +28,7 @@ use crate::fleet::Fleet;
 use crate::ports::{Exit, Output};
 use crate::proxy::Proxy;
 use crate::published;
-use crate::traefik;
+use crate::traefik::{Started, came_up};
 use crate::world::Stop;
 use kept::Kept;
 use role::{Booted, RoleTask};
@@ -222,8 +222,9 @@ impl<'a> Apply<'a> {
                 Ok(output) => {
                     self.learn(server, &step, &output.stdout);
                     if let Step::Proxy(ensure) = &step {
-                        let has_api = server.api == ProxyApi::AfterStart;
-                        let up = traefik::came_up(self.fleet, &server.host, ensure, has_api, &output.stdout);
+                        let (own, has_api) = (Route::default(), server.api == ProxyApi::AfterStart);
+                        let started = Started { own, has_api, answer: &output.stdout };
+                        let up = came_up(self.fleet, &server.host, ensure, started);
                         if let Err(failure) = up.await {
                             return self.fail(failure);
                         }
@@ -262,7 +263,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn proxy_of(&self, server: &ServerPlan) -> Proxy {
+    pub(crate) fn proxy_of(&self, server: &ServerPlan) -> Proxy {
         let api = match server.api {
             ProxyApi::At(api) => Some(api),
             ProxyApi::AfterStart => {

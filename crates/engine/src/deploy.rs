@@ -24,6 +24,7 @@ use crate::fleet::Fleet;
 use crate::hooks::{self, Facts};
 use crate::lock::{Lock, is_inherited};
 use crate::observe::observe;
+use crate::standing::standing;
 use crate::version;
 use crate::world::{Options, Project, World};
 
@@ -87,7 +88,7 @@ pub async fn plan(
         }
     }
     let plan = run.plan(&observed)?;
-    let unseen = (!failures.is_empty()).then(|| run.failed(failures, None));
+    let unseen = (!failures.is_empty()).then(|| run.failed(failures, Vec::new()));
     Ok(Planned { plan, unseen })
 }
 
@@ -281,7 +282,7 @@ impl<'a> Run<'a> {
         }
         let apply = Apply::new(fleet, &plan, &self.world.stop, lock_lost);
         if !apply.primary_is_possible() || plan.servers.is_empty() {
-            return Err(self.failed(failures, None));
+            return Err(self.failed(failures, Vec::new()));
         }
         apply.pull(self.project.config.registry.local_port()).await;
         apply.tell_kept();
@@ -304,12 +305,12 @@ impl<'a> Run<'a> {
             && !apply.all_done()
             && failures.iter().all(|failure| failure.cause == Cause::Interrupted)
         {
-            return Err(RunError::Interrupted { standing: standing(&apply, &plan) });
+            return Err(RunError::Interrupted { standing: self.standing(&apply, &plan).await });
         }
         if failures.is_empty() {
             Ok(plan.version.clone())
         } else {
-            Err(self.failed(failures, Some((&apply, &plan))))
+            Err(self.failed(failures, self.standing(&apply, &plan).await))
         }
     }
 
@@ -331,12 +332,16 @@ impl<'a> Run<'a> {
                 apply.prune().await;
             }
         }
-        booted.map_err(|error| match error {
-            RunError::Local { what, reason, hint, .. } => {
-                RunError::Local { what, reason, hint, standing: standing(apply, plan) }
+        match booted {
+            Err(RunError::Local { what, reason, hint, .. }) => {
+                Err(RunError::Local { what, reason, hint, standing: self.standing(apply, plan).await })
             }
-            error => error,
-        })
+            booted => booted,
+        }
+    }
+
+    async fn standing(&self, apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
+        standing(apply, plan, &self.scope, &self.project.config.repository()).await
     }
 
     async fn boot_groups(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
@@ -399,34 +404,13 @@ impl<'a> Run<'a> {
             Some((_, hosts)) => hosts.iter().any(|host| there(&host.host)),
             None => self.selection.hosts.iter().any(|host| there(host)),
         };
-        if goes { Ok(()) } else { Err(self.failed(failures.to_vec(), None)) }
+        if goes { Ok(()) } else { Err(self.failed(failures.to_vec(), Vec::new())) }
     }
 
-    fn failed(&self, failures: Vec<Failure>, applied: Option<(&Apply<'_>, &Plan)>) -> RunError {
+    fn failed(&self, failures: Vec<Failure>, standing: Vec<String>) -> RunError {
         let place = |host: &str| self.selection.hosts.iter().position(|known| *known == host);
         let mut failures = failures;
         failures.sort_by_key(|failure| place(&failure.host));
-        RunError::Servers {
-            failures,
-            total: self.selection.hosts.len(),
-            standing: applied.map(|(apply, plan)| standing(apply, plan)).unwrap_or_default(),
-        }
+        RunError::Servers { failures, total: self.selection.hosts.len(), standing }
     }
-}
-
-/// What each role serves on each server after a run that did not end well.
-fn standing(apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
-    let mut lines = Vec::new();
-    for server in &plan.servers {
-        for role in &server.roles {
-            let serves = if apply.has_it(&server.host, &role.role) {
-                plan.version.clone()
-            } else {
-                let old: Vec<&str> = role.retire.iter().map(|old| old.version.as_str()).collect();
-                if old.is_empty() { "nothing".into() } else { old.join(", ") }
-            };
-            lines.push(format!("{} ({}): {serves}", server.host, role.role));
-        }
-    }
-    lines
 }

@@ -43,6 +43,7 @@ pub mod remove;
 pub mod secrets;
 pub mod server;
 pub mod setup;
+mod standing;
 pub mod template;
 #[cfg(test)]
 mod testing;

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bowline_core::commands::remove::{Remove, What};
 use bowline_core::commands::traefik::{
-    API_PORT, Action, BACK, Ensure, MADE, Power, Replace, Settle, Verdict, has_api, own_route, will_have_api,
+    API_PORT, Action, BACK, Ensure, MADE, Power, Replace, Route, Settle, Verdict, has_api, own_route,
+    will_have_api,
 };
 use bowline_core::commands::{Scope, listing, logs, registry};
 use bowline_core::names::TRAEFIK;
@@ -43,12 +44,12 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
         let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
         log_in(change, &secrets, host).await?;
         let output = change.fleet.run(host, None, &Step::Proxy(ensure.clone())).await.map_err(explained)?;
-        let api = change
-            .observed
-            .get(host)
-            .and_then(|observed| observed.traefik.as_ref())
-            .map_or_else(|| will_have_api(&ensure.traefik), |running| has_api(&running.args));
-        came_up(&change.fleet, host, &ensure, api, &output.stdout).await?;
+        let before = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
+        let (own, has_api) = match before {
+            Some(before) => (own_route(&before.labels, &before.args), has_api(&before.args)),
+            None => (Route::default(), will_have_api(&ensure.traefik)),
+        };
+        came_up(&change.fleet, host, &ensure, Started { own, has_api, answer: &output.stdout }).await?;
         Ok("Traefik runs".into())
     })
     .await
@@ -187,24 +188,32 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
     Ok("rebooted Traefik".into())
 }
 
+/// A Traefik that was started.
+pub(crate) struct Started<'a> {
+    /// Where it routes by its own labels, if it was there before and that is known.
+    pub own: Route,
+    /// Whether its API answers.
+    pub has_api: bool,
+    /// What the script said that started it.
+    pub answer: &'a str,
+}
+
 /// Sees that a Traefik which a deploy or `traefik boot` started hears from Docker. One that was just made and doesn't is
 /// removed: it would be taken for a good one from then on.
 pub(crate) async fn came_up(
     fleet: &Fleet,
     host: &str,
     ensure: &Ensure,
-    has_api: bool,
-    answer: &str,
+    started: Started<'_>,
 ) -> Result<(), Failure> {
-    let Some(address) = address(answer) else { return Ok(()) };
-    let Err(cause) = proxy_at(address, has_api).hears_docker(fleet, host, &ensure.route()).await else {
-        return Ok(());
-    };
-    Err(if answer.lines().any(|line| line == MADE) {
-        gives_way(fleet, &ensure.scope, host, cause).await
-    } else {
-        deaf(host, cause)
-    })
+    let Some(address) = address(started.answer) else { return Ok(()) };
+    let is_new = started.answer.lines().any(|line| line == MADE);
+    let own = if is_new { ensure.route() } else { started.own };
+    match proxy_at(address, started.has_api).hears_docker(fleet, host, &own).await {
+        Ok(()) => Ok(()),
+        Err(cause) if is_new => Err(gives_way(fleet, &ensure.scope, host, cause).await),
+        Err(cause) => Err(deaf(host, cause)),
+    }
 }
 
 /// Puts the Traefik before back, if there was one; the failure with what became of it.

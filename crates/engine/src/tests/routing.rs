@@ -120,3 +120,14 @@ async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_
     assert_eq!(ended.failures.len(), 1, "{ended:?}");
     assert!(ended.failures[0].cause.to_string().ends_with("no request reaches it"), "{ended:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_serves_in_the_end_is_what_is_seen_then() {
+    let (scripted, project) = fleet().await;
+    scripted.network.machine("a").deaf = true;
+    let error = deploy(&scripted, &project, "v2").await.unwrap_err();
+    let (_, said) = &failures_of(&error)[0];
+    assert!(said.contains("it hears nothing from Docker") && said.contains("Cannot connect"), "{said}");
+    let RunError::Servers { standing, .. } = error else { panic!() };
+    assert_eq!(standing, ["a (web): nothing", "b (web): v2", "c (workers): v2"]);
+}
