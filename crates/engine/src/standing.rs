@@ -20,9 +20,10 @@ pub(crate) async fn standing(apply: &Apply<'_>, plan: &Plan, scope: &Scope, repo
 async fn on_server(apply: &Apply<'_>, server: &ServerPlan, scope: &Scope, step: &Step) -> Vec<String> {
     let (fleet, host) = (apply.fleet, server.host.as_str());
     // It is the end of a run that failed, or that a person wants to end: a server that is busy or gone is not waited for.
-    let look =
-        async { (one(fleet, host, step).await.ok(), apply.proxy_of(server).routed(fleet, host).await) };
-    let (observed, routed) = timeout(fleet.timeouts().api, look).await.unwrap_or_default();
+    let limit = fleet.timeouts().api;
+    let (proxy, look) = (apply.proxy_of(server), timeout(limit, one(fleet, host, step)));
+    let (observed, routed) = tokio::join!(look, timeout(limit, proxy.routed(fleet, host)));
+    let (observed, routed) = (observed.ok().and_then(Result::ok), routed.ok().flatten());
     let line = |role: &RolePlan| {
         let serves = match &observed {
             Some(observed) => serving(role, observed, scope, routed.as_ref()),

@@ -1,6 +1,7 @@
 //! Waiting, on the server, until a container that was just started is ready or won't be.
 
 use super::events;
+use crate::names::{NETWORK, TRAEFIK};
 use crate::shell::quote;
 
 /// What the script exits with when the container did not become ready.
@@ -12,21 +13,37 @@ const ENDS: usize = 20;
 /// A container that Docker had to start again so often won't come up.
 const RESTARTS: u32 = 3;
 
+/// Shell lines that put in `$network` this network if Traefik is on it, else the one that all apps share: on another
+/// Traefik reaches nothing, whatever the labels say.
+fn shared(network: &str) -> String {
+    if network == NETWORK {
+        return format!("network={NETWORK}\n");
+    }
+    let template = quote(&format!("{{{{if index .NetworkSettings.Networks {network:?}}}}}yes{{{{end}}}}"));
+    format!(
+        "network={NETWORK}\n\
+         [ -z \"$(docker container inspect --format {template} {TRAEFIK} 2>/dev/null)\" ] || network={}\n",
+        quote(network)
+    )
+}
+
 /// Shell lines that follow the container `$id` for at most `timeout` seconds; one without a health check is ready
 /// when it still runs after `delay` seconds. `network` is the one on which it is reached. They print `@state` lines (status, health, exit code, restarts, out
 /// of memory) as they change, then `@ready ADDRESS` (all its addresses if it isn't on that network), or `@failed REASON` with how it ended until then (`oom`,
 /// `die=CODE`), where it listens, its health command, its log and health log.
 pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
-    let template = quote(&format!(
-        "{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{else}}}}none{{{{end}}}} \
-         {{{{.State.ExitCode}}}} {{{{.RestartCount}}}} {{{{.State.OOMKilled}}}} \
-         {{{{with index .NetworkSettings.Networks {network:?}}}}}{{{{.IPAddress}}}} {{{{else}}}}\
-         {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}{{{{end}}}}"
-    ));
+    let before = quote(
+        "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
+         {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} \
+         {{with index .NetworkSettings.Networks \"",
+    );
+    let after =
+        quote("\"}}{{.IPAddress}} {{else}}{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}{{end}}");
+    let template = format!("{before}\"$network\"{after}");
     // Docker forgets a container's end when it starts it again; its events don't.
     let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(
-        "{since}state() {{ docker container inspect --format {template} \"$id\"; }}\n\
+        "{network}{since}state() {{ docker container inspect --format {template} \"$id\"; }}\n\
          failed() {{\n\
          echo \"@failed $1\"\n\
          echo \"@ended $(docker events --since $((deadline - {timeout} - 5)) --until 0s --filter \"container=$id\" --filter event=oom \
@@ -58,6 +75,7 @@ pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
          done\n\
          }}\n\
          {follow}",
+        network = shared(network),
         since = events::SINCE,
         follow = events::follow(),
     )

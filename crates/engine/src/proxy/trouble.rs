@@ -16,6 +16,8 @@ const LOOKS: usize = 3;
 const APART: Duration = Duration::from_millis(300);
 
 const PORT: &str = "does the image EXPOSE the app's port, or a label `traefik.http.services.NAME.loadbalancer.server.port` name it?";
+const NETWORKS: &str = "Traefik is not on that network: leave out the label `traefik.docker.network`, or connect Traefik \
+                        to it";
 const SOCKET: &str = "is Docker's socket at `traefik: docker_socket:`, and may Traefik use it? `traefik reboot` applies \
                       a change";
 
@@ -64,7 +66,8 @@ fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String,
                 [] => "nothing".into(),
                 to => trouble.named(to),
             };
-            (format!("its router {router} leads to {to}{said}"), PORT.into())
+            let hint = if to.contains("on the network") { NETWORKS } else { PORT };
+            (format!("its router {router} leads to {to}{said}"), hint.into())
         }),
     }
 }
@@ -187,10 +190,13 @@ mod tests {
     fn containers_are_named_and_a_place_to_look_is_given() {
         let to: Vec<IpAddr> = ["172.18.0.3", "172.19.0.8"].map(|address| address.parse().unwrap()).into();
         let last = Last::Missing(Missing::Elsewhere { router: "shop-web".into(), to });
-        let (why, hint) =
-            explained(&route(), &last, &said("@at 172.18.0.3 /shop-web-v1\n@at 172.19.0.8 /shop-web-v2\n"));
-        assert_eq!(why, "its router shop-web leads to shop-web-v1, shop-web-v2");
-        assert!(hint.contains("EXPOSE"), "{hint}");
+        let (why, hint) = explained(
+            &route(),
+            &last,
+            &said("@at 172.18.0.3 /shop-web-v1\n@at 172.19.0.8 /shop-web-v2 aaa\n"),
+        );
+        assert_eq!(why, "its router shop-web leads to shop-web-v1, shop-web-v2 on the network aaa");
+        assert!(hint.contains("traefik.docker.network"), "{hint}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::names::TRAEFIK;
+use crate::names::{NETWORK, TRAEFIK};
 use crate::shell::{Script, quote};
 
 /// How far back its log is read, in seconds.
@@ -18,8 +18,8 @@ pub fn explain() -> Script {
     let (read, kept) = LINES;
     Script::new(format!(
         "ids=$(docker container ls --quiet)\n\
-         [ -z \"$ids\" ] || docker container inspect --format '{{{{$name := .Name}}}}{{{{range .NetworkSettings.Networks}}}}\
-         @at {{{{.IPAddress}}}} {{{{$name}}}}{{{{\"\\n\"}}}}{{{{end}}}}' $ids\n\
+         [ -z \"$ids\" ] || docker container inspect --format '{{{{$name := .Name}}}}{{{{range $network, $at := .NetworkSettings.Networks}}}}\
+         @at {{{{$at.IPAddress}}}} {{{{$name}}}} {{{{$network}}}}{{{{\"\\n\"}}}}{{{{end}}}}' $ids\n\
          docker container inspect --format '{{{{range .Args}}}}@arg {{{{.}}}}{{{{\"\\n\"}}}}{{{{end}}}}' {TRAEFIK}\n\
          docker container logs --since {SINCE_S}s --tail {read} {TRAEFIK} 2>&1 |\n\
          grep -E 'ERR|FTL|level=(error|fatal)|\"level\":\"(error|fatal)\"' | tail -n {kept} | sed 's/^/@said /'\n\
@@ -39,8 +39,8 @@ pub fn get(url: &str) -> Script {
 /// What a server says of its Traefik.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trouble {
-    /// The running containers by address, on whichever network.
-    pub names: BTreeMap<IpAddr, String>,
+    /// The running containers by address, each with the network that it is of.
+    pub names: BTreeMap<IpAddr, (String, String)>,
     /// Traefik's arguments.
     pub args: Vec<String>,
     /// The errors in its log, oldest first, without time and place in its code.
@@ -54,10 +54,11 @@ impl Trouble {
         for line in answer.lines() {
             match line.split_once(' ') {
                 Some(("@at", rest)) => {
-                    if let Some((address, name)) = rest.split_once(' ')
-                        && let Ok(address) = address.parse()
-                    {
-                        trouble.names.insert(address, name.trim_start_matches('/').into());
+                    let mut words = rest.split(' ');
+                    let (address, name, network) = (words.next(), words.next(), words.next());
+                    if let (Some(Ok(address)), Some(name)) = (address.map(str::parse), name) {
+                        let name = name.trim_start_matches('/').into();
+                        trouble.names.insert(address, (name, network.unwrap_or_default().into()));
                     }
                 }
                 Some(("@arg", argument)) => trouble.args.push(argument.into()),
@@ -97,9 +98,14 @@ impl Trouble {
         self.errors.iter().rev().find(has).map(String::as_str)
     }
 
-    /// The names of containers with these addresses; an address where there is none.
+    /// The names of containers with these addresses, and their networks unless all apps share it; an address where there
+    /// is no name.
     pub fn named(&self, addresses: &[IpAddr]) -> String {
-        let name = |address: &IpAddr| self.names.get(address).cloned().unwrap_or_else(|| address.to_string());
+        let name = |address: &IpAddr| match self.names.get(address) {
+            Some((name, network)) if network == NETWORK || network.is_empty() => name.clone(),
+            Some((name, network)) => format!("{name} on the network {network}"),
+            None => address.to_string(),
+        };
         addresses.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 }
@@ -139,7 +145,7 @@ fn without_colours(line: &str) -> String {
 mod tests {
     use super::*;
 
-    const ANSWER: &str = "@at 172.18.0.3 /shop-web-v1\n@at  /host-only\n@at 172.19.0.9 /shop-web-v2\n\
+    const ANSWER: &str = "@at 172.18.0.3 /shop-web-v1 kamal\n@at  /host-only host\n@at 172.19.0.9 /shop-web-v2 aaa\n\
         @arg --api.insecure=true\n@arg --certificatesResolvers.le.acme.email=a@b.test\n\
         @said \u{1b}[90m2026-11-29T18:54:33Z\u{1b}[0m \u{1b}[31mERR\u{1b}[0m \u{1b}[1mgithub.com/traefik/traefik/v3/pkg/provider/docker/pdocker.go:143\u{1b}[0m\u{1b}[36m >\u{1b}[0m \u{1b}[1mProvider error, retrying in 703ms\u{1b}[0m \u{1b}[36merror=\u{1b}[0m\"Cannot connect to the Docker daemon\" \u{1b}[36mproviderName=\u{1b}[0mdocker\n\
         @said time=\"2026\" level=error msg=\"the router web@docker uses a non-existent resolver: nosuch\"\n\
@@ -167,6 +173,6 @@ mod tests {
     fn containers_have_their_names_whatever_network_the_address_is_on() {
         let trouble = Trouble::parse(ANSWER);
         let addresses = ["172.18.0.3", "172.19.0.9", "172.18.0.77"].map(|address| address.parse().unwrap());
-        assert_eq!(trouble.named(&addresses), "shop-web-v1, shop-web-v2, 172.18.0.77");
+        assert_eq!(trouble.named(&addresses), "shop-web-v1, shop-web-v2 on the network aaa, 172.18.0.77");
     }
 }
