@@ -14,7 +14,7 @@ use bowline_tests::expect;
 use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
 
-/// A project whose image says what it was built from. Clones are kept out of other tests' way.
+/// A project whose image says what it was built from.
 fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project {
     let mut project = Project::new(sandbox, lease, "build");
     let temporary = project.home().join("tmp");
@@ -63,7 +63,7 @@ fn what_is_committed_is_built_pushed_and_pulled_and_nothing_else() {
     let image = project.image(&head());
     project.bowline(&["build", "deliver"]).says(&format!("pulled {image}")).ok();
     assert_eq!(inside(server, &image, "cat /from/said"), "not committed", "the clone was brought up to date");
-    let clones = fs::read_dir(project.home().join("tmp/kamal-clones")).unwrap();
+    let clones = fs::read_dir(project.home().join(".cache/bowline/clones")).unwrap();
     let clones = clones.filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_dir());
     assert_eq!(clones.count(), 1, "one clone is kept");
 

@@ -110,6 +110,10 @@ impl Local for Beside {
         LocalMachine.hold(path)
     }
 
+    fn cache(&self) -> Result<String, String> {
+        LocalMachine.cache()
+    }
+
     fn has_terminal(&self) -> bool {
         LocalMachine.has_terminal()
     }

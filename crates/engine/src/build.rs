@@ -19,7 +19,7 @@ use crate::hooks::{self, Facts};
 use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
 use crate::world::{Options, Project, World};
-use crate::{builder, registry, version};
+use crate::{builder, git, registry, version};
 use trouble::{explained, hint, is_refused, was_not_merged};
 
 /// So many seconds a registry that was just started may take until it listens.
@@ -131,6 +131,8 @@ impl<'a> Build<'a> {
         let local = LocalCommand {
             words: command.words.clone(),
             env: if command.what == "build" { self.environment() } else { Vec::new() },
+            // Docker asks git what it builds, and clones what has an address.
+            without: git::variables(self.world).await,
             directory: source.directory.clone(),
             ..Default::default()
         };

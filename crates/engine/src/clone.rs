@@ -5,15 +5,17 @@
 
 use std::path::PathBuf;
 
-use bowline_core::commands::clone::{CleanClone, project_directory};
+use bowline_core::commands::clone::{
+    CleanClone, Place, has_relative_address, project_directory, unsound_submodules,
+};
 use bowline_core::config::Config;
 use hmac_sha256::Hash;
 
 use crate::error::RunError;
 use crate::event::{Event, Phase};
 use crate::git;
-use crate::local::{Failed, ask};
-use crate::ports::Held;
+use crate::local::{Failed, ask_without};
+use crate::ports::{Held, Output};
 use crate::world::World;
 
 /// So many builds of a project at once.
@@ -46,24 +48,30 @@ pub(crate) async fn source(world: &World, config: &Config) -> Result<Source, Run
         tell(world, "building with uncommitted changes", &changes);
         return Ok(Source::as_it_is(config));
     }
-    let (revision, place) = (git::revision(world).await, git::place(world).await);
-    let (Some(revision), Some((root, prefix))) = (revision, place) else {
-        let text = "this is no git repository with a commit: building the directory as it is";
+    let (revision, place) = (git::revision(world).await?, git::place(world).await);
+    let (Some(revision), Some(place)) = (revision, place) else {
+        let text =
+            "this directory is not in a git repository that has a commit: building the directory as it is";
         world.events.emit(Event::Note { host: None, text: text.into() });
         return Ok(Source::as_it_is(config));
     };
     tell(world, "building what is committed, without these uncommitted changes", &changes);
-    let temporary = world.local.variable("TMPDIR").filter(|directory| !directory.is_empty());
-    let temporary = temporary.unwrap_or_else(|| "/tmp".into());
-    let hash: String = Hash::hash(project_directory(&root, &prefix).as_bytes())
+    let cache = world.local.cache().map_err(|reason| {
+        unprepared(reason, Some("XDG_CACHE_HOME names the directory for caches; it has to be yours".into()))
+    })?;
+    let hash: String = Hash::hash(project_directory(&place.root, &place.prefix).as_bytes())
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let clone =
-        |number| CleanClone::new(&temporary, (&config.service, &hash), (&root, &prefix), &revision, number);
+    let clone = |number| CleanClone::new(&cache, (&config.service, &hash), &place, &revision, number);
     let (clone, held) = free(world, clone)?;
-    prepare(world, &clone, &revision).await?;
+    let variables = git::variables(world).await;
+    Preparation { world, clone: &clone, revision: &revision, place: &place, variables }.carry_out().await?;
     Ok(Source { directory: Some(clone.project().into()), context: ".".into(), _held: Some(held) })
+}
+
+fn unprepared(reason: String, hint: Option<String>) -> RunError {
+    RunError::Local { what: "preparing the build".into(), reason, hint, standing: Vec::new() }
 }
 
 fn tell(world: &World, what: &str, changes: &[String]) {
@@ -87,68 +95,109 @@ pub(crate) fn listed(files: &[String], most: usize) -> String {
 fn free(world: &World, clone: impl Fn(usize) -> CleanClone) -> Result<(CleanClone, Held), RunError> {
     for number in 1..=AT_ONCE {
         let clone = clone(number);
-        let held = world.local.hold(&clone.lock()).map_err(|reason| RunError::Local {
-            what: "preparing the build".into(),
-            reason,
-            hint: Some("TMPDIR names the directory for clones; it has to be yours to write to".into()),
-            standing: Vec::new(),
-        })?;
+        let held = world.local.hold(&clone.lock()).map_err(|reason| unprepared(reason, None))?;
         if let Some(held) = held {
             return Ok((clone, held));
         }
     }
-    Err(RunError::Local {
-        what: "preparing the build".into(),
-        reason: format!("{AT_ONCE} other builds of this project are running"),
-        hint: None,
-        standing: Vec::new(),
-    })
+    Err(unprepared(format!("{AT_ONCE} other builds of this project are running"), None))
 }
 
-/// Brings it to the commit; one that can't be is made anew, once.
-async fn prepare(world: &World, clone: &CleanClone, revision: &str) -> Result<(), RunError> {
-    world.events.emit(Event::Phase(Phase::Clone(clone.directory())));
-    let there = world.local.executable(&clone.git_directory()).is_some();
-    let first = if there { reset(world, clone, revision).await } else { make(world, clone, revision).await };
-    let Err(failed) = first else { return Ok(()) };
-    if let Failed::Because(reason) = &failed {
-        let line = reason.lines().next().unwrap_or_default();
-        let text = format!("the clone is not as it should be ({line}): making it anew");
-        world.events.emit(Event::Note { host: None, text });
-    }
-    make(world, clone, revision).await.map_err(|failed| {
-        let hint = "`builder: {context: .}` builds the working directory without a clone";
-        failed.at("cloning the repository", Some(hint.into()))
-    })
+/// Bringing a clone to a commit.
+struct Preparation<'a> {
+    world: &'a World,
+    clone: &'a CleanClone,
+    revision: &'a str,
+    place: &'a Place,
+    /// What no git here may get.
+    variables: Vec<String>,
 }
 
-async fn make(world: &World, clone: &CleanClone, revision: &str) -> Result<(), Failed> {
-    ask(world, &clone.discard()).await?;
-    for words in clone.make() {
-        ask(world, &words).await?;
+impl Preparation<'_> {
+    /// One that can't be brought to the commit is made again, once. What is not ours is left alone.
+    async fn carry_out(&self) -> Result<(), RunError> {
+        self.world.events.emit(Event::Phase(Phase::Clone(self.clone.directory())));
+        let there = self.world.local.executable(&self.clone.directory()).is_some();
+        let first = if there {
+            self.is_ours().await?;
+            self.update().await
+        } else {
+            self.make().await
+        };
+        let Err(failed) = first else { return Ok(()) };
+        if let Failed::Because(reason) = &failed {
+            let line = reason.lines().next().unwrap_or_default();
+            let text = format!("the clone is not as it should be ({line}): making another one");
+            self.world.events.emit(Event::Note { host: None, text });
+        }
+        self.again().await.map_err(|failed| {
+            let hint = "`builder: {context: .}` builds the working directory without a clone";
+            failed.at("cloning the repository", Some(hint.into()))
+        })
     }
-    validate(world, clone, revision).await
-}
 
-async fn reset(world: &World, clone: &CleanClone, revision: &str) -> Result<(), Failed> {
-    for words in clone.reset() {
-        ask(world, &words).await?;
+    /// Nothing is reset, cleaned or removed that was not made here.
+    async fn is_ours(&self) -> Result<(), RunError> {
+        match self.ask(&self.clone.marked()).await {
+            Ok(_) => Ok(()),
+            Err(Failed::Stopped) => Err(RunError::interrupted()),
+            Err(Failed::Because(_)) => Err(unprepared(
+                format!("{} is not a clone that Bowline made", self.clone.directory()),
+                Some("nothing in it was touched: look whether it is needed, and move it away".into()),
+            )),
+        }
     }
-    // It goes as well untidied.
-    if let Err(Failed::Stopped) = ask(world, &clone.tidy()).await {
-        return Err(Failed::Stopped);
-    }
-    validate(world, clone, revision).await
-}
 
-async fn validate(world: &World, clone: &CleanClone, revision: &str) -> Result<(), Failed> {
-    let head = ask(world, &clone.head()).await?.stdout;
-    if head.trim() != revision {
-        return Err(Failed::Because(format!("it is at {} and not at {revision}", head.trim())));
+    async fn again(&self) -> Result<(), Failed> {
+        self.ask(&self.clone.discard()).await?;
+        self.make().await
     }
-    let changes = ask(world, &clone.status()).await?.stdout;
-    match changes.trim() {
-        "" => Ok(()),
-        changes => Err(Failed::Because(format!("it has changes: {changes}"))),
+
+    async fn make(&self) -> Result<(), Failed> {
+        for words in self.clone.make() {
+            self.ask(&words).await?;
+        }
+        self.update().await
+    }
+
+    async fn update(&self) -> Result<(), Failed> {
+        for words in self.clone.reset() {
+            self.ask(&words).await?;
+        }
+        let list = self.world.local.read(&self.clone.submodule_list()).map_err(Failed::Because)?;
+        if let Some(list) = &list {
+            let relative = has_relative_address(list);
+            let remote = if relative { git::remote(self.world, &self.place.root).await } else { None };
+            for words in self.clone.submodules(remote.as_deref()) {
+                self.ask(&words).await?;
+            }
+        }
+        // It goes as well untidied.
+        if let Err(Failed::Stopped) = self.ask(&self.clone.tidy()).await {
+            return Err(Failed::Stopped);
+        }
+        self.validate(list.is_some()).await
+    }
+
+    async fn validate(&self, submodules: bool) -> Result<(), Failed> {
+        let head = self.ask(&self.clone.head()).await?.stdout;
+        if head.trim() != self.revision {
+            return Err(Failed::Because(format!("it is at {} and not at {}", head.trim(), self.revision)));
+        }
+        let changes = self.ask(&self.clone.status()).await?.stdout;
+        if !changes.trim().is_empty() {
+            return Err(Failed::Because(format!("it has changes: {}", changes.trim())));
+        }
+        if submodules {
+            let listed = self.ask(&self.clone.submodule_status()).await?.stdout;
+            if let [first, ..] = unsound_submodules(&listed)[..] {
+                return Err(Failed::Because(format!("a submodule is at another commit: {first}")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, words: &[String]) -> Result<Output, Failed> {
+        ask_without(self.world, words, &self.variables).await
     }
 }

@@ -1,14 +1,53 @@
-//! What git says of the project's repository.
+//! What git says of the project's repository, which is the one that the directory of the project is in.
+//!
+//! Where git itself started us, in a hook or an alias, its variables point at a repository. That is usually this one,
+//! and then they only stand in the way: they may be relative to another directory, or name the wrong root. Where they
+//! point at another one, as for a deploy from a bare repository with its files checked out elsewhere, they count.
 
-use crate::local::{Limit, within};
-use crate::ports::LocalCommand;
+use bowline_core::commands::clone::{Place, REPOSITORY_VARIABLES, repository_variables};
+use bowline_core::secret::Secret;
+
+use crate::error::RunError;
+use crate::local::{Limit, last, within};
+use crate::ports::{LocalCommand, Output};
 use crate::world::World;
+
+/// Runs a program here whose answer is read, without these variables.
+async fn run(world: &World, words: &[&str], without: &[String]) -> Result<Output, String> {
+    let command = LocalCommand {
+        words: words.iter().map(|word| (*word).to_string()).collect(),
+        env: vec![("LC_ALL".into(), Secret::new("C"))],
+        without: without.to_vec(),
+        ..Default::default()
+    };
+    within(world.local.as_ref(), &command, Limit::command(world), &|_| {}).await
+}
+
+/// The variables that point git at a repository, which no git of ours in another one may get.
+pub(crate) async fn variables(world: &World) -> Vec<String> {
+    let listed = run(world, &["git", "rev-parse", "--local-env-vars"], &[]).await;
+    repository_variables(&listed.map(|output| output.stdout).unwrap_or_default())
+}
+
+/// Those that stand in the way of the project's own repository.
+async fn in_the_way(world: &World) -> Vec<String> {
+    if !REPOSITORY_VARIABLES.iter().any(|name| world.local.variable(name).is_some()) {
+        return Vec::new();
+    }
+    let all = variables(world).await;
+    let words = ["git", "rev-parse", "--absolute-git-dir"];
+    let (given, found) = (run(world, &words, &[]).await, run(world, &words, &all).await);
+    let path =
+        |answer: Result<Output, String>| answer.ok().filter(Output::success).map(|output| output.stdout);
+    match (path(given), path(found)) {
+        (Some(given), found) if found.as_ref() != Some(&given) => Vec::new(),
+        _ => all,
+    }
+}
 
 /// The standard output of a program here that may fail; `None` if it did.
 async fn said(world: &World, words: &[&str]) -> Option<String> {
-    let words = words.iter().map(|word| (*word).to_string()).collect();
-    let command = LocalCommand { words, ..Default::default() };
-    let output = within(world.local.as_ref(), &command, Limit::command(world), &|_| {}).await.ok()?;
+    let output = run(world, words, &in_the_way(world).await).await.ok()?;
     output.success().then_some(output.stdout)
 }
 
@@ -19,15 +58,50 @@ pub(crate) async fn ask(world: &World, words: &[&str]) -> Option<String> {
 }
 
 /// The last commit; `None` where there is no repository, or nothing in it.
-pub(crate) async fn revision(world: &World) -> Option<String> {
-    ask(world, &["git", "rev-parse", "HEAD"]).await
+///
+/// # Errors
+/// What git says where it has a repository and can't read it, because it belongs to another user, say.
+pub(crate) async fn revision(world: &World) -> Result<Option<String>, RunError> {
+    let without = in_the_way(world).await;
+    let Ok(output) = run(world, &["git", "rev-parse", "HEAD"], &without).await else { return Ok(None) };
+    if output.success() {
+        return Ok(Some(output.stdout.trim().to_owned()).filter(|commit| !commit.is_empty()));
+    }
+    const ABSENT: [&str; 2] = ["not a git repository", "unknown revision"];
+    if ABSENT.iter().any(|words| output.stderr.contains(words)) {
+        return Ok(None);
+    }
+    Err(RunError::Local {
+        what: "`git rev-parse HEAD`".into(),
+        reason: last(&output.stderr),
+        hint: Some("with `--version V` and `builder: {context: .}` Bowline needs no git".into()),
+        standing: Vec::new(),
+    })
 }
 
-/// The repository's root, and the project's place in it: empty, or a path that ends with `/`.
-pub(crate) async fn place(world: &World) -> Option<(String, String)> {
-    let said = said(world, &["git", "rev-parse", "--show-toplevel", "--show-prefix"]).await?;
-    let mut lines = said.lines();
-    Some((lines.next()?.to_string(), lines.next().unwrap_or_default().to_string()))
+/// Where the project is in git.
+pub(crate) async fn place(world: &World) -> Option<Place> {
+    let words = ["git", "rev-parse", "--show-toplevel", "--show-prefix", "--absolute-git-dir"];
+    let without = in_the_way(world).await;
+    let said = run(world, &words, &without).await.ok().filter(Output::success)?.stdout;
+    let mut lines = said.lines().map(str::to_owned);
+    let (root, prefix) = (lines.next()?, lines.next().unwrap_or_default());
+    let elsewhere = without.is_empty() && world.local.variable("GIT_DIR").is_some();
+    let repository = lines.next().filter(|_| elsewhere).unwrap_or_else(|| root.clone());
+    Some(Place { root, prefix, repository })
+}
+
+/// The address of the repository that this one came from.
+pub(crate) async fn remote(world: &World, root: &str) -> Option<String> {
+    let branch = ask(world, &["git", "symbolic-ref", "--quiet", "--short", "HEAD"]).await;
+    let name = match branch {
+        Some(branch) => ask(world, &["git", "config", "--get", &format!("branch.{branch}.remote")]).await,
+        None => None,
+    };
+    let name = name.filter(|name| name != ".").unwrap_or_else(|| "origin".into());
+    let address = ask(world, &["git", "config", "--get", &format!("remote.{name}.url")]).await?;
+    let relative = address.starts_with("./") || address.starts_with("../");
+    Some(if relative { format!("{root}/{address}") } else { address })
 }
 
 /// What isn't as committed, a file a line, as `git status --porcelain` has it.

@@ -119,7 +119,16 @@ pub(crate) async fn run_shown(
 
 /// Runs a program whose lines are for us.
 pub(crate) async fn ask(world: &World, words: &[String]) -> Result<Output, Failed> {
-    let command = LocalCommand { words: words.to_vec(), ..Default::default() };
+    ask_without(world, words, &[]).await
+}
+
+/// The same for one that doesn't get these variables.
+pub(crate) async fn ask_without(
+    world: &World,
+    words: &[String],
+    without: &[String],
+) -> Result<Output, Failed> {
+    let command = LocalCommand { words: words.to_vec(), without: without.to_vec(), ..Default::default() };
     wanted(world, &command, &|_| {}).await
 }
 

@@ -244,6 +244,8 @@ pub struct LocalCommand {
     pub words: Vec<String>,
     /// Variables added to this process's environment.
     pub env: Vec<(String, Secret)>,
+    /// Variables of this process's environment that it doesn't get.
+    pub without: Vec<String>,
     /// Its standard input; closed when `None`.
     pub input: Option<Secret>,
     /// Where it runs; this process's directory when `None`.
@@ -282,6 +284,11 @@ pub trait Local: Send + Sync {
     /// Locks a file for as long as what is returned, or this process, lives; makes it where it is missing. `None` if
     /// another process holds it.
     fn hold(&self, path: &str) -> Result<Option<Held>, String>;
+    /// A directory for files of ours that we can make again: it belongs to this user, and no other may look into it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn cache(&self) -> Result<String, String>;
     /// Whether there is a terminal for programs that may ask.
     fn has_terminal(&self) -> bool;
     /// A variable of this process's environment; U+FFFD stands where it is not UTF-8.

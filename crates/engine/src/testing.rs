@@ -116,6 +116,10 @@ impl Local for FakeLocal {
         Ok(Some(Box::new(())))
     }
 
+    fn cache(&self) -> Result<String, String> {
+        Ok("/cache".into())
+    }
+
     fn has_terminal(&self) -> bool {
         false
     }

@@ -35,9 +35,9 @@ pub fn check(version: &str) -> Result<(), RunError> {
 }
 
 async fn from_git(world: &World, config: &Config) -> Result<String, RunError> {
-    let Some(commit) = git::revision(world).await else {
+    let Some(commit) = git::revision(world).await? else {
         return Err(RunError::Usage {
-            message: "no version: this is no git repository with a commit".into(),
+            message: "no version: this directory is not in a git repository that has a commit".into(),
             hint: Some("give one with `--version` or the variable VERSION, or commit your work".into()),
         });
     };

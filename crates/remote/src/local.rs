@@ -1,11 +1,11 @@
 //! The machine that deploys: its programs, files, variables and clock.
 
-use std::fs::{OpenOptions, TryLockError};
+use std::fs::{DirBuilder, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,6 +39,15 @@ impl Local for LocalMachine {
             processes.let_go();
         }
         watched
+    }
+
+    fn cache(&self) -> Result<String, String> {
+        let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".cache"));
+        let Some(caches) = caches.or_else(home) else {
+            return Err("neither XDG_CACHE_HOME nor HOME names a directory for caches".to_owned());
+        };
+        private(&caches.join("bowline"))
     }
 
     fn has_terminal(&self) -> bool {
@@ -96,6 +105,32 @@ impl Local for LocalMachine {
         }
         random.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Makes a directory that no other user may look into, or sees that the one there is such a directory.
+fn private(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let failed = |e: io::Error| format!("can't make {shown}: {e}");
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(failed(e)),
+        _ => {}
+    }
+    let us = rustix::process::geteuid().as_raw();
+    // Whoever owns a link can point it elsewhere, and whoever owns the directory can change what is in it.
+    let link = std::fs::symlink_metadata(path).map_err(failed)?;
+    let directory = std::fs::metadata(path).map_err(failed)?;
+    for owner in [link.uid(), directory.uid()] {
+        if owner != us {
+            return Err(format!("{shown} belongs to another user (uid {owner}; we are {us})"));
+        }
+    }
+    if directory.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(shown.to_string())
 }
 
 impl Files for LocalMachine {
@@ -167,6 +202,9 @@ impl Running {
         let mut process = Command::new(program);
         process.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         process.stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        for name in &command.without {
+            process.env_remove(name);
+        }
         process.envs(command.env.iter().map(|(name, value)| (name, value.expose())));
         if let Some(directory) = &command.directory {
             process.current_dir(directory);

@@ -1,90 +1,165 @@
 //! A clean clone of the project's repository: what a build without a `context` takes, so that an image holds what is
 //! committed and nothing else.
 //!
-//! It lies where Kamal has it, is kept, and is brought up to date the next time.
+//! It is kept and brought up to date for the next build, which means that git throws away whatever else is in it. So
+//! every git names the clone's own repository and work tree, gets none of the variables with which a hook or an alias
+//! of git's points elsewhere, and nothing is reset or removed that doesn't carry our mark.
+
+/// Variables with which git is pointed at a repository. Git exports them to its hooks and aliases; a git that knows
+/// more of them says so (`git rev-parse --local-env-vars`, see [`repository_variables`]).
+pub const REPOSITORY_VARIABLES: [&str; 15] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_INTERNAL_SUPER_PREFIX",
+];
+
+/// Settings given in variables, as continuous integration gives credentials. Git hands them on to submodules, and so
+/// do we: they point at no repository.
+const SETTINGS: [&str; 2] = ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"];
+
+/// The repository's variables: those that git listed, and those we know of.
+pub fn repository_variables(listed: &str) -> Vec<String> {
+    let more = listed.split_whitespace().filter(|name| name.starts_with("GIT_") && !SETTINGS.contains(name));
+    let mut all: Vec<String> = REPOSITORY_VARIABLES.iter().copied().chain(more).map(Into::into).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The setting in a clone's configuration that says it is ours to reset and to remove.
+const MARK: &str = "bowline.clone";
 
 /// The project's directory, by which its clones are told from those of others.
 pub fn project_directory(root: &str, prefix: &str) -> String {
     format!("{root}/{prefix}").trim_end_matches('/').to_string()
 }
 
+/// Where a project is in git.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The root of the work tree.
+    pub root: String,
+    /// The project's place in it: empty, or a path that ends with `/`.
+    pub prefix: String,
+    /// What can be cloned: the root, or a repository that is elsewhere.
+    pub repository: String,
+}
+
 /// A clone on the machine that deploys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanClone {
-    /// The repository's root.
-    root: String,
+    place: Place,
     /// The commit.
     revision: String,
     /// The project's own directory among the clones.
     home: String,
-    /// The project's place in the repository: empty, or a path that ends with `/`.
-    prefix: String,
 }
 
 impl CleanClone {
-    /// `temporary` is the directory for such files, `root` the repository's, `prefix` the project's place in it; `hash`
-    /// is the SHA-256 of the project's directory ([`project_directory`]) in hex. Several may be in use at once: they
-    /// differ by `number`, the first is 1.
+    /// `cache` is a directory that belongs to this user alone; `hash` is the SHA-256 of the project's directory
+    /// ([`project_directory`]) in hex. Several may be in use at once: they differ by `number`, the first is 1.
     pub fn new(
-        temporary: &str,
+        cache: &str,
         (service, hash): (&str, &str),
-        (root, prefix): (&str, &str),
+        place: &Place,
         revision: &str,
         number: usize,
     ) -> Self {
         let another = if number > 1 { format!("-{number}") } else { String::new() };
         let hash = hash.get(..13).unwrap_or(hash);
         Self {
-            root: root.into(),
+            place: place.clone(),
             revision: revision.into(),
-            home: format!("{}/kamal-clones/{service}-{hash}{another}", temporary.trim_end_matches('/')),
-            prefix: prefix.into(),
+            home: format!("{}/clones/{service}-{hash}{another}", cache.trim_end_matches('/')),
         }
     }
 
-    /// The file that whoever uses it holds locked.
+    /// The file that is held locked while the clone is used.
     pub fn lock(&self) -> String {
         format!("{}.lock", self.home)
     }
 
     /// The clone's root.
     pub fn directory(&self) -> String {
-        let name = self.root.rsplit('/').find(|name| !name.is_empty()).unwrap_or("repository");
+        let name = self.place.root.rsplit('/').find(|name| !name.is_empty()).unwrap_or("repository");
         format!("{}/{name}", self.home)
     }
 
-    /// What is there if it was cloned before.
-    pub fn git_directory(&self) -> String {
-        format!("{}/.git", self.directory())
+    /// Where it is made, until it is whole.
+    fn unfinished(&self) -> String {
+        format!("{}/.unfinished", self.home)
     }
 
     /// The project's directory in the clone.
     pub fn project(&self) -> String {
-        format!("{}/{}", self.directory(), self.prefix)
+        format!("{}/{}", self.directory(), self.place.prefix)
     }
 
-    /// Removes all of it.
+    /// The list of its submodules.
+    pub fn submodule_list(&self) -> String {
+        format!("{}/.gitmodules", self.directory())
+    }
+
+    /// Succeeds if the clone was made by [`CleanClone::make`].
+    pub fn marked(&self) -> Vec<String> {
+        words(&["git", "config", "--file", &format!("{}/.git/config", self.directory()), "--get", MARK])
+    }
+
+    /// Removes it.
     pub fn discard(&self) -> Vec<String> {
-        words(&["rm", "-rf", &self.home])
+        words(&["rm", "-rf", &self.directory()])
     }
 
-    /// Makes it anew.
-    pub fn make(&self) -> [Vec<String>; 2] {
+    /// Makes it, with our mark from the beginning, without any file of the project's yet.
+    pub fn make(&self) -> [Vec<String>; 4] {
+        let (unfinished, mark) = (self.unfinished(), format!("{MARK}=true"));
+        let clone = ["git", "-c", "submodule.recurse=false", "clone", "--no-checkout", "--origin", "origin"];
+        let clone = [&clone[..], &["--config", &mark, &self.place.repository, &unfinished]].concat();
         [
             words(&["mkdir", "-p", &self.home]),
-            words(&["git", "-C", &self.home, "clone", &self.root, "--recurse-submodules"]),
+            words(&["rm", "-rf", &unfinished]),
+            words(&clone),
+            words(&["mv", &unfinished, &self.directory()]),
         ]
     }
 
-    /// Brings one that is there to the commit.
-    pub fn reset(&self) -> [Vec<String>; 5] {
+    /// Brings it to the commit. A branch may have gone, a tag may have moved, and the commit may be on no branch.
+    pub fn reset(&self) -> [Vec<String>; 4] {
+        let fetch = ["fetch", "--force", "--prune", "--tags", "--no-recurse-submodules", "origin"];
+        let refs = ["+refs/heads/*:refs/remotes/origin/*", "+HEAD:refs/bowline/head"];
         [
-            self.git(&["remote", "set-url", "origin", &self.root]),
-            self.git(&["fetch", "origin"]),
+            self.origin(&self.place.repository),
+            self.git(&[&fetch[..], &refs].concat()),
             self.git(&["reset", "--hard", &self.revision]),
-            self.git(&["clean", "-fdx"]),
-            self.git(&["submodule", "update", "--init"]),
+            self.git(&["clean", "-ffdx"]),
         ]
+    }
+
+    /// Brings its submodules to what the commit says, and theirs. Relative addresses are relative to `remote`.
+    pub fn submodules(&self, remote: Option<&str>) -> Vec<Vec<String>> {
+        let mut all = vec![
+            self.git(&["submodule", "sync", "--quiet", "--recursive"]),
+            self.git(&["submodule", "update", "--init", "--recursive", "--force"]),
+            self.git(&["submodule", "foreach", "--quiet", "--recursive", "git clean -ffdx --quiet"]),
+        ];
+        if let Some(remote) = remote {
+            all.insert(0, self.origin(remote));
+            // What an address holds, credentials say, need not be in an image that takes `.git` in.
+            all.push(self.origin(&self.place.repository));
+        }
+        all
     }
 
     /// Lets git tidy up, now and then.
@@ -94,7 +169,12 @@ impl CleanClone {
 
     /// Prints what is not as committed: nothing, in a sound clone.
     pub fn status(&self) -> Vec<String> {
-        self.git(&["status", "--porcelain"])
+        self.git(&["status", "--porcelain", "--ignore-submodules=none"])
+    }
+
+    /// Prints its submodules, and theirs; see [`unsound_submodules`].
+    pub fn submodule_status(&self) -> Vec<String> {
+        self.git(&["submodule", "status", "--recursive"])
     }
 
     /// Prints its commit.
@@ -102,10 +182,34 @@ impl CleanClone {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    fn origin(&self, address: &str) -> Vec<String> {
+        self.git(&["remote", "set-url", "origin", address])
+    }
+
+    /// A git that can't mean another repository, wherever the clone lies and whatever became of it.
     fn git(&self, arguments: &[&str]) -> Vec<String> {
         let directory = self.directory();
-        words(&[&["git", "-C", &directory], arguments].concat())
+        let git =
+            ["git", "-C", &directory, "--git-dir=.git", "--work-tree=.", "-c", "submodule.recurse=false"];
+        words(&[&git[..], arguments].concat())
     }
+}
+
+/// Whether a list of submodules (`.gitmodules`) has addresses that are relative to that of the repository they are in.
+pub fn has_relative_address(list: &str) -> bool {
+    list.lines().any(|line| {
+        let address = line.split_once('=').filter(|(key, _)| key.trim() == "url").map(|(_, url)| url.trim());
+        address.is_some_and(|url| {
+            let url = url.trim_matches('"');
+            url.starts_with("./") || url.starts_with("../")
+        })
+    })
+}
+
+/// The submodules that are not at the commit they should be at, in what [`CleanClone::submodule_status`] printed. One
+/// that isn't there is left out on purpose (`update = none`): else updating would have failed.
+pub fn unsound_submodules(listed: &str) -> Vec<&str> {
+    listed.lines().filter(|line| line.starts_with(['+', 'U'])).collect()
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -116,36 +220,49 @@ fn words(words: &[&str]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn place(root: &str, prefix: &str) -> Place {
+        Place { root: root.into(), prefix: prefix.into(), repository: root.into() }
+    }
+
     #[test]
-    fn it_lies_where_kamal_has_it() {
+    fn it_lies_below_the_cache() {
         assert_eq!(project_directory("/home/me/shop", ""), "/home/me/shop");
         assert_eq!(project_directory("/home/me/shop", "apps/a b/"), "/home/me/shop/apps/a b");
         let app = ("shop", "4a68c726aa051718fe4a");
-        let clone = CleanClone::new("/tmp/", app, ("/home/me/shop", ""), "abc", 1);
-        assert_eq!(clone.directory(), "/tmp/kamal-clones/shop-4a68c726aa051/shop");
-        assert_eq!(clone.project(), "/tmp/kamal-clones/shop-4a68c726aa051/shop/");
-        let below = CleanClone::new("/tmp", app, ("/home/me/shop", "apps/a b/"), "abc", 2);
+        let clone = CleanClone::new("/c/", app, &place("/home/me/shop", ""), "abc", 1);
+        assert_eq!(clone.directory(), "/c/clones/shop-4a68c726aa051/shop");
+        assert_eq!(clone.project(), "/c/clones/shop-4a68c726aa051/shop/");
+        let below = CleanClone::new("/c", app, &place("/home/me/shop", "apps/a b/"), "abc", 2);
         assert!(below.project().ends_with("-2/shop/apps/a b/"), "{}", below.project());
         assert_ne!(below.lock(), clone.lock());
     }
 
     #[test]
-    fn a_clone_is_made_or_brought_up_to_date() {
-        let clone = CleanClone::new("/t", ("s", "f00"), ("/r", ""), "abc", 1);
-        let (home, directory) = (clone.lock().replace(".lock", ""), clone.directory());
-        let lines = |commands: &[Vec<String>]| commands.iter().map(|c| c.join(" ")).collect::<Vec<_>>();
-        assert_eq!(
-            lines(&clone.make()),
-            [format!("mkdir -p {home}"), format!("git -C {home} clone /r --recurse-submodules")]
-        );
-        let git = |rest: &str| format!("git -C {directory} {rest}");
-        let expected = [
-            "remote set-url origin /r",
-            "fetch origin",
-            "reset --hard abc",
-            "clean -fdx",
-            "submodule update --init",
-        ];
-        assert_eq!(lines(&clone.reset()), expected.map(git));
+    fn every_git_in_it_names_its_repository() {
+        let clone = CleanClone::new("/c", ("s", "f00"), &place("/r", ""), "abc", 1);
+        let mut all = [&clone.reset()[..], &clone.submodules(Some("https://h.test/r"))].concat();
+        all.extend([clone.tidy(), clone.status(), clone.submodule_status(), clone.head()]);
+        let own = ["git", "-C", &clone.directory(), "--git-dir=.git", "--work-tree=."];
+        for line in all {
+            assert_eq!(line[..5], own, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_variables_are_those_git_lists_and_those_we_know_but_for_settings() {
+        let all = repository_variables("GIT_DIR GIT_NEW_ONE\nGIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS PATH");
+        let has = |name: &str| all.iter().any(|known| known == name);
+        assert!(has("GIT_DIR") && has("GIT_NEW_ONE") && has("GIT_INDEX_FILE") && has("GIT_CONFIG"));
+        assert!(!has("GIT_CONFIG_COUNT") && !has("GIT_CONFIG_PARAMETERS") && !has("PATH"));
+        assert_eq!(repository_variables("").len(), REPOSITORY_VARIABLES.len());
+    }
+
+    #[test]
+    fn relative_addresses_and_unsound_submodules_are_seen() {
+        assert!(has_relative_address("[submodule \"a\"]\n\tpath = a\n\turl = ../lib.git\n"));
+        assert!(has_relative_address("url=\"./lib\""));
+        assert!(!has_relative_address("[submodule \"../a\"]\n\tpath = ../a\n\turl = https://h.test/../a"));
+        let listed = " 1f3a lib (v1)\n-22aa left-out\n+33bb moved (v2)\nU44cc torn";
+        assert_eq!(unsound_submodules(listed), ["+33bb moved (v2)", "U44cc torn"]);
     }
 }

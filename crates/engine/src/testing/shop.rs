@@ -50,6 +50,11 @@ impl Shop {
         self
     }
 
+    /// Answers a command line before all other answers.
+    pub(crate) fn first(&mut self, line: &str, answer: Answer) {
+        locked(&self.answers).insert(0, (line.to_owned(), answer));
+    }
+
     /// The command lines that were run, in order, `!` before those that may ask, variables of vaults before that.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |command: &LocalCommand| {
@@ -127,6 +132,10 @@ impl Local for Shop {
 
     fn hold(&self, path: &str) -> Result<Option<Held>, String> {
         Ok((!self.held.iter().any(|held| held == path)).then(|| Box::new(()) as Held))
+    }
+
+    fn cache(&self) -> Result<String, String> {
+        Ok("/cache".into())
     }
 
     fn has_terminal(&self) -> bool {

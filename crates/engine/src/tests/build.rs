@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bowline_core::commands::builder::{LENT, Output as To};
-use bowline_core::commands::clone::CleanClone;
+use bowline_core::commands::clone::{CleanClone, Place};
 use bowline_core::config::{SourceFile, load};
 
 use super::*;
@@ -44,6 +44,7 @@ async fn pushed(project: &Project, shop: Shop) -> (Vec<String>, Result<String, R
     let uninteresting = |line: &String| {
         !DOCKER.iter().any(|(usual, _)| line.starts_with(usual) && *usual != "docker login")
             && !line.starts_with("docker buildx version")
+            && !line.starts_with("LC_ALL=C git")
     };
     (shop.lines().into_iter().filter(uninteresting).collect(), ended, notes)
 }
@@ -53,12 +54,19 @@ fn repository() -> Vec<(&'static str, Answer)> {
     vec![
         ("git status", says(" M app.rb\n?? new\n", 0)),
         ("git rev-parse HEAD", says("c0ffee\n", 0)),
-        ("git rev-parse --show-toplevel", says("/home/me/shop\nweb/\n", 0)),
+        ("git rev-parse --show-toplevel", says("/home/me/shop\nweb/\n/home/me/shop/.git\n", 0)),
+        ("git rev-parse --local-env-vars", says("GIT_DIR\n", 0)),
     ]
 }
 
 fn clone() -> CleanClone {
-    CleanClone::new("/t", ("app", HASH), ("/home/me/shop", "web/"), "c0ffee", 1)
+    numbered(1)
+}
+
+fn numbered(number: usize) -> CleanClone {
+    let place =
+        Place { root: "/home/me/shop".into(), prefix: "web/".into(), repository: "/home/me/shop".into() };
+    CleanClone::new("/cache", ("app", HASH), &place, "c0ffee", number)
 }
 
 /// A machine where the clone is at `head`, with these changes.
@@ -67,14 +75,13 @@ fn with_clone(there: bool, heads: &[&str], changes: &str) -> Shop {
     let mut answers: Vec<(&str, Answer)> = repository();
     answers.extend(heads.iter().map(|commit| (head.as_str(), says(commit, 0))));
     answers.push((&status, says(changes, 0)));
-    for line in ["git -C", "rm", "mkdir", "docker build ", "docker push"] {
+    for line in ["git -C", "git -c", "rm", "mkdir", "mv", "docker build ", "docker push"] {
         answers.push((line, says("", 0)));
     }
     let mut shop = machine(&answers).with_file(&format!("{}Dockerfile", clone().project()), "");
     if there {
-        shop = shop.with_file(&clone().git_directory(), "");
+        shop = shop.with_file(&clone().directory(), "");
     }
-    shop.variables.insert("TMPDIR".into(), "/t".into());
     shop
 }
 
@@ -90,10 +97,10 @@ async fn without_a_context_a_clean_clone_is_built_and_what_is_left_out_is_said()
     let project = project("service: app\nimage: app\nservers: [a]\n");
     build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
     let ran = shop.ran();
-    let cloning: Vec<String> = lines(&[&[clone().discard()][..], &clone().make()].concat());
+    let cloning = lines(&[&clone().make()[..], &clone().reset()].concat());
     let all: Vec<String> = ran.iter().map(|command| command.words.join(" ")).collect();
     let from = all.iter().position(|line| *line == cloning[0]).unwrap();
-    assert_eq!(all[from..from + 3], cloning);
+    assert_eq!(all[from..from + cloning.len()], cloning);
     let builds = ran.iter().find(|command| command.words.starts_with(&["docker".into(), "build".into()]));
     let builds = builds.unwrap();
     assert_eq!(builds.directory.as_deref(), Some(clone().project().as_ref()));
@@ -108,13 +115,14 @@ async fn a_clone_that_is_there_is_brought_up_to_date_and_one_that_is_not_sound_i
     let (ran, ended, _) = pushed(&project, with_clone(true, &["c0ffee"], "")).await;
     ended.unwrap();
     let reset = lines(&clone().reset());
-    let from = ran.iter().position(|line| *line == reset[0]).unwrap();
-    assert_eq!(ran[from..from + 5], reset);
+    let unquoted: Vec<String> = ran.iter().map(|line| line.replace('\'', "")).collect();
+    let from = unquoted.iter().position(|line| *line == reset[0]).unwrap();
+    assert_eq!(unquoted[from..from + reset.len()], reset);
     assert!(!ran.iter().any(|line| line.starts_with("rm ")), "{ran:?}");
 
     let (ran, ended, notes) = pushed(&project, with_clone(true, &["0dd", "c0ffee"], "")).await;
     ended.unwrap();
-    assert!(ran.contains(&clone().discard().join(" ")) && ran.contains(&clone().make()[1].join(" ")));
+    assert!(ran.contains(&clone().discard().join(" ")) && ran.contains(&clone().make()[2].join(" ")));
     assert!(notes.iter().any(|note| note.contains("it is at 0dd and not at c0ffee")), "{notes:?}");
 
     let (ran, ended, _) = pushed(&project, with_clone(true, &["c0ffee"], " M app.rb")).await;
@@ -125,22 +133,72 @@ async fn a_clone_that_is_there_is_brought_up_to_date_and_one_that_is_not_sound_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_reset_or_removed_that_does_not_carry_our_mark() {
+    let project = project("service: app\nimage: app\nservers: [a]\n");
+    let mut shop = with_clone(true, &["c0ffee"], "");
+    shop.first(&clone().marked().join(" "), says("", 1));
+    let (ran, ended, _) = pushed(&project, shop).await;
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("is not a clone that Bowline made"), "{error}");
+    let changing = |line: &&String| line.starts_with("rm ") || line.starts_with("git -C");
+    assert_eq!(ran.iter().find(changing), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_git_of_a_build_gets_the_variables_that_point_at_another_repository() {
+    let project = project("service: app\nimage: app\nservers: [a]\n");
+    let shop = Arc::new(
+        with_clone(false, &["c0ffee"], "")
+            .with_file(&clone().submodule_list(), "[submodule \"lib\"]\n\tpath = lib\n\turl = ../lib.git\n"),
+    );
+    let mut scripted = Scripted::new(&HOSTS);
+    scripted.world.local = shop.clone();
+    build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
+    let begins = |command: &&crate::ports::LocalCommand| {
+        let line = command.words.join(" ");
+        ["git -C", "git -c", "docker build "].iter().any(|begin| line.starts_with(begin))
+    };
+    let ran = shop.ran();
+    let ours: Vec<_> = ran.iter().filter(begins).collect();
+    assert!(ours.len() > 10, "{ours:?}");
+    for command in ours {
+        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+            assert!(command.without.iter().any(|known| known == name), "{name} reaches {:?}", command.words);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_git_says_of_a_repository_it_does_not_read_is_what_we_say() {
+    let said = "fatal: detected dubious ownership in repository at '/x'\n\tgit config --global --add safe.directory /x";
+    let failing =
+        Ok(Output { exit: crate::ports::Exit::Status(128), stderr: said.into(), ..Output::default() });
+    let (ran, ended, _) = pushed(
+        &project("service: app\nimage: app\nservers: [a]\n"),
+        machine(&[("git status", says("", 128)), ("git rev-parse HEAD", failing)]),
+    )
+    .await;
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("dubious ownership") && error.contains("safe.directory /x"), "{error}");
+    assert!(!ran.iter().any(|line| line.starts_with("docker build ")), "{ran:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clone_that_another_build_uses_is_left_alone() {
-    let second = CleanClone::new("/t", ("app", HASH), ("/home/me/shop", "web/"), "c0ffee", 2);
+    let second = numbered(2);
     let answers = repository();
     let (head, status) = (second.head().join(" "), second.status().join(" "));
     let mut answers: Vec<(&str, Answer)> =
         answers.into_iter().chain([(head.as_str(), says("c0ffee", 0))]).collect();
     answers.extend(
-        [status.as_str(), "git -C", "rm", "mkdir", "docker build ", "docker push"]
+        [status.as_str(), "git -C", "git -c", "rm", "mkdir", "mv", "docker build ", "docker push"]
             .map(|line| (line, says("", 0))),
     );
     let mut shop = machine(&answers).with_file(&format!("{}Dockerfile", second.project()), "");
-    shop.variables.insert("TMPDIR".into(), "/t".into());
     shop.held = vec![clone().lock()];
     let (ran, ended, _) = pushed(&project("service: app\nimage: app\nservers: [a]\n"), shop).await;
     ended.unwrap();
-    assert!(ran.contains(&second.make()[1].join(" ")), "{ran:?}");
+    assert!(ran.contains(&second.make()[2].join(" ")), "{ran:?}");
     assert!(!ran.iter().any(|line| line.contains(&format!("{}/", clone().directory()))), "{ran:?}");
 }
 
@@ -391,11 +449,9 @@ async fn a_failed_build_shows_its_own_words_and_what_to_do() {
         let mut all: Vec<(&str, Answer)> =
             vec![(&status, says("", 0)), (&head, says("c0ffee", 0)), ("git status", says("", 0))];
         all.extend(answers);
-        all.extend(["git -C", "rm", "mkdir"].map(|line| (line, says("", 0))));
+        all.extend(["git -C", "git -c", "rm", "mkdir", "mv"].map(|line| (line, says("", 0))));
         all.push(("docker build ", says(said, 1)));
-        let mut shop = machine(&all).with_file(&format!("{}Dockerfile", clone().project()), "");
-        shop.variables.insert("TMPDIR".into(), "/t".into());
-        shop
+        machine(&all).with_file(&format!("{}Dockerfile", clone().project()), "")
     };
     for (said, advice) in [
         ("COPY failed: file not found: app.rb", Some("is the file committed?")),
