@@ -5,8 +5,11 @@
 //! standard input, where secrets travel. It renders two ways: as sent, and as shown.
 
 mod command;
+mod start;
 
 use crate::secret::{REDACTED, Secret, SecretBytes};
+
+pub use start::{beginning, word_of};
 
 /// Quotes one word for a POSIX shell.
 ///
@@ -210,12 +213,24 @@ pub struct Script {
     pub text: String,
     /// Its standard input.
     pub input: Input,
+    /// The variables that it finds.
+    pub surroundings: Surroundings,
+}
+
+/// The variables that a program finds on a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Surroundings {
+    /// Those of the login, but for what changes the meaning of our commands.
+    #[default]
+    Ours,
+    /// Those of the login, for a command that a person wrote.
+    Login,
 }
 
 impl Script {
     /// A script of these lines without input.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), input: Input::None }
+        Self { text: text.into(), ..Self::default() }
     }
 
     /// With a secret on its standard input.
@@ -230,9 +245,21 @@ impl Script {
         self
     }
 
-    /// The command line as sent: whatever the login shell is, `sh` runs the program.
+    /// With all variables of the login.
+    pub fn as_logged_in(mut self) -> Self {
+        self.surroundings = Surroundings::Login;
+        self
+    }
+
+    /// The command line as sent: whatever the login shell is, `sh` runs the program, and its output follows
+    /// [`beginning`] of this word, which should be one that nobody can guess.
+    pub fn over_ssh(&self, word: &str) -> String {
+        start::line(&self.text, self.surroundings, word)
+    }
+
+    /// The program alone, as a command line for a POSIX shell.
     pub fn sent(&self) -> String {
-        format!("exec sh -c {}", single_quote(&self.text))
+        format!("exec sh -c {}", quote(&self.text))
     }
 
     /// The command line as shown: the program itself, and a word about what goes in.
@@ -245,21 +272,6 @@ impl Script {
             }
         }
     }
-}
-
-/// Single quotes that `sh`, `bash`, `zsh` and `fish` all read the same way: a backslash stands outside them.
-fn single_quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    out.push('\'');
-    for c in text.chars() {
-        match c {
-            '\'' => out.push_str("'\\''"),
-            '\\' => out.push_str("'\\\\'"),
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
 }
 
 #[cfg(test)]

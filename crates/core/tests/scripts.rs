@@ -358,7 +358,7 @@ fn an_env_file_is_pushed_whole_and_for_its_owner_alone_and_deleted_with_all_besi
     let run = |secret| {
         let script =
             env::EnvFile { scope: scope.clone(), role: Some("web".into()), path: path.clone(), secret };
-        let Script { text, input } = script.script();
+        let Script { text, input, .. } = script.script();
         let mut child = sh(home.path(), &text).stdin(Stdio::piped()).spawn().unwrap();
         if let Input::Secret(secret) = input {
             child.stdin.as_mut().unwrap().write_all(secret.expose().as_bytes()).unwrap();

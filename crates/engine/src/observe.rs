@@ -102,13 +102,18 @@ pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observ
 /// The usual reasons why Docker can't be asked, with what to do.
 pub(crate) fn explain(output: Output) -> Cause {
     let said = output.stderr.to_lowercase();
+    let missing = output.exit == Exit::Status(127)
+        && said.lines().any(|line| line.contains("docker") && line.contains("not found"));
     let (reason, hint) = if said.contains("permission denied") && said.contains("docker") {
         (
             "this user may not use Docker",
             "`bowline server bootstrap` adds it to the group `docker` where it has sudo; or set `ssh: user:` to one who may",
         )
-    } else if said.contains("not found") {
-        ("Docker is not installed", "`bowline server bootstrap` installs it, and so does `bowline setup`")
+    } else if missing {
+        (
+            "Docker is neither on this user's PATH nor on that of its login shell",
+            "`bowline server bootstrap` installs it, and so does `bowline setup`",
+        )
     } else if said.contains("cannot connect to the docker daemon")
         || said.contains("is the docker daemon running")
     {

@@ -12,11 +12,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::shell::{Input, Script};
-use bowline_engine::ports::{Channel, Exit, OnLine, Output, ServerError, Terminal};
+use bowline_engine::ports::{Channel, Exit, Local, OnLine, Output, ServerError, Terminal};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
+use crate::LocalMachine;
+use crate::begin::Begins;
 use crate::lines::{Capture, Lines};
 use crate::session::Session;
 
@@ -100,6 +103,7 @@ pub(crate) struct Running {
     reader: ChannelReadHalf,
     channel: Leaving,
     input: Input,
+    begins: Begins,
     permit: OwnedSemaphorePermit,
 }
 
@@ -116,9 +120,11 @@ impl Running {
         if let Some(terminal) = terminal {
             attached::request(&channel.writer, terminal).await.map_err(not_sent)?;
         }
-        channel.writer.exec(true, script.sent()).await.map_err(not_sent)?;
+        let word = LocalMachine.random_hex(8);
+        channel.writer.exec(true, script.over_ssh(&word)).await.map_err(not_sent)?;
         channel.started = true;
-        Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, permit })
+        let begins = Begins::new(&word);
+        Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, begins, permit })
     }
 
     /// Watches it to its end.
@@ -126,20 +132,26 @@ impl Running {
         let mut capture = Capture::new(on_line);
         let mut exit = None;
         let writer = Arc::clone(&self.channel.writer);
-        let writing = feed(&writer, &self.input, true);
+        let input = std::mem::take(&mut self.input);
+        let writing = feed(&writer, &input, true);
         tokio::pin!(writing);
         let mut fed = false;
+        // A shell that reads commands where our program should read a secret would say it aloud.
+        let unsafe_yet = input != Input::None && !self.session.runs_programs();
+        let until = Instant::now() + self.session.timeouts().silence;
         loop {
+            let begun = self.begins.out.has_begun();
             let message = tokio::select! {
                 message = self.reader.wait() => message,
-                () = &mut writing, if !fed => {
+                () = tokio::time::sleep_until(until), if !begun => return Err(self.never_began()),
+                () = &mut writing, if !fed && (begun || !unsafe_yet) => {
                     fed = true;
                     continue;
                 }
             };
             match message {
-                Some(ChannelMsg::Data { data }) => capture.out(&data)?,
-                Some(ChannelMsg::ExtendedData { data, .. }) => capture.err(&data),
+                Some(ChannelMsg::Data { data }) => capture.out(&self.own(&data))?,
+                Some(ChannelMsg::ExtendedData { data, .. }) => capture.err(&self.begins.err.own(&data)),
                 Some(ChannelMsg::ExitStatus { exit_status }) => exit = Some(Exit::Status(exit_status)),
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
                     exit = Some(Exit::Signal(signal(&signal_name)));
@@ -151,8 +163,51 @@ impl Running {
         }
         self.channel.ended.store(true, Ordering::Relaxed);
         match exit {
+            Some(_) if !self.begins.out.has_begun() => Err(self.begins.never("ended")),
             Some(exit) => Ok(capture.finish(exit)),
             None => Err(self.session.lost()),
+        }
+    }
+
+    /// What of its standard output is the program's own. Once there is a beginning, the login shell is known to run
+    /// what it is given.
+    fn own(&mut self, data: &[u8]) -> Vec<u8> {
+        let own = self.begins.out.own(data);
+        if self.begins.out.has_begun() {
+            self.session.ran_a_program();
+        }
+        own
+    }
+
+    fn never_began(&self) -> ServerError {
+        let silence = self.session.timeouts().silence.as_secs_f32();
+        self.begins.never(&format!("has been running for {silence} s (`timeouts: {{silence: SECONDS}}`)"))
+    }
+
+    /// Waits until it has begun; what it printed since.
+    async fn begun(&mut self) -> Result<Vec<u8>, ServerError> {
+        let until = Instant::now() + self.session.timeouts().silence;
+        let mut exited = false;
+        loop {
+            let message = tokio::select! {
+                message = self.reader.wait() => message,
+                () = tokio::time::sleep_until(until) => return Err(self.never_began()),
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) => {
+                    let own = self.own(&data);
+                    if self.begins.out.has_begun() {
+                        return Ok(own);
+                    }
+                }
+                Some(ChannelMsg::ExtendedData { data, .. }) => drop(self.begins.err.own(&data)),
+                Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) => exited = true,
+                Some(ChannelMsg::Close) | None => {
+                    self.channel.ended.store(true, Ordering::Relaxed);
+                    return Err(if exited { self.begins.never("ended") } else { self.session.lost() });
+                }
+                Some(_) => {}
+            }
         }
     }
 
@@ -173,11 +228,12 @@ impl Running {
 
     /// Keeps it, with its standard input open.
     pub(crate) async fn keep(mut self) -> Result<Box<dyn Channel>, ServerError> {
-        feed(&self.channel.writer, &self.input, false).await;
         self.agreed(not_run).await?;
+        let first = self.begun().await?;
+        feed(&self.channel.writer, &self.input, false).await;
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
-        tokio::spawn(pump(self.reader, sender, marks.clone()));
+        tokio::spawn(pump(self.reader, first, sender, marks.clone()));
         Ok(Box::new(Kept {
             session: self.session,
             lines,
@@ -226,8 +282,11 @@ struct Marks {
 
 /// Reads a kept channel in a task of its own: the library stops reading the whole connection, keepalives and
 /// all, for a channel that nobody reads. Whoever reads at all is waited for; a log may come in bursts.
-async fn pump(mut reader: ChannelReadHalf, sender: mpsc::Sender<String>, marks: Marks) {
+async fn pump(mut reader: ChannelReadHalf, first: Vec<u8>, sender: mpsc::Sender<String>, marks: Marks) {
     let mut lines = Lines::default();
+    let mut whole = Vec::new();
+    lines.push(&first, |line| whole.push(line.to_owned()));
+    pass(whole, &sender, &marks).await;
     while let Some(message) = reader.wait().await {
         match message {
             ChannelMsg::Data { data } => {

@@ -9,6 +9,7 @@
 
 mod agent;
 mod auth;
+mod begin;
 mod channel;
 mod dial;
 mod forward;

@@ -67,6 +67,8 @@ pub(crate) struct Session {
     spare: (mpsc::Sender<Opened>, tokio::sync::Mutex<mpsc::Receiver<Opened>>),
     left: AtomicUsize,
     broken: AtomicBool,
+    /// The login shell ran a program of ours.
+    runs: AtomicBool,
     heard: Heard,
     timeouts: Timeouts,
     lendings: Lendings,
@@ -119,6 +121,7 @@ impl Session {
             spare: (sender, tokio::sync::Mutex::new(receiver)),
             left: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            runs: AtomicBool::new(false),
             heard,
             timeouts: target.timeouts,
             lendings,
@@ -132,6 +135,16 @@ impl Session {
         !self.handle.is_closed()
             && !self.broken.load(Ordering::Relaxed)
             && self.left.load(Ordering::Relaxed) <= LEFT_BEHIND
+    }
+
+    /// Whether the login shell is known to run what it is given.
+    pub(crate) fn runs_programs(&self) -> bool {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// It did.
+    pub(crate) fn ran_a_program(&self) {
+        self.runs.store(true, Ordering::Relaxed);
     }
 
     /// No new steps over this one.

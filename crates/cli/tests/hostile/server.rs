@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_core::shell::{beginning, word_of};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_stream};
@@ -137,6 +138,10 @@ impl Handler for Client {
         let (harm, handle) = (self.harm.clone(), session.handle());
         let command = String::from_utf8_lossy(command).into_owned();
         tokio::spawn(async move {
+            // What a server that means harm knows as well as any other.
+            let begins = beginning(word_of(&command).unwrap_or_default()).into_bytes();
+            channel.extended_data_bytes(1, begins.clone()).await?;
+            channel.data_bytes(begins).await?;
             match harm {
                 Harm::Out(bytes, times, status) => {
                     let block = block(&bytes);

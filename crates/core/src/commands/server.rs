@@ -31,7 +31,7 @@ impl OnServer {
             mark(&self.scope),
             quote(&self.command)
         ));
-        Script::new(text)
+        Script::new(text).as_logged_in()
     }
 
     /// Ends it from outside, with all that it began.

@@ -57,10 +57,16 @@ impl FarOutput for Output {
         loop {
             match self.running.reader.wait().await {
                 Some(ChannelMsg::Data { data }) => {
-                    return Ok(ControlFlow::Continue(Piece::Out(data.into())));
+                    let own = self.running.own(&data);
+                    if !own.is_empty() {
+                        return Ok(ControlFlow::Continue(Piece::Out(own)));
+                    }
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => {
-                    return Ok(ControlFlow::Continue(Piece::Err(data.into())));
+                    let own = self.running.begins.err.own(&data);
+                    if !own.is_empty() {
+                        return Ok(ControlFlow::Continue(Piece::Err(own)));
+                    }
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => self.exit = Some(Exit::Status(exit_status)),
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
@@ -72,6 +78,7 @@ impl FarOutput for Output {
         }
         self.running.channel.ended.store(true, Ordering::Relaxed);
         match self.exit.take() {
+            Some(_) if !self.running.begins.out.has_begun() => Err(self.running.begins.never("ended")),
             Some(exit) => Ok(ControlFlow::Break(exit)),
             None => Err(self.running.session.lost()),
         }

@@ -1,0 +1,115 @@
+//! Where a program's own output begins: what a login shell's start-up files print before is not its output.
+
+use bowline_core::shell::beginning;
+use bowline_engine::ports::ServerError;
+
+/// So much of what came before is kept, to be told if nothing else comes.
+const KEPT: usize = 4 * 1024;
+
+/// One stream of a program, up to the point where it begins and from there on.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    mark: Vec<u8>,
+    before: Vec<u8>,
+    begun: bool,
+}
+
+impl Begin {
+    /// For a program whose line was made with this word.
+    pub(crate) fn new(word: &str) -> Self {
+        Self { mark: beginning(word).into_bytes(), before: Vec::new(), begun: false }
+    }
+
+    /// Whether it has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// What of these bytes is the program's own.
+    pub(crate) fn own(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if self.begun {
+            return bytes.to_vec();
+        }
+        self.before.extend_from_slice(bytes);
+        let found = self.before.windows(self.mark.len()).position(|window| window == self.mark);
+        let Some(at) = found else {
+            let excess = self.before.len().saturating_sub(KEPT);
+            self.before.drain(..excess);
+            return Vec::new();
+        };
+        self.begun = true;
+        let own = self.before.split_off(at + self.mark.len());
+        self.before.truncate(at);
+        own
+    }
+
+    /// The last line of what came before.
+    fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.before);
+        text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    }
+}
+
+/// Both streams.
+#[derive(Debug)]
+pub(crate) struct Begins {
+    /// Standard output.
+    pub(crate) out: Begin,
+    /// Standard error.
+    pub(crate) err: Begin,
+}
+
+impl Begins {
+    /// For a program whose line was made with this word.
+    pub(crate) fn new(word: &str) -> Self {
+        Self { out: Begin::new(word), err: Begin::new(word) }
+    }
+
+    /// The login shell ended, or said nothing for too long, before it ran our program.
+    pub(crate) fn never(&self, how: &str) -> ServerError {
+        let said = [self.err.said(), self.out.said()].into_iter().find(|said| !said.is_empty());
+        let refused = said.as_deref().is_some_and(is_refusal);
+        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+        let hint = if refused {
+            "this user may log in and run nothing: give it a shell there (`chsh -s /bin/sh USER`), or set `ssh: user:` to another"
+        } else {
+            "does a start-up file there (.bashrc, .zshenv, .cshrc, config.fish) end the shell or start another one (`exit`, \
+             `exec zsh`)? Let it do so at a terminal only, or make that shell the login shell (`chsh`)"
+        };
+        ServerError::Unreachable {
+            reason: format!(
+                "the server lets us in, but the login shell {how} without running what we sent{said}"
+            ),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+/// Whether these are the words of `nologin` or of its like.
+fn is_refusal(said: &str) -> bool {
+    let said = said.to_lowercase();
+    ["not available", "nologin", "not permitted", "not allowed", "disabled"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_before_is_dropped_however_it_is_cut_up() {
+        let all = b"Welcome\n@bowline- @bowline-abcown\noutput @bowline-abc";
+        for cut in 0..all.len() {
+            let mut begin = Begin::new("abc");
+            let own = [begin.own(&all[..cut]), begin.own(&all[cut..])].concat();
+            assert_eq!(own, b"own\noutput @bowline-abc", "cut at {cut}");
+        }
+        let mut begin = Begin::new("abc");
+        for _ in 0..1000 {
+            assert!(begin.own(&[b'x'; 1000]).is_empty());
+        }
+        assert!(begin.before.len() <= KEPT);
+        assert_eq!(begin.own(b"@bowline-abc1"), b"1");
+    }
+}

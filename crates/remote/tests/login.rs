@@ -1,0 +1,106 @@
+//! What login shells and their start-up files do before a step runs. sshd's `ForceCommand` stands in for them.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bowline_core::config::Timeouts;
+use bowline_engine::ports::{FarOutput, Line, Network, Piece, Server, ServerError, Size, Terminal};
+use common::*;
+
+/// A server whose login shell does this first.
+fn login(what: &str) -> Sshd {
+    Sshd::with(&format!("ForceCommand {what}"))
+}
+
+const CHATTER: &str = "printf 'Welcome\\nno line end'; echo oops >&2; exec sh -c \"$SSH_ORIGINAL_COMMAND\"";
+
+async fn whole(mut output: Box<dyn FarOutput>) -> (String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    while let ControlFlow::Continue(piece) = output.next().await.unwrap() {
+        match piece {
+            Piece::Out(bytes) => out.extend(bytes),
+            Piece::Err(bytes) => err.extend(bytes),
+        }
+    }
+    (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[tokio::test]
+async fn what_start_up_files_print_is_no_output_of_any_step() {
+    if !possible() {
+        return;
+    }
+    let sshd = login(CHATTER);
+    let server = sshd.connect().await;
+    let seen = Mutex::new(Vec::new());
+    let note = |line: Line<'_>| {
+        let (Line::Out(text) | Line::Err(text)) = line;
+        seen.lock().unwrap().push(text.to_owned());
+    };
+    let output = server.run(&step_with("cat; echo err >&2", "in"), &note).await.unwrap();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("in", "err\n"));
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort();
+    assert_eq!(seen, ["err", "in"]);
+
+    let attached = server.attach(&step("printf '\\001out'; echo err >&2"), None).await.unwrap();
+    assert_eq!(whole(attached.output).await, ("\u{1}out".into(), "err\n".into()));
+    let terminal = Terminal { kind: "xterm".into(), size: Size { columns: 80, rows: 24, ..Size::default() } };
+    let attached = server.attach(&step("printf out"), Some(&terminal)).await.unwrap();
+    assert_eq!(whole(attached.output).await, ("out".into(), String::new()));
+
+    let mut kept = server.open(&step("echo first; read -r line; echo \"$line\"")).await.unwrap();
+    assert_eq!(kept.next_line().await.unwrap().as_deref(), Some("first"));
+    kept.send_line("second").await.unwrap();
+    assert_eq!(kept.next_line().await.unwrap().as_deref(), Some("second"));
+    assert_eq!(kept.next_line().await.unwrap(), None);
+}
+
+/// Reason and hint of a step that never ran.
+fn never<T>(ended: Result<T, ServerError>) -> (String, String) {
+    match ended {
+        Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it ran"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_shell_that_runs_nothing_is_named_as_such() {
+    if !possible() {
+        return;
+    }
+    let sshd = login("echo Hello; echo 'This account is currently not available.'; exit 1");
+    let server = sshd.connect().await;
+    let (reason, hint) = never(run(&server, "echo x").await);
+    assert!(reason.contains("login shell ended") && reason.contains("currently not available"), "{reason}");
+    assert!(hint.contains("chsh -s /bin/sh") && hint.contains("ssh: user:"), "{hint}");
+    never(server.open(&step("echo x")).await);
+    never(server.attach(&step("echo x"), None).await.unwrap().output.next().await);
+}
+
+#[tokio::test]
+async fn a_shell_that_another_takes_the_place_of_is_named_and_reads_no_secret() {
+    if !possible() {
+        return;
+    }
+    // As `exec zsh` in .bashrc: it reads commands where the step's program should read its input.
+    let sshd = login("cd \"$HOME\"; exec sh");
+    let server = sshd.connect().await;
+    let (reason, hint) = never(run(&server, "echo x").await);
+    assert!(reason.contains("login shell ended without running"), "{reason}");
+    assert!(hint.contains("exec zsh"), "{hint}");
+
+    let mut options = sshd.options();
+    options.timeouts = Timeouts { silence: Duration::from_secs(1), ..options.timeouts };
+    let server: Arc<dyn Server> = network(sshd.ssh(), options).connect("127.0.0.1").await.unwrap();
+    let (reason, _) = never(server.run(&step_with("cat", "touch told; echo hunter2\n"), &|_| {}).await);
+    assert!(reason.contains("has been running for 1 s") && !reason.contains("hunter2"), "{reason}");
+    assert!(!sshd.path("told").exists(), "the secret was run as a command");
+    never(server.open(&step("echo x")).await);
+}
