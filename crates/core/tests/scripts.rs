@@ -541,6 +541,69 @@ fn a_lock_whose_server_stopped_before_its_owner_was_written_is_taken_over_after_
     }
 }
 
+/// The holder gives the lock back between another's `mkdir` and its look.
+const GIVEN_BACK: &str = "#!/bin/sh\n[ \"$1\" != -p ] && [ ! -e once ] || exec /bin/mkdir \"$@\"\n\
+    : > once; echo \"mkdir: cannot create directory: File exists\" >&2; exit 1\n";
+
+#[test]
+fn a_lock_that_is_given_back_at_that_moment_is_taken_with_an_owner() {
+    let home = server();
+    let mkdir = home.path().join("bin/mkdir");
+    std::fs::write(&mkdir, GIVEN_BACK).unwrap();
+    std::fs::set_permissions(&mkdir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut keeper = Keeper::start(home.path(), "one");
+    assert_eq!(keeper.line(), "@locked");
+    assert_eq!(std::fs::read_to_string(home.path().join(LOCK).join("owner")).unwrap(), "one\n");
+    keeper.send("release");
+    assert_eq!(keeper.line(), "@released");
+    std::fs::remove_file(home.path().join("once")).unwrap();
+    let by_hand = lock::acquire(&scope("two").names, "by hand").sent();
+    assert!(sh(home.path(), &by_hand).status().unwrap().success());
+    assert!(home.path().join(LOCK).join("details").exists());
+}
+
+#[test]
+fn keepers_in_a_loop_leave_no_lock_without_an_owner() {
+    let home = server();
+    let path = home.path();
+    let worker = |name: usize| {
+        let mut got = 0;
+        for turn in 0..60 {
+            let mut keeper = Keeper::start(path, &format!("run{name}x{turn}"));
+            match keeper.line().as_str() {
+                "@locked" => {
+                    got += 1;
+                    keeper.send("release");
+                    assert_eq!(keeper.line(), "@released");
+                }
+                "@held" => {}
+                said => panic!("a keeper said {said}"),
+            }
+            keeper.hang_up();
+        }
+        got
+    };
+    let got: Vec<usize> = std::thread::scope(|threads| {
+        let workers: Vec<_> = (0..3).map(|name| threads.spawn(move || worker(name))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(got.iter().sum::<usize>() > 0, "{got:?}");
+    assert!(!path.join(LOCK).exists(), "a lock that nobody holds is left: {got:?}");
+}
+
+#[test]
+fn a_lock_that_cannot_be_given_back_is_not_said_to_be() {
+    let home = server();
+    let mv = home.path().join("bin/mv");
+    std::fs::write(&mv, "#!/bin/sh\necho 'mv: Read-only file system' >&2; exit 1\n").unwrap();
+    std::fs::set_permissions(&mv, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut keeper = Keeper::start(home.path(), "one");
+    assert_eq!(keeper.line(), "@locked");
+    keeper.send("release");
+    assert_eq!(keeper.line(), "mv:");
+    assert_eq!(keeper.line(), "");
+}
+
 #[test]
 fn of_many_at_the_same_instant_exactly_one_gets_it() {
     for orphaned in [false, true] {

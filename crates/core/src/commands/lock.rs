@@ -35,6 +35,21 @@ fn base64_of(details: &str) -> String {
 /// moment it is there, though the server may stop before the owner is written down.
 const MODE: &str = "711";
 
+/// A shell function `make`, which makes the lock's directory with these options of `mkdir`; it fails if there is one. One
+/// that is gone when it is looked at was given back in between, and then there is another try. What else keeps it from
+/// being made ends the script.
+fn make(lock: &str) -> String {
+    format!(
+        "make() {{\n\
+         bowline_tries=20\n\
+         until bowline_said=$(mkdir \"$@\" {lock} 2>&1); do\n\
+         [ ! -d {lock} ] || return 1\n\
+         [ $((bowline_tries -= 1)) -gt 0 ] || {{ printf '%s\\n' \"$bowline_said\" >&2; exit 1; }}\n\
+         done\n\
+         }}\n"
+    )
+}
+
 /// A shell function `dead`: whether the lock's owner is known to be gone.
 fn dead(lock: &str) -> String {
     format!(
@@ -67,33 +82,34 @@ impl Keep {
              before() {{ cat {lock}/details 2>/dev/null | base64 -d 2>/dev/null | base64 | tr -d '\\n'; }}\n\
              claim() {{ : > {lock}/lease && env printf '%s\\n' {run} > {lock}/owner && env printf '%s\\n' {details} > {lock}/details && rm -f {lock}/orphaned; }}\n\
              mkdir -p .kamal || exit\n\
-             if mkdir -m {MODE} {lock} 2>/dev/null; then\n\
+             {make}if make -m {MODE}; then\n\
              claim || {{ rm -rf {lock}; exit 1; }}\n\
              echo @locked\n\
-             elif [ ! -d {lock} ]; then mkdir {lock}; exit 1\n\
              else\n\
              [ $(($(date +%s) - $(stat -c %Y {lock}.takeover 2>/dev/null || date +%s))) -le {LEASE_S} ] || rmdir {lock}.takeover 2>/dev/null\n\
-             old=$(before)\n\
+             bowline_old=$(before)\n\
              if dead && mkdir {lock}.takeover 2>/dev/null; then\n\
-             if dead; then claim; took=$?; else took=1; fi\n\
+             if dead; then claim; bowline_took=$?; else bowline_took=1; fi\n\
              rmdir {lock}.takeover\n\
-             else took=1; fi\n\
-             if [ $took != 0 ]; then\n\
-             tries=20\n\
-             while {{ [ -d {lock}.takeover ] || [ -z \"$(before)\" ]; }} && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             else bowline_took=1; fi\n\
+             if [ $bowline_took != 0 ]; then\n\
+             bowline_tries=20\n\
+             while {{ [ -d {lock}.takeover ] || [ -z \"$(before)\" ]; }} && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
              echo \"@held $(before)\"; exit 0\n\
              fi\n\
-             {audit}echo \"@taken $old\"\n\
+             {audit}echo \"@taken $bowline_old\"\n\
              fi\n\
-             while IFS= read -r line; do\n\
+             while IFS= read -r bowline_line; do\n\
              mine || {{ echo @lost; exit 0; }}\n\
-             if [ \"$line\" = release ]; then\n\
-             mv {lock} {lock}.{run} && rm -rf {lock}.{run}; echo @released; exit 0\n\
+             if [ \"$bowline_line\" = release ]; then\n\
+             mv {lock} {lock}.{run} || exit 1\n\
+             rm -rf {lock}.{run}; echo @released; exit 0\n\
              fi\n\
              : > {lock}/lease\n\
              done\n\
              mine && : > {lock}/orphaned\n",
             dead = dead(&lock),
+            make = make(&lock),
             details = base64_of(&self.details),
             audit = self.scope.audit(None, "Took over the deploy lock of a run that is gone"),
         ))
@@ -103,7 +119,7 @@ impl Keep {
 /// Prints the details of the lock, or nothing.
 pub fn status(names: &Names) -> Script {
     let lock = quote(&names.lock());
-    Script::new(format!("[ ! -d {lock} ] || base64 -d < {lock}/details"))
+    Script::new(format!("[ ! -d {lock} ] || base64 -d < {lock}/details || [ ! -d {lock} ]"))
 }
 
 /// What [`acquire`] exits with when there is a lock.
@@ -114,9 +130,10 @@ pub fn acquire(names: &Names, text: &str) -> Script {
     let lock = quote(&names.lock());
     Script::new(format!(
         "mkdir -p .kamal || exit\n\
-         if ! mkdir {lock} 2>/dev/null; then [ -d {lock} ] && exit {HELD}; mkdir {lock}; exit 1; fi\n\
+         {make}make || exit {HELD}\n\
          env printf '%s\\n' {} > {lock}/details || {{ rm -rf {lock}; exit 1; }}\n",
         base64_of(text),
+        make = make(&lock),
     ))
 }
 
