@@ -77,18 +77,18 @@ impl Scope {
     pub fn claim(&self) -> String {
         let directory = quote(&self.names.directory());
         format!(
-            "before=$(cat {mark} 2>/dev/null)\n\
+            "bowline_before=$(cat {mark} 2>/dev/null)\n\
              mkdir -p {directory} && printf '%s\\n' {run} > {mark} || exit 1\n\
-             case $before in {family}*|*[!0-9a-f]*) before= ;; esac\n\
+             case $bowline_before in {family}*|*[!0-9a-f]*) bowline_before= ;; esac\n\
              at_work() {{\n\
-             printf '%s\\n' \"$before\" | grep -lsF -f - /proc/[0-9]*/cmdline |\n\
-             while read -r file; do grep -qsF {KEEPER} \"$file\" || echo \"${{file%/cmdline}}\"; done\n\
+             printf '%s\\n' \"$bowline_before\" | grep -lsF -f - /proc/[0-9]*/cmdline |\n\
+             while read -r bowline_file; do grep -qsF {KEEPER} \"$bowline_file\" || echo \"${{bowline_file%/cmdline}}\"; done\n\
              }}\n\
-             if [ ${{#before}} = {RUN} ]; then\n\
-             before=${{before%{token}}}\n\
-             tries={WAIT_S}0\n\
-             while at_work=$(at_work); [ -n \"$at_work\" ] && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
-             for process in $at_work; do kill \"${{process#/proc/}}\" 2>/dev/null; done\n\
+             if [ ${{#bowline_before}} = {RUN} ]; then\n\
+             bowline_before=${{bowline_before%{token}}}\n\
+             bowline_tries={WAIT_S}0\n\
+             while bowline_at_work=$(at_work); [ -n \"$bowline_at_work\" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             for bowline_process in $bowline_at_work; do kill \"${{bowline_process#/proc/}}\" 2>/dev/null; done\n\
              fi\n",
             mark = quote(&self.mark()),
             run = quote(&self.run),

@@ -176,7 +176,9 @@ fn the_lines_are_those_kamal_would_send() {
     let commands = modes.map(exec).into_iter().chain([Mode::Gathered, Mode::Terminal].map(serving));
     let lines = commands.map(|exec| {
         let text = exec.script().text;
-        let runs = |line: &&str| line.contains("docker run") || line.starts_with("docker exec -");
+        let runs = |line: &&str| {
+            line.contains("docker run") || line.contains("docker)\" run") || line.starts_with("docker exec -")
+        };
         let line = text.lines().rfind(runs).unwrap().replace(" --", "\n  --");
         format!("{:?}\n{line}", exec.mode)
     });

@@ -604,6 +604,49 @@ fn a_lock_that_cannot_be_given_back_is_not_said_to_be() {
     assert_eq!(keeper.line(), "");
 }
 
+/// Variables of a shell that a script may set for one command, or for all.
+const NOT_OURS: [&str; 2] = ["IFS", "LC_ALL"];
+
+#[test]
+fn variables_of_scripts_have_a_name_that_no_user_gives_one() {
+    // At the beginning of a command, and not among the words of one.
+    let begins = [
+        "\n", "; ", "&& ", "|| ", "| ", "{ ", "( ", "(", "do ", "then ", "else ", ") ", "if ", "until ",
+        "while ",
+    ];
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let mut seen = 0;
+    for step in all_steps() {
+        let text = format!("\n{}", step.script().text);
+        let mut names: Vec<&str> = Vec::new();
+        for (at, _) in text.match_indices('=') {
+            let before = &text[..at];
+            let start =
+                before.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| at + 1);
+            let (head, name) = before.split_at(start);
+            if is_name(name) && begins.iter().any(|begin| head.ends_with(begin)) {
+                names.push(name);
+            }
+        }
+        for word in ["read -r ", "\nfor ", "; for "] {
+            for (at, _) in text.match_indices(word) {
+                let rest = text[at + word.len()..].split([';', '\n']).next().unwrap_or_default();
+                names.extend(rest.split(' ').take_while(|name| is_name(name) && *name != "in"));
+            }
+        }
+        for name in names {
+            seen += 1;
+            let ours =
+                name.starts_with("bowline_") || name.starts_with("BOWLINE_") || NOT_OURS.contains(&name);
+            assert!(ours, "{}: `{name}`", step.describe());
+        }
+    }
+    assert!(seen > 100, "only {seen} were found");
+}
+
 #[test]
 fn of_many_at_the_same_instant_exactly_one_gets_it() {
     for orphaned in [false, true] {

@@ -150,7 +150,7 @@ impl Act {
         text.push_str(&self.find());
         text.push_str(&come_up(&self.service, container.timeout));
         text.push_str(&format!(
-            "case ${{found%% *}} in\n\
+            "case ${{bowline_found%% *}} in\n\
              '') ;;\n\
              created|dead) docker container rm {service} >/dev/null || exit {NOT_STARTED} ;;\n\
              exited)\n\
@@ -163,7 +163,7 @@ impl Act {
         ));
         text.push_str(&self.write_env(container));
         text.push_str(&format!(
-            "have=$(docker images --quiet {}) || exit\nif [ -z \"$have\" ]; then\n{}fi\n",
+            "bowline_have=$(docker images --quiet {}) || exit\nif [ -z \"$bowline_have\" ]; then\n{}fi\n",
             quote(&container.image),
             registry::pull(login, &container.image),
         ));
@@ -172,7 +172,7 @@ impl Act {
         let run = self.line(container, &["run", "--detach"], &self.service);
         text.push_str(&format!(
             "{} >/dev/null || {{ docker container rm {service} >/dev/null 2>&1; exit {NOT_STARTED}; }}\n\
-             come_up || {{ status=$?; docker container rm --force {service} >/dev/null 2>&1; exit $status; }}\n",
+             come_up || {{ bowline_status=$?; docker container rm --force {service} >/dev/null 2>&1; exit $bowline_status; }}\n",
             container.environment.secret.run(&run, &self.env_file()),
         ));
         with_input(text, login, container.environment.secret.input().expose())
@@ -192,14 +192,14 @@ impl Act {
             "{create} >/dev/null || exit {NOT_STARTED}\n\
              {free}\
              back() {{\n\
-             status=$1\n\
+             bowline_status=$1\n\
              docker container rm --force {service} {next} >/dev/null 2>&1\n\
-             [ -z \"$found\" ] || docker container rename {old} {service} || exit $status\n\
-             case $found in running*) docker container start {service} >/dev/null && echo {BACK} ;; esac\n\
-             exit $status\n\
+             [ -z \"$bowline_found\" ] || docker container rename {old} {service} || exit $bowline_status\n\
+             case $bowline_found in running*) docker container start {service} >/dev/null && echo {BACK} ;; esac\n\
+             exit $bowline_status\n\
              }}\n\
              image() {{ docker container inspect --format '{{{{.Image}}}}' \"$1\"; }}\n\
-             if [ -n \"$found\" ]; then\n\
+             if [ -n \"$bowline_found\" ]; then\n\
              [ \"$(image {service})\" = \"$(image {next})\" ] || echo {NEWER}\n\
              docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NOT_STARTED}; }}\n\
              fi\n\
@@ -230,7 +230,7 @@ impl Act {
             Action::Restart => (line("stop") + &line("start"), "Restarted"),
         };
         format!(
-            "{}if [ -z \"$found\" ]; then echo {NONE}; exit 0; fi\n{lines}{}",
+            "{}if [ -z \"$bowline_found\" ]; then echo {NONE}; exit 0; fi\n{lines}{}",
             self.find(),
             self.audit(done, "accessory")
         )
@@ -241,12 +241,12 @@ impl Act {
         let forget = Line::new("rm").word("-f").words(files.iter().map(String::as_str));
         format!(
             "{find}\
-             if [ -n \"$found\" ]; then\n\
+             if [ -n \"$bowline_found\" ]; then\n\
              docker container stop {service} >/dev/null\n\
              docker container rm --force {service} >/dev/null || exit\n\
              {container}fi\n\
-             have=$(docker images --quiet {image}) || exit\n\
-             if [ -n \"$have\" ]; then\n\
+             bowline_have=$(docker images --quiet {image}) || exit\n\
+             if [ -n \"$bowline_have\" ]; then\n\
              if docker image rm {image} >/dev/null 2>&1; then\n{removed}else echo {KEPT}; fi\n\
              fi\n\
              rm -rf {service} && {forget}\n",
@@ -258,15 +258,15 @@ impl Act {
         )
     }
 
-    /// Shell lines that put in `$found` the state of the container that is there, after what a run that was killed left
+    /// Shell lines that put in `$bowline_found` the state of the container that is there, after what a run that was killed left
     /// of a reboot is put right. They end the script if the container is somebody else's.
     fn find(&self) -> String {
         let (service, old) = (quote(&self.service), quote(&self.old()));
         format!(
             "docker container inspect {service} >/dev/null 2>&1 || docker container rename {old} {service} 2>/dev/null\n\
              docker container rm --force {next} {old} >/dev/null 2>&1\n\
-             found=$(docker container inspect --format '{{{{.State.Status}}}} {{{{index .Config.Labels \"service\"}}}}' {service} 2>/dev/null)\n\
-             case $found in ''|*' '{service}) ;; *) exit {NAME_TAKEN} ;; esac\n",
+             bowline_found=$(docker container inspect --format '{{{{.State.Status}}}} {{{{index .Config.Labels \"service\"}}}}' {service} 2>/dev/null)\n\
+             case $bowline_found in ''|*' '{service}) ;; *) exit {NAME_TAKEN} ;; esac\n",
             next = quote(&self.next()),
         )
     }
@@ -319,7 +319,7 @@ impl Act {
 /// Shell lines that read the password, which is the first line of the input if there is a login. `read` takes no byte
 /// more than its line.
 fn read_password(login: Option<&Login>) -> &'static str {
-    if login.is_some() { "IFS= read -r password || exit\n" } else { "" }
+    if login.is_some() { "IFS= read -r bowline_password || exit\n" } else { "" }
 }
 
 fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
@@ -335,11 +335,11 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 fn come_up(service: &str, timeout: u64) -> String {
     format!(
         "come_up() {{\n\
-         said=$(\nid=$(docker container inspect --format '{{{{.ID}}}}' {})\n{wait})\n\
-         status=$?\n\
-         printf '%s\\n' \"$said\"\n\
-         case ${{said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
-         return $status\n\
+         bowline_said=$(\nbowline_id=$(docker container inspect --format '{{{{.ID}}}}' {})\n{wait})\n\
+         bowline_status=$?\n\
+         printf '%s\\n' \"$bowline_said\"\n\
+         case ${{bowline_said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
+         return $bowline_status\n\
          }}\n",
         quote(service),
         wait = ready::wait(timeout, DELAY_S, NETWORK),

@@ -132,16 +132,16 @@ impl Boot {
         let (secret, env_file) = (&self.environment.secret, self.scope.names.env_file(&self.role));
         // One line, and then the env file: `read` takes no byte more than its line.
         let label = quote(&label_file(&env_file));
-        text.push_str("IFS= read -r made || exit\n");
+        text.push_str("IFS= read -r bowline_made || exit\n");
         text.push_str(&secret.write(&env_file));
-        text.push_str(&format!("(umask 077 && printf '%s\\n' \"$made\" > {label}) || exit\n"));
+        text.push_str(&format!("(umask 077 && printf '%s\\n' \"$bowline_made\" > {label}) || exit\n"));
         if self.cord.is_some() {
             text.push_str(&cord::tie(&self.cord_directory()));
         }
         text.push_str(&self.scope.audit(Some(&self.role), &format!("Booted app version {}", self.version)));
         let run = secret.run(&self.run_line(), &env_file);
         text.push_str(&format!(
-            "id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $id\"\n"
+            "bowline_id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $bowline_id\"\n"
         ));
         text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route().network));
         Script::new(text).with_input(Secret::new(format!(
@@ -162,8 +162,8 @@ impl Boot {
         let whose = Line::new("docker").words(["container", "inspect", "--format", &whose.join("/"), &name]);
         let ours = [names.service(), &self.role, names.destination().unwrap_or_default()].join("/");
         format!(
-            "if whose=$({whose} 2>/dev/null); then\n\
-             [ \"$whose\" = {ours} ] || {{ echo \"@taken $whose\"; exit {NAME_TAKEN}; }}\n\
+            "if bowline_whose=$({whose} 2>/dev/null); then\n\
+             [ \"$bowline_whose\" = {ours} ] || {{ echo \"@taken $bowline_whose\"; exit {NAME_TAKEN}; }}\n\
              {rename} || exit {NOT_STARTED}\n{}fi\n",
             self.scope.audit(Some(&self.role), &format!("Renaming container {name} to {replaced}")),
             ours = quote(&ours),
@@ -260,10 +260,10 @@ impl Find {
             .words(["container", "inspect", "--format", "{{.Config.Hostname}} {{.ID}}"])
             .word(&self.name);
         Script::new(format!(
-            "{fence}tries={THERE_WITHIN_S}0\n\
-             while [ $((tries -= 1)) -gt 0 ]; do\n\
-             found=$({look} 2>/dev/null)\n\
-             case $found in {hostname}' '*) echo \"@id ${{found#* }}\"; exit 0 ;; esac\n\
+            "{fence}bowline_tries={THERE_WITHIN_S}0\n\
+             while [ $((bowline_tries -= 1)) -gt 0 ]; do\n\
+             bowline_found=$({look} 2>/dev/null)\n\
+             case $bowline_found in {hostname}' '*) echo \"@id ${{bowline_found#* }}\"; exit 0 ;; esac\n\
              sleep 0.1\n\
              done\n",
             fence = self.scope.fence(),
@@ -316,7 +316,7 @@ impl Start {
             &self.scope.audit(Some(&self.role), &format!("Started app version {} again", self.version)),
         );
         text.push_str(&format!(
-            "id={}\n{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $id\"\n",
+            "bowline_id={}\n{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $bowline_id\"\n",
             quote(&self.id)
         ));
         text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route.network));

@@ -98,18 +98,18 @@ impl Prepare {
         text.extend(FUNCTIONS.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")));
         text.push_str(&format!(
             "umask 022\n\
-             rm -rf \"${{work%/*}}\"\n\
-             mkdir -p \"$work/all\" \"$work/volume\" \"$work/earlier\"{path} || exit\n\
+             rm -rf \"${{bowline_work%/*}}\"\n\
+             mkdir -p \"$bowline_work/all\" \"$bowline_work/volume\" \"$bowline_work/earlier\"{path} || exit\n\
              trap finish EXIT\n\
              trap 'exit 1' HUP INT TERM\n\
-             extract {image} {path} \"$work/new\"{path} || exit\n",
+             extract {image} {path} \"$bowline_work/new\"{path} || exit\n",
             image = quote(&self.image),
         ));
         text.extend(self.running.iter().map(|running| self.carry(running)));
         text.push_str(&format!(
-            "merge \"$work/new\"{path} \"$work/all\" && merge \"$work/earlier\"{path} \"$work/all\" || exit\n\
-             cp -RP \"$work/all/.\" \"$work/volume/\" || exit\n\
-             find \"$work/earlier\" -depth -type d -exec rmdir {{}} + 2>/dev/null\n"
+            "merge \"$bowline_work/new\"{path} \"$bowline_work/all\" && merge \"$bowline_work/earlier\"{path} \"$bowline_work/all\" || exit\n\
+             cp -RP \"$bowline_work/all/.\" \"$bowline_work/volume/\" || exit\n\
+             find \"$bowline_work/earlier\" -depth -type d -exec rmdir {{}} + 2>/dev/null\n"
         ));
         // All that took its time. A run that was thought dead meanwhile must not touch what a later one has made.
         text.push_str(&self.scope.fence());
@@ -123,7 +123,8 @@ impl Prepare {
         let names = &self.scope.names;
         let work = format!("{}/{}/{}", names.assets_new(), self.role, self.scope.run);
         format!(
-            "work={work}\nrun={run}\nhelper={helper}\nin_use={in_use}\nkeep={KEEP_MINUTES}\nno_assets={NO_ASSETS}\n",
+            "bowline_work={work}\nbowline_run={run}\nbowline_helper={helper}\nbowline_in_use={in_use}\n\
+             bowline_keep={KEEP_MINUTES}\nbowline_no_assets={NO_ASSETS}\n",
             work = quote(&work),
             run = quote(self.scope.token()),
             helper = quote(&names.asset_container(&self.role)),
@@ -146,7 +147,7 @@ impl Prepare {
         let names = &self.scope.names;
         let name = directory(&self.role, &self.version);
         let put = |from: &str, base: &str| {
-            format!("put \"$work\"{} {} || exit\n", quote(from), quote(&format!("{base}/{name}")))
+            format!("put \"$bowline_work\"{} {} || exit\n", quote(from), quote(&format!("{base}/{name}")))
         };
         [
             put(&format!("/new{}", self.path.path), &names.assets_extracted()),
@@ -187,8 +188,8 @@ impl Clean {
         let stay = if stay.is_empty() { "''".into() } else { stay.join("|") };
         for base in [names.assets_extracted(), names.assets_earlier(), names.assets_volumes()] {
             text.push_str(&format!(
-                "for old in {}/{}*; do [ -d \"$old\" ] || continue; \
-                 case ${{old##*/}} in {stay}) ;; *) gone \"$old\" ;; esac; done\n",
+                "for bowline_old in {}/{}*; do [ -d \"$bowline_old\" ] || continue; \
+                 case ${{bowline_old##*/}} in {stay}) ;; *) gone \"$bowline_old\" ;; esac; done\n",
                 quote(&base),
                 quote(&format!("{}-", self.role)),
             ));

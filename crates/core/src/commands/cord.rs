@@ -52,13 +52,13 @@ impl Cut {
         // An event that says it all spares a look.
         Script::new(format!(
             "{fence}{since}rm -f {cord}/cord || exit\n\
-             id={id}; deadline=$(($(date +%s) + {timeout})); was=\n\
+             bowline_id={id}; bowline_deadline=$(($(date +%s) + {timeout})); bowline_was=\n\
              look() {{\n\
              case $1 in 'health_status: unhealthy'|die) echo @unhealthy; exit 0 ;; esac\n\
-             state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' \"$id\" 2>/dev/null)\n\
-             [ \"$state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
-             [ -n \"$was\" ] || {{ echo @healthy; was=1; }}\n\
-             [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
+             bowline_state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' \"$bowline_id\" 2>/dev/null)\n\
+             [ \"$bowline_state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
+             [ -n \"$bowline_was\" ] || {{ echo @healthy; bowline_was=1; }}\n\
+             [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
              }}\n\
              {follow}",
             since = events::SINCE,

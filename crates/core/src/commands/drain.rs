@@ -14,20 +14,20 @@ const UNDER_WAY: &str = include_str!("drain.awk");
 /// user can't see the container's connections, or a tool for it is missing).
 pub(super) fn drain(id: &str, seconds: u64) -> String {
     format!(
-        "pid=$(docker container inspect --format '{{{{.State.Pid}}}}' {id}) || exit 0\n\
-         inside() {{ nsenter -t \"$pid\" -n ss -H -n -t \"$@\" 2>/dev/null; }}\n\
+        "bowline_pid=$(docker container inspect --format '{{{{.State.Pid}}}}' {id}) || exit 0\n\
+         inside() {{ nsenter -t \"$bowline_pid\" -n ss -H -n -t \"$@\" 2>/dev/null; }}\n\
          if inside -l >/dev/null && command -v awk >/dev/null; then\n\
-         ports=$(inside -l | awk '{{n = split($4, a, \":\"); printf \"%s \", a[n]}}')\n\
-         program={program}\n\
-         busy() {{ {{ cat \"/proc/$pid/net/tcp\" \"/proc/$pid/net/tcp6\" 2>/dev/null; \
-         inside -i -O state established; }} | awk -v ports=\"$ports\" \"$program\"; }}\n\
-         deadline=$(($(date +%s) + {seconds})); drained=idle\n\
+         bowline_ports=$(inside -l | awk '{{n = split($4, a, \":\"); printf \"%s \", a[n]}}')\n\
+         bowline_program={program}\n\
+         busy() {{ {{ cat \"/proc/$bowline_pid/net/tcp\" \"/proc/$bowline_pid/net/tcp6\" 2>/dev/null; \
+         inside -i -O state established; }} | awk -v ports=\"$bowline_ports\" \"$bowline_program\"; }}\n\
+         bowline_deadline=$(($(date +%s) + {seconds})); bowline_drained=idle\n\
          while busy; do\n\
-         [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ drained=busy; break; }}\n\
+         [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ bowline_drained=busy; break; }}\n\
          sleep 0.1\n\
          done\n\
-         else drained=blind; sleep {blind}; fi\n\
-         echo \"@drain $drained\"\n",
+         else bowline_drained=blind; sleep {blind}; fi\n\
+         echo \"@drain $bowline_drained\"\n",
         id = quote(id),
         program = quote(&program()),
         blind = seconds.min(BLIND_S),

@@ -116,17 +116,16 @@ impl SecretEnv {
         line.words(["--env-file", path])
     }
 
-    /// The command line, given the values that [`SecretEnv::words`] only names. Its own words are read before, so that
-    /// a `${NAME}` among them can't become a secret's value. May begin with a parenthesis: `$( …)`, not `$(…)`.
+    /// The command line of Docker's, given the values that [`SecretEnv::words`] only names. Its own words are read before, so that
+    /// a `${NAME}` among them can't become a secret's value, and no
+    /// variable of ours is set while they are. May begin with a parenthesis: `$( …)`, not `$(…)`.
     pub(super) fn run(&self, line: &Line, path: &str) -> String {
         if self.exported().next().is_none() {
             return line.to_string();
         }
         let exports = quote(&format!("./{}", files(path)[3]));
-        format!(
-            "(set -- {line} && program=$(command -v \"$1\") && shift && . {exports} && rm -f {exports} && \
-             exec \"$program\" \"$@\")"
-        )
+        let words = line.as_str().strip_prefix("docker ").unwrap_or(line.as_str());
+        format!("(set -- \"$(command -v docker)\" {words} && . {exports} && rm -f {exports} && exec \"$@\")")
     }
 }
 

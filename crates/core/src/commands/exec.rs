@@ -156,7 +156,7 @@ impl Exec {
         let mut input = String::new();
         if let Some(login) = login {
             // One line, and then the env file: `read` takes no byte more than its line.
-            text.push_str("IFS= read -r password || exit\n");
+            text.push_str("IFS= read -r bowline_password || exit\n");
             input = format!("{}\n", login.password.expose().replace('\n', ""));
         }
         input.push_str(environment.secret.input().expose());
@@ -164,9 +164,9 @@ impl Exec {
         // Without the image there will be nothing that needs it, or removes it.
         let undo = format!("[ $? = 0 ] || {}", self.remove_env_file());
         text.push_str(&format!("trap {} EXIT\n", quote(&undo)));
-        text.push_str(&format!("have=$(docker images --quiet {}) || exit\n", quote(image)));
+        text.push_str(&format!("bowline_have=$(docker images --quiet {}) || exit\n", quote(image)));
         let pull = registry::pull(login.as_ref(), image);
-        text.push_str(&format!("if [ -z \"$have\" ]; then\n{pull}fi\n"));
+        text.push_str(&format!("if [ -z \"$bowline_have\" ]; then\n{pull}fi\n"));
         text.push_str(&traefik::create_network());
         text.push_str(&self.audit());
         Script::new(text).with_input(Secret::new(input))
@@ -200,7 +200,7 @@ impl Exec {
         Script::new(match self.place {
             // It may be about to be made.
             Place::New { .. } => format!(
-                "for try in 1 2 3; do\n{{ {hang_up}}} && break\nsleep 1\ndone\n{}\n",
+                "for bowline_try in 1 2 3; do\n{{ {hang_up}}} && break\nsleep 1\ndone\n{}\n",
                 self.remove_env_file()
             ),
             Place::Serving(_) => hang_up,
@@ -321,11 +321,11 @@ pub(super) fn guard(hang_up: &str) -> String {
 /// A program that ends all processes with this variable in their environment, which children inherit.
 pub(super) fn kill_marked(mark: &str) -> String {
     format!(
-        "found() {{ pids=$(grep -lsF {} /proc/[0-9]*/environ | cut -d/ -f3); [ -n \"$pids\" ]; }}\n\
-         for signal in HUP TERM KILL; do\n\
+        "found() {{ bowline_pids=$(grep -lsF {} /proc/[0-9]*/environ | cut -d/ -f3); [ -n \"$bowline_pids\" ]; }}\n\
+         for bowline_signal in HUP TERM KILL; do\n\
          found || exit 0\n\
-         kill -s $signal $pids\n\
-         for wait in 1 2 3 4 5; do sleep 0.2; found || exit 0; done\n\
+         kill -s $bowline_signal $bowline_pids\n\
+         for bowline_wait in 1 2 3 4 5; do sleep 0.2; found || exit 0; done\n\
          done",
         quote(mark)
     )

@@ -33,7 +33,8 @@ pub const LONGEST_S: u64 = 300;
 /// the next line alone, and grep by the next that matches.
 pub fn logs(container: &str, lines: &Lines) -> Script {
     let line = docker(container, lines);
-    let grep = lines.grep.as_ref().map(|pattern| grep(pattern, lines));
+    // Scripts have the locale C, in which only ASCII has letters.
+    let grep = lines.grep.as_ref().map(|pattern| format!("LC_ALL=C.UTF-8 {}", grep(pattern, lines)));
     if !lines.follow {
         return Script::new(match grep {
             Some(grep) => format!("{line} 2>&1 | {grep} || [ $? = 1 ]\n"),
@@ -44,16 +45,16 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
     // What grep doesn't understand it says at once, and then Docker's client would go on for nobody.
     let understood = grep.map(|grep| {
         format!(
-            "said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '{REFUSED}%s\\n' \"$said\" | head -n 1; exit 2; }}\n"
+            "bowline_said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '{REFUSED}%s\\n' \"$bowline_said\" | head -n 1; exit 2; }}\n"
         )
     });
     Script::new(format!(
         "{}exec 3<&0\n\
          follow() {{\n\
-         {line} </dev/null 3<&- 2>&1 & docker=$!\n\
-         {{ while IFS= read -r line; do :; done; kill $docker; }} <&3 >/dev/null 2>&1 & listener=$!\n\
-         wait $docker\n\
-         kill $listener 2>/dev/null\n\
+         {line} </dev/null 3<&- 2>&1 & bowline_docker=$!\n\
+         {{ while IFS= read -r bowline_line; do :; done; kill $bowline_docker; }} <&3 >/dev/null 2>&1 & bowline_listener=$!\n\
+         wait $bowline_docker\n\
+         kill $bowline_listener 2>/dev/null\n\
          }}\n\
          follow{filter}\n\
          echo \"{ENDED}$(date +%s)\"\n",

@@ -71,7 +71,10 @@ pub(super) fn told(names: &Names) -> String {
 pub(super) fn sweep(names: &Names) -> String {
     let filter = format!("label={}", label(names));
     let list = Line::new("docker").words(["container", "ls", "--all", "--quiet", "--filter", &filter]);
-    format!("ids=$({list}); [ -z \"$ids\" ] || docker container rm --force $ids >/dev/null\n{}", prune(names))
+    format!(
+        "bowline_ids=$({list}); [ -z \"$bowline_ids\" ] || docker container rm --force $bowline_ids >/dev/null\n{}",
+        prune(names)
+    )
 }
 
 /// A shell line that removes the images that none of the containers needs.
@@ -140,27 +143,27 @@ impl Begin {
         let build = quote(&format!("{name}-image"));
         let mut text = self.scope.fence();
         text.push_str(&format!(
-            "image=$(docker container inspect --format '{{{{.Image}}}}' {TRAEFIK} 2>/dev/null) || {{ echo 'there is no Traefik' >&2; exit {NO_PAGE}; }}\n\
-             files=$(mktemp -d) || exit {NO_PAGE}\n\
-             trap 'rm -rf \"$files\"; docker container rm --force '{build}' >/dev/null 2>&1' EXIT\n\
+            "bowline_image=$(docker container inspect --format '{{{{.Image}}}}' {TRAEFIK} 2>/dev/null) || {{ echo 'there is no Traefik' >&2; exit {NO_PAGE}; }}\n\
+             bowline_files=$(mktemp -d) || exit {NO_PAGE}\n\
+             trap 'rm -rf \"$bowline_files\"; docker container rm --force '{build}' >/dev/null 2>&1' EXIT\n\
              trap 'exit 129' HUP TERM INT\n\
-             chmod 755 \"$files\"\n\
-             module=$files/plugins-local/src/{MODULE}\n\
-             mkdir -p \"$module\" \"$files/maintenance\" &&\n\
-             cat >\"$files/maintenance/routes.yml\" &&\n\
-             printf '%s' {plugin} >\"$module/maintenance.go\" &&\n\
-             printf '%s' {manifest} >\"$module/.traefik.yml\" &&\n\
-             printf '%s' {module} >\"$module/go.mod\" &&\n\
-             {create} \"$image\" >/dev/null &&\n\
-             docker container cp \"$files/.\" {build}:/ >/dev/null &&\n\
-             image=$({commit}) || exit {NO_PAGE}\n\
-             id=$({run}) || exit {NO_PAGE}\n\
-             deadline=$(($(date +%s) + {READY_S}))\n\
-             until [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}}' \"$id\")\" = healthy ]; do\n\
-             [ \"$(date +%s)\" -lt \"$deadline\" ] || {{ docker container logs --tail 20 \"$id\" >&2; docker container rm --force \"$id\" >/dev/null; {prune}exit {NO_PAGE}; }}\n\
+             chmod 755 \"$bowline_files\"\n\
+             bowline_module=$bowline_files/plugins-local/src/{MODULE}\n\
+             mkdir -p \"$bowline_module\" \"$bowline_files/maintenance\" &&\n\
+             cat >\"$bowline_files/maintenance/routes.yml\" &&\n\
+             printf '%s' {plugin} >\"$bowline_module/maintenance.go\" &&\n\
+             printf '%s' {manifest} >\"$bowline_module/.traefik.yml\" &&\n\
+             printf '%s' {module} >\"$bowline_module/go.mod\" &&\n\
+             {create} \"$bowline_image\" >/dev/null &&\n\
+             docker container cp \"$bowline_files/.\" {build}:/ >/dev/null &&\n\
+             bowline_image=$({commit}) || exit {NO_PAGE}\n\
+             bowline_id=$({run}) || exit {NO_PAGE}\n\
+             bowline_deadline=$(($(date +%s) + {READY_S}))\n\
+             until [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}}' \"$bowline_id\")\" = healthy ]; do\n\
+             [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ docker container logs --tail 20 \"$bowline_id\" >&2; docker container rm --force \"$bowline_id\" >/dev/null; {prune}exit {NO_PAGE}; }}\n\
              sleep 0.1\n\
              done\n\
-             echo \"@address $(docker container inspect --format '{address}' \"$id\")\"\n\
+             echo \"@address $(docker container inspect --format '{address}' \"$bowline_id\")\"\n\
              {audit}",
             plugin = quote(PLUGIN),
             manifest = quote(&format!(
@@ -227,7 +230,7 @@ impl Begin {
         let grace = |entry: &str| {
             format!("--entrypoints.{entry}.transport.lifecycle.requestacceptgracetimeout={GRACE_S}s")
         };
-        line.var("image")
+        line.var("bowline_image")
             .words(["--entrypoints.web.address=:80", &grace("web"), &grace("ready"), "--ping"])
             .words(READY_FLAGS)
             .word("--providers.file.filename=/maintenance/routes.yml")
@@ -266,12 +269,12 @@ impl End {
     /// Tells the containers to end, and waits until Docker sees it. They go on answering. Prints `@address` of each.
     pub fn tell(&self) -> Script {
         Script::new(format!(
-            "{fence}for id in $({ids}); do\n\
-             address=$(docker container inspect --format '{ADDRESS}' \"$id\" 2>/dev/null)\n\
-             docker container kill --signal TERM \"$id\" >/dev/null 2>&1\n\
-             tries=100\n\
-             while [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}} {{{{.State.Status}}}}' \"$id\" 2>/dev/null)\" = 'healthy running' ] && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
-             echo \"@address $address\"\n\
+            "{fence}for bowline_id in $({ids}); do\n\
+             bowline_address=$(docker container inspect --format '{ADDRESS}' \"$bowline_id\" 2>/dev/null)\n\
+             docker container kill --signal TERM \"$bowline_id\" >/dev/null 2>&1\n\
+             bowline_tries=100\n\
+             while [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}} {{{{.State.Status}}}}' \"$bowline_id\" 2>/dev/null)\" = 'healthy running' ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             echo \"@address $bowline_address\"\n\
              done\n",
             fence = self.scope.fence(),
             ids = self.ids(),
@@ -283,7 +286,7 @@ impl End {
         let done =
             if self.others { String::new() } else { self.scope.audit(Some(&self.role), "Ended maintenance") };
         Script::new(format!(
-            "{fence}for id in $({ids}); do docker container rm --force \"$id\" >/dev/null || exit; done\n{prune}{done}",
+            "{fence}for bowline_id in $({ids}); do docker container rm --force \"$bowline_id\" >/dev/null || exit; done\n{prune}{done}",
             fence = self.scope.fence(),
             ids = self.ids(),
             prune = prune(&self.scope.names),

@@ -60,22 +60,23 @@ impl Observe {
         let inspect = docker().words(["container", "inspect", "--format"]).word(&told(names));
         let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
         let lock = quote(&names.lock());
-        let mut text = String::from("version=$(docker version --format '{{.Server.Version}}') || exit\n");
+        let mut text =
+            String::from("bowline_version=$(docker version --format '{{.Server.Version}}') || exit\n");
         if self.claim {
             text.push_str(&self.scope.claim());
         }
         text.push_str(&format!(
-            "echo \"@docker $version\"\n\
+            "echo \"@docker $bowline_version\"\n\
              containers() {{\n\
-             all=$({list}) || return\n\
-             ids=$(printf '%s\\n' \"$all\" | sed -n '/^[0-9a-f]\\{{64\\}} /{{s/ {TRAEFIK}\\(,[^ ]*\\)* $//p; s/ [^ ]* ..*//p}}')\n\
-             [ -z \"$ids\" ] || {inspect} $ids\n\
+             bowline_all=$({list}) || return\n\
+             bowline_ids=$(printf '%s\\n' \"$bowline_all\" | sed -n '/^[0-9a-f]\\{{64\\}} /{{s/ {TRAEFIK}\\(,[^ ]*\\)* $//p; s/ [^ ]* ..*//p}}')\n\
+             [ -z \"$bowline_ids\" ] || {inspect} $bowline_ids\n\
              }}\n\
              # A container may vanish between the two: then again.\n\
-             tries=4; until found=$(containers 2>/dev/null) || [ $((tries -= 1)) = 0 ]; do :; done\n\
-             [ $tries != 0 ] || found=$(containers) || exit\n\
-             printf '%s\\n' \"$found\"\n\
-             printf '%s\\n' \"$found\" | grep -q '^@network ' || docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
+             bowline_tries=4; until bowline_found=$(containers 2>/dev/null) || [ $((bowline_tries -= 1)) = 0 ]; do :; done\n\
+             [ $bowline_tries != 0 ] || bowline_found=$(containers) || exit\n\
+             printf '%s\\n' \"$bowline_found\"\n\
+             printf '%s\\n' \"$bowline_found\" | grep -q '^@network ' || docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
              if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\

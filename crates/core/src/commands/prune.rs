@@ -44,7 +44,7 @@ impl Prune {
         let (containers, images) = (parts != Parts::Images, parts != Parts::Containers);
         if images {
             let list = Line::new("docker").words(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-            text.push_str(&format!("images=$({}) || exit\n", list.word(&self.repository)));
+            text.push_str(&format!("bowline_images=$({}) || exit\n", list.word(&self.repository)));
         }
         text.push_str(&list());
         if containers {
@@ -52,7 +52,7 @@ impl Prune {
                 text.push_str(&self.stopped(role));
             }
             // Listed again: of two destinations that prune at once, the last must see what both have removed.
-            text.push_str("old=$(echo $old)\nif [ -n \"$old\" ]; then docker rm $old >/dev/null; all=$(containers) || exit; fi\n");
+            text.push_str("bowline_old=$(echo $bowline_old)\nif [ -n \"$bowline_old\" ]; then docker rm $bowline_old >/dev/null; bowline_all=$(containers) || exit; fi\n");
             text.push_str(&self.scope.audit(None, "Pruned containers"));
         }
         if images {
@@ -65,11 +65,11 @@ impl Prune {
         Script::new(text)
     }
 
-    /// Adds the oldest stopped containers of a role to `$old`.
+    /// Adds the oldest stopped containers of a role to `$bowline_old`.
     fn stopped(&self, role: &str) -> String {
         let names = &self.scope.names;
         let owner = format!("{}/{}/{role}", names.service(), names.destination().unwrap_or(""));
-        format!("old=\"$old $(stopped {} | tail -n +{})\"\n", quote(&owner), self.retain + 1)
+        format!("bowline_old=\"$bowline_old $(stopped {} | tail -n +{})\"\n", quote(&owner), self.retain + 1)
     }
 
     /// Removes tags of the repository that no container uses, but for the latest tags of all destinations. By the
@@ -77,13 +77,13 @@ impl Prune {
     /// container counts, and so does what one of them has pulled and not run yet.
     fn unused(&self) -> String {
         format!(
-            "pulled=$(cat {ALL_PULLED} 2>/dev/null)\n\
-             unused=$(printf '%s\\n' \"$images\" | while read -r image; do\n\
-             case $image in ''|*:latest|*:latest-*|*:'<none>') continue ;; esac\n\
-             case \"$all\" in *\" $image ,\"*) continue ;; esac\n\
-             printf '%s\\n' \"$pulled\" | grep -qxF -e \"$image\" || printf '%s ' \"$image\"\n\
+            "bowline_pulled=$(cat {ALL_PULLED} 2>/dev/null)\n\
+             bowline_unused=$(printf '%s\\n' \"$bowline_images\" | while read -r bowline_image; do\n\
+             case $bowline_image in ''|*:latest|*:latest-*|*:'<none>') continue ;; esac\n\
+             case \"$bowline_all\" in *\" $bowline_image ,\"*) continue ;; esac\n\
+             printf '%s\\n' \"$bowline_pulled\" | grep -qxF -e \"$bowline_image\" || printf '%s ' \"$bowline_image\"\n\
              done)\n\
-             [ -z \"$unused\" ] || docker rmi $unused >/dev/null\n\
+             [ -z \"$bowline_unused\" ] || docker rmi $bowline_unused >/dev/null\n\
              docker image prune --force --filter {label} >/dev/null\n",
             label = quote(&format!("label=service={}", self.scope.names.service())),
         )
@@ -92,16 +92,16 @@ impl Prune {
     /// Removes cords that nothing mounts. Another service may have the same directory, so any container counts.
     fn cords(&self) -> String {
         format!(
-            "for cord in {cords}/*; do\n\
-             [ -d \"$cord\" ] || continue\n\
-             case \"$all\" in *\",$PWD/$cord,\"*) ;; *) rm -rf \"$cord\" ;; esac\n\
+            "for bowline_cord in {cords}/*; do\n\
+             [ -d \"$bowline_cord\" ] || continue\n\
+             case \"$bowline_all\" in *\",$PWD/$bowline_cord,\"*) ;; *) rm -rf \"$bowline_cord\" ;; esac\n\
              done\n",
             cords = quote(&self.scope.names.cords()),
         )
     }
 }
 
-/// Lists all containers as `$all`, a line each, the newest first, and makes the function `stopped OWNER`: the ids (nothing that a label
+/// Lists all containers as `$bowline_all`, a line each, the newest first, and makes the function `stopped OWNER`: the ids (nothing that a label
 /// with line breaks may look like) of an owner's stopped ones. Mounts are between commas, an image before a blank and a comma: so they are found without taking lines apart.
 fn list() -> String {
     let owner =
@@ -111,14 +111,14 @@ fn list() -> String {
         Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format"]).word(&format);
     format!(
         "containers() {{ {list}; }}\n\
-         all=$(containers) || exit\n\
-         old=\n\
+         bowline_all=$(containers) || exit\n\
+         bowline_old=\n\
          stopped() {{\n\
-         while read -r id owner more; do\n\
-         case $id in *[!0-9a-f]*) continue ;; esac\n\
-         case $owner in created/\"$1\"|exited/\"$1\"|dead/\"$1\") echo \"$id\" ;; esac\n\
+         while read -r bowline_id bowline_owner bowline_more; do\n\
+         case $bowline_id in *[!0-9a-f]*) continue ;; esac\n\
+         case $bowline_owner in created/\"$1\"|exited/\"$1\"|dead/\"$1\") echo \"$bowline_id\" ;; esac\n\
          done <<END\n\
-         $all\n\
+         $bowline_all\n\
          END\n\
          }}\n"
     )

@@ -10,7 +10,7 @@ const FUNCTIONS: &str = include_str!("published.sh");
 /// the container `old`. `next` was made and doesn't run. Both are quoted.
 pub(super) fn free_or(next: &str, old: &str, tidy: &str) -> String {
     format!(
-        "{FUNCTIONS}taken=$(taken {next} {old})\n\
-         [ -z \"$taken\" ] || {{ printf '%s\\n' \"$taken\"; {tidy}; exit {PORT_TAKEN}; }}\n"
+        "{FUNCTIONS}bowline_taken=$(taken {next} {old})\n\
+         [ -z \"$bowline_taken\" ] || {{ printf '%s\\n' \"$bowline_taken\"; {tidy}; exit {PORT_TAKEN}; }}\n"
     )
 }

@@ -13,21 +13,21 @@ const ENDS: usize = 20;
 /// A container that Docker had to start again so often won't come up.
 const RESTARTS: u32 = 3;
 
-/// Shell lines that put in `$network` this network if Traefik is on it, else the one that all apps share: on another
+/// Shell lines that put in `$bowline_network` this network if Traefik is on it, else the one that all apps share: on another
 /// Traefik reaches nothing, whatever the labels say.
 fn shared(network: &str) -> String {
     if network == NETWORK {
-        return format!("network={NETWORK}\n");
+        return format!("bowline_network={NETWORK}\n");
     }
     let template = quote(&format!("{{{{if index .NetworkSettings.Networks {network:?}}}}}yes{{{{end}}}}"));
     format!(
-        "network={NETWORK}\n\
-         [ -z \"$(docker container inspect --format {template} {TRAEFIK} 2>/dev/null)\" ] || network={}\n",
+        "bowline_network={NETWORK}\n\
+         [ -z \"$(docker container inspect --format {template} {TRAEFIK} 2>/dev/null)\" ] || bowline_network={}\n",
         quote(network)
     )
 }
 
-/// Shell lines that follow the container `$id` for at most `timeout` seconds; one without a health check is ready
+/// Shell lines that follow the container `$bowline_id` for at most `timeout` seconds; one without a health check is ready
 /// when it still runs after `delay` seconds. `network` is the one on which it is reached. They print `@state` lines (status, health, exit code, restarts, out
 /// of memory) as they change, then `@ready ADDRESS` (all its addresses if it isn't on that network), or `@failed REASON` with how it ended until then (`oom`,
 /// `die=CODE`), where it listens, its health command, its log and health log.
@@ -39,38 +39,38 @@ pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
     );
     let after =
         quote("\"}}{{.IPAddress}} {{else}}{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}{{end}}");
-    let template = format!("{before}\"$network\"{after}");
+    let template = format!("{before}\"$bowline_network\"{after}");
     // Docker forgets a container's end when it starts it again; its events don't.
     let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(
-        "{network}{since}state() {{ docker container inspect --format {template} \"$id\"; }}\n\
+        "{network}{since}state() {{ docker container inspect --format {template} \"$bowline_id\"; }}\n\
          failed() {{\n\
          echo \"@failed $1\"\n\
-         echo \"@ended $(docker events --since $((deadline - {timeout} - 5)) --until 0s --filter \"container=$id\" --filter event=oom \
+         echo \"@ended $(docker events --since $((bowline_deadline - {timeout} - 5)) --until 0s --filter \"container=$bowline_id\" --filter event=oom \
          --filter event=die --format {ends} | tail -n {ENDS} | tr '\\n' ' ')\"\n\
-         pid=$(docker container inspect --format '{{{{.State.Pid}}}}' \"$id\")\n\
-         echo \"@listening $(cat \"/proc/$pid/net/tcp\" \"/proc/$pid/net/tcp6\" 2>/dev/null | awk '$4 == \"0A\" {{ printf \"%s \", $2 }}')\"\n\
-         echo \"@check $(docker container inspect --format '{{{{if .Config.Healthcheck}}}}{{{{json .Config.Healthcheck.Test}}}}{{{{end}}}}' \"$id\")\"\n\
-         echo @log; docker container logs --tail {LOG_LINES} \"$id\" 2>&1\n\
-         echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$id\")\"\n\
+         bowline_pid=$(docker container inspect --format '{{{{.State.Pid}}}}' \"$bowline_id\")\n\
+         echo \"@listening $(cat \"/proc/$bowline_pid/net/tcp\" \"/proc/$bowline_pid/net/tcp6\" 2>/dev/null | awk '$4 == \"0A\" {{ printf \"%s \", $2 }}')\"\n\
+         echo \"@check $(docker container inspect --format '{{{{if .Config.Healthcheck}}}}{{{{json .Config.Healthcheck.Test}}}}{{{{end}}}}' \"$bowline_id\")\"\n\
+         echo @log; docker container logs --tail {LOG_LINES} \"$bowline_id\" 2>&1\n\
+         echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$bowline_id\")\"\n\
          exit {NOT_READY}\n\
          }}\n\
-         deadline=$(($(date +%s) + {timeout})); last=; waited=\n\
+         bowline_deadline=$(($(date +%s) + {timeout})); bowline_last=; bowline_waited=\n\
          look() {{\n\
          while :; do\n\
-         now=$(state) || failed gone\n\
-         set -- $now\n\
-         now=\"$1 $2 $3 $4 $5\"\n\
-         [ \"$now\" = \"$last\" ] || {{ echo \"@state $now\"; last=$now; }}\n\
+         bowline_now=$(state) || failed gone\n\
+         set -- $bowline_now\n\
+         bowline_now=\"$1 $2 $3 $4 $5\"\n\
+         [ \"$bowline_now\" = \"$bowline_last\" ] || {{ echo \"@state $bowline_now\"; bowline_last=$bowline_now; }}\n\
          [ \"$4\" -lt {RESTARTS} ] || failed restarting\n\
          case \"$1 $2\" in\n\
          'running healthy') shift 5; echo \"@ready $*\"; exit 0 ;;\n\
          'running none')\n\
-         [ -z \"$waited\" ] || [ \"$waited\" != \"$4\" ] || {{ shift 5; echo \"@ready $*\"; exit 0; }}\n\
-         waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
+         [ -z \"$bowline_waited\" ] || [ \"$bowline_waited\" != \"$4\" ] || {{ shift 5; echo \"@ready $*\"; exit 0; }}\n\
+         bowline_waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
          exited*|dead*|removing*) failed exited ;;\n\
          esac\n\
-         [ \"$(date +%s)\" -lt \"$deadline\" ] || failed timeout\n\
+         [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || failed timeout\n\
          return\n\
          done\n\
          }}\n\

@@ -58,14 +58,14 @@ impl Pull {
             text.push_str(&format!("printf '%s\\n' {image} > {pulled} || exit 1\n"));
         }
         if self.login.is_some() {
-            text.push_str("password=$(cat)\n");
+            text.push_str("bowline_password=$(cat)\n");
         }
         text.push_str(&pull(self.login.as_ref(), &self.image));
         // Pruning finds a service's images by their label.
         text.push_str(&format!(
-            "pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {image}) || exit\n\
-             [ \"${{pulled#* }}\" = {} ] || exit {NOT_LABELLED}\n\
-             echo \"@image ${{pulled%% *}}\"\n",
+            "bowline_pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {image}) || exit\n\
+             [ \"${{bowline_pulled#* }}\" = {} ] || exit {NOT_LABELLED}\n\
+             echo \"@image ${{bowline_pulled%% *}}\"\n",
             quote(self.scope.names.service()),
         ));
         text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));
@@ -76,7 +76,7 @@ impl Pull {
     }
 }
 
-/// Shell lines that pull an image, logged in if there is a login; its password is in `$password`.
+/// Shell lines that pull an image, logged in if there is a login; its password is in `$bowline_password`.
 ///
 /// Docker writes all logins of a user into one file, so another app's login at the same moment may undo ours: a pull
 /// that is refused is tried once more, after another login.
@@ -85,12 +85,12 @@ pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
     let Some(login) = login else { return format!("{pull} >/dev/null || exit {PULL_FAILED}\n") };
     let line = Line::new("docker").words(login.words());
     format!(
-        "sign_in() {{\n{line} 2>&1 <<END\n$password\nEND\n}}\n\
-         login() {{ said=$(sign_in) || {{ printf '%s\\n' \"$said\" >&2; exit {LOGIN_REFUSED}; }}; }}\n\
+        "sign_in() {{\n{line} 2>&1 <<END\n$bowline_password\nEND\n}}\n\
+         login() {{ bowline_said=$(sign_in) || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {LOGIN_REFUSED}; }}; }}\n\
          login\n\
-         said=$({pull} 2>&1 >/dev/null) || {{\n\
-         case $said in *auth*|*denied*|*credential*) login; said=$({pull} 2>&1 >/dev/null) ;; *) false ;; esac\n\
-         }} || {{ printf '%s\\n' \"$said\" >&2; exit {PULL_FAILED}; }}\n"
+         bowline_said=$({pull} 2>&1 >/dev/null) || {{\n\
+         case $bowline_said in *auth*|*denied*|*credential*) login; bowline_said=$({pull} 2>&1 >/dev/null) ;; *) false ;; esac\n\
+         }} || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PULL_FAILED}; }}\n"
     )
 }
 

@@ -87,9 +87,9 @@ fn directory(scope: &Scope) -> String {
         .words(["container", "inspect", "--format"])
         .word("{{$name := .Name}}{{range .Mounts}}{{println $name .Source}}{{end}}");
     format!(
-        "ids=$({list}) || exit\n\
-         shared=; [ -z \"$ids\" ] || shared=$({inspect} $ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
-         if [ -n \"$shared\" ]; then echo \"@shared\" $shared; exit 0; fi\n\
+        "bowline_ids=$({list}) || exit\n\
+         bowline_shared=; [ -z \"$bowline_ids\" ] || bowline_shared=$({inspect} $bowline_ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
+         if [ -n \"$bowline_shared\" ]; then echo \"@shared\" $bowline_shared; exit 0; fi\n\
          {sweep}{audit}rm -rf {directory}\n",
         sweep = maintenance::sweep(&scope.names),
         audit = scope.audit(None, "Removed app directory"),
@@ -106,15 +106,15 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
         .word(repository);
     format!(
         "rm -f {pulled}\n\
-         list=$({list}) && used=$({used}) || exit\n\
-         used=$(printf '%s\\n' \"$used\"; cat {ALL_PULLED} 2>/dev/null; :)\n\
-         others=$(printf '%s\\n' \"$list\" | awk -v own={own} '$1 ~ /:latest(-[^ ]*)?$/ && $1 != own {{ print $2 }}')\n\
-         printf '%s\\n' \"$list\" | while read -r image id; do\n\
-         [ -n \"$image\" ] || continue\n\
-         case $image in *:'<none>') image=$id ;; esac\n\
-         printf '%s\\n' \"$used\" | grep -qxF -e \"$image\" && continue\n\
-         printf '%s\\n' \"$others\" | grep -qxF -e \"$id\" && continue\n\
-         docker image rm \"$image\" >/dev/null 2>&1\n\
+         bowline_list=$({list}) && bowline_used=$({used}) || exit\n\
+         bowline_used=$(printf '%s\\n' \"$bowline_used\"; cat {ALL_PULLED} 2>/dev/null; :)\n\
+         bowline_others=$(printf '%s\\n' \"$bowline_list\" | awk -v own={own} '$1 ~ /:latest(-[^ ]*)?$/ && $1 != own {{ print $2 }}')\n\
+         printf '%s\\n' \"$bowline_list\" | while read -r bowline_image bowline_id; do\n\
+         [ -n \"$bowline_image\" ] || continue\n\
+         case $bowline_image in *:'<none>') bowline_image=$bowline_id ;; esac\n\
+         printf '%s\\n' \"$bowline_used\" | grep -qxF -e \"$bowline_image\" && continue\n\
+         printf '%s\\n' \"$bowline_others\" | grep -qxF -e \"$bowline_id\" && continue\n\
+         docker image rm \"$bowline_image\" >/dev/null 2>&1\n\
          done\n\
          docker image prune --force --filter {label} >/dev/null\n",
         pulled = quote(&scope.names.pulled()),
@@ -126,8 +126,8 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
 fn traefik(scope: &Scope) -> String {
     let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
     format!(
-        "others=$({routed} | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
-         if [ -n \"$others\" ]; then echo \"@kept $others\"; exit 0; fi\n\
+        "bowline_others=$({routed} | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
+         if [ -n \"$bowline_others\" ]; then echo \"@kept $bowline_others\"; exit 0; fi\n\
          {left}\n\
          docker container inspect traefik >/dev/null 2>&1 || exit 0\n\
          docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\

@@ -97,30 +97,30 @@ root() { [ "$(id -u)" -eq 0 ]; }
 may_install() { root || sudo -nl usermod >/dev/null 2>&1; }
 asked() { docker version --format '{{.Server.Version}}' 2>&1; }
 mkdir -p .kamal || exit
-installed=
+bowline_installed=
 if ! command -v docker >/dev/null 2>&1; then
 echo @installing
 may_install || refused not-root
-if command -v curl >/dev/null 2>&1; then fetched=$(curl -fsSL "$installer") || refused no-installer
-elif command -v wget >/dev/null 2>&1; then fetched=$(wget -qO- "$installer") || refused no-installer
+if command -v curl >/dev/null 2>&1; then bowline_fetched=$(curl -fsSL "$bowline_installer") || refused no-installer
+elif command -v wget >/dev/null 2>&1; then bowline_fetched=$(wget -qO- "$bowline_installer") || refused no-installer
 else refused no-tool; fi
-printf '%s\n' "$fetched" | sh >&2 || refused failed
+printf '%s\n' "$bowline_fetched" | sh >&2 || refused failed
 command -v docker >/dev/null 2>&1 || refused failed
-installed=1
+bowline_installed=1
 echo @installed
 fi
-said=$(asked); answer=$?
-while [ $answer != 0 ] && [ -n "$installed" ] && [ $((tries -= 1)) -gt 0 ]; do
-case $said in *'permission denied'*) break ;; esac
-sleep 0.1; said=$(asked); answer=$?
+bowline_said=$(asked); bowline_answer=$?
+while [ $bowline_answer != 0 ] && [ -n "$bowline_installed" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do
+case $bowline_said in *'permission denied'*) break ;; esac
+sleep 0.1; bowline_said=$(asked); bowline_answer=$?
 done
-if [ $answer != 0 ]; then
-case $said in *'permission denied'*) ;; *) printf '%s\n' "$said" >&2; exit 1 ;; esac
-me=$(id -un)
-if ! id -nG "$me" | grep -qw docker; then
-may_install && sudo -n usermod -aG docker "$me" >&2 || refused not-in-group
+if [ $bowline_answer != 0 ]; then
+case $bowline_said in *'permission denied'*) ;; *) printf '%s\n' "$bowline_said" >&2; exit 1 ;; esac
+bowline_me=$(id -un)
+if ! id -nG "$bowline_me" | grep -qw docker; then
+may_install && sudo -n usermod -aG docker "$bowline_me" >&2 || refused not-in-group
 fi
-echo "@joined $me"
+echo "@joined $bowline_me"
 exit 0
 fi
 "#;
@@ -130,10 +130,10 @@ impl Bootstrap {
     pub fn script(&self) -> Script {
         let exists = Line::new("docker").words(["network", "inspect", NETWORK]);
         Script::new(format!(
-            "installer={installer}\ntries={DAEMON_S}0\n{BOOTSTRAP}\
-             made=; {exists} >/dev/null 2>&1 || made=1\n\
-             {network}[ -z \"$made\" ] || echo @network\n\
-             echo \"@docker $said\"\n",
+            "bowline_installer={installer}\nbowline_tries={DAEMON_S}0\n{BOOTSTRAP}\
+             bowline_made=; {exists} >/dev/null 2>&1 || bowline_made=1\n\
+             {network}[ -z \"$bowline_made\" ] || echo @network\n\
+             echo \"@docker $bowline_said\"\n",
             installer = quote(INSTALLER),
             network = traefik::create_network(),
         ))

@@ -102,24 +102,24 @@ impl Ensure {
             "{network}\
              start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
              run() {{ {run}; }}\n\
-             failed() {{ printf '%s\\n' \"$said\" >&2; exit {PROXY_FAILED}; }}\n\
-             address='{ADDRESS}'\n\
-             connected() {{ [ -n \"$(docker container inspect --format \"$address\" {TRAEFIK} 2>/dev/null)\" ]; }}\n\
-             connect() {{ connected || said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; connected; }} || failed; }}\n\
+             failed() {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PROXY_FAILED}; }}\n\
+             bowline_address='{ADDRESS}'\n\
+             connected() {{ [ -n \"$(docker container inspect --format \"$bowline_address\" {TRAEFIK} 2>/dev/null)\" ]; }}\n\
+             connect() {{ connected || bowline_said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; connected; }} || failed; }}\n\
              if start; then connect\n\
-             elif said=$(run 2>&1); then\n\
+             elif bowline_said=$(run 2>&1); then\n\
              mv {written} {ENV_FILE}\n\
              {leave}\n\
              echo {MADE}\n\
              else\n\
-             case $said in *'already in use'*) tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
-             until start; do [ $((tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
+             case $bowline_said in *'already in use'*) bowline_tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
+             until start; do [ $((bowline_tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
              connect\n\
              fi\n\
              sleep 0.2\n\
-             found=$(docker container inspect --format \"{{{{.State.Running}}}} {{{{.RestartCount}}}} $address\" {TRAEFIK})\n\
-             case $found in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
-             echo \"@address ${{found#true 0 }}\"\n",
+             bowline_found=$(docker container inspect --format \"{{{{.State.Running}}}} {{{{.RestartCount}}}} $bowline_address\" {TRAEFIK})\n\
+             case $bowline_found in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
+             echo \"@address ${{bowline_found#true 0 }}\"\n",
             network = create_network(),
             run = self.secret.run(&self.run_line(), &env_file),
             written = quote(&env_file),
@@ -236,9 +236,9 @@ impl Replace {
              }}\n\
              docker container rename {NEXT} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || back\n\
              sleep 0.5\n\
-             found=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}} {ADDRESS}' {TRAEFIK})\n\
-             case $found in 'true 0 '*) ;; *) back ;; esac\n\
-             echo \"@address ${{found#true 0 }}\"\n",
+             bowline_found=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}} {ADDRESS}' {TRAEFIK})\n\
+             case $bowline_found in 'true 0 '*) ;; *) back ;; esac\n\
+             echo \"@address ${{bowline_found#true 0 }}\"\n",
             written = quote(&env_file),
             free = published::free_or(NEXT, TRAEFIK, &format!("docker container rm {NEXT} >/dev/null")),
         ));

@@ -58,23 +58,23 @@ impl Upload {
         let path = format!("$PWD/{service}{}", self.path);
         let directory = path.rsplit_once('/').map_or("$PWD", |(directory, _)| directory);
         format!(
-            "file={file}; new={new}\n\
+            "bowline_file={file}; bowline_new={new}\n\
              mkdir -p {directory} || exit\n\
-             trap 'rm -f \"$new\"' EXIT\n\
-             (umask 077 && cat > \"$new\") || exit\n\
-             [ \"$(($(wc -c < \"$new\")))\" = {length} ] || {{ echo 'the file did not come whole' >&2; exit 1; }}\n\
-             if cmp -s \"$new\" \"$file\"; then rm -f \"$new\"; at=$file; else at=$new; echo @changed; fi\n\
+             trap 'rm -f \"$bowline_new\"' EXIT\n\
+             (umask 077 && cat > \"$bowline_new\") || exit\n\
+             [ \"$(($(wc -c < \"$bowline_new\")))\" = {length} ] || {{ echo 'the file did not come whole' >&2; exit 1; }}\n\
+             if cmp -s \"$bowline_new\" \"$bowline_file\"; then rm -f \"$bowline_new\"; bowline_at=$bowline_file; else bowline_at=$bowline_new; echo @changed; fi\n\
              {rights}\
-             if [ \"$at\" = \"$new\" ]; then\n\
+             if [ \"$bowline_at\" = \"$bowline_new\" ]; then\n\
              # Docker makes a directory of what it is to mount and isn't there.\n\
-             [ ! -d \"$file\" ] || rmdir \"$file\" || exit\n\
-             mv -f \"$new\" \"$file\" || exit\n\
+             [ ! -d \"$bowline_file\" ] || rmdir \"$bowline_file\" || exit\n\
+             mv -f \"$bowline_new\" \"$bowline_file\" || exit\n\
              fi\n",
             file = quote_path(&path),
             new = quote_path(&format!("{path}.new")),
             directory = quote_path(directory),
             length = self.content.expose().len(),
-            rights = rights(self.owner.as_deref(), self.mode.as_deref(), "\"$at\""),
+            rights = rights(self.owner.as_deref(), self.mode.as_deref(), "\"$bowline_at\""),
         )
     }
 }
