@@ -117,7 +117,7 @@ impl Act {
             What::Boot(container) => self.boot(text, container),
             What::Replace(container) => self.replace(text, container),
             What::Pull { image, login } => {
-                text.push_str(read_password(login.as_ref()));
+                text.push_str(read_login(login.as_ref()));
                 text.push_str(&registry::pull(login.as_ref(), image));
                 text.push_str(&self.audit("Pull", "accessory image"));
                 with_input(text, login.as_ref(), "")
@@ -146,7 +146,7 @@ impl Act {
     fn boot(&self, mut text: String, container: &Container) -> Script {
         let service = quote(&self.service);
         let login = container.login.as_ref();
-        text.push_str(read_password(login));
+        text.push_str(read_login(login));
         text.push_str(&self.find());
         text.push_str(&come_up(&self.service, container.timeout));
         text.push_str(&format!(
@@ -180,7 +180,7 @@ impl Act {
 
     fn replace(&self, mut text: String, container: &Container) -> Script {
         let login = container.login.as_ref();
-        text.push_str(read_password(login));
+        text.push_str(read_login(login));
         text.push_str(&self.find());
         text.push_str(&come_up(&self.service, container.timeout));
         text.push_str(&self.write_env(container));
@@ -316,17 +316,15 @@ impl Act {
     }
 }
 
-/// Shell lines that read the password, which is the first line of the input if there is a login. `read` takes no byte
-/// more than its line.
-fn read_password(login: Option<&Login>) -> &'static str {
-    if login.is_some() { "IFS= read -r bowline_password || exit\n" } else { "" }
+/// Shell lines that read the login, which comes first if there is one.
+fn read_login(login: Option<&Login>) -> &'static str {
+    if login.is_some() { registry::READ } else { "" }
 }
 
 fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
-    let password = login.map(|login| format!("{}\n", login.password.expose().replace('\n', "")));
-    match password {
+    match login.map(Login::input) {
         None if rest.is_empty() => Script::new(text),
-        password => Script::new(text).with_input(Secret::new(password.unwrap_or_default() + rest)),
+        login => Script::new(text).with_input(Secret::new(login.unwrap_or_default() + rest)),
     }
 }
 

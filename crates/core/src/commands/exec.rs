@@ -155,9 +155,8 @@ impl Exec {
         let mut text = String::new();
         let mut input = String::new();
         if let Some(login) = login {
-            // One line, and then the env file: `read` takes no byte more than its line.
-            text.push_str("IFS= read -r bowline_password || exit\n");
-            input = format!("{}\n", login.password.expose().replace('\n', ""));
+            text.push_str(registry::READ);
+            input = login.input();
         }
         input.push_str(environment.secret.input().expose());
         text.push_str(&environment.secret.write(&self.env_file()));

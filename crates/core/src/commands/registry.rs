@@ -9,11 +9,14 @@ use crate::shell::{Line, Script, quote};
 pub struct Login {
     /// The registry's address; Docker Hub if absent.
     pub server: Option<String>,
-    /// The user.
+    /// The user; sent on standard input, though Docker's client takes it as an argument.
     pub username: Secret,
     /// The password; sent on standard input.
     pub password: Secret,
 }
+
+/// Shell lines that read what [`Login::input`] gives. `read` takes no byte more than its line.
+pub(super) const READ: &str = "IFS= read -r bowline_username && IFS= read -r bowline_password || exit\n";
 
 impl Login {
     /// The words after `docker`; the password is read from standard input.
@@ -21,6 +24,24 @@ impl Login {
         let mut words = vec!["login", "--username", self.username.expose(), "--password-stdin"];
         words.extend(self.server.as_deref());
         words
+    }
+
+    /// What a script with [`READ`] reads: a line each.
+    pub(super) fn input(&self) -> String {
+        let line = |secret: &Secret| secret.expose().replace('\n', "") + "\n";
+        line(&self.username) + &line(&self.password)
+    }
+
+    /// A shell function `sign_in`, once [`READ`] has read.
+    fn sign_in(&self) -> String {
+        let line = Line::new("docker")
+            .words(["login", "--username"])
+            .var("bowline_username")
+            .word("--password-stdin");
+        format!(
+            "sign_in() {{\n{} 2>&1 <<END\n$bowline_password\nEND\n}}\n",
+            line.words(self.server.as_deref())
+        )
     }
 }
 
@@ -58,7 +79,7 @@ impl Pull {
             text.push_str(&format!("printf '%s\\n' {image} > {pulled} || exit 1\n"));
         }
         if self.login.is_some() {
-            text.push_str("bowline_password=$(cat)\n");
+            text.push_str(READ);
         }
         text.push_str(&pull(self.login.as_ref(), &self.image));
         // Pruning finds a service's images by their label.
@@ -70,34 +91,33 @@ impl Pull {
         ));
         text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));
         match &self.login {
-            Some(login) => Script::new(text).with_input(login.password.clone()),
+            Some(login) => Script::new(text).with_input(Secret::new(login.input())),
             None => Script::new(text),
         }
     }
 }
 
-/// Shell lines that pull an image, logged in if there is a login; its password is in `$bowline_password`.
+/// Shell lines that pull an image, logged in if there is a login, which [`READ`] has read.
 ///
 /// Docker writes all logins of a user into one file, so another app's login at the same moment may undo ours: a pull
 /// that is refused is tried once more, after another login.
 pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
     let pull = Line::new("docker").words(["pull", "--quiet", image]);
     let Some(login) = login else { return format!("{pull} >/dev/null || exit {PULL_FAILED}\n") };
-    let line = Line::new("docker").words(login.words());
     format!(
-        "sign_in() {{\n{line} 2>&1 <<END\n$bowline_password\nEND\n}}\n\
+        "{sign_in}\
          login() {{ bowline_said=$(sign_in) || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {LOGIN_REFUSED}; }}; }}\n\
          login\n\
          bowline_said=$({pull} 2>&1 >/dev/null) || {{\n\
          case $bowline_said in *auth*|*denied*|*credential*) login; bowline_said=$({pull} 2>&1 >/dev/null) ;; *) false ;; esac\n\
-         }} || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PULL_FAILED}; }}\n"
+         }} || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PULL_FAILED}; }}\n",
+        sign_in = login.sign_in(),
     )
 }
 
 /// Logs in.
 pub fn login(login: &Login) -> Script {
-    let line = Line::new("docker").words(login.words());
-    Script::new(format!("{line} >&2\n")).with_input(login.password.clone())
+    Script::new(format!("{READ}{}sign_in >&2\n", login.sign_in())).with_input(Secret::new(login.input()))
 }
 
 /// Logs out.
