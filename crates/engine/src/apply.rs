@@ -405,6 +405,9 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
         PORT_TAKEN => {
             (taken.as_str(), "end that first; or see `traefik: host_port:`, and `publish` in its `options:`")
         }
+        registry::LOGIN_REFUSED if crate::error::missing_helper(&said).is_some() => {
+            ("Docker could not use its credential helper", "see ~/.docker/config.json there")
+        }
         registry::LOGIN_REFUSED => {
             ("the registry refused the login", "see `registry:`: server, username, password")
         }

@@ -122,8 +122,31 @@ impl Failure {
     }
 }
 
+/// The credential helper that Docker's client looked for in vain.
+pub(crate) fn missing_helper(said: &str) -> Option<&str> {
+    let absent = ["not found", "no such file", "not installed"];
+    let line = said.lines().find(|line| {
+        line.contains("docker-credential-") && absent.iter().any(|words| line.to_lowercase().contains(words))
+    })?;
+    let name = &line[line.find("docker-credential-")?..];
+    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()
+}
+
 /// What to do about what a server's programs say, where it is one of the usual mishaps.
-fn hint_to(said: &str) -> Option<String> {
+pub(crate) fn hint_to(said: &str) -> Option<String> {
+    if let Some(helper) = missing_helper(said) {
+        return Some(format!(
+            "Docker's configuration there (`credsStore` or `credHelpers` in ~/.docker/config.json) names the program \
+             {helper}: install it, or take that entry out"
+        ));
+    }
+    if is_kept_out_by_snap(said) {
+        return Some(
+            "a Docker that was installed with snap may not read hidden directories such as `.kamal`: remove it \
+             (`snap remove docker`) and install Docker's own packages (`bowline server bootstrap`)"
+                .into(),
+        );
+    }
     let usual = [
         (
             "no space left on device",
@@ -133,6 +156,14 @@ fn hint_to(said: &str) -> Option<String> {
     ];
     let said = said.to_lowercase();
     usual.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| (*hint).to_owned())
+}
+
+/// Whether Docker's client was kept from a file of ours that this user has just written.
+fn is_kept_out_by_snap(said: &str) -> bool {
+    // A shell would say "Permission denied".
+    said.lines().any(|line| {
+        line.contains("open ") && line.contains(".kamal/") && line.contains(": permission denied")
+    })
 }
 
 fn command_text(output: &Output) -> String {
@@ -240,5 +271,26 @@ impl From<PlanError> for RunError {
             PlanError::MissingSecret(_) => None,
         };
         RunError::Usage { message: error.to_string(), hint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_mishaps_have_a_hint_of_their_own() {
+        let helper = "Error saving credentials: error storing credentials - err: exec: \"docker-credential-ecr-login\": \
+                      executable file not found in $PATH, out: ``";
+        assert_eq!(missing_helper(helper), Some("docker-credential-ecr-login"));
+        assert_eq!(missing_helper("unauthorized: incorrect username or password"), None);
+        for (said, advice) in [
+            (helper, "docker-credential-ecr-login"),
+            ("docker: open .kamal/apps/shop/env/web.env: permission denied.", "snap"),
+            ("write x: no space left on device", "df -h"),
+        ] {
+            assert!(hint_to(said).is_some_and(|hint| hint.contains(advice)), "{said}");
+        }
+        assert_eq!(hint_to("sh: 1: cannot create .kamal/run: Permission denied"), None);
     }
 }

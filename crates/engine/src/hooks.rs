@@ -99,6 +99,7 @@ pub async fn run(
     let level = project.config.hooks_output.of(name);
     let quiet = level == Some(HookLevel::Quiet);
     world.events.emit(Event::Phase(Phase::Hook { name: name.into(), quiet }));
+    let file = path.clone();
     // A path without a slash would be looked for on PATH.
     let program = if path.starts_with('/') || path.starts_with('.') { path } else { format!("./{path}") };
     let mut env = Vec::new();
@@ -115,12 +116,18 @@ pub async fn run(
         output = within(world.local.as_ref(), &command, Limit::hook(world), &told) => output,
         () = world.stop.triggered() => return Err(RunError::interrupted()),
     };
-    let output = output.map_err(|reason| failed(reason, None))?;
+    let windows = || {
+        let text = world.local.read(&file).ok().flatten()?;
+        text.split('\n').next()?.ends_with('\r').then(|| {
+            format!("{file} has Windows line ends: `sed -i 's/\\r$//' {file}`, and `{file} text eol=lf` in .gitattributes")
+        })
+    };
+    let output = output.map_err(|reason| failed(reason, windows()))?;
     if output.success() {
         return Ok(());
     }
     let said = last(&format!("{}{}", output.stdout, output.stderr));
-    Err(failed(format!("{}\n{said}", output.exit).trim_end().to_string(), None))
+    Err(failed(format!("{}\n{said}", output.exit).trim_end().to_string(), windows()))
 }
 
 fn environment(world: &World, project: &Project, options: &Options, facts: &Facts) -> Vec<(String, Secret)> {

@@ -8,7 +8,7 @@ use bowline_core::plan::secrets::{Secrets, login, registry_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
-use crate::error::RunError;
+use crate::error::{RunError, hint_to};
 use crate::fleet::{Fleet, run_all};
 use crate::hooks;
 use crate::local::{run, run_shown, words};
@@ -44,6 +44,7 @@ pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secret
         let hint = format!(
             "see `registry:` (server {server}): username, password, and that it can be reached from here"
         );
+        let hint = hint_to(failed.said()).unwrap_or(hint);
         failed.at("registry login", Some(hint))
     })
 }

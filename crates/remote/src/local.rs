@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bowline_core::secret::Secret;
 use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
@@ -199,6 +200,36 @@ impl Running {
         let Some((program, arguments)) = command.words.split_first() else {
             return Err("there is no program to run".to_owned());
         };
+        // A group in the background is stopped when it reads from the terminal.
+        let at_terminal =
+            command.terminal != Loan::None && command.input.is_none() && io::stdin().is_terminal();
+        let path = command.directory.as_deref().unwrap_or(Path::new("")).join(program);
+        let child = match Self::spawn(command, program, arguments, at_terminal) {
+            // As shells and `execvp` do it.
+            Err(e) if e.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) && is_text(&path) => {
+                let arguments: Vec<String> = std::iter::once(program).chain(arguments).cloned().collect();
+                Self::spawn(command, "/bin/sh", &arguments, at_terminal)
+            }
+            started => started,
+        };
+        let child = child.map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => match interpreter(&path).filter(|_| program.contains('/')) {
+                Some(interpreter) => format!("{program} wants {interpreter:?}, which is not installed"),
+                None => format!("{program} is not installed, or its directory is missing"),
+            },
+            _ => format!("{program} can't be started: {e}"),
+        })?;
+        let mut group = Group::of(&child);
+        group.alone = at_terminal;
+        Ok(Self { processes: Some(group), child: Some(child) })
+    }
+
+    fn spawn(
+        command: &LocalCommand,
+        program: &str,
+        arguments: &[String],
+        at_terminal: bool,
+    ) -> io::Result<Child> {
         let mut process = Command::new(program);
         process.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         process.stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -209,9 +240,6 @@ impl Running {
         if let Some(directory) = &command.directory {
             process.current_dir(directory);
         }
-        // A group in the background is stopped when it reads from the terminal.
-        let at_terminal =
-            command.terminal != Loan::None && command.input.is_none() && io::stdin().is_terminal();
         if at_terminal {
             process.stdin(Stdio::inherit());
             if command.terminal == Loan::Whole && io::stderr().is_terminal() {
@@ -220,14 +248,7 @@ impl Running {
         } else {
             process.process_group(0);
         }
-        let child = process.kill_on_drop(true).spawn();
-        let child = child.map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => format!("{program} is not installed, or its directory is missing"),
-            _ => format!("{program} can't be started: {e}"),
-        })?;
-        let mut group = Group::of(&child);
-        group.alone = at_terminal;
-        Ok(Self { processes: Some(group), child: Some(child) })
+        process.kill_on_drop(true).spawn()
     }
 
     async fn watch(&mut self, input: Option<&Secret>, on_line: OnLine<'_>) -> Result<Output, String> {
@@ -271,6 +292,22 @@ impl Drop for Running {
             });
         }
     }
+}
+
+/// Whether a file could be a script: a program for another kind of machine has a NUL near its beginning.
+fn is_text(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
+    read.is_ok() && !start.contains(&0)
+}
+
+/// What a script's first line names, as the kernel reads it.
+fn interpreter(path: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    std::fs::File::open(path).ok()?.take(512).read_to_end(&mut start).ok()?;
+    let text = String::from_utf8_lossy(&start).into_owned();
+    let line = text.strip_prefix("#!")?.split('\n').next()?;
+    Some(line.trim_matches([' ', '\t']).split([' ', '\t']).next()?.to_owned())
 }
 
 async fn feed(stdin: Option<ChildStdin>, input: Option<&Secret>) {

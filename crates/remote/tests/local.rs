@@ -113,6 +113,36 @@ fn files_and_chance() {
     assert!(LocalMachine.now() > 1_700_000_000);
 }
 
+/// A program of a test's own, executable.
+fn program(directory: &std::path::Path, name: &str, text: &[u8]) -> LocalCommand {
+    use std::os::unix::fs::PermissionsExt;
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    LocalCommand { words: vec![path.display().to_string(), "an argument".into()], ..LocalCommand::default() }
+}
+
+#[tokio::test]
+async fn a_script_without_a_first_line_is_run_by_sh_and_one_with_a_wrong_one_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let output = run(&program(at, "plain", b"echo \"$1\"; exit 3\n")).await.unwrap();
+    assert_eq!((output.stdout.as_str(), output.exit), ("an argument\n", Exit::Status(3)));
+    let error = run(&program(at, "windows", b"#!/bin/sh\r\necho x\r\n")).await.unwrap_err();
+    assert!(error.contains(r#"wants "/bin/sh\r", which is not installed"#), "{error}");
+    let error = run(&program(at, "none", b"#!/no/such/thing -x\necho x\n")).await.unwrap_err();
+    assert!(error.contains(r#""/no/such/thing""#), "{error}");
+    let error = run(&program(at, "foreign", b"\x7fELF\0\0\0\0nothing")).await.unwrap_err();
+    assert!(error.contains("can't be started"), "{error}");
+}
+
+#[tokio::test]
+async fn variables_can_be_left_out() {
+    let mut command = sh("echo \"<$HOME>\"");
+    command.without = vec!["HOME".into()];
+    assert_eq!(run(&command).await.unwrap().stdout, "<>\n");
+}
+
 #[test]
 fn a_file_is_held_by_one_until_it_is_let_go() {
     let directory = tempfile::tempdir().unwrap();

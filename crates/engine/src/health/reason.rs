@@ -148,6 +148,12 @@ pub(super) fn start_hint(said: &str) -> Option<&'static str> {
 
 fn check_hint(status: i64, said: &str, facts: &Facts<'_>) -> String {
     let said = said.to_lowercase();
+    if said.contains("cord") && said.contains("stat") && said.contains("permission denied") {
+        return "the container may not read its cord: on a server with SELinux its directory needs a label for \
+                containers (`chcon -Rt container_file_t .kamal/cords` there); without one, does the app's user, or a \
+                security profile in `options`, keep it out? `healthcheck: cord: false` does without it"
+            .into();
+    }
     let not_there =
         said.contains("not found") && (status == 127 || said.contains("curl") || said.contains("executable"));
     if not_there {
@@ -286,6 +292,7 @@ mod tests {
             // It listens where it is asked by now.
             ((7, "refused"), "00000000:0BB8", "listens on port 3000 by now"),
             ((7, "refused"), "", "nothing listens"),
+            ((1, "stat: cannot statx '/tmp/kamal-cord/cord': Permission denied"), "00000000:0BB8", "SELinux"),
             ((-1, "Health check exceeded timeout (30s)"), "00000000:0BB8", "a slow start?"),
         ] {
             let hint = hint(check, listening);

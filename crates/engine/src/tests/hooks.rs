@@ -203,6 +203,20 @@ async fn a_failing_one_stops_what_comes_after_it_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_with_windows_line_ends_says_so() {
+    let (first, project) = fleet().await;
+    let hook = ".kamal/hooks/pre-connect".to_owned();
+    let files = [(hook.clone(), "#!/usr/bin/env bash\r\nset -e\r\n".to_owned())].into();
+    let local = FakeLocal { programs: [(hook, 127)].into(), files, ..FakeLocal::default() };
+    let world = World::on(first.network.clone(), local);
+    let error = deploy::deploy(&world.world, &project, &options("v2"), Kind::Deploy).await.unwrap_err();
+    assert!(
+        matches!(&error, RunError::Local { hint: Some(hint), .. } if hint.contains("Windows line ends")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn skip_hooks_runs_none_and_a_boot_is_no_deploy() {
     let (first, project) = fleet().await;
     let world = with_hooks(&first, &ALL.map(|name| (name, 0)));
