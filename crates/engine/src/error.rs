@@ -107,6 +107,9 @@ impl Failure {
             Cause::Server(ServerError::NotForwarded { .. }) => {
                 Some("AllowTcpForwarding in its sshd_config must be `yes` or `local`; or install curl there".into())
             }
+            Cause::Server(ServerError::TooMuchTogether { .. }) => {
+                Some("ask fewer servers (`--hosts`, `--roles`), or for fewer lines (`--lines`, `--since`)".into())
+            }
             Cause::Server(ServerError::Deadline { setting, .. }) => {
                 Some(format!("is the server overloaded, or its Docker stuck? `timeouts: {{{setting}: SECONDS}}` gives it more"))
             }

@@ -227,6 +227,12 @@ pub enum ServerError {
         /// The bound.
         limit: usize,
     },
+    /// What is gathered from all servers is more than can be kept.
+    #[error("together the servers printed more than {limit} bytes")]
+    TooMuchTogether {
+        /// The bound.
+        limit: usize,
+    },
     /// A deadline passed.
     #[error("gave no answer within {} s", .limit.as_secs_f32())]
     Deadline {

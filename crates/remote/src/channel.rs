@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::LocalMachine;
 use crate::begin::Begins;
-use crate::lines::{Capture, Lines};
+use crate::lines::{Capture, Lines, Room};
 use crate::session::Session;
 
 /// Lines of a kept channel that may wait to be read.
@@ -127,9 +127,13 @@ impl Running {
         Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, begins, permit })
     }
 
-    /// Watches it to its end.
-    pub(crate) async fn finish(mut self, on_line: OnLine<'_>) -> Result<Output, ServerError> {
-        let mut capture = Capture::new(on_line);
+    /// Watches it to its end; what it prints has to fit into the room.
+    pub(crate) async fn finish(
+        mut self,
+        on_line: OnLine<'_>,
+        room: Option<&Room>,
+    ) -> Result<Output, ServerError> {
+        let mut capture = Capture::new(on_line).within(room);
         let mut exit = None;
         let writer = Arc::clone(&self.channel.writer);
         let input = std::mem::take(&mut self.input);

@@ -1,6 +1,8 @@
 //! Output in bounds: what a program prints is cut into lines for whoever watches, and kept for whoever reads
 //! the result, and neither can eat the memory of the deploying machine.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bowline_engine::ports::{Exit, Line, OnLine, Output, ServerError};
 
 /// The longest line handed on; the rest of a longer one is dropped.
@@ -9,6 +11,29 @@ pub(crate) const LINE_LIMIT: usize = 8 * 1024;
 pub(crate) const STDOUT_LIMIT: usize = 16 * 1024 * 1024;
 /// How much of the end of standard error is kept.
 pub(crate) const STDERR_LIMIT: usize = 64 * 1024;
+
+/// The most standard output that is kept of all servers together, where it is gathered.
+pub(crate) const TOGETHER_LIMIT: usize = 16 * STDOUT_LIMIT;
+
+/// Room for what servers print, which they share.
+#[derive(Debug)]
+pub(crate) struct Room {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, taken: AtomicUsize::new(0) }
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), ServerError> {
+        if self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit {
+            return Err(ServerError::TooMuchTogether { limit: self.limit });
+        }
+        Ok(())
+    }
+}
 
 /// Cuts a stream of bytes into lines of at most [`LINE_LIMIT`] bytes, holding no more than one.
 #[derive(Debug, Default)]
@@ -54,6 +79,8 @@ pub(crate) struct Capture<'a> {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     stderr_cut: bool,
+    /// What it shares with others.
+    room: Option<&'a Room>,
 }
 
 impl<'a> Capture<'a> {
@@ -65,7 +92,14 @@ impl<'a> Capture<'a> {
             stdout: Vec::new(),
             stderr: Vec::new(),
             stderr_cut: false,
+            room: None,
         }
+    }
+
+    /// What is kept has to fit into this, too.
+    pub(crate) fn within(mut self, room: Option<&'a Room>) -> Self {
+        self.room = room;
+        self
     }
 
     /// Standard output.
@@ -74,6 +108,9 @@ impl<'a> Capture<'a> {
         self.out_lines.push(bytes, |line| on_line(Line::Out(line)));
         if self.stdout.len() + bytes.len() > STDOUT_LIMIT {
             return Err(ServerError::TooMuchOutput { limit: STDOUT_LIMIT });
+        }
+        if let Some(room) = self.room {
+            room.take(bytes.len())?;
         }
         self.stdout.extend_from_slice(bytes);
         Ok(())
@@ -167,6 +204,15 @@ mod tests {
         assert_eq!(*seen.lock().unwrap(), 100_000);
         assert!(output.stderr.len() <= STDERR_LIMIT && output.stderr.starts_with("line "));
         assert!(output.stderr.ends_with("line 99999\n"));
+    }
+
+    #[test]
+    fn what_servers_print_together_has_a_bound() {
+        let room = Room::new(10);
+        let [mut one, mut two] = [(); 2].map(|()| Capture::new(&|_| {}).within(Some(&room)));
+        assert_eq!((one.out(b"12345"), two.out(b"12345")), (Ok(()), Ok(())));
+        assert_eq!(one.out(b"6"), Err(ServerError::TooMuchTogether { limit: 10 }));
+        assert_eq!(Capture::new(&|_| {}).out(b"beside"), Ok(()));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::channel::{Running, Start};
 use crate::jump::{self, Hop, Route};
 use crate::keys::KeyStore;
 use crate::known_hosts::HostName;
+use crate::lines::{Room, TOGETHER_LIMIT};
 use crate::options::{Options, Prompt};
 use crate::session::{Session, Target};
 use crate::ssh_config::{ConfigReader, Endpoint, HostSettings};
@@ -39,6 +40,8 @@ struct Shared {
     config: ConfigReader,
     keys: KeyStore,
     starts: Semaphore,
+    /// For what is gathered.
+    room: Room,
     slots: Mutex<HashMap<Vec<Endpoint>, Arc<Slot>>>,
 }
 
@@ -63,6 +66,7 @@ impl SshNetwork {
             config: ConfigReader::new(options.clone()),
             keys: KeyStore::new(prompt),
             starts: Semaphore::new(options.starts.max(1)),
+            room: Room::new(TOGETHER_LIMIT),
             slots: Mutex::default(),
             ssh,
             options,
@@ -122,7 +126,8 @@ impl SshServer {
 #[async_trait]
 impl Server for SshServer {
     async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
-        self.start(step, None).await?.finish(on_line).await
+        let room = step.is_gathered().then_some(&self.shared.room);
+        self.start(step, None).await?.finish(on_line, room).await
     }
 
     async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {

@@ -192,7 +192,9 @@ fn cause_name(cause: &Cause) -> &'static str {
         Cause::Server(ServerError::Unreachable { .. }) => "unreachable",
         Cause::Server(ServerError::NotForwarded { .. }) => "not_forwarded",
         Cause::Server(ServerError::Lost { .. }) => "connection_lost",
-        Cause::Server(ServerError::TooMuchOutput { .. }) => "too_much_output",
+        Cause::Server(ServerError::TooMuchOutput { .. } | ServerError::TooMuchTogether { .. }) => {
+            "too_much_output"
+        }
         Cause::Server(ServerError::Deadline { .. }) => "no_answer",
         Cause::Command(_) => "command",
         Cause::NotReady(_) => "not_ready",

@@ -101,6 +101,11 @@ impl Step {
         }
     }
 
+    /// Whether what it prints is gathered for a person, from all servers, before any of it is shown.
+    pub fn is_gathered(&self) -> bool {
+        matches!(self, Step::Exec(_) | Step::OnServer(_) | Step::Run(..) | Step::Wait(..))
+    }
+
     /// What it does, in a few words for a person: `boot app-web-1f3a…`.
     pub fn describe(&self) -> String {
         match self {

@@ -142,7 +142,9 @@ impl Work {
         command.set_runs(true);
         let (host, role) = (&command.host, command.role.as_deref());
         let result = self.fleet.run_watched(host, role, &command.step, &|_| {}).await;
-        if let Err(Failure { cause: Cause::Server(ServerError::TooMuchOutput { .. }), .. }) = &result {
+        if let Err(Failure { cause: Cause::Server(error), .. }) = &result
+            && is_too_much(error)
+        {
             self.end_one(command, 0).await;
         }
         command.set_runs(false);
@@ -189,8 +191,14 @@ fn explained(mut failure: Failure) -> Failure {
     failure
 }
 
+fn is_too_much(error: &ServerError) -> bool {
+    matches!(error, ServerError::TooMuchOutput { .. } | ServerError::TooMuchTogether { .. })
+}
+
 fn too_much(mut failure: Failure) -> Failure {
-    if let Cause::Server(error @ ServerError::TooMuchOutput { .. }) = &failure.cause {
+    if let Cause::Server(error) = &failure.cause
+        && is_too_much(error)
+    {
         failure.cause = Cause::Told {
             reason: error.to_string(),
             hint: Some("`--raw` passes output of any length on, from one place".into()),
