@@ -15,6 +15,7 @@ use crate::options::RunOptions;
 use crate::plane::{Plane, Settings, Which};
 use crate::service::Services;
 use crate::state::Store;
+use crate::tls::{self, Backoff, Tls};
 use crate::upgrade::{self, Heir, Wish};
 
 /// How long open connections may take when the daemon stops.
@@ -45,6 +46,8 @@ fn listeners(options: &RunOptions) -> io::Result<Vec<TcpListener>> {
 async fn serve(options: &RunOptions) -> io::Result<()> {
     let settings = settings(options);
     let services = Services::new(settings.workers);
+    // Before the state is restored: restored services have certificates too.
+    let tls = start_tls(&services)?;
     let freezing = services.clone();
     let (mut process_1, listeners) = Heir::take(move |frozen| freezing.freeze(frozen))?;
     let mut listeners = listeners.into_iter();
@@ -58,7 +61,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
         tokio::spawn(crate::metrics::serve(metrics));
     }
     let plane =
-        Plane::start(services.clone(), settings, None, &[(Which::Http, &http), (Which::Https, &https)])?;
+        Plane::start(services.clone(), settings, Some(tls), &[(Which::Http, &http), (Which::Https, &https)])?;
     let asking = process_1.clone();
     let upgrade: control::Upgrade = Arc::new(move |path| {
         let asking = asking.clone();
@@ -103,6 +106,16 @@ async fn end(plane: &Plane, patience: Duration) {
     if closed.is_err() {
         log::warn("Closing active connections", &[]);
     }
+}
+
+/// TLS for the services as they are at each moment.
+fn start_tls(services: &Services) -> io::Result<Arc<Tls>> {
+    let runtime = tokio::runtime::Handle::current();
+    let tls = Tls::new(runtime, tls::targets_of(services), Backoff::default()).map_err(io::Error::other)?;
+    let tls = Arc::new(tls);
+    let changed = Arc::clone(&tls);
+    services.on_change(move |table| changed.set(tls::services(table)));
+    Ok(tls)
 }
 
 fn settings(options: &RunOptions) -> Settings {

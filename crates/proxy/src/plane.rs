@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error_pages::ErrorPages;
 use crate::service::Services;
+use crate::tls::Tls;
 
 mod answers;
 mod body;
@@ -77,7 +77,7 @@ impl Phase {
 struct Shared {
     services: Services,
     settings: Settings,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Tls>>,
     pages: ErrorPages,
     phase: watch::Sender<Phase>,
     connections: AtomicUsize,
@@ -136,7 +136,7 @@ impl Plane {
     pub fn start(
         services: Services,
         settings: Settings,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<Tls>>,
         listeners: &[(Which, &TcpListener)],
     ) -> io::Result<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) =

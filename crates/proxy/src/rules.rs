@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -10,6 +11,7 @@ use crate::client_address::Ranges;
 use crate::error_pages::ErrorPages;
 use crate::header_rules::{self, Direction};
 use crate::options::{Credentials, ServiceOptions, TargetOptions};
+use crate::tls::{self, Certificate};
 
 /// The rules of one service.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Rules {
     pub access: access::Rules,
     /// Peers whose headers name the client.
     pub trusted: Ranges,
+    /// The certificate that was given as files.
+    pub certificate: Option<Arc<Certificate>>,
     /// The header that holds the client's address.
     pub client_ip_header: Option<HeaderName>,
     /// What is set on requests.
@@ -47,6 +51,7 @@ impl Rules {
             pages: pages(&options.error_page_path)?,
             access: access::Rules::new(&options.allow_ips, &users)?,
             trusted,
+            certificate: certificate(options)?,
             client_ip_header,
             request_headers: header_rules::Rules::parse(Direction::Request, &options.set_request_headers)?,
             response_headers: header_rules::Rules::parse(Direction::Response, &options.set_response_headers)?,
@@ -59,6 +64,22 @@ impl Rules {
     pub fn believes(&self, peer: IpAddr, forward_headers: bool) -> bool {
         if self.trusted.is_empty() { forward_headers } else { self.trusted.contains(peer) }
     }
+}
+
+fn certificate(options: &ServiceOptions) -> Result<Option<Arc<Certificate>>, String> {
+    let (chain, key) = (&options.tls_certificate_path, &options.tls_private_key_path);
+    if !options.tls_enabled {
+        return Ok(None);
+    }
+    if chain.is_empty() || key.is_empty() {
+        let wildcard = options.hosts.iter().any(|host| host.contains('*'));
+        return if wildcard { Err(tls::NO_WILDCARDS.to_owned()) } else { Ok(None) };
+    }
+    let loaded = Certificate::load(Path::new(chain), Path::new(key));
+    loaded.map(|certificate| Some(Arc::new(certificate))).map_err(|error| {
+        crate::log::error("Error loading TLS certificate", &[("path", chain), ("error", &error)]);
+        "unable to load certificate".to_owned()
+    })
 }
 
 fn pages(directory: &str) -> Result<ErrorPages, String> {

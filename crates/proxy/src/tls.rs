@@ -11,6 +11,7 @@ mod challenge;
 mod client;
 mod keeper;
 mod on_demand;
+mod services;
 mod table;
 
 use std::collections::HashMap;
@@ -38,7 +39,8 @@ use table::{Found, Source, Table};
 
 pub use certificate::{Certificate, Error as CertificateError};
 pub use keeper::Backoff;
-pub use on_demand::{Answer, AskService};
+pub use on_demand::TargetOf;
+pub use services::{services, targets_of};
 
 /// For each half of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -88,7 +90,7 @@ pub struct Tls {
     config: Arc<ServerConfig>,
     issuers: Mutex<HashMap<Acme, Weak<Issuer>>>,
     client: Client,
-    ask: Ask,
+    targets: Targets,
     backoff: Backoff,
     runtime: tokio::runtime::Handle,
 }
@@ -99,17 +101,21 @@ struct Shared {
     challenges: Arc<Challenges>,
 }
 
-struct Ask(AskService);
+struct Targets(TargetOf);
 
-impl fmt::Debug for Ask {
+impl fmt::Debug for Targets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ask")
+        f.write_str("Targets")
     }
 }
 
 impl Tls {
-    /// Orders and renewals run on `runtime`. `ask` sends the question of an on-demand policy through the service itself.
-    pub fn new(runtime: tokio::runtime::Handle, ask: AskService, backoff: Backoff) -> Result<Self, String> {
+    /// Orders and renewals run on `runtime`. `target_of` finds a target for an on-demand policy that is a path of the service.
+    pub fn new(
+        runtime: tokio::runtime::Handle,
+        target_of: TargetOf,
+        backoff: Backoff,
+    ) -> Result<Self, String> {
         let shared = Arc::<Shared>::default();
         let config = server_config(Arc::clone(&shared)).map_err(|e| e.to_string())?;
         let client = Client::new()?;
@@ -118,7 +124,7 @@ impl Tls {
             config: Arc::new(config),
             issuers: Mutex::default(),
             client,
-            ask: Ask(ask),
+            targets: Targets(target_of),
             backoff,
             runtime,
         })
@@ -187,7 +193,7 @@ impl Tls {
                 service: service.name.clone(),
                 url: url.to_owned(),
                 client: self.client.clone(),
-                ask: Arc::clone(&self.ask.0),
+                target_of: Arc::clone(&self.targets.0),
                 issuer,
                 backoff: self.backoff.clone(),
                 runtime: self.runtime.clone(),

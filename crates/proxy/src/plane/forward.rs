@@ -116,6 +116,9 @@ impl Route {
 
 impl Flow<'_> {
     async fn run(&mut self, request: Request<Incoming>) -> Result<Response<Outgoing>, Ending> {
+        if let Some(answer) = self.acme_challenge(&request) {
+            return Ok(answer);
+        }
         let arrived = Instant::now();
         let mut request = Some(request.map(|body| RequestBody::Incoming(FromClient::new(body, self.client))));
         for _ in 0..MAX_ROUTINGS {
@@ -142,6 +145,14 @@ impl Flow<'_> {
             return exchange::run(self, request, &route, in_flight).await;
         }
         Err(Ending::Refused(StatusCode::SERVICE_UNAVAILABLE.into(), None))
+    }
+
+    /// The answer to an authority that asks whether a name is ours.
+    fn acme_challenge<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
+        let token = request.uri().path().strip_prefix("/.well-known/acme-challenge/")?;
+        let host = without_port(self.host.to_str().unwrap_or_default());
+        let answer = self.worker.shared.tls.as_ref()?.http01(host, token)?;
+        Some(Response::new(Outgoing::new(Kind::Whole(answer.into()))))
     }
 
     fn route(&mut self, request: &Request<RequestBody>) -> Result<Route, Ending> {

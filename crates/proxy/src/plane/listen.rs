@@ -15,7 +15,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
 
 use super::client::{Client, Scheme};
 use super::forward::answer;
@@ -110,8 +109,8 @@ async fn connection(worker: &Rc<Worker>, client: Arc<Client>, stream: TcpStream,
     if which == Which::Http {
         return http1(worker, client, stream).await;
     }
-    let Some(config) = worker.shared.tls.clone() else { return Ok(()) };
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let Some(tls) = worker.shared.tls.clone() else { return Ok(()) };
+    let stream = tls.accept(stream).await?;
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => http2(worker, client, stream).await,
         // A challenge of TLS-ALPN-01 is answered by the handshake.

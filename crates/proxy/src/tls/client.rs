@@ -86,24 +86,25 @@ impl Client {
         Ok(Client { pool })
     }
 
-    /// Status and body of a GET. Of the body at most `limit` bytes.
+    /// Status and body of a GET, of the body at most `limit` bytes. `host` is the host it asks for, if that is not the URL's.
     pub(super) async fn get(
         &self,
         url: &str,
+        host: Option<&str>,
         limit: usize,
         patience: Duration,
     ) -> Result<(StatusCode, Bytes), String> {
-        let request = Request::get(url)
-            .header(header::USER_AGENT, USER_AGENT)
-            .body(Full::default())
-            .map_err(|e| e.to_string())?;
+        let mut request = Request::get(url).header(header::USER_AGENT, USER_AGENT);
+        if let Some(host) = host {
+            request = request.header(header::HOST, host);
+        }
+        let request = request.body(Full::default()).map_err(|e| e.to_string())?;
         let answer = async {
             let answer = self.pool.request(request).await.map_err(|e| chain(&e))?;
             Ok((answer.status(), start_of(answer.into_body(), limit).await))
         };
-        tokio::time::timeout(patience, answer)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
+        let late = |_| Err(format!("no answer within {} s", patience.as_secs()));
+        tokio::time::timeout(patience, answer).await.unwrap_or_else(late)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, String> {

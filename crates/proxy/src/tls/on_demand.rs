@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -23,17 +21,15 @@ const LONGEST_TEXT: usize = 256;
 /// Questions under way at the same time. Handshakes with invented names are cheap, questions are not.
 const AT_ONCE: usize = 32;
 
-/// The answer to a question that went to the service itself.
-pub type Answer = Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes), String>> + Send>>;
-/// Sends `GET path` to a service (its name comes first, then the host, then the path), past redirects and access rules.
-pub type AskService = Arc<dyn Fn(String, String, String) -> Answer + Send + Sync>;
+/// The address of a target of the named service that may be asked now.
+pub type TargetOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A service that takes any name its policy allows.
 pub(super) struct OnDemand {
     service: String,
     url: String,
     client: Client,
-    ask: AskService,
+    target_of: TargetOf,
     issuer: Arc<Issuer>,
     backoff: Backoff,
     runtime: tokio::runtime::Handle,
@@ -52,7 +48,7 @@ pub(super) struct Parts {
     pub(super) service: String,
     pub(super) url: String,
     pub(super) client: Client,
-    pub(super) ask: AskService,
+    pub(super) target_of: TargetOf,
     pub(super) issuer: Arc<Issuer>,
     pub(super) backoff: Backoff,
     pub(super) runtime: tokio::runtime::Handle,
@@ -60,12 +56,12 @@ pub(super) struct Parts {
 
 impl OnDemand {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { service, url, client, ask, issuer, backoff, runtime } = parts;
+        let Parts { service, url, client, target_of, issuer, backoff, runtime } = parts;
         OnDemand {
             service,
             url,
             client,
-            ask,
+            target_of,
             issuer,
             backoff,
             runtime,
@@ -103,15 +99,19 @@ impl OnDemand {
         Some(Arc::clone(kept.entry(name.to_owned()).or_insert_with(start)))
     }
 
+    /// A path is asked of the service itself, and past redirects: a target is asked, in the name of the host in question.
+    async fn ask(&self, name: &str) -> Result<(StatusCode, Bytes), String> {
+        let url = with_host(&self.url, name);
+        if !url.starts_with('/') {
+            return self.client.get(&url, None, LONGEST_TEXT, PATIENCE).await;
+        }
+        let target = (self.target_of)(&self.service).ok_or("the service has no target to ask")?;
+        self.client.get(&format!("http://{target}{url}"), Some(name), LONGEST_TEXT, PATIENCE).await
+    }
+
     async fn allows(&self, name: &str) -> bool {
         let Ok(_permit) = self.questions.acquire().await else { return false };
-        let url = with_host(&self.url, name);
-        let answer = if url.starts_with('/') {
-            let asked = (self.ask)(self.service.clone(), name.to_owned(), url);
-            tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer within 2 s".into()))
-        } else {
-            self.client.get(&url, LONGEST_TEXT, PATIENCE).await
-        };
+        let answer = self.ask(name).await;
         match answer {
             Ok((StatusCode::OK, _)) => true,
             Ok((status, body)) => {

@@ -89,7 +89,7 @@ impl Pebble {
 
     async fn wait_until_it_answers(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while let Err(e) = self.client.get(&self.url, 100, PATIENCE).await {
+        while let Err(e) = self.client.get(&self.url, None, 100, PATIENCE).await {
             let log = std::fs::read_to_string(self.directory.path().join("pebble.log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "pebble does not answer: {e}\n{log}");
             sleep(Duration::from_millis(50)).await;
@@ -105,12 +105,9 @@ impl Pebble {
     }
 
     fn tls(&self, waits: &[Duration]) -> Arc<Tls> {
-        let ask: AskService = Arc::new(|_, host, _| {
-            let status =
-                if host.starts_with("good") { http::StatusCode::OK } else { http::StatusCode::FORBIDDEN };
-            Box::pin(async move { Ok((status, bytes::Bytes::new())) })
-        });
-        let tls = Tls::new(tokio::runtime::Handle::current(), ask, Backoff::of(waits.to_vec())).unwrap();
+        let tls =
+            Tls::new(tokio::runtime::Handle::current(), Arc::new(|_| None), Backoff::of(waits.to_vec()))
+                .unwrap();
         Arc::new(Tls { client: self.client.clone(), ..tls })
     }
 
@@ -272,7 +269,9 @@ async fn an_order_broken_off_in_the_middle_begins_again() {
 #[tokio::test]
 async fn on_demand_names_are_issued_if_the_policy_allows_them() {
     let pebble = Pebble::start().await;
-    let tls = pebble.tls(&[Duration::from_millis(200)]);
+    let (target_of, _) = super::tests::policy().await;
+    let tls = Tls::new(tokio::runtime::Handle::current(), target_of, Backoff::default()).unwrap();
+    let tls = Arc::new(Tls { client: pebble.client.clone(), ..tls });
     let (_http, asked) = pebble.answer_http(&tls).await;
     let certificates = Certificates::OnDemand(pebble.acme(), "/allowed".into());
     tls.set(vec![TlsService { name: "one".into(), hosts: Vec::new(), certificates }]);

@@ -12,8 +12,7 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn new_tls() -> Tls {
-    let ask: AskService = Arc::new(|_, _, _| Box::pin(async { Err("no service".into()) }));
-    Tls::new(tokio::runtime::Handle::current(), ask, Backoff::default()).unwrap()
+    Tls::new(tokio::runtime::Handle::current(), Arc::new(|_| None), Backoff::default()).unwrap()
 }
 
 fn custom(name: &str, hosts: &[&str], made: &Made) -> TlsService {
@@ -271,22 +270,11 @@ async fn a_handshake_does_not_wait_for_what_will_not_come() {
 #[tokio::test]
 async fn on_demand_names_are_asked_about_until_they_have_a_certificate() {
     let base = tempfile::tempdir().unwrap();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let ask: AskService = {
-        let asked = Arc::clone(&asked);
-        Arc::new(move |service, host, path| {
-            let allowed = host == "good.example.com";
-            asked.lock().unwrap().push(format!("{service} {host} {path}"));
-            Box::pin(async move {
-                let status = if allowed { http::StatusCode::OK } else { http::StatusCode::FORBIDDEN };
-                Ok((status, bytes::Bytes::from_static(b"text")))
-            })
-        })
-    };
+    let (target_of, asked) = policy().await;
     let acme = acme(base.path());
     let made = make("known.example.com", HOUR);
     Cache::new(&acme.cache_path, &acme.directory).store("known.example.com", &made.key, &made.chain).unwrap();
-    let tls = Tls::new(tokio::runtime::Handle::current(), ask, Backoff::of(vec![HOUR])).unwrap();
+    let tls = Tls::new(tokio::runtime::Handle::current(), target_of, Backoff::of(vec![HOUR])).unwrap();
     let certificates = Certificates::OnDemand(acme, "/allowed?".into());
     tls.set(vec![
         TlsService { name: "one".into(), hosts: vec![String::new()], certificates },
@@ -299,9 +287,31 @@ async fn on_demand_names_are_asked_about_until_they_have_a_certificate() {
     for name in ["bad.example.com", "good.example.com", "good.example.com", "bad.example.com", "localhost"] {
         assert_eq!(tls_hello(&tls, name, &[]).await, None, "{name}");
     }
-    let question = |name: &str| format!("one {name} /allowed?host={name}");
+    let question = |name: &str| format!("GET /allowed?host={name} HTTP/1.1 {name}");
     let expected = ["bad.example.com", "good.example.com", "bad.example.com"].map(question);
     assert_eq!(*asked.lock().unwrap(), expected);
+}
+
+/// A target of the service `one` whose policy allows names that begin with `good`, and the requests and hosts it has seen.
+pub(super) async fn policy() -> (TargetOf, Arc<Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+            seen.lock().unwrap().push(format!("{} {host}", request.lines().next().unwrap_or_default()));
+            let status = if host.starts_with("good") { "200 OK" } else { "403 Forbidden" };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\ntext");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (Arc::new(move |service| (service == "one").then(|| address.clone())), asked)
 }
 
 #[test]
