@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::client_address::Ranges;
 use crate::control::{self, Control};
 use crate::log;
 use crate::options::RunOptions;
@@ -44,7 +45,7 @@ fn listeners(options: &RunOptions) -> io::Result<Vec<TcpListener>> {
 }
 
 async fn serve(options: &RunOptions) -> io::Result<()> {
-    let settings = settings(options);
+    let settings = settings(options)?;
     let services = Services::new(settings.workers);
     // Before the state is restored: restored services have certificates too.
     let tls = start_tls(&services)?;
@@ -118,9 +119,9 @@ fn start_tls(services: &Services) -> io::Result<Arc<Tls>> {
     Ok(tls)
 }
 
-fn settings(options: &RunOptions) -> Settings {
+fn settings(options: &RunOptions) -> io::Result<Settings> {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Settings {
+    Ok(Settings {
         workers: if options.threads == 0 { cores() } else { options.threads },
         http_port: options.http_port,
         https_port: options.https_port,
@@ -128,7 +129,17 @@ fn settings(options: &RunOptions) -> Settings {
         idle_timeout: options.idle_timeout,
         body_timeout: options.idle_timeout,
         max_connections: options.max_connections,
-    }
+        balancers: balancers(options)?,
+    })
+}
+
+/// Networks that speak the PROXY protocol: all, if none is named.
+fn balancers(options: &RunOptions) -> io::Result<Option<Ranges>> {
+    let named = &options.trusted_proxies;
+    let all = ["0.0.0.0/0".to_owned(), "::/0".to_owned()];
+    let ranges = Ranges::parse(if named.is_empty() { &all } else { named });
+    let ranges = ranges.map_err(|error| io::Error::other(format!("--trusted-proxies: {error}")))?;
+    Ok(options.proxy_protocol.then_some(ranges))
 }
 
 async fn stopped() -> io::Result<()> {

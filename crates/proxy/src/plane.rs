@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::client_address::Ranges;
 use crate::error_pages::ErrorPages;
 use crate::service::Services;
 use crate::tls::Tls;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Connections at the same time; more of them wait in the listeners' queues.
     pub max_connections: usize,
+    /// Networks whose connections begin with the PROXY protocol.
+    pub balancers: Option<Ranges>,
 }
 
 /// Whether the plane takes connections.

@@ -16,5 +16,7 @@ mod hostile;
 mod rules;
 #[path = "plane/streams.rs"]
 mod streams;
+#[path = "plane/tls.rs"]
+mod tls;
 #[path = "plane/upstreams.rs"]
 mod upstreams;

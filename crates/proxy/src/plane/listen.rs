@@ -21,6 +21,8 @@ use super::forward::answer;
 use super::io_watch::Watched;
 use super::worker::{Worker, tick};
 use super::{Shared, Which};
+use crate::log;
+use crate::proxy_protocol::{self, Source};
 
 /// The largest head of a request.
 const MAX_HEAD: usize = 64 << 10;
@@ -32,6 +34,9 @@ const MAX_STREAMS: u32 = 128;
 const MAX_PENDING_RESETS: usize = 20;
 /// Resets that a client may cause in all.
 const MAX_CAUSED_RESETS: usize = 1024;
+
+/// For the header of the PROXY protocol.
+const PROXY_HEADER: Duration = Duration::from_secs(5);
 
 /// A connection on its way to the worker that serves it.
 pub(super) struct Accepted {
@@ -77,15 +82,37 @@ pub(super) async fn take_over(worker: Rc<Worker>, mut accepted: mpsc::UnboundedR
     while let Some(Accepted { stream, peer, which }) = accepted.recv().await {
         match TcpStream::from_std(stream) {
             Ok(stream) => serve(&worker, stream, peer, which),
-            Err(_) => {
-                worker.shared.load[worker.id].fetch_sub(1, Ordering::Relaxed);
-                worker.shared.connection_ended();
-            }
+            Err(_) => give_up(&worker),
         }
     }
 }
 
 fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which) {
+    let balancers = worker.shared.settings.balancers.as_ref();
+    if !balancers.is_some_and(|balancers| balancers.contains(peer.ip())) {
+        return begin(worker, stream, peer, which);
+    }
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let mut stream = stream;
+        match proxy_protocol::read(&mut stream, PROXY_HEADER).await {
+            Ok(Source::Client(client)) => begin(&worker, stream, client, which),
+            Ok(Source::Balancer) => begin(&worker, stream, peer, which),
+            Err(error) => {
+                log::debug("Connection refused", &[("client_addr", &peer.ip()), ("error", &error)]);
+                give_up(&worker);
+            }
+        }
+    });
+}
+
+/// A connection that is never served.
+fn give_up(worker: &Worker) {
+    worker.shared.load[worker.id].fetch_sub(1, Ordering::Relaxed);
+    worker.shared.connection_ended();
+}
+
+fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which) {
     let _ = stream.set_nodelay(true);
     let scheme = if which == Which::Https { Scheme::Https } else { Scheme::Http };
     let port = worker.shared.port(which);

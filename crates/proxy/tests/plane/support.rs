@@ -30,6 +30,7 @@ pub(crate) fn settings() -> Settings {
         idle_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(60),
         max_connections: 10_000,
+        balancers: None,
     }
 }
 
