@@ -22,6 +22,7 @@ pub struct Target {
     health: AtomicU8,
     draining: AtomicBool,
     cancelled: AtomicBool,
+    cancels: AtomicUsize,
     requests: AtomicUsize,
     streams: AtomicUsize,
     emptied: Notify,
@@ -80,6 +81,7 @@ impl Target {
             health: AtomicU8::new(Health::Adding as u8),
             draining: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
+            cancels: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             emptied: Notify::new(),
@@ -151,6 +153,12 @@ impl Target {
         self.cancelled.load(Ordering::SeqCst)
     }
 
+    /// How often a drain has ended what was in flight. A target of a paused service takes requests again, so that a request that was ended
+    /// learns it only from this.
+    pub fn cancels(&self) -> usize {
+        self.cancels.load(Ordering::SeqCst)
+    }
+
     /// Starts a request to it, unless it is being drained: then the request has to be routed again.
     ///
     /// The counter goes up before the flag is read, and [`Target::start_drain`] sets the flag before it reads the counter, so
@@ -207,6 +215,7 @@ impl Target {
     /// Ends everything that is still in flight.
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
+        self.cancels.fetch_add(1, Ordering::SeqCst);
         for connection in self.connections().values() {
             connection.task.abort();
         }

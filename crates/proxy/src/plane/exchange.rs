@@ -57,6 +57,7 @@ pub(super) async fn run(
 ) -> Result<Response<Outgoing>, Ending> {
     let service = &route.binding.service;
     let target = Arc::clone(in_flight.target());
+    let cancels = target.cancels();
     flow.open.goes_to(in_flight);
     let upgrade = headers::upgrade(request.headers());
     let asked = Asked {
@@ -72,6 +73,9 @@ pub(super) async fn run(
     let sent = upstream::send(&target, flow.worker.id, request, dial);
     let answer = match within(service.target_options.response_timeout, sent).await {
         Some(Ok(answer)) => answer,
+        Some(Err(_)) if target.is_cancelled() || target.cancels() != cancels => {
+            return Err(cancelled(flow, service, &target));
+        }
         Some(Err(failure)) => return Err(failed(flow, service, &target, &failure)),
         None => {
             log::error("Target timed out", &[("target", target.name()), ("path", &flow.open.path())]);
@@ -88,13 +92,15 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = T>) -> Option<T
     if limit.is_zero() { Some(answer.await) } else { timeout(limit, answer).await.ok() }
 }
 
+fn cancelled(flow: &Flow<'_>, service: &Arc<Service>, target: &Target) -> Ending {
+    let path = flow.open.path();
+    log::info("Request cancelled due to draining", &[("target", target.name()), ("path", &path)]);
+    Ending::status(StatusCode::GATEWAY_TIMEOUT, service)
+}
+
 fn failed(flow: &Flow<'_>, service: &Arc<Service>, target: &Target, failure: &Failure) -> Ending {
     let fields: [log::Field<'_>; 3] =
         [("target", target.name()), ("path", &flow.open.path()), ("error", failure)];
-    if target.is_cancelled() {
-        log::info("Request cancelled due to draining", &fields[..2]);
-        return Ending::status(StatusCode::GATEWAY_TIMEOUT, service);
-    }
     if let Failure::Broken(error) = failure
         && error.is_user()
     {

@@ -116,6 +116,7 @@ pub(super) async fn send(
     mut request: Request<RequestBody>,
     dial: Duration,
 ) -> Result<Response<AnswerBody>, Failure> {
+    let cancels = target.cancels();
     loop {
         let (mut connection, reused) = match reusable(target, worker, &request).await {
             Some(connection) => (connection, true),
@@ -130,7 +131,7 @@ pub(super) async fn send(
             }
             Err(mut error) => match (error.take_message(), again) {
                 (Some(unsent), _) if reused => request = unsent,
-                (None, Some(copy)) if !target.is_cancelled() => request = copy,
+                (None, Some(copy)) if target.cancels() == cancels => request = copy,
                 _ => return Err(Failure::Broken(error.into_error())),
             },
         }
