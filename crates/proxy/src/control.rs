@@ -16,7 +16,7 @@ mod client;
 mod server;
 
 pub use client::call;
-pub use server::{Control, Upgrade, keep, listen};
+pub use server::{Control, Upgrade, keep, listen, read};
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;

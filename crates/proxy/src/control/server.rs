@@ -169,7 +169,8 @@ fn whole(deploy: Deploy) -> service::Deploy {
     }
 }
 
-fn read(line: &[u8]) -> Result<Command, String> {
+/// The command of a line; an error if it is of another version, or none.
+pub fn read(line: &[u8]) -> Result<Command, String> {
     /// Only this much is the same in all versions.
     #[derive(serde::Deserialize)]
     struct Versioned {

@@ -256,3 +256,27 @@ fn http3_is_refused_clearly() {
     ours_alone!();
     assert_eq!(refused("run --http3"), "HTTP/3 is not supported yet: start without --http3");
 }
+
+#[test]
+fn rubbish_on_the_socket_is_refused_and_harms_nothing() {
+    ours_alone!();
+    let proxy = Proxy::start();
+    let ask = |bytes: &[u8]| {
+        use std::io::{Read, Write};
+        let path = proxy.home.path().join("kamal-proxy.sock");
+        let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(crate::app::PATIENCE)).unwrap();
+        // A refusal may come before everything is written.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    assert!(ask(b"{\"version\":1,\"command\":\"nonsense\"}\n").contains("not a command of this protocol"));
+    assert!(ask(b"{\"version\":2,\"command\":\"list\"}\n").contains("speaks version 2"));
+    assert!(ask(b"{\"version\":1").contains("cut off"));
+    assert_eq!(ask(b""), "");
+    ask(&vec![b'x'; 3 << 20]);
+    assert_eq!(proxy.run(&["list"]).code, 0);
+}
