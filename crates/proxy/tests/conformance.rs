@@ -49,6 +49,8 @@ mod pausing;
 mod rollout;
 #[path = "conformance/routing.rs"]
 mod routing;
+#[path = "conformance/rules.rs"]
+mod rules;
 #[path = "conformance/state.rs"]
 mod state;
 #[path = "conformance/streams.rs"]
