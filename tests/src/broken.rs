@@ -1,9 +1,9 @@
 //! Ways to break a server, each until what it gives is dropped.
 
-use std::process::Command;
 use std::time::Duration;
 
-use crate::sandbox::{Server, run, wait_until};
+use crate::docker::docker;
+use crate::sandbox::{Server, wait_until};
 
 /// A server that lacks something until this is dropped.
 #[derive(Debug)]
@@ -38,7 +38,11 @@ impl Server {
     /// Stops everything on it in mid-word, as a cut cable would: connections stay open and nothing answers.
     #[must_use]
     pub fn frozen(&self) -> Broken {
-        run(Command::new("docker").args(["pause", &self.name])).ok();
+        let paused = docker(&["pause", &self.name]);
+        // An attempt that failed may have paused it all the same.
+        if !paused.stderr.contains("already paused") {
+            paused.ok();
+        }
         Broken { server: self.clone() }
     }
 
@@ -155,9 +159,9 @@ impl Server {
     /// # Panics
     /// When they don't within 30 s.
     pub fn mend(&self) {
-        let paused = run(Command::new("docker").args(["inspect", "-f", "{{.State.Paused}}", &self.name]));
+        let paused = docker(&["inspect", "-f", "{{.State.Paused}}", &self.name]);
         if paused.ok() == "true" {
-            run(Command::new("docker").args(["unpause", &self.name])).ok();
+            docker(&["unpause", &self.name]).ok();
         }
         self.run(
             "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{curl,sudo,root-bash}

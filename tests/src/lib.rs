@@ -14,6 +14,7 @@
 pub mod broken;
 pub mod browsers;
 pub mod delay;
+pub mod docker;
 pub mod expect;
 mod http;
 pub mod load;

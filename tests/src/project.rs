@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::docker::docker;
 use crate::sandbox::{Lease, Ran, Sandbox, run, wait_until};
 
 /// No command of a test may take longer than this.
@@ -325,8 +326,7 @@ pub fn write_home(sandbox: &Sandbox, home: &Path) {
 impl Drop for Project {
     fn drop(&mut self) {
         let reference = format!("{}/{}", self.registry, self.service);
-        let images =
-            run(Command::new("docker").args(["images", "--format", "{{.Repository}}:{{.Tag}}", &reference]));
+        let images = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", &reference]);
         let names: Vec<&str> = images.stdout.lines().collect();
         if !names.is_empty() {
             // What they were built from stays, for the next test that builds the same; `sandbox/down` removes it.

@@ -14,6 +14,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::docker::{again, docker};
+
 /// What a command came to.
 #[derive(Clone, Debug)]
 pub struct Ran {
@@ -306,10 +308,13 @@ impl Sandbox {
         for (key, value) in args {
             build.args(["--build-arg", &format!("{key}={value}")]);
         }
-        run(build.arg(&self.app_context)).ok();
+        build.arg(&self.app_context);
+        again(|| run(&mut build)).ok();
         let config = self.state.join("docker");
-        run(Command::new("docker").arg("--config").arg(config).args(["push", "-q", &name])).ok();
-        run(Command::new("docker").args(["rmi", "--no-prune", &name])).ok();
+        let mut push = Command::new("docker");
+        push.arg("--config").arg(config).args(["push", "-q", &name]);
+        again(|| run(&mut push)).ok();
+        docker(&["rmi", "--no-prune", &name]).ok();
     }
 }
 
@@ -411,9 +416,7 @@ impl Server {
     fn process(&self) -> String {
         static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let ask = || {
-            run(Command::new("docker").args(["inspect", "-f", "{{.State.Pid}}", &self.name])).ok().to_owned()
-        };
+        let ask = || docker(&["inspect", "-f", "{{.State.Pid}}", &self.name]).ok().to_owned();
         known.entry(self.name.clone()).or_insert_with(ask).clone()
     }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
+use crate::docker::{again, docker};
 use crate::sandbox::{Server, run};
 
 /// Looks until it is stopped. Servers are containers of this machine, so that their processes are among its own.
@@ -41,9 +42,7 @@ impl Spy {
                    sleep 0.03
                  done) >/run/spied 2>&1 &"
             );
-            let begun =
-                Command::new("docker").args(["exec", "-d", &server.name, "bash", "-c", &script]).status();
-            assert!(begun.is_ok_and(|status| status.success()), "{} can't be looked at", server.name);
+            docker(&["exec", "-d", &server.name, "bash", "-c", &script]).ok();
         }
         let stop = Arc::new(AtomicBool::new(false));
         let (mark, stopped, at) = (mark.to_owned(), Arc::clone(&stop), directory.to_owned());
@@ -153,6 +152,6 @@ pub fn told_by_docker(server: Option<&Server>, containers: &str, images: &str) -
     );
     match server {
         Some(server) => server.run(&script).ok().to_owned(),
-        None => run(Command::new("sh").args(["-c", &script])).ok().to_owned(),
+        None => again(|| run(Command::new("sh").args(["-c", &script]))).ok().to_owned(),
     }
 }

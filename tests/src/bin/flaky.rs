@@ -1,0 +1,102 @@
+//! The tests that passed only when they were run again: `flaky REPORT DIRECTORY` lists those of nextest's report, and
+//! keeps what each said the first time in a file of the directory.
+
+use std::path::Path;
+use std::{env, fs, process};
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [report, directory] = arguments.as_slice() else {
+        eprintln!("usage: flaky REPORT DIRECTORY");
+        process::exit(2);
+    };
+    // Without a report no test was run.
+    let Ok(report) = fs::read_to_string(report) else { return };
+    if let Err(error) = keep(&flaky(&report), Path::new(directory)) {
+        eprintln!("{directory}: {error}");
+        process::exit(1);
+    }
+}
+
+/// A test, and what it said when it failed.
+#[derive(Debug, PartialEq, Eq)]
+struct Flaky {
+    name: String,
+    said: String,
+}
+
+fn keep(tests: &[Flaky], directory: &Path) -> std::io::Result<()> {
+    if tests.is_empty() {
+        return Ok(());
+    }
+    println!("\n== flaky: failed, and passed when run again. Each is a bug to be found.");
+    fs::create_dir_all(directory)?;
+    for test in tests {
+        let file = directory.join(format!("{}.txt", test.name.replace("::", "-")));
+        fs::write(&file, &test.said)?;
+        println!("   {}  (the first failure: {})", test.name, file.display());
+    }
+    Ok(())
+}
+
+/// Reads a report in JUnit's format as nextest writes it: a tag's begin stands at the beginning of its line, and what
+/// tests print is escaped.
+fn flaky(report: &str) -> Vec<Flaky> {
+    let cases = report.split("<testcase ").skip(1);
+    cases
+        .filter_map(|case| {
+            let (_, failed) = case.split_once("<flakyFailure ")?;
+            let (failed, _) = failed.split_once("</flakyFailure>")?;
+            let (_, said) = failed.split_once('>')?;
+            Some(Flaky { name: attribute(case, "name")?, said: plain(said) })
+        })
+        .collect()
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, value) = tag.split_once(&format!("{name}=\""))?;
+    Some(plain(value.split_once('"')?.0))
+}
+
+/// Without tags and escapes.
+fn plain(xml: &str) -> String {
+    let text = xml.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+    let text = text.collect::<Vec<_>>().join("");
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
+        .iter()
+        .fold(text, |text, (escape, character)| text.replace(escape, character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"<testsuites name="nextest-run">
+    <testsuite name="bowline-tests::kill">
+        <testcase name="fine" classname="bowline-tests::kill" time="0.047"/>
+        <testcase name="s05_wavers" classname="bowline-tests::kill" time="0.009">
+            <flakyFailure time="0.463" message="panicked at a.rs:2" type="test failure with exit code 101">panicked at a.rs:2:
+first time a&quot;b &gt; 1
+                <system-out>
+out &lt;testcase name="x"&gt; &amp;amp;
+</system-out>
+            </flakyFailure>
+        </testcase>
+        <testcase name="fails" classname="bowline-tests::kill" time="0.583">
+            <failure message="always" type="test failure">always</failure>
+            <rerunFailure message="always" type="test failure">always</rerunFailure>
+        </testcase>
+    </testsuite>
+</testsuites>"#;
+
+    #[test]
+    fn only_what_passed_the_second_time_is_flaky_and_its_first_failure_is_kept() {
+        let [test] = flaky(REPORT).try_into().expect("one test");
+        assert_eq!(test.name, "s05_wavers");
+        assert!(test.said.starts_with("panicked at a.rs:2:\nfirst time a\"b > 1\n"), "{}", test.said);
+        assert!(test.said.contains("out <testcase name=\"x\"> &amp;\n"), "{}", test.said);
+        let directory = tempfile::tempdir().expect("a directory");
+        keep(&[Flaky { name: "a::b".into(), said: "first".into() }], directory.path()).expect("kept");
+        assert_eq!(fs::read_to_string(directory.path().join("a-b.txt")).expect("the file"), "first");
+    }
+}
