@@ -11,11 +11,12 @@ use bowline_cli::ui::frame::Frame;
 use bowline_cli::ui::paint::Paint;
 use bowline_cli::ui::plain::Plain;
 use bowline_cli::ui::results::{Heading, Shown, lines};
-use bowline_cli::ui::{Sort, Tally, json, report};
+use bowline_cli::ui::{Sort, Tally, json, report, words};
 use bowline_core::config::HookLevel;
-use bowline_engine::error::RunError;
-use bowline_engine::event::Event;
-use bowline_engine::ports::{Exit, Output};
+use bowline_core::plan::Plan;
+use bowline_engine::error::{Cause, Failure, RunError};
+use bowline_engine::event::{Event, Phase};
+use bowline_engine::ports::{Exit, Output, ServerError};
 use bowline_engine::world::HostOutput;
 
 const BARE: Paint = Paint(false);
@@ -76,6 +77,72 @@ fn a_run_in_the_live_view() {
 }
 
 #[test]
+fn a_phase_that_was_interrupted_is_not_said_to_be_done() {
+    let mut frame = Frame::new(Sort::Change, BARE);
+    let mut shown = frame.apply(&Event::Phase(Phase::Pull), Duration::ZERO);
+    shown.extend(frame.apply(&Event::Interrupted, Duration::from_secs(1)));
+    shown.extend(frame.apply(&Event::Phase(Phase::Unlock), Duration::from_secs(2)));
+    shown.extend(frame.end(Duration::from_secs(3), false));
+    assert_eq!(
+        shown,
+        [
+            "stopping: undoing what was begun (again to quit at once)",
+            "■ Pulling the image: interrupted 2.0 s",
+            "✗ Releasing the deploy lock 1.0 s",
+        ]
+    );
+}
+
+#[test]
+fn the_picture_never_fills_the_terminal() {
+    let mut frame = Frame::new(Sort::Change, BARE);
+    for (_, event) in events::run(300, true) {
+        frame.apply(&event, Duration::ZERO);
+        for height in [1, 5, 10, 23, 24, 60] {
+            let rows = frame.draw(Duration::ZERO, height).len();
+            assert!(rows <= height.saturating_sub(2).max(1), "{rows} rows of {height}");
+        }
+    }
+}
+
+#[test]
+fn servers_with_the_same_cause_are_told_together() {
+    let refused = |number: usize| Failure {
+        host: format!("10.0.0.{number}"),
+        role: None,
+        doing: "connect".into(),
+        cause: Cause::Server(ServerError::Unreachable {
+            reason: format!("10.0.0.{number} port 22: connection refused"),
+            hint: Some("is sshd running there?".into()),
+        }),
+    };
+    let mut failures: Vec<Failure> = (1..=84).rev().map(refused).collect();
+    failures
+        .push(Failure { cause: Cause::Server(ServerError::Lost { reason: "reset".into() }), ..refused(90) });
+    let standing = (1..=90).map(|number| {
+        let version = if number > 84 { "v2" } else { "v1" };
+        format!("10.0.0.{number} (web): {version}")
+    });
+    let error = RunError::Servers {
+        failures,
+        total: 90,
+        standing: standing.chain(["10.0.0.1 (job): v1".into()]).collect(),
+    };
+    insta::assert_snapshot!("report_alike", failure(error));
+}
+
+#[test]
+fn a_plan_without_work() {
+    let plan = Plan { servers: Vec::new(), groups: Vec::new(), ..events::plan(3) };
+    assert_eq!(words::planned(&plan), "Plan: nothing to deploy for shop version 1f3a9c2");
+    assert_eq!(words::summary(Some(&plan), None), "nothing to do for shop version 1f3a9c2");
+    assert_eq!(
+        words::planned(&events::plan(3)),
+        "Plan: deploy shop version 1f3a9c2 on 3 servers (web, worker)"
+    );
+}
+
+#[test]
 fn reports() {
     insta::assert_snapshot!("report_servers", failure(events::error(3)));
     let details = "Locked by: anna at 2026-11-02T10:00:00Z\nVersion: 1f3a9c2\nMessage: \u{1b}[31mdeploy";
@@ -88,8 +155,8 @@ fn reports() {
         standing: Vec::new(),
     };
     insta::assert_snapshot!("report_local", failure(local));
-    let usage = RunError::Usage { message: "no role matches x; there are: web".into(), hint: None };
-    assert_eq!(failure(usage), "error: no role matches x; there are: web");
+    let usage = RunError::Usage { message: "no role matches x; the roles are: web".into(), hint: None };
+    assert_eq!(failure(usage), "error: no role matches x; the roles are: web");
     let plan = Some(std::sync::Arc::new(events::plan(3)));
     let tally = Tally { plan, elapsed: Some(Duration::from_millis(5123)) };
     assert_eq!(report::success(&tally, BARE), "deployed shop version 1f3a9c2 to 3 servers in 5.1 s");
@@ -120,6 +187,8 @@ fn results_stand_under_their_hosts() {
     assert_eq!(lines(&outputs, Some(Heading::App)), with);
     assert_eq!(lines(&outputs[..1], Some(Heading::App))[0], out("App Host: 10.0.0.1"));
     assert_eq!(lines(&outputs[..1], None), [out("a\nb")]);
+    let quiet = lines(&outputs, None);
+    assert_eq!(quiet[0], out("10.0.0.1 (web): a\n10.0.0.1 (web): b"), "several servers are named");
     let of_accessory = lines(&outputs, Some(Heading::Accessory));
     assert_eq!(of_accessory[0], out("Accessory web Host: 10.0.0.1"));
 }
@@ -130,6 +199,7 @@ fn nothing_a_server_says_drives_the_terminal() {
     let mut shown =
         vec![live(3, true, 1), failure(events::error(3)), plain(Verbosity::Verbose, Sort::Change, true)];
     let sent = [
+        Event::Connected { host: evil.into() },
         Event::Output { host: Some(evil.into()), role: Some(evil.into()), line: evil.into() },
         Event::Hook { name: evil.into(), line: evil.into(), level: Some(HookLevel::Verbose) },
         Event::Output { host: None, role: None, line: evil.into() },

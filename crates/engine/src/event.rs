@@ -74,6 +74,11 @@ pub enum Event {
     Phase(Phase),
     /// The plan that will be carried out.
     Planned(Arc<Plan>),
+    /// A server was reached.
+    Connected {
+        /// The server.
+        host: String,
+    },
     /// A step was sent to a server.
     StepStarted {
         /// The server.

@@ -43,7 +43,14 @@ impl Fleet {
         hosts: &[&str],
     ) -> Result<(Self, Vec<Failure>), RunError> {
         keys::hand_over(world, project).await?;
-        let connected = join_all(hosts.iter().map(|host| world.network.connect(host))).await;
+        let connect = async |host: &str| {
+            let connected = world.network.connect(host).await;
+            if connected.is_ok() {
+                world.events.emit(Event::Connected { host: host.to_owned() });
+            }
+            connected
+        };
+        let connected = join_all(hosts.iter().map(|host| connect(host))).await;
         let mut servers = BTreeMap::new();
         let mut failures = Vec::new();
         for (host, connected) in hosts.iter().zip(connected) {

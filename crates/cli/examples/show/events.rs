@@ -148,11 +148,14 @@ fn preparation(servers: usize) -> Vec<Timed> {
         level: Some(HookLevel::Verbose),
     };
     let local = |line: &str| Event::Output { host: None, role: None, line: line.into() };
-    vec![
+    let mut events = vec![
         (0, Event::Phase(Phase::Hook { name: "pre-connect".into(), quiet: false })),
         (100, hooked("the network is up")),
         (100, Event::Phase(Phase::Connect(servers))),
-        (400, Event::Phase(Phase::Build(VERSION.into()))),
+    ];
+    events.extend((0..servers).map(|number| (400 / servers as u64, Event::Connected { host: host(number) })));
+    events.extend([
+        (100, Event::Phase(Phase::Build(VERSION.into()))),
         (200, local("#7 [3/5] RUN cargo build --release")),
         (700, local("#9 pushing layers\t3.1 MB")),
         (300, Event::Phase(Phase::Lock(host(0)))),
@@ -165,7 +168,8 @@ fn preparation(servers: usize) -> Vec<Timed> {
                 text: "Docker 24 checks health only every 1 s at the start".into(),
             },
         ),
-    ]
+    ]);
+    events
 }
 
 fn state(number: usize, servers: usize, state: &str) -> Event {
@@ -185,7 +189,11 @@ fn good_end(servers: usize, boot: &str) -> Vec<Timed> {
         let role = role(number, servers);
         events.push((1500 / servers as u64, end(number, Some(role), "stop shop-web-0e11d24", 800, true)));
         events.push((5, Event::RoleDone { host: host(number), role: role.into(), version: VERSION.into() }));
+        events.push((0, start(number, None, "tag shop:latest")));
     }
+    events.extend(
+        (0..servers).map(|number| (300 / servers as u64, end(number, None, "tag shop:latest", 300, true))),
+    );
     events
 }
 

@@ -13,10 +13,10 @@ pub fn ask(question: &str) -> Result<bool, RunError> {
     if !stdin.is_terminal() {
         return Err(RunError::Usage {
             message: format!(
-                "this asks first, and standard input is no terminal: {}",
+                "this asks for confirmation, and standard input is not a terminal: {}",
                 question.trim_end_matches("Are you sure?").trim_end()
             ),
-            hint: Some("`-y` says yes beforehand".into()),
+            hint: Some("`-y` confirms it in advance".into()),
         });
     }
     out::stderr([format!("{} [y/N]", clean::lines(question))]);

@@ -12,7 +12,7 @@ use bowline_core::plan::Plan;
 use bowline_engine::event::{Event, Outcome, Phase};
 
 use super::paint::Paint;
-use super::{Sort, clean, words};
+use super::{Sort, clean, order, words};
 
 /// Rows that are shown, however high the terminal is.
 const ROWS: usize = 20;
@@ -40,6 +40,10 @@ struct Current {
     phase: Phase,
     since: Duration,
     failed: bool,
+    /// It was cut short: what it was for may not be reached.
+    interrupted: bool,
+    /// Servers it is done with.
+    servers: HashSet<String>,
 }
 
 /// A role on a server, or (for what all its roles share) a server.
@@ -82,7 +86,13 @@ impl Frame {
                     // Their commands may have the terminal, and then there is no picture that says so.
                     over.push(format!("  {}", words::doing(phase)));
                 }
-                self.phase = Some(Current { phase: phase.clone(), since: now, failed: false });
+                self.phase = Some(Current {
+                    phase: phase.clone(),
+                    since: now,
+                    failed: false,
+                    interrupted: false,
+                    servers: HashSet::new(),
+                });
                 self.last_line = None;
                 return over;
             }
@@ -108,6 +118,9 @@ impl Frame {
             }
             Event::Interrupted => {
                 self.stopping = true;
+                if let Some(current) = &mut self.phase {
+                    current.interrupted = true;
+                }
                 return vec![self.paint.yellow(words::interrupted(self.sort == Sort::Change))];
             }
             Event::Finished { .. } => return self.end_phase(now),
@@ -128,12 +141,14 @@ impl Frame {
                 if let Some(place) = row.steps.iter().rposition(|(step, _)| *step == what) {
                     row.steps.remove(place);
                 }
+                self.done_with(host);
                 if *outcome == Outcome::Failed
                     && let Some(current) = &mut self.phase
                 {
                     current.failed = true;
                 }
             }
+            Event::Connected { host } => self.done_with(host),
             Event::State { host, role, state } => {
                 self.row(host, Some(role)).state = Some((clean::line(state), now));
             }
@@ -142,6 +157,13 @@ impl Frame {
                 row.done = Some(clean::line(version));
             }
             _ => {}
+        }
+    }
+
+    /// The phase that goes on is done with this server.
+    fn done_with(&mut self, host: &str) {
+        if let Some(current) = &mut self.phase {
+            current.servers.insert(host.to_owned());
         }
     }
 
@@ -156,6 +178,7 @@ impl Frame {
         if let Some(current) = &mut self.phase {
             current.failed = true;
         }
+        self.done_with(&failure.host);
         let row = self.row(&failure.host, failure.role.as_deref());
         row.failed = Some(words::went_wrong(failure));
         let label = words::label(&failure.host, failure.role.as_deref());
@@ -168,11 +191,15 @@ impl Frame {
     }
 
     fn end_phase(&mut self, now: Duration) -> Vec<String> {
-        let Some(Current { phase, since, failed }) = self.phase.take() else { return Vec::new() };
+        let Some(Current { phase, since, failed, interrupted, .. }) = self.phase.take() else {
+            return Vec::new();
+        };
         if self.sort == Sort::Query {
             return Vec::new();
         }
-        let (mark, text) = if failed {
+        let (mark, text) = if interrupted {
+            (self.paint.yellow("■"), format!("{}: interrupted", words::doing(&phase)))
+        } else if failed {
             (self.paint.red("✗"), words::doing(&phase))
         } else {
             (self.paint.green("✓"), words::done(&phase))
@@ -187,7 +214,7 @@ impl Frame {
             current.failed |= !good;
         }
         let mut lines = self.end_phase(now);
-        let roles: Vec<&Row> = self.rows.iter().filter(|row| row.for_role).collect();
+        let roles: Vec<&Row> = self.in_order().filter(|row| row.for_role).collect();
         if self.sort == Sort::Change && roles.len() <= ROWS {
             let width = roles.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
             lines.extend(roles.iter().map(|row| self.show(row, now, width)));
@@ -217,12 +244,23 @@ impl Frame {
         &mut self.rows[place]
     }
 
-    /// The picture, at most so many lines high.
+    /// The rows by server, in the same order whatever came first.
+    fn in_order(&self) -> impl Iterator<Item = &Row> {
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by(|one, other| order::natural(&one.host, &other.host));
+        rows.into_iter()
+    }
+
+    /// The picture in a terminal so many rows high. It leaves two of them free: the cursor rests below it, and a
+    /// picture that filled the rest would be pushed into the terminal's history line by line.
     pub fn draw(&self, now: Duration, height: usize) -> Vec<String> {
         let mut lines = vec![self.head(now)];
-        let room = ROWS.min(height.saturating_sub(3)).max(1);
+        let room = ROWS.min(height.saturating_sub(4));
         let many = self.rows.iter().filter(|row| self.is_shown(row, false)).count() > room;
-        let mut shown: Vec<&Row> = self.rows.iter().filter(|row| self.is_shown(row, many)).collect();
+        if room == 0 {
+            return lines;
+        }
+        let mut shown: Vec<&Row> = self.in_order().filter(|row| self.is_shown(row, many)).collect();
         shown.truncate(room);
         let width = shown.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
         lines.extend(shown.iter().map(|row| self.show(row, now, width)));
@@ -234,7 +272,7 @@ impl Frame {
 
     fn head(&self, now: Duration) -> String {
         let spinner = self.paint.cyan(spinner(now));
-        let Some(Current { phase, since, .. }) = &self.phase else {
+        let Some(Current { phase, since, servers, .. }) = &self.phase else {
             return format!("{spinner} {}", if self.stopping { "Stopping" } else { "Starting" });
         };
         let time = words::seconds(now.saturating_sub(*since));
@@ -243,6 +281,9 @@ impl Frame {
             self.paint.bold(&clean::line(&words::doing(phase))),
             self.paint.dim(&time)
         );
+        if let Some(all) = words::servers(phase).filter(|all| *all > 1) {
+            head.push_str(&self.paint.dim(&format!("  {} of {all}", servers.len().min(all))));
+        }
         if let Some(line) = &self.last_line {
             head.push_str(&self.paint.dim(&format!("  {line}")));
         }
@@ -260,7 +301,7 @@ impl Frame {
 
     /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
     fn is_shown(&self, row: &Row, many: bool) -> bool {
-        let busy = self.busy(row).is_some() && row.done.is_none();
+        let busy = self.busy(row).is_some();
         if row.for_role {
             return busy || !many || row.failed.is_some();
         }
@@ -270,9 +311,10 @@ impl Frame {
     fn standing(&self, row: &Row) -> (u8, &'static str) {
         match (row.failed.is_some(), row.done.is_some(), self.busy(row).is_some()) {
             (true, _, _) => (0, "failed"),
-            (_, true, _) => (1, "done"),
-            (_, _, true) => (2, "busy"),
-            _ => (3, "waiting"),
+            (_, true, false) => (1, "done"),
+            (_, true, true) => (2, "finishing"),
+            (_, _, true) => (3, "busy"),
+            _ => (4, "waiting"),
         }
     }
 
@@ -285,8 +327,11 @@ impl Frame {
                 (self.paint.cyan(spinner(now)), format!("{text} {time}"))
             }
             (_, Some(failed), _) => (self.paint.red("✗"), self.paint.red(failed)),
-            (_, None, Some(version)) => {
-                (self.paint.green("✓"), self.paint.green(&format!("serves version {version}")))
+            (busy, None, Some(version)) => {
+                // What follows for the server, such as pruning, has no row of its own.
+                let more = busy.map(|(step, _)| self.paint.dim(&format!("  {step}"))).unwrap_or_default();
+                let serves = self.paint.green(&format!("serves version {version}"));
+                (self.paint.green("✓"), format!("{serves}{more}"))
             }
             (None, None, None) => match &row.state {
                 Some((state, _)) => (self.paint.dim("·"), state.clone()),

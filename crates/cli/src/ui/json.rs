@@ -18,6 +18,7 @@ pub fn event(event: &Event) -> Value {
     match event {
         Event::Phase(phase) => self::phase(phase),
         Event::Planned(plan) => self::plan("planned", plan),
+        Event::Connected { host } => json!({ "event": "connected", "host": text(host) }),
         Event::StepStarted { host, role, what, command } => json!({
             "event": "step_started", "host": text(host), "role": optional(role.as_deref()),
             "what": text(what), "command": clean::lines(command),

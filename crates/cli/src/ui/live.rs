@@ -33,12 +33,8 @@ impl Live {
     /// Takes the picture away, and writes these lines in its place.
     fn replace(&mut self, lines: &[String]) {
         let (_, columns) = self.terminal.size();
-        let mut text = erase(&self.drawn, usize::from(columns));
+        let text = over(&self.drawn, usize::from(columns), lines);
         self.drawn.clear();
-        for line in lines {
-            text.push_str(line);
-            text.push('\n');
-        }
         out::raw_stderr(&text);
     }
 
@@ -60,11 +56,30 @@ impl Live {
     }
 }
 
-/// What moves the cursor to the start of the picture and clears from there. A terminal that was made narrower
-/// has broken the lines meanwhile.
-fn erase(drawn: &[usize], columns: usize) -> String {
+/// What writes lines over a picture whose lines are so wide. A terminal that was made narrower has broken them
+/// meanwhile.
+///
+/// Each row is cleared by itself. A terminal that is told to clear everything from its first row on (tmux) takes what
+/// is there into its history, and so would keep every picture.
+fn over(drawn: &[usize], columns: usize, lines: &[String]) -> String {
     let rows: usize = drawn.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
-    if rows == 0 { String::new() } else { format!("\r\u{1b}[{rows}A\u{1b}[J") }
+    let mut text = String::new();
+    if rows > 0 {
+        text.push_str(&format!("\r\u{1b}[{rows}A"));
+    }
+    for line in lines {
+        text.push_str(line);
+        text.push_str(if rows > 0 { "\u{1b}[K\n" } else { "\n" });
+    }
+    match (rows, lines) {
+        (0, _) => {}
+        (rows, []) => {
+            text.push_str(&"\u{1b}[2K\n".repeat(rows));
+            text.push_str(&format!("\u{1b}[{rows}A"));
+        }
+        _ => text.push_str("\u{1b}[J"),
+    }
+    text
 }
 
 impl Renderer for Live {
@@ -96,12 +111,19 @@ impl Renderer for Live {
 
 #[cfg(test)]
 mod tests {
-    use super::erase;
+    use super::over;
 
     #[test]
-    fn the_whole_picture_is_erased_also_when_it_was_broken() {
-        assert_eq!(erase(&[], 80), "");
-        assert_eq!(erase(&[10, 0, 80], 80), "\r\u{1b}[3A\u{1b}[J");
-        assert_eq!(erase(&[79, 30], 40), "\r\u{1b}[3A\u{1b}[J");
+    fn the_whole_picture_is_written_over_also_when_it_was_broken() {
+        let lines = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(over(&[], 80, &lines), "a\nb\n");
+        assert_eq!(over(&[10, 0, 80], 80, &lines), "\r\u{1b}[3Aa\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+        assert_eq!(over(&[79, 30], 40, &lines[..1]), "\r\u{1b}[3Aa\u{1b}[K\n\u{1b}[J");
+    }
+
+    #[test]
+    fn a_picture_is_taken_away_without_clearing_the_screen() {
+        assert_eq!(over(&[], 80, &[]), "");
+        assert_eq!(over(&[5, 5], 80, &[]), "\r\u{1b}[2A\u{1b}[2K\n\u{1b}[2K\n\u{1b}[2A");
     }
 }

@@ -67,6 +67,7 @@ impl Plain {
     fn steps(&self, event: &Event) -> Vec<String> {
         let (paint, verbose) = (self.paint, self.verbosity == Verbosity::Verbose);
         match event {
+            Event::Connected { host } if verbose => vec![about(host, None, "connected")],
             Event::StepStarted { host, role, what, command } if verbose => {
                 let mut lines = vec![about(host, role.as_deref(), &clean::line(what))];
                 let command = clean::lines(command.trim_end());

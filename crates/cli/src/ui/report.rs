@@ -3,11 +3,13 @@
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 
 use super::paint::Paint;
-use super::{clean, words};
+use super::{clean, order, words};
 use crate::exit::Ended;
 
 /// Log lines of a failed container that are shown.
 const LOG_LINES: usize = 50;
+/// Where a list of servers is broken into lines.
+const LINE: usize = 100;
 
 /// The lines that tell why a command did not end well. `release` is the command that gives the lock back.
 pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
@@ -48,7 +50,7 @@ fn locked(host: &str, details: &str, release: &str, paint: Paint) -> Vec<String>
     let mut lines = vec![error(&format!("the deploy lock is held on {}", clean::line(host)), paint)];
     lines.extend(indented(details, "  "));
     let hint = format!(
-        "wait until it is released; if nobody is deploying any more, run `{release} -h {}`",
+        "wait until it is released; if no deploy is running any more, run `{release} -h {}`",
         clean::line(host)
     );
     lines.extend(hint_line(Some(&hint), "  ", paint));
@@ -60,40 +62,112 @@ fn servers(ended: &Ended, failures: &[Failure], standing: &[String], paint: Pain
     // What was halted follows from what failed: the reason first.
     let (halted, failed): (Vec<_>, Vec<_>) =
         failures.iter().partition(|failure| matches!(failure.cause, Cause::Halted(_)));
-    for failure in failed.into_iter().chain(halted) {
+    for group in alike(failed.into_iter().chain(halted)) {
         lines.push(String::new());
-        lines.extend(one_failure(failure, paint));
+        lines.extend(one_failure(&group, paint));
     }
     lines.extend(serving(standing, paint));
     lines
 }
+
+/// The failures with the same cause together, in the order in which they come; within a group by server.
+fn alike<'f>(failures: impl Iterator<Item = &'f Failure>) -> Vec<Vec<&'f Failure>> {
+    // What a server is called is often part of the cause.
+    let without_host = |failure: &Failure| {
+        let told = format!("{}\n{}", words::went_wrong(failure), failure.cause);
+        let told = format!("{told}\n{}", failure.hint().unwrap_or_default());
+        (failure.role.clone(), told.replace(&failure.host, "\0"))
+    };
+    let mut groups: Vec<(_, Vec<&Failure>)> = Vec::new();
+    for failure in failures {
+        let key = without_host(failure);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(failure),
+            None => groups.push((key, vec![failure])),
+        }
+    }
+    let sorted = |(_, mut group): (_, Vec<&'f Failure>)| {
+        group.sort_by(|one, other| order::natural(&one.host, &other.host));
+        group
+    };
+    groups.into_iter().map(sorted).collect()
+}
+
+/// So many lines that differ in their server alone are told one by one.
+const FEW: usize = 4;
 
 fn serving(standing: &[String], paint: Paint) -> Vec<String> {
     if standing.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new(), paint.bold("What the servers serve now:")];
-    lines.extend(standing.iter().map(|line| format!("  {}", clean::line(line))));
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    let split = |line: &'_ str| line.find(' ').unwrap_or(line.len());
+    for line in standing {
+        let (host, serves) = line.split_at(split(line));
+        match groups.iter_mut().find(|(known, _)| *known == serves) {
+            Some((_, hosts)) => hosts.push(host),
+            None => groups.push((serves, vec![host])),
+        }
+    }
+    let few = |line: &&String| {
+        let serves = &line[split(line)..];
+        groups.iter().any(|(known, hosts)| *known == serves && hosts.len() <= FEW)
+    };
+    lines.extend(standing.iter().filter(few).map(|line| format!("  {}", clean::line(line))));
+    for (serves, hosts) in groups.iter_mut().filter(|(_, hosts)| hosts.len() > FEW) {
+        hosts.sort_by(|one, other| order::natural(one, other));
+        lines.push(format!("  {}{}", words::count(hosts.len(), "server"), clean::line(serves)));
+        lines.extend(list(hosts, "    "));
+    }
     lines
 }
 
-fn one_failure(failure: &Failure, paint: Paint) -> Vec<String> {
-    let host = clean::line(&failure.host);
+/// Names with commas between, broken into lines.
+fn list(names: &[&str], indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (number, name) in names.iter().enumerate() {
+        let comma = if number + 1 == names.len() { "" } else { "," };
+        let name = format!("{}{comma}", clean::line(name));
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + name.chars().count() < LINE => {
+                line.push(' ');
+                line.push_str(&name);
+            }
+            _ => lines.push(format!("{indent}{name}")),
+        }
+    }
+    lines
+}
+
+/// One failure, or several with the same cause: who, what, why, what to do.
+fn one_failure(group: &[&Failure], paint: Paint) -> Vec<String> {
+    let Some(failure) = group.first() else { return Vec::new() };
+    let host = match group {
+        [failure] => clean::line(&failure.host),
+        group => words::count(group.len(), "server"),
+    };
     let role = failure.role.as_ref().map(|role| format!(" ({})", clean::line(role))).unwrap_or_default();
     let place = paint.bold(&format!("{host}{role}:"));
     let mut lines = vec![format!("{place} {}", words::went_wrong(failure))];
+    if group.len() > 1 {
+        lines.extend(list(&group.iter().map(|failure| failure.host.as_str()).collect::<Vec<_>>(), "  "));
+    }
     if !matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {
         lines.extend(indented(&failure.cause.to_string(), "  "));
     }
     lines.extend(hint_line(failure.hint().as_deref(), "  ", paint));
     if let Cause::NotReady(not_ready) = &failure.cause {
-        lines.extend(container(not_ready, paint));
+        let only =
+            if group.len() > 1 { format!(" on {}", clean::line(&failure.host)) } else { String::new() };
+        lines.extend(container(not_ready, &only, paint));
     }
     lines
 }
 
-fn container(not_ready: &NotReady, paint: Paint) -> Vec<String> {
-    let name = clean::line(&not_ready.container);
+/// What it said; `place` says where, if there are others like it.
+fn container(not_ready: &NotReady, place: &str, paint: Paint) -> Vec<String> {
+    let name = format!("{}{place}", clean::line(&not_ready.container));
     let mut lines = Vec::new();
     if not_ready.log.is_empty() {
         lines.push(format!("  {name} logged nothing"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bowline_engine::ports::Exit;
 use bowline_engine::world::HostOutput;
 
-use super::{clean, json, out};
+use super::{clean, json, order, out};
 use crate::settings::{Settings, Verbosity, View};
 
 /// Text for one of the two streams, without the line end after it.
@@ -55,12 +55,18 @@ pub fn show(settings: &Settings, heading: Heading, outputs: &[HostOutput]) {
 pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
     let roles: BTreeSet<Option<&str>> = outputs.iter().map(|output| output.role.as_deref()).collect();
     let mut shown = Vec::new();
+    let mut outputs: Vec<&HostOutput> = outputs.iter().collect();
+    outputs.sort_by(|one, other| order::natural(&one.host, &other.host));
+    // Without headings, lines of several servers say of which they are.
+    let several = heading.is_none() && outputs.len() > 1;
     for HostOutput { host, role, output } in outputs {
         let named = role.as_ref().filter(|_| roles.len() > 1).map(|role| format!(" ({role})"));
         let place = clean::line(&format!("{host}{}", named.unwrap_or_default()));
         if let Some(heading) = heading {
             shown.push(Shown::Out(heading.line(&place, host, role.as_deref())));
         }
+        let text =
+            |said: &str| text(said).map(|text| if several { named_lines(&place, &text) } else { text });
         shown.extend(text(&output.stdout).map(Shown::Out));
         shown.extend(text(&output.stderr).map(Shown::Err));
         match &output.exit {
@@ -75,6 +81,10 @@ pub fn lines(outputs: &[HostOutput], heading: Option<Heading>) -> Vec<Shown> {
         }
     }
     shown
+}
+
+fn named_lines(place: &str, text: &str) -> String {
+    text.lines().map(|line| format!("{place}: {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// All lines of an output as one text: there may be millions of them.

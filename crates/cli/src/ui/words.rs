@@ -29,7 +29,7 @@ pub fn doing(phase: &Phase) -> String {
             format!("Going back to the version before on {}", count(*servers, "server"))
         }
         Phase::Prune => "Removing what is no longer needed".into(),
-        Phase::Unlock => "Giving the deploy lock back".into(),
+        Phase::Unlock => "Releasing the deploy lock".into(),
         Phase::Hook { name, .. } => format!("Running the {name} hook"),
     }
 }
@@ -40,7 +40,7 @@ pub fn done(phase: &Phase) -> String {
         Phase::Secrets => "Got the secrets".into(),
         Phase::Connect(servers) => format!("Connected to {}", count(*servers, "server")),
         Phase::Bootstrap(servers) => format!("Docker runs on {}", count(*servers, "server")),
-        Phase::Accessories(servers) => format!("accessories run on {}", count(*servers, "server")),
+        Phase::Accessories(servers) => format!("Booted accessories on {}", count(*servers, "server")),
         Phase::Clone(directory) => format!("Cloned the repository into {directory}"),
         Phase::Build(version) => format!("Built and pushed version {version}"),
         Phase::BuildOnly(image) => format!("Built {image}"),
@@ -53,28 +53,37 @@ pub fn done(phase: &Phase) -> String {
         Phase::Boot(group, groups) => format!("Booted the new version, group {group} of {groups}"),
         Phase::GoBack(servers) => format!("Went back to the version before on {}", count(*servers, "server")),
         Phase::Prune => "Removed what is no longer needed".into(),
-        Phase::Unlock => "Gave the deploy lock back".into(),
+        Phase::Unlock => "Released the deploy lock".into(),
         Phase::Hook { name, .. } => format!("Ran the {name} hook"),
+    }
+}
+
+/// How many servers a phase is about, where it deals with each once.
+pub fn servers(phase: &Phase) -> Option<usize> {
+    match phase {
+        Phase::Connect(servers) | Phase::Bootstrap(servers) | Phase::Observe(servers) => Some(*servers),
+        _ => None,
     }
 }
 
 /// A plan in a line.
 pub fn planned(plan: &Plan) -> String {
+    let nothing = plan.servers.iter().all(|server| server.steps().is_empty());
     let roles: std::collections::BTreeSet<&str> =
         plan.servers.iter().flat_map(|server| &server.roles).map(|role| role.role.as_str()).collect();
-    format!(
-        "Plan: {} {} version {} on {} ({})",
-        match plan.kind {
-            Kind::Deploy => "deploy",
-            Kind::Redeploy => "redeploy",
-            Kind::Rollback => "roll back",
-            Kind::Boot => "boot",
-        },
-        plan.app,
-        plan.version,
-        count(plan.servers.len(), "server"),
-        roles.into_iter().collect::<Vec<_>>().join(", "),
-    )
+    let what = match plan.kind {
+        Kind::Deploy => "deploy",
+        Kind::Redeploy => "redeploy",
+        Kind::Rollback => "roll back",
+        Kind::Boot => "boot",
+    };
+    let (app, version) = (&plan.app, &plan.version);
+    if plan.servers.is_empty() || (nothing && roles.is_empty()) {
+        return format!("Plan: nothing to {what} for {app} version {version}");
+    }
+    let roles = roles.into_iter().collect::<Vec<_>>().join(", ");
+    let roles = if roles.is_empty() { String::new() } else { format!(" ({roles})") };
+    format!("Plan: {what} {app} version {version} on {}{roles}", count(plan.servers.len(), "server"))
 }
 
 /// The end of a run that went well.
@@ -82,6 +91,9 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
     let time = elapsed.map(|elapsed| format!(" in {}", seconds(elapsed))).unwrap_or_default();
     let Some(plan) = plan else { return format!("done{time}") };
     let (app, version) = (&plan.app, &plan.version);
+    if plan.servers.is_empty() {
+        return format!("nothing to do for {app} version {version}{time}");
+    }
     let servers = count(plan.servers.len(), "server");
     match plan.kind {
         Kind::Deploy => format!("deployed {app} version {version} to {servers}{time}"),

@@ -1,0 +1,46 @@
+//! The order in which servers are shown: `10.0.0.9` before `10.0.0.10`, the same in every phase.
+
+use std::cmp::Ordering;
+
+/// Compares names of servers, numbers within them by their value. A user before the host comes last.
+pub fn natural(one: &str, other: &str) -> Ordering {
+    let address = |name: &'_ str| name.rfind('@').map_or(0, |at| at + 1);
+    let (one_address, other_address) = (&one[address(one)..], &other[address(other)..]);
+    pieces(one_address).cmp(pieces(other_address)).then_with(|| one.cmp(other))
+}
+
+/// A run of digits, or of anything else.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Piece<'t> {
+    /// Its length and its digits, both without leading zeros: so it may have any number of them.
+    Number(usize, &'t str),
+    Text(&'t str),
+}
+
+fn pieces(name: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let digits = first.is_ascii_digit();
+        let end = rest.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        let number = piece.trim_start_matches('0');
+        Some(if digits { Piece::Number(number.len(), number) } else { Piece::Text(piece) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_count_by_their_value() {
+        let mut names = ["web10", "10.0.0.100", "10.0.0.9", "web9", "ops@10.0.0.10", "10.0.0.10", "é", "web"];
+        names.sort_by(|one, other| natural(one, other));
+        assert_eq!(
+            names,
+            ["10.0.0.9", "10.0.0.10", "ops@10.0.0.10", "10.0.0.100", "web", "web9", "web10", "é"]
+        );
+    }
+}
