@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use bowline_core::commands::Scope;
+use bowline_core::commands::app::Tag;
 use bowline_core::config::{Config, Destination, SourceFile, load};
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{PlanError, Request, plan, previous_version};
 use bowline_core::plan::secrets::Secrets;
+use bowline_core::plan::step::Step;
 use bowline_core::plan::{Kind, Plan, ProxyApi, accessory, show};
 use bowline_core::secret::Secret;
 use bowline_core::selection::{Filters, Selection, servers};
@@ -277,6 +279,17 @@ fn s09_the_latest_tag_carries_the_destination() {
 }
 
 #[test]
+fn the_latest_image_is_not_tagged_as_itself() {
+    let plan = planned(&config(""), Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let tag = plan.servers[0].tag.clone();
+    assert_eq!(Step::Tag(tag.clone()).describe(), "tag r.test/org/app:v2 as r.test/org/app:latest");
+    assert!(tag.script().text.contains("docker tag"));
+    let latest = Tag { image: tag.latest.clone(), ..tag };
+    assert_eq!(Step::Tag(latest.clone()).describe(), "record that r.test/org/app:latest serves");
+    assert!(!latest.script().text.contains("docker tag"));
+}
+
+#[test]
 fn a_filter_that_matches_nothing_says_what_there_is() {
     let config = config("");
     let error = |hosts: &[&str], roles: &[&str]| {
@@ -285,8 +298,8 @@ fn a_filter_that_matches_nothing_says_what_there_is() {
             .unwrap_err()
             .to_string()
     };
-    assert_eq!(error(&["c"], &[]), "no host matches c; there are: a, b");
-    assert_eq!(error(&[], &["cron"]), "no role matches cron; there are: web, workers");
+    assert_eq!(error(&["c"], &[]), "no host matches c; the hosts are: a, b");
+    assert_eq!(error(&[], &["cron"]), "no role matches cron; the roles are: web, workers");
     assert_eq!(error(&["a"], &["work*"]), "none of the roles workers runs on a");
     let primary = Filters { primary: true, ..Filters::default() };
     assert_eq!(Selection::new(&config, &primary).unwrap().hosts, ["a"]);
@@ -309,8 +322,8 @@ fn the_servers_are_those_of_roles_and_accessories_unless_roles_are_asked_for() {
     assert_eq!(of(&[], &["w*"], false), found("b a"));
     assert_eq!(of(&["[az]"], &[], false), found("a z"));
     assert_eq!(of(&["z"], &[], true), found("z"));
-    assert_eq!(of(&["y*"], &[], false), Err("no host matches y*; there are: b, a, z".into()));
-    assert_eq!(of(&[], &["job"], false), Err("no role matches job; there are: workers, web".into()));
+    assert_eq!(of(&["y*"], &[], false), Err("no host matches y*; the hosts are: b, a, z".into()));
+    assert_eq!(of(&[], &["job"], false), Err("no role matches job; the roles are: workers, web".into()));
     assert_eq!(of(&["z"], &["web"], false), Err("none of the roles web runs on z".into()));
 }
 

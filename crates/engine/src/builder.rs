@@ -6,7 +6,7 @@ use bowline_core::config::Config;
 
 use crate::error::RunError;
 use crate::event::Event;
-use crate::local::{Failed, ask, run, words};
+use crate::local::{Failed, ask, error_line, run, words};
 use crate::ports::LocalCommand;
 use crate::world::{Project, World};
 
@@ -123,7 +123,7 @@ async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool, RunErro
             Ok(_) => removed = true,
             Err(failed) if Builder::is_absent(failed.said()) => {}
             Err(failed) if is_gone_now(world, &words).await => {
-                let said = failed.said().lines().next().unwrap_or_default();
+                let said = error_line(failed.said());
                 let text = format!("forgot the builder, and its container may still be there: {said}");
                 world.events.emit(Event::Note { host: None, text });
                 removed = true;

@@ -14,7 +14,7 @@ use hmac_sha256::Hash;
 use crate::error::RunError;
 use crate::event::{Event, Phase};
 use crate::git;
-use crate::local::{Failed, ask_without};
+use crate::local::{Failed, ask_without, error_line};
 use crate::ports::{Held, Output};
 use crate::world::World;
 
@@ -126,7 +126,7 @@ impl Preparation<'_> {
         };
         let Err(failed) = first else { return Ok(()) };
         if let Failed::Because(reason) = &failed {
-            let line = reason.lines().next().unwrap_or_default();
+            let line = error_line(reason);
             let text = format!("the clone is not as it should be ({line}): making another one");
             self.world.events.emit(Event::Note { host: None, text });
         }

@@ -97,6 +97,31 @@ impl Failed {
     }
 }
 
+/// The line of a program's output that says what went wrong: the last with an error in it, or the last there is.
+pub(crate) fn error_line(said: &str) -> &str {
+    let mut lines =
+        said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("exit status"));
+    let error = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        line.contains("error") || line.contains("fatal")
+    };
+    lines.clone().rfind(error).or_else(|| lines.next_back()).unwrap_or_default()
+}
+
+/// What Docker says of its legacy builder on every build. Where Bowline uses it there is no other, so there is nothing
+/// to do about it.
+const LEGACY: &[&str] = &[
+    "DEPRECATED: The legacy builder",
+    "BuildKit is currently disabled; enable it",
+    "environment-variable.",
+    "Install the buildx component to build images with BuildKit",
+    "https://docs.docker.com/go/buildx/",
+];
+
+fn is_about_the_legacy_builder(line: &str) -> bool {
+    LEGACY.iter().any(|words| line.trim_start().starts_with(words))
+}
+
 /// Runs a program whose lines people want to see.
 pub(crate) async fn run(world: &World, command: &LocalCommand) -> Result<Output, Failed> {
     let words: Vec<String> = command.words.iter().map(|word| quote(word)).collect();
@@ -112,7 +137,9 @@ pub(crate) async fn run_shown(
     world.events.emit(Event::Program { command: shown });
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
-        world.events.emit(Event::Output { host: None, role: None, line: line.into() });
+        if !is_about_the_legacy_builder(line) {
+            world.events.emit(Event::Output { host: None, role: None, line: line.into() });
+        }
     };
     wanted(world, command, &told).await
 }
@@ -160,4 +187,30 @@ pub(crate) fn last(said: &str) -> String {
 /// Words from texts.
 pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_with_the_error_is_quoted() {
+        let cases = [
+            ("#1 booting\n#9 ERROR: no such file\nexit status 1", "#9 ERROR: no such file"),
+            ("warning: a\nfatal: bad object x\nhint: look\n", "fatal: bad object x"),
+            ("one\ntwo\n\nexit status 2", "two"),
+            ("", ""),
+        ];
+        for (said, line) in cases {
+            assert_eq!(error_line(said), line, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_legacy_builders_own_notice_is_left_out() {
+        let notice = "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.\n            \
+                      Install the buildx component to build images with BuildKit:\n            https://docs.docker.com/go/buildx/";
+        assert!(notice.lines().all(is_about_the_legacy_builder));
+        assert!(!is_about_the_legacy_builder("Step 3/4 : RUN echo DEPRECATED: The legacy builder"));
+    }
 }

@@ -380,11 +380,18 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// Whether the image is the latest by its name, so that it needs no tag.
+    pub fn is_latest(&self) -> bool {
+        self.image == self.latest
+    }
+
     /// The script.
     pub fn script(&self) -> Script {
-        let tag = Line::new("docker").words(["tag", &self.image, &self.latest]);
         let mut text = self.scope.fence();
-        text.push_str(&format!("{tag} || exit\n"));
+        if !self.is_latest() {
+            let tag = Line::new("docker").words(["tag", &self.image, &self.latest]);
+            text.push_str(&format!("{tag} || exit\n"));
+        }
         if let Some(kind) = self.kind {
             let entry = quote(&format!("{kind} {}", self.version));
             text.push_str(&format!(

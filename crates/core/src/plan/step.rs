@@ -123,6 +123,7 @@ impl Step {
             Step::Start(step) => format!("start {} again", step.name),
             Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
+            Step::Tag(step) if step.is_latest() => format!("record that {} serves", step.image),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
             Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
             Step::Prune(_) => "prune old containers and images".into(),
