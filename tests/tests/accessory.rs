@@ -82,7 +82,7 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
     project.bowline(&["details"]).says(&name).ok();
     project
         .bowline(&["accessory", "boot", "toll"])
-        .says("no accessory by the name of `toll`")
+        .says("there is no accessory `toll`")
         .says("tool")
         .exits(2);
 

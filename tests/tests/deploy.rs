@@ -126,7 +126,7 @@ fn rollback_goes_to_the_version_before_or_to_the_one_named_and_says_what_there_i
     expect::runs(&project, &lease[1], &[("web", "v3")]);
     wait_for_version(&lease[1], "v3");
     let missing = project.bowline(&["rollback", "v9"]);
-    missing.exits(2).says("v9").says(&lease[0].address).says("there are: v3");
+    missing.exits(2).says("v9").says(&lease[0].address).says("the versions on all servers are: v3");
     expect::runs(&project, &lease[0], &[("web", "v3")]);
     for server in lease.iter() {
         expect::unlocked(&project, server);

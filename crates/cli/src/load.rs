@@ -102,6 +102,10 @@ impl Local for Beside {
         LocalMachine.read_bytes(path)
     }
 
+    fn list(&self, directory: &str) -> Vec<String> {
+        LocalMachine.list(directory)
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         LocalMachine.executable(path)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{bowline, project};
 
 const CONFIG: &str = "service: <%= ENV[\"SHOP\"] || \"shop\" %>
-image: me/<%= `printf '%s' \"$SHOP\"; echo -$KAMAL_DESTINATION` -%>
+image: me/<%= `printf '%s' \"$SHOP\"; echo -x$KAMAL_DESTINATION` -%>
 # ruby: <%= RUBY_VERSION %>
 servers:
 <% if ENV[\"TWO\"] %>
@@ -30,9 +30,9 @@ fn variables_commands_and_conditions() {
         out
     };
     let out = run(&[("SHOP", "app"), ("KAMAL_DESTINATION", "stray")], &["config"]);
-    assert!(out.contains("service: app\nrepository: me/app-\n") && !out.contains("192.0.2.2"), "{out}");
-    let out = run(&[("TWO", "1")], &["config", "-d", "staging"]);
-    assert!(out.contains("\nrepository: me/-staging\n") && out.contains("192.0.2.2"), "{out}");
+    assert!(out.contains("service: app\nrepository: me/app-x\n") && !out.contains("192.0.2.2"), "{out}");
+    let out = run(&[("TWO", "1"), ("SHOP", "shop")], &["config", "-d", "staging"]);
+    assert!(out.contains("\nrepository: me/shop-xstaging\n") && out.contains("192.0.2.2"), "{out}");
 }
 
 const FOREIGN: &str =

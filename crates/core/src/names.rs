@@ -176,9 +176,11 @@ pub fn service_version(service: &str, version: &str) -> String {
     format!("{service}@{short}")
 }
 
-/// The hostname of an app container: the host's first 51 characters without trailing dots, and 12 hex digits.
+/// The hostname of an app container: the host's first 51 characters without trailing dots, and 12 hex digits. The user
+/// that may stand before a host is no part of it.
 pub fn container_hostname(host: &str, token: &str) -> String {
-    let cut: String = host.chars().take(51).collect();
+    let address = host.rsplit_once('@').map_or(host, |(_, address)| address);
+    let cut: String = address.chars().take(51).collect();
     format!("{}-{}", cut.trim_end_matches('.'), token.get(..12).unwrap_or(token))
 }
 
@@ -214,6 +216,7 @@ mod tests {
         let long = format!("{}.example.com", "a".repeat(50));
         assert_eq!(container_hostname(&long, "0123456789abcdef"), format!("{}-0123456789ab", "a".repeat(50)));
         assert_eq!(container_hostname("1.1.1.1", "0123456789ab"), "1.1.1.1-0123456789ab");
+        assert_eq!(container_hostname("ops@1.1.1.1", "0123456789ab"), "1.1.1.1-0123456789ab");
         assert_eq!(service_version("app", "0123456789abcdef"), "app@0123456");
         assert_eq!(service_version("app", "0123456789_uncommitted_1"), "app@0123456789_uncommitted_1");
     }

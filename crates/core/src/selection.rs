@@ -32,8 +32,11 @@ pub enum NoMatch {
     /// There is nothing to select from.
     #[error("the configuration has no `servers`, only accessories: there is no app to deploy")]
     NoServers,
+    /// No role and no accessory has a server.
+    #[error("the configuration names no server")]
+    NoHosts,
     /// `--hosts`.
-    #[error("no host matches {given}; there are: {known}")]
+    #[error("no host matches {given}; the hosts are: {known}")]
     Hosts {
         /// The patterns.
         given: String,
@@ -41,7 +44,7 @@ pub enum NoMatch {
         known: String,
     },
     /// `--roles`.
-    #[error("no role matches {given}; there are: {known}")]
+    #[error("no role matches {given}; the roles are: {known}")]
     Roles {
         /// The patterns.
         given: String,
@@ -57,7 +60,7 @@ pub enum NoMatch {
         hosts: String,
     },
     /// An accessory's name.
-    #[error("no accessory by the name of `{given}`; there are: {known}")]
+    #[error("there is no accessory `{given}`; the accessories are: {known}")]
     Accessory {
         /// The name.
         given: String,
@@ -76,7 +79,7 @@ pub enum NoMatch {
         known: String,
     },
     /// A pattern that is none.
-    #[error("`{0}` is no pattern: {1}")]
+    #[error("`{0}` is not a valid pattern: {1}")]
     Pattern(String, String),
 }
 
@@ -168,6 +171,9 @@ pub fn servers<'a>(config: &'a Config, filters: &Filters) -> Result<Vec<&'a str>
         return Err(NoMatch::Roles { given: filters.roles.join(","), known: roles.join(", ") });
     }
     let known = config.all_hosts();
+    if known.is_empty() {
+        return Err(NoMatch::NoHosts);
+    }
     let wanted = matching(&filters.hosts, &known)?;
     if wanted.is_empty() {
         return Err(NoMatch::Hosts { given: filters.hosts.join(","), known: known.join(", ") });
@@ -196,7 +202,9 @@ fn matching<'a>(patterns: &[String], known: &[&'a str]) -> Result<Vec<&'a str>, 
         let glob = glob::Pattern::new(pattern.trim())
             .map_err(|error| NoMatch::Pattern(pattern.clone(), error.msg.to_string()))?;
         for name in known {
-            if glob.matches(name) && !found.contains(name) {
+            // A host may be written with its user, and be asked for without.
+            let address = name.rsplit_once('@').map_or(*name, |(_, address)| address);
+            if (glob.matches(name) || glob.matches(address)) && !found.contains(name) {
                 found.push(*name);
             }
         }

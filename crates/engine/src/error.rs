@@ -259,7 +259,9 @@ impl From<PlanError> for RunError {
             PlanError::NoSuchVersion { choices, .. } if choices.is_empty() => {
                 Some("no version is on all servers".to_string())
             }
-            PlanError::NoSuchVersion { choices, .. } => Some(format!("there are: {}", choices.join(", "))),
+            PlanError::NoSuchVersion { choices, .. } => {
+                Some(format!("the versions on all servers are: {}", choices.join(", ")))
+            }
             PlanError::UnfitSecret(unfit) => Some(unfit.hint().into()),
             PlanError::Contradiction { .. } => Some(
                 "name it differently in one of the two; a destination's own routers are called \

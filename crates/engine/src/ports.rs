@@ -287,6 +287,8 @@ pub trait Local: Send + Sync {
     fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
     /// Whether a file exists and may be executed: `None` if there is none.
     fn executable(&self, path: &str) -> Option<bool>;
+    /// The names of what is in a directory (the current one if empty); none where it can't be read.
+    fn list(&self, directory: &str) -> Vec<String>;
     /// Locks a file for as long as what is returned, or this process, lives; makes it where it is missing. `None` if
     /// another process holds it.
     fn hold(&self, path: &str) -> Result<Option<Held>, String>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bowline_core::config::{
     Destination, Diagnostics, Loaded, Pairs, SourceFile, aliases as read_aliases, destination_path,
-    load as load_config,
+    destinations, load as load_config,
 };
 
 use crate::ports::Local;
@@ -24,11 +24,11 @@ pub enum LoadError {
         hint: String,
     },
     /// A file that can't be read.
-    #[error("{path} can't be read: {reason}")]
+    #[error("{reason}")]
     Unreadable {
         /// Its path.
         path: String,
-        /// Why.
+        /// Why, with the path in it.
         reason: String,
     },
     /// Files with errors in them.
@@ -54,6 +54,33 @@ impl LoadError {
 
 /// Reads everything; gives the project and what to tell about it all the same.
 pub async fn load(
+    local: &dyn Local,
+    templates: &Templates,
+    config_file: &str,
+    destination: Option<&str>,
+) -> Result<(Project, Diagnostics), LoadError> {
+    match read_for(local, templates, config_file, destination).await {
+        Err(LoadError::Invalid(errors)) if destination.is_none() => {
+            Err(LoadError::Invalid(Box::new(with_destinations(*errors, local, config_file))))
+        }
+        read => read,
+    }
+}
+
+/// Names the destinations that there are, where what is wrong may be that none of them was given.
+fn with_destinations(errors: Diagnostics, local: &dyn Local, config_file: &str) -> Diagnostics {
+    let directory = config_file.rfind('/').map_or("", |separator| &config_file[..=separator]);
+    let found = destinations(config_file, &local.list(directory));
+    let Some((first, _)) = found.first() else { return errors };
+    let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
+    let exist = if paths.len() == 1 { "exists" } else { "exist" };
+    errors.remedy(format!(
+        "{} {exist}: if one of these is meant, name it, as in `-d {first}`",
+        paths.join(", ")
+    ))
+}
+
+async fn read_for(
     local: &dyn Local,
     templates: &Templates,
     config_file: &str,

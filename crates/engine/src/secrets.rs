@@ -41,6 +41,8 @@ pub struct Store {
     files: Vec<Evaluated>,
     /// Why one that exists can't be read.
     unreadable: Option<String>,
+    /// Without a secrets file: Kamal 1's `.env`, which is not read.
+    passed_over: Option<String>,
     fetcher: Fetcher,
     warned: AtomicBool,
 }
@@ -83,6 +85,7 @@ impl Store {
             destination: config.destination.clone(),
             files: Vec::new(),
             unreadable: None,
+            passed_over: None,
             fetcher: Fetcher::new(config.destination.as_deref(), config.timeouts.secrets),
             warned: AtomicBool::new(false),
         };
@@ -97,6 +100,11 @@ impl Store {
                 Ok(None) => {}
                 Err(reason) => store.unreadable = Some(reason),
             }
+        }
+        if store.files.is_empty() {
+            let own = store.destination.as_ref().map(|destination| format!(".env.{destination}"));
+            let kamal1 = own.into_iter().chain([".env".to_owned()]);
+            store.passed_over = kamal1.into_iter().find(|path| local.executable(path).is_some());
         }
         store
     }

@@ -107,6 +107,13 @@ impl Local for FakeLocal {
         Ok(self.read(path)?.map(String::into_bytes))
     }
 
+    fn list(&self, directory: &str) -> Vec<String> {
+        let within = |path: &String| {
+            path.strip_prefix(directory).filter(|name| !name.contains('/')).map(str::to_owned)
+        };
+        self.files.keys().filter_map(within).collect()
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         let file = || self.files.contains_key(path).then_some(false);
         self.programs.contains_key(path).then_some(true).or_else(file)

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bowline_core::config::ssh::Ssh;
+use bowline_core::config::ssh::{Ssh, Target};
 use bowline_engine::ports::ServerError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -35,7 +35,8 @@ pub(crate) struct Route {
 impl Route {
     /// Plans the way to a host. `deploy.yml`'s proxy wins over that of `ssh_config`.
     pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self, ServerError> {
-        let target = Endpoint { host: host.to_owned(), user: Some(ssh.user.clone()), port: Some(ssh.port) };
+        let Target { user, host, port } = ssh.target(host);
+        let target = Endpoint { host: host.to_owned(), user: Some(user.to_owned()), port: Some(port) };
         let settings = config.settings(&target).await?;
         let (jumps, proxy_command) = if !ssh.proxy.is_empty() {
             let jump = |jump: &bowline_core::config::ssh::Jump| Endpoint {
@@ -48,7 +49,7 @@ impl Route {
             (Vec::new(), ssh.proxy_command.clone())
         } else {
             // A jump host that a pattern of the file sends through itself is reached directly, as ssh does.
-            let itself = |hop: &&Endpoint| hop.host == host && hop.port.is_none_or(|port| port == ssh.port);
+            let itself = |hop: &&Endpoint| hop.host == host && hop.port.is_none_or(|hop| hop == port);
             let jumps: Vec<_> = settings.jumps.iter().filter(|hop| !itself(hop)).cloned().collect();
             let proxy_command = if jumps.is_empty() { settings.proxy_command.clone() } else { None };
             (jumps, proxy_command)

@@ -71,6 +71,12 @@ impl Local for LocalMachine {
         }
     }
 
+    fn list(&self, directory: &str) -> Vec<String> {
+        let directory = if directory.is_empty() { "." } else { directory };
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)

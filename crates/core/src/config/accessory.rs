@@ -9,9 +9,11 @@ mod port;
 use super::decode::{Field, Report, Section};
 use super::diagnostic::Diagnostic;
 use super::env::Tags;
+use super::given::given;
+use super::image::{self, Before};
 use super::role::{labels, options};
-use super::servers::{bad_host, bad_role, unknown_tag};
-use super::suggest::nearest;
+use super::servers::{bad_role, check_host};
+use super::suggest::{nearest, quoted};
 use super::{Env, OptionValue, Pairs, Proxy, Registry, Role, RoleHost};
 use crate::names::NETWORK;
 pub(super) use keys::KEYS;
@@ -77,6 +79,16 @@ pub(super) struct Context<'c> {
     pub(super) tags: &'c Tags,
 }
 
+/// The tags that accessories are placed by.
+pub(super) fn tags(accessories: Option<&Field>) -> Vec<String> {
+    let of = |field: &Field| {
+        let section = field.section();
+        let fields = ["tag", "tags"].iter().filter_map(|key| section.get(key));
+        fields.flat_map(|field| names(&field)).map(|(tag, _)| tag).collect::<Vec<_>>()
+    };
+    accessories.map(Field::entries).unwrap_or_default().iter().flat_map(|(_, field)| of(field)).collect()
+}
+
 /// The accessories, in the order of the file.
 pub(super) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Accessory> {
     let mut accessories = Vec::new();
@@ -94,7 +106,7 @@ pub(super) fn decode(field: &Field, context: &Context, report: &mut Report) -> V
 impl Accessory {
     fn decode(name: &str, field: &Field, context: &Context, report: &mut Report) -> Option<Self> {
         let section = field.section();
-        let registry = section.get("registry").and_then(|field| Registry::decode(&field, report));
+        let registry = section.get("registry").and_then(|field| Registry::decode_named(&field, report));
         let image = image(&section, registry.as_ref(), report);
         let service = service(&section, report)
             .unwrap_or_else(|| format!("{}-{name}", context.service.unwrap_or_default()));
@@ -139,7 +151,12 @@ fn image(section: &Section, registry: Option<&Registry>, report: &mut Report) ->
         report.push(field.error("an image's name can't contain blanks"));
         return None;
     }
-    Some(match registry.and_then(|registry| registry.server.as_ref()) {
+    let server = registry.and_then(|registry| registry.server.as_deref());
+    let before = server.map_or(Before::Nothing, |server| Before::Registry(Some(server)));
+    if !image::check(&field, &image, before, report) {
+        return None;
+    }
+    Some(match server {
         Some(server) => format!("{server}/{image}"),
         None => image,
     })
@@ -203,17 +220,21 @@ fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> 
         }
         "tag" | "tags" => {
             for (tag, field) in &names {
-                if !context.tags.names().any(|known| known == tag) {
-                    report.push(unknown_tag(field, tag, context.tags));
+                let on_hosts =
+                    || context.roles.iter().flat_map(|role| &role.hosts).flat_map(|host| &host.tags);
+                if !context.tags.names().any(|known| known == tag) && !on_hosts().any(|known| known == tag) {
+                    report.push(unplaced(
+                        field,
+                        tag,
+                        context.tags.names().chain(on_hosts().map(String::as_str)),
+                    ));
                 }
             }
             of_roles(&|_, host| names.iter().any(|(tag, _)| host.tags.contains(tag)))
         }
         _ => {
             for (host, field) in &names {
-                if let Some(problem) = bad_host(host) {
-                    report.push(field.error(problem));
-                }
+                check_host(field, field.span(), host, report);
             }
             names.into_iter().map(|(host, _)| host).collect()
         }
@@ -226,13 +247,26 @@ fn names<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
     fields.into_iter().filter_map(|field| Some((field.text()?, field))).collect()
 }
 
+/// The error for a tag that no server has.
+fn unplaced<'t>(field: &Field, tag: &str, known: impl Iterator<Item = &'t str>) -> Diagnostic {
+    let error = field.error(&format!("unknown tag: {}", given(tag))).label("no server has this tag");
+    match nearest(tag, known) {
+        Some(near) => error.help(format!("did you mean `{}`?", given(near))),
+        None => error.help(format!("give it to a server: `- HOST: {}`", given(tag))),
+    }
+}
+
 fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Report) {
     let known = || context.roles.iter().map(|role| role.name.as_str());
     for (name, field) in names.iter().filter(|(name, _)| known().all(|known| known != name)) {
-        let error = field.error(&format!("unknown role {name}"));
+        let error = field.error(&format!("unknown role {}", given(name)));
         report.push(match nearest(name, known()) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.help(format!("there are: {}", known().collect::<Vec<_>>().join(", "))),
+            Some(near) => error.help(format!("did you mean `{}`?", given(near))),
+            None if context.roles.is_empty() => {
+                error.help("the configuration has no `servers`, and so no roles")
+            }
+            None => error
+                .help(format!("the roles are {}", quoted(&known().map(given).collect::<Vec<_>>(), "and"))),
         });
     }
 }

@@ -8,6 +8,7 @@ use super::Pairs;
 use super::decode::{Field, Report};
 use super::describe::Form;
 use super::diagnostic::Diagnostic;
+use super::given::given;
 use super::source::Key;
 use super::suggest::nearest;
 
@@ -62,7 +63,8 @@ pub(super) fn decode(field: &Field, report: &mut Report) -> Pairs {
         let Some(circle) = circle(&key.text, &aliases).filter(|_| !told.contains(&key.text)) else {
             continue;
         };
-        let message = format!("goes round in a circle: {} → {}", circle.join(" → "), key.text);
+        let message =
+            format!("goes round in a circle: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
         let error = Diagnostic::error(key.span, field.says(&message));
         report.push(error.help("let one of them begin with a command"));
         told.extend(circle);
@@ -78,10 +80,12 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
     {
         report.push(at_key("an alias's name can only include lower-case letters, digits, `-` and `_`"));
     } else if COMMANDS.contains(&name) {
-        report.push(at_key(&format!("`{name}` is a command already")).help("give the alias another name"));
+        report.push(
+            at_key(&format!("`{}` is a command already", given(name))).help("give the alias another name"),
+        );
     } else if OWN_COMMANDS.contains(&name) {
         let warning = Diagnostic::warning(key.span, field.says("this alias has no effect"));
-        report.push(warning.label(format!("`{name}` is a command of Bowline's own")));
+        report.push(warning.label(format!("`{}` is a command of Bowline's own", given(name))));
     }
     let command = field.text()?;
     if shlex::split(&command).is_none() {

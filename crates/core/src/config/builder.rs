@@ -99,17 +99,17 @@ impl Builder {
         let builder = Self {
             context: section.text("context"),
             dockerfile: section.text("dockerfile").unwrap_or(default.dockerfile),
-            target: section.text("target"),
+            target: section.text_unless_off("target"),
             args: section.pairs("args"),
             arch: arch(&section),
             driver: section.text("driver"),
-            remote: section.get("remote").map(|field| Machine::decode(&field)),
+            remote: section.get("remote").and_then(|field| Machine::of_remote(&field)),
             local: section.boolean("local").unwrap_or(true),
             local_machine: section.get("local").filter(Field::is_map).map(|field| Machine::decode(&field)),
             pack: section.get("pack").map(|field| Pack::decode(&field, report)),
             cache: section.get("cache").map(|field| Cache::decode(&field)),
             secrets: section.secrets("secrets", report),
-            ssh: section.text("ssh"),
+            ssh: section.text_unless_off("ssh"),
             provenance: section.text("provenance"),
             sbom: section.boolean("sbom"),
         };
@@ -118,7 +118,7 @@ impl Builder {
     }
 
     fn check(&self, section: &Section, report: &mut Report) {
-        if let Some(local) = section.get("local").filter(|_| !self.local && !section.has("remote")) {
+        if let Some(local) = section.get("local").filter(|_| !self.local && self.remote.is_none()) {
             report.push(local.error("Cannot disable local builds, no remote is set"));
         }
         if let Some(pack) = section.get("pack").filter(|_| self.arch.len() > 1) {
@@ -148,8 +148,20 @@ fn arch(section: &Section) -> Vec<String> {
 impl Machine {
     fn decode(field: &Field) -> Self {
         let section = field.section();
-        Self { arch: section.text("arch"), url: field.text().or_else(|| section.text("host")) }
+        let url = field.text().or_else(|| section.text("host"));
+        Self { arch: section.text("arch"), url: url.map(|url| engine_url(url.trim())) }
     }
+
+    /// `false` and an empty text are none.
+    fn of_remote(field: &Field) -> Option<Self> {
+        let off = !field.is_map() && field.text_unless_off().is_none_or(|text| text.trim().is_empty());
+        (!off).then(|| Self::decode(field))
+    }
+}
+
+/// The path of a socket stands for its URL.
+fn engine_url(given: &str) -> String {
+    if given.starts_with('/') { format!("unix://{given}") } else { given.to_owned() }
 }
 
 impl Pack {

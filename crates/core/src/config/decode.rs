@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::Pairs;
 use super::diagnostic::{Diagnostic, Severity, Span};
+use super::given::given;
 use super::role::OptionValue;
 use super::secrets::SecretUse;
 use super::shape;
@@ -118,6 +119,11 @@ impl<'n> Field<'n> {
         })
     }
 
+    /// The same, unless it is `false`, which means none.
+    pub(super) fn text_unless_off(&self) -> Option<String> {
+        self.text().filter(|_| self.boolean() != Some(false))
+    }
+
     /// One of several words; a symbol of Ruby without its colon.
     pub(super) fn word(&self) -> Option<&'n str> {
         self.scalar().map(Scalar::word)
@@ -142,9 +148,12 @@ impl<'n> Field<'n> {
         self.integer().and_then(|count| u64::try_from(count).ok())
     }
 
-    /// A port.
+    /// A port, in quotes or not.
     pub(super) fn port(&self) -> Option<u16> {
-        self.integer().and_then(|port| u16::try_from(port).ok())
+        match self.integer() {
+            Some(port) => u16::try_from(port).ok(),
+            None => self.text()?.trim().parse().ok(),
+        }
     }
 
     /// Whole seconds.
@@ -172,7 +181,7 @@ impl<'n> Field<'n> {
     /// The entries of a map.
     pub(super) fn entries(&self) -> Vec<(&'n Key, Field<'n>)> {
         let Kind::Map(entries) = &self.node.kind else { return Vec::new() };
-        entries.iter().map(|(key, node)| (key, self.child(&key.text, node))).collect()
+        entries.iter().map(|(key, node)| (key, self.child(&given(&key.text).to_string(), node))).collect()
     }
 
     /// A map of texts.
@@ -190,6 +199,7 @@ impl<'n> Field<'n> {
     fn option(&self) -> Option<OptionValue> {
         match self.is_list() {
             true => Some(OptionValue::List(self.strings())),
+            false if self.node.kind == Kind::Null => Some(OptionValue::Value(String::new())),
             false if self.boolean() == Some(true) => Some(OptionValue::Flag),
             false => self.text().map(OptionValue::Value),
         }
@@ -225,6 +235,11 @@ impl<'n> Section<'n> {
     /// A text.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.get(name)?.text()
+    }
+
+    /// A text, where `false` stands for none: so a destination takes back what the base file gives.
+    pub(super) fn text_unless_off(&self, name: &str) -> Option<String> {
+        self.get(name)?.text_unless_off()
     }
 
     /// A boolean.

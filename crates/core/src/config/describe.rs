@@ -160,6 +160,8 @@ pub(super) enum Form {
     /// Any text; these are usual, and near misses are pointed at.
     Usual(&'static [&'static str]),
     Boolean,
+    /// No value at all.
+    Nothing,
     /// Only `false`.
     False,
     Integer(i64, i64),
@@ -203,6 +205,16 @@ pub(super) const TEXTS: Form = Form::Map("NAME", &Form::Text);
 pub(super) const LIST: Form = Form::List(&Form::Filled);
 /// Flags for a command line: a value, several, or `true` for the bare flag.
 pub(super) const OPTIONS: Form = Form::Map("NAME", &Form::Either(&[Form::Text, Form::List(&Form::Text)]));
+/// A port that Kamal's own documentation writes in quotes.
+pub(super) const QUOTABLE_PORT: Form = Form::Either(&[Form::Port, Form::Like(&PORT_IN_QUOTES)]);
+const PORT_IN_QUOTES: Like = Like {
+    wanted: "an integer",
+    help: "a number from 1 to 65535",
+    reads: |text| text.parse::<u16>().is_ok_and(|port| port > 0),
+    pattern: "^[0-9]{1,5}$",
+    words: &[],
+    examples: &["\"8080\""],
+};
 /// A number of bytes or a count.
 pub(super) const COUNT: Form = Form::Integer(0, i64::MAX);
 
@@ -231,6 +243,7 @@ impl Form {
             Form::Text | Form::Filled | Form::Word(_) | Form::Usual(_) => "a string",
             Form::Like(like) => like.wanted,
             Form::Boolean => "a boolean",
+            Form::Nothing => "empty",
             Form::False => "false",
             Form::Integer(..) | Form::Seconds(_) | Form::Port => "an integer",
             Form::Credential => "a string or an array with one string (for secret lookup)",

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::given;
 use super::mask::Masked;
 use super::template::rendered::Rendered;
 
@@ -126,6 +127,12 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
 
+    /// All that it says, but for what a program said.
+    pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let also = self.also.iter_mut().map(|(_, label)| label);
+        std::iter::once(&mut self.message).chain(&mut self.label).chain(&mut self.help).chain(also)
+    }
+
     /// Says what stands at the place.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -169,12 +176,21 @@ pub(crate) struct Source {
 pub struct Diagnostics {
     sources: Vec<Source>,
     items: Vec<Diagnostic>,
+    /// What may put all of them right.
+    remedy: Option<String>,
 }
 
 impl Diagnostics {
     pub(crate) fn new(sources: Vec<Source>, mut items: Vec<Diagnostic>) -> Self {
+        items.iter_mut().flat_map(Diagnostic::texts).for_each(|text| *text = given::plain(text));
         items.sort_by_key(|item| (item.severity, item.span));
-        Self { sources, items }
+        Self { sources, items, remedy: None }
+    }
+
+    /// The same with what may put all of them right, shown after them.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
     }
 
     /// The diagnostics, one by one.
@@ -218,8 +234,9 @@ impl Diagnostics {
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let masked: Vec<Masked> = self.sources.iter().map(Masked::new).collect();
-        let reports: Vec<String> =
-            self.items.iter().map(|item| renderer.render(&[self.group(item, &masked)])).collect();
+        let groups = self.items.iter().map(|item| self.group(item, &masked));
+        let remedy = self.remedy.iter().map(|remedy| Group::with_title(Level::HELP.primary_title(remedy)));
+        let reports: Vec<String> = groups.chain(remedy).map(|group| renderer.render(&[group])).collect();
         reports.join("\n\n")
     }
 

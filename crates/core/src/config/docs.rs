@@ -60,8 +60,10 @@ pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
 fn unknown(name: &str) -> Unknown {
     let names = names();
     let hint = match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`? There are: {}", names.join(", ")),
-        None => format!("there are: {}; and every key by its path, such as boot/limit", names.join(", ")),
+        Some(near) => format!("did you mean `{near}`? The sections are: {}", names.join(", ")),
+        None => {
+            format!("the sections are: {}; a key is named by its path, such as boot/limit", names.join(", "))
+        }
     };
     Unknown { name: name.into(), hint }
 }
@@ -115,6 +117,7 @@ fn kind(form: &Form) -> String {
         Form::Text | Form::Filled | Form::Like(_) | Form::Usual(_) => "text".into(),
         Form::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Form::Boolean => "boolean".into(),
+        Form::Nothing => "nothing".into(),
         Form::False => "`false`".into(),
         Form::Integer(..) => "number".into(),
         Form::Seconds(_) => "seconds".into(),

@@ -4,6 +4,7 @@ use super::Role;
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, LIST, Setting, TEXTS};
 use super::diagnostic::{Diagnostic, Span};
+use super::given::given;
 
 /// The variables of a container, each once, in the order in which they were first given.
 ///
@@ -103,6 +104,8 @@ pub(super) struct Tags {
     /// Where each stands, with its path of keys.
     places: Vec<(Span, String)>,
     pub(super) span: Option<Span>,
+    /// Whether the file is written for Kamal 2, which has no `env_tags`.
+    pub(super) kamal2: bool,
 }
 
 const CLEAR: Setting = Setting::new("clear", TEXTS, "names and values").examples(&["{A: b}"]);
@@ -170,6 +173,16 @@ impl Tags {
         self.envs.iter().map(|(name, _)| name.as_str())
     }
 
+    /// How a tag is given an env, as this file gives its others; in neither Kamal's form where it gives none.
+    pub(super) fn example(&self, tag: &str) -> String {
+        let tag = given(tag);
+        let below_env = self.kamal2 || self.places.iter().any(|(_, path)| path.starts_with("env/"));
+        match below_env {
+            true => format!("`env: {{tags: {{{tag}: {{NAME: value}}}}}}`"),
+            false => format!("`env_tags: {{{tag}: {{NAME: value}}}}`"),
+        }
+    }
+
     /// Reports the tags that no server has. Those of the base file may be meant for another destination.
     pub(super) fn warn_unused(&self, roles: &[Role], destination: Option<&str>, report: &mut Report) {
         let used =
@@ -181,7 +194,7 @@ impl Tags {
                         *span,
                         format!("{path}: no server has this tag, so its env has no effect"),
                     )
-                    .help(format!("give it to a server: `- HOST: {tag}`")),
+                    .help(format!("give it to a server: `- HOST: {}`", given(tag))),
                 );
             }
         }
@@ -199,7 +212,8 @@ impl Env {
         let secret = section.get("secret").map(|field| secrets(&field, report)).unwrap_or_default();
         for (entry, variable) in secret {
             if let Some(Value::Clear(_)) = env.get(&variable.name) {
-                let message = format!("{} is given in clear too, and that value is used", variable.name);
+                let message =
+                    format!("{} is given in clear too, and that value is used", given(&variable.name));
                 report.push(entry.warning(&message));
                 continue;
             }

@@ -13,6 +13,7 @@ use std::fmt;
 use super::decode::Report;
 use super::describe::Origin;
 use super::diagnostic::Diagnostic;
+use super::given::plain;
 use super::shape::Sign;
 
 /// Which Kamal a configuration is written for.
@@ -35,6 +36,11 @@ impl fmt::Display for Generation {
 
 /// The generation, and the key that tells it, if one does.
 pub(super) fn tell(signs: &[Sign], report: &mut Report) -> (Generation, Option<String>) {
+    let (generation, told_by) = told(signs, report);
+    (generation, told_by.map(|path| plain(&path)))
+}
+
+fn told(signs: &[Sign], report: &mut Report) -> (Generation, Option<String>) {
     let last = |sign: &Sign| sign.path.rsplit('/').next().unwrap_or_default().to_owned();
     let decisive = |origin: Origin, names: &[&str]| -> Vec<&Sign> {
         let is = |sign: &&Sign| sign.origin == origin && names.contains(&last(sign).as_str());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::decode::Field;
-use super::describe::{COUNT, Form, Keys, Like, Setting};
+use super::describe::{COUNT, Form, Keys, Like, QUOTABLE_PORT, Setting};
 use crate::shell::quote;
 
 /// The resolved health check of a role (root and role merged).
@@ -65,7 +65,7 @@ pub(super) const KEYS: Keys = Keys::new(
         Setting::new("cmd", Form::Filled, "run in the container by its shell; status 0 is healthy")
             .default("`curl -f http://localhost:PORT/PATH || exit 1`")
             .examples(&["\"wget -q -O /dev/null http://localhost:3000/up\""]),
-        Setting::new("port", Form::Port, "what the default command asks").default("3000"),
+        Setting::new("port", QUOTABLE_PORT, "what the default command asks").default("3000").examples(&["8080", "\"8080\""]),
         Setting::new("path", Form::Filled, "what the default command asks").default("`/up`").examples(&["/health"]),
         Setting::new("interval", Form::Like(&DURATION), "between two checks: `500ms`, `1m30s`, or whole seconds").default("`1s`"),
         Setting::new("max_attempts", Form::Integer(1, 400), "another way to say `deploy_timeout`"),

@@ -38,6 +38,21 @@ pub fn destination_path(base: &str, destination: &str) -> String {
     format!("{stem}.{destination}.yml")
 }
 
+/// The destinations whose files are among these names in the directory of the base file, each with its file's path.
+pub fn destinations(base: &str, names: &[String]) -> Vec<(String, String)> {
+    let directory = base.rfind(['/', '\\']).map_or("", |separator| &base[..=separator]);
+    let pattern = destination_path(base, "\0");
+    let Some((before, after)) = pattern.split_once('\0') else { return Vec::new() };
+    let destination = |name: &String| {
+        let path = format!("{directory}{name}");
+        let destination = path.strip_prefix(before)?.strip_suffix(after)?.to_owned();
+        (!destination.is_empty() && path != base).then_some((destination, path))
+    };
+    let mut found: Vec<_> = names.iter().filter_map(destination).collect();
+    found.sort();
+    found
+}
+
 /// Reads a configuration.
 ///
 /// # Errors
@@ -115,6 +130,10 @@ fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> 
         report.push(error.help("at least `service`, `image`, `servers` and `registry` are needed"));
         return None;
     }
+    if let (None, Some(error)) = (destination, root::wants_destination(&Field::new("", &merged))) {
+        report.push(error);
+        return None;
+    }
     let signs = shape::check(&mut merged, report);
     let generation = generation::tell(&signs, report);
     root::decode(&Field::new("", &merged), destination, generation, report)
@@ -123,6 +142,24 @@ fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn destinations_are_known_by_their_files() {
+        let names = [
+            "deploy.yml",
+            "deploy.staging.yml",
+            "deploy.eu.west.yml",
+            "deploy..yml",
+            "other.prod.yml",
+            "deploy.x.yaml",
+        ];
+        let names = names.map(String::from);
+        let found =
+            |base: &str| destinations(base, &names).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(found("config/deploy.yml"), ["eu.west", "staging"]);
+        assert_eq!(found("other.yml"), ["prod"]);
+        assert_eq!(destinations("a/deploy.yml", &names)[1].1, "a/deploy.staging.yml");
+    }
 
     #[test]
     fn the_destinations_file_is_beside_the_base_file() {

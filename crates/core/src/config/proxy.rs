@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::decode::{Field, Report, Section};
+use super::given::given;
 use super::{Accessory, Role};
 pub(super) use keys::KEYS;
 pub use run::Run;
@@ -242,16 +243,21 @@ pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, 
             let message = format!(
                 "SSL is only supported on a single server unless you provide custom certificates, found {} servers for role {}",
                 role.hosts.len(),
-                role.name
+                given(&role.name)
             );
             report.push(servers.below(&role.name).error(&message));
         }
         for host in &proxy.hosts {
             match secured.insert(host, &role.name) {
                 Some(other) if other != role.name => {
-                    let message = format!("Different roles can't share the same host for SSL: {host}");
-                    report
-                        .push(servers.below(&role.name).error(&message).label(format!("{other} has it too")));
+                    let message =
+                        format!("Different roles can't share the same host for SSL: {}", given(host));
+                    report.push(
+                        servers
+                            .below(&role.name)
+                            .error(&message)
+                            .label(format!("{} has it too", given(other))),
+                    );
                 }
                 _ => {}
             }
@@ -277,8 +283,12 @@ fn check_runs(roles: &[Role], accessories: &[Accessory], servers: &Field, report
         let (first, known) = *runs.entry(host).or_insert((name, run));
         if known != run && !told.contains(&host) {
             told.push(host);
-            let message = format!("Conflicting proxy run configurations for host {host}");
-            let help = format!("`proxy/run` of {first} and of {name} differ, and the host has one proxy");
+            let message = format!("Conflicting proxy run configurations for host {}", given(host));
+            let help = format!(
+                "`proxy/run` of {} and of {} differ, and the host has one proxy",
+                given(first),
+                given(name)
+            );
             report.push(servers.error(&message).help(help));
         }
     }

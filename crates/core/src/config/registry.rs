@@ -2,6 +2,7 @@
 
 use super::decode::{Field, Report, Section};
 use super::describe::{Form, Keys, Setting};
+use super::image;
 use crate::secret::Secret;
 
 /// `registry`, at the root or of an accessory.
@@ -59,6 +60,12 @@ impl Registry {
         let username = Credential::decode(&section, "username", report);
         let password = Credential::decode(&section, "password", report);
         Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
+    }
+
+    /// The same for one that images are named after: its server must fit before their names.
+    pub(super) fn decode_named(field: &Field, report: &mut Report) -> Option<Self> {
+        let sound = field.section().get("server").is_none_or(|server| image::check_server(&server, report));
+        Self::decode(field, report).filter(|_| sound)
     }
 
     /// Whether it is one that is run on the deploying machine.

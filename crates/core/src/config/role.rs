@@ -11,7 +11,7 @@ use super::healthcheck::Parts;
 use super::merge::merge;
 use super::suggest::nearest;
 use super::{Env, Healthcheck, Logging, Pairs, Proxy};
-pub(super) use keys::{ASSETS, KEYS};
+pub(super) use keys::{ASSET_PATH, KEYS};
 
 /// A role, with what it inherits from the root already merged in.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,7 +213,7 @@ impl Inherited<'_> {
 
 impl AssetPath {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
-        let text = field.text()?;
+        let text = field.text_unless_off()?;
         let (path, options) = match text.split_once(':') {
             Some((path, options)) => (path, Some(options.to_owned()).filter(|options| !options.is_empty())),
             None => (text.as_str(), None),

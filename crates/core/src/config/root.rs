@@ -12,6 +12,7 @@ use super::env::{TaggedEnv, Tags};
 use super::generation::Generation;
 use super::healthcheck::Parts;
 use super::hooks::HooksOutput;
+use super::image::{self, Before};
 use super::output::Output;
 use super::role::{AssetPath, Inherited};
 use super::{
@@ -31,11 +32,14 @@ pub(super) fn decode(
     report: &mut Report,
 ) -> Option<Config> {
     let root = field.section();
-    check_destination(&root, destination, report);
+    check_destination(destination, report);
     let service = required(&root, "service", report).and_then(|field| service(&field, report));
-    let registry = required(&root, "registry", report).and_then(|field| Registry::decode(&field, report));
+    // With accessories alone nothing is named after the registry: it is only logged in to.
+    let decode_registry = if root.has("servers") { Registry::decode_named } else { Registry::decode };
+    let registry = required(&root, "registry", report).and_then(|field| decode_registry(&field, report));
     let image = image(&root, service.as_deref(), registry.as_ref(), report);
-    let (env, tags) = envs(&root, report);
+    let (env, mut tags) = envs(&root, report);
+    tags.kamal2 = generation == Generation::Two;
     let inherited = inherited(&root, generation, report);
     let primary_role = root.text("primary_role").unwrap_or_else(|| "web".into());
     let roles = roles(&root, &primary_role, &tags, &inherited, report);
@@ -113,7 +117,7 @@ impl Rest {
                 .unwrap_or_default(),
             secrets_path: root.text("secrets_path").unwrap_or_else(|| ".kamal/secrets".into()),
             aliases: root.get("aliases").map(|field| alias::decode(&field, report)).unwrap_or_default(),
-            error_pages_path: root.text("error_pages_path"),
+            error_pages_path: root.text_unless_off("error_pages_path"),
             output: root.get("output").map(|field| Output::decode(&field, report)).unwrap_or_default(),
             minimum_version: version::minimum(root, report),
             run_directory: run_directory(root, report),
@@ -121,15 +125,15 @@ impl Rest {
     }
 }
 
-/// `require_destination`; and the destination's name itself, which becomes part of container names.
-fn check_destination(root: &Section, destination: Option<&str>, report: &mut Report) {
-    let wanted = root.boolean("require_destination").unwrap_or(false);
-    match (destination, root.get("require_destination")) {
-        (None, Some(field)) if wanted => report.push(
-            field.error("You must specify a destination").help("name it with `-d`, such as `-d production`"),
-        ),
-        _ => {}
-    }
+/// The error where no destination is given and `require_destination` wants one. Nothing else is then worth a word:
+/// what is missing may be in the destination's file.
+pub(super) fn wants_destination(field: &Field) -> Option<Diagnostic> {
+    let field = field.section().get("require_destination").filter(|field| field.boolean() == Some(true))?;
+    Some(field.error("You must specify a destination").help("name it with `-d`, such as `-d production`"))
+}
+
+/// The destination's name becomes part of container names.
+fn check_destination(destination: Option<&str>, report: &mut Report) {
     let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if let Some(name) = destination.filter(|name| name.is_empty() || !name.chars().all(sound)) {
         let message =
@@ -187,7 +191,9 @@ fn image(
         report.push(field.error("an image's name can't contain blanks"));
         return None;
     }
-    Some(image)
+    let server = registry.map(|registry| registry.server.as_deref());
+    let sound = server.is_none_or(|server| image::check(&field, &image, Before::Registry(server), report));
+    sound.then_some(image)
 }
 
 /// The root env, and the tags from either of the two places they may stand at.
@@ -237,6 +243,7 @@ fn roles(
         primary_field: primary_field.as_ref(),
         allow_empty_roles: root.boolean("allow_empty_roles").unwrap_or(false),
         tags,
+        placing: &accessory::tags(root.get("accessories").as_ref()),
         inherited,
     };
     servers::decode(&servers, &context, report)

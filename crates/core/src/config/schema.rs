@@ -110,6 +110,7 @@ impl Definitions {
             Form::Filled | Form::Usual(_) => reference("filled"),
             Form::Credential => reference("credential"),
             Form::Boolean => reference("boolean"),
+            Form::Nothing => json!({ "type": "null" }),
             Form::False => json!({ "enum": [false, "no", "No", "NO", "off", "Off", "OFF"] }),
             Form::Like(like) => self::like(like, true),
             Form::Word(words) => {

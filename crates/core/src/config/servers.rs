@@ -2,10 +2,11 @@
 
 use super::decode::{Field, Report};
 use super::describe::{Form, LIST};
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Span};
 use super::env::Tags;
+use super::given::given;
 use super::role::{self, Inherited};
-use super::suggest::nearest;
+use super::suggest::{nearest, variable_help};
 use super::{Role, RoleHost};
 
 /// A host, with tags or without.
@@ -23,6 +24,8 @@ pub(super) struct Context<'c> {
     pub(super) primary_field: Option<&'c Field<'c>>,
     pub(super) allow_empty_roles: bool,
     pub(super) tags: &'c Tags,
+    /// The tags by which accessories are placed: they need no env.
+    pub(super) placing: &'c [String],
     pub(super) inherited: &'c Inherited<'c>,
 }
 
@@ -82,9 +85,7 @@ fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<Ro
 /// `HOST`, or `HOST: TAG`, or `HOST: [TAG, …]`.
 fn decode_host(entry: &Field, context: &Context, report: &mut Report) -> Option<(String, Vec<String>)> {
     if let Some(host) = entry.text() {
-        if let Some(problem) = bad_host(&host) {
-            report.push(entry.error(problem));
-        }
+        check_host(entry, entry.span(), &host, report);
         return Some((host, Vec::new()));
     }
     if !entry.is_map() {
@@ -95,9 +96,7 @@ fn decode_host(entry: &Field, context: &Context, report: &mut Report) -> Option<
         report.push(entry.error("multiple hosts found").help("begin a new `- ` entry for each host"));
         return None;
     };
-    if let Some(problem) = bad_host(&key.text) {
-        report.push(entry.error_at(key.span, problem));
-    }
+    check_host(entry, key.span, &key.text, report);
     Some((key.text.clone(), decode_tags(value, context, report)))
 }
 
@@ -106,7 +105,7 @@ fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<Str
     let mut tags = Vec::new();
     for field in fields {
         let Some(tag) = field.text() else { continue };
-        if !context.tags.names().any(|known| known == tag) {
+        if !context.tags.names().any(|known| known == tag) && !context.placing.contains(&tag) {
             report.push(unknown_tag(&field, &tag, context.tags));
         }
         tags.push(tag);
@@ -116,13 +115,14 @@ fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<Str
 
 /// The error for a tag that has no env.
 pub(super) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
-    let mut error = field.error(&format!("unknown tag: {tag}")).label("no env is given for this tag");
+    let mut error =
+        field.error(&format!("unknown tag: {}", given(tag))).label("no env is given for this tag");
     if let Some(span) = tags.span {
         error = error.also(span, "the tags are given here");
     }
     match nearest(tag, tags.names()) {
-        Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error.help(format!("give the tag an env: `env_tags: {{{tag}: {{NAME: value}}}}`")),
+        Some(near) => error.help(format!("did you mean `{}`?", given(near))),
+        None => error.help(format!("give the tag an env: {}", tags.example(tag))),
     }
 }
 
@@ -130,13 +130,13 @@ pub(super) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
 fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut Report) {
     let primary = context.primary_role;
     if !roles.iter().any(|(role, _)| role.name == primary) {
-        let message = format!("The primary_role {primary} isn't defined");
+        let message = format!("The primary_role {} isn't defined", given(primary));
         let names: Vec<&str> = roles.iter().map(|(role, _)| role.name.as_str()).collect();
         let error = match context.primary_field {
             Some(given) => given.error("").also(field.span(), "the roles are given here"),
             None => Diagnostic::error(field.span(), ""),
         };
-        let help = format!("one of `servers` must be it: {}", names.join(", "));
+        let help = format!("one of `servers` must be it: {}", given(names.join(", ")));
         report.push(Diagnostic { message, ..error }.help(help));
     }
     for (role, field) in roles {
@@ -146,10 +146,10 @@ fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut
             continue;
         }
         if role.name == primary {
-            let message = format!("No servers specified for the {primary} primary_role");
+            let message = format!("No servers specified for the {} primary_role", given(primary));
             report.push(Diagnostic::error(field.span(), message));
         } else if !context.allow_empty_roles {
-            let message = format!("No servers specified for the {} role", role.name);
+            let message = format!("No servers specified for the {} role", given(&role.name));
             report.push(
                 Diagnostic::error(field.span(), message)
                     .help("you can ignore this with allow_empty_roles: true"),
@@ -167,16 +167,31 @@ fn lists_something(field: &Field) -> bool {
     }
 }
 
-/// What can't be the name or address of a server.
+/// What can't be the name or address of a server, perhaps with a user before it.
 pub(super) fn bad_host(host: &str) -> Option<&'static str> {
-    if host.is_empty() || host.starts_with('-') {
+    let (user, address) = host.rsplit_once('@').unwrap_or(("root", host));
+    if address.is_empty() || address.starts_with('-') {
         return Some("a host's name can't be empty or begin with `-`");
     }
-    if host.contains('@') {
-        return Some("a host's name can't contain a user; give it as `user` under `ssh`");
+    if user.is_empty() || user.starts_with('-') || user.contains('@') {
+        return Some("a host with a user is written `USER@HOST`");
+    }
+    let port = address.split_once(':').map(|(_, port)| port).filter(|port| !port.contains(':'));
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Some("a port after a host's name is a number from 1 to 65535");
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/,;'\"$`\\|&<>(){}".contains(c);
     host.contains(odd).then_some("this is not the name or address of a host")
+}
+
+/// Reports what can't be a server.
+pub(super) fn check_host(field: &Field, span: Span, host: &str, report: &mut Report) {
+    let Some(problem) = bad_host(host) else { return };
+    let error = Diagnostic { span, ..field.error(problem) };
+    report.push(match host.contains('$') {
+        true => error.help(variable_help(host)),
+        false => error,
+    });
 }
 
 /// A role's name becomes part of container names.

@@ -8,6 +8,7 @@
 use super::decode::Report;
 use super::describe::{A_DAY, Form, Keys, Like, Origin, Setting};
 use super::diagnostic::{Diagnostic, Span};
+use super::given::given;
 use super::root;
 use super::source::{Key, Kind, Node, Plain, Scalar};
 use super::suggest::{self, nearest, quoted};
@@ -59,7 +60,7 @@ impl Shape<'_> {
             }
             (Form::Map(_, form) | Form::One(_, form), Kind::Map(entries)) => {
                 for (key, value) in entries {
-                    self.value(&join(path, &key.text), value, form);
+                    self.value(&join(path, &given(&key.text).to_string()), value, form);
                 }
             }
             (Form::Keys(keys), Kind::Map(_)) => self.keys(path, node, keys),
@@ -184,7 +185,7 @@ impl Shape<'_> {
     }
 
     fn unknown(&mut self, path: &str, key: &Key, value: &Node, keys: &Keys) {
-        let error = Diagnostic::error(key.span, says(path, &format!("unknown key: {}", key.text)));
+        let error = Diagnostic::error(key.span, says(path, &format!("unknown key: {}", given(&key.text))));
         let error = match value.replaced {
             Some(replaced) => error.also(replaced, "it is in the base file too"),
             None => error,
@@ -207,6 +208,7 @@ fn fits(form: &Form, node: &Node) -> bool {
             is_scalar || matches!(&node.kind, Kind::List(items) if one(items))
         }
         Form::Boolean => matches!(plain, Some(Plain::Boolean(_))),
+        Form::Nothing => node.kind == Kind::Null,
         Form::False => plain == Some(Plain::Boolean(false)),
         Form::Integer(..) | Form::Seconds(_) | Form::Port => matches!(plain, Some(Plain::Integer(_))),
         Form::List(_) => matches!(node.kind, Kind::List(_)),

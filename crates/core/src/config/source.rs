@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle, Span as Range, StrInput, Tag};
 
 use super::diagnostic::{Diagnostic, Span};
+use super::given::given;
 pub(super) use ruby::Plain;
 
 /// Maps in lists in maps … deeper than any configuration.
@@ -164,7 +165,7 @@ impl<'t> Builder<'t, '_> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, Fatal> {
         let Some(node) = self.anchors.get(&id).cloned() else {
-            return Err(Box::new(Diagnostic::error(span, "this alias stands inside of its own anchor")));
+            return Err(Box::new(Diagnostic::error(span, "this alias is inside its own anchor")));
         };
         let (nodes, depth) = measure(&node);
         self.count(nodes, span)?;
@@ -198,8 +199,11 @@ impl<'t> Builder<'t, '_> {
             Some(tag) if tag.is_yaml_core_schema_tag("str") || tag.original() == "!" => Ok(true),
             Some(tag) if tag.is_yaml_core_schema() => Ok(false),
             Some(tag) => Err(Box::new(
-                Diagnostic::error(span, format!("the YAML tag `{}` has no meaning here", tag.original()))
-                    .help("remove the tag"),
+                Diagnostic::error(
+                    span,
+                    format!("the YAML tag `{}` has no meaning here", given(tag.original())),
+                )
+                .help("remove the tag"),
             )),
         }
     }
@@ -278,7 +282,7 @@ impl<'t> Builder<'t, '_> {
             if let Entry::Own(key, _) = entry {
                 match own.get(&key.text) {
                     Some(first) => self.errors.push(
-                        Diagnostic::error(key.span, format!("duplicate key: {}", key.text))
+                        Diagnostic::error(key.span, format!("duplicate key: {}", given(&key.text)))
                             .label("given again here")
                             .also(*first, "first given here"),
                     ),

@@ -1,7 +1,7 @@
 //! `ssh`: how servers are reached.
 
 use super::decode::{Field, Report};
-use super::describe::{Form, Keys, LIST, Like, Setting};
+use super::describe::{Form, Keys, LIST, Like, QUOTABLE_PORT, Setting};
 use crate::secret::Secret;
 
 /// `ssh`.
@@ -79,16 +79,6 @@ pub struct Jump {
     pub port: u16,
 }
 
-/// A port may be quoted here, unlike elsewhere.
-const PORT: Like = Like {
-    wanted: "an integer",
-    help: "a number from 1 to 65535",
-    reads: |text| text.parse::<u16>().is_ok_and(|port| port > 0),
-    pattern: "^[0-9]{1,5}$",
-    words: &[],
-    examples: &["\"2222\""],
-};
-
 const JUMPS: Like = Like {
     wanted: "`HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between",
     help: "",
@@ -106,7 +96,7 @@ pub(super) const KEYS: Keys = Keys::new(
         Setting::new("user", Form::Filled, "always used, also where `~/.ssh/config` says something else")
             .default("`root`")
             .examples(&["deploy"]),
-        Setting::new("port", Form::Either(&[Form::Port, Form::Like(&PORT)]), "always used, like `user`")
+        Setting::new("port", QUOTABLE_PORT, "always used, like `user`")
             .default("22")
             .examples(&["2222", "\"2222\""]),
         Setting::new("keys", LIST, "private key files, tried first").examples(&["[~/.ssh/deploy]"]),
@@ -118,7 +108,8 @@ pub(super) const KEYS: Keys = Keys::new(
              worked out before the first connection; one with a passphrase can't be used",
         )
         .examples(&["[DEPLOY_KEY]"]),
-        Setting::new("proxy", Form::Like(&JUMPS), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas"),
+        Setting::new("proxy", Form::Either(&[Form::False, Form::Like(&JUMPS)]), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas; `false` for none")
+            .examples(&["gate.example.com", "\"me@one:2222, two\""]),
         Setting::new("proxy_command", Form::Filled, "a local command that is the connection (`%h`, `%p`, `%r`); not beside `proxy`")
             .examples(&["\"nc %h %p\""]),
         Setting::new(
@@ -149,22 +140,18 @@ pub(super) const KEYS: Keys = Keys::new(
 impl Ssh {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
         let (default, section) = (Self::default(), field.section());
-        let proxy = section.text("proxy").map(|text| jumps(&text)).unwrap_or_default();
-        let mut proxy_command = section.text("proxy_command");
-        if let (true, Some(command)) = (section.has("proxy"), section.get("proxy_command")) {
+        let proxy = section.text_unless_off("proxy").map(|text| jumps(&text)).unwrap_or_default();
+        let mut proxy_command = section.text_unless_off("proxy_command");
+        if let (false, Some(command)) = (proxy.is_empty(), section.get("proxy_command")) {
             report.push(command.warning("has no effect, since ssh/proxy is given"));
             proxy_command = None;
         }
-        let port = section.get("port").and_then(|field| match field.port() {
-            Some(port) => Some(port),
-            None => field.text()?.trim().parse().ok(),
-        });
         if let Some(field) = section.get("forward_agent").filter(|field| field.boolean() == Some(true)) {
             report.push(field.warning("has no effect: Bowline never forwards the agent"));
         }
         Self {
             user: section.text("user").unwrap_or(default.user),
-            port: port.unwrap_or(default.port),
+            port: section.port("port").unwrap_or(default.port),
             keys: section.strings("keys"),
             keys_only: section.boolean("keys_only").unwrap_or(false),
             key_data: section
@@ -215,6 +202,34 @@ impl SshConfig {
             (None, Some(file)) => SshConfig::Files(vec![file]),
             (None, None) => SshConfig::Files(field.strings()),
         }
+    }
+}
+
+/// A server as SSH reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'s> {
+    /// The user to log in as.
+    pub user: &'s str,
+    /// Name or address.
+    pub host: &'s str,
+    /// Port.
+    pub port: u16,
+}
+
+impl Ssh {
+    /// A server as it stands under `servers`: `[USER@]HOST[:PORT]`, where this section has what it leaves out. An IPv6
+    /// address stands in brackets if a port follows.
+    pub fn target<'s>(&'s self, server: &'s str) -> Target<'s> {
+        let (user, rest) = server.rsplit_once('@').unwrap_or((&self.user, server));
+        let bracketed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (host, port) = match bracketed {
+            Some((host, after)) => (host, after.strip_prefix(':')),
+            None => match rest.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (rest, None),
+            },
+        };
+        Target { user, host, port: port.and_then(|port| port.parse().ok()).unwrap_or(self.port) }
     }
 }
 

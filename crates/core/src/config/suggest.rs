@@ -1,8 +1,29 @@
 //! What somebody who wrote an unknown key, or an unknown word, has probably meant.
 
-use super::describe::{Form, Keys, sections};
+use std::fmt;
+
+use super::describe::{Form, Keys, Origin, sections};
+use super::given::given;
 use super::root;
-use super::shape::join;
+
+/// What to write in place of a shell's `$NAME` or `${NAME}` in this text.
+pub(super) fn variable_help(text: &str) -> String {
+    let named = text.split_once('$').map_or("", |(_, rest)| rest.trim_start_matches('{'));
+    let end = named.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(named.len());
+    let name = named.get(..end).filter(|name| !name.is_empty()).unwrap_or("NAME");
+    format!("a variable of your environment is written `<%= ENV[\"{}\"] %>`", given(name))
+}
+
+/// Keys that people look for elsewhere: the path, the key, and what to write instead.
+const ADVICE: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "hooks",
+        "hooks are programs in `.kamal/hooks`, named after the moment: `.kamal/hooks/pre-deploy` (`bowline docs hooks`)",
+    ),
+    ("proxy", "host_port", "the port on the server is `http_port` of `proxy/run`"),
+    ("proxy", "http_port", "this key belongs into `proxy/run`"),
+];
 
 /// Places listed for a key that stands at the wrong one.
 const PLACES: usize = 4;
@@ -15,31 +36,43 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys) -> String {
     if name.starts_with("x-") {
         return "keys that begin with `x-` are left alone at the root only".into();
     }
-    if let Some(belongs) = elsewhere(name) {
+    let section = path.rsplit('/').next().unwrap_or_default();
+    if let Some((_, _, advice)) = ADVICE.iter().find(|(at, key, _)| (*at, *key) == (section, name)) {
+        return (*advice).to_owned();
+    }
+    if let Some(belongs) = elsewhere(path, name) {
         return belongs;
     }
     match nearest(name, keys.settings.iter().map(|setting| setting.name)) {
         Some(near) => format!("did you mean `{near}`?"),
         None if keys.settings.len() <= 8 => {
             let names: Vec<&str> = keys.settings.iter().map(|setting| setting.name).collect();
-            format!("there are: {}", names.join(", "))
+            format!("the keys here are {}", quoted(&names, "and"))
         }
         None if path.is_empty() => "`bowline docs` lists the keys".into(),
         None => format!("`bowline docs {}` lists the keys", keys.path),
     }
 }
 
-/// The places where this key would be known.
-fn elsewhere(name: &str) -> Option<String> {
+/// The places where this key would be known, of the same Kamal as the place where it stands.
+fn elsewhere(path: &str, name: &str) -> Option<String> {
     let known = |keys: &Keys| keys.get(name).is_some_and(|setting| !matches!(setting.form, Form::Refused(_)));
-    let mut paths: Vec<String> =
-        sections(&root::KEYS).into_iter().filter(|(_, keys)| known(keys)).map(|(path, _)| path).collect();
+    let other = match generation(path) {
+        Origin::Kamal1 => Origin::Kamal2,
+        Origin::Kamal2 => Origin::Kamal1,
+        _ => Origin::Bowline,
+    };
+    let mut paths: Vec<String> = sections(&root::KEYS)
+        .into_iter()
+        .filter(|(path, keys)| known(keys) && generation(path) != other)
+        .map(|(path, _)| path)
+        .collect();
     paths.sort_by_key(|path| path.matches('/').count());
     let mut places: Vec<String> = paths
         .iter()
         .map(|path| match path.is_empty() {
-            true => format!("`{name}` at the root"),
-            false => format!("`{}`", join(path, name)),
+            true => format!("`{}` at the root", given(name)),
+            false => format!("`{path}/{}`", given(name)),
         })
         .collect();
     let more = places.len().saturating_sub(PLACES);
@@ -50,6 +83,12 @@ fn elsewhere(name: &str) -> Option<String> {
         (places, 0) => Some(format!("this key belongs elsewhere: {}", or(places))),
         (places, _) => Some(format!("this key belongs elsewhere: {}, …", places.join(", "))),
     }
+}
+
+/// Which Kamal has the section at a path, as the keys on the way tell.
+fn generation(path: &str) -> Origin {
+    let origins = path.split('/').filter_map(|key| root::KEYS.get(key)).map(|setting| setting.origin);
+    origins.into_iter().find(|origin| *origin != Origin::Both).unwrap_or(Origin::Both)
 }
 
 /// The known word nearest to a mistyped one, if it is near at all.
@@ -65,7 +104,7 @@ pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
 }
 
 /// `` `a`, `b` or `c` ``.
-pub(super) fn quoted(words: &[&str], last: &str) -> String {
+pub(super) fn quoted<T: fmt::Display>(words: &[T], last: &str) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
         Some((only, [])) => only.clone(),

@@ -2,7 +2,8 @@
 //!
 //! Kamal renders its files as ERB templates before it reads them as YAML. What configurations are made of (variables,
 //! commands, conditions) is evaluated here, without Ruby; a file with anything else in it is given to the user's own
-//! Ruby as a whole.
+//! Ruby as a whole. What Ruby and its libraries may know more of (`Dotenv`, files, lists) is evaluated here only where
+//! there is no Ruby.
 //!
 //! Rendering needs the environment and runs programs, which this crate doesn't. So it is asked again and again: it ends
 //! with the text, or with a program whose output it lacks ([`Stop::Run`]); who called it runs the program, notes how
@@ -31,7 +32,7 @@ pub use evaluate::Variables;
 use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
 use super::mask;
 use block::Node;
-use evaluate::{Evaluation, Wrong};
+use evaluate::{Evaluation, Value, Wrong};
 use rendered::{From, Rendered};
 use ruby::Foreign;
 use scan::Token;
@@ -51,6 +52,8 @@ enum Way {
     AsItIs,
     /// Here.
     BuiltIn(Vec<Node>),
+    /// By Ruby; here where there is none.
+    Either(Vec<Node>),
     /// By Ruby, as these need it.
     Ruby(Vec<expr::Foreign>),
 }
@@ -60,6 +63,8 @@ enum Way {
 pub enum Program {
     /// A command for the shell.
     Shell(String),
+    /// The text of the file at a path.
+    File(String),
     /// Ruby, which renders the template on its standard input. Status 127 says that there is none.
     Ruby(String),
 }
@@ -69,6 +74,7 @@ impl Program {
     pub fn words(&self) -> Vec<String> {
         match self {
             Program::Shell(command) => ["/bin/sh", "-c", command].map(Into::into).into(),
+            Program::File(path) => ["cat", "--", path].map(Into::into).into(),
             Program::Ruby(_) => ruby::words(),
         }
     }
@@ -76,7 +82,7 @@ impl Program {
     /// Its standard input; nothing if `None`.
     pub fn input(&self) -> Option<&str> {
         match self {
-            Program::Shell(_) => None,
+            Program::Shell(_) | Program::File(_) => None,
             Program::Ruby(template) => Some(template),
         }
     }
@@ -135,15 +141,16 @@ impl Template {
             Ok(tokens) => tokens,
             Err(Range { start, end }) => {
                 let error = Diagnostic::error(Span { file: 0, start, end }, "this tag is never closed")
-                    .help("close it with `%>`; a `<%` that is no tag is written `<%%`");
+                    .help("close it with `%>`; write `<%%` for a `<%` that doesn't begin a tag");
                 return Err(refused(&file, &[], vec![error]));
             }
         };
         let way = match block::read(&file.text, &tokens) {
             Err(constructs) => Way::Ruby(constructs),
-            Ok(read) => match block::tree(read) {
-                Ok(nodes) => Way::BuiltIn(nodes),
-                Err(error) => return Err(refused(&file, &tokens, vec![*error])),
+            Ok(all) => match (all.extra, block::tree(all)) {
+                (true, Ok(nodes)) => Way::Either(nodes),
+                (false, Ok(nodes)) => Way::BuiltIn(nodes),
+                (_, Err(error)) => return Err(refused(&file, &tokens, vec![*error])),
             },
         };
         Ok(Self { file, tokens, way })
@@ -160,7 +167,14 @@ impl Template {
     ) -> Result<SourceFile, Stop<Diagnostics>> {
         let rendered = match &self.way {
             Way::AsItIs => return Ok(self.file.clone()),
-            Way::BuiltIn(nodes) => render(&self.file.text, nodes, Evaluation { variables, outputs }),
+            Way::BuiltIn(nodes) => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
+            Way::Either(nodes) => {
+                let foreign = Foreign { text: &self.file.text, tokens: &self.tokens, constructs: &[] };
+                match foreign.is_missing(outputs) {
+                    true => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
+                    false => foreign.render(outputs),
+                }
+            }
             Way::Ruby(constructs) => {
                 Foreign { text: &self.file.text, tokens: &self.tokens, constructs }.render(outputs)
             }
@@ -204,6 +218,10 @@ impl Rendering<'_> {
                     self.rendered.push(&value.text(), span.clone(), From::Tag);
                 }),
                 Node::If(branches) => self.branch(branches)?,
+                Node::Do { span, statements } => {
+                    statements.iter().try_for_each(|statement| self.evaluation.carry_out(statement, span))
+                }
+                Node::Each { list, name, nodes } => self.each(list, name, nodes)?,
             };
             match done {
                 Ok(()) => {}
@@ -212,6 +230,23 @@ impl Rendering<'_> {
             }
         }
         Ok(())
+    }
+
+    fn each(
+        &mut self,
+        list: &expr::Expr,
+        name: &str,
+        nodes: &[Node],
+    ) -> Result<Result<(), Stop<Wrong>>, Program> {
+        let entries = match self.evaluation.list(list, "each") {
+            Ok(entries) => entries,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        for entry in entries {
+            self.evaluation.locals.push((name.to_owned(), Value::Text(entry)));
+            self.all(nodes)?;
+        }
+        Ok(Ok(()))
     }
 
     fn branch(&mut self, branches: &[block::Branch]) -> Result<Result<(), Stop<Wrong>>, Program> {

@@ -4,6 +4,7 @@ mod accepted;
 mod accessories;
 mod aliases;
 mod errors;
+mod field;
 mod keys;
 mod meaning;
 mod pages;

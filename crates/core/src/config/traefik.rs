@@ -1,8 +1,9 @@
 //! `traefik`: the proxy that every server with a routed role runs.
 
 use super::decode::{Field, Report};
-use super::describe::{Form, Keys, OPTIONS, Setting, TEXTS};
+use super::describe::{Form, Keys, OPTIONS, QUOTABLE_PORT, Setting, TEXTS};
 use super::env::FORM as ENV;
+use super::image::{self, Before};
 use super::{Env, OptionValue, Pairs};
 
 /// `traefik`.
@@ -41,6 +42,9 @@ impl Default for Traefik {
     }
 }
 
+/// As `options`; one without a value is an empty one, which Kamal 1 passes on as `--KEY=""`.
+const ARGS: Form = Form::Map("NAME", &Form::Either(&[Form::Text, Form::List(&Form::Text), Form::Nothing]));
+
 /// `traefik`.
 pub(super) const KEYS: Keys = Keys::new(
     "traefik",
@@ -48,7 +52,7 @@ pub(super) const KEYS: Keys = Keys::new(
     &[
         Setting::new("image", Form::Filled, "its image").default("`traefik:v2.11`").examples(&["traefik:v3.1"]),
         Setting::new("publish", Form::Boolean, "whether port 80 of the container is published").default("true"),
-        Setting::new("host_port", Form::Port, "on which port of the server").default("80"),
+        Setting::new("host_port", QUOTABLE_PORT, "on which port of the server").default("80").examples(&["8080", "\"8080\""]),
         Setting::new(
             "docker_socket",
             Form::Filled,
@@ -60,7 +64,7 @@ pub(super) const KEYS: Keys = Keys::new(
         .ours(),
         Setting::new(
             "args",
-            OPTIONS,
+            ARGS,
             "Traefik's arguments, `--KEY=VALUE` each, over the defaults `log.level=DEBUG`, \
              `providers.providersThrottleDuration=100ms`, `api.insecure=true`",
         )
@@ -80,6 +84,9 @@ pub(super) const KEYS: Keys = Keys::new(
 impl Traefik {
     pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
         let (default, section) = (Self::default(), field.section());
+        if let Some(field) = section.get("image") {
+            image::check(&field, &field.text().unwrap_or_default(), Before::Nothing, report);
+        }
         Self {
             image: section.text("image").unwrap_or(default.image),
             publish: section.boolean("publish").unwrap_or(default.publish),

@@ -5,6 +5,7 @@
 //! nobody here understands, and so it is refused.
 
 use super::decode::{Report, Section};
+use super::given::given;
 
 /// The latest Kamal whose format is known.
 const KNOWN: (u64, u64) = (2, 12);
@@ -15,8 +16,10 @@ pub(super) fn minimum(root: &Section, report: &mut Report) -> Option<String> {
     let text = field.text()?;
     if parse(&text).is_some_and(|version| version > KNOWN) {
         let (major, minor) = KNOWN;
-        let error = field
-            .error(&format!("asks for Kamal {text}; Bowline knows the format up to Kamal {major}.{minor}"));
+        let error = field.error(&format!(
+            "asks for Kamal {}; Bowline knows the format up to Kamal {major}.{minor}",
+            given(&text)
+        ));
         report.push(error.help("lower it, if the file says nothing that only a later Kamal understands"));
     }
     Some(text)

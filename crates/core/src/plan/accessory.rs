@@ -100,7 +100,7 @@ mod tests {
 
     fn config(server: &str, image: &str) -> Config {
         let text = format!(
-            "service: app\nimage: app\nservers: [a]\nregistry: {{server: {server}, username: u, password: [ROOT]}}\n\
+            "service: app\nimage: app\nregistry: {{server: {server}, username: u, password: [ROOT]}}\n\
              accessories:\n  db: {{image: {image}, host: a}}\n  own: {{image: i, host: a, registry: {{server: o.test, username: u, password: [OWN]}}}}\n"
         );
         load(SourceFile::new("d", text), None).unwrap().config

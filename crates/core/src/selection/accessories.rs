@@ -133,12 +133,12 @@ accessories:
     #[test]
     fn nothing_left_is_an_error_that_says_what_there_is() {
         let cases = [
-            (Filters::default(), "cash", "no accessory by the name of `cash`; there are: db, cache"),
+            (Filters::default(), "cash", "there is no accessory `cash`; the accessories are: db, cache"),
             (hosts("w1"), "db", "db is on none of the servers asked for; it is on: d1"),
             (hosts("w1"), "all", "every accessory is on none of the servers asked for; it is on: d1, w2, k1"),
             (roles("web"), "db", "db is on none of the servers asked for; it is on: d1"),
-            (hosts("x"), "db", "no host matches x; there are: w1, w2, k1, d1"),
-            (roles("x"), "db", "no role matches x; there are: web, workers"),
+            (hosts("x"), "db", "no host matches x; the hosts are: w1, w2, k1, d1"),
+            (roles("x"), "db", "no role matches x; the roles are: web, workers"),
             (
                 Filters { primary: true, ..Filters::default() },
                 "db",

@@ -61,8 +61,9 @@ impl Project {
             Err(Unavailable::Invalid(errors) | Unavailable::Failed(errors)) => Some(*errors),
             Err(Unavailable::Unreadable(_)) => None,
         };
-        // Who has no secrets file at all has just cloned the project.
-        let names = if self.secrets.files().is_empty() { Vec::new() } else { self.secret_uses.names() };
+        // A project without any secrets file has just been cloned, unless it still has Kamal 1's.
+        let cloned = self.secrets.files().is_empty() && self.secrets.passed_over.is_none();
+        let names = if cloned { Vec::new() } else { self.secret_uses.names() };
         let missing = self.missing_secrets(names, Severity::Warning);
         files.into_iter().chain(missing).collect()
     }
@@ -108,7 +109,14 @@ impl Store {
     fn where_to_write(&self, name: &str) -> String {
         let [common, own] = self.paths();
         let read = match self.files().as_slice() {
-            [] => return format!("there is neither {common} nor {own}: write `{name}=…` into one of them"),
+            [] => {
+                let kamal1 = self.passed_over.as_ref().map_or(String::new(), |path| {
+                    format!("{path} is not read, unlike in Kamal 1: move its secrets to {own}; ")
+                });
+                return format!(
+                    "{kamal1}there is neither {common} nor {own}: write `{name}=…` into one of them"
+                );
+            }
             [only] => format!("{only} is the only file that was read"),
             files => format!("{} were read", files.join(" and ")),
         };

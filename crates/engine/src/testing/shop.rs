@@ -126,6 +126,10 @@ impl Local for Shop {
         Ok(self.read(path)?.map(String::into_bytes))
     }
 
+    fn list(&self, _directory: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         self.files.contains_key(path).then_some(false)
     }

@@ -148,7 +148,7 @@ async fn a_command_runs_on_each_server_and_an_interactive_one_on_the_first() {
     assert!(scripted.network.machine("c").attached.is_empty());
     assert!(matches!(attach(Mode::Raw).await, Err(RunError::Usage { .. })), "of two servers' bytes");
     let ended = run("all", &request(Mode::Gathered, true)).await;
-    assert_eq!(ended.unwrap_err().to_string(), "no accessory by the name of `all`; there are: db, cache");
+    assert_eq!(ended.unwrap_err().to_string(), "there is no accessory `all`; the accessories are: db, cache");
 }
 
 #[tokio::test(start_paused = true)]

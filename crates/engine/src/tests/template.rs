@@ -161,3 +161,64 @@ async fn ruby_that_fails_or_is_not_there() {
       = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`
     "#);
 }
+
+#[tokio::test]
+async fn a_base_file_that_needs_a_destination_names_those_there_are() {
+    let base = "service: app\nregistry: {username: me, password: [P]}\n";
+    let files =
+        [("deploy.yml", base), ("deploy.staging.yml", ""), ("deploy.production.yml", ""), ("other.yml", "")];
+    let said = load(&machine(&files, &[]), None).await.unwrap_err();
+    assert!(said.contains("Missing required configuration for servers"), "{said}");
+    let named = "help: config/deploy.production.yml, config/deploy.staging.yml exist: if one of these is meant, name it, as in `-d production`";
+    assert!(said.ends_with(named), "{said}");
+    let wanted = [("deploy.yml", "require_destination: true\nnonsense: 1\n"), ("deploy.staging.yml", "")];
+    let said = load(&machine(&wanted, &[]), None).await.unwrap_err();
+    assert!(said.contains("You must specify a destination") && !said.contains("nonsense: 1"), "{said}");
+    assert!(
+        said.ends_with(
+            "help: config/deploy.staging.yml exists: if one of these is meant, name it, as in `-d staging`"
+        ),
+        "{said}"
+    );
+    let alone = load(&machine(&[("deploy.yml", base)], &[]), None).await.unwrap_err();
+    assert!(!alone.contains("exist"), "{alone}");
+    let said = load(&machine(&files, &[]), Some("staging")).await.unwrap_err();
+    assert!(!said.contains("exist"), "{said}");
+}
+
+#[tokio::test]
+async fn kamal_1s_env_file_is_pointed_at_where_there_are_no_secrets_files() {
+    let base = BASE
+        .replace("image: me/<%= `echo app`.strip %>", "image: me/app")
+        .replace("<%= `echo app`.strip %>", "");
+    let mut local = machine(&[("deploy.yml", &base)], &[]);
+    let told = |project: &Project| {
+        project.doubtful_secrets().iter().map(|found| found.render(false)).collect::<String>()
+    };
+    assert_eq!(told(&load(&local, None).await.unwrap()), "", "just cloned");
+    local.files.insert(".env".into(), "P=1\n".into());
+    let said = told(&load(&local, None).await.unwrap());
+    assert!(
+        said.contains(".env is not read, unlike in Kamal 1: move its secrets to .kamal/secrets"),
+        "{said}"
+    );
+    local.files.insert(".kamal/secrets".into(), "P=1\n".into());
+    assert_eq!(told(&load(&local, None).await.unwrap()), "");
+}
+
+#[tokio::test]
+async fn without_ruby_files_are_read_here() {
+    let base = "service: <%= File.read('.name').strip %>\nimage: a\nservers: [h]\nregistry: {username: me, password: [P]}\n";
+    let local = machine(&[("deploy.yml", base)], &[(".name", 0, "shop\n")]);
+    let no_ruby = Output { exit: crate::ports::Exit::Status(127), ..Output::default() };
+    let local = FakeLocal { otherwise: no_ruby, ..local };
+    assert_eq!(load(&local, None).await.unwrap().config.service, "shop");
+    assert_eq!(ran(&local).last().unwrap(), "cat -- .name");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_once() {
+    let reason = "can't read z.yml: Is a directory".to_owned();
+    let error = LoadError::Unreadable { path: "z.yml".into(), reason: reason.clone() };
+    assert_eq!(error.to_string(), reason);
+}

@@ -2,6 +2,7 @@
 //! rules come before those of the server's firewall.
 
 use super::super::decode::{Field, Report};
+use super::super::given::given;
 
 /// Ports that nobody means to offer to the world, and who listens there.
 const PRIVATE: &[(&str, &str)] = &[
@@ -32,8 +33,12 @@ pub(super) fn decode(field: &Field, service: &str, report: &mut Report) -> Optio
             field.warning(&format!("publishes {who} on all addresses of the server, past its firewall"));
         let number = number(inside);
         report.push(warning.help(format!(
-            "`port: \"127.0.0.1:{published}:{inside}\"` keeps it on the server; containers there reach it as \
-             `{service}:{number}`, with or without `port`"
+            "`port: \"127.0.0.1:{}:{}\"` keeps it on the server; containers there reach it as `{}:{}`, with or \
+             without `port`",
+            given(published),
+            given(inside),
+            given(service),
+            given(number)
         )));
     }
     Some(port)

@@ -23,13 +23,23 @@ const DRIVER: Like = Like {
 const ENGINE: Like = Like {
     wanted: "the URL of a Docker engine",
     help: "such as `ssh://builder@10.0.0.9`",
-    reads: |text| {
-        ["ssh://", "tcp://", "unix://"].iter().any(|scheme| text.starts_with(scheme) && text != *scheme)
-    },
-    pattern: "^(ssh|tcp|unix)://.+",
+    reads: is_engine,
+    pattern: "^((ssh|tcp|unix)://|/).+",
     words: &[],
     examples: &["ssh://builder@10.0.0.9", "tcp://10.0.0.9:2375"],
 };
+
+/// The same, or empty: with that a destination takes back what the base file gives.
+const ENGINE_OR_NONE: Like = Like {
+    reads: |text| text.is_empty() || is_engine(text),
+    pattern: "^$|^((ssh|tcp|unix)://|/).+",
+    ..ENGINE
+};
+
+/// A URL, or the path of a socket on this machine.
+fn is_engine(text: &str) -> bool {
+    ["ssh://", "tcp://", "unix://", "/"].iter().any(|scheme| text.starts_with(scheme) && text != *scheme)
+}
 
 /// Values that end up in the image's history, for all to see.
 const ARGS: Form = Form::Map(
@@ -80,10 +90,14 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         .kamal2(""),
         Setting::new(
             "remote",
-            Form::Either(&[Form::Like(&ENGINE), Form::Keys(&REMOTE)]),
-            "another machine that builds; Kamal 1 writes it as a map",
+            Form::Either(&[Form::False, Form::Like(&ENGINE_OR_NONE), Form::Keys(&REMOTE)]),
+            "another machine that builds; `false` for none. Kamal 1 writes it as a map",
         )
-        .examples(&["ssh://builder@10.0.0.9", "{arch: amd64, host: ssh://builder@10.0.0.9}"]),
+        .examples(&[
+            "ssh://builder@10.0.0.9",
+            "{arch: amd64, host: ssh://builder@10.0.0.9}",
+            "false",
+        ]),
         Setting::new(
             "local",
             Form::Either(&[Form::Boolean, Form::Keys(&LOCAL)]),

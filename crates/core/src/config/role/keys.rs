@@ -3,7 +3,7 @@
 use super::super::describe::{Form, Keys, Like, OPTIONS, Setting, TEXTS};
 use super::super::{env, healthcheck, logging, proxy, servers};
 
-pub(in crate::config) const ASSETS: Like = Like {
+const ASSETS: Like = Like {
     wanted: "an absolute path in the image",
     help: "such as `/app/public/assets`, with mount options after a `:`",
     reads: |text| text.starts_with('/'),
@@ -11,6 +11,9 @@ pub(in crate::config) const ASSETS: Like = Like {
     words: &[],
     examples: &["/app/public/assets", "/app/public/assets:ro"],
 };
+
+/// `asset_path`; `false` for none.
+pub(in crate::config) const ASSET_PATH: Form = Form::Either(&[Form::False, Form::Like(&ASSETS)]);
 
 /// A role.
 pub(in crate::config) const KEYS: Keys = Keys::new(
@@ -20,7 +23,7 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         Setting::new(
             "hosts",
             servers::HOSTS,
-            "the servers: `HOST`, `HOST: TAG` or `HOST: [TAG, …]`. A host listed twice is one host with both entries' tags",
+            "the servers: `HOST`, `HOST: TAG` or `HOST: [TAG, …]`; `HOST` may be `USER@HOST:PORT`. A host listed twice is one host with both entries' tags",
         )
         .examples(&["[10.0.0.2]", "[10.0.0.2: fast, 10.0.0.3: [fast, slow]]"]),
         Setting::new("cmd", Form::Filled, "split into words as a shell does; no redirection, no second command")
@@ -36,7 +39,9 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
              `restart` takes the place of `unless-stopped`. `app exec` leaves `publish` and `restart` out",
         )
         .examples(&["{memory: 1g, init: true, add-host: [\"a:1\", \"b:2\"]}", "{restart: \"on-failure:3\"}"]),
-        Setting::new("asset_path", Form::Like(&ASSETS), "only for roles that requests are sent to").default("the root's"),
+        Setting::new("asset_path", ASSET_PATH, "only for roles that requests are sent to; `false` for none")
+            .default("the root's")
+            .examples(&["/app/public/assets", "/app/public/assets:ro"]),
         Setting::new("stop_timeout", Form::Seconds(0), "seconds between SIGTERM and SIGKILL").default("the root's").kamal2(""),
         Setting::new(
             "proxy",

@@ -66,9 +66,10 @@ pub(in crate::config) const KEYS: Keys = Keys::new(
         .examples(&["[\"data:/data\", \"$(pwd)/files:/files:ro\"]"]),
         Setting::new(
             "asset_path",
-            Form::Like(&role::ASSETS),
+            role::ASSET_PATH,
             "directory in the image whose files the versions share: `PATH` or `PATH:MOUNT_OPTIONS`; see [assets](#assets)",
-        ),
+        )
+        .examples(&["/app/public/assets", "/app/public/assets:ro"]),
         Setting::new("logging", Form::Keys(&logging::KEYS), "Docker's logs")
             .default("`max-size=10m`")
             .examples(&["{driver: local}"]),

@@ -54,11 +54,11 @@ impl Plain {
             Plain::Integer(_) if matches!(digits(text).as_bytes(), [b'0', b'0'..=b'9' | b'_', ..]) => {
                 Some("Kamal reads this as an octal number (0644 becomes 420)")
             }
-            Plain::Integer(_) => Some("Kamal reads this as a number and writes it anew (1_000 becomes 1000)"),
+            Plain::Integer(_) => Some("Kamal reads this as a number and rewrites it (1_000 becomes 1000)"),
             Plain::Sexagesimal => Some("Kamal reads this as a number to the base of 60 (1:30 becomes 5400)"),
             Plain::Float if plain_decimal(text) => None,
-            Plain::Float => Some("Kamal reads this as a number and writes it anew (3.10 becomes 3.1)"),
-            Plain::Time => Some("Kamal reads this as a time and writes it anew"),
+            Plain::Float => Some("Kamal reads this as a number and rewrites it (3.10 becomes 3.1)"),
+            Plain::Time => Some("Kamal reads this as a time and rewrites it"),
             Plain::Symbol => Some("Kamal reads this as a symbol and drops the colon"),
             Plain::Boolean(_) | Plain::Date | Plain::Text => None,
         }

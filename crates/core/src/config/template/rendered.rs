@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::config::diagnostic::{Diagnostic, Span};
+use crate::config::given;
 use crate::config::mask;
 use crate::config::source::{Kind, Node};
 
@@ -169,15 +170,15 @@ impl Rendered {
     }
 }
 
-/// Puts the tag in place of what it gave.
+/// Puts the tag in place of what it gave. Our own words stay, and so does a tag that was put there before.
 fn hide(item: &mut Diagnostic, secret: &str, tag: &str) {
-    let also = item.also.iter_mut().map(|(_, label)| label);
-    let texts = std::iter::once(&mut item.message).chain(&mut item.label).chain(&mut item.help).chain(also);
-    for text in texts {
-        // What names the tag already is left.
-        if text.contains(secret) && !text.contains(tag) {
-            *text = text.replace(secret, tag);
-        }
+    for text in item.texts() {
+        *text = given::replaced(text, |given| {
+            let mut pieces = given.split(secret).map(|piece| given::given(piece).to_string());
+            let first = pieces.next()?;
+            let rest: String = pieces.map(|piece| format!("{tag}{piece}")).collect();
+            (!rest.is_empty()).then(|| format!("{first}{rest}"))
+        });
     }
 }
 

@@ -55,12 +55,24 @@ pub(super) struct Foreign<'a> {
     pub(super) constructs: &'a [Construct],
 }
 
+/// The gem that a `require` asks for in vain.
+fn missing_gem(reason: &str) -> Option<String> {
+    let (_, path) = reason.split_once("LoadError: cannot load such file -- ")?;
+    let name = path.trim().split('/').next().filter(|name| !name.is_empty() && !name.starts_with('.'))?;
+    Some(if name == "active_support" { "activesupport".into() } else { name.to_owned() })
+}
+
 /// Ruby and its arguments; with `env`, which ends with status 127 where there is none.
 pub(super) fn words() -> Vec<String> {
     ["env", "ruby", "-EUTF-8", "-ryaml", "-rjson", "-rerb", "-e", PROGRAM].map(Into::into).into()
 }
 
 impl Foreign<'_> {
+    /// Whether it is known that there is no Ruby.
+    pub(super) fn is_missing(&self, outputs: &Outputs) -> bool {
+        outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
+    }
+
     pub(super) fn render(&self, outputs: &Outputs) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
         let program = Program::Ruby(self.marked());
         match outputs.get(&program) {
@@ -131,7 +143,8 @@ impl Foreign<'_> {
         }
         error.help(
             "install Ruby, or write it with what is built in: `ENV[\"X\"]`, `ENV.fetch(\"X\", \"default\")`, \
-             `` `command` ``, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`",
+             `` `command` ``, `File.read(\"path\")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, \
+             `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`",
         )
     }
 
@@ -142,9 +155,13 @@ impl Foreign<'_> {
         let Some((line, reason)) = told.and_then(|told| told.split_once(' ')) else {
             return Diagnostic::error(Span::whole(0), format!("{message}: {how}"));
         };
-        match line.parse().ok().and_then(|line| self.line(line)) {
+        let error = match line.parse().ok().and_then(|line| self.line(line)) {
             Some(span) => Diagnostic::error(span, message).label(reason),
             None => Diagnostic::error(Span::whole(0), format!("{message}: {reason}")),
+        };
+        match missing_gem(reason) {
+            Some(gem) => error.help(format!("`gem install {gem}`")),
+            None => error,
         }
     }
 

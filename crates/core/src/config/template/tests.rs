@@ -27,6 +27,14 @@ fn run(program: &Program) -> Ended {
             Some(words) => Ended::Well(format!("{}\n", words.trim().replace('\'', ""))),
             None => Ended::Badly { how: "exit status 1".into(), stderr: "oh\nno such thing\n".into() },
         },
+        Program::File(path) => match path.as_str() {
+            ".env" => Ended::Well("OF_FILE='from the file'\nA=2\nTWICE=\"$OF_FILE twice\"\n".into()),
+            ".ruby-version" => Ended::Well("3.4.1\n".into()),
+            _ => Ended::Badly {
+                how: "exit status 1".into(),
+                stderr: "cat: No such file or directory\n".into(),
+            },
+        },
         Program::Ruby(_) => Ended::Missing,
     }
 }
@@ -104,6 +112,24 @@ const RENDERED: &[(&str, &str)] = &[
     (r#"<% unless ENV["A"] %>a<% else %>b<% end %><% unless(ENV["NONE"]) %>c<% end %>"#, "bc"),
     ("<% if true %>1<% if false %>2<% else %>3<% end %>4<% end %><% if false %>5<% end %>", "134"),
     ("<% if false %><%= `false` %><%= ENV.fetch('NONE') %><% end %>", ""),
+    // What Ruby is asked for first, where there is one.
+    (
+        "<% require \"dotenv\"; Dotenv.load(\".env\") %><%= ENV['OF_FILE'] %> <%= ENV['A'] %>",
+        "from the file 1",
+    ),
+    ("<% require 'dotenv'\n   Dotenv.load '.env', 'none' %><%= ENV.fetch('TWICE') %>", "from the file twice"),
+    ("<% require 'dotenv/load' %><%= ENV['OF_FILE'] %>", "from the file"),
+    ("<% Dotenv.load('none') -%>\n<%= ENV.key?('OF_FILE') %>", "false"),
+    ("<%= File.read('.ruby-version').strip %>|<%= File.read \".ruby-version\" %>", "3.4.1|3.4.1\n"),
+    ("<% name = ENV['A'] %><% other = name || 'x'; name ||= 'y' %><%= name %><%= other %>", "11"),
+    (
+        "<% hosts = 'a, b,c,'.split(',') -%>\n<%= hosts %> <%= hosts.first %> <%= hosts.last %>",
+        "[\"a\", \" b\", \"c\"] a c",
+    ),
+    ("<%= 'a, b'.split(',').map(&:strip).join('+') %> <%= ' a  b '.split %>", "a+b [\"a\", \"b\"]"),
+    ("<% 'a,b'.split(',').each do |host| -%>\n- <%= host %>\n<% end -%>\n", "- a\n- b\n"),
+    ("<%= ENV['EMPTY'].presence || 'd' %> <%= ENV['A'].presence %> <%= ENV['NONE'].presence %>|", "d 1 |"),
+    ("<%= ENV['BLANKS'].present? %> <%= ENV['NONE'].blank? %> <%= '\t'.blank? %>", "true true true"),
     // Comments, escapes, trimming.
     ("a<%# ENV.fetch('NONE') %>b<%#= 1 -%>\nc", "abc"),
     ("a <%%= 1 %> <%%", "a <%= 1 %> <%"),
@@ -124,14 +150,22 @@ fn what_templates_give() {
     }
 }
 
-/// Run it with `cargo nextest run -p bowline-core --run-ignored only` where there is a `ruby`.
+/// Run it with `cargo nextest run -p bowline-core --run-ignored only` where there is a `ruby` with `dotenv` and
+/// `activesupport`.
 #[test]
 #[ignore = "needs Ruby"]
 fn ruby_says_the_same() {
+    let directory = std::env::temp_dir().join("bowline-template");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join(".env"), "OF_FILE='from the file'\nA=2\nTWICE=\"$OF_FILE twice\"\n")
+        .unwrap();
+    std::fs::write(directory.join(".ruby-version"), "3.4.1\n").unwrap();
     for (template, text) in RENDERED {
         let program = format!("print ERB.new({}, trim_mode: '-').result", ruby_text(template));
         let mut ruby = std::process::Command::new("ruby");
-        ruby.args(["-EUTF-8", "-rerb", "-e", &program]).envs(VARIABLES).env_remove("NONE");
+        let libraries = ["-rerb", "-rdotenv", "-ractive_support/all"];
+        ruby.arg("-EUTF-8").args(libraries).args(["-e", &program]).envs(VARIABLES).env_remove("NONE");
+        ruby.current_dir(&directory);
         let output = ruby.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(said, *text, "{template:?}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -160,7 +194,7 @@ fn a_file_without_a_tag_stays_as_it_is() {
 
 /// A piece of code that isn't built in, and which part of it is shown.
 const FOREIGN: &[(&str, &str)] = &[
-    ("<%= ENV['A'].present? %>", ".present?"),
+    ("<%= ENV['A'].try(:a) %>", ".try"),
     ("<%= ENV['A'].upcase %>", ".upcase"),
     ("<%= ENV['A'].chomp('x') %>", "'x"),
     ("<%= ENV.fetch('A') { |name| name } %>", "|name"),
@@ -169,7 +203,12 @@ const FOREIGN: &[(&str, &str)] = &[
     ("<%= ENV %>", "ENV"),
     ("<%= RUBY_VERSION %>", "RUBY_VERSION"),
     ("<%= require 'x' %>", "require"),
-    ("<%= File.read('.ruby-version') %>", "File"),
+    ("<%= File.open('.ruby-version') %>", "File"),
+    ("<% require 'json' %>", "require 'json'"),
+    ("<% a = 1 + 2 %>", "+"),
+    ("<% a, b = 1, 2 %>", "a, b = 1, 2"),
+    ("<%= 'a'.split(/,/) %>", "/,/)"),
+    ("<% 'a'.split.each { |x| } %>", "'a'.split.each { |x| }"),
     ("<%= 'a' + 'b' %>", "+"),
     ("<%= 'a' 'b' %>", "'b"),
     ("<%= 'a' === 'b' %>", "==="),
@@ -187,13 +226,25 @@ const FOREIGN: &[(&str, &str)] = &[
     ("<%= '%%>' %>", "<%= '%%>' %>"),
     ("<%= %>", ""),
     ("<% 3.times do |n| %>", "3.times do |n|"),
-    ("<% require 'dotenv'\nx %>", "require 'dotenv'"),
+    ("<% require 'dotenv'\nx %>", "x"),
     ("<% if x %>", "x"),
     ("<% if true then %>", "then"),
     ("<% end if true %>", "end if true"),
     ("<% # a %>", "# a"),
     ("<%-= 1 %>", "= 1"),
 ];
+
+#[test]
+fn ruby_renders_what_it_may_know_more_of() {
+    let text = "<% require 'dotenv'; Dotenv.load %>a: <%= ENV['A'].presence %>\n";
+    let (file, ran) =
+        render_with(text, |_| Ended::Well("\u{2}1\u{3}a: \u{2}2\u{3}of Ruby\u{2}3\u{3}\n".into()));
+    assert_eq!(file.unwrap().yaml(), "a: of Ruby\n");
+    assert!(matches!(ran.as_slice(), [Program::Ruby(_)]), "{ran:?}");
+    let (file, ran) = render_with(text, run);
+    assert_eq!(file.unwrap().yaml(), "a: 1\n");
+    assert!(matches!(ran.as_slice(), [Program::Ruby(_), Program::File(path)] if path == ".env"), "{ran:?}");
+}
 
 #[test]
 fn what_is_not_built_in_is_left_to_ruby() {

@@ -131,6 +131,7 @@ fn wrong(form: &Form) -> Vec<String> {
             scalar(&[&word])
         }
         Form::Word(words) => scalar(&[&slipped(words[0]), "other"]),
+        Form::Nothing => vec!["text".into()],
         Form::Boolean | Form::False => scalar(&["maybe", "\"true\""]),
         Form::Integer(i64::MIN, i64::MAX) => scalar(&["\"1\""]),
         Form::Integer(least, i64::MAX) => scalar(&[&(least - 1).to_string(), "\"1\""]),
@@ -150,7 +151,8 @@ fn wrong(form: &Form) -> Vec<String> {
         Form::KeysOr(_, other) => wrong(other),
         // What is wrong for one may be right for another: who asks leaves those out.
         Form::Either(forms) => {
-            let mut values = vec!["~".to_owned()];
+            let nothing = forms.iter().any(|form| matches!(form, Form::Nothing));
+            let mut values = vec![if nothing { "{a: b}".to_owned() } else { "~".to_owned() }];
             for value in forms.iter().flat_map(wrong) {
                 if !values.contains(&value) {
                     values.push(value);

@@ -49,9 +49,9 @@ fn names_of_sections_and_keys() {
         assert_eq!(first(name), heading, "{name}");
     }
     for (name, hint) in [
-        ("prxoy", "did you mean `proxy`? There are: servers/ROLE, registry, "),
-        ("nothing/of/it", "there are: servers/ROLE, registry, "),
-        ("boot/nothing", "there are: "),
+        ("prxoy", "did you mean `proxy`? The sections are: servers/ROLE, registry, "),
+        ("nothing/of/it", "the sections are: servers/ROLE, registry, "),
+        ("boot/nothing", "the sections are: "),
     ] {
         let unknown = docs::text(Some(name), 80).unwrap_err();
         assert_eq!(unknown.to_string(), format!("there is no section `{name}`"));

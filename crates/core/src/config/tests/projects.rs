@@ -63,6 +63,7 @@ impl Project {
                 let output = commands.lines().find_map(|line| line.strip_prefix(&format!("{command}\t")));
                 Ended::Well(output.unwrap_or_else(|| panic!("{}: {command}", self.name)).to_owned())
             }
+            Program::File(path) => Ended::Well(self.read(path)),
             Program::Ruby(_) => Ended::Missing,
         };
         let template = Template::new(SourceFile::new(format!("config/{file}"), self.read(file))).unwrap();

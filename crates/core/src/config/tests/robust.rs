@@ -91,5 +91,5 @@ fn aliases_of_aliases_are_bounded() {
     }
     assert!(rendered(read(&text)).contains("too many values"));
     assert!(rendered(read(&"[".repeat(10_000))).contains("nested too deeply"));
-    assert!(rendered(read("x-a: &a [*a]\n")).contains("inside of its own anchor"));
+    assert!(rendered(read("x-a: &a [*a]\n")).contains("inside its own anchor"));
 }

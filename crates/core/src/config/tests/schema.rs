@@ -109,6 +109,7 @@ fn is(name: &Value, value: &Value) -> bool {
         "number" => value.is_number(),
         "integer" => value.is_i64() || value.is_u64(),
         "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
         other => panic!("the type {other}"),
     }
 }

@@ -51,6 +51,15 @@ fn ruby_that_fails_is_told_with_the_line() {
     2 |   <%= x.y -%>
       |   ^^^^^^^^^^^ NameError: undefined local variable or method `x'
     ");
+    insta::assert_snapshot!(failed("\n@ruby 2 LoadError: cannot load such file -- dotenv\n"), @r"
+    error: Ruby can't render this template
+     --> deploy.yml:2:3
+      |
+    2 |   <%= x.y -%>
+      |   ^^^^^^^^^^^ LoadError: cannot load such file -- dotenv
+      |
+      = help: `gem install dotenv`
+    ");
     insta::assert_snapshot!(failed("\n@ruby 0 SystemExit\n"), @r"
     error: Ruby can't render this template: SystemExit
     --> deploy.yml:1:1

@@ -5,26 +5,26 @@ use crate::config::{Loaded, load};
 
 #[test]
 fn without_ruby_each_construct_is_shown() {
-    insta::assert_snapshot!(refused("service: <%= ENV['S'].presence %>\nimage: a\n<% 2.times do |n| %>\n<% end %>\n"), @r#"
+    insta::assert_snapshot!(refused("service: <%= ENV['S'].try(:strip) %>\nimage: a\n<% 2.times do |n| %>\n<% end %>\n"), @r#"
     error: this template needs Ruby, and there is no `ruby` on this machine
      --> deploy.yml:1:22
       |
-    1 | service: <%= ENV['S'].presence %>
-      |                      ^^^^^^^^^ a method of Rails, not of Ruby
+    1 | service: <%= ENV['S'].try(:strip) %>
+      |                      ^^^^ a method of Rails, not of Ruby
     2 | image: a
     3 | <% 2.times do |n| %>
       |    -------------- this is not built in
       |
-      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`
+      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
     "#);
-    insta::assert_snapshot!(refused("registry:\n  password: <%= File.read('x') || 'hunter2' %>\n"), @r#"
+    insta::assert_snapshot!(refused("registry:\n  password: <%= Rails.root || 'hunter2' %>\n"), @r#"
     error: this template needs Ruby, and there is no `ruby` on this machine
      --> deploy.yml:2:13
       |
     2 |   password: [REDACTED]
       |             ^^^^^^^^^^ this is not built in
       |
-      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`
+      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
     "#);
 }
 
@@ -70,7 +70,7 @@ fn conditions_that_do_not_fit() {
     2 | c: <%= ENV['A']
       |    ^^^^^^^^^^^^
       |
-      = help: close it with `%>`; a `<%` that is no tag is written `<%%`
+      = help: close it with `%>`; write `<%%` for a `<%` that doesn't begin a tag
     ");
 }
 
@@ -119,6 +119,49 @@ fn values_that_cannot_be_had_all_at_once() {
       |
       = help: leave `.empty?` out
     "#);
+}
+
+#[test]
+fn what_goes_wrong_with_files_and_lists() {
+    insta::assert_snapshot!(refused(
+        "service: <%= File.read('none').strip %>\nimage: <%= 'a'.first %>\n<% Dotenv.load!('missing') %>\n<% ENV['A'].each do |x| %>\n<% end %>\n"
+    ), @r#"
+    error: none can't be read
+     --> deploy.yml:1:14
+      |
+    1 | service: <%= File.read('none').strip %>
+      |              ^^^^^^^^^^^^^^^^^ cat: No such file or directory
+      |
+      = help: paths are relative to the directory where bowline is run
+
+    error: `first` is for lists only
+     --> deploy.yml:2:12
+      |
+    2 | image: <%= 'a'.first %>
+      |            ^^^ this is a text
+      |
+      = help: `.split(",")` makes a list of a text
+
+    error: missing can't be read
+     --> deploy.yml:3:1
+      |
+    3 | <% Dotenv.load!('missing') %>
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ cat: No such file or directory
+      |
+      = help: paths are relative to the directory where bowline is run
+
+    error: `each` is for lists only
+     --> deploy.yml:4:4
+      |
+    4 | <% ENV['A'].each do |x| %>
+      |    ^^^^^^^^ this is a text
+      |
+      = help: `.split(",")` makes a list of a text
+    "#);
+    let said = refused("<% 'a'.split.each do |x| %>\n<% else %>\n");
+    assert!(said.contains("error: `else` without an `if` before it"), "{said}");
+    let said = refused("<% 'a'.split.each do |x| %>\n");
+    assert!(said.contains("error: this loop has no `end`"), "{said}");
 }
 
 #[test]
@@ -230,7 +273,7 @@ fn what_a_tag_gave_is_not_told() {
     --> deploy.yml:1:1
      = help: `servers: [192.0.2.1]`, or a hash of roles
 
-    error: ssh/proxy: should be `HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between
+    error: ssh/proxy: should be false or `HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between
      --> deploy.yml:4:14
       |
     4 | ssh: {proxy: '<%= ENV['PASSWORD'] %>@@'}
