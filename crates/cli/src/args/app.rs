@@ -68,7 +68,7 @@ Examples:
   bowline app live"
     )]
     Maintenance(MaintenanceArgs),
-    /// Have the app answer again after `app maintenance`.
+    /// End `app maintenance`: the app answers again.
     Live,
     /// Show all containers of the app, stopped ones too.
     Containers,
@@ -116,18 +116,27 @@ pub struct MaintenanceArgs {
 /// `app exec`.
 #[derive(Debug, Clone, Args)]
 pub struct ExecArgs {
-    /// Give it this terminal or, if standard input is none, what is read there.
+    /// Connect it to this terminal, or to standard input where that is not a terminal.
     #[arg(short, long)]
     pub interactive: bool,
+    /// Kamal's way to say that it is not.
+    #[arg(long, hide = true, overrides_with = "interactive")]
+    pub no_interactive: bool,
     /// Run it in the container that serves, not in a new one.
     #[arg(long)]
     pub reuse: bool,
+    /// Kamal's way to say that it runs in a new one.
+    #[arg(long, hide = true, overrides_with = "reuse")]
+    pub no_reuse: bool,
     /// Pass its output on byte for byte; it must run in one container only.
     #[arg(long, conflicts_with = "interactive")]
     pub raw: bool,
     /// Start it in new containers, show their ids, and leave it alone. The containers stay.
     #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
     pub detach: bool,
+    /// Kamal's way to say that its output is waited for.
+    #[arg(long, hide = true, overrides_with = "detach")]
+    pub no_detach: bool,
     /// Set a variable for it; may be given several times (KEY:VALUE also works).
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     pub env: Vec<(String, String)>,

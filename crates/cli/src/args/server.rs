@@ -36,9 +36,12 @@ Examples:
 /// `server exec`.
 #[derive(Debug, Clone, Args)]
 pub struct ServerExecArgs {
-    /// Run it on the first server, with this terminal or, if standard input is none, what is read there.
+    /// Run it on the first server, connected to this terminal, or to standard input where that is not a terminal.
     #[arg(short, long)]
     pub interactive: bool,
+    /// Kamal's way to say that it is not.
+    #[arg(long, hide = true, overrides_with = "interactive")]
+    pub no_interactive: bool,
     /// Pass its output on byte for byte; it must run on one server only.
     #[arg(long, conflicts_with = "interactive")]
     pub raw: bool,

@@ -67,6 +67,13 @@ fn what_follows_the_command_of_exec_is_its_own() {
         assert!(parsed(&format!("bowline app exec {clash} ls")).is_err(), "{clash}");
     }
     assert!(parsed("bowline app exec -i --reuse sh").is_ok());
+    let Command::App(App::Exec(exec)) =
+        parsed("bowline app exec -i --no-interactive --reuse --no-reuse --no-detach ls").unwrap().command
+    else {
+        panic!("an exec")
+    };
+    assert!(!exec.interactive && !exec.reuse && exec.words == ["ls"], "as Kamal takes them: {exec:?}");
+    assert!(parsed("bowline server exec --no-interactive ls").is_ok());
     assert!(parsed("bowline app exec --raw --reuse ls").is_ok());
     assert!(parsed("bowline app exec -e A ls").is_err());
 }
