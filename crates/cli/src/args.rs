@@ -95,7 +95,7 @@ pub struct Globals {
     /// Act on this version of the app.
     #[arg(long, global = true, value_name = "VERSION")]
     pub version: Option<String>,
-    /// Wait so many seconds for a deploy lock that somebody else holds.
+    /// Wait up to this many seconds for a deploy lock that another run holds.
     #[arg(long, global = true, value_name = "SECONDS")]
     pub lock_wait: Option<u64>,
     /// Show every command, what it prints, and how long it takes.
@@ -107,10 +107,10 @@ pub struct Globals {
     /// Run no hooks.
     #[arg(short = 'H', long, global = true)]
     pub skip_hooks: bool,
-    /// Tell everything as JSON, one object a line, on standard output.
+    /// Print everything as JSON on standard output, one object per line.
     #[arg(long, global = true)]
     pub json: bool,
-    /// No colours (the variable NO_COLOR says the same).
+    /// Print without colours, as with the variable NO_COLOR.
     #[arg(long, global = true)]
     pub no_color: bool,
     /// Show this help.
@@ -121,7 +121,7 @@ pub struct Globals {
 /// `--skip-push`.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Push {
-    /// Neither build nor push: the version's image is in the registry already.
+    /// Skip building and pushing: the version's image is already in the registry.
     #[arg(short = 'P', long)]
     pub skip_push: bool,
     /// `--no-cache`.
@@ -134,7 +134,7 @@ pub struct Push {
 pub enum Command {
     /// Start a project: write config/deploy.yml, .kamal/secrets and sample hooks.
     Init {
-        /// Accepted without effect: with Kamal it adds a Ruby gem.
+        /// Has no effect. In Kamal it adds a Ruby gem.
         #[arg(long, hide = true)]
         bundle: bool,
     },
@@ -181,7 +181,7 @@ Examples:
     /// Build the app's image, push it, pull it; look after what builds it.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Build(Build),
-    /// Log in to the image registry, and out of it.
+    /// Log in to the image registry, or log out of it.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Registry(Registry),
     /// Look after Traefik, which all apps of a server share.
@@ -193,7 +193,7 @@ Examples:
     /// Look after the servers themselves: get them ready, run commands on them.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Server(Server),
-    /// Look at the deploy lock, take it, give it back.
+    /// Show, take or release the deploy lock.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Lock(Lock),
     /// Remove what is no longer needed from the servers.
@@ -215,7 +215,7 @@ Examples:
   bowline audit
   bowline audit -n 200 -h 10.0.0.1")]
     Audit {
-        /// So many lines of each server.
+        /// How many lines to show of each server.
         #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
         lines: usize,
     },
@@ -227,7 +227,7 @@ Examples:
   bowline config
   bowline config -d staging")]
     Config,
-    /// Show what can stand in the configuration.
+    /// Show the keys that a configuration can have.
     #[command(after_help = "Examples:
   bowline docs                 the keys at the root, and a list of the sections
   bowline docs proxy           a section
@@ -293,7 +293,7 @@ pub enum Run {
 /// `--confirmed`.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Confirm {
-    /// Ask nothing.
+    /// Don't ask for confirmation.
     #[arg(short = 'y', long)]
     pub confirmed: bool,
 }

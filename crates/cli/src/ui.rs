@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod frame;
 pub mod json;
 pub mod live;
+pub mod order;
 pub mod out;
 pub mod paint;
 pub mod plain;

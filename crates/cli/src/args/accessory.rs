@@ -15,7 +15,7 @@ Examples:
   bowline accessory boot all               every accessory, in the order of the file
   bowline accessory boot all -h 10.0.0.3   those on one server")]
     Boot(Name),
-    /// Put a new container with the configuration as it is now in the place of the one that runs.
+    /// Replace its running container with a new one that has the current configuration.
     #[command(
         after_help = "The image is pulled and the container made before the old one stops. If the new one doesn't come up, the old
 one is put back. In between it doesn't answer.

@@ -16,7 +16,7 @@ Examples:
   bowline env push -r worker -d staging"
     )]
     Push,
-    /// Remove them: what runs goes on, and the next boot writes its file anew.
+    /// Remove them. Running containers stay as they are, and the next boot writes its file again.
     #[command(after_help = "Examples:
   bowline env delete
   bowline env delete -h 10.0.0.4")]

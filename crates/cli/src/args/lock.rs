@@ -15,14 +15,14 @@ Examples:
   bowline lock status -d staging"
     )]
     Status,
-    /// Take the deploy lock, so that nobody deploys until it is released.
+    /// Take the deploy lock: no deploy starts until it is released.
     #[command(after_help = "Examples:
   bowline lock acquire -m 'database maintenance until noon'")]
     Acquire {
-        /// Why, for whoever finds it held.
+        /// The reason, which is shown to everyone who waits for it.
         #[arg(short, long, value_name = "TEXT")]
         message: String,
     },
-    /// Give the deploy lock back, whoever holds it.
+    /// Release the deploy lock, even if another run holds it.
     Release,
 }

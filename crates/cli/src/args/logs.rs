@@ -14,13 +14,13 @@ pub struct LogsArgs {
     /// Only lines that match this pattern of grep.
     #[arg(short, long, value_name = "PATTERN")]
     pub grep: Option<String>,
-    /// Further flags of grep: `-o '-i -A 3'`.
+    /// More flags for grep: `-o '-i -A 3'`.
     #[arg(short = 'o', long, value_name = "FLAGS", requires = "grep", allow_hyphen_values = true)]
     pub grep_options: Option<String>,
-    /// Go on showing what comes.
+    /// Keep showing new lines.
     #[arg(short, long)]
     pub follow: bool,
-    /// Leave Docker's time stamps out.
+    /// Leave out Docker's timestamps.
     #[arg(short = 'T', long)]
     pub skip_timestamps: bool,
 }

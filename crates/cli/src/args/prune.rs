@@ -19,7 +19,7 @@ pub enum Prune {
 /// `--retain`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Retain {
-    /// Keep so many stopped containers of each role; `retain_containers` of the configuration unless given.
+    /// How many stopped containers of each role to keep; `retain_containers` of the configuration by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub retain: Option<u16>,
 }

@@ -9,7 +9,7 @@ use super::{Confirm, LogsArgs};
 pub enum Traefik {
     /// Make sure Traefik runs on every server with a role behind it.
     Boot,
-    /// Put a new Traefik with the configuration as it is now in the place of the one that runs.
+    /// Replace the running Traefik with a new one that has the current configuration.
     #[command(
         after_help = "The new one is made before the old one stops, open requests are answered, and if the new one doesn't
 come up, the old one is put back. In between a server takes no requests for some tenths of a second.
@@ -28,7 +28,7 @@ Examples:
     },
     /// Start the Traefik that is there.
     Start,
-    /// Stop it: no app of the servers is reached then.
+    /// Stop it. No app on its servers can be reached until it is started again.
     Stop,
     /// Stop and start it.
     Restart,

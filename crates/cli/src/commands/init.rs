@@ -27,7 +27,7 @@ pub(super) fn run(settings: &Settings, bundle: bool) -> Result<u8, Ended> {
         )]);
     }
     if bundle {
-        out::stderr(["note: --bundle has no effect, as Bowline is no Ruby gem"]);
+        out::stderr(["note: --bundle has no effect: Bowline is not a Ruby gem"]);
     }
     Ok(exit::DONE)
 }
