@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Events, Outcome};
 use crate::keys;
-use crate::ports::{Attached, Channel, Exit, Held, Line, Output, Server, ServerError, Terminal};
+use crate::ports::{
+    Attached, Channel, Exit, Held, Limit, Line, Output, Reader, Server, ServerError, Terminal,
+};
 use crate::world::{Gathered, HostOutput, Project, World};
 
 /// The setting for what has none of its own.
@@ -148,14 +150,7 @@ impl Fleet {
                 self.emit(Event::Output { host: Some(host.into()), role: None, line: line.into() });
             }
         };
-        let running = self.server(host)?.run(step, &told);
-        match limit(&self.timeouts, step) {
-            Some((limit, setting)) => {
-                let late = |_| Err(ServerError::Deadline { limit, setting });
-                tokio::time::timeout(limit, running).await.unwrap_or_else(late)
-            }
-            None => running.await,
-        }
+        self.server(host)?.run(step, limit(&self.timeouts, step), &told).await
     }
 
     /// Lends this machine's port to servers, if there is one to be lent, until what is returned is dropped.
@@ -183,7 +178,7 @@ impl Fleet {
         let until = Instant::now() + self.timeouts.lend;
         let server = self.server(host)?;
         loop {
-            match self.in_patience(server.lend(port)).await? {
+            match self.patience().bound(server.lend(port)).await? {
                 Some(held) => return Ok(held),
                 None if Instant::now() < until => tokio::time::sleep(AGAIN).await,
                 None => {
@@ -203,10 +198,10 @@ impl Fleet {
     }
 
     /// Starts a step that lives as long as its channel.
-    pub async fn open(&self, host: &str, step: &Step) -> Result<Box<dyn Channel>, Failure> {
+    pub async fn open(&self, host: &str, step: &Step, reader: Reader) -> Result<Box<dyn Channel>, Failure> {
         self.started(host, None, step);
         let opened = match self.server(host) {
-            Ok(server) => self.in_patience(server.open(step)).await,
+            Ok(server) => server.open(step, self.patience(), reader).await,
             Err(error) => Err(error),
         };
         opened.map_err(|error| self.failed(host, None, step, error.into()))
@@ -222,7 +217,7 @@ impl Fleet {
     ) -> Result<(Attached, Instant), Failure> {
         let started = self.started(host, role, step);
         let attached = match self.server(host) {
-            Ok(server) => self.in_patience(server.attach(step, terminal)).await,
+            Ok(server) => server.attach(step, terminal, self.patience()).await,
             Err(error) => Err(error),
         };
         match attached {
@@ -232,13 +227,8 @@ impl Fleet {
     }
 
     /// Starting something takes no longer than any command.
-    async fn in_patience<T>(
-        &self,
-        started: impl Future<Output = Result<T, ServerError>>,
-    ) -> Result<T, ServerError> {
-        let limit = self.timeouts.command;
-        let late = |_| Err(ServerError::Deadline { limit, setting: COMMAND });
-        tokio::time::timeout(limit, started).await.unwrap_or_else(late)
+    fn patience(&self) -> Limit {
+        Limit { time: self.timeouts.command, setting: COMMAND }
     }
 
     /// The longest that the servers may take for what they do.
@@ -333,7 +323,8 @@ fn is_a_persons(step: &Step) -> bool {
 
 /// How long a step may take, what it waits for by itself included, and the setting that gives it more. A person's
 /// command may take as long as it takes.
-fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
+fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
+    let limit = |time, setting| Some(Limit { time, setting });
     let waits = match step {
         // An accessory may take long to stop, and a file long to get there.
         Step::Pull(_)
@@ -341,8 +332,8 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
         | Step::Proxy(_)
         | Step::ReplaceProxy(_)
         | Step::Prepare(_)
-        | Step::Accessory(_) => return Some((timeouts.pull, "pull")),
-        Step::Bootstrap(_) => return Some((timeouts.install, "install")),
+        | Step::Accessory(_) => return limit(timeouts.pull, "pull"),
+        Step::Bootstrap(_) => return limit(timeouts.install, "install"),
         Step::Exec(_) | Step::OnServer(_) => return None,
         Step::Power(_)
         | Step::SettleProxy(_)
@@ -361,7 +352,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<(Duration, &'static str)> {
             0
         }
     };
-    Some((timeouts.command + Duration::from_secs(waits), COMMAND))
+    limit(timeouts.command + Duration::from_secs(waits), COMMAND)
 }
 
 #[cfg(test)]
@@ -373,7 +364,7 @@ mod tests {
     #[test]
     fn what_only_asks_has_a_deadline_too() {
         let script = || Script::new("docker ps");
-        let limit = |step| limit(&Timeouts::default(), &step).map(|(limit, _)| limit.as_secs());
+        let limit = |step| limit(&Timeouts::default(), &step).map(|limit| limit.time.as_secs());
         let command = Timeouts::default().command.as_secs();
         assert_eq!(limit(Step::Run("list", script())), Some(command));
         assert_eq!(limit(Step::Wait("show the log", script(), 300)), Some(command + 300));

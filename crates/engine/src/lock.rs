@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::fleet::{Fleet, run_all};
-use crate::ports::{Channel, Exit, ServerError};
+use crate::ports::{Channel, Exit, Reader, ServerError};
 use crate::version::{self, AUTOMATIC};
 use crate::world::{Gathered, Options, Project, World};
 
@@ -55,7 +55,7 @@ impl Lock {
     pub async fn take(fleet: &Fleet, host: &str, scope: &Scope, details: String) -> Result<Self, RunError> {
         fleet.emit(Event::Phase(Phase::Lock(host.into())));
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
-        let mut channel = fleet.open(host, &step).await.map_err(servers)?;
+        let mut channel = fleet.open(host, &step, Reader::Prompt).await.map_err(servers)?;
         let limit = fleet.timeouts().lock;
         let answer = tokio::time::timeout(limit, answer(channel.as_mut())).await;
         let failed =

@@ -12,7 +12,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::fleet::{Fleet, run_all};
 use crate::observe::{Looked, look, one};
-use crate::ports::ServerError;
+use crate::ports::{Reader, ServerError};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
@@ -209,7 +209,7 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
 /// Hands every line on as it comes and keeps none: a log may be followed for days. Gives when it ended.
 async fn pass(fleet: &Fleet, host: &str, role: Option<&str>, step: &Step) -> Result<Option<String>, Failure> {
     let lost = |error: ServerError| fleet.failed(host, role, step, error.into());
-    let mut channel = fleet.open(host, step).await?;
+    let mut channel = fleet.open(host, step, Reader::Pauses).await?;
     while let Some(line) = channel.next_line().await.map_err(lost)? {
         if let Some(at) = line.strip_prefix(ENDED) {
             return Ok(Some(at.to_owned()));

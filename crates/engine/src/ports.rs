@@ -68,21 +68,62 @@ pub enum Line<'a> {
 /// Receives lines while a step runs. Never blocks.
 pub type OnLine<'a> = &'a (dyn Fn(Line<'_>) + Send + Sync);
 
-/// One connection to one server. Cheap to share; steps run side by side, at most 8 at a time.
+/// How long something may take, and the key of `timeouts` that gives it more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// How long.
+    pub time: Duration,
+    /// The key.
+    pub setting: &'static str,
+}
+
+impl Limit {
+    /// Waits so long and no longer.
+    pub async fn bound<T>(
+        self,
+        work: impl Future<Output = Result<T, ServerError>>,
+    ) -> Result<T, ServerError> {
+        let late = |_| Err(ServerError::Deadline { limit: self.time, setting: self.setting });
+        tokio::time::timeout(self.time, work).await.unwrap_or_else(late)
+    }
+}
+
+/// Who reads the lines of a program that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A program of ours, which takes every line soon. If it takes none, the rest is dropped.
+    Prompt,
+    /// A person, who may pause: the program on the server is held up as long.
+    Pauses,
+}
+
+/// One connection to one server. Cheap to share; steps run side by side, at most 8 at a time. What waits for its turn
+/// has not begun: a limit counts from when a step is handed over.
 #[async_trait]
 pub trait Server: Send + Sync {
     /// Runs a step: one round trip. Lines are handed on as they come and the whole output is returned at the
     /// end. A non-zero status is not an error here.
     ///
     /// Dropping the future closes the channel; what runs on the server may go on.
-    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError>;
+    async fn run(
+        &self,
+        step: &Step,
+        limit: Option<Limit>,
+        on_line: OnLine<'_>,
+    ) -> Result<Output, ServerError>;
 
-    /// Starts a step that lives as long as its channel (the lock's keeper): its standard input stays open.
-    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError>;
+    /// Starts a step that lives as long as its channel (the lock's keeper, a log that is followed): its standard input
+    /// stays open. The limit is that of its start.
+    async fn open(&self, step: &Step, limit: Limit, reader: Reader) -> Result<Box<dyn Channel>, ServerError>;
 
     /// Starts a step whose bytes pass as they are, in both directions, with a terminal there if one is given.
-    /// How long it may run is nobody's business but the caller's.
-    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError>;
+    /// The limit is that of its start.
+    async fn attach(
+        &self,
+        step: &Step,
+        terminal: Option<&Terminal>,
+        limit: Limit,
+    ) -> Result<Attached, ServerError>;
 
     /// Lets programs on the server reach this machine's `127.0.0.1:port` at the same address there, for as long as what
     /// is returned lives. `None` if the port is not to be had there.
@@ -191,7 +232,7 @@ pub struct Closed;
 /// Opens connections.
 #[async_trait]
 pub trait Network: Send + Sync {
-    /// Connects and authenticates. Concurrent calls are fine: the implementation starts at most 30 at once.
+    /// Connects and authenticates. Concurrent calls are fine, for as many servers as there are.
     async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError>;
 
     /// Takes private keys, each with what it is called, for the connections from now on.

@@ -7,13 +7,16 @@ use std::time::Duration;
 use russh::Signer;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::agent::{AgentIdentity, AgentSessionBinding};
-use russh::keys::{HashAlg, PublicKey};
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode;
+use russh::keys::ssh_key::{self, private::KeypairData};
+use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use tokio::net::UnixStream;
 
 /// A connection to the agent.
 pub(crate) struct Agent {
     client: AgentClient<UnixStream>,
-    keys: Vec<PublicKey>,
+    identities: Vec<AgentIdentity>,
     /// Whether a signature is being waited for: the agent may be asking its owner.
     signing: AtomicBool,
 }
@@ -38,13 +41,7 @@ impl Agent {
             Ok::<_, russh::keys::Error>((client, identities))
         };
         match tokio::time::timeout(limit, open).await {
-            Ok(Ok((client, identities))) => {
-                let keys = identities.into_iter().filter_map(|identity| match identity {
-                    AgentIdentity::PublicKey { key, .. } => Some(key),
-                    AgentIdentity::Certificate { .. } => None,
-                });
-                Ok(Self { client, keys: keys.collect(), signing: AtomicBool::new(false) })
-            }
+            Ok(Ok((client, identities))) => Ok(Self { client, identities, signing: AtomicBool::new(false) }),
             Ok(Err(e)) => Err(format!("the agent at {} is of no use: {e}", socket.display())),
             Err(_) => Err(format!(
                 "the agent at {} gave no answer within {} s (`timeouts: {{agent: SECONDS}}` gives it more)",
@@ -54,23 +51,37 @@ impl Agent {
         }
     }
 
-    pub(crate) fn keys(&self) -> &[PublicKey] {
-        &self.keys
+    /// What it holds, in its order.
+    pub(crate) fn identities(&self) -> &[AgentIdentity] {
+        &self.identities
     }
 
+    /// Whether it can sign with a key, by itself or under a certificate.
     pub(crate) fn holds(&self, key: &PublicKey) -> bool {
-        self.keys.iter().any(|held| held.key_data() == key.key_data())
+        self.identities.iter().any(|held| held.public_key().key_data() == key.key_data())
+    }
+
+    /// The certificates that it holds for a key.
+    pub(crate) fn certificates(&self, key: &PublicKey) -> impl Iterator<Item = &Certificate> {
+        self.identities.iter().filter_map(|held| match held {
+            AgentIdentity::Certificate { certificate, .. } if certificate.public_key() == key.key_data() => {
+                Some(certificate)
+            }
+            _ => None,
+        })
     }
 
     /// The signer, and the flag that is up while it signs.
     pub(crate) fn signer(&mut self) -> (AgentSigner<'_>, &AtomicBool) {
-        (AgentSigner { client: &mut self.client, signing: &self.signing }, &self.signing)
+        let Self { client, identities, signing } = self;
+        (AgentSigner { client, identities, signing }, signing)
     }
 }
 
 /// Signs with a key of the agent.
 pub(crate) struct AgentSigner<'a> {
     client: &'a mut AgentClient<UnixStream>,
+    identities: &'a [AgentIdentity],
     signing: &'a AtomicBool,
 }
 
@@ -83,9 +94,49 @@ impl Signer for AgentSigner<'_> {
         hash: Option<HashAlg>,
         data: Vec<u8>,
     ) -> Result<Vec<u8>, Self::Error> {
+        // It knows a certificate of a file by its key alone.
+        let plain = match key {
+            AgentIdentity::Certificate { certificate, .. } if !self.holds(certificate) => {
+                Some(AgentIdentity::from(key.public_key().into_owned()))
+            }
+            _ => None,
+        };
         self.signing.store(true, Ordering::Relaxed);
-        let signed = self.client.auth_sign(key, hash, data).await;
+        let signed = self.client.auth_sign(plain.as_ref().unwrap_or(key), hash, data).await;
         self.signing.store(false, Ordering::Relaxed);
         signed
+    }
+}
+
+impl AgentSigner<'_> {
+    fn holds(&self, wanted: &Certificate) -> bool {
+        self.identities.iter().any(|held| match held {
+            AgentIdentity::Certificate { certificate, .. } => certificate == wanted,
+            AgentIdentity::PublicKey { .. } => false,
+        })
+    }
+}
+
+/// Signs with a key of a file.
+pub(crate) struct FileSigner<'a>(pub(crate) &'a PrivateKey);
+
+impl Signer for FileSigner<'_> {
+    type Error = russh::AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut data: Vec<u8>,
+    ) -> Result<Vec<u8>, Self::Error> {
+        let signature = match (self.0.key_data(), hash) {
+            (KeypairData::Rsa(pair), Some(_)) => (pair, hash).try_sign(&data),
+            _ => self.0.try_sign(&data),
+        };
+        let signature = signature.map_err(|e| russh::keys::Error::from(ssh_key::Error::from(e)))?;
+        let mut encoded = Vec::new();
+        signature.encode(&mut encoded).map_err(russh::keys::Error::from)?;
+        encoded.encode(&mut data).map_err(russh::keys::Error::from)?;
+        Ok(data)
     }
 }

@@ -1,7 +1,7 @@
 //! Being let in: keys that were given or named first, then the agent's, then the default key files.
 //!
 //! A server hangs up after a few wrong keys (OpenSSH after six), so what was named comes first and no key is
-//! offered twice. An encrypted key that the agent holds is used through the agent, and nobody is asked.
+//! offered twice. A key that has a certificate is offered with it first. An encrypted key that the agent holds is used through the agent, and nobody is asked.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use bowline_core::config::Timeouts;
 use russh::client::{AuthResult, Handle};
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::time::Instant;
 
-use crate::agent::Agent;
-use crate::keys::{Given, KeyFile, KeyStore};
+use crate::agent::{Agent, FileSigner};
+use crate::keys::{self, Given, KeyFile, KeyStore};
 use crate::session::Client;
 
 /// What there is to try.
@@ -26,6 +27,8 @@ pub(crate) struct Credentials {
     pub(crate) named: Vec<PathBuf>,
     /// Key files that are tried because they are there.
     pub(crate) defaults: Vec<PathBuf>,
+    /// Files with certificates for any of the keys.
+    pub(crate) certificates: Vec<PathBuf>,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
     /// The agent signs for keys of the files alone.
@@ -95,6 +98,21 @@ impl Budget {
     }
 }
 
+/// Who has the private half of a key.
+enum Half<'a> {
+    Agent(&'a mut Agent),
+    File(&'a PrivateKey),
+}
+
+impl Half<'_> {
+    fn again(&mut self) -> Half<'_> {
+        match self {
+            Half::Agent(agent) => Half::Agent(agent),
+            Half::File(key) => Half::File(key),
+        }
+    }
+}
+
 /// What became of one try.
 enum Try {
     In,
@@ -110,6 +128,8 @@ pub(crate) struct Login<'a> {
     pub(crate) keys: &'a KeyStore,
     pub(crate) budget: &'a mut Budget,
     offered: Vec<PublicKey>,
+    /// Certificates that were offered, as sent over the wire.
+    shown: Vec<Vec<u8>>,
     /// What was tried or passed over, for the error.
     notes: Vec<String>,
     /// What the server would take, as it last said.
@@ -123,7 +143,16 @@ impl<'a> Login<'a> {
         keys: &'a KeyStore,
         budget: &'a mut Budget,
     ) -> Self {
-        Self { handle, credentials, keys, budget, offered: Vec::new(), notes: Vec::new(), takes: Vec::new() }
+        Self {
+            handle,
+            credentials,
+            keys,
+            budget,
+            offered: Vec::new(),
+            shown: Vec::new(),
+            notes: Vec::new(),
+            takes: Vec::new(),
+        }
     }
 
     /// Tries everything in order.
@@ -183,11 +212,22 @@ impl<'a> Login<'a> {
     }
 
     async fn whole_agent(&mut self, agent: &mut Agent) -> Try {
-        let keys: Vec<PublicKey> = agent.keys().to_vec();
-        let count = keys.len();
+        let identities = agent.identities().to_vec();
+        let count = identities.len();
         self.notes.push(format!("the agent with {count} {}", if count == 1 { "key" } else { "keys" }));
-        for key in keys {
-            match self.agent_key(agent, &key).await {
+        for identity in identities {
+            let tried = match identity {
+                AgentIdentity::Certificate { certificate, .. } => {
+                    self.certificate(certificate, Half::Agent(agent)).await
+                }
+                AgentIdentity::PublicKey { key, .. } => {
+                    match self.certified(&key, None, Half::Agent(agent)).await {
+                        Try::No => self.agent_key(agent, &key).await,
+                        end => end,
+                    }
+                }
+            };
+            match tried {
                 Try::No => {}
                 end => return end,
             }
@@ -202,12 +242,11 @@ impl<'a> Login<'a> {
         let why = match given.key {
             KeyFile::Ready(key) => {
                 self.notes.push(name);
-                return self.private_key(key).await;
+                return self.private_key(key, None).await;
             }
-            KeyFile::Public(key) | KeyFile::Encrypted(Some(key)) => match agent {
+            KeyFile::Public(key) | KeyFile::Token(key) | KeyFile::Encrypted(Some(key)) => match agent {
                 Some(agent) if agent.holds(&key) => {
-                    self.notes.push(format!("{name} through the agent"));
-                    return self.agent_key(agent, &key).await;
+                    return self.through_agent(agent, &key, &name, None).await;
                 }
                 _ => {
                     "without its passphrase or an agent that holds it: take the passphrase off it, `ssh-keygen -p`"
@@ -240,12 +279,22 @@ impl<'a> Login<'a> {
             }
             KeyFile::Ready(key) => {
                 self.notes.push(shown.to_string());
-                self.private_key(key).await
+                self.private_key(key, Some(path)).await
             }
+            KeyFile::Token(key) => match agent {
+                Some(agent) if agent.holds(&key) => {
+                    self.through_agent(agent, &key, &shown.to_string(), Some(path)).await
+                }
+                _ => {
+                    self.notes.push(format!(
+                        "{shown} (in a security token, which only an agent can use: `ssh-add {shown}`)"
+                    ));
+                    Try::No
+                }
+            },
             KeyFile::Public(key) => match agent {
                 Some(agent) if agent.holds(&key) => {
-                    self.notes.push(format!("{shown} through the agent"));
-                    self.agent_key(agent, &key).await
+                    self.through_agent(agent, &key, &shown.to_string(), Some(path)).await
                 }
                 _ => {
                     self.notes.push(format!("{shown} (a public key that no agent has the other half of)"));
@@ -265,14 +314,13 @@ impl<'a> Login<'a> {
             if let Some(agent) = agent
                 && agent.holds(public)
             {
-                self.notes.push(format!("{shown} through the agent"));
-                return self.agent_key(agent, public).await;
+                return self.through_agent(agent, public, &shown.to_string(), Some(path)).await;
             }
         }
         match self.keys.unlock(path).await {
             Ok(key) => {
                 self.notes.push(shown.to_string());
-                self.private_key(key).await
+                self.private_key(key, Some(path)).await
             }
             Err(why) => {
                 self.notes.push(format!("{shown} ({why})"));
@@ -285,7 +333,76 @@ impl<'a> Login<'a> {
         self.offered.iter().any(|offered| offered.key_data() == key.key_data())
     }
 
-    async fn private_key(&mut self, key: Arc<PrivateKey>) -> Try {
+    /// A key that the agent holds, under its certificates first.
+    async fn through_agent(
+        &mut self,
+        agent: &mut Agent,
+        key: &PublicKey,
+        name: &str,
+        path: Option<&Path>,
+    ) -> Try {
+        self.notes.push(format!("{name} through the agent"));
+        match self.certified(key, path, Half::Agent(agent)).await {
+            Try::No => self.agent_key(agent, key).await,
+            end => end,
+        }
+    }
+
+    /// The certificates of a key: that beside its file, those that were named, those of the agent.
+    async fn certified(&mut self, key: &PublicKey, path: Option<&Path>, mut half: Half<'_>) -> Try {
+        let files = path.map(keys::beside).into_iter().chain(self.credentials.certificates.iter().cloned());
+        let mut certificates = Vec::new();
+        for file in files {
+            if let Some(certificate) = keys::certificate(&file)
+                && certificate.public_key() == key.key_data()
+            {
+                self.notes.push(file.display().to_string());
+                certificates.push(certificate);
+            }
+        }
+        if let Half::Agent(agent) = &half {
+            certificates.extend(agent.certificates(key).cloned());
+        }
+        for certificate in certificates {
+            match self.certificate(certificate, half.again()).await {
+                Try::No => {}
+                end => return end,
+            }
+        }
+        Try::No
+    }
+
+    async fn certificate(&mut self, certificate: Certificate, half: Half<'_>) -> Try {
+        let Ok(bytes) = certificate.to_bytes() else { return Try::No };
+        if self.shown.contains(&bytes) {
+            return Try::No;
+        }
+        self.shown.push(bytes);
+        let hash = match self.hash_for(&PublicKey::from(certificate.public_key().clone())).await {
+            Ok(hash) => hash,
+            Err(why) => return Try::Over(why),
+        };
+        let (user, handle) = (&self.credentials.user, &mut *self.handle);
+        let signed = match half {
+            Half::Agent(agent) => {
+                let (mut signer, signing) = agent.signer();
+                let login = handle.authenticate_certificate_with(user, certificate, hash, &mut signer);
+                self.budget.spend_unless(signing, login).await
+            }
+            Half::File(key) => {
+                let mut signer = FileSigner(key);
+                let login = handle.authenticate_certificate_with(user, certificate, hash, &mut signer);
+                self.budget.spend(login).await
+            }
+        };
+        self.judge_signed(signed)
+    }
+
+    async fn private_key(&mut self, key: Arc<PrivateKey>, path: Option<&Path>) -> Try {
+        match self.certified(key.public_key(), path, Half::File(&key)).await {
+            Try::No => {}
+            end => return end,
+        }
         if self.was_offered(key.public_key()) {
             return Try::No;
         }
@@ -312,7 +429,12 @@ impl<'a> Login<'a> {
         let (mut signer, signing) = agent.signer();
         let user = &self.credentials.user;
         let login = self.handle.authenticate_publickey_with(user, key.clone(), hash, &mut signer);
-        match self.budget.spend_unless(signing, login).await {
+        let signed = self.budget.spend_unless(signing, login).await;
+        self.judge_signed(signed)
+    }
+
+    fn judge_signed(&mut self, signed: Result<Result<AuthResult, russh::AgentAuthError>, String>) -> Try {
+        match signed {
             Ok(Ok(result)) => self.judge(Ok(Ok(result))),
             Ok(Err(e)) if self.handle.is_closed() => Try::Over(e.to_string()),
             Ok(Err(e)) => {

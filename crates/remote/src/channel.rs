@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_core::shell::{Input, Script};
-use bowline_engine::ports::{Channel, Exit, Local, OnLine, Output, ServerError, Terminal};
+use bowline_engine::ports::{Channel, Exit, Local, OnLine, Output, Reader, ServerError, Terminal};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::LocalMachine;
 use crate::begin::Begins;
 use crate::lines::{Capture, Lines, Room};
-use crate::session::Session;
+use crate::session::{Session, Stay, Staying};
 
 /// Lines of a kept channel that may wait to be read.
 const WAITING_LINES: usize = 1024;
@@ -33,6 +33,8 @@ const TAKEN: Duration = Duration::from_secs(1);
 pub(crate) enum Start {
     /// The connection ended before the step was handed to it.
     NotSent(String),
+    /// Programs that stay have all channels of the connection.
+    Full,
     /// The server does not want it.
     Refused(ServerError),
 }
@@ -231,19 +233,21 @@ impl Running {
     }
 
     /// Keeps it, with its standard input open.
-    pub(crate) async fn keep(mut self) -> Result<Box<dyn Channel>, ServerError> {
+    pub(crate) async fn keep(mut self, by: Reader) -> Result<Box<dyn Channel>, ServerError> {
+        let staying = self.session.stay(Stay::Channel);
         self.agreed(not_run).await?;
         let first = self.begun().await?;
         feed(&self.channel.writer, &self.input, false).await;
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
-        tokio::spawn(pump(self.reader, first, sender, marks.clone()));
+        tokio::spawn(pump(self.reader, first, sender, by, marks.clone()));
         Ok(Box::new(Kept {
             session: self.session,
             lines,
             marks,
             channel: self.channel,
             _permit: self.permit,
+            _staying: staying,
         }))
     }
 }
@@ -285,18 +289,25 @@ struct Marks {
 }
 
 /// Reads a kept channel in a task of its own: the library stops reading the whole connection, keepalives and
-/// all, for a channel that nobody reads. Whoever reads at all is waited for; a log may come in bursts.
-async fn pump(mut reader: ChannelReadHalf, first: Vec<u8>, sender: mpsc::Sender<String>, marks: Marks) {
+/// all, for a channel that nobody reads. A reader that goes on reading is waited for, since output may come in bursts;
+/// one that pauses ([`Reader::Pauses`]) is waited for as long as it likes, and the server with it.
+async fn pump(
+    mut reader: ChannelReadHalf,
+    first: Vec<u8>,
+    sender: mpsc::Sender<String>,
+    by: Reader,
+    marks: Marks,
+) {
     let mut lines = Lines::default();
     let mut whole = Vec::new();
     lines.push(&first, |line| whole.push(line.to_owned()));
-    pass(whole, &sender, &marks).await;
+    pass(whole, &sender, by, &marks).await;
     while let Some(message) = reader.wait().await {
         match message {
             ChannelMsg::Data { data } => {
                 let mut whole = Vec::new();
                 lines.push(&data, |line| whole.push(line.to_owned()));
-                pass(whole, &sender, &marks).await;
+                pass(whole, &sender, by, &marks).await;
             }
             ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. } => {
                 marks.exited.store(true, Ordering::Relaxed);
@@ -310,13 +321,18 @@ async fn pump(mut reader: ChannelReadHalf, first: Vec<u8>, sender: mpsc::Sender<
     if marks.exited.load(Ordering::Relaxed) {
         let mut last = Vec::new();
         lines.finish(|line| last.push(line.to_owned()));
-        pass(last, &sender, &marks).await;
+        pass(last, &sender, by, &marks).await;
     }
 }
 
 /// Hands lines on, until nobody has taken any for too long: from then on they are dropped.
-async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, marks: &Marks) {
+async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, by: Reader, marks: &Marks) {
     for line in lines {
+        if by == Reader::Pauses {
+            // Without a reader the channel is closed, and this ends with it.
+            let _ = sender.send(line).await;
+            continue;
+        }
         if marks.overflowed.load(Ordering::Relaxed) {
             return;
         }
@@ -333,6 +349,7 @@ struct Kept {
     marks: Marks,
     channel: Leaving,
     _permit: OwnedSemaphorePermit,
+    _staying: Staying,
 }
 
 #[async_trait]

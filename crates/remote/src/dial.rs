@@ -12,14 +12,23 @@ use tokio::time::Instant;
 /// Pauses before a name that did not resolve is tried again: resolvers of small networks stumble.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
-/// Connects within a time.
-pub(crate) async fn tcp(host: &str, port: u16, within: Duration) -> Result<TcpStream, ServerError> {
-    let until = Instant::now() + within;
+/// The addresses of a host, within a time. There is at least one.
+pub(crate) async fn addresses(
+    host: &str,
+    port: u16,
+    within: Duration,
+) -> Result<Vec<SocketAddr>, ServerError> {
     let lookup = || async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
-    let addresses = match tokio::time::timeout_at(until, resolve(host, lookup)).await {
-        Ok(addresses) => addresses?,
-        Err(_) => return Err(unresolved(host, &format!("no answer within {} s", within.as_secs_f32()))),
-    };
+    match tokio::time::timeout(within, resolve(host, lookup)).await {
+        Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved(host, "the name has no address")),
+        Ok(answer) => answer,
+        Err(_) => Err(unresolved(host, &format!("no answer within {} s", within.as_secs_f32()))),
+    }
+}
+
+/// Connects to the first of these addresses that answers, within a time.
+pub(crate) async fn tcp(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, ServerError> {
+    let until = Instant::now() + within;
     let mut last = None;
     for (index, address) in addresses.iter().enumerate() {
         // Each gets its share, so that one that swallows packets leaves time for the next.
@@ -35,7 +44,7 @@ pub(crate) async fn tcp(host: &str, port: u16, within: Duration) -> Result<TcpSt
             Err(_) => last = Some(silent(*address, within)),
         }
     }
-    Err(last.unwrap_or_else(|| unresolved(host, "the name has no address")))
+    Err(last.unwrap_or(ServerError::Unreachable { reason: "there is no address".into(), hint: None }))
 }
 
 async fn resolve<L>(host: &str, mut lookup: impl FnMut() -> L) -> Result<Vec<SocketAddr>, ServerError>
@@ -93,7 +102,7 @@ fn silent(address: SocketAddr, within: Duration) -> ServerError {
 mod tests {
     use super::*;
 
-    fn parts(result: Result<TcpStream, ServerError>) -> (String, String) {
+    fn parts<T: std::fmt::Debug>(result: Result<T, ServerError>) -> (String, String) {
         match result {
             Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
             other => panic!("{other:?}"),
@@ -103,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_port() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (reason, hint) = parts(tcp("127.0.0.1", port, Duration::from_secs(5)).await);
+        let (reason, hint) = parts(tcp(&[([127, 0, 0, 1], port).into()], Duration::from_secs(5)).await);
         assert_eq!(reason, format!("127.0.0.1:{port} refused the connection"));
         assert_eq!(hint, format!("is sshd running on port {port}?"));
     }
@@ -126,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_is_none() {
-        let (reason, hint) = parts(tcp("no-such-host.invalid", 22, Duration::from_secs(20)).await);
+        let (reason, hint) = parts(addresses("no-such-host.invalid", 22, Duration::from_secs(20)).await);
         assert!(reason.starts_with("the name no-such-host.invalid can't be resolved: "), "{reason}");
         assert!(hint.contains("DNS"));
     }

@@ -9,7 +9,7 @@ use russh::Channel;
 use russh::client::{ChannelOpenHandle, Msg};
 use tokio::net::TcpStream;
 
-use crate::session::Session;
+use crate::session::{Session, Stay, Staying};
 
 const HERE: &str = "127.0.0.1";
 
@@ -27,6 +27,7 @@ impl Lendings {
 struct Lent {
     session: Arc<Session>,
     port: u16,
+    _staying: Staying,
 }
 
 impl Drop for Lent {
@@ -47,7 +48,8 @@ pub(crate) async fn lend(session: Arc<Session>, port: u16) -> Result<Option<Held
     match session.handle().tcpip_forward(HERE, u32::from(port)).await {
         Ok(_) => {
             session.lendings().ports().insert(port);
-            Ok(Some(Box::new(Lent { session, port })))
+            let _staying = session.stay(Stay::Port);
+            Ok(Some(Box::new(Lent { session, port, _staying })))
         }
         Err(russh::Error::RequestDenied) => Ok(None),
         Err(_) => Err(session.lost()),

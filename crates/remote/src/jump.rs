@@ -1,20 +1,22 @@
 //! The way to a host: over jump hosts, each an SSH connection inside the one before, or through a local
 //! command (`proxy_command`).
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bowline_core::config::ssh::{Ssh, Target};
+use bowline_core::config::ssh::{Jump, Ssh, Target};
 use bowline_engine::ports::ServerError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::local::Group;
+use crate::options::Options;
 use crate::session::Session;
-use crate::ssh_config::{ConfigReader, Endpoint, HostSettings, expand_tokens};
+use crate::ssh_config::{ConfigReader, Endpoint, HostSettings, Tokens};
 use crate::stream::Bytes;
 
 /// One host on the way; the last is where we are going.
@@ -32,36 +34,64 @@ pub(crate) struct Route {
     pub(crate) hops: Vec<Hop>,
 }
 
+/// More jump hosts than this are a mistake.
+const HOPS: usize = 16;
+
 impl Route {
-    /// Plans the way to a host. `deploy.yml`'s proxy wins over that of `ssh_config`.
+    /// Plans the way to a host, written `[USER@]HOST[:PORT]`. `deploy.yml`'s proxy wins over that of `ssh_config`; the
+    /// first jump host is reached as its own configuration says, and the others through the one before them.
     pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self, ServerError> {
         let Target { user, host, port } = ssh.target(host);
         let target = Endpoint { host: host.to_owned(), user: Some(user.to_owned()), port: Some(port) };
         let settings = config.settings(&target).await?;
-        let (jumps, proxy_command) = if !ssh.proxy.is_empty() {
-            let jump = |jump: &bowline_core::config::ssh::Jump| Endpoint {
-                host: jump.host.clone(),
-                user: Some(jump.user.clone()),
-                port: Some(jump.port),
-            };
-            (ssh.proxy.iter().map(jump).collect(), None)
-        } else if ssh.proxy_command.is_some() {
-            (Vec::new(), ssh.proxy_command.clone())
-        } else {
-            // A jump host that a pattern of the file sends through itself is reached directly, as ssh does.
-            let itself = |hop: &&Endpoint| hop.host == host && hop.port.is_none_or(|hop| hop == port);
-            let jumps: Vec<_> = settings.jumps.iter().filter(|hop| !itself(hop)).cloned().collect();
-            let proxy_command = if jumps.is_empty() { settings.proxy_command.clone() } else { None };
-            (jumps, proxy_command)
-        };
-        let mut hops = Vec::new();
-        for endpoint in jumps {
-            let settings = config.settings(&endpoint).await?;
-            hops.push(Hop { endpoint, settings });
+        let mut hops = VecDeque::from([Hop { endpoint: target, settings }]);
+        let (mut jumps, mut proxy_command) = given(ssh).unwrap_or_else(|| own(&hops));
+        while !jumps.is_empty() {
+            for endpoint in jumps.into_iter().rev() {
+                let settings = config.settings(&endpoint).await?;
+                hops.push_front(Hop { endpoint, settings });
+            }
+            if hops.len() > HOPS {
+                return Err(ServerError::Unreachable {
+                    reason: format!("there are more than {HOPS} jump hosts on the way"),
+                    hint: Some("look at ProxyJump in the SSH configuration".into()),
+                });
+            }
+            (jumps, proxy_command) = own(&hops);
         }
-        hops.push(Hop { endpoint: target, settings });
-        Ok(Self { proxy_command, hops })
+        Ok(Self { proxy_command, hops: hops.into() })
     }
+}
+
+/// The way that `deploy.yml` gives to every server.
+fn given(ssh: &Ssh) -> Option<(Vec<Endpoint>, Option<String>)> {
+    let jump = |jump: &Jump| Endpoint {
+        host: jump.host.clone(),
+        user: Some(jump.user.clone()),
+        port: Some(jump.port),
+    };
+    match &ssh.proxy_command {
+        _ if !ssh.proxy.is_empty() => Some((ssh.proxy.iter().map(jump).collect(), None)),
+        Some(line) => Some((Vec::new(), Some(line.clone()))),
+        None => None,
+    }
+}
+
+/// The way that the first host's own settings give. One that leads through a host of the way itself, as a pattern for
+/// all hosts does, is none: that host is reached directly.
+fn own(hops: &VecDeque<Hop>) -> (Vec<Endpoint>, Option<String>) {
+    let Some(first) = hops.front() else { return (Vec::new(), None) };
+    let on_the_way = |jump: &Endpoint| {
+        let same = |hop: &Hop| hop.endpoint.host == jump.host && port(jump) == port(&hop.endpoint);
+        hops.iter().any(|hop| same(hop) || (jump.port.is_none() && hop.endpoint.host == jump.host))
+    };
+    let jumps: Vec<_> = first.settings.jumps.iter().filter(|jump| !on_the_way(jump)).cloned().collect();
+    let proxy_command = if jumps.is_empty() { first.settings.proxy_command.clone() } else { None };
+    (jumps, proxy_command)
+}
+
+fn port(endpoint: &Endpoint) -> u16 {
+    endpoint.port.unwrap_or(22)
 }
 
 /// A stream to a host through a session on the hop before it.
@@ -88,13 +118,12 @@ pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn 
 }
 
 /// Starts a command whose standard input and output are the connection.
-pub(crate) fn command(line: &str, to: &HostSettings) -> Result<Box<dyn Bytes>, ServerError> {
-    let line = expand_tokens(line, |letter| match letter {
-        'h' => Some(to.hostname.clone()),
-        'p' => Some(to.port.to_string()),
-        'r' => Some(to.user.clone()),
-        _ => None,
-    });
+pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn Bytes>, ServerError> {
+    let tokens = Tokens { options, endpoint: &to.endpoint, settings: &to.settings };
+    let line = tokens.command(line).map_err(|why| ServerError::Unreachable {
+        reason: format!("the proxy command can't be used: {why}"),
+        hint: Some("ssh_config(5) has the tokens of ProxyCommand; `%%` is a percent sign".into()),
+    })?;
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("exec {line}"));
     // Its messages go to the screen, as with ssh: they are the only word on why it failed.
@@ -142,5 +171,65 @@ impl AsyncWrite for ProxyCommand {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stdin).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::UserConfig;
+
+    async fn way(config: &str, ssh: &Ssh, host: &str) -> Result<(Vec<String>, Option<String>), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(&file, config).unwrap();
+        let options = Options {
+            home: Some(directory.path().to_owned()),
+            user_config: UserConfig::File(file),
+            ..Options::from_env()
+        };
+        let route = Route::plan(host, ssh, &ConfigReader::new(options)).await.map_err(|e| e.to_string())?;
+        let hop = |hop: &Hop| {
+            let Endpoint { host, user, port } = &hop.endpoint;
+            format!("{}@{host}:{}", user.as_deref().unwrap_or_default(), port.unwrap_or_default())
+        };
+        Ok((route.hops.iter().map(hop).collect(), route.proxy_command))
+    }
+
+    #[tokio::test]
+    async fn a_jump_host_is_reached_as_its_own_configuration_says() {
+        let config = "Host web\n  ProxyJump inner\nHost inner\n  ProxyJump one,two\n\
+                      Host one\n  ProxyCommand nc %h\nHost two\n  ProxyJump never\n";
+        let (hops, command) = way(config, &Ssh::default(), "web").await.unwrap();
+        // `two` is reached through `one`, whatever its own settings say.
+        assert_eq!(hops, ["@one:0", "@two:0", "@inner:0", "root@web:22"]);
+        assert_eq!(command.as_deref(), Some("nc %h"));
+        let jump = Jump { user: "ops".into(), host: "inner".into(), port: 2200 };
+        let (hops, _) = way(config, &Ssh { proxy: vec![jump], ..Ssh::default() }, "db").await.unwrap();
+        assert_eq!(hops, ["@one:0", "@two:0", "ops@inner:2200", "root@db:22"]);
+    }
+
+    #[tokio::test]
+    async fn a_jump_host_that_leads_back_is_reached_directly() {
+        let circle = "Host web\n  ProxyJump a\nHost a\n  ProxyJump b\nHost b\n  ProxyJump a\n";
+        assert_eq!(way(circle, &Ssh::default(), "web").await.unwrap().0, ["@b:0", "@a:0", "root@web:22"]);
+        // The same name on another port is no circle for `ssh`, and `ssh` itself says what is one.
+        let itself = "Host *\n  ProxyJump bastion\n";
+        let error = way(itself, &Ssh::default(), "web").await.unwrap_err();
+        assert!(error.contains("jumphost loop via bastion"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn hosts_in_brackets_with_users_and_ports() {
+        for (host, read) in [
+            ("[2001:db8::1]", "root@2001:db8::1:22"),
+            ("2001:db8::1", "root@2001:db8::1:22"),
+            ("[2001:db8::1]:2222", "root@2001:db8::1:2222"),
+            ("deploy@[2001:db8::1]:2222", "deploy@2001:db8::1:2222"),
+            ("deploy@web", "deploy@web:22"),
+            ("web:2222", "root@web:2222"),
+        ] {
+            assert_eq!(way("", &Ssh::default(), host).await.unwrap().0, [read]);
+        }
     }
 }

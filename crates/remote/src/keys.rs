@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use bowline_core::secret::Secret;
-use russh::keys::{PrivateKey, PublicKey};
+use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey};
 use tokio::sync::Mutex;
 
 use crate::options::Prompt;
@@ -24,6 +24,8 @@ pub(crate) enum KeyFile {
     Encrypted(Option<PublicKey>),
     /// A public key: an agent has the other half.
     Public(PublicKey),
+    /// The handle of a key in a security token (FIDO), which agents can use and we can't.
+    Token(PublicKey),
     /// There is no such file.
     Missing,
     /// It is there and can't be used, with the reason.
@@ -104,10 +106,43 @@ fn parse(text: &str, path: Option<&Path>) -> KeyFile {
         return KeyFile::Public(key);
     }
     match russh::keys::decode_secret_key(text, None) {
-        Ok(key) => KeyFile::Ready(Arc::new(key)),
-        Err(_) if encrypted(text) => KeyFile::Encrypted(public_half(path, text)),
+        Ok(key) => match signs(&key) {
+            true => KeyFile::Ready(Arc::new(key)),
+            false => foreign(key.public_key()),
+        },
+        Err(_) if encrypted(text) => match public_half(path, text) {
+            Some(key) if is_token(&key) => KeyFile::Token(key),
+            key => KeyFile::Encrypted(key),
+        },
         Err(e) => KeyFile::Unusable(format!("not a private key that is understood: {e}")),
     }
+}
+
+/// Whether signatures can be made with the file alone.
+fn signs(key: &PrivateKey) -> bool {
+    matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. })
+}
+
+fn is_token(key: &PublicKey) -> bool {
+    matches!(key.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
+}
+
+fn foreign(key: &PublicKey) -> KeyFile {
+    match is_token(key) {
+        true => KeyFile::Token(key.clone()),
+        false => KeyFile::Unusable(format!("keys of the kind {} are not supported", key.algorithm())),
+    }
+}
+
+/// The certificate in a file, if there is one that can be read.
+pub(crate) fn certificate(path: &Path) -> Option<Certificate> {
+    Certificate::from_openssh(std::fs::read_to_string(path).ok()?.trim()).ok()
+}
+
+/// Where `ssh` looks for the certificate of a key file.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let name = path.as_os_str().to_string_lossy();
+    PathBuf::from(format!("{}-cert.pub", name.strip_suffix(".pub").unwrap_or(&name)))
 }
 
 fn encrypted(text: &str) -> bool {
@@ -130,7 +165,10 @@ fn ask(prompt: &dyn Prompt, path: &Path) -> Result<Arc<PrivateKey>, String> {
             return Err("encrypted, and nobody to ask for its passphrase".to_owned());
         };
         if let Ok(key) = russh::keys::decode_secret_key(&text, Some(passphrase.expose())) {
-            return Ok(Arc::new(key));
+            return match signs(&key) {
+                true => Ok(Arc::new(key)),
+                false => Err(format!("keys of the kind {} are not supported", key.algorithm())),
+            };
         }
     }
     Err("encrypted, and its passphrase was wrong".to_owned())

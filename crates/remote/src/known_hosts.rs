@@ -8,20 +8,24 @@
 //! Stricter than OpenSSH in one point: a host of which a key of another type is known is not new. We ask for
 //! the known type first, so a server that still has its key shows it.
 
+mod command;
 mod line;
+mod store;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bowline_engine::ports::ServerError;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 
+pub(crate) use command::{Asks, Command};
 pub(crate) use line::glob;
 use line::{Line, Marker};
+pub(crate) use store::Store;
 
 /// How a host is called in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub(crate) struct KnownHosts {
     pub(crate) user: Vec<PathBuf>,
     /// The system's.
     pub(crate) global: Vec<PathBuf>,
+    /// A command that prints further lines (`KnownHostsCommand`), as it is configured.
+    pub(crate) command: Option<String>,
     /// Whether a new host is refused (`StrictHostKeyChecking yes`).
     pub(crate) strict: bool,
     /// Whether names are written down hashed (`HashKnownHosts`).
@@ -64,7 +70,7 @@ pub(crate) struct KnownHosts {
 struct Entry {
     file: PathBuf,
     number: usize,
-    line: Line,
+    line: Arc<Line>,
 }
 
 impl Entry {
@@ -73,15 +79,41 @@ impl Entry {
     }
 }
 
+/// Where the lines come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    /// The files.
+    pub(crate) store: Store,
+    /// What a command has printed, and the command.
+    printed: Option<(String, Vec<Arc<Line>>)>,
+}
+
+impl Sources {
+    pub(crate) fn of(store: &Store) -> Self {
+        Self { store: store.clone(), printed: None }
+    }
+
+    /// Takes what a command printed.
+    pub(crate) fn take(&mut self, command: &str, text: &str) {
+        let lines = text.lines().filter_map(Line::parse).map(Arc::new);
+        let (_, known) = self.printed.get_or_insert_with(|| (command.to_owned(), Vec::new()));
+        known.extend(lines);
+    }
+}
+
 /// One writer at a time in this process; between processes the file is locked.
 static WRITING: Mutex<()> = Mutex::new(());
 
 impl KnownHosts {
     /// The host-key algorithms to ask for, those of known keys first.
-    pub(crate) fn preferred(&self, name: &HostName) -> Result<Vec<Algorithm>, ServerError> {
-        let mut entries = self.entries(name)?;
+    pub(crate) fn preferred(
+        &self,
+        sources: &Sources,
+        name: &HostName,
+    ) -> Result<Vec<Algorithm>, ServerError> {
+        let mut entries = self.entries(sources, name)?;
         if name.port != 22 {
-            entries.extend(self.entries(&HostName { host: name.host.clone(), port: 22 })?);
+            entries.extend(self.entries(sources, &HostName { host: name.host.clone(), port: 22 })?);
         }
         let known = |algorithm: &Algorithm| {
             let key_type = match algorithm {
@@ -96,10 +128,15 @@ impl KnownHosts {
     }
 
     /// Whether this key may be the host's; a new host's key is written down.
-    pub(crate) fn check(&self, name: &HostName, key: &PublicKey) -> Result<(), ServerError> {
+    pub(crate) fn check(
+        &self,
+        sources: &Sources,
+        name: &HostName,
+        key: &PublicKey,
+    ) -> Result<(), ServerError> {
         let shown =
             key.to_bytes().map_err(|e| unreachable(format!("its host key can't be read: {e}"), None))?;
-        if self.decide(name, key, &shown)? {
+        if self.decide(sources, name, key, &shown)? {
             return Ok(());
         }
         if self.strict {
@@ -111,14 +148,20 @@ impl KnownHosts {
                 ),
             ));
         }
-        self.remember(name, key, &shown)
+        self.remember(sources, name, key, &shown)
     }
 
     /// `true` if known, `false` if new.
-    fn decide(&self, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<bool, ServerError> {
-        let mut entries = self.entries(name)?;
+    fn decide(
+        &self,
+        sources: &Sources,
+        name: &HostName,
+        key: &PublicKey,
+        shown: &[u8],
+    ) -> Result<bool, ServerError> {
+        let mut entries = self.entries(sources, name)?;
         if name.port != 22 {
-            let plain = self.entries(&HostName { host: name.host.clone(), port: 22 })?;
+            let plain = self.entries(sources, &HostName { host: name.host.clone(), port: 22 })?;
             // As OpenSSH: the same key under the plain name will do, another one there means nothing.
             entries.extend(
                 plain.into_iter().filter(|e| e.line.key == shown && e.line.marker != Marker::Authority),
@@ -155,37 +198,45 @@ impl KnownHosts {
         }
     }
 
-    fn entries(&self, name: &HostName) -> Result<Vec<Entry>, ServerError> {
+    fn entries(&self, sources: &Sources, name: &HostName) -> Result<Vec<Entry>, ServerError> {
         let mut entries = Vec::new();
         let spelled = name.to_string();
         for file in self.user.iter().chain(&self.global) {
-            let text = match std::fs::read(file) {
-                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(trouble("read", file, &e)),
-            };
-            for (index, line) in text.lines().enumerate() {
-                if let Some(line) = Line::parse(line)
-                    && line.speaks_of(&spelled)
-                {
-                    entries.push(Entry { file: file.clone(), number: index + 1, line });
-                }
-            }
+            entries.extend(sources.store.entries(file, &spelled)?);
+        }
+        if let Some((command, lines)) = &sources.printed {
+            let printed = lines.iter().enumerate().filter(|(_, line)| line.speaks_of(&spelled));
+            entries.extend(printed.map(|(index, line)| Entry {
+                file: PathBuf::from(command),
+                number: index + 1,
+                line: Arc::clone(line),
+            }));
         }
         Ok(entries)
     }
 
     /// Writes a new host's key down, unless someone else just has.
-    fn remember(&self, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<(), ServerError> {
+    fn remember(
+        &self,
+        sources: &Sources,
+        name: &HostName,
+        key: &PublicKey,
+        shown: &[u8],
+    ) -> Result<(), ServerError> {
         let Some(file) = self.user.first() else { return Ok(()) };
         let _one = WRITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut opened = open_for_append(file).map_err(|e| trouble("open", file, &e))?;
         opened.lock().map_err(|e| trouble("lock", file, &e))?;
-        if self.decide(name, key, shown)? {
+        let length = opened.metadata().map_err(|e| trouble("read", file, &e))?.len();
+        sources.store.refresh(file, length);
+        if self.decide(sources, name, key, shown)? {
             return Ok(());
         }
-        let text = line::written(&name.to_string(), key_type(key), shown, self.hash);
-        append(&mut opened, &text).map_err(|e| trouble("write to", file, &e))
+        let (name, text) =
+            (name.to_string(), line::written(&name.to_string(), key_type(key), shown, self.hash));
+        let length = append(&mut opened, length, &text).map_err(|e| trouble("write to", file, &e))?;
+        sources.store.added(file, length, &name, &text);
+        Ok(())
     }
 }
 
@@ -226,12 +277,15 @@ fn open_for_append(file: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)
 }
 
-/// One write, on a line of its own.
-fn append(file: &mut File, line: &str) -> io::Result<()> {
-    let mut before = Vec::new();
-    file.read_to_end(&mut before)?;
-    let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
-    file.write_all(format!("{gap}{line}\n").as_bytes())
+/// One write, on a line of its own; gives how long the file is then.
+fn append(file: &mut File, length: u64, line: &str) -> io::Result<u64> {
+    let mut last = *b"\n";
+    if let Some(at) = length.checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    let text = format!("{}{line}\n", if last == *b"\n" { "" } else { "\n" });
+    file.write_all(text.as_bytes())?;
+    Ok(length + text.len() as u64)
 }
 
 fn changed(name: &HostName, key: &PublicKey, entry: &Entry) -> ServerError {

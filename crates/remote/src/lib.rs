@@ -11,6 +11,7 @@ mod agent;
 mod auth;
 mod begin;
 mod channel;
+mod descriptors;
 mod dial;
 mod forward;
 mod http;
@@ -23,6 +24,7 @@ mod options;
 mod pool;
 mod session;
 mod ssh_config;
+mod starts;
 mod stream;
 
 pub use local::LocalMachine;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use bowline_core::config::{Ssh, SshConfig, Timeouts};
 use bowline_core::secret::Secret;
 
+use crate::descriptors;
+
 /// Asks the person at the keyboard.
 pub trait Prompt: Send + Sync {
     /// The passphrase of a private key; `None` where nobody can be asked. May block: it is called on a thread
@@ -50,15 +52,19 @@ pub struct Options {
     pub user_config: UserConfig,
     /// Known hosts, in place of what `ssh_config` or the defaults say; new keys go into the first.
     pub known_hosts: Option<Vec<PathBuf>>,
-    /// How many connections are being started at once.
+    /// How many connections are being started at once at one address: an sshd has few places for those that have not
+    /// logged in yet (`MaxStartups`).
     pub starts: usize,
+    /// How many connections are open at once: each is a descriptor.
+    pub connections: usize,
     /// How many steps run at once on one server. OpenSSH refuses more than ten sessions a connection
     /// (`MaxSessions`).
     pub channels: usize,
 }
 
 impl Options {
-    /// From this process's environment: `HOME`, `SSH_AUTH_SOCK`.
+    /// From this process's environment: `HOME`, `SSH_AUTH_SOCK`, and the limit of open files, which is raised as far as
+    /// it may be.
     pub fn from_env() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
@@ -67,7 +73,8 @@ impl Options {
             agent: path("SSH_AUTH_SOCK"),
             user_config: UserConfig::Default,
             known_hosts: None,
-            starts: 30,
+            starts: 8,
+            connections: descriptors::raise(),
             channels: 8,
         }
     }

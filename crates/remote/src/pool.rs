@@ -12,20 +12,23 @@ use bowline_core::config::ssh::Ssh;
 use bowline_core::plan::step::Step;
 use bowline_core::secret::Secret;
 use bowline_engine::ports::{
-    Attached, Channel, Held, Network, OnLine, Output, Server, ServerError, Terminal,
+    Attached, Channel, Held, Limit, Network, OnLine, Output, Reader, Server, ServerError, Terminal,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::auth::{Budget, Credentials};
 use crate::channel::{Running, Start};
+use crate::descriptors::Descriptors;
 use crate::jump::{self, Hop, Route};
 use crate::keys::KeyStore;
-use crate::known_hosts::HostName;
+use crate::known_hosts::{self, HostName, Sources, Store};
 use crate::lines::{Room, TOGETHER_LIMIT};
 use crate::options::{Options, Prompt};
-use crate::session::{Session, Target};
-use crate::ssh_config::{ConfigReader, Endpoint, HostSettings};
+use crate::session::{Session, Target, Way};
+use crate::ssh_config::{ConfigReader, Endpoint, HostSettings, Tokens};
+use crate::starts::{Gate, Starts};
+use crate::stream::Bytes;
 use crate::{dial, forward, http};
 
 /// Servers over SSH.
@@ -39,9 +42,11 @@ struct Shared {
     options: Options,
     config: ConfigReader,
     keys: KeyStore,
-    starts: Semaphore,
     /// For what is gathered.
     room: Room,
+    known_hosts: Store,
+    starts: Starts,
+    descriptors: Arc<Descriptors>,
     slots: Mutex<HashMap<Vec<Endpoint>, Arc<Slot>>>,
 }
 
@@ -65,8 +70,10 @@ impl SshNetwork {
         let shared = Shared {
             config: ConfigReader::new(options.clone()),
             keys: KeyStore::new(prompt),
-            starts: Semaphore::new(options.starts.max(1)),
             room: Room::new(TOGETHER_LIMIT),
+            known_hosts: Store::default(),
+            starts: Starts::new(options.starts),
+            descriptors: Arc::new(Descriptors::new(options.connections)),
             slots: Mutex::default(),
             ssh,
             options,
@@ -113,6 +120,8 @@ impl SshServer {
             match started {
                 Ok(running) => return Ok(running),
                 Err(Start::Refused(error)) => return Err(error),
+                // Programs that stay have all its channels: there is a new one then.
+                Err(Start::Full) => {}
                 Err(Start::NotSent(_)) if first => {
                     session.give_up();
                     first = false;
@@ -125,17 +134,31 @@ impl SshServer {
 
 #[async_trait]
 impl Server for SshServer {
-    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
+    async fn run(
+        &self,
+        step: &Step,
+        limit: Option<Limit>,
+        on_line: OnLine<'_>,
+    ) -> Result<Output, ServerError> {
         let room = step.is_gathered().then_some(&self.shared.room);
-        self.start(step, None).await?.finish(on_line, room).await
+        let running = self.start(step, None).await?.finish(on_line, room);
+        match limit {
+            Some(limit) => limit.bound(running).await,
+            None => running.await,
+        }
     }
 
-    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
-        self.start(step, None).await?.keep().await
+    async fn open(&self, step: &Step, limit: Limit, reader: Reader) -> Result<Box<dyn Channel>, ServerError> {
+        limit.bound(self.start(step, None).await?.keep(reader)).await
     }
 
-    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
-        self.start(step, terminal).await?.attach(terminal.is_some()).await
+    async fn attach(
+        &self,
+        step: &Step,
+        terminal: Option<&Terminal>,
+        limit: Limit,
+    ) -> Result<Attached, ServerError> {
+        limit.bound(self.start(step, terminal).await?.attach(terminal.is_some())).await
     }
 
     async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
@@ -200,49 +223,96 @@ impl Shared {
         let Some(hop) = route.hops.get(index) else {
             return Err(ServerError::Unreachable { reason: "there is no way to it".into(), hint: None });
         };
-        // Before the permit is taken: a hop that waits for its own would wait for ours.
+        // Before its turn: a hop that waits for its own would wait for ours.
         let via = match index.checked_sub(1) {
             Some(before) => {
                 Some(self.session(route, before).await.map_err(|error| on_the_way(error, route, before))?)
             }
             None => None,
         };
-        let _permit = self.starts.acquire().await;
+        // What is spent is the time in which the other side is waited for, not that for a turn.
         let mut budget = Budget::new(self.options.timeouts);
         let settings = &hop.settings;
-        let stream = match (&via, &route.proxy_command) {
-            (Some(via), _) => budget.spend(jump::through(via, settings)).await.map_err(|why| {
-                ServerError::Unreachable {
-                    reason: format!("no connection to {} from the jump host: {why}", settings.hostname),
-                    hint: Some(format!("is port {} open to the jump host?", settings.port)),
-                }
-            })??,
-            (None, Some(line)) => jump::command(line, settings)?,
+        let agent = u32::from(settings.agent.is_some());
+        let (stream, room, _turn) = match (via.as_ref(), &route.proxy_command) {
+            (Some(via), _) => {
+                let room = if agent > 0 { Some(self.room(agent).await?) } else { None };
+                let behind = route.hops[..index].iter().map(|hop| hop.endpoint.clone()).collect();
+                let turn = self.starts.turn(Gate::Jump(behind)).await;
+                let stream = budget.spend(jump::through(via, settings)).await;
+                (stream.map_err(|why| through(settings, &why))??, room, turn)
+            }
+            (None, Some(line)) => {
+                let room = self.room(COMMAND + agent).await?;
+                let turn = self.starts.turn(Gate::Command).await;
+                (jump::command(line, hop, &self.options)?, Some(room), turn)
+            }
             (None, None) => {
-                let within = budget.left();
-                let dialled = budget.spend(dial::tcp(&settings.hostname, settings.port, within)).await;
-                match dialled {
-                    Ok(stream) => Box::new(stream?),
-                    Err(reason) => return Err(ServerError::Unreachable { reason, hint: None }),
-                }
+                let room = self.room(1 + agent).await?;
+                let (stream, turn) = self.dial(settings, &mut budget).await?;
+                (stream, Some(room), turn)
             }
         };
-        Session::open(stream, &self.target(hop), &self.keys, budget, via).await
+        let way = Way { stream, room, agent, descriptors: Arc::clone(&self.descriptors), via };
+        Session::open(way, self.target(hop)?, &self.keys, budget).await
     }
 
-    fn target(&self, hop: &Hop) -> Target {
+    /// A connection to the first of a host's addresses that answers, in its turn.
+    async fn dial(
+        &self,
+        settings: &HostSettings,
+        budget: &mut Budget,
+    ) -> Result<(Box<dyn Bytes>, Option<OwnedSemaphorePermit>), ServerError> {
+        let failed = |reason| ServerError::Unreachable { reason, hint: None };
+        let within = budget.left();
+        let found = budget.spend(dial::addresses(&settings.hostname, settings.port, within)).await;
+        let addresses = found.map_err(failed)??;
+        let turn = match addresses.first() {
+            Some(address) => self.starts.turn(Gate::Address(*address)).await,
+            None => None,
+        };
+        let within = budget.left();
+        let dialled = budget.spend(dial::tcp(&addresses, within)).await;
+        Ok((Box::new(dialled.map_err(failed)??), turn))
+    }
+
+    async fn room(&self, descriptors: u32) -> Result<OwnedSemaphorePermit, ServerError> {
+        self.descriptors.take(descriptors, || self.close_an_idle_one()).await
+    }
+
+    /// Closes a connection that nobody uses; `false` if there is none.
+    fn close_an_idle_one(&self) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        slots.values().any(|slot| {
+            let Ok(mut state) = slot.state.try_lock() else { return false };
+            // Who uses it has it, too, and gets it only here. One through a jump host has no descriptor.
+            let idle =
+                |session: &mut Arc<Session>| Arc::strong_count(session) == 1 && session.has_descriptors();
+            state.session.take_if(idle).is_some()
+        })
+    }
+
+    fn target(&self, hop: &Hop) -> Result<Target, ServerError> {
         let settings = &hop.settings;
         let name = match &settings.alias {
             Some(alias) => HostName::new(alias, 22),
             None => HostName::new(&settings.hostname, settings.port),
         };
-        Target {
+        let tokens = Tokens { options: &self.options, endpoint: &hop.endpoint, settings };
+        let words = settings.known_hosts.command.as_ref().map(|line| tokens.known_hosts_command(line));
+        let words = words.transpose().map_err(|why| ServerError::Unreachable {
+            reason: format!("KnownHostsCommand can't be used: {why}"),
+            hint: Some("ssh_config(5) has its tokens".into()),
+        })?;
+        Ok(Target {
             name,
             known_hosts: settings.known_hosts.clone(),
+            sources: Sources::of(&self.known_hosts),
+            command: words.map(|words| known_hosts::Command { words, limit: self.options.timeouts.connect }),
             credentials: self.credentials(settings),
             channels: self.options.channels.max(1),
             timeouts: self.options.timeouts,
-        }
+        })
     }
 
     fn credentials(&self, settings: &HostSettings) -> Credentials {
@@ -268,9 +338,20 @@ impl Shared {
             user: settings.user.clone(),
             named,
             defaults,
+            certificates: settings.certificate_files.clone(),
             agent: settings.agent.clone(),
             agent_only_files: ssh.keys_only || settings.identities_only,
         }
+    }
+}
+
+/// Two pipes, and the handle of the process.
+const COMMAND: u32 = 3;
+
+fn through(settings: &HostSettings, why: &str) -> ServerError {
+    ServerError::Unreachable {
+        reason: format!("no connection to {} from the jump host: {why}", settings.hostname),
+        hint: Some(format!("is port {} open to the jump host?", settings.port)),
     }
 }
 

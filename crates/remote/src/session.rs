@@ -10,13 +10,14 @@ use russh::client::{self, ChannelOpenHandle, Config, DisconnectReason, Handle, H
 use russh::keys::PublicKey;
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, Preferred};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::auth::{Budget, Credentials, Login};
 use crate::channel::{Opened, Start};
+use crate::descriptors::Descriptors;
 use crate::forward::{self, Lendings};
 use crate::keys::KeyStore;
-use crate::known_hosts::{HostName, KnownHosts};
+use crate::known_hosts::{self, Asks, HostName, KnownHosts, Sources};
 use crate::stream::{Bytes, Cut, Guarded, Heard};
 
 /// With so many keepalives unanswered, and the time of one more, a connection is dead.
@@ -34,10 +35,26 @@ pub(crate) struct Target {
     /// The name by which its key is known.
     pub(crate) name: HostName,
     pub(crate) known_hosts: KnownHosts,
+    /// Where the known keys come from.
+    pub(crate) sources: Sources,
+    /// A command that knows further keys.
+    pub(crate) command: Option<known_hosts::Command>,
     pub(crate) credentials: Credentials,
     /// How many channels may be open at once.
     pub(crate) channels: usize,
     pub(crate) timeouts: Timeouts,
+}
+
+/// What carries a connection.
+pub(crate) struct Way {
+    pub(crate) stream: Box<dyn Bytes>,
+    /// Room for its descriptors, if it has any, and for the agent's while logging in.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+    /// How many of them are the agent's.
+    pub(crate) agent: u32,
+    pub(crate) descriptors: Arc<Descriptors>,
+    /// The connection that this one is inside of.
+    pub(crate) via: Option<Arc<Session>>,
 }
 
 /// Why the connection ended, once it has.
@@ -65,6 +82,12 @@ pub(crate) struct Session {
     limit: AtomicUsize,
     /// A channel that was opened ahead, for the next step.
     spare: (mpsc::Sender<Opened>, tokio::sync::Mutex<mpsc::Receiver<Opened>>),
+    /// How many channels have programs that stay.
+    kept: watch::Sender<usize>,
+    /// How often it is in use for as long as the run wants: by such programs, and by ports that are lent.
+    stays: AtomicUsize,
+    /// Its descriptors, and where they are counted.
+    room: (usize, Arc<Descriptors>),
     left: AtomicUsize,
     broken: AtomicBool,
     /// The login shell ran a program of ours.
@@ -80,23 +103,33 @@ pub(crate) struct Session {
 impl Session {
     /// Shakes hands over a stream and logs in.
     pub(crate) async fn open(
-        stream: Box<dyn Bytes>,
-        target: &Target,
+        way: Way,
+        mut target: Target,
         keys: &KeyStore,
         mut budget: Budget,
-        via: Option<Arc<Session>>,
     ) -> Result<Self, ServerError> {
-        let (stream, cut, heard) = Guarded::new(stream, target.timeouts.silence);
+        let Way { stream, mut room, agent, descriptors, via } = way;
+        // The agent's are given back after the login.
+        let for_login = room.as_mut().and_then(|room| room.split(agent as usize));
+        let room = room.filter(|room| room.num_permits() > 0);
+        let places = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let (stream, cut, heard) = Guarded::new(stream, target.timeouts.silence, room);
+        if let Some(command) = &target.command {
+            let printed = command.run(&target.name, Asks::Types).await?;
+            target.sources.take(&command.words.join(" "), &printed);
+        }
         let (ending, lendings) = (Ending::default(), Lendings::default());
         let client = Client {
             name: target.name.clone(),
             known_hosts: target.known_hosts.clone(),
+            sources: target.sources.clone(),
+            command: target.command.clone(),
             ending: ending.clone(),
             accepted: None,
             silence: target.timeouts.silence,
             lendings: lendings.clone(),
         };
-        let config = config(target)?;
+        let config = config(&target)?;
         let connecting = client::connect_stream(Arc::new(config), stream, client);
         let mut handle = match budget.spend(connecting).await {
             Ok(Ok(handle)) => handle,
@@ -112,6 +145,7 @@ impl Session {
                 hint: Some(refused.hint),
             });
         }
+        drop(for_login);
         let (sender, receiver) = mpsc::channel(1);
         Ok(Self {
             handle,
@@ -119,6 +153,9 @@ impl Session {
             permits: Arc::new(Semaphore::new(target.channels)),
             limit: AtomicUsize::new(target.channels),
             spare: (sender, tokio::sync::Mutex::new(receiver)),
+            kept: watch::Sender::new(0),
+            stays: AtomicUsize::new(0),
+            room: (places, descriptors),
             left: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             runs: AtomicBool::new(false),
@@ -150,6 +187,29 @@ impl Session {
     /// No new steps over this one.
     pub(crate) fn give_up(&self) {
         self.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether closing it closes a descriptor.
+    pub(crate) fn has_descriptors(&self) -> bool {
+        self.room.0 > 0
+    }
+
+    /// It is in use for as long as the run wants, until what is returned is dropped.
+    pub(crate) fn stay(self: &Arc<Self>, what: Stay) -> Staying {
+        if what == Stay::Channel {
+            self.kept.send_modify(|kept| *kept += 1);
+        }
+        if self.stays.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.room.1.keep(self.room.0);
+        }
+        Staying { session: Arc::clone(self), what }
+    }
+
+    /// Waits until all its channels have programs that stay: no other will become free.
+    async fn only_kept(&self) {
+        let full = |kept: &usize| *kept >= self.limit.load(Ordering::SeqCst);
+        // The sender lives as long as this.
+        let _ = self.kept.subscribe().wait_for(full).await;
     }
 
     pub(crate) fn handle(&self) -> &Handle<Client> {
@@ -218,7 +278,14 @@ impl Session {
 
     async fn open_channel(self: &Arc<Self>) -> Result<Opened, Start> {
         loop {
-            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            let permit = tokio::select! {
+                biased;
+                permit = Arc::clone(&self.permits).acquire_owned() => permit,
+                () = self.only_kept() => {
+                    self.give_up();
+                    return Err(Start::Full);
+                }
+            };
             let permit = permit.map_err(|_| Start::NotSent("no channels".to_owned()))?;
             match self.open_with(permit).await {
                 Ok(opened) => return Ok(opened),
@@ -249,11 +316,18 @@ impl Session {
             self.give_up();
             return Err(Start::NotSent("programs that were left hold its sessions".to_owned()));
         }
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::SeqCst);
         let open = limit.saturating_sub(self.permits.available_permits());
+        let kept = *self.kept.borrow();
+        if kept > 0 && open <= kept + 1 {
+            // It allows no more than those that stay (MaxSessions).
+            self.give_up();
+            return Err(Start::Full);
+        }
         if open > 1 {
-            // It allows fewer than we thought (MaxSessions): so many it shall be.
-            self.limit.fetch_sub(1, Ordering::Relaxed);
+            // It allows fewer than we thought: so many it shall be.
+            self.limit.fetch_sub(1, Ordering::SeqCst);
+            self.kept.send_modify(|_| {});
             if let Some(permit) = permit {
                 permit.forget();
             }
@@ -266,9 +340,38 @@ impl Session {
     }
 }
 
+/// What a connection stays in use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// A program that runs as long as its channel is open.
+    Channel,
+    /// A port that is lent.
+    Port,
+}
+
+/// A connection that stays in use until this is dropped.
+pub(crate) struct Staying {
+    session: Arc<Session>,
+    what: Stay,
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let session = &self.session;
+        if self.what == Stay::Channel {
+            session.kept.send_modify(|kept| *kept -= 1);
+        }
+        if session.stays.fetch_sub(1, Ordering::SeqCst) == 1 {
+            session.room.1.unkeep(session.room.0);
+        }
+    }
+}
+
 fn config(target: &Target) -> Result<Config, ServerError> {
-    let preferred =
-        Preferred { key: target.known_hosts.preferred(&target.name)?.into(), ..Preferred::DEFAULT };
+    let preferred = Preferred {
+        key: target.known_hosts.preferred(&target.sources, &target.name)?.into(),
+        ..Preferred::DEFAULT
+    };
     Ok(Config {
         preferred,
         keepalive_interval: Some(target.timeouts.silence / (KEEPALIVES + 1)),
@@ -313,6 +416,8 @@ fn silent(name: &HostName, why: &str) -> ServerError {
 pub(crate) struct Client {
     name: HostName,
     known_hosts: KnownHosts,
+    sources: Sources,
+    command: Option<known_hosts::Command>,
     ending: Ending,
     /// The key that was checked: it comes again with each new exchange of keys.
     accepted: Option<PublicKey>,
@@ -339,7 +444,11 @@ impl Handler for Client {
         if self.accepted.as_ref().is_some_and(|accepted| accepted.key_data() == key.key_data()) {
             return Ok(true);
         }
-        self.known_hosts.check(&self.name, key).map_err(ClientError::Host)?;
+        if let Some(command) = &self.command {
+            let printed = command.run(&self.name, Asks::Key(key)).await.map_err(ClientError::Host)?;
+            self.sources.take(&command.words.join(" "), &printed);
+        }
+        self.known_hosts.check(&self.sources, &self.name, key).map_err(ClientError::Host)?;
         self.accepted = Some(key.clone());
         Ok(true)
     }

@@ -9,22 +9,22 @@
 //! The user and port of `deploy.yml` always win, as Kamal passes both always; its `proxy` and `proxy_command`
 //! win where they are given.
 
+mod alike;
+mod ask;
 mod file;
 mod home;
+mod tokens;
 
 use std::collections::HashMap;
-use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use bowline_engine::ports::ServerError;
-use tokio::process::Command;
 
 use crate::known_hosts::KnownHosts;
-use crate::local::Group;
 use crate::options::{Options, UserConfig};
-use crate::ssh_config::home::Elsewhere;
+use crate::ssh_config::ask::Asker;
+pub(crate) use crate::ssh_config::tokens::{Tokens, expand};
 
 /// A host as it is written down, in `deploy.yml` or as somebody's jump host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,6 +45,8 @@ pub(crate) struct HostSettings {
     /// The name under which its key is known (`HostKeyAlias`).
     pub(crate) alias: Option<String>,
     pub(crate) identity_files: Vec<PathBuf>,
+    /// Certificates for keys that are offered (`CertificateFile`).
+    pub(crate) certificate_files: Vec<PathBuf>,
     pub(crate) identities_only: bool,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
@@ -57,13 +59,13 @@ pub(crate) struct HostSettings {
 #[derive(Debug)]
 pub(crate) struct ConfigReader {
     options: Options,
-    elsewhere: Option<Elsewhere>,
+    asker: Asker,
     seen: Mutex<HashMap<Endpoint, Arc<HostSettings>>>,
 }
 
 impl ConfigReader {
     pub(crate) fn new(options: Options) -> Self {
-        Self { elsewhere: Elsewhere::of(&options), options, seen: Mutex::default() }
+        Self { asker: Asker::new(options.clone()), options, seen: Mutex::default() }
     }
 
     /// What is configured for a host.
@@ -72,78 +74,13 @@ impl ConfigReader {
         if let Some(settings) = lock().get(endpoint) {
             return Ok(Arc::clone(settings));
         }
-        let pairs = match &self.options.user_config {
-            UserConfig::None => Vec::new(),
-            _ => self.ask(endpoint).await?,
+        let (pairs, quoted) = match &self.options.user_config {
+            UserConfig::None => (Pairs(Vec::new()), &[][..]),
+            _ => (self.asker.pairs(endpoint).await?, self.asker.quoted()),
         };
-        let settings = Arc::new(read(&self.options, endpoint, &Pairs(pairs))?);
+        let settings = Arc::new(read(&self.options, endpoint, &pairs, quoted)?);
         lock().insert(endpoint.clone(), Arc::clone(&settings));
         Ok(settings)
-    }
-
-    async fn ask(&self, endpoint: &Endpoint) -> Result<Vec<(String, String)>, ServerError> {
-        let mut command = Command::new("ssh");
-        command.arg("-G").stdin(Stdio::null());
-        if let UserConfig::File(file) = &self.options.user_config {
-            command.arg("-F").arg(file);
-        }
-        if let Some(elsewhere) = &self.elsewhere {
-            let config = Elsewhere::config();
-            let config = config.map_err(|e| trouble(format!("`ssh -G` can't be told of HOME: {e}")))?;
-            command.args(["-F", "/dev/stdin"]).stdin(config).env("HOME", elsewhere.home());
-        }
-        if let Some(user) = &endpoint.user {
-            command.args(["-l", user]);
-        }
-        if let Some(port) = endpoint.port {
-            command.args(["-p", &port.to_string()]);
-        }
-        command.args(["--", &endpoint.host]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
-        // A `Match exec` in the file can run anything.
-        let limit = self.options.timeouts.connect;
-        let ran = async {
-            let child = command.spawn()?;
-            let group = Group::of(&child);
-            let output = child.wait_with_output().await;
-            group.let_go();
-            output
-        };
-        let output = match tokio::time::timeout(limit, ran).await {
-            Ok(Ok(output)) => output,
-            Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => return self.parse(endpoint),
-            Ok(Err(e)) => return Err(trouble(format!("`ssh -G` can't be run: {e}"))),
-            Err(_) => {
-                return Err(trouble(format!(
-                    "`ssh -G` gave no answer within {} s (`timeouts: {{connect: SECONDS}}` gives it more)",
-                    limit.as_secs_f32()
-                )));
-            }
-        };
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim().lines().collect::<Vec<_>>().join("; ");
-            return Err(trouble(format!("`ssh -G {}` failed: {said}", endpoint.host)));
-        }
-        let pairs = pairs(&String::from_utf8_lossy(&output.stdout));
-        match &self.elsewhere {
-            Some(elsewhere) => Ok(pairs.into_iter().map(|pair| elsewhere.moved(pair)).collect()),
-            None => Ok(pairs),
-        }
-    }
-
-    /// Without an `ssh`.
-    fn parse(&self, endpoint: &Endpoint) -> Result<Vec<(String, String)>, ServerError> {
-        let path = match &self.options.user_config {
-            UserConfig::File(file) => file.clone(),
-            _ => self.options.expand("~/.ssh/config"),
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => file::pairs(&text, &endpoint.host)
-                .map_err(|e| trouble(format!("{}:{}: {}", path.display(), e.line, e.reason))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(e) => Err(trouble(format!("can't read {}: {e}", path.display()))),
-        }
     }
 }
 
@@ -185,10 +122,27 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(pair).collect()
 }
 
-fn read(options: &Options, endpoint: &Endpoint, pairs: &Pairs) -> Result<HostSettings, ServerError> {
+/// What sends us elsewhere, or trusts otherwise, and is not done here.
+fn refuse(pairs: &Pairs) -> Result<(), ServerError> {
     if let Some(file) = pairs.some("revokedhostkeys") {
         return Err(trouble(format!("RevokedHostKeys ({file}) is not supported; mark keys as @revoked")));
     }
+    if pairs.yes("proxyusefdpass") && pairs.some("proxycommand").is_some() {
+        return Err(trouble(
+            "ProxyUseFdpass is not supported: the proxy command must pass the bytes itself".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// `quoted`: lists of files that are written with quotes in the configuration.
+fn read(
+    options: &Options,
+    endpoint: &Endpoint,
+    pairs: &Pairs,
+    quoted: &[Vec<String>],
+) -> Result<HostSettings, ServerError> {
+    refuse(pairs)?;
     let user = endpoint.user.clone().or_else(|| pairs.first("user").map(str::to_owned));
     let port = endpoint.port.or_else(|| pairs.first("port").and_then(|port| port.parse().ok()));
     let mut settings = HostSettings {
@@ -197,6 +151,7 @@ fn read(options: &Options, endpoint: &Endpoint, pairs: &Pairs) -> Result<HostSet
         port: port.unwrap_or(22),
         alias: pairs.some("hostkeyalias").map(str::to_owned),
         identity_files: Vec::new(),
+        certificate_files: Vec::new(),
         identities_only: pairs.yes("identitiesonly"),
         agent: agent(options, pairs),
         jumps: jumps(pairs.some("proxyjump").unwrap_or_default())?,
@@ -204,6 +159,7 @@ fn read(options: &Options, endpoint: &Endpoint, pairs: &Pairs) -> Result<HostSet
         known_hosts: KnownHosts {
             user: Vec::new(),
             global: Vec::new(),
+            command: pairs.some("knownhostscommand").map(str::to_owned),
             strict: pairs.yes("stricthostkeychecking"),
             hash: pairs.yes("hashknownhosts"),
         },
@@ -212,11 +168,11 @@ fn read(options: &Options, endpoint: &Endpoint, pairs: &Pairs) -> Result<HostSet
         settings.hostname = hostname.replace("%h", &endpoint.host).replace("%%", "%");
     }
     let tokens = Tokens { options, endpoint, settings: &settings };
-    let files = |key: &str, defaults: &str| -> Vec<PathBuf> {
-        let given = pairs.first(key).unwrap_or(defaults);
-        given.split_ascii_whitespace().filter(|f| *f != "none").map(|f| tokens.path(f)).collect()
+    let files = |key: &str, defaults: &str| tokens.files(pairs.first(key).unwrap_or(defaults), quoted);
+    let each = |key: &str| -> Vec<PathBuf> {
+        pairs.all(key).filter(|f| *f != "none").map(|f| tokens.path(f.trim_matches('"'))).collect()
     };
-    let identities = pairs.all("identityfile").filter(|f| *f != "none").map(|f| tokens.path(f)).collect();
+    let (identities, certificates) = (each("identityfile"), each("certificatefile"));
     let user = options
         .known_hosts
         .clone()
@@ -226,6 +182,7 @@ fn read(options: &Options, endpoint: &Endpoint, pairs: &Pairs) -> Result<HostSet
         None => files("globalknownhostsfile", "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"),
     };
     settings.identity_files = identities;
+    settings.certificate_files = certificates;
     settings.known_hosts.user = user;
     settings.known_hosts.global = global;
     Ok(settings)
@@ -244,50 +201,6 @@ fn agent(options: &Options, pairs: &Pairs) -> Option<PathBuf> {
     }
 }
 
-/// What `%` letters stand for in paths.
-struct Tokens<'a> {
-    options: &'a Options,
-    endpoint: &'a Endpoint,
-    settings: &'a HostSettings,
-}
-
-impl Tokens<'_> {
-    fn path(&self, text: &str) -> PathBuf {
-        let home = self.options.home.as_ref().map(|home| home.display().to_string()).unwrap_or_default();
-        let text = expand_tokens(text.trim_matches('"'), |letter| match letter {
-            'd' => Some(home.clone()),
-            'h' => Some(self.settings.hostname.clone()),
-            'n' => Some(self.endpoint.host.clone()),
-            'p' => Some(self.settings.port.to_string()),
-            'r' => Some(self.settings.user.clone()),
-            'u' => std::env::var("USER").ok(),
-            _ => None,
-        });
-        self.options.expand(&text)
-    }
-}
-
-/// Replaces `%x` by what it stands for; `%%` is a percent sign, and what is unknown stays.
-pub(crate) fn expand_tokens(text: &str, meaning: impl Fn(char) -> Option<String>) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('%') => out.push('%'),
-            Some(letter) => match meaning(letter) {
-                Some(value) => out.push_str(&value),
-                None => out.extend(['%', letter]),
-            },
-            None => out.push('%'),
-        }
-    }
-    out
-}
-
 /// `[user@]host[:port]`, several with commas, also as `ssh://` addresses.
 fn jumps(text: &str) -> Result<Vec<Endpoint>, ServerError> {
     text.split(',').map(str::trim).filter(|hop| !hop.is_empty()).map(jump).collect()
@@ -295,20 +208,29 @@ fn jumps(text: &str) -> Result<Vec<Endpoint>, ServerError> {
 
 fn jump(text: &str) -> Result<Endpoint, ServerError> {
     let address = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
-    let (user, address) = match address.rsplit_once('@') {
-        Some((user, address)) => (Some(user.to_owned()), address),
-        None => (None, address),
-    };
-    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
-        None => match address.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') => (host, Some(port)),
-            _ => (address, None),
-        },
-    };
-    let port = port.map(str::parse).transpose();
-    let port = port.map_err(|_| trouble(format!("ProxyJump: {text:?} has no port after its colon")))?;
-    Ok(Endpoint { host: host.to_owned(), user, port })
+    Endpoint::parse(address)
+        .ok_or_else(|| trouble(format!("ProxyJump: {text:?} has no port after its colon")))
+}
+
+impl Endpoint {
+    /// `[USER@]HOST[:PORT]`; an IPv6 address may stand in brackets, and must where a port follows. `None` if what
+    /// follows the colon is no port.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (user, address) = match text.rsplit_once('@') {
+            Some((user, address)) => (Some(user.to_owned()), address),
+            None => (None, text),
+        };
+        let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, rest)) => (host, Some(rest.strip_prefix(':')?)),
+            None => match address.rsplit_once(':') {
+                Some((host, port)) if !host.contains(':') => (host, Some(port)),
+                _ => (address, None),
+            },
+        };
+        let port = port.map(str::parse).transpose().ok()?;
+        Some(Self { host: host.to_owned(), user, port })
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, Sleep};
 
 /// Anything that carries an SSH connection.
@@ -28,6 +28,8 @@ pub(crate) struct Guarded {
     /// How long the other side may refuse to take what is written.
     patience: Duration,
     heard: Heard,
+    /// Room for its descriptors, which ends with it.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// When the other side was last heard.
@@ -50,10 +52,15 @@ impl Heard {
 pub(crate) struct Cut(#[expect(dead_code, reason = "held for its drop")] oneshot::Sender<()>);
 
 impl Guarded {
-    pub(crate) fn new(inner: Box<dyn Bytes>, patience: Duration) -> (Self, Cut, Heard) {
+    pub(crate) fn new(
+        inner: Box<dyn Bytes>,
+        patience: Duration,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> (Self, Cut, Heard) {
         let (sender, cut) = oneshot::channel();
         let heard = Heard(Arc::new(Mutex::new(Instant::now())));
-        (Self { inner, cut, stalled: None, patience, heard: heard.clone() }, Cut(sender), heard)
+        let stream = Self { inner, cut, stalled: None, patience, heard: heard.clone(), _room: room };
+        (stream, Cut(sender), heard)
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -122,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn a_cut_ends_a_read_that_waits() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25));
+        let (mut stream, cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25), None);
         let read = tokio::spawn(async move { stream.read_u8().await.unwrap_err().kind() });
         tokio::task::yield_now().await;
         drop(cut);
@@ -132,7 +139,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_is_an_error() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, _cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25));
+        let (mut stream, _cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25), None);
         let began = tokio::time::Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 25));

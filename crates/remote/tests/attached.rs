@@ -68,7 +68,7 @@ async fn a_terminal_has_our_type_and_size_and_follows_it() {
         "trap 'stty size; exit 7' WINCH; trap 'echo interrupted' INT; echo $TERM; stty size; tty; echo ready
          while :; do sleep 0.1; done",
     );
-    let Attached { mut output, input } = server.attach(&script, Some(&terminal(97, 31))).await.unwrap();
+    let Attached { mut output, input } = server.attach(&script, Some(&terminal(97, 31)), SOON).await.unwrap();
     let mut seen = String::new();
     while !seen.contains("ready") {
         let ControlFlow::Continue(Piece::Out(bytes)) = output.next().await.unwrap() else { panic!("{seen}") };
@@ -91,7 +91,7 @@ async fn without_a_terminal_bytes_pass_unchanged_and_input_ends() {
     }
     let sshd = Sshd::start();
     let server = sshd.connect().await;
-    let attached = server.attach(&step("tty; cat; echo end >&2; kill -TERM $$"), None).await.unwrap();
+    let attached = server.attach(&step("tty; cat; echo end >&2; kill -TERM $$"), None, SOON).await.unwrap();
     let Attached { mut output, input } = attached;
     let bytes: Vec<u8> = (0..=255).cycle().take(5_000_000).collect();
     let sending = async {
@@ -131,7 +131,7 @@ async fn a_program_is_held_up_by_a_slow_reader_and_let_go_by_one_that_leaves() {
         log.display(),
         gone.display()
     ));
-    let Attached { mut output, input } = server.attach(&script, None).await.unwrap();
+    let Attached { mut output, input } = server.attach(&script, None, SOON).await.unwrap();
     assert!(matches!(output.next().await.unwrap(), ControlFlow::Continue(Piece::Out(_))));
     let settled = || {
         let before = size_of(&log);
@@ -159,7 +159,7 @@ async fn a_broken_connection_and_a_refused_terminal_are_told() {
     }
     let mut sshd = Sshd::with("PermitTTY no");
     let server = sshd.connect().await;
-    match server.attach(&step("true"), Some(&terminal(80, 24))).await {
+    match server.attach(&step("true"), Some(&terminal(80, 24)), SOON).await {
         Err(ServerError::Unreachable { reason, hint }) => {
             assert!(reason.contains("no terminal"), "{reason}");
             assert!(hint.unwrap().contains("PermitTTY"));
@@ -167,7 +167,8 @@ async fn a_broken_connection_and_a_refused_terminal_are_told() {
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("a terminal"),
     }
-    let Attached { mut output, input } = server.attach(&step("echo here; sleep 60"), None).await.unwrap();
+    let Attached { mut output, input } =
+        server.attach(&step("echo here; sleep 60"), None, SOON).await.unwrap();
     until(&mut *output, "here").await;
     sshd.kill();
     assert!(matches!(output.next().await, Err(ServerError::Lost { .. })));

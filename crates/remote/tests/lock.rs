@@ -12,7 +12,7 @@ use bowline_core::commands::{Scope, lock};
 use bowline_core::names::Names;
 use bowline_core::observed::base64_text;
 use bowline_core::plan::step::Step;
-use bowline_engine::ports::{Channel, Server};
+use bowline_engine::ports::{Channel, Reader, Server};
 use common::*;
 
 const ROUNDS: usize = 100;
@@ -24,7 +24,8 @@ async fn take(server: Arc<dyn Server>, run: String) -> Opened {
     let names = Names::new("app", None);
     let details = lock::details(&run, "now", "v1", "a deploy");
     let scope = Scope { names, run, performer: "me".into() };
-    let mut channel = server.open(&Step::Lock(lock::Keep { scope, details })).await.unwrap();
+    let mut channel =
+        server.open(&Step::Lock(lock::Keep { scope, details }), SOON, Reader::Prompt).await.unwrap();
     let line = channel.next_line().await.unwrap().unwrap();
     (line, channel)
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bowline_core::config::Timeouts;
-use bowline_engine::ports::{FarOutput, Line, Network, Piece, Server, ServerError, Size, Terminal};
+use bowline_engine::ports::{FarOutput, Line, Network, Piece, Reader, Server, ServerError, Size, Terminal};
 use common::*;
 
 /// A server whose login shell does this first.
@@ -42,7 +42,7 @@ async fn what_start_up_files_print_is_no_output_of_any_step() {
         let (Line::Out(text) | Line::Err(text)) = line;
         seen.lock().unwrap().push(text.to_owned());
     };
-    let output = server.run(&step_with("cat; echo err >&2", "in"), &note).await.unwrap();
+    let output = server.run(&step_with("cat; echo err >&2", "in"), None, &note).await.unwrap();
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("in", "err\n"));
     let mut seen = seen.into_inner().unwrap();
     seen.sort();
@@ -51,7 +51,7 @@ async fn what_start_up_files_print_is_no_output_of_any_step() {
     let attached = server.attach(&step("printf '\\001out'; echo err >&2"), None).await.unwrap();
     assert_eq!(whole(attached.output).await, ("\u{1}out".into(), "err\n".into()));
     let terminal = Terminal { kind: "xterm".into(), size: Size { columns: 80, rows: 24, ..Size::default() } };
-    let attached = server.attach(&step("printf out"), Some(&terminal)).await.unwrap();
+    let attached = server.attach(&step("printf out"), Some(&terminal), SOON).await.unwrap();
     assert_eq!(whole(attached.output).await, ("out".into(), String::new()));
 
     let mut kept = server.open(&step("echo first; read -r line; echo \"$line\"")).await.unwrap();
@@ -80,8 +80,8 @@ async fn a_login_shell_that_runs_nothing_is_named_as_such() {
     let (reason, hint) = never(run(&server, "echo x").await);
     assert!(reason.contains("login shell ended") && reason.contains("currently not available"), "{reason}");
     assert!(hint.contains("chsh -s /bin/sh") && hint.contains("ssh: user:"), "{hint}");
-    never(server.open(&step("echo x")).await);
-    never(server.attach(&step("echo x"), None).await.unwrap().output.next().await);
+    never(server.open(&step("echo x"), SOON, Reader::Prompt).await);
+    never(server.attach(&step("echo x"), None, SOON).await.unwrap().output.next().await);
 }
 
 #[tokio::test]
@@ -99,8 +99,8 @@ async fn a_shell_that_another_takes_the_place_of_is_named_and_reads_no_secret() 
     let mut options = sshd.options();
     options.timeouts = Timeouts { silence: Duration::from_secs(1), ..options.timeouts };
     let server: Arc<dyn Server> = network(sshd.ssh(), options).connect("127.0.0.1").await.unwrap();
-    let (reason, _) = never(server.run(&step_with("cat", "touch told; echo hunter2\n"), &|_| {}).await);
+    let (reason, _) = never(server.run(&step_with("cat", "touch told; echo hunter2\n"), None, &|_| {}).await);
     assert!(reason.contains("has been running for 1 s") && !reason.contains("hunter2"), "{reason}");
     assert!(!sshd.path("told").exists(), "the secret was run as a command");
-    never(server.open(&step("echo x")).await);
+    never(server.open(&step("echo x"), SOON, Reader::Prompt).await);
 }

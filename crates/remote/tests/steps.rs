@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bowline_core::config::Timeouts;
-use bowline_engine::ports::{Exit, Line, Network, Output, ServerError};
+use bowline_engine::ports::{Exit, Limit, Line, Network, Output, Reader, ServerError};
 use bowline_remote::Options;
 use common::*;
 
@@ -27,7 +27,7 @@ async fn status_output_and_lines() {
     };
     let script =
         step("echo one; printf '%s\\n' \"it's \\two\"; sleep 0.2; echo three >&2; printf last; exit 7");
-    let output = server.run(&script, &note).await.unwrap();
+    let output = server.run(&script, None, &note).await.unwrap();
     assert_eq!(
         output,
         Output { exit: Exit::Status(7), stdout: "one\nit's \\two\nlast".into(), stderr: "three\n".into() }
@@ -59,13 +59,14 @@ async fn standard_input_carries_a_secret_and_ends() {
     }
     let sshd = Sshd::start();
     let server = sshd.connect().await;
-    let output = server.run(&step_with("cat; echo; wc -c </dev/null", "hunter2"), &|_| {}).await.unwrap();
+    let output =
+        server.run(&step_with("cat; echo; wc -c </dev/null", "hunter2"), None, &|_| {}).await.unwrap();
     assert_eq!(output.stdout, "hunter2\n0\n");
     // More than a channel's window, and more than the program wants.
     let big = "x".repeat(5_000_000);
-    let output = server.run(&step_with("wc -c", &big), &|_| {}).await.unwrap();
+    let output = server.run(&step_with("wc -c", &big), None, &|_| {}).await.unwrap();
     assert_eq!(output.stdout.trim(), "5000000");
-    let output = server.run(&step_with("exit 3", &big), &|_| {}).await.unwrap();
+    let output = server.run(&step_with("exit 3", &big), None, &|_| {}).await.unwrap();
     assert_eq!(output.exit, Exit::Status(3));
     // Without input it is closed at once.
     assert_eq!(run(&server, "cat; echo end").await.unwrap().stdout, "end\n");
@@ -107,6 +108,45 @@ async fn a_server_that_allows_fewer_sessions_gets_fewer() {
     assert_eq!(sshd.logins(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_channel_is_no_part_of_a_steps_own_time() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let options = Options { channels: 1, ..sshd.options() };
+    let server = network(sshd.ssh(), options).connect("127.0.0.1").await.unwrap();
+    let limit = Limit { time: Duration::from_secs(4), setting: "command" };
+    let nap = step("sleep 2; echo done");
+    let naps = (0..3).map(|_| server.run(&nap, Some(limit), &|_| {}));
+    for output in futures_util::future::join_all(naps).await {
+        assert_eq!(output.unwrap().stdout, "done\n");
+    }
+    let endless = server.run(&step("exec sleep 60"), Some(limit), &|_| {}).await;
+    assert_eq!(endless, Err(ServerError::Deadline { limit: limit.time, setting: "command" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_stay_leave_room_for_steps_however_few_sessions_there_are() {
+    if !possible() {
+        return;
+    }
+    for (sessions, programs, logins) in [(1, 1, 2), (2, 2, 2), (10, 9, 2)] {
+        let sshd = Sshd::with(&format!("MaxSessions {sessions}"));
+        let server = sshd.connect().await;
+        let stay = step("echo up; exec cat");
+        let mut kept = Vec::new();
+        for _ in 0..programs {
+            let mut program = server.open(&stay, SOON, Reader::Prompt).await.unwrap();
+            assert_eq!(program.next_line().await.unwrap().as_deref(), Some("up"));
+            kept.push(program);
+        }
+        let ran = tokio::time::timeout(Duration::from_secs(30), run(&server, "echo fine")).await;
+        assert_eq!(ran.map(|ran| ran.unwrap().stdout), Ok("fine\n".into()), "MaxSessions {sessions}");
+        assert_eq!(sshd.logins(), logins, "MaxSessions {sessions}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_allows_no_session_says_so() {
     if !possible() {
@@ -135,7 +175,7 @@ async fn output_has_bounds() {
         longest.fetch_max(text.len(), Ordering::Relaxed);
     };
     let script = step("head -c 6000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2");
-    let output = server.run(&script, &note).await.unwrap();
+    let output = server.run(&script, None, &note).await.unwrap();
     assert_eq!(longest.load(Ordering::Relaxed), 8192);
     assert!(output.stderr.ends_with("last\n") && output.stderr.len() <= 65536);
 }
@@ -149,7 +189,8 @@ async fn a_dropped_step_closes_its_channel_and_leaves_room() {
     let server = sshd.connect().await;
     let flag = sshd.path("flag").display().to_string();
     // A closed channel is the end of standard input there: `cat` ends.
-    let mut channel = server.open(&step(&format!("echo up; cat; touch {flag}"))).await.unwrap();
+    let mut channel =
+        server.open(&step(&format!("echo up; cat; touch {flag}")), SOON, Reader::Prompt).await.unwrap();
     assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("up"));
     drop(channel);
     let until = Instant::now() + Duration::from_secs(5);
@@ -177,7 +218,7 @@ async fn steps_dropped_while_their_channel_opens_leave_nothing_open() {
     let server = network(ssh, sshd.options()).connect("127.0.0.1").await.unwrap();
     let nothing = step("true");
     for _ in 0..10 {
-        let many = (0..8).map(|_| server.run(&nothing, &|_| {}));
+        let many = (0..8).map(|_| server.run(&nothing, None, &|_| {}));
         let cut = tokio::time::timeout(Duration::from_millis(5), futures_util::future::join_all(many)).await;
         assert!(cut.is_err());
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -192,12 +233,15 @@ async fn a_kept_program_is_talked_to() {
     }
     let sshd = Sshd::start();
     let server = sshd.connect().await;
-    let mut channel = server.open(&step("while read -r word; do echo \"got $word\"; done")).await.unwrap();
+    let mut channel = server
+        .open(&step("while read -r word; do echo \"got $word\"; done"), SOON, Reader::Prompt)
+        .await
+        .unwrap();
     for word in ["one", "two"] {
         channel.send_line(word).await.unwrap();
         assert_eq!(channel.next_line().await.unwrap(), Some(format!("got {word}")));
     }
-    let mut short = server.open(&step("echo only")).await.unwrap();
+    let mut short = server.open(&step("echo only"), SOON, Reader::Prompt).await.unwrap();
     assert_eq!(short.next_line().await.unwrap().as_deref(), Some("only"));
     assert_eq!(short.next_line().await.unwrap(), None);
     assert!(matches!(short.send_line("x").await, Err(ServerError::Lost { .. })));
@@ -211,12 +255,14 @@ async fn a_kept_program_that_ended_is_told_from_one_that_was_lost() {
     let mut sshd = Sshd::start();
     let server = sshd.connect().await;
     for end in ["exit 3", "kill -9 $$"] {
-        let mut channel = server.open(&step(&format!("printf half; {end}"))).await.unwrap();
+        let mut channel =
+            server.open(&step(&format!("printf half; {end}")), SOON, Reader::Prompt).await.unwrap();
         assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("half"));
         assert_eq!(channel.next_line().await, Ok(None));
         assert_eq!(channel.next_line().await, Ok(None));
     }
-    let mut channel = server.open(&step("echo up; printf half; sleep 30")).await.unwrap();
+    let mut channel =
+        server.open(&step("echo up; printf half; sleep 30"), SOON, Reader::Prompt).await.unwrap();
     assert_eq!(channel.next_line().await.unwrap().as_deref(), Some("up"));
     tokio::time::sleep(Duration::from_millis(200)).await;
     sshd.kill();
@@ -234,12 +280,35 @@ async fn a_program_that_nobody_reads_does_not_stop_the_others() {
     }
     let sshd = Sshd::start();
     let server = sshd.connect().await;
-    let mut noisy = server.open(&step("yes | head -n 2000000; sleep 9")).await.unwrap();
+    let mut noisy = server.open(&step("yes | head -n 2000000; sleep 9"), SOON, Reader::Prompt).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let began = Instant::now();
     assert_eq!(run(&server, "echo fine").await.unwrap().stdout, "fine\n");
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(matches!(noisy.next_line().await, Err(ServerError::TooMuchOutput { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_pauses_gets_every_line() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::start();
+    let server = sshd.connect().await;
+    // More than fits into all buffers on the way.
+    let script = step("line=$(head -c 999 /dev/zero | tr '\\0' x); yes $line | head -n 30000; echo end");
+    let mut log = server.open(&script, SOON, Reader::Pauses).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut lines = 0;
+    loop {
+        match log.next_line().await.unwrap().as_deref() {
+            Some("end") => break,
+            Some(line) => assert_eq!(line.len(), 999),
+            None => panic!("ended after {lines} lines"),
+        }
+        lines += 1;
+    }
+    assert_eq!(lines, 30_000);
 }
 
 #[tokio::test]
@@ -249,7 +318,10 @@ async fn lines_that_come_in_a_burst_reach_whoever_reads_them() {
     }
     let sshd = Sshd::start();
     let server = sshd.connect().await;
-    let mut channel = server.open(&step("yes | head -n 300000; echo end; sleep 0.1; cat")).await.unwrap();
+    let mut channel = server
+        .open(&step("yes | head -n 300000; echo end; sleep 0.1; cat"), SOON, Reader::Prompt)
+        .await
+        .unwrap();
     let mut lines = 0;
     while let Some("y") = channel.next_line().await.unwrap().as_deref() {
         lines += 1;

@@ -31,7 +31,7 @@ async fn a_step_is_one_round_trip() {
                 tokio::time::sleep(Duration::from_millis(250)).await;
                 let step = if input.is_empty() { step("echo x") } else { step_with("cat", input) };
                 let began = Instant::now();
-                assert_eq!(server.run(&step, &|_| {}).await.unwrap().stdout.trim(), "x");
+                assert_eq!(server.run(&step, None, &|_| {}).await.unwrap().stdout.trim(), "x");
                 quickest = quickest.min(began.elapsed());
             }
             quickest
@@ -57,7 +57,7 @@ async fn a_dead_connection_is_an_error_within_thirty_seconds() {
     let (reading, writing, idle) = (connect().await, connect().await, connect().await);
     let reader = tokio::spawn(async move { run(&reading, "sleep 90").await });
     let writer = tokio::spawn(async move {
-        writing.run(&step_with("cat > /dev/null; sleep 90", &"x".repeat(8 << 20)), &|_| {}).await
+        writing.run(&step_with("cat > /dev/null; sleep 90", &"x".repeat(8 << 20)), None, &|_| {}).await
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     wire.freeze();

@@ -110,7 +110,7 @@ pub(super) const KEYS: Keys = Keys::new(
         .examples(&["[DEPLOY_KEY]"]),
         Setting::new("proxy", Form::Either(&[Form::False, Form::Like(&JUMPS)]), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas; `false` for none")
             .examples(&["gate.example.com", "\"me@one:2222, two\""]),
-        Setting::new("proxy_command", Form::Filled, "a local command that is the connection (`%h`, `%p`, `%r`); not beside `proxy`")
+        Setting::new("proxy_command", Form::Filled, "a local command that is the connection, with the tokens of ssh_config(5) (`%h`, `%p`, `%r`); not beside `proxy`")
             .examples(&["\"nc %h %p\""]),
         Setting::new(
             "config",

@@ -15,4 +15,6 @@ pub(super) const KEYS: Keys = Keys::new(
             .kamal2(""),
     ],
 )
-.no_effect("Bowline has limits of its own: 30 starts at once, and connections that are kept alive");
+.no_effect(
+    "Bowline has limits of its own: 8 starts at once at one address, and connections that are kept alive",
+);

@@ -14,7 +14,9 @@ use super::machine::Machine;
 use super::network::{FakeNetwork, How, KEEPALIVE, Lent, STEP};
 use super::steps::status;
 use super::{locked, program};
-use crate::ports::{Attached, Channel, Exit, Held, Line, OnLine, Output, Server, ServerError, Terminal};
+use crate::ports::{
+    Attached, Channel, Exit, Held, Limit, Line, OnLine, Output, Reader, Server, ServerError, Terminal,
+};
 
 /// A connection to a model.
 pub(super) struct FakeServer {
@@ -98,7 +100,58 @@ fn fence(step: &Step) -> Option<&Scope> {
 
 #[async_trait]
 impl Server for FakeServer {
-    async fn run(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
+    async fn run(
+        &self,
+        step: &Step,
+        limit: Option<Limit>,
+        on_line: OnLine<'_>,
+    ) -> Result<Output, ServerError> {
+        let ran = self.ran(step, on_line);
+        match limit {
+            Some(limit) => limit.bound(ran).await,
+            None => ran.await,
+        }
+    }
+
+    async fn open(&self, step: &Step, limit: Limit, _: Reader) -> Result<Box<dyn Channel>, ServerError> {
+        limit.bound(self.opened(step)).await
+    }
+
+    async fn attach(
+        &self,
+        step: &Step,
+        terminal: Option<&Terminal>,
+        limit: Limit,
+    ) -> Result<Attached, ServerError> {
+        limit.bound(self.attached(step, terminal)).await
+    }
+
+    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
+        sleep(STEP).await;
+        let machine = self.network.machines().get(&self.host).cloned().unwrap_or_default();
+        if let Some(times @ 1..) = self.network.faults().port_taken.get_mut(&self.host) {
+            *times -= 1;
+            return Ok(None);
+        }
+        locked(&machine).changes.push(format!("lent {port}"));
+        Ok(Some(Box::new(Lent(machine))))
+    }
+
+    async fn http_get(&self, _: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
+        sleep(STEP).await;
+        if let Some(times @ 1..) = self.network.faults().api_fails.get_mut(&self.host) {
+            *times -= 1;
+            return Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: "api" });
+        }
+        let said =
+            if path.contains("/routers") { self.machine().routers() } else { self.machine().services() };
+        Ok((200, self.network.garbled(&self.host, &said).unwrap_or(said)))
+    }
+}
+
+/// What becomes of a step.
+impl FakeServer {
+    async fn ran(&self, step: &Step, on_line: OnLine<'_>) -> Result<Output, ServerError> {
         let cuts = self.cuts();
         sleep(STEP).await;
         if self.network.faults().unreachable.contains(&self.host) {
@@ -126,7 +179,7 @@ impl Server for FakeServer {
         })
     }
 
-    async fn open(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
+    async fn opened(&self, step: &Step) -> Result<Box<dyn Channel>, ServerError> {
         let cuts = self.cuts();
         sleep(STEP).await;
         let server = FakeServer { network: self.network.clone(), host: self.host.clone() };
@@ -158,7 +211,7 @@ impl Server for FakeServer {
         }
     }
 
-    async fn attach(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
+    async fn attached(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Attached, ServerError> {
         sleep(STEP).await;
         match (step, self.network.machines().get(&self.host)) {
             (Step::Exec(exec), Some(machine)) => {
@@ -169,27 +222,5 @@ impl Server for FakeServer {
             }
             _ => Err(ServerError::Lost { reason: "only commands are attached".into() }),
         }
-    }
-
-    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
-        sleep(STEP).await;
-        let machine = self.network.machines().get(&self.host).cloned().unwrap_or_default();
-        if let Some(times @ 1..) = self.network.faults().port_taken.get_mut(&self.host) {
-            *times -= 1;
-            return Ok(None);
-        }
-        locked(&machine).changes.push(format!("lent {port}"));
-        Ok(Some(Box::new(Lent(machine))))
-    }
-
-    async fn http_get(&self, _: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
-        sleep(STEP).await;
-        if let Some(times @ 1..) = self.network.faults().api_fails.get_mut(&self.host) {
-            *times -= 1;
-            return Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: "api" });
-        }
-        let said =
-            if path.contains("/routers") { self.machine().routers() } else { self.machine().services() };
-        Ok((200, self.network.garbled(&self.host, &said).unwrap_or(said)))
     }
 }

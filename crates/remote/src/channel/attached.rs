@@ -16,6 +16,7 @@ use russh::client::Msg;
 use russh::{ChannelMsg, ChannelWriteHalf};
 
 use super::{Running, feed, not_run, signal};
+use crate::session::{Stay, Staying};
 
 /// Asks for a terminal. No modes are asked for: whoever draws on it sets its own, Docker's client first.
 pub(super) async fn request(writer: &ChannelWriteHalf<Msg>, terminal: &Terminal) -> Result<(), russh::Error> {
@@ -41,7 +42,11 @@ impl Running {
         self.agreed(not_run).await?;
         feed(&self.channel.writer, &self.input, false).await;
         let input = Input(Arc::clone(&self.channel.writer));
-        Ok(Attached { input: Box::new(input), output: Box::new(Output { running: self, exit: None }) })
+        let _staying = self.session.stay(Stay::Channel);
+        Ok(Attached {
+            input: Box::new(input),
+            output: Box::new(Output { running: self, exit: None, _staying }),
+        })
     }
 }
 
@@ -49,6 +54,7 @@ struct Output {
     running: Running,
     /// How it ended; output may still be under way then.
     exit: Option<Exit>,
+    _staying: Staying,
 }
 
 #[async_trait]

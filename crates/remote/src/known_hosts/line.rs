@@ -17,13 +17,43 @@ pub(super) enum Marker {
 }
 
 /// A line that holds a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) marker: Marker,
-    hosts: String,
+    hosts: Vec<Pattern>,
     pub(super) key_type: String,
     /// The key as sent over the wire.
     pub(super) key: Vec<u8>,
+}
+
+/// How the hosts of a line can be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It has exactly these names.
+    Plain(Vec<String>),
+    /// One name, hashed.
+    Hashed,
+    /// It has to be looked at.
+    Patterns,
+}
+
+/// One word of the hosts of a line.
+#[derive(Debug, Clone)]
+struct Pattern {
+    not: bool,
+    host: Host,
+}
+
+#[derive(Debug, Clone)]
+enum Host {
+    /// In lower case.
+    Name(String),
+    /// With `*` or `?`.
+    Glob(String),
+    /// The keyed half of the hash is done.
+    Hashed { mac: Box<Hmac<Sha1>>, hash: Vec<u8> },
+    /// Not understood: nobody's.
+    None,
 }
 
 impl Line {
@@ -40,38 +70,71 @@ impl Line {
         if marker != Marker::None {
             words.next();
         }
-        let hosts = words.next()?.to_owned();
+        let hosts = words.next()?.split(',').map(Pattern::parse).collect();
         let key_type = words.next()?.to_owned();
         let key = BASE64.decode(words.next()?).ok()?;
         Some(Self { marker, hosts, key_type, key })
     }
 
+    pub(super) fn kind(&self) -> Kind {
+        if let [Pattern { not: false, host: Host::Hashed { .. } }] = self.hosts.as_slice() {
+            return Kind::Hashed;
+        }
+        let name = |pattern: &Pattern| match pattern {
+            Pattern { not: false, host: Host::Name(name) } => Some(name.clone()),
+            _ => None,
+        };
+        self.hosts.iter().map(name).collect::<Option<_>>().map_or(Kind::Patterns, Kind::Plain)
+    }
+
     /// Whether the line is about the host, named as [`super::HostName`] prints it.
     pub(super) fn speaks_of(&self, name: &str) -> bool {
         let mut matched = false;
-        for pattern in self.hosts.split(',') {
-            match pattern.strip_prefix('!') {
-                Some(not) if matches_host(not, name) => return false,
-                Some(_) => {}
-                None => matched |= matches_host(pattern, name),
+        for pattern in &self.hosts {
+            match (pattern.not, pattern.host.is(name)) {
+                (true, true) => return false,
+                (true, false) => {}
+                (false, its) => matched |= its,
             }
         }
         matched
     }
 }
 
-fn matches_host(pattern: &str, name: &str) -> bool {
-    match pattern.strip_prefix("|1|") {
-        Some(hashed) => matches_hash(hashed, name),
-        None => glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()),
+impl Pattern {
+    fn parse(word: &str) -> Self {
+        match word.strip_prefix('!') {
+            Some(rest) => Self { not: true, host: Host::parse(rest) },
+            None => Self { not: false, host: Host::parse(word) },
+        }
     }
 }
 
-fn matches_hash(hashed: &str, name: &str) -> bool {
-    let Some((salt, hash)) = hashed.split_once('|') else { return false };
-    let (Ok(salt), Ok(hash)) = (BASE64.decode(salt), BASE64.decode(hash)) else { return false };
-    Hmac::<Sha1>::new_from_slice(&salt)
-        .is_ok_and(|mac| mac.chain_update(name.as_bytes()).verify_slice(&hash).is_ok())
+impl Host {
+    fn parse(word: &str) -> Self {
+        match word.strip_prefix("|1|") {
+            Some(hashed) => Self::hashed(hashed).unwrap_or(Self::None),
+            None if word.contains(['*', '?']) => Self::Glob(word.to_ascii_lowercase()),
+            None => Self::Name(word.to_ascii_lowercase()),
+        }
+    }
+
+    fn hashed(text: &str) -> Option<Self> {
+        let (salt, hash) = text.split_once('|')?;
+        let mac = Hmac::new_from_slice(&BASE64.decode(salt).ok()?).ok()?;
+        Some(Self::Hashed { mac: Box::new(mac), hash: BASE64.decode(hash).ok()? })
+    }
+
+    fn is(&self, name: &str) -> bool {
+        match self {
+            Self::Name(known) => known == name,
+            Self::Glob(pattern) => glob(pattern.as_bytes(), name.as_bytes()),
+            Self::Hashed { mac, hash } => {
+                (**mac).clone().chain_update(name.as_bytes()).verify_slice(hash).is_ok()
+            }
+            Self::None => false,
+        }
+    }
 }
 
 /// `*` for any run of characters, `?` for one.

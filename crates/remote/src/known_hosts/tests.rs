@@ -18,13 +18,13 @@ fn files(text: &str) -> (TempDir, KnownHosts) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("known_hosts");
     std::fs::write(&file, text).unwrap();
-    let hosts = KnownHosts { user: vec![file], global: Vec::new(), strict: true, hash: false };
+    let hosts = KnownHosts { user: vec![file], global: Vec::new(), command: None, strict: true, hash: false };
     (directory, hosts)
 }
 
 fn check(text: &str, host: &str, port: u16, shown: &str) -> Result<(), String> {
     let (_directory, hosts) = files(text);
-    hosts.check(&HostName::new(host, port), &key(shown)).map_err(|e| e.to_string())
+    hosts.check(&Sources::default(), &HostName::new(host, port), &key(shown)).map_err(|e| e.to_string())
 }
 
 fn new(text: &str, host: &str, port: u16) -> bool {
@@ -61,7 +61,7 @@ fn ports() {
 fn a_changed_key_names_the_line_and_the_way_out() {
     let (_directory, hosts) = files(&format!("# first\n[web1]:2222 ssh-ed25519 {OTHER}\n"));
     let Err(ServerError::Unreachable { reason, hint }) =
-        hosts.check(&HostName::new("web1", 2222), &key(ED25519))
+        hosts.check(&Sources::default(), &HostName::new("web1", 2222), &key(ED25519))
     else {
         panic!("accepted")
     };
@@ -75,9 +75,12 @@ fn a_known_host_with_a_key_of_another_type_is_not_new() {
     let text = format!("web1 ecdsa-sha2-nistp256 {ECDSA}\n");
     assert!(check(&text, "web1", 22, ED25519).unwrap_err().contains("not the one known"));
     let (_directory, hosts) = files(&text);
-    let first = hosts.preferred(&HostName::new("web1", 22)).unwrap().remove(0);
+    let first = hosts.preferred(&Sources::default(), &HostName::new("web1", 22)).unwrap().remove(0);
     assert_eq!(first, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 });
-    assert_eq!(hosts.preferred(&HostName::new("web2", 22)).unwrap()[0], Algorithm::Ed25519);
+    assert_eq!(
+        hosts.preferred(&Sources::default(), &HostName::new("web2", 22)).unwrap()[0],
+        Algorithm::Ed25519
+    );
 }
 
 #[test]
@@ -112,9 +115,13 @@ fn names_hashed_by_openssh_are_found() {
     let text = std::fs::read_to_string(&hosts.user[0]).unwrap();
     assert!(text.starts_with("|1|") && !text.contains("web1"));
     for (host, port, shown) in [("web1", 22, ED25519), ("10.0.0.1", 22, ED25519), ("web2", 2222, OTHER)] {
-        assert_eq!(hosts.check(&HostName::new(host, port), &key(shown)), Ok(()), "{host}");
+        assert_eq!(
+            hosts.check(&Sources::default(), &HostName::new(host, port), &key(shown)),
+            Ok(()),
+            "{host}"
+        );
     }
-    assert!(hosts.check(&HostName::new("web2", 22), &key(OTHER)).is_err());
+    assert!(hosts.check(&Sources::default(), &HostName::new("web2", 22), &key(OTHER)).is_err());
     drop(directory);
 }
 
@@ -122,10 +129,10 @@ fn names_hashed_by_openssh_are_found() {
 fn openssh_finds_the_names_we_hash() {
     let (_directory, mut hosts) = files("");
     (hosts.strict, hosts.hash) = (false, true);
-    hosts.check(&HostName::new("web1", 2222), &key(ED25519)).unwrap();
+    hosts.check(&Sources::default(), &HostName::new("web1", 2222), &key(ED25519)).unwrap();
     assert!(std::fs::read_to_string(&hosts.user[0]).unwrap().starts_with("|1|"));
     hosts.strict = true;
-    assert_eq!(hosts.check(&HostName::new("web1", 2222), &key(ED25519)), Ok(()));
+    assert_eq!(hosts.check(&Sources::default(), &HostName::new("web1", 2222), &key(ED25519)), Ok(()));
     let found = Command::new("ssh-keygen").args(["-F", "[web1]:2222", "-f"]).arg(&hosts.user[0]).output();
     if let Ok(found) = found {
         assert!(String::from_utf8_lossy(&found.stdout).contains(ED25519));
@@ -136,10 +143,18 @@ fn openssh_finds_the_names_we_hash() {
 fn a_new_host_is_written_down_once_by_many_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(".ssh/known_hosts");
-    let hosts = KnownHosts { user: vec![file.clone()], global: Vec::new(), strict: false, hash: false };
+    let hosts = KnownHosts {
+        user: vec![file.clone()],
+        global: Vec::new(),
+        command: None,
+        strict: false,
+        hash: false,
+    };
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| hosts.check(&HostName::new("web1", 22), &key(ED25519)).unwrap());
+            scope.spawn(|| {
+                hosts.check(&Sources::default(), &HostName::new("web1", 22), &key(ED25519)).unwrap()
+            });
         }
     });
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("web1 ssh-ed25519 {ED25519}\n"));
@@ -151,7 +166,7 @@ fn a_new_host_is_written_down_once_by_many_at_once() {
 fn a_last_line_without_an_end_stays_whole() {
     let (_directory, mut hosts) = files(&format!("web0 ssh-ed25519 {OTHER}"));
     hosts.strict = false;
-    hosts.check(&HostName::new("web1", 22), &key(ED25519)).unwrap();
+    hosts.check(&Sources::default(), &HostName::new("web1", 22), &key(ED25519)).unwrap();
     let text = std::fs::read_to_string(&hosts.user[0]).unwrap();
     assert_eq!(text, format!("web0 ssh-ed25519 {OTHER}\nweb1 ssh-ed25519 {ED25519}\n"));
 }
@@ -163,10 +178,11 @@ fn a_file_that_cannot_be_read_is_no_reason_to_trust() {
     let hosts = KnownHosts {
         user: vec![directory.path().join("own")],
         global: vec![directory.path().to_owned()],
+        command: None,
         strict: false,
         hash: false,
     };
-    let error = hosts.check(&HostName::new("web1", 22), &key(ED25519)).unwrap_err();
+    let error = hosts.check(&Sources::default(), &HostName::new("web1", 22), &key(ED25519)).unwrap_err();
     assert!(error.to_string().contains("can't read"), "{error}");
     assert!(!hosts.user[0].exists());
 }

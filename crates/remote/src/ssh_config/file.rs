@@ -17,16 +17,18 @@ const USED: &[&str] = &[
     "port",
     "identityfile",
     "identitiesonly",
+    "certificatefile",
+    "proxyusefdpass",
     "identityagent",
     "proxyjump",
-    "proxycommand",
-    "userknownhostsfile",
-    "globalknownhostsfile",
     "hostkeyalias",
     "stricthostkeychecking",
     "hashknownhosts",
     "revokedhostkeys",
 ];
+
+/// Keywords whose value is all that stands behind them, quotes included.
+const WHOLE: &[&str] = &["proxycommand", "knownhostscommand", "userknownhostsfile", "globalknownhostsfile"];
 
 /// Keywords that say nothing about where to connect or whom to trust.
 const HARMLESS: &[&str] = &[
@@ -84,6 +86,7 @@ pub(super) fn pairs(text: &str, host: &str) -> Result<Vec<(String, String)>, Tro
             "host" => applies = matches(value, host),
             "match" => return Err(trouble("Match is not understood where there is no ssh".to_owned())),
             _ if !applies => {}
+            key if WHOLE.contains(&key) => pairs.push((key.to_owned(), value.to_owned())),
             key if USED.contains(&key) => pairs.push((key.to_owned(), unquote(value).to_owned())),
             key if HARMLESS.contains(&key) => {}
             key => return Err(trouble(format!("{key} is not understood where there is no ssh"))),
@@ -93,7 +96,7 @@ pub(super) fn pairs(text: &str, host: &str) -> Result<Vec<(String, String)>, Tro
 }
 
 /// `Keyword value` or `Keyword=value`.
-fn split(line: &str) -> Option<(String, &str)> {
+pub(super) fn split(line: &str) -> Option<(String, &str)> {
     let end = line.find(|c: char| c.is_ascii_whitespace() || c == '=')?;
     let value = line[end..].trim_start();
     let value = value.strip_prefix('=').unwrap_or(value).trim_start();
@@ -104,7 +107,7 @@ fn unquote(value: &str) -> &str {
     value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
 }
 
-fn matches(patterns: &str, host: &str) -> bool {
+pub(super) fn matches(patterns: &str, host: &str) -> bool {
     let mut matched = false;
     for pattern in patterns.split_ascii_whitespace().map(unquote) {
         match pattern.strip_prefix('!') {

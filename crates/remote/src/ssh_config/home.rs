@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::alike::Start;
 use crate::options::{Options, UserConfig};
 
 /// What `ssh` reads, in this order, where nobody says otherwise.
@@ -47,6 +48,13 @@ impl Elsewhere {
         &self.home
     }
 
+    /// Where the files of the configuration are looked for: what they include is below the same directory.
+    pub(super) fn starts(&self) -> Vec<Start> {
+        let base = self.home.join(".ssh");
+        let start = |file: PathBuf| Start { file, base: base.clone() };
+        vec![start(base.join("config")), start(PathBuf::from("/etc/ssh/ssh_config"))]
+    }
+
     /// A file for `ssh -F /dev/stdin`. A real one, since `Match final` makes `ssh` open it twice.
     pub(super) fn config() -> io::Result<File> {
         let mut file = File::from(memfd_create("bowline-ssh-config", MemfdFlags::CLOEXEC)?);
@@ -77,15 +85,26 @@ impl Elsewhere {
     }
 }
 
+/// The name of the user who runs this, as the passwd file has it.
+pub(super) fn user() -> Option<String> {
+    let text = std::fs::read("/etc/passwd").ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let (name, _) = text.lines().find_map(|line| entry(line, rustix::process::getuid().as_raw()))?;
+    Some(name.to_owned())
+}
+
 /// The home directory of a user.
 fn passwd_home(text: &str, uid: u32) -> Option<PathBuf> {
-    let entry = |line: &str| {
-        let mut fields = line.split(':');
-        let number = fields.nth(2)?;
-        let home = fields.nth(2).filter(|home| !home.is_empty())?;
-        (number.parse() == Ok(uid)).then(|| PathBuf::from(home))
-    };
-    text.lines().find_map(entry)
+    text.lines().find_map(|line| entry(line, uid)).map(|(_, home)| PathBuf::from(home))
+}
+
+/// Name and home directory, if the line is that of this user.
+fn entry(line: &str, uid: u32) -> Option<(&str, &str)> {
+    let mut fields = line.split(':');
+    let name = fields.next()?;
+    let number = fields.nth(1)?;
+    let home = fields.nth(2).filter(|home| !home.is_empty())?;
+    (number.parse() == Ok(uid)).then_some((name, home))
 }
 
 #[cfg(test)]

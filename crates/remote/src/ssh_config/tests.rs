@@ -13,7 +13,12 @@ fn endpoint(host: &str) -> Endpoint {
 fn parsed(text: &str, host: &str) -> Result<HostSettings, String> {
     let options = options("/home/me".as_ref());
     let pairs = file::pairs(text, host).map_err(|e| format!("{}: {}", e.line, e.reason))?;
-    read(&options, &endpoint(host), &Pairs(pairs)).map_err(|e| e.to_string())
+    read(&options, &endpoint(host), &Pairs(pairs), &[]).map_err(|e| e.to_string())
+}
+
+/// A host, and what this file says of it.
+pub(super) fn settings_of(text: &str, host: &str) -> (Endpoint, HostSettings) {
+    (endpoint(host), parsed(text, host).unwrap())
 }
 
 const CONFIG: &str = r#"
@@ -140,6 +145,7 @@ async fn home_counts_and_not_the_passwd_entry() {
         "Include config.d/*\nHost web1\n  Port 99\n  IdentityFile ~/k1\n  IdentityAgent ~/agent\n\
          Host web2\n  UserKnownHostsFile ~/.ssh/two %d/three /etc/four\nMatch final host web2\n  Port 98\n",
     );
+    let reader = ConfigReader::new(options(home));
     let one = reader.settings(&endpoint("web1")).await.unwrap();
     assert_eq!((one.hostname.as_str(), one.port), ("10.1.1.1", 99));
     assert_eq!((&one.identity_files, &one.agent), (&vec![home.join("k1")], &Some(home.join("agent"))));
@@ -147,6 +153,65 @@ async fn home_counts_and_not_the_passwd_entry() {
     let two = reader.settings(&endpoint("web2")).await.unwrap();
     assert_eq!(two.port, 98);
     assert_eq!(two.known_hosts.user, [home.join(".ssh/two"), home.join("three"), "/etc/four".into()]);
+}
+
+#[tokio::test]
+async fn one_answer_serves_all_hosts_that_are_not_told_apart() {
+    if std::process::Command::new("ssh").arg("-V").output().is_err() {
+        eprintln!("skipped: no ssh here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config");
+    let settings = async |text: &str, hosts: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let options = Options { user_config: UserConfig::File(file.clone()), ..options(directory.path()) };
+        let reader = ConfigReader::new(options);
+        let mut all = Vec::new();
+        for host in hosts {
+            let given = Endpoint { host: (*host).into(), user: Some("deploy".into()), port: Some(22) };
+            all.push(reader.settings(&given).await.unwrap());
+        }
+        let answers = reader.asker.count();
+        (all, answers)
+    };
+    let text = "Host db\n  HostName 10.0.0.5\nHost *\n  IdentityFile ~/keys/%n\n  ProxyCommand nc %h %p\n";
+    let (all, answers) = settings(text, &["web1", "web2", "db", "web3"]).await;
+    assert_eq!(answers, 2, "one for the web servers, one for db");
+    let names: Vec<_> = all.iter().map(|settings| settings.hostname.as_str()).collect();
+    assert_eq!(names, ["web1", "web2", "10.0.0.5", "web3"]);
+    assert_eq!(all[3].identity_files, [directory.path().join("keys/web3")]);
+    // What depends on the host is asked for each.
+    let text = "Match exec \"test %n = web2\"\n  HostName 10.0.0.2\n";
+    let (all, answers) = settings(text, &["web1", "web2"]).await;
+    assert_eq!((answers, all[0].hostname.as_str(), all[1].hostname.as_str()), (2, "web1", "10.0.0.2"));
+}
+
+#[tokio::test]
+async fn blanks_in_the_names_of_known_hosts_files() {
+    let text = "UserKnownHostsFile \"~/my hosts\" /etc/other\nKnownHostsCommand /bin/keys %H\n";
+    let wanted = |home: &str| [PathBuf::from(home).join("my hosts"), PathBuf::from("/etc/other")];
+    let without_ssh = parsed(text, "web1").unwrap().known_hosts;
+    assert_eq!(without_ssh.user, wanted("/home/me"));
+    assert_eq!(without_ssh.command.as_deref(), Some("/bin/keys %H"));
+    if std::process::Command::new("ssh").arg("-V").output().is_err() {
+        eprintln!("skipped: no ssh here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join(".ssh")).unwrap();
+    std::fs::write(directory.path().join(".ssh/config"), text).unwrap();
+    std::fs::set_permissions(directory.path().join(".ssh/config"), PermissionsExt::from_mode(0o600)).unwrap();
+    let reader = ConfigReader::new(options(directory.path()));
+    let known = reader.settings(&endpoint("web1")).await.unwrap().known_hosts.clone();
+    assert_eq!(known.user, wanted(&directory.path().display().to_string()));
+    assert_eq!(known.command.as_deref(), Some("/bin/keys %H"));
+}
+
+#[test]
+fn a_proxy_that_hands_a_descriptor_over_is_refused() {
+    let text = "ProxyUseFdpass yes\nProxyCommand /usr/lib/proxy %h\n";
+    assert!(parsed(text, "a").unwrap_err().contains("ProxyUseFdpass"));
 }
 
 #[test]
@@ -159,9 +224,9 @@ fn garbled_answers_of_ssh_are_read_or_refused() {
     let options = Options { home: Some("/home/me".into()), ..Options::from_env() };
     let endpoint = Endpoint { host: "h".into(), user: None, port: None };
     crate::garble::each(&answers, |text| {
-        if let Ok(settings) = read(&options, &endpoint, &Pairs(pairs(text))) {
-            let line = settings.proxy_command.unwrap_or_default();
-            let _ = expand_tokens(&line, |letter| (letter == 'h').then(|| "h".to_owned()));
+        if let Ok(settings) = read(&options, &endpoint, &Pairs(pairs(text)), &[]) {
+            let line = settings.proxy_command.clone().unwrap_or_default();
+            let _ = Tokens { options: &options, endpoint: &endpoint, settings: &settings }.command(&line);
         }
     });
 }

@@ -16,9 +16,12 @@ use bowline_core::config::ssh::{Jump, Ssh};
 use bowline_core::plan::step::Step;
 use bowline_core::secret::Secret;
 use bowline_core::shell::Script;
-use bowline_engine::ports::{Network, Output, Server, ServerError};
+use bowline_engine::ports::{Limit, Network, Output, Server, ServerError};
 use bowline_remote::{NoPrompt, Options, Prompt, SshNetwork, UserConfig};
 use tempfile::TempDir;
+
+/// For what starts.
+pub const SOON: Limit = Limit { time: Duration::from_secs(20), setting: "command" };
 
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -49,13 +52,14 @@ impl Sshd {
         Self::with("")
     }
 
-    /// With these lines in its configuration.
+    /// With these lines in its configuration, in which `{}` is its directory.
     pub fn with(lines: &str) -> Self {
         if user() == "root" {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
+        let lines = lines.replace("{}", &directory.path().display().to_string());
         keygen(&directory.path().join("host"), "ed25519", "");
         keygen(&directory.path().join("id"), "ed25519", "");
         std::fs::copy(at("id.pub"), at("authorized_keys")).unwrap();
@@ -204,7 +208,7 @@ pub fn step_with(text: &str, input: &str) -> Step {
 }
 
 pub async fn run(server: &Arc<dyn Server>, text: &str) -> Result<Output, ServerError> {
-    server.run(&step(text), &|_| {}).await
+    server.run(&step(text), None, &|_| {}).await
 }
 
 /// Reason and hint of a server that was not reached.

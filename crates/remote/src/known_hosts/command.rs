@@ -1,0 +1,87 @@
+//! `KnownHostsCommand`: a program that prints lines as in a file of known hosts.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bowline_engine::ports::ServerError;
+use russh::keys::{HashAlg, PublicKey};
+
+use super::{HostName, key_type, unreachable};
+use crate::local::Group;
+
+/// The command for one host.
+#[derive(Debug, Clone)]
+pub(crate) struct Command {
+    /// Its words. Tokens that depend on the host are replaced; the others (`%H`, `%I`, `%K`, `%f`, `%t`) are not.
+    pub(crate) words: Vec<String>,
+    /// How long it may take.
+    pub(crate) limit: Duration,
+}
+
+/// What the command is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asks<'a> {
+    /// All keys of the host, to ask the server for one of their types.
+    Types,
+    /// Whether this key is the host's.
+    Key(&'a PublicKey),
+}
+
+impl Command {
+    /// What it prints.
+    pub(crate) async fn run(&self, name: &HostName, asks: Asks<'_>) -> Result<String, ServerError> {
+        let words: Vec<String> = self.words.iter().map(|word| filled(word, name, asks)).collect();
+        let failed = |why: String| {
+            unreachable(
+                format!("KnownHostsCommand `{}` {why}", words.join(" ")),
+                Some("without it a server's host key can't be checked".into()),
+            )
+        };
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(failed("is empty".into()));
+        };
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        let ran = async {
+            let child = command.spawn()?;
+            let group = Group::of(&child);
+            let output = child.wait_with_output().await;
+            group.let_go();
+            output
+        };
+        let output = match tokio::time::timeout(self.limit, ran).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(e)) => return Err(failed(format!("can't be run: {e}"))),
+            Err(_) => return Err(failed(format!("gave no answer within {} s", self.limit.as_secs_f32()))),
+        };
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.trim().lines().last().unwrap_or_default().to_owned();
+            return Err(failed(format!("failed ({}): {said}", output.status)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn filled(word: &str, name: &HostName, asks: Asks<'_>) -> String {
+    let of_key = |value: fn(&PublicKey) -> String| match asks {
+        Asks::Types => "NONE".to_owned(),
+        Asks::Key(key) => value(key),
+    };
+    crate::ssh_config::expand(word, |letter| {
+        Some(match letter {
+            'H' => name.to_string(),
+            'I' => match asks {
+                Asks::Types => "ORDER".to_owned(),
+                Asks::Key(_) => "HOSTNAME".to_owned(),
+            },
+            'K' => of_key(|key| key.to_bytes().map(|bytes| BASE64.encode(bytes)).unwrap_or_default()),
+            'f' => of_key(|key| key.fingerprint(HashAlg::Sha256).to_string()),
+            't' => of_key(|key| key_type(key).to_owned()),
+            _ => return None,
+        })
+    })
+}

@@ -1,0 +1,295 @@
+//! Which hosts the configuration does not tell apart, so that one answer of `ssh -G` serves them all.
+//!
+//! `ssh` alone says what a configuration means. What is read here is only its outline: which `Host` lines match a
+//! host, and which values depend on its name. Two hosts that match the same lines, of which no value depends on the
+//! name, have one answer in common. Where that is in doubt (`Match exec`, canonical names, a line that is not
+//! understood, a file that `ssh` read and this did not) each host is asked for by itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::file::{matches, split};
+use super::tokens::words;
+use crate::known_hosts::glob;
+
+/// Files inside files, as deep as `ssh` goes.
+const DEPTH: usize = 16;
+
+/// Values that `ssh -G` prints as they were written. In all others it may have replaced a token.
+const AS_WRITTEN: [&str; 4] = ["proxycommand", "identityfile", "certificatefile", "knownhostscommand"];
+
+/// Tokens that mean the same for every host that is reached as the same user and on the same port.
+const THE_SAME: &str = "%diLlpruT";
+
+/// Where a configuration begins, and where what it includes is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) file: PathBuf,
+    /// Relative names in `Include` are below this.
+    pub(super) base: PathBuf,
+}
+
+/// The `Host` lines that a line stands below, all of which must match.
+type Below = Vec<usize>;
+
+/// Where a file is included.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    below: Below,
+    /// Below `Match final`: looked at once more when the name is known, and not before.
+    late: bool,
+    depth: usize,
+}
+
+/// The outline of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
+    files: BTreeSet<PathBuf>,
+    home: PathBuf,
+    /// The patterns of each `Host` line.
+    hosts: Vec<String>,
+    /// Lines that give a `HostName`.
+    names: Vec<Below>,
+    /// Lines whose value depends on the host.
+    dependent: Vec<Below>,
+    /// Lines whose value names the host by a token that must still stand in the answer.
+    tokens: Vec<(String, Below)>,
+    /// There is something that this can't judge.
+    doubtful: bool,
+    /// The values of lists of files with blanks in their names, which `ssh -G` prints without their quotes.
+    pub(super) quoted: Vec<Vec<String>>,
+}
+
+/// Hosts of the same class have the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Class {
+    matched: Vec<bool>,
+    /// Whether the configuration gives them another name; else each has its own.
+    pub(super) renamed: bool,
+}
+
+impl Outline {
+    pub(super) fn read(starts: &[Start], home: &Path) -> Self {
+        let mut outline = Self { home: home.to_owned(), ..Self::default() };
+        for start in starts {
+            outline.file(&start.file, &start.base, &Place::default());
+        }
+        outline
+    }
+
+    /// One by which nothing can be judged.
+    pub(super) fn doubtful() -> Self {
+        Self { doubtful: true, ..Self::default() }
+    }
+
+    /// A further file that `ssh` will say it has read.
+    pub(super) fn with(mut self, file: &str) -> Self {
+        self.files.insert(file.into());
+        self
+    }
+
+    /// `None` if the host must be asked for by itself.
+    pub(super) fn class(&self, host: &str) -> Option<Class> {
+        // `ssh` makes names lower-case between two looks at its files.
+        let plain = !host.bytes().any(|byte| byte.is_ascii_uppercase());
+        let matched: Vec<bool> = self.hosts.iter().map(|patterns| matches(patterns, host)).collect();
+        let holds = |below: &Below| below.iter().all(|line| matched.get(*line) == Some(&true));
+        if self.doubtful || !plain || self.dependent.iter().any(holds) {
+            return None;
+        }
+        let renamed = self.names.iter().any(holds);
+        Some(Class { matched, renamed })
+    }
+
+    /// Whether an answer for one host of a class holds for the others: `said` is what `ssh -v` said meanwhile.
+    pub(super) fn vouches(&self, class: &Class, pairs: &super::Pairs, said: &str) -> bool {
+        let read = said.lines().filter_map(|line| line.strip_prefix("debug1: Reading configuration data "));
+        let known = read.into_iter().all(|file| self.files.contains(Path::new(file.trim_end())));
+        let holds = |below: &Below| below.iter().all(|line| class.matched.get(*line) == Some(&true));
+        let mut tokens = self.tokens.iter().filter(|(_, below)| holds(below));
+        known && tokens.all(|(key, _)| pairs.all(key).any(|value| value.contains('%')))
+    }
+
+    fn file(&mut self, file: &Path, base: &Path, place: &Place) {
+        self.files.insert(file.to_owned());
+        let text = match std::fs::read(file) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return,
+            Err(_) => {
+                self.doubtful = true;
+                return;
+            }
+        };
+        let mut here = place.clone();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let Some((key, value)) = split(line) else {
+                self.doubtful = true;
+                continue;
+            };
+            match key.as_str() {
+                "host" => {
+                    self.doubtful |= value.contains(['"', '\'', '\\', '#']);
+                    here = place.clone();
+                    here.below.push(self.hosts.len());
+                    self.hosts.push(value.to_owned());
+                }
+                "match" => match value.to_ascii_lowercase().as_str() {
+                    "all" => here = place.clone(),
+                    "final" | "final all" => here = Place { late: true, ..place.clone() },
+                    _ => self.doubtful = true,
+                },
+                "include" if here.depth < DEPTH => self.include(value, base, &here),
+                "include" => self.doubtful = true,
+                "canonicalizehostname" => self.doubtful |= !value.eq_ignore_ascii_case("no"),
+                "hostname" if here.late => self.doubtful = true,
+                _ => self.setting(&key, value, &here.below),
+            }
+        }
+    }
+
+    fn setting(&mut self, key: &str, value: &str, here: &Below) {
+        if key == "hostname" {
+            self.names.push(here.clone());
+        }
+        if matches!(key, "userknownhostsfile" | "globalknownhostsfile") && value.contains(['"', '\'', '\\']) {
+            self.quoted.extend(words(value));
+        }
+        if names_the_host(value) {
+            match AS_WRITTEN.contains(&key) {
+                true => self.tokens.push((key.to_owned(), here.clone())),
+                false => self.dependent.push(here.clone()),
+            }
+        }
+    }
+
+    fn include(&mut self, value: &str, base: &Path, here: &Place) {
+        let inside = Place { depth: here.depth + 1, ..here.clone() };
+        for pattern in value.split_ascii_whitespace() {
+            match self.included(pattern, base) {
+                Some(files) => files.iter().for_each(|file| self.file(file, base, &inside)),
+                None => self.doubtful = true,
+            }
+        }
+    }
+
+    /// The files that a word of `Include` means; `None` if this can't tell.
+    fn included(&self, pattern: &str, base: &Path) -> Option<Vec<PathBuf>> {
+        let path = match pattern.strip_prefix("~/") {
+            Some(rest) => self.home.join(rest),
+            None if pattern.contains(['"', '\'', '\\', '#', '%', '$', '~', '[', '{']) => return None,
+            None => base.join(pattern),
+        };
+        let wild = |text: &str| text.contains(['*', '?', '[', '{', '%', '$', '"', '\'', '\\']);
+        let (directory, name) = (path.parent()?, path.file_name()?.to_str()?);
+        if wild(directory.to_str()?) {
+            return None;
+        }
+        if !wild(name) {
+            return Some(vec![path.clone()]);
+        }
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let fitting = names.filter(|file| !file.starts_with('.') && glob(name.as_bytes(), file.as_bytes()));
+        Some(fitting.map(|file| directory.join(file)).collect())
+    }
+}
+
+/// Whether a value holds a token that stands for something else from host to host.
+fn names_the_host(value: &str) -> bool {
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '%' && !letters.next().is_some_and(|token| THE_SAME.contains(token)) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline(text: &str) -> Outline {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(&file, text).unwrap();
+        Outline::read(&[Start { file, base: directory.path().to_owned() }], directory.path())
+    }
+
+    fn alike(text: &str, one: &str, other: &str) -> bool {
+        let outline = outline(text);
+        let class = outline.class(one);
+        class.is_some() && class == outline.class(other)
+    }
+
+    #[test]
+    fn hosts_that_match_the_same_lines_are_alike() {
+        assert!(alike("", "a", "b"));
+        let text = "Host web*\n  User deploy\nHost web1 db1\n  Port 2222\nHost *\n  ProxyCommand nc %h %p\n";
+        assert!(alike(text, "web2", "web3"));
+        assert!(!alike(text, "web1", "web2"));
+        assert!(!alike(text, "web2", "db2"));
+        assert!(!alike(text, "WEB2", "web3"));
+        let debian = "Host *\n  SendEnv LANG LC_*\n  HashKnownHosts yes\nMatch final all\n  \
+                      Include /etc/crypto-policies/back-ends/openssh.config\n  GSSAPIAuthentication yes\n";
+        assert!(alike(debian, "a", "b"));
+    }
+
+    #[test]
+    fn where_the_name_decides_each_is_asked_for() {
+        for text in [
+            "HostName %h.example.com\n",
+            "UserKnownHostsFile ~/.ssh/known_%n\n",
+            "IdentityAgent ~/agent-%C\n",
+            "Match exec \"test %h = a\"\n  User other\n",
+            "Match host a\n  User other\n",
+            "Match final host a\n  User other\n",
+            "Match final all\n  HostName 10.0.0.1\n",
+            "CanonicalizeHostname yes\n",
+            "Include $HOME/x\n",
+            "Host \"a b\"\n",
+            "nonsense\n",
+        ] {
+            assert!(!alike(text, "a", "b"), "{text}");
+        }
+        // In a section of others it does not matter.
+        assert!(alike("Host c\n  HostName %h.example.com\n", "a", "b"));
+        assert!(alike("UserKnownHostsFile %d/known\nControlPath ~/%%\n", "a", "b"));
+    }
+
+    #[test]
+    fn a_name_of_their_own_or_one_in_common() {
+        let outline = outline("Host a b\n  HostName a\n");
+        assert_eq!(outline.class("a").map(|class| class.renamed), Some(true));
+        assert_eq!(outline.class("c").map(|class| class.renamed), Some(false));
+    }
+
+    #[test]
+    fn what_is_included_counts_below_its_host_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir(at("config.d")).unwrap();
+        std::fs::write(at("config.d/one"), "Host a\n  User x\n").unwrap();
+        std::fs::write(at("config.d/.hidden"), "Match exec x\n").unwrap();
+        std::fs::write(at("config"), "Include config.d/*\nHost c\n  Include deeper\n").unwrap();
+        std::fs::write(at("deeper"), "HostName %h.example.com\n").unwrap();
+        let start = Start { file: at("config"), base: directory.path().to_owned() };
+        let outline = Outline::read(&[start], directory.path());
+        assert_ne!(outline.class("a"), outline.class("b"));
+        assert!(outline.class("b").is_some() && outline.class("b") == outline.class("d"));
+        assert_eq!(outline.class("c"), None);
+    }
+
+    #[test]
+    fn an_answer_is_shared_only_if_all_that_was_read_is_known() {
+        let outline = outline("ProxyCommand nc %h %p\n");
+        let class = outline.class("a").unwrap();
+        let file = outline.files.first().unwrap().display().to_string();
+        let pairs = |value: &str| super::super::Pairs(vec![("proxycommand".into(), value.into())]);
+        let said = |file: &str| format!("OpenSSH_9.2\ndebug1: Reading configuration data {file}\n");
+        assert!(outline.vouches(&class, &pairs("nc %h %p"), &said(&file)));
+        assert!(!outline.vouches(&class, &pairs("nc %h %p"), &said("/elsewhere")));
+        // An `ssh` that replaces the tokens by itself gives an answer for one host.
+        assert!(!outline.vouches(&class, &pairs("nc a 22"), &said(&file)));
+    }
+}
