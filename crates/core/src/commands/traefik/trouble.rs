@@ -17,9 +17,9 @@ const LONGEST: usize = 400;
 pub fn explain() -> Script {
     let (read, kept) = LINES;
     Script::new(format!(
-        "ids=$(docker container ls --quiet)\n\
-         [ -z \"$ids\" ] || docker container inspect --format '{{{{$name := .Name}}}}{{{{range $network, $at := .NetworkSettings.Networks}}}}\
-         @at {{{{$at.IPAddress}}}} {{{{$name}}}} {{{{$network}}}}{{{{\"\\n\"}}}}{{{{end}}}}' $ids\n\
+        "bowline_ids=$(docker container ls --quiet)\n\
+         [ -z \"$bowline_ids\" ] || docker container inspect --format '{{{{$name := .Name}}}}{{{{range $network, $at := .NetworkSettings.Networks}}}}\
+         @at {{{{$at.IPAddress}}}} {{{{$name}}}} {{{{$network}}}}{{{{\"\\n\"}}}}{{{{end}}}}' $bowline_ids\n\
          docker container inspect --format '{{{{range .Args}}}}@arg {{{{.}}}}{{{{\"\\n\"}}}}{{{{end}}}}' {TRAEFIK}\n\
          docker container logs --since {SINCE_S}s --tail {read} {TRAEFIK} 2>&1 |\n\
          grep -E 'ERR|FTL|level=(error|fatal)|\"level\":\"(error|fatal)\"' | tail -n {kept} | sed 's/^/@said /'\n\
