@@ -1,5 +1,6 @@
 //! The tests that passed only when they were run again: `flaky REPORT DIRECTORY` lists those of nextest's report, and
 //! keeps what each said the first time in a file of the directory.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 use std::path::Path;
 use std::{env, fs, process};
