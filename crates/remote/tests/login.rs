@@ -48,13 +48,14 @@ async fn what_start_up_files_print_is_no_output_of_any_step() {
     seen.sort();
     assert_eq!(seen, ["err", "in"]);
 
-    let attached = server.attach(&step("printf '\\001out'; echo err >&2"), None).await.unwrap();
+    let attached = server.attach(&step("printf '\\001out'; echo err >&2"), None, SOON).await.unwrap();
     assert_eq!(whole(attached.output).await, ("\u{1}out".into(), "err\n".into()));
     let terminal = Terminal { kind: "xterm".into(), size: Size { columns: 80, rows: 24, ..Size::default() } };
     let attached = server.attach(&step("printf out"), Some(&terminal), SOON).await.unwrap();
     assert_eq!(whole(attached.output).await, ("out".into(), String::new()));
 
-    let mut kept = server.open(&step("echo first; read -r line; echo \"$line\"")).await.unwrap();
+    let mut kept =
+        server.open(&step("echo first; read -r line; echo \"$line\""), SOON, Reader::Prompt).await.unwrap();
     assert_eq!(kept.next_line().await.unwrap().as_deref(), Some("first"));
     kept.send_line("second").await.unwrap();
     assert_eq!(kept.next_line().await.unwrap().as_deref(), Some("second"));
