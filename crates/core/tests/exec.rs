@@ -208,7 +208,7 @@ fn a_lost_connection_ends_the_new_container() {
     sshd.kill().unwrap();
     sshd.wait().unwrap();
     let name = "app-web-exec-v1-f00dca";
-    let hang_up = [format!("kill --signal HUP {name}"), format!("stop --time 5 {name}")];
+    let hang_up = [format!("kill --signal HUP {name}"), format!("stop -t 5 {name}")];
     wait_for("the command is ended", &|| calls(home).len() >= 3);
     assert_eq!(calls(home)[1..3], hang_up);
     wait_for("no secret is left", &|| !home.join(ENV_FILE).exists());

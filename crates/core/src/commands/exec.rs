@@ -253,7 +253,7 @@ impl Exec {
                 return format!("{} >/dev/null\n", Line::new("docker").words(["kill", &container]));
             }
             let signal = Line::new("docker").words(["kill", "--signal", "HUP", &container]);
-            let stop = Line::new("docker").words(["stop", "--time", &grace.to_string(), &container]);
+            let stop = Line::new("docker").words(["stop", "-t", &grace.to_string(), &container]);
             return format!("{signal} >/dev/null 2>&1\n{stop} >/dev/null\n");
         }
         let kill = quote(&kill_marked(&self.mark()));

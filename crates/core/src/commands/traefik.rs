@@ -224,7 +224,7 @@ impl Replace {
              {create} >/dev/null || exit {PROXY_FAILED}\n\
              {free}mv {written} {ENV_FILE} || exit {PROXY_FAILED}\n\
              if docker container inspect {TRAEFIK} >/dev/null 2>&1; then\n\
-             docker container stop --time {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
+             docker container stop -t {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
              fi\n\
              back() {{\n\
              docker container logs --tail 20 {TRAEFIK} >&2\n\
@@ -317,9 +317,8 @@ impl Power {
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         let start = format!("docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n");
-        let stop = format!(
-            "docker container stop --time {STOP_WAIT_S} {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n"
-        );
+        let stop =
+            format!("docker container stop -t {STOP_WAIT_S} {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n");
         match self.action {
             Action::Start => text.push_str(&start),
             Action::Stop => text.push_str(&stop),
