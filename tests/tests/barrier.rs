@@ -70,6 +70,30 @@ fn s02_a_role_without_health_check_is_ready_only_if_it_still_runs_after_the_read
 }
 
 #[test]
+fn s02_a_worker_that_ends_while_it_waits_for_the_primary_takes_no_place() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = web_and_worker(sandbox, &lease, "waiting");
+    project.set("readiness_delay", "1");
+    project.deploy("v1").ok();
+    // Ready after a second, gone after five; the web role takes ten.
+    project.roles(&[
+        ("web", &[&lease[0].address], ""),
+        ("worker", &[&lease[1].address], "cmd: sh -c 'echo leaving later; sleep 5; exit 3'"),
+    ]);
+    project.build_arg("START_DELAY_MS", "10000");
+    let worker = Watch::on(&lease[1]);
+    let ran = project.deploy("v2");
+    let worker = worker.stop();
+    ran.exits(1).says("leaving later").says("last with code 3");
+    let old = project.container("worker", "v1");
+    assert!(!ever(&worker, "kill", &old) && !ever(&worker, "die", &old), "never touched\n{}", told(&worker));
+    expect::runs(&project, &lease[0], &[("web", "v2")]);
+    expect::runs(&project, &lease[1], &[("worker", "v1")]);
+    expect::unlocked(&project, &lease[0]);
+}
+
+#[test]
 fn s03_a_primary_role_that_fails_closes_the_barrier_and_the_old_workers_go_on() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);

@@ -75,6 +75,67 @@ fn s18_the_old_container_is_unhealthy_before_it_is_stopped_and_the_new_one_healt
     wait_for_version(server, "v2");
 }
 
+#[test]
+fn s18_a_container_that_was_unhealthy_when_it_was_looked_at_is_let_go_gently_if_it_serves_again() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "recovers");
+    project.deploy("v1").ok();
+    let old = project.container("web", "v1");
+    let mount = "{{range .Mounts}}{{if eq .Destination \"/tmp/kamal-cord\"}}{{.Source}}{{end}}{{end}}";
+    let cord = expect::inspect(server, &old, mount);
+    let health = |wanted: &str| {
+        bowline_tests::sandbox::wait_until(wanted, Duration::from_secs(60), || {
+            expect::inspect(server, &old, "{{.State.Health.Status}}") == wanted
+        });
+    };
+    // Its check fails when the deploy looks at it, and succeeds again by the time the new one is ready.
+    server.run(&format!("rm {cord}/cord")).ok();
+    health("unhealthy");
+    project.build_arg("START_DELAY_MS", "10000");
+    let deploy = project.start_deploy("v2");
+    let watch = Watch::on(server);
+    let new = project.container("web", "v2");
+    watch.wait_for("the new container", Duration::from_secs(120), |event| event.is("start", &new));
+    server.run(&format!(": > {cord}/cord")).ok();
+    health("healthy");
+    deploy.wait(Duration::from_secs(120)).ok();
+    let all = watch.stop();
+    let (unhealthy, kill) = (when(&all, "health_status: unhealthy", &old), when(&all, "kill", &old));
+    assert!(unhealthy < kill, "{}", told(&all));
+    expect::runs(&project, server, &[("web", "v2")]);
+    expect::no_loose_cords(&project, server);
+}
+
+#[test]
+fn what_was_retired_stays_down_when_docker_restarts_and_can_be_started_again() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "policies");
+    let address = server.address.as_str();
+    let worker = "cmd: /app/server worker\noptions: {restart: always}";
+    project.roles(&[("web", &[address], ""), ("worker", &[address], worker)]);
+    for version in ["v1", "v2", "v3"] {
+        project.deploy(version).ok();
+    }
+    drop(server.without_docker());
+    let running = [("web", "v3"), ("worker", "v3")];
+    bowline_tests::sandbox::wait_until("Docker to start them", Duration::from_secs(60), || {
+        server.running(&project.service).len() >= running.len()
+    });
+    expect::runs(&project, server, &running);
+    let policy = |version| {
+        expect::inspect(server, &project.container("worker", version), "{{.HostConfig.RestartPolicy.Name}}")
+    };
+    assert_eq!([policy("v2"), policy("v3")], ["unless-stopped", "always"]);
+    project.bowline(&["app", "stop", "--roles", "worker"]).ok();
+    project.bowline(&["app", "start", "--roles", "worker", "--version", "v2"]).ok();
+    assert_eq!(policy("v2"), "always");
+    expect::runs(&project, server, &[("web", "v3"), ("worker", "v2")]);
+}
+
 fn visitors(lease: &Lease) -> Visitors {
     Visitors::new(lease.iter().map(|server| server.url("/version")).collect(), 4, EACH)
 }

@@ -7,6 +7,7 @@
 
 pub mod accessory;
 pub mod app;
+pub mod ask;
 pub mod assets;
 pub mod audit;
 pub mod builder;
@@ -27,6 +28,7 @@ pub mod ready;
 pub mod registry;
 pub mod remove;
 pub mod server;
+pub mod serving;
 pub mod traefik;
 
 use crate::names::Names;
@@ -62,6 +64,11 @@ impl Scope {
         format!("{}/run", self.names.directory())
     }
 
+    /// The file on each server with the boots whose containers nobody waits for any more.
+    pub(crate) fn given_up(&self) -> String {
+        format!("{}/given-up", self.names.directory())
+    }
+
     /// The first digits of the run's id: whose server it is.
     pub fn family(&self) -> &str {
         self.run.get(..FAMILY).unwrap_or(&self.run)
@@ -78,7 +85,7 @@ impl Scope {
         let directory = quote(&self.names.directory());
         format!(
             "bowline_before=$(cat {mark} 2>/dev/null)\n\
-             mkdir -p {directory} && printf '%s\\n' {run} > {mark} || exit 1\n\
+             mkdir -p {directory} && printf '%s\\n' {run} > {mark} && rm -f {given_up} || exit 1\n\
              case $bowline_before in {family}*|*[!0-9a-f]*) bowline_before= ;; esac\n\
              at_work() {{\n\
              printf '%s\\n' \"$bowline_before\" | grep -lsF -f - /proc/[0-9]*/cmdline |\n\
@@ -91,6 +98,7 @@ impl Scope {
              for bowline_process in $bowline_at_work; do kill \"${{bowline_process#/proc/}}\" 2>/dev/null; done\n\
              fi\n",
             mark = quote(&self.mark()),
+            given_up = quote(&self.given_up()),
             run = quote(&self.run),
             family = quote(self.family()),
             token = "?".repeat(FAMILY),

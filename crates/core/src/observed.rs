@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::commands::app::stop_limit;
 use crate::names::{NETWORK, Names};
 
 /// A server, looked at once.
@@ -78,6 +79,9 @@ pub struct Container {
     /// Networks it is on, and its address there.
     #[serde(deserialize_with = "or_default")]
     pub networks: BTreeMap<String, Endpoint>,
+    /// `docker run --stop-timeout`; none unless given.
+    #[serde(default)]
+    pub stop_timeout: Option<i64>,
     /// Arguments of its program.
     #[serde(deserialize_with = "or_default")]
     pub args: Vec<String>,
@@ -292,6 +296,11 @@ impl Container {
                     && crate::commands::cord::asks_for(command, &mount.destination)
             })
             .map(|mount| mount.source.as_str())
+    }
+
+    /// How long Docker waits for it to stop, in seconds, if it was made to wait longer or shorter than others.
+    pub fn stop_timeout(&self) -> Option<u64> {
+        self.stop_timeout.map(stop_limit)
     }
 
     /// The mount of its asset volume, whatever tool made it.

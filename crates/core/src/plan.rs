@@ -15,7 +15,9 @@ pub mod step;
 
 use std::net::SocketAddr;
 
-use crate::commands::{app, assets::Prepare, cord, prune, registry, traefik};
+use crate::commands::app::{self, IfHealthy};
+use crate::commands::serving::{Check, Serving};
+use crate::commands::{assets::Prepare, cord, prune, registry, traefik};
 use crate::config::{BarrierOrder, OnFailure};
 use step::Step;
 
@@ -140,19 +142,37 @@ pub struct RolePlan {
 pub struct Retire {
     /// Its version.
     pub version: String,
-    /// Its address, to see whether the proxy has let it go.
-    pub address: Option<std::net::IpAddr>,
-    /// Its cord, if it has one and is healthy by it.
+    /// Its cord, if it has one.
     pub cut: Option<cord::Cut>,
     /// The stop.
     pub stop: app::Stop,
+    /// How it is given its requests back, should what comes in its place fail in the middle of this.
+    pub again: Option<app::Start>,
+}
+
+impl Retire {
+    /// The same, as long as another container serves.
+    #[must_use]
+    pub fn instead(mut self, other: &Serving) -> Self {
+        self.cut.iter_mut().for_each(|cut| cut.instead = Some(other.clone()));
+        self.stop.instead = Some(other.clone());
+        self
+    }
 }
 
 impl RolePlan {
     /// The retirement of the new container itself, should it have to go: it is then routed by nobody, or let go
     /// by its own cord.
-    pub fn undo(&self, id: &str, address: Option<std::net::IpAddr>, healthy: bool) -> Retire {
+    pub fn undo(&self, id: &str, healthy: bool) -> Retire {
         let boot = &self.boot;
+        let cut = (self.routed && healthy && boot.cord.is_some()).then(|| cord::Cut {
+            scope: boot.scope.clone(),
+            name: boot.container(),
+            id: id.into(),
+            directory: boot.cord_directory(),
+            timeout: boot.timeout,
+            instead: None,
+        });
         let stop = app::Stop {
             scope: boot.scope.clone(),
             role: self.role.clone(),
@@ -161,15 +181,23 @@ impl RolePlan {
             drain: (self.routed && healthy).then_some(DRAIN_UNDONE_S),
             stop_wait: self.stop_wait,
             cord: boot.cord.as_ref().map(|_| boot.cord_directory()),
+            if_healthy: if cut.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
+            instead: None,
         };
-        let cut = (self.routed && healthy && boot.cord.is_some()).then(|| cord::Cut {
+        Retire { version: boot.version.clone(), cut, stop, again: None }
+    }
+
+    /// The look whether the new container still serves.
+    pub fn check(&self, serving: Serving) -> Check {
+        let boot = &self.boot;
+        Check {
             scope: boot.scope.clone(),
             name: boot.container(),
-            id: id.into(),
-            directory: boot.cord_directory(),
+            serving,
+            network: boot.route().network,
             timeout: boot.timeout,
-        });
-        Retire { version: boot.version.clone(), address, cut, stop }
+            readiness_delay: boot.readiness_delay,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
 fn cut(timeout: u64) -> String {
     let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
     let (name, directory) = ("app-web-1".into(), ".kamal/apps/app/cords/one".into());
-    cord::Cut { scope, name, id: "abc".into(), directory, timeout }.script().sent()
+    cord::Cut { scope, name, id: "abc".into(), directory, timeout, instead: None }.script().sent()
 }
 
 fn start(home: &Path, shell: &[&str], script: &str) -> Child {

@@ -104,7 +104,8 @@ fn what_a_killed_run_left_is_retired_with_the_rest() {
         .iter()
         .map(|old| (old.stop.name.as_str(), old.cut.is_some()))
         .collect();
-    assert_eq!(retired, [("app-web-v2", false), ("app-web-v2_replaced_00ff", true), ("app-web-v1", true)]);
+    // The one that starts may be healthy when it is retired.
+    assert_eq!(retired, [("app-web-v2", true), ("app-web-v2_replaced_00ff", true), ("app-web-v1", true)]);
     assert_eq!(plan.servers[1].roles[0].retire, [], "nothing there is an empty plan, not an error");
 }
 

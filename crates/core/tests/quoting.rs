@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 /// Writes down its arguments and its environment when it runs a container, and the env file as it is then.
 const DOCKER: &str = r#"#!/bin/sh
-case $1 in run|exec|create) ;; images) echo id; exit ;; *) exit 1 ;; esac
+case $1 in run|exec|create) ;; images) echo id; exit ;; container) [ "$2" = ls ]; exit ;; *) exit 1 ;; esac
 printf '%s\0' "$@" > args
 env -0 > env
 for word; do [ "$before" != --env-file ] || cat "$word" > env-file; before=$word; done

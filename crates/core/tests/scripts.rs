@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::{
     Scope, accessory, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
 };
@@ -77,6 +78,10 @@ fn boot() -> app::Boot {
     }
 }
 
+fn serving() -> Serving {
+    Serving { id: HOSTILE.into(), restarts: Some(0) }
+}
+
 fn all_steps() -> Vec<Step> {
     let scope = scope("f00d");
     let names = scope.names.clone();
@@ -126,6 +131,15 @@ fn all_steps() -> Vec<Step> {
             id: HOSTILE.into(),
             directory: HOSTILE.into(),
             timeout: 9,
+            instead: Some(serving()),
+        }),
+        Step::Check(Check {
+            scope: scope.clone(),
+            name: HOSTILE.into(),
+            serving: serving(),
+            network: HOSTILE.into(),
+            timeout: 1,
+            readiness_delay: 1,
         }),
         Step::Stop(app::Stop {
             scope: scope.clone(),
@@ -135,6 +149,8 @@ fn all_steps() -> Vec<Step> {
             drain: Some(30),
             stop_wait: Some(5),
             cord: Some(HOSTILE.into()),
+            if_healthy: app::IfHealthy::Leave,
+            instead: Some(serving()),
         }),
         Step::Tag(app::Tag {
             scope: scope.clone(),
@@ -142,6 +158,7 @@ fn all_steps() -> Vec<Step> {
             latest: HOSTILE.into(),
             version: HOSTILE.into(),
             kind: Some("deploy"),
+            serving: vec![serving()],
         }),
         Step::Prune(prune::Prune {
             scope: scope.clone(),
@@ -166,6 +183,7 @@ fn all_steps() -> Vec<Step> {
             route: Default::default(),
             cord: Some(HOSTILE.into()),
             assets: Some(".".into()),
+            restart: Some(HOSTILE.into()),
             timeout: 1,
             readiness_delay: 1,
         })),

@@ -7,6 +7,7 @@
 mod back;
 mod kept;
 mod role;
+mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -362,20 +363,20 @@ impl<'a> Apply<'a> {
         if !sound {
             return false;
         }
-        let mut last = vec![Step::Tag(server.tag.clone())];
-        // A container to go back to must not be pruned before all is well.
-        if self.plan.on_failure == OnFailure::Keep {
-            last.extend(server.prune.clone().map(Step::Prune));
+        if let Err(failure) = self.tag(server).await {
+            self.fail(failure);
+            return false;
         }
-        for step in last {
-            match self.fleet.run(&server.host, None, &step).await {
-                Ok(output) => self.learn(server, &step, &output.stdout),
-                Err(failure) => {
-                    self.fail(failure);
-                    return false;
-                }
+        self.tagged.lock().unwrap_or_else(PoisonError::into_inner).insert(server.host.clone());
+        // A container to go back to must not be pruned before all is well.
+        let prune = server.prune.clone().filter(|_| self.plan.on_failure == OnFailure::Keep).map(Step::Prune);
+        let Some(prune) = prune else { return true };
+        match self.fleet.run(&server.host, None, &prune).await {
+            Ok(output) => self.learn(server, &prune, &output.stdout),
+            Err(failure) => {
+                self.fail(failure);
+                return false;
             }
-            self.tagged.lock().unwrap_or_else(PoisonError::into_inner).insert(server.host.clone());
         }
         true
     }

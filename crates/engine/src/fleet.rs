@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bowline_core::commands::ask::PATIENCE_S;
 use bowline_core::commands::{FENCED, WAIT_S};
 use bowline_core::config::Timeouts;
 use bowline_core::plan::step::Step;
@@ -340,11 +341,13 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
         | Step::Maintenance(_)
         | Step::EndPages(_)
         | Step::RemovePages(_) => 60,
-        Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay,
-        Step::Start(start) => start.timeout + 4 * start.readiness_delay,
+        Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay + PATIENCE_S,
+        Step::Start(start) => start.timeout + 4 * start.readiness_delay + PATIENCE_S,
         Step::Find(_) => 10,
-        Step::Cut(cut) => cut.timeout,
-        Step::Stop(stop) => stop.drain.unwrap_or(0) + stop.stop_wait.unwrap_or(10),
+        Step::Check(check) => check.timeout + 4 * check.readiness_delay + PATIENCE_S,
+        Step::Cut(cut) => cut.timeout + PATIENCE_S,
+        // If its Docker is restarted meanwhile, it is told to stop twice.
+        Step::Stop(stop) => stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S,
         Step::Prune(_) | Step::Remove(_) => 300,
         Step::Wait(_, _, seconds) => *seconds,
         Step::Observe(observe) if observe.claim => 2 * WAIT_S,

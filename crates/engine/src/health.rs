@@ -53,6 +53,12 @@ pub fn outcome(container: &str, timeout: u64, output: Output) -> Result<Vec<IpAd
     }
 }
 
+/// How often Docker had started a container again when it was seen last.
+pub fn restarts(answer: &str) -> u32 {
+    let mut states = answer.lines().filter_map(|line| line.strip_prefix("@state "));
+    states.next_back().and_then(|state| state.split(' ').nth(3)?.parse().ok()).unwrap_or(0)
+}
+
 fn not_ready(container: &str, timeout: u64, answer: &str) -> NotReady {
     let lines: Vec<&str> = answer.lines().collect();
     let failed = lines.iter().position(|line| line.starts_with("@failed ")).unwrap_or(lines.len());

@@ -1,6 +1,7 @@
 //! `remove`, `app remove` and its parts: what the app left on servers goes, a server at a time only where all
 //! before it went well.
 
+use bowline_core::commands::env::EnvFile;
 use bowline_core::commands::remove::{Remove, What};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
@@ -82,6 +83,10 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
         let part = change.each_role(|place| remove_containers(change, place)).await;
         change.keep(part);
     }
+    if change.goes_on() {
+        let part = change.each_role(|place| forget_secrets(change, place)).await;
+        change.keep(part);
+    }
     if let Some(accessories) = accessories.filter(|_| change.goes_on()) {
         let part = change.each_server(|host| remove_traefik(change, host)).await;
         change.keep(part);
@@ -129,6 +134,14 @@ async fn remove_container(change: &Change<'_>, place: Place<'_>, version: &str) 
 async fn remove_containers(change: &Change<'_>, place: Place<'_>) -> Told {
     let what = What::Containers(place.role.name.clone());
     removed(change, &place.host.host, Some(&place.role.name), what, "removed the stopped containers").await
+}
+
+/// The directory that they are in may stay, for other roles or another app.
+async fn forget_secrets(change: &Change<'_>, place: Place<'_>) -> Told {
+    let role = place.role.name.as_str();
+    let (scope, path) = (change.scope.clone(), change.scope.names.env_file(role));
+    let step = Step::Env(EnvFile { scope, role: Some(role.into()), path, secret: None });
+    change.fleet.run(&place.host.host, Some(role), &step).await.map(|_| String::new())
 }
 
 /// Whether all the server's roles are part of this: what one role leaves, another may need.

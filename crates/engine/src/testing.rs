@@ -3,7 +3,7 @@
 //!
 //! Each server is a small model of a machine with Docker, Traefik and a login directory. It carries steps out
 //! effect by effect, answers in the same text as the real scripts, and remembers every moment in which a client
-//! could have lost a request. A *boundary* lies before and after every effect that changes something; a test can
+//! could have lost a request. It also does what servers do by themselves, when a test says so. A *boundary* lies before and after every effect that changes something; a test can
 //! stop the run for good at the n-th one, as `kill -9` would.
 
 mod assets;
@@ -15,6 +15,7 @@ mod network;
 mod program;
 mod server;
 mod shop;
+mod spontaneous;
 mod steps;
 
 pub(crate) use docker::FakeDocker;
@@ -22,6 +23,7 @@ pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
 pub(crate) use network::{FakeNetwork, Garbled, How, Silent};
 pub(crate) use program::FakeConsole;
 pub(crate) use shop::{Answer, Shop, says};
+pub(crate) use spontaneous::{Happens, What};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -25,6 +25,7 @@ mod routing;
 mod server;
 mod setup;
 mod silence;
+mod spontaneous;
 mod template;
 mod traefik;
 mod unbuilt;

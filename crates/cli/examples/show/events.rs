@@ -76,7 +76,14 @@ fn server(number: usize, servers: usize) -> ServerPlan {
         }],
         tag_back: None,
         tagged: false,
-        tag: app::Tag { scope, image, latest: "shop:latest".into(), version: VERSION.into(), kind: None },
+        tag: app::Tag {
+            scope,
+            image,
+            latest: "shop:latest".into(),
+            version: VERSION.into(),
+            kind: None,
+            serving: Vec::new(),
+        },
         prune: None,
         notes: Vec::new(),
     }

@@ -10,6 +10,7 @@
 mod files;
 
 use super::app::{Environment, NAME_TAKEN, NOT_STARTED, logging_words, option_words};
+use super::ask::{self, NO_ANSWER};
 use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
@@ -333,13 +334,14 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 fn come_up(service: &str, timeout: u64) -> String {
     format!(
         "come_up() {{\n\
-         bowline_said=$(\nbowline_id=$(docker container inspect --format '{{{{.ID}}}}' {})\n{wait})\n\
+         bowline_said=$(\n{ask}bowline_id=$(docker container inspect --format '{{{{.ID}}}}' {}) || exit {NO_ANSWER}\n{wait})\n\
          bowline_status=$?\n\
          printf '%s\\n' \"$bowline_said\"\n\
          case ${{bowline_said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
          return $bowline_status\n\
          }}\n",
         quote(service),
+        ask = ask::functions(),
         wait = ready::wait(timeout, DELAY_S, NETWORK),
     )
 }

@@ -1,8 +1,9 @@
 //! App containers: run one and see it ready, stop one, tag its image as the latest.
 
 use super::env::{SecretEnv, clear_words};
+use super::serving::Serving;
 use super::traefik::Route;
-use super::{Scope, assets, cord, drain, ready};
+use super::{Scope, ask, assets, cord, drain, ready};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
 use crate::secret::Secret;
@@ -143,6 +144,8 @@ impl Boot {
         text.push_str(&format!(
             "bowline_id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $bowline_id\"\n"
         ));
+        text.push_str(&self.find().given_up());
+        text.push_str(&ask::functions());
         text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route().network));
         Script::new(text).with_input(Secret::new(format!(
             "{}\n{}",
@@ -223,7 +226,7 @@ impl Boot {
 }
 
 /// Where the label is that is given in a file, for the moment in which the container is made.
-fn label_file(env_file: &str) -> String {
+pub(super) fn label_file(env_file: &str) -> String {
     format!("{env_file}.label")
 }
 
@@ -254,19 +257,35 @@ pub struct Find {
 const THERE_WITHIN_S: u32 = 10;
 
 impl Find {
-    /// Prints `@id` with its id, once it is there; nothing if it doesn't come.
+    /// A shell line for the boot: a container that turns up after its run has given up looking is stopped at once.
+    fn given_up(&self) -> String {
+        format!(
+            "! grep -qsxF -e {} {} || {{ docker stop \"$bowline_id\" >/dev/null; exit {NOT_STARTED}; }}\n",
+            self.mark(),
+            quote(&self.scope.given_up())
+        )
+    }
+
+    fn mark(&self) -> String {
+        quote(&format!("{} {}", self.name, self.hostname))
+    }
+
+    /// Prints `@id` with its id, once it is there. If it doesn't come in time, its boot stops it as soon as it does.
     pub fn script(&self) -> Script {
         let look = Line::new("docker")
             .words(["container", "inspect", "--format", "{{.Config.Hostname}} {{.ID}}"])
             .word(&self.name);
         Script::new(format!(
-            "{fence}bowline_tries={THERE_WITHIN_S}0\n\
+            "{fence}printf '%s\\n' {mark} >> {given_up} || exit\n\
+             bowline_tries={THERE_WITHIN_S}0\n\
              while [ $((bowline_tries -= 1)) -gt 0 ]; do\n\
              bowline_found=$({look} 2>/dev/null)\n\
              case $bowline_found in {hostname}' '*) echo \"@id ${{bowline_found#* }}\"; exit 0 ;; esac\n\
              sleep 0.1\n\
              done\n",
             fence = self.scope.fence(),
+            mark = self.mark(),
+            given_up = quote(&self.scope.given_up()),
             hostname = quote(&self.hostname),
         ))
     }
@@ -292,6 +311,8 @@ pub struct Start {
     pub cord: Option<String>,
     /// Its asset volume on the server, if it has one: Docker would make an empty one in its place.
     pub assets: Option<String>,
+    /// Its restart policy, if one is configured: the one it had went when it was stopped.
+    pub restart: Option<String>,
     /// How long it may take to become ready, in seconds.
     pub timeout: u64,
     /// How long it must keep running if it has no health check, in seconds.
@@ -316,11 +337,18 @@ impl Start {
             &self.scope.audit(Some(&self.role), &format!("Started app version {} again", self.version)),
         );
         text.push_str(&format!(
-            "bowline_id={}\n{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $bowline_id\"\n",
-            quote(&self.id)
+            "bowline_id={}\n{}{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $bowline_id\"\n",
+            quote(&self.id),
+            self.restart.as_ref().map(|policy| self.policy(policy)).unwrap_or_default(),
         ));
+        text.push_str(&ask::functions());
         text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route.network));
         Script::new(text)
+    }
+
+    fn policy(&self, policy: &str) -> String {
+        let update = Line::new("docker").words(["update", "--restart"]).expanding(policy).word(&self.id);
+        format!("{update} >/dev/null || exit {NOT_STARTED}\n")
     }
 }
 
@@ -341,23 +369,65 @@ pub struct Stop {
     pub stop_wait: Option<u64>,
     /// Its cord's directory on the server, if it is one of ours.
     pub cord: Option<String>,
+    /// What to do if it is healthy.
+    pub if_healthy: IfHealthy,
+    /// The container that serves in its place. If it doesn't, nothing is stopped.
+    pub instead: Option<Serving>,
+}
+
+/// What to do with a container that should have stopped being healthy: requests go to one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfHealthy {
+    /// Leave it running; the script exits with [`HEALTHY`].
+    Leave,
+    /// Stop it.
+    Stop,
+}
+
+/// What the script that stops a container exits with when it left it because it is healthy.
+pub const HEALTHY: u32 = 66;
+/// The longest that a container is given to stop, in seconds, whatever its own stop timeout says.
+const LONGEST_STOP_S: u64 = 3600;
+
+/// How long a container with this `--stop-timeout` is given to stop, in seconds. Below zero, Docker would wait for ever.
+pub fn stop_limit(timeout: i64) -> u64 {
+    u64::try_from(timeout).map_or(LONGEST_STOP_S, |seconds| seconds.min(LONGEST_STOP_S))
 }
 
 impl Stop {
     /// Prints `@drain STATE` when the wait for open requests is over: `idle`, `busy` (time is up) or `blind`
-    /// (this user can't see the container's connections).
+    /// (the container's connections can't be seen). `@returns POLICY`: its restart policy could not be changed, so it
+    /// will run again when Docker restarts. `@left DIRECTORY`: its cord could not be removed.
     pub fn script(&self) -> Script {
-        let mut text = self.scope.fence();
+        let mut text = self.scope.fence() + &ask::functions();
+        text.push_str(&self.instead.as_ref().map(Serving::or_exit).unwrap_or_default());
+        text.push_str(&format!("bowline_id={}\n", quote(&self.id)));
         if let Some(seconds) = self.drain {
-            text.push_str(&drain::drain(&self.id, seconds));
+            text.push_str(&drain::drain(seconds));
         }
+        let left = match self.if_healthy {
+            IfHealthy::Leave => format!("'running healthy '*) exit {HEALTHY} ;; "),
+            IfHealthy::Stop => String::new(),
+        };
         let mut stop = Line::new("docker").word("stop");
         if let Some(seconds) = self.stop_wait {
-            stop = stop.words(["--time", &seconds.to_string()]);
+            stop = stop.words(["-t", &seconds.to_string()]);
         }
-        text.push_str(&format!("{} >/dev/null || exit\n", stop.word(&self.id)));
+        let stop = stop.var("bowline_id");
+        // Stopped by hand or not, Docker starts one with these policies again when it is itself started.
+        text.push_str(&format!(
+            "if ask \"$bowline_id\" {state}; then\n\
+             case $bowline_said in {left}*' always'|*' on-failure') \
+             docker update --restart unless-stopped \"$bowline_id\" >/dev/null || echo \"@returns ${{bowline_said##* }}\" ;; esac\n\
+             {stop} >/dev/null || {{ ask \"$bowline_id\" '{{{{.ID}}}}' && {{ {stop} >/dev/null || exit; }}; }}\n\
+             fi\n",
+            state = quote(
+                "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.HostConfig.RestartPolicy.Name}}"
+            ),
+        ));
         if let Some(cord) = &self.cord {
-            text.push_str(&format!("rm -rf {}\n", quote(cord)));
+            let cord = quote(cord);
+            text.push_str(&format!("rm -rf {cord} 2>/dev/null || echo \"@left \"{cord}\n"));
         }
         Script::new(text)
     }
@@ -377,6 +447,8 @@ pub struct Tag {
     /// `deploy` or `rollback`: how the version came to serve (see [`crate::observed::Observed::served`]). `None`
     /// leaves the history alone: the latest tag was booted again.
     pub kind: Option<&'static str>,
+    /// The containers that have to serve, or nothing is tagged.
+    pub serving: Vec<Serving>,
 }
 
 impl Tag {
@@ -388,6 +460,10 @@ impl Tag {
     /// The script.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
+        if !self.serving.is_empty() {
+            text.push_str(&ask::functions());
+            text.extend(self.serving.iter().map(Serving::or_exit));
+        }
         if !self.is_latest() {
             let tag = Line::new("docker").words(["tag", &self.image, &self.latest]);
             text.push_str(&format!("{tag} || exit\n"));

@@ -3,7 +3,8 @@
 //! It is tied when a container is booted (a directory with one file, mounted into the container, asked for by
 //! the health check) and cut by deleting the file.
 
-use super::{Scope, events};
+use super::serving::Serving;
+use super::{Scope, ask, events};
 use crate::shell::{Script, quote};
 
 /// Shell lines that tie a cord.
@@ -42,20 +43,29 @@ pub struct Cut {
     pub directory: String,
     /// How long it may take to become unhealthy, in whole seconds.
     pub timeout: u64,
+    /// The container that serves in its place. If it doesn't, nothing is cut.
+    pub instead: Option<Serving>,
 }
 
 impl Cut {
-    /// Prints `@healthy` if the container was healthy at all, then `@unhealthy` when it is so no longer, or
-    /// `@still-healthy` when time is up.
+    /// Prints `@address ADDRESS…` where the container is reached, as often as that changes, and `@healthy` if it was
+    /// healthy at all. Then, at the end, `@unhealthy` when it is so no longer, `@still-healthy` when time is up,
+    /// `@gone` if there is no such container, or `@uncut WHY` if this user can't delete the file.
     pub fn script(&self) -> Script {
-        let id = quote(&self.id);
+        let instead = self.instead.as_ref().map(Serving::or_exit).unwrap_or_default();
         // An event that says it all spares a look.
         Script::new(format!(
-            "{fence}{since}rm -f {cord}/cord || exit\n\
-             bowline_id={id}; bowline_deadline=$(($(date +%s) + {timeout})); bowline_was=\n\
+            "{fence}{ask}{instead}{since}bowline_id={id}; bowline_was=; bowline_at=\n\
+             see() {{\n\
+             ask \"$bowline_id\" {format} || {{ echo @gone; exit 0; }}\n\
+             set -- $bowline_said\n\
+             bowline_state=\"$1 $2\"; shift 2\n\
+             [ -z \"$*\" ] || [ \"$*\" = \"$bowline_at\" ] || {{ bowline_at=$*; echo \"@address $bowline_at\"; }}\n\
+             }}\n\
+             {delete}bowline_deadline=$(($(date +%s) + {timeout}))\n\
              look() {{\n\
              case $1 in 'health_status: unhealthy'|die) echo @unhealthy; exit 0 ;; esac\n\
-             bowline_state=$(docker container inspect --format '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{end}}}}' \"$bowline_id\" 2>/dev/null)\n\
+             see\n\
              [ \"$bowline_state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
              [ -n \"$bowline_was\" ] || {{ echo @healthy; bowline_was=1; }}\n\
              [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
@@ -64,8 +74,30 @@ impl Cut {
             since = events::SINCE,
             follow = events::follow(),
             fence = self.scope.fence(),
-            cord = quote(&self.directory),
+            ask = ask::functions(),
+            id = quote(&self.id),
+            format = quote(
+                "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
+                 {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+            ),
+            delete = self.delete(),
             timeout = self.timeout,
         ))
+    }
+
+    /// Shell lines that delete the file. It may belong to another user than the one who deploys now; in the container
+    /// root may delete it all the same.
+    fn delete(&self) -> String {
+        let cord = quote(&self.directory);
+        let inside = quote(&format!(
+            "{{{{range .Mounts}}}}{{{{if eq .Source {:?}}}}}{{{{.Destination}}}}{{{{end}}}}{{{{end}}}}",
+            self.directory
+        ));
+        format!(
+            "if ! bowline_why=$(rm -f {cord}/cord 2>&1); then\n\
+             ask \"$bowline_id\" {inside} || {{ echo @gone; exit 0; }}\n\
+             {{ [ -n \"$bowline_said\" ] && docker exec --user 0 \"$bowline_id\" rm -f \"$bowline_said/cord\" >/dev/null 2>&1; }} || {{ echo \"@uncut $bowline_why\"; exit 0; }}\n\
+             fi\n"
+        )
     }
 }

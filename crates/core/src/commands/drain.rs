@@ -8,27 +8,30 @@ const BLIND_S: u64 = 5;
 /// Tells whether a request is under way from what the kernel knows about each connection.
 const UNDER_WAY: &str = include_str!("drain.awk");
 
-/// Shell lines that wait until no connection to a port the container listens on has a request without an answer,
+/// Shell lines that wait until no connection to a port the container `$bowline_id` listens on has a request without an answer,
 /// at most so many seconds. An idle keep-alive connection of the proxy therefore doesn't hold a deploy up, a
 /// request that takes five seconds does. They print `@drain STATE`: `idle`, `busy` (time is up) or `blind` (this
-/// user can't see the container's connections, or a tool for it is missing).
-pub(super) fn drain(id: &str, seconds: u64) -> String {
+/// user can't see the container's connections, or a tool for it is missing; of root only the latter is true, and
+/// `@unseen` says so). They need [`super::ask::functions`].
+pub(super) fn drain(seconds: u64) -> String {
     format!(
-        "bowline_pid=$(docker container inspect --format '{{{{.State.Pid}}}}' {id}) || exit 0\n\
-         inside() {{ nsenter -t \"$bowline_pid\" -n ss -H -n -t \"$@\" 2>/dev/null; }}\n\
-         if inside -l >/dev/null && command -v awk >/dev/null; then\n\
+        "drain() {{\n\
+         bowline_drained=idle\n\
+         ask \"$bowline_id\" '{{{{.State.Pid}}}}' && [ \"$bowline_said\" != 0 ] || return\n\
+         bowline_pid=$bowline_said; bowline_program={program}; bowline_drained=blind\n\
+         inside() {{ nsenter -t \"$bowline_pid\" -n ss -n -t \"$@\" 2>/dev/null; }}\n\
          bowline_ports=$(inside -l | awk '{{n = split($4, a, \":\"); printf \"%s \", a[n]}}')\n\
-         bowline_program={program}\n\
-         busy() {{ {{ cat \"/proc/$bowline_pid/net/tcp\" \"/proc/$bowline_pid/net/tcp6\" 2>/dev/null; \
-         inside -i -O state established; }} | awk -v ports=\"$bowline_ports\" \"$bowline_program\"; }}\n\
-         bowline_deadline=$(($(date +%s) + {seconds})); bowline_drained=idle\n\
-         while busy; do\n\
-         [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ bowline_drained=busy; break; }}\n\
+         bowline_deadline=$(($(date +%s) + {seconds}))\n\
+         while bowline_open=$(inside -i state established); do\n\
+         {{ cat \"/proc/$bowline_pid/net/tcp\" \"/proc/$bowline_pid/net/tcp6\" 2>/dev/null; printf '%s\\n' \"$bowline_open\"; }} | awk -v ports=\"$bowline_ports\" \"$bowline_program\"\n\
+         case $? in 0) ;; 1) bowline_drained=idle; return ;; *) break ;; esac\n\
+         [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ bowline_drained=busy; return; }}\n\
          sleep 0.1\n\
          done\n\
-         else bowline_drained=blind; sleep {blind}; fi\n\
+         if [ -d \"/proc/$bowline_pid\" ]; then sleep {blind}; else bowline_drained=idle; fi\n\
+         }}\n\
+         drain; [ $bowline_drained != blind ] || [ \"$(id -u)\" != 0 ] || echo @unseen\n\
          echo \"@drain $bowline_drained\"\n",
-        id = quote(id),
         program = quote(&program()),
         blind = seconds.min(BLIND_S),
     )

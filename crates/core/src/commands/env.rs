@@ -151,7 +151,8 @@ impl EnvFile {
         let mut text = self.scope.fence();
         let Some(secret) = &self.secret else {
             let [new, input, export] = rest;
-            text.push_str(&format!("{} || exit\n", remove(&[file, new, input, export])));
+            let label = super::app::label_file(&self.path);
+            text.push_str(&format!("{} || exit\n", remove(&[file, new, input, export, label])));
             text.push_str(&audit("Deleted env files"));
             return Script::new(text);
         };

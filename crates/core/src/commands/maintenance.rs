@@ -8,7 +8,7 @@
 //! answer, and no longer when it is told to end, while it still answers for [`GRACE_S`]. The check has to be a part of
 //! the image, since `docker run` can only make one that wants a shell, and the image may have none.
 
-use super::{Scope, drain};
+use super::{Scope, ask, drain};
 use crate::config::Pairs;
 use crate::names::{NETWORK, Names, TRAEFIK};
 use crate::secret::Secret;
@@ -257,26 +257,32 @@ pub struct End {
 }
 
 impl End {
+    /// Shell lines that put the containers in `$bowline_ids`.
     fn ids(&self) -> String {
         let list = Line::new("docker")
             .words(["container", "ls", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}"])
             .words(["--filter", &format!("label={}", label(&self.scope.names))])
             .words(["--filter", &format!("label={ROLE}={}", self.role)]);
         let keep = if self.others { format!("-maintenance-{}", self.scope.token()) } else { "/".into() };
-        format!("{list} | grep -v -e {} | cut -d' ' -f1", quote(&keep))
+        format!(
+            "bowline_ids=$({list}) || exit\nbowline_ids=$(printf '%s\\n' \"$bowline_ids\" | grep -v -e {} | cut -d' ' -f1)\n",
+            quote(&keep)
+        )
     }
 
     /// Tells the containers to end, and waits until Docker sees it. They go on answering. Prints `@address` of each.
     pub fn tell(&self) -> Script {
         Script::new(format!(
-            "{fence}for bowline_id in $({ids}); do\n\
-             bowline_address=$(docker container inspect --format '{ADDRESS}' \"$bowline_id\" 2>/dev/null)\n\
+            "{fence}{ask}{ids}for bowline_id in $bowline_ids; do\n\
+             ask \"$bowline_id\" '{ADDRESS}' || continue\n\
+             bowline_address=$bowline_said\n\
              docker container kill --signal TERM \"$bowline_id\" >/dev/null 2>&1\n\
              bowline_tries=100\n\
-             while [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}} {{{{.State.Status}}}}' \"$bowline_id\" 2>/dev/null)\" = 'healthy running' ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             while ask \"$bowline_id\" '{{{{.State.Health.Status}}}} {{{{.State.Status}}}}' && [ \"$bowline_said\" = 'healthy running' ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
              echo \"@address $bowline_address\"\n\
              done\n",
             fence = self.scope.fence(),
+            ask = ask::functions(),
             ids = self.ids(),
         ))
     }
@@ -286,7 +292,7 @@ impl End {
         let done =
             if self.others { String::new() } else { self.scope.audit(Some(&self.role), "Ended maintenance") };
         Script::new(format!(
-            "{fence}for bowline_id in $({ids}); do docker container rm --force \"$bowline_id\" >/dev/null || exit; done\n{prune}{done}",
+            "{fence}{ids}for bowline_id in $bowline_ids; do docker container rm --force \"$bowline_id\" >/dev/null || exit; done\n{prune}{done}",
             fence = self.scope.fence(),
             ids = self.ids(),
             prune = prune(&self.scope.names),
@@ -296,7 +302,7 @@ impl End {
 
 /// Waits until a container of the app has answered the requests that it has.
 pub fn idle(id: &str, seconds: u64) -> Script {
-    Script::new(drain::drain(id, seconds))
+    Script::new(format!("{}bowline_id={}\n{}", ask::functions(), quote(id), drain::drain(seconds)))
 }
 
 #[cfg(test)]

@@ -27,11 +27,23 @@ fn shared(network: &str) -> String {
     )
 }
 
-/// Shell lines that follow the container `$bowline_id` for at most `timeout` seconds; one without a health check is ready
-/// when it still runs after `delay` seconds. `network` is the one on which it is reached. They print `@state` lines (status, health, exit code, restarts, out
-/// of memory) as they change, then `@ready ADDRESS` (all its addresses if it isn't on that network), or `@failed REASON` with how it ended until then (`oom`,
-/// `die=CODE`), where it listens, its health command, its log and health log.
+/// Shell lines that follow the container `$bowline_id`, which was just started, for at most `timeout` seconds; one without a
+/// health check is ready when it still runs after `delay` seconds. `network` is the one on which it is reached. They need
+/// [`super::ask::functions`] and print `@state` lines (status, health, exit code, restarts, out of memory) as they
+/// change, then `@ready ADDRESS` (all its addresses if it isn't on that network), or `@failed REASON` with how it ended
+/// until then (`oom`, `die=CODE`), where it listens, its health command, its log and health log.
 pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
+    follow(timeout, delay, network, ("", RESTARTS))
+}
+
+/// The same for a container that was ready when Docker had started it again so many times: one that ended since has
+/// failed, and one without a health check needn't wait.
+pub(super) fn still(timeout: u64, delay: u64, network: &str, restarts: u32) -> String {
+    follow(timeout, delay, network, (&restarts.to_string(), restarts.saturating_add(1)))
+}
+
+/// `seen`: the number of restarts at which it was seen running; `most`: the number at which it has failed.
+fn follow(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32)) -> String {
     let before = quote(
         "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
          {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} \
@@ -43,8 +55,7 @@ pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
     // Docker forgets a container's end when it starts it again; its events don't.
     let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(
-        "{network}{since}state() {{ docker container inspect --format {template} \"$bowline_id\"; }}\n\
-         failed() {{\n\
+        "{network}{since}failed() {{\n\
          echo \"@failed $1\"\n\
          echo \"@ended $(docker events --since $((bowline_deadline - {timeout} - 5)) --until 0s --filter \"container=$bowline_id\" --filter event=oom \
          --filter event=die --format {ends} | tail -n {ENDS} | tr '\\n' ' ')\"\n\
@@ -55,14 +66,14 @@ pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
          echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$bowline_id\")\"\n\
          exit {NOT_READY}\n\
          }}\n\
-         bowline_deadline=$(($(date +%s) + {timeout})); bowline_last=; bowline_waited=\n\
+         bowline_deadline=$(($(date +%s) + {timeout})); bowline_last=; bowline_waited={seen}\n\
          look() {{\n\
          while :; do\n\
-         bowline_now=$(state) || failed gone\n\
-         set -- $bowline_now\n\
+         ask \"$bowline_id\" {template} || failed gone\n\
+         set -- $bowline_said\n\
          bowline_now=\"$1 $2 $3 $4 $5\"\n\
          [ \"$bowline_now\" = \"$bowline_last\" ] || {{ echo \"@state $bowline_now\"; bowline_last=$bowline_now; }}\n\
-         [ \"$4\" -lt {RESTARTS} ] || failed restarting\n\
+         [ \"$4\" -lt {most} ] || failed restarting\n\
          case \"$1 $2\" in\n\
          'running healthy') shift 5; echo \"@ready $*\"; exit 0 ;;\n\
          'running none')\n\

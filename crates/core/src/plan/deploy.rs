@@ -295,6 +295,7 @@ impl Planner<'_> {
                     Kind::Boot if self.request.version == self.scope().names.latest_tag() => None,
                     _ => Some("deploy"),
                 },
+                serving: Vec::new(),
             },
             tagged: resume::is_tagged(self.config, &self.request.version, observed),
             tag_back: roles
@@ -339,6 +340,7 @@ impl Planner<'_> {
             latest: self.config.latest_image(),
             version: back.version.clone(),
             kind: Some("rollback"),
+            serving: Vec::new(),
         }
     }
 

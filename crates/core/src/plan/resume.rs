@@ -5,6 +5,8 @@
 //! just what the plan would make it of is *kept*. That holds only while something is left to do elsewhere: where all is
 //! done, who deploys the same version again wants it booted anew. So it is with `redeploy` and `app boot` at any time.
 
+use std::net::IpAddr;
+
 use hmac_sha256::Hash;
 
 use super::deploy::Request;
@@ -22,6 +24,10 @@ const BYTES: usize = 8;
 /// A container that stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
+    /// Its id.
+    pub id: String,
+    /// Where it is reached.
+    pub addresses: Vec<IpAddr>,
     /// The id of the image it runs: one that was built again under the same version is another.
     pub image_id: String,
 }
@@ -67,7 +73,11 @@ pub(super) fn kept(config: &Config, request: &Request, role: &RolePlan, observed
         && container.name == boot.container()
         && container.labels.get(LABEL).map(|own| part(own)) == wanted
         && image == Some(&container.image_id);
-    is_it.then(|| Kept { image_id: container.image_id.clone() })
+    is_it.then(|| Kept {
+        id: container.id.clone(),
+        addresses: container.address().into_iter().collect(),
+        image_id: container.image_id.clone(),
+    })
 }
 
 /// Whether a server has the version as its latest, so that nothing is left to do when all its roles are kept.

@@ -3,35 +3,39 @@
 use std::net::SocketAddr;
 
 use super::{ProxyApi, Retire};
-use crate::commands::{Scope, app, cord, traefik};
-use crate::config::{Config, Role};
+use crate::commands::app::{self, IfHealthy};
+use crate::commands::{Scope, cord, traefik};
+use crate::config::{Config, OptionValue, Role};
 use crate::names::NETWORK;
 use crate::observed::{Container, Observed};
 
-/// How a container that serves is retired.
+/// How a container that serves is retired. Whether requests go to it is looked up when it is: by then it may be healthy,
+/// whatever it was when it was observed.
 pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Container) -> Retire {
-    let healthy = container.health.as_deref() == Some("healthy");
     let cord = container.cord().map(Into::into);
-    let cut = cord.clone().filter(|_| healthy).map(|directory| cord::Cut {
+    let cut = cord.clone().map(|directory| cord::Cut {
         scope: scope.clone(),
         name: container.name.clone(),
         id: container.id.clone(),
         directory,
         timeout: container.unhealthy_within(),
+        instead: None,
     });
     Retire {
         version: container.version(&scope.names, &role.name).into(),
-        address: container.address().filter(|_| role.traefik),
-        cut,
         stop: app::Stop {
             scope: scope.clone(),
             role: role.name.clone(),
             name: container.name.clone(),
             id: container.id.clone(),
             drain: role.traefik.then_some(config.drain_timeout.as_secs()),
-            stop_wait: stop_wait(role),
+            stop_wait: stop_wait(role).or(container.stop_timeout()),
             cord,
+            if_healthy: if cut.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
+            instead: None,
         },
+        cut,
+        again: Some(restart(config, scope, role, container)),
     }
 }
 
@@ -46,6 +50,7 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
         route: traefik::Route::new(&container.name, &container.labels),
         cord: container.cord().map(Into::into),
         assets: container.asset_volume().map(|mount| mount.source.clone()),
+        restart: option(role, "restart").map(Into::into),
         timeout: config.deploy_timeout.as_secs(),
         readiness_delay: config.readiness_delay.as_secs(),
     }
@@ -59,7 +64,16 @@ pub fn running_api(observed: &Observed) -> Option<ProxyApi> {
     Some(if traefik::has_api(&traefik.args) { at } else { ProxyApi::Silent })
 }
 
-/// `docker stop -t`.
+/// `docker stop -t` for a container made as configured: by its own `options` if by nothing else.
 pub(super) fn stop_wait(role: &Role) -> Option<u64> {
-    role.stop_timeout.map(|timeout| timeout.as_secs())
+    let own = || option(role, "stop-timeout")?.parse().ok().map(app::stop_limit);
+    role.stop_timeout.map(|timeout| timeout.as_secs()).or_else(own)
+}
+
+/// The value of a flag in `options`.
+fn option<'a>(role: &'a Role, name: &str) -> Option<&'a str> {
+    role.options.iter().find_map(|(key, value)| match value {
+        OptionValue::Value(value) if key == name => Some(value.as_str()),
+        _ => None,
+    })
 }

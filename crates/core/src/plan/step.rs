@@ -2,7 +2,7 @@
 
 use crate::commands::{
     accessory, app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server,
-    traefik,
+    serving, traefik,
 };
 use crate::shell::Script;
 
@@ -33,6 +33,8 @@ pub enum Step {
     Find(app::Find),
     /// Start a container again and see it ready.
     Start(Box<app::Start>),
+    /// See whether a container that was ready still is.
+    Check(serving::Check),
     /// Cut a cord and see its container unhealthy.
     Cut(cord::Cut),
     /// Stop a container.
@@ -83,6 +85,7 @@ impl Step {
             Step::Boot(step) => step.script(),
             Step::Find(step) => step.script(),
             Step::Start(step) => step.script(),
+            Step::Check(step) => step.script(),
             Step::Cut(step) => step.script(),
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
@@ -121,6 +124,7 @@ impl Step {
             Step::Boot(step) => format!("boot {}", step.container()),
             Step::Find(step) => format!("look for {}", step.name),
             Step::Start(step) => format!("start {} again", step.name),
+            Step::Check(step) => format!("see whether {} still runs", step.name),
             Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) if step.is_latest() => format!("record that {} serves", step.image),

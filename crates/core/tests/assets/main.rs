@@ -341,6 +341,7 @@ fn a_container_whose_volume_is_gone_is_not_started_with_an_empty_one() {
             route: Default::default(),
             cord: None,
             assets: Some(volume.into()),
+            restart: None,
             timeout: 0,
             readiness_delay: 0,
         };

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bowline_core::commands::serving::Serving;
 use bowline_core::commands::{app, traefik::Route};
 use bowline_core::config::BarrierOrder;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
@@ -15,7 +16,6 @@ use crate::cord;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
 use crate::health;
-use crate::ports::ServerError;
 use crate::proxy::Seen;
 
 /// What is being done while Traefik is asked.
@@ -26,8 +26,9 @@ const SHOW: Duration = Duration::from_secs(10);
 /// A container that is ready.
 #[derive(Debug, Clone)]
 pub(super) struct Booted {
-    id: String,
-    addresses: Vec<IpAddr>,
+    /// The container, as it was then.
+    pub(super) serving: Serving,
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 /// One role on one server.
@@ -52,12 +53,9 @@ impl RoleTask<'_> {
             Seen::Routed => "serving",
             Seen::Unseen => "running, not seen to be routed to",
         });
-        self.apply.serves(&self.server.host, &self.role.role, booted);
+        self.apply.serves(&self.server.host, &self.role.role, booted.clone());
         // From here on the new container serves: what is begun is brought to its end even when interrupted.
-        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
-        for old in &self.role.retire {
-            cord::retire(self.apply.fleet, &self.server.host, &self.role.role, old, proxy).await?;
-        }
+        self.succeed(&booted).await?;
         self.apply.fleet.emit(Event::RoleDone {
             host: self.server.host.clone(),
             role: self.role.role.clone(),
@@ -90,7 +88,7 @@ impl RoleTask<'_> {
         Ok(seen)
     }
 
-    async fn routed_to(&self, route: &Route, addresses: &[IpAddr]) -> Result<Seen, Failure> {
+    pub(super) async fn routed_to(&self, route: &Route, addresses: &[IpAddr]) -> Result<Seen, Failure> {
         self.tell("waiting for Traefik to route to it");
         let proxy = self.apply.proxy_of(self.server);
         let routed = proxy.routes_to(self.apply.fleet, &self.server.host, route, addresses).await;
@@ -100,34 +98,58 @@ impl RoleTask<'_> {
     /// Back to the container that served before: started again and seen healthy and routed, then the new one is
     /// retired. Until then the new one goes on serving, and if that fails it keeps doing so.
     pub(super) async fn go_back(&self, back: &app::Start, new: &Booted) -> Result<(), Failure> {
-        if let Err(failure) = self.start(back).await {
-            let old = self.role.retire.iter().find(|old| old.stop.id == back.id);
-            return Err(match old {
-                Some(old) => self.stopped_again(failure, old, "the old container").await,
-                None => failure,
-            });
-        }
-        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
-        let undo = self.role.undo(&new.id, new.addresses.first().copied(), true);
-        cord::retire(self.apply.fleet, &self.server.host, &self.role.role, &undo, proxy).await
+        let restarts = match self.start(back).await {
+            Ok(restarts) => restarts,
+            Err(failure) => {
+                let old = self.role.retire.iter().find(|old| old.stop.id == back.id);
+                return Err(match old {
+                    Some(old) => self.stopped_again(failure, old, "the old container").await,
+                    None => failure,
+                });
+            }
+        };
+        let old = Serving { id: back.id.clone(), restarts: Some(restarts) };
+        self.retire(&self.role.undo(&new.serving.id, true).instead(&old)).await
     }
 
-    /// Starts the container that served before and sees it routed.
-    async fn start(&self, back: &app::Start) -> Result<(), Failure> {
+    /// Starts the container that served before and sees it routed. How often Docker had to start it again.
+    pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
         let step = Step::Start(Box::new(back.clone()));
+        let (addresses, restarts) = self.ready(&step, &back.name, back.timeout).await?;
+        if self.role.routed {
+            self.routed_to(&back.route, &addresses).await?;
+        }
+        Ok(restarts)
+    }
+
+    /// Runs a step that waits until a container is ready: where it is reached, and how often Docker had to start it
+    /// again.
+    pub(super) async fn ready(
+        &self,
+        step: &Step,
+        container: &str,
+        timeout: u64,
+    ) -> Result<(Vec<IpAddr>, u32), Failure> {
         let told = |line: &str| {
             if let Some(state) = health::state_text(line) {
                 self.tell(&state);
             }
         };
-        let output =
-            self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told).await?;
-        let addresses = health::outcome(&back.name, back.timeout, output)
+        let role = Some(self.role.role.as_str());
+        let output = self.apply.fleet.run_watched(&self.server.host, role, step, &told).await?;
+        let restarts = health::restarts(&output.stdout);
+        let addresses = health::outcome(container, timeout, output)
             .map_err(|cause| self.failure(&step.describe(), cause))?;
-        if self.role.routed { self.routed_to(&back.route, &addresses).await.map(drop) } else { Ok(()) }
+        Ok((addresses, restarts))
     }
 
-    fn failure(&self, doing: &str, cause: Cause) -> Failure {
+    /// Retires a container of the role.
+    pub(super) async fn retire(&self, container: &Retire) -> Result<(), Failure> {
+        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
+        cord::retire(self.apply.fleet, &self.server.host, &self.role.role, container, proxy).await
+    }
+
+    pub(super) fn failure(&self, doing: &str, cause: Cause) -> Failure {
         Failure {
             host: self.server.host.clone(),
             role: Some(self.role.role.clone()),
@@ -171,17 +193,24 @@ impl RoleTask<'_> {
             }
         };
         let mut id = seen.borrow().clone();
+        let unheard = !matches!(ended, Some(Ok(_)));
+        let mut restarts = 0;
         let result = match ended {
-            Some(Ok(output)) => health::outcome(&self.role.boot.container(), self.role.boot.timeout, output)
-                .map_err(|cause| self.failure(&step.describe(), cause)),
+            Some(Ok(output)) => {
+                restarts = health::restarts(&output.stdout);
+                health::outcome(&self.role.boot.container(), self.role.boot.timeout, output)
+                    .map_err(|cause| self.failure(&step.describe(), cause))
+            }
             Some(Err(failure)) => Err(failure),
             None => Err(self.failure(&step.describe(), self.why_stopped())),
         };
-        if let (Err(Failure { cause: Cause::Server(ServerError::Lost { .. }), .. }), None) = (&result, &id) {
+        if unheard && id.is_none() {
             id = self.found().await;
         }
+        let booted =
+            |id: String, addresses| Booted { serving: Serving { id, restarts: Some(restarts) }, addresses };
         match (result, id) {
-            (Ok(addresses), Some(id)) => Ok(Booted { id, addresses }),
+            (Ok(addresses), Some(id)) => Ok(booted(id, addresses)),
             (Ok(_), None) => Err(self.failure(
                 &step.describe(),
                 Cause::Told { reason: "the server did not say which container it booted".into(), hint: None },
@@ -189,13 +218,14 @@ impl RoleTask<'_> {
             (Err(failure), Some(id)) => {
                 // Nobody saw how it ended: it may be healthy by now, and routed to.
                 let unseen = !matches!(failure.cause, Cause::NotReady(_) | Cause::Command(_));
-                Err(self.undone(failure, &Booted { id, addresses: Vec::new() }, unseen).await)
+                Err(self.undone(failure, &booted(id, Vec::new()), unseen).await)
             }
             (Err(failure), None) => Err(failure),
         }
     }
 
-    /// The container of a boot whose connection broke before it said which.
+    /// The container of a boot whose end nobody heard, be it that its connection broke or its time was up, and that
+    /// didn't say which it is. If it turns up later, the boot itself stops it.
     async fn found(&self) -> Option<String> {
         let step = Step::Find(self.role.boot.find());
         let output = self.apply.fleet.run(&self.server.host, Some(&self.role.role), &step).await.ok()?;
@@ -235,24 +265,21 @@ impl RoleTask<'_> {
     }
 
     /// Stops the new container, gracefully if requests may go to it; the failure stays what it was.
-    async fn undone(&self, failure: Failure, booted: &Booted, healthy: bool) -> Failure {
+    pub(super) async fn undone(&self, failure: Failure, booted: &Booted, healthy: bool) -> Failure {
         if failure.cause == Cause::LockLost {
             // Another run has this server; it will see to what it finds.
             return failure;
         }
         self.tell("stopping the new container");
-        let address = booted.addresses.first().copied();
-        let undo = self.role.undo(&booted.id, address, healthy);
+        let undo = self.role.undo(&booted.serving.id, healthy);
         self.stopped_again(failure, &undo, "the new container").await
     }
 
     /// Stops a container that was started in vain; the failure stays what it was.
     async fn stopped_again(&self, failure: Failure, container: &Retire, which: &str) -> Failure {
-        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
-        let host = &self.server.host;
-        if let Err(other) = cord::retire(self.apply.fleet, host, &self.role.role, container, proxy).await {
+        if let Err(other) = self.retire(container).await {
             self.apply.fleet.emit(Event::Note {
-                host: Some(host.clone()),
+                host: Some(self.server.host.clone()),
                 text: format!("{which} could not be stopped: {}", other.cause),
             });
         }

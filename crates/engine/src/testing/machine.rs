@@ -22,6 +22,8 @@ pub(crate) enum Behaviour {
     Exits(i64),
     /// Never gets healthy.
     NeverHealthy,
+    /// Docker takes so many seconds to make it, whoever waits for that; then it is healthy at once.
+    Late(u64),
 }
 
 /// A container.
@@ -43,6 +45,14 @@ pub(crate) struct FakeContainer {
     pub image_id: String,
     /// Whether it runs.
     pub running: bool,
+    /// How often Docker started it again after it had ended.
+    pub restarts: u32,
+    /// Its restart policy.
+    pub policy: String,
+    /// Whether it was stopped by hand.
+    pub stopped: bool,
+    /// Whether it runs again once it was started again: not if it can't.
+    pub returns: bool,
     /// Its health, if it has a check.
     pub healthy: Option<bool>,
     /// Whether the proxy may route to it.
@@ -121,9 +131,13 @@ pub(crate) struct Machine {
     pub changes: Vec<String>,
     /// What happened to commands whose bytes pass, in order.
     pub attached: Vec<String>,
+    /// Boots that nobody waits for any more: container and hostname.
+    pub given_up: BTreeSet<(String, String)>,
+    /// Until when its Docker doesn't answer.
+    pub down_until: Option<Instant>,
     /// How often such a command was asked for a piece.
     pub pieces: usize,
-    next: u8,
+    pub(super) next: u8,
 }
 
 impl Machine {
@@ -170,6 +184,10 @@ impl Machine {
             image: boot.image.clone(),
             image_id: self.image_id(&boot.image),
             running: true,
+            restarts: 0,
+            stopped: false,
+            returns: true,
+            policy: super::spontaneous::policy(boot),
             healthy: boot.health.as_ref().map(|_| false),
             routed: boot.labels.iter().any(|(key, _)| key.starts_with("traefik.http.")),
             cord,
@@ -183,27 +201,32 @@ impl Machine {
     /// Stops a container. One that requests still go to loses them.
     pub(super) fn stop(&mut self, id: &str) {
         let mut loss = None;
+        let before = self.served();
         if let Some(container) = self.find(id) {
             if container.running && container.routed && container.healthy == Some(true) {
                 loss = Some(format!("{} was stopped while requests went to it", container.name));
             }
             container.running = false;
+            container.stopped = true;
             let change = format!("stop {}", container.name);
             self.changes.push(change);
         }
         self.losses.extend(loss);
-        self.check_served();
+        self.check_served(&before);
     }
 
-    /// A role that served once must be served by somebody ever after.
-    pub(super) fn check_served(&mut self) {
-        let roles: BTreeSet<String> = self.containers.iter().map(|c| c.role.clone()).collect();
-        for role in roles {
-            let ever = self.history.iter().any(|line| !line.is_empty());
-            if ever && self.serving(&role).is_empty() {
-                self.losses.push(format!("nothing served {role} any more"));
-            }
-        }
+    /// The roles that are served.
+    pub(super) fn served(&self) -> BTreeSet<String> {
+        let roles = self.containers.iter().map(|c| c.role.clone());
+        roles.filter(|role| !self.serving(role).is_empty()).collect()
+    }
+
+    /// A role that served once, and did just before, must be served by somebody.
+    pub(super) fn check_served(&mut self, before: &BTreeSet<String>) {
+        let ever = self.history.iter().any(|line| !line.is_empty());
+        let now = self.served();
+        let lost = before.difference(&now).filter(|_| ever);
+        self.losses.extend(lost.map(|role| format!("nothing served {role} any more")));
     }
 
     pub(super) fn remove(&mut self, what: &What) {
@@ -351,6 +374,17 @@ impl Machine {
     }
 }
 
+impl FakeContainer {
+    /// As Docker names it.
+    pub(super) fn status(&self) -> &'static str {
+        match (self.running, self.stopped || !self.returns) {
+            (true, _) => "running",
+            (false, true) => "exited",
+            (false, false) => "restarting",
+        }
+    }
+}
+
 fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json::Value {
     let mut labels = container.labels.clone();
     labels.insert("service".into(), scope.names.service().into());
@@ -361,8 +395,8 @@ fn described(container: &FakeContainer, age: usize, scope: &Scope) -> serde_json
     json!({
         "id": container.id, "name": format!("/{}", container.name), "created": format!("2026-01-01T00:00:{age:02}Z"),
         "image": container.image, "image_id": container.image_id,
-        "status": if container.running { "running" } else { "exited" }, "exit_code": 0, "health": health,
-        "finished": "", "labels": labels, "mounts": mounts,
+        "status": container.status(), "exit_code": 0, "health": health,
+        "finished": "", "labels": labels, "mounts": mounts, "stop_timeout": null,
         "healthcheck": {"Test": ["CMD-SHELL", "(true) && (stat /tmp/kamal-cord/cord > /dev/null || exit 1)"], "Interval": 1_000_000_000},
         "networks": {"kamal": {"IPAddress": format!("172.18.0.{}", container.address)}}, "args": [],
     })

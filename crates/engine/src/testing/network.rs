@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::locked;
 use super::machine::{Behaviour, Machine};
 use super::server::FakeServer;
+use super::spontaneous::Happens;
 use crate::ports::{Network, Output, Server, ServerError};
 
 /// How long any step takes at least.
@@ -47,6 +48,8 @@ pub(crate) struct Faults {
     pub silent: Option<Silent>,
     /// A server that answers something else.
     pub garbled: Option<Garbled>,
+    /// What a server does by itself.
+    pub happens: Option<Happens>,
 }
 
 /// A server that answers something else, once.
@@ -207,6 +210,7 @@ impl FakeNetwork {
         if let Some(silent) = self.faults().silent.as_mut().filter(|silent| silent.host == host) {
             silent.after -= 1;
         }
+        self.let_happen(host);
         let at = self.boundary.fetch_add(1, Ordering::SeqCst);
         let (kill, notify) = {
             let faults = self.faults();

@@ -78,6 +78,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Boot(step) => Some(&step.scope),
         Step::Find(step) => Some(&step.scope),
         Step::Start(step) => Some(&step.scope),
+        Step::Check(step) => Some(&step.scope),
         Step::Cut(step) => Some(&step.scope),
         Step::Stop(step) => Some(&step.scope),
         Step::Tag(step) => Some(&step.scope),
@@ -139,6 +140,9 @@ impl Server for FakeServer {
 
     async fn http_get(&self, _: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
         sleep(STEP).await;
+        if self.machine().is_down() {
+            return Err(ServerError::Unreachable { reason: "connection refused".into(), hint: None });
+        }
         if let Some(times @ 1..) = self.network.faults().api_fails.get_mut(&self.host) {
             *times -= 1;
             return Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: "api" });

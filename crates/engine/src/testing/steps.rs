@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bowline_core::commands::cord::Cut;
+use bowline_core::commands::serving::{Check, NOT_SERVING};
 use bowline_core::commands::{app, assets, lock, ready, registry};
 use bowline_core::plan::step::Step;
 use tokio::time::sleep;
@@ -11,6 +13,7 @@ use super::docker::FakeDocker;
 use super::machine::{Behaviour, FakeContainer, FakeLock, Machine};
 use super::program;
 use super::server::FakeServer;
+use super::spontaneous::no_daemon;
 use crate::ports::{Exit, Line, OnLine, Output};
 
 /// What Docker needs to see a container without its cord as unhealthy.
@@ -33,6 +36,11 @@ fn failed(reason: &str, state: &str) -> Output {
         ),
         stderr: String::new(),
     }
+}
+
+/// A script that changed nothing, because a container that has to serve doesn't.
+fn refused(state: &str) -> Output {
+    Output { stdout: format!("@instead {state}\n"), ..status(NOT_SERVING, "") }
 }
 
 impl FakeServer {
@@ -73,25 +81,26 @@ impl FakeServer {
     async fn boot(&self, boot: &app::Boot, on_line: OnLine<'_>) -> Output {
         self.check_assets(boot);
         self.effect(|machine| machine.rename_clashing(boot)).await;
-        let id = self.effect(|machine| machine.create(boot)).await;
-        on_line(Line::Out(&format!("@id {id}")));
-        on_line(Line::Out("@state running starting 0 0 false"));
         let key = (self.host.clone(), boot.role.clone(), boot.version.clone());
         let behaviour = self.network.faults().behaviour.get(&key).copied().unwrap_or(Behaviour::Healthy(300));
+        if self.machine().is_down() {
+            return no_daemon(app::NOT_STARTED);
+        }
+        let id = match behaviour {
+            Behaviour::Late(seconds) => self.made_late(boot, seconds).await,
+            _ => self.effect(|machine| machine.create(boot)).await,
+        };
+        on_line(Line::Out(&format!("@id {id}")));
+        on_line(Line::Out("@state running starting 0 0 false"));
         match behaviour {
             Behaviour::Healthy(after) => {
-                let wait = if boot.health.is_some() { after } else { boot.readiness_delay * 1000 };
-                sleep(Duration::from_millis(wait)).await;
-                let address = self
-                    .effect(|machine| {
-                        let container = machine.find(&id)?;
-                        container.healthy = container.healthy.map(|_| true);
-                        Some(container.address)
-                    })
-                    .await
-                    .unwrap_or(0);
-                answer(format!("@id {id}\n@ready 172.18.0.{address} \n"))
+                if boot.health.is_some() {
+                    sleep(Duration::from_millis(after)).await;
+                    self.effect(|machine| machine.check_health(std::slice::from_ref(&id))).await;
+                }
+                self.until_ready(&id, boot.timeout, boot.readiness_delay, None).await
             }
+            Behaviour::Late(_) => self.until_ready(&id, boot.timeout, boot.readiness_delay, None).await,
             Behaviour::Exits(code) => {
                 sleep(Duration::from_millis(400)).await;
                 failed("restarting", &format!("restarting starting {code} 3 false"))
@@ -103,36 +112,158 @@ impl FakeServer {
         }
     }
 
+    /// Docker makes a container after a while, even if nobody waits for that any more.
+    async fn made_late(&self, boot: &app::Boot, seconds: u64) -> String {
+        let (network, host, boot) = (self.network.clone(), self.host.clone(), boot.clone());
+        let made = tokio::spawn(async move {
+            sleep(Duration::from_secs(seconds)).await;
+            let mut machine = network.machine(&host);
+            let id = machine.create(&boot);
+            let find = boot.find();
+            if machine.given_up.contains(&(find.name, find.hostname)) {
+                machine.stop(&id);
+            }
+            machine.check_health(std::slice::from_ref(&id));
+            id
+        });
+        made.await.unwrap_or_default()
+    }
+
     async fn start(&self, start: &app::Start) -> Output {
-        let address = self
+        if self.machine().is_down() {
+            return no_daemon(app::NOT_STARTED);
+        }
+        let there = self
             .effect(|machine| {
                 machine.changes.push(format!("start {}", start.name));
                 machine.cords.extend(start.cord.clone().map(|cord| (cord, true)));
                 let container = machine.find(&start.id)?;
+                if !container.running {
+                    container.healthy = container.healthy.map(|_| false);
+                }
                 container.running = true;
-                container.healthy = container.healthy.map(|_| false);
-                Some(container.address)
+                container.stopped = false;
+                container.policy = start.restart.clone().unwrap_or_else(|| container.policy.clone());
+                Some(())
             })
             .await;
-        let Some(address) = address else { return status(app::NOT_STARTED, "no such container") };
+        if there.is_none() {
+            return status(app::NOT_STARTED, "no such container");
+        }
         let key = (self.host.clone(), start.role.clone(), start.version.clone());
         if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key) {
             // Docker goes on starting it.
             return failed("restarting", &format!("restarting starting {code} 3 false"));
         }
         sleep(Duration::from_millis(300)).await;
+        self.effect(|machine| machine.check_health(std::slice::from_ref(&start.id))).await;
+        self.until_ready(&start.id, start.timeout, start.readiness_delay, None).await
+    }
+
+    async fn find(&self, find: &app::Find) -> Output {
+        let mark = (find.name.clone(), find.hostname.clone());
+        self.effect(|machine| machine.given_up.insert(mark)).await;
+        for _ in 0..100 {
+            let of_run = |c: &&FakeContainer| c.name == find.name && c.run == find.scope.run;
+            let found = self.machine().containers.iter().find(of_run).map(|c| c.id.clone());
+            if let Some(id) = found {
+                return answer(format!("@id {id}\n"));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        answer("")
+    }
+
+    /// Cuts a cord: the container is unhealthy after a while, if it was healthy at all.
+    async fn cut(&self, cut: &Cut) -> Output {
+        if let Err(output) = self.ask().await {
+            return output;
+        }
+        let cut_off = |machine: &mut Machine| {
+            if let Some(state) = machine.not_serving(cut.instead.as_ref()) {
+                return Err(refused(&state));
+            }
+            machine.cords.insert(cut.directory.clone(), false);
+            Ok(machine.find(&cut.id).cloned())
+        };
+        let container = match self.effect(cut_off).await {
+            Ok(Some(container)) => container,
+            Ok(None) => return answer("@gone\n"),
+            Err(output) => return output,
+        };
+        let address = format!("@address 172.18.0.{}\n", container.address);
+        if !(container.running && container.healthy == Some(true)) {
+            return answer(format!("{address}@unhealthy\n"));
+        }
+        sleep(UNHEALTHY).await;
         self.effect(|machine| {
-            if let Some(container) = machine.find(&start.id) {
-                container.healthy = container.healthy.map(|_| true);
+            let before = machine.served();
+            machine.check_health(std::slice::from_ref(&cut.id));
+            // What ended in the middle of this is not our doing.
+            if machine.not_serving(cut.instead.as_ref()).is_none() {
+                machine.check_served(&before);
             }
         })
         .await;
-        answer(format!("@id {}\n@ready 172.18.0.{address} \n", start.id))
+        answer(format!("{address}@healthy\n@unhealthy\n"))
+    }
+
+    async fn stop(&self, stop: &app::Stop) -> Output {
+        loop {
+            if let Err(output) = self.ask().await {
+                return output;
+            }
+            let stopped = self
+                .effect(|machine| {
+                    if machine.is_down() {
+                        // It is asked again.
+                        return None;
+                    }
+                    if let Some(state) = machine.not_serving(stop.instead.as_ref()) {
+                        return Some(refused(&state));
+                    }
+                    if let Some(container) = machine.find(&stop.id) {
+                        let healthy = container.running && container.healthy == Some(true);
+                        if healthy && stop.if_healthy == app::IfHealthy::Leave {
+                            return Some(status(app::HEALTHY, ""));
+                        }
+                        container.policy = "unless-stopped".into();
+                    }
+                    machine.stop(&stop.id);
+                    machine.cords.retain(|cord, _| Some(cord) != stop.cord.as_ref());
+                    Some(answer("@drain idle\n"))
+                })
+                .await;
+            if let Some(output) = stopped {
+                return output;
+            }
+        }
+    }
+
+    async fn tag(&self, tag: &app::Tag) -> Output {
+        if let Err(output) = self.ask().await {
+            return output;
+        }
+        self.effect(|machine| {
+            if let Some(state) = tag.serving.iter().find_map(|serving| machine.not_serving(Some(serving))) {
+                return refused(&state);
+            }
+            machine.latest.insert(tag.latest.clone(), tag.image.clone());
+            machine.history.extend(tag.kind.map(|kind| format!("{kind} {}", tag.version)));
+            machine.changes.push(format!("tag {}", tag.latest));
+            answer("")
+        })
+        .await
     }
 
     pub(super) async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
         match step {
             Step::Observe(_) if self.machine().docker != FakeDocker::Runs => status(127, "docker: not found"),
+            Step::Observe(_) | Step::Pull(_) | Step::Proxy(_) | Step::Prune(_)
+                if self.machine().is_down() =>
+            {
+                no_daemon(1)
+            }
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
                 self.boundary().await;
@@ -162,50 +293,15 @@ impl FakeServer {
                 self.replace_proxy().await
             }
             Step::Boot(boot) => self.boot(boot, on_line).await,
-            Step::Find(find) => {
-                let machine = self.machine();
-                let of_run = |c: &&FakeContainer| c.name == find.name && c.run == find.scope.run;
-                let found = machine.containers.iter().find(of_run);
-                answer(found.map(|c| format!("@id {}\n", c.id)).unwrap_or_default())
-            }
+            Step::Find(find) => self.find(find).await,
             Step::Start(start) => self.start(start).await,
-            Step::Cut(cut) => {
-                let was = self
-                    .effect(|machine| {
-                        machine.cords.insert(cut.directory.clone(), false);
-                        machine.find(&cut.id).is_some_and(|container| container.healthy == Some(true))
-                    })
-                    .await;
-                if !was {
-                    return answer("@unhealthy\n");
-                }
-                sleep(UNHEALTHY).await;
-                self.effect(|machine| {
-                    if let Some(container) = machine.find(&cut.id) {
-                        container.healthy = Some(false);
-                    }
-                    machine.check_served();
-                })
-                .await;
-                answer("@healthy\n@unhealthy\n")
+            Step::Check(check) => {
+                let Check { serving, timeout, readiness_delay, .. } = check;
+                self.until_ready(&serving.id, *timeout, *readiness_delay, serving.restarts).await
             }
-            Step::Stop(stop) => {
-                self.effect(|machine| {
-                    machine.stop(&stop.id);
-                    machine.cords.retain(|cord, _| Some(cord) != stop.cord.as_ref());
-                })
-                .await;
-                answer("@drain idle\n")
-            }
-            Step::Tag(tag) => {
-                self.effect(|machine| {
-                    machine.latest.insert(tag.latest.clone(), tag.image.clone());
-                    machine.history.extend(tag.kind.map(|kind| format!("{kind} {}", tag.version)));
-                    machine.changes.push(format!("tag {}", tag.latest));
-                })
-                .await;
-                answer("")
-            }
+            Step::Cut(cut) => self.cut(cut).await,
+            Step::Stop(stop) => self.stop(stop).await,
+            Step::Tag(tag) => self.tag(tag).await,
             Step::Prune(prune) => {
                 self.effect(|machine| {
                     prune.assets.iter().for_each(|clean| machine.clean(clean));

@@ -52,3 +52,17 @@ async fn a_secret_that_is_not_there_is_told_before_any_server_is_asked() {
     // What is only removed needs none.
     env::delete(&scripted.world, &project_with(CONFIG, ""), &Options::default()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_removed_takes_its_secrets_along_though_others_stay() {
+    use crate::remove::{Removal, remove};
+    let scripted = Scripted::new(&["a", "b"]);
+    let project = project_with(CONFIG, "KEY=1\nDB=2\n");
+    let mut options = Options::default();
+    options.filters.roles = vec!["workers".into()];
+    let removed = remove(&scripted.world, &project, &options, &Removal::App).await.unwrap();
+    assert_eq!(removed.failures, []);
+    let machine = scripted.network.machine("a");
+    assert!(machine.changes.contains(&"remove .kamal/apps/app/env/roles/workers.env".to_owned()));
+    assert!(!machine.changes.iter().any(|change| change.ends_with("web.env")), "{:?}", machine.changes);
+}

@@ -1,0 +1,65 @@
+//! Whether a container still serves: asked again at the point of no return, since it may have ended after it was seen
+//! to be ready.
+
+use super::{Scope, ask, ready};
+use crate::shell::{Script, quote};
+
+/// What a script exits with when a container that has to serve doesn't; `@instead STATE` says how it is. Nothing was
+/// changed.
+pub const NOT_SERVING: u32 = 65;
+
+/// A container that was ready, and has to be still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// Its id.
+    pub id: String,
+    /// How often Docker had started it again when it was ready, if that is known: then it may not have ended since.
+    pub restarts: Option<u32>,
+}
+
+impl Serving {
+    /// Shell lines that end the script unless the container serves. They need [`ask::functions`].
+    pub(super) fn or_exit(&self) -> String {
+        format!(
+            "ask {id} '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{else}}}}none{{{{end}}}} {{{{.RestartCount}}}}' || bowline_said=gone\n\
+             case $bowline_said in 'running healthy '{restarts}|'running none '{restarts}) ;; \
+             *) echo \"@instead $bowline_said\"; exit {NOT_SERVING} ;; esac\n",
+            id = quote(&self.id),
+            restarts = self.restarts.map_or_else(|| "*".into(), |restarts| restarts.to_string()),
+        )
+    }
+}
+
+/// Looks whether a container that was ready still is. One that isn't healthy at the moment is waited for; one that
+/// ended since, even if Docker has started it again, is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The run.
+    pub scope: Scope,
+    /// The container's name, for people.
+    pub name: String,
+    /// The container.
+    pub serving: Serving,
+    /// The network on which it is reached.
+    pub network: String,
+    /// How long it may take to become healthy again, in seconds.
+    pub timeout: u64,
+    /// How long it must keep running if it has no health check, in seconds.
+    pub readiness_delay: u64,
+}
+
+impl Check {
+    /// Prints what [`ready::wait`] prints.
+    pub fn script(&self) -> Script {
+        Script::new(format!(
+            "{}{}bowline_id={}\n{}",
+            self.scope.fence(),
+            ask::functions(),
+            quote(&self.serving.id),
+            match self.serving.restarts {
+                Some(restarts) => ready::still(self.timeout, self.readiness_delay, &self.network, restarts),
+                None => ready::wait(self.timeout, self.readiness_delay, &self.network),
+            }
+        ))
+    }
+}

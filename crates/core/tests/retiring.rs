@@ -1,0 +1,452 @@
+//! The scripts that take something from a container, under every `sh` there is: what they rest on is looked up by them,
+//! at that moment, from a `docker` whose containers a test changes.
+
+#![allow(clippy::unwrap_used)] // A test that can't go on has failed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bowline_core::commands::app::{self, IfHealthy};
+use bowline_core::commands::ask::NO_ANSWER;
+use bowline_core::commands::serving::{Check, NOT_SERVING, Serving};
+use bowline_core::commands::{Scope, cord, env, maintenance, ready};
+use bowline_core::config::Logging;
+use bowline_core::names::Names;
+use bowline_core::secret::Secret;
+use bowline_core::shell::Script;
+
+/// A container is a file of variables. `down` has the number of calls that Docker doesn't answer; with `trips` it goes
+/// down in the middle of a stop.
+const DOCKER: &str = r#"#!/bin/sh
+echo "$*" >>calls
+if [ -e down ]; then
+left=$(cat down); [ "$left" -gt 1 ] && echo $((left - 1)) >down || rm down
+echo 'Cannot connect to the Docker daemon' >&2; exit 1
+fi
+for id; do :; done
+case "$1 $2" in
+'container inspect')
+[ -e "is/$id" ] || { echo "No such container: $id" >&2; exit 1; }
+. "./is/$id"
+case $4 in
+*Hostname*) echo "$hostname $id" ;;
+*OOMKilled*) echo "$status $health $code $restarts false 172.18.0.9" ;;
+*RestartCount*) echo "$status $health $restarts" ;;
+*RestartPolicy*) echo "$status $health $policy" ;;
+*Mounts*) echo "$PWD" ;;
+*Pid*) echo "$pid" ;;
+*IPAddress*) echo "$status $health $address" ;;
+esac ;;
+'container ls') [ ! -e "is/${id#id=}" ] || echo "${id#id=}" ;;
+'stop '*)
+if [ -e trips ]; then rm trips; echo 2 >down; exit 1; fi
+[ ! -e "is/$id" ] || echo 'status=exited; health=unhealthy' >>"is/$id" ;;
+'update '*) [ ! -e frozen ] || exit 1; echo "policy=$3" >>"is/$id" ;;
+'exec '*) [ -e root ] && rm -r cord ;;
+'run '*) echo 'status=running; health=healthy; restarts=0; code=0' >is/new; echo new ;;
+'events '*) exit 1 ;;
+esac
+"#;
+
+/// The shells of servers.
+const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
+
+struct Server {
+    home: tempfile::TempDir,
+    shell: &'static [&'static str],
+}
+
+/// What a script said, and its status.
+struct Ended {
+    said: Vec<String>,
+    status: Option<i32>,
+}
+
+impl Ended {
+    fn says(&self, line: &str) -> bool {
+        self.said.iter().any(|said| said == line)
+    }
+
+    fn with(&self, status: u32) {
+        assert_eq!(self.status, i32::try_from(status).ok(), "{:?}", self.said);
+    }
+}
+
+impl Server {
+    /// An old container that is healthy, and a new one that is, too.
+    fn all() -> impl Iterator<Item = Self> {
+        let there = |shell: &&[&str]| Command::new(shell[0]).arg("--help").output().is_ok();
+        SHELLS.into_iter().filter(there).map(|shell| {
+            let server = Self { home: tempfile::tempdir().unwrap(), shell };
+            fs::create_dir_all(server.path("bin")).unwrap();
+            fs::create_dir_all(server.path("is")).unwrap();
+            fs::create_dir_all(server.path(".kamal/apps/app")).unwrap();
+            server.write(".kamal/apps/app/run", "f00d\n");
+            server.program("docker", DOCKER);
+            server.write("cord", "");
+            server.is("old", "running", "healthy");
+            server.is("new", "running", "healthy");
+            server
+        })
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        self.write(&format!("bin/{name}"), text);
+        fs::set_permissions(self.path(&format!("bin/{name}")), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn is(&self, id: &str, status: &str, health: &str) {
+        let text = format!(
+            "status={status}; health={health}; restarts=0; code=0; policy=unless-stopped; pid=0; address=172.18.0.2; hostname=h\n"
+        );
+        self.write(&format!("is/{id}"), &text);
+    }
+
+    fn also(&self, id: &str, variables: &str) {
+        let path = format!("is/{id}");
+        let text = fs::read_to_string(self.path(&path)).unwrap();
+        self.write(&path, &(text + variables + "\n"));
+    }
+
+    fn run(&self, script: &Script) -> Ended {
+        // Nobody waits half a minute for a daemon that a test has ended, nor ten seconds for a container.
+        let text = script
+            .text
+            .replace("bowline_patience=30", "bowline_patience=2")
+            .replace("bowline_tries=100\n", "bowline_tries=3\n");
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let (program, arguments) = self.shell.split_first().unwrap();
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(program).args(arguments).args(["-c", &text]).current_dir(self.home.path());
+        let input = self.path("input");
+        fs::write(&input, script.input.expose()).unwrap();
+        let output = command.env("PATH", path).stdin(fs::File::open(input).unwrap()).output().unwrap();
+        let said =
+            String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim_end().into()).collect();
+        Ended { said, status: output.status.code() }
+    }
+
+    /// The calls of Docker that change something.
+    fn changes(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let changes =
+            |call: &&str| ["stop", "update", "tag", "run"].iter().any(|verb| call.starts_with(verb));
+        calls.lines().filter(changes).map(Into::into).collect()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        Path::new(&self.path(path)).exists()
+    }
+}
+
+fn scope() -> Scope {
+    Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() }
+}
+
+fn new() -> Serving {
+    Serving { id: "new".into(), restarts: Some(0) }
+}
+
+fn stop() -> app::Stop {
+    app::Stop {
+        scope: scope(),
+        role: "web".into(),
+        name: "app-web-1".into(),
+        id: "old".into(),
+        drain: None,
+        stop_wait: Some(7),
+        cord: None,
+        if_healthy: IfHealthy::Leave,
+        instead: Some(new()),
+    }
+}
+
+fn cut() -> cord::Cut {
+    cord::Cut {
+        scope: scope(),
+        name: "app-web-1".into(),
+        id: "old".into(),
+        directory: ".".into(),
+        timeout: 1,
+        instead: Some(new()),
+    }
+}
+
+fn tag() -> app::Tag {
+    app::Tag {
+        scope: scope(),
+        image: "r/app:2".into(),
+        latest: "r/app:latest".into(),
+        version: "2".into(),
+        kind: None,
+        serving: vec![new()],
+    }
+}
+
+#[test]
+fn a_container_that_is_healthy_now_is_not_stopped_whatever_it_was_when_that_was_planned() {
+    for server in Server::all() {
+        server.run(&stop().script()).with(app::HEALTHY);
+        assert_eq!(server.changes(), [""; 0]);
+        server.run(&app::Stop { if_healthy: IfHealthy::Stop, ..stop() }.script()).with(0);
+        assert_eq!(server.changes(), ["stop -t 7 old"]);
+        server.is("old", "running", "starting");
+        server.run(&stop().script()).with(0);
+        assert_eq!(server.changes().len(), 2);
+    }
+}
+
+#[test]
+fn nothing_is_taken_from_the_old_one_while_the_new_one_does_not_serve() {
+    let states = [
+        "status=exited",
+        "status=restarting",
+        "health=unhealthy",
+        "health=starting",
+        "restarts=1; health=none",
+        "status=exited; health=none",
+    ];
+    for server in Server::all() {
+        for state in states {
+            server.is("new", "running", "healthy");
+            server.also("new", state);
+            for script in [cut().script(), stop().script(), tag().script()] {
+                server.run(&script).with(NOT_SERVING);
+            }
+            assert!(server.has("cord") && server.changes().is_empty(), "{state}: {:?}", server.changes());
+        }
+        fs::remove_file(server.path("is/new")).unwrap();
+        let ended = server.run(&cut().script());
+        ended.with(NOT_SERVING);
+        assert!(ended.says("@instead gone") && server.has("cord"), "{:?}", ended.said);
+        server.is("new", "running", "none");
+        server.run(&tag().script()).with(0);
+        server.is("old", "running", "unhealthy");
+        server.run(&stop().script()).with(0);
+        assert_eq!(server.changes(), ["tag r/app:2 r/app:latest", "stop -t 7 old"]);
+    }
+}
+
+#[test]
+fn the_address_is_the_one_that_it_has_when_its_cord_is_cut() {
+    for server in Server::all() {
+        server.also("old", "health=unhealthy; address=172.18.0.77");
+        let ended = server.run(&cut().script());
+        ended.with(0);
+        assert_eq!(ended.said, ["@address 172.18.0.77", "@unhealthy"]);
+        assert!(!server.has("cord"), "one that is not healthy may be so in a moment");
+        server.is("old", "running", "healthy");
+        let ended = server.run(&cut().script());
+        assert_eq!(ended.said, ["@address 172.18.0.2", "@healthy", "@still-healthy"]);
+    }
+}
+
+#[test]
+fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
+    for server in Server::all() {
+        server.is("old", "running", "unhealthy");
+        // Each script asks more often than that, but of one that has the patience none is lost.
+        for calls in 1..=4 {
+            server.is("old", "running", "unhealthy");
+            server.write("down", &calls.to_string());
+            server.run(&stop().script()).with(0);
+            assert_eq!(server.changes().len(), calls, "stopped after {calls} calls without an answer");
+            server.write("cord", "");
+            server.write("down", &calls.to_string());
+            let ended = server.run(&cut().script());
+            ended.with(0);
+            assert!(!ended.says("@gone") && !server.has("cord"), "{:?}", ended.said);
+        }
+        // In the middle of the stop itself.
+        server.is("old", "running", "unhealthy");
+        server.write("trips", "");
+        server.run(&stop().script()).with(0);
+        assert!(fs::read_to_string(server.path("is/old")).unwrap().contains("status=exited"));
+        // For good.
+        for script in [stop().script(), cut().script(), maintenance::idle("old", 1)] {
+            server.write("down", "1000");
+            server.run(&script).with(NO_ANSWER);
+        }
+        fs::remove_file(server.path("down")).unwrap();
+        fs::remove_file(server.path("is/old")).unwrap();
+        let before = server.changes().len();
+        server.run(&stop().script()).with(0);
+        let ended = server.run(&cut().script());
+        assert!(ended.says("@gone"), "{:?}", ended.said);
+        assert_eq!(server.changes().len(), before);
+    }
+}
+
+#[test]
+fn what_docker_would_start_again_with_itself_stays_stopped() {
+    for server in Server::all() {
+        for (policy, changed) in
+            [("always", true), ("on-failure", true), ("unless-stopped", false), ("no", false)]
+        {
+            server.is("old", "running", "unhealthy");
+            server.also("old", &format!("policy={policy}"));
+            let before = server.changes().len();
+            server.run(&stop().script()).with(0);
+            let changes = server.changes().split_off(before);
+            let update = ["update --restart unless-stopped old"];
+            assert_eq!(changes, [&update[..usize::from(changed)], &["stop -t 7 old"]].concat(), "{policy}");
+        }
+        server.is("old", "running", "unhealthy");
+        server.also("old", "policy=always");
+        server.write("frozen", "");
+        let ended = server.run(&stop().script());
+        ended.with(0);
+        assert!(ended.says("@returns always"), "{:?}", ended.said);
+    }
+}
+
+#[test]
+fn a_cord_that_this_user_can_not_delete_is_cut_from_inside_or_told() {
+    for server in Server::all() {
+        // Like a file of another user's.
+        fs::remove_file(server.path("cord")).unwrap();
+        fs::create_dir(server.path("cord")).unwrap();
+        let ended = server.run(&cut().script());
+        ended.with(0);
+        assert!(ended.said.last().unwrap().starts_with("@uncut "), "{:?}", ended.said);
+        server.write("root", "");
+        let ended = server.run(&cut().script());
+        assert!(!server.has("cord"));
+        assert!(ended.says("@still-healthy"), "{:?}", ended.said);
+    }
+}
+
+fn boot() -> app::Boot {
+    app::Boot {
+        scope: scope(),
+        role: "web".into(),
+        version: "2".into(),
+        image: "r/app:2".into(),
+        environment: app::Environment {
+            host: "h".into(),
+            clear: Vec::new(),
+            secret: env::SecretEnv::default(),
+            volumes: Vec::new(),
+            options: Vec::new(),
+            logging: Logging::default(),
+        },
+        labels: Vec::new(),
+        made: Secret::new("bowline.config=x"),
+        cmd: None,
+        health: None,
+        cord: None,
+        assets: None,
+        timeout: 1,
+        readiness_delay: 0,
+    }
+}
+
+#[test]
+fn a_container_that_turns_up_after_its_run_has_given_up_is_stopped_by_its_own_boot() {
+    for server in Server::all() {
+        let boot = boot();
+        server.run(&boot.script()).with(0);
+        let ended = server.run(&boot.find().script());
+        assert_eq!((ended.said.len(), ended.status), (0, Some(0)), "nothing turned up");
+        server.run(&boot.script()).with(app::NOT_STARTED);
+        assert_eq!(server.changes().last().unwrap(), "stop new");
+        // The next run has names of its own.
+        let next = Scope { run: "beef".into(), ..scope() };
+        let claimed = server.run(&Script::new(next.claim()));
+        claimed.with(0);
+        server.run(&app::Boot { scope: next, ..boot }.script()).with(0);
+        assert!(!server.has(".kamal/apps/app/given-up"));
+    }
+}
+
+#[test]
+fn a_container_that_ended_since_it_was_ready_has_failed_though_docker_started_it_again() {
+    let check = Check {
+        scope: scope(),
+        name: "n".into(),
+        serving: new(),
+        network: "kamal".into(),
+        timeout: 1,
+        readiness_delay: 0,
+    };
+    for server in Server::all() {
+        let ended = server.run(&check.script());
+        ended.with(0);
+        assert!(ended.says("@ready 172.18.0.9"), "{:?}", ended.said);
+        server.also("new", "health=none");
+        server.run(&check.script()).with(0);
+        for (state, reason) in [
+            ("restarts=1", "restarting"),
+            ("restarts=0; status=exited", "exited"),
+            ("status=running; health=unhealthy", "timeout"),
+        ] {
+            server.also("new", state);
+            let ended = server.run(&check.script());
+            ended.with(ready::NOT_READY);
+            assert!(ended.says(&format!("@failed {reason}")), "{:?}", ended.said);
+        }
+        fs::remove_file(server.path("is/new")).unwrap();
+        assert!(server.run(&check.script()).says("@failed gone"));
+    }
+}
+
+/// `ss` of before iproute2 5.0, which doesn't know `-O`, in the network of a container with a request under way.
+const OLD_SS: &str = r#"#!/bin/sh
+case $* in
+*' -O'*|*' -iO'*) echo "ss: invalid option -- 'O'" >&2; exit 255 ;;
+*' -l'*) printf 'State  Recv-Q Send-Q Local Address:Port Peer Address:Port\nLISTEN 0 128 *:3000 *:*\n' ;;
+*) cat open ;;
+esac
+"#;
+
+const HEADER: &str = "Recv-Q Send-Q Local Address:Port Peer Address:Port\n";
+
+#[test]
+fn requests_under_way_are_seen_by_an_ss_that_tells_of_them_in_two_lines() {
+    for server in Server::all() {
+        server.program("nsenter", OLD_SS);
+        server.also("old", &format!("pid={}; health=unhealthy", std::process::id()));
+        let drained = |open: &str| {
+            server.write("open", &format!("{HEADER}{open}"));
+            server.run(&app::Stop { drain: Some(1), ..stop() }.script()).said
+        };
+        let busy = "0 0 172.18.0.2:3000 172.18.0.3:40000\n\t cubic wscale:7,7 data_segs_out:1 data_segs_in:2 lastsnd:2000 lastrcv:900 lastack:900\n";
+        let idle = "0 0 172.18.0.2:3000 172.18.0.3:40001\n\t cubic wscale:7,7 data_segs_out:2 data_segs_in:2 lastsnd:800 lastrcv:900 lastack:800\n";
+        assert_eq!(drained(&format!("{idle}{busy}")), ["@drain busy"]);
+        assert_eq!(drained(&format!("{busy}{idle}")), ["@drain busy"]);
+        assert_eq!(drained(idle), ["@drain idle"]);
+        assert_eq!(drained(""), ["@drain idle"]);
+    }
+}
+
+#[test]
+fn what_can_not_be_seen_is_not_taken_for_idle() {
+    let blind = [
+        ("nsenter", "#!/bin/sh\nexit 1\n"),
+        ("nsenter", "#!/bin/sh\ncase $* in *' -i '*) exit 255 ;; esac\n"),
+        ("awk", "#!/bin/sh\nexit 127\n"),
+    ];
+    for server in Server::all() {
+        server.also("old", &format!("pid={}; health=unhealthy", std::process::id()));
+        for (program, text) in blind {
+            server.program("nsenter", OLD_SS);
+            server.write("open", HEADER);
+            server.program(program, text);
+            let ended = server.run(&app::Stop { drain: Some(1), ..stop() }.script());
+            assert!(ended.says("@drain blind"), "{text}: {:?}", ended.said);
+        }
+        // What doesn't run has no requests.
+        server.also("old", "pid=0");
+        assert_eq!(server.run(&app::Stop { drain: Some(1), ..stop() }.script()).said, ["@drain idle"]);
+    }
+}

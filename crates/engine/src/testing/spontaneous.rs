@@ -1,0 +1,306 @@
+//! What servers do by themselves: containers end, flap and get well again, Docker's daemon restarts, Traefik's API fails
+//! once. One such thing happens at a boundary that a test names; what follows from it takes its time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bowline_core::commands::app;
+use bowline_core::commands::ask::{NO_ANSWER, PATIENCE_S};
+use bowline_core::commands::ready::NOT_READY;
+use bowline_core::commands::serving::Serving;
+use bowline_core::config::OptionValue;
+use tokio::time::{Instant, sleep};
+
+use super::locked;
+use super::machine::{FakeContainer, Machine};
+use super::network::FakeNetwork;
+use super::server::FakeServer;
+use super::steps::{answer, status};
+use crate::ports::{Exit, Output};
+
+/// Something that a server does by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Happens {
+    /// Which server.
+    pub host: String,
+    /// After so many of its boundaries.
+    pub after: usize,
+    /// What.
+    pub what: What,
+}
+
+/// What happens; the name is how that of the container ends that it happens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// It ends and stays so.
+    Ends(&'static str),
+    /// It ends, and Docker starts it again, under another address.
+    Restarts(&'static str),
+    /// It ends again and again, and Docker starts it as often.
+    Flaps(&'static str),
+    /// It is unhealthy for some seconds.
+    Sickens(&'static str),
+    /// Docker's daemon restarts, and with it all containers.
+    DockerRestarts,
+    /// Traefik's API doesn't answer once.
+    ApiFails,
+}
+
+/// How long a container takes until its health is checked.
+const CHECK: Duration = Duration::from_secs(1);
+/// How long a container is unhealthy.
+const SICK: Duration = Duration::from_secs(4);
+/// How long Docker's daemon takes to restart.
+const DOWN: Duration = Duration::from_secs(6);
+/// How often a container flaps.
+const FLAPS: usize = 20;
+
+/// The restart policy that a container is made with.
+pub(super) fn policy(boot: &app::Boot) -> String {
+    let configured = boot.environment.options.iter().find(|(name, _)| name == "restart");
+    match configured {
+        Some((_, OptionValue::Value(policy))) => policy.clone(),
+        _ => "unless-stopped".into(),
+    }
+}
+
+/// How a server notes that something happened.
+const HAPPENED: &str = "something happened";
+
+impl FakeNetwork {
+    /// Whether something happened on a server after this change there.
+    pub(crate) fn happened_after(&self, change: &str) -> bool {
+        self.hosts().iter().any(|host| {
+            let machine = self.machine(host);
+            let at = |wanted: &str| machine.changes.iter().rposition(|change| change == wanted);
+            at(HAPPENED).is_some_and(|happened| at(change).is_some_and(|changed| changed < happened))
+        })
+    }
+
+    /// Lets happen what should at this boundary of a server.
+    pub(crate) fn let_happen(&self, host: &str) {
+        let what = {
+            let mut faults = self.faults();
+            match faults.happens.as_mut().filter(|happens| happens.host == host) {
+                Some(happens) if happens.after > 0 => {
+                    happens.after -= 1;
+                    return;
+                }
+                Some(_) => faults.happens.take().map(|happens| happens.what),
+                None => return,
+            }
+        };
+        let Some(machine) = self.machines().get(host).cloned() else { return };
+        locked(&machine).changes.push(HAPPENED.into());
+        match what {
+            Some(What::Ends(name)) => locked(&machine).named(name).for_each(|container| {
+                container.running = false;
+                container.returns = false;
+            }),
+            Some(What::Restarts(name)) => start_again(&machine, name, 1),
+            Some(What::Flaps(name)) => start_again(&machine, name, FLAPS),
+            Some(What::Sickens(name)) => sicken(&machine, name),
+            Some(What::DockerRestarts) => restart_docker(&machine),
+            Some(What::ApiFails) => {
+                self.faults().api_fails.insert(host.into(), 1);
+            }
+            None => {}
+        }
+    }
+}
+
+impl What {
+    /// Whether the container of this name ends and never runs again, or not for long.
+    pub(crate) fn ends_for_good(self, name: &str) -> bool {
+        matches!(self, What::Ends(ending) | What::Flaps(ending) | What::Restarts(ending) if ending == name)
+    }
+}
+
+/// Ends a container so many times, and starts it again after a moment.
+fn start_again(machine: &Arc<Mutex<Machine>>, name: &'static str, times: usize) {
+    let ids: Vec<String> = locked(machine).named(name).map(|container| container.id.clone()).collect();
+    let ends = |machine: &Mutex<Machine>, ids: &[String]| {
+        let mut machine = locked(machine);
+        ids.iter()
+            .for_each(|id| machine.find(id).into_iter().for_each(|container| container.running = false));
+    };
+    ends(machine, &ids);
+    let machine = machine.clone();
+    tokio::spawn(async move {
+        for time in 1..=times {
+            sleep(Duration::from_millis(200)).await;
+            locked(&machine).start_those(&ids, 1);
+            sleep(CHECK).await;
+            locked(&machine).check_health(&ids);
+            if time < times {
+                sleep(CHECK).await;
+                ends(&machine, &ids);
+            }
+        }
+    });
+}
+
+fn sicken(machine: &Arc<Mutex<Machine>>, name: &'static str) {
+    let mut ids = Vec::new();
+    for container in locked(machine).named(name).filter(|container| container.running) {
+        container.healthy = container.healthy.map(|_| false);
+        ids.push(container.id.clone());
+    }
+    let machine = machine.clone();
+    tokio::spawn(async move {
+        sleep(SICK).await;
+        locked(&machine).check_health(&ids);
+    });
+}
+
+fn restart_docker(machine: &Arc<Mutex<Machine>>) {
+    {
+        let mut machine = locked(machine);
+        machine.down_until = Some(Instant::now() + DOWN);
+        machine.proxies.values_mut().for_each(|runs| *runs = false);
+    }
+    let comes_back = |container: &&mut FakeContainer| container.running || container.comes_back();
+    let ids: Vec<String> = locked(machine)
+        .containers
+        .iter_mut()
+        .filter(comes_back)
+        .map(|container| (container.running = false, container.id.clone()).1)
+        .collect();
+    let machine = machine.clone();
+    tokio::spawn(async move {
+        sleep(DOWN).await;
+        {
+            let mut machine = locked(&machine);
+            machine.proxies.values_mut().for_each(|runs| *runs = true);
+            machine.start_those(&ids, 0);
+        }
+        sleep(CHECK).await;
+        locked(&machine).check_health(&ids);
+    });
+}
+
+impl FakeContainer {
+    /// Whether Docker starts it when it starts itself, though it was stopped.
+    fn comes_back(&self) -> bool {
+        matches!(self.policy.as_str(), "always" | "on-failure")
+    }
+}
+
+impl Machine {
+    fn named<'a>(&'a mut self, ending: &'a str) -> impl Iterator<Item = &'a mut FakeContainer> {
+        self.containers.iter_mut().filter(move |container| container.name.ends_with(ending))
+    }
+
+    /// Docker starts containers again, which get other addresses.
+    fn start_those(&mut self, ids: &[String], restarts: u32) {
+        for id in ids {
+            self.next += 1;
+            let address = self.next + 1;
+            // It was stopped or removed meanwhile.
+            let Some(container) = self.find(id).filter(|c| !c.stopped || c.comes_back()) else { continue };
+            container.running = true;
+            container.restarts += restarts;
+            container.address = address;
+            container.healthy = container.healthy.map(|_| false);
+        }
+    }
+
+    /// Docker checks the health of containers: they are as healthy as their cords allow.
+    pub(super) fn check_health(&mut self, ids: &[String]) {
+        for id in ids {
+            let cord = self.find(id).and_then(|container| container.cord.clone());
+            let tied = cord.is_none_or(|cord| self.cords.get(&cord) == Some(&true));
+            if let Some(container) = self.find(id).filter(|container| container.running) {
+                container.healthy = container.healthy.map(|_| tied);
+            }
+        }
+    }
+
+    /// Whether its Docker doesn't answer.
+    pub(super) fn is_down(&self) -> bool {
+        self.down_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// How a container is that has to serve, if it doesn't: as the scripts' guard sees it.
+    pub(super) fn not_serving(&self, serving: Option<&Serving>) -> Option<String> {
+        let serving = serving?;
+        let Some(container) = self.containers.iter().find(|container| container.id == serving.id) else {
+            return Some("gone".into());
+        };
+        let same = serving.restarts.is_none_or(|restarts| restarts == container.restarts);
+        let serves = container.running && container.healthy != Some(false) && same;
+        (!serves).then(|| format!("{} {:?} {}", container.running, container.healthy, container.restarts))
+    }
+}
+
+/// What the scripts are told by a Docker that doesn't answer.
+pub(super) fn no_daemon(code: u32) -> Output {
+    status(
+        code,
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+    )
+}
+
+impl FakeServer {
+    /// Asks Docker as the scripts do that have patience with it.
+    pub(super) async fn ask(&self) -> Result<(), Output> {
+        let until = Instant::now() + Duration::from_secs(PATIENCE_S);
+        while self.machine().is_down() {
+            if Instant::now() >= until {
+                return Err(no_daemon(NO_ANSWER));
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until a container is ready. `seen`: how often Docker had started it again when it was ready before.
+    pub(super) async fn until_ready(&self, id: &str, timeout: u64, delay: u64, seen: Option<u32>) -> Output {
+        let until = Instant::now() + Duration::from_secs(timeout);
+        let (mut said, mut running_at) = (String::new(), seen);
+        loop {
+            if let Err(output) = self.ask().await {
+                return output;
+            }
+            let found = self.machine().find(id).cloned();
+            let Some(container) = found else { return failed(&said, "gone") };
+            let (restarts, status) = (container.restarts, container.status());
+            let health = match container.healthy {
+                None => "none",
+                Some(true) => "healthy",
+                Some(false) => "unhealthy",
+            };
+            said.push_str(&format!("@state {status} {health} 1 {restarts} false\n"));
+            if restarts >= seen.map_or(3, |seen| seen + 1) {
+                return failed(&said, "restarting");
+            }
+            match (container.running, container.healthy) {
+                (true, Some(true)) => return ready(&said, &container),
+                (true, None) if running_at == Some(restarts) => return ready(&said, &container),
+                (true, None) => {
+                    running_at = Some(restarts);
+                    sleep(Duration::from_secs(delay)).await;
+                    continue;
+                }
+                (false, _) if status == "exited" => return failed(&said, "exited"),
+                _ => {}
+            }
+            if Instant::now() >= until {
+                return failed(&said, "timeout");
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn ready(said: &str, container: &FakeContainer) -> Output {
+    answer(format!("{said}@ready 172.18.0.{} \n", container.address))
+}
+
+fn failed(said: &str, reason: &str) -> Output {
+    Output {
+        exit: Exit::Status(NOT_READY),
+        stdout: format!("{said}@failed {reason}\n@log\nboom\n\n@health null\n"),
+        stderr: String::new(),
+    }
+}
