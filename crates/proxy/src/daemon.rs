@@ -32,9 +32,13 @@ const BACKLOG: i32 = 4096;
 pub fn run(options: &RunOptions) -> io::Result<()> {
     log::set_debug(options.debug);
     if !upgrade::is_child() {
-        return upgrade::supervise(listeners(options)?);
+        return upgrade::supervise(listeners(options)?, SHUTDOWN);
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(options))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(options));
+    // A name that is being looked up does not hold up the end.
+    runtime.shutdown_background();
+    served
 }
 
 /// HTTP, HTTPS, and metrics if they are asked for: in this order children get them.

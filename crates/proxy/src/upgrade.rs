@@ -42,6 +42,7 @@ struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     listeners: Vec<TcpListener>,
+    patience: Duration,
 }
 
 /// A child with its line.
@@ -51,12 +52,13 @@ struct Running {
     since: Instant,
 }
 
-/// Runs the data plane in a child until SIGTERM or SIGINT, and upgrades it when asked.
-pub fn supervise(listeners: Vec<TcpListener>) -> io::Result<()> {
+/// Runs the data plane in a child until SIGTERM or SIGINT, and upgrades it when asked. Children that still drain then have `patience`.
+pub fn supervise(listeners: Vec<TcpListener>, patience: Duration) -> io::Result<()> {
     let program = Program {
         path: std::env::current_exe()?,
         arguments: std::env::args_os().skip(1).collect(),
         listeners,
+        patience,
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(program))
 }
@@ -68,8 +70,8 @@ async fn run(mut program: Program) -> io::Result<()> {
     let mut draining = JoinSet::new();
     loop {
         let path = tokio::select! {
-            _ = terminate.recv() => return end(current, draining).await,
-            _ = interrupt.recv() => return end(current, draining).await,
+            _ = terminate.recv() => return end(program, current, draining).await,
+            _ = interrupt.recv() => return end(program, current, draining).await,
             _ = hangup.recv() => program.path.clone(),
             ended = current.child.wait() => {
                 current = program.replace(current.since, ended?).await?;
@@ -182,10 +184,13 @@ async fn reap(mut old: Running) {
     let _ = old.child.wait().await;
 }
 
-async fn end(mut current: Running, mut draining: JoinSet<()>) -> io::Result<()> {
-    draining.abort_all();
+async fn end(program: Program, mut current: Running, draining: JoinSet<()>) -> io::Result<()> {
+    let Program { listeners, patience, .. } = program;
+    // With these open, the system would go on accepting connections that no child ever serves.
+    drop(listeners);
     terminate(&current.child);
-    let ended = current.child.wait().await?;
+    let (ended, _) = tokio::join!(current.child.wait(), timeout(patience, draining.join_all()));
+    let ended = ended?;
     if ended.success() { Ok(()) } else { Err(io::Error::other(format!("the data plane ended with {ended}"))) }
 }
 

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 const PROXY: &str = env!("CARGO_BIN_EXE_bowline-proxy");
@@ -50,6 +50,17 @@ impl Daemon {
                 self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {message:?} in the log"));
             if line.contains(message) {
                 return line;
+            }
+        }
+    }
+
+    /// Returns once no process holds the log open any more.
+    fn wait_for_all(&self) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("a process of the proxy goes on"),
             }
         }
     }
@@ -116,6 +127,29 @@ fn target(text: &'static str) -> String {
         }
     });
     name
+}
+
+/// A target that is healthy, and hands the connection of each request for `/held` to the test.
+fn held_target() -> (String, Receiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            if head.starts_with(b"GET /held ") {
+                let _ = sender.send(stream);
+            } else {
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    (name, asked)
 }
 
 /// One request; whether the connection goes on.
@@ -190,5 +224,35 @@ fn a_hangup_starts_the_same_binary_again_and_a_terminate_ends_it() {
     daemon.line("Upgraded");
     get(&mut connect(daemon.port), "hello");
     daemon.signal("-TERM");
+    assert!(daemon.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_data_plane_ends_by_itself_when_process_1_is_killed() {
+    let daemon = Daemon::start();
+    daemon.deploy(&target("hello"));
+    let mut open = connect(daemon.port);
+    get(&mut open, "hello");
+    daemon.signal("-KILL");
+    daemon.wait_for_all();
+    assert!(TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+}
+
+#[test]
+fn a_terminate_lets_the_data_plane_of_before_an_upgrade_finish() {
+    let mut daemon = Daemon::start();
+    let (held, asked) = held_target();
+    daemon.deploy(&held);
+    let mut open = connect(daemon.port);
+    open.write_all(b"GET /held HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+    let mut answer = asked.recv_timeout(PATIENCE).unwrap();
+    daemon.signal("-HUP");
+    daemon.line("Upgraded");
+    daemon.signal("-TERM");
+    daemon.line("Server stopped");
+    answer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld").unwrap();
+    let mut text = String::new();
+    open.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("held"), "{text}");
     assert!(daemon.child.wait().unwrap().success());
 }

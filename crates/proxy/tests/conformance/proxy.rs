@@ -220,6 +220,10 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Its data plane ends by itself, and with it the log.
+        if let Ok(running) = self.log.lines.lock() {
+            drop(self.log.change.wait_timeout_while(running, PATIENCE, |log| !log.1));
+        }
     }
 }
 
