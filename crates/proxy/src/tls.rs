@@ -37,6 +37,8 @@ use keeper::Kept;
 use on_demand::{OnDemand, Parts};
 use table::{Found, Source, Table};
 
+use crate::log;
+
 pub use certificate::{Certificate, Error as CertificateError};
 pub use keeper::Backoff;
 pub use on_demand::TargetOf;
@@ -231,7 +233,12 @@ impl Tls {
             return;
         }
         let name = lower(hello.server_name());
-        let found = self.shared.table.load().find(name.as_deref());
+        let table = self.shared.table.load();
+        if let (None, Some(host)) = (&name, &table.default_name) {
+            log::debug("No server name; using default TLS hostname", &[("host", host)]);
+        }
+        let found = table.find(name.as_deref());
+        drop(table);
         match (found, name) {
             (Found::Expected(kept), _) => drop(kept.ready(ISSUING).await),
             (Found::Unknown(on_demand), Some(name)) => {

@@ -55,3 +55,5 @@ mod rules;
 mod state;
 #[path = "conformance/streams.rs"]
 mod streams;
+#[path = "conformance/tls.rs"]
+mod tls;

@@ -42,6 +42,11 @@ impl Connection<TcpStream> {
 }
 
 impl<S: Read + Write> Connection<S> {
+    /// On a stream that is open already.
+    pub fn over(stream: S) -> Self {
+        Self { reader: BufReader::new(stream) }
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
         self.reader.get_mut().flush().unwrap();

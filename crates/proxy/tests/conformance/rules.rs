@@ -117,3 +117,18 @@ fn paths_are_routed_and_forwarded_alike() {
         }
     }
 }
+
+#[test]
+fn the_proxy_protocol_names_the_client() {
+    ours_alone!();
+    let (proxy, app) = (Proxy::start_with(&["--proxy-protocol"]), App::start("app"));
+    proxy.deploy("web", &app, "--forward-headers=false");
+    let answer = {
+        let mut connection = proxy.connect();
+        connection.send(b"PROXY TCP4 203.0.113.9 10.0.0.1 1234 80\r\nGET /pp HTTP/1.1\r\nHost: a\r\n\r\n");
+        connection.answer("GET").unwrap()
+    };
+    assert_eq!(answer.status, 200);
+    assert_eq!(app.last().header("X-Forwarded-For").as_deref(), Some("203.0.113.9"));
+    assert_eq!(proxy.logged_request("/pp")["client_addr"], "203.0.113.9");
+}
