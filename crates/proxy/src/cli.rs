@@ -8,6 +8,7 @@ mod commands;
 mod deploy;
 mod flags;
 mod help;
+mod image;
 mod run;
 mod show;
 
@@ -111,6 +112,7 @@ fn perform(command: &Command, service: String, flags: &Flags<'_>) -> Result<(), 
         Name::RolloutSet => done(deploy::rollout_set(service, flags)?),
         Name::RolloutStop => done(control::Command::RolloutStop { service }),
         Name::Upgrade => done(control::Command::Upgrade { path: PathBuf::from(service) }),
+        Name::Image => print(&image::of_this_program(&flags.text("output"))?),
         Name::Rollout => Ok(()),
     }
 }

@@ -210,15 +210,9 @@ fn sha256(content: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::io::Read;
-
-    use super::*;
-
+pub(crate) mod testing {
     /// The head of a program, with one program header of the given kind.
-    fn elf(machine: u16, kind: u32) -> Vec<u8> {
+    pub(crate) fn elf(machine: u16, kind: u32) -> Vec<u8> {
         let mut program = vec![0; 200];
         program[..6].copy_from_slice(b"\x7fELF\x02\x01");
         program[18..20].copy_from_slice(&machine.to_le_bytes());
@@ -228,6 +222,16 @@ mod tests {
         program[64..68].copy_from_slice(&kind.to_le_bytes());
         program
     }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read;
+
+    use super::testing::elf;
+    use super::*;
 
     #[derive(Debug, PartialEq)]
     struct Entry {

@@ -20,6 +20,7 @@ pub(super) enum Name {
     RolloutSet,
     RolloutStop,
     Upgrade,
+    Image,
 }
 
 /// A command as it is typed.
@@ -212,6 +213,8 @@ const SPLIT: &[Flag] = &[
 
 const JSON: &[Flag] = &[flag("json", Kind::Bool, "false", "Print JSON")];
 
+const IMAGE: &[Flag] = &[flag("output", Kind::Text, "", "File to write the archive to")];
+
 /// All of them.
 pub(super) const COMMANDS: &[Command] = &[
     command(
@@ -222,6 +225,8 @@ pub(super) const COMMANDS: &[Command] = &[
         &[TARGETS, DRAIN, ROUTE, HEALTH, REQUESTS],
     )
     .needs(&["target"]),
+    command(Name::Image, "image", "", "Write an image of this program for docker load", &[IMAGE])
+        .needs(&["output"]),
     command(Name::List, "list", "", "List the services currently running", &[JSON]).or("ls"),
     command(Name::Pause, "pause", "service", "Pause a service", &[DRAIN, PAUSE]),
     command(

@@ -252,6 +252,19 @@ fn commands_for_different_services_run_side_by_side() {
 }
 
 #[test]
+fn an_image_needs_a_file_and_a_static_program() {
+    ours_alone!();
+    let home = tempfile::TempDir::new().unwrap();
+    let output = home.path().join("proxy.tar");
+    let image = |words: &[&str]| crate::proxy::run(home.path(), &[&["image"], words].concat());
+    assert_eq!(image(&[]).stderr, "Error: required flag(s) \"output\" not set\n");
+    let made = image(&["--output", output.to_str().unwrap()]);
+    let is_static = made.code == 0 && made.stdout.starts_with("bowline-proxy:v10.") && output.exists();
+    let refused = made.stderr.contains("not linked statically") && !output.exists();
+    assert!(is_static || refused, "{made:?}");
+}
+
+#[test]
 fn http3_is_refused_clearly() {
     ours_alone!();
     assert_eq!(refused("run --http3"), "HTTP/3 is not supported yet: start without --http3");
