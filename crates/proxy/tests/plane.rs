@@ -10,6 +10,8 @@ mod basics;
 mod bodies;
 #[path = "plane/drains.rs"]
 mod drains;
+#[path = "plane/floods.rs"]
+mod floods;
 #[path = "plane/hostile.rs"]
 mod hostile;
 #[path = "plane/rules.rs"]

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bowline_proxy::client_address::Ranges;
 use bowline_proxy::options::ServiceOptions;
-use bowline_proxy::plane::{Plane, Which};
+use bowline_proxy::plane::{Plane, Settings, Which};
 use bowline_proxy::service::Services;
 use bowline_proxy::tls::{self, Backoff, Tls};
 
 use crate::support::{Proxy, Target, settings};
 
 /// A proxy with both listeners, and the port of the one for TLS.
-fn with_tls() -> (Proxy, u16) {
+pub(crate) fn with_tls(settings: Settings) -> (Proxy, u16) {
     let listen = || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -22,18 +22,18 @@ fn with_tls() -> (Proxy, u16) {
     };
     let ((port, http), (tls_port, https)) = (listen(), listen());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let services = Services::new(2);
+    let services = Services::new(settings.workers);
     let tls = Tls::new(runtime.handle().clone(), tls::targets_of(&services), Backoff::default()).unwrap();
     let tls = Arc::new(tls);
     let changed = Arc::clone(&tls);
     services.on_change(move |table| changed.set(tls::services(table)));
     let listeners = [(Which::Http, &http), (Which::Https, &https)];
-    let plane = Plane::start(services.clone(), settings(), Some(tls), &listeners).unwrap();
+    let plane = Plane::start(services.clone(), settings, Some(tls), &listeners).unwrap();
     (Proxy { services, _plane: plane, port, runtime }, tls_port)
 }
 
 /// A certificate and its key, as files.
-fn pair(directory: &Path, name: &str) -> (String, String) {
+pub(crate) fn pair(directory: &Path, name: &str) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let made = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     let path = |kind: &str| directory.join(format!("{name}.{kind}")).display().to_string();
@@ -56,7 +56,7 @@ fn curl(certificate: &str, host: &str, port: u16, more: &[&str]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn custom((chain, key): &(String, String)) -> impl FnOnce(&mut ServiceOptions) {
+pub(crate) fn custom((chain, key): &(String, String)) -> impl FnOnce(&mut ServiceOptions) {
     let (chain, key) = (chain.clone(), key.clone());
     move |options| {
         options.hosts = vec!["a.test".into()];
@@ -68,7 +68,7 @@ fn custom((chain, key): &(String, String)) -> impl FnOnce(&mut ServiceOptions) {
 
 #[test]
 fn a_service_is_served_with_its_certificate_until_it_is_removed() {
-    let (proxy, port) = with_tls();
+    let (proxy, port) = with_tls(settings());
     let directory = tempfile::tempdir().unwrap();
     let (own, other) = (pair(directory.path(), "a.test"), pair(directory.path(), "b.test"));
     let target = Target::saying("home");
@@ -94,7 +94,7 @@ fn a_service_is_served_with_its_certificate_until_it_is_removed() {
 
 #[test]
 fn automatic_certificates_are_not_for_wildcards() {
-    let (proxy, _) = with_tls();
+    let (proxy, _) = with_tls(settings());
     let wildcard = |options: &mut ServiceOptions| {
         options.hosts = vec!["*.a.test".into()];
         options.tls_enabled = true;
@@ -106,7 +106,7 @@ fn automatic_certificates_are_not_for_wildcards() {
 #[test]
 fn the_balancer_names_the_client_and_nothing_else_gets_in() {
     let all = Ranges::parse(&["127.0.0.0/8"]).unwrap();
-    let proxy = Proxy::with(bowline_proxy::plane::Settings { balancers: Some(all), ..settings() });
+    let proxy = Proxy::with(Settings { balancers: Some(all), ..settings() });
     proxy
         .deploy_with(&Target::echo(), |options, _| options.allow_ips = vec!["203.0.113.0/24".into()])
         .unwrap();

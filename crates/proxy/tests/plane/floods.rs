@@ -1,0 +1,169 @@
+//! Clients that speak HTTP/2 to keep the proxy busy: frame by frame, over TLS.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_proxy::plane::Settings;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{PATIENCE, Proxy, Target, settings};
+use crate::tls::{custom, pair, with_tls};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// The error code for a client that makes work for its own sake.
+const ENHANCE_YOUR_CALM: u32 = 11;
+/// `GET https://a.test/`, packed.
+const GET: &[u8] = b"\x82\x87\x84\x41\x06a.test";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A proxy whose service `a.test` has TLS, and its target.
+struct Served {
+    proxy: Proxy,
+    target: Target,
+    port: u16,
+    chain: String,
+    _directory: tempfile::TempDir,
+}
+
+fn served(settings: Settings) -> Served {
+    let (proxy, port) = with_tls(settings);
+    let directory = tempfile::tempdir().unwrap();
+    let own = pair(directory.path(), "a.test");
+    let target = Target::saying("home");
+    let with_certificate = custom(&own);
+    proxy
+        .deploy_with(&target, |options, _| {
+            with_certificate(options);
+            options.tls_redirect = false;
+        })
+        .unwrap();
+    Served { proxy, target, port, chain: own.0, _directory: directory }
+}
+
+impl Served {
+    /// Other clients get their answers.
+    fn serves_others(&self) {
+        let answer = self.proxy.get("/");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("home"), "{answer}");
+    }
+
+    /// An HTTP/2 connection that has said nothing but the preface and its settings.
+    fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // What the proxy answers soon has nowhere to go, if it is not read.
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], self.port)).into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let name = ServerName::try_from("a.test").unwrap();
+        let session = ClientConnection::new(client(Path::new(&self.chain)), name).unwrap();
+        let mut stream = StreamOwned::new(session, stream);
+        stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
+        stream
+    }
+}
+
+fn client(chain: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(chain).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
+/// The error code of the GOAWAY that ends the connection; none if it ends without.
+fn goodbye(stream: &mut impl Read) -> Option<u32> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).ok()?;
+        let mut payload =
+            vec![0; usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).unwrap()];
+        stream.read_exact(&mut payload).ok()?;
+        if head[3] == GOAWAY {
+            return Some(u32::from_be_bytes(*payload[4..].first_chunk().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_reset_at_once_end_the_connection() {
+    const REQUESTS: u32 = 2_000;
+    let served = served(settings());
+    let mut stream = served.connect();
+    let flood = (0..REQUESTS).flat_map(|request| {
+        let id = 2 * request + 1;
+        let get = frame(HEADERS, END_STREAM | END_HEADERS, id, GET);
+        [get, frame(RST_STREAM, 0, id, &8u32.to_be_bytes())].concat()
+    });
+    // The proxy may close in the middle of it.
+    let _ = stream.write_all(&flood.collect::<Vec<_>>());
+    assert_eq!(goodbye(&mut stream), Some(ENHANCE_YOUR_CALM));
+    assert!(served.target.count() < 1_000, "{} requests came through", served.target.count());
+    served.serves_others();
+}
+
+#[test]
+fn headers_without_end_end_the_connection() {
+    let served = served(settings());
+    let mut stream = served.connect();
+    // One long header after the other: `x: zzz…`.
+    let header = [b"\x00\x01x\x7f\xa1\x1e".as_slice(), &[b'z'; 4000]].concat();
+    stream.write_all(&frame(HEADERS, END_STREAM, 1, GET)).unwrap();
+    let mut sent = 0;
+    while stream.write_all(&frame(CONTINUATION, 0, 1, &header)).is_ok() {
+        sent += header.len();
+        assert!(sent < 64 << 20, "headers are taken without end");
+    }
+    served.serves_others();
+    assert_eq!(served.target.count(), 1, "only the other's request");
+}
+
+#[test]
+fn a_flood_of_questions_whose_answers_are_not_read_is_cut_off() {
+    let mut impatient = settings();
+    impatient.body_timeout = Duration::from_secs(1);
+    let served = served(impatient);
+    for (kind, payload) in [(SETTINGS, &[][..]), (PING, &[7; 8][..])] {
+        let mut stream = served.connect();
+        let questions = frame(kind, 0, 0, payload).repeat(1_000);
+        let mut sent = 0;
+        let ended = loop {
+            match stream.write_all(&questions) {
+                Ok(()) => sent += questions.len(),
+                Err(error) => break error,
+            }
+            assert!(sent < 256 << 20, "the proxy takes frames {kind} without end");
+        };
+        // Not the time-out of this side.
+        assert!(!matches!(ended.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind}: {ended}");
+        served.serves_others();
+    }
+}
