@@ -194,7 +194,7 @@ fn kill_at_any_moment_loses_no_route() {
     for name in ["one", "two", "three"] {
         proxy.deploy(name, &app, &format!("--host {name}.example"));
     }
-    for round in 0..25_u64 {
+    for round in 0..200_u64 {
         std::thread::scope(|scope| {
             let changing = scope.spawn(|| {
                 for _ in 0..20 {
@@ -203,7 +203,7 @@ fn kill_at_any_moment_loses_no_route() {
                     }
                 }
             });
-            std::thread::sleep(std::time::Duration::from_micros(3000 + 997 * round));
+            std::thread::sleep(std::time::Duration::from_micros(3000 + 997 * round % 25_000));
             proxy.signal("KILL");
             changing.join().unwrap();
         });
