@@ -67,7 +67,7 @@ fn custom_pages_are_used_where_there_is_one() {
     fs::write(pages.join("503.html"), "<b>closed{{ if .Message }}: {{ .Message }}{{ else }}.{{ end }}</b>")
         .unwrap();
     fs::write(pages.join("notes.txt"), "{{ not a template").unwrap();
-    proxy.deploy("web", &app, &format!("--error-pages {} --target-timeout 100ms", pages.display()));
+    proxy.deploy("web", &app, &format!("--error-pages {} --target-timeout 1s", pages.display()));
     proxy.ok("stop web");
     let answer = proxy.get("a.example", "/");
     assert!(is_html(&answer) && answer.text() == "<b>closed.</b>", "{answer:?}");

@@ -40,7 +40,7 @@ fn a_request_under_way_is_finished_and_the_deploy_waits_for_it() {
 #[test]
 fn a_request_that_takes_longer_than_the_drain_gets_504() {
     let proxy = Proxy::start();
-    let (old, begun) = slow("/slow", 3 * SECOND);
+    let (old, begun) = slow("/slow", crate::support::PATIENCE);
     proxy.deploy(&old);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| proxy.get("/slow"));

@@ -89,7 +89,7 @@ fn streams_end_at_a_deadline_of_their_own_and_not_before() {
     proxy.deploy(&old);
     let (mut socket, mut stream) = (websocket(&proxy), events(&proxy));
     let mut next = deploy("app", &Target::saying("new"));
-    next.deployment.stream_timeout = Duration::from_secs(2);
+    next.deployment.stream_timeout = Duration::from_secs(5);
     std::thread::scope(|scope| {
         let deploying = scope.spawn(|| proxy.runtime.block_on(proxy.services.deploy(next)));
         while !proxy.get("/refused").ends_with("new") {
@@ -108,20 +108,21 @@ fn streams_end_at_a_deadline_of_their_own_and_not_before() {
 #[test]
 fn an_answer_that_asks_not_to_be_buffered_is_streamed() {
     let proxy = Proxy::start();
-    let target = Target::new(|_, stream| {
+    let (send, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let target = Target::new(move |_, stream| {
         let head =
             "HTTP/1.1 200 OK\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
         stream.write_all(head.as_bytes()).unwrap();
-        std::thread::sleep(Duration::from_secs(2));
+        wait.lock().unwrap().recv_timeout(crate::support::PATIENCE).unwrap();
         let _ = stream.write_all(b"4\r\nlast\r\n0\r\n\r\n");
         Next::Stay
     });
     proxy.deploy_with(&target, |_, options| options.buffer_responses = true).unwrap();
     let mut client = proxy.connect();
-    client.stream.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     client.until("first");
-    client.stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    send.send(()).unwrap();
     client.until("last");
 }
 

@@ -1,7 +1,8 @@
 //! Targets that close early, answer early, send rubbish, or are not there.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ fn a_target_that_is_not_there_is_a_bad_gateway_and_a_slow_one_a_time_out() {
     let proxy = Proxy::start();
     let target = Target::new(|request, stream| {
         if request.path() == "/slow" {
-            std::thread::sleep(Duration::from_secs(3));
+            std::thread::sleep(crate::support::PATIENCE);
         }
         respond(stream, "late")
     });
@@ -103,11 +104,18 @@ fn a_target_that_is_not_there_is_a_bad_gateway_and_a_slow_one_a_time_out() {
 #[test]
 fn idle_connections_that_the_target_closes_break_no_request() {
     let proxy = Proxy::start();
-    let count = AtomicUsize::new(0);
+    let (begun, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (beginning, ending) = (Arc::clone(&begun), Arc::clone(&done));
     let target = Target::new(move |request, stream| {
+        let number = beginning.fetch_add(1, Ordering::SeqCst);
         respond(stream, &format!("{}{}", request.path(), String::from_utf8_lossy(&request.body)));
         // Says nothing about closing, and closes anyway.
-        if count.fetch_add(1, Ordering::SeqCst) % 3 == 2 { Next::Close } else { Next::Stay }
+        let closes = number % 3 == 2;
+        if closes {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        ending.fetch_add(1, Ordering::SeqCst);
+        if closes { Next::Close } else { Next::Stay }
     });
     proxy.deploy(&target);
     let mut client = proxy.connect();
@@ -116,8 +124,10 @@ fn idle_connections_that_the_target_closes_break_no_request() {
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("/{i}")), "{i}: {answer}");
     }
     for i in 0..50 {
-        // The target has had time to close by then: the proxy must notice before it writes.
-        std::thread::sleep(Duration::from_millis(5));
+        // Once the target has closed, the proxy must notice before it writes.
+        while begun.load(Ordering::SeqCst) != done.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         let answer =
             client.request(&format!("POST /{i} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx"));
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("/{i}x")), "{i}: {answer}");
