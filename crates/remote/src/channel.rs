@@ -190,10 +190,10 @@ impl Running {
         self.begins.never(&format!("has been running for {silence} s (`timeouts: {{silence: SECONDS}}`)"))
     }
 
-    /// Waits until it has begun; what it printed since.
-    async fn begun(&mut self) -> Result<Vec<u8>, ServerError> {
+    /// Waits until it has begun; what it printed since. A server may say how a quick program ended before it sends what
+    /// that printed.
+    async fn begun(&mut self, marks: &Marks) -> Result<Vec<u8>, ServerError> {
         let until = Instant::now() + self.session.timeouts().silence;
-        let mut exited = false;
         loop {
             let message = tokio::select! {
                 message = self.reader.wait() => message,
@@ -207,9 +207,12 @@ impl Running {
                     }
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => drop(self.begins.err.own(&data)),
-                Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) => exited = true,
+                Some(ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) => {
+                    marks.exited.store(true, Ordering::Relaxed);
+                }
                 Some(ChannelMsg::Close) | None => {
-                    self.channel.ended.store(true, Ordering::Relaxed);
+                    marks.ended.store(true, Ordering::Relaxed);
+                    let exited = marks.exited.load(Ordering::Relaxed);
                     return Err(if exited { self.begins.never("ended") } else { self.session.lost() });
                 }
                 Some(_) => {}
@@ -236,10 +239,10 @@ impl Running {
     pub(crate) async fn keep(mut self, by: Reader) -> Result<Box<dyn Channel>, ServerError> {
         let staying = self.session.stay(Stay::Channel);
         self.agreed(not_run).await?;
-        let first = self.begun().await?;
+        let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
+        let first = self.begun(&marks).await?;
         feed(&self.channel.writer, &self.input, false).await;
         let (sender, lines) = mpsc::channel(WAITING_LINES);
-        let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
         tokio::spawn(pump(self.reader, first, sender, by, marks.clone()));
         Ok(Box::new(Kept {
             session: self.session,

@@ -114,7 +114,7 @@ async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_
     assert_eq!(scripted.network.machine("a").pages.len(), 1, "the page stays");
 
     for container in &mut scripted.network.machine("a").containers {
-        container.running = false;
+        (container.running, container.stopped) = (false, true);
     }
     let ended = app::start(&scripted.world, &project, &Options::default()).await.unwrap();
     assert_eq!(ended.failures.len(), 1, "{ended:?}");

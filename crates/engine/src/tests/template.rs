@@ -158,7 +158,7 @@ async fn ruby_that_fails_or_is_not_there() {
     1 | service: <%= ENV['SERVICE'].downcase %>
       |                            ^^^^^^^^^ this is not built in
       |
-      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`
+      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
     "#);
 }
 
