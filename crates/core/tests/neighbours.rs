@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use bowline_core::commands::env::SecretEnv;
-use bowline_core::commands::{Scope, app, prune, registry, remove, traefik};
+use bowline_core::commands::{Scope, app, observe, prune, registry, remove, traefik};
 use bowline_core::config::{Config, Logging, SourceFile, Traefik, load};
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
@@ -67,6 +67,23 @@ fn changes(home: &Path) -> Vec<String> {
     let calls = fs::read_to_string(home.join("calls")).unwrap();
     let looks = ["ps ", "container ls", "container inspect", "image ls", "image prune", "network inspect"];
     calls.lines().filter(|call| !looks.iter().any(|look| call.starts_with(look))).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_container_that_docker_lists_and_can_not_find_hides_no_other() {
+    let (there, lost) = ("a".repeat(64), "b".repeat(64));
+    let home = server(&format!(
+        "case $* in
+        version*) echo 26.1.5 ;;
+        'container ls --all'*) echo '{there} app-web-1 app'; echo '{lost}  ' ;;
+        'container inspect'*{lost}*) echo 'No such container: {lost}' >&2; exit 1 ;;
+        'container inspect'*{there}*) echo '@network kamal' ;;
+        esac\n"
+    ));
+    let look = observe::Observe { scope: scope(), repository: "r/app".into(), claim: false };
+    let output = run(home.path(), &look.script());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "@docker 26.1.5\n@network kamal\n@end\n");
 }
 
 /// Keeps so many stopped containers.

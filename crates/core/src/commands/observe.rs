@@ -60,6 +60,7 @@ impl Observe {
         let inspect = docker().words(["container", "inspect", "--format"]).word(&told(names));
         let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
         let lock = quote(&names.lock());
+        // A container that Docker failed to remove is listed without a name, and can't be found.
         let mut text =
             String::from("bowline_version=$(docker version --format '{{.Server.Version}}') || exit\n");
         if self.claim {
@@ -69,7 +70,7 @@ impl Observe {
             "echo \"@docker $bowline_version\"\n\
              containers() {{\n\
              bowline_all=$({list}) || return\n\
-             bowline_ids=$(printf '%s\\n' \"$bowline_all\" | sed -n '/^[0-9a-f]\\{{64\\}} /{{s/ {TRAEFIK}\\(,[^ ]*\\)* $//p; s/ [^ ]* ..*//p}}')\n\
+             bowline_ids=$(printf '%s\\n' \"$bowline_all\" | sed -n '/^[0-9a-f]\\{{64\\}} [^ ]/{{s/ {TRAEFIK}\\(,[^ ]*\\)* $//p; s/ [^ ]* ..*//p}}')\n\
              [ -z \"$bowline_ids\" ] || {inspect} $bowline_ids\n\
              }}\n\
              # A container may vanish between the two: then again.\n\
