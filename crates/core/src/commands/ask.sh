@@ -1,12 +1,12 @@
 # ask ID FORMAT: puts what Docker says about a container in $bowline_said. Status 1: there is no such container, or Docker failed
 # to remove it, so that it is listed without a name and can't be found. A daemon that is being restarted is asked again for as
-# long as $bowline_patience; then the script ends.
+# long as $bowline_patience; then the script ends with what Docker says.
 ask() {
     bowline_give_up=
     until bowline_said=$(docker container inspect --format "$2" "$1" 2>/dev/null); do
         bowline_there=$(docker container ls --all --format "{{.Names}}" --filter "id=$1") && [ -z "$bowline_there" ] && return 1
         bowline_give_up=${bowline_give_up:-$(($(date +%s) + bowline_patience))}
-        [ "$(date +%s)" -lt "$bowline_give_up" ] || exit "$bowline_no_answer"
+        [ "$(date +%s)" -lt "$bowline_give_up" ] || { docker container inspect --format "$2" "$1" >/dev/null; exit "$bowline_no_answer"; }
         sleep 0.5
     done
 }

@@ -278,7 +278,7 @@ impl End {
              bowline_address=$bowline_said\n\
              docker container kill --signal TERM \"$bowline_id\" >/dev/null 2>&1\n\
              bowline_tries=100\n\
-             while ask \"$bowline_id\" '{{{{.State.Health.Status}}}} {{{{.State.Status}}}}' && [ \"$bowline_said\" = 'healthy running' ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
+             while ask \"$bowline_id\" '{{{{.State.Status}}}}{{{{with .State.Health}}}} {{{{.Status}}}}{{{{end}}}}' && [ \"$bowline_said\" = 'running healthy' ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
              echo \"@address $bowline_address\"\n\
              done\n",
             fence = self.scope.fence(),
