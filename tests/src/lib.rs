@@ -16,6 +16,7 @@ pub mod browsers;
 pub mod delay;
 pub mod docker;
 pub mod expect;
+pub mod fleet;
 mod http;
 pub mod load;
 pub mod project;

@@ -336,7 +336,11 @@ impl Drop for Project {
 }
 
 /// The binary under test: `BOWLINE_BIN` (a test may set its own with [`Project::env`]), or the one Cargo built beside this test.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("BOWLINE_BIN") {
         return path.into();
     }

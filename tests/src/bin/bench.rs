@@ -9,15 +9,19 @@
     reason = "it prints figures, and ends with what went wrong"
 )]
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use bowline_tests::delay::Delay;
+use bowline_tests::fleet::{Fleet, Took};
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, run};
 
 /// Deploys of each kind that count, after one that doesn't.
 const ROUNDS: usize = 5;
+/// Deploys to each of the simulated fleets, after one that doesn't count.
+const FLEET_ROUNDS: usize = 3;
 /// Starts of the command.
 const STARTS: usize = 50;
 /// Each way between here and the servers, for the far ones.
@@ -30,6 +34,9 @@ struct Figure {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--fleet") {
+        return fleets();
+    }
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let lines = delay_lines(&lease);
@@ -45,6 +52,33 @@ fn main() {
         }
     }
     print(&figures);
+}
+
+/// Deploys to many simulated servers, near and far. What Docker takes is simulated, too: 0.4 s for a container to run, 0.3 s
+/// for one to stop and for a pull.
+fn fleets() {
+    let bowline = PathBuf::from(std::env::var("BOWLINE_BIN").expect("BOWLINE_BIN, which bin/bench sets"));
+    let servers = bowline.with_file_name("fleet");
+    println!("\nservers   between      time   processor   descriptors");
+    for one_way in [Duration::ZERO, ONE_WAY] {
+        for count in [20, 100, 250] {
+            let fleet = Fleet::start(&servers, count, one_way);
+            // The first writes the host keys down.
+            let mut took: Vec<Took> =
+                (0..=FLEET_ROUNDS).map(|_| fleet.deploy(&bowline, None)).skip(1).collect();
+            took.sort_by_key(|took| took.time);
+            let Some(median) = took.get(FLEET_ROUNDS / 2) else { return };
+            let whole = |took: &Took| took.good && took.started as u64 == count;
+            assert!(took.iter().all(whole), "{}", median.said);
+            println!(
+                "{count:>7}  {:>5} ms   {:>7}   {:>9}   {:>11}",
+                (one_way * 2).as_millis(),
+                seconds(median.time),
+                seconds(median.processor),
+                took.iter().map(|took| took.descriptors).max().unwrap_or_default()
+            );
+        }
+    }
 }
 
 /// A delay line in front of each server's sshd, all on the same port of addresses of their own.
