@@ -240,7 +240,11 @@ fn what_fails_tells_what_failed_and_no_secret() {
 
     // Secrets that can't be had, or can't reach a container.
     for (line, said) in [
-        (format!("$(echo {}said >&2; echo $ROOT >&2; exit 3)", sown.mark), "exit status 3"),
+        // The mark is put together by the shell: the command itself is in the list of processes.
+        (
+            format!("$(echo {}''{}said >&2; echo $ROOT >&2; exit 3)", &sown.mark[..4], &sown.mark[4..]),
+            "exit status 3",
+        ),
         (format!("\"{}open", sown.mark), "quote"),
         (format!("$(kamal secrets extract NONE '{{\"A\":\"{}json\"}}')", sown.mark), "NONE"),
         ("$(printf 'a\\000b')".to_owned(), ""),
