@@ -43,18 +43,13 @@ const fn flag(name: &'static str, kind: Kind, default: &'static str, help: &'sta
 }
 
 const TARGETS: &[Flag] = &[
-    flag("target", Kind::List, "", "Target host(s) to deploy"),
-    flag("read-target", Kind::List, "", "Read-only target host(s) to deploy"),
-    flag(
-        "deploy-timeout",
-        Kind::Duration,
-        "30s",
-        "Maximum time to wait for the new target to become healthy",
-    ),
+    flag("target", Kind::List, "", "Address of a container that serves the app, HOST[:PORT] (repeatable)"),
+    flag("read-target", Kind::List, "", "Address of a container that serves reads only (repeatable)"),
+    flag("deploy-timeout", Kind::Duration, "30s", "How long a new target may take to pass its health check"),
 ];
 
 const DRAIN: &[Flag] = &[
-    flag("drain-timeout", Kind::Duration, "30s", "How long to allow in-flight requests to complete"),
+    flag("drain-timeout", Kind::Duration, "30s", "How long open requests may take to finish"),
     flag(
         "stream-timeout",
         Kind::Duration,
@@ -64,42 +59,42 @@ const DRAIN: &[Flag] = &[
 ];
 
 const ROUTE: &[Flag] = &[
-    flag("host", Kind::List, "", "Host(s) to serve this target on (empty for wildcard)"),
-    flag("path-prefix", Kind::List, "", "Deploy the service below the specified path(s)"),
+    flag("host", Kind::List, "", "Host name that the service answers for; none means any (repeatable)"),
+    flag("path-prefix", Kind::List, "", "Path below which the service answers (repeatable)"),
     flag(
         "strip-path-prefix",
         Kind::Bool,
         "true",
-        "With --path-prefix, strip prefix from request before forwarding",
+        "Remove the path prefix before a request goes to the target",
     ),
-    flag("tls", Kind::Bool, "false", "Configure TLS for this target (requires a non-empty host)"),
+    flag(
+        "tls",
+        Kind::Bool,
+        "false",
+        "Serve the hosts over HTTPS with certificates that are obtained automatically",
+    ),
     flag(
         "tls-on-demand-url",
         Kind::Text,
         "",
-        "Will make an HTTP request to the given URL, asking whether a host is allowed to have a certificate issued",
+        "URL or path that decides, with ?host=NAME, which names get a certificate",
     ),
-    flag(
-        "tls-staging",
-        Kind::Bool,
-        "false",
-        "Use Let's Encrypt staging environment for certificate provisioning",
-    ),
+    flag("tls-staging", Kind::Bool, "false", "Get certificates from Let's Encrypt's staging directory"),
     flag("tls-acme-directory", Kind::Text, "", "Use another ACME directory than Let's Encrypt's"),
-    flag("tls-certificate-path", Kind::Text, "", "Configure custom TLS certificate path (PEM format)"),
-    flag("tls-private-key-path", Kind::Text, "", "Configure custom TLS private key path (PEM format)"),
-    flag("tls-acme-cache-path", Kind::Text, "", "Location to store ACME assets"),
-    flag("tls-redirect", Kind::Bool, "true", "Redirect HTTP traffic to HTTPS"),
-    flag("canonical-host", Kind::Text, "", "Redirect all requests to this host (e.g., force root or www)"),
+    flag("tls-certificate-path", Kind::Text, "", "PEM file with your own certificate chain"),
+    flag("tls-private-key-path", Kind::Text, "", "PEM file with the private key of that certificate"),
+    flag("tls-acme-cache-path", Kind::Text, "", "Directory for certificates and ACME accounts"),
+    flag("tls-redirect", Kind::Bool, "true", "Send clients that come over HTTP to HTTPS"),
+    flag("canonical-host", Kind::Text, "", "Send clients of the other hosts to this one"),
 ];
 
 const HEALTH: &[Flag] = &[
-    flag("force", Kind::Bool, "false", "Skip health checks and force deployment"),
-    flag("health-check-interval", Kind::Duration, "1s", "Interval between health checks"),
-    flag("health-check-timeout", Kind::Duration, "5s", "Time each health check must complete in"),
-    flag("health-check-path", Kind::Text, "/up", "Path to check for health"),
-    flag("health-check-port", Kind::Int, "0", "Port to check for health (default matches target port)"),
-    flag("health-check-host", Kind::Text, "", "Host header to send with health check requests"),
+    flag("force", Kind::Bool, "false", "Switch at once, without waiting for the new target to be healthy"),
+    flag("health-check-interval", Kind::Duration, "1s", "Pause between two health checks"),
+    flag("health-check-timeout", Kind::Duration, "5s", "How long one health check may take"),
+    flag("health-check-path", Kind::Text, "/up", "Path that a health check asks for"),
+    flag("health-check-port", Kind::Int, "0", "Port that a health check asks (0 for the target's own)"),
+    flag("health-check-host", Kind::Text, "", "Host header of a health check"),
 ];
 
 const REQUESTS: &[Flag] = &[
@@ -107,77 +102,37 @@ const REQUESTS: &[Flag] = &[
         "writer-affinity-timeout",
         Kind::Duration,
         "1s",
-        "Time after a write before read requests will be routed to readers",
+        "How long a client's reads stay with the writers after it has written",
     ),
+    flag("read-target-websockets", Kind::Bool, "false", "Let WebSockets go to read targets too"),
+    flag("target-timeout", Kind::Duration, "30s", "How long the target may take to begin its answer"),
+    flag("dial-timeout", Kind::Duration, "5s", "How long the target may take to accept a connection"),
+    flag("buffer-requests", Kind::Bool, "false", "Read a request's body whole before the target is asked"),
+    flag("buffer-responses", Kind::Bool, "false", "Read an answer's body whole before the client gets it"),
     flag(
-        "read-target-websockets",
-        Kind::Bool,
-        "false",
-        "Route WebSocket traffic to read targets, when available",
-    ),
-    flag(
-        "target-timeout",
-        Kind::Duration,
-        "30s",
-        "Maximum time to wait for the target server to respond when serving requests",
-    ),
-    flag("dial-timeout", Kind::Duration, "5s", "Maximum time to wait for the target to accept a connection"),
-    flag("buffer-requests", Kind::Bool, "false", "Buffer requests before forwarding to target"),
-    flag("buffer-responses", Kind::Bool, "false", "Buffer responses before forwarding to client"),
-    flag("buffer-memory", Kind::Int, "1048576", "Max size of memory buffer"),
-    flag(
-        "max-request-body",
+        "buffer-memory",
         Kind::Int,
-        "0",
-        "Max size of request body when buffering (default of 0 means unlimited)",
+        "1048576",
+        "Bytes of a buffered body that stay in memory; the rest goes to disk",
     ),
-    flag(
-        "max-response-body",
-        Kind::Int,
-        "0",
-        "Max size of response body when buffering (default of 0 means unlimited)",
-    ),
-    flag("error-pages", Kind::Text, "", "Path to custom error pages"),
-    flag(
-        "log-request-header",
-        Kind::List,
-        "",
-        "Additional request header to log (may be specified multiple times)",
-    ),
-    flag(
-        "log-response-header",
-        Kind::List,
-        "",
-        "Additional response header to log (may be specified multiple times)",
-    ),
-    flag(
-        "exclude-metrics-path",
-        Kind::List,
-        "",
-        "Request path(s) to exclude from Prometheus metrics (may be specified multiple times)",
-    ),
+    flag("max-request-body", Kind::Int, "0", "Largest buffered request body in bytes (0 for no limit)"),
+    flag("max-response-body", Kind::Int, "0", "Largest buffered answer body in bytes (0 for no limit)"),
+    flag("error-pages", Kind::Text, "", "Directory with your own error pages"),
+    flag("log-request-header", Kind::List, "", "Request header to add to the log (repeatable)"),
+    flag("log-response-header", Kind::List, "", "Response header to add to the log (repeatable)"),
+    flag("exclude-metrics-path", Kind::List, "", "Path whose requests the metrics leave out (repeatable)"),
     flag(
         "forward-headers",
         Kind::Bool,
         "false",
-        "Forward X-Forwarded headers to target (default false if TLS enabled; otherwise true)",
+        "Trust the client's X-Forwarded headers (unless given: only without TLS)",
     ),
-    flag(
-        "client-ip-header",
-        Kind::Text,
-        "",
-        "Request header containing the original client IP; used to populate X-Forwarded-For when present",
-    ),
-    flag("scope-cookie-paths", Kind::Bool, "false", "Scope cookie paths to match path prefix"),
+    flag("client-ip-header", Kind::Text, "", "Request header that names the client's address"),
+    flag("scope-cookie-paths", Kind::Bool, "false", "Put the path prefix in front of the paths of cookies"),
     flag("trusted-proxies", Kind::List, "", "Networks whose X-Forwarded-For names the client"),
     flag("compress", Kind::Bool, "false", "Compress answers with zstd, br or gzip"),
-    flag(
-        "basic-auth",
-        Kind::List,
-        "",
-        "user:password that may use the service (may be specified multiple times)",
-    ),
-    flag("allow-ip", Kind::List, "", "Networks that may use the service (may be specified multiple times)"),
+    flag("basic-auth", Kind::List, "", "USER:PASSWORD that may use the service (repeatable)"),
+    flag("allow-ip", Kind::List, "", "Network that may use the service (repeatable)"),
     flag(
         "set-request-header",
         Kind::List,
@@ -193,11 +148,11 @@ const REQUESTS: &[Flag] = &[
 ];
 
 const RUN: &[Flag] = &[
-    flag("debug", Kind::Bool, "false", "Include debugging logs"),
-    flag("http-port", Kind::Int, "80", "Port to serve HTTP traffic on"),
-    flag("https-port", Kind::Int, "443", "Port to serve HTTPS traffic on"),
-    flag("metrics-port", Kind::Int, "0", "Publish metrics on the specified port (default zero to disable)"),
-    flag("http3", Kind::Bool, "false", "Enable HTTP/3 (not supported yet)"),
+    flag("debug", Kind::Bool, "false", "Log debug messages too"),
+    flag("http-port", Kind::Int, "80", "Port for HTTP"),
+    flag("https-port", Kind::Int, "443", "Port for HTTPS"),
+    flag("metrics-port", Kind::Int, "0", "Port for Prometheus metrics (0 for none)"),
+    flag("http3", Kind::Bool, "false", "HTTP/3 is not supported yet: refused"),
     flag("header-timeout", Kind::Duration, "30s", "Maximum time to read the headers of a request"),
     flag("idle-timeout", Kind::Duration, "2m", "Maximum time a connection may be idle between two requests"),
     flag("max-connections", Kind::Int, "65536", "Connections at the same time; more of them wait"),
@@ -207,8 +162,8 @@ const RUN: &[Flag] = &[
 ];
 
 const SPLIT: &[Flag] = &[
-    flag("percent", Kind::Int, "0", "Percentage of traffic to send to the new target"),
-    flag("list", Kind::List, "", "Rollout to specific values"),
+    flag("percent", Kind::Int, "0", "Share of clients, in percent, that get the new target"),
+    flag("list", Kind::List, "", "Value of the cookie kamal-rollout that gets the new target (repeatable)"),
 ];
 
 const JSON: &[Flag] = &[flag("json", Kind::Bool, "false", "Print JSON")];
@@ -221,14 +176,21 @@ pub(super) const COMMANDS: &[Command] = &[
         Name::Deploy,
         "deploy",
         "service",
-        "Deploy a target host",
+        "Send a service's requests to new targets, once they are healthy",
         &[TARGETS, DRAIN, ROUTE, HEALTH, REQUESTS],
     )
     .needs(&["target"]),
     command(Name::Image, "image", "", "Write an image of this program for docker load", &[IMAGE])
         .needs(&["output"]),
-    command(Name::List, "list", "", "List the services currently running", &[JSON]).or("ls"),
-    command(Name::Pause, "pause", "service", "Pause a service", &[DRAIN, PAUSE]),
+    command(Name::List, "list", "", "List services with their hosts, paths, targets and states", &[JSON])
+        .or("ls"),
+    command(
+        Name::Pause,
+        "pause",
+        "service",
+        "Finish open requests and hold new ones until resume",
+        &[DRAIN, PAUSE],
+    ),
     command(
         Name::Prepare,
         "prepare",
@@ -237,14 +199,20 @@ pub(super) const COMMANDS: &[Command] = &[
         &[TARGETS, DRAIN, ROUTE, HEALTH, REQUESTS],
     )
     .needs(&["target"]),
-    command(Name::Remove, "remove", "service", "Remove the service", &[]).or("rm"),
-    command(Name::Resume, "resume", "service", "Resume a service", &[]),
-    command(Name::Rollout, "rollout", "", "Manage rollout settings", &[]),
-    command(Name::RolloutDeploy, "rollout deploy", "service", "Deploy the rollout target", &[TARGETS, DRAIN])
-        .needs(&["target"]),
-    command(Name::RolloutSet, "rollout set", "service", "Set traffic split for rollout", &[SPLIT]),
-    command(Name::RolloutStop, "rollout stop", "service", "Stops rollout of a service", &[]),
-    command(Name::Run, "run", "", "Run the server", &[RUN]),
+    command(Name::Remove, "remove", "service", "Forget a service", &[]).or("rm"),
+    command(Name::Resume, "resume", "service", "End a pause or a stop", &[]),
+    command(Name::Rollout, "rollout", "", "Show a second set of targets to some clients", &[]),
+    command(
+        Name::RolloutDeploy,
+        "rollout deploy",
+        "service",
+        "Give a service its second set of targets",
+        &[TARGETS, DRAIN],
+    )
+    .needs(&["target"]),
+    command(Name::RolloutSet, "rollout set", "service", "Choose which clients get the second set", &[SPLIT]),
+    command(Name::RolloutStop, "rollout stop", "service", "Send no client to the second set any more", &[]),
+    command(Name::Run, "run", "", "Run the proxy", &[RUN]),
     command(
         Name::Stats,
         "stats",
@@ -252,14 +220,24 @@ pub(super) const COMMANDS: &[Command] = &[
         "Show how a service's targets answer since their switch",
         &[JSON],
     ),
-    command(Name::Stop, "stop", "service", "Stop a service", &[DRAIN, STOP]),
+    command(
+        Name::Stop,
+        "stop",
+        "service",
+        "Finish open requests and answer new ones with 503",
+        &[DRAIN, STOP],
+    ),
     command(Name::Switch, "switch", "service", "Send requests to the targets that prepare holds", &[]),
     command(Name::Upgrade, "upgrade", "path", "Hand the listeners to another binary of the proxy", &[]),
 ];
 
-const PAUSE: &[Flag] =
-    &[flag("max-pause", Kind::Duration, "30s", "How long to enqueue requests before shedding load")];
-const STOP: &[Flag] = &[flag("message", Kind::Text, "", "Message to display to clients while stopped")];
+const PAUSE: &[Flag] = &[flag(
+    "max-pause",
+    Kind::Duration,
+    "30s",
+    "How long a new request waits before it is answered with 504",
+)];
+const STOP: &[Flag] = &[flag("message", Kind::Text, "", "Text for the page that clients get meanwhile")];
 
 const fn command(
     name: Name,
