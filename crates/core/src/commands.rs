@@ -22,6 +22,7 @@ pub mod lock;
 pub mod logs;
 pub mod maintenance;
 pub mod observe;
+pub mod policy;
 pub mod prune;
 pub mod published;
 pub mod ready;

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use bowline_core::commands::accessory::{Act, Directory, Upload, What};
+use bowline_core::commands::ask::NO_ANSWER;
+use bowline_core::commands::policy::configured;
 use bowline_core::commands::published::PORT_TAKEN;
 use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{Scope, app, ready};
@@ -20,10 +22,12 @@ use bowline_core::secret::{Secret, SecretBytes};
 use bowline_core::shell::Input;
 use tempfile::TempDir;
 
-/// A container is a file with its status, its label and its image. `state` is what one that was started comes to;
-/// what `broken` names fails. What its log says is nothing that the script says.
+/// A container is a file with its status, its label and its image, and another with its restart policy. `state` is what one
+/// that was started comes to; what `broken` names fails, and with `down` everything. What its log says is nothing that the
+/// script says.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>calls
+[ ! -e down ] || { echo 'Cannot connect to the Docker daemon' >&2; exit 1; }
 ! grep -qx "$1" broken 2>/dev/null || { [ "$1" != run ] || echo 'created app-db new' >containers/app-db; exit 125; }
 for last; do [ "$before" != --name ] || name=$last; [ "$before" != --env-file ] || cp "$last" seen.env; before=$last; done
 container=containers/$last
@@ -34,13 +38,15 @@ read_it || exit 1
 case $* in
 *'{{.ID}}'*) echo "$last" ;;
 *PortBindings*) cat "ports/$last" 2>/dev/null ;;
+*RestartPolicy*) echo "$status $(cat "policies/$last" 2>/dev/null || echo unless-stopped) $label" ;;
 *RestartCount*) cat state 2>/dev/null || echo "$status none 0 0 false" ;;
-*Labels*) echo "$status $label" ;;
 *.Image*) echo "$image" ;;
-esac ;;
+esac; exit 0 ;;
+'container ls') name=${last#name=^/\?}; [ ! -e "containers/${name%\$}" ] || echo there ;;
+'update --restart') [ ! -e frozen ] && echo "$3" >"policies/$last" ;;
 'container start') read_it && echo "running $label $image" >"$container" ;;
 'container stop') read_it && echo "exited $label $image" >"$container" ;;
-'container rename') mv "containers/$3" "containers/$4" ;;
+'container rename') mv "containers/$3" "containers/$4" && { [ ! -e "policies/$3" ] || mv "policies/$3" "policies/$4"; } ;;
 'container rm') shift 2; for word; do rm -f "containers/$word"; done ;;
 'container logs') echo '@failed timeout' ;;
 'run --detach') echo 'running app-db new' >"containers/$name" ;;
@@ -90,6 +96,10 @@ fn boot() -> Act {
     act(What::Boot(made()))
 }
 
+fn power(action: Action) -> Act {
+    act(What::Power { action, restart: configured(&config().accessories[0].options) })
+}
+
 fn reboot() -> Act {
     act(What::Replace(made()))
 }
@@ -99,7 +109,7 @@ struct Server(TempDir);
 impl Server {
     fn new() -> Self {
         let server = Self(tempfile::tempdir().unwrap());
-        for directory in ["bin", "containers", "ports", ".kamal/apps/app"] {
+        for directory in ["bin", "containers", "policies", "ports", ".kamal/apps/app"] {
             fs::create_dir_all(server.path(directory)).unwrap();
         }
         server.program("docker", DOCKER);
@@ -162,7 +172,7 @@ impl Server {
     fn output(&self, act: &Act, input: &[u8]) -> Output {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut child = Command::new("sh")
-            .args(["-c", &act.script().sent()])
+            .args(["-c", &act.script().sent().replace("bowline_patience=30", "bowline_patience=1")])
             .current_dir(self.0.path())
             .env("PATH", path)
             .stdin(Stdio::piped())
@@ -332,16 +342,85 @@ fn what_a_killed_reboot_left_is_put_right() {
 fn a_container_is_started_and_stopped_if_there_is_one() {
     let server = Server::new();
     for action in [Action::Start, Action::Stop, Action::Restart] {
-        is(server.run(&act(What::Power(action))), 0, &["@none"]);
+        is(server.run(&power(action)), 0, &["@none"]);
     }
     server.write("containers/app-db", "running app-db old\n");
     for (action, after) in
         [(Action::Stop, "exited"), (Action::Start, "running"), (Action::Restart, "running")]
     {
-        is(server.run(&act(What::Power(action))), 0, &NONE);
+        is(server.run(&power(action)), 0, &NONE);
         assert_eq!(server.containers(), [format!("app-db: {after} app-db old")]);
     }
     assert_eq!(server.calls(&["container start", "container stop"]).len(), 4);
+}
+
+#[test]
+fn what_is_stopped_stays_so_when_docker_restarts_and_what_is_started_comes_back() {
+    let server = Server::new();
+    let policy = || server.read("policies/app-db").trim().to_owned();
+    for before in ["always", "on-failure:5"] {
+        server.write("containers/app-db", "running app-db old\n");
+        server.write("policies/app-db", before);
+        is(server.run(&power(Action::Stop)), 0, &NONE);
+        assert_eq!(policy(), "unless-stopped");
+        let update = server.calls(&["update", "container stop"]);
+        assert!(update[update.len() - 2].starts_with("update"), "before it stops: {update:?}");
+        is(server.run(&power(Action::Start)), 0, &NONE);
+        assert_eq!(policy(), "always", "as configured");
+        is(server.run(&power(Action::Stop)), 0, &NONE);
+        is(server.run(&boot()), 0, &["@started"]);
+        assert_eq!(policy(), "always");
+        is(server.run(&power(Action::Stop)), 0, &NONE);
+        is(server.run(&power(Action::Restart)), 0, &NONE);
+        assert_eq!(policy(), "always");
+    }
+    for before in ["no", "unless-stopped"] {
+        server.write("policies/app-db", before);
+        is(server.run(&power(Action::Stop)), 0, &NONE);
+        assert_eq!(policy(), before);
+    }
+    server.write("policies/app-db", "always");
+    server.write("frozen", "");
+    is(server.run(&power(Action::Stop)), 0, &["@returns always"]);
+}
+
+#[test]
+fn the_old_container_stays_stopped_while_the_new_one_comes_up_and_gets_its_policy_back_with_its_place() {
+    let server = Server::new();
+    server.write("containers/app-db", "running app-db old\n");
+    server.write("policies/app-db", "on-failure:5");
+    server.write("state", "restarting none 1 3 false\n");
+    let (status, _) = server.run(&reboot());
+    assert_eq!(status, ready::NOT_READY);
+    let order = server.calls(&["update", "container stop", "container start"]);
+    assert_eq!(
+        order,
+        [
+            "update --restart unless-stopped app-db",
+            "container stop app-db",
+            "container start app-db",
+            "update --restart on-failure:5 app-db",
+            "container start app-db"
+        ]
+    );
+}
+
+#[test]
+fn a_docker_that_does_not_answer_is_no_container_that_is_missing() {
+    let server = Server::new();
+    server.write("containers/app-db", "running app-db old\n");
+    fs::create_dir_all(server.path("app-db/data")).unwrap();
+    server.write("down", "");
+    let remove = act(What::Remove { image: "r.test/mysql:8".into() });
+    for act in [power(Action::Stop), power(Action::Start), boot(), reboot(), remove] {
+        let output = server.output(&act, act.script().input.expose());
+        assert_eq!(output.status.code(), Some(NO_ANSWER.try_into().unwrap()), "{}", act.describe());
+        assert_eq!(output.stdout, b"", "{}", act.describe());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("Cannot connect to the Docker daemon"), "{said}");
+    }
+    assert!(server.path("app-db/data").exists());
+    assert_eq!(server.containers(), ["app-db: running app-db old"]);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::process::Command;
 use bowline_core::commands::app::{self, IfHealthy};
 use bowline_core::commands::ask::NO_ANSWER;
 use bowline_core::commands::serving::{Check, NOT_SERVING, Serving};
-use bowline_core::commands::{Scope, cord, env, maintenance, ready};
-use bowline_core::config::Logging;
+use bowline_core::commands::{Scope, cord, env, maintenance, ready, remove, traefik};
+use bowline_core::config::{Logging, Traefik};
 use bowline_core::names::Names;
 use bowline_core::secret::Secret;
 use bowline_core::shell::Script;
@@ -40,6 +40,7 @@ case $4 in
 *IPAddress*) echo "$status $health $address" ;;
 esac ;;
 'container ls')
+case $id in name=*) id=${id#name=^/\?}; [ ! -e "is/${id%\$}" ] || echo "$id"; exit ;; esac
 [ ! -e "is/${id#id=}" ] || echo "${id#id=}"
 [ ! -e lost ] || case $* in *Names*) echo ;; *) echo "${id#id=}" ;; esac ;;
 'stop '*)
@@ -289,6 +290,46 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
         server.write("lost", "");
         server.run(&stop().script()).with(0);
         assert_eq!(server.changes().len(), before);
+    }
+}
+
+#[test]
+fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
+    let ensure = traefik::Ensure {
+        scope: scope(),
+        traefik: Traefik::default(),
+        secret: env::SecretEnv::default(),
+        logging: Logging::default(),
+        host: "h".into(),
+    };
+    let power = |action| traefik::Power { scope: scope(), action, restart: None };
+    let begin = maintenance::Begin {
+        scope: scope(),
+        role: "web".into(),
+        labels: Vec::new(),
+        configured: false,
+        page: String::new(),
+        retry_after: 1,
+    };
+    let replace = traefik::Replace { ensure }.script();
+    let asked = [
+        Script { text: replace.text.replace("docker network", "true network"), ..replace },
+        power(traefik::Action::Stop).script(),
+        begin.script(),
+        boot().script(),
+        boot().find().script(),
+    ];
+    for server in Server::all() {
+        for script in &asked {
+            server.write("down", "1000");
+            let ended = server.run(script);
+            ended.with(NO_ANSWER);
+            assert_eq!((ended.said.len(), server.changes().len()), (0, 0), "{}", script.text);
+        }
+        let traefik = remove::Remove { scope: scope(), what: remove::What::Traefik };
+        server.run(&traefik.script()).with(1);
+        fs::remove_file(server.path("down")).unwrap();
+        server.run(&traefik.script()).with(0);
     }
 }
 

@@ -107,8 +107,16 @@ fn all_steps() -> Vec<Step> {
             logging: Logging::default(),
             host: "10.0.0.1".into(),
         }),
-        Step::SettleProxy(traefik::Settle { scope: scope.clone(), verdict: traefik::Verdict::Stays }),
-        Step::SettleProxy(traefik::Settle { scope: scope.clone(), verdict: traefik::Verdict::GivesWay }),
+        Step::SettleProxy(traefik::Settle {
+            scope: scope.clone(),
+            verdict: traefik::Verdict::Stays,
+            restart: None,
+        }),
+        Step::SettleProxy(traefik::Settle {
+            scope: scope.clone(),
+            verdict: traefik::Verdict::GivesWay,
+            restart: Some(HOSTILE.into()),
+        }),
         run(traefik::explain()),
         Step::Network(traefik::Network { scope: scope.clone() }),
         Step::Assets(assets::Prepare {
@@ -247,7 +255,7 @@ fn of_accessories(scope: &Scope) -> Vec<Step> {
         accessory::What::Boot(container()),
         accessory::What::Replace(container()),
         accessory::What::Pull { image: HOSTILE.into(), login: Some(login()) },
-        accessory::What::Power(traefik::Action::Restart),
+        accessory::What::Power { action: traefik::Action::Restart, restart: Some(HOSTILE.into()) },
         accessory::What::Remove { image: HOSTILE.into() },
     ];
     let act = |what| {

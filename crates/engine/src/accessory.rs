@@ -13,7 +13,7 @@ use bowline_core::commands::accessory::{
     self as commands, Act, Directory, NEWER, NONE, RUNS, STARTED, STARTING, Upload, What,
 };
 use bowline_core::commands::traefik::Action;
-use bowline_core::commands::{Scope, listing, logs};
+use bowline_core::commands::{Scope, listing, logs, policy};
 use bowline_core::config::{Accessory, Config, unbuilt};
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
@@ -22,6 +22,7 @@ use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
 use crate::change::{Change, Told};
+use crate::cord::tell_returns;
 use crate::error::{Failure, RunError};
 use crate::event::Event;
 use crate::fleet::{Fleet, run_all};
@@ -289,7 +290,9 @@ pub async fn power(
 
 async fn power_one(held: Held<'_>, accessory: &Accessory, host: &str, action: Action) -> Told {
     let name = &accessory.name;
-    let output = held.act(accessory, host, What::Power(action)).await?;
+    let restart = policy::configured(&accessory.options);
+    let output = held.act(accessory, host, What::Power { action, restart }).await?;
+    tell_returns(held.fleet, host, name, &output.stdout);
     let done = match (action, said(&output, NONE)) {
         (Action::Stop, true) => return Ok(format!("{name} has no container here")),
         (_, true) => return Err(explain::no_container(accessory, host)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bowline_core::commands::app::{HEALTHY, IfHealthy};
 use bowline_core::commands::cord::Cut;
+use bowline_core::commands::policy::RETURNS;
 use bowline_core::plan::{Retire, step::Step};
 
 use crate::error::{Cause, Failure};
@@ -122,12 +123,7 @@ impl Retiring<'_> {
                  on the server show them (Debian: util-linux, iproute2, mawk)"
             ));
         }
-        if let Some(policy) = said("@returns ") {
-            self.note(format!(
-                "{name} is stopped, but its restart policy `{policy}` could not be changed: it will run again when \
-                 Docker is restarted"
-            ));
-        }
+        tell_returns(self.fleet, self.host, name, &output.stdout);
         if let Some(directory) = said("@left ") {
             self.note(format!(
                 "{directory} belongs to another user and could not be removed; remove it by hand"
@@ -138,6 +134,16 @@ impl Retiring<'_> {
     fn note(&self, text: String) {
         self.fleet.emit(Event::Note { host: Some(self.host.into()), text });
     }
+}
+
+/// Tells of a container that is stopped and will come back.
+pub(crate) fn tell_returns(fleet: &Fleet, host: &str, name: &str, answer: &str) {
+    let Some(policy) = answer.lines().find_map(|line| line.strip_prefix(RETURNS)) else { return };
+    let text = format!(
+        "{name} is stopped, but its restart policy `{}` could not be changed: it will run again when Docker is restarted",
+        policy.trim()
+    );
+    fleet.emit(Event::Note { host: Some(host.into()), text });
 }
 
 /// Where the container was reached last.

@@ -343,7 +343,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
         | Step::RemovePages(_) => 60,
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay + PATIENCE_S,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay + PATIENCE_S,
-        Step::Find(_) => 10,
+        Step::Find(_) => 10 + PATIENCE_S,
         Step::Check(check) => check.timeout + 4 * check.readiness_delay + PATIENCE_S,
         Step::Cut(cut) => cut.timeout + PATIENCE_S,
         // If its Docker is restarted meanwhile, it is told to stop twice.

@@ -7,7 +7,7 @@ use bowline_core::commands::traefik::{
     API_PORT, Action, BACK, Ensure, MADE, Power, Replace, Route, Settle, Verdict, has_api, own_route,
     will_have_api,
 };
-use bowline_core::commands::{Scope, listing, logs, registry};
+use bowline_core::commands::{listing, logs, policy, registry};
 use bowline_core::names::TRAEFIK;
 use bowline_core::plan::deploy::{self as planning, PlanError};
 use bowline_core::plan::secrets::{Secrets, traefik_login, traefik_pull_secrets, traefik_secrets};
@@ -17,6 +17,7 @@ use futures_util::future::join_all;
 
 use crate::apply::explained;
 use crate::change::{Change, Told};
+use crate::cord::tell_returns;
 use crate::error::{Cause, Failure, RunError};
 use crate::fleet::{Fleet, run_all};
 use crate::hooks::{self, Facts};
@@ -63,8 +64,10 @@ pub async fn power(
     action: Action,
 ) -> Result<Gathered, RunError> {
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
-        let step = Step::Power(Power { scope: change.scope.clone(), action });
+        let restart = policy::configured(&project.config.traefik.options);
+        let step = Step::Power(Power { scope: change.scope.clone(), action, restart });
         let output = change.fleet.run(host, None, &step).await?;
+        tell_returns(&change.fleet, host, TRAEFIK, &output.stdout);
         let running = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
         if let (Some(running), Some(address)) = (running, address(&output.stdout)) {
             let own = own_route(&running.labels, &running.args);
@@ -172,7 +175,7 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
     let ensure = ensure(change, secrets, host).map_err(|error| unusable(&error, host))?;
     log_in(change, secrets, host).await?;
     let (own, api) = (ensure.route(), will_have_api(&ensure.traefik));
-    let step = Step::ReplaceProxy(Box::new(Replace { ensure }));
+    let step = Step::ReplaceProxy(Box::new(Replace { ensure: ensure.clone() }));
     let output = change.fleet.run(host, None, &step).await.map_err(explained)?;
     if let Some(address) = address(&output.stdout) {
         let (proxy, fleet) = (proxy_at(address, api), &change.fleet);
@@ -181,10 +184,10 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
             proxy.routes_again(fleet, host, &before).await
         };
         if let Err(cause) = routes.await {
-            return Err(gives_way(fleet, &change.scope, host, cause).await);
+            return Err(gives_way(fleet, &ensure, host, cause).await);
         }
     }
-    settle(&change.fleet, &change.scope, host, Verdict::Stays).await?;
+    settle(&change.fleet, &ensure, host, Verdict::Stays).await?;
     Ok("rebooted Traefik".into())
 }
 
@@ -211,15 +214,15 @@ pub(crate) async fn came_up(
     let own = if is_new { ensure.route() } else { started.own };
     match proxy_at(address, started.has_api).hears_docker(fleet, host, &own).await {
         Ok(()) => Ok(()),
-        Err(cause) if is_new => Err(gives_way(fleet, &ensure.scope, host, cause).await),
+        Err(cause) if is_new => Err(gives_way(fleet, ensure, host, cause).await),
         Err(cause) => Err(deaf(host, cause)),
     }
 }
 
 /// Puts the Traefik before back, if there was one; the failure with what became of it.
-async fn gives_way(fleet: &Fleet, scope: &Scope, host: &str, cause: Cause) -> Failure {
+async fn gives_way(fleet: &Fleet, ensure: &Ensure, host: &str, cause: Cause) -> Failure {
     let mut failure = deaf(host, cause);
-    let became = match settle(fleet, scope, host, Verdict::GivesWay).await {
+    let became = match settle(fleet, ensure, host, Verdict::GivesWay).await {
         Ok(answer) if answer.contains(BACK) => "the old one was started again".into(),
         Ok(_) => "it was removed".into(),
         Err(other) => format!("it could not be removed ({})", other.cause),
@@ -228,8 +231,8 @@ async fn gives_way(fleet: &Fleet, scope: &Scope, host: &str, cause: Cause) -> Fa
     failure
 }
 
-async fn settle(fleet: &Fleet, scope: &Scope, host: &str, verdict: Verdict) -> Result<String, Failure> {
-    let step = Step::SettleProxy(Settle { scope: scope.clone(), verdict });
+async fn settle(fleet: &Fleet, ensure: &Ensure, host: &str, verdict: Verdict) -> Result<String, Failure> {
+    let step = Step::SettleProxy(Settle { scope: ensure.scope.clone(), verdict, restart: ensure.restart() });
     fleet.run(host, None, &step).await.map(|output| output.stdout)
 }
 

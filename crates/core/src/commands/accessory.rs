@@ -10,12 +10,12 @@
 mod files;
 
 use super::app::{Environment, NAME_TAKEN, NOT_STARTED, logging_words, option_words};
-use super::ask::{self, NO_ANSWER};
+use super::ask;
 use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
 use super::traefik::{self, Action};
-use super::{Scope, env, published};
+use super::{Scope, env, policy, published};
 use crate::config::Pairs;
 use crate::names::NETWORK;
 use crate::secret::Secret;
@@ -53,8 +53,14 @@ pub enum What {
         /// The registry's login, if the image is behind one.
         login: Option<Login>,
     },
-    /// Start or stop its container. Prints [`NONE`] if there is none.
-    Power(Action),
+    /// Start or stop its container. Prints [`NONE`] if there is none, and [`policy::RETURNS`] with the restart policy of one
+    /// that will run again when Docker restarts.
+    Power {
+        /// What is done to it.
+        action: Action,
+        /// Its restart policy, if one is configured.
+        restart: Option<String>,
+    },
     /// Remove its container, its image unless something else needs it ([`KEPT`]), its directory and its env file.
     Remove {
         /// The image.
@@ -101,6 +107,12 @@ pub const KEPT: &str = "@kept";
 /// How long a container without health check must keep running, in seconds.
 const DELAY_S: u64 = 1;
 
+impl Container {
+    fn restart(&self) -> Option<String> {
+        policy::configured(&self.environment.options)
+    }
+}
+
 impl Act {
     /// The script.
     pub fn script(&self) -> Script {
@@ -123,7 +135,7 @@ impl Act {
                 text.push_str(&self.audit("Pull", "accessory image"));
                 with_input(text, login.as_ref(), "")
             }
-            What::Power(action) => Script::new(text + &self.power(*action)),
+            What::Power { action, restart } => Script::new(text + &self.power(*action, restart.as_ref())),
             What::Remove { image } => Script::new(text + &self.remove(image)),
         }
     }
@@ -137,9 +149,9 @@ impl Act {
             What::Boot(_) => format!("boot {name}"),
             What::Replace(_) => format!("reboot {name}"),
             What::Pull { image, .. } => format!("pull {image}"),
-            What::Power(Action::Start) => format!("start {name}"),
-            What::Power(Action::Stop) => format!("stop {name}"),
-            What::Power(Action::Restart) => format!("restart {name}"),
+            What::Power { action: Action::Start, .. } => format!("start {name}"),
+            What::Power { action: Action::Stop, .. } => format!("stop {name}"),
+            What::Power { action: Action::Restart, .. } => format!("restart {name}"),
             What::Remove { .. } => format!("remove {name}"),
         }
     }
@@ -155,11 +167,12 @@ impl Act {
              '') ;;\n\
              created|dead) docker container rm {service} >/dev/null || exit {NOT_STARTED} ;;\n\
              exited)\n\
-             docker container start {service} >/dev/null || exit {NOT_STARTED}\n\
+             {policy}docker container start {service} >/dev/null || exit {NOT_STARTED}\n\
              {started}echo {STARTED}; come_up; exit ;;\n\
              running) echo {RUNS}; exit 0 ;;\n\
              *) come_up && echo {RUNS}; exit ;;\n\
              esac\n",
+            policy = policy::give_back(container.restart().as_ref(), &self.service, NOT_STARTED),
             started = self.audit("Started", "accessory"),
         ));
         text.push_str(&self.write_env(container));
@@ -196,13 +209,15 @@ impl Act {
              bowline_status=$1\n\
              docker container rm --force {service} {next} >/dev/null 2>&1\n\
              [ -z \"$bowline_found\" ] || docker container rename {old} {service} || exit $bowline_status\n\
-             case $bowline_found in running*) docker container start {service} >/dev/null && echo {BACK} ;; esac\n\
+             case $bowline_found in running*)\n\
+             docker update --restart \"$bowline_policy\" {service} >/dev/null\n\
+             docker container start {service} >/dev/null && echo {BACK} ;; esac\n\
              exit $bowline_status\n\
              }}\n\
              image() {{ docker container inspect --format '{{{{.Image}}}}' \"$1\"; }}\n\
              if [ -n \"$bowline_found\" ]; then\n\
              [ \"$(image {service})\" = \"$(image {next})\" ] || echo {NEWER}\n\
-             docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NOT_STARTED}; }}\n\
+             {keep}docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NOT_STARTED}; }}\n\
              fi\n\
              docker container rename {next} {service} && docker container start {service} >/dev/null || back {NOT_STARTED}\n\
              come_up || back $?\n\
@@ -214,6 +229,7 @@ impl Act {
                 &quote(&self.service),
                 &format!("docker container rm {} >/dev/null", quote(&self.next())),
             ),
+            keep = self.keep_stopped(),
             service = quote(&self.service),
             next = quote(&self.next()),
             old = quote(&self.old()),
@@ -221,14 +237,15 @@ impl Act {
         with_input(text, login, container.environment.secret.input().expose())
     }
 
-    fn power(&self, action: Action) -> String {
+    fn power(&self, action: Action, restart: Option<&String>) -> String {
         let service = quote(&self.service);
         let line =
             |verb: &str| format!("docker container {verb} {service} >/dev/null || exit {NOT_STARTED}\n");
+        let start = || policy::give_back(restart, &self.service, NOT_STARTED) + &line("start");
         let (lines, done) = match action {
-            Action::Start => (line("start"), "Started"),
-            Action::Stop => (line("stop"), "Stopped"),
-            Action::Restart => (line("stop") + &line("start"), "Restarted"),
+            Action::Start => (start(), "Started"),
+            Action::Stop => (self.keep_stopped() + &line("stop"), "Stopped"),
+            Action::Restart => (line("stop") + &start(), "Restarted"),
         };
         format!(
             "{}if [ -z \"$bowline_found\" ]; then echo {NONE}; exit 0; fi\n{lines}{}",
@@ -259,17 +276,27 @@ impl Act {
         )
     }
 
-    /// Shell lines that put in `$bowline_found` the state of the container that is there, after what a run that was killed left
-    /// of a reboot is put right. They end the script if the container is somebody else's.
+    /// Shell lines that put the state of the container that is there in `$bowline_found` and its restart policy in
+    /// `$bowline_policy`, after what a run that was killed left of a reboot is put right. They end the script if the container
+    /// belongs to something else.
     fn find(&self) -> String {
         let (service, old) = (quote(&self.service), quote(&self.old()));
         format!(
-            "docker container inspect {service} >/dev/null 2>&1 || docker container rename {old} {service} 2>/dev/null\n\
+            "{ask}ask_name {service} '{{{{.ID}}}}' || {{ ! ask_name {old} '{{{{.ID}}}}' || docker container rename {old} {service} || exit {NOT_STARTED}; }}\n\
              docker container rm --force {next} {old} >/dev/null 2>&1\n\
-             bowline_found=$(docker container inspect --format '{{{{.State.Status}}}} {{{{index .Config.Labels \"service\"}}}}' {service} 2>/dev/null)\n\
-             case $bowline_found in ''|*' '{service}) ;; *) exit {NAME_TAKEN} ;; esac\n",
+             bowline_found=\n\
+             ! ask_name {service} '{{{{.State.Status}}}} {policy} {{{{index .Config.Labels \"service\"}}}}' || bowline_found=$bowline_said\n\
+             case $bowline_found in ''|*' '{service}) ;; *) exit {NAME_TAKEN} ;; esac\n\
+             bowline_policy=${{bowline_found#* }}; bowline_policy=${{bowline_policy%% *}}\n",
+            ask = ask::functions(),
             next = quote(&self.next()),
+            policy = policy::FORMAT,
         )
+    }
+
+    /// A shell line that keeps the container stopped which [`Self::find`] found.
+    fn keep_stopped(&self) -> String {
+        policy::keep_stopped(&quote(&self.service), "\"$bowline_policy\"")
     }
 
     fn write_env(&self, container: &Container) -> String {
@@ -330,18 +357,18 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 }
 
 /// A shell function that waits until the container came up: it keeps running, or is healthy if it has a check. One that
-/// has done its work and ended well is fine, and so is one that needs longer. What is said is [`ready::wait`]'s.
+/// has done its work and ended well is fine, and so is one that needs longer. What is said is [`ready::wait`]'s. It needs
+/// [`ask::functions`].
 fn come_up(service: &str, timeout: u64) -> String {
     format!(
         "come_up() {{\n\
-         bowline_said=$(\n{ask}bowline_id=$(docker container inspect --format '{{{{.ID}}}}' {}) || exit {NO_ANSWER}\n{wait})\n\
+         bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NOT_STARTED}; }}\nbowline_id=$bowline_said\n{wait})\n\
          bowline_status=$?\n\
          printf '%s\\n' \"$bowline_said\"\n\
          case ${{bowline_said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
          return $bowline_status\n\
          }}\n",
         quote(service),
-        ask = ask::functions(),
         wait = ready::wait(timeout, DELAY_S, NETWORK),
     )
 }

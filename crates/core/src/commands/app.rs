@@ -3,7 +3,7 @@
 use super::env::{SecretEnv, clear_words};
 use super::serving::Serving;
 use super::traefik::Route;
-use super::{Scope, ask, assets, cord, drain, ready};
+use super::{Scope, ask, assets, cord, drain, policy, ready};
 use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
 use crate::secret::Secret;
@@ -128,7 +128,7 @@ impl Boot {
     /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints `@id`, then what
     /// [`ready::wait`] prints.
     pub fn script(&self) -> Script {
-        let mut text = self.scope.fence();
+        let mut text = self.scope.fence() + &ask::functions();
         text.push_str(&self.rename_clashing());
         let (secret, env_file) = (&self.environment.secret, self.scope.names.env_file(&self.role));
         // One line, and then the env file: `read` takes no byte more than its line.
@@ -145,7 +145,6 @@ impl Boot {
             "bowline_id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $bowline_id\"\n"
         ));
         text.push_str(&self.find().given_up());
-        text.push_str(&ask::functions());
         text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route().network));
         Script::new(text).with_input(Secret::new(format!(
             "{}\n{}",
@@ -162,11 +161,11 @@ impl Boot {
         let rename = Line::new("docker").words(["container", "rename", &name, &replaced]);
         let whose = ["service", "role", "destination"]
             .map(|label| format!("{{{{index .Config.Labels \"{label}\"}}}}"));
-        let whose = Line::new("docker").words(["container", "inspect", "--format", &whose.join("/"), &name]);
+        let whose = Line::new("ask_name").word(&name).word(&whose.join("/"));
         let ours = [names.service(), &self.role, names.destination().unwrap_or_default()].join("/");
         format!(
-            "if bowline_whose=$({whose} 2>/dev/null); then\n\
-             [ \"$bowline_whose\" = {ours} ] || {{ echo \"@taken $bowline_whose\"; exit {NAME_TAKEN}; }}\n\
+            "if {whose}; then\n\
+             [ \"$bowline_said\" = {ours} ] || {{ echo \"@taken $bowline_said\"; exit {NAME_TAKEN}; }}\n\
              {rename} || exit {NOT_STARTED}\n{}fi\n",
             self.scope.audit(Some(&self.role), &format!("Renaming container {name} to {replaced}")),
             ours = quote(&ours),
@@ -272,18 +271,16 @@ impl Find {
 
     /// Prints `@id` with its id, once it is there. If it doesn't come in time, its boot stops it as soon as it does.
     pub fn script(&self) -> Script {
-        let look = Line::new("docker")
-            .words(["container", "inspect", "--format", "{{.Config.Hostname}} {{.ID}}"])
-            .word(&self.name);
+        let look = Line::new("ask_name").words([self.name.as_str(), "{{.Config.Hostname}} {{.ID}}"]);
         Script::new(format!(
-            "{fence}printf '%s\\n' {mark} >> {given_up} || exit\n\
+            "{fence}{ask}printf '%s\\n' {mark} >> {given_up} || exit\n\
              bowline_tries={THERE_WITHIN_S}0\n\
              while [ $((bowline_tries -= 1)) -gt 0 ]; do\n\
-             bowline_found=$({look} 2>/dev/null)\n\
-             case $bowline_found in {hostname}' '*) echo \"@id ${{bowline_found#* }}\"; exit 0 ;; esac\n\
+             {look} && case $bowline_said in {hostname}' '*) echo \"@id ${{bowline_said#* }}\"; exit 0 ;; esac\n\
              sleep 0.1\n\
              done\n",
             fence = self.scope.fence(),
+            ask = ask::functions(),
             mark = self.mark(),
             given_up = quote(&self.scope.given_up()),
             hostname = quote(&self.hostname),
@@ -339,16 +336,11 @@ impl Start {
         text.push_str(&format!(
             "bowline_id={}\n{}{start} >/dev/null || exit {NOT_STARTED}\necho \"@id $bowline_id\"\n",
             quote(&self.id),
-            self.restart.as_ref().map(|policy| self.policy(policy)).unwrap_or_default(),
+            policy::give_back(self.restart.as_ref(), &self.id, NOT_STARTED),
         ));
         text.push_str(&ask::functions());
         text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route.network));
         Script::new(text)
-    }
-
-    fn policy(&self, policy: &str) -> String {
-        let update = Line::new("docker").words(["update", "--restart"]).expanding(policy).word(&self.id);
-        format!("{update} >/dev/null || exit {NOT_STARTED}\n")
     }
 }
 
@@ -396,7 +388,7 @@ pub fn stop_limit(timeout: i64) -> u64 {
 
 impl Stop {
     /// Prints `@drain STATE` when the wait for open requests is over: `idle`, `busy` (time is up) or `blind`
-    /// (the container's connections can't be seen). `@returns POLICY`: its restart policy could not be changed, so it
+    /// (the container's connections can't be seen). [`policy::RETURNS`] `POLICY`: its restart policy could not be changed, so it
     /// will run again when Docker restarts. `@left DIRECTORY`: its cord could not be removed.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
@@ -406,7 +398,9 @@ impl Stop {
             text.push_str(&drain::drain(seconds));
         }
         let left = match self.if_healthy {
-            IfHealthy::Leave => format!("'running healthy '*) exit {HEALTHY} ;; "),
+            IfHealthy::Leave => {
+                format!("case $bowline_said in 'running healthy '*) exit {HEALTHY} ;; esac\n")
+            }
             IfHealthy::Stop => String::new(),
         };
         let mut stop = Line::new("docker").word("stop");
@@ -414,13 +408,12 @@ impl Stop {
             stop = stop.words(["-t", &seconds.to_string()]);
         }
         let stop = stop.var("bowline_id");
-        // Stopped by hand or not, Docker starts one with these policies again when it is itself started.
         text.push_str(&format!(
             "if ask \"$bowline_id\" {state}; then\n\
-             case $bowline_said in {left}*' always'|*' on-failure') \
-             docker update --restart unless-stopped \"$bowline_id\" >/dev/null || echo \"@returns ${{bowline_said##* }}\" ;; esac\n\
+             {left}{keep}\
              {stop} >/dev/null || {{ ask \"$bowline_id\" '{{{{.ID}}}}' && {{ {stop} >/dev/null || exit; }}; }}\n\
              fi\n",
+            keep = policy::keep_stopped("\"$bowline_id\"", "\"${bowline_said##* }\""),
             state = quote(
                 "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.HostConfig.RestartPolicy.Name}}"
             ),

@@ -143,7 +143,8 @@ impl Begin {
         let build = quote(&format!("{name}-image"));
         let mut text = self.scope.fence();
         text.push_str(&format!(
-            "bowline_image=$(docker container inspect --format '{{{{.Image}}}}' {TRAEFIK} 2>/dev/null) || {{ echo 'there is no Traefik' >&2; exit {NO_PAGE}; }}\n\
+            "{ask}ask_name {TRAEFIK} '{{{{.Image}}}}' || {{ echo 'there is no Traefik' >&2; exit {NO_PAGE}; }}\n\
+             bowline_image=$bowline_said\n\
              bowline_files=$(mktemp -d) || exit {NO_PAGE}\n\
              trap 'rm -rf \"$bowline_files\"; docker container rm --force '{build}' >/dev/null 2>&1' EXIT\n\
              trap 'exit 129' HUP TERM INT\n\
@@ -159,12 +160,14 @@ impl Begin {
              bowline_image=$({commit}) || exit {NO_PAGE}\n\
              bowline_id=$({run}) || exit {NO_PAGE}\n\
              bowline_deadline=$(($(date +%s) + {READY_S}))\n\
-             until [ \"$(docker container inspect --format '{{{{.State.Health.Status}}}}' \"$bowline_id\")\" = healthy ]; do\n\
+             until ask \"$bowline_id\" '{{{{.State.Health.Status}}}}' && [ \"$bowline_said\" = healthy ]; do\n\
              [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ docker container logs --tail 20 \"$bowline_id\" >&2; docker container rm --force \"$bowline_id\" >/dev/null; {prune}exit {NO_PAGE}; }}\n\
              sleep 0.1\n\
              done\n\
-             echo \"@address $(docker container inspect --format '{address}' \"$bowline_id\")\"\n\
+             ask \"$bowline_id\" '{ADDRESS}'\n\
+             echo \"@address $bowline_said\"\n\
              {audit}",
+            ask = ask::functions(),
             plugin = quote(PLUGIN),
             manifest = quote(&format!(
                 "displayName: maintenance\ntype: middleware\nimport: {MODULE}\nsummary: Answers 503 with a page.\ntestData: {{}}\n"
@@ -173,7 +176,6 @@ impl Begin {
             create = self.labelled(Line::new("docker").words(["container", "create", "--name", &format!("{name}-image")])),
             commit = self.commit(&format!("{name}-image")),
             run = self.run(&name),
-            address = ADDRESS,
             prune = prune(&self.scope.names).replace('\n', "; "),
             audit = self.scope.audit(Some(&self.role), "Put the app into maintenance"),
         ));

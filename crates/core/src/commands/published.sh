@@ -3,7 +3,7 @@
 publishes() {
 bowline_ports='{{range $inside, $bound := .HostConfig.PortBindings}}{{range $bound}}{{.HostIp}}|{{.HostPort}}|{{$inside}}{{println}}{{end}}{{end}}'
 [ "$2" != running ] || bowline_ports="{{if .State.Running}}$bowline_ports{{end}}"
-docker container inspect --format "$bowline_ports" "$1" 2>/dev/null
+! ask_name "$1" "$bowline_ports" || printf '%s\n' "$bowline_said"
 }
 # Whether something listens there: ADDRESS PORT PROTOCOL.
 held() {
@@ -26,8 +26,8 @@ ss "$bowline_sockets" "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)
 }
 # The ports that a container which was made would publish, and somebody else has than the one that makes room for it.
 taken() {
-bowline_given=$(publishes "$2" running)
-publishes "$1" | while IFS='|' read -r bowline_address bowline_port bowline_inside; do
+bowline_given=$(publishes "$2" running) && bowline_wanted=$(publishes "$1") || exit
+printf '%s\n' "$bowline_wanted" | while IFS='|' read -r bowline_address bowline_port bowline_inside; do
 case $bowline_port in '' | *[!0-9]*) continue ;; esac
 ! printf '%s\n' "$bowline_given" | grep -q "|$bowline_port|[0-9]*/${bowline_inside#*/}\$" || continue
 ! held "$bowline_address" "$bowline_port" "${bowline_inside#*/}" || echo "@taken $bowline_port/${bowline_inside#*/} $(whose "$bowline_port" "${bowline_inside#*/}")"

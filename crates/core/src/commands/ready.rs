@@ -22,7 +22,7 @@ fn shared(network: &str) -> String {
     let template = quote(&format!("{{{{if index .NetworkSettings.Networks {network:?}}}}}yes{{{{end}}}}"));
     format!(
         "bowline_network={NETWORK}\n\
-         [ -z \"$(docker container inspect --format {template} {TRAEFIK} 2>/dev/null)\" ] || bowline_network={}\n",
+         ! ask_name {TRAEFIK} {template} || [ -z \"$bowline_said\" ] || bowline_network={}\n",
         quote(network)
     )
 }

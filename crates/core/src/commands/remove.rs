@@ -1,7 +1,7 @@
 //! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
 
 use super::traefik::ENV_FILE;
-use super::{Scope, listing, maintenance};
+use super::{Scope, ask, listing, maintenance};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
 
@@ -126,13 +126,15 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
 fn traefik(scope: &Scope) -> String {
     let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
     format!(
-        "bowline_others=$({routed} | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
+        "{ask}bowline_others=$({routed}) || exit\n\
+         bowline_others=$(printf '%s\\n' \"$bowline_others\" | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
          if [ -n \"$bowline_others\" ]; then echo \"@kept $bowline_others\"; exit 0; fi\n\
          {left}\n\
-         docker container inspect traefik >/dev/null 2>&1 || exit 0\n\
+         ask_name traefik '{{{{.ID}}}}' || exit 0\n\
          docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
          rm -f {ENV_FILE}\n\
          {audit}",
+        ask = ask::functions(),
         left = super::traefik::remove_left(),
         audit = scope.audit(None, "Removed traefik container"),
     )

@@ -5,7 +5,7 @@ mod trouble;
 
 use super::app::{logging_words, option_words};
 use super::env::{self, SecretEnv, clear_words};
-use super::{Scope, published};
+use super::{Scope, ask, policy, published};
 use crate::config::{Logging, OptionValue, Pairs, Traefik};
 use crate::names::{NETWORK, TRAEFIK};
 use crate::observed::Container;
@@ -96,17 +96,18 @@ impl Ensure {
     /// moment the first one's container begins to be made; then it waits until it can start that one.
     pub fn script(&self) -> Script {
         let env_file = self.env_file();
-        let mut text = self.scope.fence();
+        let mut text = self.scope.fence() + &ask::functions();
         text.push_str(&self.write_env_file());
         text.push_str(&format!(
             "{network}\
              start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
+             again() {{ :\n{again}}}\n\
              run() {{ {run}; }}\n\
              failed() {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PROXY_FAILED}; }}\n\
              bowline_address='{ADDRESS}'\n\
              connected() {{ [ -n \"$(docker container inspect --format \"$bowline_address\" {TRAEFIK} 2>/dev/null)\" ]; }}\n\
              connect() {{ connected || bowline_said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; connected; }} || failed; }}\n\
-             if start; then connect\n\
+             if start; then again; connect\n\
              elif bowline_said=$(run 2>&1); then\n\
              mv {written} {ENV_FILE}\n\
              {leave}\n\
@@ -117,9 +118,10 @@ impl Ensure {
              connect\n\
              fi\n\
              sleep 0.2\n\
-             bowline_found=$(docker container inspect --format \"{{{{.State.Running}}}} {{{{.RestartCount}}}} $bowline_address\" {TRAEFIK})\n\
-             case $bowline_found in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
-             echo \"@address ${{bowline_found#true 0 }}\"\n",
+             ask_name {TRAEFIK} \"{{{{.State.Running}}}} {{{{.RestartCount}}}} $bowline_address\" || bowline_said=\n\
+             case $bowline_said in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
+             echo \"@address ${{bowline_said#true 0 }}\"\n",
+            again = policy::give_back(self.restart().as_ref(), TRAEFIK, PROXY_FAILED),
             network = create_network(),
             run = self.secret.run(&self.run_line(), &env_file),
             written = quote(&env_file),
@@ -131,6 +133,11 @@ impl Ensure {
     /// The `docker run` line.
     pub fn run_line(&self) -> Line {
         self.container(&["run", "--detach"], TRAEFIK)
+    }
+
+    /// Its restart policy, if one is configured.
+    pub fn restart(&self) -> Option<String> {
+        policy::configured(&self.traefik.options)
     }
 
     /// Where Traefik routes by its own labels. That it does so shows that it hears from Docker.
@@ -219,26 +226,31 @@ impl Replace {
         text.push_str(&create_network());
         text.push_str(&ensure.scope.audit(None, "Rebooted traefik"));
         text.push_str(&format!(
-            "docker container inspect {TRAEFIK} >/dev/null 2>&1 || docker container rename {OLD} {TRAEFIK} 2>/dev/null\n\
+            "{ask}ask_name {TRAEFIK} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}; }}\n\
              docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
              {create} >/dev/null || exit {PROXY_FAILED}\n\
              {free}mv {written} {ENV_FILE} || exit {PROXY_FAILED}\n\
-             if docker container inspect {TRAEFIK} >/dev/null 2>&1; then\n\
-             docker container stop -t {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
+             if ask_name {TRAEFIK} '{policy}'; then\n\
+             {keep}docker container stop -t {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
              fi\n\
              back() {{\n\
              docker container logs --tail 20 {TRAEFIK} >&2\n\
-             if docker container inspect {OLD} >/dev/null 2>&1; then\n\
+             if ask_name {OLD} '{{{{.ID}}}}'; then\n\
              docker container rm --force {TRAEFIK} {NEXT} >/dev/null 2>&1\n\
-             docker container rename {OLD} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null && echo 'the old one was started again' >&2\n\
+             docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}\n\
+             {again}docker container start {TRAEFIK} >/dev/null && echo 'the old one was started again' >&2\n\
              fi\n\
              exit {PROXY_FAILED}\n\
              }}\n\
              docker container rename {NEXT} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || back\n\
              sleep 0.5\n\
-             bowline_found=$(docker container inspect --format '{{{{.State.Running}}}} {{{{.RestartCount}}}} {ADDRESS}' {TRAEFIK})\n\
-             case $bowline_found in 'true 0 '*) ;; *) back ;; esac\n\
-             echo \"@address ${{bowline_found#true 0 }}\"\n",
+             ask_name {TRAEFIK} '{{{{.State.Running}}}} {{{{.RestartCount}}}} {ADDRESS}' || back\n\
+             case $bowline_said in 'true 0 '*) ;; *) back ;; esac\n\
+             echo \"@address ${{bowline_said#true 0 }}\"\n",
+            ask = ask::functions(),
+            policy = policy::FORMAT,
+            keep = policy::keep_stopped(TRAEFIK, "\"$bowline_said\""),
+            again = policy::give_back(ensure.restart().as_ref(), TRAEFIK, PROXY_FAILED),
             written = quote(&env_file),
             free = published::free_or(NEXT, TRAEFIK, &format!("docker container rm {NEXT} >/dev/null")),
         ));
@@ -253,6 +265,8 @@ pub struct Settle {
     pub scope: Scope,
     /// What becomes of it.
     pub verdict: Verdict,
+    /// The restart policy of the one before, if one is configured.
+    pub restart: Option<String>,
 }
 
 /// What becomes of a Traefik that was just made.
@@ -281,9 +295,12 @@ impl Settle {
             Verdict::GivesWay => {
                 text.push_str(&format!(
                     "docker container rm --force {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
-                     docker container inspect {OLD} >/dev/null 2>&1 || exit 0\n\
-                     docker container rename {OLD} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
-                     echo {BACK}\n"
+                     {}ask_name {OLD} '{{{{.ID}}}}' || exit 0\n\
+                     docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}\n\
+                     {}docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
+                     echo {BACK}\n",
+                    ask::functions(),
+                    policy::give_back(self.restart.as_ref(), TRAEFIK, PROXY_FAILED),
                 ));
                 text.push_str(&self.scope.audit(None, "Put the traefik before back"));
             }
@@ -299,6 +316,8 @@ pub struct Power {
     pub scope: Scope,
     /// What is done to it.
     pub action: Action,
+    /// Its restart policy, if one is configured.
+    pub restart: Option<String>,
 }
 
 /// What is done to a Traefik that is there.
@@ -313,15 +332,22 @@ pub enum Action {
 }
 
 impl Power {
-    /// The script. Prints `@address` of a Traefik that was started.
+    /// The script. Prints `@address` of a Traefik that was started, and [`policy::RETURNS`] with the restart policy of one that
+    /// will run again when Docker restarts.
     pub fn script(&self) -> Script {
-        let mut text = self.scope.fence();
-        let start = format!("docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n");
+        let mut text = self.scope.fence() + &ask::functions();
+        let start = format!(
+            "{}docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n",
+            policy::give_back(self.restart.as_ref(), TRAEFIK, PROXY_FAILED)
+        );
         let stop =
             format!("docker container stop -t {STOP_WAIT_S} {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n");
         match self.action {
             Action::Start => text.push_str(&start),
-            Action::Stop => text.push_str(&stop),
+            Action::Stop => {
+                let keep = policy::keep_stopped(TRAEFIK, "\"$bowline_said\"");
+                text.push_str(&format!("! ask_name {TRAEFIK} '{}' || {keep}{stop}", policy::FORMAT));
+            }
             Action::Restart => text.push_str(&format!("{stop}{start}")),
         }
         let done = match self.action {
@@ -331,9 +357,7 @@ impl Power {
         };
         text.push_str(&self.scope.audit(None, done));
         if self.action != Action::Stop {
-            text.push_str(&format!(
-                "echo \"@address $(docker container inspect --format '{ADDRESS}' {TRAEFIK})\"\n"
-            ));
+            text.push_str(&format!("ask_name {TRAEFIK} '{ADDRESS}' && echo \"@address $bowline_said\"\n"));
         }
         Script::new(text)
     }

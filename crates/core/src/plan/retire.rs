@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use super::{ProxyApi, Retire};
 use crate::commands::app::{self, IfHealthy};
-use crate::commands::{Scope, cord, traefik};
-use crate::config::{Config, OptionValue, Role};
+use crate::commands::{Scope, cord, policy, traefik};
+use crate::config::{Config, Role};
 use crate::names::NETWORK;
 use crate::observed::{Container, Observed};
 
@@ -50,7 +50,7 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
         route: traefik::Route::new(&container.name, &container.labels),
         cord: container.cord().map(Into::into),
         assets: container.asset_volume().map(|mount| mount.source.clone()),
-        restart: option(role, "restart").map(Into::into),
+        restart: policy::configured(&role.options),
         timeout: config.deploy_timeout.as_secs(),
         readiness_delay: config.readiness_delay.as_secs(),
     }
@@ -66,14 +66,6 @@ pub fn running_api(observed: &Observed) -> Option<ProxyApi> {
 
 /// `docker stop -t` for a container made as configured: by its own `options` if by nothing else.
 pub(super) fn stop_wait(role: &Role) -> Option<u64> {
-    let own = || option(role, "stop-timeout")?.parse().ok().map(app::stop_limit);
+    let own = || policy::value(&role.options, "stop-timeout")?.parse().ok().map(app::stop_limit);
     role.stop_timeout.map(|timeout| timeout.as_secs()).or_else(own)
-}
-
-/// The value of a flag in `options`.
-fn option<'a>(role: &'a Role, name: &str) -> Option<&'a str> {
-    role.options.iter().find_map(|(key, value)| match value {
-        OptionValue::Value(value) if key == name => Some(value.as_str()),
-        _ => None,
-    })
 }

@@ -153,7 +153,7 @@ impl FakeServer {
         let name = act.service.as_str();
         self.machine().changes.push(act.describe());
         let there = match &act.what {
-            What::Boot(_) | What::Replace(_) | What::Power(_) | What::Remove { .. } => {
+            What::Boot(_) | What::Replace(_) | What::Power { .. } | What::Remove { .. } => {
                 self.present(accessories, |all| {
                     mend(all, name);
                     all.get(name).copied()
@@ -177,8 +177,8 @@ impl FakeServer {
                 self.replace(accessories, name, Before::Goes).await;
                 ""
             }
-            What::Power(_) if there.is_none() => accessory::NONE,
-            What::Power(action) => {
+            What::Power { .. } if there.is_none() => accessory::NONE,
+            What::Power { action, .. } => {
                 self.switch(accessories, name, *action).await;
                 ""
             }
