@@ -1,10 +1,13 @@
-//! The commands: each opens a session, asks the engine, shows the result.
+//! The commands. Each has a file with what may be typed after it, its help and what it does.
+//!
+//! Its type is what clap reads. Its `run` lets the engine do the work and shows what came of it.
 
 mod accessory;
 mod app;
 mod audit;
 mod build;
 mod config;
+mod confirm;
 mod deploy;
 mod details;
 mod docs;
@@ -25,82 +28,131 @@ mod version;
 
 use std::sync::Arc;
 
-use bowline_core::plan::Kind;
-use bowline_engine::error::RunError;
 use bowline_engine::template::Templates;
+use bowline_engine::world::Gathered;
+use clap::Subcommand;
 
-use bowline_engine::listing::Listing;
-use bowline_engine::remove::Removal;
-
-use crate::args::{Cli, Command};
+use crate::args::Cli;
 use crate::bug;
-use crate::exit::Ended;
-use crate::session;
+use crate::exit::{self, Ended};
+use crate::session::{self, Session, Subject, Work};
 use crate::settings::{Settings, Surroundings};
+use crate::ui::Focus;
+use crate::ui::results;
+
+// In the order of the help. (A doc comment here would take the place of the program's own description.)
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Init),
+    Setup(deploy::Setup),
+    Deploy(deploy::Deploy),
+    Redeploy(deploy::Redeploy),
+    Rollback(deploy::Rollback),
+    Plan(plan::Plan),
+    #[command(subcommand)]
+    App(app::App),
+    #[command(subcommand)]
+    Build(build::Build),
+    #[command(subcommand)]
+    Registry(registry::Registry),
+    #[command(subcommand)]
+    Traefik(traefik::Traefik),
+    #[command(subcommand)]
+    Accessory(accessory::Accessory),
+    #[command(subcommand)]
+    Server(server::Server),
+    #[command(subcommand)]
+    Lock(lock::Lock),
+    #[command(subcommand)]
+    Prune(prune::Prune),
+    Remove(remove::Remove),
+    Details(details::Details),
+    Audit(audit::Audit),
+    #[command(subcommand)]
+    Env(env::Env),
+    Config(config::Config),
+    Docs(docs::Docs),
+    Schema(docs::Schema),
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
+    Completion(manual::Completion),
+    Man(manual::Man),
+    Version(version::Version),
+}
+
+impl Command {
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Command::Init(init) => init.run(settings),
+            Command::Setup(setup) => setup.run(settings).await,
+            Command::Deploy(deploy) => deploy.run(settings).await,
+            Command::Redeploy(redeploy) => redeploy.run(settings).await,
+            Command::Rollback(rollback) => rollback.run(settings).await,
+            Command::Plan(plan) => plan.run(settings).await,
+            Command::App(app) => app.run(settings).await,
+            Command::Build(build) => build.run(settings).await,
+            Command::Registry(registry) => registry.run(settings).await,
+            Command::Traefik(traefik) => traefik.run(settings).await,
+            Command::Accessory(accessory) => accessory.run(settings).await,
+            Command::Server(server) => server.run(settings).await,
+            Command::Lock(lock) => lock.run(settings).await,
+            Command::Prune(prune) => prune.run(settings).await,
+            Command::Remove(remove) => remove.run(settings).await,
+            Command::Details(details) => details.run(settings).await,
+            Command::Audit(audit) => audit.run(settings).await,
+            Command::Env(env) => env.run(settings).await,
+            Command::Config(config) => config.run(settings).await,
+            Command::Docs(docs) => docs.run(),
+            Command::Schema(schema) => Ok(schema.run()),
+            Command::Secrets(secrets) => secrets.run(settings).await,
+            Command::Completion(completion) => Ok(completion.run()),
+            Command::Man(man) => man.run(),
+            Command::Version(version) => Ok(version.run()),
+        }
+    }
+}
 
 /// Runs a command to its end; gives the exit status. `templates` are those that were rendered to find the command.
-pub fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
-    let command = cli.command;
-    if matches!(command, Command::Version) {
-        return version::run();
+pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
+    let Cli { globals, command, path } = cli;
+    if let Command::Version(version) = command {
+        return version.run();
     }
-    let mut settings = Settings::new(&cli.globals, &cli.name, Surroundings::look());
-    settings.templates = templates;
-    settings.options.subcommand = cli.subname;
-    if let Command::Setup(push) | Command::Deploy(push) | Command::Redeploy(push) = &command {
-        settings.options.skip_push = push.skip_push;
-        settings.options.no_cache = push.cache.no_cache;
-    }
-    let ended = match command {
-        Command::Init { bundle } => init::run(&settings, bundle),
-        command => in_runtime(&mut settings, command),
-    };
+    let settings = Settings { templates, ..Settings::new(&globals, &path, Surroundings::look()) };
+    let ended = in_runtime(&settings, command);
     session::conclude(&settings, ended)
 }
 
-/// Commands that wait for servers or programs, and so need the runtime. Its threads are only made for them.
-fn in_runtime(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
-            |error| RunError::Local {
-                what: "starting up".into(),
-                reason: error.to_string(),
-                hint: None,
-                standing: Vec::new(),
-            },
-        )?;
-    let ended = bug::caught(|| runtime.block_on(dispatch(settings, command)));
+fn in_runtime(settings: &Settings, command: Command) -> Result<u8, Ended> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| exit::failed_here("starting up", error.to_string(), None))?;
+    let ended = bug::caught(|| runtime.block_on(command.run(settings)));
     // Somebody may still be asked for a passphrase that nobody waits for any more.
     runtime.shutdown_background();
     ended
 }
 
-async fn dispatch(settings: &mut Settings, command: Command) -> Result<u8, Ended> {
-    match command {
-        Command::Setup(_) => deploy::set_up(settings).await,
-        Command::Deploy(_) => deploy::run(settings, Kind::Deploy).await,
-        Command::Redeploy(_) => deploy::run(settings, Kind::Redeploy).await,
-        Command::Rollback { version } => deploy::back(settings, version).await,
-        Command::Plan(args) => plan::run(settings, args).await,
-        Command::App(what) => app::run(settings, what).await,
-        Command::Build(what) => build::run(settings, what).await,
-        Command::Registry(what) => registry::run(settings, what).await,
-        Command::Remove(confirm) => remove::run(settings, &Removal::Everything, confirm).await,
-        Command::Traefik(what) => traefik::run(settings, what).await,
-        Command::Accessory(what) => accessory::run(settings, what).await,
-        Command::Prune(what) => prune::run(settings, what).await,
-        Command::Details => details::list(settings, Listing::Everything).await,
-        Command::Lock(what) => lock::run(settings, what).await,
-        Command::Audit { lines } => audit::run(settings, lines).await,
-        Command::Env(what) => env::run(settings, what).await,
-        Command::Config => config::run(settings).await,
-        Command::Init { bundle } => init::run(settings, bundle),
-        Command::Docs { section, markdown } => docs::run(section.as_deref(), markdown),
-        Command::Schema => Ok(docs::schema()),
-        Command::Completion(args) => Ok(manual::completion(args.shell)),
-        Command::Man(args) => manual::man(&args),
-        Command::Secrets(what) => secrets::run(settings, what).await,
-        Command::Server(what) => server::run(settings, what).await,
-        Command::Version => Ok(version::run()),
+/// Changes something on the app's servers, and shows what they say.
+async fn change(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
+    let gathered = Session::open(settings, Focus::Result).await?.run(work).await?;
+    show(settings, Subject::App, &gathered)
+}
+
+/// Looks at the app's servers, and shows what they say.
+async fn look(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
+    let gathered = Session::open(settings, Focus::Result).await?.look(work).await?;
+    show(settings, Subject::App, &gathered)
+}
+
+/// Shows what servers printed; it is a failure if one of them could not answer.
+fn show(settings: &Settings, subject: Subject<'_>, gathered: &Gathered) -> Result<u8, Ended> {
+    results::show(settings, subject.heading(), &gathered.outputs);
+    if let Some(error) = gathered.error() {
+        return Err(error.into());
     }
+    let well = gathered.outputs.iter().all(|output| output.output.success());
+    Ok(if well { exit::DONE } else { exit::FAILED })
 }

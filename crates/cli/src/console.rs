@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bowline_core::commands::exec::Mode;
 use bowline_engine::ports::{Closed, Console, Piece, Size, Terminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -67,6 +68,11 @@ impl StandardStreams {
             resizes: tokio::sync::Mutex::new(resizes),
             jobs,
         }
+    }
+
+    /// How a command is run that reads them.
+    pub fn mode(&self) -> Mode {
+        if self.terminal.is_some() { Mode::Terminal } else { Mode::Piped }
     }
 }
 

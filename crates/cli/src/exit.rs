@@ -1,7 +1,7 @@
 //! Exit statuses: what a script that calls `bowline` can tell apart.
 
 use bowline_engine::error::{Cause, Failure, RunError};
-use bowline_engine::ports::{Exit, Output};
+use bowline_engine::ports::Exit;
 
 use crate::load::LoadError;
 
@@ -29,6 +29,20 @@ pub enum Ended {
     Run(#[from] RunError),
 }
 
+/// Wrong usage, and what to do about it if that is known.
+pub(crate) fn usage(message: impl Into<String>, hint: impl Into<Option<String>>) -> RunError {
+    RunError::Usage { message: message.into(), hint: hint.into() }
+}
+
+/// A failure on this machine, with nothing begun anywhere.
+pub(crate) fn failed_here(
+    what: &str,
+    reason: impl Into<String>,
+    hint: impl Into<Option<String>>,
+) -> RunError {
+    RunError::Local { what: what.into(), reason: reason.into(), hint: hint.into(), standing: Vec::new() }
+}
+
 /// The exit status for an error.
 pub fn status(ended: &Ended) -> u8 {
     match ended {
@@ -47,8 +61,8 @@ fn of_failures(failures: &[Failure]) -> u8 {
 }
 
 /// The exit status of a program that ran for us: its own, as far as it fits.
-pub fn of_output(output: &Output) -> u8 {
-    match &output.exit {
+pub fn of_program(exit: &Exit) -> u8 {
+    match exit {
         Exit::Status(status) => u8::try_from(*status).unwrap_or(u8::MAX),
         Exit::Signal(name) => 128 + signal_number(name),
     }
@@ -69,7 +83,7 @@ fn signal_number(name: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use bowline_engine::ports::ServerError;
+    use bowline_engine::ports::{Output, ServerError};
 
     use super::*;
 
@@ -111,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_programs_status_is_passed_on() {
-        let exit = |exit| of_output(&Output { exit, ..Output::default() });
+        let exit = |exit| of_program(&exit);
         assert_eq!(exit(Exit::Status(0)), 0);
         assert_eq!(exit(Exit::Status(7)), 7);
         assert_eq!(exit(Exit::Status(256)), 255);

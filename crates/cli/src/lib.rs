@@ -9,7 +9,7 @@
 mod alias;
 pub mod args;
 pub mod bug;
-pub mod commands;
+mod commands;
 pub mod console;
 pub mod exit;
 pub mod load;

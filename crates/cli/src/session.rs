@@ -5,58 +5,83 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::config::{Config, unbuilt};
-use bowline_core::selection::{Filters, NoMatch, servers};
+use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
-use bowline_engine::world::{Project, Stop, World};
+use bowline_engine::ports::Local;
+use bowline_engine::world::{Options, Project, Stop, World};
 
+use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::prompt::Asker;
-use crate::ui::{Follow, Handle, Screen, Sort, json, out, report};
+use crate::ui::results::Heading;
+use crate::ui::{Focus, Follow, Screen, json, out, report};
 use crate::{load, signals};
 
-/// How long a query may take to end by itself once it is interrupted.
+/// How long a command that only looks may take to end by itself once it is interrupted.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What a command needs to run.
-pub struct Session<'a> {
-    /// How it was asked for.
-    pub settings: &'a Settings,
-    /// The project.
-    pub project: Project,
-    /// The world outside.
-    pub world: World,
+/// What a command does, in the form that the engine's functions have.
+pub(crate) trait Work<T>: AsyncFnOnce(&World, &Project, &Options) -> Result<T, RunError> {}
+
+impl<T, F: AsyncFnOnce(&World, &Project, &Options) -> Result<T, RunError>> Work<T> for F {}
+
+/// What a command is about. Before anything begins, the filters must match servers of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    /// The app, or whatever else is on its servers.
+    App,
+    /// The accessory of this name, or all of them.
+    Accessory(&'a str),
+}
+
+impl Subject<'_> {
+    pub(crate) fn heading(self) -> Heading {
+        match self {
+            Subject::App => Heading::App,
+            Subject::Accessory(_) => Heading::Accessory,
+        }
+    }
+
+    fn servers(self, config: &Config, filters: &Filters) -> Result<usize, NoMatch> {
+        Ok(match self {
+            Subject::App => servers(config, filters)?.len(),
+            Subject::Accessory(name) => Accessories::new(config, filters, name)?.hosts().len(),
+        })
+    }
+}
+
+pub(crate) struct Session<'a> {
+    settings: &'a Settings,
+    project: Project,
+    world: World,
     screen: Screen,
-    sort: Sort,
+    focus: Focus,
 }
 
 impl<'a> Session<'a> {
-    /// Loads the project, and starts to show what happens. `follows`: lines from servers are the result. To be
-    /// called inside the runtime. No connection is made yet.
-    pub async fn open(settings: &'a Settings, sort: Sort, follows: bool) -> Result<Self, Ended> {
-        let all = |config: &Config, filters: &Filters| Ok(servers(config, filters)?.len());
-        Self::open_for(settings, sort, follows, all).await
+    /// Loads the project, and starts to show what happens. To be called inside the runtime. No connection is made yet.
+    pub(crate) async fn open(settings: &'a Settings, focus: Focus) -> Result<Self, Ended> {
+        Self::open_for(settings, focus, Subject::App).await
     }
 
-    /// The same for a command that is about other servers; `number` says how many.
-    pub async fn open_for(
+    pub(crate) async fn open_for(
         settings: &'a Settings,
-        sort: Sort,
-        follows: bool,
-        number: impl FnOnce(&Config, &Filters) -> Result<usize, NoMatch>,
+        focus: Focus,
+        subject: Subject<'_>,
     ) -> Result<Self, Ended> {
         let (project, _) = load_project(settings).await?;
         unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
-        let several = number(&project.config, &settings.options.filters).map_err(RunError::from)? > 1;
-        let follow = match (follows, several) {
-            (false, _) => Follow::No,
-            (true, false) => Follow::One,
-            (true, true) => Follow::Several,
+        let servers = subject.servers(&project.config, &settings.options.filters).map_err(RunError::from)?;
+        let follow = match focus {
+            Focus::Progress | Focus::Result => Follow::No,
+            Focus::Lines if servers > 1 => Follow::Several,
+            Focus::Lines => Follow::One,
         };
         let broken = Arc::clone(&trigger);
-        let screen = Screen::start(settings, sort, follow, move || broken.stop());
+        let screen = Screen::start(settings, focus, follow, move || broken.stop());
         signals::listen(trigger, screen.handle());
         let asker = Asker::new(&screen.handle());
         let local = load::local_beside(asker.clone());
@@ -64,32 +89,38 @@ impl<'a> Session<'a> {
         let lock_wait = settings.lock_wait;
         let (events, timeouts) = (Arc::new(screen.handle()), project.config.timeouts);
         let world = World { network, local, events, stop, lock_wait, timeouts };
-        Ok(Self { settings, project, world, screen, sort })
+        Ok(Self { settings, project, world, screen, focus })
     }
 
-    /// What takes events.
-    pub fn screen(&self) -> Handle {
-        self.screen.handle()
+    /// Our own streams, for a command whose bytes pass.
+    pub(crate) fn console(&self) -> StandardStreams {
+        StandardStreams::new(self.settings, self.screen.handle())
     }
 
-    /// Waits for what only looks. When it is interrupted it may end by itself, but not take for ever.
-    pub async fn query<T>(&self, asked: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+    /// Does the work. When it is interrupted it undoes what it began, and ends by itself.
+    pub(crate) async fn run<T>(self, work: impl Work<T>) -> Result<T, Ended> {
+        let ended = work(&self.world, &self.project, &self.settings.options).await;
+        self.close(ended)
+    }
+
+    /// Does work that only looks. When it is interrupted it may end by itself, but not take for ever.
+    pub(crate) async fn look<T>(self, work: impl Work<T>) -> Result<T, Ended> {
         let interrupted = async {
             self.world.stop.triggered().await;
             tokio::time::sleep(GRACE).await;
         };
-        tokio::select! {
-            answer = asked => answer,
+        let ended = tokio::select! {
+            answer = work(&self.world, &self.project, &self.settings.options) => answer,
             () = interrupted => Err(RunError::interrupted()),
-        }
+        };
+        self.close(ended)
     }
 
     /// Ends the showing, and gives the result on.
-    pub fn close<T>(self, ended: Result<T, RunError>) -> Result<T, Ended> {
-        let changes = self.sort == Sort::Change;
+    fn close<T>(self, ended: Result<T, RunError>) -> Result<T, Ended> {
         let tally = self.screen.finish(ended.is_ok());
         let told = self.settings.verbosity != Verbosity::Quiet && self.settings.view != View::Json;
-        if ended.is_ok() && changes && told {
+        if ended.is_ok() && self.focus == Focus::Progress && told {
             out::stdout([report::success(&tally, self.settings.out)]);
         }
         Ok(ended?)
@@ -97,9 +128,7 @@ impl<'a> Session<'a> {
 }
 
 /// Loads the project and says what there is to say about it; gives this machine with it.
-pub async fn load_project(
-    settings: &Settings,
-) -> Result<(Project, Arc<dyn bowline_engine::ports::Local>), Ended> {
+pub(crate) async fn load_project(settings: &Settings) -> Result<(Project, Arc<dyn Local>), Ended> {
     let local = load::local();
     let (file, destination) = (&settings.config_file, settings.destination.as_deref());
     let loading = load::load(file, destination, &settings.templates, local.as_ref(), settings.err.0);

@@ -82,8 +82,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Resolves the flags of every command. `command` is the command's first word.
-    pub fn new(globals: &Globals, command: &str, around: Surroundings) -> Self {
+    /// Resolves the flags of every command, for the command of these names.
+    pub fn new(globals: &Globals, path: &[String], around: Surroundings) -> Self {
         // If both are given, quiet wins, as with Kamal.
         let verbosity = match (globals.quiet, globals.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -109,8 +109,8 @@ impl Settings {
                 skip_push: false,
                 no_cache: false,
                 skip_hooks: globals.skip_hooks,
-                command: command.to_owned(),
-                subcommand: None,
+                command: path.first().cloned().unwrap_or_default(),
+                subcommand: path.get(1).cloned(),
             },
             lock_wait: Duration::from_secs(globals.lock_wait.unwrap_or_default()),
             templates: Arc::default(),
@@ -119,6 +119,13 @@ impl Settings {
             out: Paint(colour && around.colour_out),
             err: Paint(colour && around.colour_err),
         }
+    }
+
+    /// The same, with something of one command's own for the engine.
+    pub fn with(&self, change: impl FnOnce(&mut Options)) -> Self {
+        let mut settings = self.clone();
+        change(&mut settings.options);
+        settings
     }
 
     /// How to call `bowline` again for the same project and destination, for hints.
@@ -154,7 +161,7 @@ mod tests {
         let view = |around, change: fn(&mut Globals)| {
             let mut globals = Globals::default();
             change(&mut globals);
-            let settings = Settings::new(&globals, "deploy", around);
+            let settings = Settings::new(&globals, &[], around);
             (settings.view, settings.verbosity, settings.err.0)
         };
         assert_eq!(view(TERMINAL, |_| ()), (View::Live, Verbosity::Normal, true));
@@ -170,17 +177,17 @@ mod tests {
     #[test]
     fn empty_patterns_are_none() {
         let globals = Globals { hosts: vec![" a ".into(), String::new()], ..Globals::default() };
-        assert_eq!(Settings::new(&globals, "deploy", PIPE).options.filters.hosts, ["a"]);
+        assert_eq!(Settings::new(&globals, &[], PIPE).options.filters.hosts, ["a"]);
     }
 
     #[test]
     fn a_hint_names_the_project_and_the_destination() {
         let mut globals = Globals { config_file: "config/deploy.yml".into(), ..Globals::default() };
-        assert_eq!(Settings::new(&globals, "lock", PIPE).call("lock release"), "bowline lock release");
+        assert_eq!(Settings::new(&globals, &[], PIPE).call("lock release"), "bowline lock release");
         globals.config_file = "my app.yml".into();
         globals.destination = Some("staging".into());
         assert_eq!(
-            Settings::new(&globals, "lock", PIPE).call("lock release"),
+            Settings::new(&globals, &[], PIPE).call("lock release"),
             "bowline lock release -c 'my app.yml' -d staging"
         );
     }

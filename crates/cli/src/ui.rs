@@ -4,7 +4,6 @@
 //! that writes while a run goes on; results and the report come after it has ended.
 
 pub mod clean;
-pub mod confirm;
 pub mod frame;
 pub mod json;
 pub mod live;
@@ -35,13 +34,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long someone who is about to leave waits for the screen.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What kind of command it is, for how much of it is told.
+/// What a command shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
-    /// It changes servers: what happens is told.
-    Change,
-    /// It looks at them: its result is told.
-    Query,
+pub enum Focus {
+    /// What happens, as it happens.
+    Progress,
+    /// What came of it, at the end.
+    Result,
+    /// The lines that servers print, as they come.
+    Lines,
 }
 
 /// What becomes of lines that servers print while a command follows them.
@@ -197,15 +198,17 @@ impl Screen {
     /// Starts to show. `broken` is called when nobody reads the followed lines any more.
     pub fn start(
         settings: &Settings,
-        sort: Sort,
+        focus: Focus,
         follow: Follow,
         broken: impl Fn() + Send + 'static,
     ) -> Self {
         let renderer: Box<dyn Renderer> = match settings.view {
-            View::Live => Box::new(live::Live::new(frame::Frame::new(sort, settings.err))),
-            View::Plain => {
-                Box::new(PlainView(plain::Plain { paint: settings.err, verbosity: settings.verbosity, sort }))
-            }
+            View::Live => Box::new(live::Live::new(frame::Frame::new(focus, settings.err))),
+            View::Plain => Box::new(PlainView(plain::Plain {
+                paint: settings.err,
+                verbosity: settings.verbosity,
+                focus,
+            })),
             View::Json => Box::new(JsonView),
         };
         // A program gets followed lines as events, like everything.

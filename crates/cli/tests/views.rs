@@ -11,7 +11,7 @@ use bowline_cli::ui::frame::Frame;
 use bowline_cli::ui::paint::Paint;
 use bowline_cli::ui::plain::Plain;
 use bowline_cli::ui::results::{Heading, Shown, lines};
-use bowline_cli::ui::{Sort, Tally, json, report, words};
+use bowline_cli::ui::{Focus, Tally, json, report, words};
 use bowline_core::config::HookLevel;
 use bowline_core::plan::Plan;
 use bowline_engine::error::{Cause, Failure, RunError};
@@ -21,8 +21,8 @@ use bowline_engine::world::HostOutput;
 
 const BARE: Paint = Paint(false);
 
-fn plain(verbosity: Verbosity, sort: Sort, broken: bool) -> String {
-    let plain = Plain { paint: BARE, verbosity, sort };
+fn plain(verbosity: Verbosity, focus: Focus, broken: bool) -> String {
+    let plain = Plain { paint: BARE, verbosity, focus };
     let lines: Vec<String> =
         events::run(3, broken).iter().flat_map(|(_, event)| plain.lines(event)).collect();
     lines.join("\n")
@@ -36,7 +36,7 @@ fn json_lines(broken: bool) -> String {
 
 /// What is printed for good, and after each so many events the picture.
 fn live(servers: usize, broken: bool, every: usize) -> String {
-    let (mut frame, mut now, mut shown) = (Frame::new(Sort::Change, BARE), Duration::ZERO, Vec::new());
+    let (mut frame, mut now, mut shown) = (Frame::new(Focus::Progress, BARE), Duration::ZERO, Vec::new());
     for (number, (after, event)) in events::run(servers, broken).iter().enumerate() {
         now += Duration::from_millis(*after);
         shown.extend(frame.apply(event, now));
@@ -54,11 +54,11 @@ fn failure(error: RunError) -> String {
 
 #[test]
 fn a_run_in_plain_lines() {
-    insta::assert_snapshot!("plain", plain(Verbosity::Normal, Sort::Change, false));
-    insta::assert_snapshot!("plain_verbose", plain(Verbosity::Verbose, Sort::Change, false));
-    insta::assert_snapshot!("plain_broken", plain(Verbosity::Normal, Sort::Change, true));
-    insta::assert_snapshot!("plain_query", plain(Verbosity::Normal, Sort::Query, false));
-    assert_eq!(plain(Verbosity::Quiet, Sort::Change, true), "");
+    insta::assert_snapshot!("plain", plain(Verbosity::Normal, Focus::Progress, false));
+    insta::assert_snapshot!("plain_verbose", plain(Verbosity::Verbose, Focus::Progress, false));
+    insta::assert_snapshot!("plain_broken", plain(Verbosity::Normal, Focus::Progress, true));
+    insta::assert_snapshot!("plain_query", plain(Verbosity::Normal, Focus::Result, false));
+    assert_eq!(plain(Verbosity::Quiet, Focus::Progress, true), "");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_run_in_the_live_view() {
 
 #[test]
 fn a_phase_that_was_interrupted_is_not_said_to_be_done() {
-    let mut frame = Frame::new(Sort::Change, BARE);
+    let mut frame = Frame::new(Focus::Progress, BARE);
     let mut shown = frame.apply(&Event::Phase(Phase::Pull), Duration::ZERO);
     shown.extend(frame.apply(&Event::Interrupted, Duration::from_secs(1)));
     shown.extend(frame.apply(&Event::Phase(Phase::Unlock), Duration::from_secs(2)));
@@ -95,7 +95,7 @@ fn a_phase_that_was_interrupted_is_not_said_to_be_done() {
 
 #[test]
 fn the_picture_never_fills_the_terminal() {
-    let mut frame = Frame::new(Sort::Change, BARE);
+    let mut frame = Frame::new(Focus::Progress, BARE);
     for (_, event) in events::run(300, true) {
         frame.apply(&event, Duration::ZERO);
         for height in [1, 5, 10, 23, 24, 60] {
@@ -197,7 +197,7 @@ fn results_stand_under_their_hosts() {
 fn nothing_a_server_says_drives_the_terminal() {
     let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\r\u{9b}1m\u{202e}";
     let mut shown =
-        vec![live(3, true, 1), failure(events::error(3)), plain(Verbosity::Verbose, Sort::Change, true)];
+        vec![live(3, true, 1), failure(events::error(3)), plain(Verbosity::Verbose, Focus::Progress, true)];
     let sent = [
         Event::Connected { host: evil.into() },
         Event::Output { host: Some(evil.into()), role: Some(evil.into()), line: evil.into() },
@@ -211,8 +211,8 @@ fn nothing_a_server_says_drives_the_terminal() {
         Event::BarrierOpened { host: evil.into(), role: evil.into() },
         Event::BarrierClosed { role: evil.into() },
     ];
-    let plain = Plain { paint: BARE, verbosity: Verbosity::Verbose, sort: Sort::Change };
-    let mut frame = Frame::new(Sort::Change, BARE);
+    let plain = Plain { paint: BARE, verbosity: Verbosity::Verbose, focus: Focus::Progress };
+    let mut frame = Frame::new(Focus::Progress, BARE);
     for event in &sent {
         shown.extend(plain.lines(event));
         shown.extend(frame.apply(event, Duration::ZERO));

@@ -11,7 +11,7 @@ use bowline_cli::args::Globals;
 use bowline_cli::exit::Ended;
 use bowline_cli::settings::{Settings, Surroundings, Verbosity, View};
 use bowline_cli::ui::prompt::Asker;
-use bowline_cli::ui::{Follow, Screen, Sort, out, report};
+use bowline_cli::ui::{Focus, Follow, Screen, out, report};
 use bowline_cli::{session, signals};
 use bowline_engine::event::Events;
 use bowline_engine::world::Stop;
@@ -23,9 +23,9 @@ async fn main() {
     let servers = words.iter().find_map(|word| word.parse().ok()).unwrap_or(4).max(3);
     let globals =
         Globals { verbose: given("-v"), quiet: given("-q"), json: given("--json"), ..Globals::default() };
-    let settings = Settings::new(&globals, "deploy", Surroundings::look());
-    let sort = if given("query") { Sort::Query } else { Sort::Change };
-    let screen = Screen::start(&settings, sort, Follow::No, || ());
+    let settings = Settings::new(&globals, &[], Surroundings::look());
+    let focus = if given("query") { Focus::Result } else { Focus::Progress };
+    let screen = Screen::start(&settings, focus, Follow::No, || ());
     let handle = screen.handle();
     let (trigger, _stop) = Stop::new();
     signals::listen(Arc::new(trigger), screen.handle());

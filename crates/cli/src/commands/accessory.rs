@@ -1,83 +1,189 @@
-//! `accessory …`.
-
 use bowline_core::commands::traefik::Action;
 use bowline_core::config;
 use bowline_core::selection::Accessories;
 use bowline_engine::accessory as engine;
 use bowline_engine::error::RunError;
+use bowline_engine::world::{Gathered, Options, Project, World};
+use clap::{Args, Subcommand};
 
-use super::details::show_under;
-use super::exec::{self, In};
-use super::logs;
-use crate::args::Accessory;
-use crate::exit::{self, Ended};
-use crate::session::{self, Session};
+use super::confirm::Confirm;
+use super::exec::ExecArgs;
+use super::logs::LogsArgs;
+use super::show;
+use crate::exit::Ended;
+use crate::session::{self, Session, Subject};
 use crate::settings::Settings;
-use crate::ui::results::Heading;
-use crate::ui::{Sort, confirm};
+use crate::ui::Focus;
 
-/// Does what is asked for.
-pub(super) async fn run(settings: &Settings, what: Accessory) -> Result<u8, Ended> {
-    if !agreed(settings, &what).await? {
-        return Ok(exit::FAILED);
-    }
-    let lines = match &what {
-        Accessory::Logs { logs, .. } => logs::lines(logs.clone())?,
-        _ => Default::default(),
-    };
-    let name = name_of(&what).to_owned();
-    let session = Session::open_for(settings, Sort::Query, lines.follow, |config, filters| {
-        Ok(Accessories::new(config, filters, &name)?.hosts().len())
-    })
-    .await?;
-    let (world, project, options) = (&session.world, &session.project, &settings.options);
-    let power = async |action| engine::power(world, project, options, &name, action).await;
-    let ended = match &what {
-        Accessory::Boot(_) => engine::boot(world, project, options, &name).await,
-        Accessory::Reboot(_) => engine::reboot(world, project, options, &name, false).await,
-        Accessory::Upgrade { rolling, .. } => engine::reboot(world, project, options, &name, *rolling).await,
-        Accessory::Start(_) => power(Action::Start).await,
-        Accessory::Stop(_) => power(Action::Stop).await,
-        Accessory::Restart(_) => power(Action::Restart).await,
-        Accessory::Logs { .. } => session.query(engine::logs(world, project, options, &name, &lines)).await,
-        Accessory::Details(_) => session.query(engine::details(world, project, options, &name)).await,
-        Accessory::PullImage(_) => engine::pull(world, project, options, &name).await,
-        Accessory::Remove { .. } => engine::remove(world, project, options, &name).await,
-        Accessory::Exec { exec, .. } => {
-            return exec::carry_out(session, In::Accessory(&name), exec.clone()).await;
-        }
-    };
-    let gathered = session.close(ended)?;
-    show_under(settings, Heading::Accessory, &gathered)
+/// Look after accessories, the containers beside the app: boot them, run commands in them, read their logs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Accessory {
+    /// Boot it where it doesn't run: directories, files, then the container.
+    #[command(after_help = "One that runs is left as it is; one that was stopped is started.
+
+Examples:
+  bowline accessory boot db
+  bowline accessory boot all               every accessory, in the order of the file
+  bowline accessory boot all -h 10.0.0.3   those on one server")]
+    Boot(Name),
+    /// Replace its running container with a new one that has the current configuration.
+    #[command(
+        after_help = "The image is pulled and the container made before the old one stops. If the new one doesn't come up, the old
+one is put back. In between it doesn't answer.
+
+Examples:
+  bowline accessory reboot db"
+    )]
+    Reboot(Name),
+    /// Reboot it, on all its servers or on one after the other.
+    #[command(after_help = "Examples:
+  bowline accessory upgrade all --rolling -y")]
+    Upgrade {
+        #[command(flatten)]
+        name: Name,
+        /// One server after the other.
+        #[arg(long)]
+        rolling: bool,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+    /// Start its container.
+    Start(Name),
+    /// Stop its container.
+    Stop(Name),
+    /// Stop and start its container: it sees files that were uploaded meanwhile.
+    Restart(Name),
+    /// Run a command in it.
+    #[command(
+        after_help = "Without --reuse it runs in a new container with the accessory's env, volumes, options and network, which is gone
+afterwards. With -i it runs on the accessory's first server only.
+
+Bowline's own flags come before the command; what follows is the command's.
+The exit status is the command's (the first that is not 0).
+
+Examples:
+  bowline accessory exec db -i --reuse psql
+  bowline accessory exec db --reuse 'pg_isready -q'
+  bowline accessory exec db --raw --reuse pg_dump shop > shop.sql"
+    )]
+    Exec {
+        /// Its name in the configuration.
+        name: String,
+        #[command(flatten)]
+        exec: ExecArgs,
+    },
+    /// Show its logs.
+    #[command(after_help = "Examples:
+  bowline accessory logs db -f
+  bowline accessory logs db -s 1h -g ERROR")]
+    Logs {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        logs: LogsArgs,
+    },
+    /// Show its container on each server.
+    Details(Name),
+    /// Pull its image.
+    PullImage(Name),
+    /// Stop it, and remove its container, its image and its directory with all data in it.
+    #[command(
+        after_help = "What stays: volumes, and directories that the configuration names by an absolute path.
+
+Examples:
+  bowline accessory remove db
+  bowline accessory remove all -y"
+    )]
+    Remove {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
 }
 
-fn name_of(what: &Accessory) -> &str {
-    match what {
-        Accessory::Boot(name)
-        | Accessory::Reboot(name)
-        | Accessory::Start(name)
-        | Accessory::Stop(name)
-        | Accessory::Restart(name)
-        | Accessory::Details(name)
-        | Accessory::PullImage(name) => &name.name,
-        Accessory::Exec { name, .. } => name,
-        Accessory::Upgrade { name, .. } | Accessory::Logs { name, .. } | Accessory::Remove { name, .. } => {
-            &name.name
+#[derive(Debug, Args)]
+pub(crate) struct Name {
+    /// Its name in the configuration; `all` for all of them.
+    name: String,
+}
+
+impl Accessory {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Accessory::Boot(name) => name.change(settings, engine::boot).await,
+            Accessory::Reboot(name) => name.reboot(settings, false).await,
+            Accessory::Upgrade { name, rolling, confirm } => {
+                confirm.before(name.ask(settings, reboots), name.reboot(settings, rolling)).await
+            }
+            Accessory::Start(name) => name.power(settings, Action::Start).await,
+            Accessory::Stop(name) => name.power(settings, Action::Stop).await,
+            Accessory::Restart(name) => name.power(settings, Action::Restart).await,
+            Accessory::Exec { name, exec } => exec.run(settings, Subject::Accessory(&name)).await,
+            Accessory::Logs { name: Name { name }, logs } => {
+                logs.show(settings, Subject::Accessory(&name), async |world, project, options, lines| {
+                    engine::logs(world, project, options, &name, lines).await
+                })
+                .await
+            }
+            Accessory::Details(name) => name.details(settings).await,
+            Accessory::PullImage(name) => name.change(settings, engine::pull).await,
+            Accessory::Remove { name, confirm } => {
+                confirm.before(name.ask(settings, removes), name.change(settings, engine::remove)).await
+            }
         }
     }
 }
 
-/// Whether it is wanted after all, if that is worth a question.
-async fn agreed(settings: &Settings, what: &Accessory) -> Result<bool, Ended> {
-    let (name, question): (_, fn(&Accessories<'_>) -> String) = match what {
-        Accessory::Upgrade { name, confirm, .. } if !confirm.confirmed => (name, reboots),
-        Accessory::Remove { name, confirm } if !confirm.confirmed => (name, removes),
-        _ => return Ok(true),
-    };
-    let (project, _) = session::load_project(settings).await?;
-    let accessories = Accessories::new(&project.config, &settings.options.filters, &name.name);
-    let accessories = accessories.map_err(RunError::from)?;
-    Ok(confirm::ask(&question(&accessories))?)
+impl Name {
+    fn subject(&self) -> Subject<'_> {
+        Subject::Accessory(&self.name)
+    }
+
+    async fn change(
+        &self,
+        settings: &Settings,
+        work: impl AsyncFnOnce(&World, &Project, &Options, &str) -> Result<Gathered, RunError>,
+    ) -> Result<u8, Ended> {
+        let session = Session::open_for(settings, Focus::Result, self.subject()).await?;
+        let gathered = session
+            .run(async |world, project, options| work(world, project, options, &self.name).await)
+            .await?;
+        show(settings, self.subject(), &gathered)
+    }
+
+    async fn reboot(&self, settings: &Settings, rolling: bool) -> Result<u8, Ended> {
+        self.change(settings, async |world, project, options, name| {
+            engine::reboot(world, project, options, name, rolling).await
+        })
+        .await
+    }
+
+    async fn power(&self, settings: &Settings, action: Action) -> Result<u8, Ended> {
+        self.change(settings, async |world, project, options, name| {
+            engine::power(world, project, options, name, action).await
+        })
+        .await
+    }
+
+    async fn details(&self, settings: &Settings) -> Result<u8, Ended> {
+        let session = Session::open_for(settings, Focus::Result, self.subject()).await?;
+        let gathered = session
+            .look(async |world, project, options| engine::details(world, project, options, &self.name).await)
+            .await?;
+        show(settings, self.subject(), &gathered)
+    }
+
+    /// The question that comes before something happens to these accessories.
+    async fn ask(
+        &self,
+        settings: &Settings,
+        question: fn(&Accessories<'_>) -> String,
+    ) -> Result<String, Ended> {
+        let (project, _) = session::load_project(settings).await?;
+        let accessories = Accessories::new(&project.config, &settings.options.filters, &self.name);
+        Ok(question(&accessories.map_err(RunError::from)?))
+    }
 }
 
 fn reboots(accessories: &Accessories<'_>) -> String {

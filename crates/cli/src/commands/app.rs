@@ -1,82 +1,161 @@
-//! `app …`: those that have no room of their own are here.
-
-use bowline_engine as engine;
-
 use bowline_core::plan::Kind;
+use bowline_engine as engine;
 use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;
+use clap::{Args, Subcommand};
 
-use super::details::{self, show_all};
-use super::{deploy, exec, logs, remove};
-use crate::args::{App, Confirm, MaintenanceArgs};
+use super::confirm::Confirm;
+use super::details::list;
+use super::exec::ExecArgs;
+use super::logs::AppLogsArgs;
+use super::{change, deploy, look, remove};
 use crate::exit::Ended;
-use crate::session::Session;
+use crate::session::Subject;
 use crate::settings::Settings;
-use crate::ui::Sort;
 
-/// Runs one of them.
-pub(super) async fn run(settings: &mut Settings, what: App) -> Result<u8, Ended> {
-    match what {
-        App::Boot => deploy::run(settings, Kind::Boot).await,
-        App::Exec(args) => exec::run(settings, args).await,
-        App::Logs(args) => logs::run(settings, args).await,
-        App::Details => details::list(settings, Listing::Running).await,
-        App::Version => details::versions(settings).await,
-        App::Start => start(settings).await,
-        App::Stop => stop(settings).await,
-        App::Maintenance(args) => maintenance(settings, args).await,
-        App::Live => live(settings).await,
-        App::Containers => details::list(settings, Listing::Containers).await,
-        App::Images => details::list(settings, Listing::Images).await,
-        App::StaleContainers { stop } => stale(settings, stop).await,
-        App::Remove(confirm) => remove::run(settings, &Removal::App, confirm).await,
-        App::RemoveContainer { version } => {
-            remove::run(settings, &Removal::Container(version), Confirm { confirmed: true }).await
+/// Look after the app: boot it, run commands in it, read its logs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum App {
+    /// Boot the latest version on all servers, or replace what runs with it.
+    #[command(after_help = "Examples:
+  bowline app boot                       the latest version
+  bowline app boot --version 1f3a9c2     this one
+  bowline app boot -h 10.0.0.4           on one server")]
+    Boot,
+    /// Run a command in the app, once for each role on each server.
+    #[command(
+        after_help = "Without --reuse it runs in new containers of the latest version, or of --version's, with the role's env, volumes \
+and options; they are gone afterwards. With -i it runs once: for the primary role, on the first server.
+
+Bowline's own flags come before the command; what follows is the command's.
+The exit status is the command's (the first that is not 0).
+
+Examples:
+  bowline app exec -p bin/rails db:migrate       on the primary server only
+  bowline app exec -i bash                       a shell; Ctrl-C, Ctrl-Z and the like go to it
+  bowline app exec -i --reuse psql < dump.sql    what is read here is read there
+  bowline app exec --raw -p tar c . > app.tar    byte for byte
+  bowline app exec --reuse ls -la                in the containers that serve
+  bowline app exec -e DEBUG=1 -r worker bin/check
+  bowline app exec 'sh -c \"echo $HOME\"'          one quoted word is split as a shell would split it"
+    )]
+    Exec(ExecArgs),
+    /// Show the app's logs.
+    #[command(after_help = "Examples:
+  bowline app logs                     the last 100 lines of each server
+  bowline app logs -f                  follow them, on all servers, through deploys
+  bowline app logs -s 30m -g ERROR     the errors of the last half hour
+  bowline app logs -g panic -o '-i -A 5'
+  bowline app logs --container-id 3f2a9c    a container that has stopped")]
+    Logs(AppLogsArgs),
+    /// Show the app's running containers.
+    Details,
+    /// Show which version serves on each server.
+    Version,
+    /// Start the app again where it was stopped, and wait until it is ready.
+    #[command(after_help = "Examples:
+  bowline app start                       the container that served last
+  bowline app start --version 1f3a9c2     the container of this version")]
+    Start,
+    /// Stop the app: Traefik lets it go and its open requests are answered first.
+    #[command(after_help = "Examples:
+  bowline app stop
+  bowline app stop -r worker")]
+    Stop,
+    /// Answer every request with 503 and a page, until `app live`.
+    #[command(
+        after_help = "The app goes on running and nothing of it is changed: Traefik sends its requests to a page meanwhile. The command \
+ends when the requests that the app had are answered, so what comes next has the app for itself. A deploy leaves \
+the page where it is.
+
+The page is 503.html in `error_pages_path`, with the message in the place of {{ .Message }}, or one of Bowline's.
+
+Examples:
+  bowline app maintenance
+  bowline app maintenance -m 'Back at noon.' --retry-after 3600
+  bowline app maintenance -m 'Back at one.'        another message, without a gap
+  bowline app live"
+    )]
+    Maintenance(MaintenanceArgs),
+    /// End `app maintenance`: the app answers again.
+    Live,
+    /// Show all containers of the app, stopped ones too.
+    Containers,
+    /// Show the app's images.
+    Images,
+    /// Show running containers beside the one that serves.
+    #[command(after_help = "Examples:
+  bowline app stale-containers
+  bowline app stale-containers --stop")]
+    StaleContainers {
+        /// Stop them.
+        #[arg(short, long)]
+        stop: bool,
+    },
+    /// Stop the app and remove its containers, images and files from the servers.
+    #[command(after_help = "Examples:
+  bowline app remove
+  bowline app remove -h 10.0.0.4 -y")]
+    Remove(Confirm),
+    /// Remove the stopped container of a version.
+    RemoveContainer {
+        /// The version.
+        version: String,
+    },
+    /// Remove the app's stopped containers.
+    RemoveContainers(Confirm),
+    /// Remove the app's images that no container needs.
+    RemoveImages(Confirm),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintenanceArgs {
+    /// What the page says.
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// When clients should come back (the `Retry-After` header), in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    retry_after: u32,
+    /// How long the requests that the app has may take, in seconds; `drain_timeout` of the configuration unless given.
+    #[arg(long, value_name = "SECONDS")]
+    drain_timeout: Option<u64>,
+}
+
+impl App {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            App::Boot => deploy::deploy(settings, Kind::Boot).await,
+            App::Exec(args) => args.run(settings, Subject::App).await,
+            App::Logs(args) => args.run(settings).await,
+            App::Details => list(settings, Listing::Running).await,
+            App::Version => look(settings, engine::listing::versions).await,
+            App::Start => change(settings, engine::app::start).await,
+            App::Stop => change(settings, engine::app::stop).await,
+            App::Maintenance(args) => args.run(settings).await,
+            App::Live => change(settings, engine::maintenance::end).await,
+            App::Containers => list(settings, Listing::Containers).await,
+            App::Images => list(settings, Listing::Images).await,
+            App::StaleContainers { stop } => {
+                change(settings, async |world, project, options| {
+                    engine::app::stale(world, project, options, stop).await
+                })
+                .await
+            }
+            App::Remove(confirm) => remove::asked(settings, Removal::App, confirm).await,
+            App::RemoveContainer { version } => remove::remove(settings, &Removal::Container(version)).await,
+            App::RemoveContainers(confirm) => remove::asked(settings, Removal::Containers, confirm).await,
+            App::RemoveImages(confirm) => remove::asked(settings, Removal::Images, confirm).await,
         }
-        App::RemoveContainers(confirm) => remove::run(settings, &Removal::Containers, confirm).await,
-        App::RemoveImages(confirm) => remove::run(settings, &Removal::Images, confirm).await,
     }
 }
 
-/// Starts the app.
-async fn start(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::app::start(&session.world, &session.project, &settings.options).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-/// Stops it.
-async fn stop(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::app::stop(&session.world, &session.project, &settings.options).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-/// Puts a page in its place.
-async fn maintenance(settings: &Settings, args: MaintenanceArgs) -> Result<u8, Ended> {
-    let MaintenanceArgs { message, retry_after, drain_timeout } = args;
-    let request = engine::maintenance::Request { message, retry_after, drain_timeout };
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended =
-        engine::maintenance::begin(&session.world, &session.project, &settings.options, &request).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-/// Takes the page away.
-async fn live(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::maintenance::end(&session.world, &session.project, &settings.options).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-/// Shows or stops what runs beside the container that serves.
-async fn stale(settings: &Settings, stop: bool) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::app::stale(&session.world, &session.project, &settings.options, stop).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
+impl MaintenanceArgs {
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let Self { message, retry_after, drain_timeout } = self;
+        let request = engine::maintenance::Request { message, retry_after, drain_timeout };
+        change(settings, async |world, project, options| {
+            engine::maintenance::begin(world, project, options, &request).await
+        })
+        .await
+    }
 }

@@ -1,17 +1,26 @@
-//! `audit`: who did what.
-
-use super::details::show_all;
-use crate::exit::Ended;
-use crate::session::Session;
-use crate::settings::Settings;
-use crate::ui::Sort;
 use bowline_engine as engine;
+use clap::Args;
 
-/// Shows the last lines of each server's audit log.
-pub(super) async fn run(settings: &Settings, lines: usize) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended =
-        session.query(engine::audit::audit(&session.world, &session.project, &settings.options, lines)).await;
-    let outputs = session.close(ended)?;
-    show_all(settings, &outputs)
+use super::look;
+use crate::exit::Ended;
+use crate::settings::Settings;
+
+/// Show who did what on each server.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline audit
+  bowline audit -n 200 -h 10.0.0.1")]
+pub(crate) struct Audit {
+    /// How many lines to show of each server.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    lines: usize,
+}
+
+impl Audit {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        look(settings, async |world, project, options| {
+            engine::audit::audit(world, project, options, self.lines).await
+        })
+        .await
+    }
 }

@@ -1,80 +1,130 @@
-//! `build …`.
-
 use bowline_core::commands::builder::Output;
 use bowline_engine as engine;
+use clap::{Args, Subcommand};
 
-use super::details::show_all;
-use crate::args::Build;
+use super::{change, show};
 use crate::exit::{self, Ended};
-use crate::session::Session;
+use crate::session::{Session, Subject, Work};
 use crate::settings::Settings;
-use crate::ui::{Sort, results};
+use crate::ui::Focus;
+use crate::ui::results::say;
 
-/// Does what is asked for.
-pub(super) async fn run(settings: &mut Settings, what: Build) -> Result<u8, Ended> {
-    match what {
-        Build::Push(args) => {
-            settings.options.no_cache = args.cache.no_cache;
-            push(settings, output(&args.output)).await
-        }
-        Build::Deliver(cache) => {
-            settings.options.no_cache = cache.no_cache;
-            deliver(settings).await
-        }
-        Build::Pull => pull(settings).await,
-        Build::Dev(args) => {
-            settings.options.no_cache = args.cache.no_cache;
-            dev(settings, output(&args.output)).await
-        }
-        Build::Create | Build::Remove | Build::Details => builder(settings, &what).await,
+/// Build the app's image, push it, pull it; look after what builds it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Build {
+    /// Build the app, push its image to the registry, and pull it on all servers.
+    #[command(after_help = "Examples:
+  bowline build deliver
+  bowline build deliver --version 1f3a9c2")]
+    Deliver(Cache),
+    /// Build the app, and push its image to the registry.
+    #[command(after_help = "Without `builder: context:` a clean clone of the last commit is built.
+
+Examples:
+  bowline build push
+  bowline build push --no-cache -v
+  bowline build push --output docker     into this machine's Docker, not to the registry")]
+    Push {
+        #[command(flatten)]
+        cache: Cache,
+        /// Where the image goes: `registry`, `docker`, or what else `docker buildx build --output` knows (`oci,dest=FILE`).
+        #[arg(long, value_name = "TYPE", default_value = "registry")]
+        output: String,
+    },
+    /// Pull the version's image on all servers.
+    #[command(after_help = "Examples:
+  bowline build pull
+  bowline build pull --version 1f3a9c2 -h 10.0.0.3")]
+    Pull,
+    /// Make the builder that the configuration asks for, unless it is there.
+    Create,
+    /// Remove that builder, and its cache with it.
+    Remove,
+    /// Show what builds the image, and Docker's contexts and builders.
+    Details,
+    /// Build the working directory for trying out: tagged as dirty, kept on this machine.
+    #[command(after_help = "Files that aren't committed are in it, and are named.
+
+Examples:
+  bowline build dev
+  bowline build dev --no-cache")]
+    Dev {
+        #[command(flatten)]
+        cache: Cache,
+        /// Where the image goes: `docker`, or what else `docker buildx build --output` knows (`oci,dest=FILE`).
+        #[arg(long, value_name = "TYPE", default_value = "docker")]
+        output: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    /// Build without layers of earlier builds.
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl Cache {
+    /// The settings with this flag in them.
+    pub(super) fn on(&self, settings: &Settings) -> Settings {
+        settings.with(|options| options.no_cache = self.no_cache)
     }
 }
 
+impl Build {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Build::Deliver(cache) => {
+                let settings = cache.on(settings);
+                let session = Session::open(&settings, Focus::Progress).await?;
+                show(&settings, Subject::App, &session.run(engine::pull::deliver).await?)
+            }
+            Build::Push { cache, output } => {
+                let output = destination(&output);
+                tell(&cache.on(settings), Focus::Progress, async |world, project, options| {
+                    engine::build::push(world, project, options, output).await
+                })
+                .await
+            }
+            Build::Pull => change(settings, engine::pull::pull).await,
+            Build::Create => {
+                tell(settings, Focus::Result, async |world, project, _| {
+                    engine::builder::create(world, project).await
+                })
+                .await
+            }
+            Build::Remove => {
+                tell(settings, Focus::Result, async |world, project, _| {
+                    engine::builder::remove(world, project).await
+                })
+                .await
+            }
+            Build::Details => {
+                tell(settings, Focus::Result, async |world, project, _| {
+                    engine::builder::details(world, project).await
+                })
+                .await
+            }
+            Build::Dev { cache, output } => {
+                let output = destination(&output);
+                tell(&cache.on(settings), Focus::Progress, async |world, project, options| {
+                    engine::dev::dev(world, project, options, output).await
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// Does the work, and shows the text that comes of it.
+async fn tell(settings: &Settings, focus: Focus, work: impl Work<String>) -> Result<u8, Ended> {
+    let text = Session::open(settings, focus).await?.run(work).await?;
+    say(settings, &text);
+    Ok(exit::DONE)
+}
+
 /// A file that is named relative to where we are is there, wherever the build runs.
-fn output(words: &str) -> Output {
+fn destination(output: &str) -> Output {
     let here = std::env::current_dir().unwrap_or_default();
-    Output::new(words, &here.to_string_lossy())
-}
-
-async fn push(settings: &Settings, output: Output) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Change, false).await?;
-    let ended = engine::build::push(&session.world, &session.project, &settings.options, output).await;
-    let image = session.close(ended)?;
-    results::say(settings, &image);
-    Ok(exit::DONE)
-}
-
-async fn dev(settings: &Settings, output: Output) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Change, false).await?;
-    let ended = engine::dev::dev(&session.world, &session.project, &settings.options, output).await;
-    let image = session.close(ended)?;
-    results::say(settings, &image);
-    Ok(exit::DONE)
-}
-
-async fn pull(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::pull::pull(&session.world, &session.project, &settings.options).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-async fn deliver(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Change, false).await?;
-    let ended = engine::pull::deliver(&session.world, &session.project, &settings.options).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-async fn builder(settings: &Settings, what: &Build) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let (world, project) = (&session.world, &session.project);
-    let ended = match what {
-        Build::Create => engine::builder::create(world, project).await,
-        Build::Remove => engine::builder::remove(world, project).await,
-        _ => engine::builder::details(world, project).await,
-    };
-    let text = session.close(ended)?;
-    results::say(settings, &text);
-    Ok(exit::DONE)
+    Output::new(output, &here.to_string_lossy())
 }

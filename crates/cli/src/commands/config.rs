@@ -1,17 +1,26 @@
-//! `config`: what the files amount to, without asking any server.
+use bowline_core::config::show::show;
+use clap::Args;
 
 use crate::exit::{self, Ended};
 use crate::session;
 use crate::settings::{Settings, Verbosity};
 use crate::ui::out;
-use bowline_core::config::show::show;
 
-/// Shows the configuration as YAML, and what is doubtful about the secrets it names; none is worked out.
-pub(super) async fn run(settings: &Settings) -> Result<u8, Ended> {
-    let (project, _) = session::load_project(settings).await?;
-    out::stdout([show(&project.config).trim_end()]);
-    if settings.verbosity != Verbosity::Quiet {
-        out::stderr(project.doubtful_secrets().iter().map(|found| found.render(settings.err.0)));
+/// Show the configuration with everything filled in, secrets hidden.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline config
+  bowline config -d staging")]
+pub(crate) struct Config;
+
+impl Config {
+    /// Shows it as YAML, and what is doubtful about the secrets it names; none is worked out, and no server is asked.
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let (project, _) = session::load_project(settings).await?;
+        out::stdout([show(&project.config).trim_end()]);
+        if settings.verbosity != Verbosity::Quiet {
+            out::stderr(project.doubtful_secrets().iter().map(|found| found.render(settings.err.0)));
+        }
+        Ok(exit::DONE)
     }
-    Ok(exit::DONE)
 }

@@ -1,34 +1,116 @@
-//! `setup`, `deploy`, `redeploy`, `rollback`, `app boot`: the runs that put a version on servers.
+//! The runs that put a version on servers: `setup`, `deploy`, `redeploy`, `rollback`, `app boot`.
 
 use bowline_core::plan::Kind;
-
-use crate::exit::{self, Ended};
-use crate::session::Session;
-use crate::settings::Settings;
-use crate::ui::Sort;
 use bowline_engine as engine;
+use clap::Args;
 
-/// Deploys, redeploys or boots.
-pub(super) async fn run(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Change, false).await?;
-    let ended = engine::deploy::deploy(&session.world, &session.project, &settings.options, kind).await;
-    session.close(ended)?;
-    Ok(exit::DONE)
+use super::build::Cache;
+use crate::exit::{self, Ended};
+use crate::session::{Session, Work};
+use crate::settings::Settings;
+use crate::ui::Focus;
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// Skip building and pushing: the version's image is already in the registry.
+    #[arg(short = 'P', long)]
+    pub(crate) skip_push: bool,
+    #[command(flatten)]
+    cache: Cache,
 }
 
-/// Sets new servers up and deploys.
-pub(super) async fn set_up(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Change, false).await?;
-    let ended = engine::setup::setup(&session.world, &session.project, &settings.options).await;
-    session.close(ended)?;
-    Ok(exit::DONE)
+impl Push {
+    /// The settings with these flags in them.
+    fn on(&self, settings: &Settings) -> Settings {
+        self.cache.on(settings).with(|options| options.skip_push = self.skip_push)
+    }
 }
 
-/// Rolls back to this version, or to `--version`'s, or to the one before.
-pub(super) async fn back(settings: &Settings, version: Option<String>) -> Result<u8, Ended> {
-    let version = version.or_else(|| settings.options.version.clone());
-    let session = Session::open(settings, Sort::Change, false).await?;
-    let ended = engine::deploy::rollback(&session.world, &session.project, &settings.options, version).await;
-    session.close(ended)?;
+/// Set up new servers, Docker and all, and deploy to them.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What `server bootstrap` does, `accessory boot all`, then what `deploy` does, under one lock. What is there already stays
+as it is: on servers that are set up it is a deploy.
+
+Examples:
+  bowline setup
+  bowline setup -h 10.0.0.5                      a server that was added
+  bowline setup -P --version 1f3a9c2             an image that is in the registry already"
+)]
+pub(crate) struct Setup {
+    #[command(flatten)]
+    push: Push,
+}
+
+impl Setup {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        carry_out(&self.push.on(settings), engine::setup::setup).await
+    }
+}
+
+/// Build the app, push its image, and deploy it to all servers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline deploy                         the version in git
+  bowline deploy -d staging              to another destination
+  bowline deploy -P --version 1f3a9c2    an image that is in the registry already
+  bowline deploy -h 10.0.0.3 -v          to one server, showing every command")]
+pub(crate) struct Deploy {
+    #[command(flatten)]
+    pub(crate) push: Push,
+}
+
+impl Deploy {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        deploy(&self.push.on(settings), Kind::Deploy).await
+    }
+}
+
+/// Deploy again without pruning: a little faster.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline redeploy
+  bowline redeploy -P --version 1f3a9c2")]
+pub(crate) struct Redeploy {
+    #[command(flatten)]
+    push: Push,
+}
+
+impl Redeploy {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        deploy(&self.push.on(settings), Kind::Redeploy).await
+    }
+}
+
+/// Go back to a version that is still on the servers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline rollback             to the version before the one that serves
+  bowline rollback 1f3a9c2     to this version")]
+pub(crate) struct Rollback {
+    /// The version; the one before, if none is given.
+    version: Option<String>,
+}
+
+impl Rollback {
+    /// Rolls back to this version, or to `--version`'s, or to the one before.
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let version = self.version.or_else(|| settings.options.version.clone());
+        carry_out(settings, async |world, project, options| {
+            engine::deploy::rollback(world, project, options, version).await
+        })
+        .await
+    }
+}
+
+pub(super) async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
+    carry_out(settings, async |world, project, options| {
+        engine::deploy::deploy(world, project, options, kind).await
+    })
+    .await
+}
+
+async fn carry_out(settings: &Settings, work: impl Work<()>) -> Result<u8, Ended> {
+    Session::open(settings, Focus::Progress).await?.run(work).await?;
     Ok(exit::DONE)
 }

@@ -1,45 +1,26 @@
-//! `details`, `app details`, `app containers`, `app images`, `app version`: what is there.
+//! What is there: `details`, and `app details`, `app containers`, `app images`.
 
-use bowline_engine::listing::Listing;
-use bowline_engine::world::Gathered;
-
-use crate::exit::{self, Ended};
-use crate::session::Session;
-use crate::settings::Settings;
-use crate::ui::Sort;
-use crate::ui::results::{self, Heading};
 use bowline_engine as engine;
+use bowline_engine::listing::Listing;
+use clap::Args;
 
-/// Shows what is there.
-pub(super) async fn list(settings: &Settings, listing: Listing) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = session
-        .query(engine::listing::list(&session.world, &session.project, &settings.options, listing))
-        .await;
-    let outputs = session.close(ended)?;
-    show_all(settings, &outputs)
-}
+use super::look;
+use crate::exit::Ended;
+use crate::settings::Settings;
 
-/// Shows which version serves.
-pub(super) async fn versions(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended =
-        session.query(engine::listing::versions(&session.world, &session.project, &settings.options)).await;
-    let outputs = session.close(ended)?;
-    show_all(settings, &outputs)
-}
+/// Show Traefik, the running containers and the accessories on each server.
+#[derive(Debug, Args)]
+pub(crate) struct Details;
 
-/// Shows what servers printed of the app; it is a failure if one of them could not answer.
-pub(super) fn show_all(settings: &Settings, gathered: &Gathered) -> Result<u8, Ended> {
-    show_under(settings, Heading::App, gathered)
-}
-
-/// The same under another heading.
-pub(super) fn show_under(settings: &Settings, heading: Heading, gathered: &Gathered) -> Result<u8, Ended> {
-    results::show(settings, heading, &gathered.outputs);
-    if let Some(error) = gathered.error() {
-        return Err(error.into());
+impl Details {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        list(settings, Listing::Everything).await
     }
-    let well = gathered.outputs.iter().all(|output| output.output.success());
-    Ok(if well { exit::DONE } else { exit::FAILED })
+}
+
+pub(super) async fn list(settings: &Settings, listing: Listing) -> Result<u8, Ended> {
+    look(settings, async |world, project, options| {
+        engine::listing::list(world, project, options, listing).await
+    })
+    .await
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use bowline_core::config::{docs, schema as json};
-use bowline_engine::error::RunError;
+use clap::Args;
 
 use crate::exit::{self, Ended};
 use crate::ui::out;
@@ -11,21 +11,46 @@ use crate::ui::out;
 /// Columns where there is no terminal to ask.
 const COLUMNS: usize = 100;
 
-/// Shows a section or a key; the root without a name; or all of it as Markdown.
-pub(super) fn run(section: Option<&str>, markdown: bool) -> Result<u8, Ended> {
-    let text = match markdown {
-        true => docs::page(),
-        false => docs::text(section, columns())
-            .map_err(|unknown| RunError::Usage { message: unknown.to_string(), hint: Some(unknown.hint) })?,
-    };
-    out::stdout([text.trim_end()]);
-    Ok(exit::DONE)
+/// Show the keys that a configuration can have.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline docs                 the keys at the root, and a list of the sections
+  bowline docs proxy           a section
+  bowline docs boot/limit      a key
+  bowline docs hooks           hooks; also: secrets, destinations")]
+pub(crate) struct Docs {
+    /// A section, or a key by its path.
+    section: Option<String>,
+    /// The whole documentation as a page of Markdown.
+    #[arg(long, conflicts_with = "section")]
+    markdown: bool,
 }
 
-/// Prints the JSON Schema.
-pub(super) fn schema() -> u8 {
-    out::stdout([json::text().trim_end()]);
-    exit::DONE
+impl Docs {
+    pub(super) fn run(self) -> Result<u8, Ended> {
+        let text = match self.markdown {
+            true => docs::page(),
+            false => docs::text(self.section.as_deref(), columns())
+                .map_err(|unknown| exit::usage(unknown.to_string(), unknown.hint))?,
+        };
+        out::stdout([text.trim_end()]);
+        Ok(exit::DONE)
+    }
+}
+
+/// Print a JSON Schema of the configuration, for editors.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline schema > deploy.schema.json
+and as the first line of config/deploy.yml, for the YAML language server:
+  # yaml-language-server: $schema=../deploy.schema.json")]
+pub(crate) struct Schema;
+
+impl Schema {
+    pub(super) fn run(self) -> u8 {
+        out::stdout([json::text().trim_end()]);
+        exit::DONE
+    }
 }
 
 fn columns() -> usize {

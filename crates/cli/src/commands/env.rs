@@ -1,22 +1,36 @@
-//! `env push`, `env delete`.
-
 use bowline_engine as engine;
+use clap::Subcommand;
 
-use super::details::show_all;
-use crate::args::Env;
+use super::change;
 use crate::exit::Ended;
-use crate::session::Session;
 use crate::settings::Settings;
-use crate::ui::Sort;
 
-/// Runs one of them.
-pub(super) async fn run(settings: &Settings, what: Env) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let (world, project, options) = (&session.world, &session.project, &settings.options);
-    let ended = match what {
-        Env::Push => engine::env::push(world, project, options).await,
-        Env::Delete => engine::env::delete(world, project, options).await,
-    };
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
+/// Write the app's env files on the servers apart from a deploy, or remove them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Env {
+    /// Write the env files with the secrets of roles, and of accessories beside them.
+    #[command(
+        after_help = "No deploy needs it: each boot writes its role's own file, and what runs keeps the variables it was started with.
+It is for scripts on the servers that read .kamal/apps/APP/env/roles/ROLE.env (`docker run --env-file`), or to
+have a changed secret there before the next deploy.
+
+Examples:
+  bowline env push
+  bowline env push -r worker -d staging"
+    )]
+    Push,
+    /// Remove them. Running containers stay as they are, and the next boot writes its file again.
+    #[command(after_help = "Examples:
+  bowline env delete
+  bowline env delete -h 10.0.0.4")]
+    Delete,
+}
+
+impl Env {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Env::Push => change(settings, engine::env::push).await,
+            Env::Delete => change(settings, engine::env::delete).await,
+        }
+    }
 }

@@ -1,59 +1,108 @@
 //! `app exec`, `accessory exec`: a command once for each role or on each server, or in one place with its bytes passed on.
 
 use bowline_core::commands::exec::Mode;
+use bowline_engine as engine;
 use bowline_engine::error::RunError;
-use bowline_engine::ports::{Console, Output};
+use bowline_engine::exec::ExecRequest;
 use bowline_engine::world::{Gathered, HostOutput};
+use clap::Args;
 
-use crate::args::ExecArgs;
-use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
-use crate::session::Session;
+use crate::session::{Session, Subject};
 use crate::settings::{Settings, View};
-use crate::ui::Sort;
-use crate::ui::results::{self, Heading};
-use bowline_engine::{self as engine, exec::ExecRequest};
+use crate::ui::Focus;
+use crate::ui::results;
 
-/// Whose containers it runs in.
-#[derive(Clone, Copy)]
-pub(super) enum In<'a> {
-    /// The app's.
-    App,
-    /// Those of the accessory of this name.
-    Accessory(&'a str),
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// Connect it to this terminal, or to standard input where that is not a terminal.
+    #[arg(short, long)]
+    interactive: bool,
+    /// Kamal's way to say that it is not.
+    #[arg(long, hide = true, overrides_with = "interactive")]
+    no_interactive: bool,
+    /// Run it in the container that serves, not in a new one.
+    #[arg(long)]
+    reuse: bool,
+    /// Kamal's way to say that it runs in a new one.
+    #[arg(long, hide = true, overrides_with = "reuse")]
+    no_reuse: bool,
+    /// Pass its output on byte for byte; it must run in one container only.
+    #[arg(long, conflicts_with = "interactive")]
+    raw: bool,
+    /// Start it in new containers, show their ids, and leave it alone. The containers stay.
+    #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
+    detach: bool,
+    /// Kamal's way to say that its output is waited for.
+    #[arg(long, hide = true, overrides_with = "detach")]
+    no_detach: bool,
+    /// Set a variable for it; may be given several times (KEY:VALUE also works).
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    env: Vec<(String, String)>,
+    /// The command and its own arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    words: Vec<String>,
 }
 
-/// Runs it in the app.
-pub(super) async fn run(settings: &Settings, args: ExecArgs) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    carry_out(session, In::App, args).await
-}
-
-/// Runs it.
-pub(super) async fn carry_out(session: Session<'_>, whose: In<'_>, args: ExecArgs) -> Result<u8, Ended> {
-    let settings = session.settings;
-    let attached = args.interactive || args.raw;
-    check_json(settings, args.interactive, args.raw)?;
-    let mode = match (args.raw, args.detach) {
-        (true, _) => Mode::Raw,
-        (_, true) => Mode::Detached,
-        _ => Mode::Gathered,
-    };
-    let request = ExecRequest { words: split(args.words)?, env: args.env, reuse: args.reuse, mode };
-    if attached { attach(session, whose, request).await } else { gather(session, whose, &request).await }
-}
-
-/// Everywhere; shows what it printed. The exit status is that of the first that failed.
-async fn gather(session: Session<'_>, whose: In<'_>, request: &ExecRequest) -> Result<u8, Ended> {
-    let settings = session.settings;
-    let (world, project, options) = (&session.world, &session.project, &settings.options);
-    let (heading, ended) = match whose {
-        In::App => (Heading::App, engine::exec::exec(world, project, options, request).await),
-        In::Accessory(name) => {
-            (Heading::Accessory, engine::accessory::exec::exec(world, project, options, name, request).await)
+/// Reads `KEY=VALUE` or, as Kamal writes it, `KEY:VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once(['=', ':']) {
+        Some((key, value)) if !key.is_empty() && !key.contains(char::is_whitespace) => {
+            Ok((key.to_owned(), value.to_owned()))
         }
-    };
-    show(settings, heading, &session.close(ended)?)
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+impl ExecArgs {
+    /// Runs it in containers of the app or of an accessory.
+    pub(super) async fn run(self, settings: &Settings, subject: Subject<'_>) -> Result<u8, Ended> {
+        let session = Session::open_for(settings, Focus::Result, subject).await?;
+        check_json(settings, self.interactive, self.raw)?;
+        let attached = self.interactive || self.raw;
+        let mode = match (self.raw, self.detach) {
+            (true, _) => Mode::Raw,
+            (_, true) => Mode::Detached,
+            _ => Mode::Gathered,
+        };
+        let request = ExecRequest { words: split(self.words)?, env: self.env, reuse: self.reuse, mode };
+        if attached {
+            return attach(session, subject, request).await;
+        }
+        show(settings, subject, &gather(session, subject, &request).await?)
+    }
+}
+
+async fn gather(
+    session: Session<'_>,
+    subject: Subject<'_>,
+    request: &ExecRequest,
+) -> Result<Gathered, Ended> {
+    session
+        .run(async |world, project, options| match subject {
+            Subject::App => engine::exec::exec(world, project, options, request).await,
+            Subject::Accessory(name) => {
+                engine::accessory::exec::exec(world, project, options, name, request).await
+            }
+        })
+        .await
+}
+
+/// In one place, on our own streams; the exit status is its own.
+async fn attach(session: Session<'_>, subject: Subject<'_>, mut request: ExecRequest) -> Result<u8, Ended> {
+    let console = session.console();
+    if request.mode != Mode::Raw {
+        request.mode = console.mode();
+    }
+    let exit = session
+        .run(async |world, project, options| match subject {
+            Subject::App => engine::exec::attach(world, project, options, &request, &console).await,
+            Subject::Accessory(name) => {
+                engine::accessory::exec::attach(world, project, options, name, &request, &console).await
+            }
+        })
+        .await?;
+    Ok(exit::of_program(&exit))
 }
 
 /// Bytes as they are, and JSON, can't both be on standard output.
@@ -64,65 +113,42 @@ pub(super) fn check_json(settings: &Settings, interactive: bool, raw: bool) -> R
         _ => return Ok(()),
     };
     if settings.view == View::Json {
-        return Err(usage(format!("`--json` can't go with `{flag}`: both want standard output")));
+        return Err(exit::usage(format!("`--json` can't go with `{flag}`: both want standard output"), None));
     }
     Ok(())
 }
 
 /// Shows what commands printed; the exit status is that of the first that failed.
-pub(super) fn show(settings: &Settings, heading: Heading, gathered: &Gathered) -> Result<u8, Ended> {
-    results::show(settings, heading, &gathered.outputs);
+pub(super) fn show(settings: &Settings, subject: Subject<'_>, gathered: &Gathered) -> Result<u8, Ended> {
+    results::show(settings, subject.heading(), &gathered.outputs);
     match gathered.error() {
         Some(error) => Err(error.into()),
         None => Ok(status(&gathered.outputs)),
     }
 }
 
-/// In one place, on our own streams; the exit status is its own.
-async fn attach(session: Session<'_>, whose: In<'_>, mut request: ExecRequest) -> Result<u8, Ended> {
-    let console = StandardStreams::new(session.settings, session.screen());
-    if request.mode != Mode::Raw {
-        request.mode = if console.terminal().is_some() { Mode::Terminal } else { Mode::Piped };
-    }
-    let (world, project, options) = (&session.world, &session.project, &session.settings.options);
-    let ended = match whose {
-        In::App => engine::exec::attach(world, project, options, &request, &console).await,
-        In::Accessory(name) => {
-            engine::accessory::exec::attach(world, project, options, name, &request, &console).await
-        }
-    };
-    let exit = session.close(ended)?;
-    Ok(exit::of_output(&Output { exit, ..Output::default() }))
-}
-
-fn usage(message: String) -> RunError {
-    RunError::Usage { message, hint: None }
-}
-
 fn status(outputs: &[HostOutput]) -> u8 {
-    outputs
-        .iter()
-        .map(|output| exit::of_output(&output.output))
-        .find(|status| *status != exit::DONE)
-        .unwrap_or(exit::DONE)
+    let statuses = outputs.iter().map(|output| exit::of_program(&output.output.exit));
+    statuses.into_iter().find(|status| *status != exit::DONE).unwrap_or(exit::DONE)
 }
 
 /// A whole command in one quoted word is split as a shell would split it: Kamal's users write it so.
 fn split(words: Vec<String>) -> Result<Vec<String>, RunError> {
     let words = match words.as_slice() {
-        [only] => {
-            shlex::split(only).ok_or_else(|| usage(format!("`{only}` has a quote that doesn't end")))?
-        }
+        [only] => shlex::split(only)
+            .ok_or_else(|| exit::usage(format!("`{only}` has a quote that doesn't end"), None))?,
         _ => words,
     };
-    if words.is_empty() { Err(usage("no command is given".into())) } else { Ok(words) }
+    if words.is_empty() { Err(exit::usage("no command is given", None)) } else { Ok(words) }
 }
 
 #[cfg(test)]
 mod tests {
     use bowline_engine::ports::{Exit, Output};
 
+    use super::super::{Command, app::App};
     use super::*;
+    use crate::args;
 
     fn words(words: &[&str]) -> Option<Vec<String>> {
         split(words.iter().map(|word| (*word).to_owned()).collect()).ok()
@@ -147,5 +173,42 @@ mod tests {
         assert_eq!(status(&[]), 0);
         assert_eq!(status(&[output(0), output(3), output(4)]), 3);
         assert_eq!(status(&[output(0), output(300)]), 255);
+    }
+
+    fn parsed(line: &str) -> Result<Command, clap::Error> {
+        args::parse(line.split(' ').map(Into::into)).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn what_follows_the_command_of_exec_is_its_own() {
+        let exec = |line: &str| match parsed(line).unwrap() {
+            Command::App(App::Exec(exec)) => exec,
+            other => panic!("{other:?}"),
+        };
+        let words = |line: &str| {
+            let exec = exec(line);
+            (exec.reuse, exec.env, exec.words)
+        };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            words("bowline app exec --reuse -e A=b:c -e D:e=f ls -la --reuse -v"),
+            (
+                true,
+                vec![pair("A", "b:c"), pair("D", "e=f")],
+                vec!["ls".into(), "-la".into(), "--reuse".into(), "-v".into()]
+            )
+        );
+        assert_eq!(words("bowline app exec -- -x -- y").2, ["-x", "--", "y"]);
+        assert!(parsed("bowline app exec -x bash").is_err(), "an unknown flag is no command");
+        assert!(parsed("bowline app exec").is_err());
+        for clash in ["-i --raw", "-i --detach", "--raw --detach", "--detach --reuse"] {
+            assert!(parsed(&format!("bowline app exec {clash} ls")).is_err(), "{clash}");
+        }
+        assert!(parsed("bowline app exec -i --reuse sh").is_ok());
+        let exec = exec("bowline app exec -i --no-interactive --reuse --no-reuse --no-detach ls");
+        assert!(!exec.interactive && !exec.reuse && exec.words == ["ls"], "as Kamal takes them: {exec:?}");
+        assert!(parsed("bowline server exec --no-interactive ls").is_ok());
+        assert!(parsed("bowline app exec --raw --reuse ls").is_ok());
+        assert!(parsed("bowline app exec -e A ls").is_err());
     }
 }

@@ -1,33 +1,42 @@
-//! `init`: the files of a new project. Needs neither a project nor a runtime.
-
 use bowline_engine::init::{Written, init};
 use bowline_remote::LocalMachine;
+use clap::Args;
 
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, Verbosity};
 use crate::ui::out;
 
-/// Writes the files that aren't there, and says which.
-pub(super) fn run(settings: &Settings, bundle: bool) -> Result<u8, Ended> {
-    let directory = std::env::current_dir().unwrap_or_default();
-    let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let written = init(&LocalMachine, &settings.config_file, &name)?;
-    if settings.verbosity == Verbosity::Quiet {
-        return Ok(exit::DONE);
+/// Start a project: write config/deploy.yml, .kamal/secrets and sample hooks.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Has no effect. In Kamal it adds a Ruby gem.
+    #[arg(long, hide = true)]
+    bundle: bool,
+}
+
+impl Init {
+    /// Writes the files that aren't there, and says which.
+    pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let directory = std::env::current_dir().unwrap_or_default();
+        let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        let written = init(&LocalMachine, &settings.config_file, &name)?;
+        if settings.verbosity == Verbosity::Quiet {
+            return Ok(exit::DONE);
+        }
+        out::stdout(written.iter().map(|written| match written {
+            Written::New(path) => format!("created {path}"),
+            Written::Kept(path) => format!("{path} is there already, and was left as it is"),
+        }));
+        if written.first() == Some(&Written::New(settings.config_file.clone())) {
+            let check = settings.call("config");
+            out::stdout([format!(
+                "\nNow write your image, servers and registry into {}, and run `{check}`.",
+                settings.config_file
+            )]);
+        }
+        if self.bundle {
+            out::stderr(["note: --bundle has no effect: Bowline is not a Ruby gem"]);
+        }
+        Ok(exit::DONE)
     }
-    out::stdout(written.iter().map(|written| match written {
-        Written::New(path) => format!("created {path}"),
-        Written::Kept(path) => format!("{path} is there already, and was left as it is"),
-    }));
-    if written.first() == Some(&Written::New(settings.config_file.clone())) {
-        let check = settings.call("config");
-        out::stdout([format!(
-            "\nNow write your image, servers and registry into {}, and run `{check}`.",
-            settings.config_file
-        )]);
-    }
-    if bundle {
-        out::stderr(["note: --bundle has no effect: Bowline is not a Ruby gem"]);
-    }
-    Ok(exit::DONE)
 }

@@ -1,51 +1,64 @@
-//! `lock status`, `lock acquire`, `lock release`.
+use bowline_engine::lock;
+use clap::Subcommand;
 
-use super::details::show_all;
-use crate::args::Lock;
+use super::show;
 use crate::exit::{self, Ended};
-use crate::session::Session;
+use crate::session::{Session, Subject};
 use crate::settings::Settings;
-use crate::ui::{Sort, results};
-use bowline_engine as engine;
+use crate::ui::Focus;
+use crate::ui::results::say;
 
-/// Runs one of them.
-pub(super) async fn run(settings: &Settings, what: Lock) -> Result<u8, Ended> {
-    match what {
-        Lock::Status => status(settings).await,
-        Lock::Acquire { message } => acquire(settings, &message).await,
-        Lock::Release => release(settings).await,
-    }
-}
+/// Show, take or release the deploy lock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lock {
+    /// Show who holds the deploy lock, on which server, since when and why.
+    #[command(
+        after_help = "A run takes the lock on the first of its servers, so with filters it may be on any: all are looked at.
+`bowline lock release -h HOST` releases one that isn't on the first.
 
-/// Shows who holds the lock.
-async fn status(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended =
-        session.query(engine::lock::status(&session.world, &session.project, &settings.options)).await;
-    let held = session.close(ended)?;
-    if held.outputs.is_empty() && held.failures.is_empty() {
-        results::say(settings, NONE);
-    }
-    show_all(settings, &held)
-}
-
-/// Takes it.
-async fn acquire(settings: &Settings, message: &str) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::lock::acquire(&session.world, &session.project, &settings.options, message).await;
-    session.close(ended)?;
-    results::say(settings, "Acquired the deploy lock");
-    Ok(exit::DONE)
-}
-
-/// Gives it back.
-async fn release(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::lock::release(&session.world, &session.project, &settings.options).await;
-    let (host, released) = session.close(ended)?;
-    let said = if released { "Released the deploy lock".to_owned() } else { format!("{NONE} on {host}") };
-    results::say(settings, &said);
-    Ok(exit::DONE)
+Examples:
+  bowline lock status
+  bowline lock status -d staging"
+    )]
+    Status,
+    /// Take the deploy lock: no deploy starts until it is released.
+    #[command(after_help = "Examples:
+  bowline lock acquire -m 'database maintenance until noon'")]
+    Acquire {
+        /// The reason, which is shown to everyone who waits for it.
+        #[arg(short, long, value_name = "TEXT")]
+        message: String,
+    },
+    /// Release the deploy lock, even if another run holds it.
+    Release,
 }
 
 const NONE: &str = "There is no deploy lock";
+
+impl Lock {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let session = Session::open(settings, Focus::Result).await?;
+        match self {
+            Lock::Status => {
+                let held = session.look(lock::status).await?;
+                if held.outputs.is_empty() && held.failures.is_empty() {
+                    say(settings, NONE);
+                }
+                return show(settings, Subject::App, &held);
+            }
+            Lock::Acquire { message } => {
+                session
+                    .run(async |world, project, options| {
+                        lock::acquire(world, project, options, &message).await
+                    })
+                    .await?;
+                say(settings, "Acquired the deploy lock");
+            }
+            Lock::Release => match session.run(lock::release).await? {
+                (_, true) => say(settings, "Released the deploy lock"),
+                (host, false) => say(settings, &format!("{NONE} on {host}")),
+            },
+        }
+        Ok(exit::DONE)
+    }
+}

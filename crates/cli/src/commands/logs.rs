@@ -1,46 +1,92 @@
-//! `app logs`: once, or following.
+//! What `logs` takes, of the app and of all else.
 
 use bowline_core::commands::logs::Lines;
-
-use super::details::show_all;
-use crate::args::{AppLogsArgs, LogsArgs};
-use crate::exit::Ended;
-use crate::session::Session;
-use crate::settings::Settings;
-use crate::ui::Sort;
 use bowline_engine::error::RunError;
-use bowline_engine::logs::Whose;
-use bowline_engine::{self as engine};
+use bowline_engine::logs::{Whose, logs};
+use bowline_engine::world::{Gathered, Options, Project, World};
+use clap::Args;
 
-/// Shows the app's logs.
-pub(super) async fn run(settings: &Settings, args: AppLogsArgs) -> Result<u8, Ended> {
-    let whose = args.container_id.map_or(Whose::Serving, Whose::Container);
-    let lines = lines(args.lines)?;
-    let session = Session::open(settings, Sort::Query, lines.follow).await?;
-    let ended = session
-        .query(engine::logs::logs(&session.world, &session.project, &settings.options, &lines, &whose))
-        .await;
-    let outputs = session.close(ended)?;
-    show_all(settings, &outputs)
+use super::show;
+use crate::exit::{self, Ended};
+use crate::session::{Session, Subject};
+use crate::settings::Settings;
+use crate::ui::Focus;
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogsArgs {
+    /// Only lines since then: a time (2026-01-31T12:00:00) or how long ago (30m).
+    #[arg(short, long, value_name = "TIME")]
+    since: Option<String>,
+    /// The last N lines; 100, or 10 with -f, unless -s or -g is given.
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+    /// Only lines that match this pattern of grep.
+    #[arg(short, long, value_name = "PATTERN")]
+    grep: Option<String>,
+    /// More flags for grep: `-o '-i -A 3'`.
+    #[arg(short = 'o', long, value_name = "FLAGS", requires = "grep", allow_hyphen_values = true)]
+    grep_options: Option<String>,
+    /// Keep showing new lines.
+    #[arg(short, long)]
+    follow: bool,
+    /// Leave out Docker's timestamps.
+    #[arg(short = 'T', long)]
+    skip_timestamps: bool,
 }
 
-/// How many lines, if nothing is said: as Kamal does.
-pub(super) fn lines(args: LogsArgs) -> Result<Lines, RunError> {
-    let options = args.grep_options.unwrap_or_default();
-    let grep_options = shlex::split(&options).ok_or_else(|| RunError::Usage {
-        message: format!("`--grep-options` has a quote that doesn't end: {options}"),
-        hint: None,
-    })?;
-    let all = args.since.is_some() || args.grep.is_some();
-    let default = if args.follow { 10 } else { 100 };
-    Ok(Lines {
-        tail: args.lines.or((!all).then_some(default)),
-        since: args.since,
-        follow: args.follow,
-        skip_timestamps: args.skip_timestamps,
-        grep: args.grep,
-        grep_options,
-    })
+impl LogsArgs {
+    /// Shows these lines of the logs, once or following them.
+    pub(super) async fn show(
+        self,
+        settings: &Settings,
+        subject: Subject<'_>,
+        logs: impl AsyncFnOnce(&World, &Project, &Options, &Lines) -> Result<Gathered, RunError>,
+    ) -> Result<u8, Ended> {
+        let lines = self.lines()?;
+        let focus = if lines.follow { Focus::Lines } else { Focus::Result };
+        let session = Session::open_for(settings, focus, subject).await?;
+        let gathered =
+            session.look(async |world, project, options| logs(world, project, options, &lines).await).await?;
+        show(settings, subject, &gathered)
+    }
+
+    /// How many lines, if nothing is said: as Kamal does.
+    fn lines(self) -> Result<Lines, RunError> {
+        let options = self.grep_options.unwrap_or_default();
+        let grep_options = shlex::split(&options).ok_or_else(|| {
+            exit::usage(format!("`--grep-options` has a quote that doesn't end: {options}"), None)
+        })?;
+        let all = self.since.is_some() || self.grep.is_some();
+        let default = if self.follow { 10 } else { 100 };
+        Ok(Lines {
+            tail: self.lines.or((!all).then_some(default)),
+            since: self.since,
+            follow: self.follow,
+            skip_timestamps: self.skip_timestamps,
+            grep: self.grep,
+            grep_options,
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AppLogsArgs {
+    #[command(flatten)]
+    lines: LogsArgs,
+    /// The log of this container of the app instead, running or not: its name, or the first digits of its id.
+    #[arg(long, value_name = "ID")]
+    container_id: Option<String>,
+}
+
+impl AppLogsArgs {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let whose = self.container_id.map_or(Whose::Serving, Whose::Container);
+        self.lines
+            .show(settings, Subject::App, async |world, project, options, lines| {
+                logs(world, project, options, lines, &whose).await
+            })
+            .await
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +95,7 @@ mod tests {
 
     #[test]
     fn how_many_lines() {
-        let lines = |args| lines(args).unwrap();
+        let lines = |args: LogsArgs| args.lines().unwrap();
         let args = LogsArgs {
             since: None,
             lines: None,

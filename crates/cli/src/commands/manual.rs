@@ -4,65 +4,103 @@ mod fish;
 mod markdown;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bowline_engine::error::RunError;
-use clap::Command;
-use clap_complete::{Shell, generate};
-use clap_mangen::Man;
+use clap::{Args, Command, ValueEnum};
 use clap_mangen::roff::{Roff, roman};
 
-use crate::args::{self, ManArgs, is_shown};
+use crate::args::{self, is_shown};
 use crate::exit::{self, Ended};
 use crate::ui::out;
 
-/// Prints what a shell reads to complete command lines.
-pub(super) fn completion(shell: args::Shell) -> u8 {
-    let shell = match shell {
-        args::Shell::Bash => Shell::Bash,
-        args::Shell::Zsh => Shell::Zsh,
-        args::Shell::Fish => Shell::Fish,
-    };
-    let mut script = Vec::new();
-    let mut root = args::command();
-    generate(shell, &mut root, "bowline", &mut script);
-    let rest = if shell == Shell::Fish { fish::rest(&root) } else { Vec::new() };
-    let script = String::from_utf8_lossy(&script);
-    out::stdout(std::iter::once(script.trim_end()).chain(rest.iter().map(String::as_str)));
-    exit::DONE
+/// Print what a shell reads to complete command lines of Bowline.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline completion bash > /etc/bash_completion.d/bowline
+  bowline completion zsh > ~/.zfunc/_bowline      with ~/.zfunc in fpath, before compinit
+  bowline completion fish > ~/.config/fish/completions/bowline.fish")]
+pub(crate) struct Completion {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
 }
 
-/// Prints the page of a command, or of all of them; or writes the pages.
-pub(super) fn man(args: &ManArgs) -> Result<u8, Ended> {
-    let mut root = args::command();
-    root.build();
-    if let Some(directory) = &args.dir {
-        let failed = |error| wrong(&format!("can't write into {}: {error}", directory.display()));
-        let pages = write_all(&root, directory).map_err(failed)?;
-        out::stdout([format!("wrote {pages} pages into {}", directory.display())]);
-        return Ok(exit::DONE);
+/// A shell that can complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    /// Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+impl Completion {
+    pub(super) fn run(self) -> u8 {
+        let shell = match self.shell {
+            Shell::Bash => clap_complete::Shell::Bash,
+            Shell::Zsh => clap_complete::Shell::Zsh,
+            Shell::Fish => clap_complete::Shell::Fish,
+        };
+        let mut script = Vec::new();
+        let mut root = args::command();
+        clap_complete::generate(shell, &mut root, "bowline", &mut script);
+        let rest = if self.shell == Shell::Fish { fish::rest(&root) } else { Vec::new() };
+        let script = String::from_utf8_lossy(&script);
+        out::stdout(std::iter::once(script.trim_end()).chain(rest.iter().map(String::as_str)));
+        exit::DONE
     }
-    let text = match args.markdown {
-        true => markdown::page(&root),
-        false => {
-            let page = page(find(&root, &args.path)?).map_err(|error| wrong(&error.to_string()))?;
-            String::from_utf8_lossy(&page).into_owned()
-        }
-    };
-    out::stdout([text.trim_end()]);
-    Ok(exit::DONE)
 }
 
-fn wrong(reason: &str) -> RunError {
-    RunError::Local { what: "man".into(), reason: reason.into(), hint: None, standing: Vec::new() }
+/// Print the manual page of a command.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline man app exec | man -l -
+  bowline man --dir /usr/local/share/man/man1     those of all commands
+  bowline man --markdown > commands.md            all of them on one page")]
+pub(crate) struct Man {
+    /// The command; Bowline as a whole, if none is given.
+    #[arg(value_name = "COMMAND")]
+    path: Vec<String>,
+    /// Write the pages of all commands into this directory.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "path")]
+    dir: Option<PathBuf>,
+    /// All commands as one page of Markdown.
+    #[arg(long, conflicts_with_all = ["path", "dir"])]
+    markdown: bool,
+}
+
+impl Man {
+    pub(super) fn run(self) -> Result<u8, Ended> {
+        let failed = |reason: String| exit::failed_here("man", reason, None);
+        let mut root = args::command();
+        root.build();
+        if let Some(directory) = &self.dir {
+            let pages = write_all(&root, directory)
+                .map_err(|error| failed(format!("can't write into {}: {error}", directory.display())))?;
+            out::stdout([format!("wrote {pages} pages into {}", directory.display())]);
+            return Ok(exit::DONE);
+        }
+        let text = match self.markdown {
+            true => markdown::page(&root),
+            false => {
+                let page = page(find(&root, &self.path)?).map_err(|error| failed(error.to_string()))?;
+                String::from_utf8_lossy(&page).into_owned()
+            }
+        };
+        out::stdout([text.trim_end()]);
+        Ok(exit::DONE)
+    }
 }
 
 /// The command that these words name.
 fn find<'c>(root: &'c Command, path: &[String]) -> Result<&'c Command, RunError> {
     path.iter().try_fold(root, |command, name| {
-        command.find_subcommand(name).ok_or_else(|| RunError::Usage {
-            message: format!("there is no command `{}`", path.join(" ")),
-            hint: Some("`bowline help` lists them".into()),
+        command.find_subcommand(name).ok_or_else(|| {
+            let message = format!("there is no command `{}`", path.join(" "));
+            exit::usage(message, "`bowline help` lists them".to_owned())
         })
     })
 }
@@ -75,7 +113,7 @@ fn name(command: &Command) -> String {
 /// Page of one command; but for the end as clap's library writes it, which would make paragraphs of examples.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let man = Man::new(command.clone().name(name(command)));
+    let man = clap_mangen::Man::new(command.clone().name(name(command)));
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;

@@ -1,44 +1,69 @@
-//! `plan`: what a run would do. It looks at the servers and changes nothing.
-
 use bowline_core::plan::{Kind, show};
+use bowline_engine as engine;
 use bowline_engine::deploy::Planned;
-use bowline_engine::error::RunError;
+use clap::{Args, ValueEnum};
 
-use crate::args::{PlanArgs, Run};
 use crate::exit::{self, Ended};
 use crate::session::Session;
 use crate::settings::{Settings, View};
-use crate::ui::{Sort, clean, json, out};
-use bowline_engine as engine;
+use crate::ui::{Focus, clean, json, out};
 
-/// Shows the plan.
-pub(super) async fn run(settings: &mut Settings, args: PlanArgs) -> Result<u8, Ended> {
-    settings.options.skip_push = args.skip_push;
-    let kind = match args.run {
-        Run::Deploy => Kind::Deploy,
-        Run::Redeploy => Kind::Redeploy,
-        Run::Rollback => Kind::Rollback,
-    };
-    match (kind, args.to) {
-        (Kind::Rollback, Some(version)) => settings.options.version = Some(version),
-        (_, Some(version)) => {
-            let message = format!("only a rollback goes to a named version, but `{version}` is given");
-            let hint = format!("--version {version} deploys that version");
-            return Err(RunError::Usage { message, hint: Some(hint) }.into());
+/// Show what a deploy would do on each server, changing nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  bowline plan
+  bowline plan redeploy -r worker
+  bowline plan rollback 1f3a9c2")]
+pub(crate) struct Plan {
+    /// What to plan.
+    #[arg(value_enum, value_name = "RUN", default_value = "deploy")]
+    run: Run,
+    /// The version to roll back to.
+    #[arg(value_name = "VERSION")]
+    to: Option<String>,
+    /// Nothing would be built or pushed.
+    #[arg(short = 'P', long)]
+    skip_push: bool,
+}
+
+/// A run that can be planned.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Run {
+    /// A deploy.
+    Deploy,
+    /// A redeploy.
+    Redeploy,
+    /// A rollback.
+    Rollback,
+}
+
+impl Plan {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let kind = match (self.run, &self.to) {
+            (Run::Rollback, _) => Kind::Rollback,
+            (_, Some(version)) => {
+                let message = format!("only a rollback goes to a named version, but `{version}` is given");
+                return Err(exit::usage(message, format!("--version {version} deploys that version")).into());
+            }
+            (Run::Deploy, None) => Kind::Deploy,
+            (Run::Redeploy, None) => Kind::Redeploy,
+        };
+        let settings = settings.with(|options| {
+            options.skip_push = self.skip_push;
+            options.version = self.to.or(options.version.take());
+        });
+        let session = Session::open(&settings, Focus::Result).await?;
+        let Planned { plan, unseen } = session
+            .look(async |world, project, options| engine::deploy::plan(world, project, options, kind).await)
+            .await?;
+        if settings.view == View::Json {
+            out::stdout([json::plan("plan", &plan).to_string()]);
+        } else {
+            out::stdout([clean::lines(&show::text(&plan))]);
         }
-        _ => {}
-    }
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let plan =
-        session.query(engine::deploy::plan(&session.world, &session.project, &settings.options, kind)).await;
-    let Planned { plan, unseen } = session.close(plan)?;
-    if settings.view == View::Json {
-        out::stdout([json::plan("plan", &plan).to_string()]);
-    } else {
-        out::stdout([clean::lines(&show::text(&plan))]);
-    }
-    match unseen {
-        Some(error) => Err(error.into()),
-        None => Ok(exit::DONE),
+        match unseen {
+            Some(error) => Err(error.into()),
+            None => Ok(exit::DONE),
+        }
     }
 }

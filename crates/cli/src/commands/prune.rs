@@ -1,26 +1,42 @@
-//! `prune all`, `prune containers`, `prune images`.
-
 use bowline_core::commands::prune::Parts;
 use bowline_engine as engine;
+use clap::{Args, Subcommand};
 
-use super::details::show_all;
-use crate::args::Prune;
+use super::change;
 use crate::exit::Ended;
-use crate::session::Session;
 use crate::settings::Settings;
-use crate::ui::Sort;
 
-/// Prunes.
-pub(super) async fn run(settings: &Settings, what: Prune) -> Result<u8, Ended> {
-    let (parts, retain) = match what {
-        Prune::All(retain) => (Parts::All, retain.retain),
-        Prune::Containers(retain) => (Parts::Containers, retain.retain),
-        Prune::Images => (Parts::Images, None),
-    };
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let retain = retain.map(usize::from);
-    let ended =
-        engine::prune::prune(&session.world, &session.project, &settings.options, parts, retain).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
+/// Remove what is no longer needed from the servers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Prune {
+    /// Remove old stopped containers, and images that no container needs.
+    All(Retain),
+    /// Remove old stopped containers.
+    #[command(after_help = "Examples:
+  bowline prune containers
+  bowline prune containers --retain 2")]
+    Containers(Retain),
+    /// Remove images that no container needs.
+    Images,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retain {
+    /// How many stopped containers of each role to keep; `retain_containers` of the configuration by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    retain: Option<u16>,
+}
+
+impl Prune {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let (parts, retain) = match self {
+            Prune::All(retain) => (Parts::All, retain.retain),
+            Prune::Containers(retain) => (Parts::Containers, retain.retain),
+            Prune::Images => (Parts::Images, None),
+        };
+        change(settings, async |world, project, options| {
+            engine::prune::prune(world, project, options, parts, retain.map(usize::from)).await
+        })
+        .await
+    }
 }

@@ -1,33 +1,56 @@
-//! `registry …`.
-
 use bowline_engine::registry::{Where, check_login, log_in, log_out};
+use clap::{Args, Subcommand};
 
-use super::details::show_all;
-use crate::args::Registry;
+use super::change;
 use crate::exit::Ended;
-use crate::session::Session;
 use crate::settings::Settings;
-use crate::ui::Sort;
 
-/// Does what is asked for.
-pub(super) async fn run(settings: &Settings, what: Registry) -> Result<u8, Ended> {
-    let (Registry::Login(skip) | Registry::Logout(skip) | Registry::Setup(skip) | Registry::Remove(skip)) =
-        what;
-    let place = Where { here: !skip.skip_local, servers: !skip.skip_remote };
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let (world, project, options) = (&session.world, &session.project, &settings.options);
-    let ended = match what {
-        Registry::Login(_) => check_login(project, "log in to", "setup"),
-        Registry::Logout(_) => check_login(project, "log out of", "remove"),
-        Registry::Setup(_) | Registry::Remove(_) => Ok(()),
-    };
-    if let Err(error) = ended {
-        return session.close(Err(error));
+/// Log in to the image registry, or log out of it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Registry {
+    /// Log in to the registry, here and on all servers.
+    #[command(after_help = "Examples:
+  bowline registry login
+  bowline registry login -L     on the servers only")]
+    Login(Skip),
+    /// Log out of it.
+    Logout(Skip),
+    /// The same as `login`; a registry on this machine (`server: localhost:PORT`) is run.
+    Setup(Skip),
+    /// The same as `logout`; a registry on this machine is removed, with the images in it.
+    Remove(Skip),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Skip {
+    /// Not on this machine.
+    #[arg(short = 'L', long)]
+    skip_local: bool,
+    /// Not on the servers.
+    #[arg(short = 'R', long)]
+    skip_remote: bool,
+}
+
+impl Skip {
+    fn place(&self) -> Where {
+        Where { here: !self.skip_local, servers: !self.skip_remote }
     }
-    let ended = match what {
-        Registry::Login(_) | Registry::Setup(_) => log_in(world, project, options, place).await,
-        Registry::Logout(_) | Registry::Remove(_) => log_out(world, project, options, place).await,
-    };
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
+}
+
+impl Registry {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        change(settings, async |world, project, options| match self {
+            Registry::Login(skip) => {
+                check_login(project, "log in to", "setup")?;
+                log_in(world, project, options, skip.place()).await
+            }
+            Registry::Logout(skip) => {
+                check_login(project, "log out of", "remove")?;
+                log_out(world, project, options, skip.place()).await
+            }
+            Registry::Setup(skip) => log_in(world, project, options, skip.place()).await,
+            Registry::Remove(skip) => log_out(world, project, options, skip.place()).await,
+        })
+        .await
+    }
 }

@@ -5,30 +5,49 @@ use bowline_core::selection::{Accessories, Filters, NoMatch, Selection};
 use bowline_engine as engine;
 use bowline_engine::error::RunError;
 use bowline_engine::remove::Removal;
+use clap::Args;
 
-use super::accessory;
-use super::details::show_all;
-use crate::args::Confirm;
-use crate::exit::{self, Ended};
-use crate::session::{self, Session};
+use super::confirm::Confirm;
+use super::{accessory, change};
+use crate::exit::Ended;
+use crate::session;
 use crate::settings::Settings;
-use crate::ui::{Sort, confirm};
 
-/// Removes, if that is what is wanted.
-pub(super) async fn run(settings: &Settings, removal: &Removal, confirm: Confirm) -> Result<u8, Ended> {
-    if !confirm.confirmed {
+/// Remove the app and its accessories from their servers, and Traefik where no other app needs it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What stays: the audit log in .kamal, the network, accessories' volumes, and Docker itself.
+
+Examples:
+  bowline remove
+  bowline remove -d staging -y"
+)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+impl Remove {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        asked(settings, Removal::Everything, self.confirm).await
+    }
+}
+
+pub(super) async fn asked(settings: &Settings, removal: Removal, confirm: Confirm) -> Result<u8, Ended> {
+    let question = async {
         let (project, _) = session::load_project(settings).await?;
         let (hosts, accessories) =
-            concerned(removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
-        let question = question(removal, &project.config.names().app(), &hosts, &accessories);
-        if !confirm::ask(&question)? {
-            return Ok(exit::FAILED);
-        }
-    }
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::remove::remove(&session.world, &session.project, &settings.options, removal).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
+            concerned(&removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
+        Ok(question(&removal, &project.config.names().app(), &hosts, &accessories))
+    };
+    confirm.before(question, remove(settings, &removal)).await
+}
+
+pub(super) async fn remove(settings: &Settings, removal: &Removal) -> Result<u8, Ended> {
+    change(settings, async |world, project, options| {
+        engine::remove::remove(world, project, options, removal).await
+    })
+    .await
 }
 
 /// The servers it is about, and the accessories that go too.

@@ -1,4 +1,4 @@
-//! `secrets fetch`, `secrets extract`, `secrets print`: what secrets files are made with, and what they amount to.
+//! What secrets files are made with, and what they amount to.
 //!
 //! Values go to standard output as they are; that is what these commands are for.
 
@@ -8,43 +8,95 @@ use bowline_core::config::Timeouts;
 use bowline_core::secret::Secret;
 use bowline_engine::error::RunError;
 use bowline_engine::secrets::extract;
-use bowline_engine::secrets::fetch::{Fetcher, Request, object};
+use bowline_engine::secrets::fetch::{self, Fetcher, object};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::args::{FetchArgs, Secrets};
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, View};
 use crate::signals::unless_interrupted;
 use crate::ui::out;
 use crate::{load, session};
 
-/// Runs one of them.
-pub(super) async fn run(settings: &Settings, what: Secrets) -> Result<u8, Ended> {
-    match what {
-        Secrets::Fetch(args) => fetch(settings, args).await,
-        Secrets::Extract { name, object } => extract(settings, &name, object),
-        Secrets::Print => print(settings).await,
+/// Get secrets from vaults; show those of the project.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Fetch secrets from a vault, with its vendor's own command.
+    #[command(
+        after_help = "It prints a JSON object of names and values, for `secrets extract`. The vendor's command logs in if it has to.
+
+Adapters: 1password, lastpass, bitwarden, bitwarden-sm, aws_secrets_manager, gcp, doppler, enpass, passbolt.
+
+Examples:
+  bowline secrets fetch -a 1password --account my-team --from Shop/production DATABASE_URL API_KEY
+  bowline secrets fetch -a aws_secrets_manager --account my-profile shop/production
+In a secrets file:
+  SECRETS=$(bowline secrets fetch -a doppler --from shop/prd DATABASE_URL API_KEY)
+  DATABASE_URL=$(bowline secrets extract DATABASE_URL $SECRETS)"
+    )]
+    Fetch(FetchArgs),
+    /// Print one value of what `secrets fetch` printed.
+    #[command(after_help = "Examples:
+  bowline secrets extract API_KEY \"$(bowline secrets fetch -a bitwarden --account me@example.com API_KEY)\"
+  bowline secrets fetch -a doppler --from shop/prd API_KEY | bowline secrets extract API_KEY -")]
+    Extract {
+        /// The name, or its last part: API_KEY finds shop/prd/API_KEY.
+        name: String,
+        /// The JSON; `-` reads it from standard input.
+        #[arg(value_name = "JSON")]
+        object: String,
+    },
+    /// Print all secrets of the project, in clear.
+    #[command(after_help = "Examples:
+  bowline secrets print
+  bowline secrets print -d staging")]
+    Print,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// The vault.
+    #[arg(short, long, value_name = "NAME")]
+    adapter: String,
+    /// Whose vault it is: an account, a user name, a profile. Some adapters need none.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// The part of the vault that the names are in: a vault, a folder, a project.
+    #[arg(long, value_name = "PATH")]
+    from: Option<String>,
+    /// What to fetch; some adapters take none for all.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl Secrets {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Secrets::Fetch(args) => args.run(settings).await,
+            Secrets::Extract { name, object } => extract(settings, &name, object),
+            Secrets::Print => print(settings).await,
+        }
     }
 }
 
-/// Fetches from a vault, and prints a JSON object.
-async fn fetch(settings: &Settings, args: FetchArgs) -> Result<u8, Ended> {
-    let FetchArgs { adapter, account, from, names } = args;
-    let request = Request::new(&adapter, account, from, names).map_err(RunError::from)?;
-    let (local, fetcher) =
-        (load::local(), Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets));
-    let fetched = unless_interrupted(fetcher.fetch(local.as_ref(), &request)).await?;
-    let fetched = fetched.map_err(RunError::from)?;
-    let text = object(&fetched);
-    match settings.view {
-        // Values are a program's business here as anywhere.
-        View::Json => out::stdout([format!("{{\"event\":\"result\",\"secrets\":{text}}}")]),
-        _ => out::stdout([text]),
-    };
-    Ok(exit::DONE)
+impl FetchArgs {
+    /// Prints a JSON object.
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let request = fetch::Request::new(&self.adapter, self.account, self.from, self.names)
+            .map_err(RunError::from)?;
+        let (local, fetcher) =
+            (load::local(), Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets));
+        let fetched = unless_interrupted(fetcher.fetch(local.as_ref(), &request)).await?;
+        let text = object(fetched.map_err(RunError::from)?.as_ref());
+        match settings.view {
+            // Values are a program's business here as anywhere.
+            View::Json => out::stdout([format!("{{\"event\":\"result\",\"secrets\":{text}}}")]),
+            _ => out::stdout([text]),
+        };
+        Ok(exit::DONE)
+    }
 }
 
-/// Prints a value.
 fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ended> {
     if json == "-" {
         json = read_stdin()?;
@@ -85,8 +137,6 @@ fn read_stdin() -> Result<String, RunError> {
     let mut text = String::new();
     match std::io::stdin().read_to_string(&mut text) {
         Ok(_) => Ok(text),
-        Err(error) => {
-            Err(RunError::Usage { message: format!("standard input can't be read: {error}"), hint: None })
-        }
+        Err(error) => Err(exit::usage(format!("standard input can't be read: {error}"), None)),
     }
 }

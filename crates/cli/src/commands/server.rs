@@ -1,54 +1,94 @@
-//! `server exec`, `server bootstrap`: the servers themselves.
+//! The servers themselves.
 
 use bowline_core::commands::exec::Mode;
 use bowline_engine as engine;
 use bowline_engine::error::RunError;
-use bowline_engine::ports::{Console, Output};
+use clap::{Args, Subcommand};
 
-use super::details::show_all;
-use super::exec::show;
-use crate::args::{Server, ServerExecArgs};
-use crate::console::StandardStreams;
+use super::{change, exec};
 use crate::exit::{self, Ended};
-use crate::session::Session;
+use crate::session::{Session, Subject};
 use crate::settings::Settings;
-use crate::ui::Sort;
-use crate::ui::results::Heading;
+use crate::ui::Focus;
 
-/// Runs one of them.
-pub(super) async fn run(settings: &Settings, what: Server) -> Result<u8, Ended> {
-    match what {
-        Server::Bootstrap => bootstrap(settings).await,
-        Server::Exec(args) => exec(settings, args).await,
+/// Look after the servers themselves: get them ready, run commands on them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Server {
+    /// Get servers ready for a first deploy: install Docker where it is missing, make the network.
+    #[command(
+        after_help = "On each server of the configuration, accessories' included, it makes sure that Docker runs and that this user
+may use it, and that the directory .kamal and the network exist. What is there stays as it is, so it is safe to
+repeat. Where Docker is missing, the installer from https://get.docker.com is run; that needs root, or sudo without
+a password, and curl or wget. A user who isn't root is added to the group `docker`. Then the hook docker-setup runs.
+
+Examples:
+  bowline server bootstrap
+  bowline server bootstrap -h 10.0.0.5     a new one"
+    )]
+    Bootstrap,
+    /// Run a command on the servers themselves.
+    #[command(
+        after_help = "It runs in the login shell, as with ssh: several words are put together with blanks, and what the server's shell
+is to read as one word needs quotes that reach it. Bowline's own flags come before the command.
+The exit status is the command's (the first that is not 0).
+
+Examples:
+  bowline server exec uptime                      on every server, accessories' included
+  bowline server exec -r web 'df -h / | tail -1'
+  bowline server exec -i -h 10.0.0.3 bash         a shell on one of them
+  bowline server exec -i -p 'cat > motd' < motd   what is read here is read there
+  bowline server exec --raw -p 'tar c logs' > logs.tar"
+    )]
+    Exec(ServerExecArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerExecArgs {
+    /// Run it on the first server, connected to this terminal, or to standard input where that is not a terminal.
+    #[arg(short, long)]
+    interactive: bool,
+    /// Kamal's way to say that it is not.
+    #[arg(long, hide = true, overrides_with = "interactive")]
+    no_interactive: bool,
+    /// Pass its output on byte for byte; it must run on one server only.
+    #[arg(long, conflicts_with = "interactive")]
+    raw: bool,
+    /// The command, for the server's shell.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    words: Vec<String>,
+}
+
+impl Server {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Server::Bootstrap => change(settings, engine::bootstrap::bootstrap).await,
+            Server::Exec(args) => args.run(settings).await,
+        }
     }
 }
 
-async fn bootstrap(settings: &Settings) -> Result<u8, Ended> {
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let ended = engine::bootstrap::bootstrap(&session.world, &session.project, &settings.options).await;
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
-}
-
-async fn exec(settings: &Settings, args: ServerExecArgs) -> Result<u8, Ended> {
-    let command = command(&args.words)?;
-    let attached = args.interactive || args.raw;
-    super::exec::check_json(settings, args.interactive, args.raw)?;
-    let session = Session::open(settings, Sort::Query, false).await?;
-    let (world, project, options) = (&session.world, &session.project, &settings.options);
-    if !attached {
-        let ended = engine::server::exec(world, project, options, &command).await;
-        return show(settings, Heading::App, &session.close(ended)?);
+impl ServerExecArgs {
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let command = command(&self.words)?;
+        exec::check_json(settings, self.interactive, self.raw)?;
+        let session = Session::open(settings, Focus::Result).await?;
+        if !self.interactive && !self.raw {
+            let gathered = session
+                .run(async |world, project, options| {
+                    engine::server::exec(world, project, options, &command).await
+                })
+                .await?;
+            return exec::show(settings, Subject::App, &gathered);
+        }
+        let console = session.console();
+        let mode = if self.raw { Mode::Raw } else { console.mode() };
+        let exit = session
+            .run(async |world, project, options| {
+                engine::server::attach(world, project, options, &command, mode, &console).await
+            })
+            .await?;
+        Ok(exit::of_program(&exit))
     }
-    let console = StandardStreams::new(settings, session.screen());
-    let mode = match (args.raw, console.terminal()) {
-        (true, _) => Mode::Raw,
-        (false, Some(_)) => Mode::Terminal,
-        (false, None) => Mode::Piped,
-    };
-    let ended = engine::server::attach(world, project, options, &command, mode, &console).await;
-    let exit = session.close(ended)?;
-    Ok(exit::of_output(&Output { exit, ..Output::default() }))
 }
 
 /// The words as one line for a shell, put together as ssh does.
@@ -56,7 +96,7 @@ fn command(words: &[String]) -> Result<String, RunError> {
     let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
     let command = words.join(" ");
     if command.trim().is_empty() {
-        return Err(RunError::Usage { message: "no command is given".into(), hint: None });
+        return Err(exit::usage("no command is given", None));
     }
     Ok(command)
 }

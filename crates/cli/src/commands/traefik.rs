@@ -1,54 +1,81 @@
-//! `traefik …`.
-
 use bowline_core::commands::traefik::Action;
 use bowline_engine::traefik as engine;
+use clap::Subcommand;
 
-use super::details::show_all;
-use super::logs;
-use crate::args::Traefik;
-use crate::exit::{self, Ended};
-use crate::session::Session;
+use super::confirm::Confirm;
+use super::logs::LogsArgs;
+use super::{change, look};
+use crate::exit::Ended;
+use crate::session::Subject;
 use crate::settings::Settings;
-use crate::ui::{Sort, confirm};
 
-/// Does what is asked for.
-pub(super) async fn run(settings: &Settings, what: Traefik) -> Result<u8, Ended> {
-    if let Some(question) = question(&what)
-        && !confirm::ask(question)?
-    {
-        return Ok(exit::FAILED);
-    }
-    let lines = match &what {
-        Traefik::Logs(args) => logs::lines(args.clone())?,
-        _ => Default::default(),
-    };
-    let session = Session::open(settings, Sort::Query, lines.follow).await?;
-    let (world, project, options) = (&session.world, &session.project, &settings.options);
-    let ended = match what {
-        Traefik::Boot => engine::boot(world, project, options).await,
-        Traefik::Reboot { rolling, .. } => engine::reboot(world, project, options, rolling).await,
-        Traefik::Start => engine::power(world, project, options, Action::Start).await,
-        Traefik::Stop => engine::power(world, project, options, Action::Stop).await,
-        Traefik::Restart => engine::power(world, project, options, Action::Restart).await,
-        Traefik::Details => session.query(engine::details(world, project, options)).await,
-        Traefik::Logs(_) => session.query(engine::logs(world, project, options, &lines)).await,
-        Traefik::Remove(_) => engine::remove(world, project, options).await,
-    };
-    let gathered = session.close(ended)?;
-    show_all(settings, &gathered)
+/// Look after Traefik, which all apps of a server share.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Traefik {
+    /// Make sure Traefik runs on every server with a role behind it.
+    Boot,
+    /// Replace the running Traefik with a new one that has the current configuration.
+    #[command(
+        after_help = "The new one is made before the old one stops, open requests are answered, and if the new one doesn't
+come up, the old one is put back. In between a server takes no requests for some tenths of a second.
+
+Examples:
+  bowline traefik reboot                 all servers at once
+  bowline traefik reboot --rolling -y    one after the other, each serving again before the next"
+    )]
+    Reboot {
+        /// One server after the other.
+        #[arg(long)]
+        rolling: bool,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+    /// Start the Traefik that is there.
+    Start,
+    /// Stop it. No app on its servers can be reached until it is started again.
+    Stop,
+    /// Stop and start it.
+    Restart,
+    /// Show its container on each server.
+    Details,
+    /// Show its logs.
+    #[command(after_help = "Examples:
+  bowline traefik logs -f -h 10.0.0.1
+  bowline traefik logs -s 1h -g ' 502 '")]
+    Logs(LogsArgs),
+    /// Remove it where no app is left for it to route to.
+    Remove(Confirm),
 }
 
-/// What is asked before it is done.
-fn question(what: &Traefik) -> Option<&'static str> {
-    match what {
-        Traefik::Reboot { confirm, rolling } if !confirm.confirmed => Some(if *rolling {
-            "Each server in turn takes no requests for a moment. Are you sure?"
-        } else {
-            "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
-        }),
-        Traefik::Remove(confirm) if !confirm.confirmed => {
-            Some("This removes Traefik where no app is left for it to route to. Are you sure?")
+impl Traefik {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Traefik::Boot => change(settings, engine::boot).await,
+            Traefik::Reboot { rolling, confirm } => {
+                let question = if rolling {
+                    "Each server in turn takes no requests for a moment. Are you sure?"
+                } else {
+                    "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
+                };
+                let reboot = change(settings, async |world, project, options| {
+                    engine::reboot(world, project, options, rolling).await
+                });
+                confirm.before(async { Ok(question.into()) }, reboot).await
+            }
+            Traefik::Start => power(settings, Action::Start).await,
+            Traefik::Stop => power(settings, Action::Stop).await,
+            Traefik::Restart => power(settings, Action::Restart).await,
+            Traefik::Details => look(settings, engine::details).await,
+            Traefik::Logs(args) => args.show(settings, Subject::App, engine::logs).await,
+            Traefik::Remove(confirm) => {
+                let question = "This removes Traefik where no app is left for it to route to. Are you sure?";
+                confirm.before(async { Ok(question.into()) }, change(settings, engine::remove)).await
+            }
         }
-        _ => None,
     }
+}
+
+async fn power(settings: &Settings, action: Action) -> Result<u8, Ended> {
+    change(settings, async |world, project, options| engine::power(world, project, options, action).await)
+        .await
 }

@@ -1,9 +1,16 @@
-//! `version`: answers at once, needing neither a project nor a runtime.
+use clap::Args;
 
-use crate::{exit, ui};
+use crate::exit;
+use crate::ui::out;
 
-/// Shows Bowline's version.
-pub(super) fn run() -> u8 {
-    ui::out::stdout([env!("CARGO_PKG_VERSION")]);
-    exit::DONE
+/// Show the version of Bowline.
+#[derive(Debug, Args)]
+pub(crate) struct Version;
+
+impl Version {
+    /// Answers at once, needing neither a project nor a runtime.
+    pub(super) fn run(self) -> u8 {
+        out::stdout([env!("CARGO_PKG_VERSION")]);
+        exit::DONE
+    }
 }

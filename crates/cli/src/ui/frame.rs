@@ -12,7 +12,7 @@ use bowline_core::plan::Plan;
 use bowline_engine::event::{Event, Outcome, Phase};
 
 use super::paint::Paint;
-use super::{Sort, clean, order, words};
+use super::{Focus, clean, order, words};
 
 /// Rows that are shown, however high the terminal is.
 const ROWS: usize = 20;
@@ -23,7 +23,7 @@ const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "�
 #[derive(Debug)]
 pub struct Frame {
     paint: Paint,
-    sort: Sort,
+    focus: Focus,
     phase: Option<Current>,
     rows: Vec<Row>,
     places: HashMap<(String, Option<String>), usize>,
@@ -61,10 +61,10 @@ struct Row {
 
 impl Frame {
     /// Nothing has happened yet.
-    pub fn new(sort: Sort, paint: Paint) -> Self {
+    pub fn new(focus: Focus, paint: Paint) -> Self {
         Self {
             paint,
-            sort,
+            focus,
             phase: None,
             rows: Vec::new(),
             places: HashMap::new(),
@@ -121,7 +121,7 @@ impl Frame {
                 if let Some(current) = &mut self.phase {
                     current.interrupted = true;
                 }
-                return vec![self.paint.yellow(words::interrupted(self.sort == Sort::Change))];
+                return vec![self.paint.yellow(words::interrupted(self.focus))];
             }
             Event::Finished { .. } => return self.end_phase(now),
             _ => self.move_rows(event, now),
@@ -187,14 +187,14 @@ impl Frame {
 
     /// What only looks leaves nothing on the screen but its result.
     fn above(&self, line: String) -> Vec<String> {
-        if self.sort == Sort::Change { vec![format!("  {line}")] } else { Vec::new() }
+        if self.focus == Focus::Progress { vec![format!("  {line}")] } else { Vec::new() }
     }
 
     fn end_phase(&mut self, now: Duration) -> Vec<String> {
         let Some(Current { phase, since, failed, interrupted, .. }) = self.phase.take() else {
             return Vec::new();
         };
-        if self.sort == Sort::Query {
+        if self.focus != Focus::Progress {
             return Vec::new();
         }
         let (mark, text) = if interrupted {
@@ -215,7 +215,7 @@ impl Frame {
         }
         let mut lines = self.end_phase(now);
         let roles: Vec<&Row> = self.in_order().filter(|row| row.for_role).collect();
-        if self.sort == Sort::Change && roles.len() <= ROWS {
+        if self.focus == Focus::Progress && roles.len() <= ROWS {
             let width = roles.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
             lines.extend(roles.iter().map(|row| self.show(row, now, width)));
         }

@@ -4,7 +4,7 @@ use bowline_core::config::HookLevel;
 use bowline_engine::event::{Event, Outcome, Phase};
 
 use super::paint::Paint;
-use super::{Sort, clean, words};
+use super::{Focus, clean, words};
 use crate::settings::Verbosity;
 
 /// Turns events into lines.
@@ -15,7 +15,7 @@ pub struct Plain {
     /// How much is told.
     pub verbosity: Verbosity,
     /// What kind of command it is.
-    pub sort: Sort,
+    pub focus: Focus,
 }
 
 impl Plain {
@@ -25,7 +25,7 @@ impl Plain {
             Verbosity::Quiet => false,
             Verbosity::Normal => {
                 let quiet = matches!(event, Event::Phase(Phase::Hook { quiet: true, .. }));
-                !quiet && (self.sort == Sort::Change || matters_to_a_query(event))
+                !quiet && (self.focus == Focus::Progress || matters_to_a_query(event))
             }
             Verbosity::Verbose => true,
         };
@@ -58,7 +58,7 @@ impl Plain {
                 let text = paint.yellow(&format!("note: {}", clean::line(text)));
                 vec![host.as_ref().map_or_else(|| format!("  {text}"), |host| about(host, None, &text))]
             }
-            Event::Interrupted => vec![paint.yellow(words::interrupted(self.sort == Sort::Change))],
+            Event::Interrupted => vec![paint.yellow(words::interrupted(self.focus))],
             _ => self.steps(event),
         }
     }

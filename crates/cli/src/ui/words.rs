@@ -6,7 +6,7 @@ use bowline_core::plan::{Kind, Plan};
 use bowline_engine::error::{Cause, Failure};
 use bowline_engine::event::Phase;
 
-use super::clean;
+use super::{Focus, clean};
 
 /// A phase while it lasts.
 pub fn doing(phase: &Phase) -> String {
@@ -103,12 +103,11 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
     }
 }
 
-/// What to say when a person interrupts; `undoes` if there may be something to undo.
-pub fn interrupted(undoes: bool) -> &'static str {
-    if undoes {
-        "stopping: undoing what was begun (again to quit at once)"
-    } else {
-        "stopping (again to quit at once)"
+/// What to say when a person interrupts.
+pub fn interrupted(focus: Focus) -> &'static str {
+    match focus {
+        Focus::Progress => "stopping: undoing what was begun (again to quit at once)",
+        Focus::Result | Focus::Lines => "stopping (again to quit at once)",
     }
 }
 

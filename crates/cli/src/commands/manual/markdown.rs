@@ -10,7 +10,7 @@ use crate::args::is_shown;
 /// The page; `root` is built.
 pub(super) fn page(root: &Command) -> String {
     let mut page = String::from(
-        "# Commands\n\n<!-- Made by `bowline man --markdown`; the texts are in crates/cli/src/args. -->\n",
+        "# Commands\n\n<!-- Made by `bowline man --markdown`; the texts are in crates/cli/src/commands. -->\n",
     );
     about(root, &mut page);
     page.push_str("\n## Flags of every command\n\n");

@@ -3,21 +3,42 @@
 use std::io::{BufRead, IsTerminal};
 
 use bowline_engine::error::RunError;
+use clap::Args;
 
-use super::{clean, out};
+use crate::exit::{self, Ended};
+use crate::ui::{clean, out};
+
+#[derive(Debug, Args)]
+pub(crate) struct Confirm {
+    /// Don't ask for confirmation.
+    #[arg(short = 'y', long)]
+    confirmed: bool,
+}
+
+impl Confirm {
+    /// Does the work, once the question is answered with yes, unless it was confirmed in advance.
+    pub(super) async fn before(
+        self,
+        question: impl Future<Output = Result<String, Ended>>,
+        work: impl Future<Output = Result<u8, Ended>>,
+    ) -> Result<u8, Ended> {
+        if !self.confirmed && !ask(&question.await?)? {
+            return Ok(exit::FAILED);
+        }
+        work.await
+    }
+}
 
 /// Whether the person at the terminal says yes. Anything but `y` or `yes` is no, and so is the end of the input.
 /// Without a terminal there is nobody to ask: what is piped in may be meant for somebody else.
-pub fn ask(question: &str) -> Result<bool, RunError> {
+fn ask(question: &str) -> Result<bool, RunError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(RunError::Usage {
-            message: format!(
-                "this asks for confirmation, and standard input is not a terminal: {}",
-                question.trim_end_matches("Are you sure?").trim_end()
-            ),
-            hint: Some("`-y` confirms it in advance".into()),
-        });
+        let question = question.trim_end_matches("Are you sure?").trim_end();
+        return Err(exit::usage(
+            format!("this asks for confirmation, and standard input is not a terminal: {question}"),
+            "`-y` confirms it in advance".to_owned(),
+        ));
     }
     out::stderr([format!("{} [y/N]", clean::lines(question))]);
     let yes = answered(&mut stdin.lock());
