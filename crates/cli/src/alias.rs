@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use bowline_core::config::Pairs;
+use bowline_config::Pairs;
 use bowline_engine::template::Templates;
 use clap::error::{ContextKind, ContextValue};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use bowline_core::config::Pairs;
-use bowline_core::secret::Secret;
+use bowline_config::Pairs;
+use bowline_config::secret::Secret;
 use bowline_engine::ports::{Held, Loan, Local, LocalCommand, Network, OnLine, Output};
 use bowline_engine::project;
 use bowline_engine::template::Templates;

@@ -12,7 +12,7 @@ use bowline_cli::ui::paint::Paint;
 use bowline_cli::ui::plain::Plain;
 use bowline_cli::ui::results::{Heading, Shown, lines};
 use bowline_cli::ui::{Focus, Tally, json, report, words};
-use bowline_core::config::HookLevel;
+use bowline_config::HookLevel;
 use bowline_core::plan::Plan;
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::event::{Event, Phase};

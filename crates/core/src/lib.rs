@@ -1,4 +1,4 @@
-//! What should be: the configuration, the names of things, commands as values, what was observed on a
+//! What should be: the names of things, commands as values, what was observed on a
 //! server, and the plan of a deploy.
 //!
 //! Everything here is a pure function of its arguments: no files, no environment, no clock, no network, no
@@ -6,13 +6,9 @@
 //! be tested here in microseconds.
 
 pub mod commands;
-pub mod config;
 pub mod dockerignore;
-pub mod dotenv;
-pub mod init;
 pub mod names;
 pub mod observed;
 pub mod plan;
-pub mod secret;
 pub mod selection;
 pub mod shell;

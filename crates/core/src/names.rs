@@ -2,10 +2,10 @@
 //!
 //! Paths are relative to the login directory.
 
-use crate::config::Config;
+use bowline_config::Config;
 
-/// The network that app containers and the proxy share.
-pub const NETWORK: &str = "kamal";
+pub use bowline_config::NETWORK;
+
 /// The proxy's container.
 pub const TRAEFIK: &str = "traefik";
 

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::serving::{Check, Serving};
 use crate::commands::{assets::Prepare, cord, prune, registry, traefik};
-use crate::config::{BarrierOrder, OnFailure};
+use bowline_config::{BarrierOrder, OnFailure};
 use step::Step;
 
 /// What kind of run it is.

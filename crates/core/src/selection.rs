@@ -3,8 +3,8 @@
 
 mod accessories;
 
-use crate::config::{Config, Role, RoleHost, once};
 pub use accessories::Accessories;
+use bowline_config::{Config, Role, RoleHost, once};
 
 /// The filters as given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

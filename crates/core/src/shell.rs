@@ -7,7 +7,7 @@
 mod command;
 mod start;
 
-use crate::secret::{REDACTED, Secret, SecretBytes};
+use bowline_config::secret::{REDACTED, Secret, SecretBytes};
 
 pub use start::{beginning, word_of};
 

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use bowline_config::secret::Secret;
+use bowline_config::{Logging, OptionValue};
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::commands::{Scope, app, registry};
-use bowline_core::config::{Logging, OptionValue};
 use bowline_core::names::Names;
-use bowline_core::secret::Secret;
 use bowline_core::shell::{Input, Script};
 use tempfile::TempDir;
 

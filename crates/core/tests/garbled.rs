@@ -5,8 +5,8 @@
 #[path = "common/garble.rs"]
 mod garble;
 
+use bowline_config::Traefik;
 use bowline_core::commands::traefik;
-use bowline_core::config::Traefik;
 use bowline_core::names::Names;
 use bowline_core::observed::{Container, Observed, base64_text};
 

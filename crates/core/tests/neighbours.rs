@@ -9,15 +9,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use bowline_config::secret::Secret;
+use bowline_config::{Config, Logging, SourceFile, Traefik, load};
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::{Scope, app, observe, prune, registry, remove, traefik};
-use bowline_core::config::{Config, Logging, SourceFile, Traefik, load};
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{PlanError, Request, plan};
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::{Kind, Plan};
-use bowline_core::secret::Secret;
 use bowline_core::selection::{Filters, Selection};
 use bowline_core::shell::{Input, Script};
 use serde_json::json;

@@ -4,15 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use bowline_config::secret::Secret;
+use bowline_config::{Config, Destination, SourceFile, load};
 use bowline_core::commands::Scope;
 use bowline_core::commands::app::Tag;
-use bowline_core::config::{Config, Destination, SourceFile, load};
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{PlanError, Request, plan, previous_version};
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
 use bowline_core::plan::{Kind, Plan, ProxyApi, accessory, show};
-use bowline_core::secret::Secret;
 use bowline_core::selection::{Filters, Selection, servers};
 use serde_json::json;
 

@@ -9,11 +9,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use bowline_config::secret::Secret;
+use bowline_config::{Logging, OptionValue, SourceFile, Traefik, load};
 use bowline_core::commands::env::{SecretEnv, Unfit};
 use bowline_core::commands::{Scope, app, exec, traefik};
-use bowline_core::config::{Logging, OptionValue, SourceFile, Traefik, load};
 use bowline_core::names::Names;
-use bowline_core::secret::Secret;
 use bowline_core::shell::{Input, Script};
 use proptest::prelude::*;
 

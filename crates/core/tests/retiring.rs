@@ -8,13 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bowline_config::Logging;
+use bowline_config::secret::Secret;
+use bowline_config::{Logging, Traefik};
 use bowline_core::commands::app::{self, IfHealthy};
 use bowline_core::commands::ask::NO_ANSWER;
 use bowline_core::commands::serving::{Check, NOT_SERVING, Serving};
 use bowline_core::commands::{Scope, cord, env, maintenance, ready, remove, traefik};
-use bowline_core::config::{Logging, Traefik};
 use bowline_core::names::Names;
-use bowline_core::secret::Secret;
 use bowline_core::shell::Script;
 
 /// A container is a file of variables. `down` has the number of calls that Docker doesn't answer; with `trips` it goes

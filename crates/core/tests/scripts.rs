@@ -12,16 +12,16 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use bowline_config::secret::{Secret, SecretBytes};
+use bowline_config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::{
     Scope, accessory, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
 };
-use bowline_core::config::{AssetPath, Logging, OptionValue, Traefik};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
-use bowline_core::secret::{Secret, SecretBytes};
 use bowline_core::shell::{Input, Script};
 
 /// Text that would do harm wherever a shell took it for code.

@@ -9,12 +9,12 @@ mod files;
 
 use std::collections::BTreeMap;
 
+use bowline_config::{Accessory, Config, unbuilt};
 use bowline_core::commands::accessory::{
     self as commands, Act, Directory, NEWER, NONE, RUNS, STARTED, STARTING, Upload, What,
 };
 use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{Scope, listing, logs, policy};
-use bowline_core::config::{Accessory, Config, unbuilt};
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;

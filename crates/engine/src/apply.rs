@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
+use bowline_config::OnFailure;
 use bowline_core::commands::assets::{NO_ASSETS, Prepare};
 use bowline_core::commands::traefik::{API_PORT, PROXY_FAILED, Route};
-use bowline_core::config::OnFailure;
 use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};

@@ -6,9 +6,9 @@ mod trouble;
 
 use std::time::Duration;
 
+use bowline_config::secret::Secret;
 use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
 use bowline_core::plan::secrets::{Secrets, registry_secrets};
-use bowline_core::secret::Secret;
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
 

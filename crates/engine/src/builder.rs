@@ -1,8 +1,8 @@
 //! The builder on this machine: looked at before a build, made where it is missing or not as configured;
 //! `build create`, `build remove`, `build details`.
 
+use bowline_config::Config;
 use bowline_core::commands::builder::{Builder, Here, Kind};
-use bowline_core::config::Config;
 
 use crate::error::RunError;
 use crate::event::Event;

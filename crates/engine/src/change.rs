@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 
+use bowline_config::{Role, RoleHost, unbuilt};
 use bowline_core::commands::Scope;
-use bowline_core::config::{Role, RoleHost, unbuilt};
 use bowline_core::observed::Observed;
 use bowline_core::plan::{ProxyApi, retire::running_api};
 use bowline_core::selection::Selection;

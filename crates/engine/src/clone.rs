@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
+use bowline_config::Config;
 use bowline_core::commands::clone::{
     CleanClone, Place, has_relative_address, project_directory, unsound_submodules,
 };
-use bowline_core::config::Config;
 use hmac_sha256::Hash;
 
 use crate::error::RunError;

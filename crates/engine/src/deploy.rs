@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_config::{OnFailure, unbuilt};
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
-use bowline_core::config::{OnFailure, unbuilt};
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};

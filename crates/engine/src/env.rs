@@ -1,7 +1,7 @@
 //! `env push`, `env delete`: the files with secret variables on the servers, apart from a boot, which writes its own.
 
+use bowline_config::{Accessory, Config, Role, RoleHost};
 use bowline_core::commands::env::{EnvFile, SecretEnv};
-use bowline_core::config::{Accessory, Config, Role, RoleHost};
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::plan::secrets::{Secrets, check_env_secrets, env_secrets, environment, secret_env};
 use bowline_core::plan::step::Step;

@@ -1,7 +1,7 @@
 //! What can go wrong in a run, told so that a person knows what failed, where, why, and what to do.
 
-use bowline_core::config::Diagnostics;
-use bowline_core::config::unbuilt::Unbuilt;
+use bowline_config::Diagnostics;
+use bowline_config::unbuilt::Unbuilt;
 use bowline_core::observed::Unreadable;
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::selection::NoMatch;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_core::config::HookLevel;
+use bowline_config::HookLevel;
 use bowline_core::plan::Plan;
 
 use crate::error::Failure;

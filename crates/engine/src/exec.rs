@@ -7,9 +7,9 @@
 pub(crate) mod attached;
 pub(crate) mod work;
 
+use bowline_config::{Pairs, Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
-use bowline_core::config::{Pairs, Role, RoleHost};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
 use bowline_core::selection::Selection;

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bowline_config::Timeouts;
 use bowline_core::commands::ask::PATIENCE_S;
 use bowline_core::commands::{FENCED, WAIT_S};
-use bowline_core::config::Timeouts;
 use bowline_core::plan::step::Step;
 use futures_util::future::join_all;
 use tokio::time::Instant;

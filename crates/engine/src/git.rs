@@ -4,8 +4,8 @@
 //! and then they only stand in the way: they may be relative to another directory, or name the wrong root. Where they
 //! point at another one, as for a deploy from a bare repository with its files checked out elsewhere, they count.
 
+use bowline_config::secret::Secret;
 use bowline_core::commands::clone::{Place, REPOSITORY_VARIABLES, repository_variables};
-use bowline_core::secret::Secret;
 
 use crate::error::RunError;
 use crate::local::{Limit, last, within};

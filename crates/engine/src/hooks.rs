@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bowline_core::config::HookLevel;
+use bowline_config::HookLevel;
+use bowline_config::secret::Secret;
 use bowline_core::names::service_version;
-use bowline_core::secret::Secret;
 use bowline_core::selection::Selection;
 
 use crate::error::RunError;

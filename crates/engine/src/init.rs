@@ -1,6 +1,6 @@
 //! Starting a project: writes its files, and never over one that is there.
 
-use bowline_core::init::{HOOKS, Known, SECRETS, hooks};
+use bowline_config::init::{HOOKS, Known, SECRETS, hooks};
 
 use crate::error::RunError;
 use crate::ports::{Files, Local};

@@ -1,7 +1,7 @@
 //! Private keys of the project's own (`ssh: key_data`): worked out when the first server is about to be reached, since a
 //! vault may have to be asked for them.
 
-use bowline_core::config::KeyData;
+use bowline_config::KeyData;
 
 use crate::error::RunError;
 use crate::world::{Project, World};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bowline_config::secret::Secret;
 use bowline_core::plan::step::Step;
-use bowline_core::secret::Secret;
 
 /// What a program left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bowline_core::config::{
+use bowline_config::{
     Destination, Diagnostics, Loaded, Pairs, SourceFile, aliases as read_aliases, destination_path,
     destinations, load as load_config,
 };

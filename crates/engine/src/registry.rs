@@ -2,8 +2,8 @@
 
 mod own;
 
+use bowline_config::Config;
 use bowline_core::commands::registry;
-use bowline_core::config::Config;
 use bowline_core::plan::secrets::{Secrets, login, registry_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;

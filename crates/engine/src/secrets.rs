@@ -20,9 +20,9 @@ mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bowline_core::config::diagnostic::Severity;
-use bowline_core::config::{Config, Diagnostics};
-use bowline_core::dotenv::{self, File, Part, Problem};
+use bowline_config::diagnostic::Severity;
+use bowline_config::dotenv::{self, File, Part, Problem};
+use bowline_config::{Config, Diagnostics};
 use bowline_core::plan::secrets::Secrets;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;

@@ -6,9 +6,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bowline_core::config::template::{Ended, Outputs, Program, Stop, Template};
-use bowline_core::config::{Diagnostics, SourceFile};
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
+use bowline_config::template::{Ended, Outputs, Program, Stop, Template};
+use bowline_config::{Diagnostics, SourceFile};
 
 use crate::ports::{Exit, Local, LocalCommand};
 

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bowline_core::config::{SourceFile, load};
+use bowline_config::{SourceFile, load};
 
 use crate::event::{Event, Events};
 use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output};
@@ -187,7 +187,7 @@ impl Scripted {
         *locked(&local.counter) = network.next_process();
         let local = Arc::new(local);
         let world = World {
-            timeouts: bowline_core::config::Timeouts::default(),
+            timeouts: bowline_config::Timeouts::default(),
             network: Arc::new(network::Wires(network.clone())),
             local: local.clone(),
             events: recorder.clone(),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use bowline_core::config::Config;
+use bowline_config::Config;
 
 use crate::error::RunError;
 use crate::git::{self, ask};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_core::config::{Config, SecretUses, Timeouts};
+use bowline_config::{Config, SecretUses, Timeouts};
 use bowline_core::selection::Filters;
 use tokio::sync::watch;
 

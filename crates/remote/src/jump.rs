@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bowline_core::config::ssh::{Jump, Ssh, Target};
+use bowline_config::ssh::{Jump, Ssh, Target};
 use bowline_engine::ports::ServerError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use russh::keys::{Algorithm, Certificate, PrivateKey, PublicKey};
 use tokio::sync::Mutex;
 

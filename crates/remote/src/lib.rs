@@ -1,7 +1,7 @@
 //! Where it happens: SSH connections and local processes, behind the traits of [`bowline_engine::ports`].
 //!
 //! Nothing is decided here. A step comes in as text, what it printed and how it ended goes out, and what can
-//! break between the two has a bound: starts of connections ([`Timeouts::connect`](bowline_core::config::Timeouts::connect)), dead connections
+//! break between the two has a bound: starts of connections ([`Timeouts::connect`](bowline_config::Timeouts::connect)), dead connections
 //! (keepalive), output, channels.
 //!
 //! [`SshNetwork`] is the way in: `connect(host)` gives a server whose connection is shared, kept and, when it

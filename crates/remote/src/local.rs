@@ -10,7 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bowline_core::config::{Ssh, SshConfig, Timeouts};
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
+use bowline_config::{Ssh, SshConfig, Timeouts};
 
 use crate::descriptors;
 

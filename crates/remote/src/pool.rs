@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bowline_core::config::ssh::Ssh;
+use bowline_config::secret::Secret;
+use bowline_config::ssh::Ssh;
 use bowline_core::plan::step::Step;
-use bowline_core::secret::Secret;
 use bowline_engine::ports::{
     Attached, Channel, Held, Limit, Network, OnLine, Output, Reader, Server, ServerError, Terminal,
 };

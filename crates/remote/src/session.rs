@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bowline_core::config::Timeouts;
+use bowline_config::Timeouts;
 use bowline_engine::ports::ServerError;
 use russh::client::{self, ChannelOpenHandle, Config, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKey;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bowline_core::config::ssh::Ssh;
+use bowline_config::ssh::Ssh;
 use bowline_engine::ports::{Network, Reader, ServerError};
 use bowline_remote::{Options, UserConfig};
 use common::*;

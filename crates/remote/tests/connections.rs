@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bowline_core::config::Timeouts;
-use bowline_core::config::ssh::Ssh;
-use bowline_core::secret::Secret;
+use bowline_config::Timeouts;
+use bowline_config::secret::Secret;
+use bowline_config::ssh::Ssh;
 use bowline_engine::ports::Network;
 use bowline_remote::{NoPrompt, Options, SshNetwork};
 use common::*;

@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use bowline_engine::ports::{Exit, Files, Line, Local, LocalCommand, Output};
 use bowline_remote::LocalMachine;
 

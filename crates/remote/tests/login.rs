@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bowline_core::config::Timeouts;
+use bowline_config::Timeouts;
 use bowline_engine::ports::{FarOutput, Line, Network, Piece, Reader, Server, ServerError, Size, Terminal};
 use common::*;
 

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bowline_core::config::Timeouts;
+use bowline_config::Timeouts;
 use bowline_engine::ports::{Exit, Limit, Line, Network, Output, Reader, ServerError};
 use bowline_remote::Options;
 use common::*;
@@ -214,7 +214,7 @@ async fn steps_dropped_while_their_channel_opens_leave_nothing_open() {
     }
     let sshd = Sshd::with("MaxSessions 10");
     let wire = Wire::to(sshd.port, Duration::from_millis(20));
-    let ssh = bowline_core::config::ssh::Ssh { port: wire.port, ..sshd.ssh() };
+    let ssh = bowline_config::ssh::Ssh { port: wire.port, ..sshd.ssh() };
     let server = network(ssh, sshd.options()).connect("127.0.0.1").await.unwrap();
     let nothing = step("true");
     for _ in 0..10 {

@@ -6,8 +6,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use bowline_core::config::Timeouts;
-use bowline_core::config::ssh::Ssh;
+use bowline_config::Timeouts;
+use bowline_config::ssh::Ssh;
 use bowline_engine::ports::{Network, ServerError};
 use bowline_remote::Options;
 use common::*;

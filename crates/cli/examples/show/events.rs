@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_config::HookLevel;
+use bowline_config::{BarrierOrder, OnFailure};
 use bowline_core::commands::{Scope, app};
-use bowline_core::config::HookLevel;
-use bowline_core::config::{BarrierOrder, OnFailure};
 use bowline_core::names::Names;
 use bowline_core::plan::{BarrierPlan, Kind, Plan, ProxyApi, RolePlan, ServerPlan};
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};

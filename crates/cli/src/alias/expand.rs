@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use bowline_core::config::{Pairs, alias};
+use bowline_config::{Pairs, alias};
 use clap::{ArgAction, Command};
 
 use crate::args::{self, CONFIG_FILE};
@@ -306,6 +306,6 @@ mod tests {
         let root = args::command();
         let names = root.get_subcommands().map(Command::get_name);
         let free: Vec<&str> = names.filter(|name| !alias::is_command(name)).collect();
-        assert_eq!(free, [""; 0], "add them to the commands in bowline_core::config::alias");
+        assert_eq!(free, [""; 0], "add them to the commands in bowline_config::alias");
     }
 }

@@ -1,5 +1,5 @@
 use bowline_core::commands::traefik::Action;
-use bowline_core::config;
+use bowline_config;
 use bowline_core::selection::Accessories;
 use bowline_engine::accessory as engine;
 use bowline_engine::error::RunError;
@@ -216,7 +216,7 @@ pub(super) fn lines(accessories: &Accessories<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bowline_core::config::{SourceFile, load};
+    use bowline_config::{SourceFile, load};
     use bowline_core::selection::Filters;
 
     use super::*;

@@ -1,4 +1,4 @@
-use bowline_core::config::show::show;
+use bowline_config::show::show;
 use clap::Args;
 
 use crate::exit::{self, Ended};

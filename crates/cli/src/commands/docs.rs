@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use bowline_core::config::{docs, schema as json};
+use bowline_config::{docs, schema as json};
 use clap::Args;
 
 use crate::exit::{self, Ended};

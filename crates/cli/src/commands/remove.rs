@@ -1,6 +1,6 @@
 //! `remove`, `app remove` and its parts: asked for once more before anything goes.
 
-use bowline_core::config::Config;
+use bowline_config::Config;
 use bowline_core::selection::{Accessories, Filters, NoMatch, Selection};
 use bowline_engine as engine;
 use bowline_engine::error::RunError;
@@ -89,7 +89,7 @@ fn question(removal: &Removal, app: &str, hosts: &[&str], accessories: &Accessor
 
 #[cfg(test)]
 mod tests {
-    use bowline_core::config::{SourceFile, load};
+    use bowline_config::{SourceFile, load};
 
     use super::*;
 

@@ -4,8 +4,8 @@
 
 use std::io::Read;
 
-use bowline_core::config::Timeouts;
-use bowline_core::secret::Secret;
+use bowline_config::Timeouts;
+use bowline_config::secret::Secret;
 use bowline_engine::error::RunError;
 use bowline_engine::secrets::extract;
 use bowline_engine::secrets::fetch::{self, Fetcher, object};

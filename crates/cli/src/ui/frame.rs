@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use bowline_core::config::HookLevel;
+use bowline_config::HookLevel;
 use bowline_core::plan::Plan;
 use bowline_engine::event::{Event, Outcome, Phase};
 

@@ -1,6 +1,6 @@
 //! A line an event: for logs, for pipes, and with `-v`. Nothing is ever drawn over.
 
-use bowline_core::config::HookLevel;
+use bowline_config::HookLevel;
 use bowline_engine::event::{Event, Outcome, Phase};
 
 use super::paint::Paint;

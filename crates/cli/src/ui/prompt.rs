@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 
 use super::{Handle, clean, terminal};
 

@@ -16,10 +16,10 @@ use super::ready;
 use super::registry::{self, Login};
 use super::traefik::{self, Action};
 use super::{Scope, env, policy, published};
-use crate::config::Pairs;
 use crate::names::NETWORK;
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
+use bowline_config::Pairs;
+use bowline_config::secret::Secret;
 pub use files::{Directory, Upload};
 
 /// Something done to an accessory on a server.

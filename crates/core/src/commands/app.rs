@@ -4,10 +4,10 @@ use super::env::{SecretEnv, clear_words};
 use super::serving::Serving;
 use super::traefik::Route;
 use super::{Scope, ask, assets, cord, drain, policy, ready};
-use crate::config::{AssetPath, Logging, OptionValue, Pairs};
 use crate::names::{NETWORK, container_hostname};
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
+use bowline_config::secret::Secret;
+use bowline_config::{AssetPath, Logging, OptionValue, Pairs};
 
 /// What it exits with when Docker would not run the container at all.
 pub const NOT_STARTED: u32 = 74;

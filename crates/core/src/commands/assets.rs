@@ -8,9 +8,9 @@
 //! shared between them as links; volumes get copies, for an app may write to what it mounts.
 
 use super::Scope;
-use crate::config::AssetPath;
 use crate::names::Names;
 use crate::shell::{Line, Script, quote};
+use bowline_config::AssetPath;
 
 /// What `Prepare` exits with when the image has no such directory; why is on its standard error.
 pub const NO_ASSETS: u32 = 73;

@@ -9,7 +9,7 @@ mod buildx;
 pub use build::{BuildError, Command, Output, Request};
 pub use buildx::{Check, LENT};
 
-use crate::config::{Builder as Wanted, Config, Generation, Machine};
+use bowline_config::{Builder as Wanted, Config, Generation, Machine};
 
 /// What Docker on the machine that deploys can do.
 #[derive(Debug, Clone, PartialEq, Eq)]

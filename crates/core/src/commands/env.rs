@@ -7,9 +7,9 @@
 //! removed before the container starts. Either way every value arrives byte by byte.
 
 use super::Scope;
-use crate::config::Pairs;
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
+use bowline_config::Pairs;
+use bowline_config::secret::Secret;
 
 /// Linux takes no longer variable, name and value together (`MAX_ARG_STRLEN` without the NUL).
 const LONGEST: usize = 128 * 1024 - 1;

@@ -10,10 +10,10 @@ use super::app::{Environment, logging_words, option_words};
 use super::env::{self, clear_words};
 use super::registry::{self, Login};
 use super::traefik;
-use crate::config::Pairs;
 use crate::names::NETWORK;
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
+use bowline_config::Pairs;
+use bowline_config::secret::Secret;
 
 /// In place of Docker's `ctrl-p,ctrl-q`, which would hold back every Ctrl-P and leave a container behind.
 /// Docker knows no way to have none; nobody types this.

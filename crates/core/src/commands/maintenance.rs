@@ -9,10 +9,10 @@
 //! the image, since `docker run` can only make one that wants a shell, and the image may have none.
 
 use super::{Scope, ask, drain};
-use crate::config::Pairs;
 use crate::names::{NETWORK, Names, TRAEFIK};
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
+use bowline_config::Pairs;
+use bowline_config::secret::Secret;
 
 /// Marks the containers and images: `SERVICE/DESTINATION`.
 pub(super) const LABEL: &str = "bowline.maintenance";

@@ -1,8 +1,8 @@
 //! Restart policies: with some of them Docker starts a container again when it is itself started, also one that was
 //! stopped by hand. What is stopped here stays stopped, and gets its policy back when it is started.
 
-use crate::config::OptionValue;
 use crate::shell::Line;
+use bowline_config::OptionValue;
 
 /// What a script says, before the policy, where it could not be changed.
 pub const RETURNS: &str = "@returns ";

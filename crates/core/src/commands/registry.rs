@@ -1,8 +1,8 @@
 //! The registry, seen from a server: log in and out, pull.
 
 use super::Scope;
-use crate::secret::Secret;
 use crate::shell::{Line, Script, quote};
+use bowline_config::secret::Secret;
 
 /// Who we are to the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::commands::accessory::{Container, Directory, Upload};
 use crate::commands::app::Environment;
 use crate::commands::registry::Login;
 use crate::commands::traefik;
-use crate::config::{Accessory, Config, Registry};
+use bowline_config::{Accessory, Config, Registry};
 
 /// The secrets that it needs: those of its env and, if its image is behind a login, those of the registry.
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
@@ -96,7 +96,7 @@ const HOST_VARIABLE: &str = "KAMAL_HOST";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{SourceFile, load};
+    use bowline_config::{SourceFile, load};
 
     fn config(server: &str, image: &str) -> Config {
         let text = format!(

@@ -3,9 +3,9 @@
 use super::{RolePlan, neighbours};
 use crate::commands::Scope;
 use crate::commands::assets::{Clean, Prepare, Running, Volume};
-use crate::config::{Config, Role};
 use crate::names::Names;
 use crate::observed::{Container, Observed};
+use bowline_config::{Config, Role};
 
 /// The preparation for a role on a server, if it has an asset path. Where nothing runs (the app was stopped), the
 /// container that served last hands its assets on.

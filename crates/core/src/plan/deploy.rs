@@ -9,9 +9,9 @@ use super::secrets::{Secrets, environment, login, secret_env};
 use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, neighbours};
 use crate::commands::env::Unfit;
 use crate::commands::{Scope, app, cord, prune, registry, traefik};
-use crate::config::{Config, Cord, Healthcheck, Pairs, Role, RoleHost};
 use crate::observed::{Container, Observed};
 use crate::selection::Selection;
+use bowline_config::{Config, Cord, Healthcheck, Pairs, Role, RoleHost};
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -391,7 +391,7 @@ impl Planner<'_> {
             image: config.image_of(version),
             environment: environment(config, self.secrets, role, entry)?,
             labels,
-            made: crate::secret::Secret::default(),
+            made: bowline_config::secret::Secret::default(),
             cmd: role.cmd.clone(),
             health: role.healthcheck.as_ref().map(|health| app::HealthFlags {
                 cmd: match &cord {

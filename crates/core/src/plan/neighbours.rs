@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use super::deploy::PlanError;
 use crate::commands::traefik;
-use crate::config::{Accessory, Config, Pairs};
 use crate::names::{NETWORK, Names};
 use crate::observed::{Observed, plain_version};
+use bowline_config::{Accessory, Config, Pairs};
 
 /// A running container of another app.
 struct Neighbour<'o> {

@@ -12,9 +12,9 @@ use hmac_sha256::Hash;
 use super::deploy::Request;
 use super::{Kind, Plan, RolePlan, ServerPlan};
 use crate::commands::app;
-use crate::config::Config;
 use crate::observed::{Container, Observed};
-use crate::secret::Secret;
+use bowline_config::Config;
+use bowline_config::secret::Secret;
 
 /// The label with a container's [`fingerprint`].
 pub const LABEL: &str = "bowline.config";

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use super::{ProxyApi, Retire};
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::{Scope, cord, policy, traefik};
-use crate::config::{Config, Role};
 use crate::names::NETWORK;
 use crate::observed::{Container, Observed};
+use bowline_config::{Config, Role};
 
 /// How a container that serves is retired. Whether requests go to it is looked up when it is: by then it may be healthy,
 /// whatever it was when it was observed.

@@ -7,9 +7,9 @@ use super::deploy::PlanError;
 use crate::commands::app::Environment;
 use crate::commands::env::SecretEnv;
 use crate::commands::registry::Login;
-use crate::config::{Config, Credential, Env, Registry, Role, RoleHost};
-use crate::secret::Secret;
 use crate::selection::Selection;
+use bowline_config::secret::Secret;
+use bowline_config::{Config, Credential, Env, Registry, Role, RoleHost};
 
 /// The secrets a run may use, by name.
 pub type Secrets = BTreeMap<String, Secret>;

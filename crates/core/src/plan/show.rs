@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Kind, Plan, ProxyApi, RolePlan, ServerPlan, resume};
-use crate::config::{BarrierOrder, OnFailure};
+use bowline_config::{BarrierOrder, OnFailure};
 
 /// The plan, line by line: servers, roles, what happens there in which order.
 pub fn text(plan: &Plan) -> String {

@@ -4,7 +4,7 @@
 //! is an error here too.
 
 use super::{Filters, NoMatch, Selection, servers};
-use crate::config::{Accessory, Config, once};
+use bowline_config::{Accessory, Config, once};
 
 /// Accessories in the order of the file, each with its servers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -83,7 +83,7 @@ impl<'a> Accessories<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{SourceFile, load};
+    use bowline_config::{SourceFile, load};
 
     const CONFIG: &str = "
 service: app

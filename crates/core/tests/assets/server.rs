@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use bowline_config::AssetPath;
 use bowline_core::commands::assets::{Clean, Prepare, Running, Volume};
 use bowline_core::commands::{Scope, prune};
-use bowline_core::config::AssetPath;
 use bowline_core::names::Names;
 
 /// Where the app's assets are.

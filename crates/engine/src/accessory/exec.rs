@@ -1,8 +1,8 @@
 //! `accessory exec`: a command in an accessory on each of its servers, by the same means as in the app.
 
+use bowline_config::{Accessory, Config};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
-use bowline_core::config::{Accessory, Config};
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};

@@ -1,9 +1,9 @@
 //! Why something could not be done to an accessory, in the words of what it means.
 
+use bowline_config::Accessory;
 use bowline_core::commands::accessory::BACK;
 use bowline_core::commands::published::PORT_TAKEN;
 use bowline_core::commands::{app, ready, registry, traefik};
-use bowline_core::config::Accessory;
 use bowline_core::plan::deploy::PlanError;
 
 use crate::error::{Cause, Failure};

@@ -4,11 +4,11 @@
 //! One whose name ends in `erb` is a template. It is rendered with the accessory's own variables around it, secret ones
 //! too, and what it gives is uploaded.
 
+use bowline_config::secret::{Secret, SecretBytes};
+use bowline_config::template::{Outputs, Template};
+use bowline_config::{Accessory, AccessoryMount, SourceFile, Value};
 use bowline_core::commands::accessory::Upload;
-use bowline_core::config::template::{Outputs, Template};
-use bowline_core::config::{Accessory, AccessoryMount, SourceFile, Value};
 use bowline_core::plan::secrets::Secrets;
-use bowline_core::secret::{Secret, SecretBytes};
 
 use crate::error::RunError;
 use crate::event::Event;

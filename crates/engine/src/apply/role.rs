@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bowline_config::BarrierOrder;
 use bowline_core::commands::serving::Serving;
 use bowline_core::commands::{app, traefik::Route};
-use bowline_core::config::BarrierOrder;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 use tokio::sync::watch;
 

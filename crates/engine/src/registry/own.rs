@@ -1,7 +1,7 @@
 //! A registry on this machine (`server: localhost:PORT`): a container here, which servers reach through their SSH
 //! connections while they pull.
 
-use bowline_core::config::Config;
+use bowline_config::Config;
 
 use super::Where;
 use crate::error::RunError;

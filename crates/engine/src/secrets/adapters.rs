@@ -16,7 +16,7 @@ mod test;
 #[cfg(test)]
 mod tests;
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 
 use super::fetch::{Fetched, Request};
 use super::tool::{Tool, Vendor};

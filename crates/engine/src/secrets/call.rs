@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bowline_core::dotenv::{Call, Word, WordPart};
-use bowline_core::secret::Secret;
+use bowline_config::dotenv::{Call, Word, WordPart};
+use bowline_config::secret::Secret;
 use futures_util::future::join_all;
 
 use super::evaluate::{Evaluation, Value, Wrong};

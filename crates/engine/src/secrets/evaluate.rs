@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use bowline_core::dotenv::{Command, Kind, Part, Piece, Problem, Quotes, Variable};
-use bowline_core::secret::Secret;
+use bowline_config::dotenv::{Command, Kind, Part, Piece, Problem, Quotes, Variable};
+use bowline_config::secret::Secret;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
 

@@ -1,6 +1,6 @@
 //! `secrets extract`: one value of what `secrets fetch` gave.
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 
 use super::json::Object;
 use super::trouble::Trouble;

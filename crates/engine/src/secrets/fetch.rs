@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use tokio::sync::OnceCell;
 
 use super::adapters::{Adapter, Session};

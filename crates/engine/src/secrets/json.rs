@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

@@ -1,7 +1,7 @@
 //! From files to values: what runs, how often, with what; what is told when something goes wrong.
 
-use bowline_core::config::{Destination, SourceFile, load};
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
+use bowline_config::{Destination, SourceFile, load};
 
 use super::*;
 use crate::testing::{Shop, says};

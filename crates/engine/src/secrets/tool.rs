@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use serde::de::DeserializeOwned;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

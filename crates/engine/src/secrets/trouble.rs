@@ -1,6 +1,6 @@
 //! What goes wrong with a secret, in words that can be shown: never a value, whatever a program said.
 
-use bowline_core::secret::{REDACTED, Secret};
+use bowline_config::secret::{REDACTED, Secret};
 
 use crate::error::RunError;
 use crate::ports::{Exit, Output};

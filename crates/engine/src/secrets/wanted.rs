@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bowline_core::config::diagnostic::Severity;
-use bowline_core::config::{Diagnostics, MissingSecret};
+use bowline_config::diagnostic::Severity;
+use bowline_config::secret::Secret;
+use bowline_config::{Diagnostics, MissingSecret};
 use bowline_core::plan::secrets::Secrets;
-use bowline_core::secret::Secret;
 
 use super::{Store, Unavailable};
 use crate::error::RunError;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 

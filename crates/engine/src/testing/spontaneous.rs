@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bowline_config::OptionValue;
 use bowline_core::commands::app;
 use bowline_core::commands::ask::{NO_ANSWER, PATIENCE_S};
 use bowline_core::commands::ready::NOT_READY;
 use bowline_core::commands::serving::Serving;
-use bowline_core::config::OptionValue;
 use tokio::time::{Instant, sleep};
 
 use super::locked;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use bowline_config::{SourceFile, load};
 use bowline_core::commands::builder::{LENT, Output as To};
 use bowline_core::commands::clone::{CleanClone, Place};
-use bowline_core::config::{SourceFile, load};
 
 use super::*;
 use crate::ports::Output;

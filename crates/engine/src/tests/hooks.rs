@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bowline_core::config::HookLevel;
+use bowline_config::HookLevel;
 
 use super::*;
 use crate::testing::{FakeLocal, Scripted as World};

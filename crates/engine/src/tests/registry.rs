@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bowline_core::config::{SourceFile, load};
+use bowline_config::{SourceFile, load};
 
 use super::*;
 use crate::error::Cause;

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bowline_core::config::ssh::{Jump, Ssh};
+use bowline_config::secret::Secret;
+use bowline_config::ssh::{Jump, Ssh};
 use bowline_core::plan::step::Step;
-use bowline_core::secret::Secret;
 use bowline_core::shell::Script;
 use bowline_engine::ports::{Limit, Network, Output, Server, ServerError};
 use bowline_remote::{NoPrompt, Options, Prompt, SshNetwork, UserConfig};

@@ -1,8 +1,8 @@
 //! What an accessory mounts: its directories and the files of the project that it wants.
 
-use crate::config::AccessoryMount;
-use crate::secret::SecretBytes;
 use crate::shell::{Line, quote_path};
+use bowline_config::AccessoryMount;
+use bowline_config::secret::SecretBytes;
 
 /// A directory on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

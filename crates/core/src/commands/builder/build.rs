@@ -2,9 +2,9 @@
 
 use super::buildx::{docker, linux};
 use super::{Builder, Kind, NeedsBuildx};
-use crate::config::{Cache, Pack, is_secret_key};
-use crate::secret::REDACTED;
 use crate::shell::{fill_in, quote};
+use bowline_config::secret::REDACTED;
+use bowline_config::{Cache, Pack, is_secret_key};
 
 /// Where the image goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{SourceFile, load};
+use bowline_config::{SourceFile, load};
 
 const LEAST: &str =
     "service: app\nimage: me/app\nservers: [h]\nregistry: {server: r.io, username: u, password: [P]}\n";

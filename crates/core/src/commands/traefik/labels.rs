@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{OptionValue, Pairs};
 use crate::names::NETWORK;
+use bowline_config::{OptionValue, Pairs};
 
 /// Pairs with others over them: a known name keeps its place and gets the other value.
 pub fn overlay(base: &Pairs, over: &Pairs) -> Pairs {

@@ -1,7 +1,7 @@
 //! AWS Secrets Manager, by `aws`. A secret that is a JSON object gives `NAME/KEY` for each of its keys, another one
 //! is `NAME`. `--account` is a profile.
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use serde::Deserialize;
 
 use crate::secrets::fetch::{Fetched, Request};

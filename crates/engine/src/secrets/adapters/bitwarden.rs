@@ -1,7 +1,7 @@
 //! Bitwarden's password manager, by `bw`. A secret is `ITEM` (the password of a login, or all fields of anything
 //! else) or `ITEM/FIELD`.
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use serde::Deserialize;
 
 use super::Session;

@@ -2,7 +2,7 @@
 //! project `default` is the one `gcloud` is set to. `--account` is `USER`, or `USER|SERVICE_ACCOUNT[,DELEGATE…]` to act
 //! as another; the user `default` is the one that is logged in.
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 use serde::Deserialize;
 
 use super::Session;

@@ -8,7 +8,7 @@ use crate::secrets::fetch::{Fetched, Request};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 
 pub(super) const VENDOR: Vendor = Vendor {
     title: "1Password",

@@ -1,6 +1,6 @@
 //! No vault at all: each name's value is the name read backwards. For trying a secrets file out, as with Kamal.
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 
 use crate::secrets::fetch::{Fetched, Request};
 use crate::secrets::tool::Vendor;

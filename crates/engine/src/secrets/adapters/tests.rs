@@ -4,7 +4,7 @@ mod clouds;
 
 use std::time::Duration;
 
-use bowline_core::secret::Secret;
+use bowline_config::secret::Secret;
 
 use crate::secrets::fetch::{Fetcher, Request, object};
 use crate::secrets::trouble::Trouble;

@@ -1,0 +1,251 @@
+//! Secrets files, read but not evaluated: which names they give, what each value is made of, and where it stands.
+//!
+//! The dialect is that of the dotenv library that Kamal uses: `KEY=value` a line, bare, in single quotes
+//! (literal) or in double quotes (escapes), the latter two over several lines; `$NAME`, `${NAME}` and
+//! `$(command)` outside of single quotes. A command that begins with `kamal secrets` is told apart here, since
+//! nobody needs to have a `kamal` for it. On purpose unlike that library:
+//!
+//! - What a command prints is the value; a `$` in it means nothing.
+//! - `$(…)` ends at its own parenthesis, whatever stands in quotes within it, and a `#` in it is no comment.
+//! - A quote or a `$(` that doesn't end is an error. The library takes it as text.
+//!
+//! Nothing runs here, and no value is in anything that can be shown: texts are [`Secret`], and the lines of a
+//! report are blackened by [`File::shown`].
+
+mod command;
+mod lines;
+mod parts;
+mod scan;
+mod show;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+
+pub use show::report;
+
+use crate::SourceFile;
+use crate::secret::Secret;
+
+/// A secrets file.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Its path and text, line ends made uniform.
+    pub source: SourceFile,
+    /// Its entries in order. Of two with the same key the later one counts for whoever comes after it.
+    pub entries: Vec<Entry>,
+    /// What is wrong in it; such a file can't be used.
+    pub errors: Vec<Problem>,
+    /// What probably isn't meant as it will be taken.
+    pub warnings: Vec<Problem>,
+}
+
+/// One name and its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The name.
+    pub key: String,
+    /// Where the name stands.
+    pub key_at: Range<usize>,
+    /// What the value is made of.
+    pub parts: Vec<Part>,
+}
+
+/// A piece of a value.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// Text as it is.
+    Text(Secret),
+    /// The value of another name.
+    Variable(Variable),
+    /// What a command prints.
+    Command(Command),
+}
+
+/// A reference to a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub at: Range<usize>,
+    /// Whether the name may be shown: it looks like a variable's. `$1wor` in `pa$1wor` is part of a password that
+    /// somebody forgot to quote.
+    pub telling: bool,
+}
+
+/// A command in a value.
+#[derive(Clone)]
+pub struct Command {
+    /// Where it stands, with its `$(` and `)`.
+    pub at: Range<usize>,
+    /// What is to be done.
+    pub kind: Kind,
+}
+
+impl fmt::Debug for Command {
+    /// What people write into a command may be a value: it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// What a command is.
+#[derive(Clone)]
+pub enum Kind {
+    /// A text for a shell.
+    Shell(Vec<Piece>),
+    /// A command of our own.
+    Secrets(Call),
+}
+
+/// `kamal secrets …`, perhaps with variables before it and a pipe behind it.
+#[derive(Clone)]
+pub struct Call {
+    /// `NAME=value` before the command.
+    pub env: Vec<(String, Word)>,
+    /// The words after `secrets`.
+    pub words: Vec<Word>,
+    /// What its output goes through (`| base64 -d`).
+    pub pipe: Option<Vec<Piece>>,
+}
+
+/// A word of a command of our own.
+pub type Word = Vec<WordPart>;
+
+/// A piece of a word.
+#[derive(Clone)]
+pub enum WordPart {
+    /// Text as it is.
+    Text(String),
+    /// The value of a name; outside of quotes its blanks separate words.
+    Variable {
+        /// The name.
+        variable: Variable,
+        /// Whether it stands in quotes.
+        quoted: bool,
+    },
+    /// What a command prints; outside of quotes its blanks separate words.
+    Command {
+        /// The command.
+        command: Box<Command>,
+        /// Whether it stands in quotes.
+        quoted: bool,
+    },
+}
+
+/// A piece of a text for a shell.
+#[derive(Clone)]
+pub enum Piece {
+    /// Text for the shell as it is.
+    Text(String),
+    /// A reference that the shell resolves, if it has the name.
+    Variable {
+        /// The name.
+        name: String,
+        /// What stands there: `$NAME`, `${NAME}`, or the beginning of something longer (`${NAME` of `${NAME:-x}`).
+        raw: String,
+        /// The quotes around it.
+        quotes: Quotes,
+    },
+    /// A command of our own inside of the shell's.
+    Call {
+        /// The command.
+        call: Box<Call>,
+        /// Where it stands.
+        at: Range<usize>,
+        /// The quotes around it.
+        quotes: Quotes,
+    },
+}
+
+/// The quotes around a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quotes {
+    /// None.
+    None,
+    /// `'…'`
+    Single,
+    /// `"…"`
+    Double,
+}
+
+/// Something to tell about a place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub at: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What stands there.
+    pub label: Option<String>,
+    /// What else there is to know.
+    pub note: Option<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(at: Range<usize>, message: impl Into<String>) -> Self {
+        Self { at, message: message.into(), label: None, note: None, help: None }
+    }
+
+    /// Says what stands there.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The variable that makes `\n` and `\r` in double quotes a line break, if its value is [`LEGACY`]; a line of the
+/// file above, or of the environment.
+pub const LINEBREAK_MODE: &str = "DOTENV_LINEBREAK_MODE";
+/// The value of [`LINEBREAK_MODE`] that counts.
+pub const LEGACY: &str = "legacy";
+
+/// Reads a file. `legacy`: whether [`LINEBREAK_MODE`] is [`LEGACY`] in the environment.
+pub fn parse(path: impl Into<String>, text: &str, legacy: bool) -> File {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    let lines = lines::read(&text);
+    let (mut entries, mut errors) = (Vec::<Entry>::new(), lines.errors);
+    for line in lines.entries {
+        let key = text.get(line.key.clone()).unwrap_or_default().to_owned();
+        let legacy = entries.iter().rfind(|entry| entry.key == LINEBREAK_MODE).map_or(
+            legacy,
+            |entry| matches!(entry.parts.as_slice(), [Part::Text(value)] if value.expose() == LEGACY),
+        );
+        let parts = match &line.value {
+            Some(raw) => parts::parts(&text, raw, legacy, &mut errors),
+            None if line.export => {
+                if entries.iter().any(|entry| entry.key == key) {
+                    continue;
+                }
+                let message = format!("`export {key}` has no value, and no line above gives one");
+                let help = format!("write `{key}=…`, or `{key}=${key}` to take it from the environment");
+                errors.push(Problem::new(line.key.clone(), message).help(help));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        entries.push(Entry { key, key_at: line.key, parts });
+    }
+    errors.sort_by_key(|problem| problem.at.start);
+    File { source: SourceFile::new(path, text), entries, errors, warnings: lines.warnings }
+}
+
+impl Entry {
+    /// Whether a command has to run for it, those of the names it refers to aside.
+    pub fn has_command(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Command(_)))
+    }
+}

@@ -1,0 +1,137 @@
+//! Problems in secrets files, shown with the lines they are about and without anything that may be secret: of an
+//! entry the name, references and commands can be seen; texts are blackened, and so are lines that are none.
+
+use std::ops::Range;
+
+use super::{File, Part, Problem};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
+use crate::is_secret_key;
+
+/// A report on problems; each with the number of its file.
+pub fn report<'f>(
+    files: impl IntoIterator<Item = &'f File>,
+    problems: impl IntoIterator<Item = (usize, Problem)>,
+    severity: Severity,
+) -> Diagnostics {
+    let source = |file: &File| Source { file: file.source.clone(), hidden: file.hidden() };
+    let diagnostic = |(file, problem): (usize, Problem)| Diagnostic {
+        severity,
+        message: problem.message,
+        span: Span { file, start: problem.at.start, end: problem.at.end },
+        label: problem.label,
+        also: Vec::new(),
+        note: problem.note,
+        help: problem.help,
+    };
+    let problems = problems.into_iter().map(diagnostic).collect();
+    Diagnostics::new(files.into_iter().map(source).collect(), problems)
+}
+
+impl File {
+    /// What must not be shown, line by line.
+    fn hidden(&self) -> Vec<Range<usize>> {
+        let text = self.source.text.as_str();
+        let mut shown: Vec<Range<usize>> = Vec::new();
+        for entry in &self.entries {
+            shown.push(head(text, &entry.key_at));
+            for part in &entry.parts {
+                match part {
+                    Part::Text(_) => {}
+                    Part::Variable(variable) if variable.telling => shown.push(variable.at.clone()),
+                    Part::Variable(_) => {}
+                    Part::Command(command) => shown.extend(harmless(text, command.at.clone())),
+                }
+            }
+        }
+        shown.extend(self.errors.iter().chain(&self.warnings).filter_map(|problem| mark(text, &problem.at)));
+        shown.sort_by_key(|range| range.start);
+        let mut hidden = Vec::new();
+        let mut at = 0;
+        for range in shown.iter().chain([&(text.len()..text.len())]) {
+            if range.start > at {
+                hidden.extend(by_line(text, at..range.start));
+            }
+            at = at.max(range.end);
+        }
+        hidden
+    }
+}
+
+/// A name, and what stands between it and its value.
+fn head(text: &str, key: &Range<usize>) -> Range<usize> {
+    let rest = text.get(key.end..).unwrap_or_default();
+    let blank = |text: &str, from: usize| {
+        from + text.get(from..).map_or(0, |rest| rest.len() - rest.trim_start_matches([' ', '\t']).len())
+    };
+    let mut end = blank(rest, 0);
+    if rest.get(end..).is_some_and(|rest| rest.starts_with(['=', ':'])) {
+        end = blank(rest, end + 1);
+        if rest.get(end..).is_some_and(|rest| rest.starts_with(['\'', '"'])) {
+            end += 1;
+        }
+    }
+    key.start..key.end + end
+}
+
+/// The place of an error, if there is nothing in it but the sign that it is about.
+fn mark(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
+    let is_sign = matches!(text.get(at.clone())?, "'" | "\"" | "$(" | "${" | "#" | "|");
+    is_sign.then(|| at.clone())
+}
+
+/// The parts of a command that can be shown: all but what stands after a word that sounds like a secret, as in
+/// `--token abc` and `PASSWORD=abc`, and what is within a JSON object, such as one that a vault gave.
+fn harmless(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
+    let command = text.get(at.clone()).unwrap_or_default();
+    let mut shown = Vec::new();
+    let (mut from, mut hide_next) = (at.start, false);
+    for (start, word) in words(command) {
+        let start = at.start + start;
+        let end = start + word.trim_end_matches([')', '"', '\'', ';']).len();
+        let value = word.find(['=', ':']).filter(|sign| is_secret_key(word.get(..*sign).unwrap_or_default()));
+        let hidden = match value {
+            _ if hide_next && !word.starts_with(['-', '$', '|']) => Some(start..end),
+            Some(sign) if sign + 1 < word.len() => Some((start + sign + 1).min(end)..end),
+            _ => None,
+        };
+        let header = word.trim_matches(['"', '\'']).to_ascii_lowercase();
+        hide_next = (word.starts_with('-') && is_secret_key(word) && !word.contains('='))
+            || word.ends_with(':')
+            || (hide_next && matches!(header.as_str(), "bearer" | "basic" | "token"));
+        if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
+            shown.push(from..hidden.start);
+            from = hidden.end;
+        }
+    }
+    shown.push(from..at.end);
+    let object = command.find("{\"").zip(command.rfind('}')).filter(|(open, close)| open < close);
+    let Some((open, close)) = object else { return shown };
+    let (open, close) = (at.start + open + 1, at.start + close);
+    let around = |range: &Range<usize>| [range.start..range.end.min(open), range.start.max(close)..range.end];
+    shown.iter().flat_map(around).filter(|range| range.start < range.end).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    text.split(char::is_whitespace).filter_map(move |word| {
+        let start = at;
+        at += word.len()
+            + text.get(at + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        (!word.is_empty()).then_some((start, word))
+    })
+}
+
+/// A range line by line, so that lines keep their numbers.
+fn by_line(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = range.start;
+    for line in text.get(range).unwrap_or_default().split_inclusive('\n') {
+        let start = at + (line.len() - line.trim_start().len());
+        let end = start + line.trim().len();
+        if start < end {
+            found.push(start..end);
+        }
+        at += line.len();
+    }
+    found
+}

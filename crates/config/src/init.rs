@@ -1,0 +1,138 @@
+//! The files of a new project, which `init` writes: to be read once, changed, and then to be the project's own.
+//!
+//! What can be known is filled in: the service's name from the directory, the port from the `Dockerfile`.
+
+/// Where the hooks are looked for unless the configuration says something else.
+pub const HOOKS: &str = ".kamal/hooks";
+
+/// Where the secrets are looked for unless the configuration says something else.
+pub const SECRETS: &str = ".kamal/secrets";
+
+const CONFIG_TEXT: &str = include_str!("init/deploy.yml");
+const SECRETS_TEXT: &str = include_str!("init/secrets");
+const SAMPLES: &[(&str, &str)] = &[
+    ("docker-setup", include_str!("init/hooks/docker-setup.sample")),
+    ("pre-connect", include_str!("init/hooks/pre-connect.sample")),
+    ("pre-build", include_str!("init/hooks/pre-build.sample")),
+    ("pre-deploy", include_str!("init/hooks/pre-deploy.sample")),
+    ("pre-app-boot", include_str!("init/hooks/pre-app-boot.sample")),
+    ("post-app-boot", include_str!("init/hooks/post-app-boot.sample")),
+    ("post-deploy", include_str!("init/hooks/post-deploy.sample")),
+    ("pre-traefik-reboot", include_str!("init/hooks/pre-traefik-reboot.sample")),
+    ("post-traefik-reboot", include_str!("init/hooks/post-traefik-reboot.sample")),
+];
+
+/// What is known of a project before it has a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// A name for the service.
+    pub service: String,
+    /// The port its containers listen on.
+    pub port: u16,
+}
+
+impl Known {
+    /// Looks at the directory's name and the `Dockerfile`, if there is one.
+    pub fn new(directory: &str, dockerfile: Option<&str>) -> Self {
+        Self { service: service(directory), port: dockerfile.and_then(exposed).unwrap_or(3000) }
+    }
+
+    /// The text of the configuration.
+    pub fn config(&self) -> String {
+        CONFIG_TEXT.replace("my-app", &self.service).replace("3000", &self.port.to_string())
+    }
+
+    /// The text of the secrets file.
+    pub fn secrets(&self) -> String {
+        SECRETS_TEXT.replace("my-app", &self.service)
+    }
+}
+
+/// Paths and texts of the sample hooks, which are programs.
+pub fn hooks() -> impl Iterator<Item = (String, &'static str)> {
+    SAMPLES.iter().map(|(name, text)| (format!("{HOOKS}/{name}.sample"), *text))
+}
+
+/// A directory's name as a service's, which can also be a part of an image's name.
+fn service(directory: &str) -> String {
+    let sound = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let words: String = directory.chars().map(sound).collect();
+    let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "my-app".into() } else { words.join("-") }
+}
+
+/// The port that the last stage of a `Dockerfile` exposes, as far as it is written out; Traefik takes the lowest.
+fn exposed(dockerfile: &str) -> Option<u16> {
+    let port = |word: &str| word.strip_suffix("/tcp").unwrap_or(word).parse::<u16>().ok();
+    let mut ports = Vec::new();
+    for line in dockerfile.lines() {
+        let mut words = line.split_whitespace();
+        match words.next().map(str::to_ascii_uppercase).as_deref() {
+            Some("FROM") => ports.clear(),
+            Some("EXPOSE") => ports.extend(words.filter_map(port)),
+            _ => {}
+        }
+    }
+    ports.into_iter().filter(|port| *port > 0).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SourceFile, load};
+
+    #[test]
+    fn a_directory_names_the_service() {
+        let table =
+            [("shop", "shop"), ("My Shop.v2", "my-shop-v2"), ("_x_", "x"), ("é", "my-app"), ("", "my-app")];
+        for (directory, name) in table {
+            assert_eq!(service(directory), name);
+        }
+    }
+
+    #[test]
+    fn a_dockerfile_tells_the_port() {
+        let table = [
+            ("FROM a\nEXPOSE 80\nFROM b\nexpose 8080/tcp\n", Some(8080)),
+            ("FROM a\nEXPOSE 9090 8080\nEXPOSE 53/udp", Some(8080)),
+            ("FROM a\nEXPOSE 80\nFROM b\n", None),
+            ("FROM a\nEXPOSE $PORT\n# EXPOSE 1\n", None),
+            ("", None),
+        ];
+        for (dockerfile, port) in table {
+            assert_eq!(exposed(dockerfile), port, "{dockerfile}");
+        }
+    }
+
+    fn assert_accepted(text: &str) {
+        match load(SourceFile::new("config/deploy.yml", text), None) {
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
+            Err(errors) => panic!("{errors}"),
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_accepted_as_it_is_and_with_all_its_settings() {
+        let known = Known::new("Shop 2", Some("EXPOSE 8080"));
+        let text = known.config();
+        assert!(text.contains("service: shop-2\n") && text.contains("image: my-user/shop-2\n"));
+        assert!(text.contains("  port: 8080\n") && !text.contains("3000"), "{text}");
+        assert_accepted(&text);
+        let setting = |line: &str| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') || rest.starts_with("  ") => rest.to_owned(),
+            _ => line.to_owned(),
+        };
+        let all = text.lines().map(setting).collect::<Vec<_>>().join("\n");
+        assert!(all.contains("\naliases:\n  tail:"), "{all}");
+        assert_accepted(&all);
+    }
+
+    #[test]
+    fn sample_hooks_are_those_that_are_run() {
+        let paths: Vec<String> = hooks().map(|(path, _)| path).collect();
+        assert_eq!(paths.len(), 9);
+        assert!(
+            hooks().all(|(path, text)| path.starts_with(".kamal/hooks/") && text.starts_with("#!/bin/sh\n"))
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! From tags in a row to what encloses what: `if`, `unless`, `elsif`, `else`, `each do`, `end`.
+
+use std::ops::Range;
+
+use super::evaluate::Wrong;
+use super::expr::{self, Context, Expr, Foreign, Kind, Part, Statement};
+use super::scan::{Tag, TagKind, Token};
+use crate::diagnostic::{Diagnostic, Span};
+
+/// Conditions within conditions.
+const MAX_DEPTH: usize = 40;
+
+/// A piece of a template that can be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Node {
+    /// Text of the file.
+    Text {
+        range: Range<usize>,
+        kept: bool,
+    },
+    Output {
+        span: Range<usize>,
+        expr: Expr,
+    },
+    /// The first branch whose condition holds; `else` has none.
+    If(Vec<Branch>),
+    /// What is done where a tag shows nothing.
+    Do {
+        span: Range<usize>,
+        statements: Vec<Statement>,
+    },
+    /// The nodes once for each entry of a list.
+    Each {
+        list: Expr,
+        name: String,
+        nodes: Vec<Node>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Branch {
+    pub(super) condition: Option<Expr>,
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A tag, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Read {
+    Node(Node),
+    Nothing,
+    If(Expr),
+    Elsif(Expr),
+    Else,
+    Each(Expr, String),
+    End,
+}
+
+/// The tags, and whether Ruby is asked first, where there is one.
+pub(super) struct All {
+    pub(super) tags: Vec<(Range<usize>, Read)>,
+    pub(super) extra: bool,
+}
+
+/// Reads each tag by itself. With those that only Ruby can read, it is Ruby that reads them all.
+pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Foreign>> {
+    let (mut all, mut foreign) = (Vec::new(), Vec::new());
+    let mut context = Context::default();
+    for token in tokens {
+        match token {
+            Token::Text { text, kept, .. } => {
+                all.push((text.clone(), Read::Node(Node::Text { range: text.clone(), kept: *kept })));
+            }
+            Token::Tag(tag) => match of_tag(text, tag, &mut context) {
+                Ok(read) => all.push((tag.span.clone(), read)),
+                Err(error) => foreign.push(error),
+            },
+        }
+    }
+    if foreign.is_empty() { Ok(All { tags: all, extra: context.extra.get() }) } else { Err(foreign) }
+}
+
+fn of_tag(text: &str, tag: &Tag, context: &mut Context) -> Result<Read, Foreign> {
+    if tag.kind == TagKind::Comment {
+        return Ok(Read::Nothing);
+    }
+    if tag.escaped {
+        return Err(Foreign { span: tag.span.clone(), label: "`%%>` is not built in" });
+    }
+    if tag.kind == TagKind::Output {
+        let expr = expr::parse(text, tag.code.clone(), context)?;
+        return Ok(Read::Node(Node::Output { span: tag.span.clone(), expr }));
+    }
+    let code = text.get(tag.code.clone()).unwrap_or_default();
+    let words = code.trim_start();
+    let keyword = words.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(words.len());
+    let (keyword, rest) = words.split_at(keyword);
+    let condition = || expr::parse(text, tag.code.end - rest.len()..tag.code.end, context);
+    match keyword {
+        "" if ends_line(words, tag) => Ok(Read::Nothing),
+        "if" => Ok(Read::If(condition()?)),
+        "unless" => {
+            let inner = condition()?;
+            Ok(Read::If(Expr { span: inner.span.clone(), kind: Kind::Not(Box::new(inner)) }))
+        }
+        "elsif" => Ok(Read::Elsif(condition()?)),
+        "else" if rest.trim().is_empty() => Ok(Read::Else),
+        "end" if rest.trim().is_empty() => Ok(Read::End),
+        _ => {
+            let start = tag.code.start + (code.len() - words.len());
+            let end = start + words.lines().next().map_or(0, |line| line.trim_end().len());
+            if let Some((list, name)) = loop_head(words.trim_end()) {
+                let list = expr::parse(text, start..start + list.len(), context)?;
+                context.extra.set(true);
+                context.locals.push(name.to_owned());
+                return Ok(Read::Each(list, name.to_owned()));
+            }
+            let whole = Foreign { span: start..end, label: "this is not built in" };
+            let known = words.starts_with(|c: char| c.is_ascii_lowercase() || c == '_' || c == 'D');
+            if !known || words.trim_end().ends_with('|') {
+                return Err(whole);
+            }
+            let code_end = tag.code.end - (code.len() - code.trim_end().len());
+            let statements = expr::statements(text, start..code_end, context)
+                .map_err(|error| if error.span.start == start { whole } else { error })?;
+            Ok(Read::Node(Node::Do { span: tag.span.clone(), statements }))
+        }
+    }
+}
+
+/// The list and the variable of `LIST.each do |NAME|`.
+fn loop_head(words: &str) -> Option<(&str, &str)> {
+    let (head, name) = words.strip_suffix('|')?.rsplit_once('|')?;
+    let list = head.trim_end().strip_suffix("do")?.trim_end().strip_suffix(".each")?;
+    let name = name.trim();
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (plain && expr::is_local(name)).then_some((list, name))
+}
+
+/// Whether there is no code. A `# comment` is none if nothing can stand behind it: ERB would take that for comment too.
+fn ends_line(words: &str, tag: &Tag) -> bool {
+    words.is_empty() || (words.starts_with('#') && !words.contains('\n') && tag.source.end > tag.span.end)
+}
+
+/// The tags that hold no text but names and commands, and so no password.
+pub(super) fn open_tags(text: &str, tokens: &[Token]) -> Vec<Range<usize>> {
+    let mut context = Context::default();
+    let open = |token: &Token| match token {
+        Token::Tag(tag) => match of_tag(text, tag, &mut context) {
+            Ok(Read::Else | Read::End) => Some(tag.span.clone()),
+            Ok(Read::If(expr) | Read::Elsif(expr) | Read::Node(Node::Output { expr, .. })) => {
+                is_open(&expr).then(|| tag.span.clone())
+            }
+            _ => None,
+        },
+        Token::Text { .. } => None,
+    };
+    tokens.iter().filter_map(open).collect()
+}
+
+fn is_open(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Nil
+        | Kind::Boolean(_)
+        | Kind::Command(_)
+        | Kind::Variable(_)
+        | Kind::HasVariable(_)
+        | Kind::Local(_)
+        | Kind::Fetch { default: None, .. } => true,
+        Kind::Integer(_) => false,
+        Kind::Text(parts) => parts.iter().all(|part| matches!(part, Part::Expr(expr) if is_open(expr))),
+        Kind::Fetch { default: Some(inner), .. }
+        | Kind::Call { receiver: inner, .. }
+        | Kind::Split { receiver: inner, .. }
+        | Kind::Join { receiver: inner, .. }
+        | Kind::Each { receiver: inner, .. }
+        | Kind::File(inner)
+        | Kind::Not(inner) => is_open(inner),
+        Kind::Equal { left, right, .. } | Kind::And(left, right) | Kind::Or(left, right) => {
+            is_open(left) && is_open(right)
+        }
+        Kind::Choice { condition, yes, no } => is_open(condition) && is_open(yes) && is_open(no),
+    }
+}
+
+/// A condition that is not yet closed.
+struct Open {
+    tag: Range<usize>,
+    branches: Vec<Branch>,
+    has_else: bool,
+    /// It is a loop over this list, with this variable.
+    each: Option<(Expr, String)>,
+}
+
+/// Puts what is enclosed into what encloses it.
+pub(super) fn tree(all: All) -> Result<Vec<Node>, Wrong> {
+    let (mut root, mut open) = (Vec::new(), Vec::<Open>::new());
+    for (span, read) in all.tags {
+        match read {
+            Read::Node(node) => inner(&mut root, &mut open).push(node),
+            Read::Nothing => {}
+            Read::If(_) | Read::Each(..) if open.len() == MAX_DEPTH => {
+                return Err(error(&span, "nested too deeply").into());
+            }
+            Read::If(condition) => {
+                let branches = vec![Branch { condition: Some(condition), nodes: Vec::new() }];
+                open.push(Open { tag: span, branches, has_else: false, each: None });
+            }
+            Read::Each(list, name) => {
+                let branches = vec![Branch { condition: None, nodes: Vec::new() }];
+                open.push(Open { tag: span, branches, has_else: true, each: Some((list, name)) });
+            }
+            Read::Elsif(condition) => branch(&mut open, &span, "elsif", Some(condition))?,
+            Read::Else => branch(&mut open, &span, "else", None)?,
+            Read::End => match open.pop() {
+                Some(Open { branches, each: None, .. }) => {
+                    inner(&mut root, &mut open).push(Node::If(branches));
+                }
+                Some(Open { branches, each: Some((list, name)), .. }) => {
+                    let nodes = branches.into_iter().flat_map(|branch| branch.nodes).collect();
+                    inner(&mut root, &mut open).push(Node::Each { list, name, nodes });
+                }
+                None => return Err(error(&span, "`end` without an `if` before it").into()),
+            },
+        }
+    }
+    match open.pop() {
+        Some(never) => {
+            let what = if never.each.is_some() { "loop" } else { "condition" };
+            let error = error(&never.tag, format!("this {what} has no `end`"));
+            Err(error.help("close it with `<% end %>`").into())
+        }
+        None => Ok(root),
+    }
+}
+
+/// Where the next piece belongs.
+fn inner<'a>(root: &'a mut Vec<Node>, open: &'a mut [Open]) -> &'a mut Vec<Node> {
+    open.last_mut().and_then(|open| open.branches.last_mut()).map_or(root, |branch| &mut branch.nodes)
+}
+
+fn branch(open: &mut [Open], span: &Range<usize>, word: &str, condition: Option<Expr>) -> Result<(), Wrong> {
+    let Some(open) = open.last_mut().filter(|open| open.each.is_none()) else {
+        return Err(error(span, format!("`{word}` without an `if` before it")).into());
+    };
+    if open.has_else {
+        let error = error(span, format!("`{word}` after the `else`"));
+        return Err(error.also(Span { file: 0, start: open.tag.start, end: open.tag.end }, "of this").into());
+    }
+    open.has_else = condition.is_none();
+    open.branches.push(Branch { condition, nodes: Vec::new() });
+    Ok(())
+}
+
+fn error(span: &Range<usize>, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::error(Span { file: 0, start: span.start, end: span.end }, message)
+}

@@ -1,0 +1,190 @@
+//! The text a template gave, and the way back: which piece of the file each piece of the text comes from.
+//!
+//! YAML is read from the rendered text; people know only the file. So every place found in the text is taken back to
+//! the file before anybody sees it: within what was copied to the very character, within what a tag gave to that tag.
+//! And what tags gave is not shown, as it may be a password: messages that have it in them name the tag instead.
+
+use std::ops::Range;
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::given;
+use crate::mask;
+use crate::source::{Kind, Node};
+
+/// Shorter results of tags are no secrets, and too likely to be a part of other words.
+const LEAST_SECRET: usize = 4;
+
+/// A rendered text.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    /// In order, without gaps. Those of tags that gave nothing are empty.
+    pieces: Vec<Piece>,
+    /// Tags that say nothing secret by themselves: they may be shown where a password would be hidden.
+    pub(super) open: Vec<Range<usize>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    /// In the text.
+    start: usize,
+    end: usize,
+    /// In the file.
+    origin: Range<usize>,
+    from: From,
+}
+
+/// How a piece came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// Copied.
+    File,
+    /// Copied, though it is a tag: it looked like one in a comment.
+    Comment,
+    /// A tag gave it.
+    Tag,
+}
+
+impl Rendered {
+    pub(super) fn push(&mut self, text: &str, origin: Range<usize>, from: From) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.pieces.push(Piece { start, end: self.text.len(), origin, from });
+    }
+
+    /// Where in the file a range of the text comes from.
+    pub(crate) fn origin(&self, range: Range<usize>) -> Range<usize> {
+        let start = self.place(range.start, false);
+        let end = if range.is_empty() { start } else { self.place(range.end - 1, true) };
+        start..end.max(start)
+    }
+
+    /// Where in the file the character at `at` begins, or (`end`) the byte after `at` is.
+    fn place(&self, at: usize, end: bool) -> usize {
+        let index = self.pieces.partition_point(|piece| piece.end <= at);
+        match self.pieces.get(index) {
+            Some(piece) if piece.from != From::Tag => {
+                piece.origin.start + (at - piece.start) + usize::from(end)
+            }
+            Some(piece) if end => piece.origin.end,
+            Some(piece) => piece.origin.start,
+            None => self.pieces.last().map_or(0, |piece| piece.origin.end),
+        }
+    }
+
+    /// The place in the file for a place in the text.
+    pub(crate) fn span(&self, span: Span) -> Span {
+        if span == Span::whole(span.file) {
+            return span;
+        }
+        let Range { start, end } = self.origin(span.start..span.end);
+        // What stands for the whole file must not come about by chance.
+        Span { file: span.file, start, end: end.max(1) }
+    }
+
+    /// Takes every place in a tree back to the file.
+    pub(crate) fn restore(&self, node: &mut Node) {
+        node.span = self.span(node.span);
+        match &mut node.kind {
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    key.span = self.span(key.span);
+                    self.restore(value);
+                }
+            }
+            Kind::List(items) => items.iter_mut().for_each(|item| self.restore(item)),
+            Kind::Scalar(_) | Kind::Null | Kind::Wrong => {}
+        }
+    }
+
+    /// Takes what was found in the text back to the file.
+    pub(crate) fn restore_diagnostic(&self, item: &mut Diagnostic) {
+        item.span = self.span(item.span);
+        item.also.iter_mut().for_each(|(span, _)| *span = self.span(*span));
+    }
+
+    /// What to hide of the file: what is hidden of the text, and what looks secret in the file itself, as a condition
+    /// may have left it out.
+    pub(crate) fn hidden(&self, hidden: Vec<Range<usize>>, source: &str) -> Vec<Range<usize>> {
+        let mut all: Vec<Range<usize>> = hidden.into_iter().map(|range| self.origin(range)).collect();
+        all.extend(mask::in_text(source));
+        mask::except(all, &self.open, source)
+    }
+
+    /// Values (of the text, not yet restored) with a tag in them that was taken for one in a comment.
+    pub(crate) fn left_alone(&self, node: &Node, found: &mut Vec<Diagnostic>) {
+        match &node.kind {
+            Kind::Map(entries) => entries.iter().for_each(|(_, value)| self.left_alone(value, found)),
+            Kind::List(items) => items.iter().for_each(|item| self.left_alone(item, found)),
+            Kind::Null | Kind::Wrong => {}
+            Kind::Scalar(_) => {
+                let within = |piece: &&Piece| {
+                    piece.from == From::Comment && node.span.start < piece.end && piece.start < node.span.end
+                };
+                if let Some(piece) = self.pieces.iter().find(within) {
+                    let span = Span { start: piece.start, end: piece.end, ..node.span };
+                    let error =
+                        Diagnostic::error(span, "a tag in what looks like a comment, but belongs to a value");
+                    found.push(error.help(
+                        "tags in comments are left alone; put this line into a `<%= \"…\" %>` as a whole",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Says of an error in the file which tag gave nothing on its line, or several lines, and names tags in place of
+    /// what they gave.
+    pub(crate) fn explain(&self, item: &mut Diagnostic, file: usize, source: &str) {
+        if item.span.file == file
+            && let Some(piece) = self.gave_nothing(item.span, source)
+        {
+            let span = Span { file, start: piece.origin.start, end: piece.origin.end };
+            item.also.push((span, "this gave nothing".into()));
+        }
+        for piece in self.pieces.iter().filter(|piece| piece.from == From::Tag) {
+            let (Some(tag), Some(text)) =
+                (source.get(piece.origin.clone()), self.text.get(piece.start..piece.end))
+            else {
+                continue;
+            };
+            let there = item.span.file == file
+                && item.span.start <= piece.origin.start
+                && piece.origin.end <= item.span.end;
+            if there && item.label.is_none() && text.contains('\n') {
+                item.label = Some("this has a line break in what it gave".into());
+            }
+            for secret in text.lines().map(str::trim).filter(|line| line.len() >= LEAST_SECRET) {
+                hide(item, secret, tag);
+            }
+        }
+    }
+
+    fn gave_nothing(&self, span: Span, source: &str) -> Option<&Piece> {
+        let start = source.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+        let end = source.get(span.end..)?.find('\n').map_or(source.len(), |at| span.end + at);
+        self.pieces.iter().find(|piece| {
+            let empty = piece.from == From::Tag && piece.start == piece.end;
+            empty && (start..end).contains(&piece.origin.start) && span.end <= piece.origin.start
+        })
+    }
+}
+
+/// Puts the tag in place of what it gave. Our own words stay, and so does a tag that was put there before.
+fn hide(item: &mut Diagnostic, secret: &str, tag: &str) {
+    for text in item.texts() {
+        *text = given::replaced(text, |given| {
+            let mut pieces = given.split(secret).map(|piece| given::given(piece).to_string());
+            let first = pieces.next()?;
+            let rest: String = pieces.map(|piece| format!("{tag}{piece}")).collect();
+            (!rest.is_empty()).then(|| format!("{first}{rest}"))
+        });
+    }
+}
+
+impl std::fmt::Debug for Rendered {
+    /// The text may hold a password, so it isn't shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rendered({} bytes from {} pieces)", self.text.len(), self.pieces.len())
+    }
+}

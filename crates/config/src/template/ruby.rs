@@ -1,0 +1,175 @@
+//! A template that only Ruby can render: as a whole, by the user's own `ruby`.
+//!
+//! To keep the way back to the file, Ruby is given the template with a mark before each piece of text and each output
+//! tag. The marks come out where the pieces do, and are taken away again. A mark never stands where no output would
+//! have been, so that it changes nothing: not even between `case` and `when`, where Ruby wants none.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::expr::Foreign as Construct;
+use super::rendered::{From, Rendered};
+use super::scan::{TagKind, Token};
+use super::{Ended, Outputs, Program, Stop};
+use crate::diagnostic::{Diagnostic, Span};
+
+/// How many places are shown.
+const SHOWN: usize = 5;
+
+/// Renders standard input to standard output. What the template itself prints goes to standard error, so that it
+/// doesn't end up in the configuration. An error is told in a line of its own, with the line of the template. The
+/// message of an error that may have a value in it is left out.
+const PROGRAM: &str = r#"
+template = $stdin.read
+output = $stdout.dup
+$stdout.reopen($stderr)
+begin
+  require "active_support/core_ext/object/blank"
+rescue LoadError
+end
+begin
+  output.write(ERB.new(template, trim_mode: "-").result)
+rescue Exception => error
+  places = [error.message.to_s, *error.backtrace].map { |place| place[/\A\(erb\):(\d+)/, 1] }
+  message =
+    case error
+    when NoMethodError then "there is no `#{error.name}` here"
+    when NameError, KeyError, LoadError, SystemCallError, RuntimeError then error.message
+    when SyntaxError then error.message.sub(/\A\(erb\):\d+: /, "")
+    else ""
+    end
+  line = message.to_s.lines.first.to_s.strip
+  $stderr.puts("", "@ruby #{places.compact.first || 0} #{error.class}#{": " unless line.empty?}#{line}")
+  exit!(1)
+end
+"#;
+
+/// Around the number of a mark: characters that no YAML may have in it.
+const BEGIN: char = '\u{2}';
+const END: char = '\u{3}';
+
+/// A file with Ruby in it that isn't built in.
+pub(super) struct Foreign<'a> {
+    pub(super) text: &'a str,
+    pub(super) tokens: &'a [Token],
+    pub(super) constructs: &'a [Construct],
+}
+
+/// The gem that a `require` asks for in vain.
+fn missing_gem(reason: &str) -> Option<String> {
+    let (_, path) = reason.split_once("LoadError: cannot load such file -- ")?;
+    let name = path.trim().split('/').next().filter(|name| !name.is_empty() && !name.starts_with('.'))?;
+    Some(if name == "active_support" { "activesupport".into() } else { name.to_owned() })
+}
+
+/// Ruby and its arguments; with `env`, which ends with status 127 where there is none.
+pub(super) fn words() -> Vec<String> {
+    ["env", "ruby", "-EUTF-8", "-ryaml", "-rjson", "-rerb", "-e", PROGRAM].map(Into::into).into()
+}
+
+impl Foreign<'_> {
+    /// Whether it is known that there is no Ruby.
+    pub(super) fn is_missing(&self, outputs: &Outputs) -> bool {
+        outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
+    }
+
+    pub(super) fn render(&self, outputs: &Outputs) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
+        let program = Program::Ruby(self.marked());
+        match outputs.get(&program) {
+            None => Err(Stop::Run(program)),
+            Some(Ended::Well(output)) => Ok(self.unmarked(output)),
+            Some(Ended::Badly { how, stderr }) => Err(Stop::Failed(vec![self.failed(how, stderr)])),
+            Some(Ended::Missing) => Err(Stop::Failed(vec![self.without_ruby()])),
+        }
+    }
+
+    /// What Ruby is to read.
+    fn marked(&self) -> String {
+        let mut input = String::with_capacity(self.text.len() * 2);
+        for (number, token) in self.tokens.iter().enumerate() {
+            let (source, marked) = match token {
+                Token::Text { source, .. } => (source, true),
+                Token::Tag(tag) => (&tag.source, tag.kind == TagKind::Output),
+            };
+            if marked {
+                // Writing to a String doesn't fail.
+                let _ = write!(input, "{BEGIN}{number}{END}");
+            }
+            let source = self.text.get(source.clone()).unwrap_or_default();
+            match token {
+                Token::Text { kept: true, .. } => {
+                    input.push_str("<%%");
+                    input.push_str(source.get(2..).unwrap_or_default());
+                }
+                _ => input.push_str(source),
+            }
+        }
+        input
+    }
+
+    /// What Ruby printed, and where it comes from.
+    fn unmarked(&self, output: &str) -> Rendered {
+        let mut rendered = Rendered::default();
+        for piece in output.split(BEGIN) {
+            let marked = piece.split_once(END);
+            let token = marked.and_then(|(number, _)| self.tokens.get(number.parse::<usize>().ok()?));
+            let text = marked.map_or(piece, |(_, text)| text);
+            let (origin, from) = match token {
+                Some(Token::Text { text: range, kept, .. }) => {
+                    let copied = self.text.get(range.clone()) == Some(text);
+                    let from = if *kept { From::Comment } else { From::File };
+                    (range.clone(), if copied { from } else { From::Tag })
+                }
+                Some(Token::Tag(tag)) => (tag.span.clone(), From::Tag),
+                // Nothing, unless the template plays with its own output.
+                None => (0..self.text.len(), From::Tag),
+            };
+            rendered.push(text, origin, from);
+        }
+        rendered
+    }
+
+    /// The error where there is no Ruby.
+    fn without_ruby(&self) -> Diagnostic {
+        let span = |span: &Range<usize>| Span { file: 0, start: span.start, end: span.end };
+        let mut places = self.constructs.iter();
+        let message = "this template needs Ruby, and there is no `ruby` on this machine";
+        let mut error = match places.next() {
+            Some(first) => Diagnostic::error(span(&first.span), message).label(first.label),
+            None => Diagnostic::error(Span::whole(0), message),
+        };
+        for also in places.take(SHOWN - 1) {
+            error = error.also(span(&also.span), also.label);
+        }
+        error.help(
+            "install Ruby, or write it with what is built in: `ENV[\"X\"]`, `ENV.fetch(\"X\", \"default\")`, \
+             `` `command` ``, `File.read(\"path\")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, \
+             `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`",
+        )
+    }
+
+    /// The error for what Ruby said on standard error.
+    fn failed(&self, how: &str, stderr: &str) -> Diagnostic {
+        let message = "Ruby can't render this template";
+        let told = stderr.lines().rev().find_map(|line| line.strip_prefix("@ruby "));
+        let Some((line, reason)) = told.and_then(|told| told.split_once(' ')) else {
+            return Diagnostic::error(Span::whole(0), format!("{message}: {how}"));
+        };
+        let error = match line.parse().ok().and_then(|line| self.line(line)) {
+            Some(span) => Diagnostic::error(span, message).label(reason),
+            None => Diagnostic::error(Span::whole(0), format!("{message}: {reason}")),
+        };
+        match missing_gem(reason) {
+            Some(gem) => error.help(format!("`gem install {gem}`")),
+            None => error,
+        }
+    }
+
+    /// The code in a line (from 1), without the blanks around it.
+    fn line(&self, number: usize) -> Option<Span> {
+        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        let from: usize = self.text.split_inclusive('\n').take(number - 1).map(str::len).sum();
+        let start = from + (line.len() - line.trim_start().len());
+        Some(Span { file: 0, start, end: (from + line.trim_end().len()).max(start + 1) })
+    }
+}
