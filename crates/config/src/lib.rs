@@ -166,6 +166,32 @@ pub struct Config {
 }
 
 impl Config {
+    /// `[SERVER/]IMAGE`.
+    pub fn repository(&self) -> String {
+        match &self.registry.server {
+            Some(server) => format!("{server}/{}", self.image),
+            None => self.image.clone(),
+        }
+    }
+
+    /// `REPO:VER`.
+    pub fn image_of(&self, version: &str) -> String {
+        format!("{}:{version}", self.repository())
+    }
+
+    /// The tag of the newest image that came up: `latest` or `latest-DEST` (S9).
+    pub fn latest_tag(&self) -> String {
+        match &self.destination {
+            Some(destination) => format!("latest-{destination}"),
+            None => "latest".into(),
+        }
+    }
+
+    /// `REPO:latest[-DEST]`.
+    pub fn latest_image(&self) -> String {
+        self.image_of(&self.latest_tag())
+    }
+
     /// The role of this name.
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name == name)

@@ -16,7 +16,7 @@ const SECRET_WORDS: &[&str] =
     &["password", "passwd", "passphrase", "token", "private_key", "key_data", "api_key"];
 
 /// Whether a value under this key is likely to be a secret.
-pub(crate) fn is_secret_key(key: &str) -> bool {
+pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let named = key.contains("secret") && !matches!(key.as_str(), "secret" | "secrets" | "secrets_path");
     named || SECRET_WORDS.iter().any(|word| key.contains(word))

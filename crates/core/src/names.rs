@@ -25,6 +25,11 @@ impl Names {
         Self { service: service.into(), destination: destination.map(Into::into) }
     }
 
+    /// The names of a configured project.
+    pub fn of(config: &Config) -> Self {
+        Self::new(&config.service, config.destination.as_deref())
+    }
+
     /// The service.
     pub fn service(&self) -> &str {
         &self.service
@@ -64,14 +69,6 @@ impl Names {
     /// The version in a container's name: `VER` or `VER_replaced_…`; `None` if the name isn't of this role.
     pub fn version_of<'a>(&self, role: &str, container: &'a str) -> Option<&'a str> {
         container.strip_prefix(&self.prefix(role))?.strip_prefix('-')
-    }
-
-    /// The tag of the newest image that came up: `latest` or `latest-DEST` (S9).
-    pub fn latest_tag(&self) -> String {
-        match &self.destination {
-            Some(destination) => format!("latest-{destination}"),
-            None => "latest".into(),
-        }
     }
 
     /// Everything of this app on a server.
@@ -145,31 +142,6 @@ impl Names {
     }
 }
 
-impl Config {
-    /// The names of this project.
-    pub fn names(&self) -> Names {
-        Names::new(&self.service, self.destination.as_deref())
-    }
-
-    /// `[SERVER/]IMAGE`.
-    pub fn repository(&self) -> String {
-        match &self.registry.server {
-            Some(server) => format!("{server}/{}", self.image),
-            None => self.image.clone(),
-        }
-    }
-
-    /// `REPO:VER`.
-    pub fn image_of(&self, version: &str) -> String {
-        format!("{}:{version}", self.repository())
-    }
-
-    /// `REPO:latest[-DEST]`.
-    pub fn latest_image(&self) -> String {
-        self.image_of(&self.names().latest_tag())
-    }
-}
-
 /// `SVC@abbrev`: how a version is spoken of in hooks and headings.
 pub fn service_version(service: &str, version: &str) -> String {
     let short = if version.contains('_') { version } else { version.get(..7).unwrap_or(version) };
@@ -194,8 +166,6 @@ mod tests {
         let staging = Names::new("app", Some("staging"));
         assert_eq!(plain.container("web", "abc"), "app-web-abc");
         assert_eq!(staging.container("web", "abc"), "app-web-staging-abc");
-        assert_eq!(plain.latest_tag(), "latest");
-        assert_eq!(staging.latest_tag(), "latest-staging");
         assert_eq!(staging.lock(), ".kamal/lock-app-staging");
         assert_eq!(staging.audit_log(), ".kamal/app-staging-audit.log");
         assert_eq!(staging.env_file("web"), ".kamal/apps/app-staging/env/roles/web.env");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+use bowline_core::names::Names;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -81,7 +82,7 @@ fn config() -> Config {
 }
 
 fn act(what: What) -> Act {
-    let scope = Scope { names: config().names(), run: "f00d".into(), performer: "ada".into() };
+    let scope = Scope { names: Names::of(&config()), run: "f00d".into(), performer: "ada".into() };
     Act { scope, name: "db".into(), service: "app-db".into(), what }
 }
 

@@ -334,7 +334,7 @@ fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
     let observed =
         Observed::parse(&format!("@docker 26.1.5\n@other {other}\n@network kamal\n@end\n")).unwrap();
     let selection = Selection::new(config, &Filters::default()).unwrap();
-    let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
+    let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
     let request = Request { kind: Kind::Deploy, version: "v1".into(), scope, secrets_known: true };
     plan(config, &selection, &Secrets::new(), &request, &[("a".to_owned(), observed)].into())
 }
@@ -372,7 +372,7 @@ fn assets_of_a_role_of_the_same_name_in_a_shared_directory_stay() {
         let observed = format!("@docker 26.1.5\n{}@network kamal\n@end\n", others.concat());
         let observed = [("a".to_owned(), Observed::parse(&observed).unwrap())].into();
         let selection = Selection::new(config, &Filters::default()).unwrap();
-        let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
+        let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
         let planned = |version: &str| {
             let request = Request {
                 kind: Kind::Deploy,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+use bowline_core::names::Names;
 use std::collections::BTreeMap;
 
 use bowline_config::secret::Secret;
@@ -66,7 +67,7 @@ fn planned(
 ) -> Result<Plan, PlanError> {
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let secrets: Secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
-    let scope = Scope { names: config.names(), run: "f".repeat(32), performer: "me".into() };
+    let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
     let request = Request { kind, version: version.into(), scope, secrets_known: true };
     plan(config, &selection, &secrets, &request, observed)
 }

@@ -21,14 +21,14 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
-use crate::change::{Change, Told};
 use crate::cord::tell_returns;
 use crate::error::{Failure, RunError};
 use crate::event::Event;
-use crate::fleet::{Fleet, run_all};
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
 use crate::ports::Output;
+use crate::run::change::{Change, Told};
+use crate::run::fleet::{Fleet, run_all};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Accessories with all that their containers need: what is missing is known before anything is begun.

@@ -1,13 +1,14 @@
 //! `app start`, `stop`, `stale-containers`: the app's containers, outside of a deploy.
 
+use bowline_core::names::Names;
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire, step::Step};
 
-use crate::change::{Change, Place, Told, check_proxies};
 use crate::cord;
 use crate::error::{Cause, Failure, RunError};
-use crate::health;
-use crate::observe::look;
+use crate::run::change::{Change, Place, Told, check_proxies};
+use crate::run::health;
+use crate::run::observe::look;
 use crate::world::{Gathered, Options, Project, World};
 
 const NO_STALE: &str = "no stale containers";
@@ -137,7 +138,7 @@ async fn stop_stale(change: &Change<'_>, place: Place<'_>) -> Told {
 async fn list_stale(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     let looked = look(world, project, options).await?;
     let config = &project.config;
-    let names = config.names();
+    let names = Names::of(config);
     Ok(looked.told(|role, observed| {
         let current = observed.current(&names, role, &config.latest_image()).map(|container| &container.id);
         let stale: Vec<String> = observed

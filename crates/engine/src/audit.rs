@@ -1,14 +1,15 @@
 //! `audit`: what was done on the servers, as each one wrote it down.
 
 use bowline_core::commands::audit;
+use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
 use crate::error::RunError;
 use crate::event::Event;
-use crate::fleet::Fleet;
 use crate::hooks;
+use crate::run::fleet::Fleet;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// The newest lines of every server's audit log.
@@ -21,7 +22,7 @@ pub async fn audit(
     let selection = Selection::new(&project.config, &options.filters)?;
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
-    let step = Step::Run("show the audit log", audit::tail(&project.config.names(), lines));
+    let step = Step::Run("show the audit log", audit::tail(&Names::of(&project.config), lines));
     let hosts: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
     let results = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
     let mut outputs = Vec::new();

@@ -3,17 +3,18 @@
 
 use bowline_core::commands::Scope;
 use bowline_core::commands::server::{self, Bootstrap, INSTALLER, REFUSED, Refusal};
+use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::servers;
 use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
 use crate::hooks::{self, Facts};
-use crate::lock::Lock;
-use crate::observe::explain;
 use crate::ports::{Exit, Output};
+use crate::run::fleet::Fleet;
+use crate::run::lock::Lock;
+use crate::run::observe::explain;
 use crate::version;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
@@ -23,8 +24,8 @@ const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/
 pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     let hosts = servers(&project.config, &options.filters)?;
     let scope = Scope {
-        names: project.config.names(),
-        run: crate::lock::run_id(world),
+        names: Names::of(&project.config),
+        run: crate::run::lock::run_id(world),
         performer: version::performer(world).await,
     };
     hooks::pre_connect(world, project, options, &hosts).await?;

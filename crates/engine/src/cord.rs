@@ -13,9 +13,9 @@ use bowline_core::plan::{Retire, step::Step};
 
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::fleet::Fleet;
 use crate::ports::{Exit, Output, ServerError};
 use crate::proxy::Proxy;
+use crate::run::fleet::Fleet;
 
 /// What stands in for the proxy's letting go where a container has no cord or stays healthy without one.
 const PAUSE: Duration = Duration::from_secs(5);

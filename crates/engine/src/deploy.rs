@@ -8,6 +8,7 @@ use std::time::Duration;
 use bowline_config::{OnFailure, unbuilt};
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
+use bowline_core::names::Names;
 use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};
@@ -16,15 +17,15 @@ use bowline_core::selection::Selection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::apply::Apply;
-use crate::build::{self, Build};
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
 use crate::hooks::{self, Facts};
-use crate::lock::{Lock, is_inherited};
-use crate::observe::observe;
-use crate::standing::standing;
+use crate::image::build::{self, Build};
+use crate::run::apply::Apply;
+use crate::run::fleet::Fleet;
+use crate::run::lock::{Lock, is_inherited};
+use crate::run::observe::observe;
+use crate::run::standing::standing;
 use crate::version;
 use crate::world::{Options, Project, World};
 
@@ -32,7 +33,7 @@ use crate::world::{Options, Project, World};
 pub async fn deploy(world: &World, project: &Project, options: &Options, kind: Kind) -> Result<(), RunError> {
     let version = match (kind, &options.version) {
         // The latest tag is the version where none is given (S10).
-        (Kind::Boot, None) => project.config.names().latest_tag(),
+        (Kind::Boot, None) => project.config.latest_tag(),
         _ => version::resolve(world, &project.config, options).await?,
     };
     Run::new(world, project, options, kind, Some(version)).await?.carry_out().await
@@ -68,7 +69,7 @@ pub async fn plan(
 ) -> Result<Planned, RunError> {
     let version = match (kind, &options.version) {
         (Kind::Rollback, version) => version.clone(),
-        (Kind::Boot, None) => Some(project.config.names().latest_tag()),
+        (Kind::Boot, None) => Some(project.config.latest_tag()),
         _ => Some(version::resolve(world, &project.config, options).await?),
     };
     let mut run = Run::new(world, project, options, kind, version).await?;
@@ -123,8 +124,8 @@ impl<'a> Run<'a> {
         let selection = Selection::new(config, &options.filters)?;
         unbuilt::roles(config, selection.roles.iter().map(|(role, _)| *role))?;
         let scope = Scope {
-            names: config.names(),
-            run: crate::lock::run_id(world),
+            names: Names::of(config),
+            run: crate::run::lock::run_id(world),
             performer: version::performer(world).await,
         };
         let (secrets, started) = (Secrets::new(), Instant::now());

@@ -7,8 +7,8 @@ use bowline_core::plan::secrets::{Secrets, check_env_secrets, env_secrets, envir
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
-use crate::change::{Change, Told};
 use crate::error::{Cause, Failure, RunError};
+use crate::run::change::{Change, Told};
 use crate::world::{Gathered, Options, Project, World};
 
 /// `env push`: every role's file, and those of the accessories on the same servers.

@@ -10,15 +10,17 @@ pub(crate) mod work;
 use bowline_config::{Pairs, Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::names::Names;
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
 use bowline_core::selection::Selection;
 
 use crate::error::{Cause, Failure, RunError};
-use crate::fleet::Fleet;
 use crate::ports::{Console, Exit};
+use crate::run::fleet::Fleet;
+use crate::run::observe;
 use crate::world::{Gathered, Options, Project, World};
-use crate::{hooks, observe, version};
+use crate::{hooks, version};
 use work::{Command, Work, unless_stopped};
 
 /// What to run.
@@ -102,14 +104,14 @@ impl Work {
         targets: &[Target<'_>],
     ) -> Result<Self, RunError> {
         let scope = Scope {
-            names: project.config.names(),
+            names: Names::of(&project.config),
             run: world.local.random_hex(16),
             performer: version::performer(world).await,
         };
         let mut commands = Vec::new();
         if !request.reuse {
             // What is wrong with it is known before anybody is asked.
-            let version = options.version.clone().unwrap_or_else(|| scope.names.latest_tag());
+            let version = options.version.clone().unwrap_or_else(|| project.config.latest_tag());
             version::check(&version)?;
             let secrets = secrets(world, project, targets).await?;
             for target in targets {

@@ -143,7 +143,7 @@ fn environment(world: &World, project: &Project, options: &Options, facts: &Fact
         ("KAMAL_COMMAND", options.command.clone()),
     ];
     if facts.locked {
-        pairs.push((crate::lock::RUN, facts.run.clone()));
+        pairs.push((crate::run::lock::RUN, facts.run.clone()));
     }
     if let Some(subcommand) = &options.subcommand {
         pairs.push(("KAMAL_SUBCOMMAND", subcommand.clone()));

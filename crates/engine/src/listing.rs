@@ -1,13 +1,14 @@
 //! What is there, as Docker lists it: `app details`, `app version`, `app containers`, `app images`, `details`.
 
 use bowline_core::commands::listing;
+use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 
 use crate::error::RunError;
-use crate::fleet::{Fleet, run_all};
 use crate::hooks;
-use crate::observe::look;
+use crate::run::fleet::{Fleet, run_all};
+use crate::run::observe::look;
 use crate::world::{Gathered, Options, Project, World};
 
 /// What is listed.
@@ -56,7 +57,7 @@ fn scripts(
     host: &str,
     what: Listing,
 ) -> Vec<(Option<String>, bowline_core::shell::Script)> {
-    let names = project.config.names();
+    let names = Names::of(&project.config);
     let roles = || {
         selection
             .roles_of(host)
@@ -77,7 +78,7 @@ fn scripts(
 /// `app version`: the version each role serves on each server.
 pub async fn versions(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     let looked = look(world, project, options).await?;
-    let names = project.config.names();
+    let names = Names::of(&project.config);
     let latest = project.config.latest_image();
     Ok(looked.told(|role, observed| match observed.current(&names, role, &latest) {
         Some(container) => container.version(&names, role).to_string(),

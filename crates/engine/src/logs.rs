@@ -1,5 +1,6 @@
 //! `app logs`: what the app's containers said, and go on saying.
 
+use bowline_core::names::Names;
 use std::time::Duration;
 
 use bowline_core::commands::logs::{self, ENDED, Lines, REFUSED};
@@ -10,9 +11,9 @@ use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::fleet::{Fleet, run_all};
-use crate::observe::{Looked, look, one};
 use crate::ports::{Reader, ServerError};
+use crate::run::fleet::{Fleet, run_all};
+use crate::run::observe::{Looked, look, one};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
@@ -75,7 +76,7 @@ pub async fn logs(
 /// The containers that serve, and what is to be said where there is none.
 fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutput>) {
     let (mut sources, mut silent) = (Vec::new(), Vec::new());
-    let (names, latest) = (project.config.names(), project.config.latest_image());
+    let (names, latest) = (Names::of(&project.config), project.config.latest_image());
     for (role, hosts) in &looked.selection.roles {
         for host in hosts {
             let Some(observed) = looked.observed.get(&host.host) else { continue };
@@ -162,7 +163,7 @@ impl Following<'_> {
         tokio::time::sleep(PAUSE).await;
         let config = &self.project.config;
         let run = self.world.local.random_hex(16);
-        let (names, latest) = (config.names(), config.latest_image());
+        let (names, latest) = (Names::of(config), config.latest_image());
         let scope = Scope { names: names.clone(), run, performer: String::new() };
         let step = Step::Observe(Observe { scope, repository: config.repository(), claim: false });
         let observed = one(self.fleet, &source.host, &step).await?;

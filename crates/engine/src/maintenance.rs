@@ -11,10 +11,10 @@ use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
-use crate::change::{Change, Place, Told, check_proxies};
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::proxy::Proxy;
+use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::traefik::routed;
 use crate::world::{Gathered, Options, Project, World};
 

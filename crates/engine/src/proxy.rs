@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Cause;
 use crate::event::Event;
-use crate::fleet::Fleet;
 use crate::ports::ServerError;
+use crate::run::fleet::Fleet;
 use listed::{Missing, Router, Service, by_docker, judge};
 
 /// All services, and all routers, in one page.

@@ -3,8 +3,8 @@
 use bowline_core::commands::prune::{Parts, Prune};
 use bowline_core::plan::step::Step;
 
-use crate::change::{Change, Told};
 use crate::error::RunError;
+use crate::run::change::{Change, Told};
 use crate::world::{Gathered, Options, Project, World};
 
 /// `prune`: what each role no longer needs; `retain` instead of the configured number of stopped containers.

@@ -8,8 +8,8 @@ use bowline_core::selection::{Accessories, Selection};
 
 use crate::accessory;
 use crate::app::stop_all;
-use crate::change::{Change, Place, Told, check_proxies};
 use crate::error::{Cause, Failure, RunError};
+use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::world::{Gathered, Options, Project, World};
 
 /// What is removed.
@@ -159,7 +159,7 @@ async fn remove_images(change: &Change<'_>, host: &str) -> Told {
     if !whole(change, host) {
         return Ok("images are left: other roles of this server need them".into());
     }
-    let what = What::Images { repository: config.repository(), latest: change.scope.names.latest_tag() };
+    let what = What::Images { repository: config.repository(), latest: config.latest_tag() };
     removed(change, host, None, what, "removed the images").await
 }
 

@@ -4,13 +4,14 @@
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::Mode;
 use bowline_core::commands::server::OnServer;
+use bowline_core::names::Names;
 use bowline_core::selection::servers;
 
 use crate::error::RunError;
 use crate::exec::attached;
 use crate::exec::work::{Command, Work, unless_stopped};
-use crate::fleet::Fleet;
 use crate::ports::{Console, Exit};
+use crate::run::fleet::Fleet;
 use crate::world::{Gathered, Options, Project, World};
 use crate::{hooks, version};
 
@@ -61,7 +62,7 @@ async fn find(
     hosts: &[&str],
 ) -> Result<Work, RunError> {
     let scope = Scope {
-        names: project.config.names(),
+        names: Names::of(&project.config),
         run: world.local.random_hex(16),
         performer: version::performer(world).await,
     };

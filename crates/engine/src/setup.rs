@@ -2,6 +2,7 @@
 //! of servers that are set up is a deploy. A project may have accessories alone: then it is the same without the app.
 
 use bowline_core::commands::Scope;
+use bowline_core::names::Names;
 use bowline_core::plan::Kind;
 use bowline_core::selection::{Accessories, servers};
 use tokio::time::Instant;
@@ -11,10 +12,10 @@ use crate::bootstrap::Site;
 use crate::deploy::Run;
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
 use crate::hooks;
-use crate::lock::Lock;
-use crate::observe::observe;
+use crate::run::fleet::Fleet;
+use crate::run::lock::Lock;
+use crate::run::observe::observe;
 use crate::version;
 use crate::world::{Options, Project, World};
 
@@ -59,11 +60,11 @@ async fn without_app(world: &World, project: &Project, options: &Options) -> Res
         return Err(RunError::Servers { failures, total: hosts.len(), standing: Vec::new() });
     }
     let scope = Scope {
-        names: project.config.names(),
+        names: Names::of(&project.config),
         run: world.local.random_hex(16),
         performer: version::performer(world).await,
     };
-    let version = project.config.names().latest_tag();
+    let version = project.config.latest_tag();
     let site =
         Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
     let mut lock = site.lock().await?;

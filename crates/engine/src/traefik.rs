@@ -15,14 +15,14 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::apply::explained;
-use crate::change::{Change, Told};
 use crate::cord::tell_returns;
 use crate::error::{Cause, Failure, RunError};
-use crate::fleet::{Fleet, run_all};
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
 use crate::proxy::Proxy;
+use crate::run::apply::explained;
+use crate::run::change::{Change, Told};
+use crate::run::fleet::{Fleet, run_all};
 use crate::world::{Gathered, Options, Project, World};
 
 /// The servers of a selection that have a role behind Traefik.

@@ -77,38 +77,38 @@ impl Build {
             Build::Deliver(cache) => {
                 let settings = cache.on(settings);
                 let session = Session::open(&settings, Focus::Progress).await?;
-                show(&settings, Subject::App, &session.run(engine::pull::deliver).await?)
+                show(&settings, Subject::App, &session.run(engine::image::pull::deliver).await?)
             }
             Build::Push { cache, output } => {
                 let output = destination(&output);
                 tell(&cache.on(settings), Focus::Progress, async |world, project, options| {
-                    engine::build::push(world, project, options, output).await
+                    engine::image::build::push(world, project, options, output).await
                 })
                 .await
             }
-            Build::Pull => change(settings, engine::pull::pull).await,
+            Build::Pull => change(settings, engine::image::pull::pull).await,
             Build::Create => {
                 tell(settings, Focus::Result, async |world, project, _| {
-                    engine::builder::create(world, project).await
+                    engine::image::builder::create(world, project).await
                 })
                 .await
             }
             Build::Remove => {
                 tell(settings, Focus::Result, async |world, project, _| {
-                    engine::builder::remove(world, project).await
+                    engine::image::builder::remove(world, project).await
                 })
                 .await
             }
             Build::Details => {
                 tell(settings, Focus::Result, async |world, project, _| {
-                    engine::builder::details(world, project).await
+                    engine::image::builder::details(world, project).await
                 })
                 .await
             }
             Build::Dev { cache, output } => {
                 let output = destination(&output);
                 tell(&cache.on(settings), Focus::Progress, async |world, project, options| {
-                    engine::dev::dev(world, project, options, output).await
+                    engine::image::dev::dev(world, project, options, output).await
                 })
                 .await
             }

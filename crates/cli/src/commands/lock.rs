@@ -1,4 +1,4 @@
-use bowline_engine::lock;
+use bowline_engine::run::lock;
 use clap::Subcommand;
 
 use super::show;

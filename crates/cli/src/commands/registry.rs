@@ -1,4 +1,4 @@
-use bowline_engine::registry::{Where, check_login, log_in, log_out};
+use bowline_engine::image::registry::{Where, check_login, log_in, log_out};
 use clap::{Args, Subcommand};
 
 use super::change;

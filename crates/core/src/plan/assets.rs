@@ -54,7 +54,7 @@ fn seen(container: &Container) -> Running {
 /// What goes when a role serves a version: all but this version's and those of the one that served before, and those
 /// of another app that has the same directory. Also for a role that has no asset path any more.
 pub(super) fn clean(config: &Config, role: &Role, version: &str, observed: &Observed) -> Clean {
-    let names = &config.names();
+    let names = &Names::of(config);
     let current = observed.current(names, &role.name, &config.latest_image());
     let before = current
         .map(|container| container.version(names, &role.name))

@@ -1,5 +1,6 @@
 //! From what should be and what is, the plan of a deploy, a redeploy, a rollback or a boot.
 
+use crate::names::Names;
 use std::collections::BTreeMap;
 
 use super::assets;
@@ -96,7 +97,7 @@ pub fn previous_version(
 
 /// The version that serves on a server, and the one that did before.
 fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Option<String>)> {
-    let names = config.names();
+    let names = Names::of(config);
     let current = server.current(&names, &role.name, &config.latest_image())?;
     let current_version = current.version(&names, &role.name);
     let there = |version: &&String| server.images.contains_key(&config.image_of(version));
@@ -118,7 +119,7 @@ pub fn versions(
     selection: &Selection<'_>,
     observed: &BTreeMap<String, Observed>,
 ) -> Vec<String> {
-    let names = config.names();
+    let names = Names::of(config);
     let mut common: Option<Vec<String>> = None;
     for (role, hosts) in &selection.roles {
         for server in hosts.iter().filter_map(|host| observed.get(&host.host)) {
@@ -292,7 +293,7 @@ impl Planner<'_> {
                 version: self.request.version.clone(),
                 kind: match kind {
                     Kind::Rollback => Some("rollback"),
-                    Kind::Boot if self.request.version == self.scope().names.latest_tag() => None,
+                    Kind::Boot if self.request.version == self.config.latest_tag() => None,
                     _ => Some("deploy"),
                 },
                 serving: Vec::new(),

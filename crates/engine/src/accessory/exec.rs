@@ -3,6 +3,7 @@
 use bowline_config::{Accessory, Config};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::names::Names;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};
@@ -10,8 +11,8 @@ use bowline_core::selection::{Accessories, NoMatch};
 use crate::error::RunError;
 use crate::exec::work::{Command, Work, unless_stopped};
 use crate::exec::{ExecRequest, attached};
-use crate::fleet::Fleet;
 use crate::ports::{Console, Exit};
+use crate::run::fleet::Fleet;
 use crate::world::{Gathered, Options, Project, World};
 use crate::{hooks, version};
 
@@ -85,7 +86,7 @@ async fn work(
     (accessory, hosts): &Target<'_>,
 ) -> Result<Work, RunError> {
     let scope = Scope {
-        names: project.config.names(),
+        names: Names::of(&project.config),
         run: world.local.random_hex(16),
         performer: version::performer(world).await,
     };

@@ -8,7 +8,7 @@ use bowline_core::plan::deploy::PlanError;
 
 use crate::error::{Cause, Failure};
 use crate::ports::{Exit, Output};
-use crate::{health, published};
+use crate::run::{health, published};
 
 /// Why a step ended with another status than 0.
 pub(super) fn cause(accessory: &Accessory, output: Output) -> Cause {

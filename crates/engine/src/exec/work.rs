@@ -13,10 +13,10 @@ use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::fleet::Fleet;
 use crate::ports::{Exit, Output, ServerError};
+use crate::run::fleet::Fleet;
+use crate::run::{apply, observe};
 use crate::world::{Gathered, HostOutput, World};
-use crate::{apply, observe};
 
 /// How long it may take to end what an interrupted command began.
 const ENDING: Duration = Duration::from_secs(20);

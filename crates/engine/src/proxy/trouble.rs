@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::listed::{Missing, Proof, by_docker};
 use super::{Last, note};
 use crate::error::Cause;
-use crate::fleet::Fleet;
+use crate::run::fleet::Fleet;
 
 /// How often, and how far apart, Traefik's log is read for a complaint that comes right after a route.
 const LOOKS: usize = 3;

@@ -7,9 +7,10 @@ use bowline_core::commands::builder::{LENT, Output as To};
 use bowline_core::commands::clone::{CleanClone, Place};
 
 use super::*;
+use crate::image::{build, builder, dev};
 use crate::ports::Output;
 use crate::testing::{Answer, Shop, project_with, says};
-use crate::{build, builder, dev, version};
+use crate::version;
 
 /// What every machine that builds has.
 const DOCKER: [(&str, &str); 4] = [

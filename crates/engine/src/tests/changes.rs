@@ -8,13 +8,15 @@ use bowline_core::commands::prune::Parts;
 use super::garbled::garble;
 use super::killed::killed_at;
 use super::*;
+use crate::image::pull;
+use crate::image::registry::{Where, log_in, log_out};
 use crate::listing::{self, Listing};
 use crate::maintenance::{self, Request};
-use crate::registry::{Where, log_in, log_out};
 use crate::remove::{Removal, remove};
+use crate::run::lock;
 use crate::testing::{FakeLocal, Garbled, How, Machine, Scripted as World, Silent, project_with};
 use crate::world::Gathered;
-use crate::{accessory, app, audit, env, lock, prune, pull, traefik};
+use crate::{accessory, app, audit, env, prune, traefik};
 
 /// Two web servers, a worker, and accessories beside all of them.
 const CONFIG: &str = "service: app

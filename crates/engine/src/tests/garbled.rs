@@ -6,9 +6,9 @@ pub(super) mod garble;
 
 use bowline_core::commands::traefik::{Route, Trouble, route_labels};
 
-use crate::health::{outcome, state_text};
 use crate::ports::{Exit, Output};
 use crate::proxy::read_any;
+use crate::run::health::{outcome, state_text};
 
 const BOOTS: [&str; 4] = [
     "@id 0123\n@state running starting 0 0 false\n@state running healthy 0 0 false\n@ready 172.18.0.3 \n",

@@ -1,7 +1,7 @@
 //! The lock: held, taken over, lost.
 
 use super::*;
-use crate::lock;
+use crate::run::lock;
 use crate::testing::{FakeLocal, FakeLock, Scripted as World};
 
 #[tokio::test(start_paused = true)]

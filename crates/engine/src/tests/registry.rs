@@ -6,8 +6,8 @@ use bowline_config::{SourceFile, load};
 
 use super::*;
 use crate::error::Cause;
-use crate::pull::pull;
-use crate::registry::{Where, log_in, log_out};
+use crate::image::pull::pull;
+use crate::image::registry::{Where, log_in, log_out};
 use crate::testing::{Shop, says};
 use crate::world::Gathered;
 

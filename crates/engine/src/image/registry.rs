@@ -9,10 +9,10 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
 use crate::error::{RunError, hint_to};
-use crate::fleet::{Fleet, run_all};
 use crate::hooks;
 use crate::local::{run, run_shown, words};
 use crate::ports::LocalCommand;
+use crate::run::fleet::{Fleet, run_all};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Where `registry login` and `registry logout` do it.

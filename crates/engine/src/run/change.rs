@@ -1,6 +1,7 @@
 //! A change outside a plan (`app stop`, `prune`, …): under the deploy lock, on all servers at once, each to its
 //! own end.
 
+use bowline_core::names::Names;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -15,12 +16,12 @@ use futures_util::future::join_all;
 use crate::accessory::Held;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
 use crate::hooks;
-use crate::lock::Lock;
-use crate::observe::observe;
 use crate::ports::Output;
 use crate::proxy::Proxy;
+use crate::run::fleet::Fleet;
+use crate::run::lock::Lock;
+use crate::run::observe::observe;
 use crate::version;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
@@ -80,8 +81,8 @@ impl<'a> Change<'a> {
     ) -> Result<Self, RunError> {
         let config = &project.config;
         let scope = Scope {
-            names: config.names(),
-            run: crate::lock::run_id(world),
+            names: Names::of(config),
+            run: crate::run::lock::run_id(world),
             performer: version::performer(world).await,
         };
         hooks::pre_connect(world, project, options, &selection.hosts).await?;

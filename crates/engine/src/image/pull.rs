@@ -2,6 +2,7 @@
 //!
 //! Where several servers share a mirror of the registry, one of them pulls first: the others then find the image there.
 
+use bowline_core::names::Names;
 use std::collections::BTreeSet;
 
 use bowline_core::commands::Scope;
@@ -12,13 +13,14 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::apply::explained;
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
+use crate::run::apply::explained;
+use crate::run::fleet::Fleet;
 
+use crate::image::build;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
-use crate::{build, hooks, version};
+use crate::{hooks, version};
 
 /// Pulls the version's image on every server.
 pub async fn pull(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
@@ -28,7 +30,7 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
     let secrets = project.secrets(world, &registry_secrets(config)).await?;
     let pull = Pull {
         scope: Scope {
-            names: config.names(),
+            names: Names::of(config),
             run: world.local.random_hex(16),
             performer: version::performer(world).await,
         },

@@ -5,11 +5,11 @@ use bowline_core::commands::builder::Output;
 use bowline_core::dockerignore::Dockerignore;
 use tokio::time::Instant;
 
-use crate::build::Build;
-use crate::clone::{Source, listed};
 use crate::error::RunError;
 use crate::event::Event;
 use crate::git;
+use crate::image::build::Build;
+use crate::image::clone::{Source, listed};
 use crate::version;
 use crate::world::{Options, Project, World};
 

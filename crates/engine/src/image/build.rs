@@ -12,14 +12,15 @@ use bowline_core::plan::secrets::{Secrets, registry_secrets};
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
 
-use crate::clone::{Source, source};
 use crate::error::RunError;
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
+use crate::image::clone::{Source, source};
+use crate::image::{builder, registry};
 use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
 use crate::world::{Options, Project, World};
-use crate::{builder, git, registry, version};
+use crate::{git, version};
 use trouble::{explained, hint, is_refused, was_not_merged};
 
 /// So many seconds a registry that was just started may take until it listens.

@@ -11,12 +11,12 @@ use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 use tokio::sync::watch;
 
 use super::Apply;
-use crate::barrier::Gatekeeper;
 use crate::cord;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::health;
 use crate::proxy::Seen;
+use crate::run::barrier::Gatekeeper;
+use crate::run::health;
 
 /// What is being done while Traefik is asked.
 const WAIT_FOR_TRAEFIK: &str = "wait for Traefik";

@@ -1,5 +1,6 @@
 //! Looking at all servers at once.
 
+use bowline_core::names::Names;
 use std::collections::BTreeMap;
 
 use bowline_core::commands::{Scope, observe::Observe};
@@ -10,9 +11,9 @@ use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::fleet::Fleet;
 use crate::hooks;
 use crate::ports::{Exit, Output, ServerError};
+use crate::run::fleet::Fleet;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Servers that were looked at without changing anything.
@@ -35,7 +36,7 @@ pub(crate) async fn look<'a>(
 ) -> Result<Looked<'a>, RunError> {
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
-    let scope = Scope { names: config.names(), run: world.local.random_hex(16), performer: String::new() };
+    let scope = Scope { names: Names::of(config), run: world.local.random_hex(16), performer: String::new() };
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;

@@ -5,6 +5,7 @@
 //! change. When only the connection breaks, the run goes on: every server carries the run's mark, and a run
 //! that takes over changes the marks first, so that this one's steps are refused there.
 
+use bowline_core::names::Names;
 use std::time::Duration;
 
 use bowline_core::commands::{FAMILY, Scope, lock};
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::fleet::{Fleet, run_all};
 use crate::ports::{Channel, Exit, Reader, ServerError};
+use crate::run::fleet::{Fleet, run_all};
 use crate::version::{self, AUTOMATIC};
 use crate::world::{Gathered, Options, Project, World};
 
@@ -296,7 +297,7 @@ pub async fn status(world: &World, project: &Project, options: &Options) -> Resu
     let hosts = selection::servers(&project.config, &options.filters)?;
     crate::hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
-    let step = || Step::Run("look at the lock", lock::status(&project.config.names()));
+    let step = || Step::Run("look at the lock", lock::status(&Names::of(&project.config)));
     let there = hosts.iter().filter(|host| fleet.has(host));
     let steps = there.map(|host| ((*host).to_owned(), None, step())).collect();
     let mut gathered = run_all(&fleet, steps, failures, hosts.len()).await;
@@ -306,7 +307,7 @@ pub async fn status(world: &World, project: &Project, options: &Options) -> Resu
 
 /// The details of the lock on a server.
 async fn look(fleet: &Fleet, project: &Project, host: &str) -> Result<String, RunError> {
-    let step = Step::Run("look at the lock", lock::status(&project.config.names()));
+    let step = Step::Run("look at the lock", lock::status(&Names::of(&project.config)));
     let output = fleet.run(host, None, &step).await.map_err(servers)?;
     Ok(output.stdout.trim_end().to_owned())
 }
@@ -319,7 +320,7 @@ pub async fn acquire(
     message: &str,
 ) -> Result<(), RunError> {
     let (fleet, host) = primary(world, project, options).await?;
-    let names = project.config.names();
+    let names = Names::of(&project.config);
     // A lock by hand may be about no version at all.
     let version =
         crate::version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
@@ -346,7 +347,7 @@ pub async fn release(
     options: &Options,
 ) -> Result<(String, bool), RunError> {
     let (fleet, host) = primary(world, project, options).await?;
-    let step = Step::Run("release the deploy lock", lock::release(&project.config.names()));
+    let step = Step::Run("release the deploy lock", lock::release(&Names::of(&project.config)));
     let output = fleet.run(&host, None, &step).await.map_err(servers)?;
     let released = !output.stdout.contains("@none");
     Ok((host, released))

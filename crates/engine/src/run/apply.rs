@@ -22,13 +22,13 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 
-use crate::barrier::{Barrier, Gatekeeper};
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
-use crate::fleet::Fleet;
 use crate::ports::{Exit, Output};
 use crate::proxy::Proxy;
-use crate::published;
+use crate::run::barrier::{Barrier, Gatekeeper};
+use crate::run::fleet::Fleet;
+use crate::run::published;
 use crate::traefik::{Started, came_up};
 use crate::world::Stop;
 use kept::Kept;

@@ -6,9 +6,9 @@ use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::apply::Apply;
-use crate::observe::one;
 use crate::proxy::Before;
+use crate::run::apply::Apply;
+use crate::run::observe::one;
 
 /// A line for each role on each server.
 pub(crate) async fn standing(apply: &Apply<'_>, plan: &Plan, scope: &Scope, repository: &str) -> Vec<String> {

@@ -1,0 +1,11 @@
+//! A run: its servers, its lock, the barrier, looking at servers and carrying a plan out on them.
+
+pub mod apply;
+pub mod barrier;
+pub(crate) mod change;
+pub mod fleet;
+pub mod health;
+pub mod lock;
+pub mod observe;
+pub(crate) mod published;
+pub(crate) mod standing;
