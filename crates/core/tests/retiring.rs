@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bowline_config::Traefik;
+use bowline_config::secret::Secret;
 use bowline_config::{Logging, Traefik};
 use bowline_core::commands::app::{self, IfHealthy};
 use bowline_core::commands::ask::NO_ANSWER;

@@ -1,5 +1,4 @@
 use bowline_core::commands::traefik::Action;
-use bowline_config;
 use bowline_core::selection::Accessories;
 use bowline_engine::accessory as engine;
 use bowline_engine::error::RunError;
@@ -197,7 +196,7 @@ fn removes(accessories: &Accessories<'_>) -> String {
 
 /// What goes of each, and what of it can't be had again.
 pub(super) fn lines(accessories: &Accessories<'_>) -> String {
-    let one = |(accessory, hosts): &(&config::Accessory, Vec<&str>)| {
+    let one = |(accessory, hosts): &(&bowline_config::Accessory, Vec<&str>)| {
         let service = &accessory.service;
         let data: Vec<&str> = accessory
             .directories

@@ -1,6 +1,7 @@
 //! `remove`, `app remove` and its parts: asked for once more before anything goes.
 
 use bowline_config::Config;
+use bowline_core::names::Names;
 use bowline_core::selection::{Accessories, Filters, NoMatch, Selection};
 use bowline_engine as engine;
 use bowline_engine::error::RunError;
@@ -38,7 +39,7 @@ pub(super) async fn asked(settings: &Settings, removal: Removal, confirm: Confir
         let (project, _) = session::load_project(settings).await?;
         let (hosts, accessories) =
             concerned(&removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
-        Ok(question(&removal, &project.config.names().app(), &hosts, &accessories))
+        Ok(question(&removal, &Names::of(&project.config).app(), &hosts, &accessories))
     };
     confirm.before(question, remove(settings, &removal)).await
 }
