@@ -8,6 +8,8 @@ mod support;
 mod basics;
 #[path = "plane/bodies.rs"]
 mod bodies;
+#[path = "plane/closing.rs"]
+mod closing;
 #[path = "plane/drains.rs"]
 mod drains;
 #[path = "plane/floods.rs"]

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 /// How the client speaks to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(super) struct Client {
     head_begun: AtomicBool,
     write_blocked: Since,
     body_awaited: Since,
+    /// Set with the first request of an HTTP/2 connection, which can be told to end.
+    goodbye: OnceLock<Arc<Notify>>,
 }
 
 /// How long a connection may stay in one phase, in seconds.
@@ -71,6 +75,7 @@ impl Client {
             head_begun: AtomicBool::new(true),
             write_blocked: Since::default(),
             body_awaited: Since::default(),
+            goodbye: OnceLock::new(),
         }
     }
 
@@ -110,16 +115,41 @@ impl Client {
         self.body_awaited.set(waiting, now);
     }
 
-    /// Whether it has been in its present phase for too long.
-    pub(super) fn is_overdue(&self, now: Tick, patience: Patience) -> bool {
+    /// A request has come in over HTTP/2: from here on the connection ends itself when `goodbye` says so.
+    pub(super) fn speaks_http2(&self, goodbye: &Arc<Notify>) {
+        if self.goodbye.get().is_none() {
+            let _ = self.goodbye.set(Arc::clone(goodbye));
+        }
+    }
+
+    /// Whether it has been in its present phase for too long, and how it ends then.
+    pub(super) fn overdue(&self, now: Tick, patience: Patience) -> Option<Overdue<'_>> {
         let passed = |since: Tick, limit: Tick| now.saturating_sub(since) > limit;
         let stuck = |since: &Since| since.get().is_some_and(|since| passed(since, patience.body));
         if stuck(&self.write_blocked) || stuck(&self.body_awaited) {
-            return true;
+            return Some(Overdue::Stuck);
+        }
+        // What is still being written is the end of an answer.
+        if self.in_progress.load(Relaxed) > 0 || self.write_blocked.get().is_some() {
+            return None;
+        }
+        let since = self.phase_since.load(Relaxed);
+        if let Some(goodbye) = self.goodbye.get() {
+            // What comes in between requests need not be a request.
+            return passed(since, patience.idle).then_some(Overdue::Http2(goodbye));
         }
         let limit = if self.head_begun.load(Relaxed) { patience.head } else { patience.idle };
-        self.in_progress.load(Relaxed) == 0 && passed(self.phase_since.load(Relaxed), limit)
+        passed(since, limit).then_some(Overdue::Stuck)
     }
+}
+
+/// How an overdue connection ends.
+#[derive(Debug)]
+pub(super) enum Overdue<'a> {
+    /// It is closed.
+    Stuck,
+    /// It is idle, and is told: the client may be sending the next request at this moment.
+    Http2(&'a Notify),
 }
 
 /// Since when something has been going on, if it is.
@@ -160,23 +190,46 @@ mod tests {
     fn a_head_has_to_be_complete_in_time_however_it_trickles() {
         let client = client();
         client.read(9);
-        assert!(!client.is_overdue(10, PATIENCE));
-        assert!(client.is_overdue(11, PATIENCE));
+        assert!(client.overdue(10, PATIENCE).is_none());
+        assert!(client.overdue(11, PATIENCE).is_some());
     }
 
     #[test]
     fn a_request_may_take_its_time_but_not_a_body_or_a_reader_that_stalls() {
         let client = client();
         client.request_begun();
-        assert!(!client.is_overdue(1000, PATIENCE));
+        assert!(client.overdue(1000, PATIENCE).is_none());
         client.awaits_body(true, 1000);
-        assert!(client.is_overdue(1031, PATIENCE));
+        assert!(client.overdue(1031, PATIENCE).is_some());
         client.awaits_body(false, 1031);
         client.wrote(true, 1031);
         client.wrote(true, 1050);
-        assert!(client.is_overdue(1062, PATIENCE));
+        assert!(client.overdue(1062, PATIENCE).is_some());
         client.wrote(false, 1062);
-        assert!(!client.is_overdue(2000, PATIENCE));
+        assert!(client.overdue(2000, PATIENCE).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_is_still_being_written_is_not_idleness() {
+        let client = client();
+        client.request_begun();
+        client.wrote(true, 1);
+        client.request_ended();
+        let hurry = Patience { idle: 1, ..PATIENCE };
+        assert!(client.overdue(20, hurry).is_none());
+        client.wrote(false, 20);
+        assert!(client.overdue(20, hurry).is_some());
+    }
+
+    #[test]
+    fn an_idle_http2_connection_is_told_to_end_whatever_came_in_between_requests() {
+        let client = client();
+        client.speaks_http2(&Arc::default());
+        client.request_begun();
+        client.request_ended();
+        client.read(1);
+        assert!(client.overdue(61, PATIENCE).is_none());
+        assert!(matches!(client.overdue(62, PATIENCE), Some(Overdue::Http2(_))));
     }
 
     #[test]

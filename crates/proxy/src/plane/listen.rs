@@ -1,10 +1,13 @@
 //! Accepting connections, sharing them out among the workers, and serving each by its protocol.
 
+use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -14,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::client::{Client, Scheme};
 use super::forward::answer;
@@ -167,7 +170,10 @@ async fn http2<S>(worker: &Rc<Worker>, client: Arc<Client>, stream: S) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let (asked, goodbye) = (Cell::new(false), Arc::new(Notify::new()));
     let service = service_fn(|request: Request<Incoming>| {
+        asked.set(true);
+        client.speaks_http2(&goodbye);
         let (worker, client) = (Rc::clone(worker), Arc::clone(&client));
         async move { Ok::<_, Infallible>(answer(&worker, &client, request).await) }
     });
@@ -184,8 +190,18 @@ where
     let mut phase = worker.shared.phase.subscribe();
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        _ = phase.wait_for(|phase| phase.is_closing()) => connection.as_mut().graceful_shutdown(),
+        () = goodbye.notified() => {}
+        _ = phase.wait_for(|phase| phase.is_closing()) => {}
     }
+    // Before the first request the two may still be shaking hands, and a shutdown then would close the connection without a word.
+    let begun = poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Pending if asked.get() => Poll::Ready(None),
+        polled => polled.map(Some),
+    });
+    if let Some(ended) = begun.await {
+        return Ok(ended?);
+    }
+    connection.as_mut().graceful_shutdown();
     Ok(connection.await?)
 }
 

@@ -12,7 +12,7 @@ use http::HeaderValue;
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::client::{Client, Patience, Tick};
+use super::client::{Client, Overdue, Patience, Tick};
 
 thread_local! {
     static TICK: Cell<Tick> = const { Cell::new(0) };
@@ -80,8 +80,10 @@ impl Worker {
             patience.idle = patience.idle.min(1);
         }
         for (client, task) in self.connections.borrow().values() {
-            if client.is_overdue(now, patience) {
-                task.abort();
+            match client.overdue(now, patience) {
+                Some(Overdue::Http2(goodbye)) => goodbye.notify_one(),
+                Some(Overdue::Stuck) => task.abort(),
+                None => {}
             }
         }
     }

@@ -15,21 +15,21 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{PATIENCE, Proxy, Target, settings};
 use crate::tls::{custom, pair, with_tls};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
-const GOAWAY: u8 = 7;
+pub(crate) const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 /// The error code for a client that makes work for its own sake.
 const ENHANCE_YOUR_CALM: u32 = 11;
 /// `GET https://a.test/`, packed.
-const GET: &[u8] = b"\x82\x87\x84\x41\x06a.test";
+pub(crate) const GET: &[u8] = b"\x82\x87\x84\x41\x06a.test";
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);
@@ -39,8 +39,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A proxy whose service `a.test` has TLS, and its target.
-struct Served {
-    proxy: Proxy,
+pub(crate) struct Served {
+    pub(crate) proxy: Proxy,
     target: Target,
     port: u16,
     chain: String,
@@ -48,10 +48,13 @@ struct Served {
 }
 
 fn served(settings: Settings) -> Served {
+    serving(settings, Target::saying("home"))
+}
+
+pub(crate) fn serving(settings: Settings, target: Target) -> Served {
     let (proxy, port) = with_tls(settings);
     let directory = tempfile::tempdir().unwrap();
     let own = pair(directory.path(), "a.test");
-    let target = Target::saying("home");
     let with_certificate = custom(&own);
     proxy
         .deploy_with(&target, |options, _| {
@@ -71,6 +74,13 @@ impl Served {
 
     /// An HTTP/2 connection that has said nothing but the preface and its settings.
     fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut stream = self.shake_hands();
+        stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
+        stream
+    }
+
+    /// A connection that has said nothing yet.
+    pub(crate) fn shake_hands(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         // What the proxy answers soon has nowhere to go, if it is not read.
         socket.set_recv_buffer_size(4096).unwrap();
@@ -81,7 +91,7 @@ impl Served {
         let name = ServerName::try_from("a.test").unwrap();
         let session = ClientConnection::new(client(Path::new(&self.chain)), name).unwrap();
         let mut stream = StreamOwned::new(session, stream);
-        stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
+        stream.conn.complete_io(&mut stream.sock).unwrap();
         stream
     }
 }

@@ -16,7 +16,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A running plane with its services.
 pub(crate) struct Proxy {
     pub(crate) services: Services,
-    pub(crate) _plane: Plane,
+    pub(crate) plane: Plane,
     pub(crate) port: u16,
     pub(crate) runtime: tokio::runtime::Runtime,
 }
@@ -47,7 +47,7 @@ impl Proxy {
         let plane = Plane::start(services.clone(), settings, None, &[(Which::Http, &listener)]).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { services, _plane: plane, port, runtime }
+        Self { services, plane, port, runtime }
     }
 
     /// Deploys the service `app` on one target, with changed options.

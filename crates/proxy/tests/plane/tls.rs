@@ -29,7 +29,7 @@ pub(crate) fn with_tls(settings: Settings) -> (Proxy, u16) {
     services.on_change(move |table| changed.set(tls::services(table)));
     let listeners = [(Which::Http, &http), (Which::Https, &https)];
     let plane = Plane::start(services.clone(), settings, Some(tls), &listeners).unwrap();
-    (Proxy { services, _plane: plane, port, runtime }, tls_port)
+    (Proxy { services, plane, port, runtime }, tls_port)
 }
 
 /// A certificate and its key, as files.
