@@ -111,7 +111,11 @@ fn perform(command: &Command, service: String, flags: &Flags<'_>) -> Result<(), 
         Name::RolloutDeploy => done(control::Command::RolloutDeploy(deploy::targets(service, flags))),
         Name::RolloutSet => done(deploy::rollout_set(service, flags)?),
         Name::RolloutStop => done(control::Command::RolloutStop { service }),
-        Name::Upgrade => done(control::Command::Upgrade { path: PathBuf::from(service) }),
+        Name::Upgrade => {
+            done(control::Command::Upgrade { path: PathBuf::from(service), drain: drain(flags) })
+        }
+        Name::Install => crate::upgrade::install(&PathBuf::from(&service))
+            .map_err(|error| format!("cannot install this program as {service}: {error}")),
         Name::Image => print(&image::of_this_program(&flags.text("output"))?),
         Name::Rollout => Ok(()),
     }

@@ -16,7 +16,7 @@ mod client;
 mod server;
 
 pub use client::call;
-pub use server::{Control, Upgrade, keep, listen, read};
+pub use server::{Busy, Control, Upgrade, keep, listen, read};
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
@@ -153,6 +153,8 @@ pub enum Command {
     Upgrade {
         /// The binary.
         path: PathBuf,
+        /// For what the present process then has open.
+        drain: Drain,
     },
 }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -10,21 +11,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::client_address::Ranges;
-use crate::control::{self, Control};
+use crate::control::{self, Busy, Control};
+use crate::drain::Limits;
 use crate::log;
-use crate::options::RunOptions;
+use crate::options::{self, RunOptions};
 use crate::plane::{Plane, Settings, Which};
-use crate::service::Services;
+use crate::service::{self, Services};
 use crate::state::Store;
 use crate::tls::{self, Backoff, Tls};
-use crate::upgrade::{self, Heir, Wish};
+use crate::upgrade::{self, Heir, Predecessor, Wish};
 
 /// How long open connections may take when the daemon stops.
-const SHUTDOWN: Duration = Duration::from_secs(10);
-/// How long they may take when another process has taken over.
-const UPGRADE: Duration = Duration::from_secs(60);
-/// For the answer to the command that asked for it.
-const ANSWER: Duration = Duration::from_millis(500);
+const SHUTDOWN: Limits = Limits { requests: Duration::from_secs(10), streams: Duration::from_secs(10) };
+/// How long they may take when another process has taken over, unless the command says otherwise.
+const UPGRADE: Limits =
+    Limits { requests: options::UPGRADE_DRAIN_TIMEOUT, streams: options::UPGRADE_STREAM_TIMEOUT };
+/// For former processes to say that they have followed a change, on top of their drains.
+const FOLLOWED: Duration = Duration::from_secs(10);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
@@ -32,7 +35,7 @@ const BACKLOG: i32 = 4096;
 pub fn run(options: &RunOptions) -> io::Result<()> {
     log::set_debug(options.debug);
     if !upgrade::is_child() {
-        return upgrade::supervise(listeners(options)?, SHUTDOWN);
+        return upgrade::supervise(listeners(options)?, SHUTDOWN.requests, &options.newer_binary);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve(options));
@@ -53,8 +56,7 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
     let services = Services::new(settings.workers);
     // Before the state is restored: restored services have certificates too.
     let tls = start_tls(&services)?;
-    let freezing = services.clone();
-    let (mut process_1, listeners) = Heir::take(move |frozen| freezing.freeze(frozen))?;
+    let (mut process_1, listeners) = Heir::take(Past(services.clone()))?;
     let mut listeners = listeners.into_iter();
     let (Some(http), Some(https)) = (listeners.next(), listeners.next()) else {
         return Err(io::Error::other("process 1 has handed over no listeners"));
@@ -65,15 +67,19 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
         log::info("Metrics enabled", &[("address", &format_args!(":{}", options.metrics_port))]);
         tokio::spawn(crate::metrics::serve(metrics));
     }
-    let plane =
-        Plane::start(services.clone(), settings, Some(tls), &[(Which::Http, &http), (Which::Https, &https)])?;
-    let asking = process_1.clone();
-    let upgrade: control::Upgrade = Arc::new(move |path| {
-        let asking = asking.clone();
-        Box::pin(async move { asking.upgrade(path).await })
-    });
+    let plane = Plane::start(
+        services.clone(),
+        settings,
+        Some(Arc::clone(&tls)),
+        &[(Which::Http, &http), (Which::Https, &https)],
+    )?;
+    tell_predecessors(&services, &process_1);
+    let leaving = Arc::new(Mutex::new(UPGRADE));
+    let upgrade = upgrade_by(&process_1, &leaving);
+    let busy = Busy::default();
     let socket = control::listen(&options.socket)?;
-    tokio::spawn(Control { services, store, upgrade }.serve(socket));
+    let control = Control { services: services.clone(), store, upgrade, busy: busy.clone() };
+    tokio::spawn(control.serve(socket));
     let (http_port, https_port) = (http.local_addr()?.port(), https.local_addr()?.port());
     log::write("INFO", "Server started", |line| {
         line.raw("http", http_port);
@@ -82,9 +88,12 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
     process_1.serving().await;
     drop((http, https));
     let mut wish = process_1.wish();
-    let patience = ended(wish.clone()).await?;
+    let limits = ended(wish.clone(), &leaving).await?;
+    tls.stop_ordering();
+    plane.close();
+    let drained = async { tokio::join!(drain(&plane, &services, limits), busy.idle(limits.requests)) };
     tokio::select! {
-        () = end(&plane, patience) => {}
+        _ = drained => {}
         _ = wish.wait_for(|wish| *wish == Wish::Orphaned) => {}
     }
     log::info("Server stopped", &[]);
@@ -92,23 +101,74 @@ async fn serve(options: &RunOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns when the daemon has to end, with how long open connections may take.
-async fn ended(mut wish: watch::Receiver<Wish>) -> io::Result<Duration> {
-    tokio::select! {
-        stopped = stopped() => stopped.map(|()| SHUTDOWN),
-        wish = wish.wait_for(|wish| matches!(wish, Wish::End | Wish::Orphaned)) => {
-            let upgraded = wish.is_ok_and(|wish| *wish == Wish::End);
-            Ok(if upgraded { UPGRADE } else { Duration::ZERO })
+/// What this process does for the one that takes over.
+struct Past(Services);
+
+impl Predecessor for Past {
+    fn freeze(&self, frozen: bool) {
+        self.0.freeze(frozen);
+    }
+
+    fn follow(&self, change: &str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match serde_json::from_str::<service::Change>(change) {
+            Ok(change) => {
+                let services = self.0.clone();
+                Box::pin(async move { services.follow(change).await })
+            }
+            Err(error) => {
+                log::error("Error reading a change of a service", &[("error", &error)]);
+                Box::pin(std::future::ready(()))
+            }
         }
     }
 }
 
-async fn end(plane: &Plane, patience: Duration) {
-    plane.close();
-    // The command that asked for an upgrade still gets its answer.
-    let answered = tokio::time::sleep(ANSWER.min(patience));
-    let (_, closed) = tokio::join!(answered, tokio::time::timeout(patience, plane.closed()));
-    if closed.is_err() {
+/// Tells processes that served before this one, and still drain, of each change.
+fn tell_predecessors(services: &Services, process_1: &Heir) {
+    let process_1 = process_1.clone();
+    services.tell(move |change| {
+        let limit = change.drain.requests.saturating_add(FOLLOWED);
+        let followed = process_1.tell(serde_json::to_string(&change).unwrap_or_default());
+        Box::pin(async move {
+            if tokio::time::timeout(limit, followed).await.is_err() {
+                log::warn("A former process did not follow a change", &[("service", &change.service)]);
+            }
+        })
+    });
+}
+
+/// How the command `upgrade` is done; this process then has the command's limits to drain.
+fn upgrade_by(process_1: &Heir, leaving: &Arc<Mutex<Limits>>) -> control::Upgrade {
+    let (asking, leaving) = (process_1.clone(), Arc::clone(leaving));
+    Arc::new(move |path, limits| {
+        let (asking, leaving) = (asking.clone(), Arc::clone(&leaving));
+        Box::pin(async move {
+            *leaving.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+            asking.upgrade(path).await
+        })
+    })
+}
+
+/// Returns when the daemon has to end, with how long open connections may take.
+async fn ended(mut wish: watch::Receiver<Wish>, leaving: &Mutex<Limits>) -> io::Result<Limits> {
+    tokio::select! {
+        stopped = stopped() => stopped.map(|()| SHUTDOWN),
+        wish = wish.wait_for(|wish| matches!(wish, Wish::End | Wish::Orphaned)) => {
+            let upgraded = wish.is_ok_and(|wish| *wish == Wish::End);
+            let none = Limits { requests: Duration::ZERO, streams: Duration::ZERO };
+            Ok(if upgraded { *leaving.lock().unwrap_or_else(PoisonError::into_inner) } else { none })
+        }
+    }
+}
+
+/// Waits until no connection is left. Streams are ended at their deadline, and what is left after that at the end of the process.
+async fn drain(plane: &Plane, services: &Services, limits: Limits) {
+    let rest = limits.requests.saturating_sub(limits.streams);
+    if tokio::time::timeout(limits.streams.min(limits.requests), plane.closed()).await.is_ok() {
+        return;
+    }
+    services.cancel_streams();
+    if tokio::time::timeout(rest, plane.closed()).await.is_err() {
         log::warn("Closing active connections", &[]);
     }
 }

@@ -25,6 +25,10 @@ pub const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Waiting for open WebSockets and event streams.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the requests of a process that another one has taken over from.
+pub const UPGRADE_DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
+/// For its WebSockets and event streams.
+pub const UPGRADE_STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a request waits while a service is paused.
 pub const PAUSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client's reads go to the writers after it wrote.
@@ -283,6 +287,8 @@ pub struct RunOptions {
     pub proxy_protocol: bool,
     /// Networks that may speak the PROXY protocol; empty for all.
     pub trusted_proxies: Vec<String>,
+    /// Where a newer binary of the proxy may be, to be started instead of this one.
+    pub newer_binary: PathBuf,
 }
 
 impl RunOptions {

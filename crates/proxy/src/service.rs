@@ -22,9 +22,11 @@ use crate::state::{self, State};
 use crate::stats::Stats;
 use crate::target::{Health, InvalidTarget, Target};
 
+mod follow;
 mod list;
 mod table;
 
+pub use follow::{Change, Followed};
 pub use list::{Listed, ListedTarget};
 pub use table::{Binding, Table};
 
@@ -103,10 +105,7 @@ impl TargetSet {
 
     /// Targets out of a state file: they count as healthy until a check says otherwise.
     fn restored(service: &state::Service, which: Which, workers: usize) -> Result<Self, Error> {
-        let (writers, readers) = match which {
-            Which::Active => (&service.active_targets, &service.active_readers),
-            Which::Rollout => (&service.rollout_targets, &service.rollout_readers),
-        };
+        let (writers, readers) = which.names(service);
         let balancer = Balancer::new(writers, readers, workers)?;
         let targets: Vec<_> = balancer.targets().cloned().collect();
         targets.iter().for_each(|target| _ = target.set_health(Health::Healthy));
@@ -114,6 +113,12 @@ impl TargetSet {
         let config = &service.target_options.health_check_config;
         let checks = if several { Checks::start(&targets, config) } else { Checks::default() };
         Ok(Self { balancer, checks })
+    }
+
+    /// Whether it has the targets of this service.
+    fn is(&self, service: &state::Service, which: Which) -> bool {
+        let (writers, readers) = which.names(service);
+        self.balancer.writer_names() == writers && self.balancer.reader_names() == readers
     }
 
     fn targets(&self) -> Vec<Arc<Target>> {
@@ -126,17 +131,22 @@ impl TargetSet {
         }
         Err(Error::Unhealthy(crate::duration::text(options.deploy_timeout)))
     }
-
-    async fn retire(self: Arc<Self>, limits: Limits) {
-        self.checks.stop();
-        drain(self.targets(), limits, Afterwards::Gone).await;
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Which {
     Active,
     Rollout,
+}
+
+impl Which {
+    /// Writers and readers.
+    fn names(self, service: &state::Service) -> (&[String], &[String]) {
+        match self {
+            Self::Active => (&service.active_targets, &service.active_readers),
+            Self::Rollout => (&service.rollout_targets, &service.rollout_readers),
+        }
+    }
 }
 
 /// What a deploy is asked for.
@@ -175,6 +185,7 @@ struct Inner {
     workers: usize,
     on_change: Mutex<Vec<OnChange>>,
     frozen: AtomicBool,
+    tell: Mutex<Option<follow::Tell>>,
 }
 
 impl Services {
@@ -186,6 +197,7 @@ impl Services {
             workers,
             on_change: Mutex::default(),
             frozen: AtomicBool::new(false),
+            tell: Mutex::default(),
         }))
     }
 
@@ -230,13 +242,15 @@ impl Services {
     /// Forgets a service, without draining.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         lock(&self.0.prepared).remove(name);
-        self.change(|table| {
+        // Nothing is drained, here or in former processes.
+        self.change(name, NOTHING_ASIDE, |table| {
             let service = table.services.remove(name).ok_or(Error::NotFound)?;
             for set in std::iter::once(&service.active).chain(&service.rollout) {
                 set.checks.stop();
             }
             Ok(())
         })
+        .map(drop)
     }
 
     /// Lets new requests wait, and drains the targets.
@@ -251,17 +265,17 @@ impl Services {
 
     async fn close(&self, name: &str, state: gate::State, limits: Limits, done: &str) -> Result<(), Error> {
         let service = self.get(name)?;
-        self.set_gate(&service, state)?;
+        let followed = self.set_gate(&service, state, limits)?;
         log::info(done, &[("service", &name)]);
         let targets = service.sets().flat_map(|set| set.targets()).collect();
-        drain(targets, limits, Afterwards::Restored).await;
+        tokio::join!(drain(targets, limits, Afterwards::Restored), followed);
         log::info("Service drained", &[("service", &name)]);
         Ok(())
     }
 
     /// Ends a pause or a stop.
     pub fn resume(&self, name: &str) -> Result<(), Error> {
-        self.set_gate(&*self.get(name)?, gate::State::Running)?;
+        drop(self.set_gate(&*self.get(name)?, gate::State::Running, NOTHING_ASIDE)?);
         log::info("Service resumed", &[("service", &name)]);
         Ok(())
     }
@@ -278,31 +292,39 @@ impl Services {
         let set = TargetSet::start(targets, readers, &service.target_options, self.0.workers)?;
         set.wait(&deployment).await?;
         let mut replaced = None;
-        self.change_service(name, |service| {
+        let limits = limits(&deployment);
+        let followed = self.change_service(name, limits, |service| {
             replaced = service.rollout.replace(Arc::new(set));
             Ok(())
         })?;
-        if let Some(replaced) = replaced {
-            replaced.retire(limits(&deployment)).await;
-        }
+        tokio::join!(retire(replaced, limits), followed);
         Ok(())
     }
 
     /// Chooses who gets the second set.
     pub fn rollout_set(&self, name: &str, percentage: i64, allowed: Vec<String>) -> Result<(), Error> {
-        self.change_service(name, |service| {
+        let change = |service: &mut Service| {
             service.rollout.as_ref().ok_or(Error::NoRollout)?;
             service.split = Some(Arc::new(Split::new(percentage, allowed)));
             Ok(())
-        })
+        };
+        self.change_service(name, NOTHING_ASIDE, change).map(drop)
     }
 
     /// Sends no request to the second set.
     pub fn rollout_stop(&self, name: &str) -> Result<(), Error> {
-        self.change_service(name, |service| {
+        let change = |service: &mut Service| {
             service.split = None;
             Ok(())
-        })
+        };
+        self.change_service(name, NOTHING_ASIDE, change).map(drop)
+    }
+
+    /// Ends open WebSockets and event streams of all targets.
+    pub fn cancel_streams(&self) {
+        let table = self.table();
+        let sets = table.services().flat_map(|service| service.sets());
+        sets.flat_map(|set| set.balancer.targets()).for_each(|target| target.cancel_streams());
     }
 
     /// All services, by name.
@@ -330,27 +352,12 @@ impl Services {
     }
 
     fn restore_one(&self, from: &state::Service) -> Result<(), Error> {
-        let mut options = from.options.clone();
-        options.normalize();
-        let rules = Rules::new(&options, &from.target_options).map_err(Error::Rules)?;
-        let active = TargetSet::restored(from, Which::Active, self.0.workers)?;
-        let rollout = (!from.rollout_targets.is_empty())
-            .then(|| TargetSet::restored(from, Which::Rollout, self.0.workers))
-            .transpose()?;
-        let service = Service {
-            name: from.name.as_str().into(),
-            options: Arc::new(options),
-            target_options: Arc::new(from.target_options.clone()),
-            rules: Arc::new(rules),
-            active: Arc::new(active),
-            rollout: rollout.map(Arc::new),
-            split: from.rollout_controller.as_ref().map(|split| Arc::new(Split::of_file(split))),
-            gate: Arc::new(Gate::new(gate::State::of_file(&from.pause_controller))),
-        };
-        self.change(|table| {
+        let service = self.service_of(from, None)?;
+        self.change(&from.name, NOTHING_ASIDE, |table| {
             table.services.insert(Arc::clone(&service.name), Arc::new(service));
             Ok(())
         })
+        .map(drop)
     }
 
     fn get(&self, name: &str) -> Result<Arc<Service>, Error> {
@@ -380,7 +387,8 @@ impl Services {
 
     async fn install(&self, deploy: Deploy, set: Arc<TargetSet>) -> Result<(), Error> {
         let mut replaced = None;
-        self.change(|table| {
+        let limits = limits(&deploy.deployment);
+        let followed = self.change(&deploy.name, limits, |table| {
             self.check_conflicts(table, &deploy)?;
             let rules = Rules::new(&deploy.options, &deploy.target_options).map_err(Error::Rules)?;
             let old = table.services.get(&*deploy.name);
@@ -399,9 +407,7 @@ impl Services {
             table.services.insert(Arc::clone(&service.name), Arc::new(service));
             Ok(())
         })?;
-        if let Some(replaced) = replaced {
-            replaced.retire(limits(&deploy.deployment)).await;
-        }
+        tokio::join!(retire(replaced, limits), followed);
         log::info("Deployed", &[("service", &deploy.name)]);
         Ok(())
     }
@@ -419,20 +425,24 @@ impl Services {
     fn change_service(
         &self,
         name: &str,
+        limits: Limits,
         change: impl FnOnce(&mut Service) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.change(|table| {
+    ) -> Result<Followed, Error> {
+        self.change(name, limits, |table| {
             let service = table.services.get_mut(name).ok_or(Error::NotFound)?;
             change(Arc::make_mut(service))
         })
     }
 
-    /// Makes a change and puts the resulting table in place; changes are made one at a time.
-    fn change(&self, change: impl FnOnce(&mut Table) -> Result<(), Error>) -> Result<(), Error> {
-        let hooks = lock(&self.0.on_change);
-        if self.0.frozen.load(Ordering::SeqCst) {
-            return Err(Error::Upgrading);
-        }
+    /// Changes a service and puts the resulting table in place; changes are made one at a time. Processes that served before this one drain
+    /// what it puts aside within the limits; the future is done once they have.
+    fn change(
+        &self,
+        name: &str,
+        limits: Limits,
+        change: impl FnOnce(&mut Table) -> Result<(), Error>,
+    ) -> Result<Followed, Error> {
+        let hooks = self.unfrozen()?;
         let mut table = Table { services: self.table().services.clone(), ..Table::default() };
         // The present routes are what conflicts are looked for in.
         table.rebuild();
@@ -441,19 +451,22 @@ impl Services {
         let table = Arc::new(table);
         self.0.table.store(Arc::clone(&table));
         hooks.iter().for_each(|hook| hook(&table));
-        Ok(())
+        Ok(self.tell_of(&table, name, limits))
     }
 
     /// Opens or closes a gate, which is not in the table itself.
-    fn set_gate(&self, service: &Service, state: gate::State) -> Result<(), Error> {
-        let hooks = lock(&self.0.on_change);
-        if self.0.frozen.load(Ordering::SeqCst) {
-            return Err(Error::Upgrading);
-        }
+    fn set_gate(&self, service: &Service, state: gate::State, limits: Limits) -> Result<Followed, Error> {
+        let hooks = self.unfrozen()?;
         service.gate.set(state);
         let table = self.0.table.load_full();
         hooks.iter().for_each(|hook| hook(&table));
-        Ok(())
+        Ok(self.tell_of(&table, &service.name, limits))
+    }
+
+    /// The right to make a change.
+    fn unfrozen(&self) -> Result<MutexGuard<'_, Vec<OnChange>>, Error> {
+        let hooks = lock(&self.0.on_change);
+        if self.0.frozen.load(Ordering::SeqCst) { Err(Error::Upgrading) } else { Ok(hooks) }
     }
 }
 
@@ -462,6 +475,15 @@ impl Service {
     pub fn sets(&self) -> impl Iterator<Item = &Arc<TargetSet>> {
         std::iter::once(&self.active).chain(&self.rollout)
     }
+}
+
+/// For changes that put nothing aside.
+const NOTHING_ASIDE: Limits = Limits { requests: Duration::ZERO, streams: Duration::ZERO };
+
+async fn retire(replaced: Option<Arc<TargetSet>>, limits: Limits) {
+    let Some(replaced) = replaced else { return };
+    replaced.checks.stop();
+    drain(replaced.targets(), limits, Afterwards::Gone).await;
 }
 
 fn limits(deployment: &DeploymentOptions) -> Limits {

@@ -144,6 +144,11 @@ impl Tls {
         self.shared.table.store(Arc::new(table));
     }
 
+    /// Orders and renews nothing from here on: another process has the listeners, and with them the authority's questions.
+    pub fn stop_ordering(&self) {
+        self.shared.table.load().stop();
+    }
+
     fn add(&self, table: &mut Table, old: &Table, service: &TlsService) {
         let any = service.hosts.iter().all(String::is_empty);
         if let Certificates::OnDemand(acme, url) = &service.certificates {

@@ -6,7 +6,12 @@
 //!
 //! Process 1 says `serve`, `freeze`, `upgraded` and `failed REASON`; a child says `ready`, `serving`, `frozen` and `upgrade PATH`. From
 //! `frozen` on, a child changes nothing that its successor may already have read. A child whose line ends has lost process 1 and ends too.
+//!
+//! Children that drain still hold requests: those that a pause makes wait, and those in flight to targets that the next deploy replaces. So
+//! each change that a child makes is passed on to its predecessors: it says `follow NUMBER CHANGE`, process 1 says that to each of them, and
+//! once all have answered `followed NUMBER`, or have ended, the child hears the same.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
@@ -19,6 +24,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -26,9 +32,13 @@ use crate::log;
 
 mod channel;
 mod child;
+mod newest;
+mod relay;
 
 use channel::Line;
-pub use child::{Heir, Wish, is_child};
+pub use child::{Heir, Predecessor, Wish, is_child};
+pub use newest::{DEFAULT as NEWER_BINARY, install};
+use relay::{Answer, Id, Relay};
 
 /// Set for children.
 const CHILD: &str = "BOWLINE_PROXY_CHILD";
@@ -43,55 +53,116 @@ struct Program {
     arguments: Vec<OsString>,
     listeners: Vec<TcpListener>,
     patience: Duration,
+    started: Id,
 }
 
 /// A child with its line.
 struct Running {
+    id: Id,
     child: Child,
     line: Line,
     since: Instant,
 }
 
+/// Process 1 while it runs.
+struct Supervisor {
+    program: Program,
+    current: Running,
+    /// What is said to children that drain.
+    draining: HashMap<Id, mpsc::UnboundedSender<String>>,
+    reaping: JoinSet<()>,
+    relay: Relay,
+    heard: mpsc::UnboundedSender<Heard>,
+}
+
+/// News of a child that drains.
+enum Heard {
+    Said(Id, String),
+    Ended(Id),
+}
+
 /// Runs the data plane in a child until SIGTERM or SIGINT, and upgrades it when asked. Children that still drain then have `patience`.
-pub fn supervise(listeners: Vec<TcpListener>, patience: Duration) -> io::Result<()> {
+/// The first child is of the newer of this binary and the one at `newer`.
+pub fn supervise(listeners: Vec<TcpListener>, patience: Duration, newer: &Path) -> io::Result<()> {
     let program = Program {
         path: std::env::current_exe()?,
         arguments: std::env::args_os().skip(1).collect(),
         listeners,
         patience,
+        started: 0,
     };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(program))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(program, newer))
 }
 
-async fn run(mut program: Program) -> io::Result<()> {
+async fn run(mut program: Program, newer: &Path) -> io::Result<()> {
     let (mut terminate, mut interrupt, mut hangup) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
-    let mut current = program.start(&program.path).await.map_err(io::Error::other)?;
-    let mut draining = JoinSet::new();
+    let current = program.first(newer).await.map_err(io::Error::other)?;
+    let (heard, mut news) = mpsc::unbounded_channel();
+    let mut supervisor = Supervisor {
+        program,
+        current,
+        draining: HashMap::new(),
+        reaping: JoinSet::new(),
+        relay: Relay::default(),
+        heard,
+    };
     loop {
         let path = tokio::select! {
-            _ = terminate.recv() => return end(program, current, draining).await,
-            _ = interrupt.recv() => return end(program, current, draining).await,
-            _ = hangup.recv() => program.path.clone(),
-            ended = current.child.wait() => {
-                current = program.replace(current.since, ended?).await?;
+            _ = terminate.recv() => return supervisor.end().await,
+            _ = interrupt.recv() => return supervisor.end().await,
+            _ = hangup.recv() => supervisor.program.path.clone(),
+            Some(heard) = news.recv() => {
+                supervisor.hear(heard).await;
                 continue;
             }
-            said = current.line.hear() => match said.as_deref().and_then(|said| said.strip_prefix("upgrade ")) {
-                Some(path) => PathBuf::from(path),
-                None => continue,
+            ended = supervisor.current.child.wait() => {
+                supervisor.replace(ended?).await?;
+                continue;
+            }
+            Some(said) = supervisor.current.line.hear() => match word(&said) {
+                ("upgrade", path) => PathBuf::from(path),
+                ("follow", change) => {
+                    supervisor.follow(change).await;
+                    continue;
+                }
+                _ => continue,
             },
-            Some(_) = draining.join_next() => continue,
         };
-        if let Some(old) = program.upgrade(&mut current, path).await {
-            draining.spawn(reap(old));
+        tokio::select! {
+            () = supervisor.upgrade(path) => {}
+            _ = terminate.recv() => return supervisor.end().await,
+            _ = interrupt.recv() => return supervisor.end().await,
         }
     }
 }
 
+/// The first word of a line, and the rest.
+fn word(said: &str) -> (&str, &str) {
+    let said = said.trim_end();
+    said.split_once(' ').unwrap_or((said, ""))
+}
+
 impl Program {
+    /// Starts the first child, of the newest binary that comes up.
+    async fn first(&mut self, newer: &Path) -> Result<Running, String> {
+        let own = self.path.clone();
+        if let Some(path) = newest::newer_than(&own, newer).await {
+            log::info("Starting a newer binary", &[("path", &path.display())]);
+            match self.start(&path).await {
+                Ok(running) => {
+                    self.path = path;
+                    return Ok(running);
+                }
+                Err(why) => log::error("Newer binary does not start", &[("error", &why)]),
+            }
+        }
+        self.start(&own).await
+    }
+
     /// Starts a child and lets it serve. The error says what was wrong.
-    async fn start(&self, path: &Path) -> Result<Running, String> {
+    async fn start(&mut self, path: &Path) -> Result<Running, String> {
         let mut running =
             self.spawn(path).map_err(|error| format!("cannot start {}: {error}", path.display()))?;
         let deadline = Instant::now() + START;
@@ -115,7 +186,7 @@ impl Program {
         Ok(running)
     }
 
-    fn spawn(&self, path: &Path) -> io::Result<Running> {
+    fn spawn(&mut self, path: &Path) -> io::Result<Running> {
         let (ours, theirs) = UnixStream::pair()?;
         let listeners: Vec<_> = self.listeners.iter().collect();
         channel::send_listeners(&ours, &listeners)?;
@@ -125,73 +196,154 @@ impl Program {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Running { child, line: Line::new(ours)?, since: Instant::now() })
+        self.started += 1;
+        Ok(Running { id: self.started, child, line: Line::new(ours)?, since: Instant::now() })
     }
+}
 
+impl Supervisor {
     /// Puts another child in the place of one that ended by itself.
-    async fn replace(&self, since: Instant, ended: std::process::ExitStatus) -> io::Result<Running> {
-        if since.elapsed() < STABLE {
+    async fn replace(&mut self, ended: std::process::ExitStatus) -> io::Result<()> {
+        if self.current.since.elapsed() < STABLE {
             return Err(io::Error::other(format!("the data plane ended soon after its start: {ended}")));
         }
         log::error("Data plane ended, starting another", &[("status", &ended)]);
-        self.start(&self.path).await.map_err(io::Error::other)
+        let path = self.program.path.clone();
+        let gone = self.current.id;
+        self.current = self.program.start(&path).await.map_err(io::Error::other)?;
+        self.relay.ended(gone);
+        Ok(())
     }
 
-    /// Puts a child of another binary in the place of the present one, which is returned to be drained.
-    async fn upgrade(&mut self, current: &mut Running, path: PathBuf) -> Option<Running> {
+    /// Puts a child of another binary in the place of the present one, which drains from then on.
+    async fn upgrade(&mut self, path: PathBuf) {
         log::info("Upgrading", &[("path", &path.display())]);
-        current.line.say("freeze", "").await;
-        let started = match timeout(START, heard(current, "frozen")).await {
-            Ok(Ok(())) => self.start(&path).await,
+        self.current.line.say("freeze", "").await;
+        let started = match timeout(START, heard(&mut self.current, "frozen")).await {
+            Ok(Ok(())) => self.program.start(&path).await,
             Ok(Err(why)) => Err(why),
             Err(_) => Err("the running proxy does not answer".to_owned()),
         };
         match started {
             Ok(new) => {
-                let mut old = std::mem::replace(current, new);
+                let mut old = std::mem::replace(&mut self.current, new);
                 old.line.say("upgraded", "").await;
-                self.path = path;
-                log::info("Upgraded", &[("path", &self.path.display())]);
-                Some(old)
+                let (say, orders) = mpsc::unbounded_channel();
+                self.draining.insert(old.id, say);
+                self.reaping.spawn(reap(old, orders, self.heard.clone()));
+                self.program.path = path;
+                log::info("Upgraded", &[("path", &self.program.path.display())]);
             }
             Err(why) => {
                 log::error("Upgrade failed", &[("path", &path.display()), ("error", &why)]);
-                current.line.say("failed", &why).await;
-                None
+                self.current.line.say("failed", &why).await;
             }
+        }
+    }
+
+    /// The present child has made a change.
+    async fn follow(&mut self, change: &str) {
+        let id = self.current.id;
+        self.pass_on(id, change).await;
+    }
+
+    /// Asks the predecessors of a child to follow its change.
+    async fn pass_on(&mut self, from: Id, change: &str) {
+        let (number, change) = change.split_once(' ').unwrap_or((change, ""));
+        let before: Vec<Id> = self.draining.keys().copied().filter(|id| *id < from).collect();
+        match self.relay.ask(from, number, before.iter().copied()) {
+            Ok(ticket) => {
+                let order = format!("follow {ticket} {change}");
+                for id in before {
+                    self.say(id, order.clone());
+                }
+            }
+            Err(answer) => self.answer(answer).await,
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Said(id, said) => match word(&said) {
+                ("followed", ticket) => {
+                    let ticket = ticket.parse().unwrap_or_default();
+                    if let Some(answer) = self.relay.followed(id, ticket) {
+                        self.answer(answer).await;
+                    }
+                }
+                // It was asked to change something just before it was frozen.
+                ("follow", change) => self.pass_on(id, change).await,
+                _ => {}
+            },
+            Heard::Ended(id) => {
+                self.draining.remove(&id);
+                for answer in self.relay.ended(id) {
+                    self.answer(answer).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, Answer { to, number }: Answer) {
+        if to == self.current.id {
+            self.current.line.say("followed", &number).await;
+        } else {
+            self.say(to, format!("followed {number}"));
+        }
+    }
+
+    fn say(&self, to: Id, line: String) {
+        if let Some(draining) = self.draining.get(&to) {
+            // One that has gone is on its way out of the map.
+            let _ = draining.send(line);
+        }
+    }
+
+    async fn end(mut self) -> io::Result<()> {
+        // With these open, the system would go on accepting connections that no child ever serves.
+        drop(std::mem::take(&mut self.program.listeners));
+        terminate(&self.current.child);
+        let drained = timeout(self.program.patience, self.reaping.join_all());
+        let (ended, _) = tokio::join!(self.current.child.wait(), drained);
+        let ended = ended?;
+        if ended.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("the data plane ended with {ended}")))
         }
     }
 }
 
+/// Waits for a child to say a word. What else it says is kept for later.
 async fn heard(running: &mut Running, word: &str) -> Result<(), String> {
+    if running.line.hear_word(word).await {
+        return Ok(());
+    }
+    let ended = timeout(Duration::from_secs(1), running.child.wait()).await;
+    let how = ended.ok().and_then(Result::ok).map_or_else(String::new, |status| format!(" ({status})"));
+    Err(format!("ended before it was {word}{how}"))
+}
+
+/// Carries lines to and from a child that drains, and waits for its end, which it finds by itself: it knows its own limits.
+async fn reap(
+    mut old: Running,
+    mut orders: mpsc::UnboundedReceiver<String>,
+    heard: mpsc::UnboundedSender<Heard>,
+) {
     loop {
-        match running.line.hear().await {
-            Some(said) if said.trim_end() == word => return Ok(()),
-            Some(_) => {}
-            None => {
-                let ended = timeout(Duration::from_secs(1), running.child.wait()).await;
-                let how =
-                    ended.ok().and_then(Result::ok).map_or_else(String::new, |status| format!(" ({status})"));
-                return Err(format!("ended before it was {word}{how}"));
+        tokio::select! {
+            said = old.line.hear() => match said {
+                Some(said) => drop(heard.send(Heard::Said(old.id, said))),
+                None => break,
+            },
+            Some(order) = orders.recv() => {
+                let (word, text) = word(&order);
+                old.line.say(word, text).await;
             }
         }
     }
-}
-
-/// Waits for a drained child. It ends by itself: it knows its own limits.
-async fn reap(mut old: Running) {
-    while old.line.hear().await.is_some() {}
     let _ = old.child.wait().await;
-}
-
-async fn end(program: Program, mut current: Running, draining: JoinSet<()>) -> io::Result<()> {
-    let Program { listeners, patience, .. } = program;
-    // With these open, the system would go on accepting connections that no child ever serves.
-    drop(listeners);
-    terminate(&current.child);
-    let (ended, _) = tokio::join!(current.child.wait(), timeout(patience, draining.join_all()));
-    let ended = ended?;
-    if ended.success() { Ok(()) } else { Err(io::Error::other(format!("the data plane ended with {ended}"))) }
+    let _ = heard.send(Heard::Ended(old.id));
 }
 
 fn terminate(child: &Child) {

@@ -20,6 +20,7 @@ pub(super) enum Name {
     RolloutSet,
     RolloutStop,
     Upgrade,
+    Install,
     Image,
 }
 
@@ -159,6 +160,12 @@ const RUN: &[Flag] = &[
     flag("threads", Kind::Int, "0", "Threads that carry requests (default one per core)"),
     flag("proxy-protocol", Kind::Bool, "false", "Expect the PROXY protocol at the start of connections"),
     flag("trusted-proxies", Kind::List, "", "Networks that may speak the PROXY protocol (default all)"),
+    flag(
+        "newer-binary",
+        Kind::Text,
+        crate::upgrade::NEWER_BINARY,
+        "Start this binary of the proxy instead, if it is newer and only root can write it",
+    ),
 ];
 
 const SPLIT: &[Flag] = &[
@@ -182,6 +189,7 @@ pub(super) const COMMANDS: &[Command] = &[
     .needs(&["target"]),
     command(Name::Image, "image", "", "Write an image of this program for docker load", &[IMAGE])
         .needs(&["output"]),
+    command(Name::Install, "install", "path", "Copy this program to a path, for upgrades", &[]),
     command(Name::List, "list", "", "List services with their hosts, paths, targets and states", &[JSON])
         .or("ls"),
     command(
@@ -228,7 +236,23 @@ pub(super) const COMMANDS: &[Command] = &[
         &[DRAIN, STOP],
     ),
     command(Name::Switch, "switch", "service", "Send requests to the targets that prepare holds", &[]),
-    command(Name::Upgrade, "upgrade", "path", "Hand the listeners to another binary of the proxy", &[]),
+    command(
+        Name::Upgrade,
+        "upgrade",
+        "path",
+        "Hand the listeners to another binary of the proxy",
+        &[UPGRADE],
+    ),
+];
+
+const UPGRADE: &[Flag] = &[
+    flag("drain-timeout", Kind::Duration, "10m", "How long the old process may take to finish open requests"),
+    flag(
+        "stream-timeout",
+        Kind::Duration,
+        "1m",
+        "How long the old process keeps WebSockets and event streams open, within the drain timeout",
+    ),
 ];
 
 const PAUSE: &[Flag] = &[flag(

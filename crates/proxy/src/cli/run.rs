@@ -50,6 +50,7 @@ pub(super) fn options(flags: &Flags<'_>) -> Result<RunOptions, String> {
             .map_err(|_| format!("--threads {threads}: not a number of threads"))?,
         proxy_protocol: flags.bool("proxy-protocol"),
         trusted_proxies: flags.list("trusted-proxies"),
+        newer_binary: flags.text("newer-binary").into(),
     })
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use super::{Command, Deploy, Drain, LINE, Reply, Request, VERSION};
 use crate::drain::Limits;
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How `upgrade PATH` is done: an error says why the running binary goes on.
 pub type Upgrade =
-    Arc<dyn Fn(PathBuf) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+    Arc<dyn Fn(PathBuf, Limits) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// What commands act on.
 #[derive(Clone)]
@@ -34,6 +35,33 @@ pub struct Control {
     pub store: Arc<Store>,
     /// How another binary takes over.
     pub upgrade: Upgrade,
+    /// How many commands are under way.
+    pub busy: Busy,
+}
+
+/// How many commands are under way.
+#[derive(Clone, Debug, Default)]
+pub struct Busy(Arc<watch::Sender<usize>>);
+
+impl Busy {
+    fn begin(&self) -> Begun {
+        self.0.send_modify(|commands| *commands += 1);
+        Begun(self.clone())
+    }
+
+    /// Returns once no command is under way, or after `limit`.
+    pub async fn idle(&self, limit: Duration) {
+        let mut commands = self.0.subscribe();
+        let _ = tokio::time::timeout(limit, commands.wait_for(|commands| *commands == 0)).await;
+    }
+}
+
+struct Begun(Busy);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|commands| *commands -= 1);
+    }
 }
 
 /// Opens the socket, for its owner alone. One that a former daemon left behind is replaced.
@@ -79,6 +107,7 @@ impl Control {
     }
 
     async fn answer(self, stream: UnixStream) {
+        let _begun = self.busy.begin();
         let (read, mut write) = stream.into_split();
         let mut line = Vec::new();
         let mut read = BufReader::new(read.take(LINE as u64));
@@ -109,7 +138,7 @@ impl Control {
         match command {
             Command::List => return json(&self.services.list()),
             Command::Stats { service } => return json(&self.services.stats(&service).map_err(text)?),
-            Command::Upgrade { path } => (self.upgrade)(path).await?,
+            Command::Upgrade { path, drain } => (self.upgrade)(path, drain.into()).await?,
             Command::Remove { service } => self.remove(&service)?,
             other => self.change(other).await.map_err(text)?,
         }

@@ -67,7 +67,7 @@ fn tls_settings(service: &Service, routes: &Routes<Binding>) -> (bool, bool) {
     routes.registered(host, "/").map_or((false, true), |root| (root.tls, root.redirect))
 }
 
-fn service_to_file(service: &Service) -> state::Service {
+pub(super) fn service_to_file(service: &Service) -> state::Service {
     let writers = |set: &super::TargetSet| set.balancer.writer_names();
     let readers = |set: &super::TargetSet| set.balancer.reader_names();
     let rollout = service.rollout.as_deref();

@@ -90,6 +90,15 @@ impl Kept {
         Arc::ptr_eq(&self.issuer, issuer)
     }
 
+    /// Orders and renews nothing from here on. Handshakes go on with the certificate that is there.
+    pub(super) fn stop(&self) {
+        self.task.abort();
+        if self.state.certificate.load().is_none() {
+            let never = Instant::now() + Duration::from_secs(365 * 24 * 3600);
+            self.state.progress.send_replace(Progress::Failed(never));
+        }
+    }
+
     pub(super) fn certificate(&self) -> Option<Arc<Certificate>> {
         self.state.certificate.load_full()
     }

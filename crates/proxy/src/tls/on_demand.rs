@@ -80,6 +80,12 @@ impl OnDemand {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Orders and renews nothing from here on.
+    pub(super) fn stop(&self) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.values().for_each(|kept| kept.stop());
+    }
+
     /// Asks about a name and begins to keep its certificate, if it is allowed. A name with a certificate in the cache was allowed before.
     pub(super) async fn admit(&self, name: &str) -> Option<Arc<Kept>> {
         if let Some(kept) = self.kept(name) {

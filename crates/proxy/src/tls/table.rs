@@ -43,6 +43,18 @@ pub(super) enum Found {
 }
 
 impl Table {
+    /// Orders and renews nothing from here on.
+    pub(super) fn stop(&self) {
+        for source in self.names.values() {
+            if let Source::Kept(kept) = source {
+                kept.stop();
+            }
+        }
+        if let Some(on_demand) = &self.on_demand {
+            on_demand.stop();
+        }
+    }
+
     pub(super) fn find(&self, name: Option<&str>) -> Found {
         let Some(name) = name.or(self.default_name.as_deref()) else {
             return Found::Nothing;

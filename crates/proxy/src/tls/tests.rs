@@ -268,6 +268,26 @@ async fn a_handshake_does_not_wait_for_what_will_not_come() {
 }
 
 #[tokio::test]
+async fn a_process_that_has_been_taken_over_from_orders_no_more() {
+    let base = tempfile::tempdir().unwrap();
+    let authority = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let directory = format!("https://{}/dir", authority.local_addr().unwrap());
+    let tls = Arc::new(Tls { backoff: Backoff::of(vec![Duration::from_millis(1)]), ..new_tls() });
+    let acme = Acme { directory, cache_path: base.path().to_owned() };
+    let hosts = vec!["a.example.com".to_owned()];
+    tls.set(vec![TlsService { name: "one".into(), hosts, certificates: Certificates::Automatic(acme) }]);
+    let waiting = tokio::spawn({
+        let tls = Arc::clone(&tls);
+        async move { tls_hello(&tls, "a.example.com", &[]).await }
+    });
+    // The order has begun, and the authority does not answer.
+    let _silent = authority.accept().await.unwrap();
+    tls.stop_ordering();
+    let before_it_would_try_again = ISSUING / 3;
+    assert_eq!(tokio::time::timeout(before_it_would_try_again, waiting).await.unwrap().unwrap(), None);
+}
+
+#[tokio::test]
 async fn on_demand_names_are_asked_about_until_they_have_a_certificate() {
     let base = tempfile::tempdir().unwrap();
     let (target_of, asked) = policy().await;

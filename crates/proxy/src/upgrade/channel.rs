@@ -1,10 +1,12 @@
 //! The line between process 1 and a child: the listeners go down it once, then both sides say lines.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use rustix::io::{IoSlice, IoSliceMut};
 use rustix::net::{
@@ -13,6 +15,7 @@ use rustix::net::{
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
 
 /// Listeners of a daemon: HTTP, HTTPS, and perhaps metrics.
 const MOST: usize = 3;
@@ -45,10 +48,15 @@ pub(super) fn receive_listeners(channel: &UnixStream) -> io::Result<Vec<TcpListe
     Ok(listeners)
 }
 
+/// How long the other process may take to make room for a line.
+const TAKEN: Duration = Duration::from_secs(10);
+
 /// One end of the line, once the listeners are through.
 pub(super) struct Line {
     read: tokio::io::Lines<BufReader<OwnedReadHalf>>,
-    write: OwnedWriteHalf,
+    /// None once a line could not be written whole.
+    write: Option<OwnedWriteHalf>,
+    unheard: VecDeque<String>,
 }
 
 impl Line {
@@ -56,18 +64,35 @@ impl Line {
     pub(super) fn new(channel: UnixStream) -> io::Result<Self> {
         channel.set_nonblocking(true)?;
         let (read, write) = tokio::net::UnixStream::from_std(channel)?.into_split();
-        Ok(Self { read: BufReader::new(read).lines(), write })
+        Ok(Self { read: BufReader::new(read).lines(), write: Some(write), unheard: VecDeque::new() })
     }
 
     /// The next line; none if the other process has gone.
     pub(super) async fn hear(&mut self) -> Option<String> {
-        self.read.next_line().await.ok().flatten()
+        match self.unheard.pop_front() {
+            Some(line) => Some(line),
+            None => self.read.next_line().await.ok().flatten(),
+        }
+    }
+
+    /// Waits for a line of this word alone; false if the other process has gone. Other lines are heard afterwards.
+    pub(super) async fn hear_word(&mut self, word: &str) -> bool {
+        while let Ok(Some(line)) = self.read.next_line().await {
+            if line.trim_end() == word {
+                return true;
+            }
+            self.unheard.push_back(line);
+        }
+        false
     }
 
     /// Says a line. A process that has gone is noticed by those who listen to it.
     pub(super) async fn say(&mut self, word: &str, text: &str) {
+        let Some(write) = &mut self.write else { return };
         let line = format!("{word} {}\n", text.replace('\n', " "));
-        let _ = self.write.write_all(line.as_bytes()).await;
+        if !matches!(timeout(TAKEN, write.write_all(line.as_bytes())).await, Ok(Ok(()))) {
+            self.write = None;
+        }
     }
 }
 
@@ -98,7 +123,12 @@ mod tests {
         let (mut one, mut other) = (Line::new(one).unwrap(), Line::new(other).unwrap());
         one.say("failed", "two\nlines").await;
         assert_eq!(other.hear().await.as_deref(), Some("failed two lines"));
+        other.say("follow", "1 change").await;
+        other.say("frozen", "").await;
+        assert!(one.hear_word("frozen").await);
+        assert_eq!(one.hear().await.as_deref(), Some("follow 1 change"));
         drop(other);
         assert_eq!(one.hear().await, None);
+        assert!(!one.hear_word("frozen").await);
     }
 }

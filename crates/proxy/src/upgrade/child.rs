@@ -1,8 +1,10 @@
 //! The child's side of an upgrade.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,28 +30,39 @@ pub enum Wish {
     Orphaned,
 }
 
+/// What a child does for its successor.
+pub trait Predecessor: Send + 'static {
+    /// The successor is about to read the state; or there is none after all.
+    fn freeze(&self, frozen: bool);
+    /// The successor has made a change. The future is done once this process no longer needs what the change takes away.
+    fn follow(&self, change: &str) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
 type Asked = (PathBuf, oneshot::Sender<Result<(), String>>);
+type Told = (String, oneshot::Sender<()>);
 
 /// A child's connection to process 1.
 #[derive(Clone)]
 pub struct Heir {
     wish: watch::Receiver<Wish>,
     ask: mpsc::Sender<Asked>,
+    tell: mpsc::UnboundedSender<Told>,
     serving: Arc<mpsc::Sender<&'static str>>,
 }
 
 impl Heir {
-    /// Takes the listeners from process 1. `freeze` is called when its successor is about to read the state, and when there is no successor
-    /// after all. Must be called within a runtime.
-    pub fn take(freeze: impl Fn(bool) + Send + 'static) -> io::Result<(Self, Vec<TcpListener>)> {
+    /// Takes the listeners from process 1. Must be called within a runtime.
+    pub fn take(predecessor: impl Predecessor) -> io::Result<(Self, Vec<TcpListener>)> {
         let channel = channel::inherited()?;
         let listeners = channel::receive_listeners(&channel)?;
         let line = Line::new(channel)?;
         let (wishes, wish) = watch::channel(Wish::Wait);
         let (ask, asked) = mpsc::channel(1);
+        let (tell, told) = mpsc::unbounded_channel();
         let (serving, say) = mpsc::channel(2);
-        tokio::spawn(listen(line, wishes, asked, say, freeze));
-        Ok((Self { wish, ask, serving: Arc::new(serving) }, listeners))
+        let talk = Talk { line, wishes, predecessor, upgrading: None, following: HashMap::new(), changes: 0 };
+        tokio::spawn(talk.run(Mouth { asked, told, say }));
+        Ok((Self { wish, ask, tell, serving: Arc::new(serving) }, listeners))
     }
 
     /// Says that the state is restored, and returns once process 1 wants this child to serve.
@@ -76,51 +89,102 @@ impl Heir {
         self.ask.try_send((path, answer)).map_err(|_| "another upgrade is under way".to_owned())?;
         answered.await.map_err(|_| gone())?
     }
+
+    /// Tells the predecessors of a change, in the order of the calls. The future is done once all of them have followed or ended.
+    pub fn tell(&self, change: String) -> impl Future<Output = ()> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        let told = self.tell.send((change, answer));
+        async move {
+            if told.is_ok() {
+                let _ = answered.await;
+            }
+        }
+    }
 }
 
-async fn listen(
-    mut line: Line,
+/// What the rest of the child has to say.
+struct Mouth {
+    asked: mpsc::Receiver<Asked>,
+    told: mpsc::UnboundedReceiver<Told>,
+    say: mpsc::Receiver<&'static str>,
+}
+
+/// The conversation with process 1.
+struct Talk<P> {
+    line: Line,
     wishes: watch::Sender<Wish>,
-    mut asked: mpsc::Receiver<Asked>,
-    mut say: mpsc::Receiver<&'static str>,
-    freeze: impl Fn(bool),
-) {
-    let mut waiting: Option<oneshot::Sender<Result<(), String>>> = None;
-    let answer = |waiting: &mut Option<oneshot::Sender<_>>, result| {
-        if let Some(waiting) = waiting.take() {
-            let _ = waiting.send(result);
-        }
-    };
-    loop {
-        tokio::select! {
-            Some(word) = say.recv() => line.say(word, "").await,
-            Some((path, sender)) = asked.recv(), if waiting.is_none() => {
-                waiting = Some(sender);
-                line.say("upgrade", &path.to_string_lossy()).await;
-            }
-            heard = line.hear() => {
-                let Some(heard) = heard else {
-                    wishes.send_replace(Wish::Orphaned);
-                    return;
-                };
-                let (word, text) = heard.split_once(' ').unwrap_or((&heard, ""));
-                match word {
-                    "serve" => drop(wishes.send_replace(Wish::Serve)),
-                    "freeze" => {
-                        freeze(true);
-                        line.say("frozen", "").await;
-                    }
-                    "failed" => {
-                        freeze(false);
-                        answer(&mut waiting, Err(text.to_owned()));
-                    }
-                    "upgraded" => {
-                        wishes.send_replace(Wish::End);
-                        answer(&mut waiting, Ok(()));
-                    }
-                    _ => {}
+    predecessor: P,
+    /// Who asked for the upgrade that is under way.
+    upgrading: Option<oneshot::Sender<Result<(), String>>>,
+    /// Who waits for predecessors, by the number of the change.
+    following: HashMap<u64, oneshot::Sender<()>>,
+    changes: u64,
+}
+
+impl<P: Predecessor> Talk<P> {
+    async fn run(mut self, mut mouth: Mouth) {
+        let (followed, mut done) = mpsc::unbounded_channel::<String>();
+        loop {
+            tokio::select! {
+                Some(word) = mouth.say.recv() => self.line.say(word, "").await,
+                Some((path, sender)) = mouth.asked.recv(), if self.upgrading.is_none() => {
+                    self.upgrading = Some(sender);
+                    self.line.say("upgrade", &path.to_string_lossy()).await;
+                }
+                Some((change, sender)) = mouth.told.recv() => {
+                    self.changes += 1;
+                    self.following.insert(self.changes, sender);
+                    self.line.say("follow", &format!("{} {change}", self.changes)).await;
+                }
+                Some(ticket) = done.recv() => self.line.say("followed", &ticket).await,
+                heard = self.line.hear() => {
+                    let Some(heard) = heard else {
+                        self.wishes.send_replace(Wish::Orphaned);
+                        return;
+                    };
+                    self.hear(&heard, &followed).await;
                 }
             }
+        }
+    }
+
+    async fn hear(&mut self, heard: &str, followed: &mpsc::UnboundedSender<String>) {
+        let (word, text) = super::word(heard);
+        match word {
+            "serve" => drop(self.wishes.send_replace(Wish::Serve)),
+            "freeze" => {
+                self.predecessor.freeze(true);
+                self.line.say("frozen", "").await;
+            }
+            "failed" => {
+                self.predecessor.freeze(false);
+                self.upgraded(Err(text.to_owned()));
+            }
+            "upgraded" => {
+                self.wishes.send_replace(Wish::End);
+                self.upgraded(Ok(()));
+            }
+            "follow" => {
+                let (ticket, change) = text.split_once(' ').unwrap_or((text, ""));
+                let (following, ticket) = (self.predecessor.follow(change), ticket.to_owned());
+                let followed = followed.clone();
+                tokio::spawn(async move {
+                    following.await;
+                    followed.send(ticket)
+                });
+            }
+            "followed" => {
+                let waiting = text.parse().ok().and_then(|number| self.following.remove(&number));
+                // A command that has given up waiting does not miss it.
+                waiting.map(|waiting| waiting.send(()));
+            }
+            _ => {}
+        }
+    }
+
+    fn upgraded(&mut self, result: Result<(), String>) {
+        if let Some(waiting) = self.upgrading.take() {
+            let _ = waiting.send(result);
         }
     }
 }

@@ -1,0 +1,212 @@
+//! A daemon of a test's own with its command line and its log, targets, and clients.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+pub(crate) const PROXY: &str = env!("CARGO_BIN_EXE_bowline-proxy");
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Daemon {
+    pub(crate) child: Child,
+    pub(crate) home: tempfile::TempDir,
+    lines: Receiver<String>,
+    pub(crate) port: u16,
+}
+
+impl Daemon {
+    pub(crate) fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        // Nothing that an upgrade has left on this machine.
+        let none = home.path().join("none");
+        Self::start_with(home, &none)
+    }
+
+    /// In this home, and with this newer binary.
+    pub(crate) fn start_with(home: tempfile::TempDir, newer: &Path) -> Self {
+        let mut child = proxy(home.path())
+            .args(["run", "--http-port=0", "--https-port=0", "--newer-binary"])
+            .arg(newer)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if !line.contains(r#""msg":"Request""#) {
+                    let _ = sender.send(line);
+                }
+            }
+        });
+        let mut daemon = Self { child, home, lines, port: 0 };
+        let started = daemon.line("Server started");
+        let port = started.split(r#""http":"#).nth(1).unwrap().split(',').next().unwrap();
+        daemon.port = port.parse().unwrap();
+        daemon
+    }
+
+    /// The next line of the log with this message.
+    pub(crate) fn line(&self, message: &str) -> String {
+        loop {
+            let line =
+                self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {message:?} in the log"));
+            if line.contains(message) {
+                return line;
+            }
+        }
+    }
+
+    /// Returns once no process holds the log open any more.
+    pub(crate) fn wait_for_all(&self) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("a process of the proxy goes on"),
+            }
+        }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        proxy(self.home.path()).args(arguments).output().unwrap()
+    }
+
+    pub(crate) fn deploy(&self, target: &str) {
+        let done = self.command(&["deploy", "app", "--target", target]);
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) fn ok(&self, line: &str) {
+        let done = self.command(&line.split(' ').collect::<Vec<_>>());
+        assert!(done.status.success(), "{line}: {done:?}");
+    }
+
+    /// Starts a command that takes a while.
+    pub(crate) fn begin(&self, line: &str) -> Child {
+        proxy(self.home.path()).args(line.split(' ')).spawn().unwrap()
+    }
+
+    /// Another process takes over.
+    pub(crate) fn upgrade(&self, flags: &str) {
+        self.ok(format!("upgrade {PROXY} {flags}").trim_end());
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+pub(crate) fn proxy(home: &Path) -> Command {
+    let mut command = Command::new(PROXY);
+    command
+        .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", home)
+        .env_remove("KAMAL_PROXY_SOCKET")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Sends a request for this path, and returns the connection.
+pub(crate) fn ask(port: u16, path: &str) -> TcpStream {
+    let mut stream = connect(port);
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n").as_bytes()).unwrap();
+    stream
+}
+
+/// Everything until the connection ends.
+pub(crate) fn rest(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Asks until it is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "never {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A target that says this. Its connections stay open.
+pub(crate) fn target(text: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut seen = Vec::new();
+                let mut byte = [0];
+                while let Ok(1) = stream.read(&mut byte) {
+                    seen.push(byte[0]);
+                    if seen.ends_with(b"\r\n\r\n") {
+                        seen.clear();
+                        let answer =
+                            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    name
+}
+
+/// A target that is healthy, and hands the connection of each request for `/held` to the test.
+pub(crate) fn held_target() -> (String, Receiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            if head.starts_with(b"GET /held ") {
+                let _ = sender.send(stream);
+            } else {
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        }
+    });
+    (name, asked)
+}
+
+/// One request; whether the connection goes on.
+pub(crate) fn get(stream: &mut TcpStream, text: &str) -> bool {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with(text) {
+        let mut chunk = [0; 1024];
+        let n = stream.read(&mut chunk).unwrap();
+        assert!(n > 0, "the connection ended after {answer:?}");
+        answer.push_str(std::str::from_utf8(&chunk[..n]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    !answer.contains("connection: close")
+}
