@@ -6,6 +6,8 @@
 mod keys;
 mod port;
 
+use serde::{Serialize, Serializer};
+
 use super::decode::{Field, Report, Section};
 use super::diagnostic::Diagnostic;
 use super::env::Tags;
@@ -15,12 +17,14 @@ use super::role::{labels, options};
 use super::servers::{bad_role, check_host};
 use super::suggest::{nearest, quoted};
 use super::{Env, OptionValue, Pairs, Proxy, Registry, Role, RoleHost};
+use crate::shown;
 pub(super) use keys::KEYS;
 
 /// An accessory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Accessory {
     /// Its key under `accessories`.
+    #[serde(skip)]
     pub name: String,
     /// `service` (`SERVICE-NAME`): its container's name, and the name of its directory on a server.
     pub service: String,
@@ -30,10 +34,10 @@ pub struct Accessory {
     pub registry: Option<Registry>,
     /// Where it runs, each host once: `host`, `hosts`, or the hosts of `role`, `roles`, `tag` or `tags`.
     pub hosts: Vec<String>,
-    /// `cmd`, appended after the image.
-    pub cmd: Option<String>,
     /// `port`, as `docker run --publish` takes it: `PORT` alone is `PORT:PORT`.
     pub port: Option<String>,
+    /// `cmd`, appended after the image.
+    pub cmd: Option<String>,
     /// `env`.
     pub env: Env,
     /// `files`: uploaded from the project and mounted.
@@ -42,10 +46,12 @@ pub struct Accessory {
     pub directories: Vec<AccessoryMount>,
     /// `volumes`, as written.
     pub volumes: Vec<String>,
-    /// `options`: further flags of `docker run`.
-    pub options: Vec<(String, OptionValue)>,
     /// `labels`. The label `service` that Bowline sets itself is not among them.
+    #[serde(serialize_with = "shown::pairs")]
     pub labels: Pairs,
+    /// `options`: further flags of `docker run`.
+    #[serde(serialize_with = "shown::pairs")]
+    pub options: Vec<(String, OptionValue)>,
     /// `network` (`kamal`).
     pub network: String,
     /// `proxy`: how kamal-proxy serves it, if it does. The root's has nothing to do with it.
@@ -278,6 +284,17 @@ fn mounts(section: &Section, key: &str, mode: Option<&str>, report: &mut Report)
         mount.mode = mount.mode.take().or_else(|| mode.map(Into::into));
     }
     mounts
+}
+
+impl Serialize for AccessoryMount {
+    /// `LOCAL:REMOTE[:OPTIONS]`, and what it is made to be on the server.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { local, remote, mode, owner, options } = self;
+        let options = shown::suffix(options.as_deref());
+        let mode = mode.as_ref().map(|mode| format!(" (mode {mode})")).unwrap_or_default();
+        let owner = owner.as_ref().map(|owner| format!(" (owner {owner})")).unwrap_or_default();
+        to.collect_str(&format_args!("{local}:{remote}{options}{mode}{owner}"))
+    }
 }
 
 impl AccessoryMount {

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::decode::Field;
 use super::describe::{Form, Keys, Like, Setting};
+use crate::shown;
 
 /// `boot`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Boot {
     /// `limit`: servers booted at once; all when absent.
     pub limit: Option<Limit>,
     /// `wait`: pause after each group.
+    #[serde(serialize_with = "shown::seconds")]
     pub wait: Option<Duration>,
     /// `barrier`: whether the other roles boot at once and hold their old containers, or boot after it opened.
     pub barrier: BarrierOrder,
@@ -52,7 +56,8 @@ impl Limit {
 }
 
 /// When the roles other than the primary boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BarrierOrder {
     /// At once; only the retiring of their old containers waits for the barrier.
     #[default]
@@ -62,7 +67,8 @@ pub enum BarrierOrder {
 }
 
 /// What becomes of servers that serve the new version already when the run fails on another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// They keep it.
     #[default]
@@ -143,6 +149,15 @@ impl Boot {
                 Some("rollback") => OnFailure::Rollback,
                 _ => OnFailure::Keep,
             },
+        }
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Limit::Servers(count) => count.serialize(to),
+            Limit::Percent(percent) => to.collect_str(&format_args!("{percent}%")),
         }
     }
 }

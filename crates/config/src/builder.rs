@@ -2,31 +2,38 @@
 
 mod keys;
 
+use serde::{Serialize, Serializer};
+
 use super::Pairs;
 use super::decode::{Field, Report, Section};
+use crate::shown;
 pub(super) use keys::KEYS;
 
 /// `builder`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Builder {
     /// `context`: a directory or URL that is built as it is. Without it a clone of the repository is built: what is
     /// committed, and nothing else.
+    #[serde(serialize_with = "context")]
     pub context: Option<String>,
     /// `dockerfile` (`Dockerfile`), relative to the project.
     pub dockerfile: String,
     /// `target`: the stage to build.
     pub target: Option<String>,
-    /// `args`: `--build-arg`s.
-    pub args: Pairs,
     /// `arch`: platforms (`amd64`, `arm64`); none leaves the choice to the engine. `multiarch: true` is both.
     pub arch: Vec<String>,
+    /// `args`: `--build-arg`s.
+    #[serde(serialize_with = "shown::pairs")]
+    pub args: Pairs,
     /// `driver` of the buildx builder, if given.
     pub driver: Option<String>,
     /// `remote`: another machine that builds.
     pub remote: Option<Machine>,
     /// `local` (true): whether this machine builds too where there is a `remote`.
+    #[serde(skip_serializing_if = "Clone::clone")]
     pub local: bool,
     /// `local` as Kamal 1 has it: what this machine builds.
+    #[serde(rename = "local")]
     pub local_machine: Option<Machine>,
     /// `pack`: buildpacks in place of a Dockerfile.
     pub pack: Option<Pack>,
@@ -43,7 +50,7 @@ pub struct Builder {
 }
 
 /// A machine that builds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
     /// `arch`, in Kamal 1's form.
     pub arch: Option<String>,
@@ -52,7 +59,7 @@ pub struct Machine {
 }
 
 /// `pack`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pack {
     /// `builder`: the image that builds.
     pub builder: Option<String>,
@@ -61,14 +68,20 @@ pub struct Pack {
 }
 
 /// `cache`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cache {
     /// `type`: `registry` (the default) or `gha`.
+    #[serde(rename = "type")]
     pub kind: Option<String>,
     /// `options`: `mode=max,…`.
     pub options: Option<String>,
     /// `image` (the app's with `-build-cache`).
     pub image: Option<String>,
+}
+
+/// What is built where no `context` is given is said too.
+fn context<S: Serializer>(context: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(context.as_deref().unwrap_or("a clone of the last commit"))
 }
 
 impl Default for Builder {

@@ -1,5 +1,7 @@
 //! `env`: variables of a container, in clear or from the secrets file.
 
+use serde::{Serialize, Serializer};
+
 use super::Role;
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, LIST, Setting, TEXTS};
@@ -78,6 +80,16 @@ impl Env {
             Value::Clear(_) => None,
             Value::Secret(key) => Some((variable.name.as_str(), key.as_str())),
         })
+    }
+}
+
+impl Serialize for Env {
+    /// Names, and where secret values come from. No value is shown.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter().map(|Variable { name, value }| match value {
+            Value::Clear(_) => name.clone(),
+            Value::Secret(key) => format!("{name} (secret {key})"),
+        }))
     }
 }
 

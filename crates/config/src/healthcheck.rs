@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::decode::Field;
 use super::describe::{COUNT, Form, Keys, Like, QUOTABLE_PORT, Setting};
 
 /// The resolved health check of a role (root and role merged).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Healthcheck {
     /// The command: `cmd`, or `curl -f http://localhost:PORT/PATH || exit 1`.
     pub cmd: String,
@@ -15,6 +17,7 @@ pub struct Healthcheck {
     /// `path` (`/up`).
     pub path: String,
     /// `interval` (1 s) between two checks.
+    #[serde(serialize_with = "interval")]
     pub interval: Duration,
     /// `max_attempts`, if given: with n of them a container has 1+2+…+n seconds to get healthy.
     pub max_attempts: Option<u32>,
@@ -29,6 +32,22 @@ pub enum Cord {
     At(String),
     /// `cord: false`.
     Off,
+}
+
+impl Serialize for Cord {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cord::At(path) => to.serialize_str(path),
+            Cord::Off => to.serialize_bool(false),
+        }
+    }
+}
+
+fn interval<S: Serializer>(interval: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    match interval.subsec_nanos() {
+        0 => to.collect_str(&format_args!("{}s", interval.as_secs())),
+        _ => to.collect_str(&format_args!("{}ms", interval.as_millis())),
+    }
 }
 
 impl Default for Cord {

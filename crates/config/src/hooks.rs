@@ -1,6 +1,9 @@
 //! `hooks_output`: whether what hooks print is shown.
 
+use serde::{Serialize, Serializer};
+
 use super::decode::Field;
+use crate::shown;
 
 /// `hooks_output`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,12 +15,22 @@ pub struct HooksOutput {
 }
 
 /// How much of a hook's output is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum HookLevel {
     /// Nothing, unless it fails.
     Quiet,
     /// All of it, as it comes.
     Verbose,
+}
+
+impl Serialize for HooksOutput {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.all {
+            Some(level) => level.serialize(to),
+            None => shown::pairs(&self.each, to),
+        }
+    }
 }
 
 impl HooksOutput {

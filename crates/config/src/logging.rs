@@ -1,14 +1,18 @@
 //! `logging`: Docker's log driver for the containers.
 
+use serde::Serialize;
+
 use super::decode::Field;
 use super::describe::{Form, Keys, Setting, TEXTS};
+use crate::shown;
 
 /// `logging`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Logging {
     /// `driver`.
     pub driver: Option<String>,
     /// `options`. With neither driver nor options Docker gets `max-size=10m`.
+    #[serde(serialize_with = "shown::pairs")]
     pub options: super::Pairs,
 }
 

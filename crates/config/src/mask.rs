@@ -9,18 +9,7 @@ use std::ops::Range;
 
 use super::diagnostic::{Source, Span};
 use super::source::{Kind, Node};
-use crate::secret::REDACTED;
-
-/// What a key that holds a secret contains. Lists of names (`secret: [A, B]`) are not secret themselves.
-const SECRET_WORDS: &[&str] =
-    &["password", "passwd", "passphrase", "token", "private_key", "key_data", "api_key"];
-
-/// Whether a value under this key is likely to be a secret.
-pub fn is_secret_key(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let named = key.contains("secret") && !matches!(key.as_str(), "secret" | "secrets" | "secrets_path");
-    named || SECRET_WORDS.iter().any(|word| key.contains(word))
-}
+use crate::secret::{REDACTED, is_secret_key};
 
 /// Ranges to hide in a file, of which the tree is given if there is one, `whole` if nothing is missing in it (of two
 /// equal keys one is).

@@ -1,10 +1,12 @@
 //! `output`: where else a run's output should go.
 
+use serde::Serialize;
+
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, Setting};
 
 /// `output`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Output {
     /// `file/path`: a directory with a file for each run.
     pub file: Option<String>,

@@ -6,32 +6,38 @@ mod run;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::decode::{Field, Report, Section};
 use super::given::given;
 use super::{Accessory, Role};
+use crate::shown;
 pub(super) use keys::KEYS;
 pub use run::Run;
 
 /// `proxy` of a role or an accessory, the root's already merged into a role's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Proxy {
     /// `host` or `hosts`: the names it answers to; to any if there are none.
     pub hosts: Vec<String>,
     /// `app_port` (80): where the app listens in its container.
     pub app_port: u16,
     /// `ssl`.
+    #[serde(rename = "ssl")]
     pub tls: Tls,
     /// `ssl_redirect`; kamal-proxy redirects unless told not to.
     pub ssl_redirect: Option<bool>,
     /// `forward_headers`; kamal-proxy does so where it doesn't do TLS.
     pub forward_headers: Option<bool>,
     /// `response_timeout`; kamal-proxy's 30 s if absent.
+    #[serde(serialize_with = "shown::seconds")]
     pub response_timeout: Option<Duration>,
     /// `path_prefix` or `path_prefixes`.
     pub path_prefixes: Vec<String>,
     /// `strip_path_prefix`; kamal-proxy strips unless told not to.
     pub strip_path_prefix: Option<bool>,
     /// `healthcheck`.
+    #[serde(skip_serializing_if = "shown::is_default")]
     pub healthcheck: ProxyCheck,
     /// `buffering`.
     pub buffering: Buffering,
@@ -58,18 +64,20 @@ pub enum Tls {
 }
 
 /// `healthcheck` of the proxy. What is absent is kamal-proxy's own: `/up`, every second, within 5 s.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ProxyCheck {
     /// `path`.
     pub path: Option<String>,
     /// `interval`.
+    #[serde(serialize_with = "shown::seconds")]
     pub interval: Option<Duration>,
     /// `timeout`.
+    #[serde(serialize_with = "shown::seconds")]
     pub timeout: Option<Duration>,
 }
 
 /// `buffering`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Buffering {
     /// `requests` (true).
     pub requests: bool,
@@ -84,7 +92,7 @@ pub struct Buffering {
 }
 
 /// `logging` of the proxy: headers in its log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProxyLogging {
     /// `request_headers` (`Cache-Control`, `Last-Modified`, `User-Agent`).
     pub request_headers: Vec<String>,
@@ -149,6 +157,19 @@ fn alternatives(section: &Section, one: &str, several: &str, report: &mut Report
     match section.get(several) {
         Some(list) => list.strings(),
         None => section.text(one).map(split).unwrap_or_default(),
+    }
+}
+
+impl Serialize for Tls {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Tls::Off => to.serialize_bool(false),
+            Tls::Automatic => to.serialize_bool(true),
+            Tls::Custom { certificate, private_key } => to.collect_map([
+                ("certificate_pem", shown::secret(certificate)),
+                ("private_key_pem", shown::secret(private_key)),
+            ]),
+        }
     }
 }
 

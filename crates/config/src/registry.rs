@@ -1,9 +1,12 @@
 //! `registry`: where the image is pushed to and pulled from.
 
+use serde::{Serialize, Serializer};
+
 use super::decode::{Field, Report, Section};
 use super::describe::{Form, Keys, Setting};
 use super::image;
-use crate::secret::Secret;
+use crate::secret::{REDACTED, Secret};
+use crate::shown;
 
 /// `registry`, at the root or of an accessory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,25 @@ impl Registry {
 
 fn local_port(server: Option<&str>) -> Option<u16> {
     server?.strip_prefix("localhost:")?.parse().ok()
+}
+
+impl Serialize for Registry {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let server = ("server", self.server.as_deref().unwrap_or("docker.io").to_owned());
+        let Some(login) = &self.login else {
+            return to.collect_map([server, ("login", "none: it is on the deploying machine".into())]);
+        };
+        let shown = |credential: &Credential, plain: &str| match credential {
+            Credential::Plain(_) => plain.to_owned(),
+            Credential::Secret(name) => shown::secret(name),
+        };
+        let username = match &login.username {
+            Credential::Plain(name) => name.expose(),
+            Credential::Secret(_) => "",
+        };
+        let username = shown(&login.username, username);
+        to.collect_map([server, ("username", username), ("password", shown(&login.password, REDACTED))])
+    }
 }
 
 impl Credential {

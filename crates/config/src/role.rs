@@ -4,6 +4,8 @@ mod keys;
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use super::decode::{Field, Report, Section};
 use super::diagnostic::Diagnostic;
 use super::generation::Generation;
@@ -11,6 +13,7 @@ use super::healthcheck::Parts;
 use super::merge::merge;
 use super::suggest::nearest;
 use super::{Env, Healthcheck, Logging, Pairs, Proxy};
+use crate::shown;
 pub(super) use keys::{ASSET_PATH, KEYS};
 
 /// A role, with what it inherits from the root already merged in.
@@ -208,6 +211,22 @@ impl Inherited<'_> {
     fn stop_timeout(&self, proxied: bool) -> Option<Duration> {
         let drain = (self.generation == Generation::Two && !proxied).then_some(self.drain_timeout);
         self.stop_timeout.or(drain)
+    }
+}
+
+impl Serialize for AssetPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}{}", self.path, shown::suffix(self.mount_options.as_deref())))
+    }
+}
+
+impl Serialize for OptionValue {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            OptionValue::Flag => to.serialize_bool(true),
+            OptionValue::Value(value) => to.serialize_str(value),
+            OptionValue::List(values) => values.serialize(to),
+        }
     }
 }
 

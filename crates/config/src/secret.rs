@@ -3,8 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 /// What a secret looks like in any output.
 pub const REDACTED: &str = "[REDACTED]";
+
+/// What a key that holds a secret contains. Lists of names (`secret: [A, B]`) are not secret themselves.
+const SECRET_WORDS: &[&str] =
+    &["password", "passwd", "passphrase", "token", "private_key", "key_data", "api_key"];
+
+/// Whether a value under this key is likely to be a secret.
+pub fn is_secret_key(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let named = key.contains("secret") && !matches!(key.as_str(), "secret" | "secrets" | "secrets_path");
+    named || SECRET_WORDS.iter().any(|word| key.contains(word))
+}
 
 /// A secret text. Only [`Secret::expose`] gives the real value; `Debug` and `Display` never do.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -31,6 +44,12 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REDACTED)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(REDACTED)
     }
 }
 
@@ -67,6 +86,7 @@ mod tests {
             format!("{secret} {secret:?} {:?}", Some(&secret)),
             "[REDACTED] [REDACTED] Some([REDACTED])"
         );
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[REDACTED]\"");
         assert_eq!(secret.expose(), "hunter2");
         assert_eq!(format!("{:?}", SecretBytes::new(*b"hunter2")), "[REDACTED]");
     }

@@ -1,11 +1,14 @@
 //! `ssh`: how servers are reached.
 
+use serde::{Serialize, Serializer};
+
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, LIST, Like, QUOTABLE_PORT, Setting};
 use crate::secret::Secret;
+use crate::shown;
 
 /// `ssh`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ssh {
     /// `user` (`root`).
     pub user: String,
@@ -16,12 +19,12 @@ pub struct Ssh {
     /// `keys_only`: neither the default key files nor other keys of the agent are tried. For the files of
     /// `keys` the agent may still sign.
     pub keys_only: bool,
-    /// `key_data`: private keys, tried first.
-    pub key_data: Vec<KeyData>,
     /// `proxy`: jump hosts, first hop first.
     pub proxy: Vec<Jump>,
     /// `proxy_command`: a local command whose standard input and output are the connection (`%h`, `%p`, `%r`).
     pub proxy_command: Option<String>,
+    /// `key_data`: private keys, tried first.
+    pub key_data: Vec<KeyData>,
     /// `config`: which OpenSSH configuration is read.
     pub config: SshConfig,
     /// `forward_agent` as written, if it was. Bowline never forwards it; kept to be shown.
@@ -77,6 +80,16 @@ pub struct Jump {
     pub host: String,
     /// Port (22).
     pub port: u16,
+}
+
+impl Serialize for Jump {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { user, host, port } = self;
+        match host.contains(':') {
+            true => to.collect_str(&format_args!("{user}@[{host}]:{port}")),
+            false => to.collect_str(&format_args!("{user}@{host}:{port}")),
+        }
+    }
 }
 
 const JUMPS: Like = Like {
@@ -167,6 +180,15 @@ impl Ssh {
     }
 }
 
+impl Serialize for KeyData {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            KeyData::Named(name) => shown::secret(name).serialize(to),
+            KeyData::Inline(key) => key.serialize(to),
+        }
+    }
+}
+
 impl KeyData {
     /// Kamal 1 takes keys only, Kamal 2 names of secrets, and what is no name for a key.
     fn decode(field: &Field, report: &mut Report) -> Vec<Self> {
@@ -191,6 +213,16 @@ impl Ssh {
             KeyData::Named(name) => Some(name.as_str()),
             KeyData::Inline(_) => None,
         })
+    }
+}
+
+impl Serialize for SshConfig {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            SshConfig::Default => to.serialize_none(),
+            SshConfig::Off => to.serialize_bool(false),
+            SshConfig::Files(files) => files.serialize(to),
+        }
     }
 }
 

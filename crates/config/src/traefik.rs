@@ -1,13 +1,16 @@
 //! `traefik`: the proxy that every server with a routed role runs.
 
+use serde::Serialize;
+
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, OPTIONS, QUOTABLE_PORT, Setting, TEXTS};
 use super::env::FORM as ENV;
 use super::image::{self, Before};
 use super::{Env, OptionValue, Pairs};
+use crate::shown;
 
 /// `traefik`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Traefik {
     /// `image` (`traefik:v2.11`).
     pub image: String,
@@ -18,10 +21,13 @@ pub struct Traefik {
     /// `docker_socket` (`/var/run/docker.sock`): where Docker listens on the server.
     pub docker_socket: String,
     /// `labels`, as written.
+    #[serde(serialize_with = "shown::pairs")]
     pub labels: Pairs,
     /// `args`, as written: `--KEY=VALUE` each.
+    #[serde(serialize_with = "shown::pairs")]
     pub args: Vec<(String, OptionValue)>,
     /// `options`: further flags of `docker run`.
+    #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
     /// `env`.
     pub env: Env,

@@ -1,17 +1,20 @@
 //! `proxy/run`: how the container of kamal-proxy itself is run on a server.
 
+use serde::Serialize;
+
 use super::super::OptionValue;
 use super::super::decode::{Field, Report};
+use crate::shown;
 
 /// `proxy/run`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
     /// `publish` (true): whether its ports are published.
     pub publish: bool,
-    /// `http_port` (80).
-    pub http_port: u16,
-    /// `https_port` (443).
-    pub https_port: u16,
+    /// `http_port` (80), if it is published.
+    pub http_port: Option<u16>,
+    /// `https_port` (443), if it is published.
+    pub https_port: Option<u16>,
     /// `bind_ips`: addresses of the server to publish on; all if there are none.
     pub bind_ips: Vec<String>,
     /// `metrics_port`.
@@ -19,6 +22,7 @@ pub struct Run {
     /// `debug` (false).
     pub debug: bool,
     /// `log_max_size` (`10m`); `None` leaves it to Docker.
+    #[serde(serialize_with = "shown::or_empty")]
     pub log_max_size: Option<String>,
     /// `registry`: the server of its image; Docker Hub if absent.
     pub registry: Option<String>,
@@ -27,6 +31,7 @@ pub struct Run {
     /// `version` (`v0.9.2`).
     pub version: String,
     /// `options`: further flags of `docker run`.
+    #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
 }
 
@@ -42,8 +47,8 @@ impl Run {
         }
         Self {
             publish,
-            http_port: section.port("http_port").unwrap_or(80),
-            https_port: section.port("https_port").unwrap_or(443),
+            http_port: publish.then(|| section.port("http_port").unwrap_or(80)),
+            https_port: publish.then(|| section.port("https_port").unwrap_or(443)),
             bind_ips: section.strings("bind_ips"),
             metrics_port: section.port("metrics_port"),
             debug: section.boolean("debug").unwrap_or(false),

@@ -114,7 +114,7 @@ fn every_key_is_shown() {
           username: me
           password: "[REDACTED]"
         hosts: [1.1.1.3, 1.1.1.1]
-        port: "3306:3306"
+        port: 3306:3306
         cmd: mysqld --verbose
         env: [A, MYSQL_ROOT_PASSWORD (secret ROOT)]
         files: [config/my.cnf:/etc/mysql/my.cnf:ro (mode 755), init.sql:/docker-entrypoint-initdb.d/setup.sql:z (mode 0640) (owner 999:999)]
@@ -123,7 +123,7 @@ fn every_key_is_shown() {
         labels:
           team: data
         options:
-          memory: "1g"
+          memory: 1g
           cpus: "2"
         network: private
         proxy:

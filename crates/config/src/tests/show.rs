@@ -85,7 +85,7 @@ fn a_configuration_in_full() {
               B: root env
               S: root env (secret S)
         options:
-          memory: "1g"
+          memory: 1g
           init: true
         stop_timeout: 10
     volumes: [data:/data]
@@ -116,6 +116,13 @@ fn a_configuration_in_full() {
     hooks_path: .kamal/hooks
     secrets_path: .kamal/secrets
     "#);
+}
+
+#[test]
+fn each_value_of_a_secret_name_is_hidden() {
+    let shown =
+        show(&read(&FULL.replace("entrypoints: [\"web\"]", "api.token: [\"hunter3\"]")).unwrap().config);
+    assert!(shown.contains("api.token: \"[REDACTED]\"\n") && !shown.contains("hunter3"), "{shown}");
 }
 
 #[test]
