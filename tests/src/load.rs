@@ -340,6 +340,7 @@ async fn client(shared: Arc<Shared>, target: Target) {
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
+    use std::sync::RwLock;
 
     use super::*;
 
@@ -441,16 +442,25 @@ mod tests {
 
     #[test]
     fn an_old_version_is_wrong_only_for_requests_begun_after_the_word() {
-        let url = serve(|_| {
-            std::thread::sleep(Duration::from_millis(100));
+        let gate = Arc::new(RwLock::new(()));
+        let closed = gate.write().unwrap();
+        let (arrives, arrived) = std::sync::mpsc::channel();
+        let gate_of_server = Arc::clone(&gate);
+        let url = serve(move |_| {
+            let _ = arrives.send(());
+            let _open = gate_of_server.read();
             Some(ok("v1"))
         });
         let mut options = Options::new(&url, Mode::KeepAlive);
         options.count = Some(8);
+        let at_most = options.at_most;
+        options.timeout = at_most;
         let load = Load::start(options);
-        load.wait_for(4);
-        std::thread::sleep(Duration::from_millis(20));
+        for _ in 0..4 {
+            arrived.recv_timeout(at_most).unwrap();
+        }
         load.expect_from_now_on("v2");
+        drop(closed);
         let report = load.finish();
         assert_eq!((report.sent, report.right, report.wrong_version), (8, 4, 4), "{report:#}");
         assert!(report.samples[0].contains("wrong version v1"), "{report:#}");
