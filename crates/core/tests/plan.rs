@@ -122,6 +122,11 @@ fn a_route_that_changes_gets_names_of_its_own() {
     };
     assert_eq!(rule(0), "traefik.http.routers.app-web-b.rule");
     assert_eq!(rule(1), "traefik.http.routers.app-web.rule");
+    let written = |server: usize| {
+        let route = plan.servers[server].roles[0].boot.route();
+        route.written(&route.routers[0].name).to_owned()
+    };
+    assert_eq!([written(0), written(1)], ["app-web", "app-web"], "what messages call them");
 }
 
 #[test]

@@ -8,13 +8,15 @@ mod explain;
 mod files;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use bowline_config::{Accessory, Config, unbuilt};
 use bowline_core::commands::accessory::{
     self as commands, Act, Directory, NEWER, NONE, RUNS, STARTED, STARTING, Upload, What,
 };
-use bowline_core::commands::traefik::Action;
+use bowline_core::commands::traefik::{Action, Route};
 use bowline_core::commands::{Scope, listing, logs, policy};
+use bowline_core::observed::Observed;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
@@ -27,6 +29,7 @@ use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
 use crate::ports::Output;
+use crate::proxy::{Proxy, Seen};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
@@ -48,6 +51,8 @@ pub struct Held<'a> {
     pub fleet: &'a Fleet,
     /// The run.
     pub scope: &'a Scope,
+    /// What was seen on its servers.
+    pub observed: &'a BTreeMap<String, Observed>,
     /// The servers that are this run's (see [`Scope::claim`]); on others nothing is done.
     pub hosts: &'a [&'a str],
 }
@@ -121,17 +126,21 @@ impl<'a> Prepared<'a> {
         }
         let container = planning::container(self.config, &self.secrets, accessory, host);
         let container = Box::new(container.map_err(|error| explain::unusable(&error, accessory, host))?);
-        match how {
+        let route = container.route(&accessory.service);
+        let (output, done) = match how {
             How::Boot => {
                 let output = held.act(accessory, host, What::Boot(container)).await?;
-                Ok(booted(accessory, &output, &changed))
+                let done = booted(accessory, &output, &changed);
+                (output, done)
             }
             How::Replace => {
                 let output = held.act(accessory, host, What::Replace(container)).await?;
                 let newer = if said(&output, NEWER) { " with a newer image" } else { "" };
-                Ok(format!("rebooted {}{newer}{}", accessory.name, waiting(&output)))
+                let done = format!("rebooted {}{newer}{}", accessory.name, waiting(&output));
+                (output, done)
             }
-        }
+        };
+        Ok(done + held.serving(accessory, host, &route, &output).await?)
     }
 }
 
@@ -150,6 +159,39 @@ impl Held<'_> {
         }
         let cause = explain::cause(accessory, output);
         Err(Failure { host: host.into(), role: Some(accessory.name.clone()), doing: step.describe(), cause })
+    }
+}
+
+impl Held<'_> {
+    /// Whether requests reach a container that has come up, by the routers that its own labels define; in a word.
+    async fn serving(
+        &self,
+        accessory: &Accessory,
+        host: &str,
+        route: &Route,
+        output: &Output,
+    ) -> Result<&'static str, Failure> {
+        let Some(ready) = output.stdout.lines().find_map(|line| line.strip_prefix("@ready ")) else {
+            return Ok("");
+        };
+        if route.hidden || route.routers.is_empty() {
+            return Ok("");
+        }
+        let Some(proxy) = self.observed.get(host).and_then(Proxy::seen) else {
+            let text =
+                format!("Traefik does not run here: that requests reach {} was not seen", route.container);
+            self.fleet.emit(Event::Note { host: Some(host.into()), text });
+            return Ok("");
+        };
+        let addresses: Vec<IpAddr> = ready.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        match proxy.routes_to(self.fleet, host, route, &addresses).await {
+            Ok(Seen::Routed) => Ok(", serving"),
+            Ok(Seen::Unseen) => Ok(""),
+            Err(cause) => {
+                let doing = format!("see requests reach {}, which runs", accessory.name);
+                Err(Failure { host: host.into(), role: Some(accessory.name.clone()), doing, cause })
+            }
+        }
     }
 }
 

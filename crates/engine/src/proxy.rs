@@ -7,11 +7,13 @@
 mod listed;
 mod trouble;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bowline_core::commands::traefik::{self, Route};
-use bowline_core::plan::step::Step;
+use bowline_core::commands::traefik::{self, Protocol, Route};
+use bowline_core::observed::Observed;
+use bowline_core::plan::{ProxyApi, retire::running_api, step::Step};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
@@ -19,11 +21,8 @@ use crate::error::Cause;
 use crate::event::Event;
 use crate::ports::ServerError;
 use crate::run::fleet::Fleet;
-use listed::{Missing, Router, Service, by_docker, judge};
+use listed::{Listing, Listings, Missing, Router, Service, by_docker, judge};
 
-/// All services, and all routers, in one page.
-const SERVICES: &str = "/api/http/services?per_page=1000";
-const ROUTERS: &str = "/api/http/routers?per_page=1000";
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(100);
 /// What stands in for asking a Traefik that was booted without its API: Kamal's own pause.
@@ -52,13 +51,16 @@ pub struct Before {
     routers: Vec<String>,
 }
 
-/// Everything that Traefik lists.
-struct Listing {
-    routers: Vec<Router>,
-    services: Vec<Service>,
-}
-
 impl Proxy {
+    /// The one that runs on a server, if one does.
+    pub(crate) fn seen(observed: &Observed) -> Option<Self> {
+        let api = match running_api(observed)? {
+            ProxyApi::At(api) => Some(api),
+            ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
+        };
+        Some(Self { api })
+    }
+
     /// Waits until requests go to this container, at one of these addresses.
     pub async fn routes_to(
         self,
@@ -76,13 +78,17 @@ impl Proxy {
             note(fleet, host, text);
             return Ok(Seen::Unseen);
         };
+        let protocols: BTreeSet<Protocol> = route.routers.iter().map(|router| router.protocol).collect();
         let found = wait(fleet, async || {
-            let listing = Listing::ask(fleet, host, api).await?;
-            Ok(judge(route, addresses, &listing.routers, &listing.services))
+            let mut listings = Listings::new();
+            for protocol in protocols.iter().copied() {
+                listings.insert(protocol, Listing::ask(fleet, host, api, protocol).await?);
+            }
+            Ok(judge(route, addresses, &listings))
         });
         match found.await? {
             Ok(proof) => {
-                self::trouble::check_resolvers(fleet, host, &proof).await?;
+                self::trouble::check_resolvers(fleet, host, route, &proof).await?;
                 for warning in &proof.warnings {
                     note(fleet, host, format!("Traefik warns of the router {warning}"));
                 }
@@ -99,7 +105,7 @@ impl Proxy {
             return Ok(());
         };
         let gone = wait(fleet, async || {
-            let services: Vec<Service> = ask(fleet, host, api, SERVICES).await?;
+            let services: Vec<Service> = ask(fleet, host, api, &services(Protocol::Http)).await?;
             Ok(if listed::routed(&services).contains(&address) { Err(()) } else { Ok(()) })
         });
         let waited = fleet.timeouts().route.as_secs();
@@ -115,7 +121,7 @@ impl Proxy {
     /// What requests go to now, if it says so.
     pub async fn routed(self, fleet: &Fleet, host: &str) -> Option<Before> {
         let api = self.api?;
-        let Listing { routers, services } = Listing::ask(fleet, host, api).await.ok()?;
+        let Listing { routers, services } = Listing::ask(fleet, host, api, Protocol::Http).await.ok()?;
         let mut addresses = listed::routed(&services);
         addresses.retain(|address| *address != api.ip());
         let used = routers.into_iter().filter(Router::is_used);
@@ -130,9 +136,10 @@ impl Proxy {
             return trouble::complaint_of_docker(fleet, host).await.map_or(Ok(()), Err);
         };
         let shown = own.routers.iter().filter(|_| !own.hidden);
-        let wanted: Vec<String> = shown.map(|(name, _)| by_docker(name)).collect();
+        let of_requests = shown.filter(|router| router.protocol == Protocol::Http);
+        let wanted: Vec<String> = of_requests.map(|router| by_docker(&router.name)).collect();
         let heard = wait(fleet, async || {
-            let routers: Vec<Router> = ask(fleet, host, api, ROUTERS).await?;
+            let routers: Vec<Router> = ask(fleet, host, api, &routers(Protocol::Http)).await?;
             let has = wanted.is_empty() || routers.iter().any(|router| wanted.contains(&router.name));
             Ok(if has { Ok(()) } else { Err(()) })
         });
@@ -146,7 +153,7 @@ impl Proxy {
     pub async fn routes_again(self, fleet: &Fleet, host: &str, before: &Before) -> Result<(), Cause> {
         let Some(api) = self.api else { return Ok(()) };
         let again = wait(fleet, async || {
-            let Listing { routers, services } = Listing::ask(fleet, host, api).await?;
+            let Listing { routers, services } = Listing::ask(fleet, host, api, Protocol::Http).await?;
             let refused =
                 routers.iter().find(|router| router.is_refused() && before.routers.contains(&router.name));
             if let Some(router) = refused {
@@ -203,10 +210,34 @@ async fn wait<T, M>(
 }
 
 impl Listing {
-    async fn ask(fleet: &Fleet, host: &str, api: SocketAddr) -> Result<Self, ServerError> {
+    async fn ask(
+        fleet: &Fleet,
+        host: &str,
+        api: SocketAddr,
+        protocol: Protocol,
+    ) -> Result<Self, ServerError> {
+        let (routers, services) = (routers(protocol), services(protocol));
         let (routers, services) =
-            tokio::try_join!(ask(fleet, host, api, ROUTERS), ask(fleet, host, api, SERVICES))?;
+            tokio::try_join!(ask(fleet, host, api, &routers), ask(fleet, host, api, &services))?;
         Ok(Self { routers, services })
+    }
+}
+
+/// Where all routers of a protocol are listed, in one page.
+fn routers(protocol: Protocol) -> String {
+    format!("/api/{}/routers?per_page=1000", called(protocol))
+}
+
+/// Where all services of a protocol are.
+fn services(protocol: Protocol) -> String {
+    format!("/api/{}/services?per_page=1000", called(protocol))
+}
+
+fn called(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => "http",
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
     }
 }
 
@@ -245,9 +276,9 @@ fn read<T: DeserializeOwned>(body: &str) -> Option<T> {
 /// Reads answers of Traefik's API, whatever they are.
 #[cfg(test)]
 pub(crate) fn read_any(body: &str, route: &Route, address: IpAddr) -> bool {
-    let routers: Vec<Router> = read(body).unwrap_or_default();
-    let services: Vec<Service> = read(body).unwrap_or_default();
-    judge(route, &[address], &routers, &services).is_ok()
+    let listing =
+        Listing { routers: read(body).unwrap_or_default(), services: read(body).unwrap_or_default() };
+    judge(route, &[address], &[(Protocol::Http, listing)].into()).is_ok()
 }
 
 fn note(fleet: &Fleet, host: &str, text: String) {

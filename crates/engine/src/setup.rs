@@ -126,7 +126,7 @@ async fn boot_accessories(
     let fleet = fleet.only(|host| hosts.contains(&host));
     let (seen, unseen) = observe(&fleet, site.scope, &site.project.config.repository(), true).await;
     let there: Vec<&str> = seen.keys().map(String::as_str).collect();
-    let held = Held { world: site.world, fleet: &fleet, scope: site.scope, hosts: &there };
+    let held = Held { world: site.world, fleet: &fleet, scope: site.scope, observed: &seen, hosts: &there };
     let booted = accessories.boot(held).await;
     for output in &booted.outputs {
         let text = output.output.stdout.trim().into();

@@ -14,9 +14,8 @@ use super::ask;
 use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
-use super::traefik::{self, Action};
+use super::traefik::{self, Action, Route};
 use super::{Scope, env, policy, published};
-use crate::names::NETWORK;
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
@@ -108,6 +107,11 @@ pub const KEPT: &str = "@kept";
 const DELAY_S: u64 = 1;
 
 impl Container {
+    /// How requests reach it.
+    pub fn route(&self, service: &str) -> Route {
+        Route::new(service, self.labels.iter().map(|(key, value)| (key, value)))
+    }
+
     fn restart(&self) -> Option<String> {
         policy::configured(&self.environment.options)
     }
@@ -161,7 +165,7 @@ impl Act {
         let login = container.login.as_ref();
         text.push_str(read_login(login));
         text.push_str(&self.find());
-        text.push_str(&come_up(&self.service, container.timeout));
+        text.push_str(&come_up(&self.service, container));
         text.push_str(&format!(
             "case ${{bowline_found%% *}} in\n\
              '') ;;\n\
@@ -196,7 +200,7 @@ impl Act {
         let login = container.login.as_ref();
         text.push_str(read_login(login));
         text.push_str(&self.find());
-        text.push_str(&come_up(&self.service, container.timeout));
+        text.push_str(&come_up(&self.service, container));
         text.push_str(&self.write_env(container));
         text.push_str(&registry::pull(login, &container.image));
         text.push_str(&traefik::create_network());
@@ -359,7 +363,7 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 /// A shell function that waits until the container came up: it keeps running, or is healthy if it has a check. One that
 /// has done its work and ended well is fine, and so is one that needs longer. What is said is [`ready::wait`]'s. It needs
 /// [`ask::functions`].
-fn come_up(service: &str, timeout: u64) -> String {
+fn come_up(service: &str, container: &Container) -> String {
     format!(
         "come_up() {{\n\
          bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NOT_STARTED}; }}\nbowline_id=$bowline_said\n{wait})\n\
@@ -369,6 +373,6 @@ fn come_up(service: &str, timeout: u64) -> String {
          return $bowline_status\n\
          }}\n",
         quote(service),
-        wait = ready::wait(timeout, DELAY_S, NETWORK),
+        wait = ready::wait(container.timeout, DELAY_S, &container.route(service).network),
     )
 }

@@ -94,6 +94,7 @@ pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
             is(key, "traefik.http.routers.")
                 || is(key, "traefik.http.middlewares.")
                 || is(key, "traefik.enable")
+                || key == super::traefik::SUFFIX
         })
         .cloned()
         .collect();
@@ -333,6 +334,7 @@ mod tests {
         let mut labels = labels(&own, "app-web");
         labels.sort();
         let expected = pairs(&[
+            ("bowline.suffix", "-maintenance"),
             ("traefik.enable", "true"),
             ("traefik.http.middlewares.app-web-retry-maintenance.retry.attempts", "5"),
             ("traefik.http.routers.api-maintenance.priority", "1000014"),

@@ -10,8 +10,8 @@ use crate::names::{NETWORK, TRAEFIK};
 use crate::observed::Container;
 use crate::shell::{Line, Script, quote};
 use bowline_config::{Logging, OptionValue, Pairs, Traefik};
-pub(super) use labels::HIDDEN;
-pub use labels::{Route, conflict, hidden, overlay, rename, route_labels, routes};
+pub(super) use labels::{HIDDEN, SUFFIX};
+pub use labels::{Protocol, Route, Router, conflict, hidden, overlay, rename, route_labels, routes, written};
 pub use trouble::{Trouble, explain, get};
 
 /// The port of Traefik's own entry point, in its container only.

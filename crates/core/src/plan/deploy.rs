@@ -477,7 +477,7 @@ fn agree(host: &str, others: &[RolePlan], role: &RolePlan) -> Result<(), PlanErr
         if let Some((kind, name)) = traefik::conflict(&role.boot.labels, &theirs) {
             return Err(PlanError::RolesContradict {
                 host: host.into(),
-                element: format!("{kind}.{name}"),
+                element: format!("{kind}.{}", traefik::written(&role.boot.labels, name)),
                 one: other.role.clone(),
                 other: role.role.clone(),
             });

@@ -44,7 +44,7 @@ pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observ
         if let Some((kind, name)) = traefik::conflict(labels, neighbour.labels) {
             return Err(PlanError::Contradiction {
                 host: host.into(),
-                element: format!("{kind}.{name}"),
+                element: format!("{kind}.{}", traefik::written(labels, name)),
                 container: neighbour.name.into(),
             });
         }
@@ -118,7 +118,9 @@ fn shared_rule(labels: &Pairs, neighbour: &Neighbour) -> Option<String> {
         .find(|(_, rule)| theirs.iter().any(|(_, other)| other == rule))?;
     Some(format!(
         "{} takes the same requests ({}): Traefik sends them to one of the two; give each a rule of its own, \
-         `traefik.http.routers.{ours}.rule`",
-        neighbour.name, rule.0
+         `traefik.http.routers.{}.rule`",
+        neighbour.name,
+        rule.0,
+        traefik::written(labels, &ours)
     ))
 }

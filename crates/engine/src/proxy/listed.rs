@@ -1,8 +1,9 @@
 //! What Traefik's API lists, and whether it proves that requests reach a container.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use bowline_core::commands::traefik::Route;
+use bowline_core::commands::traefik::{Protocol, Route};
 use serde::Deserialize;
 
 /// A router, as far as it matters. The fields have these names in Traefik 2 and 3.
@@ -41,12 +42,16 @@ struct LoadBalancer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Listed {
+    /// Of one that answers requests.
     url: String,
+    /// Of one that takes connections or packets.
+    address: String,
 }
 
 impl Listed {
     fn address(&self) -> Option<IpAddr> {
-        let authority = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let place = if self.url.is_empty() { &self.address } else { &self.url };
+        let authority = place.split_once("://").map_or(place.as_str(), |(_, rest)| rest);
         let authority = authority.split('/').next()?;
         authority.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| authority.parse()).ok()
     }
@@ -86,6 +91,16 @@ pub(super) fn routed(services: &[Service]) -> Vec<IpAddr> {
     used.flat_map(Service::addresses).collect()
 }
 
+/// Everything that Traefik lists for a protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    pub(super) routers: Vec<Router>,
+    pub(super) services: Vec<Service>,
+}
+
+/// What Traefik lists, as far as it was asked.
+pub(super) type Listings = BTreeMap<Protocol, Listing>;
+
 /// Requests reach a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Proof {
@@ -118,16 +133,13 @@ pub(super) enum Missing {
 
 /// Whether each router of a container's own is in use, and leads to one of these addresses of it. A router that names a
 /// service of something else leads there, as it should.
-pub(super) fn judge(
-    route: &Route,
-    addresses: &[IpAddr],
-    routers: &[Router],
-    services: &[Service],
-) -> Result<Proof, Missing> {
+pub(super) fn judge(route: &Route, addresses: &[IpAddr], listings: &Listings) -> Result<Proof, Missing> {
     let mut proof = Proof::default();
     let mut reached = false;
-    for (name, own_service) in &route.routers {
-        let listed = by_docker(name);
+    for own in &route.routers {
+        let name = &own.name;
+        let (listed, nothing) = (by_docker(name), Listing::default());
+        let Listing { routers, services } = listings.get(&own.protocol).unwrap_or(&nothing);
         let found = routers.iter().find(|router| router.name.eq_ignore_ascii_case(&listed));
         let Some(router) = found else { return Err(Missing::Router(name.clone())) };
         if router.is_refused() {
@@ -137,14 +149,17 @@ pub(super) fn judge(
             return Err(Missing::Router(name.clone()));
         }
         if !router.error.is_empty() {
-            proof.warnings.push(format!("{name}: {}", router.errors()));
+            proof.warnings.push(format!("{}: {}", route.written(name), router.errors()));
         }
         if let Some(tls) = router.tls.as_ref().filter(|tls| !tls.cert_resolver.is_empty()) {
             proof.resolvers.push((name.clone(), tls.cert_resolver.clone()));
         }
         let leads_to = by_docker(&router.service);
-        let is_own = own_service.as_ref().is_none_or(|service| {
-            route.services.iter().any(|own| by_docker(own).eq_ignore_ascii_case(&by_docker(service)))
+        let is_own = own.service.as_ref().is_none_or(|named| {
+            let services = route.services.iter().filter(|(protocol, _)| *protocol == own.protocol);
+            services
+                .map(|(_, service)| by_docker(service))
+                .any(|service| service.eq_ignore_ascii_case(&by_docker(named)))
         });
         let service = services.iter().find(|service| service.name == leads_to && service.status == "enabled");
         let to: Vec<IpAddr> = service.into_iter().flat_map(Service::addresses).collect();
@@ -156,13 +171,15 @@ pub(super) fn judge(
     }
     match route.routers.first() {
         Some(_) if reached => Ok(proof),
-        Some((router, _)) => Err(Missing::Elsewhere { router: router.clone(), to: Vec::new() }),
+        Some(router) => Err(Missing::Elsewhere { router: router.name.clone(), to: Vec::new() }),
         None => Err(Missing::Router(route.container.clone())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bowline_core::commands::traefik;
+
     use super::*;
 
     /// As Traefik 3.7 answers.
@@ -179,17 +196,66 @@ mod tests {
         {"status":"enabled","loadBalancer":{"servers":[{"url":"http://172.18.0.9:80"}]},"name":"idle@docker"},
         {"status":"enabled","usedBy":["ping@internal"],"name":"ping@internal"}]"#;
 
-    fn judged(routers: &[(&str, Option<&str>)], address: &str) -> Result<Proof, Missing> {
-        let own = |(name, service): &(&str, Option<&str>)| (name.to_string(), service.map(Into::into));
-        let route = Route {
+    fn route(protocol: Protocol, routers: &[(&str, Option<&str>)]) -> Route {
+        let own = |(name, service): &(&str, Option<&str>)| traefik::Router {
+            protocol,
+            name: name.to_string(),
+            service: service.map(Into::into),
+        };
+        let service = |name: &str| (protocol, name.to_owned());
+        Route {
             container: "c".into(),
             routers: routers.iter().map(own).collect(),
-            services: vec!["good".into(), "some".into(), "none".into()],
+            services: ["good", "some", "none"].map(service).into(),
             ..Route::default()
+        }
+    }
+
+    fn listing(routers: &str, services: &str) -> Listing {
+        Listing {
+            routers: serde_json::from_str(routers).unwrap(),
+            services: serde_json::from_str(services).unwrap(),
+        }
+    }
+
+    fn judged(routers: &[(&str, Option<&str>)], address: &str) -> Result<Proof, Missing> {
+        let listings = [(Protocol::Http, listing(ROUTERS, SERVICES))].into();
+        judge(&route(Protocol::Http, routers), &[address.parse().unwrap()], &listings)
+    }
+
+    /// As Traefik 3.7 answers for `tcp`, and with `good` not listening anywhere for `udp`.
+    const TCP: [&str; 2] = [
+        r#"[{"entryPoints":["db"],"service":"good","rule":"HostSNI(`*`)","priority":-1,"status":"enabled","using":["db"],"name":"good@docker","provider":"docker"}]"#,
+        r#"[{"loadBalancer":{"servers":[{"address":"172.18.0.3:5432"}]},"status":"enabled","usedBy":["good@docker"],"serverStatus":{"172.18.0.3:5432":"UP"},"name":"good@docker","provider":"docker","type":"loadbalancer"}]"#,
+    ];
+    const UDP: [&str; 2] = [
+        r#"[{"entryPoints":["dns"],"service":"good","error":["entryPoint \"dns\" doesn't exist"],"status":"disabled","name":"good@docker","provider":"docker"}]"#,
+        r#"[{"loadBalancer":{"servers":[{"address":"172.18.0.3:53"}]},"status":"enabled","name":"good@docker","provider":"docker","type":"loadbalancer"}]"#,
+    ];
+
+    #[test]
+    fn each_protocol_is_judged_by_its_own_lists() {
+        let listings: Listings = [
+            (Protocol::Http, listing(ROUTERS, SERVICES)),
+            (Protocol::Tcp, listing(TCP[0], TCP[1])),
+            (Protocol::Udp, listing(UDP[0], UDP[1])),
+        ]
+        .into();
+        let judged = |protocol, address: &str| {
+            judge(&route(protocol, &[("good", Some("good"))]), &[address.parse().unwrap()], &listings)
         };
-        let (routers, services): (Vec<Router>, Vec<Service>) =
-            (serde_json::from_str(ROUTERS).unwrap(), serde_json::from_str(SERVICES).unwrap());
-        judge(&route, &[address.parse().unwrap()], &routers, &services)
+        assert_eq!(judged(Protocol::Tcp, "172.18.0.3"), Ok(Proof::default()));
+        let to = vec!["172.18.0.3".parse().unwrap()];
+        assert_eq!(
+            judged(Protocol::Tcp, "172.18.0.4"),
+            Err(Missing::Elsewhere { router: "good".into(), to }),
+            "only requests go to that one"
+        );
+        let error = "entryPoint \"dns\" doesn't exist".into();
+        assert_eq!(
+            judged(Protocol::Udp, "172.18.0.3"),
+            Err(Missing::Refused { router: "good".into(), error })
+        );
     }
 
     #[test]

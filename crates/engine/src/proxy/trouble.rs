@@ -7,7 +7,7 @@ use bowline_core::plan::step::Step;
 use tokio::time::sleep;
 
 use super::listed::{Missing, Proof, by_docker};
-use super::{Last, note};
+use super::{Last, called, note};
 use crate::error::Cause;
 use crate::run::fleet::Fleet;
 
@@ -47,15 +47,16 @@ fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String,
         trouble.of_docker().map(|error| (format!("it hears nothing from Docker: {error}"), SOCKET.into()));
     match last {
         Last::Silent(error) => (error.clone(), "`traefik logs` and `traefik details` show how it is".into()),
-        Last::Missing(Missing::Refused { router, error }) => {
-            (format!("it refuses the router {router}: {error}"), hint_to(router, error))
-        }
+        Last::Missing(Missing::Refused { router, error }) => (
+            format!("it refuses the router {}: {error}", route.written(router)),
+            hint_to(route, router, error),
+        ),
         Last::Missing(Missing::Router(router)) => of_docker.unwrap_or_else(|| {
             let said =
                 trouble.about(&[&route.container, &by_docker(router), &format!("routerName={router}")]);
-            let missing = format!("it has no router {router}");
+            let missing = format!("it has no router {}", route.written(router));
             match said {
-                Some(error) => (format!("{missing}: {error}"), hint_to(router, error)),
+                Some(error) => (format!("{missing}: {error}"), hint_to(route, router, error)),
                 None => (missing, PORT.into()),
             }
         }),
@@ -67,14 +68,16 @@ fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String,
                 to => trouble.named(to),
             };
             let hint = if to.contains("on the network") { NETWORKS } else { PORT };
-            (format!("its router {router} leads to {to}{said}"), hint.into())
+            (format!("its router {} leads to {to}{said}", route.written(router)), hint.into())
         }),
     }
 }
 
 /// What to do about an error of a router's, if it is one of the usual.
-fn hint_to(router: &str, error: &str) -> String {
-    let label = format!("traefik.http.routers.{router}");
+fn hint_to(route: &Route, router: &str, error: &str) -> String {
+    let own = route.routers.iter().find(|own| own.name == router);
+    let protocol = called(own.map(|own| own.protocol).unwrap_or_default());
+    let label = format!("traefik.{protocol}.routers.{}", route.written(router));
     let lower = error.to_lowercase();
     if lower.contains("entrypoint") {
         format!(
@@ -97,7 +100,12 @@ fn hint_to(router: &str, error: &str) -> String {
 
 /// Sees that the certificate resolvers exist which routers name. Of these its API says nothing: a router whose resolver is
 /// unknown is "enabled", and its visitors get a certificate that no browser accepts.
-pub(super) async fn check_resolvers(fleet: &Fleet, host: &str, proof: &Proof) -> Result<(), Cause> {
+pub(super) async fn check_resolvers(
+    fleet: &Fleet,
+    host: &str,
+    route: &Route,
+    proof: &Proof,
+) -> Result<(), Cause> {
     if proof.resolvers.is_empty() {
         return Ok(());
     }
@@ -114,17 +122,19 @@ pub(super) async fn check_resolvers(fleet: &Fleet, host: &str, proof: &Proof) ->
         for (router, resolver) in &unknown {
             if let Some(error) = trouble.no_resolver(&by_docker(router)) {
                 let reason = format!(
-                    "Traefik has no certificate resolver `{resolver}` for the router {router}: {error}"
+                    "Traefik has no certificate resolver `{resolver}` for the router {}: {error}",
+                    route.written(router)
                 );
-                return Err(Cause::Told { reason, hint: Some(hint_to(router, "resolver")) });
+                return Err(Cause::Told { reason, hint: Some(hint_to(route, router, "resolver")) });
             }
         }
     }
     // Its configuration may be in a file.
     for (router, resolver) in unknown {
         let text = format!(
-            "Traefik's arguments define no certificate resolver `{resolver}`, which the router {router} names; \
-             its log says nothing against it"
+            "Traefik's arguments define no certificate resolver `{resolver}`, which the router {} names; \
+             its log says nothing against it",
+            route.written(router)
         );
         note(fleet, host, text);
     }
@@ -162,7 +172,10 @@ pub(super) async fn not_again(fleet: &Fleet, host: &str, last: Last<Missing>) ->
         Last::Missing(Missing::Router(router)) => (format!("Traefik has no router {router} any more"), None),
         Last::Missing(Missing::Refused { router, error }) => {
             let name = router.trim_end_matches("@docker");
-            (format!("Traefik refuses the router {name} now: {error}"), Some(hint_to(name, &error)))
+            (
+                format!("Traefik refuses the router {name} now: {error}"),
+                Some(hint_to(&Route::default(), name, &error)),
+            )
         }
         Last::Missing(Missing::Elsewhere { to, .. }) => {
             let to = trouble(fleet, host).await.named(&to);
@@ -197,6 +210,22 @@ mod tests {
         );
         assert_eq!(why, "its router shop-web leads to shop-web-v1, shop-web-v2 on the network aaa");
         assert!(hint.contains("traefik.docker.network"), "{hint}");
+    }
+
+    #[test]
+    fn a_router_has_the_name_that_the_configuration_gives_it_though_traefik_knows_it_by_another() {
+        let route = Route { suffix: "-b".into(), ..route() };
+        let router = || "shop-web-b".to_owned();
+        let error = "entryPoint \"websecure\" doesn't exist".to_owned();
+        let refused = Last::Missing(Missing::Refused { router: router(), error });
+        let (why, hint) = explained(&route, &refused, &Trouble::default());
+        assert_eq!(why, "it refuses the router shop-web: entryPoint \"websecure\" doesn't exist");
+        assert!(hint.contains("`traefik.http.routers.shop-web.entrypoints`"), "{hint}");
+        let (why, _) = explained(&route, &Last::Missing(Missing::Router(router())), &Trouble::default());
+        assert_eq!(why, "it has no router shop-web");
+        let elsewhere = Last::Missing(Missing::Elsewhere { router: router(), to: Vec::new() });
+        let (why, _) = explained(&route, &elsewhere, &Trouble::default());
+        assert_eq!(why, "its router shop-web leads to nothing");
     }
 
     #[test]

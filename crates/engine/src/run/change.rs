@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use bowline_config::{Role, RoleHost, unbuilt};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
-use bowline_core::plan::{ProxyApi, retire::running_api};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
@@ -35,13 +34,6 @@ pub(crate) struct Change<'a> {
     world: &'a World,
     lock: Option<Lock>,
     gathered: Gathered,
-}
-
-fn address(api: ProxyApi) -> Option<SocketAddr> {
-    match api {
-        ProxyApi::At(api) => Some(api),
-        ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
-    }
 }
 
 /// Whether what routes requests to the selected roles is something that can be told of a change.
@@ -117,13 +109,12 @@ impl<'a> Change<'a> {
 
     /// How Traefik there can be asked, for a role behind it.
     pub(crate) fn proxy(place: Place<'_>) -> Option<Proxy> {
-        let running = running_api(place.observed)?;
-        place.role.traefik.then_some(Proxy { api: address(running) })
+        Proxy::seen(place.observed).filter(|_| place.role.traefik)
     }
 
     /// Where a server's Traefik answers questions, if it does.
     pub(crate) fn api(&self, host: &str) -> Option<SocketAddr> {
-        address(running_api(self.observed.get(host)?)?)
+        Proxy::seen(self.observed.get(host)?)?.api
     }
 
     /// Does work for every role on every server at once; what it says is kept.
@@ -178,7 +169,8 @@ impl<'a> Change<'a> {
 
     /// The run, for work on accessories on some of the servers.
     pub(crate) fn held<'s>(&'s self, hosts: &'s [&'s str]) -> Held<'s> {
-        Held { world: self.world, fleet: &self.fleet, scope: &self.scope, hosts }
+        let observed = &self.observed;
+        Held { world: self.world, fleet: &self.fleet, scope: &self.scope, observed, hosts }
     }
 
     /// Whether the next part may begin: nobody interrupted, nothing failed so far.

@@ -162,6 +162,7 @@ impl FakeServer {
             }
             What::Upload(_) | What::Directories(_) | What::Pull { .. } => None,
         };
+        let mut ready = String::new();
         let said = match &act.what {
             What::Upload(upload) => {
                 let (path, content) = (format!("{name}{}", upload.path), upload.content.expose());
@@ -169,12 +170,14 @@ impl FakeServer {
                 if old.as_deref() == Some(content) { "" } else { "@changed" }
             }
             What::Boot(_) if there == Some(true) => accessory::RUNS,
-            What::Boot(_) => {
+            What::Boot(container) => {
                 self.switch(accessories, name, Action::Start).await;
+                ready = self.machine().make_reachable(container.route(name));
                 if there == Some(false) { accessory::STARTED } else { "" }
             }
-            What::Replace(_) => {
+            What::Replace(container) => {
                 self.replace(accessories, name, Before::Goes).await;
+                ready = self.machine().make_reachable(container.route(name));
                 ""
             }
             What::Power { .. } if there.is_none() => accessory::NONE,
@@ -193,7 +196,7 @@ impl FakeServer {
                 ""
             }
         };
-        answer(format!("{said}\n"))
+        answer(format!("{said}\n{ready}"))
     }
 
     pub(super) async fn begin_page(&self, begin: &maintenance::Begin) -> Output {
@@ -220,6 +223,16 @@ impl FakeServer {
     pub(super) async fn remove_pages(&self, end: &maintenance::End) -> Output {
         self.effect(|machine| machine.pages.retain(|page| !page.is_ended_by(end))).await;
         answer("")
+    }
+}
+
+impl Machine {
+    /// Traefik hears of an accessory that came up.
+    fn make_reachable(&mut self, route: Route) -> String {
+        self.next += 1;
+        let address = self.next + 1;
+        self.accessory_routes.insert(route.container.clone(), (route, address));
+        format!("@ready 172.18.0.{address}\n")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::traefik::Route;
+use bowline_core::commands::traefik::{Protocol, Route, Router};
 use bowline_core::commands::{Scope, app, maintenance, observe::Observe, remove::What};
 use bowline_core::names::{Names, TRAEFIK};
 use serde_json::json;
@@ -119,6 +119,8 @@ pub(crate) struct Machine {
     pub refused: BTreeMap<String, String>,
     /// Accessories' containers.
     pub accessories: Present,
+    /// The routes of accessories that run, by service.
+    pub accessory_routes: BTreeMap<String, (Route, u8)>,
     /// Maintenance pages.
     pub pages: Vec<FakePage>,
     /// Accessories' files by path.
@@ -329,15 +331,20 @@ impl Machine {
         let apps = serving.map(|c| (Route::new(&c.name, &c.labels), c.address));
         let pages =
             self.pages.iter().filter(|page| page.routed).map(|page| (page.route.clone(), page.address));
-        apps.chain(pages).collect()
+        let accessories =
+            self.accessory_routes.iter().filter(|(name, _)| self.accessories.get(*name) == Some(&true));
+        apps.chain(pages).chain(accessories.map(|(_, route)| route.clone())).collect()
     }
 
     /// The answer of Traefik's API: its services.
-    pub(crate) fn services(&self) -> String {
+    pub(crate) fn services(&self, protocol: Protocol) -> String {
         let mut services: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
         for (route, address) in self.routes_of_all() {
-            for service in route.services {
-                let server = json!({"url": format!("http://172.18.0.{address}:3000")});
+            for (_, service) in route.services.into_iter().filter(|(of, _)| *of == protocol) {
+                let server = match protocol {
+                    Protocol::Http => json!({"url": format!("http://172.18.0.{address}:3000")}),
+                    Protocol::Tcp | Protocol::Udp => json!({"address": format!("172.18.0.{address}:3000")}),
+                };
                 services.entry(format!("{service}@docker")).or_default().push(server);
             }
         }
@@ -348,14 +355,16 @@ impl Machine {
     }
 
     /// The answer of Traefik's API: its routers.
-    pub(crate) fn routers(&self) -> String {
-        let own =
-            Route { routers: vec![("catchall".into(), Some("unavailable".into()))], ..Route::default() };
+    pub(crate) fn routers(&self, protocol: Protocol) -> String {
+        let catchall =
+            Router { name: "catchall".into(), service: Some("unavailable".into()), ..Router::default() };
+        let own = Route { routers: vec![catchall], ..Route::default() };
         let all = self.routes_of_all().into_iter().map(|(route, _)| route);
         let own = (!self.deaf).then_some(own);
         let listed = own.into_iter().chain(all).flat_map(|route| {
-            let service = route.services.first().cloned().unwrap_or_default();
-            route.routers.into_iter().map(move |(name, own)| {
+            let (_, service) =
+                route.services.iter().find(|(of, _)| *of == protocol).cloned().unwrap_or_default();
+            route.routers.into_iter().filter(move |router| router.protocol == protocol).map(move |Router { name, service: own, .. }| {
                 let error: Vec<&String> = self.refused.get(&name).into_iter().collect();
                 let status = if error.is_empty() { "enabled" } else { "disabled" };
                 let service = own.unwrap_or_else(|| service.clone());

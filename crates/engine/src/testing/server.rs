@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bowline_core::commands::traefik::Protocol;
 use bowline_core::commands::{FENCED, Scope};
 use bowline_core::plan::step::Step;
 use tokio::time::sleep;
@@ -147,8 +148,15 @@ impl Server for FakeServer {
             *times -= 1;
             return Err(ServerError::Deadline { limit: Duration::from_secs(5), setting: "api" });
         }
-        let said =
-            if path.contains("/routers") { self.machine().routers() } else { self.machine().services() };
+        let protocol = match path {
+            _ if path.starts_with("/api/tcp/") => Protocol::Tcp,
+            _ if path.starts_with("/api/udp/") => Protocol::Udp,
+            _ => Protocol::Http,
+        };
+        let said = match path.contains("/routers") {
+            true => self.machine().routers(protocol),
+            false => self.machine().services(protocol),
+        };
         Ok((200, self.network.garbled(&self.host, &said).unwrap_or(said)))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bowline_core::commands::exec::Mode;
 use bowline_core::commands::traefik::Action;
+use bowline_core::names::TRAEFIK;
 use bowline_core::selection::Filters;
 
 use super::*;
@@ -100,6 +101,59 @@ async fn stopped_started_rebooted_and_removed() {
     let gathered = accessory::remove(world, &project, &options, "cache").await.unwrap();
     assert_eq!(said(&gathered), ["a: removed cache"]);
     assert!(scripted.network.machine("a").accessories.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_with_a_router_of_its_own_serves_when_traefik_says_so() {
+    let network = std::sync::Arc::new(FakeNetwork::new(&HOSTS));
+    let scripted = Scripted::on(network, FakeLocal::default());
+    let project = project_with(
+        "service: app
+image: app
+servers: {web: [a]}
+accessories:
+  search:
+    image: search
+    host: a
+    labels:
+      traefik.http.routers.search.rule: Host(`search.test`)
+      traefik.http.services.search.loadbalancer.server.port: 80
+  queue:
+    image: queue
+    host: a
+    labels:
+      traefik.tcp.routers.queue.rule: HostSNI(`*`)
+      traefik.tcp.services.queue.loadbalancer.server.port: 5672
+",
+        "",
+    );
+    let (world, options) = (&scripted.world, Options::default());
+    let told = || {
+        let note = |event| if let Event::Note { text, .. } = event { Some(text) } else { None };
+        scripted.recorder.events().into_iter().filter_map(note).collect::<Vec<String>>()
+    };
+    let gathered = accessory::boot(world, &project, &options, "search").await.unwrap();
+    assert_eq!(said(&gathered), ["a: booted search"]);
+    assert_eq!(told(), ["Traefik does not run here: that requests reach app-search was not seen"]);
+
+    scripted.network.machine("a").proxies.insert(TRAEFIK.into(), true);
+    let gathered = accessory::reboot(world, &project, &options, "all", false).await.unwrap();
+    assert_eq!(said(&gathered), ["a: rebooted search, serving", "a: rebooted queue, serving"]);
+
+    let refused = ("queue".to_owned(), "no valid entryPoint for this router".to_owned());
+    scripted.network.machine("a").refused.extend([refused]);
+    let gathered = accessory::reboot(world, &project, &options, "queue", false).await.unwrap();
+    let failure = &gathered.failures[0];
+    assert_eq!(failure.doing, "see requests reach queue, which runs");
+    let cause = failure.cause.to_string();
+    assert!(cause.contains("it refuses the router queue: no valid entryPoint"), "{cause}");
+    let hint = failure.hint().unwrap();
+    assert!(hint.contains("`traefik.tcp.routers.queue.entrypoints`"), "{hint}");
+
+    scripted.network.machine("a").no_api = true;
+    let gathered = accessory::reboot(world, &project, &options, "queue", false).await.unwrap();
+    assert_eq!(said(&gathered), ["a: rebooted queue"]);
+    assert!(told().last().unwrap().contains("Traefik here has no API"), "{:?}", told());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bowline_core::commands::prune::Parts;
+use bowline_core::commands::traefik::Protocol;
 
 use super::garbled::garble;
 use super::killed::killed_at;
@@ -161,7 +162,7 @@ impl Act {
             let cut_off = |loss: &&String| loss.ends_with("while requests went to it");
             assert_eq!(machine.losses.iter().find(cut_off), None, "{host} {when}");
             if matches!(self, Maintenance | Live) && role == "web" {
-                let somebody = machine.services().contains("http://");
+                let somebody = machine.services(Protocol::Http).contains("http://");
                 assert!(somebody, "somebody answers on {host} {when}");
             }
         }

@@ -44,15 +44,43 @@ fn addresses_traefik(label: &str) -> bool {
     label.to_ascii_lowercase().starts_with("traefik.")
 }
 
+/// What was added to the names of routers, services and middlewares that a container's labels configure.
+pub(in crate::commands) const SUFFIX: &str = "bowline.suffix";
+
+/// What a router takes: Traefik keeps the names of each apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Protocol {
+    /// Requests.
+    #[default]
+    Http,
+    /// TCP connections.
+    Tcp,
+    /// UDP packets.
+    Udp,
+}
+
+/// A router that labels configure.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Router {
+    /// What it takes.
+    pub protocol: Protocol,
+    /// Its name.
+    pub name: String,
+    /// The service that it names.
+    pub service: Option<String>,
+}
+
 /// How requests reach a container, by its labels.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Route {
     /// The container.
     pub container: String,
-    /// Its routers, each with the service that it names.
-    pub routers: Vec<(String, Option<String>)>,
+    /// Its routers.
+    pub routers: Vec<Router>,
     /// Its services.
-    pub services: Vec<String>,
+    pub services: Vec<(Protocol, String)>,
+    /// What was added to the names that the configuration has.
+    pub suffix: String,
     /// The network on which Traefik reaches it.
     pub network: String,
     /// Whether it is kept away from Traefik.
@@ -70,22 +98,40 @@ impl Route {
             if key.eq_ignore_ascii_case(ON) && is_network(value) {
                 route.network.clone_from(value);
             }
+            if key == SUFFIX {
+                route.suffix.clone_from(value);
+            }
             let Some((kind, name)) = element(key).filter(|(_, name)| !name.contains('$')) else { continue };
-            let field = &key[kind.len() + name.len() + 1..];
+            let (protocol, field) = (protocol(kind), &key[kind.len() + name.len() + 1..]);
             if is_kind(kind, "routers") {
-                let at = route.routers.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-                    route.routers.push((name.into(), None));
+                let is_known = |known: &Router| known.protocol == protocol && known.name == name;
+                let at = route.routers.iter().position(is_known).unwrap_or_else(|| {
+                    route.routers.push(Router { protocol, name: name.into(), service: None });
                     route.routers.len() - 1
                 });
                 if field.eq_ignore_ascii_case(".service") {
-                    route.routers[at].1 = Some(value.clone());
+                    route.routers[at].service = Some(value.clone());
                 }
-            } else if is_kind(kind, "services") && !route.services.iter().any(|known| known == name) {
-                route.services.push(name.into());
+            } else if is_kind(kind, "services") {
+                let service = (protocol, name.to_owned());
+                if !route.services.contains(&service) {
+                    route.services.push(service);
+                }
             }
         }
         route
     }
+
+    /// A name as the configuration has it.
+    pub fn written<'n>(&self, name: &'n str) -> &'n str {
+        name.strip_suffix(self.suffix.as_str()).unwrap_or(name)
+    }
+}
+
+/// A name that labels have, as the configuration has it.
+pub fn written<'n>(labels: &Pairs, name: &'n str) -> &'n str {
+    let suffix = labels.iter().find(|(key, _)| key == SUFFIX);
+    suffix.and_then(|(_, suffix)| name.strip_suffix(suffix.as_str())).unwrap_or(name)
 }
 
 /// The labels that route requests to a role's containers; `name` names router, service and middleware.
@@ -104,13 +150,16 @@ pub fn route_labels(name: &str) -> Pairs {
 }
 
 /// Gives every router, service and middleware that these labels name another name, and keeps their references
-/// to each other. See [`conflict`].
+/// to each other. See [`conflict`]. One label more tells messages what the configuration has.
 pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
     let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
     let reference = |word: &str| {
         let (name, provider) = word.split_once('@').map_or((word, ""), |(name, _)| (name, "@docker"));
         if named.contains(&name) { format!("{name}{suffix}{provider}") } else { word.to_string() }
     };
+    let (before, labels): (Pairs, Pairs) = labels.iter().cloned().partition(|(key, _)| key == SUFFIX);
+    let suffixes = before.into_iter().map(|(_, before)| before).chain([suffix.to_owned()]);
+    let label = (SUFFIX.to_owned(), suffixes.collect::<String>());
     labels
         .iter()
         .map(|(key, value)| {
@@ -123,24 +172,43 @@ pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
             };
             (format!("{kind}.{name}{suffix}{rest}"), value)
         })
+        .chain([label])
         .collect()
 }
 
+/// What labels configure by name.
+const KINDS: [&str; 8] = [
+    "traefik.http.routers",
+    "traefik.http.services",
+    "traefik.http.middlewares",
+    "traefik.tcp.routers",
+    "traefik.tcp.services",
+    "traefik.tcp.middlewares",
+    "traefik.udp.routers",
+    "traefik.udp.services",
+];
+
 /// The kind (`traefik.http.routers`) and name of what a label configures.
 fn element(key: &str) -> Option<(&str, &str)> {
-    let kind = ["traefik.http.routers", "traefik.http.services", "traefik.http.middlewares"]
-        .into_iter()
-        .find(|kind| {
-            key.len() > kind.len()
-                && key.as_bytes()[kind.len()] == b'.'
-                && key[..kind.len()].eq_ignore_ascii_case(kind)
-        })?;
+    let kind = KINDS.into_iter().find(|kind| {
+        key.len() > kind.len()
+            && key.as_bytes()[kind.len()] == b'.'
+            && key[..kind.len()].eq_ignore_ascii_case(kind)
+    })?;
     let name = key[kind.len() + 1..].split('.').next()?;
     Some((&key[..kind.len()], name))
 }
 
 fn is_network(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+fn protocol(kind: &str) -> Protocol {
+    match kind.split('.').nth(1).map(str::to_ascii_lowercase).as_deref() {
+        Some("tcp") => Protocol::Tcp,
+        Some("udp") => Protocol::Udp,
+        _ => Protocol::Http,
+    }
 }
 
 fn is_kind(kind: &str, wanted: &str) -> bool {
@@ -162,13 +230,14 @@ pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Optio
     })
 }
 
-/// The routers that labels configure: name, and rule with priority.
+/// The routers of requests that labels configure: name, and rule with priority.
 pub fn routes(labels: &Pairs) -> Vec<(String, (String, String))> {
     let value = |wanted: &str| labels.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
     let rules = labels.iter().filter_map(|(key, rule)| {
         let (kind, name) = element(key)?;
-        let is_rule =
-            is_kind(kind, "routers") && key[kind.len() + name.len() + 1..].eq_ignore_ascii_case(".rule");
+        let is_rule = protocol(kind) == Protocol::Http
+            && is_kind(kind, "routers")
+            && key[kind.len() + name.len() + 1..].eq_ignore_ascii_case(".rule");
         let priority = value(&format!("{kind}.{name}.priority")).map_or("", |(_, priority)| priority);
         is_rule.then(|| (name.to_string(), (rule.clone(), priority.to_string())))
     });
@@ -229,13 +298,45 @@ mod tests {
             ("traefik.http.routers.${NAME}.rule", "Host(`www`)"),
         ]));
         let route = Route::new("app-web-v1", labels.iter().map(|(key, value)| (key, value)));
-        let www = ("www".to_string(), Some("noop@internal".to_string()));
-        assert_eq!(route.routers, [("app-web".to_string(), None), www]);
+        let router = |name: &str, service: Option<&str>| Router {
+            name: name.into(),
+            service: service.map(Into::into),
+            ..Router::default()
+        };
+        assert_eq!(route.routers, [router("app-web", None), router("www", Some("noop@internal"))]);
         assert_eq!(
             (route.services.as_slice(), route.network.as_str()),
-            (&["app-web".to_string()][..], "kamal")
+            (&[(Protocol::Http, "app-web".to_string())][..], "kamal")
         );
         let labels = overlay(&labels, &pairs(&[("traefik.docker.network", "edge")]));
         assert_eq!(Route::new("a", labels.iter().map(|(key, value)| (key, value))).network, "edge");
+    }
+
+    #[test]
+    fn routers_of_connections_are_told_from_those_of_requests() {
+        let labels = pairs(&[
+            ("traefik.tcp.routers.db.rule", "HostSNI(`*`)"),
+            ("traefik.tcp.routers.db.service", "db"),
+            ("traefik.tcp.services.db.loadbalancer.server.port", "5432"),
+            ("Traefik.UDP.routers.db.entrypoints", "dns"),
+        ]);
+        let route = Route::new("app-db", labels.iter().map(|(key, value)| (key, value)));
+        let router = |protocol, service: Option<&str>| Router {
+            protocol,
+            name: "db".into(),
+            service: service.map(Into::into),
+        };
+        assert_eq!(route.routers, [router(Protocol::Tcp, Some("db")), router(Protocol::Udp, None)]);
+        assert_eq!(route.services, [(Protocol::Tcp, "db".to_string())]);
+        assert_eq!(routes(&labels), [], "no rule for requests");
+        let renamed = rename(&labels, "-b");
+        assert_eq!(renamed[1], ("traefik.tcp.routers.db-b.service".into(), "db-b".into()));
+        let route = Route::new("app-db", renamed.iter().map(|(key, value)| (key, value)));
+        assert_eq!((route.written("db-b"), route.written("other")), ("db", "other"));
+        assert_eq!(written(&renamed, "db-b"), "db");
+        let running = labels.iter().cloned().collect();
+        let mut changed = labels.clone();
+        changed[0].1 = "HostSNI(`db.test`)".into();
+        assert_eq!(conflict(&changed, &running), Some(("traefik.tcp.routers", "db")));
     }
 }
