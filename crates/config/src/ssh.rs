@@ -143,8 +143,9 @@ pub(super) const KEYS: Keys = Keys::new(
     ],
 )
 .notes(
-    "Otherwise `~/.ssh/config` counts: Bowline asks `ssh -G`. Without an `ssh` on your machine a small parser of its own \
-     reads it, and refuses what it doesn't know. A new server's key is accepted and written to `known_hosts` (unless \
+    "Otherwise `~/.ssh/config` counts: Bowline asks `ssh -G`. Where `ssh` isn't installed, such a file is an error: install \
+     OpenSSH's client, or set `config: false`. `PKCS11Provider` is not supported: let an agent offer its keys \
+     (`ssh-add -s`). A new server's key is accepted and written to `known_hosts` (unless \
      `StrictHostKeyChecking` is `yes`); a changed or revoked key stops the connection. A new connection may take 10 s; \
      one that is silent for 25 s is dead.",
 )

@@ -319,6 +319,11 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
         boot().script(),
         boot().find().script(),
     ];
+    // Its patience is another test's.
+    let asked = asked.map(|script| Script {
+        text: script.text.replace("bowline_patience=30", "bowline_patience=0"),
+        ..script
+    });
     for server in Server::all() {
         for script in &asked {
             server.write("down", "1000");

@@ -33,6 +33,10 @@ pub(crate) struct Credentials {
     pub(crate) agent: Option<PathBuf>,
     /// The agent signs for keys of the files alone.
     pub(crate) agent_only_files: bool,
+    /// The keyword of the SSH configuration that forbids to use keys.
+    pub(crate) keyless: Option<&'static str>,
+    /// A provider of keys that are not offered.
+    pub(crate) pkcs11: Option<String>,
 }
 
 /// Why nobody let us in.
@@ -171,14 +175,26 @@ impl<'a> Login<'a> {
             }
             None => None,
         };
-        match self.all(agent.as_mut()).await {
+        let tried = match self.credentials.keyless {
+            Some(_) => Try::No,
+            None => self.keys(agent.as_mut()).await,
+        };
+        let tried = match tried {
+            // Some servers know who we are without a key (a tailnet does).
+            Try::No => {
+                let result = self.budget.spend(self.handle.authenticate_none(&self.credentials.user)).await;
+                self.judge(result)
+            }
+            end => end,
+        };
+        match tried {
             Try::In => Ok(()),
             Try::No => Err(self.refused(None)),
             Try::Over(why) => Err(self.refused(Some(why))),
         }
     }
 
-    async fn all(&mut self, mut agent: Option<&mut Agent>) -> Try {
+    async fn keys(&mut self, mut agent: Option<&mut Agent>) -> Try {
         let credentials = self.credentials;
         for given in self.keys.given() {
             match self.given(given, agent.as_deref_mut()).await {
@@ -206,9 +222,7 @@ impl<'a> Login<'a> {
                 end => return end,
             }
         }
-        // Some servers know who we are without a key (a tailnet does).
-        let result = self.budget.spend(self.handle.authenticate_none(&credentials.user)).await;
-        self.judge(result)
+        Try::No
     }
 
     async fn whole_agent(&mut self, agent: &mut Agent) -> Try {
@@ -479,13 +493,22 @@ impl<'a> Login<'a> {
 
     fn refused(self, over: Option<String>) -> Refused {
         let user = &self.credentials.user;
-        let tried = match self.notes.as_slice() {
-            [] => "there was no key to try".to_owned(),
-            notes => format!("tried {}", notes.join(", ")),
+        let tried = match (self.credentials.keyless, self.notes.as_slice()) {
+            (Some(keyword), _) => format!("{keyword} in the SSH configuration allows no keys"),
+            (None, []) => "there was no key to try".to_owned(),
+            (None, notes) => format!("tried {}", notes.join(", ")),
         };
         let many = self.offered.len() > 4 && over.is_some();
         let over = over.map(|why| format!("; {why}")).unwrap_or_default();
-        let hint = if many {
+        let hint = if let Some(keyword) = self.credentials.keyless {
+            format!(
+                "only keys are supported here: allow them with {keyword}, or set `ssh: {{config: false}}`"
+            )
+        } else if let Some(provider) = &self.credentials.pkcs11 {
+            format!(
+                "keys of a PKCS11Provider are not offered: give them to an agent with `ssh-add -s {provider}`"
+            )
+        } else if many {
             "too many keys were offered: name the right one under ssh/keys, and set keys_only".to_owned()
         } else if !self.takes.is_empty() && !self.takes.iter().any(|method| method == "publickey") {
             format!("the server takes no keys, only {}", self.takes.join(", "))

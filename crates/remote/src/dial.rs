@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bowline_engine::ports::ServerError;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
+
+use crate::ssh_config::Ends;
 
 /// Pauses before a name that did not resolve is tried again: resolvers of small networks stumble.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
@@ -27,14 +29,18 @@ pub(crate) async fn addresses(
 }
 
 /// Connects to the first of these addresses that answers, within a time.
-pub(crate) async fn tcp(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, ServerError> {
+pub(crate) async fn tcp(
+    addresses: &[SocketAddr],
+    ends: &Ends,
+    within: Duration,
+) -> Result<TcpStream, ServerError> {
     let until = Instant::now() + within;
     let mut last = None;
     for (index, address) in addresses.iter().enumerate() {
         // Each gets its share, so that one that swallows packets leaves time for the next.
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
-        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+        match tokio::time::timeout(share, connect(*address, ends)).await {
             Ok(Ok(stream)) => {
                 // Without it each small packet of a step waits for the last one's receipt.
                 let _ = stream.set_nodelay(true);
@@ -45,6 +51,22 @@ pub(crate) async fn tcp(addresses: &[SocketAddr], within: Duration) -> Result<Tc
         }
     }
     Err(last.unwrap_or(ServerError::Unreachable { reason: "there is no address".into(), hint: None }))
+}
+
+async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(interface) = &ends.interface {
+        let bound = socket.bind_device(Some(interface.as_bytes()));
+        bound.map_err(|error| io::Error::other(format!("BindInterface {interface}: {error}")))?;
+    }
+    if let Some(own) = &ends.address {
+        let told = |why: String| io::Error::other(format!("BindAddress {own}: {why}"));
+        let mut found = tokio::net::lookup_host((own.as_str(), 0)).await.map_err(|e| told(e.to_string()))?;
+        let own = found.find(|own| own.is_ipv4() == address.is_ipv4());
+        let own = own.ok_or_else(|| told(format!("there is none to reach {} from", address.ip())))?;
+        socket.bind(own).map_err(|e| told(e.to_string()))?;
+    }
+    socket.connect(address).await
 }
 
 async fn resolve<L>(host: &str, mut lookup: impl FnMut() -> L) -> Result<Vec<SocketAddr>, ServerError>
@@ -81,6 +103,9 @@ fn failed(address: SocketAddr, error: &io::Error) -> ServerError {
             format!("there is no route to {address}"),
             "check the address, and this machine's network".to_owned(),
         ),
+        io::ErrorKind::Other => {
+            (format!("no connection to {address}: {error}"), "see the SSH configuration".to_owned())
+        }
         io::ErrorKind::TimedOut => return silent(address, Duration::ZERO),
         _ => (format!("no connection to {address}: {error}"), format!("is sshd running on port {port}?")),
     };
@@ -112,9 +137,27 @@ mod tests {
     #[tokio::test]
     async fn a_closed_port() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (reason, hint) = parts(tcp(&[([127, 0, 0, 1], port).into()], Duration::from_secs(5)).await);
+        let (reason, hint) =
+            parts(tcp(&[([127, 0, 0, 1], port).into()], &Ends::default(), Duration::from_secs(5)).await);
         assert_eq!(reason, format!("127.0.0.1:{port} refused the connection"));
         assert_eq!(hint, format!("is sshd running on port {port}?"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_comes_from_the_address_that_is_wanted() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = [listener.local_addr().unwrap()];
+        let from = |address: &str| Ends { address: Some(address.into()), ..Ends::default() };
+        let stream = tcp(&to, &from("127.0.0.2"), Duration::from_secs(5)).await.unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip().to_string(), "127.0.0.2");
+        let (reason, hint) = parts(tcp(&to, &from("192.0.2.1"), Duration::from_secs(5)).await);
+        assert!(reason.contains("BindAddress 192.0.2.1: "), "{reason}");
+        assert_eq!(hint, "see the SSH configuration");
+        let (reason, _) = parts(tcp(&to, &from("::1"), Duration::from_secs(5)).await);
+        assert!(reason.ends_with("BindAddress ::1: there is none to reach 127.0.0.1 from"), "{reason}");
+        let ends = Ends { interface: Some("no-such-device".into()), ..Ends::default() };
+        let (reason, _) = parts(tcp(&to, &ends, Duration::from_secs(5)).await);
+        assert!(reason.contains("BindInterface no-such-device: "), "{reason}");
     }
 
     #[tokio::test(start_paused = true)]

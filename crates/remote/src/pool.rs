@@ -266,13 +266,13 @@ impl Shared {
         let failed = |reason| ServerError::Unreachable { reason, hint: None };
         let within = budget.left();
         let found = budget.spend(dial::addresses(&settings.hostname, settings.port, within)).await;
-        let addresses = found.map_err(failed)??;
+        let addresses = settings.ends.fitting(&settings.hostname, found.map_err(failed)??)?;
         let turn = match addresses.first() {
             Some(address) => self.starts.turn(Gate::Address(*address)).await,
             None => None,
         };
         let within = budget.left();
-        let dialled = budget.spend(dial::tcp(&addresses, within)).await;
+        let dialled = budget.spend(dial::tcp(&addresses, &settings.ends, within)).await;
         Ok((Box::new(dialled.map_err(failed)??), turn))
     }
 
@@ -310,6 +310,7 @@ impl Shared {
             sources: Sources::of(&self.known_hosts),
             command: words.map(|words| known_hosts::Command { words, limit: self.options.timeouts.connect }),
             credentials: self.credentials(settings),
+            algorithms: settings.algorithms.clone(),
             channels: self.options.channels.max(1),
             timeouts: self.options.timeouts,
         })
@@ -339,7 +340,9 @@ impl Shared {
             named,
             defaults,
             certificates: settings.certificate_files.clone(),
-            agent: settings.agent.clone(),
+            agent: settings.agent.clone().filter(|_| settings.keyless.is_none()),
+            keyless: settings.keyless,
+            pkcs11: settings.pkcs11.clone(),
             agent_only_files: ssh.keys_only || settings.identities_only,
         }
     }

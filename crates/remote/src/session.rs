@@ -9,7 +9,7 @@ use bowline_engine::ports::ServerError;
 use russh::client::{self, ChannelOpenHandle, Config, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKey;
 use russh::keys::PublicKeyOrCertificate;
-use russh::{Channel, ChannelOpenFailure, Preferred};
+use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::auth::{Budget, Credentials, Login};
@@ -18,6 +18,7 @@ use crate::descriptors::Descriptors;
 use crate::forward::{self, Lendings};
 use crate::keys::KeyStore;
 use crate::known_hosts::{self, Asks, HostName, KnownHosts, Sources};
+use crate::ssh_config::Algorithms;
 use crate::stream::{Bytes, Cut, Guarded, Heard};
 
 /// With so many keepalives unanswered, and the time of one more, a connection is dead.
@@ -40,6 +41,8 @@ pub(crate) struct Target {
     /// A command that knows further keys.
     pub(crate) command: Option<known_hosts::Command>,
     pub(crate) credentials: Credentials,
+    /// What it may be encrypted and signed with.
+    pub(crate) algorithms: Algorithms,
     /// How many channels may be open at once.
     pub(crate) channels: usize,
     pub(crate) timeouts: Timeouts,
@@ -368,12 +371,9 @@ impl Drop for Staying {
 }
 
 fn config(target: &Target) -> Result<Config, ServerError> {
-    let preferred = Preferred {
-        key: target.known_hosts.preferred(&target.sources, &target.name)?.into(),
-        ..Preferred::DEFAULT
-    };
+    let keys = target.known_hosts.preferred(&target.sources, &target.name)?;
     Ok(Config {
-        preferred,
+        preferred: target.algorithms.preferred(keys)?,
         keepalive_interval: Some(target.timeouts.silence / (KEEPALIVES + 1)),
         keepalive_max: KEEPALIVES as usize,
         inactivity_timeout: None,

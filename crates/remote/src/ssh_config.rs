@@ -1,8 +1,7 @@
 //! What `~/.ssh/config` says of a host.
 //!
-//! Where there is an `ssh`, it is asked (`ssh -G HOST`): it alone is right about `Match`, `Include` and
-//! canonical names. Elsewhere a small parser reads the user's file and refuses what it does not know, rather
-//! than to connect to another place than `ssh` would.
+//! `ssh` is asked (`ssh -G HOST`): it alone is right about `Match`, `Include` and canonical names. Where it isn't
+//! installed there may be no configuration, rather than that we connect to another place than `ssh` would.
 //!
 //! `~` is `HOME` in both cases, though `ssh` by itself would go by the passwd entry ([`home`]).
 //!
@@ -11,9 +10,9 @@
 
 mod alike;
 mod ask;
-mod file;
 mod home;
 mod tokens;
+mod transport;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,6 +24,7 @@ use crate::known_hosts::KnownHosts;
 use crate::options::{Options, UserConfig};
 use crate::ssh_config::ask::Asker;
 pub(crate) use crate::ssh_config::tokens::{Tokens, expand};
+pub(crate) use crate::ssh_config::transport::{Algorithms, Ends};
 
 /// A host as it is written down, in `deploy.yml` or as somebody's jump host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,6 +53,12 @@ pub(crate) struct HostSettings {
     pub(crate) jumps: Vec<Endpoint>,
     pub(crate) proxy_command: Option<String>,
     pub(crate) known_hosts: KnownHosts,
+    pub(crate) ends: Ends,
+    pub(crate) algorithms: Algorithms,
+    /// The keyword that forbids to log in with keys.
+    pub(crate) keyless: Option<&'static str>,
+    /// `PKCS11Provider`, whose keys are not offered.
+    pub(crate) pkcs11: Option<String>,
 }
 
 /// Looks hosts up, each once.
@@ -163,6 +169,10 @@ fn read(
             strict: pairs.yes("stricthostkeychecking"),
             hash: pairs.yes("hashknownhosts"),
         },
+        ends: Ends::read(pairs),
+        algorithms: Algorithms::read(pairs),
+        keyless: keyless(pairs),
+        pkcs11: pairs.some("pkcs11provider").map(str::to_owned),
     };
     if let Some(hostname) = pairs.first("hostname") {
         settings.hostname = hostname.replace("%h", &endpoint.host).replace("%%", "%");
@@ -186,6 +196,15 @@ fn read(
     settings.known_hosts.user = user;
     settings.known_hosts.global = global;
     Ok(settings)
+}
+
+fn keyless(pairs: &Pairs) -> Option<&'static str> {
+    let no_keys = |methods: &str| !methods.split(',').any(|method| method.trim() == "publickey");
+    match pairs.first("pubkeyauthentication") {
+        Some("no" | "false") => Some("PubkeyAuthentication"),
+        _ if pairs.first("preferredauthentications").is_some_and(no_keys) => Some("PreferredAuthentications"),
+        _ => None,
+    }
 }
 
 /// `IdentityAgent`, else the one of the environment.

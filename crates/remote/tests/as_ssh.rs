@@ -91,6 +91,40 @@ async fn a_certificate_in_the_agent_or_in_a_file_of_its_own_lets_in() {
 }
 
 #[tokio::test]
+async fn what_the_configuration_says_of_a_connection_is_done() {
+    if !possible() {
+        return;
+    }
+    let sshd = Sshd::with("Ciphers aes128-ctr,aes256-ctr\nLogLevel VERBOSE");
+    let other = sshd.path("other");
+    keygen(&other, "ed25519", "");
+    let with = |text: &str, ssh: Ssh| {
+        let config = sshd.path("config");
+        std::fs::write(&config, format!("{text}\n")).unwrap();
+        network(ssh, Options { user_config: UserConfig::File(config), ..sshd.options() })
+    };
+    let connected = async |text: &str| with(text, sshd.ssh()).connect("127.0.0.1").await.map(|_| ());
+    let refused = async |text: &str, ssh: Ssh| unreached(&with(text, ssh), "127.0.0.1").await;
+
+    assert_eq!(connected("Ciphers aes256-ctr").await, Ok(()), "{}", sshd.log());
+    let (reason, _) = refused("Ciphers aes192-ctr", sshd.ssh()).await;
+    assert!(reason.contains("no Cipher algorithm in common"), "{reason}");
+    assert_eq!(connected("BindAddress 127.0.0.3").await, Ok(()));
+    assert!(sshd.log().contains("from 127.0.0.3"), "{}", sshd.log());
+    let (reason, _) = refused("AddressFamily inet6", sshd.ssh()).await;
+    assert_eq!(reason, "127.0.0.1 has no IPv6 address, and AddressFamily is `inet6`");
+    let (reason, hint) = refused("PubkeyAuthentication no", sshd.ssh()).await;
+    assert!(reason.ends_with("PubkeyAuthentication in the SSH configuration allows no keys"), "{reason}");
+    assert!(hint.contains("`ssh: {config: false}`"), "{hint}");
+    // Where another key lets us in, it doesn't matter.
+    let provider = "PKCS11Provider /usr/lib/token.so";
+    assert_eq!(connected(provider).await, Ok(()));
+    let ssh = Ssh { keys: vec![other.display().to_string()], ..sshd.ssh() };
+    let (_, hint) = refused(provider, ssh).await;
+    assert!(hint.contains("`ssh-add -s /usr/lib/token.so`"), "{hint}");
+}
+
+#[tokio::test]
 async fn a_key_in_a_token_that_is_not_there_is_passed_over() {
     if !possible() {
         return;

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::file::{matches, split};
 use super::tokens::words;
+use super::transport::LISTS;
 use crate::known_hosts::glob;
 
 /// Files inside files, as deep as `ssh` goes.
@@ -56,6 +56,8 @@ pub(super) struct Outline {
     tokens: Vec<(String, Below)>,
     /// There is something that this can't judge.
     doubtful: bool,
+    /// Whether it names algorithms.
+    pub(super) algorithms: bool,
     /// The values of lists of files with blanks in their names, which `ssh -G` prints without their quotes.
     pub(super) quoted: Vec<Vec<String>>,
 }
@@ -151,6 +153,7 @@ impl Outline {
         if key == "hostname" {
             self.names.push(here.clone());
         }
+        self.algorithms |= LISTS.contains(&key);
         if matches!(key, "userknownhostsfile" | "globalknownhostsfile") && value.contains(['"', '\'', '\\']) {
             self.quoted.extend(words(value));
         }
@@ -192,6 +195,30 @@ impl Outline {
         let fitting = names.filter(|file| !file.starts_with('.') && glob(name.as_bytes(), file.as_bytes()));
         Some(fitting.map(|file| directory.join(file)).collect())
     }
+}
+
+/// `Keyword value` or `Keyword=value`.
+fn split(line: &str) -> Option<(String, &str)> {
+    let end = line.find(|c: char| c.is_ascii_whitespace() || c == '=')?;
+    let value = line[end..].trim_start();
+    let value = value.strip_prefix('=').unwrap_or(value).trim_start();
+    (!value.is_empty()).then(|| (line[..end].to_ascii_lowercase(), value))
+}
+
+fn unquote(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
+}
+
+fn matches(patterns: &str, host: &str) -> bool {
+    let mut matched = false;
+    for pattern in patterns.split_ascii_whitespace().map(unquote) {
+        match pattern.strip_prefix('!') {
+            Some(not) if glob(not.as_bytes(), host.as_bytes()) => return false,
+            Some(_) => {}
+            None => matched |= glob(pattern.as_bytes(), host.as_bytes()),
+        }
+    }
+    matched
 }
 
 /// Whether a value holds a token that stands for something else from host to host.

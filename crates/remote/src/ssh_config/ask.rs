@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::alike::{Class, Outline, Start};
 use super::home::Elsewhere;
-use super::{Endpoint, Pairs, file, pairs, trouble};
+use super::{Endpoint, Pairs, pairs, transport, trouble};
 use crate::local::Group;
 use crate::options::{Options, UserConfig};
 
@@ -42,6 +42,8 @@ type Cell = Arc<OnceCell<Result<Answer, ServerError>>>;
 #[derive(Debug)]
 pub(super) struct Asker {
     options: Options,
+    /// What is run.
+    pub(super) program: &'static str,
     elsewhere: Option<Elsewhere>,
     outline: OnceLock<Outline>,
     turns: Semaphore,
@@ -54,6 +56,7 @@ impl Asker {
         Self {
             elsewhere: Elsewhere::of(&options),
             options,
+            program: "ssh",
             outline: OnceLock::new(),
             turns: Semaphore::new(cores.min(PROCESSES)),
             answers: Mutex::default(),
@@ -67,7 +70,12 @@ impl Asker {
                 Question::Alike { class: class.clone(), user: endpoint.user.clone(), port: endpoint.port };
             let answer = self.answer(question, endpoint, Some(&class)).await?;
             if answer.vouched {
-                return Ok(Pairs(for_host(answer.pairs, &class, endpoint)));
+                let mut pairs = for_host(answer.pairs, &class, endpoint);
+                if !self.outline().algorithms {
+                    // Its defaults, of which ours don't know all.
+                    pairs.retain(|(key, _)| !transport::LISTS.contains(&key.as_str()));
+                }
+                return Ok(Pairs(pairs));
             }
         }
         let answer = self.answer(Question::One(endpoint.clone()), endpoint, None).await?;
@@ -136,7 +144,7 @@ impl Asker {
         let output = match tokio::time::timeout(limit, ran).await {
             Ok(Ok(output)) => output,
             Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
-                return Ok(Answer { pairs: self.parse(endpoint)?, vouched: false });
+                return self.without_ssh();
             }
             Ok(Err(e)) => return Err(trouble(format!("`ssh -G` can't be run: {e}"))),
             Err(_) => {
@@ -162,7 +170,7 @@ impl Asker {
     }
 
     fn command(&self, endpoint: &Endpoint) -> Result<Command, ServerError> {
-        let mut command = Command::new("ssh");
+        let mut command = Command::new(self.program);
         command.arg("-G").stdin(Stdio::null());
         if let UserConfig::File(file) = &self.options.user_config {
             command.arg("-F").arg(file);
@@ -181,18 +189,25 @@ impl Asker {
         Ok(command)
     }
 
-    /// Without an `ssh`.
-    fn parse(&self, endpoint: &Endpoint) -> Result<Vec<(String, String)>, ServerError> {
+    /// Where there is no `ssh`, a configuration would go unread.
+    fn without_ssh(&self) -> Result<Answer, ServerError> {
         let path = match &self.options.user_config {
             UserConfig::File(file) => file.clone(),
             _ => self.options.expand("~/.ssh/config"),
         };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => file::pairs(&text, &endpoint.host)
-                .map_err(|e| trouble(format!("{}:{}: {}", path.display(), e.line, e.reason))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(e) => Err(trouble(format!("can't read {}: {e}", path.display()))),
+        let says_something =
+            |text: String| text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'));
+        let unread = match std::fs::read_to_string(&path) {
+            Ok(text) => says_something(text),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if !unread {
+            return Ok(Answer { pairs: Vec::new(), vouched: false });
         }
+        Err(ServerError::Unreachable {
+            reason: format!("{} can't be read: there is no `ssh` here to ask", path.display()),
+            hint: Some("install OpenSSH's client, or go without that file: `ssh: {config: false}`".into()),
+        })
     }
 }
 

@@ -10,53 +10,39 @@ fn endpoint(host: &str) -> Endpoint {
     Endpoint { host: host.into(), user: None, port: None }
 }
 
+/// What is made of an answer of `ssh -G`.
 fn parsed(text: &str, host: &str) -> Result<HostSettings, String> {
     let options = options("/home/me".as_ref());
-    let pairs = file::pairs(text, host).map_err(|e| format!("{}: {}", e.line, e.reason))?;
-    read(&options, &endpoint(host), &Pairs(pairs), &[]).map_err(|e| e.to_string())
+    read(&options, &endpoint(host), &Pairs(pairs(text)), &[]).map_err(|e| e.to_string())
 }
 
-/// A host, and what this file says of it.
+/// A host, and what `ssh -G` says of it.
 pub(super) fn settings_of(text: &str, host: &str) -> (Endpoint, HostSettings) {
     (endpoint(host), parsed(text, host).unwrap())
 }
 
-const CONFIG: &str = r#"
-# ours
-Host web* !web9
-  HostName %h.example.com
-  IdentityFile ~/keys/%r_%h
-  IdentityFile "/keys/two"
-  ServerAliveInterval 30
-Host db
-  Hostname=10.0.0.5
-  Port = 2222
-  User deploy
-  ProxyJump ops@bastion:2200,[fd00::1]:22
-  UserKnownHostsFile ~/.ssh/known_db /etc/known_db
-  StrictHostKeyChecking yes
-  IdentitiesOnly yes
-  IdentityAgent none
-Host *
-  Port 22
-  ProxyCommand nc %h %p
-"#;
-
 #[test]
-fn hosts_patterns_and_what_comes_first() {
-    let web = parsed(CONFIG, "web1").unwrap();
+fn tokens_are_replaced_and_what_is_not_said_has_its_default() {
+    let text = "hostname %h.example.com\nidentityfile ~/keys/%r_%h\nidentityfile \"/keys/two\"\nproxycommand nc %h %p\n";
+    let web = parsed(text, "web1").unwrap();
     assert_eq!((web.hostname.as_str(), web.user.as_str(), web.port), ("web1.example.com", "root", 22));
     let files: Vec<_> = web.identity_files.iter().map(|f| f.display().to_string()).collect();
     assert_eq!(files, ["/home/me/keys/root_web1.example.com", "/keys/two"]);
     assert_eq!(web.proxy_command.as_deref(), Some("nc %h %p"));
     assert_eq!(web.agent, Some(PathBuf::from("/agent")));
     assert_eq!(web.known_hosts.user[0], PathBuf::from("/home/me/.ssh/known_hosts"));
-    assert_eq!(parsed(CONFIG, "web9").unwrap().hostname, "web9");
+    assert_eq!((web.ends, web.algorithms), (Ends::default(), Algorithms::default()));
+    assert_eq!((web.keyless, web.pkcs11), (None, None));
+    assert_eq!(parsed("", "web9").unwrap().hostname, "web9");
 }
 
 #[test]
-fn a_whole_section() {
-    let db = parsed(CONFIG, "db").unwrap();
+fn a_whole_answer() {
+    let text = "hostname 10.0.0.5\nport 2222\nuser deploy\nproxyjump ops@bastion:2200,[fd00::1]:22\n\
+                userknownhostsfile ~/.ssh/known_db /etc/known_db\nstricthostkeychecking true\nidentitiesonly yes\n\
+                identityagent none\nbindaddress 10.0.0.1\nbindinterface eth1\npubkeyauthentication false\n\
+                pkcs11provider /usr/lib/opensc.so\n";
+    let db = parsed(text, "db").unwrap();
     assert_eq!((db.hostname.as_str(), db.user.as_str(), db.port), ("10.0.0.5", "deploy", 2222));
     assert!(db.identities_only && db.known_hosts.strict && db.agent.is_none());
     assert_eq!(
@@ -69,18 +55,53 @@ fn a_whole_section() {
         port: Some(port),
     };
     assert_eq!(db.jumps, [hop("bastion", Some("ops"), 2200), hop("fd00::1", None, 22)]);
+    assert_eq!((db.ends.address.as_deref(), db.ends.interface.as_deref()), (Some("10.0.0.1"), Some("eth1")));
+    assert_eq!(
+        (db.keyless, db.pkcs11.as_deref()),
+        (Some("PubkeyAuthentication"), Some("/usr/lib/opensc.so"))
+    );
+    let methods = |text: &str| parsed(&format!("preferredauthentications {text}\n"), "db").unwrap().keyless;
+    assert_eq!(methods("password,keyboard-interactive"), Some("PreferredAuthentications"));
+    assert_eq!(methods("publickey,password"), None);
+    assert!(parsed("revokedhostkeys /x\n", "b").unwrap_err().contains("RevokedHostKeys"));
 }
 
-#[test]
-fn what_is_not_understood_is_an_error_with_its_line() {
-    assert_eq!(
-        parsed("Host a\n Port 1\nMatch all\n", "b"),
-        Err("3: Match is not understood where there is no ssh".into())
-    );
-    assert!(parsed("Include other\n", "b").unwrap_err().starts_with("1: include"));
-    assert!(parsed("Host a\n Include other\n", "b").is_ok());
-    assert!(parsed("CanonicalizeHostname yes\n", "b").unwrap_err().contains("canonicalizehostname"));
-    assert!(parsed("RevokedHostKeys /x\n", "b").unwrap_err().contains("RevokedHostKeys"));
+#[tokio::test]
+async fn without_an_ssh_there_may_be_no_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join(".ssh/config");
+    std::fs::create_dir(directory.path().join(".ssh")).unwrap();
+    let ask = async || {
+        let mut reader = ConfigReader::new(options(directory.path()));
+        reader.asker.program = "/no/such/ssh";
+        reader.settings(&endpoint("web")).await
+    };
+    assert_eq!(ask().await.unwrap().hostname, "web");
+    std::fs::write(&config, "# nothing yet\n\n").unwrap();
+    assert_eq!(ask().await.unwrap().hostname, "web");
+    std::fs::write(&config, "Host web\n  HostName 10.0.0.1\n").unwrap();
+    let ServerError::Unreachable { reason, hint } = ask().await.unwrap_err() else { panic!() };
+    assert_eq!(reason, format!("{} can't be read: there is no `ssh` here to ask", config.display()));
+    assert!(hint.unwrap().contains("`ssh: {config: false}`"));
+}
+
+#[tokio::test]
+async fn algorithms_count_where_the_configuration_names_some() {
+    if std::process::Command::new("ssh").arg("-V").output().is_err() {
+        eprintln!("skipped: no ssh here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config");
+    let algorithms = async |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let options = Options { user_config: UserConfig::File(file.clone()), ..options(directory.path()) };
+        ConfigReader::new(options).settings(&endpoint("web")).await.unwrap().algorithms.clone()
+    };
+    assert_eq!(algorithms("User me\n").await, Algorithms::default());
+    let named =
+        algorithms("Ciphers aes256-ctr\n").await.preferred(russh::Preferred::DEFAULT.key.into_owned());
+    assert_eq!(*named.unwrap().cipher, [russh::cipher::AES_256_CTR]);
 }
 
 #[test]
@@ -191,9 +212,6 @@ async fn one_answer_serves_all_hosts_that_are_not_told_apart() {
 async fn blanks_in_the_names_of_known_hosts_files() {
     let text = "UserKnownHostsFile \"~/my hosts\" /etc/other\nKnownHostsCommand /bin/keys %H\n";
     let wanted = |home: &str| [PathBuf::from(home).join("my hosts"), PathBuf::from("/etc/other")];
-    let without_ssh = parsed(text, "web1").unwrap().known_hosts;
-    assert_eq!(without_ssh.user, wanted("/home/me"));
-    assert_eq!(without_ssh.command.as_deref(), Some("/bin/keys %H"));
     if std::process::Command::new("ssh").arg("-V").output().is_err() {
         eprintln!("skipped: no ssh here");
         return;

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn every_letter_of_a_proxy_command() {
         let options = Options { home: Some("/home/me".into()), ..Options::from_env() };
-        let (endpoint, settings) = settings_of("Host web\n HostName 10.0.0.1\n Port 99\n User u\n", "web");
+        let (endpoint, settings) = settings_of("hostname 10.0.0.1\nport 99\nuser u\n", "web");
         let tokens = Tokens { options: &options, endpoint: &endpoint, settings: &settings };
         assert_eq!(tokens.command("%h %n %k %p %r %d %%").unwrap(), "10.0.0.1 web web 99 u /home/me %");
         let id = rustix::process::getuid().as_raw().to_string();
