@@ -22,9 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{self, cipher_suite as suites};
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedCipherSuite};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -43,6 +45,19 @@ pub use certificate::{Certificate, Error as CertificateError};
 pub use keeper::Backoff;
 pub use on_demand::TargetOf;
 pub use services::{services, targets_of};
+
+/// In the order of our choice, whatever the client prefers: the fastest first, as all of them are strong.
+const SUITES: [SupportedCipherSuite; 9] = [
+    suites::TLS13_AES_128_GCM_SHA256,
+    suites::TLS13_AES_256_GCM_SHA384,
+    suites::TLS13_CHACHA20_POLY1305_SHA256,
+    suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    suites::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// For each half of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -261,12 +276,14 @@ async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -
 }
 
 fn server_config(shared: Arc<Shared>) -> Result<ServerConfig, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = CryptoProvider { cipher_suites: SUITES.to_vec(), ..ring::default_provider() };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(shared);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
-    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.ignore_client_order = true;
+    config.ticketer = ring::Ticketer::new()?;
     // One ticket is enough for clients that come back, and half the work.
     config.send_tls13_tickets = 1;
     Ok(config)

@@ -47,6 +47,7 @@ struct Shaken {
     certificate: CertificateDer<'static>,
     protocol: Option<Vec<u8>>,
     version: ProtocolVersion,
+    suite: rustls::CipherSuite,
     resumed: bool,
 }
 
@@ -69,6 +70,7 @@ async fn shake(tls: &Tls, name: &str, config: &Arc<ClientConfig>) -> io::Result<
             certificate: connection.peer_certificates().unwrap()[0].clone().into_owned(),
             protocol: connection.alpn_protocol().map(<[u8]>::to_vec),
             version: connection.protocol_version().unwrap(),
+            suite: connection.negotiated_cipher_suite().unwrap().suite(),
             resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         })
     };
@@ -148,6 +150,30 @@ async fn sessions_resume_in_both_versions() {
         let again = shake(&tls, "a.example.com", &client).await.unwrap();
         assert!(again.resumed, "{version:?}");
         assert_eq!(again.version, version.version);
+    }
+}
+
+#[tokio::test]
+async fn the_cipher_suite_is_of_our_choice() {
+    let a = make("a.example.com", HOUR);
+    let tls = new_tls();
+    tls.set(vec![custom("one", &["a.example.com"], &a)]);
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        for reversed in [false, true] {
+            let mut provider = ring::default_provider();
+            if reversed {
+                provider.cipher_suites.reverse();
+            }
+            let mut roots = RootCertStore::empty();
+            roots.add(leaf(&a).clone()).unwrap();
+            let client = ClientConfig::builder_with_provider(Arc::new(provider))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let suite = shake(&tls, "a.example.com", &Arc::new(client)).await.unwrap().suite;
+            assert!(format!("{suite:?}").contains("AES_128_GCM"), "{suite:?}");
+        }
     }
 }
 
