@@ -312,6 +312,8 @@ fn lower(name: Option<&str>) -> Option<String> {
 }
 
 #[cfg(test)]
+mod ari;
+#[cfg(test)]
 mod pebble;
 #[cfg(test)]
 pub(crate) mod testing;
