@@ -1,0 +1,190 @@
+//! The program gets its certificates from pebble, an ACME authority made for tests (Debian's package `pebble`; `bin/setup` installs it).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, KeyPair};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that ends with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(command: &mut Command, log: &Path) -> Process {
+    let log = std::fs::File::create(log).unwrap();
+    let started = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+    let program = command.get_program().to_owned();
+    Process(started.unwrap_or_else(|e| panic!("can't run {program:?}: {e}. Run bin/setup to install it")))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A proxy, an authority that looks for answers at these ports, and a DNS server for which every name is this machine.
+struct Setting {
+    home: tempfile::TempDir,
+    http: u16,
+    https: u16,
+    directory: String,
+    authority: Option<[Process; 2]>,
+    proxy: Option<Process>,
+}
+
+impl Setting {
+    /// HTTP-01 is looked for at the proxy's port or, for its failure, at none of the proxy's.
+    fn new(http_01_works: bool) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (http, https, port, dns) = (free_port(), free_port(), free_port(), free_port());
+        let path = |name: &str| home.path().join(name);
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        std::fs::write(path("root.pem"), own.pem()).unwrap();
+        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+        let config = serde_json::json!({"pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": "",
+            "certificate": path("root.pem"),
+            "privateKey": path("key.pem"),
+            "httpPort": if http_01_works { http } else { free_port() },
+            "tlsPort": https,
+            "certificateValidityPeriod": 7_776_000,
+        }});
+        std::fs::write(path("pebble.json"), config.to_string()).unwrap();
+        let dns = format!("127.0.0.1:{dns}");
+        let mut names = Command::new("pebble-challtestsrv");
+        names.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-dns01", &dns]);
+        names.args(["-management", &format!("127.0.0.1:{}", free_port())]);
+        let mut authority = Command::new("pebble");
+        authority.args(["-dnsserver", &dns, "-config"]).arg(path("pebble.json"));
+        authority.env("PEBBLE_VA_NOSLEEP", "1");
+        let authority = [start(&mut names, &path("dns.log")), start(&mut authority, &path("pebble.log"))];
+        let directory = format!("https://localhost:{port}/dir");
+        until("pebble answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let mut setting = Self { home, http, https, directory, authority: Some(authority), proxy: None };
+        setting.start_proxy();
+        setting
+    }
+
+    fn start_proxy(&mut self) {
+        self.proxy = None;
+        let (http, https) = (self.http.to_string(), self.https.to_string());
+        let mut run = self.command();
+        run.args(["run", "--http-port", &http, "--https-port", &https]);
+        run.env("SSL_CERT_FILE", self.home.path().join("root.pem"));
+        // The former one may take a moment to leave its ports.
+        until("the proxy runs", || {
+            let mut process = start(&mut run, &self.home.path().join("proxy.log"));
+            let ended = loop {
+                if self.command().arg("list").output().unwrap().status.success() {
+                    break false;
+                }
+                if process.0.try_wait().unwrap().is_some() {
+                    break true;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            };
+            self.proxy = (!ended).then_some(process);
+            !ended
+        });
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bowline-proxy"));
+        command.env("HOME", self.home.path()).env("XDG_RUNTIME_DIR", self.home.path());
+        command.env_remove("KAMAL_PROXY_SOCKET").env_remove("SSL_CERT_FILE").stdin(Stdio::null());
+        command
+    }
+
+    fn deploy(&self, hosts: &str) {
+        let mut deploy = self.command();
+        deploy.args(["deploy", "web", "--force", "--target", "127.0.0.1:9", "--tls", "--host", hosts]);
+        deploy.args(["--tls-acme-directory", &self.directory]);
+        let done: Output = deploy.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    /// Issuer and serial number of the certificate that a client of this name is shown.
+    fn certificate(&self, name: &str) -> Option<String> {
+        let connect = format!("127.0.0.1:{}", self.https);
+        let shown = Command::new("openssl")
+            .args(["s_client", "-connect", &connect, "-servername", name])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        let read = self.home.path().join("shown.pem");
+        std::fs::write(&read, &shown.stdout).unwrap();
+        let said = Command::new("openssl")
+            .args(["x509", "-noout", "-issuer", "-serial", "-ext", "subjectAltName", "-in"])
+            .arg(read)
+            .output()
+            .unwrap();
+        said.status.success().then(|| String::from_utf8_lossy(&said.stdout).into_owned())
+    }
+
+    /// The certificate that the authority has made for this name, once it is there.
+    fn issued(&self, name: &str) -> String {
+        let mut seen = None;
+        until("a certificate is there", || {
+            seen = self.certificate(name);
+            seen.is_some()
+        });
+        let seen = seen.unwrap();
+        assert!(seen.contains("Pebble") && seen.contains(&format!("DNS:{name}")), "{seen}");
+        seen
+    }
+}
+
+/// Asks until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn certificates_are_issued_by_http_01_and_survive_restarts_and_upgrades_without_another_order() {
+    let mut setting = Setting::new(true);
+    setting.deploy("a.example.com,b.example.com");
+    let issued = ["a.example.com", "b.example.com"].map(|name| setting.issued(name));
+    assert_ne!(issued[0], issued[1]);
+    assert_eq!(setting.certificate("other.example.com"), None);
+    // From here on there is no authority to ask.
+    setting.authority = None;
+    setting.start_proxy();
+    assert_eq!(setting.certificate("a.example.com").as_ref(), Some(&issued[0]));
+    let upgraded = setting.command().args(["upgrade", env!("CARGO_BIN_EXE_bowline-proxy")]).output().unwrap();
+    assert!(upgraded.status.success(), "{upgraded:?}");
+    assert_eq!(setting.certificate("b.example.com").as_ref(), Some(&issued[1]));
+}
+
+#[test]
+fn certificates_are_issued_by_tls_alpn_01_when_http_01_fails() {
+    let setting = Setting::new(false);
+    setting.deploy("a.example.com");
+    setting.issued("a.example.com");
+    let log = std::fs::read_to_string(setting.home.path().join("proxy.log")).unwrap();
+    assert!(log.contains("Failed to obtain certificate"), "{log}");
+}
+
+#[test]
+fn a_process_that_takes_over_in_the_middle_of_an_order_gets_the_certificate() {
+    let setting = Setting::new(true);
+    setting.deploy("a.example.com");
+    let upgraded = setting.command().args(["upgrade", env!("CARGO_BIN_EXE_bowline-proxy")]).output().unwrap();
+    assert!(upgraded.status.success(), "{upgraded:?}");
+    setting.issued("a.example.com");
+}
