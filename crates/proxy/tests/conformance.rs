@@ -41,6 +41,8 @@ mod deploying;
 mod errors;
 #[path = "conformance/headers.rs"]
 mod headers;
+#[path = "conformance/ipv6.rs"]
+mod ipv6;
 #[path = "conformance/logging.rs"]
 mod logging;
 #[path = "conformance/pausing.rs"]

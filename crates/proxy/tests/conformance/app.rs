@@ -51,7 +51,7 @@ type Handler = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 
 #[derive(Clone)]
 pub struct App {
-    /// `127.0.0.1:PORT`.
+    /// Where it listens: `127.0.0.1:PORT`.
     pub address: String,
     shared: Arc<Shared>,
 }
@@ -78,7 +78,15 @@ impl App {
         name: &'static str,
         handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), name, handler)
+    }
+
+    /// On a listener of the test's choice.
+    pub fn on(
+        listener: TcpListener,
+        name: &'static str,
+        handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             seen: Mutex::default(),

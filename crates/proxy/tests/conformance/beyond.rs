@@ -157,25 +157,3 @@ fn idle_connections_end() {
     assert_eq!(connection.answer("GET").unwrap().status, 200);
     assert!(connection.is_closed());
 }
-
-#[test]
-fn ipv6_targets() {
-    ours_alone!();
-    let (proxy, app) = (Proxy::start(), App::start("app"));
-    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
-        println!("no IPv6 here");
-        return;
-    };
-    let address = listener.local_addr().unwrap().to_string();
-    let behind = app.address.clone();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut there = std::net::TcpStream::connect(&behind).unwrap();
-            let (mut back, mut here) = (there.try_clone().unwrap(), stream.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut stream, &mut there));
-            std::thread::spawn(move || std::io::copy(&mut back, &mut here));
-        }
-    });
-    proxy.ok(&format!("deploy web --target {address}"));
-    assert_eq!(proxy.get("a.example", "/").text(), "app GET /");
-}

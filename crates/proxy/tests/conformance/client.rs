@@ -1,7 +1,7 @@
 //! A client that says what it is given, byte by byte, and reads answers of all forms.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 
 use crate::app::{PATIENCE, read_chunks, read_headers};
 
@@ -34,7 +34,11 @@ pub struct Connection<S: Read + Write> {
 
 impl Connection<TcpStream> {
     pub fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Self::open_at(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    pub fn open_at(address: IpAddr, port: u16) -> Self {
+        let stream = TcpStream::connect((address, port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { reader: BufReader::new(stream) }
