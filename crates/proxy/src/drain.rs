@@ -117,14 +117,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_has_a_deadline_of_its_own() {
         let target = target();
-        let streaming = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let cancel = Arc::new(crate::cancel::Cancel::default());
+        cancel.set_streaming(true);
         let mut request = target.begin().unwrap();
         request.becomes_stream();
-        let stream = tokio::spawn(async move {
+        let _registered = target.register(Arc::clone(&cancel));
+        tokio::spawn(async move {
             let _open = request;
-            std::future::pending::<()>().await;
+            cancel.cancelled().await;
         });
-        let _registered = target.register(stream.abort_handle(), streaming);
         let started = Instant::now();
         drain(vec![Arc::clone(&target)], LIMITS, Afterwards::Gone).await;
         assert_eq!(started.elapsed(), LIMITS.streams);

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod balance;
+mod cancel;
 pub mod cli;
 pub mod client_address;
 pub mod compress;

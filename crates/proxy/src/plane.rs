@@ -19,6 +19,7 @@ use crate::tls::Tls;
 
 mod answers;
 mod body;
+mod chunked;
 mod client;
 mod exchange;
 mod forward;

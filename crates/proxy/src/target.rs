@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
+use crate::cancel::Cancel;
 use crate::options::is_target;
 use crate::plane::upstream::Pool;
 use crate::stats::Counter;
@@ -26,7 +26,7 @@ pub struct Target {
     requests: AtomicUsize,
     streams: AtomicUsize,
     emptied: Notify,
-    connections: Mutex<HashMap<u64, Connection>>,
+    connections: Mutex<HashMap<u64, Arc<Cancel>>>,
     next_connection: AtomicU64,
     pools: Box<[Pool]>,
     stats: Counter,
@@ -53,11 +53,6 @@ impl Health {
             Self::Unhealthy => "unhealthy",
         }
     }
-}
-
-struct Connection {
-    task: AbortHandle,
-    streaming: Arc<AtomicBool>,
 }
 
 /// A target whose name is not `host[:port]`.
@@ -205,10 +200,8 @@ impl Target {
 
     /// Ends open WebSockets and event streams.
     pub(crate) fn cancel_streams(&self) {
-        for connection in self.connections().values() {
-            if connection.streaming.load(Ordering::Relaxed) {
-                connection.task.abort();
-            }
+        for connection in self.connections().values().filter(|connection| connection.is_streaming()) {
+            connection.cancel();
         }
     }
 
@@ -217,21 +210,22 @@ impl Target {
         self.cancelled.store(true, Ordering::SeqCst);
         self.cancels.fetch_add(1, Ordering::SeqCst);
         for connection in self.connections().values() {
-            connection.task.abort();
+            connection.cancel();
         }
     }
 
-    /// Remembers the task of a connection, so that a drain can end it. The returned entry forgets it.
-    pub(crate) fn register(self: &Arc<Self>, task: AbortHandle, streaming: Arc<AtomicBool>) -> Registered {
+    /// Remembers a connection, so that a drain can end it. The returned entry forgets it.
+    pub(crate) fn register(self: &Arc<Self>, connection: Arc<Cancel>) -> Registered {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let mut connections = self.connections();
         if self.is_cancelled() {
-            task.abort();
+            connection.cancel();
         }
-        self.connections().insert(id, Connection { task, streaming });
+        connections.insert(id, connection);
         Registered { target: Arc::downgrade(self), id }
     }
 
-    fn connections(&self) -> MutexGuard<'_, HashMap<u64, Connection>> {
+    fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Cancel>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -26,8 +26,6 @@ const CHUNK: usize = 64 << 10;
 /// A body on its way to a target.
 #[derive(Debug)]
 pub(super) enum RequestBody {
-    /// None.
-    Empty,
     /// Passed on as it comes.
     Incoming(FromClient),
     /// Read whole before.
@@ -43,7 +41,6 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
             Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
@@ -51,7 +48,6 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
             Self::Incoming(body) => body.is_end_stream(),
             Self::Spooled(body) => body.is_end_stream(),
         }
@@ -59,7 +55,6 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
             Self::Incoming(body) => body.size_hint(),
             Self::Spooled(body) => body.size_hint(),
         }

@@ -12,7 +12,7 @@ use super::body::{Kind, Outgoing, RequestBody};
 use super::forward::{Ending, Flow, Route, WRITER_COOKIE, is_read};
 use super::headers::{self, Origin};
 use super::record::Open;
-use super::upstream::{self, AnswerBody, Failure};
+use super::upstream::{self, AnswerBody, Connection, Failure};
 use super::{spool, tunnel};
 use crate::compress;
 use crate::log;
@@ -22,18 +22,15 @@ use crate::target::{InFlight, Target};
 /// A connection that the target has agreed to use for something else.
 pub(super) struct Upgraded {
     pub(super) head: Response<()>,
-    client: Option<OnUpgrade>,
-    upstream: Option<OnUpgrade>,
-    /// Holds the connection to the target.
-    held: Option<AnswerBody>,
-    target: Arc<Target>,
+    client: OnUpgrade,
+    upstream: Connection,
 }
 
 impl Upgraded {
-    pub(super) fn tunnel(&mut self, open: Box<Open>) {
-        if let (Some(client), Some(upstream)) = (self.client.take(), self.upstream.take()) {
-            tunnel::start((client, upstream), self.held.take(), &self.target, open);
-        }
+    /// Starts to pass bytes on. The head is for the client.
+    pub(super) fn tunnel(self, open: Box<Open>) -> Response<()> {
+        tunnel::start(self.client, self.upstream, open);
+        self.head
     }
 }
 
@@ -83,7 +80,7 @@ pub(super) async fn run(
         }
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(switch(answer, asked, service, target));
+        return Err(switch(answer, asked, service));
     }
     pass_on(flow, answer, route, &asked).await
 }
@@ -101,17 +98,12 @@ fn cancelled(flow: &Flow<'_>, service: &Arc<Service>, target: &Target) -> Ending
 fn failed(flow: &Flow<'_>, service: &Arc<Service>, target: &Target, failure: &Failure) -> Ending {
     let fields: [log::Field<'_>; 3] =
         [("target", target.name()), ("path", &flow.open.path()), ("error", failure)];
-    if let Failure::Broken(error) = failure
-        && error.is_user()
-    {
-        // What broke is the client's body.
-        return Ending::status(StatusCode::BAD_REQUEST, service);
-    }
-    log::error("Error while proxying", &fields);
     let status = match failure {
+        Failure::Body(_) => return Ending::status(StatusCode::BAD_REQUEST, service),
         Failure::Unreachable(_) | Failure::Broken(_) => StatusCode::BAD_GATEWAY,
         Failure::DialTimeout => StatusCode::GATEWAY_TIMEOUT,
     };
+    log::error("Error while proxying", &fields);
     Ending::status(status, service)
 }
 
@@ -160,29 +152,18 @@ fn target_uri(uri: &Uri, route: &Route) -> Uri {
     PathAndQuery::try_from(format!("{slash}{rest}")).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }
 
-fn switch(
-    mut answer: Response<AnswerBody>,
-    asked: Asked,
-    service: &Arc<Service>,
-    target: Arc<Target>,
-) -> Ending {
+fn switch(answer: Response<AnswerBody>, asked: Asked, service: &Arc<Service>) -> Ending {
     let agreed = headers::upgrade(answer.headers());
     let same = |a: &HeaderValue, b: &HeaderValue| a.as_bytes().eq_ignore_ascii_case(b.as_bytes());
-    let (Some(client), Some(wanted), Some(agreed)) = (asked.client, &asked.upgrade, &agreed) else {
-        return Ending::status(StatusCode::BAD_GATEWAY, service);
-    };
-    if !same(wanted, agreed) {
-        return Ending::status(StatusCode::BAD_GATEWAY, service);
-    }
-    let upstream = hyper::upgrade::on(&mut answer);
+    let wanted = asked.upgrade.zip(agreed).is_some_and(|(wanted, agreed)| same(&wanted, &agreed));
     let (head, body) = answer.into_parts();
-    Ending::Upgraded(Box::new(Upgraded {
-        head: Response::from_parts(head, ()),
-        client: Some(client),
-        upstream: Some(upstream),
-        held: Some(body),
-        target,
-    }))
+    match (asked.client, body.into_connection()) {
+        (Some(client), Some(upstream)) if wanted => {
+            let head = Response::from_parts(head, ());
+            Ending::Upgraded(Box::new(Upgraded { head, client, upstream }))
+        }
+        _ => Ending::status(StatusCode::BAD_GATEWAY, service),
+    }
 }
 
 async fn pass_on(

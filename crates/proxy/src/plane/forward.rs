@@ -55,10 +55,9 @@ pub(super) async fn answer(
             }
             page
         }
-        Err(Ending::Upgraded(mut upgraded)) => {
+        Err(Ending::Upgraded(upgraded)) => {
             open.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16(), upgraded.head.headers());
-            upgraded.tunnel(open);
-            return upgraded.head.map(|()| Outgoing::new(Kind::Empty));
+            return upgraded.tunnel(open).map(|()| Outgoing::new(Kind::Empty));
         }
     };
     open.answered(response.status().as_u16(), response.headers());

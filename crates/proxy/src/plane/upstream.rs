@@ -1,89 +1,32 @@
-//! Connections to targets: opened, kept idle per worker and target, and used for one request at a time.
+//! Requests to targets, on connections that are kept idle per worker and target and used for one request at a time.
+//!
+//! The client of HTTP/1 is our own: a request is sent and its answer read by the task of the client's connection, without another task and
+//! channels between them.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::body::{Body, Frame, SizeHint};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
+use http::{Request, Response};
 use tokio::time::timeout;
 
-use super::body::RequestBody;
-use crate::target::{Registered, Target};
+use super::body::{BoxError, RequestBody};
+use crate::target::Target;
 
-/// Idle connections kept per worker and target.
-const MAX_IDLE: usize = 256;
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
-/// The largest head of an answer.
-const MAX_HEAD: usize = 64 << 10;
+mod answer;
+mod connection;
+mod pool;
+mod request;
 
-/// Idle connections of one worker to one target.
-#[derive(Debug, Default)]
-pub(crate) struct Pool(Mutex<Vec<Idle>>);
+pub(super) use answer::AnswerBody;
+pub(super) use connection::Connection;
+pub(crate) use connection::connect;
+pub(crate) use pool::Pool;
 
-#[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<RequestBody>,
-    streaming: Arc<AtomicBool>,
-    task: AbortHandle,
-}
-
-/// A connection that is given up in the middle of an answer is closed at once: the target learns that the client has gone.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Pool {
-    /// Closes all of them.
-    pub(crate) fn clear(&self) {
-        let idle = std::mem::take(&mut *self.lock());
-        drop(idle);
-    }
-
-    /// Closes those that have not been used for long.
-    pub(super) fn expire(&self) {
-        self.lock().retain(|idle| idle.since.elapsed() < IDLE && !idle.connection.sender.is_closed());
-    }
-
-    fn take(&self) -> Option<Connection> {
-        loop {
-            let idle = self.lock().pop()?;
-            if !idle.connection.sender.is_closed() && idle.since.elapsed() < IDLE {
-                return Some(idle.connection);
-            }
-        }
-    }
-
-    fn put(&self, connection: Connection) {
-        let mut idle = self.lock();
-        if idle.len() < MAX_IDLE {
-            idle.push(Idle { connection, since: Instant::now() });
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use answer::Head;
+use request::{Broken, Sending};
 
 /// Why there is no answer from a target.
 #[derive(Debug)]
@@ -93,7 +36,9 @@ pub(super) enum Failure {
     /// Connecting took too long.
     DialTimeout,
     /// The connection broke, or what came was not HTTP.
-    Broken(hyper::Error),
+    Broken(io::Error),
+    /// The client's body broke.
+    Body(BoxError),
 }
 
 impl std::fmt::Display for Failure {
@@ -102,6 +47,7 @@ impl std::fmt::Display for Failure {
             Self::Unreachable(error) => write!(f, "cannot connect: {error}"),
             Self::DialTimeout => f.write_str("timed out connecting"),
             Self::Broken(error) => error.fmt(f),
+            Self::Body(error) => error.fmt(f),
         }
     }
 }
@@ -113,160 +59,63 @@ impl std::fmt::Display for Failure {
 pub(super) async fn send(
     target: &Arc<Target>,
     worker: usize,
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     dial: Duration,
 ) -> Result<Response<AnswerBody>, Failure> {
     let cancels = target.cancels();
+    let mut sending = Box::new(Sending::new(request));
     loop {
-        let (mut connection, reused) = match reusable(target, worker, &request).await {
+        let (mut connection, reused) = match reusable(target, worker, &sending) {
             Some(connection) => (connection, true),
             None => (open(target, dial).await?, false),
         };
-        let again = if reused { copy(&request) } else { None };
-        match connection.sender.try_send_request(request).await {
-            Ok(answer) => {
-                let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-                let lease = Lease { connection, target: Arc::clone(target), worker };
-                return Ok(answer.map(|body| AnswerBody::new(body, lease, switched)));
+        match exchange(&mut connection, &mut sending).await {
+            Ok((head, all_sent)) => {
+                let sending = (!all_sent).then_some(sending);
+                let body = AnswerBody::new(&head, connection, sending, target, worker);
+                return Ok(head.response.map(|()| body));
             }
-            Err(mut error) => match (error.take_message(), again) {
-                (Some(unsent), _) if reused => request = unsent,
-                (None, Some(copy)) if target.cancels() == cancels => request = copy,
-                _ => return Err(Failure::Broken(error.into_error())),
-            },
+            Err(Failure::Broken(_)) if reused && sending.is_unsent() => {}
+            Err(Failure::Broken(_)) if reused && sending.is_repeatable() && target.cancels() == cancels => {
+                sending.rewind();
+            }
+            Err(failure) => return Err(failure),
         }
     }
 }
 
-async fn reusable(target: &Target, worker: usize, request: &Request<RequestBody>) -> Option<Connection> {
-    let pool = target.pool(worker);
-    let repeatable = is_repeatable(request);
+fn reusable(target: &Target, worker: usize, sending: &Sending) -> Option<Connection> {
     loop {
-        let mut connection = pool.take()?;
-        if !repeatable {
-            // Lets the connection's task see that the target has closed it, while the request can still go elsewhere.
-            tokio::task::yield_now().await;
-        }
-        if !connection.sender.is_closed() && connection.sender.ready().await.is_ok() {
+        let connection = target.pool(worker).take()?;
+        if sending.is_repeatable() || connection.is_open() {
             return Some(connection);
         }
     }
 }
 
-fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-    safe && request.body().is_end_stream()
-}
-
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !is_repeatable(request) {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
-
 async fn open(target: &Arc<Target>, dial: Duration) -> Result<Connection, Failure> {
-    let stream = timeout(dial, connect(target.host(), target.port()))
-        .await
-        .map_err(|_| Failure::DialTimeout)?
-        .map_err(Failure::Unreachable)?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(Failure::Broken)?;
-    let streaming = Arc::new(AtomicBool::new(false));
-    let (entry, registered) = tokio::sync::oneshot::channel::<Registered>();
-    let task = tokio::spawn(async move {
-        let _registered = registered.await;
-        // What goes wrong here is what the request sees.
-        let _ = connection.with_upgrades().await;
-    });
-    let task = task.abort_handle();
-    let _ = entry.send(target.register(task.clone(), Arc::clone(&streaming)));
-    Ok(Connection { sender, streaming, task })
+    let connected = timeout(dial, Connection::open(target)).await;
+    connected.map_err(|_| Failure::DialTimeout)?.map_err(Failure::Unreachable)
 }
 
-/// Connects to the first address of a host that accepts.
-pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = match host.parse::<IpAddr>() {
-        Ok(address) => TcpStream::connect((address, port)).await?,
-        Err(_) => TcpStream::connect((host, port)).await?,
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// The body of a target's answer. Its connection goes back to the pool when the body has been read to its end.
-#[derive(Debug)]
-pub(super) struct AnswerBody {
-    body: Incoming,
-    lease: Option<Lease>,
-}
-
-#[derive(Debug)]
-struct Lease {
-    connection: Connection,
-    target: Arc<Target>,
-    worker: usize,
-}
-
-impl AnswerBody {
-    /// A connection that has switched protocols is kept for as long as the body is.
-    fn new(body: Incoming, lease: Lease, switched: bool) -> Self {
-        let mut answer = Self { body, lease: Some(lease) };
-        if !switched && answer.body.is_end_stream() {
-            answer.done();
-        }
-        answer
-    }
-
-    /// From here on a drain counts the connection among streams.
-    pub(super) fn becomes_stream(&self) {
-        if let Some(lease) = &self.lease {
-            lease.connection.streaming.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn done(&mut self) {
-        let Some(Lease { connection, target, worker }) = self.lease.take() else { return };
-        connection.streaming.store(false, Ordering::Relaxed);
-        if !target.is_draining() && !connection.sender.is_closed() {
-            target.pool(worker).put(connection);
-            // A drain that began meanwhile has already closed what was idle.
-            if target.is_draining() {
-                target.pool(worker).clear();
+/// Sends a request until its answer comes, and says whether all of it has been sent by then.
+async fn exchange(connection: &mut Connection, sending: &mut Sending) -> Result<(Head, bool), Failure> {
+    let (mut all_sent, mut refused) = (false, None);
+    poll_fn(|cx| {
+        if !all_sent && refused.is_none() {
+            match sending.poll(cx, connection) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => all_sent = true,
+                Poll::Ready(Err(Broken::Body(error))) => return Poll::Ready(Err(Failure::Body(error))),
+                // It may have answered before.
+                Poll::Ready(Err(Broken::Target(error))) => refused = Some(error),
             }
         }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        match &polled {
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.done(),
-            Poll::Ready(None) => self.done(),
-            _ => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+        let head = std::task::ready!(connection.poll_head(cx, &sending.method));
+        Poll::Ready(match head {
+            Ok(head) => Ok((head, all_sent)),
+            Err(error) => Err(Failure::Broken(refused.take().unwrap_or(error))),
+        })
+    })
+    .await
 }

@@ -1,0 +1,311 @@
+//! An answer of a target: its head, then its body as it comes.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode, Version};
+use httparse::{ParserConfig, Status};
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
+
+use super::connection::Connection;
+use super::request::Sending;
+use crate::plane::chunked::{Decoded, Decoder};
+use crate::target::Target;
+
+/// The largest head of an answer.
+const MAX_HEAD: usize = 64 << 10;
+/// Headers of an answer.
+const MAX_HEADERS: usize = 128;
+/// Bytes read at once while a head is waited for.
+const HEAD_ROOM: usize = 16 << 10;
+/// Bytes read at once of a body that comes fast.
+const MAX_ROOM: usize = 64 << 10;
+
+/// How the end of a body is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// So many bytes are left.
+    Length(u64),
+    Chunked(Decoder),
+    /// With the connection.
+    Close,
+}
+
+impl Framing {
+    const ENDED: Self = Self::Length(0);
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) response: Response<()>,
+    framing: Framing,
+    /// Whether the connection can be used again after the body.
+    keeps_alive: bool,
+}
+
+impl Connection {
+    /// Reads the head of the answer to a request.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<io::Result<Head>> {
+        loop {
+            while !self.buffer.is_empty()
+                && let Some(head) = parse(&mut self.buffer, method)?
+            {
+                // Others are not the answer yet.
+                if !head.response.status().is_informational()
+                    || head.response.status() == StatusCode::SWITCHING_PROTOCOLS
+                {
+                    return Poll::Ready(Ok(head));
+                }
+            }
+            if self.buffer.len() >= MAX_HEAD {
+                return Poll::Ready(Err(malformed("the head of the answer is too large")));
+            }
+            if ready!(self.poll_fill(cx, HEAD_ROOM))? == 0 {
+                let error = "connection closed before message completed";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)));
+            }
+        }
+    }
+}
+
+fn parse(buffer: &mut BytesMut, method: &Method) -> io::Result<Option<Head>> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let status =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, &mut headers);
+    let length = match status {
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) => return Ok(None),
+        Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    };
+    let code = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let code = code.ok_or_else(|| malformed("an invalid status"))?;
+    let reason = parsed.reason.filter(|reason| Some(*reason) != code.canonical_reason());
+    let reason = reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok());
+    let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+    // Where the values are, to share the buffer with them.
+    let start = buffer.as_ptr() as usize;
+    let mut names = Vec::with_capacity(parsed.headers.len());
+    for header in parsed.headers.iter() {
+        let name =
+            HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| malformed("an invalid header"))?;
+        let at = header.value.as_ptr() as usize - start;
+        names.push((name, at..at + header.value.len()));
+    }
+    let bytes = buffer.split_to(length).freeze();
+    let mut response = Response::new(());
+    *response.status_mut() = code;
+    *response.version_mut() = version;
+    let map = response.headers_mut();
+    map.reserve(names.len());
+    for (name, at) in names {
+        let value = HeaderValue::from_maybe_shared(bytes.slice(at));
+        map.append(name, value.map_err(|_| malformed("an invalid header"))?);
+    }
+    let keeps_alive = keeps_alive(version, map);
+    let framing = framing(code, version, map, method)?;
+    if let Some(reason) = reason {
+        response.extensions_mut().insert(reason);
+    }
+    Ok(Some(Head { response, framing, keeps_alive }))
+}
+
+fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
+    let says = |token: &str| {
+        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
+    };
+    !says("close") && (version == Version::HTTP_11 || says("keep-alive"))
+}
+
+/// RFC 9112, section 6.3. The headers that are left say the same.
+fn framing(
+    status: StatusCode,
+    version: Version,
+    headers: &mut HeaderMap,
+    method: &Method,
+) -> io::Result<Framing> {
+    let bodyless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodyless || status.is_informational() || *method == Method::HEAD {
+        return Ok(Framing::ENDED);
+    }
+    if let Some(last) = headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
+        if version == Version::HTTP_10 {
+            return Err(malformed("an answer of HTTP/1.0 with Transfer-Encoding"));
+        }
+        let last = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        headers.remove(header::CONTENT_LENGTH);
+        return Ok(if chunked { Framing::Chunked(Decoder::Size) } else { Framing::Close });
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(Framing::Close) };
+    let digits = length.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let parsed = digits.and_then(|text| text.parse().ok()).filter(|_| lengths.all(|other| other == length));
+    let parsed = parsed.ok_or_else(|| malformed("an invalid Content-Length"))?;
+    if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(parsed));
+    }
+    Ok(Framing::Length(parsed))
+}
+
+fn malformed(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The body of a target's answer. Its connection goes back to the pool when the body has been read to its end.
+#[derive(Debug)]
+pub(in crate::plane) struct AnswerBody {
+    framing: Framing,
+    keeps_alive: bool,
+    /// Bytes read at once.
+    room: usize,
+    lease: Option<Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    connection: Connection,
+    /// The request, if its answer came before its end.
+    sending: Option<Box<Sending>>,
+    target: Arc<Target>,
+    worker: usize,
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        head: &Head,
+        connection: Connection,
+        sending: Option<Box<Sending>>,
+        target: &Arc<Target>,
+        worker: usize,
+    ) -> Self {
+        let lease = Lease { connection, sending, target: Arc::clone(target), worker };
+        let Head { framing, keeps_alive, .. } = *head;
+        let mut body = Self { framing, keeps_alive, room: HEAD_ROOM, lease: Some(lease) };
+        if body.framing == Framing::ENDED && head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            body.done();
+        }
+        body
+    }
+
+    /// From here on a drain counts the connection among streams.
+    pub(in crate::plane) fn becomes_stream(&self) {
+        if let Some(lease) = &self.lease {
+            lease.connection.cancel().set_streaming(true);
+        }
+    }
+
+    /// The connection, once it has switched to another protocol.
+    pub(in crate::plane) fn into_connection(self) -> Option<Connection> {
+        self.lease.map(|lease| lease.connection)
+    }
+
+    fn done(&mut self) {
+        let Some(Lease { mut connection, sending, target, worker }) = self.lease.take() else { return };
+        if let Some(mut sending) = sending {
+            // The client may still want to finish before it reads its answer.
+            let rest = async move { std::future::poll_fn(|cx| sending.poll(cx, &mut connection)).await };
+            tokio::task::spawn_local(rest);
+            return;
+        }
+        connection.cancel().set_streaming(false);
+        if self.keeps_alive && connection.buffer.is_empty() && !target.is_draining() {
+            connection.buffer = BytesMut::new();
+            target.pool(worker).put(connection);
+            // A drain that began meanwhile has already closed what was idle.
+            if target.is_draining() {
+                target.pool(worker).clear();
+            }
+        }
+    }
+
+    /// The next piece of the body; none at its end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame<Bytes>>>> {
+        let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(None)) };
+        self.keeps_alive &= lease.poll_sending(cx);
+        let connection = &mut lease.connection;
+        loop {
+            let room = match &mut self.framing {
+                Framing::Length(0) => return Poll::Ready(Ok(None)),
+                Framing::Length(left) if !connection.buffer.is_empty() => {
+                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(connection.buffer.len());
+                    *left -= length as u64;
+                    let data = connection.buffer.split_to(length).freeze();
+                    return Poll::Ready(Ok(Some(Frame::data(data))));
+                }
+                Framing::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(self.room),
+                Framing::Chunked(decoder) => match decoder.decode(&mut connection.buffer)? {
+                    Decoded::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
+                    Decoded::End(trailers) => {
+                        self.framing = Framing::ENDED;
+                        return Poll::Ready(Ok(trailers.map(Frame::trailers)));
+                    }
+                    Decoded::Partial => self.room,
+                },
+                Framing::Close if !connection.buffer.is_empty() => {
+                    let data = connection.buffer.split().freeze();
+                    return Poll::Ready(Ok(Some(Frame::data(data))));
+                }
+                Framing::Close => self.room,
+            };
+            let read = ready!(connection.poll_fill(cx, room))?;
+            if read >= self.room {
+                self.room = (self.room * 2).min(MAX_ROOM);
+            }
+            if read == 0 {
+                if self.framing != Framing::Close {
+                    let error = "end of file before message length reached";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)));
+                }
+                self.keeps_alive = false;
+                self.framing = Framing::ENDED;
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// Goes on with a request whose answer came before its end. False if it can't be finished: that no longer matters to the answer, but
+    /// to the connection.
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(sending) = &mut self.sending else { return true };
+        let Poll::Ready(sent) = sending.poll(cx, &mut self.connection) else { return true };
+        self.sending = None;
+        sent.is_ok()
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = ready!(self.poll_piece(cx)).transpose();
+        if matches!(piece, Some(Err(_))) {
+            // What is left of the connection can't be understood.
+            self.lease = None;
+        } else if self.framing == Framing::ENDED {
+            self.done();
+        }
+        Poll::Ready(piece)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.framing == Framing::ENDED
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.framing {
+            Framing::Length(left) => SizeHint::with_exact(left),
+            Framing::Chunked(_) | Framing::Close => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Idle connections of one worker to one target.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::connection::Connection;
+use crate::plane::client::Tick;
+use crate::plane::worker::tick;
+
+/// Idle connections kept per worker and target.
+const MAX_IDLE: usize = 256;
+/// How long an idle connection is kept, in seconds.
+const IDLE: Tick = 60;
+
+/// Used by its worker alone, until a drain closes what is idle.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Mutex<Vec<Idle>>);
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Tick,
+}
+
+impl Idle {
+    fn is_usable(&self) -> bool {
+        tick().saturating_sub(self.since) < IDLE && self.connection.is_quiet()
+    }
+}
+
+impl Pool {
+    /// Closes all of them.
+    pub(crate) fn clear(&self) {
+        let idle = std::mem::take(&mut *self.lock());
+        drop(idle);
+    }
+
+    /// Closes those that have not been used for long, and those that their target has closed.
+    pub(crate) fn expire(&self) {
+        self.lock().retain(Idle::is_usable);
+    }
+
+    pub(super) fn take(&self) -> Option<Connection> {
+        loop {
+            let idle = self.lock().pop()?;
+            if idle.is_usable() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    pub(super) fn put(&self, connection: Connection) {
+        let mut idle = self.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { connection, since: tick() });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
