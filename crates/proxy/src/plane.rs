@@ -19,18 +19,19 @@ use crate::tls::Tls;
 
 mod answers;
 mod body;
-mod chunked;
 mod client;
 mod exchange;
 mod forward;
 mod guard;
 mod headers;
+mod http1;
 mod io_watch;
 mod listen;
 mod record;
 mod spool;
 mod tunnel;
 pub(crate) mod upstream;
+mod wire;
 mod worker;
 
 /// A listener's purpose.

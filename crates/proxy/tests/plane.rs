@@ -10,6 +10,8 @@ mod basics;
 mod bodies;
 #[path = "plane/closing.rs"]
 mod closing;
+#[path = "plane/connections.rs"]
+mod connections;
 #[path = "plane/drains.rs"]
 mod drains;
 #[path = "plane/floods.rs"]

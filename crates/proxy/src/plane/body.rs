@@ -12,6 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::client::Client;
+use super::http1;
 use super::record::Open;
 use super::upstream::AnswerBody;
 use super::worker::tick;
@@ -32,6 +33,16 @@ pub(super) enum RequestBody {
     Spooled(Spooled),
 }
 
+impl RequestBody {
+    /// The client's connection, once it is no longer HTTP.
+    pub(super) fn upgrade(&self) -> Option<http1::Upgraded> {
+        match self {
+            Self::Incoming(body) => body.body.upgrade(),
+            Self::Spooled(_) => None,
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BoxError;
@@ -41,7 +52,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Incoming(body) => Pin::new(body).poll_frame(cx),
             Self::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
@@ -61,38 +72,66 @@ impl Body for RequestBody {
     }
 }
 
+/// The body of a client's request.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// Over HTTP/1.
+    Http1(http1::Body),
+    /// Over HTTP/2.
+    Http2(Incoming),
+}
+
+impl Received {
+    /// The client's connection, once it is no longer HTTP.
+    pub(super) fn upgrade(&self) -> Option<http1::Upgraded> {
+        match self {
+            Self::Http1(body) => Some(body.upgrade()),
+            Self::Http2(_) => None,
+        }
+    }
+}
+
 /// The body of a client's request. A client that stops sending it is noticed by its worker.
 #[derive(Debug)]
 pub(super) struct FromClient {
-    body: Incoming,
+    body: Received,
     client: Arc<Client>,
 }
 
 impl FromClient {
-    pub(super) fn new(body: Incoming, client: &Arc<Client>) -> Self {
+    pub(super) fn new(body: Received, client: &Arc<Client>) -> Self {
         Self { body, client: Arc::clone(client) }
     }
 }
 
 impl Body for FromClient {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = match &mut self.body {
+            Received::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Received::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        };
         self.client.awaits_body(polled.is_pending(), tick());
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Received::Http1(body) => body.is_end_stream(),
+            Received::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Received::Http1(body) => body.size_hint(),
+            Received::Http2(body) => body.size_hint(),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
-use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
 use super::body::{Kind, Outgoing, RequestBody};
@@ -13,7 +12,7 @@ use super::forward::{Ending, Flow, Route, WRITER_COOKIE, is_read};
 use super::headers::{self, Origin};
 use super::record::Open;
 use super::upstream::{self, AnswerBody, Connection, Failure};
-use super::{spool, tunnel};
+use super::{http1, spool, tunnel};
 use crate::compress;
 use crate::log;
 use crate::service::Service;
@@ -22,7 +21,7 @@ use crate::target::{InFlight, Target};
 /// A connection that the target has agreed to use for something else.
 pub(super) struct Upgraded {
     pub(super) head: Response<()>,
-    client: OnUpgrade,
+    client: http1::Upgraded,
     upstream: Connection,
 }
 
@@ -37,7 +36,7 @@ impl Upgraded {
 /// What is known of a request after it has been sent.
 struct Asked {
     upgrade: Option<HeaderValue>,
-    client: Option<OnUpgrade>,
+    client: Option<http1::Upgraded>,
     wrote: bool,
     method: Method,
     version: Version,
@@ -58,7 +57,7 @@ pub(super) async fn run(
     flow.open.goes_to(in_flight);
     let upgrade = headers::upgrade(request.headers());
     let asked = Asked {
-        client: upgrade.is_some().then(|| hyper::upgrade::on(&mut request)),
+        client: upgrade.is_some().then(|| request.body().upgrade()).flatten(),
         upgrade,
         wrote: !is_read(&request, service),
         method: request.method().clone(),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use tokio::time::Instant;
 
 use super::answers::{self, Refusal};
-use super::body::{FromClient, Kind, Outgoing, RequestBody};
+use super::body::{FromClient, Kind, Outgoing, Received, RequestBody};
 use super::client::{Client, Scheme};
 use super::record::Open;
 use super::worker::Worker;
@@ -33,7 +33,7 @@ pub(super) const WRITER_COOKIE: &str = "kamal-writer";
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
-    mut request: Request<Incoming>,
+    mut request: Request<Received>,
 ) -> Response<Outgoing> {
     client.request_begun();
     let version = request.version();
@@ -114,7 +114,7 @@ impl Route {
 }
 
 impl Flow<'_> {
-    async fn run(&mut self, request: Request<Incoming>) -> Result<Response<Outgoing>, Ending> {
+    async fn run(&mut self, request: Request<Received>) -> Result<Response<Outgoing>, Ending> {
         if let Some(answer) = self.acme_challenge(&request) {
             return Ok(answer);
         }

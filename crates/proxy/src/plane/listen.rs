@@ -12,25 +12,23 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
+use super::body::Received;
 use super::client::{Client, Scheme};
 use super::forward::answer;
+use super::http1::{self, Io};
 use super::io_watch::Watched;
 use super::worker::{Worker, tick};
 use super::{Shared, Which};
 use crate::log;
 use crate::proxy_protocol::{self, Source};
 
-/// The largest head of a request.
-const MAX_HEAD: usize = 64 << 10;
-/// Headers of a request.
-const MAX_HEADERS: usize = 128;
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
 /// Resets of a client that wait to be seen; a client that sends more is flooding.
@@ -137,33 +135,21 @@ type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 async fn connection(worker: &Rc<Worker>, client: Arc<Client>, stream: TcpStream, which: Which) -> Ended {
     let stream = Watched::new(stream, Arc::clone(&client));
     if which == Which::Http {
-        return http1(worker, client, stream).await;
+        return Ok(http1::serve(worker, &client, Io::Plain(stream)).await?);
     }
+    // Boxed, so that connections in the clear don't reserve memory for TLS.
+    Box::pin(secure(worker, client, stream)).await
+}
+
+async fn secure(worker: &Rc<Worker>, client: Arc<Client>, stream: Watched<TcpStream>) -> Ended {
     let Some(tls) = worker.shared.tls.clone() else { return Ok(()) };
-    let stream = tls.accept(stream).await?;
+    let stream = Box::new(tls.accept(stream).await?);
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => http2(worker, client, stream).await,
         // A challenge of TLS-ALPN-01 is answered by the handshake.
         Some(b"acme-tls/1") => Ok(()),
-        _ => http1(worker, client, stream).await,
+        _ => Ok(http1::serve(worker, &client, Io::Tls(stream)).await?),
     }
-}
-
-async fn http1<S>(worker: &Rc<Worker>, client: Arc<Client>, stream: S) -> Ended
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(|request: Request<Incoming>| {
-        let (worker, client) = (Rc::clone(worker), Arc::clone(&client));
-        async move { Ok::<_, Infallible>(answer(&worker, &client, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    Ok(connection.await?)
 }
 
 async fn http2<S>(worker: &Rc<Worker>, client: Arc<Client>, stream: S) -> Ended
@@ -175,6 +161,7 @@ where
         asked.set(true);
         client.speaks_http2(&goodbye);
         let (worker, client) = (Rc::clone(worker), Arc::clone(&client));
+        let request = request.map(Received::Http2);
         async move { Ok::<_, Infallible>(answer(&worker, &client, request).await) }
     });
     let connection = http2::Builder::new(Local)

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
+use super::http1::Upgraded;
 use super::record::Open;
 use super::upstream::Connection;
 
 /// Passes bytes between a client and a target until one of them ends, or the target's drain ends both.
-pub(super) fn start(client: OnUpgrade, mut upstream: Connection, mut open: Box<Open>) {
+pub(super) fn start(client: Upgraded, mut upstream: Connection, mut open: Box<Open>) {
     open.becomes_stream();
     let cancel = Arc::clone(upstream.cancel());
     cancel.set_streaming(true);
     tokio::task::spawn_local(async move {
         let passed = async {
-            let mut client = TokioIo::new(client.await.ok()?);
-            copy_bidirectional(&mut client, &mut upstream).await.ok()
+            let mut client = client.await.ok()?;
+            copy_bidirectional(&mut client, upstream.stream()).await.ok()
         };
         tokio::select! {
             biased;

@@ -25,8 +25,9 @@ pub(super) use connection::Connection;
 pub(crate) use connection::connect;
 pub(crate) use pool::Pool;
 
+use super::wire::Broken;
 use answer::Head;
-use request::{Broken, Sending};
+use request::Sending;
 
 /// Why there is no answer from a target.
 #[derive(Debug)]
@@ -75,9 +76,9 @@ pub(super) async fn send(
                 let body = AnswerBody::new(&head, connection, sending, target, worker);
                 return Ok(head.response.map(|()| body));
             }
-            Err(Failure::Broken(_)) if reused && sending.is_unsent() => {}
+            Err(Failure::Broken(_)) if reused && sending.message.is_unsent() => {}
             Err(Failure::Broken(_)) if reused && sending.is_repeatable() && target.cancels() == cancels => {
-                sending.rewind();
+                sending.message.rewind();
             }
             Err(failure) => return Err(failure),
         }
@@ -103,12 +104,12 @@ async fn exchange(connection: &mut Connection, sending: &mut Sending) -> Result<
     let (mut all_sent, mut refused) = (false, None);
     poll_fn(|cx| {
         if !all_sent && refused.is_none() {
-            match sending.poll(cx, connection) {
+            match sending.message.poll(cx, |cx, bytes| connection.poll_send(cx, bytes)) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => all_sent = true,
                 Poll::Ready(Err(Broken::Body(error))) => return Poll::Ready(Err(Failure::Body(error))),
                 // It may have answered before.
-                Poll::Ready(Err(Broken::Target(error))) => refused = Some(error),
+                Poll::Ready(Err(Broken::Peer(error))) => refused = Some(error),
             }
         }
         let head = std::task::ready!(connection.poll_head(cx, &sending.method));

@@ -140,3 +140,33 @@ fn a_switch_of_protocols_that_was_not_asked_for_is_a_bad_gateway() {
         answering("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: evil\r\n\r\nx");
     assert!(proxy.get("/").starts_with("HTTP/1.1 502 "));
 }
+
+#[test]
+fn an_answer_with_two_lengths_is_passed_on_with_one() {
+    let (proxy, _) = answering(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    );
+    let answer = proxy.get("/").to_lowercase();
+    assert!(
+        answer.contains("transfer-encoding: chunked\r\n") && answer.contains("\r\nhello\r\n"),
+        "{answer}"
+    );
+    assert!(!answer.contains("content-length"), "{answer}");
+}
+
+#[test]
+fn what_comes_after_an_answer_is_not_the_answer_to_the_next_request() {
+    let proxy = Proxy::start();
+    let target = Target::new(|_, stream| {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+        let more = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        stream.write_all(format!("{answer}{more}").as_bytes()).map_or(Next::Close, |()| Next::Stay)
+    });
+    proxy.deploy(&target);
+    let mut client = proxy.connect();
+    for method in ["GET", "POST", "GET"] {
+        let answer =
+            client.request(&format!("{method} / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n"));
+        assert!(answer.ends_with("hello"), "{answer}");
+    }
+}

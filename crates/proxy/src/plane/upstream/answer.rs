@@ -1,13 +1,12 @@
 //! An answer of a target: its head, then its body as it comes.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::body::{Body, Frame, SizeHint};
@@ -15,31 +14,14 @@ use hyper::ext::ReasonPhrase;
 
 use super::connection::Connection;
 use super::request::Sending;
-use crate::plane::chunked::{Decoded, Decoder};
+use crate::plane::wire::head::{self, Fields, MAX_HEAD};
+use crate::plane::wire::{Framing, Next};
 use crate::target::Target;
 
-/// The largest head of an answer.
-const MAX_HEAD: usize = 64 << 10;
-/// Headers of an answer.
-const MAX_HEADERS: usize = 128;
 /// Bytes read at once while a head is waited for.
 const HEAD_ROOM: usize = 16 << 10;
 /// Bytes read at once of a body that comes fast.
 const MAX_ROOM: usize = 64 << 10;
-
-/// How the end of a body is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// So many bytes are left.
-    Length(u64),
-    Chunked(Decoder),
-    /// With the connection.
-    Close,
-}
-
-impl Framing {
-    const ENDED: Self = Self::Length(0);
-}
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -54,8 +36,8 @@ impl Connection {
     /// Reads the head of the answer to a request.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<io::Result<Head>> {
         loop {
-            while !self.buffer.is_empty()
-                && let Some(head) = parse(&mut self.buffer, method)?
+            while !self.io.buffer.is_empty()
+                && let Some(head) = parse(&mut self.io.buffer, method)?
             {
                 // Others are not the answer yet.
                 if !head.response.status().is_informational()
@@ -64,7 +46,7 @@ impl Connection {
                     return Poll::Ready(Ok(head));
                 }
             }
-            if self.buffer.len() >= MAX_HEAD {
+            if self.io.buffer.len() >= MAX_HEAD {
                 return Poll::Ready(Err(malformed("the head of the answer is too large")));
             }
             if ready!(self.poll_fill(cx, HEAD_ROOM))? == 0 {
@@ -76,10 +58,9 @@ impl Connection {
 }
 
 fn parse(buffer: &mut BytesMut, method: &Method) -> io::Result<Option<Head>> {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut room = head::room();
     let mut parsed = httparse::Response::new(&mut []);
-    let status =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, &mut headers);
+    let status = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, &mut room);
     let length = match status {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
@@ -90,25 +71,14 @@ fn parse(buffer: &mut BytesMut, method: &Method) -> io::Result<Option<Head>> {
     let reason = parsed.reason.filter(|reason| Some(*reason) != code.canonical_reason());
     let reason = reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok());
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    // Where the values are, to share the buffer with them.
-    let start = buffer.as_ptr() as usize;
-    let mut names = Vec::with_capacity(parsed.headers.len());
-    for header in parsed.headers.iter() {
-        let name =
-            HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| malformed("an invalid header"))?;
-        let at = header.value.as_ptr() as usize - start;
-        names.push((name, at..at + header.value.len()));
-    }
+    let fields = Fields::of(buffer, parsed.headers);
     let bytes = buffer.split_to(length).freeze();
+    let fields = fields.and_then(|fields| fields.into_map(&bytes));
     let mut response = Response::new(());
     *response.status_mut() = code;
     *response.version_mut() = version;
+    *response.headers_mut() = fields.map_err(|_| malformed("an invalid header"))?;
     let map = response.headers_mut();
-    map.reserve(names.len());
-    for (name, at) in names {
-        let value = HeaderValue::from_maybe_shared(bytes.slice(at));
-        map.append(name, value.map_err(|_| malformed("an invalid header"))?);
-    }
     let keeps_alive = keeps_alive(version, map);
     let framing = framing(code, version, map, method)?;
     if let Some(reason) = reason {
@@ -143,7 +113,7 @@ fn framing(
         let last = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
         headers.remove(header::CONTENT_LENGTH);
-        return Ok(if chunked { Framing::Chunked(Decoder::Size) } else { Framing::Close });
+        return Ok(if chunked { Framing::CHUNKED } else { Framing::Close });
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(length) = lengths.next() else { return Ok(Framing::Close) };
@@ -190,7 +160,7 @@ impl AnswerBody {
         let lease = Lease { connection, sending, target: Arc::clone(target), worker };
         let Head { framing, keeps_alive, .. } = *head;
         let mut body = Self { framing, keeps_alive, room: HEAD_ROOM, lease: Some(lease) };
-        if body.framing == Framing::ENDED && head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if body.framing.is_ended() && head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
             body.done();
         }
         body
@@ -212,13 +182,18 @@ impl AnswerBody {
         let Some(Lease { mut connection, sending, target, worker }) = self.lease.take() else { return };
         if let Some(mut sending) = sending {
             // The client may still want to finish before it reads its answer.
-            let rest = async move { std::future::poll_fn(|cx| sending.poll(cx, &mut connection)).await };
+            let rest = async move {
+                let rest = |cx: &mut Context<'_>| {
+                    sending.message.poll(cx, |cx, bytes| connection.poll_send(cx, bytes))
+                };
+                std::future::poll_fn(rest).await
+            };
             tokio::task::spawn_local(rest);
             return;
         }
         connection.cancel().set_streaming(false);
-        if self.keeps_alive && connection.buffer.is_empty() && !target.is_draining() {
-            connection.buffer = BytesMut::new();
+        if self.keeps_alive && connection.io.buffer.is_empty() && !target.is_draining() {
+            connection.io.buffer = BytesMut::new();
             target.pool(worker).put(connection);
             // A drain that began meanwhile has already closed what was idle.
             if target.is_draining() {
@@ -233,40 +208,20 @@ impl AnswerBody {
         self.keeps_alive &= lease.poll_sending(cx);
         let connection = &mut lease.connection;
         loop {
-            let room = match &mut self.framing {
-                Framing::Length(0) => return Poll::Ready(Ok(None)),
-                Framing::Length(left) if !connection.buffer.is_empty() => {
-                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(connection.buffer.len());
-                    *left -= length as u64;
-                    let data = connection.buffer.split_to(length).freeze();
-                    return Poll::Ready(Ok(Some(Frame::data(data))));
+            let room = match self.framing.next(&mut connection.io.buffer)? {
+                Next::Piece(frame) => return Poll::Ready(Ok(Some(frame))),
+                Next::End => return Poll::Ready(Ok(None)),
+                Next::More(left) => {
+                    left.map_or(self.room, |left| usize::try_from(left).unwrap_or(usize::MAX).min(self.room))
                 }
-                Framing::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(self.room),
-                Framing::Chunked(decoder) => match decoder.decode(&mut connection.buffer)? {
-                    Decoded::Data(data) => return Poll::Ready(Ok(Some(Frame::data(data)))),
-                    Decoded::End(trailers) => {
-                        self.framing = Framing::ENDED;
-                        return Poll::Ready(Ok(trailers.map(Frame::trailers)));
-                    }
-                    Decoded::Partial => self.room,
-                },
-                Framing::Close if !connection.buffer.is_empty() => {
-                    let data = connection.buffer.split().freeze();
-                    return Poll::Ready(Ok(Some(Frame::data(data))));
-                }
-                Framing::Close => self.room,
             };
             let read = ready!(connection.poll_fill(cx, room))?;
             if read >= self.room {
                 self.room = (self.room * 2).min(MAX_ROOM);
             }
             if read == 0 {
-                if self.framing != Framing::Close {
-                    let error = "end of file before message length reached";
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)));
-                }
+                self.framing.ends()?;
                 self.keeps_alive = false;
-                self.framing = Framing::ENDED;
             }
         }
     }
@@ -277,7 +232,10 @@ impl Lease {
     /// to the connection.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(sending) = &mut self.sending else { return true };
-        let Poll::Ready(sent) = sending.poll(cx, &mut self.connection) else { return true };
+        let connection = &mut self.connection;
+        let Poll::Ready(sent) = sending.message.poll(cx, |cx, bytes| connection.poll_send(cx, bytes)) else {
+            return true;
+        };
         self.sending = None;
         sent.is_ok()
     }
@@ -292,20 +250,17 @@ impl Body for AnswerBody {
         if matches!(piece, Some(Err(_))) {
             // What is left of the connection can't be understood.
             self.lease = None;
-        } else if self.framing == Framing::ENDED {
+        } else if self.framing.is_ended() {
             self.done();
         }
         Poll::Ready(piece)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.framing == Framing::ENDED
+        self.framing.is_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.framing {
-            Framing::Length(left) => SizeHint::with_exact(left),
-            Framing::Chunked(_) | Framing::Close => SizeHint::default(),
-        }
+        self.framing.size_hint()
     }
 }

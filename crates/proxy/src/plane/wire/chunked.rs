@@ -14,7 +14,7 @@ const TRAILERS: usize = 64;
 
 /// Where in a body the next byte belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decoder {
+pub(in crate::plane) enum Decoder {
     /// To the line that says how long the next chunk is.
     Size,
     /// To a chunk of which so much is left.

@@ -1,0 +1,120 @@
+//! The head of an answer to a client.
+
+use std::cell::RefCell;
+use std::time::SystemTime;
+
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode, Version, response};
+use hyper::body::Body;
+use hyper::ext::ReasonPhrase;
+
+use crate::plane::body::Outgoing;
+use crate::plane::client::Tick;
+use crate::plane::wire::{Message, OutFraming, field, trailers_announced};
+use crate::plane::worker::tick;
+
+/// What an answer depends on besides itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) version: Version,
+    pub(super) keeps_alive: bool,
+    pub(super) takes_trailers: bool,
+    /// Whether the answer to the method has a body.
+    pub(super) is_head: bool,
+}
+
+/// An answer that is ready to be sent, and whether another request may follow it.
+pub(super) fn message(answer: Response<Outgoing>, asked: Asked) -> (Message<Outgoing>, bool) {
+    let (mut head, body) = answer.into_parts();
+    let framing = framing(&mut head, &body, asked);
+    let closes = head.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
+    let keeps_alive = asked.keeps_alive && !closes && !matches!(framing, OutFraming::Close);
+    let connection = match asked.version {
+        _ if head.status == StatusCode::SWITCHING_PROTOCOLS => None,
+        Version::HTTP_10 if keeps_alive => Some("keep-alive"),
+        _ if keeps_alive => None,
+        _ => Some("close"),
+    };
+    if let Some(connection) = connection {
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+    }
+    (Message::new(encode(&head, asked.version), body, framing), keeps_alive)
+}
+
+/// How the body is framed. The head says the same.
+fn framing(head: &mut response::Parts, body: &Outgoing, asked: Asked) -> OutFraming {
+    head.headers.remove(header::TRANSFER_ENCODING);
+    let bodyless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodyless || head.status.is_informational() {
+        head.headers.remove(header::CONTENT_LENGTH);
+        return OutFraming::Ended;
+    }
+    let exact = body.size_hint().exact();
+    if asked.is_head {
+        if let Some(length @ 1..) = exact {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        return OutFraming::Ended;
+    }
+    let given = head.headers.get(header::CONTENT_LENGTH);
+    let given = given.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if let Some(length) = exact.or(given) {
+        if given != Some(length) {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        return if length == 0 { OutFraming::Ended } else { OutFraming::Length(length) };
+    }
+    if asked.version == Version::HTTP_10 {
+        return OutFraming::Close;
+    }
+    head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    let trailers = if asked.takes_trailers { trailers_announced(&head.headers) } else { Vec::new() };
+    OutFraming::Chunked(trailers)
+}
+
+fn encode(head: &response::Parts, version: Version) -> Vec<u8> {
+    let mut line = Vec::with_capacity(96 + head.headers.len() * 48);
+    status_line(&mut line, head.status, version, head.extensions.get::<ReasonPhrase>());
+    for (name, value) in &head.headers {
+        field(&mut line, name, value);
+    }
+    if !head.headers.contains_key(header::DATE) {
+        date(&mut line);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+fn status_line(line: &mut Vec<u8>, status: StatusCode, version: Version, reason: Option<&ReasonPhrase>) {
+    line.extend_from_slice(if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    line.extend_from_slice(status.as_str().as_bytes());
+    line.push(b' ');
+    let known = status.canonical_reason().unwrap_or_default().as_bytes();
+    line.extend_from_slice(reason.map_or(known, ReasonPhrase::as_bytes));
+    line.extend_from_slice(b"\r\n");
+}
+
+/// Writes the time, which is the same for a second.
+fn date(line: &mut Vec<u8>) {
+    thread_local! {
+        static DATE: RefCell<(Option<Tick>, String)> = const { RefCell::new((None, String::new())) };
+    }
+    DATE.with_borrow_mut(|(known, text)| {
+        let now = tick();
+        if *known != Some(now) {
+            *known = Some(now);
+            *text = format!("date: {}\r\n", httpdate::HttpDate::from(SystemTime::now()));
+        }
+        line.extend_from_slice(text.as_bytes());
+    });
+}
+
+/// The answer to what is not HTTP.
+pub(super) fn refusal(status: StatusCode) -> Vec<u8> {
+    let mut line = Vec::new();
+    status_line(&mut line, status, Version::HTTP_11, None);
+    line.extend_from_slice(b"connection: close\r\ncontent-length: 0\r\n");
+    date(&mut line);
+    line.extend_from_slice(b"\r\n");
+    line
+}

@@ -1,0 +1,272 @@
+//! What a client's connection and the body of its present request share.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::StatusCode;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::AsyncWrite;
+use tokio::sync::oneshot;
+
+use super::head::{self, Head};
+use super::stream::Io;
+use crate::plane::wire::head::MAX_HEAD;
+use crate::plane::wire::{Ahead, Framing, Next};
+
+/// Bytes read at once.
+const ROOM: usize = 16 << 10;
+/// How much of a body that nothing has read is read to keep the connection.
+const MAX_UNREAD: usize = 256 << 10;
+/// What tells a client to go on with its body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A client's connection once it is no longer HTTP.
+pub(in crate::plane) type Upgraded = oneshot::Receiver<Ahead<Io>>;
+
+/// The state of a client's connection.
+pub(super) struct Link {
+    /// None once it has been handed over.
+    io: Option<Ahead<Io>>,
+    /// Which request is the present one.
+    number: u64,
+    /// What is left of its body.
+    framing: Framing,
+    /// What is left to be sent before the body is read.
+    interim: &'static [u8],
+    reading: Reading,
+    /// Who waits for the end of the body.
+    waiting: Option<Waker>,
+    upgrade: Option<oneshot::Sender<Ahead<Io>>>,
+}
+
+/// What becomes of the present request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// It is being read, or may be yet.
+    Open,
+    /// Nothing reads it any more.
+    Dropped,
+    /// It can't be read on.
+    Broken,
+}
+
+impl Link {
+    pub(super) fn new(io: Io) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self {
+            io: Some(Ahead::new(io)),
+            number: 0,
+            framing: Framing::ENDED,
+            interim: b"",
+            reading: Reading::Dropped,
+            waiting: None,
+            upgrade: None,
+        }))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.io.as_mut().map_or(Poll::Ready(Ok(0)), |io| io.poll_fill(cx, ROOM))
+    }
+
+    /// The next request; none at the end of the connection. What is not HTTP is answered with a status.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Result<Head, StatusCode>>>> {
+        let mut known = 0;
+        loop {
+            let Some(io) = &mut self.io else { return Poll::Ready(Ok(None)) };
+            let length = io.buffer.len();
+            if length > 0 && (known == 0 || length > MAX_HEAD || head::may_be_complete(&io.buffer, known)) {
+                match head::parse(&mut io.buffer) {
+                    Ok(None) => {}
+                    Ok(Some(head)) => return Poll::Ready(Ok(Some(Ok(self.begin(head))))),
+                    Err(status) => return Poll::Ready(Ok(Some(Err(status)))),
+                }
+            }
+            known = length;
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Ok(None));
+            }
+        }
+    }
+
+    fn begin(&mut self, head: Head) -> Head {
+        self.number += 1;
+        self.framing = head.framing;
+        self.interim = if head.expects { CONTINUE } else { b"" };
+        self.reading = Reading::Open;
+        self.upgrade = None;
+        head
+    }
+
+    /// Resolves when the client goes away while it waits for an answer. What it sends meanwhile is kept.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.framing.is_ended() && self.io.as_ref().is_some_and(|io| io.buffer.len() < MAX_HEAD) {
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Some(io) => io.poll_send(cx, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().map_or(Poll::Ready(Ok(())), |io| Pin::new(io).poll_flush(cx))
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.as_mut().map_or(Poll::Ready(Ok(())), |io| Pin::new(io).poll_shutdown(cx))
+    }
+
+    /// Waits until the present request has been read to its end. False if the connection can't be used any more.
+    pub(super) fn poll_read_to_end(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match self.reading {
+            _ if self.framing.is_ended() => Poll::Ready(true),
+            Reading::Broken => Poll::Ready(false),
+            Reading::Open => {
+                self.waiting = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Reading::Dropped => Poll::Ready(self.skips_body(cx)),
+        }
+    }
+
+    /// Whether the rest of a body that nothing reads is there already, and can be left out.
+    fn skips_body(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut left = MAX_UNREAD;
+        // A client that waits to be told to go on may send its body or another request.
+        while self.interim.is_empty() && left > 0 {
+            let Some(io) = &mut self.io else { return false };
+            match self.framing.next(&mut io.buffer) {
+                Ok(Next::Piece(_)) => {}
+                Ok(Next::End) => return true,
+                Ok(Next::More(_)) => match io.poll_fill(cx, ROOM) {
+                    Poll::Ready(Ok(read @ 1..)) => left = left.saturating_sub(read),
+                    _ => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Gives the connection to those who have asked for an upgrade.
+    pub(super) fn hand_over(&mut self) {
+        if let (Some(upgrade), Some(io)) = (self.upgrade.take(), self.io.take()) {
+            let _ = upgrade.send(io);
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame<Bytes>>>> {
+        loop {
+            let Some(io) = &mut self.io else { return Poll::Ready(Ok(None)) };
+            match self.framing.next(&mut io.buffer)? {
+                Next::Piece(frame) => return Poll::Ready(Ok(Some(frame))),
+                Next::End => return Poll::Ready(Ok(None)),
+                Next::More(_) => {}
+            }
+            while !self.interim.is_empty() {
+                let sent = ready!(Pin::new(&mut io.stream).poll_write(cx, self.interim))?;
+                self.interim = &self.interim[sent..];
+                if self.interim.is_empty() {
+                    // What is left of it goes with the next write.
+                    let _ = Pin::new(&mut io.stream).poll_flush(cx)?;
+                }
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                self.framing.ends()?;
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+    }
+}
+
+/// The body of a client's request.
+pub(in crate::plane) struct Body {
+    link: Rc<RefCell<Link>>,
+    /// The request that it belongs to.
+    number: u64,
+}
+
+impl Body {
+    pub(super) fn new(link: &Rc<RefCell<Link>>) -> Self {
+        Self { number: link.borrow().number, link: Rc::clone(link) }
+    }
+
+    /// The connection, once it is no longer HTTP.
+    pub(in crate::plane) fn upgrade(&self) -> Upgraded {
+        let (sender, upgraded) = oneshot::channel();
+        self.link.borrow_mut().upgrade = Some(sender);
+        upgraded
+    }
+
+    fn framing(&self) -> Framing {
+        let link = self.link.borrow();
+        if link.number == self.number { link.framing } else { Framing::ENDED }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("framing", &self.framing()).finish_non_exhaustive()
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut link = self.link.borrow_mut();
+        if link.number != self.number {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(link.poll_body(cx)).transpose();
+        if matches!(frame, Some(Err(_))) {
+            link.reading = Reading::Broken;
+        }
+        if link.framing.is_ended() || link.reading == Reading::Broken {
+            link.wake();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.framing().is_ended()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.framing().size_hint()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let mut link = self.link.borrow_mut();
+        if link.number == self.number && link.reading == Reading::Open {
+            link.reading = Reading::Dropped;
+            link.wake();
+        }
+    }
+}
