@@ -5,7 +5,6 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -17,7 +16,7 @@ pub use line::Line;
 /// Bytes that wait for standard output before lines are left out.
 const LIMIT: usize = 8 << 20;
 /// Lines are collected this long before they are written together.
-const BATCH: Duration = Duration::from_millis(2);
+const BATCH: Duration = Duration::from_millis(10);
 
 /// One request, after it is done. What does not apply is empty.
 #[derive(Clone, Debug)]
@@ -49,7 +48,7 @@ pub struct Request<'a> {
     /// The answer's content type.
     pub resp_content_type: &'a str,
     /// The peer.
-    pub client_addr: IpAddr,
+    pub client_addr: &'a str,
     /// The peer's port.
     pub client_port: u16,
     /// `X-Forwarded-For`, else the peer.

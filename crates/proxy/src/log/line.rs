@@ -8,6 +8,8 @@ use super::Request;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The second that was written last, and its text.
+    static SECOND: RefCell<(Option<u64>, String)> = const { RefCell::new((None, String::new())) };
 }
 
 /// A line that is being built.
@@ -84,7 +86,7 @@ impl Line<'_> {
         self.text("req_content_type", request.req_content_type);
         self.raw("resp_content_length", request.resp_content_length);
         self.text("resp_content_type", request.resp_content_type);
-        self.display("client_addr", &request.client_addr);
+        self.text("client_addr", request.client_addr);
         self.display("client_port", &request.client_port);
         self.text("remote_addr", request.remote_addr);
         self.text("user_agent", request.user_agent);
@@ -160,12 +162,26 @@ fn escape(bytes: &mut Vec<u8>, text: &[u8]) {
 /// `2026-11-29T18:50:30.123456789Z`.
 fn timestamp(bytes: &mut Vec<u8>, now: SystemTime) {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (year, month, day) = date(since.as_secs() / 86_400);
-    let second = since.as_secs() % 86_400;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let nanos = since.subsec_nanos();
-    let _ =
-        write!(Plain(bytes), "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z");
+    SECOND.with_borrow_mut(|(known, text)| {
+        if *known != Some(since.as_secs()) {
+            *known = Some(since.as_secs());
+            *text = second(since.as_secs());
+        }
+        bytes.extend_from_slice(text.as_bytes());
+    });
+    let mut unit = 100_000_000;
+    while unit > 0 {
+        bytes.push(b'0' + (since.subsec_nanos() / unit % 10) as u8);
+        unit /= 10;
+    }
+    bytes.push(b'Z');
+}
+
+/// `2026-11-29T18:50:30.`
+fn second(since: u64) -> String {
+    let (year, month, day) = date(since / 86_400);
+    let (hour, minute, second) = (since / 3600 % 24, since / 60 % 60, since % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.")
 }
 
 /// The Gregorian date of a day counted from 1970-01-01, by years that begin in March.
@@ -183,8 +199,6 @@ fn date(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use super::*;
 
     fn at(seconds: u64, nanos: u32) -> SystemTime {
@@ -219,7 +233,7 @@ mod tests {
             req_content_type: "",
             resp_content_length: 7,
             resp_content_type: "text/plain",
-            client_addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client_addr: "127.0.0.1",
             client_port: 9,
             remote_addr: "10.0.0.1",
             user_agent: "curl",

@@ -118,7 +118,6 @@ impl Flow<'_> {
         if let Some(answer) = self.acme_challenge(&request) {
             return Ok(answer);
         }
-        let arrived = Instant::now();
         let mut request = Some(request.map(|body| RequestBody::Incoming(FromClient::new(body, self.client))));
         for _ in 0..MAX_ROUTINGS {
             let Some(current) = &request else { break };
@@ -132,7 +131,7 @@ impl Flow<'_> {
             }
             self.admit(current, service)?;
             if !service.gate.is_open() {
-                match self.wait(current, &route, arrived).await? {
+                match self.wait(current, &route).await? {
                     Some(answer) => return Ok(answer),
                     None => continue,
                 }
@@ -191,7 +190,6 @@ impl Flow<'_> {
         &self,
         request: &Request<RequestBody>,
         route: &Route,
-        arrived: Instant,
     ) -> Result<Option<Response<Outgoing>>, Ending> {
         let service = &route.binding.service;
         let health = &service.target_options.health_check_config.path;
@@ -199,7 +197,7 @@ impl Flow<'_> {
         if is_read && !health.is_empty() && route.path(request.uri().path()) == health {
             return Ok(Some(answers::plain(StatusCode::OK)));
         }
-        match service.gate.pass(arrived).await {
+        match service.gate.pass(Instant::from_std(self.open.started)).await {
             Ok(()) => Ok(None),
             Err(Refused::Expired) => {
                 log::warn(
@@ -223,13 +221,15 @@ impl Flow<'_> {
         service: &Arc<Service>,
     ) -> Result<Option<Request<RequestBody>>, Ending> {
         let options = &service.target_options;
+        if !options.buffer_requests {
+            return Ok(request);
+        }
         let Some(request) = request else { return Ok(None) };
         let (parts, body) = request.into_parts();
         let RequestBody::Incoming(incoming) = body else {
             return Ok(Some(Request::from_parts(parts, body)));
         };
-        if !options.buffer_requests || headers::upgrade(&parts.headers).is_some() || incoming.is_end_stream()
-        {
+        if headers::upgrade(&parts.headers).is_some() || incoming.is_end_stream() {
             return Ok(Some(Request::from_parts(parts, RequestBody::Incoming(incoming))));
         }
         let sizes =

@@ -56,7 +56,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, client: &Arc<Client>, io: Io) -> 
             return Ok(());
         }
         if !keeps_alive || !poll_fn(|cx| link.borrow_mut().poll_read_to_end(cx)).await {
-            return poll_fn(|cx| link.borrow_mut().poll_shutdown(cx)).await;
+            return poll_fn(|cx| link.borrow_mut().poll_goodbye(cx)).await;
         }
     }
 }
@@ -107,7 +107,7 @@ async fn refuse(link: &RefCell<Link>, status: StatusCode) -> io::Result<()> {
             rest = &rest[sent..];
         }
         ready!(link.borrow_mut().poll_flush(cx))?;
-        link.borrow_mut().poll_shutdown(cx)
+        link.borrow_mut().poll_goodbye(cx)
     })
     .await
 }

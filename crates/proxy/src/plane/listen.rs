@@ -114,7 +114,6 @@ fn give_up(worker: &Worker) {
 }
 
 fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, which: Which) {
-    let _ = stream.set_nodelay(true);
     let scheme = if which == Which::Https { Scheme::Https } else { Scheme::Http };
     let port = worker.shared.port(which);
     let client = Arc::new(Client::new(peer, port, scheme, tick()));

@@ -17,7 +17,7 @@ const CLIENT_GONE: u16 = 499;
 /// given up.
 pub(super) struct Open {
     client: Arc<Client>,
-    started: Instant,
+    pub(super) started: Instant,
     method: Method,
     uri: Uri,
     version: Version,
@@ -132,7 +132,7 @@ impl Open {
             req_content_type: text(self.content_type.as_ref()),
             resp_content_length: self.sent,
             resp_content_type: text(self.answer_type.as_ref()),
-            client_addr: self.client.address,
+            client_addr: address,
             client_port: self.client.client_port,
             remote_addr: self.forwarded_for.as_ref().map_or(address, |value| text(Some(value))),
             user_agent: text(self.user_agent.as_ref()),
