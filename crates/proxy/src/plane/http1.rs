@@ -34,6 +34,7 @@ use link::Link;
 /// Serves the requests of a connection, one after the other.
 pub(super) async fn serve(worker: &Rc<Worker>, client: &Arc<Client>, io: Io) -> io::Result<()> {
     let link = Link::new(io);
+    let _closing = link::Closing::new(&link);
     loop {
         let next = poll_fn(|cx| link.borrow_mut().poll_head(cx)).await?;
         let head = match next {

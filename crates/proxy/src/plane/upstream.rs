@@ -76,8 +76,11 @@ pub(super) async fn send(
                 let body = AnswerBody::new(&head, connection, sending, target, worker);
                 return Ok(head.response.map(|()| body));
             }
-            Err(Failure::Broken(_)) if reused && sending.message.is_unsent() => {}
-            Err(Failure::Broken(_)) if reused && sending.is_repeatable() && target.cancels() == cancels => {
+            Err(Failure::Broken(_))
+                if reused
+                    && target.cancels() == cancels
+                    && (sending.message.is_unsent() || sending.is_repeatable()) =>
+            {
                 sending.message.rewind();
             }
             Err(failure) => return Err(failure),

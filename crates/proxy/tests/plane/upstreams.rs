@@ -170,3 +170,31 @@ fn what_comes_after_an_answer_is_not_the_answer_to_the_next_request() {
         assert!(answer.ends_with("hello"), "{answer}");
     }
 }
+
+#[test]
+fn a_client_may_finish_its_body_after_the_answer_and_then_ask_again() {
+    let proxy = Proxy::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Target { address: listener.local_addr().unwrap(), requests: Arc::default() };
+    let (whole, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (whole, mut client) = (whole.clone(), crate::support::Client::new(stream.unwrap()));
+            std::thread::spawn(move || {
+                while client.until("\r\n\r\n").starts_with("GET ") {
+                    client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                }
+                client.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+                client.until("start and end");
+                whole.send(()).unwrap();
+            });
+        }
+    });
+    proxy.deploy(&target);
+    let mut client = proxy.connect();
+    let early = client.request("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 13\r\n\r\nstart ");
+    assert!(early.starts_with("HTTP/1.1 403 ") && early.ends_with("no"), "{early}");
+    client.send("and end");
+    seen.recv_timeout(crate::support::PATIENCE).unwrap();
+    assert!(client.request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").ends_with("ok"));
+}

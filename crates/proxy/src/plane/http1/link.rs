@@ -179,7 +179,9 @@ impl Link {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame<Bytes>>>> {
         loop {
-            let Some(io) = &mut self.io else { return Poll::Ready(Ok(None)) };
+            let Some(io) = &mut self.io else {
+                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            };
             match self.framing.next(&mut io.buffer)? {
                 Next::Piece(frame) => return Poll::Ready(Ok(Some(frame))),
                 Next::End => return Poll::Ready(Ok(None)),
@@ -203,6 +205,21 @@ impl Link {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();
         }
+    }
+}
+
+/// Closes the connection when its task ends, whatever else still has the body of a request.
+pub(super) struct Closing(Rc<RefCell<Link>>);
+
+impl Closing {
+    pub(super) fn new(link: &Rc<RefCell<Link>>) -> Self {
+        Self(Rc::clone(link))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.borrow_mut().io = None;
     }
 }
 

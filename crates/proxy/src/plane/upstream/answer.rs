@@ -1,9 +1,11 @@
 //! An answer of a target: its head, then its body as it comes.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -11,6 +13,7 @@ use http::{Method, Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::ext::ReasonPhrase;
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::request::Sending;
@@ -22,6 +25,9 @@ use crate::target::Target;
 const HEAD_ROOM: usize = 16 << 10;
 /// Bytes read at once of a body that comes fast.
 const MAX_ROOM: usize = 64 << 10;
+
+/// For the rest of a request that has been answered.
+const REST: Duration = Duration::from_secs(60);
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -186,7 +192,7 @@ impl AnswerBody {
                 let rest = |cx: &mut Context<'_>| {
                     sending.message.poll(cx, |cx, bytes| connection.poll_send(cx, bytes))
                 };
-                std::future::poll_fn(rest).await
+                timeout(REST, poll_fn(rest)).await
             };
             tokio::task::spawn_local(rest);
             return;

@@ -85,7 +85,7 @@ where
         !self.begun
     }
 
-    /// Starts over with the head, for a message that has no body.
+    /// Starts over with the head, for a message that is unsent or has no body.
     pub(in crate::plane) fn rewind(&mut self) {
         self.sent = 0;
         self.begun = false;
