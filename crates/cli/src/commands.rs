@@ -130,7 +130,7 @@ fn in_runtime(settings: &Settings, command: Command) -> Result<u8, Ended> {
         .build()
         .map_err(|error| exit::failed_here("starting up", error.to_string(), None))?;
     let ended = bug::caught(|| runtime.block_on(command.run(settings)));
-    // Somebody may still be asked for a passphrase that nobody waits for any more.
+    // A thread may still be asking for a passphrase that the run no longer needs.
     runtime.shutdown_background();
     ended
 }

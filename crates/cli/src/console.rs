@@ -23,7 +23,7 @@ use crate::ui::{Handle, Hidden, out, terminal};
 const PIECE: usize = 32 * 1024;
 /// How many pieces may wait, in each direction.
 const WAITING: usize = 4;
-/// How long to wait for a pipe that somebody made non-blocking.
+/// How long to wait for a pipe that another program made non-blocking.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What the writing thread is given.
@@ -160,7 +160,7 @@ fn read_all(typed: &mpsc::Sender<Vec<u8>>) {
     }
 }
 
-/// Writes what it is given, until nobody reads standard output any more. (That nobody reads standard error is no
+/// Writes what it is given, until the reader of standard output is gone. (A missing reader of standard error is no
 /// reason to stop.)
 fn write_all(mut jobs: mpsc::Receiver<Job>) {
     let (Ok(mut stdout), Ok(mut stderr)) = (bare(io::stdout().as_fd()), bare(io::stderr().as_fd())) else {

@@ -5,26 +5,21 @@ use bowline_engine::ports::Exit;
 
 use crate::load::LoadError;
 
-/// Done.
 pub const DONE: u8 = 0;
-/// The run failed.
 pub const FAILED: u8 = 1;
 /// Wrong usage or configuration; nothing was done anywhere.
 pub const USAGE: u8 = 2;
-/// The deploy lock is held by somebody else.
+/// Another run holds the deploy lock.
 pub const LOCKED: u8 = 3;
 /// A server could not be reached, or was lost, and nothing else was wrong.
 pub const UNREACHABLE: u8 = 4;
-/// Interrupted by a signal.
 pub const INTERRUPTED: u8 = 130;
 
 /// Why a command did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
-    /// The configuration can't be used.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The run went wrong.
     #[error(transparent)]
     Run(#[from] RunError),
 }
@@ -43,7 +38,6 @@ pub(crate) fn failed_here(
     RunError::Local { what: what.into(), reason: reason.into(), hint: hint.into(), standing: Vec::new() }
 }
 
-/// The exit status for an error.
 pub fn status(ended: &Ended) -> u8 {
     match ended {
         Ended::Load(_) | Ended::Run(RunError::Usage { .. } | RunError::Invalid(_)) => USAGE,

@@ -56,19 +56,15 @@ pub enum Follow {
     Several,
 }
 
-/// Shows events.
 pub trait Renderer: Send {
-    /// Something happened.
     fn event(&mut self, event: &Event);
-    /// A line of the result; `false` if nobody reads it any more.
+    /// A line of the result; `false` if its reader is gone.
     fn follow(&mut self, line: &str) -> bool {
         out::stdout([line])
     }
-    /// Time has passed.
     fn tick(&mut self) {}
-    /// Somebody else wants the terminal, until the next event or tick.
+    /// Another program wants the terminal, until the next event or tick.
     fn hide(&mut self) {}
-    /// It is over.
     fn end(&mut self, _good: bool) {}
 }
 
@@ -91,9 +87,7 @@ impl Renderer for JsonView {
 /// What the report wants to know of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Its plan.
     pub plan: Option<Arc<Plan>>,
-    /// How long it took.
     pub elapsed: Option<Duration>,
 }
 
@@ -109,7 +103,7 @@ enum Message {
 struct Backlog {
     lines: Mutex<usize>,
     shown: Condvar,
-    /// The run is to end: nobody waits for a reader any more.
+    /// The run ends: lines no longer wait for their reader.
     open: AtomicBool,
 }
 
@@ -188,14 +182,13 @@ pub struct Hidden {
     _hold: Sender<()>,
 }
 
-/// Shows a run while it goes on.
 pub struct Screen {
     handle: Handle,
     thread: Option<JoinHandle<Tally>>,
 }
 
 impl Screen {
-    /// Starts to show. `broken` is called when nobody reads the followed lines any more.
+    /// Starts to show. `broken` is called when the reader of followed lines is gone.
     pub fn start(
         settings: &Settings,
         focus: Focus,
@@ -216,7 +209,6 @@ impl Screen {
         Self::with(renderer, follow, broken)
     }
 
-    /// Starts to show with this renderer.
     pub fn with(renderer: Box<dyn Renderer>, follow: Follow, broken: impl Fn() + Send + 'static) -> Self {
         let (sender, receiver) = channel();
         let backlog = Arc::<Backlog>::default();
@@ -227,7 +219,6 @@ impl Screen {
         Self { handle: Handle { sender, backlog }, thread: thread.ok() }
     }
 
-    /// What takes events.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -259,7 +250,7 @@ struct Stage {
 }
 
 impl Drop for Stage {
-    /// Nobody waits for a screen that is gone, for whatever reason.
+    /// Whatever ends the screen, nothing waits for it afterwards.
     fn drop(&mut self) {
         self.backlog.open.store(true, Ordering::SeqCst);
     }
@@ -300,7 +291,7 @@ impl Stage {
         match event {
             Event::Planned(plan) => self.tally.plan = Some(Arc::clone(plan)),
             Event::Finished { elapsed, .. } => self.tally.elapsed = Some(*elapsed),
-            // Whoever caught the signal says so at once, the engine when it gets to it.
+            // The signal handler says so at once, the engine when it gets to it.
             Event::Interrupted if std::mem::replace(&mut self.interrupted, true) => return true,
             Event::Output { host: Some(host), role, line } if self.follow != Follow::No => {
                 let line = clean::line(line);
@@ -341,7 +332,7 @@ mod tests {
         Event::Output { host: Some("a".into()), role: None, line: number.to_string() }
     }
 
-    /// Somebody who tells more lines than may wait, to a reader who doesn't read yet.
+    /// A thread that sends more lines than may wait, to a reader that does not read yet.
     struct Told {
         screen: Screen,
         /// Dropped, it lets the reader read.

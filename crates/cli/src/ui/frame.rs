@@ -19,7 +19,6 @@ const ROWS: usize = 20;
 /// The picture of something that goes on, one after the other.
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
-/// All that is known of a run, for the picture.
 #[derive(Debug)]
 pub struct Frame {
     paint: Paint,
@@ -34,7 +33,6 @@ pub struct Frame {
     stopping: bool,
 }
 
-/// The phase that goes on.
 #[derive(Debug)]
 struct Current {
     phase: Phase,
@@ -60,7 +58,6 @@ struct Row {
 }
 
 impl Frame {
-    /// Nothing has happened yet.
     pub fn new(focus: Focus, paint: Paint) -> Self {
         Self {
             paint,

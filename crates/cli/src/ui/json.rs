@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::clean;
 use crate::exit::{self, Ended};
 
-/// An event.
 pub fn event(event: &Event) -> Value {
     match event {
         Event::Phase(phase) => self::phase(phase),
@@ -138,7 +137,6 @@ pub fn said(said: &str) -> Value {
     json!({ "event": "result", "text": clean::lines(said) })
 }
 
-/// The end of a command.
 pub fn ended(ended: Result<u8, &Ended>) -> Value {
     let error = match ended {
         Ok(status) => return json!({ "event": "ended", "status": status }),

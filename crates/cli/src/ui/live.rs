@@ -1,7 +1,7 @@
 //! The live view: keeps [`Frame`]'s picture at the bottom of the terminal, and what is there to stay above it.
 //!
-//! The cursor rests below the picture, at the start of a line: what the terminal itself writes there (the `^C` of
-//! somebody who presses Ctrl-C) then moves nothing. Each change is one write, so that nothing flickers.
+//! The cursor rests below the picture, at the start of a line: what the terminal itself writes there (`^C`, when
+//! Ctrl-C is pressed) then moves nothing. Each change is one write, so that nothing flickers.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,6 @@ pub struct Live {
 }
 
 impl Live {
-    /// Nothing is drawn yet.
     pub fn new(frame: Frame) -> Self {
         let terminal = console::Term::stderr();
         Self { frame, terminal, begun: Instant::now(), drawn_at: None, drawn: Vec::new() }

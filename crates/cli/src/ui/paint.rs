@@ -7,32 +7,26 @@ use owo_colors::OwoColorize;
 pub struct Paint(pub bool);
 
 impl Paint {
-    /// Headings.
     pub fn bold(self, text: &str) -> String {
         if self.0 { text.bold().to_string() } else { text.to_owned() }
     }
 
-    /// What matters less.
     pub fn dim(self, text: &str) -> String {
         if self.0 { text.dimmed().to_string() } else { text.to_owned() }
     }
 
-    /// Failures.
     pub fn red(self, text: &str) -> String {
         if self.0 { text.red().to_string() } else { text.to_owned() }
     }
 
-    /// What went well.
     pub fn green(self, text: &str) -> String {
         if self.0 { text.green().to_string() } else { text.to_owned() }
     }
 
-    /// What to look at.
     pub fn yellow(self, text: &str) -> String {
         if self.0 { text.yellow().to_string() } else { text.to_owned() }
     }
 
-    /// What is going on.
     pub fn cyan(self, text: &str) -> String {
         if self.0 { text.cyan().to_string() } else { text.to_owned() }
     }

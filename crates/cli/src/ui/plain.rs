@@ -7,19 +7,14 @@ use super::paint::Paint;
 use super::{Focus, clean, words};
 use crate::settings::Verbosity;
 
-/// Turns events into lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain {
-    /// Colours.
     pub paint: Paint,
-    /// How much is told.
     pub verbosity: Verbosity,
-    /// What kind of command it is.
     pub focus: Focus,
 }
 
 impl Plain {
-    /// The lines for an event, perhaps none.
     pub fn lines(&self, event: &Event) -> Vec<String> {
         let told = match self.verbosity {
             Verbosity::Quiet => false,

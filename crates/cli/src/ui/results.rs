@@ -17,12 +17,10 @@ pub enum Shown {
     Err(String),
 }
 
-/// What results are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heading {
     /// The app, or whatever else is on its servers.
     App,
-    /// Accessories.
     Accessory,
 }
 
@@ -36,7 +34,6 @@ impl Heading {
     }
 }
 
-/// Shows the results of all servers.
 pub fn show(settings: &Settings, heading: Heading, outputs: &[HostOutput]) {
     if settings.view == View::Json {
         out::stdout(outputs.iter().map(|output| json::result(output).to_string()));

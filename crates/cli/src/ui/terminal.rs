@@ -1,4 +1,4 @@
-//! The person's terminal: its size, and how it was before somebody changed it, so that it is put back whatever
+//! The person's terminal: its size, and how it was before a program changed it, so that it is put back whatever
 //! ends us.
 
 use std::os::fd::{AsFd, OwnedFd};
