@@ -10,51 +10,42 @@ use super::{Focus, clean};
 
 /// A phase while it lasts.
 pub fn doing(phase: &Phase) -> String {
-    match phase {
-        Phase::Secrets => "Getting the secrets".into(),
-        Phase::Connect(servers) => format!("Connecting to {}", count(*servers, "server")),
-        Phase::Bootstrap(servers) => format!("Making sure Docker runs on {}", count(*servers, "server")),
-        Phase::Accessories(servers) => format!("Booting accessories on {}", count(*servers, "server")),
-        Phase::Clone(directory) => format!("Cloning the repository into {directory}"),
-        Phase::Build(version) => format!("Building and pushing version {version}"),
-        Phase::BuildOnly(image) => format!("Building {image}"),
-        Phase::Lock(host) => format!("Taking the deploy lock on {host}"),
-        Phase::Observe(servers) => format!("Looking at {}", count(*servers, "server")),
-        Phase::Pull => "Pulling the image".into(),
-        Phase::Proxy => "Making sure Traefik runs".into(),
-        Phase::Assets => "Preparing assets".into(),
-        Phase::Boot(_, 1) => "Booting the new version".into(),
-        Phase::Boot(group, groups) => format!("Booting the new version, group {group} of {groups}"),
-        Phase::GoBack(servers) => {
-            format!("Going back to the version before on {}", count(*servers, "server"))
-        }
-        Phase::Prune => "Removing what is no longer needed".into(),
-        Phase::Unlock => "Releasing the deploy lock".into(),
-        Phase::Hook { name, .. } => format!("Running the {name} hook"),
-    }
+    let (doing, _, what) = phase_words(phase);
+    format!("{doing}{what}")
 }
 
 /// A phase that is over.
 pub fn done(phase: &Phase) -> String {
+    let (_, done, what) = phase_words(phase);
+    format!("{done}{what}")
+}
+
+/// How a phase is called while it lasts and when it is over, and what follows either.
+fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
+    let on = |servers: &usize| format!(" on {}", count(*servers, "server"));
     match phase {
-        Phase::Secrets => "Got the secrets".into(),
-        Phase::Connect(servers) => format!("Connected to {}", count(*servers, "server")),
-        Phase::Bootstrap(servers) => format!("Docker runs on {}", count(*servers, "server")),
-        Phase::Accessories(servers) => format!("Booted accessories on {}", count(*servers, "server")),
-        Phase::Clone(directory) => format!("Cloned the repository into {directory}"),
-        Phase::Build(version) => format!("Built and pushed version {version}"),
-        Phase::BuildOnly(image) => format!("Built {image}"),
-        Phase::Lock(host) => format!("Took the deploy lock on {host}"),
-        Phase::Observe(servers) => format!("Looked at {}", count(*servers, "server")),
-        Phase::Pull => "Pulled the image".into(),
-        Phase::Proxy => "Traefik runs".into(),
-        Phase::Assets => "Prepared assets".into(),
-        Phase::Boot(_, 1) => "Booted the new version".into(),
-        Phase::Boot(group, groups) => format!("Booted the new version, group {group} of {groups}"),
-        Phase::GoBack(servers) => format!("Went back to the version before on {}", count(*servers, "server")),
-        Phase::Prune => "Removed what is no longer needed".into(),
-        Phase::Unlock => "Released the deploy lock".into(),
-        Phase::Hook { name, .. } => format!("Ran the {name} hook"),
+        Phase::Secrets => ("Getting", "Got", " the secrets".into()),
+        Phase::Connect(servers) => ("Connecting", "Connected", format!(" to {}", count(*servers, "server"))),
+        Phase::Bootstrap(servers) => ("Making sure Docker runs", "Docker runs", on(servers)),
+        Phase::Accessories(servers) => ("Booting accessories", "Booted accessories", on(servers)),
+        Phase::Clone(directory) => ("Cloning", "Cloned", format!(" the repository into {directory}")),
+        Phase::Build(version) => ("Building and pushing", "Built and pushed", format!(" version {version}")),
+        Phase::BuildOnly(image) => ("Building", "Built", format!(" {image}")),
+        Phase::Lock(host) => ("Taking", "Took", format!(" the deploy lock on {host}")),
+        Phase::Observe(servers) => ("Looking", "Looked", format!(" at {}", count(*servers, "server"))),
+        Phase::Pull => ("Pulling", "Pulled", " the image".into()),
+        Phase::Proxy => ("Making sure Traefik runs", "Traefik runs", String::new()),
+        Phase::Assets => ("Preparing", "Prepared", " assets".into()),
+        Phase::Boot(_, 1) => ("Booting", "Booted", " the new version".into()),
+        Phase::Boot(group, groups) => {
+            ("Booting", "Booted", format!(" the new version, group {group} of {groups}"))
+        }
+        Phase::GoBack(servers) => {
+            ("Going back to the version before", "Went back to the version before", on(servers))
+        }
+        Phase::Prune => ("Removing", "Removed", " what is no longer needed".into()),
+        Phase::Unlock => ("Releasing", "Released", " the deploy lock".into()),
+        Phase::Hook { name, .. } => ("Running", "Ran", format!(" the {name} hook")),
     }
 }
 
@@ -103,7 +94,6 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
     }
 }
 
-/// What to say when a person interrupts.
 pub fn interrupted(focus: Focus) -> &'static str {
     match focus {
         Focus::Progress => "stopping: undoing what was begun (again to quit at once)",
@@ -111,12 +101,10 @@ pub fn interrupted(focus: Focus) -> &'static str {
     }
 }
 
-/// The barrier opened.
 pub fn barrier_opened(host: &str, role: &str) -> String {
     format!("barrier open: {} is healthy on {}", clean::line(role), clean::line(host))
 }
 
-/// The barrier closed.
 pub fn barrier_closed(role: &str) -> String {
     format!("barrier closed: no {} container became healthy", clean::line(role))
 }
@@ -150,7 +138,6 @@ pub fn label(host: &str, role: Option<&str>) -> String {
     }
 }
 
-/// So many of them.
 pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
