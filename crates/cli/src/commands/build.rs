@@ -1,4 +1,4 @@
-use bowline_core::commands::builder::Output;
+use bowline_core::commands::builder;
 use bowline_engine as engine;
 use clap::{Args, Subcommand};
 
@@ -124,7 +124,7 @@ async fn tell(settings: &Settings, focus: Focus, work: impl Work<String>) -> Res
 }
 
 /// A file that is named relative to where we are is there, wherever the build runs.
-fn destination(output: &str) -> Output {
+fn destination(output: &str) -> builder::Output {
     let here = std::env::current_dir().unwrap_or_default();
-    Output::new(output, &here.to_string_lossy())
+    builder::Output::new(output, &here.to_string_lossy())
 }

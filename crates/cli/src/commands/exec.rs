@@ -58,18 +58,18 @@ impl ExecArgs {
     /// Runs it in containers of the app or of an accessory.
     pub(super) async fn run(self, settings: &Settings, subject: Subject<'_>) -> Result<u8, Ended> {
         let session = Session::open_for(settings, Focus::Result, subject).await?;
-        check_json(settings, self.interactive, self.raw)?;
-        let attached = self.interactive || self.raw;
+        let attached = self.raw.then_some("--raw").or(self.interactive.then_some("--interactive"));
+        check_json(settings, attached)?;
         let mode = match (self.raw, self.detach) {
             (true, _) => Mode::Raw,
             (_, true) => Mode::Detached,
             _ => Mode::Gathered,
         };
         let request = ExecRequest { words: split(self.words)?, env: self.env, reuse: self.reuse, mode };
-        if attached {
+        if attached.is_some() {
             return attach(session, subject, request).await;
         }
-        show(settings, subject, &gather(session, subject, &request).await?)
+        show_with_status(settings, subject, &gather(session, subject, &request).await?)
     }
 }
 
@@ -105,21 +105,22 @@ async fn attach(session: Session<'_>, subject: Subject<'_>, mut request: ExecReq
     Ok(exit::of_program(&exit))
 }
 
-/// Bytes as they are, and JSON, can't both be on standard output.
-pub(super) fn check_json(settings: &Settings, interactive: bool, raw: bool) -> Result<(), RunError> {
-    let flag = match (interactive, raw) {
-        (_, true) => "--raw",
-        (true, _) => "--interactive",
-        _ => return Ok(()),
-    };
-    if settings.view == View::Json {
-        return Err(exit::usage(format!("`--json` can't go with `{flag}`: both want standard output"), None));
+/// Bytes as they are (for which there is a flag), and JSON, can't both be on standard output.
+pub(super) fn check_json(settings: &Settings, attached: Option<&str>) -> Result<(), RunError> {
+    match attached {
+        Some(flag) if settings.view == View::Json => {
+            Err(exit::usage(format!("`--json` can't go with `{flag}`: both want standard output"), None))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Shows what commands printed; the exit status is that of the first that failed.
-pub(super) fn show(settings: &Settings, subject: Subject<'_>, gathered: &Gathered) -> Result<u8, Ended> {
+pub(super) fn show_with_status(
+    settings: &Settings,
+    subject: Subject<'_>,
+    gathered: &Gathered,
+) -> Result<u8, Ended> {
     results::show(settings, subject.heading(), &gathered.outputs);
     match gathered.error() {
         Some(error) => Err(error.into()),

@@ -70,15 +70,16 @@ impl Server {
 impl ServerExecArgs {
     async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let command = command(&self.words)?;
-        exec::check_json(settings, self.interactive, self.raw)?;
+        let attached = self.raw.then_some("--raw").or(self.interactive.then_some("--interactive"));
+        exec::check_json(settings, attached)?;
         let session = Session::open(settings, Focus::Result).await?;
-        if !self.interactive && !self.raw {
+        if attached.is_none() {
             let gathered = session
                 .run(async |world, project, options| {
                     engine::server::exec(world, project, options, &command).await
                 })
                 .await?;
-            return exec::show(settings, Subject::App, &gathered);
+            return exec::show_with_status(settings, Subject::App, &gathered);
         }
         let console = session.console();
         let mode = if self.raw { Mode::Raw } else { console.mode() };
