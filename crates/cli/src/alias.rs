@@ -14,7 +14,7 @@ use bowline_engine::template::Templates;
 use clap::error::{ContextKind, ContextValue};
 
 use crate::settings::Surroundings;
-use crate::{args, commands, exit, load, signals, ui};
+use crate::{args, commands, exit, hints, load, signals, ui};
 use expand::{Expanded, Unknown};
 
 /// Does what the alias in a command line stands for; gives the exit status. `unknown` says that it is no command.
@@ -49,7 +49,7 @@ pub(crate) fn run(words: &[OsString], unknown: clap::Error) -> u8 {
                 ui::out::stderr(["", "the project's aliases can't be looked up:"]);
             }
             ui::out::stderr([error.text.trim_end()]);
-            hints(&followed);
+            tell_followed(&followed);
             return exit::USAGE;
         }
     };
@@ -72,11 +72,11 @@ fn unusable(mut error: clap::Error, suggestion: Option<String>, line: &Expanded)
     }
     let status = crate::usage(&error);
     if status != exit::DONE {
-        hints(&line.followed);
+        tell_followed(&line.followed);
     }
     status
 }
 
-fn hints(followed: &Pairs) {
-    ui::out::stderr(followed.iter().map(|(name, text)| format!("hint: `{name}` is an alias: {text}")));
+fn tell_followed(followed: &Pairs) {
+    ui::out::stderr(followed.iter().map(|(name, text)| hints::alias(name, text)));
 }

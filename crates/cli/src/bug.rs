@@ -1,15 +1,14 @@
 //! A panic: a mistake of ours, told like any other error, with its place and what to do.
 //!
-//! In a task of its own (a connection, one of its channels) it ends that task alone, and whoever waits for it learns that
+//! In a task of its own (a connection, one of its channels) it ends that task alone, and what waits for it learns that
 //! it is gone: the other servers finish. In the run itself it unwinds. The connections end with it, so the lock's keeper
 //! on the server marks the lock as orphaned, and the next run takes it over and puts right what was begun.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 
-use bowline_engine::error::RunError;
-
-use crate::exit::Ended;
+use crate::exit::{self, Ended};
+use crate::hints;
 use crate::ui::{clean, out, terminal};
 
 /// Tells panics from now on, once the terminal is as it was.
@@ -48,22 +47,15 @@ fn without_values(message: &str) -> String {
 /// The work's own, or that.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Ended>) -> Result<T, Ended> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(Ended::Run(RunError::Local {
-            what: "bowline itself".into(),
-            reason: "a mistake of ours ended the run (see above)".into(),
-            hint: Some(
-                "please report it; what was begun may be unfinished: run the command again to put it right"
-                    .into(),
-            ),
-            standing: Vec::new(),
-        }))
+        let reason = "a mistake of ours ended the run (see above)";
+        let hint = format!("please report it; {}", hints::AGAIN);
+        Err(exit::failed_here("bowline itself", reason, hint).into())
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit;
 
     #[test]
     fn a_panic_is_an_error_of_the_run() {

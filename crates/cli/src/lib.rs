@@ -4,7 +4,7 @@
 //! engine do the work on what [`load`] gives it, and shows what came of it ([`ui`]), or lends it the [`console`]. No rules of
 //! deploying are here.
 //!
-//! It is a library only so that tests and examples reach the parts; nobody else should depend on it.
+//! It is a library only so that tests and examples reach the parts; nothing else should depend on it.
 
 mod alias;
 pub mod args;
@@ -12,6 +12,7 @@ pub mod bug;
 mod commands;
 pub mod console;
 pub mod exit;
+mod hints;
 pub mod load;
 pub mod session;
 pub mod settings;

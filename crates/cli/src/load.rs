@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use bowline_config::Pairs;
 use bowline_config::secret::Secret;
+use bowline_config::{Diagnostics, Pairs};
 use bowline_engine::ports::{Held, Loan, Local, LocalCommand, Network, OnLine, Output};
 use bowline_engine::project;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
-use bowline_remote::{LocalMachine, Options, Prompt, SshNetwork};
+use bowline_remote::{LocalMachine, Prompt, SshNetwork};
 
+use crate::settings::Settings;
 use crate::ui::prompt::{Asker, Lent};
 
-/// Why a project can't be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct LoadError {
@@ -22,19 +22,12 @@ pub struct LoadError {
     pub text: String,
 }
 
-/// Reads the configuration, and the secrets files as they stand; with the warnings, rendered.
-pub async fn load(
-    config_file: &str,
-    destination: Option<&str>,
-    templates: &Templates,
-    local: &dyn Local,
-    colour: bool,
-) -> Result<(Project, Vec<String>), LoadError> {
-    match project::load(local, templates, config_file, destination).await {
-        Ok((project, warnings)) if warnings.is_empty() => Ok((project, Vec::new())),
-        Ok((project, warnings)) => Ok((project, vec![warnings.render(colour)])),
-        Err(error) => Err(told(error, colour)),
-    }
+/// Reads the configuration, and the secrets files as they stand; with the warnings.
+pub async fn load(settings: &Settings) -> Result<(Project, Diagnostics), LoadError> {
+    let Settings { config_file, destination, templates, .. } = settings;
+    let loaded =
+        project::load(&LocalMachine, templates, config_file, destination.as_deref()).await;
+    loaded.map_err(|error| told(error, settings.err.0))
 }
 
 /// Reads the aliases; without a configuration there are none.
@@ -57,11 +50,6 @@ fn told(error: project::LoadError, colour: bool) -> LoadError {
     }
     let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
     LoadError { text: format!("error: {error}{hint}") }
-}
-
-/// This machine.
-pub fn local() -> Arc<dyn Local> {
-    Arc::new(LocalMachine)
 }
 
 /// This machine, where programs that may ask have the terminal to themselves.
@@ -137,11 +125,10 @@ impl Local for Beside {
 
 /// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
 pub fn network(project: &Project, asker: Asker) -> Arc<dyn Network> {
-    let options = Options::from_env().with(project.config.timeouts);
+    let options = bowline_remote::Options::from_env().with(project.config.timeouts);
     Arc::new(SshNetwork::new(project.config.ssh.clone(), options, Arc::new(Person(asker))))
 }
 
-/// The person at the keyboard.
 struct Person(Asker);
 
 impl Prompt for Person {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
-use bowline_engine::ports::Local;
 use bowline_engine::world::{Options, Project, Stop, World};
 
 use crate::console::StandardStreams;
@@ -16,7 +15,7 @@ use crate::settings::{Settings, Verbosity, View};
 use crate::ui::prompt::Asker;
 use crate::ui::results::Heading;
 use crate::ui::{Focus, Follow, Screen, json, out, report};
-use crate::{load, signals};
+use crate::{hints, load, signals};
 
 /// How long a command that only looks may take to end by itself once it is interrupted.
 const GRACE: Duration = Duration::from_secs(3);
@@ -70,7 +69,7 @@ impl<'a> Session<'a> {
         focus: Focus,
         subject: Subject<'_>,
     ) -> Result<Self, Ended> {
-        let (project, _) = load_project(settings).await?;
+        let project = load_project(settings).await?;
         unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
@@ -127,16 +126,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Loads the project and says what there is to say about it; gives this machine with it.
-pub(crate) async fn load_project(settings: &Settings) -> Result<(Project, Arc<dyn Local>), Ended> {
-    let local = load::local();
-    let (file, destination) = (&settings.config_file, settings.destination.as_deref());
-    let loading = load::load(file, destination, &settings.templates, local.as_ref(), settings.err.0);
-    let (project, warnings) = signals::unless_interrupted(loading).await??;
-    if settings.verbosity != Verbosity::Quiet {
-        out::stderr(warnings.iter().map(|warning| warning.trim_end()));
+/// Loads the project, and prints the warnings about it.
+pub(crate) async fn load_project(settings: &Settings) -> Result<Project, Ended> {
+    let (project, warnings) = signals::unless_interrupted(load::load(settings)).await??;
+    if settings.verbosity != Verbosity::Quiet && !warnings.is_empty() {
+        out::stderr([warnings.render(settings.err.0).trim_end()]);
     }
-    Ok((project, local))
+    Ok(project)
 }
 
 /// Reports how a command ended; gives its exit status.
@@ -144,7 +140,7 @@ pub fn conclude(settings: &Settings, ended: Result<u8, Ended>) -> u8 {
     if settings.view == View::Json {
         out::stdout([json::ended(ended.as_ref().copied()).to_string()]);
     } else if let Err(error) = &ended {
-        out::stderr(report::failure(error, &settings.call("lock release"), settings.err));
+        out::stderr(report::failure(error, &hints::call(settings, "lock release"), settings.err));
     }
     ended.unwrap_or_else(|error| exit::status(&error))
 }

@@ -10,10 +10,9 @@ use bowline_core::selection::Filters;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Options;
 
-use crate::args::{CONFIG_FILE, Globals};
+use crate::args::Globals;
 use crate::ui::paint::Paint;
 
-/// How events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// A picture of all servers that is drawn again and again, on a terminal.
@@ -24,7 +23,6 @@ pub enum View {
     Json,
 }
 
-/// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
     /// Results and errors.
@@ -35,14 +33,11 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// What the surroundings are like.
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings {
     /// Standard error is a terminal that can be drawn on.
     pub drawable: bool,
-    /// Standard output wants colours.
     pub colour_out: bool,
-    /// Standard error wants colours.
     pub colour_err: bool,
 }
 
@@ -61,23 +56,16 @@ impl Surroundings {
 /// How this command was asked for.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `--config-file`.
     pub config_file: String,
-    /// `--destination`.
     pub destination: Option<String>,
-    /// What the engine wants to know.
     pub options: Options,
-    /// How long a deploy lock that somebody else holds is waited for.
+    /// How long to wait for a deploy lock that another run holds.
     pub lock_wait: Duration,
     /// What programs in templates of the configuration printed already.
     pub templates: Arc<Templates>,
-    /// How events are shown.
     pub view: View,
-    /// How much is told.
     pub verbosity: Verbosity,
-    /// Paint for standard output.
     pub out: Paint,
-    /// Paint for standard error.
     pub err: Paint,
 }
 
@@ -127,22 +115,6 @@ impl Settings {
         change(&mut settings.options);
         settings
     }
-
-    /// How to call `bowline` again for the same project and destination, for hints.
-    pub fn call(&self, words: &str) -> String {
-        let mut call = format!("bowline {words}");
-        let flags = [
-            ("-c", Some(&self.config_file).filter(|file| *file != CONFIG_FILE)),
-            ("-d", self.destination.as_ref()),
-        ];
-        for (flag, value) in flags {
-            if let Some(value) = value {
-                let value = shlex::try_quote(value).unwrap_or_default();
-                call.push_str(&format!(" {flag} {value}"));
-            }
-        }
-        call
-    }
 }
 
 fn patterns(given: &[String]) -> Vec<String> {
@@ -178,17 +150,5 @@ mod tests {
     fn empty_patterns_are_none() {
         let globals = Globals { hosts: vec![" a ".into(), String::new()], ..Globals::default() };
         assert_eq!(Settings::new(&globals, &[], PIPE).options.filters.hosts, ["a"]);
-    }
-
-    #[test]
-    fn a_hint_names_the_project_and_the_destination() {
-        let mut globals = Globals { config_file: "config/deploy.yml".into(), ..Globals::default() };
-        assert_eq!(Settings::new(&globals, &[], PIPE).call("lock release"), "bowline lock release");
-        globals.config_file = "my app.yml".into();
-        globals.destination = Some("staging".into());
-        assert_eq!(
-            Settings::new(&globals, &[], PIPE).call("lock release"),
-            "bowline lock release -c 'my app.yml' -d staging"
-        );
     }
 }

@@ -8,8 +8,8 @@ use bowline_engine::event::{Event, Events};
 use bowline_engine::world::StopTrigger;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::exit;
 use crate::ui::{self, Handle};
+use crate::{exit, hints};
 
 /// Listens from now on, on a task of its own. To be called inside the runtime.
 pub fn listen(stop: Arc<StopTrigger>, screen: Handle) {
@@ -69,7 +69,7 @@ impl Signals {
 fn leave(screen: &Handle) -> ! {
     let _still = screen.hide();
     ui::terminal::restore();
-    ui::out::stderr(["quit; what was begun may be unfinished: run the command again to put it right"]);
+    ui::out::stderr([format!("quit; {}", hints::AGAIN)]);
     std::process::exit(i32::from(exit::INTERRUPTED));
 }
 
@@ -83,7 +83,7 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that whoever started us wants ignored, a bit each (Linux tells; elsewhere none).
+/// The signals that our parent process had ignored, a bit each (Linux tells; elsewhere none).
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -179,7 +179,7 @@ impl Name {
         settings: &Settings,
         question: fn(&Accessories<'_>) -> String,
     ) -> Result<String, Ended> {
-        let (project, _) = session::load_project(settings).await?;
+        let project = session::load_project(settings).await?;
         let accessories = Accessories::new(&project.config, &settings.options.filters, &self.name);
         Ok(question(&accessories.map_err(RunError::from)?))
     }

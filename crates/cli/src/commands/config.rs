@@ -16,7 +16,7 @@ pub(crate) struct Config;
 impl Config {
     /// Shows it as YAML, and what is doubtful about the secrets it names; none is worked out, and no server is asked.
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let (project, _) = session::load_project(settings).await?;
+        let project = session::load_project(settings).await?;
         out::stdout([show(&project.config).trim_end()]);
         if settings.verbosity != Verbosity::Quiet {
             out::stderr(project.doubtful_secrets().iter().map(|found| found.render(settings.err.0)));

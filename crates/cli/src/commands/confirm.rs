@@ -6,6 +6,7 @@ use bowline_engine::error::RunError;
 use clap::Args;
 
 use crate::exit::{self, Ended};
+use crate::hints;
 use crate::ui::{clean, out};
 
 #[derive(Debug, Args)]
@@ -30,14 +31,14 @@ impl Confirm {
 }
 
 /// Whether the person at the terminal says yes. Anything but `y` or `yes` is no, and so is the end of the input.
-/// Without a terminal there is nobody to ask: what is piped in may be meant for somebody else.
+/// Without a terminal it is an error: what is piped in may be meant for another program.
 fn ask(question: &str) -> Result<bool, RunError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         let question = question.trim_end_matches("Are you sure?").trim_end();
         return Err(exit::usage(
             format!("this asks for confirmation, and standard input is not a terminal: {question}"),
-            "`-y` confirms it in advance".to_owned(),
+            hints::CONFIRM.to_owned(),
         ));
     }
     out::stderr([format!("{} [y/N]", clean::lines(question))]);

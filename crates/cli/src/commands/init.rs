@@ -3,6 +3,7 @@ use bowline_remote::LocalMachine;
 use clap::Args;
 
 use crate::exit::{self, Ended};
+use crate::hints;
 use crate::settings::{Settings, Verbosity};
 use crate::ui::out;
 
@@ -28,11 +29,7 @@ impl Init {
             Written::Kept(path) => format!("{path} is there already, and was left as it is"),
         }));
         if written.first() == Some(&Written::New(settings.config_file.clone())) {
-            let check = settings.call("config");
-            out::stdout([format!(
-                "\nNow write your image, servers and registry into {}, and run `{check}`.",
-                settings.config_file
-            )]);
+            out::stdout(["", &hints::new_project(settings)]);
         }
         if self.bundle {
             out::stderr(["note: --bundle has no effect: Bowline is not a Ruby gem"]);

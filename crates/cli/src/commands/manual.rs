@@ -12,6 +12,7 @@ use clap_mangen::roff::{Roff, roman};
 
 use crate::args::{self, is_shown};
 use crate::exit::{self, Ended};
+use crate::hints;
 use crate::ui::out;
 
 /// Print what a shell reads to complete command lines of Bowline.
@@ -100,7 +101,7 @@ fn find<'c>(root: &'c Command, path: &[String]) -> Result<&'c Command, RunError>
     path.iter().try_fold(root, |command, name| {
         command.find_subcommand(name).ok_or_else(|| {
             let message = format!("there is no command `{}`", path.join(" "));
-            exit::usage(message, "`bowline help` lists them".to_owned())
+            exit::usage(message, hints::COMMANDS.to_owned())
         })
     })
 }

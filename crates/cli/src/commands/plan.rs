@@ -4,6 +4,7 @@ use bowline_engine::deploy::Planned;
 use clap::{Args, ValueEnum};
 
 use crate::exit::{self, Ended};
+use crate::hints;
 use crate::session::Session;
 use crate::settings::{Settings, View};
 use crate::ui::{Focus, clean, json, out};
@@ -43,7 +44,7 @@ impl Plan {
             (Run::Rollback, _) => Kind::Rollback,
             (_, Some(version)) => {
                 let message = format!("only a rollback goes to a named version, but `{version}` is given");
-                return Err(exit::usage(message, format!("--version {version} deploys that version")).into());
+                return Err(exit::usage(message, hints::deploy_version(version)).into());
             }
             (Run::Deploy, None) => Kind::Deploy,
             (Run::Redeploy, None) => Kind::Redeploy,

@@ -36,7 +36,7 @@ impl Remove {
 
 pub(super) async fn asked(settings: &Settings, removal: Removal, confirm: Confirm) -> Result<u8, Ended> {
     let question = async {
-        let (project, _) = session::load_project(settings).await?;
+        let project = session::load_project(settings).await?;
         let (hosts, accessories) =
             concerned(&removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
         Ok(question(&removal, &Names::of(&project.config).app(), &hosts, &accessories))

@@ -9,14 +9,15 @@ use bowline_config::secret::Secret;
 use bowline_engine::error::RunError;
 use bowline_engine::secrets::extract;
 use bowline_engine::secrets::fetch::{self, Fetcher, object};
+use bowline_remote::LocalMachine;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::exit::{self, Ended};
+use crate::session;
 use crate::settings::{Settings, View};
 use crate::signals::unless_interrupted;
 use crate::ui::out;
-use crate::{load, session};
 
 /// Get secrets from vaults; show those of the project.
 #[derive(Debug, Subcommand)]
@@ -84,9 +85,8 @@ impl FetchArgs {
     async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let request = fetch::Request::new(&self.adapter, self.account, self.from, self.names)
             .map_err(RunError::from)?;
-        let (local, fetcher) =
-            (load::local(), Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets));
-        let fetched = unless_interrupted(fetcher.fetch(local.as_ref(), &request)).await?;
+        let fetcher = Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets);
+        let fetched = unless_interrupted(fetcher.fetch(&LocalMachine, &request)).await?;
         let text = object(fetched.map_err(RunError::from)?.as_ref());
         match settings.view {
             // Values are a program's business here as anywhere.
@@ -108,8 +108,8 @@ fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ende
 
 /// Prints all secrets of the project as `NAME=value`; what can't be had is told at the end.
 async fn print(settings: &Settings) -> Result<u8, Ended> {
-    let (project, local) = session::load_project(settings).await?;
-    let (secrets, error) = unless_interrupted(project.secrets.all(local.as_ref())).await?;
+    let project = session::load_project(settings).await?;
+    let (secrets, error) = unless_interrupted(project.secrets.all(&LocalMachine)).await?;
     let names = project.secrets.names();
     let found = names.iter().filter_map(|name| Some((*name, secrets.get(*name)?)));
     if settings.view == View::Json {

@@ -5,6 +5,7 @@ use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 use super::paint::Paint;
 use super::{clean, order, words};
 use crate::exit::Ended;
+use crate::hints;
 
 /// Log lines of a failed container that are shown.
 const LOG_LINES: usize = 50;
@@ -23,8 +24,8 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
         Ended::Run(RunError::Locked { host, details }) => locked(host, details, release, paint),
         Ended::Run(RunError::Local { what, reason, hint, standing }) => {
             let mut lines = vec![error(&format!("{} failed", clean::line(what)), paint)];
-            lines.extend(indented(reason, "  "));
-            lines.extend(hint_line(hint.as_deref(), "  ", paint));
+            lines.extend(indented(reason));
+            lines.extend(hints::lines(hint.as_deref(), paint));
             lines.extend(serving(standing, paint));
             lines
         }
@@ -42,18 +43,15 @@ fn message(ended: &Ended, hint: Option<&str>, paint: Paint) -> Vec<String> {
     let mut rest = text.lines();
     let mut lines = vec![error(rest.next().unwrap_or_default(), paint)];
     lines.extend(rest.map(|line| format!("  {line}")));
-    lines.extend(hint_line(hint, "  ", paint));
+    lines.extend(hints::lines(hint, paint));
     lines
 }
 
 fn locked(host: &str, details: &str, release: &str, paint: Paint) -> Vec<String> {
     let mut lines = vec![error(&format!("the deploy lock is held on {}", clean::line(host)), paint)];
-    lines.extend(indented(details, "  "));
-    let hint = format!(
-        "wait until it is released; if no deploy is running any more, run `{release} -h {}`",
-        clean::line(host)
-    );
-    lines.extend(hint_line(Some(&hint), "  ", paint));
+    lines.extend(indented(details));
+    let hint = hints::locked(release, &clean::line(host));
+    lines.extend(hints::lines(Some(&hint), paint));
     lines
 }
 
@@ -154,9 +152,9 @@ fn one_failure(group: &[&Failure], paint: Paint) -> Vec<String> {
         lines.extend(list(&group.iter().map(|failure| failure.host.as_str()).collect::<Vec<_>>(), "  "));
     }
     if !matches!(failure.cause, Cause::Halted(_) | Cause::Interrupted) {
-        lines.extend(indented(&failure.cause.to_string(), "  "));
+        lines.extend(indented(&failure.cause.to_string()));
     }
-    lines.extend(hint_line(failure.hint().as_deref(), "  ", paint));
+    lines.extend(hints::lines(failure.hint().as_deref(), paint));
     if let Cause::NotReady(not_ready) = &failure.cause {
         let only =
             if group.len() > 1 { format!(" on {}", clean::line(&failure.host)) } else { String::new() };
@@ -197,23 +195,10 @@ fn error(text: &str, paint: Paint) -> String {
     format!("{} {text}", paint.red("error:"))
 }
 
-fn hint_line(hint: Option<&str>, indent: &str, paint: Paint) -> Vec<String> {
-    let Some(hint) = hint else { return Vec::new() };
-    let text = clean::lines(hint);
-    let mut rest = text.lines();
-    let mut lines = vec![format!("{indent}{} {}", paint.cyan("hint:"), rest.next().unwrap_or_default())];
-    lines.extend(rest.map(|line| format!("{indent}      {line}")));
-    lines
+fn indented(text: &str) -> Vec<String> {
+    clean::lines(text.trim_end()).lines().map(|line| format!("  {line}").trim_end().to_owned()).collect()
 }
 
-fn indented(text: &str, indent: &str) -> Vec<String> {
-    clean::lines(text.trim_end())
-        .lines()
-        .map(|line| format!("{indent}{line}").trim_end().to_owned())
-        .collect()
-}
-
-/// The line that tells of success.
 pub fn success(tally: &super::Tally, paint: Paint) -> String {
     paint.green(&clean::line(&words::summary(tally.plan.as_deref(), tally.elapsed)))
 }

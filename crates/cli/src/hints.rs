@@ -1,0 +1,70 @@
+//! What to do next, in the words of the command line. What a failure knows itself comes with it, from the engine.
+
+use crate::args::CONFIG_FILE;
+use crate::settings::Settings;
+use crate::ui::clean;
+use crate::ui::paint::Paint;
+
+pub(crate) const AGAIN: &str = "what was begun may be unfinished: run the command again to put it right";
+pub(crate) const COMMANDS: &str = "`bowline help` lists them";
+pub(crate) const CONFIRM: &str = "`-y` confirms it in advance";
+
+/// How to call `bowline` again for the same project and destination.
+pub(crate) fn call(settings: &Settings, words: &str) -> String {
+    let mut call = format!("bowline {words}");
+    let flags = [
+        ("-c", Some(&settings.config_file).filter(|file| *file != CONFIG_FILE)),
+        ("-d", settings.destination.as_ref()),
+    ];
+    for (flag, value) in flags {
+        if let Some(value) = value {
+            let value = shlex::try_quote(value).unwrap_or_default();
+            call.push_str(&format!(" {flag} {value}"));
+        }
+    }
+    call
+}
+
+pub(crate) fn new_project(settings: &Settings) -> String {
+    let check = call(settings, "config");
+    format!("Now write your image, servers and registry into {}, and run `{check}`.", settings.config_file)
+}
+
+pub(crate) fn deploy_version(version: &str) -> String {
+    format!("--version {version} deploys that version")
+}
+
+/// `release` is the command that gives the lock back.
+pub(crate) fn locked(release: &str, host: &str) -> String {
+    format!("wait until it is released; if no deploy is running any more, run `{release} -h {host}`")
+}
+
+pub(crate) fn alias(name: &str, text: &str) -> String {
+    format!("hint: `{name}` is an alias: {text}")
+}
+
+/// A hint below an error, perhaps none.
+pub(crate) fn lines(hint: Option<&str>, paint: Paint) -> Vec<String> {
+    let text = clean::lines(hint.unwrap_or_default());
+    let mut rest = text.lines();
+    let first = rest.next().map(|line| format!("  {} {line}", paint.cyan("hint:")));
+    first.into_iter().chain(rest.map(|line| format!("        {line}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Globals;
+    use crate::settings::Surroundings;
+
+    #[test]
+    fn a_hint_names_the_project_and_the_destination() {
+        let around = Surroundings { drawable: false, colour_out: false, colour_err: false };
+        let called = |globals: &Globals| call(&Settings::new(globals, &[], around), "lock release");
+        let mut globals = Globals { config_file: "config/deploy.yml".into(), ..Globals::default() };
+        assert_eq!(called(&globals), "bowline lock release");
+        globals.config_file = "my app.yml".into();
+        globals.destination = Some("staging".into());
+        assert_eq!(called(&globals), "bowline lock release -c 'my app.yml' -d staging");
+    }
+}
