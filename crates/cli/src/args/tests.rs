@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn parsed(line: &str) -> Result<Cli, clap::Error> {
@@ -32,6 +34,44 @@ fn every_help() {
     for path in paths {
         insta::assert_snapshot!(format!("help {}", path.join(" ")).trim().replace(' ', "_"), help(&path));
     }
+}
+
+/// The commands that a row of the README's table names in its first column: ``| `bowline lock status\|release` | … |``.
+fn in_row(row: &str, named: &mut BTreeSet<Vec<String>>) {
+    let root = command();
+    let column = row.trim_start_matches("| ").split(" | ").next().unwrap();
+    for code in column.split('`').skip(1).step_by(2) {
+        let code = code.trim_start_matches("bowline ").replace(['[', ']'], "");
+        let (name, rest) = code.split_once(' ').unwrap_or((&code, ""));
+        let command = root.find_subcommand(name).unwrap_or_else(|| panic!("no command: {name}"));
+        if !command.has_subcommands() {
+            named.insert(vec![name.to_owned()]);
+            continue;
+        }
+        for word in rest.split(' ') {
+            let argument = word.contains(char::is_uppercase);
+            for below in word.split("\\|").filter(|below| !below.starts_with('-')) {
+                assert!(argument || command.find_subcommand(below).is_some(), "no command: {name} {below}");
+                if command.find_subcommand(below).is_some() {
+                    named.insert(vec![name.to_owned(), below.to_owned()]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_every_command_and_no_other() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let mut named = BTreeSet::new();
+    readme.lines().filter(|line| line.starts_with("| `bowline ")).for_each(|row| in_row(row, &mut named));
+    let mut paths = Vec::new();
+    below(&command(), &[], &mut paths);
+    let groups: Vec<_> =
+        paths.iter().filter(|path| path.len() > 1).map(|path| vec![path[0].clone()]).collect();
+    paths.retain(|path| !groups.contains(path));
+    assert_eq!(named, paths.into_iter().collect(), "the table of commands in README.md");
 }
 
 #[test]
