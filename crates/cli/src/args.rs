@@ -95,6 +95,10 @@ pub(crate) fn command() -> clap::Command {
     with_underscores(Cli::command())
 }
 
+pub(crate) fn command_names() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
 /// Whether a command is one that help lists, and not clap's own `help`.
 pub(crate) fn is_shown(command: &clap::Command) -> bool {
     !command.is_hide_set() && command.get_name() != "help"

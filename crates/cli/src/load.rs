@@ -12,6 +12,7 @@ use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
 use bowline_remote::{LocalMachine, Prompt, SshNetwork};
 
+use crate::args;
 use crate::settings::Settings;
 use crate::ui::prompt::{Asker, Lent};
 
@@ -25,8 +26,9 @@ pub struct LoadError {
 /// Reads the configuration, and the secrets files as they stand; with the warnings.
 pub async fn load(settings: &Settings) -> Result<(Project, Diagnostics), LoadError> {
     let Settings { config_file, destination, templates, .. } = settings;
+    let commands = args::command_names();
     let loaded =
-        project::load(&LocalMachine, templates, config_file, destination.as_deref()).await;
+        project::load(&LocalMachine, templates, config_file, destination.as_deref(), &commands).await;
     loaded.map_err(|error| told(error, settings.err.0))
 }
 

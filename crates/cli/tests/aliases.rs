@@ -52,6 +52,17 @@ fn a_command_in_the_configuration_runs_once_though_it_is_read_twice() {
 }
 
 #[test]
+fn no_alias_takes_the_place_of_a_command() {
+    let project =
+        project(&[("config/deploy.yml", &CONFIG.replace("  round: about\n", "  man: show\n  env: show\n"))]);
+    let (status, _, err) = bowline(project.path(), &[], &["config"]);
+    assert_eq!(status, 0, "{err}");
+    for name in ["man", "env"] {
+        assert!(err.contains(&format!("warning: aliases/{name}: this alias has no effect")), "{err}");
+    }
+}
+
+#[test]
 fn what_goes_wrong() {
     let project = project(&[("config/deploy.yml", CONFIG), ("bad.yml", "aliases: [\n")]);
     let said = |words: &[&str]| {

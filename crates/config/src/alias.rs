@@ -41,14 +41,6 @@ const COMMANDS: &[&str] = &[
     "version",
 ];
 
-/// Commands that Kamal 2 doesn't have. An alias of such a name works there, so it is no error.
-const OWN_COMMANDS: &[&str] = &["env", "completion", "man", "plan", "schema", "traefik"];
-
-/// Whether a word is, or will be, a command, and so never an alias.
-pub fn is_command(word: &str) -> bool {
-    COMMANDS.contains(&word) || OWN_COMMANDS.contains(&word)
-}
-
 /// The alias or command that was probably meant.
 pub fn suggestion<'a>(word: &str, aliases: &'a Pairs) -> Option<&'a str> {
     nearest(word, aliases.iter().map(|(name, _)| name.as_str()))
@@ -60,7 +52,9 @@ pub(super) fn decode(field: &Field, report: &mut Report) -> Pairs {
     let aliases: Pairs = entries.iter().filter_map(|(key, field)| one(key, field, report)).collect();
     let mut told = Vec::new();
     for (key, field) in &entries {
-        let Some(circle) = circle(&key.text, &aliases).filter(|_| !told.contains(&key.text)) else {
+        let Some(circle) =
+            circle(&key.text, &aliases, &report.commands).filter(|_| !told.contains(&key.text))
+        else {
             continue;
         };
         let message =
@@ -83,7 +77,8 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
         report.push(
             at_key(&format!("`{}` is a command already", given(name))).help("give the alias another name"),
         );
-    } else if OWN_COMMANDS.contains(&name) {
+    } else if report.commands.contains(&key.text) {
+        // With Kamal an alias of such a name works, so it is no error.
         let warning = Diagnostic::warning(key.span, field.says("this alias has no effect"));
         report.push(warning.label(format!("`{}` is a command of Bowline's own", given(name))));
     }
@@ -98,7 +93,8 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
 }
 
 /// The aliases on the way from one back to itself, if there is such a way.
-fn circle(name: &str, aliases: &Pairs) -> Option<Vec<String>> {
+fn circle(name: &str, aliases: &Pairs, own: &[String]) -> Option<Vec<String>> {
+    let is_command = |word: &String| COMMANDS.contains(&word.as_str()) || own.contains(word);
     let mut way = vec![name.to_owned()];
     loop {
         let last = way.last()?;

@@ -26,6 +26,8 @@ use super::source::{Key, Kind, Node, Plain, Scalar};
 pub(super) struct Report {
     pub(super) items: Vec<Diagnostic>,
     pub(super) secrets: Vec<SecretUse>,
+    /// Names of commands, which no alias can take.
+    pub(super) commands: Vec<String>,
 }
 
 impl Report {

@@ -59,7 +59,7 @@ pub use env::{Env, Value, Variable};
 pub use generation::Generation;
 pub use healthcheck::{Cord, Healthcheck};
 pub use hooks::{HookLevel, HooksOutput};
-pub use load::{Destination, Loaded, aliases, destination_path, destinations, load};
+pub use load::{Destination, Loaded, aliases, destination_path, destinations, load, load_for};
 pub use logging::Logging;
 pub use output::Output;
 pub use proxy::Proxy;

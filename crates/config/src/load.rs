@@ -58,8 +58,21 @@ pub fn destinations(base: &str, names: &[String]) -> Vec<(String, String)> {
 /// # Errors
 /// All that is wrong in the files, as far as it can be seen: a file that isn't YAML ends the search there.
 pub fn load(base: SourceFile, destination: Option<Destination>) -> Result<Loaded, Diagnostics> {
+    load_for(base, destination, &[])
+}
+
+/// The same for a program with these commands besides Kamal's: an alias of such a name has no effect.
+///
+/// # Errors
+/// As those of [`load`].
+pub fn load_for(
+    base: SourceFile,
+    destination: Option<Destination>,
+    commands: &[String],
+) -> Result<Loaded, Diagnostics> {
     let (name, over) = destination.map(|destination| (destination.name, destination.file)).unzip();
     let (sources, trees, mut report) = read_all(base, over);
+    report.commands = commands.to_vec();
     let config = match trees.into_iter().collect::<Option<Vec<Node>>>() {
         Some(trees) => resolve(trees, name.as_deref(), &mut report),
         None => None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bowline_config::{
     Destination, Diagnostics, Loaded, Pairs, SourceFile, aliases as read_aliases, destination_path,
-    destinations, load as load_config,
+    destinations, load_for,
 };
 
 use crate::ports::Local;
@@ -52,14 +52,16 @@ impl LoadError {
     }
 }
 
-/// Reads everything; gives the project and what to tell about it all the same.
+/// Reads everything; gives the project and what to tell about it all the same. `commands` are the names that no alias
+/// can take.
 pub async fn load(
     local: &dyn Local,
     templates: &Templates,
     config_file: &str,
     destination: Option<&str>,
+    commands: &[String],
 ) -> Result<(Project, Diagnostics), LoadError> {
-    match read_for(local, templates, config_file, destination).await {
+    match read_for(local, templates, config_file, destination, commands).await {
         Err(LoadError::Invalid(errors)) if destination.is_none() => {
             Err(LoadError::Invalid(Box::new(with_destinations(*errors, local, config_file))))
         }
@@ -85,9 +87,10 @@ async fn read_for(
     templates: &Templates,
     config_file: &str,
     destination: Option<&str>,
+    commands: &[String],
 ) -> Result<(Project, Diagnostics), LoadError> {
     let (base, over) = files(local, templates, config_file, destination).await?;
-    let Loaded { config, warnings, secrets: secret_uses } = load_config(base, over)?;
+    let Loaded { config, warnings, secrets: secret_uses } = load_for(base, over, commands)?;
     let secrets = Arc::new(Store::load(local, &config));
     Ok((Project { config, secrets, secret_uses }, warnings))
 }

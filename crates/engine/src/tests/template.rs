@@ -26,7 +26,7 @@ fn machine(files: &[(&str, &str)], answers: &[(&str, u32, &str)]) -> FakeLocal {
 }
 
 async fn load(local: &FakeLocal, destination: Option<&str>) -> Result<Project, String> {
-    match project::load(local, &Templates::default(), "config/deploy.yml", destination).await {
+    match project::load(local, &Templates::default(), "config/deploy.yml", destination, &[]).await {
         Ok((project, _)) => Ok(project),
         Err(LoadError::Invalid(errors)) => Err(errors.render(false)),
         Err(error) => Err(error.to_string()),
@@ -79,7 +79,7 @@ async fn nothing_runs_twice_between_a_look_at_the_aliases_and_the_load() {
     let templates = Templates::default();
     let aliases = project::aliases(&local, &templates, "config/deploy.yml", None).await.unwrap();
     assert_eq!(aliases, [("x".into(), "deploy".into())]);
-    project::load(&local, &templates, "config/deploy.yml", None).await.unwrap();
+    project::load(&local, &templates, "config/deploy.yml", None, &[]).await.unwrap();
     assert_eq!(ran(&local).len(), 1);
 }
 
