@@ -1,5 +1,6 @@
 //! Sections 1 and 2: the process, commands, flags, texts, exit codes.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
@@ -292,4 +293,39 @@ fn rubbish_on_the_socket_is_refused_and_harms_nothing() {
     assert_eq!(ask(b""), "");
     ask(&vec![b'x'; 3 << 20]);
     assert_eq!(proxy.run(&["list"]).code, 0);
+}
+
+/// The words of a text that begin with `--`.
+fn flags(text: &str) -> BTreeSet<&str> {
+    let of_a_flag = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let words = text.split(|c| !of_a_flag(c)).filter(|word| word.len() > 2);
+    words.filter(|word| word.starts_with("--") && !word.starts_with("---")).collect()
+}
+
+#[test]
+fn the_manual_names_every_command_and_flag_and_no_other() {
+    ours_alone!();
+    let home = TempDir::new().unwrap();
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/proxy.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let commands = |words: &[&str]| {
+        let help = run(home.path(), words).stdout;
+        let listed =
+            help.split("Available Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
+        listed.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let rollout = commands(&["rollout", "--help"]).into_iter().map(|word| format!("rollout {word}"));
+    let top = commands(&["--help"]).into_iter().filter(|word| word != "rollout");
+    let mut known = String::from("--version");
+    for command in top.chain(rollout) {
+        assert!(manual.contains(&format!("`{command}")), "{command} is not in the manual");
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        known += &run(home.path(), &words).stdout;
+    }
+    let (known, named) = (flags(&known), flags(&manual));
+    let missing: Vec<_> = known.difference(&named).collect();
+    assert_eq!(missing, Vec::<&&str>::new(), "these are not in the manual");
+    let tables: String = manual.lines().filter(|line| line.starts_with('|')).collect();
+    let stale: Vec<_> = flags(&tables).into_iter().filter(|flag| !known.contains(flag)).collect();
+    assert_eq!(stale, Vec::<&str>::new(), "the program does not have these");
 }
