@@ -64,7 +64,7 @@ pub use logging::Logging;
 pub use output::Output;
 pub use proxy::Proxy;
 pub use registry::{Credential, Credentials, Registry};
-pub use role::{AssetPath, OptionValue, Role, RoleHost};
+pub use role::{AssetPath, OptionValue, Role, RoleHost, ServedBy};
 pub use secret::is_secret_key;
 pub use secrets::{MissingSecret, SecretUses};
 pub use ssh::{Jump, KeyData, Ssh, SshConfig};

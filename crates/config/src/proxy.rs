@@ -259,7 +259,7 @@ impl ProxyLogging {
 pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
     let mut secured: BTreeMap<&str, &str> = BTreeMap::new();
     for role in roles {
-        let Some(proxy) = role.proxy.as_ref().filter(|proxy| proxy.tls != Tls::Off) else { continue };
+        let Some(proxy) = role.kamal_proxy().filter(|proxy| proxy.tls != Tls::Off) else { continue };
         if proxy.tls == Tls::Automatic && role.hosts.len() > 1 {
             let message = format!(
                 "SSL is only supported on a single server unless you provide custom certificates, found {} servers for role {}",
@@ -290,7 +290,7 @@ pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, 
 /// One server has one kamal-proxy, which is run in one way.
 fn check_runs(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
     let of_roles = roles.iter().flat_map(|role| {
-        let run = role.proxy.as_ref().and_then(|proxy| proxy.run.as_ref());
+        let run = role.kamal_proxy().and_then(|proxy| proxy.run.as_ref());
         role.hosts.iter().map(move |host| (host.host.as_str(), role.name.as_str(), run))
     });
     let of_accessories = accessories.iter().flat_map(|accessory| {

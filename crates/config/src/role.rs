@@ -35,17 +35,24 @@ pub struct Role {
     pub logging: Logging,
     /// `asset_path` of the role, else of the root; only for roles behind Traefik.
     pub asset_path: Option<AssetPath>,
-    /// Whether Traefik sends requests to it: `traefik`, true for the primary role unless said otherwise. Never in a
-    /// configuration for Kamal 2.
-    pub traefik: bool,
-    /// How kamal-proxy serves it, if it does: `proxy` of the role over the root's. Only in a configuration for Kamal 2,
-    /// there for the primary role unless said otherwise.
-    pub proxy: Option<Proxy>,
+    /// What sends requests to it.
+    pub served_by: ServedBy,
     /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1). Docker's own 10 s
     /// if absent; in a configuration for Kamal 2 `drain_timeout` for a role without proxy.
     pub stop_timeout: Option<Duration>,
     /// The health check. A role without Traefik has one only if it says so itself.
     pub healthcheck: Option<Healthcheck>,
+}
+
+/// What sends requests to a role's containers. The primary role has a proxy unless said otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServedBy {
+    /// No proxy.
+    Nothing,
+    /// Traefik: `traefik: true`. Only in a configuration for Kamal 1.
+    Traefik,
+    /// kamal-proxy: `proxy` of the role over the root's. Only in a configuration for Kamal 2.
+    KamalProxy(Box<Proxy>),
 }
 
 /// A host of a role.
@@ -97,8 +104,12 @@ pub(super) struct Inherited<'n> {
 impl Role {
     /// A role given as a list of hosts.
     pub(super) fn plain(name: &str, hosts: Vec<RoleHost>, primary: bool, from: &Inherited) -> Self {
-        let traefik = primary && from.generation == Generation::One;
-        let proxy = (primary && from.generation == Generation::Two).then(|| from.proxy());
+        let served_by = match from.generation {
+            _ if !primary => ServedBy::Nothing,
+            Generation::One => ServedBy::Traefik,
+            Generation::Two => ServedBy::KamalProxy(Box::new(from.proxy())),
+        };
+        let traefik = served_by == ServedBy::Traefik;
         Self {
             name: name.into(),
             hosts,
@@ -108,9 +119,8 @@ impl Role {
             env: Env::default(),
             logging: from.logging.clone(),
             asset_path: from.asset_path.clone().filter(|_| primary),
-            traefik,
-            stop_timeout: from.stop_timeout(proxy.is_some()),
-            proxy,
+            stop_timeout: from.stop_timeout(primary),
+            served_by,
             healthcheck: traefik.then(|| from.healthcheck.clone().resolve(true)),
         }
     }
@@ -131,13 +141,18 @@ impl Role {
         if let Some(own) = section.get("logging") {
             role.logging = Logging::decode(&own).over(&role.logging);
         }
-        role.traefik = section.boolean("traefik").unwrap_or(role.traefik);
-        let own = section.get("labels").map(|own| labels(&own, report)).unwrap_or_default();
-        role.labels = super::lay_over(&from.labels_of(role.traefik), &own);
-        if let Some(own) = section.get("proxy") {
-            role.proxy = from.proxy_with(&own, report);
+        if let Some(traefik) = section.boolean("traefik") {
+            role.served_by = if traefik { ServedBy::Traefik } else { ServedBy::Nothing };
         }
-        role.stop_timeout = section.seconds("stop_timeout").or(from.stop_timeout(role.proxy.is_some()));
+        let own = section.get("labels").map(|own| labels(&own, report)).unwrap_or_default();
+        role.labels = super::lay_over(&from.labels_of(role.served_by == ServedBy::Traefik), &own);
+        if let Some(own) = section.get("proxy") {
+            role.served_by = match from.proxy_with(&own, report) {
+                Some(proxy) => ServedBy::KamalProxy(Box::new(proxy)),
+                None => ServedBy::Nothing,
+            };
+        }
+        role.stop_timeout = section.seconds("stop_timeout").or(from.stop_timeout(role.is_proxied()));
         role.asset_path = role.decode_asset_path(&section, from, report);
         role.healthcheck = role.decode_healthcheck(&section, from, report);
         role
@@ -145,7 +160,15 @@ impl Role {
 
     /// Whether a proxy sends requests to it.
     pub fn is_proxied(&self) -> bool {
-        self.traefik || self.proxy.is_some()
+        self.served_by != ServedBy::Nothing
+    }
+
+    /// How kamal-proxy serves it, if it does.
+    pub fn kamal_proxy(&self) -> Option<&Proxy> {
+        match &self.served_by {
+            ServedBy::KamalProxy(proxy) => Some(proxy),
+            ServedBy::Nothing | ServedBy::Traefik => None,
+        }
     }
 
     fn decode_asset_path(
@@ -169,7 +192,7 @@ impl Role {
         report: &mut Report,
     ) -> Option<Healthcheck> {
         let own = section.get("healthcheck").map(|field| (Parts::decode(&field), field));
-        if self.traefik {
+        if self.served_by == ServedBy::Traefik {
             let parts = own.map(|(parts, _)| parts).unwrap_or_default();
             return Some(parts.over(&from.healthcheck).resolve(true));
         }

@@ -6,7 +6,7 @@
 
 mod yaml;
 
-use super::{Config, Generation, Logging, Role, RoleHost, Timeouts, Value, shown};
+use super::{Config, Generation, Logging, Role, RoleHost, ServedBy, Timeouts, Value, shown};
 use shown::Redacted;
 #[cfg(test)]
 pub(super) use yaml::scalar;
@@ -52,10 +52,10 @@ pub fn show(config: &Config) -> String {
 }
 
 fn of_role(config: &Config, role: &Role) -> Node {
-    let served = match (&role.proxy, config.generation) {
-        (Some(proxy), _) => ("proxy", node(proxy)),
-        (None, Generation::One) => ("traefik", node(&role.traefik)),
-        (None, Generation::Two) => ("proxy", node(&false)),
+    let served = match (&role.served_by, config.generation) {
+        (ServedBy::KamalProxy(proxy), _) => ("proxy", node(proxy)),
+        (served_by, Generation::One) => ("traefik", node(&(*served_by == ServedBy::Traefik))),
+        (_, Generation::Two) => ("proxy", node(&false)),
     };
     let of_host = |host: &RoleHost| {
         Node::map([("tags", node(&host.tags)), ("env", origins(config, role, host).unless_empty())])

@@ -23,7 +23,8 @@ impl Unbuilt {
 
 /// Whether these roles can be deployed: kamal-proxy isn't booted yet, and Traefik must not take its place unasked.
 pub fn roles<'r>(config: &Config, roles: impl Iterator<Item = &'r Role>) -> Result<(), Unbuilt> {
-    let names: Vec<&str> = roles.filter(|role| role.proxy.is_some()).map(|role| role.name.as_str()).collect();
+    let names: Vec<&str> =
+        roles.filter(|role| role.kamal_proxy().is_some()).map(|role| role.name.as_str()).collect();
     if names.is_empty() {
         return Ok(());
     }

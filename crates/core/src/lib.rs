@@ -10,5 +10,6 @@ pub mod dockerignore;
 pub mod names;
 pub mod observed;
 pub mod plan;
+pub mod proxy;
 pub mod selection;
 pub mod shell;

@@ -6,7 +6,7 @@ use bowline_core::names::Names;
 use std::collections::BTreeMap;
 
 use bowline_config::secret::Secret;
-use bowline_config::{Config, Destination, SourceFile, load};
+use bowline_config::{Config, Destination, ServedBy, SourceFile, load};
 use bowline_core::commands::Scope;
 use bowline_core::commands::app::Tag;
 use bowline_core::observed::Observed;
@@ -193,7 +193,7 @@ fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
     let behind = config(labels);
     let mut both = behind.clone();
     let worker = both.roles.iter_mut().find(|role| role.name == "workers").unwrap();
-    worker.traefik = true;
+    worker.served_by = ServedBy::Traefik;
     worker.labels = behind.roles[0].labels.clone();
     let error = planned(&both, Kind::Deploy, "v2", &fleet("", "")).unwrap_err();
     assert_eq!(

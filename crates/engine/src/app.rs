@@ -3,6 +3,7 @@
 use bowline_core::names::Names;
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire, step::Step};
+use bowline_core::proxy::ProxyKind;
 
 use crate::cord;
 use crate::error::{Cause, Failure, RunError};
@@ -63,7 +64,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
     let output = change.fleet.run_watched(host, Some(role), &step, &|_| {}).await?;
     let addresses = health::outcome(&start.name, start.timeout, output)
         .map_err(|cause| failed(&step.describe(), cause))?;
-    if !place.role.traefik {
+    if ProxyKind::of(place.role) != ProxyKind::Traefik {
         return Ok(format!("started {}", start.name));
     }
     let wait = |cause| failed("wait for Traefik", cause);

@@ -3,6 +3,7 @@
 use bowline_core::commands::listing;
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::{Accessories, Selection};
 
 use crate::error::RunError;
@@ -68,7 +69,7 @@ fn scripts(
         Listing::Containers => vec![(None, listing::containers(&names))],
         Listing::Images => vec![(None, listing::images(&project.config.repository()))],
         Listing::Everything => {
-            let routed = selection.roles_of(host).any(|(role, _)| role.traefik);
+            let routed = selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik);
             let traefik = routed.then(|| (Some("traefik".to_string()), listing::traefik()));
             traefik.into_iter().chain(roles()).collect()
         }

@@ -3,6 +3,7 @@
 //! Each step goes on only once Traefik is seen to have followed, so that no request meets nobody: the page answers
 //! before the app is left, and the app is routed before the page goes.
 
+use bowline_core::proxy::ProxyKind;
 use std::net::IpAddr;
 
 use bowline_core::commands::maintenance::{self, Begin, End};
@@ -84,7 +85,7 @@ fn own_page(world: &World, project: &Project) -> Result<Option<String>, RunError
 }
 
 async fn begin_one(change: &Change<'_>, place: Place<'_>, request: &Request, page: &str) -> Told {
-    if !place.role.traefik {
+    if ProxyKind::of(place.role) != ProxyKind::Traefik {
         return Ok(String::new());
     }
     let (host, role) = (&place.host.host, &place.role.name);
@@ -153,7 +154,7 @@ fn running<'p>(change: &'p Change<'_>, place: Place<'p>) -> impl Iterator<Item =
 }
 
 async fn end_one(change: &Change<'_>, place: Place<'_>) -> Told {
-    if !place.role.traefik {
+    if ProxyKind::of(place.role) != ProxyKind::Traefik {
         return Ok(String::new());
     }
     let (host, role) = (&place.host.host, &place.role.name);

@@ -1,5 +1,6 @@
 //! `traefik boot|reboot|start|stop|restart|remove|details|logs`: the proxy that all apps of a server share.
 
+use bowline_core::proxy::ProxyKind;
 use std::net::{IpAddr, SocketAddr};
 
 use bowline_core::commands::remove::{Remove, What};
@@ -27,7 +28,8 @@ use crate::world::{Gathered, Options, Project, World};
 
 /// The servers of a selection that have a role behind Traefik.
 pub(crate) fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
-    let behind = |host: &&str| selection.roles_of(host).any(|(role, _)| role.traefik);
+    let behind =
+        |host: &&str| selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik);
     let hosts: Vec<&str> = selection.hosts.iter().copied().filter(behind).collect();
     if hosts.is_empty() {
         return Err(RunError::Usage {
@@ -286,7 +288,9 @@ async fn on_each(
     let mut change = Change::begin(world, project, options).await?;
     let part = {
         let (change, work) = (&change, &work);
-        let routed = |host: &str| change.selection.roles_of(host).any(|(role, _)| role.traefik);
+        let routed = |host: &str| {
+            change.selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik)
+        };
         let one =
             |host| async move { if routed(host) { work(change, host).await } else { Ok(String::new()) } };
         change.each_server(one).await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    AssetPath, BarrierOrder, Cord, Credential, Env, Jump, KeyData, Limit, OptionValue, Pairs, Role,
+    AssetPath, BarrierOrder, Cord, Credential, Env, Jump, KeyData, Limit, OptionValue, Pairs, Role, ServedBy,
 };
 use super::*;
 use crate::secret::Secret;
@@ -48,7 +48,7 @@ fn defaults() {
         (".kamal/hooks", ".kamal/secrets")
     );
     let role = &config.roles[0];
-    assert!(role.traefik);
+    assert_eq!(role.served_by, ServedBy::Traefik);
     let check = role.healthcheck.as_ref().unwrap();
     assert_eq!(check.cmd, "curl -f http://localhost:3000/up || exit 1");
     assert_eq!((check.interval, &check.cord), (Duration::from_secs(1), &Cord::At("/tmp/kamal-cord".into())));
@@ -204,7 +204,8 @@ servers:
     assert_eq!(check(api), Some((curl("/up"), Cord::default())));
     assert_eq!(check(cron), Some(("true".into(), Cord::Off)));
     assert_eq!(check(jobs), None);
-    assert_eq!((web.traefik, api.traefik, cron.traefik, jobs.traefik), (true, true, false, false));
+    let traefik = [web, api, cron, jobs].map(|role| role.served_by == ServedBy::Traefik);
+    assert_eq!(traefik, [true, true, false, false]);
     assert_eq!(web.healthcheck.as_ref().unwrap().max_attempts, Some(10));
     assert_eq!(cron.healthcheck.as_ref().unwrap().max_attempts, None);
     assert_eq!(config.deploy_timeout, Duration::from_secs(55));

@@ -1,6 +1,7 @@
 //! From what should be and what is, the plan of a deploy, a redeploy, a rollback or a boot.
 
 use crate::names::Names;
+use crate::proxy::ProxyKind;
 use std::collections::BTreeMap;
 
 use super::assets;
@@ -244,7 +245,7 @@ impl Planner<'_> {
         let kind = self.request.kind;
         let image = self.config.image_of(&self.request.version);
         let entries: Vec<(&Role, &RoleHost)> = selection.roles_of(host).collect();
-        let routed = entries.iter().any(|(role, _)| role.traefik);
+        let routed = entries.iter().any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik);
         let (proxy, api) = self.proxy(host, routed, observed)?;
         let mut notes = Vec::new();
         if routed && api == ProxyApi::Silent {
@@ -380,7 +381,7 @@ impl Planner<'_> {
     fn role(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<RolePlan, PlanError> {
         let (config, names) = (self.config, &self.scope().names);
         let version = &self.request.version;
-        let cord = match (&role.healthcheck, role.traefik) {
+        let cord = match (&role.healthcheck, ProxyKind::of(role) == ProxyKind::Traefik) {
             (Some(Healthcheck { cord: Cord::At(path), .. }), true) => Some(path.clone()),
             _ => None,
         };
@@ -421,7 +422,7 @@ impl Planner<'_> {
             role: role.name.clone(),
             boot,
             kept: None,
-            routed: role.traefik,
+            routed: ProxyKind::of(role) == ProxyKind::Traefik,
             retire,
             stop_wait: stop_wait(role),
             back,
@@ -440,7 +441,7 @@ impl Planner<'_> {
         ]
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .into();
-        let route = if role.traefik {
+        let route = if ProxyKind::of(role) == ProxyKind::Traefik {
             traefik::route_labels(&names.prefix(&role.name))
         } else {
             traefik::hidden(&role.labels, &role.options)

@@ -1,5 +1,6 @@
 //! The end of a container that serves, and the way back to it.
 
+use crate::proxy::ProxyKind;
 use std::net::SocketAddr;
 
 use super::{ProxyApi, Retire};
@@ -28,7 +29,7 @@ pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Conta
             role: role.name.clone(),
             name: container.name.clone(),
             id: container.id.clone(),
-            drain: role.traefik.then_some(config.drain_timeout.as_secs()),
+            drain: (ProxyKind::of(role) == ProxyKind::Traefik).then_some(config.drain_timeout.as_secs()),
             stop_wait: stop_wait(role).or(container.stop_timeout()),
             cord,
             if_healthy: if cut.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },

@@ -1,5 +1,6 @@
 //! Which secrets a run needs, by name, and what is made of their values: logins, env files, environments.
 
+use crate::proxy::ProxyKind;
 use std::collections::BTreeMap;
 
 use super::Kind;
@@ -96,7 +97,7 @@ fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &
 }
 
 fn routed(selection: &Selection<'_>) -> bool {
-    selection.roles.iter().any(|(role, _)| role.traefik)
+    selection.roles.iter().any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik)
 }
 
 /// Checks that the secrets of containers on these servers can reach them.

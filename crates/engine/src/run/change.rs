@@ -2,6 +2,7 @@
 //! own end.
 
 use bowline_core::names::Names;
+use bowline_core::proxy::ProxyKind;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -109,7 +110,7 @@ impl<'a> Change<'a> {
 
     /// How Traefik there can be asked, for a role behind it.
     pub(crate) fn proxy(place: Place<'_>) -> Option<Proxy> {
-        Proxy::seen(place.observed).filter(|_| place.role.traefik)
+        Proxy::seen(place.observed).filter(|_| ProxyKind::of(place.role) == ProxyKind::Traefik)
     }
 
     /// Where a server's Traefik answers questions, if it does.
