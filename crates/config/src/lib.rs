@@ -78,7 +78,7 @@ pub const NETWORK: &str = "kamal";
 pub type Pairs = Vec<(String, String)>;
 
 /// `over` laid over `base`: a name it has too is replaced in its place, a new one follows at the end.
-fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
+pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
     let mut pairs = base.clone();
     for (name, value) in over {
         match pairs.iter_mut().find(|(known, _)| known == name) {

@@ -12,15 +12,14 @@ pub mod assets;
 pub mod audit;
 pub mod builder;
 pub mod clone;
-pub mod cord;
-mod drain;
+pub(crate) mod drain;
 pub mod env;
-mod events;
+pub(crate) mod events;
 pub mod exec;
 pub mod listing;
 pub mod lock;
 pub mod logs;
-pub mod maintenance;
+pub mod network;
 pub mod observe;
 pub mod policy;
 pub mod prune;
@@ -30,7 +29,6 @@ pub mod registry;
 pub mod remove;
 pub mod server;
 pub mod serving;
-pub mod traefik;
 
 use crate::names::Names;
 use crate::shell::quote;
@@ -46,6 +44,17 @@ pub const FAMILY: usize = 16;
 pub const WAIT_S: u64 = 35;
 /// What only the keeper of a lock says. It ends with its connection, and nobody has to wait for it.
 const KEEPER: &str = "@lost";
+
+/// What is done to a container that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it; requests under way are answered first.
+    Stop,
+    /// The one, then the other.
+    Restart,
+}
 
 /// What every command of a run knows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,6 @@ use bowline_config::Config;
 
 pub use bowline_config::NETWORK;
 
-/// The proxy's container.
-pub const TRAEFIK: &str = "traefik";
-
 /// The images that all apps pulled last, as a pattern for a shell.
 pub const ALL_PULLED: &str = ".kamal/apps/*/pulled";
 

@@ -279,7 +279,7 @@ impl Container {
     /// Its address on the network on which Traefik reaches it, or all if it isn't there.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let of = |endpoint: &Endpoint| endpoint.ip_address.parse().ok();
-        let network = crate::commands::traefik::Route::new(&self.name, &self.labels).network;
+        let network = crate::proxy::network(&self.labels);
         match self.networks.get(&network).and_then(of) {
             Some(address) => vec![address],
             None => self.networks.values().filter_map(of).collect(),
@@ -292,8 +292,8 @@ impl Container {
         self.mounts
             .iter()
             .find(|mount| {
-                crate::commands::cord::is_cord(&mount.source)
-                    && crate::commands::cord::asks_for(command, &mount.destination)
+                crate::proxy::cord::is_cord(&mount.source)
+                    && crate::proxy::cord::asks_for(command, &mount.destination)
             })
             .map(|mount| mount.source.as_str())
     }

@@ -5,6 +5,7 @@
 
 pub mod accessory;
 mod assets;
+pub mod delivery;
 pub mod deploy;
 mod neighbours;
 pub mod resume;
@@ -13,12 +14,12 @@ pub mod secrets;
 pub mod show;
 pub mod step;
 
-use std::net::SocketAddr;
-
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::serving::{Check, Serving};
-use crate::commands::{assets::Prepare, cord, prune, registry, traefik};
+use crate::commands::{assets::Prepare, network::Network, prune};
+use crate::proxy::{Attach, Detach, OnServer, ProxyKind, cord};
 use bowline_config::{BarrierOrder, OnFailure};
+use delivery::Delivery;
 use step::Step;
 
 /// What kind of run it is.
@@ -73,12 +74,12 @@ pub struct BarrierPlan {
 pub struct ServerPlan {
     /// The server.
     pub host: String,
-    /// The pull.
-    pub pull: Option<registry::Pull>,
-    /// The proxy, or only the network, if something is missing.
-    pub proxy: Option<ProxyPlan>,
-    /// How the proxy can be asked.
-    pub api: ProxyApi,
+    /// How the image gets there, if it has to.
+    pub delivery: Option<Delivery>,
+    /// The network, if it is missing and no proxy comes with it.
+    pub network: Option<Network>,
+    /// The proxies that serve roles here, one of a kind.
+    pub proxies: Vec<OnServer>,
     /// Assets to prepare, a role each.
     pub assets: Vec<Prepare>,
     /// The roles.
@@ -95,28 +96,6 @@ pub struct ServerPlan {
     pub notes: Vec<String>,
 }
 
-/// What a server's proxy needs.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ProxyPlan {
-    /// Traefik and the network.
-    Ensure(Box<traefik::Ensure>),
-    /// The network.
-    Network(traefik::Network),
-}
-
-/// How a server's Traefik can be asked what it routes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyApi {
-    /// It runs, at this address.
-    At(SocketAddr),
-    /// It will, once the proxy step has said where.
-    AfterStart,
-    /// It doesn't answer such questions: pauses stand in.
-    Silent,
-    /// No role here is behind it.
-    None,
-}
-
 /// One role on one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolePlan {
@@ -127,8 +106,8 @@ pub struct RolePlan {
     /// The container that is just that already: then nothing is done. An image that turns out to be another one when
     /// it is pulled undoes this.
     pub kept: Option<resume::Kept>,
-    /// Whether the proxy sends requests to it.
-    pub routed: bool,
+    /// How requests get to it.
+    pub attach: Attach,
     /// The containers that serve now and won't afterwards.
     pub retire: Vec<Retire>,
     /// `docker stop -t`.
@@ -137,13 +116,13 @@ pub struct RolePlan {
     pub back: Option<app::Start>,
 }
 
-/// A container to retire: gracefully, if it is routed.
+/// A container to retire: gracefully, if requests go to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retire {
     /// Its version.
     pub version: String,
-    /// Its cord, if it has one.
-    pub cut: Option<cord::Cut>,
+    /// How requests stop going to it.
+    pub detach: Detach,
     /// The stop.
     pub stop: app::Stop,
     /// How it is given its requests back, should what comes in its place fail in the middle of this.
@@ -154,37 +133,30 @@ impl Retire {
     /// The same, as long as another container serves.
     #[must_use]
     pub fn instead(mut self, other: &Serving) -> Self {
-        self.cut.iter_mut().for_each(|cut| cut.instead = Some(other.clone()));
+        self.detach.instead(other);
         self.stop.instead = Some(other.clone());
         self
     }
 }
 
 impl RolePlan {
-    /// The retirement of the new container itself, should it have to go: it is then routed by nobody, or let go
-    /// by its own cord.
+    /// The retirement of the new container itself, should it have to go.
     pub fn undo(&self, id: &str, healthy: bool) -> Retire {
         let boot = &self.boot;
-        let cut = (self.routed && healthy && boot.cord.is_some()).then(|| cord::Cut {
-            scope: boot.scope.clone(),
-            name: boot.container(),
-            id: id.into(),
-            directory: boot.cord_directory(),
-            timeout: boot.timeout,
-            instead: None,
-        });
+        let kind = self.attach.kind();
+        let detach = Detach::by(cord::Cut::of_new(boot, id).filter(|_| kind != ProxyKind::None && healthy));
         let stop = app::Stop {
             scope: boot.scope.clone(),
             role: self.role.clone(),
             name: boot.container(),
             id: id.into(),
-            drain: (self.routed && healthy).then_some(DRAIN_UNDONE_S),
+            drain: (kind.rules().leaves_open_requests() && healthy).then_some(DRAIN_UNDONE_S),
             stop_wait: self.stop_wait,
             cord: boot.cord.as_ref().map(|_| boot.cord_directory()),
-            if_healthy: if cut.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
+            if_healthy: if detach.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
             instead: None,
         };
-        Retire { version: boot.version.clone(), cut, stop, again: None }
+        Retire { version: boot.version.clone(), detach, stop, again: None }
     }
 
     /// The look whether the new container still serves.
@@ -194,7 +166,7 @@ impl RolePlan {
             scope: boot.scope.clone(),
             name: boot.container(),
             serving,
-            network: boot.route().network,
+            network: boot.network(),
             timeout: boot.timeout,
             readiness_delay: boot.readiness_delay,
         }
@@ -205,14 +177,18 @@ impl RolePlan {
 const DRAIN_UNDONE_S: u64 = 30;
 
 impl ServerPlan {
+    /// The proxy of this kind, if it serves a role here.
+    pub fn proxy(&self, kind: ProxyKind) -> Option<&OnServer> {
+        self.proxies.iter().find(|proxy| proxy.kind() == kind)
+    }
+
     /// All its steps in the order they begin, with the role they are for, as long as what is kept stays so.
     pub fn steps(&self) -> Vec<(Option<&str>, Step)> {
         let mut steps: Vec<(Option<&str>, Step)> = Vec::new();
-        steps.extend(self.pull.clone().map(|pull| (None, Step::Pull(pull))));
-        steps.extend(self.proxy.clone().map(|proxy| match proxy {
-            ProxyPlan::Ensure(ensure) => (None, Step::Proxy(*ensure)),
-            ProxyPlan::Network(network) => (None, Step::Network(network)),
-        }));
+        steps.extend(self.delivery.clone().map(|delivery| (None, delivery.step())));
+        steps.extend(self.network.clone().map(|network| (None, Step::Network(network))));
+        let missing = self.proxies.iter().filter_map(OnServer::step);
+        steps.extend(missing.map(|step| (None, Step::Proxy(step))));
         if self.is_done() {
             return steps;
         }
@@ -226,7 +202,7 @@ impl ServerPlan {
             let name = Some(role.role.as_str());
             steps.push((name, Step::Boot(Box::new(role.boot.clone()))));
             for retire in &role.retire {
-                steps.extend(retire.cut.clone().map(|cut| (name, Step::Cut(cut))));
+                steps.extend(retire.detach.step().map(|step| (name, Step::Proxy(step))));
                 steps.push((name, Step::Stop(retire.stop.clone())));
             }
         }

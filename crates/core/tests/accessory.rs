@@ -12,11 +12,11 @@ use std::process::{Command, Output, Stdio};
 
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::{Config, SourceFile, load};
+use bowline_core::commands::Action;
 use bowline_core::commands::accessory::{Act, Directory, Upload, What};
 use bowline_core::commands::ask::NO_ANSWER;
 use bowline_core::commands::policy::configured;
 use bowline_core::commands::published::PORT_TAKEN;
-use bowline_core::commands::traefik::Action;
 use bowline_core::commands::{Scope, app, ready};
 use bowline_core::plan::accessory::container;
 use bowline_core::plan::secrets::Secrets;

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bowline_core::commands::{Scope, cord};
+use bowline_core::commands::Scope;
 use bowline_core::names::Names;
+use bowline_core::proxy::cord;
 
 /// Each look is noted, and who tells of events.
 const DOCKER: &str = r#"#!/bin/sh

@@ -6,9 +6,9 @@
 mod garble;
 
 use bowline_config::Traefik;
-use bowline_core::commands::traefik;
 use bowline_core::names::Names;
 use bowline_core::observed::{Container, Observed, base64_text};
+use bowline_core::proxy::traefik::container as traefik;
 
 const ANSWERS: [&str; 5] = [
     r#"@docker 26.1.5

@@ -13,7 +13,8 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{PlanError, Request, plan, previous_version};
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
-use bowline_core::plan::{Kind, Plan, ProxyApi, accessory, show};
+use bowline_core::plan::{Kind, Plan, accessory, show};
+use bowline_core::proxy::{Attach, OnServer, traefik::Api};
 use bowline_core::selection::{Filters, Selection, servers};
 use serde_json::json;
 
@@ -103,7 +104,7 @@ fn what_a_killed_run_left_is_retired_with_the_rest() {
     let retired: Vec<(&str, bool)> = plan.servers[0].roles[0]
         .retire
         .iter()
-        .map(|old| (old.stop.name.as_str(), old.cut.is_some()))
+        .map(|old| (old.stop.name.as_str(), old.detach.is_some()))
         .collect();
     // The one that starts may be healthy when it is retired.
     assert_eq!(retired, [("app-web-v2", true), ("app-web-v2_replaced_00ff", true), ("app-web-v1", true)]);
@@ -123,7 +124,7 @@ fn a_route_that_changes_gets_names_of_its_own() {
     assert_eq!(rule(0), "traefik.http.routers.app-web-b.rule");
     assert_eq!(rule(1), "traefik.http.routers.app-web.rule");
     let written = |server: usize| {
-        let route = plan.servers[server].roles[0].boot.route();
+        let Attach::Traefik(route) = &plan.servers[server].roles[0].attach else { panic!("Traefik") };
         route.written(&route.routers[0].name).to_owned()
     };
     assert_eq!([written(0), written(1)], ["app-web", "app-web"], "what messages call them");
@@ -208,10 +209,12 @@ fn a_traefik_without_api_is_not_asked() {
     observed.get_mut("a").unwrap().traefik.as_mut().unwrap().args.clear();
     observed.get_mut("b").unwrap().traefik = None;
     let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
-    assert_eq!(plan.servers[0].api, ProxyApi::Silent);
+    let [OnServer::Traefik(on_a)] = plan.servers[0].proxies.as_slice() else { panic!("one proxy") };
+    let [OnServer::Traefik(on_b)] = plan.servers[1].proxies.as_slice() else { panic!("one proxy") };
+    assert_eq!(on_a.api, Api::Silent);
     assert_eq!(plan.servers[0].notes.len(), 1);
-    assert_eq!(plan.servers[1].api, ProxyApi::AfterStart);
-    assert!(plan.servers[0].proxy.is_none() && plan.servers[1].proxy.is_some());
+    assert_eq!(on_b.api, Api::AfterStart);
+    assert!(on_a.ensure.is_none() && on_b.ensure.is_some());
 }
 
 #[test]
@@ -224,7 +227,7 @@ fn a_rollback_needs_the_version_everywhere_and_says_what_there_is() {
     assert_eq!(missing, ["a (web)", "b (web)", "b (workers)"]);
     assert_eq!(choices, ["v1"]);
     let plan = planned(&config(""), Kind::Rollback, "v1", &observed).unwrap();
-    assert!(plan.servers.iter().all(|server| server.pull.is_none() && server.prune.is_none()));
+    assert!(plan.servers.iter().all(|server| server.delivery.is_none() && server.prune.is_none()));
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::process::{Command, Stdio};
 use bowline_config::secret::Secret;
 use bowline_config::{Logging, OptionValue, SourceFile, Traefik, load};
 use bowline_core::commands::env::{SecretEnv, Unfit};
-use bowline_core::commands::{Scope, app, exec, traefik};
+use bowline_core::commands::{Scope, app, exec};
 use bowline_core::names::Names;
+use bowline_core::proxy::traefik::container as traefik;
 use bowline_core::shell::{Input, Script};
 use proptest::prelude::*;
 

@@ -13,8 +13,10 @@ use bowline_config::{Logging, Traefik};
 use bowline_core::commands::app::{self, IfHealthy};
 use bowline_core::commands::ask::NO_ANSWER;
 use bowline_core::commands::serving::{Check, NOT_SERVING, Serving};
-use bowline_core::commands::{Scope, cord, env, maintenance, ready, remove, traefik};
+use bowline_core::commands::{Action, Scope, env, ready};
 use bowline_core::names::Names;
+use bowline_core::proxy::cord;
+use bowline_core::proxy::traefik::{container as traefik, maintenance};
 use bowline_core::shell::Script;
 
 /// A container is a file of variables. `down` has the number of calls that Docker doesn't answer; with `trips` it goes
@@ -314,7 +316,7 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
     let replace = traefik::Replace { ensure }.script();
     let asked = [
         Script { text: replace.text.replace("docker network", "true network"), ..replace },
-        power(traefik::Action::Stop).script(),
+        power(Action::Stop).script(),
         begin.script(),
         boot().script(),
         boot().find().script(),
@@ -331,7 +333,7 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
             ended.with(NO_ANSWER);
             assert_eq!((ended.said.len(), server.changes().len()), (0, 0), "{}", script.text);
         }
-        let traefik = remove::Remove { scope: scope(), what: remove::What::Traefik };
+        let traefik = traefik::Remove { scope: scope() };
         server.run(&traefik.script()).with(1);
         fs::remove_file(server.path("down")).unwrap();
         server.run(&traefik.script()).with(0);

@@ -18,10 +18,12 @@ use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::{
-    Scope, accessory, app, assets, cord, lock, observe, prune, registry, remove, server, traefik,
+    Action, Scope, accessory, app, assets, lock, network, observe, prune, registry, remove, server,
 };
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::traefik::{self, container, trouble};
+use bowline_core::proxy::{self, cord};
 use bowline_core::shell::{Input, Script};
 
 /// Text that would do harm wherever a shell took it for code.
@@ -100,25 +102,25 @@ fn all_steps() -> Vec<Step> {
         run(registry::login(&login())),
         run(registry::logout(Some(HOSTILE))),
         run(registry::mirror()),
-        Step::Proxy(traefik::Ensure {
+        of_traefik(traefik::Step::Ensure(Box::new(container::Ensure {
             scope: scope.clone(),
             traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
             secret: secrets(),
             logging: Logging::default(),
             host: "10.0.0.1".into(),
-        }),
-        Step::SettleProxy(traefik::Settle {
+        }))),
+        of_traefik(traefik::Step::Settle(container::Settle {
             scope: scope.clone(),
-            verdict: traefik::Verdict::Stays,
+            verdict: container::Verdict::Stays,
             restart: None,
-        }),
-        Step::SettleProxy(traefik::Settle {
+        })),
+        of_traefik(traefik::Step::Settle(container::Settle {
             scope: scope.clone(),
-            verdict: traefik::Verdict::GivesWay,
+            verdict: container::Verdict::GivesWay,
             restart: Some(HOSTILE.into()),
-        }),
-        run(traefik::explain()),
-        Step::Network(traefik::Network { scope: scope.clone() }),
+        })),
+        run(trouble::explain()),
+        Step::Network(network::Network { scope: scope.clone() }),
         Step::Assets(assets::Prepare {
             scope: scope.clone(),
             role: "web".into(),
@@ -133,14 +135,14 @@ fn all_steps() -> Vec<Step> {
         }),
         Step::Boot(Box::new(boot())),
         Step::Find(boot().find()),
-        Step::Cut(cord::Cut {
+        of_traefik(traefik::Step::Cut(cord::Cut {
             scope: scope.clone(),
             name: HOSTILE.into(),
             id: HOSTILE.into(),
             directory: HOSTILE.into(),
             timeout: 9,
             instead: Some(serving()),
-        }),
+        })),
         Step::Check(Check {
             scope: scope.clone(),
             name: HOSTILE.into(),
@@ -188,7 +190,8 @@ fn all_steps() -> Vec<Step> {
             version: HOSTILE.into(),
             name: HOSTILE.into(),
             id: HOSTILE.into(),
-            route: Default::default(),
+            attach: Default::default(),
+            network: Default::default(),
             cord: Some(HOSTILE.into()),
             assets: Some(".".into()),
             restart: Some(HOSTILE.into()),
@@ -199,7 +202,7 @@ fn all_steps() -> Vec<Step> {
         remove(remove::What::Containers(HOSTILE.into())),
         remove(remove::What::Images { repository: HOSTILE.into(), latest: HOSTILE.into() }),
         remove(remove::What::Directory),
-        remove(remove::What::Traefik),
+        of_traefik(traefik::Step::Remove(container::Remove { scope: scope.clone() })),
         run(lock::status(&names)),
         run(lock::acquire(&names, HOSTILE)),
         run(lock::release(&names)),
@@ -223,6 +226,10 @@ fn all_steps() -> Vec<Step> {
         steps.push(Step::Exec(Box::new(exec)));
     }
     steps
+}
+
+fn of_traefik(step: traefik::Step) -> Step {
+    Step::Proxy(proxy::Step::Traefik(step))
 }
 
 fn of_accessories(scope: &Scope) -> Vec<Step> {
@@ -255,7 +262,7 @@ fn of_accessories(scope: &Scope) -> Vec<Step> {
         accessory::What::Boot(container()),
         accessory::What::Replace(container()),
         accessory::What::Pull { image: HOSTILE.into(), login: Some(login()) },
-        accessory::What::Power { action: traefik::Action::Restart, restart: Some(HOSTILE.into()) },
+        accessory::What::Power { action: Action::Restart, restart: Some(HOSTILE.into()) },
         accessory::What::Remove { image: HOSTILE.into() },
     ];
     let act = |what| {
@@ -411,7 +418,7 @@ fn an_env_file_is_pushed_whole_and_for_its_owner_alone_and_deleted_with_all_besi
 #[test]
 fn the_run_line_is_the_one_kamal_would_send() {
     insta::assert_snapshot!(boot().run_line().as_str().replace(" --", "\n--"));
-    let ensure = traefik::Ensure {
+    let ensure = container::Ensure {
         scope: scope("f00d"),
         traefik: Traefik::default(),
         secret: SecretEnv::default(),

@@ -14,24 +14,24 @@ use bowline_config::{Accessory, Config, unbuilt};
 use bowline_core::commands::accessory::{
     self as commands, Act, Directory, NEWER, NONE, RUNS, STARTED, STARTING, Upload, What,
 };
-use bowline_core::commands::traefik::{Action, Route};
-use bowline_core::commands::{Scope, listing, logs, policy};
+use bowline_core::commands::{Action, Scope, listing, logs, policy};
 use bowline_core::observed::Observed;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::{Attach, ProxyKind};
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
-use crate::cord::tell_returns;
 use crate::error::{Failure, RunError};
 use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
 use crate::ports::Output;
-use crate::proxy::{Proxy, Seen};
+use crate::proxy::{self, At, Seen};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
+use crate::run::retire::tell_returns;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// Accessories with all that their containers need: what is missing is known before anything is begun.
@@ -126,7 +126,7 @@ impl<'a> Prepared<'a> {
         }
         let container = planning::container(self.config, &self.secrets, accessory, host);
         let container = Box::new(container.map_err(|error| explain::unusable(&error, accessory, host))?);
-        let route = container.route(&accessory.service);
+        let attach = container.attach(&accessory.service);
         let (output, done) = match how {
             How::Boot => {
                 let output = held.act(accessory, host, What::Boot(container)).await?;
@@ -140,7 +140,7 @@ impl<'a> Prepared<'a> {
                 (output, done)
             }
         };
-        Ok(done + held.serving(accessory, host, &route, &output).await?)
+        Ok(done + held.serving(accessory, host, &attach, &output).await?)
     }
 }
 
@@ -168,23 +168,25 @@ impl Held<'_> {
         &self,
         accessory: &Accessory,
         host: &str,
-        route: &Route,
+        attach: &Attach,
         output: &Output,
     ) -> Result<&'static str, Failure> {
         let Some(ready) = output.stdout.lines().find_map(|line| line.strip_prefix("@ready ")) else {
             return Ok("");
         };
-        if route.hidden || route.routers.is_empty() {
-            return Ok("");
-        }
-        let Some(proxy) = self.observed.get(host).and_then(Proxy::seen) else {
-            let text =
-                format!("Traefik does not run here: that requests reach {} was not seen", route.container);
-            self.fleet.emit(Event::Note { host: Some(host.into()), text });
+        let kind = attach.kind();
+        let Some(observed) = self.observed.get(host).filter(|_| kind != ProxyKind::None) else {
             return Ok("");
         };
+        let proxy = proxy::observed(kind, At { fleet: self.fleet, host }, observed);
+        if !proxy.runs() {
+            let (proxy, service) = (kind.name(), &accessory.service);
+            let text = format!("{proxy} does not run here: that requests reach {service} was not seen");
+            self.fleet.emit(Event::Note { host: Some(host.into()), text });
+            return Ok("");
+        }
         let addresses: Vec<IpAddr> = ready.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        match proxy.routes_to(self.fleet, host, route, &addresses).await {
+        match proxy.attach(attach, &addresses).await {
             Ok(Seen::Routed) => Ok(", serving"),
             Ok(Seen::Unseen) => Ok(""),
             Err(cause) => {

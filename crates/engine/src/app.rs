@@ -2,14 +2,14 @@
 
 use bowline_core::names::Names;
 use bowline_core::observed::Container;
-use bowline_core::plan::{retire, step::Step};
-use bowline_core::proxy::ProxyKind;
+use bowline_core::plan::{retire as planning, step::Step};
 
-use crate::cord;
 use crate::error::{Cause, Failure, RunError};
+use crate::proxy::wait_for;
 use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::run::health;
 use crate::run::observe::look;
+use crate::run::retire::retire;
 use crate::world::{Gathered, Options, Project, World};
 
 const NO_STALE: &str = "no stale containers";
@@ -58,25 +58,18 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
     if container.is_running() {
         return Ok(format!("{} runs already", container.name));
     }
-    let start = retire::restart(&change.project.config, &change.scope, place.role, container);
+    let start = planning::restart(&change.project.config, &change.scope, place.role, container);
     let step = Step::Start(Box::new(start.clone()));
     let host = &place.host.host;
     let output = change.fleet.run_watched(host, Some(role), &step, &|_| {}).await?;
     let addresses = health::outcome(&start.name, start.timeout, output)
         .map_err(|cause| failed(&step.describe(), cause))?;
-    if ProxyKind::of(place.role) != ProxyKind::Traefik {
-        return Ok(format!("started {}", start.name));
-    }
-    let wait = |cause| failed("wait for Traefik", cause);
-    let Some(proxy) = Change::proxy(place) else {
-        let reason = format!("{} runs, but Traefik does not: no request reaches it", start.name);
-        return Err(wait(Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }));
-    };
-    proxy.routes_to(&change.fleet, host, &start.route, &addresses).await.map_err(wait)?;
+    let attached = change.proxy(place).attach(&start.attach, &addresses).await;
+    attached.map_err(|cause| failed(&wait_for(start.attach.kind()), cause))?;
     Ok(format!("started {}", start.name))
 }
 
-/// `app stop`: every running container, by its cord where it has one.
+/// `app stop`: every running container, gently.
 pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
     check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
@@ -96,9 +89,9 @@ async fn stop_those(
     let running =
         place.observed.of_role(&change.scope.names, role).filter(|container| container.is_running());
     for container in running.filter(|container| wanted(container)) {
-        let retirement = retire::retirement(&change.project.config, &change.scope, place.role, container);
-        let proxy = Change::proxy(place);
-        cord::retire(&change.fleet, &place.host.host, role, &retirement, proxy).await?;
+        let retirement = planning::retirement(&change.project.config, &change.scope, place.role, container);
+        let proxy = change.proxy_of(retirement.detach.kind(), place);
+        retire(&change.fleet, &place.host.host, role, &retirement, proxy.as_ref()).await?;
         stopped.push(container.name.clone());
     }
     Ok(stopped)

@@ -40,8 +40,10 @@ pub enum Cause {
     #[error("halted at the barrier: no {0} container became healthy; the old container goes on serving")]
     Halted(String),
     /// The proxy never routed to the new container.
-    #[error("Traefik did not route to {container} within {waited_s} s: {why}")]
+    #[error("{proxy} did not route to {container} within {waited_s} s: {why}")]
     NotRouted {
+        /// How people call the proxy.
+        proxy: &'static str,
         /// The container.
         container: String,
         /// How long it was waited for.
@@ -263,16 +265,7 @@ impl From<PlanError> for RunError {
                 Some(format!("the versions on all servers are: {}", choices.join(", ")))
             }
             PlanError::UnfitSecret(unfit) => Some(unfit.hint().into()),
-            PlanError::Contradiction { .. } => Some(
-                "name it differently in one of the two; a destination's own routers are called \
-                 SERVICE-ROLE-DESTINATION"
-                    .into(),
-            ),
-            PlanError::RolesContradict { .. } => Some(
-                "labels at the root are for every role that Traefik serves: put those of one role under \
-                 `servers: ROLE: labels:`"
-                    .into(),
-            ),
+            PlanError::Proxy(refusal) => Some(refusal.hint.clone()),
             PlanError::MissingSecret(_) => None,
         };
         RunError::Usage { message: error.to_string(), hint }

@@ -69,9 +69,9 @@ fn scripts(
         Listing::Containers => vec![(None, listing::containers(&names))],
         Listing::Images => vec![(None, listing::images(&project.config.repository()))],
         Listing::Everything => {
-            let routed = selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik);
-            let traefik = routed.then(|| (Some("traefik".to_string()), listing::traefik()));
-            traefik.into_iter().chain(roles()).collect()
+            let kinds = ProxyKind::of_all(selection.roles_of(host).map(|(role, _)| role));
+            let proxies = kinds.into_iter().filter_map(ProxyKind::details);
+            proxies.map(|(name, script)| (Some(name.to_owned()), script)).chain(roles()).collect()
         }
     }
 }

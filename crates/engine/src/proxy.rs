@@ -1,286 +1,145 @@
-//! Asking Traefik what it routes to, through the SSH connection, instead of waiting and hoping.
+//! The proxies of servers, at work: what a run asks of them, whatever kind they are.
 //!
-//! Requests reach a container when every router that its labels define is in use and leads to its address. Traefik says
-//! so itself; an entry in some list is not enough, since a router that Traefik refuses has a service with the right
-//! address, too.
+//! A role's way is the same for all: its new container is attached, the old one is detached and stopped. How a proxy is
+//! told, and how it is seen to have followed, is in the room of its kind, and only there.
 
-mod listed;
-mod trouble;
+mod none;
+pub(crate) mod traefik;
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use bowline_core::commands::traefik::{self, Protocol, Route};
+use async_trait::async_trait;
+use bowline_core::commands::app::IfHealthy;
 use bowline_core::observed::Observed;
-use bowline_core::plan::{ProxyApi, retire::running_api, step::Step};
-use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep};
+use bowline_core::plan::{Plan, ServerPlan};
+use bowline_core::proxy::{Attach, Detach, OnServer, ProxyKind};
+use bowline_core::selection::Selection;
 
-use crate::error::Cause;
+use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::ports::ServerError;
+use crate::maintenance::Page;
+use crate::run::change::{Change, Place, Told};
 use crate::run::fleet::Fleet;
-use listed::{Listing, Listings, Missing, Router, Service, by_docker, judge};
+use none::NoProxy;
+use traefik::Traefik;
 
-/// How often it is asked.
-const EVERY: Duration = Duration::from_millis(100);
-/// What stands in for asking a Traefik that was booted without its API: Kamal's own pause.
-const PAUSE: Duration = Duration::from_secs(5);
+/// A proxy on a server.
+#[async_trait(?Send)]
+pub(crate) trait Proxy: Send + Sync {
+    /// Whether it is known to run.
+    fn runs(&self) -> bool;
 
-/// A server's Traefik, as far as it can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proxy {
-    /// Where its API answers; none if it was booted without.
-    pub api: Option<SocketAddr>,
+    /// Makes sure that it is there and answers, if the plan wants that.
+    async fn ensure(&self) -> Result<(), Failure>;
+
+    /// Returns when requests reach a container, which is at one of these addresses.
+    async fn attach(&self, container: &Attach, addresses: &[IpAddr]) -> Result<Seen, Cause>;
+
+    /// Returns when no request goes to a container of the role any more, so that it can be stopped; with what its stop
+    /// does if it is healthy all the same.
+    async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure>;
+
+    /// Puts a page in the app's place.
+    async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told;
+
+    /// Puts the app back in the page's place.
+    async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told;
+
+    /// Where requests go now.
+    async fn serves(&self) -> Serves;
 }
 
 /// What is known of whether requests reach a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Traefik says so.
+pub(crate) enum Seen {
+    /// The proxy says so.
     Routed,
-    /// Traefik can't be asked.
+    /// The proxy can't be asked.
     Unseen,
 }
 
-/// What a server's Traefik routed, before something was done to it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Before {
-    addresses: Vec<IpAddr>,
-    routers: Vec<String>,
+/// Where requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// To these addresses.
+    To(Vec<IpAddr>),
+    /// To whatever runs.
+    WhatRuns,
+    /// That could not be seen.
+    Unknown,
 }
 
-impl Proxy {
-    /// The one that runs on a server, if one does.
-    pub(crate) fn seen(observed: &Observed) -> Option<Self> {
-        let api = match running_api(observed)? {
-            ProxyApi::At(api) => Some(api),
-            ProxyApi::AfterStart | ProxyApi::Silent | ProxyApi::None => None,
+/// A server, as a proxy on it reaches it.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub fleet: &'a Fleet,
+    pub host: &'a str,
+}
+
+impl At<'_> {
+    fn note(self, text: String) {
+        self.fleet.emit(Event::Note { host: Some(self.host.into()), text });
+    }
+}
+
+/// The proxies of a run's servers.
+pub(crate) struct Proxies<'a>(BTreeMap<&'a str, Vec<(ProxyKind, Box<dyn Proxy + 'a>)>>);
+
+impl<'a> Proxies<'a> {
+    /// As the plan has them. One that serves no role on a server may still have a container to let go.
+    pub(crate) fn of_plan(fleet: &'a Fleet, plan: &'a Plan) -> Self {
+        let of = |server: &'a ServerPlan| {
+            let host = server.host.as_str();
+            (host, ProxyKind::ALL.map(|kind| (kind, planned(kind, At { fleet, host }, server))).into())
         };
-        Some(Self { api })
+        Self(plan.servers.iter().map(of).collect())
     }
 
-    /// Waits until requests go to this container, at one of these addresses.
-    pub async fn routes_to(
-        self,
-        fleet: &Fleet,
-        host: &str,
-        route: &Route,
-        addresses: &[IpAddr],
-    ) -> Result<Seen, Cause> {
-        let Some(api) = self.api else {
-            sleep(PAUSE).await;
-            let text = format!(
-                "Traefik here has no API: that requests reach {} was not seen, a 5 s pause stood in",
-                route.container
-            );
-            note(fleet, host, text);
-            return Ok(Seen::Unseen);
-        };
-        let protocols: BTreeSet<Protocol> = route.routers.iter().map(|router| router.protocol).collect();
-        let found = wait(fleet, async || {
-            let mut listings = Listings::new();
-            for protocol in protocols.iter().copied() {
-                listings.insert(protocol, Listing::ask(fleet, host, api, protocol).await?);
-            }
-            Ok(judge(route, addresses, &listings))
-        });
-        match found.await? {
-            Ok(proof) => {
-                self::trouble::check_resolvers(fleet, host, route, &proof).await?;
-                for warning in &proof.warnings {
-                    note(fleet, host, format!("Traefik warns of the router {warning}"));
-                }
-                Ok(Seen::Routed)
-            }
-            Err(last) => Err(trouble::not_routed(fleet, host, route, last).await),
-        }
+    /// The proxy of this kind on a server.
+    pub(crate) fn on(&self, host: &str, kind: ProxyKind) -> &(dyn Proxy + 'a) {
+        let mut here = self.0.get(host).into_iter().flatten();
+        here.find(|(known, _)| *known == kind).map_or(&NoProxy, |(_, proxy)| proxy.as_ref())
     }
+}
 
-    /// Waits until no request goes to this address any more.
-    pub async fn let_go_of(self, fleet: &Fleet, host: &str, address: IpAddr) -> Result<(), Cause> {
-        let Some(api) = self.api else {
-            sleep(PAUSE).await;
-            return Ok(());
-        };
-        let gone = wait(fleet, async || {
-            let services: Vec<Service> = ask(fleet, host, api, &services(Protocol::Http)).await?;
-            Ok(if listed::routed(&services).contains(&address) { Err(()) } else { Ok(()) })
-        });
-        let waited = fleet.timeouts().route.as_secs();
-        gone.await?.map_err(|last| Cause::Told {
-            reason: match last {
-                Last::Missing(()) => format!("it still did after {waited} s"),
-                Last::Silent(error) => format!("its API did not say in {waited} s: {error}"),
-            },
-            hint: None,
-        })
-    }
-
-    /// What requests go to now, if it says so.
-    pub async fn routed(self, fleet: &Fleet, host: &str) -> Option<Before> {
-        let api = self.api?;
-        let Listing { routers, services } = Listing::ask(fleet, host, api, Protocol::Http).await.ok()?;
-        let mut addresses = listed::routed(&services);
-        addresses.retain(|address| *address != api.ip());
-        let used = routers.into_iter().filter(Router::is_used);
-        let ours = used.map(|router| router.name).filter(|name| name.ends_with("@docker"));
-        Some(Before { addresses, routers: ours.collect() })
-    }
-
-    /// Waits until Traefik hears from Docker: it has a router of the labels of its own container.
-    pub async fn hears_docker(self, fleet: &Fleet, host: &str, own: &Route) -> Result<(), Cause> {
-        let Some(api) = self.api else {
-            sleep(PAUSE).await;
-            return trouble::complaint_of_docker(fleet, host).await.map_or(Ok(()), Err);
-        };
-        let shown = own.routers.iter().filter(|_| !own.hidden);
-        let of_requests = shown.filter(|router| router.protocol == Protocol::Http);
-        let wanted: Vec<String> = of_requests.map(|router| by_docker(&router.name)).collect();
-        let heard = wait(fleet, async || {
-            let routers: Vec<Router> = ask(fleet, host, api, &routers(Protocol::Http)).await?;
-            let has = wanted.is_empty() || routers.iter().any(|router| wanted.contains(&router.name));
-            Ok(if has { Ok(()) } else { Err(()) })
-        });
-        match heard.await? {
-            Ok(()) => Ok(()),
-            Err(last) => Err(trouble::deaf(fleet, host, last).await),
-        }
-    }
-
-    /// Waits until everything that was routed before is routed again.
-    pub async fn routes_again(self, fleet: &Fleet, host: &str, before: &Before) -> Result<(), Cause> {
-        let Some(api) = self.api else { return Ok(()) };
-        let again = wait(fleet, async || {
-            let Listing { routers, services } = Listing::ask(fleet, host, api, Protocol::Http).await?;
-            let refused =
-                routers.iter().find(|router| router.is_refused() && before.routers.contains(&router.name));
-            if let Some(router) = refused {
-                return Ok(Err(Missing::Refused { router: router.name.clone(), error: router.errors() }));
-            }
-            let now = listed::routed(&services);
-            let missing: Vec<IpAddr> =
-                before.addresses.iter().filter(|old| !now.contains(old)).copied().collect();
-            let router = String::new();
-            Ok(if missing.is_empty() { Ok(()) } else { Err(Missing::Elsewhere { router, to: missing }) })
-        });
-        match again.await? {
-            Ok(()) => Ok(()),
-            Err(last) => Err(trouble::not_again(fleet, host, last).await),
+fn planned<'a>(kind: ProxyKind, at: At<'a>, server: &'a ServerPlan) -> Box<dyn Proxy + 'a> {
+    match kind {
+        ProxyKind::None => Box::new(NoProxy),
+        ProxyKind::Traefik => {
+            let traefik = server.proxies.iter().map(|OnServer::Traefik(traefik)| traefik).next();
+            Box::new(Traefik::planned(at, traefik))
         }
     }
 }
 
-impl Before {
-    /// Whether requests went to this address.
-    pub fn reaches(&self, address: IpAddr) -> bool {
-        self.addresses.contains(&address)
+/// The proxy of this kind on a server that was looked at.
+pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> Box<dyn Proxy + 'a> {
+    match kind {
+        ProxyKind::None => Box::new(NoProxy),
+        ProxyKind::Traefik => Box::new(Traefik::observed(at, observed)),
     }
 }
 
-/// What was seen last when the time was over.
-enum Last<M> {
-    /// It answered, but not what was waited for.
-    Missing(M),
-    /// It gave no answer that can be read.
-    Silent(String),
+/// What is being done while a proxy is waited for.
+pub(crate) fn wait_for(kind: ProxyKind) -> String {
+    format!("wait for {}", kind.name())
 }
 
-/// Asks until it is as wanted, or the time for routing is over. An answer that fails says nothing of the next: Traefik may
-/// be starting, and the server be busy. Only a connection that was lost ends it at once.
-async fn wait<T, M>(
-    fleet: &Fleet,
-    look: impl AsyncFn() -> Result<Result<T, M>, ServerError>,
-) -> Result<Result<T, Last<M>>, Cause> {
-    // Its provider applies events within its throttle (2 s at most unless somebody set more).
-    let (started, within) = (Instant::now(), fleet.timeouts().route);
-    loop {
-        let last = match look().await {
-            Ok(Ok(found)) => return Ok(Ok(found)),
-            Ok(Err(missing)) => Last::Missing(missing),
-            Err(error @ ServerError::Lost { .. }) => return Err(error.into()),
-            Err(error) => Last::Silent(error.to_string()),
-        };
-        if started.elapsed() >= within {
-            return Ok(Err(last));
-        }
-        sleep(EVERY).await;
-    }
+/// The servers of a selection that have a role behind this kind of proxy.
+pub(crate) fn behind<'a>(selection: &Selection<'a>, kind: ProxyKind) -> Vec<&'a str> {
+    let has = |host: &&str| selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == kind);
+    selection.hosts.iter().copied().filter(has).collect()
 }
 
-impl Listing {
-    async fn ask(
-        fleet: &Fleet,
-        host: &str,
-        api: SocketAddr,
-        protocol: Protocol,
-    ) -> Result<Self, ServerError> {
-        let (routers, services) = (routers(protocol), services(protocol));
-        let (routers, services) =
-            tokio::try_join!(ask(fleet, host, api, &routers), ask(fleet, host, api, &services))?;
-        Ok(Self { routers, services })
-    }
+/// Refuses servers without a role behind a proxy.
+pub(crate) fn any_role(selection: &Selection<'_>) -> Result<(), RunError> {
+    let proxied = selection.roles.iter().any(|(role, _)| ProxyKind::of(role) != ProxyKind::None);
+    // A file for kamal-proxy is refused before; so it is Traefik that is missed.
+    if proxied { Ok(()) } else { Err(traefik::no_role()) }
 }
 
-/// Where all routers of a protocol are listed, in one page.
-fn routers(protocol: Protocol) -> String {
-    format!("/api/{}/routers?per_page=1000", called(protocol))
-}
-
-/// Where all services of a protocol are.
-fn services(protocol: Protocol) -> String {
-    format!("/api/{}/services?per_page=1000", called(protocol))
-}
-
-fn called(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-    }
-}
-
-async fn ask<T: DeserializeOwned>(
-    fleet: &Fleet,
-    host: &str,
-    api: SocketAddr,
-    path: &str,
-) -> Result<T, ServerError> {
-    let unreadable = |reason: String| ServerError::Unreachable { reason, hint: None };
-    let answer = match fleet.server(host)?.http_get(api, path).await {
-        Err(error @ ServerError::NotForwarded { .. }) => {
-            ask_there(fleet, host, api, path).await.ok_or(error)?
-        }
-        answer => answer?,
-    };
-    match answer {
-        (200, body) => {
-            read(&body).ok_or_else(|| unreadable("its API gave an answer that can't be read".into()))
-        }
-        (status, _) => Err(unreadable(format!("its API answered {status}"))),
-    }
-}
-
-/// Asks on the server itself, where its sshd forwards nothing.
-async fn ask_there(fleet: &Fleet, host: &str, api: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let step = Step::Run("ask Traefik", traefik::get(&format!("http://{api}{path}")));
-    let output = fleet.run(host, None, &step).await.ok()?;
-    Some((200, output.stdout))
-}
-
-fn read<T: DeserializeOwned>(body: &str) -> Option<T> {
-    serde_json::from_str(body).ok()
-}
-
-/// Reads answers of Traefik's API, whatever they are.
-#[cfg(test)]
-pub(crate) fn read_any(body: &str, route: &Route, address: IpAddr) -> bool {
-    let listing =
-        Listing { routers: read(body).unwrap_or_default(), services: read(body).unwrap_or_default() };
-    judge(route, &[address], &[(Protocol::Http, listing)].into()).is_ok()
-}
-
-fn note(fleet: &Fleet, host: &str, text: String) {
-    fleet.emit(Event::Note { host: Some(host.into()), text });
+/// Removes the proxies of a server, unless they have other apps to serve.
+pub(crate) async fn remove(change: &Change<'_>, host: &str) -> Told {
+    traefik::remove_from(change, host).await
 }

@@ -9,13 +9,14 @@ use bowline_core::selection::{Accessories, Selection};
 use crate::accessory;
 use crate::app::stop_all;
 use crate::error::{Cause, Failure, RunError};
+use crate::proxy;
 use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::world::{Gathered, Options, Project, World};
 
 /// What is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// The app, its accessories, and Traefik where nothing else needs it.
+    /// The app, its accessories, and the proxy where nothing else needs it.
     Everything,
     /// The app: what runs is stopped first.
     App,
@@ -75,7 +76,7 @@ async fn remove_everything(
 }
 
 /// Stops, then removes containers, accessories, images and the directory; after a failure nothing more is begun. With
-/// accessories, even if there are none, Traefik goes too.
+/// accessories, even if there are none, the proxy goes too.
 async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_>>) {
     let part = change.each_role(|place| stop_all(change, place)).await;
     change.keep(part);
@@ -88,7 +89,7 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
         change.keep(part);
     }
     if let Some(accessories) = accessories.filter(|_| change.goes_on()) {
-        let part = change.each_server(|host| remove_traefik(change, host)).await;
+        let part = change.each_server(|host| remove_proxies(change, host)).await;
         change.keep(part);
         let part = accessory::remove_all(change.held(&change.hosts()), accessories).await;
         change.keep(part);
@@ -104,11 +105,11 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
 }
 
 /// Where roles of the app are; on a server with accessories alone it is not ours to look after.
-async fn remove_traefik(change: &Change<'_>, host: &str) -> Told {
+async fn remove_proxies(change: &Change<'_>, host: &str) -> Told {
     if change.selection.roles_of(host).next().is_none() {
         return Ok(String::new());
     }
-    removed(change, host, None, What::Traefik, "removed Traefik").await
+    proxy::remove(change, host).await
 }
 
 async fn remove_container(change: &Change<'_>, place: Place<'_>, version: &str) -> Told {
@@ -173,10 +174,8 @@ async fn remove_directory(change: &Change<'_>, host: &str) -> Told {
 async fn removed(change: &Change<'_>, host: &str, role: Option<&str>, what: What, said: &str) -> Told {
     let step = Step::Remove(Remove { scope: change.scope.clone(), what });
     let output = change.fleet.run(host, role, &step).await?;
-    let found = |word: &str| output.stdout.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
-    Ok(match (found("@kept "), found("@shared ")) {
-        (Some(others), _) => format!("Traefik stays: it routes to {others}"),
-        (None, Some(others)) => format!("the app's directory stays: {others} has its files there too"),
-        (None, None) => said.into(),
+    Ok(match output.stdout.lines().find_map(|line| line.strip_prefix("@shared ")) {
+        Some(others) => format!("the app's directory stays: {} has its files there too", others.trim()),
+        None => said.into(),
     })
 }

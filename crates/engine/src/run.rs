@@ -8,4 +8,5 @@ pub mod health;
 pub mod lock;
 pub mod observe;
 pub(crate) mod published;
+pub(crate) mod retire;
 pub(crate) mod standing;

@@ -17,6 +17,7 @@ mod server;
 mod shop;
 mod spontaneous;
 mod steps;
+mod traefik;
 
 pub(crate) use docker::FakeDocker;
 pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};

@@ -1,43 +1,35 @@
 //! `traefik boot|reboot|start|stop|restart|remove|details|logs`: the proxy that all apps of a server share.
 
-use bowline_core::proxy::ProxyKind;
-use std::net::{IpAddr, SocketAddr};
-
-use bowline_core::commands::remove::{Remove, What};
-use bowline_core::commands::traefik::{
-    API_PORT, Action, BACK, Ensure, MADE, Power, Replace, Route, Settle, Verdict, has_api, own_route,
-    will_have_api,
-};
-use bowline_core::commands::{listing, logs, policy, registry};
-use bowline_core::names::TRAEFIK;
-use bowline_core::plan::deploy::{self as planning, PlanError};
-use bowline_core::plan::secrets::{Secrets, traefik_login, traefik_pull_secrets, traefik_secrets};
+use bowline_core::commands::{Action, logs, policy, registry};
+use bowline_core::plan::deploy::PlanError;
+use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::traefik::container::{
+    self, Ensure, Power, Replace, Verdict, has_api, own_route, will_have_api,
+};
+use bowline_core::proxy::traefik::labels::Route;
+use bowline_core::proxy::traefik::{self as core, Api, NAME, secrets as of};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::cord::tell_returns;
 use crate::error::{Cause, Failure, RunError};
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
-use crate::proxy::Proxy;
-use crate::run::apply::explained;
+use crate::proxy::traefik::settle::{
+    Started, address, came_up, client_at, deaf, explained, gives_way, settle,
+};
+use crate::proxy::traefik::{Client, no_role, remove_from, step};
+use crate::proxy::{At, behind};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
+use crate::run::retire::tell_returns;
 use crate::world::{Gathered, Options, Project, World};
 
 /// The servers of a selection that have a role behind Traefik.
-pub(crate) fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
-    let behind =
-        |host: &&str| selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik);
-    let hosts: Vec<&str> = selection.hosts.iter().copied().filter(behind).collect();
-    if hosts.is_empty() {
-        return Err(RunError::Usage {
-            message: "no role behind Traefik runs on these servers".into(),
-            hint: Some("a role other than the primary one is behind it with `traefik: true`".into()),
-        });
-    }
-    Ok(hosts)
+fn routed<'a>(selection: &Selection<'a>) -> Result<Vec<&'a str>, RunError> {
+    let hosts = behind(selection, ProxyKind::Traefik);
+    if hosts.is_empty() { Err(no_role()) } else { Ok(hosts) }
 }
 
 /// `traefik boot`: makes sure it runs.
@@ -46,13 +38,18 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
         log_in(change, &secrets, host).await?;
-        let output = change.fleet.run(host, None, &Step::Proxy(ensure.clone())).await.map_err(explained)?;
+        let output = change
+            .fleet
+            .run(host, None, &step(core::Step::Ensure(Box::new(ensure.clone()))))
+            .await
+            .map_err(explained)?;
         let before = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
         let (own, has_api) = match before {
             Some(before) => (own_route(&before.labels, &before.args), has_api(&before.args)),
             None => (Route::default(), will_have_api(&ensure.traefik)),
         };
-        came_up(&change.fleet, host, &ensure, Started { own, has_api, answer: &output.stdout }).await?;
+        let at = At { fleet: &change.fleet, host };
+        came_up(at, &ensure, Started { own, has_api, answer: &output.stdout }).await?;
         Ok("Traefik runs".into())
     })
     .await
@@ -67,14 +64,14 @@ pub async fn power(
 ) -> Result<Gathered, RunError> {
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let restart = policy::configured(&project.config.traefik.options);
-        let step = Step::Power(Power { scope: change.scope.clone(), action, restart });
-        let output = change.fleet.run(host, None, &step).await?;
-        tell_returns(&change.fleet, host, TRAEFIK, &output.stdout);
+        let power = Power { scope: change.scope.clone(), action, restart };
+        let output = change.fleet.run(host, None, &step(core::Step::Power(power))).await?;
+        tell_returns(&change.fleet, host, NAME, &output.stdout);
         let running = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
         if let (Some(running), Some(address)) = (running, address(&output.stdout)) {
             let own = own_route(&running.labels, &running.args);
-            let heard =
-                proxy_at(address, has_api(&running.args)).hears_docker(&change.fleet, host, &own).await;
+            let at = At { fleet: &change.fleet, host };
+            let heard = client_at(address, has_api(&running.args)).hears_docker(at, &own).await;
             heard.map_err(|cause| deaf(host, cause))?;
         }
         Ok(match action {
@@ -89,15 +86,7 @@ pub async fn power(
 
 /// `traefik remove`: unless it has containers to route to.
 pub async fn remove(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    on_each(world, project, options, async |change: &Change<'_>, host: &str| {
-        let step = Step::Remove(Remove { scope: change.scope.clone(), what: What::Traefik });
-        let output = change.fleet.run(host, None, &step).await?;
-        Ok(match output.stdout.lines().find_map(|line| line.strip_prefix("@kept ")) {
-            Some(others) => format!("Traefik stays: it routes to {}", others.trim()),
-            None => "removed Traefik".into(),
-        })
-    })
-    .await
+    on_each(world, project, options, remove_from).await
 }
 
 /// `traefik reboot`: a new one with the configuration as it is now, on all servers at once or (`rolling`) one after
@@ -169,96 +158,41 @@ fn hook(world: &World, project: &Project, when: &str) -> String {
 }
 
 async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told {
-    let before = match change.api(host) {
-        Some(api) => Proxy { api: Some(api) }.routed(&change.fleet, host).await,
-        None => None,
+    let at = At { fleet: &change.fleet, host };
+    let running = change.observed.get(host).and_then(core::running);
+    let before = match running {
+        Some(Api::At(api)) => Client { api: Some(api) }.routed(at).await,
+        _ => None,
     };
     let before = before.unwrap_or_default();
     let ensure = ensure(change, secrets, host).map_err(|error| unusable(&error, host))?;
     log_in(change, secrets, host).await?;
     let (own, api) = (ensure.route(), will_have_api(&ensure.traefik));
-    let step = Step::ReplaceProxy(Box::new(Replace { ensure: ensure.clone() }));
-    let output = change.fleet.run(host, None, &step).await.map_err(explained)?;
+    let replace = step(core::Step::Replace(Box::new(Replace { ensure: ensure.clone() })));
+    let output = change.fleet.run(host, None, &replace).await.map_err(explained)?;
     if let Some(address) = address(&output.stdout) {
-        let (proxy, fleet) = (proxy_at(address, api), &change.fleet);
+        let client = client_at(address, api);
         let routes = async {
-            proxy.hears_docker(fleet, host, &own).await?;
-            proxy.routes_again(fleet, host, &before).await
+            client.hears_docker(at, &own).await?;
+            client.routes_again(at, &before).await
         };
         if let Err(cause) = routes.await {
-            return Err(gives_way(fleet, &ensure, host, cause).await);
+            return Err(gives_way(at, &ensure, cause).await);
         }
     }
-    settle(&change.fleet, &ensure, host, Verdict::Stays).await?;
+    settle(at, &ensure, Verdict::Stays).await?;
     Ok("rebooted Traefik".into())
-}
-
-/// A Traefik that was started.
-pub(crate) struct Started<'a> {
-    /// Where it routes by its own labels, if it was there before and that is known.
-    pub own: Route,
-    /// Whether its API answers.
-    pub has_api: bool,
-    /// What the script said that started it.
-    pub answer: &'a str,
-}
-
-/// Sees that a Traefik which a deploy or `traefik boot` started hears from Docker. One that was just made and doesn't is
-/// removed: it would be taken for a good one from then on.
-pub(crate) async fn came_up(
-    fleet: &Fleet,
-    host: &str,
-    ensure: &Ensure,
-    started: Started<'_>,
-) -> Result<(), Failure> {
-    let Some(address) = address(started.answer) else { return Ok(()) };
-    let is_new = started.answer.lines().any(|line| line == MADE);
-    let own = if is_new { ensure.route() } else { started.own };
-    match proxy_at(address, started.has_api).hears_docker(fleet, host, &own).await {
-        Ok(()) => Ok(()),
-        Err(cause) if is_new => Err(gives_way(fleet, ensure, host, cause).await),
-        Err(cause) => Err(deaf(host, cause)),
-    }
-}
-
-/// Puts the Traefik before back, if there was one; the failure with what became of it.
-async fn gives_way(fleet: &Fleet, ensure: &Ensure, host: &str, cause: Cause) -> Failure {
-    let mut failure = deaf(host, cause);
-    let became = match settle(fleet, ensure, host, Verdict::GivesWay).await {
-        Ok(answer) if answer.contains(BACK) => "the old one was started again".into(),
-        Ok(_) => "it was removed".into(),
-        Err(other) => format!("it could not be removed ({})", other.cause),
-    };
-    failure.cause = Cause::Told { reason: format!("{}; {became}", failure.cause), hint: failure.hint() };
-    failure
-}
-
-async fn settle(fleet: &Fleet, ensure: &Ensure, host: &str, verdict: Verdict) -> Result<String, Failure> {
-    let step = Step::SettleProxy(Settle { scope: ensure.scope.clone(), verdict, restart: ensure.restart() });
-    fleet.run(host, None, &step).await.map(|output| output.stdout)
-}
-
-fn deaf(host: &str, cause: Cause) -> Failure {
-    Failure { host: host.into(), role: None, doing: "see Traefik route".into(), cause }
-}
-
-fn address(answer: &str) -> Option<IpAddr> {
-    answer.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok())
-}
-
-fn proxy_at(address: IpAddr, has_api: bool) -> Proxy {
-    Proxy { api: has_api.then(|| SocketAddr::new(address, API_PORT)) }
 }
 
 /// The secrets of its env and of the registry that its image is in.
 async fn secrets(world: &World, project: &Project) -> Result<Secrets, RunError> {
-    let names = [traefik_secrets(&project.config), traefik_pull_secrets(&project.config)].concat();
+    let names = [of::of_env(&project.config), of::of_pull(&project.config)].concat();
     project.secrets(world, &names).await
 }
 
 /// Lets a server into that registry: no deploy may have been there yet.
 async fn log_in(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<(), Failure> {
-    let login = traefik_login(&change.project.config, secrets).map_err(|error| unusable(&error, host))?;
+    let login = of::login(&change.project.config, secrets).map_err(|error| unusable(&error, host))?;
     let Some(login) = login else { return Ok(()) };
     let step = Step::Run("log in to the registry", registry::login(&login));
     change.fleet.run(host, None, &step).await.map(drop)
@@ -266,7 +200,7 @@ async fn log_in(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<()
 
 /// Traefik as the configuration wants it; every server gets the same.
 fn ensure(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<Ensure, PlanError> {
-    planning::ensure(&change.project.config, secrets, &change.scope, host)
+    core::ensure(&change.project.config, secrets, &change.scope, host)
 }
 
 fn unusable(error: &PlanError, host: &str) -> Failure {
@@ -288,11 +222,10 @@ async fn on_each(
     let mut change = Change::begin(world, project, options).await?;
     let part = {
         let (change, work) = (&change, &work);
-        let routed = |host: &str| {
-            change.selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik)
+        let routed = &behind(&change.selection, ProxyKind::Traefik);
+        let one = |host| async move {
+            if routed.contains(&host) { work(change, host).await } else { Ok(String::new()) }
         };
-        let one =
-            |host| async move { if routed(host) { work(change, host).await } else { Ok(String::new()) } };
         change.each_server(one).await
     };
     change.keep(part);
@@ -305,7 +238,7 @@ pub async fn details(world: &World, project: &Project, options: &Options) -> Res
     let hosts = routed(&selection)?;
     hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
-    let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", listing::traefik()));
+    let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", container::details()));
     let steps = hosts.iter().filter(|host| fleet.has(host)).map(step).collect();
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
 }
@@ -322,13 +255,13 @@ pub async fn logs(
     hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let total = hosts.len();
-    let step = || Step::Wait("show the log", logs::logs(TRAEFIK, lines), logs::LONGEST_S);
+    let step = || Step::Wait("show the log", logs::logs(NAME, lines), logs::LONGEST_S);
     let there: Vec<&str> = hosts.into_iter().filter(|host| fleet.has(host)).collect();
     if !lines.follow {
         let steps = there.into_iter().map(|host| (host.to_string(), None, step())).collect();
         return Ok(run_all(&fleet, steps, failures, total).await);
     }
-    let steps = there.into_iter().map(|host| (host.to_string(), TRAEFIK.to_string(), step())).collect();
+    let steps = there.into_iter().map(|host| (host.to_string(), NAME.to_string(), step())).collect();
     let failed = until_stopped(world, follow_all(&fleet, steps)).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }

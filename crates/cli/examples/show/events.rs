@@ -7,7 +7,8 @@ use bowline_config::HookLevel;
 use bowline_config::{BarrierOrder, OnFailure};
 use bowline_core::commands::{Scope, app};
 use bowline_core::names::Names;
-use bowline_core::plan::{BarrierPlan, Kind, Plan, ProxyApi, RolePlan, ServerPlan};
+use bowline_core::plan::{BarrierPlan, Kind, Plan, RolePlan, ServerPlan};
+use bowline_core::proxy::Attach;
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
 use bowline_engine::ports::ServerError;
@@ -61,15 +62,15 @@ fn server(number: usize, servers: usize) -> ServerPlan {
     };
     ServerPlan {
         host,
-        pull: None,
-        proxy: None,
-        api: ProxyApi::None,
+        delivery: None,
+        network: None,
+        proxies: Vec::new(),
         assets: Vec::new(),
         roles: vec![RolePlan {
             role: role.into(),
+            attach: Attach::None,
             boot,
             kept: None,
-            routed: role == "web",
             retire: Vec::new(),
             stop_wait: None,
             back: None,

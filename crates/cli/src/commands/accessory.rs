@@ -1,4 +1,4 @@
-use bowline_core::commands::traefik::Action;
+use bowline_core::commands::Action;
 use bowline_core::selection::Accessories;
 use bowline_engine::accessory as engine;
 use bowline_engine::error::RunError;

@@ -1,4 +1,4 @@
-use bowline_core::commands::traefik::Action;
+use bowline_core::commands::Action;
 use bowline_engine::traefik as engine;
 use clap::Subcommand;
 

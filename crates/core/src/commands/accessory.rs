@@ -14,8 +14,9 @@ use super::ask;
 use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
-use super::traefik::{self, Action, Route};
+use super::{Action, network};
 use super::{Scope, env, policy, published};
+use crate::proxy::{self, Attach};
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
@@ -107,9 +108,9 @@ pub const KEPT: &str = "@kept";
 const DELAY_S: u64 = 1;
 
 impl Container {
-    /// How requests reach it.
-    pub fn route(&self, service: &str) -> Route {
-        Route::new(service, self.labels.iter().map(|(key, value)| (key, value)))
+    /// How requests get to it, if its own labels say so.
+    pub fn attach(&self, service: &str) -> Attach {
+        proxy::by_labels(service, self.labels.iter().map(|(key, value)| (key, value)))
     }
 
     fn restart(&self) -> Option<String> {
@@ -185,7 +186,7 @@ impl Act {
             quote(&container.image),
             registry::pull(login, &container.image),
         ));
-        text.push_str(&traefik::create_network());
+        text.push_str(&network::create());
         text.push_str(&self.audit("Booted", "accessory"));
         let run = self.line(container, &["run", "--detach"], &self.service);
         text.push_str(&format!(
@@ -203,7 +204,7 @@ impl Act {
         text.push_str(&come_up(&self.service, container));
         text.push_str(&self.write_env(container));
         text.push_str(&registry::pull(login, &container.image));
-        text.push_str(&traefik::create_network());
+        text.push_str(&network::create());
         text.push_str(&self.audit("Rebooted", "accessory"));
         let create = self.line(container, &["create"], &self.next());
         text.push_str(&format!(
@@ -373,6 +374,10 @@ fn come_up(service: &str, container: &Container) -> String {
          return $bowline_status\n\
          }}\n",
         quote(service),
-        wait = ready::wait(container.timeout, DELAY_S, &container.route(service).network),
+        wait = ready::wait(
+            container.timeout,
+            DELAY_S,
+            &proxy::network(container.labels.iter().map(|(key, value)| (key, value)))
+        ),
     )
 }

@@ -2,9 +2,9 @@
 
 use super::env::{SecretEnv, clear_words};
 use super::serving::Serving;
-use super::traefik::Route;
-use super::{Scope, ask, assets, cord, drain, policy, ready};
+use super::{Scope, ask, assets, drain, policy, ready};
 use crate::names::{NETWORK, container_hostname};
+use crate::proxy::{self, Attach, cord};
 use crate::shell::{Line, Script, quote};
 use bowline_config::secret::Secret;
 use bowline_config::{AssetPath, Logging, OptionValue, Pairs};
@@ -32,7 +32,7 @@ pub struct Environment {
 }
 
 /// The words of `logging`, as Kamal gives them.
-pub(super) fn logging_words(mut line: Line, logging: &Logging) -> Line {
+pub(crate) fn logging_words(mut line: Line, logging: &Logging) -> Line {
     if logging.driver.is_none() && logging.options.is_empty() {
         return line.words(["--log-opt", "max-size=10m"]);
     }
@@ -46,7 +46,7 @@ pub(super) fn logging_words(mut line: Line, logging: &Logging) -> Line {
 }
 
 /// The words of `options`.
-pub(super) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Line {
+pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Line {
     options.iter().fold(line, |line, (key, value)| {
         // In one word: of a flag without value Docker would take what follows for the image.
         let flag = |line: Line, value: &String| line.expanding(&format!("--{key}={value}"));
@@ -111,9 +111,9 @@ impl Boot {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
 
-    /// How requests reach its container.
-    pub fn route(&self) -> Route {
-        Route::new(&self.container(), self.labels.iter().map(|(key, value)| (key, value)))
+    /// The network on which requests reach its container.
+    pub fn network(&self) -> String {
+        proxy::network(self.labels.iter().map(|(key, value)| (key, value)))
     }
 
     /// How its container is found if nobody hears the end of this.
@@ -145,7 +145,7 @@ impl Boot {
             "bowline_id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $bowline_id\"\n"
         ));
         text.push_str(&self.find().given_up());
-        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route().network));
+        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.network()));
         Script::new(text).with_input(Secret::new(format!(
             "{}\n{}",
             self.made.expose(),
@@ -302,8 +302,10 @@ pub struct Start {
     pub name: String,
     /// Its id.
     pub id: String,
-    /// How requests reach it.
-    pub route: Route,
+    /// How requests get to it.
+    pub attach: Attach,
+    /// The network on which they reach it.
+    pub network: String,
     /// Its cord's directory on the server, if it has one.
     pub cord: Option<String>,
     /// Its asset volume on the server, if it has one: Docker would make an empty one in its place.
@@ -339,7 +341,7 @@ impl Start {
             policy::give_back(self.restart.as_ref(), &self.id, NOT_STARTED),
         ));
         text.push_str(&ask::functions());
-        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.route.network));
+        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.network));
         Script::new(text)
     }
 }

@@ -9,7 +9,7 @@ pub const PATIENCE_S: u64 = 30;
 const FUNCTIONS: &str = include_str!("ask.sh");
 
 /// Shell lines that define `ask ID FORMAT` and `ask_name NAME FORMAT`.
-pub(super) fn functions() -> String {
+pub(crate) fn functions() -> String {
     let lines = FUNCTIONS.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let lines: String = lines.map(|line| format!("{line}\n")).collect();
     format!("bowline_patience={PATIENCE_S} bowline_no_answer={NO_ANSWER}\n{lines}")

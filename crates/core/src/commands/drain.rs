@@ -13,7 +13,7 @@ const UNDER_WAY: &str = include_str!("drain.awk");
 /// request that takes five seconds does. They print `@drain STATE`: `idle`, `busy` (time is up) or `blind` (this
 /// user can't see the container's connections, or a tool for it is missing; of root only the latter is true, and
 /// `@unseen` says so). They need [`super::ask::functions`].
-pub(super) fn drain(seconds: u64) -> String {
+pub(crate) fn drain(seconds: u64) -> String {
     format!(
         "drain() {{\n\
          bowline_drained=idle\n\

@@ -96,7 +96,7 @@ impl SecretEnv {
     }
 
     /// Shell lines that write standard input to the env file: 0600 from its first byte, put in place whole.
-    pub(super) fn write(&self, path: &str) -> String {
+    pub(crate) fn write(&self, path: &str) -> String {
         let directory = quote(path.rsplit_once('/').map_or(".", |(directory, _)| directory));
         let [env, new, input, exports] = files(path).map(|file| quote(&file));
         let lines = self.assignments().matches('\n').count();
@@ -111,7 +111,7 @@ impl SecretEnv {
     }
 
     /// Adds the words that name the secret variables and the env file.
-    pub(super) fn words(&self, line: Line, path: &str) -> Line {
+    pub(crate) fn words(&self, line: Line, path: &str) -> Line {
         let line = self.exported().fold(line, |line, (name, _)| line.words(["--env", name]));
         line.words(["--env-file", path])
     }
@@ -119,7 +119,7 @@ impl SecretEnv {
     /// The command line of Docker's, given the values that [`SecretEnv::words`] only names. Its own words are read before, so that
     /// a `${NAME}` among them can't become a secret's value, and no
     /// variable of ours is set while they are. May begin with a parenthesis: `$( …)`, not `$(…)`.
-    pub(super) fn run(&self, line: &Line, path: &str) -> String {
+    pub(crate) fn run(&self, line: &Line, path: &str) -> String {
         if self.exported().next().is_none() {
             return line.to_string();
         }
@@ -169,12 +169,12 @@ impl EnvFile {
 }
 
 /// The env file, and what lies beside it while it is written and until it is used.
-pub(super) fn files(path: &str) -> [String; 4] {
+pub(crate) fn files(path: &str) -> [String; 4] {
     ["", ".new", ".input", ".export"].map(|ending| format!("{path}{ending}"))
 }
 
 /// Adds clear variables. In values `${NAME}` is the server's.
-pub(super) fn clear_words(line: Line, clear: &Pairs) -> Line {
+pub(crate) fn clear_words(line: Line, clear: &Pairs) -> Line {
     clear.iter().fold(line, |line, (name, value)| line.word("--env").expanding(&format!("{name}={value}")))
 }
 

@@ -5,14 +5,14 @@
 const EVENTS: [&str; 5] = ["start", "die", "oom", "destroy", "health_status"];
 
 /// A shell line before the first look: the moment from which on events count. What was before, the look sees.
-pub(super) const SINCE: &str =
+pub(crate) const SINCE: &str =
     "bowline_since=$(date +%s.%N); case $bowline_since in *N*) bowline_since=${bowline_since%.*} ;; esac\n";
 
 /// Shell lines that call the function `look` now, and with its name after each event of the container `$bowline_id`, until it exits, and
 /// with it the script. `look` has to exit when `$bowline_deadline` (seconds since 1970) has passed. Where Docker's events end early, it is
 /// called again and again. If nobody reads any more what `look` prints, the program that waits for events has to be told: it
 /// would notice with the next event alone.
-pub(super) fn follow() -> String {
+pub(crate) fn follow() -> String {
     let filters: String = EVENTS.iter().map(|event| format!(" --filter event={event}")).collect();
     format!(
         "look\n\

@@ -8,9 +8,10 @@
 use super::Scope;
 use super::app::{Environment, logging_words, option_words};
 use super::env::{self, clear_words};
+use super::network;
 use super::registry::{self, Login};
-use super::traefik;
 use crate::names::NETWORK;
+use crate::proxy;
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
@@ -166,7 +167,7 @@ impl Exec {
         text.push_str(&format!("bowline_have=$(docker images --quiet {}) || exit\n", quote(image)));
         let pull = registry::pull(login.as_ref(), image);
         text.push_str(&format!("if [ -z \"$bowline_have\" ]; then\n{pull}fi\n"));
-        text.push_str(&traefik::create_network());
+        text.push_str(&network::create());
         text.push_str(&self.audit());
         Script::new(text).with_input(Secret::new(input))
     }
@@ -238,7 +239,7 @@ impl Exec {
                     .collect();
                 let line = option_words(line, &shared);
                 // Last, so that it counts: the image of the app listens, and the flags may have the app's labels.
-                line.words(["--label", traefik::HIDDEN]).word(image)
+                line.words(["--label", proxy::HIDDEN]).word(image)
             }
             Place::Serving(container) => line.word(container),
         };

@@ -30,14 +30,6 @@ pub fn images(repository: &str) -> Script {
     Script::new(format!("exec {}\n", Line::new("docker").words(["image", "ls", repository])))
 }
 
-/// The proxy's container.
-pub fn traefik() -> Script {
-    Script::new(format!(
-        "exec {}\n",
-        Line::new("docker").words(["ps", "--all", "--filter", "name=^traefik$"])
-    ))
-}
-
 /// An accessory's container.
 pub fn accessory(service: &str) -> Script {
     let filter = format!("label=service={service}");

@@ -1,7 +1,8 @@
 //! Looking at a server: one script answers with everything a decision needs. [`crate::observed`] reads it.
 
-use super::{Scope, maintenance};
-use crate::names::{NETWORK, Names, TRAEFIK};
+use super::Scope;
+use crate::names::{NETWORK, Names};
+use crate::proxy::{maintenance, traefik::NAME as TRAEFIK};
 use crate::shell::{Line, Script, quote};
 
 /// Looks at a server.

@@ -8,7 +8,7 @@ use bowline_config::OptionValue;
 pub const RETURNS: &str = "@returns ";
 
 /// A container's policy as `docker inspect --format` gives it.
-pub(super) const FORMAT: &str =
+pub(crate) const FORMAT: &str =
     "{{.HostConfig.RestartPolicy.Name}}{{with .HostConfig.RestartPolicy.MaximumRetryCount}}:{{.}}{{end}}";
 
 /// The policy among further flags of `docker run`.
@@ -25,7 +25,7 @@ pub(crate) fn value<'a>(options: &'a [(String, OptionValue)], name: &str) -> Opt
 }
 
 /// A shell line that keeps a container stopped which is stopped next. Container and policy are words of the shell.
-pub(super) fn keep_stopped(container: &str, policy: &str) -> String {
+pub(crate) fn keep_stopped(container: &str, policy: &str) -> String {
     format!(
         "case {policy} in always|on-failure*) \
          docker update --restart unless-stopped {container} >/dev/null || echo \"{RETURNS}\"{policy} ;; esac\n"
@@ -33,7 +33,7 @@ pub(super) fn keep_stopped(container: &str, policy: &str) -> String {
 }
 
 /// A shell line that gives a stopped container the policy that is configured, or ends the script with a status.
-pub(super) fn give_back(policy: Option<&String>, container: &str, status: u32) -> String {
+pub(crate) fn give_back(policy: Option<&String>, container: &str, status: u32) -> String {
     let update = |policy: &String| {
         let line = Line::new("docker").words(["update", "--restart"]).expanding(policy).word(container);
         format!("{line} >/dev/null || exit {status}\n")

@@ -8,7 +8,7 @@ const FUNCTIONS: &str = include_str!("published.sh");
 
 /// Shell lines that end the script, after these for tidying up, if a port of the container `next` is had by anybody but
 /// the container `old`. `next` was made and doesn't run. Both are quoted. They need [`super::ask::functions`].
-pub(super) fn free_or(next: &str, old: &str, tidy: &str) -> String {
+pub(crate) fn free_or(next: &str, old: &str, tidy: &str) -> String {
     format!(
         "{FUNCTIONS}bowline_taken=$(taken {next} {old}) || exit\n\
          [ -z \"$bowline_taken\" ] || {{ printf '%s\\n' \"$bowline_taken\"; {tidy}; exit {PORT_TAKEN}; }}\n"

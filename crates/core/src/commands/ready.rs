@@ -1,7 +1,7 @@
 //! Waiting, on the server, until a container that was just started is ready or won't be.
 
 use super::events;
-use crate::names::{NETWORK, TRAEFIK};
+use crate::proxy;
 use crate::shell::quote;
 
 /// What the script exits with when the container did not become ready.
@@ -12,20 +12,6 @@ const LOG_LINES: usize = 50;
 const ENDS: usize = 20;
 /// A container that Docker had to start again so often won't come up.
 const RESTARTS: u32 = 3;
-
-/// Shell lines that put in `$bowline_network` this network if Traefik is on it, else the one that all apps share: on another
-/// Traefik reaches nothing, whatever the labels say.
-fn shared(network: &str) -> String {
-    if network == NETWORK {
-        return format!("bowline_network={NETWORK}\n");
-    }
-    let template = quote(&format!("{{{{if index .NetworkSettings.Networks {network:?}}}}}yes{{{{end}}}}"));
-    format!(
-        "bowline_network={NETWORK}\n\
-         ! ask_name {TRAEFIK} {template} || [ -z \"$bowline_said\" ] || bowline_network={}\n",
-        quote(network)
-    )
-}
 
 /// Shell lines that follow the container `$bowline_id`, which was just started, for at most `timeout` seconds; one without a
 /// health check is ready when it still runs after `delay` seconds. `network` is the one on which it is reached. They need
@@ -86,7 +72,7 @@ fn follow(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32)) ->
          done\n\
          }}\n\
          {follow}",
-        network = shared(network),
+        network = proxy::shared_network(network),
         since = events::SINCE,
         follow = events::follow(),
     )

@@ -1,8 +1,8 @@
 //! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
 
-use super::traefik::ENV_FILE;
-use super::{Scope, ask, listing, maintenance};
+use super::{Scope, listing};
 use crate::names::ALL_PULLED;
+use crate::proxy;
 use crate::shell::{Line, Script, quote};
 
 /// Removes something of the app's.
@@ -37,8 +37,6 @@ pub enum What {
     /// last step on a server. It stays if a container of another app mounts something of it (destination `staging` of
     /// `app` and the service `app-staging` have one directory): then prints `@shared NAME…`.
     Directory,
-    /// Traefik's container, unless it has other apps to serve. Prints `@kept NAME…` when it has.
-    Traefik,
 }
 
 impl Remove {
@@ -63,7 +61,6 @@ impl Remove {
                 text.push_str(&scope.audit(None, "Removed all app images"));
             }
             What::Directory => text.push_str(&directory(scope)),
-            What::Traefik => text.push_str(&traefik(scope)),
         }
         Script::new(text)
     }
@@ -75,7 +72,6 @@ impl Remove {
             What::Containers(role) => format!("remove the stopped containers of {role}"),
             What::Images { .. } => "remove the app's images".into(),
             What::Directory => "remove the app's directory".into(),
-            What::Traefik => "remove Traefik".into(),
         }
     }
 }
@@ -91,7 +87,7 @@ fn directory(scope: &Scope) -> String {
          bowline_shared=; [ -z \"$bowline_ids\" ] || bowline_shared=$({inspect} $bowline_ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
          if [ -n \"$bowline_shared\" ]; then echo \"@shared\" $bowline_shared; exit 0; fi\n\
          {sweep}{audit}rm -rf {directory}\n",
-        sweep = maintenance::sweep(&scope.names),
+        sweep = proxy::maintenance::sweep(&scope.names),
         audit = scope.audit(None, "Removed app directory"),
     )
 }
@@ -120,22 +116,5 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
         pulled = quote(&scope.names.pulled()),
         own = quote(&format!("{repository}:{latest}")),
         label = quote(&format!("label=service={}", scope.names.service())),
-    )
-}
-
-fn traefik(scope: &Scope) -> String {
-    let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
-    format!(
-        "{ask}bowline_others=$({routed}) || exit\n\
-         bowline_others=$(printf '%s\\n' \"$bowline_others\" | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
-         if [ -n \"$bowline_others\" ]; then echo \"@kept $bowline_others\"; exit 0; fi\n\
-         {left}\n\
-         ask_name traefik '{{{{.ID}}}}' || exit 0\n\
-         docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
-         rm -f {ENV_FILE}\n\
-         {audit}",
-        ask = ask::functions(),
-        left = super::traefik::remove_left(),
-        audit = scope.audit(None, "Removed traefik container"),
     )
 }

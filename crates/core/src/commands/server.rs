@@ -1,7 +1,7 @@
 //! The servers themselves: a command run on them beside Docker, and what a server needs before its first deploy.
 
 use super::exec::{Mode, guard, kill_marked, mark};
-use super::{Scope, traefik};
+use super::{Scope, network};
 use crate::names::NETWORK;
 use crate::shell::{Line, Script, quote};
 
@@ -135,7 +135,7 @@ impl Bootstrap {
              {network}[ -z \"$bowline_made\" ] || echo @network\n\
              echo \"@docker $bowline_said\"\n",
             installer = quote(INSTALLER),
-            network = traefik::create_network(),
+            network = network::create(),
         ))
     }
 }

@@ -19,7 +19,7 @@ pub struct Serving {
 
 impl Serving {
     /// Shell lines that end the script unless the container serves. They need [`ask::functions`].
-    pub(super) fn or_exit(&self) -> String {
+    pub(crate) fn or_exit(&self) -> String {
         format!(
             "ask {id} '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{else}}}}none{{{{end}}}} {{{{.RestartCount}}}}' || bowline_said=gone\n\
              case $bowline_said in 'running healthy '{restarts}|'running none '{restarts}) ;; \

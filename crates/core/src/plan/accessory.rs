@@ -5,8 +5,8 @@ use super::secrets::{Secrets, registry_of, secret_env};
 use crate::commands::accessory::{Container, Directory, Upload};
 use crate::commands::app::Environment;
 use crate::commands::registry::Login;
-use crate::commands::traefik;
-use bowline_config::{Accessory, Config, Registry};
+use crate::proxy::hidden;
+use bowline_config::{Accessory, Config, Registry, lay_over};
 
 /// The secrets that it needs: those of its env and, if its image is behind a login, those of the registry.
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
@@ -56,7 +56,7 @@ pub fn container(
         environment: environment(config, secrets, accessory, host)?,
         port: accessory.port.clone(),
         network: accessory.network.clone(),
-        labels: traefik::overlay(&traefik::hidden(&accessory.labels, &accessory.options), &accessory.labels),
+        labels: lay_over(&hidden(&accessory.labels, &accessory.options), &accessory.labels),
         cmd: accessory.cmd.clone(),
         login: login(config, secrets, accessory)?,
         timeout: config.deploy_timeout.as_secs(),

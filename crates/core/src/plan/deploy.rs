@@ -1,19 +1,21 @@
 //! From what should be and what is, the plan of a deploy, a redeploy, a rollback or a boot.
 
-use crate::names::Names;
-use crate::proxy::ProxyKind;
 use std::collections::BTreeMap;
 
 use super::assets;
+use super::delivery::Delivery;
 use super::resume;
-use super::retire::{restart, retirement, running_api, stop_wait};
-use super::secrets::{Secrets, environment, login, secret_env};
-use super::{BarrierPlan, Kind, Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, neighbours};
+use super::retire::{restart, retirement, stop_wait};
+use super::secrets::{Secrets, environment, login};
+use super::{BarrierPlan, Kind, Plan, RolePlan, ServerPlan, neighbours};
 use crate::commands::env::Unfit;
-use crate::commands::{Scope, app, cord, prune, registry, traefik};
+use crate::commands::network::Network;
+use crate::commands::{Scope, app, prune, registry};
+use crate::names::Names;
 use crate::observed::{Container, Observed};
+use crate::proxy::{self, ProxyKind, Refusal, Site, cord};
 use crate::selection::Selection;
-use bowline_config::{Config, Cord, Healthcheck, Pairs, Role, RoleHost};
+use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,32 +39,9 @@ pub enum PlanError {
     /// A secret that can't reach a container.
     #[error(transparent)]
     UnfitSecret(#[from] Unfit),
-    /// Labels that a container of another app contradicts.
-    #[error(
-        "`{element}` is set differently by {container} on {host}, which is of another app: Traefik would drop both"
-    )]
-    Contradiction {
-        /// The server.
-        host: String,
-        /// Router, service or middleware: where its labels begin.
-        element: String,
-        /// The other app's container.
-        container: String,
-    },
-    /// Two roles' labels say different things of the same router, service or middleware.
-    #[error(
-        "`{element}` is set differently by the roles {one} and {other} on {host}: Traefik would drop both"
-    )]
-    RolesContradict {
-        /// The server.
-        host: String,
-        /// Router, service or middleware: where its labels begin.
-        element: String,
-        /// One of the roles.
-        one: String,
-        /// The other.
-        other: String,
-    },
+    /// Something that a proxy would not do.
+    #[error(transparent)]
+    Proxy(#[from] Refusal),
     /// A rollback to a version that isn't on every server.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion {
@@ -180,22 +159,6 @@ pub fn plan(
     })
 }
 
-/// Traefik as a server should have it.
-pub fn ensure(
-    config: &Config,
-    secrets: &Secrets,
-    scope: &Scope,
-    host: &str,
-) -> Result<traefik::Ensure, PlanError> {
-    Ok(traefik::Ensure {
-        scope: scope.clone(),
-        traefik: config.traefik.clone(),
-        secret: secret_env(secrets, &config.traefik.env)?,
-        logging: config.logging.clone(),
-        host: host.into(),
-    })
-}
-
 struct Planner<'a> {
     config: &'a Config,
     secrets: &'a Secrets,
@@ -245,22 +208,14 @@ impl Planner<'_> {
         let kind = self.request.kind;
         let image = self.config.image_of(&self.request.version);
         let entries: Vec<(&Role, &RoleHost)> = selection.roles_of(host).collect();
-        let routed = entries.iter().any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik);
-        let (proxy, api) = self.proxy(host, routed, observed)?;
-        let mut notes = Vec::new();
-        if routed && api == ProxyApi::Silent {
-            notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());
+        let (config, secrets, scope) = (self.config, self.secrets, self.scope());
+        let site = Site { config, secrets, scope, host, observed };
+        let (mut proxies, mut notes) = (Vec::new(), Vec::new());
+        for kind in ProxyKind::of_all(entries.iter().map(|(role, _)| *role)) {
+            proxies.extend(kind.rules().on_server(&site)?);
+            notes.extend(kind.rules().notes(&site));
         }
-        if let (true, Some(running)) = (routed && api != ProxyApi::Silent, &observed.traefik)
-            && let Some(difference) = traefik::difference(&self.config.traefik, running)
-        {
-            notes.push(format!(
-                "Traefik here is not what `traefik:` says: {difference}; `traefik reboot` changes that"
-            ));
-        }
-        if routed {
-            notes.extend(neighbours::exposed(self.config, host, observed));
-        }
+        proxy::share_no_port(host, &proxies)?;
         for role in entries.iter().filter(|(role, _)| observed.maintenance.contains(&role.name)) {
             notes.push(format!("{} is in maintenance here: the page stays until `app live`", role.0.name));
         }
@@ -277,12 +232,12 @@ impl Planner<'_> {
         }
         Ok(ServerPlan {
             host: host.into(),
-            pull: match kind {
-                Kind::Deploy | Kind::Redeploy => Some(self.pull(&image)?),
+            delivery: match kind {
+                Kind::Deploy | Kind::Redeploy => Some(Delivery::Pull(self.pull(&image)?)),
                 Kind::Rollback | Kind::Boot => None,
             },
-            proxy,
-            api,
+            network: (!observed.network && proxies.is_empty()).then(|| Network { scope: scope.clone() }),
+            proxies,
             assets: roles
                 .iter()
                 .filter_map(|role| assets::prepare(self.scope(), role, observed, &self.config.latest_image()))
@@ -356,36 +311,11 @@ impl Planner<'_> {
         })
     }
 
-    fn proxy(
-        &self,
-        host: &str,
-        routed: bool,
-        observed: &Observed,
-    ) -> Result<(Option<ProxyPlan>, ProxyApi), PlanError> {
-        if !routed {
-            let network = traefik::Network { scope: self.scope().clone() };
-            return Ok(((!observed.network).then_some(ProxyPlan::Network(network)), ProxyApi::None));
-        }
-        if let Some(api) = running_api(observed) {
-            return Ok((None, api));
-        }
-        let has_api = match &observed.traefik {
-            Some(traefik) => traefik::has_api(&traefik.args),
-            None => traefik::will_have_api(&self.config.traefik),
-        };
-        let ensure = ensure(self.config, self.secrets, self.scope(), host)?;
-        let api = if has_api { ProxyApi::AfterStart } else { ProxyApi::Silent };
-        Ok((Some(ProxyPlan::Ensure(Box::new(ensure))), api))
-    }
-
     fn role(&self, role: &Role, entry: &RoleHost, observed: &Observed) -> Result<RolePlan, PlanError> {
         let (config, names) = (self.config, &self.scope().names);
         let version = &self.request.version;
-        let cord = match (&role.healthcheck, ProxyKind::of(role) == ProxyKind::Traefik) {
-            (Some(Healthcheck { cord: Cord::At(path), .. }), true) => Some(path.clone()),
-            _ => None,
-        };
-        let labels = self.labels(role);
+        let kind = ProxyKind::of(role);
+        let (cord, labels) = (kind.rules().cord(role), self.labels(role));
         let mut boot = app::Boot {
             scope: self.scope().clone(),
             role: role.name.clone(),
@@ -409,10 +339,11 @@ impl Planner<'_> {
             readiness_delay: config.readiness_delay.as_secs(),
         };
         let fingerprint = resume::fingerprint(&boot);
-        boot.labels = self.unlike_others(role, entry, boot.labels, observed)?;
-        boot.made = fingerprint;
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
+        boot.labels = proxy::unlike(boot.labels, &running);
+        neighbours::check(&entry.host, names, &boot.labels, observed)?;
+        boot.made = fingerprint;
         let back = observed
             .current(names, &role.name, &config.latest_image())
             .map(|container| restart(config, self.scope(), role, container));
@@ -420,9 +351,9 @@ impl Planner<'_> {
             running.into_iter().map(|container| retirement(config, self.scope(), role, container)).collect();
         let mut plan = RolePlan {
             role: role.name.clone(),
+            attach: kind.attach(&boot.container(), boot.labels.iter().map(|(key, value)| (key, value))),
             boot,
             kept: None,
-            routed: ProxyKind::of(role) == ProxyKind::Traefik,
             retire,
             stop_wait: stop_wait(role),
             back,
@@ -441,48 +372,16 @@ impl Planner<'_> {
         ]
         .map(|(key, value)| (key.to_string(), value.to_string()))
         .into();
-        let route = if ProxyKind::of(role) == ProxyKind::Traefik {
-            traefik::route_labels(&names.prefix(&role.name))
-        } else {
-            traefik::hidden(&role.labels, &role.options)
-        };
-        traefik::overlay(&traefik::overlay(&own, &route), &role.labels)
-    }
-
-    /// A container that runs now and is routed differently under the same names gets company under other names:
-    /// Traefik would drop both.
-    fn unlike_others(
-        &self,
-        role: &Role,
-        entry: &RoleHost,
-        labels: Pairs,
-        observed: &Observed,
-    ) -> Result<Pairs, PlanError> {
-        let names = &self.scope().names;
-        let running: Vec<&Container> =
-            observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
-        let labels = ["", "-b", "-c", "-d"]
-            .into_iter()
-            .map(|suffix| if suffix.is_empty() { labels.clone() } else { traefik::rename(&labels, suffix) })
-            .find(|labels| running.iter().all(|old| traefik::conflict(labels, &old.labels).is_none()))
-            .unwrap_or(labels);
-        neighbours::check(&entry.host, names, &labels, observed)?;
-        Ok(labels)
+        let route = ProxyKind::of(role).rules().labels(names, role);
+        lay_over(&lay_over(&own, &route), &role.labels)
     }
 }
 
 /// Refuses labels of a role that contradict those of another on the same server.
 fn agree(host: &str, others: &[RolePlan], role: &RolePlan) -> Result<(), PlanError> {
     for other in others {
-        let theirs = other.boot.labels.iter().cloned().collect();
-        if let Some((kind, name)) = traefik::conflict(&role.boot.labels, &theirs) {
-            return Err(PlanError::RolesContradict {
-                host: host.into(),
-                element: format!("{kind}.{}", traefik::written(&role.boot.labels, name)),
-                one: other.role.clone(),
-                other: role.role.clone(),
-            });
-        }
+        let theirs = (other.role.as_str(), &other.boot.labels);
+        proxy::roles_agree(host, (role.role.as_str(), &role.boot.labels), theirs)?;
     }
     Ok(())
 }

@@ -1,17 +1,17 @@
-//! Other apps on a server: other services, and other destinations of this one. They share Docker, Traefik and the
-//! login directory with this app, and a run must not harm them.
+//! Other apps on a server: other services, and other destinations of this one. They share Docker, the proxy
+//! and the login directory with this app, and a run must not harm them.
 //!
-//! Most of what they have is told apart by labels and names. Two things are not: labels for Traefik, in which any app
+//! Most of what they have is told apart by labels and names. Two things are not: labels for the proxy, in which any app
 //! can name anything, and names that are put together with `-`, so that destination `staging` of `app` and the
 //! service `app-staging` have one directory.
 
 use std::collections::BTreeMap;
 
 use super::deploy::PlanError;
-use crate::commands::traefik;
-use crate::names::{NETWORK, Names};
+use crate::names::Names;
 use crate::observed::{Observed, plain_version};
-use bowline_config::{Accessory, Config, Pairs};
+use crate::proxy;
+use bowline_config::Pairs;
 
 /// A running container of another app.
 struct Neighbour<'o> {
@@ -37,17 +37,10 @@ fn neighbours<'o>(observed: &'o Observed, names: &Names) -> impl Iterator<Item =
     same_service.chain(others).filter(move |container| container.names() != ours)
 }
 
-/// Refuses labels that contradict those of a container of another app: Traefik would drop what both name, and the
-/// other app would answer no more.
+/// Refuses labels that contradict those of a container of another app.
 pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observed) -> Result<(), PlanError> {
     for neighbour in neighbours(observed, names) {
-        if let Some((kind, name)) = traefik::conflict(labels, neighbour.labels) {
-            return Err(PlanError::Contradiction {
-                host: host.into(),
-                element: format!("{kind}.{}", traefik::written(labels, name)),
-                container: neighbour.name.into(),
-            });
-        }
+        proxy::apps_agree(host, labels, neighbour.name, neighbour.labels)?;
     }
     Ok(())
 }
@@ -65,7 +58,8 @@ pub(super) fn versions(names: &Names, role: &str, observed: &Observed) -> Vec<St
 pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for neighbour in neighbours(observed, names) {
-        let found = [shared_directory(names, &neighbour), shared_rule(labels, &neighbour)];
+        let requests = proxy::shared_requests(labels, neighbour.name, neighbour.labels);
+        let found = [shared_directory(names, &neighbour), requests];
         for note in found.into_iter().flatten() {
             if !notes.contains(&note) {
                 notes.push(note);
@@ -73,26 +67,6 @@ pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<S
         }
     }
     notes
-}
-
-/// Accessories of this app that were booted before they were hidden from Traefik.
-pub(super) fn exposed(config: &Config, host: &str, observed: &Observed) -> Vec<String> {
-    let hidden = |accessory: &&Accessory| {
-        let is_here = accessory.hosts.iter().any(|known| known == host) && accessory.network == NETWORK;
-        is_here && !traefik::hidden(&accessory.labels, &accessory.options).is_empty()
-    };
-    let is_seen = |accessory: &&Accessory| {
-        let running = observed.others.iter().find(|other| other.name == accessory.service);
-        running.is_some_and(|running| !running.labels.keys().any(|key| key.starts_with("traefik.")))
-    };
-    let seen = config.accessories.iter().filter(hidden).filter(is_seen);
-    seen.map(|accessory| {
-        let (service, name) = (&accessory.service, &accessory.name);
-        format!(
-            "Traefik sends requests for `Host: {service}` to the accessory {name}; `accessory reboot {name}` ends that"
-        )
-    })
-    .collect()
 }
 
 fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {
@@ -108,19 +82,4 @@ fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {
             names.directory(),
         )
     })
-}
-
-fn shared_rule(labels: &Pairs, neighbour: &Neighbour) -> Option<String> {
-    let theirs: Pairs = neighbour.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let theirs = traefik::routes(&theirs);
-    let (ours, rule) = traefik::routes(labels)
-        .into_iter()
-        .find(|(_, rule)| theirs.iter().any(|(_, other)| other == rule))?;
-    Some(format!(
-        "{} takes the same requests ({}): Traefik sends them to one of the two; give each a rule of its own, \
-         `traefik.http.routers.{}.rule`",
-        neighbour.name,
-        rule.0,
-        traefik::written(labels, &ours)
-    ))
 }

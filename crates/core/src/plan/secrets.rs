@@ -1,6 +1,5 @@
 //! Which secrets a run needs, by name, and what is made of their values: logins, env files, environments.
 
-use crate::proxy::ProxyKind;
 use std::collections::BTreeMap;
 
 use super::Kind;
@@ -8,6 +7,7 @@ use super::deploy::PlanError;
 use crate::commands::app::Environment;
 use crate::commands::env::SecretEnv;
 use crate::commands::registry::Login;
+use crate::proxy::ProxyKind;
 use crate::selection::Selection;
 use bowline_config::secret::Secret;
 use bowline_config::{Config, Credential, Env, Registry, Role, RoleHost};
@@ -16,14 +16,14 @@ use bowline_config::{Config, Credential, Env, Registry, Role, RoleHost};
 pub type Secrets = BTreeMap<String, Secret>;
 
 /// Every secret that a run on these servers needs, by name: for the registry where something is pulled, for
-/// Traefik where requests come in, for the containers.
+/// the proxies where requests come in, for the containers.
 pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: Kind) -> Vec<String> {
     let mut names = env_secrets(config, places(selection));
     if matches!(kind, Kind::Deploy | Kind::Redeploy) {
         names.extend(registry_secrets(config));
     }
-    if routed(selection) {
-        names.extend(traefik_secrets(config));
+    for kind in kinds(selection) {
+        names.extend(kind.rules().secrets(config));
     }
     names.sort();
     names.dedup();
@@ -49,27 +49,8 @@ pub fn registry_secrets(config: &Config) -> Vec<String> {
     config.registry.secrets().map(str::to_owned).collect()
 }
 
-/// The secrets in Traefik's env.
-pub fn traefik_secrets(config: &Config) -> Vec<String> {
-    config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
-}
-
-/// The secrets that let Traefik's image be pulled.
-pub fn traefik_pull_secrets(config: &Config) -> Vec<String> {
-    let registry = registry_of(config, &config.traefik.image);
-    registry.into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
-}
-
-/// Who we are to the registry that Traefik's image is in.
-///
-/// # Errors
-/// A secret that isn't there.
-pub fn traefik_login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
-    registry_of(config, &config.traefik.image).map_or(Ok(None), |registry| login(registry, secrets))
-}
-
 /// The app's registry, if this image is in it too.
-pub(super) fn registry_of<'c>(config: &'c Config, image: &str) -> Option<&'c Registry> {
+pub(crate) fn registry_of<'c>(config: &'c Config, image: &str) -> Option<&'c Registry> {
     let server = hub(config.registry.server.as_deref().unwrap_or(HUB));
     (server_of(image) == server).then_some(&config.registry)
 }
@@ -96,14 +77,14 @@ fn places<'a>(selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Role, &
     selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)))
 }
 
-fn routed(selection: &Selection<'_>) -> bool {
-    selection.roles.iter().any(|(role, _)| ProxyKind::of(role) == ProxyKind::Traefik)
+fn kinds(selection: &Selection<'_>) -> Vec<ProxyKind> {
+    ProxyKind::of_all(selection.roles.iter().map(|(role, _)| *role))
 }
 
 /// Checks that the secrets of containers on these servers can reach them.
 pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
-    if routed(selection) {
-        secret_env(secrets, &config.traefik.env)?;
+    for kind in kinds(selection) {
+        kind.rules().check_secrets(config, secrets)?;
     }
     check_env_secrets(config, secrets, selection)
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Plan, ProxyApi, RolePlan, ServerPlan, resume};
+use super::step::Step;
+use super::{Kind, Plan, RolePlan, ServerPlan, resume};
 use bowline_config::{BarrierOrder, OnFailure};
 
 /// The plan, line by line: servers, roles, what happens there in which order.
@@ -61,15 +62,13 @@ fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan) {
         let _ = writeln!(out, "  already runs {}", plan.version);
     }
     for (role, step) in server.steps() {
-        if role.is_none() && matches!(step, super::step::Step::Tag(_)) {
+        if role.is_none() && matches!(step, Step::Tag(_)) {
             for role in &server.roles {
                 show_role(out, plan, server, role);
             }
         }
-        let belongs_to_a_role = matches!(
-            step,
-            super::step::Step::Boot(_) | super::step::Step::Cut(_) | super::step::Step::Stop(_)
-        );
+        let belongs_to_a_role =
+            role.is_some() && matches!(step, Step::Boot(_) | Step::Proxy(_) | Step::Stop(_));
         if !belongs_to_a_role {
             let _ = writeln!(out, "  {}", step.describe());
         }
@@ -95,18 +94,15 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
     if waits && !before {
         let _ = writeln!(out, "    wait at the barrier");
     }
-    if role.routed {
-        let _ = match server.api {
-            ProxyApi::Silent => writeln!(out, "    give Traefik 5 s to route to it"),
-            _ => writeln!(out, "    until Traefik routes to it"),
-        };
+    if let Some(proxy) = server.proxy(role.attach.kind()) {
+        let _ = writeln!(out, "    {}", proxy.attaches());
     }
     if role.retire.is_empty() {
         let _ = writeln!(out, "    nothing to retire");
     }
     for retire in &role.retire {
-        if retire.cut.is_some() {
-            let _ = writeln!(out, "    cut the cord of {}, until Traefik has let it go", retire.stop.name);
+        if let Some(detached) = retire.detach.describe() {
+            let _ = writeln!(out, "    {detached}");
         }
         let _ = writeln!(out, "    stop {}", retire.stop.name);
     }

@@ -1,9 +1,9 @@
 //! A step: one round trip to one server.
 
 use crate::commands::{
-    accessory, app, assets, cord, env, exec, lock, maintenance, observe, prune, registry, remove, server,
-    serving, traefik,
+    accessory, app, assets, env, exec, lock, network, observe, prune, registry, remove, server, serving,
 };
+use crate::proxy;
 use crate::shell::Script;
 
 /// One round trip to one server.
@@ -15,16 +15,10 @@ pub enum Step {
     Lock(lock::Keep),
     /// Log in to the registry and pull the image.
     Pull(registry::Pull),
-    /// Make sure the network and the proxy are there.
-    Proxy(traefik::Ensure),
-    /// Put a new proxy in the place of the one that runs.
-    ReplaceProxy(Box<traefik::Replace>),
-    /// Let a new proxy stay, or put the one before back.
-    SettleProxy(traefik::Settle),
-    /// Start or stop the proxy.
-    Power(traefik::Power),
     /// Make sure the network is there.
-    Network(traefik::Network),
+    Network(network::Network),
+    /// What a proxy is about.
+    Proxy(proxy::Step),
     /// Extract and bridge assets.
     Assets(assets::Prepare),
     /// Boot a container and see it ready.
@@ -35,20 +29,12 @@ pub enum Step {
     Start(Box<app::Start>),
     /// See whether a container that was ready still is.
     Check(serving::Check),
-    /// Cut a cord and see its container unhealthy.
-    Cut(cord::Cut),
     /// Stop a container.
     Stop(app::Stop),
     /// Tag the image as the latest.
     Tag(app::Tag),
     /// Remove what is no longer needed.
     Prune(prune::Prune),
-    /// Begin maintenance for a role.
-    Maintenance(Box<maintenance::Begin>),
-    /// Tell the maintenance pages of a role to end.
-    EndPages(maintenance::End),
-    /// Remove the maintenance pages of a role that were told to end.
-    RemovePages(maintenance::End),
     /// Remove something of the app's.
     Remove(remove::Remove),
     /// Do something to an accessory.
@@ -77,22 +63,15 @@ impl Step {
             Step::Lock(step) => step.script(),
             Step::Pull(step) => step.script(),
             Step::Proxy(step) => step.script(),
-            Step::ReplaceProxy(step) => step.script(),
-            Step::SettleProxy(step) => step.script(),
-            Step::Power(step) => step.script(),
             Step::Network(step) => step.script(),
             Step::Assets(step) => step.script(),
             Step::Boot(step) => step.script(),
             Step::Find(step) => step.script(),
             Step::Start(step) => step.script(),
             Step::Check(step) => step.script(),
-            Step::Cut(step) => step.script(),
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
             Step::Prune(step) => step.script(),
-            Step::Maintenance(step) => step.script(),
-            Step::EndPages(step) => step.tell(),
-            Step::RemovePages(step) => step.remove(),
             Step::Remove(step) => step.script(),
             Step::Accessory(step) => step.script(),
             Step::Env(step) => step.script(),
@@ -115,25 +94,18 @@ impl Step {
             Step::Observe(_) => "look at the server".into(),
             Step::Lock(_) => "take the deploy lock".into(),
             Step::Pull(step) => format!("pull {}", step.image),
-            Step::Proxy(_) => "make sure Traefik runs".into(),
-            Step::ReplaceProxy(_) => "reboot Traefik".into(),
-            Step::SettleProxy(step) => step.describe().into(),
-            Step::Power(step) => format!("{} Traefik", step.verb()),
+            Step::Proxy(step) => step.describe(),
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),
             Step::Boot(step) => format!("boot {}", step.container()),
             Step::Find(step) => format!("look for {}", step.name),
             Step::Start(step) => format!("start {} again", step.name),
             Step::Check(step) => format!("see whether {} still runs", step.name),
-            Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::Stop(step) => format!("stop {}", step.name),
             Step::Tag(step) if step.is_latest() => format!("record that {} serves", step.image),
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
             Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
             Step::Prune(_) => "prune old containers and images".into(),
-            Step::Maintenance(_) => "boot the maintenance page".into(),
-            Step::EndPages(_) => "end the maintenance page".into(),
-            Step::RemovePages(_) => "remove the maintenance page".into(),
             Step::Remove(step) => step.describe(),
             Step::Accessory(step) => step.describe(),
             Step::Env(step) => step.describe(),

@@ -125,7 +125,7 @@ fn what_removes_traefik_removes_its_secrets() {
     fs::write(&file, SECRET).unwrap();
     let scope = scope("f00d");
     assert!(sh(home.path(), &scope.claim()).status().unwrap().success());
-    let script = remove::Remove { scope, what: remove::What::Traefik }.script();
+    let script = container::Remove { scope }.script();
     assert!(sh(home.path(), &script.text).status().unwrap().success());
     assert!(!file.exists());
 }

@@ -3,7 +3,7 @@
 use bowline_config::Accessory;
 use bowline_core::commands::accessory::BACK;
 use bowline_core::commands::published::PORT_TAKEN;
-use bowline_core::commands::{app, ready, registry, traefik};
+use bowline_core::commands::{app, network, ready, registry};
 use bowline_core::plan::deploy::PlanError;
 
 use crate::error::{Cause, Failure};
@@ -46,7 +46,7 @@ pub(super) fn cause(accessory: &Accessory, output: Output) -> Cause {
                 "see `accessories: {name}: image:`; one of a private registry needs that server's login in `registry:`"
             ),
         ),
-        traefik::PROXY_FAILED => {
+        network::FAILED => {
             ("the network could not be made".into(), "`docker network create kamal` there says why".into())
         }
         _ if ["Permission denied", "not permitted"].iter().any(|said| output.stderr.contains(said)) => (

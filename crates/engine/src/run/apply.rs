@@ -10,14 +10,14 @@ mod role;
 mod succession;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use bowline_config::OnFailure;
 use bowline_core::commands::assets::{NO_ASSETS, Prepare};
-use bowline_core::commands::traefik::{API_PORT, PROXY_FAILED, Route};
-use bowline_core::plan::{Plan, ProxyApi, ProxyPlan, RolePlan, ServerPlan, step::Step};
+use bowline_core::commands::{network, registry};
+use bowline_core::plan::delivery::Delivery;
+use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
@@ -25,11 +25,9 @@ use tokio::sync::watch;
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
 use crate::ports::{Exit, Output};
-use crate::proxy::Proxy;
+use crate::proxy::Proxies;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
-use crate::run::published;
-use crate::traefik::{Started, came_up};
 use crate::world::Stop;
 use kept::Kept;
 use role::{Booted, RoleTask};
@@ -46,7 +44,7 @@ pub struct Apply<'a> {
     pub lock_lost: watch::Receiver<bool>,
     barrier: Barrier,
     failures: Mutex<Vec<Failure>>,
-    apis: Mutex<BTreeMap<String, SocketAddr>>,
+    pub(crate) proxies: Proxies<'a>,
     done: Mutex<BTreeMap<(String, String), Booted>>,
     tagged: Mutex<BTreeSet<String>>,
     kept: Mutex<Kept>,
@@ -63,7 +61,7 @@ impl<'a> Apply<'a> {
             lock_lost,
             barrier: Barrier::new(plan.barrier.opened_by.is_some()),
             failures: Mutex::default(),
-            apis: Mutex::default(),
+            proxies: Proxies::of_plan(fleet, plan),
             done: Mutex::default(),
             tagged: Mutex::default(),
             kept: Mutex::new(kept::planned(plan)),
@@ -144,26 +142,36 @@ impl<'a> Apply<'a> {
 
     /// Pulls the image everywhere; from a registry on this machine, its port is lent to the servers meanwhile.
     pub async fn pull(&self, own_registry: Option<u16>) {
-        let hosts: Vec<&str> =
-            self.sound().filter(|server| server.pull.is_some()).map(|server| server.host.as_str()).collect();
+        let delivered = self.sound().filter(|server| server.delivery.is_some());
+        let hosts: Vec<&str> = delivered.map(|server| server.host.as_str()).collect();
         let (_lent, failures) = self.fleet.lend(&hosts, own_registry).await;
         failures.into_iter().for_each(|failure| self.fail(failure));
         self.everywhere(Phase::Pull, |server| {
-            server.pull.clone().map(Step::Pull).into_iter().map(|step| (None, step)).collect()
+            server.delivery.clone().map(Delivery::step).into_iter().map(|step| (None, step)).collect()
         })
         .await;
     }
 
-    /// Makes sure network and proxy are there.
+    /// Makes sure network and proxies are there.
     pub async fn proxy(&self) {
-        self.everywhere(Phase::Proxy, |server| {
-            let step = server.proxy.clone().map(|proxy| match proxy {
-                ProxyPlan::Ensure(ensure) => Step::Proxy(*ensure),
-                ProxyPlan::Network(network) => Step::Network(network),
-            });
-            step.into_iter().map(|step| (None, step)).collect()
-        })
-        .await;
+        let missing = |server: &&ServerPlan| {
+            server.network.is_some() || server.proxies.iter().any(|proxy| proxy.step().is_some())
+        };
+        let work = self.sound().filter(missing).map(|server| self.proxy_on(server)).collect();
+        self.at_once(Phase::Proxy, work).await;
+    }
+
+    async fn proxy_on(&self, server: &ServerPlan) {
+        let network = server.network.clone().map(|network| (None, Step::Network(network)));
+        self.one_by_one(server, network.into_iter().collect()).await;
+        for proxy in &server.proxies {
+            if self.has_failed(&server.host) || self.may_go_on().is_err() {
+                return;
+            }
+            if let Err(failure) = self.proxies.on(&server.host, proxy.kind()).ensure().await {
+                self.fail(failure);
+            }
+        }
     }
 
     /// Prepares the assets of every role on every server, before any of them boots (S15). A server that fails is
@@ -195,18 +203,24 @@ impl<'a> Apply<'a> {
         .await;
     }
 
-    /// Runs steps, one after the other, on every sound server at once. A phase without steps isn't told.
+    /// Runs steps, one after the other, on every sound server at once.
     async fn everywhere(&self, phase: Phase, steps: impl Fn(&ServerPlan) -> Vec<(Option<String>, Step)>) {
         let work: Vec<_> = self
             .sound()
             .map(|server| (server, steps(server)))
             .filter(|(_, steps)| !steps.is_empty())
+            .map(|(server, steps)| self.one_by_one(server, steps))
             .collect();
+        self.at_once(phase, work).await;
+    }
+
+    /// Does work on servers at once. A phase without work isn't told.
+    async fn at_once(&self, phase: Phase, work: Vec<impl Future<Output = ()>>) {
         if work.is_empty() || self.may_go_on().is_err() {
             return;
         }
         self.fleet.emit(Event::Phase(phase));
-        let all = join_all(work.into_iter().map(|(server, steps)| self.one_by_one(server, steps)));
+        let all = join_all(work);
         // Nothing here is seen by anybody's requests: an interrupt needn't wait for a long pull.
         tokio::select! {
             _ = all => {}
@@ -220,17 +234,7 @@ impl<'a> Apply<'a> {
                 return;
             }
             match self.fleet.run(&server.host, role.as_deref(), &step).await {
-                Ok(output) => {
-                    self.learn(server, &step, &output.stdout);
-                    if let Step::Proxy(ensure) = &step {
-                        let (own, has_api) = (Route::default(), server.api == ProxyApi::AfterStart);
-                        let started = Started { own, has_api, answer: &output.stdout };
-                        let up = came_up(self.fleet, &server.host, ensure, started);
-                        if let Err(failure) = up.await {
-                            return self.fail(failure);
-                        }
-                    }
-                }
+                Ok(output) => self.learn(server, &step, &output.stdout),
                 Err(failure) => {
                     return self.fail(match &step {
                         Step::Assets(assets) => assets_failed(failure, assets),
@@ -241,7 +245,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Tells what a step left undone; remembers where a proxy that was just started answers.
+    /// Tells what a step left undone.
     fn learn(&self, server: &ServerPlan, step: &Step, answer: &str) {
         for directory in answer.lines().filter_map(|line| line.strip_prefix("@left ")) {
             self.fleet.emit(Event::Note {
@@ -254,25 +258,6 @@ impl<'a> Apply<'a> {
         if let Step::Pull(_) = step {
             self.pulled(server, answer);
         }
-        let Step::Proxy(_) = step else { return };
-        let address = answer.lines().find_map(|line| line.strip_prefix("@address "));
-        if let (ProxyApi::AfterStart, Some(Ok(address))) =
-            (server.api, address.map(|text| text.trim().parse()))
-        {
-            let mut apis = self.apis.lock().unwrap_or_else(PoisonError::into_inner);
-            apis.insert(server.host.clone(), SocketAddr::new(address, API_PORT));
-        }
-    }
-
-    pub(crate) fn proxy_of(&self, server: &ServerPlan) -> Proxy {
-        let api = match server.api {
-            ProxyApi::At(api) => Some(api),
-            ProxyApi::AfterStart => {
-                self.apis.lock().unwrap_or_else(PoisonError::into_inner).get(&server.host).copied()
-            }
-            ProxyApi::Silent | ProxyApi::None => None,
-        };
-        Proxy { api }
     }
 
     /// Boots one group of servers; whether all went well there.
@@ -395,18 +380,11 @@ fn assets_failed(mut failure: Failure, assets: &Prepare) -> Failure {
 }
 
 /// Failures of a phase in the words of what they mean.
-pub(crate) fn explained(mut failure: Failure) -> Failure {
-    use bowline_core::commands::published::PORT_TAKEN;
-    use bowline_core::commands::registry;
+pub(crate) fn explained(failure: Failure) -> Failure {
     let Cause::Command(output) = &failure.cause else { return failure };
-    let crate::ports::Exit::Status(status) = output.exit else { return failure };
-    let said = output.stderr.trim().to_string();
-    let taken = published::taken(output);
+    let Exit::Status(status) = output.exit else { return failure };
     let (reason, hint) = match status {
-        PORT_TAKEN => {
-            (taken.as_str(), "end that first; or see `traefik: host_port:`, and `publish` in its `options:`")
-        }
-        registry::LOGIN_REFUSED if crate::error::missing_helper(&said).is_some() => {
+        registry::LOGIN_REFUSED if crate::error::missing_helper(&output.stderr).is_some() => {
             ("Docker could not use its credential helper", "see ~/.docker/config.json there")
         }
         registry::LOGIN_REFUSED => {
@@ -420,15 +398,19 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
             "the image has not the label `service` of this service",
             "`docker build --label service=NAME` sets it; so does `bowline build push`",
         ),
-        PROXY_FAILED => (
-            "Traefik could not be run",
-            "see `traefik:` in the configuration; is its port taken by something else?",
-        ),
+        network::FAILED => ("the network could not be made", "`docker network create kamal` there says why"),
         _ => return failure,
     };
-    failure.cause = Cause::Told {
-        reason: if said.is_empty() { reason.into() } else { format!("{reason}: {said}") },
-        hint: Some(hint.into()),
+    told_by(failure, reason, hint)
+}
+
+/// The failure with what it means, and what the script said.
+pub(crate) fn told_by(mut failure: Failure, reason: &str, hint: &str) -> Failure {
+    let said = match &failure.cause {
+        Cause::Command(output) => output.stderr.trim(),
+        _ => "",
     };
+    let reason = if said.is_empty() { reason.into() } else { format!("{reason}: {said}") };
+    failure.cause = Cause::Told { reason, hint: Some(hint.into()) };
     failure
 }

@@ -2,14 +2,13 @@
 //! own end.
 
 use bowline_core::names::Names;
-use bowline_core::proxy::ProxyKind;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
 
 use bowline_config::{Role, RoleHost, unbuilt};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
+use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
@@ -18,7 +17,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks;
 use crate::ports::Output;
-use crate::proxy::Proxy;
+use crate::proxy::{self, At, Proxy};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
@@ -108,14 +107,14 @@ impl<'a> Change<'a> {
         places
     }
 
-    /// How Traefik there can be asked, for a role behind it.
-    pub(crate) fn proxy(place: Place<'_>) -> Option<Proxy> {
-        Proxy::seen(place.observed).filter(|_| ProxyKind::of(place.role) == ProxyKind::Traefik)
+    /// What serves a role there.
+    pub(crate) fn proxy<'s>(&'s self, place: Place<'s>) -> Box<dyn Proxy + 's> {
+        self.proxy_of(ProxyKind::of(place.role), place)
     }
 
-    /// Where a server's Traefik answers questions, if it does.
-    pub(crate) fn api(&self, host: &str) -> Option<SocketAddr> {
-        Proxy::seen(self.observed.get(host)?)?.api
+    /// The proxy of this kind there.
+    pub(crate) fn proxy_of<'s>(&'s self, kind: ProxyKind, place: Place<'s>) -> Box<dyn Proxy + 's> {
+        proxy::observed(kind, At { fleet: &self.fleet, host: &place.host.host }, place.observed)
     }
 
     /// Does work for every role on every server at once; what it says is kept.

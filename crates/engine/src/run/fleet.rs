@@ -10,6 +10,7 @@ use bowline_config::Timeouts;
 use bowline_core::commands::ask::PATIENCE_S;
 use bowline_core::commands::{FENCED, WAIT_S};
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::Takes;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -328,24 +329,19 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
     let limit = |time, setting| Some(Limit { time, setting });
     let waits = match step {
         // An accessory may take long to stop, and a file long to get there.
-        Step::Pull(_)
-        | Step::Assets(_)
-        | Step::Proxy(_)
-        | Step::ReplaceProxy(_)
-        | Step::Prepare(_)
-        | Step::Accessory(_) => return limit(timeouts.pull, "pull"),
+        Step::Pull(_) | Step::Assets(_) | Step::Prepare(_) | Step::Accessory(_) => {
+            return limit(timeouts.pull, "pull");
+        }
         Step::Bootstrap(_) => return limit(timeouts.install, "install"),
         Step::Exec(_) | Step::OnServer(_) => return None,
-        Step::Power(_)
-        | Step::SettleProxy(_)
-        | Step::Maintenance(_)
-        | Step::EndPages(_)
-        | Step::RemovePages(_) => 60,
+        Step::Proxy(step) => match step.takes() {
+            Takes::Pull => return limit(timeouts.pull, "pull"),
+            Takes::Seconds(seconds) => seconds,
+        },
         Step::Boot(boot) => boot.timeout + 4 * boot.readiness_delay + PATIENCE_S,
         Step::Start(start) => start.timeout + 4 * start.readiness_delay + PATIENCE_S,
         Step::Find(_) => 10 + PATIENCE_S,
         Step::Check(check) => check.timeout + 4 * check.readiness_delay + PATIENCE_S,
-        Step::Cut(cut) => cut.timeout + PATIENCE_S,
         // If its Docker is restarted meanwhile, it is told to stop twice.
         Step::Stop(stop) => stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S,
         Step::Prune(_) | Step::Remove(_) => 300,

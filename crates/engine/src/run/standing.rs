@@ -1,12 +1,15 @@
 //! What servers serve after a run that did not end well: as it is seen then, not as it was planned.
 
+use std::collections::BTreeMap;
+
 use bowline_core::commands::{Scope, observe::Observe};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
+use bowline_core::proxy::ProxyKind;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::proxy::Before;
+use crate::proxy::Serves;
 use crate::run::apply::Apply;
 use crate::run::observe::one;
 
@@ -21,12 +24,20 @@ async fn on_server(apply: &Apply<'_>, server: &ServerPlan, scope: &Scope, step: 
     let (fleet, host) = (apply.fleet, server.host.as_str());
     // It is the end of a run that failed, or that a person wants to end: a server that is busy or gone is not waited for.
     let limit = fleet.timeouts().api;
-    let (proxy, look) = (apply.proxy_of(server), timeout(limit, one(fleet, host, step)));
-    let (observed, routed) = tokio::join!(look, timeout(limit, proxy.routed(fleet, host)));
-    let (observed, routed) = (observed.ok().and_then(Result::ok), routed.ok().flatten());
+    let mut kinds: Vec<ProxyKind> = server.roles.iter().map(|role| role.attach.kind()).collect();
+    kinds.sort();
+    kinds.dedup();
+    let ask = |kind: ProxyKind| async move {
+        let serves = timeout(limit, apply.proxies.on(host, kind).serves()).await;
+        (kind, serves.unwrap_or(Serves::Unknown))
+    };
+    let look = timeout(limit, one(fleet, host, step));
+    let (observed, serves) = tokio::join!(look, join_all(kinds.into_iter().map(ask)));
+    let (observed, serves) = (observed.ok().and_then(Result::ok), BTreeMap::from_iter(serves));
     let line = |role: &RolePlan| {
+        let serves = serves.get(&role.attach.kind()).unwrap_or(&Serves::Unknown);
         let serves = match &observed {
-            Some(observed) => serving(role, observed, scope, routed.as_ref()),
+            Some(observed) => serving(role, observed, scope, serves),
             None => format!("{} when it was last seen", planned(apply, server, role)),
         };
         format!("{host} ({}): {serves}", role.role)
@@ -34,18 +45,22 @@ async fn on_server(apply: &Apply<'_>, server: &ServerPlan, scope: &Scope, step: 
     server.roles.iter().map(line).collect()
 }
 
-/// The versions of a role's containers that requests reach; without Traefik, of those that run.
-fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, routed: Option<&Before>) -> String {
-    let reached = |container: &&Container| match routed.filter(|_| role.routed) {
-        Some(routed) => container.addresses().iter().any(|address| routed.reaches(*address)),
-        None => !matches!(container.health.as_deref(), Some("unhealthy" | "starting")),
+/// The versions of a role's containers that requests reach; where that can't be seen, of those that run.
+fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves) -> String {
+    let reached = |container: &&Container| match serves {
+        Serves::To(reached) => container.addresses().iter().any(|address| reached.contains(address)),
+        Serves::WhatRuns | Serves::Unknown => {
+            !matches!(container.health.as_deref(), Some("unhealthy" | "starting"))
+        }
     };
     let all: Vec<&Container> = observed.of_role(&scope.names, &role.role).collect();
     let running = all.into_iter().filter(|container| container.status == "running").filter(reached);
     let versions = listed(running.map(|container| container.version(&scope.names, &role.role)));
-    match (role.routed, routed) {
-        (true, None) => format!("{versions}, as far as can be seen without Traefik's answer"),
-        _ => versions,
+    match serves {
+        Serves::Unknown => {
+            format!("{versions}, as far as can be seen without {}'s answer", role.attach.kind().name())
+        }
+        Serves::To(_) | Serves::WhatRuns => versions,
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::traefik::{Protocol, Route, Router};
-use bowline_core::commands::{Scope, app, maintenance, observe::Observe, remove::What};
-use bowline_core::names::{Names, TRAEFIK};
+use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
+use bowline_core::names::Names;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::beside::FakePage;
+use super::traefik::FakePage;
 
 /// Containers beside the app by name, and whether they run.
 pub(crate) type Present = BTreeMap<String, bool>;
@@ -120,7 +119,7 @@ pub(crate) struct Machine {
     /// Accessories' containers.
     pub accessories: Present,
     /// The routes of accessories that run, by service.
-    pub accessory_routes: BTreeMap<String, (Route, u8)>,
+    pub accessory_routes: super::traefik::Routes,
     /// Maintenance pages.
     pub pages: Vec<FakePage>,
     /// Accessories' files by path.
@@ -243,7 +242,6 @@ impl Machine {
                 self.mark = None;
                 self.history.clear();
             }
-            What::Traefik => self.proxies.clear(),
         }
         self.changes.push("remove".into());
     }
@@ -272,22 +270,6 @@ impl Machine {
         format!("id{}:{image}", self.pulled.get(image).copied().unwrap_or_default())
     }
 
-    /// Whether Traefik runs.
-    pub(crate) fn routes(&self) -> bool {
-        self.proxies.get(TRAEFIK) == Some(&true)
-    }
-
-    /// Makes a maintenance page that nothing is routed to yet; gives its address.
-    pub(super) fn make_page(&mut self, begin: &maintenance::Begin) -> u8 {
-        self.next += 1;
-        self.changes.push(format!("page for {}", begin.role));
-        let address = self.next + 1;
-        let route = Route::new("page", begin.labels.iter().map(|(key, value)| (key, value)));
-        let (role, run) = (begin.role.clone(), begin.scope.run.clone());
-        self.pages.push(FakePage { role, run, routed: false, address, route });
-        address
-    }
-
     /// The answer of the observing script.
     pub(super) fn observe(&mut self, step: &Observe) -> String {
         if step.claim {
@@ -300,15 +282,7 @@ impl Machine {
         for page in &self.pages {
             text.push_str(&format!("@maintenance {}\n", page.role));
         }
-        if self.routes() {
-            let traefik = json!({
-                "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running",
-                "exit_code": 0, "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
-                "networks": {"kamal": {"IPAddress": "172.18.0.1"}},
-                "args": if self.no_api { json!([]) } else { json!(["--api.insecure=true"]) },
-            });
-            text.push_str(&format!("@traefik {traefik}\n@network kamal\n"));
-        }
+        text.push_str(&self.observed_traefik());
         for image in &self.images {
             text.push_str(&format!("@image {} {image}\n", self.image_id(image)));
         }
@@ -320,66 +294,6 @@ impl Machine {
         }
         text.push_str("@end\n");
         text
-    }
-
-    /// What Traefik routes to: the route of each container, and the last octet of its address.
-    fn routes_of_all(&self) -> Vec<(Route, u8)> {
-        if self.deaf {
-            return Vec::new();
-        }
-        let serving = self.containers.iter().filter(|c| c.running && c.routed && c.healthy != Some(false));
-        let apps = serving.map(|c| (Route::new(&c.name, &c.labels), c.address));
-        let pages =
-            self.pages.iter().filter(|page| page.routed).map(|page| (page.route.clone(), page.address));
-        let accessories =
-            self.accessory_routes.iter().filter(|(name, _)| self.accessories.get(*name) == Some(&true));
-        apps.chain(pages).chain(accessories.map(|(_, route)| route.clone())).collect()
-    }
-
-    /// The answer of Traefik's API: its services.
-    pub(crate) fn services(&self, protocol: Protocol) -> String {
-        let mut services: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
-        for (route, address) in self.routes_of_all() {
-            for (_, service) in route.services.into_iter().filter(|(of, _)| *of == protocol) {
-                let server = match protocol {
-                    Protocol::Http => json!({"url": format!("http://172.18.0.{address}:3000")}),
-                    Protocol::Tcp | Protocol::Udp => json!({"address": format!("172.18.0.{address}:3000")}),
-                };
-                services.entry(format!("{service}@docker")).or_default().push(server);
-            }
-        }
-        let listed = services.into_iter().map(|(name, servers)| {
-            json!({"name": name, "status": "enabled", "usedBy": ["app@docker"], "loadBalancer": {"servers": servers}})
-        });
-        serde_json::Value::Array(listed.collect()).to_string()
-    }
-
-    /// The answer of Traefik's API: its routers.
-    pub(crate) fn routers(&self, protocol: Protocol) -> String {
-        let catchall =
-            Router { name: "catchall".into(), service: Some("unavailable".into()), ..Router::default() };
-        let own = Route { routers: vec![catchall], ..Route::default() };
-        let all = self.routes_of_all().into_iter().map(|(route, _)| route);
-        let own = (!self.deaf).then_some(own);
-        let listed = own.into_iter().chain(all).flat_map(|route| {
-            let (_, service) =
-                route.services.iter().find(|(of, _)| *of == protocol).cloned().unwrap_or_default();
-            route.routers.into_iter().filter(move |router| router.protocol == protocol).map(move |Router { name, service: own, .. }| {
-                let error: Vec<&String> = self.refused.get(&name).into_iter().collect();
-                let status = if error.is_empty() { "enabled" } else { "disabled" };
-                let service = own.unwrap_or_else(|| service.clone());
-                json!({"name": format!("{name}@docker"), "status": status, "error": error, "service": service})
-            })
-        });
-        serde_json::Value::Array(listed.collect()).to_string()
-    }
-
-    /// What Traefik's log has against Docker, and whose addresses it lists.
-    pub(super) fn complaint(&self) -> String {
-        let names = self.containers.iter().filter(|c| c.running);
-        let names = names.map(|c| format!("@at 172.18.0.{} /{}\n", c.address, c.name)).collect::<String>();
-        let said = "@said level=error msg=\"Provider error, Cannot connect to the Docker daemon\" providerName=docker\n";
-        if self.deaf { names + said } else { names }
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::commands::traefik::Protocol;
 use bowline_core::commands::{FENCED, Scope};
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::traefik::labels::Protocol;
 use tokio::time::sleep;
 
 use super::channel::{FakeKeeper, FakeLog, take_lock};
@@ -70,23 +70,17 @@ impl FakeServer {
 fn fence(step: &Step) -> Option<&Scope> {
     match step {
         Step::Pull(step) => step.locked.then_some(&step.scope),
-        Step::Proxy(step) => Some(&step.scope),
-        Step::ReplaceProxy(step) => Some(&step.ensure.scope),
-        Step::SettleProxy(step) => Some(&step.scope),
-        Step::Power(step) => Some(&step.scope),
+        Step::Proxy(step) => Some(step.scope()),
         Step::Network(step) => Some(&step.scope),
         Step::Assets(step) => Some(&step.scope),
         Step::Boot(step) => Some(&step.scope),
         Step::Find(step) => Some(&step.scope),
         Step::Start(step) => Some(&step.scope),
         Step::Check(step) => Some(&step.scope),
-        Step::Cut(step) => Some(&step.scope),
         Step::Stop(step) => Some(&step.scope),
         Step::Tag(step) => Some(&step.scope),
         Step::Prune(step) => Some(&step.scope),
         Step::Remove(step) => Some(&step.scope),
-        Step::Maintenance(step) => Some(&step.scope),
-        Step::EndPages(step) | Step::RemovePages(step) => Some(&step.scope),
         Step::Accessory(step) => Some(&step.scope),
         Step::Env(step) => Some(&step.scope),
         Step::Observe(_)

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bowline_core::commands::cord::Cut;
 use bowline_core::commands::serving::{Check, NOT_SERVING};
 use bowline_core::commands::{app, assets, lock, ready, registry};
 use bowline_core::plan::step::Step;
+use bowline_core::proxy;
 use tokio::time::sleep;
 
 use super::docker::FakeDocker;
@@ -15,9 +15,6 @@ use super::program;
 use super::server::FakeServer;
 use super::spontaneous::no_daemon;
 use crate::ports::{Exit, Line, OnLine, Output};
-
-/// What Docker needs to see a container without its cord as unhealthy.
-const UNHEALTHY: Duration = Duration::from_millis(2500);
 
 pub(super) fn answer(text: impl Into<String>) -> Output {
     Output { stdout: text.into(), ..Output::default() }
@@ -39,7 +36,7 @@ fn failed(reason: &str, state: &str) -> Output {
 }
 
 /// A script that changed nothing, because a container that has to serve doesn't.
-fn refused(state: &str) -> Output {
+pub(super) fn refused(state: &str) -> Output {
     Output { stdout: format!("@instead {state}\n"), ..status(NOT_SERVING, "") }
 }
 
@@ -174,40 +171,6 @@ impl FakeServer {
         answer("")
     }
 
-    /// Cuts a cord: the container is unhealthy after a while, if it was healthy at all.
-    async fn cut(&self, cut: &Cut) -> Output {
-        if let Err(output) = self.ask().await {
-            return output;
-        }
-        let cut_off = |machine: &mut Machine| {
-            if let Some(state) = machine.not_serving(cut.instead.as_ref()) {
-                return Err(refused(&state));
-            }
-            machine.cords.insert(cut.directory.clone(), false);
-            Ok(machine.find(&cut.id).cloned())
-        };
-        let container = match self.effect(cut_off).await {
-            Ok(Some(container)) => container,
-            Ok(None) => return answer("@gone\n"),
-            Err(output) => return output,
-        };
-        let address = format!("@address 172.18.0.{}\n", container.address);
-        if !(container.running && container.healthy == Some(true)) {
-            return answer(format!("{address}@unhealthy\n"));
-        }
-        sleep(UNHEALTHY).await;
-        self.effect(|machine| {
-            let before = machine.served();
-            machine.check_health(std::slice::from_ref(&cut.id));
-            // What ended in the middle of this is not our doing.
-            if machine.not_serving(cut.instead.as_ref()).is_none() {
-                machine.check_served(&before);
-            }
-        })
-        .await;
-        answer(format!("{address}@healthy\n@unhealthy\n"))
-    }
-
     async fn stop(&self, stop: &app::Stop) -> Output {
         loop {
             if let Err(output) = self.ask().await {
@@ -259,11 +222,7 @@ impl FakeServer {
     pub(super) async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
         match step {
             Step::Observe(_) if self.machine().docker != FakeDocker::Runs => status(127, "docker: not found"),
-            Step::Observe(_) | Step::Pull(_) | Step::Proxy(_) | Step::Prune(_)
-                if self.machine().is_down() =>
-            {
-                no_daemon(1)
-            }
+            Step::Observe(_) | Step::Pull(_) | Step::Prune(_) if self.machine().is_down() => no_daemon(1),
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
                 self.boundary().await;
@@ -282,16 +241,7 @@ impl FakeServer {
                 .await;
                 answer(format!("@image {}\n", self.machine().image_id(&pull.image)))
             }
-            Step::SettleProxy(settle) => self.settle_proxy(settle.verdict).await,
-            Step::Power(power) => self.switch_proxy(power.action).await,
-            Step::Proxy(_) => {
-                self.machine().changes.push(step.describe());
-                self.ensure_proxy().await
-            }
-            Step::ReplaceProxy(_) => {
-                self.machine().changes.push(step.describe());
-                self.replace_proxy().await
-            }
+            Step::Proxy(proxy::Step::Traefik(step)) => self.traefik(step).await,
             Step::Boot(boot) => self.boot(boot, on_line).await,
             Step::Find(find) => self.find(find).await,
             Step::Start(start) => self.start(start).await,
@@ -299,7 +249,6 @@ impl FakeServer {
                 let Check { serving, timeout, readiness_delay, .. } = check;
                 self.until_ready(&serving.id, *timeout, *readiness_delay, serving.restarts).await
             }
-            Step::Cut(cut) => self.cut(cut).await,
             Step::Stop(stop) => self.stop(stop).await,
             Step::Tag(tag) => self.tag(tag).await,
             Step::Prune(prune) => {
@@ -371,9 +320,6 @@ impl FakeServer {
                 answer("")
             }
             Step::Lock(_) => answer(""),
-            Step::Maintenance(begin) => self.begin_page(begin).await,
-            Step::EndPages(end) => self.end_pages(end).await,
-            Step::RemovePages(end) => self.remove_pages(end).await,
         }
     }
 }

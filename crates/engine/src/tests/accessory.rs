@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bowline_core::commands::Action;
 use bowline_core::commands::exec::Mode;
-use bowline_core::commands::traefik::Action;
-use bowline_core::names::TRAEFIK;
+use bowline_core::proxy::traefik::NAME as TRAEFIK;
 use bowline_core::selection::Filters;
 
 use super::*;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bowline_core::commands::prune::Parts;
-use bowline_core::commands::traefik::Protocol;
+use bowline_core::proxy::traefik::labels::Protocol;
 
 use super::garbled::garble;
 use super::killed::killed_at;

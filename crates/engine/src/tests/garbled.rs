@@ -4,10 +4,11 @@
 #[allow(clippy::print_stdout, reason = "it says how much was tried")]
 pub(super) mod garble;
 
-use bowline_core::commands::traefik::{Route, Trouble, route_labels};
+use bowline_core::proxy::traefik::labels::{Route, route_labels};
+use bowline_core::proxy::traefik::trouble::Trouble;
 
 use crate::ports::{Exit, Output};
-use crate::proxy::read_any;
+use crate::proxy::traefik::read_any;
 use crate::run::health::{outcome, state_text};
 
 const BOOTS: [&str; 4] = [

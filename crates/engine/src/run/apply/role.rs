@@ -1,25 +1,24 @@
-//! One role on one server: boot, barrier, route, retire, or back to how it was.
+//! One role on one server: boot, barrier, attach, retire, or back to how it was.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bowline_config::BarrierOrder;
+use bowline_core::commands::app;
 use bowline_core::commands::serving::Serving;
-use bowline_core::commands::{app, traefik::Route};
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
+use bowline_core::proxy::{Attach, Opens, ProxyKind};
 use tokio::sync::watch;
 
 use super::Apply;
-use crate::cord;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::proxy::Seen;
+use crate::proxy::{Seen, wait_for};
 use crate::run::barrier::Gatekeeper;
 use crate::run::health;
+use crate::run::retire::retire;
 
-/// What is being done while Traefik is asked.
-const WAIT_FOR_TRAEFIK: &str = "wait for Traefik";
 /// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
 const SHOW: Duration = Duration::from_secs(10);
 
@@ -67,32 +66,41 @@ impl RoleTask<'_> {
     /// All that must hold before the old container may go: the barrier is open, requests are routed to the new
     /// one, and the run goes on.
     async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<Seen, Failure> {
-        let host = &self.server.host;
-        match keeper {
-            Some(keeper) if keeper.open() => {
-                let role = self.role.role.clone();
-                self.apply.fleet.emit(Event::BarrierOpened { host: host.clone(), role });
-            }
+        let kind = self.role.attach.kind();
+        match &keeper {
+            Some(keeper) if kind.opens() == Opens::Ready => self.open(keeper),
             Some(_) => {}
             None => self.at_the_barrier().await?,
         }
-        let mut seen = Seen::Routed;
-        let route = self.role.boot.route();
-        if self.role.routed {
-            seen = tokio::select! {
-                routed = self.routed_to(&route, &booted.addresses) => routed,
-                () = self.interrupted() => Err(self.failure(WAIT_FOR_TRAEFIK, self.why_stopped())),
-            }?;
+        let seen = tokio::select! {
+            biased;
+            seen = self.attach(&self.role.attach, &booted.addresses) => seen,
+            () = self.interrupted() => Err(self.failure(&wait_for(kind), self.why_stopped())),
+        }?;
+        if let Some(keeper) = &keeper
+            && kind.opens() == Opens::Attached
+        {
+            self.open(keeper);
         }
         self.apply.may_go_on().map_err(|cause| self.failure("retire the old container", cause))?;
         Ok(seen)
     }
 
-    pub(super) async fn routed_to(&self, route: &Route, addresses: &[IpAddr]) -> Result<Seen, Failure> {
-        self.tell("waiting for Traefik to route to it");
-        let proxy = self.apply.proxy_of(self.server);
-        let routed = proxy.routes_to(self.apply.fleet, &self.server.host, route, addresses).await;
-        routed.map_err(|cause| self.failure(WAIT_FOR_TRAEFIK, cause))
+    fn open(&self, keeper: &Gatekeeper) {
+        if keeper.open() {
+            let (host, role) = (self.server.host.clone(), self.role.role.clone());
+            self.apply.fleet.emit(Event::BarrierOpened { host, role });
+        }
+    }
+
+    /// Sees that requests go to a container of the role.
+    pub(super) async fn attach(&self, container: &Attach, addresses: &[IpAddr]) -> Result<Seen, Failure> {
+        let kind = container.kind();
+        if kind != ProxyKind::None {
+            self.tell(&format!("waiting for {} to route to it", kind.name()));
+        }
+        let attached = self.apply.proxies.on(&self.server.host, kind).attach(container, addresses).await;
+        attached.map_err(|cause| self.failure(&wait_for(kind), cause))
     }
 
     /// Back to the container that served before: started again and seen healthy and routed, then the new one is
@@ -116,9 +124,7 @@ impl RoleTask<'_> {
     pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
         let step = Step::Start(Box::new(back.clone()));
         let (addresses, restarts) = self.ready(&step, &back.name, back.timeout).await?;
-        if self.role.routed {
-            self.routed_to(&back.route, &addresses).await?;
-        }
+        self.attach(&back.attach, &addresses).await?;
         Ok(restarts)
     }
 
@@ -145,8 +151,8 @@ impl RoleTask<'_> {
 
     /// Retires a container of the role.
     pub(super) async fn retire(&self, container: &Retire) -> Result<(), Failure> {
-        let proxy = self.role.routed.then(|| self.apply.proxy_of(self.server));
-        cord::retire(self.apply.fleet, &self.server.host, &self.role.role, container, proxy).await
+        let proxy = self.apply.proxies.on(&self.server.host, container.detach.kind());
+        retire(self.apply.fleet, &self.server.host, &self.role.role, container, proxy).await
     }
 
     pub(super) fn failure(&self, doing: &str, cause: Cause) -> Failure {

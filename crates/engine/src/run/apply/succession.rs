@@ -42,9 +42,9 @@ impl RoleTask<'_> {
         self.or_undone(Err(self.flaps()), new).await
     }
 
-    /// Its cord may be cut already.
+    /// It may be detached already.
     async fn give_back(&self, old: &Retire) {
-        let Some(again) = old.again.as_ref().filter(|_| old.cut.is_some()) else { return };
+        let Some(again) = old.again.as_ref().filter(|_| old.detach.is_some()) else { return };
         if let Err(failure) = self.start(again).await {
             self.apply.fleet.emit(Event::Note {
                 host: Some(self.server.host.clone()),
@@ -58,8 +58,8 @@ impl RoleTask<'_> {
         let check = self.role.check(new.serving.clone());
         let (addresses, _) = self.ready(&Step::Check(check.clone()), &check.name, check.timeout).await?;
         // Docker may have given it another one.
-        if self.role.routed && addresses != new.addresses {
-            self.routed_to(&self.role.boot.route(), &addresses).await?;
+        if addresses != new.addresses {
+            self.attach(&self.role.attach, &addresses).await?;
         }
         Ok(())
     }

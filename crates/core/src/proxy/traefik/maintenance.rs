@@ -8,14 +8,16 @@
 //! answer, and no longer when it is told to end, while it still answers for [`GRACE_S`]. The check has to be a part of
 //! the image, since `docker run` can only make one that wants a shell, and the image may have none.
 
-use super::{Scope, ask, drain};
-use crate::names::{NETWORK, Names, TRAEFIK};
+use super::NAME as TRAEFIK;
+use super::labels::{SUFFIX, rename, routes};
+use crate::commands::{Scope, ask, drain};
+use crate::names::{NETWORK, Names};
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 
 /// Marks the containers and images: `SERVICE/DESTINATION`.
-pub(super) const LABEL: &str = "bowline.maintenance";
+pub(crate) const LABEL: &str = "bowline.maintenance";
 /// The role that a container stands in for.
 const ROLE: &str = "bowline.role";
 /// What the scripts exit with when no page can be shown.
@@ -53,13 +55,13 @@ fn app(names: &Names) -> String {
 }
 
 /// `bowline.maintenance=…`, for a filter.
-pub(super) fn label(names: &Names) -> String {
+fn label(names: &Names) -> String {
     format!("{LABEL}={}", app(names))
 }
 
 /// The part of a template that tells of a container whether it is this app's page, and for which role:
 /// `@maintenance ROLE`.
-pub(super) fn told(names: &Names) -> String {
+pub(crate) fn told(names: &Names) -> String {
     format!(
         "{{{{if and .State.Running (eq (index .Config.Labels \"{LABEL}\") {:?})}}}}@maintenance {{{{index .Config.Labels \"{ROLE}\"}}}}\
          {{{{\"\\n\"}}}}{{{{end}}}}",
@@ -68,7 +70,7 @@ pub(super) fn told(names: &Names) -> String {
 }
 
 /// Shell lines that remove all of the app's pages, of which there should be none.
-pub(super) fn sweep(names: &Names) -> String {
+pub(crate) fn sweep(names: &Names) -> String {
     let filter = format!("label={}", label(names));
     let list = Line::new("docker").words(["container", "ls", "--all", "--quiet", "--filter", &filter]);
     format!(
@@ -94,13 +96,13 @@ pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
             is(key, "traefik.http.routers.")
                 || is(key, "traefik.http.middlewares.")
                 || is(key, "traefik.enable")
-                || key == super::traefik::SUFFIX
+                || key == SUFFIX
         })
         .cloned()
         .collect();
     let service = format!("{prefix}-maintenance");
-    let routes = super::traefik::routes(&kept);
-    let mut labels = super::traefik::rename(&kept, "-maintenance");
+    let routes = routes(&kept);
+    let mut labels = rename(&kept, "-maintenance");
     labels.retain(|(key, _)| {
         let key = key.to_ascii_lowercase();
         !(is(&key, "traefik.http.routers.") && (key.ends_with(".priority") || key.ends_with(".service")))

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use bowline_core::commands::traefik::{Route, Trouble, explain};
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::traefik::labels::Route;
+use bowline_core::proxy::traefik::trouble::{Trouble, explain};
 use tokio::time::sleep;
 
+use super::api::{Last, called};
 use super::listed::{Missing, Proof, by_docker};
-use super::{Last, called, note};
 use crate::error::Cause;
+use crate::proxy::At;
 use crate::run::fleet::Fleet;
 
 /// How often, and how far apart, Traefik's log is read for a complaint that comes right after a route.
@@ -35,7 +38,8 @@ pub(super) async fn not_routed(fleet: &Fleet, host: &str, route: &Route, last: L
     let trouble = trouble(fleet, host).await;
     let (why, hint) = explained(route, &last, &trouble);
     let container = route.container.clone();
-    Cause::NotRouted { container, waited_s: fleet.timeouts().route.as_secs(), why, hint }
+    let waited_s = fleet.timeouts().route.as_secs();
+    Cause::NotRouted { proxy: ProxyKind::Traefik.name(), container, waited_s, why, hint }
 }
 
 fn explained(route: &Route, last: &Last<Missing>, trouble: &Trouble) -> (String, String) {
@@ -136,7 +140,7 @@ pub(super) async fn check_resolvers(
              its log says nothing against it",
             route.written(router)
         );
-        note(fleet, host, text);
+        At { fleet, host }.note(text);
     }
     Ok(())
 }

@@ -3,12 +3,14 @@
 //! It is tied when a container is booted (a directory with one file, mounted into the container, asked for by
 //! the health check) and cut by deleting the file.
 
-use super::serving::Serving;
-use super::{Scope, ask, events};
+use crate::commands::app::Boot;
+use crate::commands::serving::Serving;
+use crate::commands::{Scope, ask, events};
+use crate::observed::Container;
 use crate::shell::{Script, quote};
 
 /// Shell lines that tie a cord.
-pub(super) fn tie(directory: &str) -> String {
+pub(crate) fn tie(directory: &str) -> String {
     let directory = quote(directory);
     // A login's umask must not keep the container's user from seeing it.
     format!("umask 022\nmkdir -p {directory} && : > {directory}/cord || exit\n")
@@ -48,6 +50,31 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// The cord of a container, if it has one.
+    pub(crate) fn of(scope: &Scope, container: &Container) -> Option<Self> {
+        Some(Self {
+            scope: scope.clone(),
+            name: container.name.clone(),
+            id: container.id.clone(),
+            directory: container.cord()?.into(),
+            timeout: container.unhealthy_within(),
+            instead: None,
+        })
+    }
+
+    /// The cord of a container that was just booted, if it has one.
+    pub(crate) fn of_new(boot: &Boot, id: &str) -> Option<Self> {
+        boot.cord.as_ref()?;
+        Some(Self {
+            scope: boot.scope.clone(),
+            name: boot.container(),
+            id: id.into(),
+            directory: boot.cord_directory(),
+            timeout: boot.timeout,
+            instead: None,
+        })
+    }
+
     /// Prints `@address ADDRESS…` where the container is reached, as often as that changes, and `@healthy` if it was
     /// healthy at all. Then, at the end, `@unhealthy` when it is so no longer, `@still-healthy` when time is up,
     /// `@gone` if there is no such container, or `@uncut WHY` if this user can't delete the file.

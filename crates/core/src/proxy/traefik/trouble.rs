@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::names::{NETWORK, TRAEFIK};
+use super::NAME as TRAEFIK;
+use crate::names::NETWORK;
 use crate::shell::{Script, quote};
 
 /// How far back its log is read, in seconds.

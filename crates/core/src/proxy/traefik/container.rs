@@ -1,18 +1,15 @@
-//! Traefik on a server: the shared network, the container, and its API on an entry point that is not published.
+//! Traefik's container, and its API on an entry point that is not published.
 
-mod labels;
-mod trouble;
-
-use super::app::{logging_words, option_words};
-use super::env::{self, SecretEnv, clear_words};
-use super::{Scope, ask, policy, published};
-use crate::names::{NETWORK, TRAEFIK};
+use super::NAME as TRAEFIK;
+use super::labels::Route;
+use crate::commands::app::{logging_words, option_words};
+use crate::commands::env::{self, SecretEnv, clear_words};
+use crate::commands::network::{self, FAILED as PROXY_FAILED};
+use crate::commands::{Action, Scope, ask, policy, published};
+use crate::names::NETWORK;
 use crate::observed::Container;
 use crate::shell::{Line, Script, quote};
-use bowline_config::{Logging, OptionValue, Pairs, Traefik};
-pub(super) use labels::{HIDDEN, SUFFIX};
-pub use labels::{Protocol, Route, Router, conflict, hidden, overlay, rename, route_labels, routes, written};
-pub use trouble::{Trouble, explain, get};
+use bowline_config::{Logging, OptionValue, Pairs, Traefik, lay_over};
 
 /// The port of Traefik's own entry point, in its container only.
 pub const API_PORT: u16 = 8080;
@@ -20,9 +17,6 @@ pub const API_PORT: u16 = 8080;
 pub const MADE: &str = "@made";
 /// The Traefik that ran before runs again.
 pub const BACK: &str = "@back";
-/// What the script exits with when the proxy can't be run.
-pub const PROXY_FAILED: u32 = 76;
-
 /// Makes sure the network exists and Traefik runs in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ensure {
@@ -38,33 +32,9 @@ pub struct Ensure {
     pub host: String,
 }
 
-/// Makes sure the network exists, on a server without proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Network {
-    /// The run.
-    pub scope: Scope,
-}
-
-impl Network {
-    /// The script.
-    pub fn script(&self) -> Script {
-        let mut text = self.scope.fence();
-        text.push_str(&create_network());
-        Script::new(text)
-    }
-}
-
-/// Shell lines that make the network, unless it is there.
-pub(super) fn create_network() -> String {
-    format!(
-        "docker network inspect {NETWORK} >/dev/null 2>&1 || docker network create {NETWORK} >/dev/null || \
-         docker network inspect {NETWORK} >/dev/null || exit {PROXY_FAILED}\n"
-    )
-}
-
 /// The env file of the container that runs. It is written beside, and put here by whoever ran the container: several
 /// apps share it and may deploy at the same moment.
-pub(super) const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
+const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
 /// A container's address on the network that all apps share.
 const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
@@ -122,7 +92,7 @@ impl Ensure {
              case $bowline_said in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
              echo \"@address ${{bowline_said#true 0 }}\"\n",
             again = policy::give_back(self.restart().as_ref(), TRAEFIK, PROXY_FAILED),
-            network = create_network(),
+            network = network::create(),
             run = self.secret.run(&self.run_line(), &env_file),
             written = quote(&env_file),
             leave = remove_left(),
@@ -142,7 +112,7 @@ impl Ensure {
 
     /// Where Traefik routes by its own labels. That it does so shows that it hears from Docker.
     pub fn route(&self) -> Route {
-        let labels = overlay(&default_labels(), &self.traefik.labels);
+        let labels = lay_over(&default_labels(), &self.traefik.labels);
         own_route(labels.iter().map(|(key, value)| (key, value)), &flags(&self.traefik))
     }
 
@@ -164,7 +134,7 @@ impl Ensure {
         line = self.secret.words(line, &self.env_file());
         line = clear_words(line, &self.traefik.env.clear_pairs());
         line = logging_words(line, &self.logging);
-        for (key, value) in overlay(&default_labels(), &self.traefik.labels) {
+        for (key, value) in lay_over(&default_labels(), &self.traefik.labels) {
             line = line.word("--label").expanding(&format!("{key}={value}"));
         }
         line = option_words(line, &self.traefik.options).expanding(&self.traefik.image);
@@ -223,7 +193,7 @@ impl Replace {
         let create = ensure.secret.run(&ensure.container(&["create"], NEXT), &env_file);
         let mut text = ensure.scope.fence();
         text.push_str(&ensure.write_env_file());
-        text.push_str(&create_network());
+        text.push_str(&network::create());
         text.push_str(&ensure.scope.audit(None, "Rebooted traefik"));
         text.push_str(&format!(
             "{ask}ask_name {TRAEFIK} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}; }}\n\
@@ -320,17 +290,6 @@ pub struct Power {
     pub restart: Option<String>,
 }
 
-/// What is done to a Traefik that is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Start it.
-    Start,
-    /// Stop it; requests under way are answered first.
-    Stop,
-    /// The one, then the other.
-    Restart,
-}
-
 impl Power {
     /// The script. Prints `@address` of a Traefik that was started, and [`policy::RETURNS`] with the restart policy of one that
     /// will run again when Docker restarts.
@@ -372,12 +331,48 @@ impl Power {
     }
 }
 
+/// Removes Traefik's container, unless it has other apps to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remove {
+    /// The run.
+    pub scope: Scope,
+}
+
+impl Remove {
+    /// Prints `@kept NAME…` when it has.
+    pub fn script(&self) -> Script {
+        let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
+        Script::new(format!(
+            "{fence}{ask}bowline_others=$({routed}) || exit\n\
+             bowline_others=$(printf '%s\\n' \"$bowline_others\" | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
+             if [ -n \"$bowline_others\" ]; then echo \"@kept $bowline_others\"; exit 0; fi\n\
+             {left}\n\
+             ask_name traefik '{{{{.ID}}}}' || exit 0\n\
+             docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
+             rm -f {ENV_FILE}\n\
+             {audit}",
+            fence = self.scope.fence(),
+            ask = ask::functions(),
+            left = remove_left(),
+            audit = self.scope.audit(None, "Removed traefik container"),
+        ))
+    }
+}
+
+/// Lists Traefik's container.
+pub fn details() -> Script {
+    Script::new(format!(
+        "exec {}\n",
+        Line::new("docker").words(["ps", "--all", "--filter", "name=^traefik$"])
+    ))
+}
+
 /// The new Traefik until the old one has stopped, and the old one until the new one runs.
 const NEXT: &str = "traefik_next";
 const OLD: &str = "traefik_replaced";
 
 /// A shell line that removes what a reboot that was killed left beside Traefik. What runs isn't that.
-pub(super) fn remove_left() -> String {
+fn remove_left() -> String {
     format!("docker container rm {NEXT} {OLD} >/dev/null 2>&1")
 }
 

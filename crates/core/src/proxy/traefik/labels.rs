@@ -3,24 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::names::NETWORK;
+use crate::observed::Container;
+use crate::proxy::Attach;
 use bowline_config::{OptionValue, Pairs};
-
-/// Pairs with others over them: a known name keeps its place and gets the other value.
-pub fn overlay(base: &Pairs, over: &Pairs) -> Pairs {
-    let mut pairs = base.clone();
-    for (key, value) in over {
-        match pairs.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => old.clone_from(value),
-            None => pairs.push((key.clone(), value.clone())),
-        }
-    }
-    pairs
-}
 
 /// Whether Traefik sees a container at all.
 const ENABLE: &str = "traefik.enable";
 /// Hides a container from Traefik.
-pub(in crate::commands) const HIDDEN: &str = "traefik.enable=false";
+pub(crate) const HIDDEN: &str = "traefik.enable=false";
 /// The network on which Traefik reaches a container.
 const ON: &str = "traefik.docker.network";
 
@@ -45,7 +35,7 @@ fn addresses_traefik(label: &str) -> bool {
 }
 
 /// What was added to the names of routers, services and middlewares that a container's labels configure.
-pub(in crate::commands) const SUFFIX: &str = "bowline.suffix";
+pub(super) const SUFFIX: &str = "bowline.suffix";
 
 /// What a router takes: Traefik keeps the names of each apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -215,6 +205,31 @@ fn is_kind(kind: &str, wanted: &str) -> bool {
     kind.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(wanted))
 }
 
+/// How requests get to a container, if its labels say so.
+pub(crate) fn by_labels<'l>(
+    container: &str,
+    labels: impl IntoIterator<Item = (&'l String, &'l String)>,
+) -> Attach {
+    let route = Route::new(container, labels);
+    if route.hidden || route.routers.is_empty() { Attach::None } else { Attach::Traefik(route) }
+}
+
+/// The network on which a container with these labels is reached.
+pub(crate) fn network<'l>(labels: impl IntoIterator<Item = (&'l String, &'l String)>) -> String {
+    Route::new("", labels).network
+}
+
+/// A container that runs now and is routed differently under the same names gets company under other names: Traefik
+/// would drop both.
+pub(crate) fn unlike(labels: Pairs, running: &[&Container]) -> Pairs {
+    let agrees = |labels: &Pairs| running.iter().all(|old| conflict(labels, &old.labels).is_none());
+    if agrees(&labels) {
+        return labels;
+    }
+    let renamed = ["-b", "-c", "-d"].into_iter().map(|suffix| rename(&labels, suffix));
+    renamed.into_iter().find(agrees).unwrap_or(labels)
+}
+
 /// What a running container's labels configure too, and differently: its kind and name. Traefik then drops both, and
 /// nothing answers while the old and the new container overlap.
 pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Option<(&'n str, &'n str)> {
@@ -308,7 +323,7 @@ mod tests {
             (route.services.as_slice(), route.network.as_str()),
             (&[(Protocol::Http, "app-web".to_string())][..], "kamal")
         );
-        let labels = overlay(&labels, &pairs(&[("traefik.docker.network", "edge")]));
+        let labels = bowline_config::lay_over(&labels, &pairs(&[("traefik.docker.network", "edge")]));
         assert_eq!(Route::new("a", labels.iter().map(|(key, value)| (key, value))).network, "edge");
     }
 

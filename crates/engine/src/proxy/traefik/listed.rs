@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use bowline_core::commands::traefik::{Protocol, Route};
+use bowline_core::proxy::traefik::labels::{Protocol, Route};
 use serde::Deserialize;
 
 /// A router, as far as it matters. The fields have these names in Traefik 2 and 3.
@@ -178,7 +178,7 @@ pub(super) fn judge(route: &Route, addresses: &[IpAddr], listings: &Listings) ->
 
 #[cfg(test)]
 mod tests {
-    use bowline_core::commands::traefik;
+    use bowline_core::proxy::traefik::labels as traefik;
 
     use super::*;
 

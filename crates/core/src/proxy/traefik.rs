@@ -1,0 +1,254 @@
+//! Traefik: it learns from the labels of containers what to send where, and sends requests to healthy ones alone.
+
+pub mod container;
+pub mod cord;
+pub mod labels;
+pub mod maintenance;
+pub(crate) mod neighbours;
+pub mod secrets;
+pub mod trouble;
+
+use std::net::SocketAddr;
+
+use bowline_config::{Config, Cord, Pairs, Role};
+
+use super::{Attach, Opens, Rules, Site, Takes};
+use crate::commands::Scope;
+use crate::commands::ask::PATIENCE_S;
+use crate::names::{NETWORK, Names};
+use crate::observed::Observed;
+use crate::plan::deploy::PlanError;
+use crate::plan::secrets::{Secrets, secret_env};
+use crate::shell::{Script, quote};
+use container::{API_PORT, Ensure, difference, has_api, will_have_api};
+
+/// Its container.
+pub const NAME: &str = "traefik";
+
+/// Traefik on a server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnServer {
+    /// What makes sure that it runs, if it doesn't.
+    pub ensure: Option<Box<Ensure>>,
+    /// How it is asked.
+    pub api: Api,
+    /// The ports that it takes requests on.
+    pub ports: Vec<u16>,
+}
+
+/// How Traefik can be asked what it routes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// It runs, and answers at this address.
+    At(SocketAddr),
+    /// It will, once the step that starts it has said where.
+    AfterStart,
+    /// It doesn't answer such questions: pauses stand in.
+    Silent,
+}
+
+impl OnServer {
+    pub(super) fn step(&self) -> Option<super::Step> {
+        self.ensure.clone().map(|ensure| super::Step::Traefik(Step::Ensure(ensure)))
+    }
+
+    pub(super) fn attaches(&self) -> &'static str {
+        match self.api {
+            Api::Silent => "give Traefik 5 s to route to it",
+            Api::At(_) | Api::AfterStart => "until Traefik routes to it",
+        }
+    }
+}
+
+/// How a Traefik that runs on the app's network can be asked; `None` if none does.
+pub fn running(observed: &Observed) -> Option<Api> {
+    let traefik = observed.traefik.as_ref().filter(|traefik| traefik.status == "running")?;
+    let address = traefik.networks.get(NETWORK)?.ip_address.parse().ok()?;
+    let at = Api::At(SocketAddr::new(address, API_PORT));
+    Some(if has_api(&traefik.args) { at } else { Api::Silent })
+}
+
+/// Its container as a server should have it.
+pub fn ensure(config: &Config, secrets: &Secrets, scope: &Scope, host: &str) -> Result<Ensure, PlanError> {
+    Ok(Ensure {
+        scope: scope.clone(),
+        traefik: config.traefik.clone(),
+        secret: secret_env(secrets, &config.traefik.env)?,
+        logging: config.logging.clone(),
+        host: host.into(),
+    })
+}
+
+/// Shell lines that put in `$bowline_network` this network if Traefik is on it, else the one that all apps share: on another
+/// Traefik reaches nothing, whatever the labels say.
+pub(crate) fn shared_network(network: &str) -> String {
+    if network == NETWORK {
+        return format!("bowline_network={NETWORK}\n");
+    }
+    let template = quote(&format!("{{{{if index .NetworkSettings.Networks {network:?}}}}}yes{{{{end}}}}"));
+    format!(
+        "bowline_network={NETWORK}\n\
+         ! ask_name {NAME} {template} || [ -z \"$bowline_said\" ] || bowline_network={}\n",
+        quote(network)
+    )
+}
+
+/// What Traefik has to say about a plan.
+pub(super) struct Traefik;
+
+impl Rules for Traefik {
+    fn name(&self) -> &'static str {
+        "Traefik"
+    }
+
+    fn opens(&self) -> Opens {
+        Opens::Ready
+    }
+
+    fn secrets(&self, config: &Config) -> Vec<String> {
+        secrets::of_env(config)
+    }
+
+    fn check_secrets(&self, config: &Config, secrets: &Secrets) -> Result<(), PlanError> {
+        secret_env(secrets, &config.traefik.env).map(drop)
+    }
+
+    fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
+        let Site { config, secrets, scope, host, observed } = *site;
+        let (ensure, api) = match running(observed) {
+            Some(api) => (None, api),
+            None => {
+                let has_api = match &observed.traefik {
+                    Some(traefik) => has_api(&traefik.args),
+                    None => will_have_api(&config.traefik),
+                };
+                let api = if has_api { Api::AfterStart } else { Api::Silent };
+                (Some(Box::new(ensure(config, secrets, scope, host)?)), api)
+            }
+        };
+        let ports = config.traefik.publish.then_some(config.traefik.host_port).into_iter().collect();
+        Ok(Some(super::OnServer::Traefik(OnServer { ensure, api, ports })))
+    }
+
+    fn notes(&self, site: &Site<'_>) -> Vec<String> {
+        let Site { config, host, observed, .. } = *site;
+        let mut notes = Vec::new();
+        let found = observed.traefik.as_ref();
+        let answers = found.map_or_else(|| will_have_api(&config.traefik), |found| has_api(&found.args));
+        if !answers {
+            notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());
+        } else if let Some(difference) = found.and_then(|found| difference(&config.traefik, found)) {
+            notes.push(format!(
+                "Traefik here is not what `traefik:` says: {difference}; `traefik reboot` changes that"
+            ));
+        }
+        notes.extend(neighbours::exposed(config, host, observed));
+        notes
+    }
+
+    fn labels(&self, names: &Names, role: &Role) -> Pairs {
+        labels::route_labels(&names.prefix(&role.name))
+    }
+
+    fn cord(&self, role: &Role) -> Option<String> {
+        match role.healthcheck.as_ref().map(|health| &health.cord) {
+            Some(Cord::At(path)) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    fn leaves_open_requests(&self) -> bool {
+        true
+    }
+
+    fn details(&self) -> Option<(&'static str, Script)> {
+        Some((NAME, container::details()))
+    }
+
+    fn attach(&self, container: &str, labels: &[(&String, &String)]) -> Attach {
+        Attach::Traefik(labels::Route::new(container, labels.iter().copied()))
+    }
+}
+
+/// One round trip to one server that Traefik is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make sure that it and the network are there.
+    Ensure(Box<container::Ensure>),
+    /// Put a new one in the place of the one that runs.
+    Replace(Box<container::Replace>),
+    /// Let a new one stay, or put the one before back.
+    Settle(container::Settle),
+    /// Start or stop it.
+    Power(container::Power),
+    /// Remove it.
+    Remove(container::Remove),
+    /// Cut a cord and see its container unhealthy.
+    Cut(cord::Cut),
+    /// Begin maintenance for a role.
+    BeginPage(Box<maintenance::Begin>),
+    /// Tell the maintenance pages of a role to end.
+    EndPages(maintenance::End),
+    /// Remove the maintenance pages of a role that were told to end.
+    RemovePages(maintenance::End),
+}
+
+impl Step {
+    /// What is sent.
+    pub fn script(&self) -> Script {
+        match self {
+            Step::Ensure(step) => step.script(),
+            Step::Replace(step) => step.script(),
+            Step::Settle(step) => step.script(),
+            Step::Power(step) => step.script(),
+            Step::Remove(step) => step.script(),
+            Step::Cut(step) => step.script(),
+            Step::BeginPage(step) => step.script(),
+            Step::EndPages(step) => step.tell(),
+            Step::RemovePages(step) => step.remove(),
+        }
+    }
+
+    /// What it does, in a few words for a person.
+    pub fn describe(&self) -> String {
+        match self {
+            Step::Ensure(_) => "make sure Traefik runs".into(),
+            Step::Replace(_) => "reboot Traefik".into(),
+            Step::Settle(step) => step.describe().into(),
+            Step::Power(step) => format!("{} Traefik", step.verb()),
+            Step::Remove(_) => "remove Traefik".into(),
+            Step::Cut(step) => format!("cut the cord of {}", step.name),
+            Step::BeginPage(_) => "boot the maintenance page".into(),
+            Step::EndPages(_) => "end the maintenance page".into(),
+            Step::RemovePages(_) => "remove the maintenance page".into(),
+        }
+    }
+
+    /// The run that it belongs to.
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Step::Ensure(step) => &step.scope,
+            Step::Replace(step) => &step.ensure.scope,
+            Step::Settle(step) => &step.scope,
+            Step::Power(step) => &step.scope,
+            Step::Remove(step) => &step.scope,
+            Step::Cut(step) => &step.scope,
+            Step::BeginPage(step) => &step.scope,
+            Step::EndPages(step) | Step::RemovePages(step) => &step.scope,
+        }
+    }
+
+    /// How long it takes by itself.
+    pub fn takes(&self) -> Takes {
+        match self {
+            Step::Ensure(_) | Step::Replace(_) => Takes::Pull,
+            Step::Remove(_) => Takes::Seconds(300),
+            Step::Cut(cut) => Takes::Seconds(cut.timeout + PATIENCE_S),
+            Step::Settle(_)
+            | Step::Power(_)
+            | Step::BeginPage(_)
+            | Step::EndPages(_)
+            | Step::RemovePages(_) => Takes::Seconds(60),
+        }
+    }
+}

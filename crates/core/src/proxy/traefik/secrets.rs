@@ -1,0 +1,26 @@
+//! The secrets that Traefik's container needs.
+
+use bowline_config::{Config, Registry};
+
+use crate::commands::registry::Login;
+use crate::plan::deploy::PlanError;
+use crate::plan::secrets::{Secrets, login as login_to, registry_of};
+
+/// Those in its env.
+pub fn of_env(config: &Config) -> Vec<String> {
+    config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
+}
+
+/// Those that let its image be pulled.
+pub fn of_pull(config: &Config) -> Vec<String> {
+    let registry = registry_of(config, &config.traefik.image);
+    registry.into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
+}
+
+/// Who we are to the registry that its image is in.
+///
+/// # Errors
+/// A secret that isn't there.
+pub fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
+    registry_of(config, &config.traefik.image).map_or(Ok(None), |registry| login_to(registry, secrets))
+}

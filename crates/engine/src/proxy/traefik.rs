@@ -1,0 +1,142 @@
+//! Traefik: it finds out by itself what runs. So it is asked what it routes to, and told by the health of containers.
+
+mod api;
+mod cord;
+mod listed;
+mod maintenance;
+pub(crate) mod settle;
+mod trouble;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bowline_core::commands::app::IfHealthy;
+use bowline_core::observed::Observed;
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::traefik::container::{API_PORT, Remove};
+use bowline_core::proxy::traefik::labels::Route;
+use bowline_core::proxy::traefik::{self, OnServer};
+use bowline_core::proxy::{self, Attach, Detach};
+
+use super::{At, Proxy, Seen, Serves};
+use crate::error::{Cause, Failure, RunError};
+use crate::maintenance::Page;
+use crate::run::change::{Change, Place, Told};
+pub(crate) use api::Client;
+#[cfg(test)]
+pub(crate) use api::read_any;
+use settle::{Started, address, came_up, explained};
+
+/// Traefik on a server.
+pub(super) struct Traefik<'a> {
+    at: At<'a>,
+    plan: Option<&'a OnServer>,
+    runs: Mutex<Option<Client>>,
+}
+
+/// One step of Traefik's.
+pub(crate) fn step(step: traefik::Step) -> Step {
+    Step::Proxy(proxy::Step::Traefik(step))
+}
+
+/// Removes it from a server, unless it has containers to route to.
+pub(crate) async fn remove_from(change: &Change<'_>, host: &str) -> Told {
+    let remove = step(traefik::Step::Remove(Remove { scope: change.scope.clone() }));
+    let output = change.fleet.run(host, None, &remove).await?;
+    Ok(match output.stdout.lines().find_map(|line| line.strip_prefix("@kept ")) {
+        Some(others) => format!("Traefik stays: it routes to {}", others.trim()),
+        None => "removed Traefik".into(),
+    })
+}
+
+/// No role that Traefik serves is where one is wanted.
+pub(crate) fn no_role() -> RunError {
+    RunError::Usage {
+        message: "no role behind Traefik runs on these servers".into(),
+        hint: Some("a role other than the primary one is behind it with `traefik: true`".into()),
+    }
+}
+
+/// How a Traefik that runs is asked; `None` if it doesn't run.
+fn client(api: traefik::Api) -> Option<Client> {
+    match api {
+        traefik::Api::At(api) => Some(Client { api: Some(api) }),
+        traefik::Api::Silent => Some(Client { api: None }),
+        traefik::Api::AfterStart => None,
+    }
+}
+
+impl<'a> Traefik<'a> {
+    /// As the plan has it; without one no role is behind it there.
+    pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>) -> Self {
+        Self { at, plan, runs: Mutex::new(plan.and_then(|plan| client(plan.api))) }
+    }
+
+    /// As it was seen.
+    pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
+        Self { at, plan: None, runs: Mutex::new(traefik::running(observed).and_then(client)) }
+    }
+
+    fn client(&self) -> Option<Client> {
+        *self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// There is nothing that could be asked.
+fn down(reason: String) -> Cause {
+    Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }
+}
+
+#[async_trait(?Send)]
+impl Proxy for Traefik<'_> {
+    fn runs(&self) -> bool {
+        self.client().is_some()
+    }
+
+    async fn ensure(&self) -> Result<(), Failure> {
+        let Some(OnServer { ensure: Some(ensure), api, .. }) = self.plan else { return Ok(()) };
+        let At { fleet, host } = self.at;
+        let started = step(traefik::Step::Ensure(ensure.clone()));
+        let output = fleet.run(host, None, &started).await.map_err(explained)?;
+        let has_api = *api == traefik::Api::AfterStart;
+        let api = address(&output.stdout).filter(|_| has_api).map(|ip| SocketAddr::new(ip, API_PORT));
+        *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { api });
+        let started = Started { own: Route::default(), has_api, answer: &output.stdout };
+        came_up(self.at, ensure, started).await
+    }
+
+    async fn attach(&self, container: &Attach, addresses: &[IpAddr]) -> Result<Seen, Cause> {
+        let Attach::Traefik(route) = container else { return Ok(Seen::Routed) };
+        let Some(client) = self.client() else {
+            let name = &route.container;
+            return Err(down(format!("{name} runs, but Traefik does not: no request reaches it")));
+        };
+        client.routes_to(self.at, route, addresses).await
+    }
+
+    async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure> {
+        match container {
+            Detach::Traefik(cut) => {
+                cord::Cutting { at: self.at, role, traefik: self.client() }.cut(cut).await
+            }
+            Detach::None => Ok(IfHealthy::Stop),
+        }
+    }
+
+    async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told {
+        maintenance::begin(self.client(), change, place, page).await
+    }
+
+    async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told {
+        maintenance::end(self.client(), change, place).await
+    }
+
+    async fn serves(&self) -> Serves {
+        let routed = match self.client() {
+            Some(client) => client.routed(self.at).await,
+            None => None,
+        };
+        routed.map_or(Serves::Unknown, |routed| Serves::To(routed.addresses))
+    }
+}

@@ -1,0 +1,85 @@
+//! A Traefik that was just started: it stays if it hears from Docker, or gives way to the one before.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bowline_core::commands::network::FAILED;
+use bowline_core::commands::published::PORT_TAKEN;
+use bowline_core::proxy::traefik;
+use bowline_core::proxy::traefik::container::{API_PORT, BACK, Ensure, MADE, Settle, Verdict};
+use bowline_core::proxy::traefik::labels::Route;
+
+use super::{Client, step};
+use crate::error::{Cause, Failure};
+use crate::ports::Exit;
+use crate::proxy::At;
+use crate::run::apply::told_by;
+use crate::run::published;
+
+/// A Traefik that was started.
+pub(crate) struct Started<'a> {
+    /// Where it routes by its own labels, if it was there before and that is known.
+    pub own: Route,
+    /// Whether its API answers.
+    pub has_api: bool,
+    /// What the script said that started it.
+    pub answer: &'a str,
+}
+
+/// Sees that a Traefik which a deploy or `traefik boot` started hears from Docker. One that was just made and doesn't is
+/// removed: it would be taken for a good one from then on.
+pub(crate) async fn came_up(at: At<'_>, ensure: &Ensure, started: Started<'_>) -> Result<(), Failure> {
+    let Some(address) = address(started.answer) else { return Ok(()) };
+    let is_new = started.answer.lines().any(|line| line == MADE);
+    let own = if is_new { ensure.route() } else { started.own };
+    match client_at(address, started.has_api).hears_docker(at, &own).await {
+        Ok(()) => Ok(()),
+        Err(cause) if is_new => Err(gives_way(at, ensure, cause).await),
+        Err(cause) => Err(deaf(at.host, cause)),
+    }
+}
+
+/// Puts the Traefik before back, if there was one; the failure with what became of it.
+pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, cause: Cause) -> Failure {
+    let mut failure = deaf(at.host, cause);
+    let became = match settle(at, ensure, Verdict::GivesWay).await {
+        Ok(answer) if answer.contains(BACK) => "the old one was started again".into(),
+        Ok(_) => "it was removed".into(),
+        Err(other) => format!("it could not be removed ({})", other.cause),
+    };
+    failure.cause = Cause::Told { reason: format!("{}; {became}", failure.cause), hint: failure.hint() };
+    failure
+}
+
+pub(crate) async fn settle(at: At<'_>, ensure: &Ensure, verdict: Verdict) -> Result<String, Failure> {
+    let settle = Settle { scope: ensure.scope.clone(), verdict, restart: ensure.restart() };
+    at.fleet.run(at.host, None, &step(traefik::Step::Settle(settle))).await.map(|output| output.stdout)
+}
+
+pub(crate) fn deaf(host: &str, cause: Cause) -> Failure {
+    Failure { host: host.into(), role: None, doing: "see Traefik route".into(), cause }
+}
+
+pub(crate) fn address(answer: &str) -> Option<IpAddr> {
+    answer.lines().find_map(|line| line.strip_prefix("@address ")?.trim().parse().ok())
+}
+
+pub(crate) fn client_at(address: IpAddr, has_api: bool) -> Client {
+    Client { api: has_api.then(|| SocketAddr::new(address, API_PORT)) }
+}
+
+/// Why it could not be run, in the words of what it means.
+pub(crate) fn explained(failure: Failure) -> Failure {
+    let Cause::Command(output) = &failure.cause else { return failure };
+    let taken = published::taken(output);
+    let (reason, hint) = match output.exit {
+        Exit::Status(PORT_TAKEN) => {
+            (taken.as_str(), "end that first; or see `traefik: host_port:`, and `publish` in its `options:`")
+        }
+        Exit::Status(FAILED) => (
+            "Traefik could not be run",
+            "see `traefik:` in the configuration; is its port taken by something else?",
+        ),
+        _ => return failure,
+    };
+    told_by(failure, reason, hint)
+}
