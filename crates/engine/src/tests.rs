@@ -54,6 +54,25 @@ readiness_delay: 1
 healthcheck: {cmd: 'true'}
 ";
 
+/// What serves the role `web`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Traefik,
+    Nothing,
+}
+
+impl By {
+    const ALL: [Self; 2] = [Self::Traefik, Self::Nothing];
+
+    /// A configuration with that.
+    fn serves(self, config: &str) -> String {
+        match self {
+            Self::Traefik => config.into(),
+            Self::Nothing => config.replace("web: {hosts: [a, b]}", "web: {hosts: [a, b], traefik: false}"),
+        }
+    }
+}
+
 fn options(version: &str) -> Options {
     Options { version: Some(version.into()), skip_push: true, command: "deploy".into(), ..Options::default() }
 }
@@ -67,8 +86,13 @@ async fn deploy(scripted: &Scripted, project: &Project, version: &str) -> Result
 
 /// The fleet after a deploy of `v1`.
 async fn fleet() -> (Scripted, Project) {
+    fleet_behind(By::Traefik).await
+}
+
+/// The same, with this before the role `web`.
+async fn fleet_behind(by: By) -> (Scripted, Project) {
     let scripted = Scripted::new(&HOSTS);
-    let project = project(CONFIG);
+    let project = project(&by.serves(CONFIG));
     deploy(&scripted, &project, "v1").await.unwrap();
     scripted.network.take_boundaries();
     (scripted, project)

@@ -78,6 +78,13 @@ const ALL: [Act; 16] = [
     EnvPush,
 ];
 
+/// Every change, by every kind of proxy that it is for.
+fn all() -> impl Iterator<Item = (Act, By)> {
+    let of_a_proxy = |act| matches!(act, TraefikBoot | TraefikReboot { .. } | Maintenance | Live);
+    let fits = move |(act, by): &(Act, By)| *by == By::Traefik || !of_a_proxy(*act);
+    ALL.into_iter().flat_map(|act| By::ALL.map(|by| (act, by))).filter(fits)
+}
+
 fn page() -> Request {
     Request { message: None, retry_after: 60, drain_timeout: None }
 }
@@ -93,9 +100,10 @@ fn local() -> FakeLocal {
 
 impl Act {
     /// Servers on which it has something to do.
-    async fn fleet(self) -> (World, Project) {
+    async fn fleet(self, by: By) -> (World, Project) {
         let network = std::sync::Arc::new(crate::testing::FakeNetwork::new(&HOSTS));
-        let (scripted, project) = (World::on(network, local()), project_with(CONFIG, "TOKEN=x\n"));
+        let (scripted, project) =
+            (World::on(network, local()), project_with(&by.serves(CONFIG), "TOKEN=x\n"));
         let world = &scripted.world;
         let options = Options::default();
         let versions: &[&str] = if self == Prune { &["v1", "v2", "v3"] } else { &["v1"] };
@@ -169,17 +177,18 @@ impl Act {
     }
 
     /// What there is when it has come to its end.
-    fn is_done(self, scripted: &World, when: &str) {
+    fn is_done(self, by: By, scripted: &World, when: &str) {
         self.holds(scripted, when);
         for host in HOSTS {
             let machine = scripted.network.machine(host);
             assert_eq!(machine.lock, None, "{host} {when}");
-            self.is_done_on(host, &machine, when);
+            self.is_done_on(by, host, &machine, when);
         }
     }
 
-    fn is_done_on(self, host: &str, machine: &Machine, when: &str) {
-        let (role, routed) = if host == "c" { ("workers", false) } else { ("web", true) };
+    fn is_done_on(self, by: By, host: &str, machine: &Machine, when: &str) {
+        let role = if host == "c" { "workers" } else { "web" };
+        let routed = role == "web" && by == By::Traefik;
         let runs = match self {
             AppStop | AppRemove | RemoveAll => vec![],
             Prune => vec![format!("app-{role}-v3")],
@@ -215,23 +224,23 @@ impl Act {
     }
 
     /// The same command from another process.
-    async fn again(self, first: &World, project: &Project, when: &str) {
+    async fn again(self, by: By, first: &World, project: &Project, when: &str) {
         let second = World::on(first.network.clone(), local());
         let ended = self.on(&second, project).await;
         assert_eq!(ended, Ok(()), "the second run {when}");
-        self.is_done(&second, when);
+        self.is_done(by, &second, when);
     }
 }
 
 /// Kills it at each boundary; gives how many there were.
-async fn killed_everywhere(act: Act) -> usize {
+async fn killed_everywhere(act: Act, by: By) -> usize {
     let mut boundary = 0;
     loop {
-        let (first, project) = act.fleet().await;
+        let (first, project) = act.fleet(by).await;
         let reached = killed_at(&first, act.on(&first, &project), boundary).await;
-        let when = format!("after a kill at boundary {boundary} of {act:?}");
+        let when = format!("after a kill at boundary {boundary} of {act:?} by {by:?}");
         act.holds(&first, &when);
-        act.again(&first, &project, &when).await;
+        act.again(by, &first, &project, &when).await;
         if !reached {
             return boundary;
         }
@@ -240,10 +249,10 @@ async fn killed_everywhere(act: Act) -> usize {
 }
 
 /// Interrupts it at each boundary; gives how many there were.
-async fn interrupted_everywhere(act: Act) -> usize {
+async fn interrupted_everywhere(act: Act, by: By) -> usize {
     let mut boundary = 0;
     loop {
-        let (first, project) = act.fleet().await;
+        let (first, project) = act.fleet(by).await;
         first.network.faults().notify_at = Some(boundary);
         let running = act.on(&first, &project);
         tokio::pin!(running);
@@ -256,37 +265,37 @@ async fn interrupted_everywhere(act: Act) -> usize {
             ended = &mut running => (false, ended),
         };
         first.network.faults().notify_at = None;
-        let when = format!("after an interrupt at boundary {boundary} of {act:?}");
+        let when = format!("after an interrupt at boundary {boundary} of {act:?} by {by:?}");
         act.holds(&first, &when);
         for host in HOSTS {
             assert_eq!(first.network.machine(host).lock, None, "the lock is given back {when}");
         }
         if !reached {
             assert_eq!(ended, Ok(()));
-            act.is_done(&first, &when);
+            act.is_done(by, &first, &when);
             return boundary;
         }
         match ended {
             Err(RunError::Interrupted { .. }) => {}
-            Ok(()) => act.is_done(&first, &when),
+            Ok(()) => act.is_done(by, &first, &when),
             Err(error) => panic!("{when}: {error:?}"),
         }
-        act.again(&first, &project, &when).await;
+        act.again(by, &first, &project, &when).await;
         boundary += 1;
     }
 }
 
 /// Cuts the connections to a server, or has it vanish, at each of its boundaries; gives how many there were.
-async fn cut_off_everywhere(act: Act, host: &str, how: How) -> usize {
+async fn cut_off_everywhere(act: Act, by: By, host: &str, how: How) -> usize {
     let mut after = 0;
     loop {
-        let (first, project) = act.fleet().await;
+        let (first, project) = act.fleet(by).await;
         first.network.faults().silent = Some(Silent { host: host.into(), after, how });
         let ended = act.on(&first, &project).await;
-        let when = format!("when {host} has {how:?} after {after} of {act:?}");
+        let when = format!("when {host} has {how:?} after {after} of {act:?} by {by:?}");
         if !first.network.fell_silent() {
             assert_eq!(ended, Ok(()), "{when}");
-            act.is_done(&first, &when);
+            act.is_done(by, &first, &when);
             return after;
         }
         first.network.faults().silent = None;
@@ -301,7 +310,7 @@ async fn cut_off_everywhere(act: Act, host: &str, how: How) -> usize {
             assert!(machine.lock.as_ref().is_none_or(|lock| lock.orphaned), "{host} {when}");
         }
         first.network.take_boundaries();
-        act.again(&first, &project, &when).await;
+        act.again(by, &first, &project, &when).await;
         after += 1;
     }
 }
@@ -311,36 +320,36 @@ const SOME: usize = 6;
 
 #[tokio::test(start_paused = true)]
 async fn a_change_killed_anywhere_is_finished_by_the_next_and_leaves_nothing() {
-    for act in ALL {
-        let boundaries = killed_everywhere(act).await;
-        assert!(boundaries >= SOME, "{boundaries} of {act:?}");
+    for (act, by) in all() {
+        let boundaries = killed_everywhere(act, by).await;
+        assert!(boundaries >= SOME, "{boundaries} of {act:?} by {by:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_interrupted_anywhere_unlocks_and_leaves_nothing() {
-    for act in ALL {
-        let boundaries = interrupted_everywhere(act).await;
-        assert!(boundaries >= SOME, "{boundaries} of {act:?}");
+    for (act, by) in all() {
+        let boundaries = interrupted_everywhere(act, by).await;
+        assert!(boundaries >= SOME, "{boundaries} of {act:?} by {by:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_whose_connections_are_cut_anywhere_names_that_server_and_the_next_finishes_it() {
-    for act in ALL {
+    for (act, by) in all() {
         for host in ["a", "b"] {
-            let boundaries = cut_off_everywhere(act, host, How::Cut).await;
-            assert!(boundaries >= 1, "{act:?} on {host}");
+            let boundaries = cut_off_everywhere(act, by, host, How::Cut).await;
+            assert!(boundaries >= 1, "{act:?} by {by:?} on {host}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_it_is_when_a_server_vanishes() {
-    for act in ALL {
+    for (act, by) in all() {
         for host in ["a", "b"] {
-            let boundaries = cut_off_everywhere(act, host, How::Vanishes).await;
-            assert!(boundaries >= 1, "{act:?} on {host}");
+            let boundaries = cut_off_everywhere(act, by, host, How::Vanishes).await;
+            assert!(boundaries >= 1, "{act:?} by {by:?} on {host}");
         }
     }
 }
@@ -385,10 +394,10 @@ async fn garbled_everywhere(
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_makes_no_sense_hangs_no_change_and_the_next_sets_all_right() {
-    for act in ALL {
+    for (act, by) in all() {
         let answers = garbled_everywhere(
-            &format!("{act:?}"),
-            async || act.fleet().await,
+            &format!("{act:?} by {by:?}"),
+            async || act.fleet(by).await,
             async |scripted: &World, project: &Project| act.run(scripted, project).await,
             |scripted, when| {
                 for host in HOSTS {
@@ -399,11 +408,11 @@ async fn an_answer_that_makes_no_sense_hangs_no_change_and_the_next_sets_all_rig
                     let serves = !machine.running().is_empty();
                     machine.cords.retain(|_, _| serves);
                 }
-                act.is_done(scripted, when);
+                act.is_done(by, scripted, when);
             },
         )
         .await;
-        assert!(answers >= SOME, "{answers} of {act:?}");
+        assert!(answers >= SOME, "{answers} of {act:?} by {by:?}");
     }
 }
 
@@ -446,7 +455,7 @@ async fn nor_does_it_hang_a_look() {
     for look in 0..10 {
         let answers = garbled_everywhere(
             &format!("look {look}"),
-            async || Act::AppBoot.fleet().await,
+            async || Act::AppBoot.fleet(By::Traefik).await,
             async |scripted: &World, project: &Project| {
                 let (world, options) = (&scripted.world, Options::default());
                 whole(match look {

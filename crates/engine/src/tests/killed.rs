@@ -14,8 +14,8 @@ enum Run {
 
 impl Run {
     /// A fleet on which it has something to do.
-    async fn fleet(self) -> (World, Project) {
-        let (scripted, project) = fleet().await;
+    async fn fleet(self, by: By) -> (World, Project) {
+        let (scripted, project) = fleet_behind(by).await;
         if self == Run::Rollback {
             for version in ["v2", "v3"] {
                 deploy(&scripted, &project, version).await.unwrap();
@@ -59,21 +59,21 @@ pub(super) async fn killed_at(
 }
 
 /// Kills it at each boundary and runs it again; gives how many there were.
-async fn killed_everywhere(run: Run) -> usize {
+async fn killed_everywhere(run: Run, by: By) -> usize {
     let mut boundary = 0;
     loop {
-        let (first, project) = run.fleet().await;
+        let (first, project) = run.fleet(by).await;
         let reached = killed_at(&first, run.on(&first, &project), boundary).await;
         for host in HOSTS {
             let role = if host == "c" { "workers" } else { "web" };
             assert!(
                 !first.network.machine(host).serving(role).is_empty(),
-                "{host} serves after boundary {boundary} of {run:?}"
+                "{host} serves after boundary {boundary} of {run:?} by {by:?}"
             );
         }
         let second = World::on(first.network.clone(), FakeLocal::default());
         let ended = run.on(&second, &project).await;
-        assert!(ended.is_ok(), "after a kill at boundary {boundary} of {run:?}: {ended:?}");
+        assert!(ended.is_ok(), "after a kill at boundary {boundary} of {run:?} by {by:?}: {ended:?}");
         assert_only(&second, "v2");
         if !reached {
             return boundary;
@@ -83,10 +83,10 @@ async fn killed_everywhere(run: Run) -> usize {
 }
 
 /// Interrupts it at each boundary; gives how many there were.
-async fn interrupted_everywhere(run: Run) -> usize {
+async fn interrupted_everywhere(run: Run, by: By) -> usize {
     let mut boundary = 0;
     loop {
-        let (scripted, project) = run.fleet().await;
+        let (scripted, project) = run.fleet(by).await;
         scripted.network.faults().notify_at = Some(boundary);
         let running = run.on(&scripted, &project);
         tokio::pin!(running);
@@ -98,19 +98,29 @@ async fn interrupted_everywhere(run: Run) -> usize {
             }
             ended = &mut running => (false, ended),
         };
-        assert_eq!(scripted.losses(), [""; 0], "after an interrupt at boundary {boundary} of {run:?}");
+        assert_eq!(
+            scripted.losses(),
+            [""; 0],
+            "after an interrupt at boundary {boundary} of {run:?} by {by:?}"
+        );
         let mut versions = std::collections::BTreeSet::new();
         for host in HOSTS {
             let machine = scripted.network.machine(host);
-            assert!(machine.lock.is_none(), "the lock is gone after boundary {boundary} of {run:?}");
+            assert!(
+                machine.lock.is_none(),
+                "the lock is gone after boundary {boundary} of {run:?} by {by:?}"
+            );
             assert_eq!(machine.running().len(), 1, "{:?} after boundary {boundary}", machine.running());
             versions
                 .extend(machine.running().iter().map(|name| name.rsplit('-').next().unwrap().to_string()));
         }
         if !versions.contains("v2") {
-            assert!(matches!(ended, Err(RunError::Interrupted { .. })), "at boundary {boundary} of {run:?}");
+            assert!(
+                matches!(ended, Err(RunError::Interrupted { .. })),
+                "at boundary {boundary} of {run:?} by {by:?}"
+            );
         } else if versions.contains(run.from()) {
-            assert!(ended.is_err(), "at boundary {boundary} of {run:?}");
+            assert!(ended.is_err(), "at boundary {boundary} of {run:?} by {by:?}");
         }
         if !reached {
             assert_eq!(ended, Ok(()));
@@ -121,13 +131,13 @@ async fn interrupted_everywhere(run: Run) -> usize {
 }
 
 /// Cuts the connections to a server at each of its boundaries; gives how many there were.
-async fn cut_everywhere(run: Run, host: &str) -> usize {
+async fn cut_everywhere(run: Run, by: By, host: &str) -> usize {
     let mut after = 0;
     loop {
-        let (first, project) = run.fleet().await;
+        let (first, project) = run.fleet(by).await;
         first.network.faults().silent = Some(Silent { host: host.into(), after, how: How::Cut });
         let ended = run.on(&first, &project).await;
-        let when = format!("{host} cut after {after} of {run:?}: {ended:?}");
+        let when = format!("{host} cut after {after} of {run:?} by {by:?}: {ended:?}");
         if !first.network.fell_silent() {
             assert_eq!(ended, Ok(()));
             return after;
@@ -154,31 +164,44 @@ async fn cut_everywhere(run: Run, host: &str) -> usize {
 // Three servers with at least boot, cut, stop and tag: a test that saw fewer boundaries saw nothing.
 const MANY: usize = 40;
 
+/// Nothing is cut where no proxy has to let go.
+fn many(by: By) -> usize {
+    if by == By::Traefik { MANY } else { 30 }
+}
+
 #[tokio::test(start_paused = true)]
 async fn killed_at_every_boundary_the_next_run_ends_with_the_new_version_alone() {
-    assert!(killed_everywhere(Run::Deploy).await > MANY);
+    for by in By::ALL {
+        assert!(killed_everywhere(Run::Deploy, by).await > many(by), "{by:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn killed_at_every_boundary_of_a_rollback_the_next_one_ends_with_that_version_alone() {
-    assert!(killed_everywhere(Run::Rollback).await > MANY);
+    for by in By::ALL {
+        assert!(killed_everywhere(Run::Rollback, by).await > many(by), "{by:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn interrupted_at_every_boundary_nothing_is_lost_and_nothing_is_left_behind() {
-    assert!(interrupted_everywhere(Run::Deploy).await > MANY);
+    for by in By::ALL {
+        assert!(interrupted_everywhere(Run::Deploy, by).await > many(by), "{by:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn interrupted_at_every_boundary_of_a_rollback_nothing_is_lost_or_left_behind() {
-    assert!(interrupted_everywhere(Run::Rollback).await > MANY);
+    for by in By::ALL {
+        assert!(interrupted_everywhere(Run::Rollback, by).await > many(by), "{by:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn cut_off_at_every_boundary_one_server_is_named_nothing_is_lost_and_the_next_run_ends_clean() {
-    for run in [Run::Deploy, Run::Rollback] {
+    for (run, by) in [Run::Deploy, Run::Rollback].into_iter().flat_map(|run| By::ALL.map(|by| (run, by))) {
         for host in HOSTS {
-            assert!(cut_everywhere(run, host).await > 10, "{run:?} {host}");
+            assert!(cut_everywhere(run, by, host).await > 10, "{run:?} by {by:?} {host}");
         }
     }
 }

@@ -29,15 +29,15 @@ async fn settle() {
 }
 
 /// Lets it happen at a boundary of a server, and sees what comes of it; whether the run got that far.
-async fn happened(host: &str, what: What, after: usize) -> bool {
-    let (scripted, project) = fleet().await;
+async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
+    let (scripted, project) = fleet_behind(by).await;
     HOSTS.iter().for_each(|host| scripted.network.machine(host).changes.clear());
     scripted.network.faults().happens = Some(Happens { host: host.into(), after, what });
     let options = options("v2");
     let run = deploy::deploy(&scripted.world, &project, &options, Kind::Deploy);
     let ended = timeout(Duration::from_secs(3600), run).await.expect("the run ends");
     let reached = scripted.network.faults().happens.take().is_none();
-    let when = format!("{what:?} on {host} after {after}: {ended:?}");
+    let when = format!("{what:?} on {host} by {by:?} after {after}: {ended:?}");
     // Nobody looks any more when the version is tagged, and this was after it.
     let too_late = scripted.network.happened_after("tag r.test/app:latest");
     settle().await;
@@ -82,9 +82,9 @@ async fn happened(host: &str, what: What, after: usize) -> bool {
 }
 
 /// At every boundary of a server; gives how many there were.
-async fn at_every_boundary(host: &str, what: What) -> usize {
+async fn at_every_boundary(host: &str, by: By, what: What) -> usize {
     let mut after = 0;
-    while happened(host, what, after).await {
+    while happened(host, by, what, after).await {
         after += 1;
     }
     after
@@ -92,22 +92,22 @@ async fn at_every_boundary(host: &str, what: What) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_a_server_with_the_primary_role_does_at_any_step_nothing_is_lost_and_no_success_is_false() {
-    for what in ALL {
-        assert!(at_every_boundary("b", what).await > 10, "{what:?}");
+    for (what, by) in ALL.into_iter().flat_map(|what| By::ALL.map(|by| (what, by))) {
+        assert!(at_every_boundary("b", by, what).await > 10, "{what:?} by {by:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_a_server_does_that_waits_at_the_barrier_the_same_holds() {
-    for what in ALL {
-        assert!(at_every_boundary("c", what).await > 10, "{what:?}");
+    for (what, by) in ALL.into_iter().flat_map(|what| By::ALL.map(|by| (what, by))) {
+        assert!(at_every_boundary("c", by, what).await > 10, "{what:?} by {by:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_the_server_does_that_holds_the_lock_the_same_holds() {
-    for what in ALL {
-        assert!(at_every_boundary("a", what).await > 10, "{what:?}");
+    for (what, by) in ALL.into_iter().flat_map(|what| By::ALL.map(|by| (what, by))) {
+        assert!(at_every_boundary("a", by, what).await > 10, "{what:?} by {by:?}");
     }
 }
 
