@@ -207,7 +207,7 @@ fn hostile_json_is_an_error() {
     );
     stand("large", &observed(format!("@container {container}")), &[DEPLOY]);
     stand("deep", &observed(format!("@container {}", "[".repeat(3_000_000))), &[DEPLOY]);
-    stand("deep objects", &observed(format!("@traefik {}", "{\"labels\":".repeat(300_000))), &[DEPLOY]);
+    stand("deep objects", &observed(format!("@proxy {}", "{\"labels\":".repeat(300_000))), &[DEPLOY]);
     stand("numbers", &observed("@container {\"exit_code\":1e999999}".into()), &[DEPLOY]);
 }
 

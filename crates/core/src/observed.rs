@@ -22,8 +22,8 @@ pub struct Observed {
     pub images: BTreeMap<String, String>,
     /// Running containers of other services, as far as they are labelled as Kamal's are.
     pub others: Vec<Other>,
-    /// The proxy's container.
-    pub traefik: Option<Container>,
+    /// The proxies' containers.
+    pub proxies: Vec<Container>,
     /// Whether the network exists.
     pub network: bool,
     /// The versions that served here, oldest first, the one that serves last: a rollback takes away what came
@@ -166,7 +166,7 @@ impl Observed {
                 "@docker" => observed.docker = rest.into(),
                 "@container" => observed.containers.push(object(line, rest)?),
                 "@other" => observed.others.push(object(line, rest)?),
-                "@traefik" => observed.traefik = Some(object(line, rest)?),
+                "@proxy" => observed.proxies.push(object(line, rest)?),
                 "@maintenance" => observed.maintenance.push(rest.into()),
                 "@network" => observed.network = true,
                 "@image" => {
@@ -182,6 +182,11 @@ impl Observed {
         }
         observed.containers.sort_by(|a, b| b.created.cmp(&a.created));
         if ended { Ok(observed) } else { Err(Unreadable::CutShort) }
+    }
+
+    /// The container of a proxy, by its name.
+    pub fn proxy(&self, name: &str) -> Option<&Container> {
+        self.proxies.iter().find(|proxy| proxy.name == name)
     }
 
     /// The engine's major version; 0 if it doesn't say.
@@ -276,7 +281,7 @@ impl Container {
         self.networks.get(NETWORK).and_then(of).or_else(|| self.networks.values().find_map(of))
     }
 
-    /// Its address on the network on which Traefik reaches it, or all if it isn't there.
+    /// Its address on the network on which its proxy reaches it, or all if it isn't there.
     pub fn addresses(&self) -> Vec<IpAddr> {
         let of = |endpoint: &Endpoint| endpoint.ip_address.parse().ok();
         let network = crate::proxy::network(&self.labels);
@@ -342,7 +347,7 @@ mod tests {
         let observed = Observed::parse(ANSWER).unwrap();
         let names = Names::new("app", None);
         assert_eq!(observed.docker_major(), 26);
-        assert!(observed.network && observed.traefik.is_none());
+        assert!(observed.network && observed.proxies.is_empty());
         assert_eq!(
             (observed.others[0].name.as_str(), &*observed.others[0].labels["service"]),
             ("shop-web-1", "shop")

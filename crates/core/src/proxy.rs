@@ -28,6 +28,9 @@ pub(crate) use traefik::labels::{by_labels, network, unlike};
 pub(crate) use traefik::neighbours::{apps_agree, roles_agree, shared_requests};
 pub(crate) use traefik::{maintenance, shared_network};
 
+/// The containers of all kinds.
+pub(crate) const CONTAINERS: [&str; 1] = [traefik::NAME];
+
 /// What sends requests to a role's containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProxyKind {

@@ -18,7 +18,7 @@ const ANSWERS: [&str; 5] = [
     r#"@container {"id":"bbb","name":"/app-web-2_replaced_00","created":"2026-01-02T00:00:00Z","image":"r/app:2","image_id":"sha256:2","status":"exited","exit_code":137,"health":null,"finished":"2026-01-03T00:00:00Z","labels":{"service":"app","role":"web","destination":""},"mounts":[{"Source":"/root/.kamal/apps/app/assets/volumes/web-2","Destination":"/a"}],"healthcheck":null,"networks":null,"args":null}
 @end
 "#,
-    r#"@traefik {"id":"ddd","name":"/traefik","created":"2026-01-02T00:00:00Z","image":"traefik:v3","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"","labels":{},"mounts":null,"healthcheck":null,"networks":{"bridge":{"IPAddress":""}},"args":["--providers.docker","--api.insecure=true"]}
+    r#"@proxy {"id":"ddd","name":"/traefik","created":"2026-01-02T00:00:00Z","image":"traefik:v3","image_id":"sha256:2","status":"running","exit_code":0,"health":null,"finished":"","labels":{},"mounts":null,"healthcheck":null,"networks":{"bridge":{"IPAddress":""}},"args":["--providers.docker","--api.insecure=true"]}
 @end
 "#,
     "@other {\"name\":\"/shop-web-1\",\"labels\":{\"service\":\"shop\",\"role\":\"web\"}}\n@network kamal\n@maintenance web\n@end\n",
@@ -41,7 +41,7 @@ fn what_a_server_is_seen_to_have() {
         read += 1;
         observed.docker_major();
         observed.current(&names, "web", "r/app:latest");
-        observed.containers.iter().chain(&observed.traefik).for_each(|container| ask(&names, container));
+        observed.containers.iter().chain(&observed.proxies).for_each(|container| ask(&names, container));
     });
     assert!(read > 100, "only {read} were read");
 }

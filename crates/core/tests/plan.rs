@@ -56,7 +56,7 @@ fn server(containers: &str) -> Observed {
         "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
         "networks": {"kamal": {"IPAddress": "172.18.0.2"}}, "args": ["--api.insecure=true"],
     });
-    Observed::parse(&format!("@docker 26.1.5\n{containers}@traefik {traefik}\n@network kamal\n@image sha256:v1 r.test/org/app:v1\n@image sha256:v1 r.test/org/app:latest\n@end\n"))
+    Observed::parse(&format!("@docker 26.1.5\n{containers}@proxy {traefik}\n@network kamal\n@image sha256:v1 r.test/org/app:v1\n@image sha256:v1 r.test/org/app:latest\n@end\n"))
         .unwrap()
 }
 
@@ -206,8 +206,8 @@ fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
 #[test]
 fn a_traefik_without_api_is_not_asked() {
     let mut observed = fleet("", "");
-    observed.get_mut("a").unwrap().traefik.as_mut().unwrap().args.clear();
-    observed.get_mut("b").unwrap().traefik = None;
+    observed.get_mut("a").unwrap().proxies[0].args.clear();
+    observed.get_mut("b").unwrap().proxies.clear();
     let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
     let [OnServer::Traefik(on_a)] = plan.servers[0].proxies.as_slice() else { panic!("one proxy") };
     let [OnServer::Traefik(on_b)] = plan.servers[1].proxies.as_slice() else { panic!("one proxy") };

@@ -43,7 +43,7 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
             .run(host, None, &step(core::Step::Ensure(Box::new(ensure.clone()))))
             .await
             .map_err(explained)?;
-        let before = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
+        let before = change.observed.get(host).and_then(|observed| observed.proxy(NAME));
         let (own, has_api) = match before {
             Some(before) => (own_route(&before.labels, &before.args), has_api(&before.args)),
             None => (Route::default(), will_have_api(&ensure.traefik)),
@@ -67,7 +67,7 @@ pub async fn power(
         let power = Power { scope: change.scope.clone(), action, restart };
         let output = change.fleet.run(host, None, &step(core::Step::Power(power))).await?;
         tell_returns(&change.fleet, host, NAME, &output.stdout);
-        let running = change.observed.get(host).and_then(|observed| observed.traefik.as_ref());
+        let running = change.observed.get(host).and_then(|observed| observed.proxy(NAME));
         if let (Some(running), Some(address)) = (running, address(&output.stdout)) {
             let own = own_route(&running.labels, &running.args);
             let at = At { fleet: &change.fleet, host };

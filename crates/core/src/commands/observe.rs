@@ -2,7 +2,7 @@
 
 use super::Scope;
 use crate::names::{NETWORK, Names};
-use crate::proxy::{maintenance, traefik::NAME as TRAEFIK};
+use crate::proxy::{self, maintenance};
 use crate::shell::{Line, Script, quote};
 
 /// Looks at a server.
@@ -29,17 +29,20 @@ const CONTAINER: &str = concat!(
     r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}}}"#,
 );
 
-/// What is told of a running container of another service: what Traefik makes of it, and whose it is.
+/// What is told of a running container of another service: what a proxy makes of it, and whose it is.
 const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
 
-/// The template for what is told of a container: of one of ours everything, of Traefik too, of others that run what
-/// Traefik makes of them, of a page its role. What runs in the network tells that it is there: then it isn't asked for.
+/// The template for what is told of a container: of one of ours everything, of a proxy too, of others that run what
+/// a proxy makes of them, of a page its role. What runs in the network tells that it is there: then it isn't asked for.
 fn told(names: &Names) -> String {
+    let told =
+        |name: &&str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");
+    let proxies: String = proxy::CONTAINERS.iter().map(told).collect();
     format!(
         "{{{{$service := index .Config.Labels \"service\"}}}}\
          {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
          {{{{else if and $service .State.Running}}}}@other {OTHER}{{{{\"\\n\"}}}}{{{{end}}}}\
-         {{{{if eq .Name \"/{TRAEFIK}\"}}}}@traefik {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}\
+         {proxies}\
          {{{{if .State.Running}}}}{{{{if index .NetworkSettings.Networks \"{NETWORK}\"}}}}@network {NETWORK}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}\
          {maintenance}",
         service = names.service(),
@@ -71,7 +74,7 @@ impl Observe {
             "echo \"@docker $bowline_version\"\n\
              containers() {{\n\
              bowline_all=$({list}) || return\n\
-             bowline_ids=$(printf '%s\\n' \"$bowline_all\" | sed -n '/^[0-9a-f]\\{{64\\}} [^ ]/{{s/ {TRAEFIK}\\(,[^ ]*\\)* $//p; s/ [^ ]* ..*//p}}')\n\
+             bowline_ids=$(printf '%s\\n' \"$bowline_all\" | sed -n '/^[0-9a-f]\\{{64\\}} [^ ]/{{{proxies}s/ [^ ]* ..*//p}}')\n\
              [ -z \"$bowline_ids\" ] || {inspect} $bowline_ids\n\
              }}\n\
              # A container may vanish between the two: then again.\n\
@@ -83,6 +86,7 @@ impl Observe {
              if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
              echo @end\n",
+            proxies = proxy::CONTAINERS.map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).concat(),
             repository = quote(&self.repository),
             history = quote(&names.history()),
         ));

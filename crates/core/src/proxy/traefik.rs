@@ -62,7 +62,7 @@ impl OnServer {
 
 /// How a Traefik that runs on the app's network can be asked; `None` if none does.
 pub fn running(observed: &Observed) -> Option<Api> {
-    let traefik = observed.traefik.as_ref().filter(|traefik| traefik.status == "running")?;
+    let traefik = observed.proxy(NAME).filter(|traefik| traefik.status == "running")?;
     let address = traefik.networks.get(NETWORK)?.ip_address.parse().ok()?;
     let at = Api::At(SocketAddr::new(address, API_PORT));
     Some(if has_api(&traefik.args) { at } else { Api::Silent })
@@ -118,7 +118,7 @@ impl Rules for Traefik {
         let (ensure, api) = match running(observed) {
             Some(api) => (None, api),
             None => {
-                let has_api = match &observed.traefik {
+                let has_api = match observed.proxy(NAME) {
                     Some(traefik) => has_api(&traefik.args),
                     None => will_have_api(&config.traefik),
                 };
@@ -133,7 +133,7 @@ impl Rules for Traefik {
     fn notes(&self, site: &Site<'_>) -> Vec<String> {
         let Site { config, host, observed, .. } = *site;
         let mut notes = Vec::new();
-        let found = observed.traefik.as_ref();
+        let found = observed.proxy(NAME);
         let answers = found.map_or_else(|| will_have_api(&config.traefik), |found| has_api(&found.args));
         if !answers {
             notes.push("Traefik here was booted without its API: 5 s pauses stand in for asking it (it needs the argument `--api.insecure=true`)".into());

@@ -220,7 +220,7 @@ impl Machine {
             "networks": {"kamal": {"IPAddress": "172.18.0.1"}},
             "args": if self.no_api { json!([]) } else { json!(["--api.insecure=true"]) },
         });
-        format!("@traefik {traefik}\n@network kamal\n")
+        format!("@proxy {traefik}\n@network kamal\n")
     }
 
     /// What Traefik routes to: the route of each container, and the last octet of its address.
