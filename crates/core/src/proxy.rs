@@ -258,13 +258,13 @@ pub enum Detach {
     #[default]
     None,
     /// Its cord is cut, and Traefik lets it go.
-    Traefik(cord::Cut),
+    Traefik(Box<cord::Cut>),
 }
 
 impl Detach {
     /// By the cord that a container was made with.
     pub(crate) fn by(cut: Option<cord::Cut>) -> Self {
-        cut.map_or(Self::None, Self::Traefik)
+        cut.map_or(Self::None, |cut| Self::Traefik(Box::new(cut)))
     }
 
     /// Whether there is something to do.
@@ -292,7 +292,7 @@ impl Detach {
     pub fn step(&self) -> Option<Step> {
         match self {
             Self::None => None,
-            Self::Traefik(cut) => Some(Step::Traefik(traefik::Step::Cut(cut.clone()))),
+            Self::Traefik(cut) => Some(Step::Traefik(traefik::Step::Cut(cut.as_ref().clone()))),
         }
     }
 

@@ -83,8 +83,11 @@ impl At<'_> {
     }
 }
 
+/// Those of one server, of every kind.
+type OfServer<'a> = Vec<(ProxyKind, Box<dyn Proxy + 'a>)>;
+
 /// The proxies of a run's servers.
-pub(crate) struct Proxies<'a>(BTreeMap<&'a str, Vec<(ProxyKind, Box<dyn Proxy + 'a>)>>);
+pub(crate) struct Proxies<'a>(BTreeMap<&'a str, OfServer<'a>>);
 
 impl<'a> Proxies<'a> {
     /// As the plan has them. One that serves no role on a server may still have a container to let go.
