@@ -68,11 +68,6 @@ pub(super) fn words() -> Vec<String> {
 }
 
 impl Foreign<'_> {
-    /// Whether it is known that there is no Ruby.
-    pub(super) fn is_missing(&self, outputs: &Outputs) -> bool {
-        outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
-    }
-
     pub(super) fn render(&self, outputs: &Outputs) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
         let program = Program::Ruby(self.marked());
         match outputs.get(&program) {
@@ -143,8 +138,7 @@ impl Foreign<'_> {
         }
         error.help(
             "install Ruby, or write it with what is built in: `ENV[\"X\"]`, `ENV.fetch(\"X\", \"default\")`, \
-             `` `command` ``, `File.read(\"path\")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, \
-             `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`",
+             `` `command` ``, `Dotenv.load`, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `… ? … : …`, `if`/`else`",
         )
     }
 
