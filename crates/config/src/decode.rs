@@ -13,12 +13,10 @@
 
 use std::time::Duration;
 
-use super::Pairs;
 use super::diagnostic::{Diagnostic, Severity, Span};
 use super::given::given;
-use super::role::OptionValue;
+use super::pairs::{OptionValue, Pairs};
 use super::secrets::SecretUse;
-use super::shape;
 use super::source::{Key, Kind, Node, Plain, Scalar};
 
 /// Collects what is found.
@@ -45,6 +43,24 @@ impl Report {
     }
 }
 
+/// An error about a value; one that replaced another shows both.
+pub(super) fn error(path: &str, node: &Node, message: &str) -> Diagnostic {
+    let error = Diagnostic::error(node.span, says(path, message));
+    match node.replaced {
+        Some(replaced) => error.also(replaced, "in place of this"),
+        None => error,
+    }
+}
+
+/// `path: message`.
+pub(super) fn says(path: &str, message: &str) -> String {
+    if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") }
+}
+
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
+}
+
 /// A value and the path of keys to it.
 #[derive(Debug, Clone)]
 pub(super) struct Field<'n> {
@@ -69,7 +85,7 @@ impl<'n> Field<'n> {
     }
 
     fn child(&self, name: &str, node: &'n Node) -> Self {
-        Self { path: shape::join(&self.path, name), node }
+        Self { path: join(&self.path, name), node }
     }
 
     /// The value under a name, or this one where there is none: for a place to point at.
@@ -80,12 +96,12 @@ impl<'n> Field<'n> {
 
     /// `path: message`.
     pub(super) fn says(&self, message: &str) -> String {
-        shape::says(&self.path, message)
+        says(&self.path, message)
     }
 
     /// An error about this value, to be given a label or help.
     pub(super) fn error(&self, message: &str) -> Diagnostic {
-        shape::error(&self.path, self.node, message)
+        error(&self.path, self.node, message)
     }
 
     /// An error about this value that points at a part of it.

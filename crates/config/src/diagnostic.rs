@@ -3,6 +3,8 @@
 //! A diagnostic is a value. It is found by pure functions, collected (all of a file, not only the first), and
 //! rendered by whoever has a screen. The rendered source text never shows a password, see `mask`.
 
+mod masked;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -10,8 +12,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::given;
-use super::mask::Masked;
-use super::template::rendered::Rendered;
+use super::rendered::Rendered;
+pub(super) use masked::Masked;
 
 /// A configuration file: the name people know it by, and its text.
 #[derive(Clone, PartialEq, Eq)]

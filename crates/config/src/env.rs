@@ -2,7 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Role;
 use super::decode::{Field, Report};
 use super::describe::{Form, Keys, LIST, Setting, TEXTS};
 use super::diagnostic::{Diagnostic, Span};
@@ -195,12 +194,10 @@ impl Tags {
         }
     }
 
-    /// Reports the tags that no server has. Those of the base file may be meant for another destination.
-    pub(super) fn warn_unused(&self, roles: &[Role], destination: Option<&str>, report: &mut Report) {
-        let used =
-            |tag: &String| roles.iter().flat_map(|role| &role.hosts).any(|host| host.tags.contains(tag));
+    /// Reports the tags that aren't among those of servers. Those of the base file may be meant for another destination.
+    pub(super) fn warn_unused(&self, used: &[&String], destination: Option<&str>, report: &mut Report) {
         for ((tag, _), (span, path)) in self.envs.iter().zip(&self.places) {
-            if !used(tag) && (destination.is_none() || span.file > 0) {
+            if !used.contains(&tag) && (destination.is_none() || span.file > 0) {
                 report.push(
                     Diagnostic::warning(
                         *span,

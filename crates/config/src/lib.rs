@@ -10,6 +10,7 @@ pub mod accessory;
 pub mod alias;
 pub mod boot;
 pub mod builder;
+mod config;
 mod decode;
 mod describe;
 pub mod diagnostic;
@@ -27,8 +28,10 @@ pub mod logging;
 mod mask;
 mod merge;
 pub mod output;
+mod pairs;
 pub mod proxy;
 pub mod registry;
+mod rendered;
 pub mod role;
 mod root;
 pub mod schema;
@@ -48,12 +51,10 @@ pub mod traefik;
 pub mod unbuilt;
 mod version;
 
-use std::fmt;
-use std::time::Duration;
-
 pub use accessory::{Accessory, AccessoryMount};
 pub use boot::{BarrierOrder, Boot, Limit, OnFailure};
 pub use builder::{Builder, Cache, Machine, Pack};
+pub use config::{Config, Origin, once};
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub use env::{Env, Value, Variable};
 pub use generation::Generation;
@@ -62,9 +63,10 @@ pub use hooks::{HookLevel, HooksOutput};
 pub use load::{Destination, Loaded, aliases, destination_path, destinations, load, load_for};
 pub use logging::Logging;
 pub use output::Output;
+pub use pairs::{OptionValue, Pairs, lay_over};
 pub use proxy::Proxy;
 pub use registry::{Credential, Credentials, Registry};
-pub use role::{AssetPath, OptionValue, Role, RoleHost, ServedBy};
+pub use role::{AssetPath, Role, RoleHost, ServedBy};
 pub use secret::is_secret_key;
 pub use secrets::{MissingSecret, SecretUses};
 pub use ssh::{Jump, KeyData, Ssh, SshConfig};
@@ -73,181 +75,6 @@ pub use traefik::Traefik;
 
 /// The Docker network that app containers, accessories and the proxy share.
 pub const NETWORK: &str = "kamal";
-
-/// An ordered list of names and values, as a YAML map gives them.
-pub type Pairs = Vec<(String, String)>;
-
-/// `over` laid over `base`: a name it has too is replaced in its place, a new one follows at the end.
-pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
-    let mut pairs = base.clone();
-    for (name, value) in over {
-        match pairs.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => old.clone_from(value),
-            None => pairs.push((name.clone(), value.clone())),
-        }
-    }
-    pairs
-}
-
-/// Each of them once, where it stands first.
-pub fn once<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<&'h str> {
-    let mut seen: Vec<&str> = Vec::new();
-    for host in hosts {
-        if !seen.contains(&host) {
-            seen.push(host);
-        }
-    }
-    seen
-}
-
-/// A whole project, for one destination.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    /// Which Kamal the files are written for, and so which proxy sends requests to roles.
-    pub generation: Generation,
-    /// The key that tells it (`proxy`, `builder/arch`, …), if one does.
-    pub told_by: Option<String>,
-    /// `service`: first part of every container's name.
-    pub service: String,
-    /// The destination given with `-d`, if any.
-    pub destination: Option<String>,
-    /// `image`: the image's name without server and tag.
-    pub image: String,
-    /// `registry`.
-    pub registry: Registry,
-    /// `builder`.
-    pub builder: Builder,
-    /// `servers`, the primary role first, then alphabetically. Root `labels`, `logging`, `asset_path`, `healthcheck`,
-    /// `proxy` and `stop_timeout` are already merged in.
-    pub roles: Vec<Role>,
-    /// `primary_role`, `web` unless given. One of `roles`, unless there are only accessories.
-    pub primary_role: String,
-    /// `env` at the root.
-    pub env: Env,
-    /// `env_tags`, or `env: tags`: tag to env, in the order of the file.
-    pub env_tags: Vec<(String, Env)>,
-    /// `accessories`, in the order of the file. A deploy leaves them alone.
-    pub accessories: Vec<Accessory>,
-    /// `volumes`, for every app container.
-    pub volumes: Vec<String>,
-    /// `logging` at the root (Traefik takes it; roles have their own merged copy).
-    pub logging: Logging,
-    /// `traefik`.
-    pub traefik: Traefik,
-    /// `boot`.
-    pub boot: Boot,
-    /// `ssh`.
-    pub ssh: Ssh,
-    /// `timeouts`.
-    pub timeouts: Timeouts,
-    /// `readiness_delay` (7 s): how long a container without health check must keep running to count as ready.
-    pub readiness_delay: Duration,
-    /// `deploy_timeout` (30 s): how long a new container may take to become ready.
-    pub deploy_timeout: Duration,
-    /// `drain_timeout` (30 s): how long an old container's open requests may take.
-    pub drain_timeout: Duration,
-    /// `retain_containers` (5): stopped containers kept for each role and destination.
-    pub retain_containers: usize,
-    /// `hooks_path` (`.kamal/hooks`), relative to the project.
-    pub hooks_path: String,
-    /// `hooks_output`.
-    pub hooks_output: HooksOutput,
-    /// `secrets_path` (`.kamal/secrets`), relative to the project.
-    pub secrets_path: String,
-    /// `aliases`: a word, and the command line it stands for.
-    pub aliases: Pairs,
-    /// `error_pages_path`: a directory of the project with pages for kamal-proxy to show on errors.
-    pub error_pages_path: Option<String>,
-    /// `output`.
-    pub output: Output,
-    /// `minimum_version` as written, if it was. No later Kamal than one whose format is known.
-    pub minimum_version: Option<String>,
-    /// `run_directory` as written, if it was. Bowline's layout on servers is always `.kamal`; kept to be shown.
-    pub run_directory: Option<String>,
-}
-
-impl Config {
-    /// `[SERVER/]IMAGE`.
-    pub fn repository(&self) -> String {
-        match &self.registry.server {
-            Some(server) => format!("{server}/{}", self.image),
-            None => self.image.clone(),
-        }
-    }
-
-    /// `REPO:VER`.
-    pub fn image_of(&self, version: &str) -> String {
-        format!("{}:{version}", self.repository())
-    }
-
-    /// The tag of the newest image that came up: `latest` or `latest-DEST` (S9).
-    pub fn latest_tag(&self) -> String {
-        match &self.destination {
-            Some(destination) => format!("latest-{destination}"),
-            None => "latest".into(),
-        }
-    }
-
-    /// `REPO:latest[-DEST]`.
-    pub fn latest_image(&self) -> String {
-        self.image_of(&self.latest_tag())
-    }
-
-    /// The role of this name.
-    pub fn role(&self, name: &str) -> Option<&Role> {
-        self.roles.iter().find(|role| role.name == name)
-    }
-
-    /// Every host of the app once: those of the primary role first, then in the order of roles.
-    pub fn hosts(&self) -> Vec<&str> {
-        once(self.roles.iter().flat_map(|role| &role.hosts).map(|host| host.host.as_str()))
-    }
-
-    /// Every configured host once: those of the app, then those that only accessories have.
-    pub fn all_hosts(&self) -> Vec<&str> {
-        let of_accessories = self.accessories.iter().flat_map(|accessory| &accessory.hosts);
-        once(self.hosts().into_iter().chain(of_accessories.map(String::as_str)))
-    }
-
-    /// The envs that a role's container on a host is given, one laid over the other: root, role, then the host's
-    /// tags in order.
-    pub fn env_layers<'a>(&'a self, role: &'a Role, host: &'a RoleHost) -> Vec<(Origin<'a>, &'a Env)> {
-        let mut layers = vec![(Origin::Root, &self.env), (Origin::Role(&role.name), &role.env)];
-        for tag in &host.tags {
-            let tagged = self.env_tags.iter().filter(|(name, _)| name == tag);
-            layers.extend(tagged.map(|(name, env)| (Origin::Tag(name), env)));
-        }
-        layers
-    }
-
-    /// The env of a role's container on a host; of its layers the later wins (S8).
-    pub fn env_for(&self, role: &Role, host: &RoleHost) -> Env {
-        let mut env = Env::default();
-        self.env_layers(role, host).iter().for_each(|(_, layer)| env.merge(layer));
-        env
-    }
-}
-
-/// Who gave a variable its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin<'a> {
-    /// The root env.
-    Root,
-    /// A role's env.
-    Role(&'a str),
-    /// A tag's env.
-    Tag(&'a str),
-}
-
-impl fmt::Display for Origin<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Root => f.write_str("root env"),
-            Origin::Role(name) => write!(f, "role {name}"),
-            Origin::Tag(name) => write!(f, "tag {name}"),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -147,7 +147,7 @@ fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> 
         report.push(error);
         return None;
     }
-    let signs = shape::check(&mut merged, report);
+    let signs = shape::check(&mut merged, &root::KEYS, report);
     let generation = generation::tell(&signs, report);
     root::decode(&Field::new("", &merged), destination, generation, report)
 }

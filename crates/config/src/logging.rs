@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::decode::Field;
 use super::describe::{Form, Keys, Setting, TEXTS};
+use super::pairs::{Pairs, lay_over};
 use crate::shown;
 
 /// `logging`.
@@ -13,7 +14,7 @@ pub struct Logging {
     pub driver: Option<String>,
     /// `options`. With neither driver nor options Docker gets `max-size=10m`.
     #[serde(serialize_with = "shown::pairs")]
-    pub options: super::Pairs,
+    pub options: Pairs,
 }
 
 /// Docker's own drivers.
@@ -56,7 +57,7 @@ impl Logging {
     pub(super) fn over(&self, base: &Logging) -> Self {
         Self {
             driver: self.driver.clone().or_else(|| base.driver.clone()),
-            options: super::lay_over(&base.options, &self.options),
+            options: lay_over(&base.options, &self.options),
         }
     }
 }

@@ -3,14 +3,11 @@
 mod keys;
 mod run;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::decode::{Field, Report, Section};
-use super::given::given;
-use super::{Accessory, Role};
 use crate::shown;
 pub(super) use keys::KEYS;
 pub use run::Run;
@@ -251,66 +248,6 @@ impl ProxyLogging {
         Self {
             request_headers: list("request_headers").unwrap_or(default),
             response_headers: list("response_headers").unwrap_or_default(),
-        }
-    }
-}
-
-/// The checks that look at the proxies of several roles.
-pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
-    let mut secured: BTreeMap<&str, &str> = BTreeMap::new();
-    for role in roles {
-        let Some(proxy) = role.kamal_proxy().filter(|proxy| proxy.tls != Tls::Off) else { continue };
-        if proxy.tls == Tls::Automatic && role.hosts.len() > 1 {
-            let message = format!(
-                "SSL is only supported on a single server unless you provide custom certificates, found {} servers for role {}",
-                role.hosts.len(),
-                given(&role.name)
-            );
-            report.push(servers.below(&role.name).error(&message));
-        }
-        for host in &proxy.hosts {
-            match secured.insert(host, &role.name) {
-                Some(other) if other != role.name => {
-                    let message =
-                        format!("Different roles can't share the same host for SSL: {}", given(host));
-                    report.push(
-                        servers
-                            .below(&role.name)
-                            .error(&message)
-                            .label(format!("{} has it too", given(other))),
-                    );
-                }
-                _ => {}
-            }
-        }
-    }
-    check_runs(roles, accessories, servers, report);
-}
-
-/// One server has one kamal-proxy, which is run in one way.
-fn check_runs(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
-    let of_roles = roles.iter().flat_map(|role| {
-        let run = role.kamal_proxy().and_then(|proxy| proxy.run.as_ref());
-        role.hosts.iter().map(move |host| (host.host.as_str(), role.name.as_str(), run))
-    });
-    let of_accessories = accessories.iter().flat_map(|accessory| {
-        let run = accessory.proxy.as_ref().and_then(|proxy| proxy.run.as_ref());
-        accessory.hosts.iter().map(move |host| (host.as_str(), accessory.name.as_str(), run))
-    });
-    let mut runs: BTreeMap<&str, (&str, &Run)> = BTreeMap::new();
-    let mut told: Vec<&str> = Vec::new();
-    for (host, name, run) in of_roles.chain(of_accessories) {
-        let Some(run) = run else { continue };
-        let (first, known) = *runs.entry(host).or_insert((name, run));
-        if known != run && !told.contains(&host) {
-            told.push(host);
-            let message = format!("Conflicting proxy run configurations for host {}", given(host));
-            let help = format!(
-                "`proxy/run` of {} and of {} differ, and the host has one proxy",
-                given(first),
-                given(name)
-            );
-            report.push(servers.error(&message).help(help));
         }
     }
 }

@@ -11,10 +11,11 @@ use super::diagnostic::Diagnostic;
 use super::generation::Generation;
 use super::healthcheck::Parts;
 use super::merge::merge;
+use super::pairs::{OptionValue, Pairs, lay_over};
 use super::suggest::nearest;
-use super::{Env, Healthcheck, Logging, Pairs, Proxy};
+use super::{Env, Healthcheck, Logging, Proxy};
 use crate::shown;
-pub(super) use keys::{ASSET_PATH, KEYS};
+pub(super) use keys::{ASSET_PATH, HOSTS, KEYS};
 
 /// A role, with what it inherits from the root already merged in.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,17 +63,6 @@ pub struct RoleHost {
     pub host: String,
     /// Its tags, in order, each once (S6).
     pub tags: Vec<String>,
-}
-
-/// The value of a flag of `docker run`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OptionValue {
-    /// `true`: the bare flag.
-    Flag,
-    /// `--flag VALUE`.
-    Value(String),
-    /// The flag once for each value.
-    List(Vec<String>),
 }
 
 /// `asset_path`: `PATH` or `PATH:mount-options`.
@@ -145,7 +135,7 @@ impl Role {
             role.served_by = if traefik { ServedBy::Traefik } else { ServedBy::Nothing };
         }
         let own = section.get("labels").map(|own| labels(&own, report)).unwrap_or_default();
-        role.labels = super::lay_over(&from.labels_of(role.served_by == ServedBy::Traefik), &own);
+        role.labels = lay_over(&from.labels_of(role.served_by == ServedBy::Traefik), &own);
         if let Some(own) = section.get("proxy") {
             role.served_by = match from.proxy_with(&own, report) {
                 Some(proxy) => ServedBy::KamalProxy(Box::new(proxy)),
@@ -240,16 +230,6 @@ impl Inherited<'_> {
 impl Serialize for AssetPath {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&format_args!("{}{}", self.path, shown::suffix(self.mount_options.as_deref())))
-    }
-}
-
-impl Serialize for OptionValue {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            OptionValue::Flag => to.serialize_bool(true),
-            OptionValue::Value(value) => to.serialize_str(value),
-            OptionValue::List(values) => values.serialize(to),
-        }
     }
 }
 

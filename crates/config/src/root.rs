@@ -1,6 +1,7 @@
 //! The root of the configuration: its keys, and the checks that look at more than one of them.
 
 mod keys;
+mod proxies;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::output::Output;
 use super::role::{AssetPath, Inherited};
 use super::{
     Accessory, Config, Logging, Pairs, Proxy, Registry, Role, Ssh, Timeouts, Traefik, accessory, alias,
-    proxy, servers, version,
+    servers, version,
 };
 pub(super) use keys::KEYS;
 
@@ -44,11 +45,12 @@ pub(super) fn decode(
     let primary_role = root.text("primary_role").unwrap_or_else(|| "web".into());
     let roles = roles(&root, &primary_role, &tags, &inherited, report);
     if !report.has_errors() {
-        tags.warn_unused(&roles, destination, report);
+        let used = roles.iter().flat_map(|role| &role.hosts).flat_map(|host| &host.tags);
+        tags.warn_unused(&used.collect::<Vec<_>>(), destination, report);
     }
     let accessories = accessories(&root, service.as_deref(), &roles, &tags, report);
     if let Some(servers) = root.get("servers") {
-        proxy::check(&roles, &accessories, &servers, report);
+        proxies::check(&roles, &accessories, &servers, report);
     }
     let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles);
     let builder = root.get("builder").map(|field| Builder::decode(&field, report)).unwrap_or_default();

@@ -1,18 +1,14 @@
 //! `servers`: from a list of hosts, or a map of roles, to roles with hosts and tags.
 
 use super::decode::{Field, Report};
-use super::describe::{Form, LIST};
+use super::describe::Form;
 use super::diagnostic::{Diagnostic, Span};
 use super::env::Tags;
 use super::given::given;
-use super::role::{self, Inherited};
+use super::role::{self, HOSTS, Inherited};
 use super::suggest::{nearest, variable_help};
 use super::{Role, RoleHost};
 
-/// A host, with tags or without.
-const HOST: Form = Form::Either(&[Form::Filled, Form::One("HOST", &Form::Either(&[Form::Filled, LIST]))]);
-/// The hosts of a role.
-pub(super) const HOSTS: Form = Form::List(&HOST);
 const ROLE: Form = Form::Either(&[HOSTS, Form::Keys(&role::KEYS)]);
 /// `servers`.
 pub(super) const FORM: Form = Form::Either(&[HOSTS, Form::Map("ROLE", &ROLE)]);

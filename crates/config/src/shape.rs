@@ -5,11 +5,10 @@
 //! unknown key from its map; a wrong value becomes [`Kind::Wrong`], which decoders pass over in silence (its key was
 //! given, so it isn't missing either).
 
-use super::decode::Report;
+use super::decode::{Report, error, join, says};
 use super::describe::{A_DAY, Form, Keys, Like, Origin, Setting};
 use super::diagnostic::{Diagnostic, Span};
 use super::given::given;
-use super::root;
 use super::source::{Key, Kind, Node, Plain, Scalar};
 use super::suggest::{self, nearest, quoted};
 
@@ -23,14 +22,16 @@ pub(super) struct Sign {
     pub(super) instead: &'static str,
 }
 
-/// Checks the merged files, and takes out what is wrong. Gives the keys that tell one Kamal from the other.
-pub(super) fn check(root: &mut Node, report: &mut Report) -> Vec<Sign> {
-    let mut shape = Shape { report, signs: Vec::new(), told: Vec::new() };
-    shape.value("", root, &Form::Keys(&root::KEYS));
+/// Checks the merged files against the keys of the root, and takes out what is wrong. Gives the keys that tell one Kamal from the other.
+pub(super) fn check(root: &mut Node, keys: &'static Keys, report: &mut Report) -> Vec<Sign> {
+    let mut shape = Shape { keys, report, signs: Vec::new(), told: Vec::new() };
+    shape.value("", root, &Form::Keys(keys));
     shape.signs
 }
 
 struct Shape<'r> {
+    /// The root's.
+    keys: &'static Keys,
     report: &'r mut Report,
     signs: Vec<Sign>,
     /// Texts that a warning was given for: those under an anchor are met several times.
@@ -190,7 +191,7 @@ impl Shape<'_> {
             Some(replaced) => error.also(replaced, "it is in the base file too"),
             None => error,
         };
-        self.report.push(error.help(suggest::key(path, &key.text, keys)));
+        self.report.push(error.help(suggest::key(path, &key.text, keys, self.keys)));
     }
 }
 
@@ -248,24 +249,6 @@ fn out_of_bounds(path: &str, node: &Node, scalar: &Scalar, least: i64, most: i64
         _ => format!("should be at most {most}"),
     };
     vec![error(path, node, &message)]
-}
-
-/// An error about a value; one that replaced another shows both.
-pub(super) fn error(path: &str, node: &Node, message: &str) -> Diagnostic {
-    let error = Diagnostic::error(node.span, says(path, message));
-    match node.replaced {
-        Some(replaced) => error.also(replaced, "in place of this"),
-        None => error,
-    }
-}
-
-/// `path: message`.
-pub(super) fn says(path: &str, message: &str) -> String {
-    if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") }
-}
-
-pub(super) fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
 fn describe(node: &Node) -> &'static str {

@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::describe::{Form, Keys, Origin, sections};
 use super::given::given;
-use super::root;
 
 /// What to write in place of a shell's `$NAME` or `${NAME}` in this text.
 pub(super) fn variable_help(text: &str) -> String {
@@ -28,8 +27,8 @@ const ADVICE: &[(&str, &str, &str)] = &[
 /// Places listed for a key that stands at the wrong one.
 const PLACES: usize = 4;
 
-/// What to do about an unknown key: the right name, the right place, or where to look.
-pub(super) fn key(path: &str, name: &str, keys: &Keys) -> String {
+/// What to do about an unknown key among these: the right name, the right place below the root, or where to look.
+pub(super) fn key(path: &str, name: &str, keys: &Keys, root: &'static Keys) -> String {
     if let Some((_, right)) = keys.slips.iter().find(|(slip, _)| *slip == name) {
         return format!("did you mean `{right}`?");
     }
@@ -40,7 +39,7 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys) -> String {
     if let Some((_, _, advice)) = ADVICE.iter().find(|(at, key, _)| (*at, *key) == (section, name)) {
         return (*advice).to_owned();
     }
-    if let Some(belongs) = elsewhere(path, name) {
+    if let Some(belongs) = elsewhere(path, name, root) {
         return belongs;
     }
     match nearest(name, keys.settings.iter().map(|setting| setting.name)) {
@@ -55,16 +54,16 @@ pub(super) fn key(path: &str, name: &str, keys: &Keys) -> String {
 }
 
 /// The places where this key would be known, of the same Kamal as the place where it stands.
-fn elsewhere(path: &str, name: &str) -> Option<String> {
+fn elsewhere(path: &str, name: &str, root: &'static Keys) -> Option<String> {
     let known = |keys: &Keys| keys.get(name).is_some_and(|setting| !matches!(setting.form, Form::Refused(_)));
-    let other = match generation(path) {
+    let other = match generation(path, root) {
         Origin::Kamal1 => Origin::Kamal2,
         Origin::Kamal2 => Origin::Kamal1,
         _ => Origin::Bowline,
     };
-    let mut paths: Vec<String> = sections(&root::KEYS)
+    let mut paths: Vec<String> = sections(root)
         .into_iter()
-        .filter(|(path, keys)| known(keys) && generation(path) != other)
+        .filter(|(path, keys)| known(keys) && generation(path, root) != other)
         .map(|(path, _)| path)
         .collect();
     paths.sort_by_key(|path| path.matches('/').count());
@@ -86,8 +85,8 @@ fn elsewhere(path: &str, name: &str) -> Option<String> {
 }
 
 /// Which Kamal has the section at a path, as the keys on the way tell.
-fn generation(path: &str) -> Origin {
-    let origins = path.split('/').filter_map(|key| root::KEYS.get(key)).map(|setting| setting.origin);
+fn generation(path: &str, root: &Keys) -> Origin {
+    let origins = path.split('/').filter_map(|key| root.get(key)).map(|setting| setting.origin);
     origins.into_iter().find(|origin| *origin != Origin::Both).unwrap_or(Origin::Both)
 }
 

@@ -9,14 +9,14 @@
 //! that ended in the [`Outputs`], and asks again. So the same command runs once, however often it stands there.
 //!
 //! `scan` finds the tags, `expr` and `literal` read the Ruby within one, `block` puts conditions around what they
-//! enclose, `evaluate` says what an expression amounts to, `rendered` is the text and the way back to the file, `ruby`
+//! enclose, `evaluate` says what an expression amounts to, `rendered` is the way back from the text to the file, `ruby`
 //! a file that only Ruby can render.
 
 mod block;
 mod evaluate;
 mod expr;
 mod literal;
-pub(crate) mod rendered;
+mod rendered;
 mod ruby;
 mod scan;
 
@@ -30,9 +30,9 @@ pub use evaluate::Variables;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
 use super::mask;
+use super::rendered::{From, Rendered};
 use block::Node;
 use evaluate::{Evaluation, Wrong};
-use rendered::{From, Rendered};
 use ruby::Foreign;
 use scan::Token;
 

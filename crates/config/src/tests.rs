@@ -7,6 +7,7 @@ mod errors;
 mod field;
 mod keys;
 mod meaning;
+mod modules;
 mod pages;
 mod projects;
 mod robust;

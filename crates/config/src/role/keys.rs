@@ -1,7 +1,7 @@
 //! The keys of a role.
 
-use super::super::describe::{Form, Keys, Like, OPTIONS, Setting, TEXTS};
-use super::super::{env, healthcheck, logging, proxy, servers};
+use super::super::describe::{Form, Keys, LIST, Like, OPTIONS, Setting, TEXTS};
+use super::super::{env, healthcheck, logging, proxy};
 
 const ASSETS: Like = Like {
     wanted: "an absolute path in the image",
@@ -15,6 +15,11 @@ const ASSETS: Like = Like {
 /// `asset_path`; `false` for none.
 pub(crate) const ASSET_PATH: Form = Form::Either(&[Form::False, Form::Like(&ASSETS)]);
 
+/// A host, with tags or without.
+const HOST: Form = Form::Either(&[Form::Filled, Form::One("HOST", &Form::Either(&[Form::Filled, LIST]))]);
+/// The hosts of a role.
+pub(crate) const HOSTS: Form = Form::List(&HOST);
+
 /// A role.
 pub(in crate) const KEYS: Keys = Keys::new(
     "servers/ROLE",
@@ -22,7 +27,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
     &[
         Setting::new(
             "hosts",
-            servers::HOSTS,
+            HOSTS,
             "the servers: `HOST`, `HOST: TAG` or `HOST: [TAG, …]`; `HOST` may be `USER@HOST:PORT`. A host listed twice is one host with both entries' tags",
         )
         .examples(&["[10.0.0.2]", "[10.0.0.2: fast, 10.0.0.3: [fast, slow]]"]),

@@ -9,69 +9,13 @@ use std::ops::Range;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::given;
 use crate::mask;
+use crate::rendered::{From, Piece, Rendered};
 use crate::source::{Kind, Node};
 
 /// Shorter results of tags are no secrets, and too likely to be a part of other words.
 const LEAST_SECRET: usize = 4;
 
-/// A rendered text.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct Rendered {
-    pub(crate) text: String,
-    /// In order, without gaps. Those of tags that gave nothing are empty.
-    pieces: Vec<Piece>,
-    /// Tags that say nothing secret by themselves: they may be shown where a password would be hidden.
-    pub(super) open: Vec<Range<usize>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Piece {
-    /// In the text.
-    start: usize,
-    end: usize,
-    /// In the file.
-    origin: Range<usize>,
-    from: From,
-}
-
-/// How a piece came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
-    /// Copied.
-    File,
-    /// Copied, though it is a tag: it looked like one in a comment.
-    Comment,
-    /// A tag gave it.
-    Tag,
-}
-
 impl Rendered {
-    pub(super) fn push(&mut self, text: &str, origin: Range<usize>, from: From) {
-        let start = self.text.len();
-        self.text.push_str(text);
-        self.pieces.push(Piece { start, end: self.text.len(), origin, from });
-    }
-
-    /// Where in the file a range of the text comes from.
-    pub(crate) fn origin(&self, range: Range<usize>) -> Range<usize> {
-        let start = self.place(range.start, false);
-        let end = if range.is_empty() { start } else { self.place(range.end - 1, true) };
-        start..end.max(start)
-    }
-
-    /// Where in the file the character at `at` begins, or (`end`) the byte after `at` is.
-    fn place(&self, at: usize, end: bool) -> usize {
-        let index = self.pieces.partition_point(|piece| piece.end <= at);
-        match self.pieces.get(index) {
-            Some(piece) if piece.from != From::Tag => {
-                piece.origin.start + (at - piece.start) + usize::from(end)
-            }
-            Some(piece) if end => piece.origin.end,
-            Some(piece) => piece.origin.start,
-            None => self.pieces.last().map_or(0, |piece| piece.origin.end),
-        }
-    }
-
     /// The place in the file for a place in the text.
     pub(crate) fn span(&self, span: Span) -> Span {
         if span == Span::whole(span.file) {
@@ -179,12 +123,5 @@ fn hide(item: &mut Diagnostic, secret: &str, tag: &str) {
             let rest: String = pieces.map(|piece| format!("{tag}{piece}")).collect();
             (!rest.is_empty()).then(|| format!("{first}{rest}"))
         });
-    }
-}
-
-impl std::fmt::Debug for Rendered {
-    /// The text may hold a password, so it isn't shown.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Rendered({} bytes from {} pieces)", self.text.len(), self.pieces.len())
     }
 }

@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::expr::Foreign as Construct;
-use super::rendered::{From, Rendered};
 use super::scan::{TagKind, Token};
 use super::{Ended, Outputs, Program, Stop};
 use crate::diagnostic::{Diagnostic, Span};
+use crate::rendered::{From, Rendered};
 
 /// How many places are shown.
 const SHOWN: usize = 5;

@@ -1,0 +1,59 @@
+//! A source text as it is shown: without its secrets.
+
+use std::ops::Range;
+
+use super::Source;
+use crate::secret::REDACTED;
+
+/// A text with its secrets replaced, and the way from a place in the original to one in it.
+pub(crate) struct Masked {
+    text: String,
+    /// Hidden range of the original, and where its replacement stands.
+    moved: Vec<(Range<usize>, Range<usize>)>,
+    length: usize,
+}
+
+impl Masked {
+    pub(crate) fn new(source: &Source) -> Self {
+        let original = source.file.text.as_str();
+        let (mut text, mut moved, mut at) = (String::with_capacity(original.len()), Vec::new(), 0);
+        for range in &source.hidden {
+            let (Some(before), Some(_)) = (original.get(at..range.start), original.get(range.clone())) else {
+                continue;
+            };
+            text.push_str(before);
+            moved.push((range.clone(), text.len()..text.len() + REDACTED.len()));
+            text.push_str(REDACTED);
+            at = range.end;
+        }
+        text.push_str(original.get(at..).unwrap_or_default());
+        Self { text, moved, length: original.len() }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same place in the masked text; a place inside a secret is the whole of its replacement.
+    pub(crate) fn place(&self, range: Range<usize>) -> Range<usize> {
+        let start = self.offset(range.start, false);
+        start..self.offset(range.end, true).max(start)
+    }
+
+    fn offset(&self, offset: usize, is_end: bool) -> usize {
+        let offset = offset.min(self.length);
+        let mut shift = (0, 0);
+        for (hidden, shown) in &self.moved {
+            if offset >= hidden.end {
+                shift = (hidden.end, shown.end);
+            } else if offset > hidden.start {
+                return if is_end { shown.end } else { shown.start };
+            }
+        }
+        let mut place = (shift.1 + (offset - shift.0)).min(self.text.len());
+        while !self.text.is_char_boundary(place) {
+            place -= 1;
+        }
+        place
+    }
+}

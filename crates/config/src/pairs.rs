@@ -1,0 +1,39 @@
+//! Names and values, in the order of the file.
+
+use serde::{Serialize, Serializer};
+
+/// An ordered list of names and values, as a YAML map gives them.
+pub type Pairs = Vec<(String, String)>;
+
+/// `over` laid over `base`: a name it has too is replaced in its place, a new one follows at the end.
+pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
+    let mut pairs = base.clone();
+    for (name, value) in over {
+        match pairs.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => old.clone_from(value),
+            None => pairs.push((name.clone(), value.clone())),
+        }
+    }
+    pairs
+}
+
+/// The value of a flag of `docker run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OptionValue {
+    /// `true`: the bare flag.
+    Flag,
+    /// `--flag VALUE`.
+    Value(String),
+    /// The flag once for each value.
+    List(Vec<String>),
+}
+
+impl Serialize for OptionValue {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            OptionValue::Flag => to.serialize_bool(true),
+            OptionValue::Value(value) => to.serialize_str(value),
+            OptionValue::List(values) => values.serialize(to),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the proxies of several roles and accessories must have in common.
+
+use std::collections::BTreeMap;
+
+use super::super::decode::{Field, Report};
+use super::super::given::given;
+use super::super::proxy::{Run, Tls};
+use super::super::{Accessory, Role};
+
+pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
+    let mut secured: BTreeMap<&str, &str> = BTreeMap::new();
+    for role in roles {
+        let Some(proxy) = role.kamal_proxy().filter(|proxy| proxy.tls != Tls::Off) else { continue };
+        if proxy.tls == Tls::Automatic && role.hosts.len() > 1 {
+            let message = format!(
+                "SSL is only supported on a single server unless you provide custom certificates, found {} servers for role {}",
+                role.hosts.len(),
+                given(&role.name)
+            );
+            report.push(servers.below(&role.name).error(&message));
+        }
+        for host in &proxy.hosts {
+            match secured.insert(host, &role.name) {
+                Some(other) if other != role.name => {
+                    let message =
+                        format!("Different roles can't share the same host for SSL: {}", given(host));
+                    report.push(
+                        servers
+                            .below(&role.name)
+                            .error(&message)
+                            .label(format!("{} has it too", given(other))),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+    check_runs(roles, accessories, servers, report);
+}
+
+/// One server has one kamal-proxy, which is run in one way.
+fn check_runs(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
+    let of_roles = roles.iter().flat_map(|role| {
+        let run = role.kamal_proxy().and_then(|proxy| proxy.run.as_ref());
+        role.hosts.iter().map(move |host| (host.host.as_str(), role.name.as_str(), run))
+    });
+    let of_accessories = accessories.iter().flat_map(|accessory| {
+        let run = accessory.proxy.as_ref().and_then(|proxy| proxy.run.as_ref());
+        accessory.hosts.iter().map(move |host| (host.as_str(), accessory.name.as_str(), run))
+    });
+    let mut runs: BTreeMap<&str, (&str, &Run)> = BTreeMap::new();
+    let mut told: Vec<&str> = Vec::new();
+    for (host, name, run) in of_roles.chain(of_accessories) {
+        let Some(run) = run else { continue };
+        let (first, known) = *runs.entry(host).or_insert((name, run));
+        if known != run && !told.contains(&host) {
+            told.push(host);
+            let message = format!("Conflicting proxy run configurations for host {}", given(host));
+            let help = format!(
+                "`proxy/run` of {} and of {} differ, and the host has one proxy",
+                given(first),
+                given(name)
+            );
+            report.push(servers.error(&message).help(help));
+        }
+    }
+}
