@@ -32,9 +32,7 @@ pub struct Config {
     pub destination: Option<String>,
     /// `image`: the image's name without server and tag.
     pub image: String,
-    /// `registry`.
     pub registry: Registry,
-    /// `builder`.
     pub builder: Builder,
     /// `servers`, the primary role first, then alphabetically. Root `labels`, `logging`, `asset_path`, `healthcheck`,
     /// `proxy` and `stop_timeout` are already merged in.
@@ -51,13 +49,9 @@ pub struct Config {
     pub volumes: Vec<String>,
     /// `logging` at the root (Traefik takes it; roles have their own merged copy).
     pub logging: Logging,
-    /// `traefik`.
     pub traefik: Traefik,
-    /// `boot`.
     pub boot: Boot,
-    /// `ssh`.
     pub ssh: Ssh,
-    /// `timeouts`.
     pub timeouts: Timeouts,
     /// `readiness_delay` (7 s): how long a container without health check must keep running to count as ready.
     pub readiness_delay: Duration,
@@ -69,7 +63,6 @@ pub struct Config {
     pub retain_containers: usize,
     /// `hooks_path` (`.kamal/hooks`), relative to the project.
     pub hooks_path: String,
-    /// `hooks_output`.
     pub hooks_output: HooksOutput,
     /// `secrets_path` (`.kamal/secrets`), relative to the project.
     pub secrets_path: String,
@@ -77,7 +70,6 @@ pub struct Config {
     pub aliases: Pairs,
     /// `error_pages_path`: a directory of the project with pages for kamal-proxy to show on errors.
     pub error_pages_path: Option<String>,
-    /// `output`.
     pub output: Output,
     /// `minimum_version` as written, if it was. No later Kamal than one whose format is known.
     pub minimum_version: Option<String>,

@@ -1,55 +1,37 @@
 //! The configuration of a project, resolved: what `config/deploy.yml` and the destination's file over it say,
 //! with every default filled in and every inheritance (root to role) done.
 //!
-//! One file a section. Each holds the section's type and how it is read; `root` puts them together. Before it come
-//! `source` (text to a tree with places; alone knows the YAML library), `template` (ERB to text) and `merge` (the
-//! destination over the base), after it `show`. Everything is a function of the texts: who calls [`load()`] has
-//! read the files.
+//! `text` comes first: from texts to a tree with places. `shape` checks that tree against the tables of keys, `decode`
+//! reads it, and `root` puts `sections` together to a [`Config`]. After it come `show`, `docs` and `schema`. Everything is
+//! a function of the texts: who calls [`load()`] has read the files.
 
-pub mod accessory;
-pub mod alias;
-pub mod boot;
-pub mod builder;
 mod config;
 mod decode;
 mod describe;
-pub mod diagnostic;
 pub mod docs;
-pub mod dotenv;
-pub mod env;
 pub mod generation;
-mod given;
-pub mod healthcheck;
-pub mod hooks;
-mod image;
 pub mod init;
 pub mod load;
-pub mod logging;
-mod mask;
-mod merge;
-pub mod output;
 mod pairs;
-pub mod proxy;
-pub mod registry;
-mod rendered;
-pub mod role;
 mod root;
 pub mod schema;
 pub mod secret;
 pub mod secrets;
-mod servers;
+mod sections;
 mod shape;
 pub mod show;
 mod shown;
-mod source;
-pub mod ssh;
-mod sshkit;
 mod suggest;
-pub mod template;
-pub mod timeouts;
-pub mod traefik;
+mod text;
 pub mod unbuilt;
-mod version;
+
+pub use sections::{
+    accessory, alias, boot, builder, env, healthcheck, hooks, logging, output, proxy, registry, role, ssh,
+    timeouts, traefik,
+};
+use sections::{image, servers, sshkit, version};
+pub use text::{diagnostic, dotenv, template};
+use text::{given, mask, merge, rendered, source};
 
 pub use accessory::{Accessory, AccessoryMount};
 pub use boot::{BarrierOrder, Boot, Limit, OnFailure};

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+/// Modules that only hold others.
+const ROOMS: [&str; 2] = ["sections", "text"];
+
 /// What each module uses.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -53,38 +56,49 @@ fn after(code: &str, path: &str) -> Vec<String> {
         .collect()
 }
 
-/// The module that each name at the root of the crate stands for, itself or by `pub use`.
-fn names(root: &str) -> BTreeMap<String, String> {
-    let modules = root.lines().filter_map(|line| {
-        let line = line.strip_prefix("pub ").unwrap_or(line);
+/// The modules that a file declares.
+fn declared(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter_map(|line| {
+        let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub ")).unwrap_or(line);
         Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned())
-    });
+    })
+}
+
+/// The module that each name at the root of the crate stands for, itself or by `pub use`.
+fn names(root: &Path) -> BTreeMap<String, String> {
+    let lib = read(&root.join("lib.rs"));
+    let in_rooms = ROOMS.map(|room| read(&root.join(room).with_extension("rs")));
+    let modules = declared(&lib).chain(in_rooms.iter().flat_map(|room| declared(room)));
     let mut names: BTreeMap<String, String> = modules.map(|name| (name.clone(), name)).collect();
-    for line in root.split(';').filter_map(|line| line.trim_start().strip_prefix("pub use ")) {
+    for line in lib.split(';').filter_map(|line| line.trim_start().strip_prefix("pub use ")) {
         let (module, _) = line.split_once("::").unwrap();
-        let given = after(line, &format!("{module}::")).into_iter();
-        names.extend(given.map(|name| (name, module.to_owned())));
+        if !ROOMS.contains(&module) {
+            let given = after(line, &format!("{module}::")).into_iter();
+            names.extend(given.map(|name| (name, module.to_owned())));
+        }
     }
     names
 }
 
 fn graph() -> Graph {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let names = names(&read(&root.join("lib.rs")));
+    let names = names(&root);
     let (mut found, mut graph) = (Vec::new(), Graph::new());
     files(&root, &mut found);
     for file in found {
         let path = file.strip_prefix(&root).unwrap().with_extension("");
         let floors: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
+        let room = usize::from(ROOMS.contains(&floors[0]));
+        let Some(own) = floors.get(room).filter(|own| **own != "lib") else { continue };
         let text = read(&file);
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        let used = ["crate::".to_owned(), "super::".repeat(floors.len())];
+        let mut used = vec!["crate::".to_owned(), "super::".repeat(floors.len() - room)];
+        used.push("super::".repeat(floors.len()));
+        used.extend(ROOMS.map(|room| format!("crate::{room}::")));
         let used = used.iter().flat_map(|path| after(&code, path)).filter_map(|name| names.get(&name));
-        let uses = graph.entry(floors[0].to_owned()).or_default();
-        uses.extend(used.filter(|module| *module != floors[0]).cloned());
+        graph.entry((*own).to_owned()).or_default().extend(used.filter(|module| module != own).cloned());
     }
-    graph.remove("lib");
     graph
 }
 

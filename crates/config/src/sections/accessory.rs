@@ -1,0 +1,333 @@
+//! `accessories`: containers beside the app, such as a database. A deploy leaves them alone.
+//!
+//! Where one runs is resolved here, since it may be told by role or by tag: a tag means exactly the servers that
+//! have this tag, in whatever form the roles are written.
+
+mod keys;
+mod port;
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::{Field, Report, Section};
+use crate::diagnostic::Diagnostic;
+use crate::env::Tags;
+use crate::given::given;
+use crate::image::{self, Before};
+use crate::role::{labels, options};
+use crate::servers::{bad_role, check_host};
+use crate::shown;
+use crate::suggest::{nearest, quoted};
+use crate::{Env, OptionValue, Pairs, Proxy, Registry, Role, RoleHost};
+pub(crate) use keys::KEYS;
+
+/// An accessory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Accessory {
+    /// Its key under `accessories`.
+    #[serde(skip)]
+    pub name: String,
+    /// `service` (`SERVICE-NAME`): its container's name, and the name of its directory on a server.
+    pub service: String,
+    /// `image`, with its registry's server before it.
+    pub image: String,
+    /// `registry`: one of its own.
+    pub registry: Option<Registry>,
+    /// Where it runs, each host once: `host`, `hosts`, or the hosts of `role`, `roles`, `tag` or `tags`.
+    pub hosts: Vec<String>,
+    /// `port`, as `docker run --publish` takes it: `PORT` alone is `PORT:PORT`.
+    pub port: Option<String>,
+    /// `cmd`, appended after the image.
+    pub cmd: Option<String>,
+    pub env: Env,
+    /// `files`: uploaded from the project and mounted.
+    pub files: Vec<AccessoryMount>,
+    /// `directories`: made on the server and mounted.
+    pub directories: Vec<AccessoryMount>,
+    /// `volumes`, as written.
+    pub volumes: Vec<String>,
+    /// `labels`. The label `service` that Bowline sets itself is not among them.
+    #[serde(serialize_with = "shown::pairs")]
+    pub labels: Pairs,
+    /// `options`: further flags of `docker run`.
+    #[serde(serialize_with = "shown::pairs")]
+    pub options: Vec<(String, OptionValue)>,
+    /// `network` (`kamal`).
+    pub network: String,
+    /// `proxy`: how kamal-proxy serves it, if it does. The root's has nothing to do with it.
+    pub proxy: Option<Proxy>,
+}
+
+/// A file or directory that an accessory mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessoryMount {
+    /// A file: its path in the project. A directory: its path on the server, below the accessory's unless absolute.
+    pub local: String,
+    /// Its path in the container.
+    pub remote: String,
+    /// `chmod` on the server (`755` for files); left as it is made otherwise.
+    pub mode: Option<String>,
+    /// `chown` on the server.
+    pub owner: Option<String>,
+    /// Mount options: `ro`, `z`, …
+    pub options: Option<String>,
+}
+
+/// The keys that say where an accessory runs; exactly one of them must be there.
+const WHERE: &[&str] = &["host", "hosts", "role", "roles", "tag", "tags"];
+
+/// What accessories refer to.
+pub(crate) struct Context<'c> {
+    /// The app's service; `None` if it has an error.
+    pub(crate) service: Option<&'c str>,
+    pub(crate) roles: &'c [Role],
+    pub(crate) tags: &'c Tags,
+}
+
+/// The tags that accessories are placed by.
+pub(crate) fn tags(accessories: Option<&Field>) -> Vec<String> {
+    let of = |field: &Field| {
+        let section = field.section();
+        let fields = ["tag", "tags"].iter().filter_map(|key| section.get(key));
+        fields.flat_map(|field| names(&field)).map(|(tag, _)| tag).collect::<Vec<_>>()
+    };
+    accessories.map(Field::entries).unwrap_or_default().iter().flat_map(|(_, field)| of(field)).collect()
+}
+
+/// The accessories, in the order of the file.
+pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Accessory> {
+    let mut accessories = Vec::new();
+    for (key, field) in field.entries() {
+        if let Some(problem) = bad_role(&key.text) {
+            report.push(field.error_at(key.span, &problem.replace("a role", "an accessory")));
+        }
+        if field.is_map() {
+            accessories.extend(Accessory::decode(&key.text, &field, context, report));
+        }
+    }
+    accessories
+}
+
+impl Accessory {
+    fn decode(name: &str, field: &Field, context: &Context, report: &mut Report) -> Option<Self> {
+        let section = field.section();
+        let registry = section.get("registry").and_then(|field| Registry::decode_named(&field, report));
+        let image = image(&section, registry.as_ref(), report);
+        let service = service(&section, report)
+            .unwrap_or_else(|| format!("{}-{name}", context.service.unwrap_or_default()));
+        let hosts = hosts(&section, context, report);
+        let port = section.get("port").and_then(|field| port::decode(&field, &service, report));
+        let accessory = Self {
+            name: name.into(),
+            service,
+            image: image.clone().unwrap_or_default(),
+            registry,
+            hosts,
+            cmd: section.text("cmd"),
+            port,
+            env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
+            files: mounts(&section, "files", Some("755"), report),
+            directories: mounts(&section, "directories", None, report),
+            volumes: section.strings("volumes"),
+            options: section.get("options").map(|field| options(&field, report)).unwrap_or_default(),
+            labels: section.get("labels").map(|field| labels(&field, report)).unwrap_or_default(),
+            network: section.text("network").unwrap_or_else(|| crate::NETWORK.into()),
+            proxy: section
+                .get("proxy")
+                .filter(|field| !field.entries().is_empty())
+                .map(|field| Proxy::decode(&field, report)),
+        };
+        image.map(|_| accessory)
+    }
+}
+
+fn image(section: &Section, registry: Option<&Registry>, report: &mut Report) -> Option<String> {
+    let Some(field) = section.get("image") else {
+        report.push(
+            section
+                .field
+                .error("image is required")
+                .help("`image: mysql:8.4`, the image's name with its tag"),
+        );
+        return None;
+    };
+    let image = field.text()?;
+    if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        report.push(field.error("an image's name can't contain blanks"));
+        return None;
+    }
+    let server = registry.and_then(|registry| registry.server.as_deref());
+    let before = server.map_or(Before::Nothing, |server| Before::Registry(Some(server)));
+    if !image::check(&field, &image, before, report) {
+        return None;
+    }
+    Some(match server {
+        Some(server) => format!("{server}/{image}"),
+        None => image,
+    })
+}
+
+fn service(section: &Section, report: &mut Report) -> Option<String> {
+    let field = section.get("service")?;
+    let service = field.text()?;
+    let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if !service.starts_with(|c: char| c.is_ascii_alphanumeric()) || !service.chars().all(sound) {
+        report.push(field.error("should be letters, digits, `_`, `-` and `.`: it names a container"));
+    }
+    Some(service)
+}
+
+fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<String> {
+    let given: Vec<&str> = WHERE.iter().copied().filter(|key| section.has(key)).collect();
+    let [key] = given.as_slice() else {
+        report.push(one_of(section, &given));
+        return Vec::new();
+    };
+    let Some(field) = section.get(key) else { return Vec::new() };
+    let known = report.items.len();
+    let mut hosts: Vec<String> = Vec::new();
+    for host in chosen(&field, context, report) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    if hosts.is_empty() && report.items.len() == known {
+        report.push(field.warning("means no server, so this accessory runs nowhere"));
+    }
+    hosts
+}
+
+fn one_of(section: &Section, given: &[&str]) -> Diagnostic {
+    let error = section.field.error("specify one of `host`, `hosts`, `role`, `roles`, `tag` or `tags`");
+    let error = if given.is_empty() { error.label("none of them is here") } else { error };
+    let places = given.iter().filter_map(|key| section.key_span(key));
+    places.fold(error, |error, place| error.also(place, "given here"))
+}
+
+/// The hosts that the one key means, perhaps some of them twice.
+fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
+    let key = field.path.rsplit('/').next().unwrap_or_default();
+    let names = names(field);
+    let of_roles = |wanted: &dyn Fn(&Role, &RoleHost) -> bool| {
+        let hosts = |role: &Role| {
+            role.hosts
+                .iter()
+                .filter(|host| wanted(role, host))
+                .map(|host| host.host.clone())
+                .collect::<Vec<_>>()
+        };
+        context.roles.iter().flat_map(hosts).collect()
+    };
+    match key {
+        "role" | "roles" => {
+            unknown_roles(&names, context, report);
+            of_roles(&|role, _| names.iter().any(|(name, _)| *name == role.name))
+        }
+        "tag" | "tags" => {
+            for (tag, field) in &names {
+                let on_hosts =
+                    || context.roles.iter().flat_map(|role| &role.hosts).flat_map(|host| &host.tags);
+                if !context.tags.names().any(|known| known == tag) && !on_hosts().any(|known| known == tag) {
+                    report.push(unplaced(
+                        field,
+                        tag,
+                        context.tags.names().chain(on_hosts().map(String::as_str)),
+                    ));
+                }
+            }
+            of_roles(&|_, host| names.iter().any(|(tag, _)| host.tags.contains(tag)))
+        }
+        _ => {
+            for (host, field) in &names {
+                check_host(field, field.span(), host, report);
+            }
+            names.into_iter().map(|(host, _)| host).collect()
+        }
+    }
+}
+
+/// A text under a singular key, a list of texts under a plural one; each with its place.
+fn names<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
+    let fields = if field.is_list() { field.list() } else { vec![field.clone()] };
+    fields.into_iter().filter_map(|field| Some((field.text()?, field))).collect()
+}
+
+/// The error for a tag that no server has.
+fn unplaced<'t>(field: &Field, tag: &str, known: impl Iterator<Item = &'t str>) -> Diagnostic {
+    let error = field.error(&format!("unknown tag: {}", given(tag))).label("no server has this tag");
+    match nearest(tag, known) {
+        Some(near) => error.help(format!("did you mean `{}`?", given(near))),
+        None => error.help(format!("give it to a server: `- HOST: {}`", given(tag))),
+    }
+}
+
+fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Report) {
+    let known = || context.roles.iter().map(|role| role.name.as_str());
+    for (name, field) in names.iter().filter(|(name, _)| known().all(|known| known != name)) {
+        let error = field.error(&format!("unknown role {}", given(name)));
+        report.push(match nearest(name, known()) {
+            Some(near) => error.help(format!("did you mean `{}`?", given(near))),
+            None if context.roles.is_empty() => {
+                error.help("the configuration has no `servers`, and so no roles")
+            }
+            None => error
+                .help(format!("the roles are {}", quoted(&known().map(given).collect::<Vec<_>>(), "and"))),
+        });
+    }
+}
+
+fn mounts(section: &Section, key: &str, mode: Option<&str>, report: &mut Report) -> Vec<AccessoryMount> {
+    let fields = section.get(key).map(|field| field.list()).unwrap_or_default();
+    let mut mounts: Vec<AccessoryMount> =
+        fields.iter().filter_map(|field| AccessoryMount::decode(field, report)).collect();
+    for mount in &mut mounts {
+        mount.mode = mount.mode.take().or_else(|| mode.map(Into::into));
+    }
+    mounts
+}
+
+impl Serialize for AccessoryMount {
+    /// `LOCAL:REMOTE[:OPTIONS]`, and what it is made to be on the server.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { local, remote, mode, owner, options } = self;
+        let options = shown::suffix(options.as_deref());
+        let mode = mode.as_ref().map(|mode| format!(" (mode {mode})")).unwrap_or_default();
+        let owner = owner.as_ref().map(|owner| format!(" (owner {owner})")).unwrap_or_default();
+        to.collect_str(&format_args!("{local}:{remote}{options}{mode}{owner}"))
+    }
+}
+
+impl AccessoryMount {
+    /// `LOCAL:REMOTE[:OPTIONS]`, or a map.
+    fn decode(field: &Field, report: &mut Report) -> Option<Self> {
+        let mount = if field.is_map() { Self::of_map(field, report)? } else { Self::of_text(field, report)? };
+        if !mount.remote.starts_with('/') {
+            report.push(field.error("the path in the container should be absolute"));
+        }
+        Some(mount)
+    }
+
+    fn of_text(field: &Field, report: &mut Report) -> Option<Self> {
+        let text = field.text()?;
+        let mut parts = text.splitn(3, ':').map(|part| Some(part.to_owned()).filter(|part| !part.is_empty()));
+        match (parts.next().flatten(), parts.next().flatten()) {
+            (Some(local), Some(remote)) => {
+                Some(Self { local, remote, mode: None, owner: None, options: parts.next().flatten() })
+            }
+            _ => {
+                report.push(field.error("should be `LOCAL:REMOTE`, or `LOCAL:REMOTE:OPTIONS`"));
+                None
+            }
+        }
+    }
+
+    fn of_map(field: &Field, report: &mut Report) -> Option<Self> {
+        let section = field.section();
+        for key in ["local", "remote"] {
+            if !section.has(key) {
+                report.push(field.error(&format!("{key} is required")));
+            }
+        }
+        let (mode, owner, options) = (section.text("mode"), section.text("owner"), section.text("options"));
+        Some(Self { local: section.text("local")?, remote: section.text("remote")?, mode, owner, options })
+    }
+}

@@ -1,0 +1,110 @@
+//! `aliases`: a project's own words for whole command lines.
+//!
+//! An alias is looked up before anything else of the configuration is understood (its command line may say which
+//! destination is meant), so [`crate::aliases`] reads them without checking them. What is wrong with them is told when
+//! the configuration is loaded, for any command.
+
+use crate::Pairs;
+use crate::decode::{Field, Report};
+use crate::describe::Form;
+use crate::diagnostic::Diagnostic;
+use crate::given::given;
+use crate::source::Key;
+use crate::suggest::nearest;
+
+pub(crate) const FORM: Form = Form::Map("NAME", &Form::Filled);
+
+/// Commands of Kamal: it refuses aliases of these names, too.
+const COMMANDS: &[&str] = &[
+    "accessory",
+    "app",
+    "audit",
+    "build",
+    "config",
+    "deploy",
+    "details",
+    "docs",
+    "help",
+    "init",
+    "lock",
+    "proxy",
+    "prune",
+    "redeploy",
+    "registry",
+    "remove",
+    "rollback",
+    "secrets",
+    "server",
+    "setup",
+    "upgrade",
+    "version",
+];
+
+/// The alias or command that was probably meant.
+pub fn suggestion<'a>(word: &str, aliases: &'a Pairs) -> Option<&'a str> {
+    nearest(word, aliases.iter().map(|(name, _)| name.as_str()))
+}
+
+/// The aliases, checked.
+pub(crate) fn decode(field: &Field, report: &mut Report) -> Pairs {
+    let entries = field.entries();
+    let aliases: Pairs = entries.iter().filter_map(|(key, field)| one(key, field, report)).collect();
+    let mut told = Vec::new();
+    for (key, field) in &entries {
+        let Some(circle) =
+            circle(&key.text, &aliases, &report.commands).filter(|_| !told.contains(&key.text))
+        else {
+            continue;
+        };
+        let message =
+            format!("goes round in a circle: {}", given(format!("{} → {}", circle.join(" → "), key.text)));
+        let error = Diagnostic::error(key.span, field.says(&message));
+        report.push(error.help("let one of them begin with a command"));
+        told.extend(circle);
+    }
+    aliases
+}
+
+fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)> {
+    let name = key.text.as_str();
+    let at_key = |message: &str| Diagnostic::error(key.span, field.says(message));
+    if name.is_empty()
+        || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
+    {
+        report.push(at_key("an alias's name can only include lower-case letters, digits, `-` and `_`"));
+    } else if COMMANDS.contains(&name) {
+        report.push(
+            at_key(&format!("`{}` is a command already", given(name))).help("give the alias another name"),
+        );
+    } else if report.commands.contains(&key.text) {
+        // With Kamal an alias of such a name works, so it is no error.
+        let warning = Diagnostic::warning(key.span, field.says("this alias has no effect"));
+        report.push(warning.label(format!("`{}` is a command of Bowline's own", given(name))));
+    }
+    let command = field.text()?;
+    if shlex::split(&command).is_none() {
+        report.push(
+            field.error("a quote in it is never closed").help("it is split into words as a shell does"),
+        );
+        return None;
+    }
+    Some((name.to_owned(), command))
+}
+
+/// The aliases on the way from one back to itself, if there is such a way.
+fn circle(name: &str, aliases: &Pairs, own: &[String]) -> Option<Vec<String>> {
+    let is_command = |word: &String| COMMANDS.contains(&word.as_str()) || own.contains(word);
+    let mut way = vec![name.to_owned()];
+    loop {
+        let last = way.last()?;
+        let (_, command) = aliases.iter().find(|(known, _)| known == last)?;
+        let next = shlex::split(command)?.into_iter().next().filter(|word| !is_command(word))?;
+        if next == *name {
+            return Some(way);
+        }
+        if way.contains(&next) {
+            return None;
+        }
+        way.push(next);
+    }
+}

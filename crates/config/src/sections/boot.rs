@@ -1,0 +1,175 @@
+//! `boot`: how many servers at once, and in which order the roles come up.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::Field;
+use crate::describe::{Form, Keys, Like, Setting};
+use crate::shown;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Boot {
+    /// `limit`: servers booted at once; all when absent.
+    pub limit: Option<Limit>,
+    /// `wait`: pause after each group.
+    #[serde(serialize_with = "shown::seconds")]
+    pub wait: Option<Duration>,
+    /// `barrier`: whether the other roles boot at once and hold their old containers, or boot after it opened.
+    pub barrier: BarrierOrder,
+    /// `parallel_roles`: whether the roles of one server boot side by side (unless set: yes).
+    pub parallel_roles: bool,
+    /// `on_failure`: what becomes of servers that were switched already when another one fails.
+    pub on_failure: OnFailure,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self {
+            limit: None,
+            wait: None,
+            barrier: BarrierOrder::default(),
+            parallel_roles: true,
+            on_failure: OnFailure::default(),
+        }
+    }
+}
+
+/// A number of servers, absolute or in relation to all configured ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// So many servers (at least 1).
+    Servers(usize),
+    /// So many percent of the configured servers, rounded down, at least one.
+    Percent(u32),
+}
+
+impl Limit {
+    /// The size of a group for so many configured servers, those of accessories among them.
+    pub fn of(self, servers: usize) -> usize {
+        match self {
+            Limit::Servers(count) => count.max(1),
+            Limit::Percent(percent) => (servers * percent as usize / 100).max(1),
+        }
+    }
+}
+
+/// When the roles other than the primary boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BarrierOrder {
+    /// At once; only the retiring of their old containers waits for the barrier.
+    #[default]
+    AfterBoot,
+    /// `before_boot`: after a container of the primary role is healthy, as Kamal does.
+    BeforeBoot,
+}
+
+/// What becomes of servers that serve the new version already when the run fails on another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// They keep it.
+    #[default]
+    Keep,
+    /// `rollback`: they go back to the version they had.
+    Rollback,
+}
+
+const PERCENT: Like = Like {
+    wanted: "a percentage from 1% to 100%",
+    help: "such as `2`, or `25%`",
+    reads: |text| percent(text).is_some(),
+    pattern: "^\\s*([1-9][0-9]?|100)\\s*%\\s*$",
+    words: &[],
+    examples: &["25%"],
+};
+
+pub(crate) const KEYS: Keys = Keys::new(
+    "boot",
+    "How many servers at once, and in which order the roles come up.",
+    &[
+        Setting::new(
+            "limit",
+            Form::Either(&[Form::Integer(1, 10_000), Form::Like(&PERCENT)]),
+            "servers that boot at once: a number, or a percentage of all configured servers (those of accessories \
+             too; rounded down, at least one)",
+        )
+        .default("all")
+        .examples(&["2", "25%"]),
+        Setting::new("wait", Form::Seconds(0), "pause between two groups").default("0"),
+        Setting::new(
+            "barrier",
+            Form::Word(&["after_boot", "before_boot"]),
+            "`after_boot`: other roles boot at once and hold their old containers. `before_boot`: they boot after the \
+             barrier opened",
+        )
+        .default("`after_boot`")
+        .ours(),
+        Setting::new(
+            "parallel_roles",
+            Form::Boolean,
+            "`false`: the roles of one server boot one after the other, the primary role first",
+        )
+        .default("true")
+        .kamal2("the roles of one server side by side, always"),
+        Setting::new(
+            "on_failure",
+            Form::Word(&["keep", "rollback"]),
+            "what becomes of servers that were switched already when the run fails on another one. `keep`: they keep \
+             the new version. `rollback`: they go back to the very container they had, the same gentle way (started \
+             again, healthy, routed; then the new one's cord is cut), and nothing is begun at all if a server can't \
+             take part",
+        )
+        .default("`keep`")
+        .ours(),
+    ],
+)
+.notes(
+    "With a `limit`, servers boot in groups, one group after the other; the hooks `pre-app-boot` and `post-app-boot` \
+     run around each. A failure in a group, or in one of those hooks, stops the groups after it, and the report says \
+     which version each server serves. An interrupt is not a failure: it rolls nothing back.",
+);
+
+impl Boot {
+    pub(crate) fn decode(field: &Field) -> Self {
+        let section = field.section();
+        let word = |name| section.get(name).and_then(|field| field.word());
+        Self {
+            limit: section.get("limit").and_then(|field| Limit::decode(&field)),
+            wait: section.seconds("wait"),
+            barrier: match word("barrier") {
+                Some("before_boot") => BarrierOrder::BeforeBoot,
+                _ => BarrierOrder::AfterBoot,
+            },
+            parallel_roles: section.boolean("parallel_roles").unwrap_or(true),
+            on_failure: match word("on_failure") {
+                Some("rollback") => OnFailure::Rollback,
+                _ => OnFailure::Keep,
+            },
+        }
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Limit::Servers(count) => count.serialize(to),
+            Limit::Percent(percent) => to.collect_str(&format_args!("{percent}%")),
+        }
+    }
+}
+
+impl Limit {
+    fn decode(field: &Field) -> Option<Self> {
+        match field.count() {
+            Some(servers) => usize::try_from(servers).ok().map(Limit::Servers),
+            None => percent(&field.text()?).map(Limit::Percent),
+        }
+    }
+}
+
+fn percent(text: &str) -> Option<u32> {
+    let percent = text.trim().strip_suffix('%')?.trim().parse().ok()?;
+    (1..=100).contains(&percent).then_some(percent)
+}

@@ -1,0 +1,194 @@
+//! `builder`: how the image is built.
+
+mod keys;
+
+use serde::{Serialize, Serializer};
+
+use crate::Pairs;
+use crate::decode::{Field, Report, Section};
+use crate::shown;
+pub(crate) use keys::KEYS;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Builder {
+    /// `context`: a directory or URL that is built as it is. Without it a clone of the repository is built: what is
+    /// committed, and nothing else.
+    #[serde(serialize_with = "context")]
+    pub context: Option<String>,
+    /// `dockerfile` (`Dockerfile`), relative to the project.
+    pub dockerfile: String,
+    /// `target`: the stage to build.
+    pub target: Option<String>,
+    /// `arch`: platforms (`amd64`, `arm64`); none leaves the choice to the engine. `multiarch: true` is both.
+    pub arch: Vec<String>,
+    /// `args`: `--build-arg`s.
+    #[serde(serialize_with = "shown::pairs")]
+    pub args: Pairs,
+    /// `driver` of the buildx builder, if given.
+    pub driver: Option<String>,
+    /// `remote`: another machine that builds.
+    pub remote: Option<Machine>,
+    /// `local` (true): whether this machine builds too where there is a `remote`.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub local: bool,
+    /// `local` as Kamal 1 has it: what this machine builds.
+    #[serde(rename = "local")]
+    pub local_machine: Option<Machine>,
+    /// `pack`: buildpacks in place of a Dockerfile.
+    pub pack: Option<Pack>,
+    pub cache: Option<Cache>,
+    /// `secrets`: secrets that the build may read, by name.
+    pub secrets: Vec<String>,
+    /// `ssh`: `--ssh`.
+    pub ssh: Option<String>,
+    /// `provenance`: `--provenance`.
+    pub provenance: Option<String>,
+    /// `sbom`: `--sbom`.
+    pub sbom: Option<bool>,
+}
+
+/// A machine that builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// `arch`, in Kamal 1's form.
+    pub arch: Option<String>,
+    /// The URL of its engine (`ssh://…`, `tcp://…`, `unix://…`).
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pack {
+    /// `builder`: the image that builds.
+    pub builder: Option<String>,
+    pub buildpacks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cache {
+    /// `type`: `registry` (the default) or `gha`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// `options`: `mode=max,…`.
+    pub options: Option<String>,
+    /// `image` (the app's with `-build-cache`).
+    pub image: Option<String>,
+}
+
+/// What is built where no `context` is given is said too.
+fn context<S: Serializer>(context: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(context.as_deref().unwrap_or("a clone of the last commit"))
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            context: None,
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            args: Vec::new(),
+            arch: Vec::new(),
+            driver: None,
+            remote: None,
+            local: true,
+            local_machine: None,
+            pack: None,
+            cache: None,
+            secrets: Vec::new(),
+            ssh: None,
+            provenance: None,
+            sbom: None,
+        }
+    }
+}
+
+impl Builder {
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let (default, section) = (Self::default(), field.section());
+        let builder = Self {
+            context: section.text("context"),
+            dockerfile: section.text("dockerfile").unwrap_or(default.dockerfile),
+            target: section.text_unless_off("target"),
+            args: section.pairs("args"),
+            arch: arch(&section),
+            driver: section.text("driver"),
+            remote: section.get("remote").and_then(|field| Machine::of_remote(&field)),
+            local: section.boolean("local").unwrap_or(true),
+            local_machine: section.get("local").filter(Field::is_map).map(|field| Machine::decode(&field)),
+            pack: section.get("pack").map(|field| Pack::decode(&field, report)),
+            cache: section.get("cache").map(|field| Cache::decode(&field)),
+            secrets: section.secrets("secrets", report),
+            ssh: section.text_unless_off("ssh"),
+            provenance: section.text("provenance"),
+            sbom: section.boolean("sbom"),
+        };
+        builder.check(&section, report);
+        builder
+    }
+
+    fn check(&self, section: &Section, report: &mut Report) {
+        if let Some(local) = section.get("local").filter(|_| !self.local && self.remote.is_none()) {
+            report.push(local.error("Cannot disable local builds, no remote is set"));
+        }
+        if let Some(pack) = section.get("pack").filter(|_| self.arch.len() > 1) {
+            let error = pack.error("buildpacks only support building for one arch");
+            report.push(match section.key_span("arch") {
+                Some(arch) => error.also(arch, "several are given here"),
+                None => error,
+            });
+        }
+        if let (Some(multiarch), Some(arch)) = (section.key_span("multiarch"), section.key_span("arch")) {
+            let error = section.field.error_at(multiarch, "multiarch and arch are the same setting");
+            report.push(error.also(arch, "given here too").help("keep `arch`"));
+        }
+    }
+}
+
+/// `arch`: one or several; `multiarch: true` of Kamal 1 is its two.
+fn arch(section: &Section) -> Vec<String> {
+    match section.get("arch") {
+        Some(field) if field.is_list() => field.strings(),
+        Some(field) => field.text().into_iter().collect(),
+        None if section.boolean("multiarch") == Some(true) => vec!["amd64".into(), "arm64".into()],
+        None => Vec::new(),
+    }
+}
+
+impl Machine {
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
+        let url = field.text().or_else(|| section.text("host"));
+        Self { arch: section.text("arch"), url: url.map(|url| engine_url(url.trim())) }
+    }
+
+    /// `false` and an empty text are none.
+    fn of_remote(field: &Field) -> Option<Self> {
+        let off = !field.is_map() && field.text_unless_off().is_none_or(|text| text.trim().is_empty());
+        (!off).then(|| Self::decode(field))
+    }
+}
+
+/// The path of a socket stands for its URL.
+fn engine_url(given: &str) -> String {
+    if given.starts_with('/') { format!("unix://{given}") } else { given.to_owned() }
+}
+
+impl Pack {
+    fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        if !section.has("builder") {
+            report.push(field.error("builder is required").help("`pack: {builder: heroku/builder:24}`"));
+        }
+        Self { builder: section.text("builder"), buildpacks: section.strings("buildpacks") }
+    }
+}
+
+impl Cache {
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self {
+            kind: section.get("type").and_then(|field| field.word()).map(Into::into),
+            options: section.text("options"),
+            image: section.text("image"),
+        }
+    }
+}

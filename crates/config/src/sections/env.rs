@@ -1,0 +1,276 @@
+//! `env`: variables of a container, in clear or from the secrets file.
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::{Field, Report};
+use crate::describe::{Form, Keys, LIST, Setting, TEXTS};
+use crate::diagnostic::{Diagnostic, Span};
+use crate::given::given;
+
+/// The variables of a container, each once, in the order in which they were first given.
+///
+/// A name has one value, whatever its kind: a clear value laid over a secret of that name replaces it, and the other
+/// way round. So no container ever gets both.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Env(Vec<Variable>);
+
+/// One variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name in the container.
+    pub name: String,
+    /// Where its value comes from.
+    pub value: Value,
+}
+
+/// Where a variable's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// It stands in the configuration.
+    Clear(String),
+    /// It is in the secrets file under this key (`NAME` or `NAME:KEY`).
+    Secret(String),
+}
+
+impl Env {
+    /// Lays `over` on top: a variable it names replaces this one's in its place; new ones follow at the end.
+    pub fn merge(&mut self, over: &Env) {
+        over.iter().for_each(|variable| self.set(variable.clone()));
+    }
+
+    fn set(&mut self, variable: Variable) {
+        match self.0.iter_mut().find(|known| known.name == variable.name) {
+            Some(known) => *known = variable,
+            None => self.0.push(variable),
+        }
+    }
+
+    /// All variables, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Variable> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The variable of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.iter().find(|variable| variable.name == name).map(|variable| &variable.value)
+    }
+
+    /// Names and values of those that stand in the configuration, in order.
+    pub fn clear(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|variable| match &variable.value {
+            Value::Clear(value) => Some((variable.name.as_str(), value.as_str())),
+            Value::Secret(_) => None,
+        })
+    }
+
+    /// The same as pairs of their own.
+    pub fn clear_pairs(&self) -> crate::Pairs {
+        self.clear().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    /// Names of those that are secret, each with its key in the secrets file, in order.
+    pub fn secret(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|variable| match &variable.value {
+            Value::Clear(_) => None,
+            Value::Secret(key) => Some((variable.name.as_str(), key.as_str())),
+        })
+    }
+}
+
+impl Serialize for Env {
+    /// Names, and where secret values come from. No value is shown.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter().map(|Variable { name, value }| match value {
+            Value::Clear(_) => name.clone(),
+            Value::Secret(key) => format!("{name} (secret {key})"),
+        }))
+    }
+}
+
+impl FromIterator<Variable> for Env {
+    /// Of two of one name the later counts.
+    fn from_iter<I: IntoIterator<Item = Variable>>(variables: I) -> Self {
+        let mut env = Self::default();
+        variables.into_iter().for_each(|variable| env.set(variable));
+        env
+    }
+}
+
+/// An env and its tags, as they stand at the root.
+#[derive(Debug, Default)]
+pub(crate) struct TaggedEnv {
+    pub(crate) env: Env,
+    pub(crate) tags: Option<Tags>,
+}
+
+/// The envs of tags, and where they stand.
+#[derive(Debug, Default)]
+pub(crate) struct Tags {
+    pub(crate) envs: Vec<(String, Env)>,
+    /// Where each stands, with its path of keys.
+    places: Vec<(Span, String)>,
+    pub(crate) span: Option<Span>,
+    /// Whether the file is written for Kamal 2, which has no `env_tags`.
+    pub(crate) kamal2: bool,
+}
+
+const CLEAR: Setting = Setting::new("clear", TEXTS, "names and values").examples(&["{A: b}"]);
+const SECRET: Setting = Setting::new(
+    "secret",
+    LIST,
+    "names of secrets: `NAME`, or `NAME:KEY` for the variable `NAME` with the secret `KEY`",
+)
+.examples(&["[TOKEN, \"DATABASE_URL:SHOP_DATABASE_URL\"]"]);
+const INTRO: &str = "Variables of containers: a plain map of names and values, or these keys.";
+
+/// An env in the full format, and why it has no tags.
+const FULL: Keys = Keys::new(
+    "env",
+    INTRO,
+    &[CLEAR, SECRET, Setting::new("tags", Form::Refused("tags are only allowed in the root env"), "")],
+);
+/// The env at the root.
+const FULL_ROOT: Keys = Keys::new(
+    "env",
+    INTRO,
+    &[
+        CLEAR,
+        SECRET,
+        Setting::new(
+            "tags",
+            Form::Map("TAG", &FORM),
+            "at the root: the env of each tag, for the hosts that have it",
+        )
+        .examples(&["{fast: {A: b}, slow: {clear: {A: c}, secret: [TOKEN]}}"]),
+    ],
+)
+.notes(include_str!("../docs/env.md"));
+
+/// An env of a role, of a tag, of Traefik, of an accessory.
+pub(crate) const FORM: Form = Form::KeysOr(&FULL, &TEXTS);
+/// The env at the root.
+pub(crate) const ROOT_FORM: Form = Form::KeysOr(&FULL_ROOT, &TEXTS);
+
+impl TaggedEnv {
+    /// `env` at the root, where tags may stand too.
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        let tags = section
+            .get("tags")
+            .filter(Field::is_map)
+            .map(|value| Tags { span: section.key_span("tags"), ..Tags::decode(&value, report) });
+        Self { env: Env::decode(field, report), tags }
+    }
+}
+
+impl Tags {
+    /// `env_tags`, or `tags` under `env`.
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let mut tags = Self { span: Some(field.span()), ..Self::default() };
+        for (key, field) in field.entries() {
+            tags.envs.push((key.text.clone(), Env::decode(&field, report)));
+            tags.places.push((key.span, field.path));
+        }
+        tags
+    }
+
+    /// The tags' names, in the order of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.envs.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How a tag is given an env, as this file gives its others; in neither Kamal's form where it gives none.
+    pub(crate) fn example(&self, tag: &str) -> String {
+        let tag = given(tag);
+        let below_env = self.kamal2 || self.places.iter().any(|(_, path)| path.starts_with("env/"));
+        match below_env {
+            true => format!("`env: {{tags: {{{tag}: {{NAME: value}}}}}}`"),
+            false => format!("`env_tags: {{{tag}: {{NAME: value}}}}`"),
+        }
+    }
+
+    /// Reports the tags that aren't among those of servers. Those of the base file may be meant for another destination.
+    pub(crate) fn warn_unused(&self, used: &[&String], destination: Option<&str>, report: &mut Report) {
+        for ((tag, _), (span, path)) in self.envs.iter().zip(&self.places) {
+            if !used.contains(&tag) && (destination.is_none() || span.file > 0) {
+                report.push(
+                    Diagnostic::warning(
+                        *span,
+                        format!("{path}: no server has this tag, so its env has no effect"),
+                    )
+                    .help(format!("give it to a server: `- HOST: {}`", given(tag))),
+                );
+            }
+        }
+    }
+}
+
+impl Env {
+    /// The full format if one of its keys is there, else a plain map of names and values.
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        if !FULL.settings.iter().any(|setting| section.has(setting.name)) {
+            return clear(field, report);
+        }
+        let mut env = section.get("clear").map(|field| clear(&field, report)).unwrap_or_default();
+        let secret = section.get("secret").map(|field| secrets(&field, report)).unwrap_or_default();
+        for (entry, variable) in secret {
+            if let Some(Value::Clear(_)) = env.get(&variable.name) {
+                let message =
+                    format!("{} is given in clear too, and that value is used", given(&variable.name));
+                report.push(entry.warning(&message));
+                continue;
+            }
+            env.set(variable);
+        }
+        env
+    }
+}
+
+fn clear(field: &Field, report: &mut Report) -> Env {
+    let mut env = Env::default();
+    for (key, value) in field.entries() {
+        if let Some(problem) = bad_name(&key.text) {
+            report.push(field.error_at(key.span, problem));
+        }
+        if let Some(value) = value.text() {
+            env.set(Variable { name: key.text.clone(), value: Value::Clear(value) });
+        }
+    }
+    env
+}
+
+fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variable)> {
+    let mut found = Vec::new();
+    for entry in field.list() {
+        let Some(text) = entry.text() else { continue };
+        let (name, key) = text.split_once(':').unwrap_or((&text, &text));
+        if key.is_empty() {
+            report.push(entry.error("names no secret after the `:`"));
+        } else if let Some(problem) = bad_name(name) {
+            report.push(entry.error(problem));
+        } else {
+            report.names_secret(&entry, key);
+            let variable = Variable { name: name.into(), value: Value::Secret(key.into()) };
+            found.push((entry, variable));
+        }
+    }
+    found
+}
+
+/// What Docker would not take as the name of a variable, or not in an env file.
+fn bad_name(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("a variable without a name");
+    }
+    if name.starts_with('#') {
+        return Some("a variable's name can't begin with `#`");
+    }
+    name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control())
+        .then_some("a variable's name can't contain `=`, blanks or control characters")
+}

@@ -1,0 +1,233 @@
+//! `healthcheck`: how Docker sees that a container can serve, and the cord that lets us say it no longer should.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::Field;
+use crate::describe::{COUNT, Form, Keys, Like, QUOTABLE_PORT, Setting};
+
+/// The resolved health check of a role (root and role merged).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Healthcheck {
+    /// The command: `cmd`, or `curl -f http://localhost:PORT/PATH || exit 1`.
+    pub cmd: String,
+    /// `port` (3000): where the default command asks. Traefik takes the port that the image exposes.
+    pub port: u16,
+    /// `path` (`/up`).
+    pub path: String,
+    /// `interval` (1 s) between two checks.
+    #[serde(serialize_with = "interval")]
+    pub interval: Duration,
+    /// `max_attempts`, if given: with n of them a container has 1+2+…+n seconds to get healthy.
+    pub max_attempts: Option<u32>,
+    pub cord: Cord,
+}
+
+/// `cord`: the directory in the container whose file the health check asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cord {
+    /// A path in the container; `/tmp/kamal-cord` unless given.
+    At(String),
+    /// `cord: false`.
+    Off,
+}
+
+impl Serialize for Cord {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cord::At(path) => to.serialize_str(path),
+            Cord::Off => to.serialize_bool(false),
+        }
+    }
+}
+
+fn interval<S: Serializer>(interval: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    match interval.subsec_nanos() {
+        0 => to.collect_str(&format_args!("{}s", interval.as_secs())),
+        _ => to.collect_str(&format_args!("{}ms", interval.as_millis())),
+    }
+}
+
+impl Default for Cord {
+    fn default() -> Self {
+        Cord::At("/tmp/kamal-cord".into())
+    }
+}
+
+const DURATION: Like = Like {
+    wanted: "a duration",
+    help: "such as `1s`, `500ms`, `1m30s`, or whole seconds",
+    reads: |text| parse_duration(text).is_some_and(|duration| duration >= Duration::from_millis(1)),
+    pattern: "^[0-9]+$|^([0-9.]+(us|µs|ms|s|m|h))+$",
+    words: &[],
+    examples: &["1s", "500ms", "1m30s", "20"],
+};
+
+const DIRECTORY: Like = Like {
+    wanted: "an absolute path in the container",
+    help: "such as `/tmp/cord`, or `false` for no cord",
+    reads: |text| text.starts_with('/') && !text.trim_end_matches('/').is_empty(),
+    pattern: "^/+[^/]",
+    words: &[],
+    examples: &["/tmp/cord"],
+};
+
+/// `healthcheck` at the root and of a role.
+pub(crate) const KEYS: Keys = Keys::new(
+    "healthcheck",
+    "How Docker sees that a container can serve. A role's is laid over the root's, key by key. A role without Traefik \
+     has a check only if it gives `cmd`, `port` or `path` itself.",
+    &[
+        Setting::new("cmd", Form::Filled, "run in the container by its shell; status 0 is healthy")
+            .default("`curl -f http://localhost:PORT/PATH || exit 1`")
+            .examples(&["\"wget -q -O /dev/null http://localhost:3000/up\""]),
+        Setting::new("port", QUOTABLE_PORT, "what the default command asks").default("3000").examples(&["8080", "\"8080\""]),
+        Setting::new("path", Form::Filled, "what the default command asks").default("`/up`").examples(&["/health"]),
+        Setting::new("interval", Form::Like(&DURATION), "between two checks: `500ms`, `1m30s`, or whole seconds").default("`1s`"),
+        Setting::new("max_attempts", Form::Integer(1, 400), "another way to say `deploy_timeout`"),
+        Setting::new(
+            "cord",
+            Form::Either(&[Form::False, Form::Like(&DIRECTORY)]),
+            "the directory in the container where the cord appears; `false` leaves it out",
+        )
+        .default("`/tmp/kamal-cord`")
+        .examples(&["/tmp/cord", "false"]),
+        Setting::new("log_lines", COUNT, "lines of a failed container's log")
+            .no_effect("Kamal has the key and reads it nowhere; the last lines are always shown"),
+    ],
+)
+.notes(
+    "Without a cord Traefik learns that a container is gone when it is gone. With Docker 25 or later the new container \
+     is checked every 200 ms until its first success, whatever the interval.\n\n\
+     `port` is only what the check asks. Where Traefik sends requests is the port that the image `EXPOSE`s, or a \
+     label `traefik.http.services.NAME.loadbalancer.server.port`.",
+);
+
+/// What one `healthcheck` says, before root and role are merged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    cmd: Option<String>,
+    port: Option<u16>,
+    path: Option<String>,
+    interval: Option<Duration>,
+    max_attempts: Option<u32>,
+    cord: Option<Cord>,
+}
+
+impl Parts {
+    pub(crate) fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self {
+            cmd: section.text("cmd"),
+            port: section.port("port"),
+            path: section.text("path"),
+            interval: section.text("interval").and_then(|text| parse_duration(text.trim())),
+            max_attempts: section.count("max_attempts").and_then(|attempts| u32::try_from(attempts).ok()),
+            cord: section.get("cord").and_then(|field| Cord::decode(&field)),
+        }
+    }
+
+    /// Whether it says how to check, so that a role without Traefik gets a health check.
+    pub(crate) fn says_how(&self) -> bool {
+        self.cmd.is_some() || self.port.is_some() || self.path.is_some()
+    }
+
+    /// `max_attempts`, if given.
+    pub(crate) fn max_attempts(&self) -> Option<u32> {
+        self.max_attempts
+    }
+
+    /// This over `base`.
+    pub(crate) fn over(self, base: &Parts) -> Self {
+        Self {
+            cmd: self.cmd.or_else(|| base.cmd.clone()),
+            port: self.port.or(base.port),
+            path: self.path.or_else(|| base.path.clone()),
+            interval: self.interval.or(base.interval),
+            max_attempts: self.max_attempts.or(base.max_attempts),
+            cord: self.cord.or_else(|| base.cord.clone()),
+        }
+    }
+
+    /// With the defaults. A container that Traefik sends nothing to is never cut off, so it has no cord.
+    pub(crate) fn resolve(self, traefik: bool) -> Healthcheck {
+        let port = self.port.unwrap_or(3000);
+        let path = self.path.unwrap_or_else(|| "/up".into());
+        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        let url = format!("http://localhost:{port}{path}");
+        let url = shlex::try_quote(&url).unwrap_or_default();
+        Healthcheck {
+            cmd: self.cmd.unwrap_or_else(|| format!("curl -f {url} || exit 1")),
+            port,
+            path,
+            interval: self.interval.unwrap_or(Duration::from_secs(1)),
+            max_attempts: self.max_attempts,
+            cord: if traefik { self.cord.unwrap_or_default() } else { Cord::Off },
+        }
+    }
+}
+
+impl Cord {
+    fn decode(field: &Field) -> Option<Self> {
+        match field.boolean() {
+            Some(_) => Some(Cord::Off),
+            None => Some(Cord::At(field.text()?.trim_end_matches('/').into())),
+        }
+    }
+}
+
+/// Docker's notation for durations (`1h2m3.5s`), up to a day; whole seconds without a unit.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let day = Duration::from_secs(86_400);
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into())).filter(|duration| *duration <= day);
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let unit = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(unit)?;
+        let unit = match unit {
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()?;
+        total = total.checked_add(part).filter(|total| *total <= day)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let cases = [
+            ("1s", Some(1000)),
+            ("500ms", Some(500)),
+            ("1m30s", Some(90_000)),
+            ("1.5s", Some(1500)),
+            ("1h", Some(3_600_000)),
+            ("20", Some(20_000)),
+            ("", None),
+            ("s", None),
+            ("5x", None),
+            ("5 s", None),
+            ("-1s", None),
+            ("1e9h", None),
+            ("99999999999999s", None),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(parse_duration(text), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `logging`: Docker's log driver for the containers.
+
+use serde::Serialize;
+
+use crate::decode::Field;
+use crate::describe::{Form, Keys, Setting, TEXTS};
+use crate::pairs::{Pairs, lay_over};
+use crate::shown;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Logging {
+    pub driver: Option<String>,
+    /// `options`. With neither driver nor options Docker gets `max-size=10m`.
+    #[serde(serialize_with = "shown::pairs")]
+    pub options: Pairs,
+}
+
+/// Docker's own drivers.
+const DRIVERS: &[&str] = &[
+    "json-file",
+    "local",
+    "journald",
+    "syslog",
+    "gelf",
+    "fluentd",
+    "awslogs",
+    "gcplogs",
+    "splunk",
+    "etwlogs",
+    "none",
+];
+
+/// `logging` at the root and of a role.
+pub(crate) const KEYS: Keys = Keys::new(
+    "logging",
+    "Docker's logs of the containers: the app's, Traefik's and the accessories'. A role's is laid over the root's, \
+     option by option.",
+    &[
+        Setting::new("driver", Form::Usual(DRIVERS), "`docker run --log-driver`")
+            .default("Docker's own")
+            .examples(&["local"]),
+        Setting::new("options", TEXTS, "`--log-opt` each")
+            .default("`max-size=10m`, if there is no `driver` either")
+            .examples(&["{max-size: 100m, max-file: 3}"]),
+    ],
+);
+
+impl Logging {
+    pub(crate) fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self { driver: section.text("driver"), options: section.pairs("options") }
+    }
+
+    /// This over `base`: its driver if it has one, its options over the base's.
+    pub(crate) fn over(&self, base: &Logging) -> Self {
+        Self {
+            driver: self.driver.clone().or_else(|| base.driver.clone()),
+            options: lay_over(&base.options, &self.options),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `output`: where else a run's output should go.
+
+use serde::Serialize;
+
+use crate::decode::{Field, Report};
+use crate::describe::{Form, Keys, Setting};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Output {
+    /// `file/path`: a directory with a file for each run.
+    pub file: Option<String>,
+    /// `otel/endpoint`: a collector of OpenTelemetry.
+    pub otel: Option<String>,
+}
+
+const NOT_YET: &str = "nothing is written, and a warning says so";
+
+pub(crate) const KEYS: Keys = Keys::new(
+    "output",
+    "Where the output of a run goes beside the screen.",
+    &[
+        Setting::new("file", Form::Keys(&FILE), "a file for each run").examples(&["{path: log/deploys}"]),
+        Setting::new("otel", Form::Keys(&OTEL), "OpenTelemetry")
+            .examples(&["{endpoint: \"http://localhost:4318\"}"]),
+    ],
+)
+.not_yet(NOT_YET);
+
+const FILE: Keys = Keys::new(
+    "output/file",
+    "",
+    &[Setting::new("path", Form::Filled, "the directory").default("required").examples(&["log/deploys"])],
+)
+.not_yet(NOT_YET);
+
+const OTEL: Keys = Keys::new(
+    "output/otel",
+    "",
+    &[Setting::new("endpoint", Form::Filled, "the collector's URL")
+        .default("required")
+        .examples(&["\"http://localhost:4318\""])],
+)
+.not_yet(NOT_YET);
+
+impl Output {
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        let mut part = |name: &str, key: &str, missing: &str| {
+            let part = section.get(name)?.section();
+            if !part.has(key) {
+                report.push(part.field.error(missing));
+            }
+            part.text(key)
+        };
+        let output = Self {
+            file: part("file", "path", "file path is required"),
+            otel: part("otel", "endpoint", "OTel endpoint is required"),
+        };
+        if output != Self::default() {
+            report.push(field.warning("is not supported yet: the output goes to the screen only"));
+        }
+        output
+    }
+}

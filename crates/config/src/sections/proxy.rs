@@ -1,0 +1,245 @@
+//! `proxy`: how kamal-proxy, the proxy of Kamal 2, serves a role or an accessory.
+
+mod keys;
+mod run;
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::{Field, Report, Section};
+use crate::shown;
+pub(crate) use keys::KEYS;
+pub use run::Run;
+
+/// `proxy` of a role or an accessory, the root's already merged into a role's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Proxy {
+    /// `host` or `hosts`: the names it answers to; to any if there are none.
+    pub hosts: Vec<String>,
+    /// `app_port` (80): where the app listens in its container.
+    pub app_port: u16,
+    /// `ssl`.
+    #[serde(rename = "ssl")]
+    pub tls: Tls,
+    /// `ssl_redirect`; kamal-proxy redirects unless told not to.
+    pub ssl_redirect: Option<bool>,
+    /// `forward_headers`; kamal-proxy does so where it doesn't do TLS.
+    pub forward_headers: Option<bool>,
+    /// `response_timeout`; kamal-proxy's 30 s if absent.
+    #[serde(serialize_with = "shown::seconds")]
+    pub response_timeout: Option<Duration>,
+    /// `path_prefix` or `path_prefixes`.
+    pub path_prefixes: Vec<String>,
+    /// `strip_path_prefix`; kamal-proxy strips unless told not to.
+    pub strip_path_prefix: Option<bool>,
+    #[serde(skip_serializing_if = "shown::is_default")]
+    pub healthcheck: ProxyCheck,
+    pub buffering: Buffering,
+    pub logging: ProxyLogging,
+    /// `run`: how kamal-proxy's own container is run, if it says so.
+    pub run: Option<Run>,
+}
+
+/// `ssl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP.
+    Off,
+    /// Certificates from Let's Encrypt.
+    Automatic,
+    /// A certificate of one's own.
+    Custom {
+        /// The secret with the certificate.
+        certificate: String,
+        /// The secret with its key.
+        private_key: String,
+    },
+}
+
+/// `healthcheck` of the proxy. What is absent is kamal-proxy's own: `/up`, every second, within 5 s.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ProxyCheck {
+    pub path: Option<String>,
+    #[serde(serialize_with = "shown::seconds")]
+    pub interval: Option<Duration>,
+    #[serde(serialize_with = "shown::seconds")]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Buffering {
+    /// `requests` (true).
+    pub requests: bool,
+    /// `responses` (true).
+    pub responses: bool,
+    /// `memory`: bytes kept in memory.
+    pub memory: Option<u64>,
+    /// `max_request_body`: bytes.
+    pub max_request_body: Option<u64>,
+    /// `max_response_body`: bytes.
+    pub max_response_body: Option<u64>,
+}
+
+/// `logging` of the proxy: headers in its log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProxyLogging {
+    /// `request_headers` (`Cache-Control`, `Last-Modified`, `User-Agent`).
+    pub request_headers: Vec<String>,
+    pub response_headers: Vec<String>,
+}
+
+impl Proxy {
+    /// Reads one, perhaps with the root's under it.
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        let hosts = alternatives(&section, "host", "hosts", report);
+        Self {
+            tls: Tls::decode(&section, hosts.is_empty(), report),
+            hosts,
+            app_port: section.port("app_port").unwrap_or(80),
+            ssl_redirect: section.boolean("ssl_redirect"),
+            forward_headers: section.boolean("forward_headers"),
+            response_timeout: section.seconds("response_timeout"),
+            path_prefixes: alternatives(&section, "path_prefix", "path_prefixes", report),
+            strip_path_prefix: section.boolean("strip_path_prefix"),
+            healthcheck: section
+                .get("healthcheck")
+                .map(|field| ProxyCheck::decode(&field))
+                .unwrap_or_default(),
+            buffering: Buffering::decode(section.get("buffering").as_ref()),
+            logging: ProxyLogging::decode(section.get("logging").as_ref()),
+            run: section.get("run").map(|field| Run::decode(&field, report)),
+        }
+    }
+
+    /// What it is without a word about it.
+    pub(crate) fn unspoken() -> Self {
+        Self {
+            hosts: Vec::new(),
+            app_port: 80,
+            tls: Tls::Off,
+            ssl_redirect: None,
+            forward_headers: None,
+            response_timeout: None,
+            path_prefixes: Vec::new(),
+            strip_path_prefix: None,
+            healthcheck: ProxyCheck::default(),
+            buffering: Buffering::decode(None),
+            logging: ProxyLogging::decode(None),
+            run: None,
+        }
+    }
+}
+
+/// A text with commas under the one key, or a list under the other.
+fn alternatives(section: &Section, one: &str, several: &str, report: &mut Report) -> Vec<String> {
+    if let (Some(first), Some(second)) = (section.key_span(one), section.key_span(several)) {
+        let error =
+            section.field.error_at(second, &format!("Specify one of '{one}' or '{several}', not both"));
+        report.push(error.also(first, "and here"));
+    }
+    let split = |text: String| {
+        let parts = text.split(',').map(|part| part.trim().to_owned());
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>()
+    };
+    match section.get(several) {
+        Some(list) => list.strings(),
+        None => section.text(one).map(split).unwrap_or_default(),
+    }
+}
+
+impl Serialize for Tls {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Tls::Off => to.serialize_bool(false),
+            Tls::Automatic => to.serialize_bool(true),
+            Tls::Custom { certificate, private_key } => to.collect_map([
+                ("certificate_pem", shown::secret(certificate)),
+                ("private_key_pem", shown::secret(private_key)),
+            ]),
+        }
+    }
+}
+
+impl Tls {
+    fn decode(section: &Section, without_host: bool, report: &mut Report) -> Self {
+        let Some(field) = section.get("ssl") else { return Tls::Off };
+        let tls = match field.is_map() {
+            true => Self::custom(&field, report),
+            false if field.boolean() == Some(true) => Tls::Automatic,
+            false => Tls::Off,
+        };
+        if tls != Tls::Off && without_host && !section.has("host") && !section.has("hosts") {
+            let error = field.error("Must set a host to enable automatic SSL");
+            report.push(error.help("`host: app.example.com` beside it"));
+        }
+        tls
+    }
+
+    fn custom(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        for field in ["certificate_pem", "private_key_pem"].iter().filter_map(|name| section.get(name)) {
+            if let Some(name) = field.text() {
+                report.names_secret(&field, &name);
+            }
+        }
+        match (section.text("certificate_pem"), section.text("private_key_pem")) {
+            (Some(certificate), Some(private_key)) => return Tls::Custom { certificate, private_key },
+            (None, None) if !section.has("certificate_pem") && !section.has("private_key_pem") => {
+                report.push(field.error("should name the secrets with the certificate and its key").help(
+                    "`ssl: {certificate_pem: NAME, private_key_pem: NAME}`, or `ssl: true` for one from Let's Encrypt",
+                ));
+            }
+            _ => {
+                for (missing, given) in
+                    [("private_key_pem", "certificate_pem"), ("certificate_pem", "private_key_pem")]
+                {
+                    if !section.has(missing) {
+                        let message = format!("Missing {missing} setting (required when {given} is present)");
+                        report.push(field.error(&message));
+                    }
+                }
+            }
+        }
+        Tls::Off
+    }
+}
+
+impl ProxyCheck {
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
+        Self {
+            path: section.text("path"),
+            interval: section.seconds("interval"),
+            timeout: section.seconds("timeout"),
+        }
+    }
+}
+
+impl Buffering {
+    fn decode(field: Option<&Field>) -> Self {
+        let section = field.map(Field::section);
+        let boolean = |name| section.as_ref().and_then(|section| section.boolean(name)).unwrap_or(true);
+        let bytes = |name| section.as_ref().and_then(|section| section.count(name));
+        Self {
+            requests: boolean("requests"),
+            responses: boolean("responses"),
+            memory: bytes("memory"),
+            max_request_body: bytes("max_request_body"),
+            max_response_body: bytes("max_response_body"),
+        }
+    }
+}
+
+impl ProxyLogging {
+    fn decode(field: Option<&Field>) -> Self {
+        let section = field.map(Field::section);
+        let list = |name| section.as_ref().and_then(|section| section.get(name)).map(|list| list.strings());
+        let default = ["Cache-Control", "Last-Modified", "User-Agent"].map(String::from).into();
+        Self {
+            request_headers: list("request_headers").unwrap_or(default),
+            response_headers: list("response_headers").unwrap_or_default(),
+        }
+    }
+}

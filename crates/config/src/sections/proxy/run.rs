@@ -1,0 +1,61 @@
+//! `proxy/run`: how the container of kamal-proxy itself is run on a server.
+
+use serde::Serialize;
+
+use crate::OptionValue;
+use crate::decode::{Field, Report};
+use crate::shown;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// `publish` (true): whether its ports are published.
+    pub publish: bool,
+    /// `http_port` (80), if it is published.
+    pub http_port: Option<u16>,
+    /// `https_port` (443), if it is published.
+    pub https_port: Option<u16>,
+    /// `bind_ips`: addresses of the server to publish on; all if there are none.
+    pub bind_ips: Vec<String>,
+    pub metrics_port: Option<u16>,
+    /// `debug` (false).
+    pub debug: bool,
+    /// `log_max_size` (`10m`); `None` leaves it to Docker.
+    #[serde(serialize_with = "shown::or_empty")]
+    pub log_max_size: Option<String>,
+    /// `registry`: the server of its image; Docker Hub if absent.
+    pub registry: Option<String>,
+    /// `repository` (`basecamp/kamal-proxy`).
+    pub repository: String,
+    /// `version` (`v0.9.2`).
+    pub version: String,
+    /// `options`: further flags of `docker run`.
+    #[serde(serialize_with = "shown::pairs")]
+    pub options: Vec<(String, OptionValue)>,
+}
+
+impl Run {
+    pub(super) fn decode(field: &Field, report: &mut Report) -> Self {
+        let section = field.section();
+        let publish = section.boolean("publish").unwrap_or(true);
+        let published = ["http_port", "https_port", "bind_ips"];
+        if !publish && published.iter().any(|name| section.has(name)) {
+            let given = published.iter().filter_map(|name| section.key_span(name));
+            let error = field.error("Cannot set http_port, https_port or bind_ips when publish is false");
+            report.push(given.fold(error, |error, span| error.also(span, "given here")));
+        }
+        Self {
+            publish,
+            http_port: publish.then(|| section.port("http_port").unwrap_or(80)),
+            https_port: publish.then(|| section.port("https_port").unwrap_or(443)),
+            bind_ips: section.strings("bind_ips"),
+            metrics_port: section.port("metrics_port"),
+            debug: section.boolean("debug").unwrap_or(false),
+            log_max_size: Some(section.text("log_max_size").unwrap_or_else(|| "10m".into()))
+                .filter(|size| !size.is_empty()),
+            registry: section.text("registry"),
+            repository: section.text("repository").unwrap_or_else(|| "basecamp/kamal-proxy".into()),
+            version: section.text("version").unwrap_or_else(|| "v0.9.2".into()),
+            options: section.get("options").map(|field| field.options()).unwrap_or_default(),
+        }
+    }
+}

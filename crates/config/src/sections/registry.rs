@@ -1,0 +1,133 @@
+//! `registry`: where the image is pushed to and pulled from.
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::{Field, Report, Section};
+use crate::describe::{Form, Keys, Setting};
+use crate::image;
+use crate::secret::{REDACTED, Secret};
+use crate::shown;
+
+/// `registry`, at the root or of an accessory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// `server`; Docker Hub if absent.
+    pub server: Option<String>,
+    /// `username` and `password`; only a registry on the deploying machine goes without.
+    pub login: Option<Credentials>,
+}
+
+/// `username` and `password`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub username: Credential,
+    pub password: Credential,
+}
+
+/// A text, or the name of a secret that holds it (a list of one).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The value itself.
+    Plain(Secret),
+    /// A key of the secrets file.
+    Secret(String),
+}
+
+pub(crate) const KEYS: Keys = Keys::new(
+    "registry",
+    "Where the image is pushed to and pulled from. With `server: localhost:PORT` and no login it is one on your machine: \
+     it is run there in a container, and servers reach it through their SSH connections.",
+    &[
+        Setting::new("server", Form::Filled, "its address")
+            .default("Docker Hub")
+            .examples(&["ghcr.io", "\"localhost:5000\""]),
+        Setting::new("username", Form::Credential, "a value, or a list with the name of one secret")
+            .default("required")
+            .examples(&["me", "[REGISTRY_USERNAME]"]),
+        Setting::new("password", Form::Credential, "a value, or a list with the name of one secret")
+            .default("required")
+            .examples(&["[REGISTRY_PASSWORD]"]),
+    ],
+);
+
+impl Registry {
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
+        let section = field.section();
+        let server = section.text("server");
+        if local_port(server.as_deref()).is_some() && !section.has("username") && !section.has("password") {
+            return Some(Self { server, login: None });
+        }
+        let username = Credential::decode(&section, "username", report);
+        let password = Credential::decode(&section, "password", report);
+        Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
+    }
+
+    /// The same for one that images are named after: its server must fit before their names.
+    pub(crate) fn decode_named(field: &Field, report: &mut Report) -> Option<Self> {
+        let sound = field.section().get("server").is_none_or(|server| image::check_server(&server, report));
+        Self::decode(field, report).filter(|_| sound)
+    }
+
+    /// Whether it is one that is run on the deploying machine.
+    pub fn is_local(&self) -> bool {
+        self.local_port().is_some()
+    }
+
+    /// The port of a registry on the deploying machine, which is run there and lent to the servers.
+    pub fn local_port(&self) -> Option<u16> {
+        local_port(self.server.as_deref()).filter(|_| self.login.is_none())
+    }
+
+    /// The names of the secrets that its login needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let login = self.login.iter().flat_map(|login| [&login.username, &login.password]);
+        login.filter_map(|credential| match credential {
+            Credential::Secret(name) => Some(name.as_str()),
+            Credential::Plain(_) => None,
+        })
+    }
+}
+
+fn local_port(server: Option<&str>) -> Option<u16> {
+    server?.strip_prefix("localhost:")?.parse().ok()
+}
+
+impl Serialize for Registry {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let server = ("server", self.server.as_deref().unwrap_or("docker.io").to_owned());
+        let Some(login) = &self.login else {
+            return to.collect_map([server, ("login", "none: it is on the deploying machine".into())]);
+        };
+        let shown = |credential: &Credential, plain: &str| match credential {
+            Credential::Plain(_) => plain.to_owned(),
+            Credential::Secret(name) => shown::secret(name),
+        };
+        let username = match &login.username {
+            Credential::Plain(name) => name.expose(),
+            Credential::Secret(_) => "",
+        };
+        let username = shown(&login.username, username);
+        to.collect_map([server, ("username", username), ("password", shown(&login.password, REDACTED))])
+    }
+}
+
+impl Credential {
+    fn decode(section: &Section, name: &str, report: &mut Report) -> Option<Self> {
+        if !section.has(name) {
+            let error = section
+                .field
+                .error("")
+                .help(format!("`{name}: VALUE`, or `{name}: [NAME]` with the name of a secret"));
+            report.push(crate::Diagnostic {
+                message: format!("{}/{name}: is required", section.field.path),
+                ..error
+            });
+            return None;
+        }
+        let field = section.get(name)?;
+        match field.text() {
+            Some(text) => Some(Credential::Plain(Secret::new(text))),
+            None => field.secrets(report).into_iter().next().map(Credential::Secret),
+        }
+    }
+}

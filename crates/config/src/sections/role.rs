@@ -1,0 +1,296 @@
+//! `servers`: the roles and their hosts.
+
+mod keys;
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::{Field, Report, Section};
+use crate::diagnostic::Diagnostic;
+use crate::generation::Generation;
+use crate::healthcheck::Parts;
+use crate::merge::merge;
+use crate::pairs::{OptionValue, Pairs, lay_over};
+use crate::shown;
+use crate::suggest::nearest;
+use crate::{Env, Healthcheck, Logging, Proxy};
+pub(crate) use keys::{ASSET_PATH, HOSTS, KEYS};
+
+/// A role, with what it inherits from the root already merged in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// `web`, `workers`, …
+    pub name: String,
+    /// Its hosts in order, each once.
+    pub hosts: Vec<RoleHost>,
+    /// `cmd`, appended after the image.
+    pub cmd: Option<String>,
+    /// `options`: further flags of `docker run`.
+    pub options: Vec<(String, OptionValue)>,
+    /// Root labels with the role's over them. The labels that Bowline sets itself are not among them.
+    pub labels: Pairs,
+    /// The role's own env (see [`crate::Config::env_for`]).
+    pub env: Env,
+    /// Root logging with the role's over it.
+    pub logging: Logging,
+    /// `asset_path` of the role, else of the root; only for roles behind Traefik.
+    pub asset_path: Option<AssetPath>,
+    /// What sends requests to it.
+    pub served_by: ServedBy,
+    /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1). Docker's own 10 s
+    /// if absent; in a configuration for Kamal 2 `drain_timeout` for a role without proxy.
+    pub stop_timeout: Option<Duration>,
+    /// The health check. A role without Traefik has one only if it says so itself.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// What sends requests to a role's containers. The primary role has a proxy unless said otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServedBy {
+    /// No proxy.
+    Nothing,
+    /// Traefik: `traefik: true`. Only in a configuration for Kamal 1.
+    Traefik,
+    /// kamal-proxy: `proxy` of the role over the root's. Only in a configuration for Kamal 2.
+    KamalProxy(Box<Proxy>),
+}
+
+/// A host of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleHost {
+    /// Name or address, as `ssh` takes it.
+    pub host: String,
+    /// Its tags, in order, each once (S6).
+    pub tags: Vec<String>,
+}
+
+/// `asset_path`: `PATH` or `PATH:mount-options`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetPath {
+    /// The directory in the image, without a `/` at its end: `/app/public/assets`.
+    pub path: String,
+    /// `ro`, `z`, …
+    pub mount_options: Option<String>,
+}
+
+/// Labels that Bowline sets itself, and by which it finds its containers again.
+const RESERVED: &[&str] = &["destination", "role", "service"];
+
+/// What a role takes from the root.
+#[derive(Debug)]
+pub(crate) struct Inherited<'n> {
+    pub(crate) generation: Generation,
+    pub(crate) labels: Pairs,
+    pub(crate) logging: Logging,
+    pub(crate) asset_path: Option<AssetPath>,
+    pub(crate) healthcheck: Parts,
+    /// As it is written, for a role's to be laid over, and what it amounts to by itself.
+    pub(crate) proxy: Option<(Field<'n>, Proxy)>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) stop_timeout: Option<Duration>,
+}
+
+impl Role {
+    /// A role given as a list of hosts.
+    pub(crate) fn plain(name: &str, hosts: Vec<RoleHost>, primary: bool, from: &Inherited) -> Self {
+        let served_by = match from.generation {
+            _ if !primary => ServedBy::Nothing,
+            Generation::One => ServedBy::Traefik,
+            Generation::Two => ServedBy::KamalProxy(Box::new(from.proxy())),
+        };
+        let traefik = served_by == ServedBy::Traefik;
+        Self {
+            name: name.into(),
+            hosts,
+            cmd: None,
+            options: Vec::new(),
+            labels: from.labels_of(traefik),
+            env: Env::default(),
+            logging: from.logging.clone(),
+            asset_path: from.asset_path.clone().filter(|_| primary),
+            stop_timeout: from.stop_timeout(primary),
+            served_by,
+            healthcheck: traefik.then(|| from.healthcheck.clone().resolve(true)),
+        }
+    }
+
+    /// A role given as a map; its hosts are read by the caller.
+    pub(crate) fn decode(
+        name: &str,
+        field: &Field,
+        primary: bool,
+        from: &Inherited,
+        report: &mut Report,
+    ) -> Self {
+        let mut role = Self::plain(name, Vec::new(), primary, from);
+        let section = field.section();
+        role.cmd = section.text("cmd");
+        role.options = section.get("options").map(|field| options(&field, report)).unwrap_or_default();
+        role.env = section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default();
+        if let Some(own) = section.get("logging") {
+            role.logging = Logging::decode(&own).over(&role.logging);
+        }
+        if let Some(traefik) = section.boolean("traefik") {
+            role.served_by = if traefik { ServedBy::Traefik } else { ServedBy::Nothing };
+        }
+        let own = section.get("labels").map(|own| labels(&own, report)).unwrap_or_default();
+        role.labels = lay_over(&from.labels_of(role.served_by == ServedBy::Traefik), &own);
+        if let Some(own) = section.get("proxy") {
+            role.served_by = match from.proxy_with(&own, report) {
+                Some(proxy) => ServedBy::KamalProxy(Box::new(proxy)),
+                None => ServedBy::Nothing,
+            };
+        }
+        role.stop_timeout = section.seconds("stop_timeout").or(from.stop_timeout(role.is_proxied()));
+        role.asset_path = role.decode_asset_path(&section, from, report);
+        role.healthcheck = role.decode_healthcheck(&section, from, report);
+        role
+    }
+
+    /// Whether a proxy sends requests to it.
+    pub fn is_proxied(&self) -> bool {
+        self.served_by != ServedBy::Nothing
+    }
+
+    /// How kamal-proxy serves it, if it does.
+    pub fn kamal_proxy(&self) -> Option<&Proxy> {
+        match &self.served_by {
+            ServedBy::KamalProxy(proxy) => Some(proxy),
+            ServedBy::Nothing | ServedBy::Traefik => None,
+        }
+    }
+
+    fn decode_asset_path(
+        &self,
+        section: &Section,
+        from: &Inherited,
+        report: &mut Report,
+    ) -> Option<AssetPath> {
+        let own = section.get("asset_path").map(|field| (AssetPath::decode(&field, report), field));
+        if let (false, Some((_, field))) = (self.is_proxied(), &own) {
+            report.push(field.warning("has no effect in a role that no proxy sends requests to"));
+        }
+        let path = own.map_or_else(|| from.asset_path.clone(), |(path, _)| path);
+        path.filter(|_| self.is_proxied())
+    }
+
+    fn decode_healthcheck(
+        &self,
+        section: &Section,
+        from: &Inherited,
+        report: &mut Report,
+    ) -> Option<Healthcheck> {
+        let own = section.get("healthcheck").map(|field| (Parts::decode(&field), field));
+        if self.served_by == ServedBy::Traefik {
+            let parts = own.map(|(parts, _)| parts).unwrap_or_default();
+            return Some(parts.over(&from.healthcheck).resolve(true));
+        }
+        let (parts, field) = own?;
+        if !parts.says_how() {
+            report.push(
+                field
+                    .warning("has no effect in a role that Traefik sends no requests to")
+                    .help("give `cmd`, `port` or `path` to have its containers checked"),
+            );
+            return None;
+        }
+        Some(parts.resolve(false))
+    }
+}
+
+impl Inherited<'_> {
+    /// The root's labels. Those for Traefik are for the roles that it sends requests to: on other containers they would
+    /// contradict what these roles' own say of the same routers, and Traefik would drop both.
+    fn labels_of(&self, traefik: bool) -> Pairs {
+        let is_for = |key: &str| traefik || !key.to_ascii_lowercase().starts_with("traefik.");
+        self.labels.iter().filter(|(key, _)| is_for(key)).cloned().collect()
+    }
+
+    fn proxy(&self) -> Proxy {
+        self.proxy.as_ref().map_or_else(Proxy::unspoken, |(_, proxy)| proxy.clone())
+    }
+
+    /// What a role's own `proxy` makes of the root's: `false` none, `true` the same, a map one laid over it.
+    fn proxy_with(&self, own: &Field, report: &mut Report) -> Option<Proxy> {
+        if !own.is_map() {
+            return own.boolean().filter(|proxied| *proxied).map(|_| self.proxy());
+        }
+        let Some((base, _)) = &self.proxy else { return Some(Proxy::decode(own, report)) };
+        let merged = merge(base.node.clone(), own.node.clone());
+        Some(Proxy::decode(&Field::new(own.path.as_str(), &merged), report))
+    }
+
+    fn stop_timeout(&self, proxied: bool) -> Option<Duration> {
+        let drain = (self.generation == Generation::Two && !proxied).then_some(self.drain_timeout);
+        self.stop_timeout.or(drain)
+    }
+}
+
+impl Serialize for AssetPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}{}", self.path, shown::suffix(self.mount_options.as_deref())))
+    }
+}
+
+impl AssetPath {
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Option<Self> {
+        let text = field.text_unless_off()?;
+        let (path, options) = match text.split_once(':') {
+            Some((path, options)) => (path, Some(options.to_owned()).filter(|options| !options.is_empty())),
+            None => (text.as_str(), None),
+        };
+        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if parts.is_empty() || parts.contains(&"..") {
+            report.push(field.error("should be a directory below `/`, without `..`"));
+            return None;
+        }
+        Some(Self { path: format!("/{}", parts.join("/")), mount_options: options })
+    }
+}
+
+/// Labels of containers, at the root, of a role, of an accessory.
+pub(crate) fn labels(field: &Field, report: &mut Report) -> Pairs {
+    for (key, value) in field.entries() {
+        if RESERVED.contains(&key.text.as_str()) {
+            let message =
+                format!("{}: invalid label. destination, role, and service are reserved labels", value.path);
+            report.push(Diagnostic::error(key.span, message));
+        }
+        if key.text.is_empty() || key.text.contains(|c: char| c == '=' || c.is_whitespace()) {
+            let message = "a label's name can't be empty or contain `=` or blanks";
+            report.push(field.error_at(key.span, message));
+        }
+    }
+    field.pairs()
+}
+
+/// What Docker does when a container ends.
+const RESTART: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
+
+/// Flags of `docker run`.
+pub(crate) fn options(field: &Field, report: &mut Report) -> Vec<(String, OptionValue)> {
+    if let Some((_, restart)) = field.entries().into_iter().find(|(key, _)| key.text == "restart") {
+        check_restart(&restart, report);
+    }
+    field.options()
+}
+
+/// The one flag that Bowline sets too, unless it is given. `restart: no` without quotes is a boolean, which Docker
+/// would not take.
+fn check_restart(restart: &Field, report: &mut Report) {
+    if restart.boolean().is_some() || restart.is_list() {
+        report.push(restart.error("should be a string").help("use \"no\" in quotes to disable restarts"));
+        return;
+    }
+    let Some(policy) = restart.text() else { return };
+    let tries = policy.strip_prefix("on-failure:").map(|tries| tries.parse::<u32>().is_ok());
+    if !RESTART.contains(&policy.as_str()) && tries != Some(true) {
+        let error =
+            restart.error("should be `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:N`");
+        report.push(match nearest(&policy, RESTART.iter().copied()) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    }
+}

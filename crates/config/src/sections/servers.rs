@@ -1,0 +1,197 @@
+//! `servers`: from a list of hosts, or a map of roles, to roles with hosts and tags.
+
+use crate::decode::{Field, Report};
+use crate::describe::Form;
+use crate::diagnostic::{Diagnostic, Span};
+use crate::env::Tags;
+use crate::given::given;
+use crate::role::{self, HOSTS, Inherited};
+use crate::suggest::{nearest, variable_help};
+use crate::{Role, RoleHost};
+
+const ROLE: Form = Form::Either(&[HOSTS, Form::Keys(&role::KEYS)]);
+pub(crate) const FORM: Form = Form::Either(&[HOSTS, Form::Map("ROLE", &ROLE)]);
+
+/// What reading the servers depends on.
+pub(crate) struct Context<'c> {
+    pub(crate) primary_role: &'c str,
+    /// Where `primary_role` is given, if it is.
+    pub(crate) primary_field: Option<&'c Field<'c>>,
+    pub(crate) allow_empty_roles: bool,
+    pub(crate) tags: &'c Tags,
+    /// The tags by which accessories are placed: they need no env.
+    pub(crate) placing: &'c [String],
+    pub(crate) inherited: &'c Inherited<'c>,
+}
+
+/// The roles, the primary one first, then by name.
+pub(crate) fn decode(field: &Field, context: &Context, report: &mut Report) -> Vec<Role> {
+    let mut roles = Vec::new();
+    if field.is_list() {
+        roles.push((decode_role("web", field, context, report), field.clone()));
+    }
+    for (key, field) in field.entries() {
+        if let Some(problem) = bad_role(&key.text) {
+            report.push(field.error_at(key.span, problem));
+        }
+        roles.push((decode_role(&key.text, &field, context, report), field));
+    }
+    check(field, &roles, context, report);
+    let mut roles: Vec<Role> = roles.into_iter().map(|(role, _)| role).collect();
+    roles.sort_by(|a, b| {
+        let order = |role: &Role| (role.name != context.primary_role, role.name.clone());
+        order(a).cmp(&order(b))
+    });
+    roles
+}
+
+fn decode_role(name: &str, field: &Field, context: &Context, report: &mut Report) -> Role {
+    let primary = name == context.primary_role;
+    if !field.is_map() {
+        let hosts = decode_hosts(field, context, report);
+        return Role::plain(name, hosts, primary, context.inherited);
+    }
+    let mut role = Role::decode(name, field, primary, context.inherited, report);
+    let hosts = field.section().get("hosts");
+    role.hosts = hosts.map(|field| decode_hosts(&field, context, report)).unwrap_or_default();
+    role
+}
+
+/// A host listed twice is one host with the tags of both entries.
+fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<RoleHost> {
+    let mut hosts: Vec<RoleHost> = Vec::new();
+    for entry in field.list() {
+        let Some((host, tags)) = decode_host(&entry, context, report) else { continue };
+        let index = hosts.iter().position(|known| known.host == host).unwrap_or_else(|| {
+            hosts.push(RoleHost { host, tags: Vec::new() });
+            hosts.len() - 1
+        });
+        if let Some(known) = hosts.get_mut(index) {
+            for tag in tags {
+                if !known.tags.contains(&tag) {
+                    known.tags.push(tag);
+                }
+            }
+        }
+    }
+    hosts
+}
+
+/// `HOST`, or `HOST: TAG`, or `HOST: [TAG, …]`.
+fn decode_host(entry: &Field, context: &Context, report: &mut Report) -> Option<(String, Vec<String>)> {
+    if let Some(host) = entry.text() {
+        check_host(entry, entry.span(), &host, report);
+        return Some((host, Vec::new()));
+    }
+    if !entry.is_map() {
+        return None;
+    }
+    let entries = entry.entries();
+    let [(key, value)] = entries.as_slice() else {
+        report.push(entry.error("multiple hosts found").help("begin a new `- ` entry for each host"));
+        return None;
+    };
+    check_host(entry, key.span, &key.text, report);
+    Some((key.text.clone(), decode_tags(value, context, report)))
+}
+
+fn decode_tags(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
+    let fields = if field.is_list() { field.list() } else { vec![field.clone()] };
+    let mut tags = Vec::new();
+    for field in fields {
+        let Some(tag) = field.text() else { continue };
+        if !context.tags.names().any(|known| known == tag) && !context.placing.contains(&tag) {
+            report.push(unknown_tag(&field, &tag, context.tags));
+        }
+        tags.push(tag);
+    }
+    tags
+}
+
+/// The error for a tag that has no env.
+pub(crate) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
+    let mut error =
+        field.error(&format!("unknown tag: {}", given(tag))).label("no env is given for this tag");
+    if let Some(span) = tags.span {
+        error = error.also(span, "the tags are given here");
+    }
+    match nearest(tag, tags.names()) {
+        Some(near) => error.help(format!("did you mean `{}`?", given(near))),
+        None => error.help(format!("give the tag an env: {}", tags.example(tag))),
+    }
+}
+
+/// The primary role is there and has hosts; the others have hosts too, unless they needn't.
+fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut Report) {
+    let primary = context.primary_role;
+    if !roles.iter().any(|(role, _)| role.name == primary) {
+        let message = format!("The primary_role {} isn't defined", given(primary));
+        let names: Vec<&str> = roles.iter().map(|(role, _)| role.name.as_str()).collect();
+        let error = match context.primary_field {
+            Some(given) => given.error("").also(field.span(), "the roles are given here"),
+            None => Diagnostic::error(field.span(), ""),
+        };
+        let help = format!("one of `servers` must be it: {}", given(names.join(", ")));
+        report.push(Diagnostic { message, ..error }.help(help));
+    }
+    for (role, field) in roles {
+        // A host with an error of its own is not counted, and should not be reported a second time.
+        let listed = field.is_list() || field.is_map();
+        if !role.hosts.is_empty() || !listed || lists_something(field) {
+            continue;
+        }
+        if role.name == primary {
+            let message = format!("No servers specified for the {} primary_role", given(primary));
+            report.push(Diagnostic::error(field.span(), message));
+        } else if !context.allow_empty_roles {
+            let message = format!("No servers specified for the {} role", given(&role.name));
+            report.push(
+                Diagnostic::error(field.span(), message)
+                    .help("you can ignore this with allow_empty_roles: true"),
+            );
+        }
+    }
+}
+
+fn lists_something(field: &Field) -> bool {
+    let section = field.section();
+    match field.is_map() {
+        // A list that is wrong has been reported.
+        true => section.has("hosts") && section.get("hosts").is_none_or(|hosts| !hosts.list().is_empty()),
+        false => !field.list().is_empty(),
+    }
+}
+
+/// What can't be the name or address of a server, perhaps with a user before it.
+pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
+    let (user, address) = host.rsplit_once('@').unwrap_or(("root", host));
+    if address.is_empty() || address.starts_with('-') {
+        return Some("a host's name can't be empty or begin with `-`");
+    }
+    if user.is_empty() || user.starts_with('-') || user.contains('@') {
+        return Some("a host with a user is written `USER@HOST`");
+    }
+    let port = address.split_once(':').map(|(_, port)| port).filter(|port| !port.contains(':'));
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Some("a port after a host's name is a number from 1 to 65535");
+    }
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/,;'\"$`\\|&<>(){}".contains(c);
+    host.contains(odd).then_some("this is not the name or address of a host")
+}
+
+/// Reports what can't be a server.
+pub(crate) fn check_host(field: &Field, span: Span, host: &str, report: &mut Report) {
+    let Some(problem) = bad_host(host) else { return };
+    let error = Diagnostic { span, ..field.error(problem) };
+    report.push(match host.contains('$') {
+        true => error.help(variable_help(host)),
+        false => error,
+    });
+}
+
+/// A role's name becomes part of container names.
+pub(crate) fn bad_role(name: &str) -> Option<&'static str> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    (name.is_empty() || !name.chars().all(sound))
+        .then_some("a role's name can only include letters, digits, `_`, `-` and `.`")
+}

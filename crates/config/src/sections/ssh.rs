@@ -1,0 +1,283 @@
+//! `ssh`: how servers are reached.
+
+use serde::{Serialize, Serializer};
+
+use crate::decode::{Field, Report};
+use crate::describe::{Form, Keys, LIST, Like, QUOTABLE_PORT, Setting};
+use crate::secret::Secret;
+use crate::shown;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ssh {
+    /// `user` (`root`).
+    pub user: String,
+    /// `port` (22).
+    pub port: u16,
+    /// `keys`: private key files; `~` is expanded by whoever reads them.
+    pub keys: Vec<String>,
+    /// `keys_only`: neither the default key files nor other keys of the agent are tried. For the files of
+    /// `keys` the agent may still sign.
+    pub keys_only: bool,
+    /// `proxy`: jump hosts, first hop first.
+    pub proxy: Vec<Jump>,
+    /// `proxy_command`: a local command whose standard input and output are the connection (`%h`, `%p`, `%r`).
+    pub proxy_command: Option<String>,
+    /// `key_data`: private keys, tried first.
+    pub key_data: Vec<KeyData>,
+    /// `config`: which OpenSSH configuration is read.
+    pub config: SshConfig,
+    /// `forward_agent` as written, if it was. Bowline never forwards it; kept to be shown.
+    pub forward_agent: Option<bool>,
+    /// `log_level` as written, if it was: how much Kamal's library tells. Kept to be shown.
+    pub log_level: Option<String>,
+}
+
+/// An entry of `key_data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyData {
+    /// The name of a secret that holds a private key.
+    Named(String),
+    /// The private key itself.
+    Inline(Secret),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SshConfig {
+    /// `~/.ssh/config` and the machine's own.
+    #[default]
+    Default,
+    /// `false`: none.
+    Off,
+    /// These files instead.
+    Files(Vec<String>),
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            user: "root".into(),
+            port: 22,
+            keys: Vec::new(),
+            keys_only: false,
+            key_data: Vec::new(),
+            proxy: Vec::new(),
+            proxy_command: None,
+            config: SshConfig::Default,
+            forward_agent: None,
+            log_level: None,
+        }
+    }
+}
+
+/// One jump host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jump {
+    /// The user there (`root` unless given as `user@host`).
+    pub user: String,
+    /// Name or address.
+    pub host: String,
+    /// Port (22).
+    pub port: u16,
+}
+
+impl Serialize for Jump {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { user, host, port } = self;
+        match host.contains(':') {
+            true => to.collect_str(&format_args!("{user}@[{host}]:{port}")),
+            false => to.collect_str(&format_args!("{user}@{host}:{port}")),
+        }
+    }
+}
+
+const JUMPS: Like = Like {
+    wanted: "`HOST`, `USER@HOST` or `USER@HOST:PORT`, several with commas between",
+    help: "",
+    reads: |text| text.split(',').all(|hop| Jump::parse(hop.trim()).is_some()),
+    pattern: "^[^\\s,]+(\\s*,\\s*[^\\s,]+)*$",
+    words: &[],
+    examples: &["gate.example.com", "\"me@one:2222, two\""],
+};
+
+pub(crate) const KEYS: Keys = Keys::new(
+    "ssh",
+    "How servers are reached.",
+    &[
+        Setting::new("user", Form::Filled, "always used, also where `~/.ssh/config` says something else")
+            .default("`root`")
+            .examples(&["deploy"]),
+        Setting::new("port", QUOTABLE_PORT, "always used, like `user`")
+            .default("22")
+            .examples(&["2222", "\"2222\""]),
+        Setting::new("keys", LIST, "private key files, tried first").examples(&["[~/.ssh/deploy]"]),
+        Setting::new("keys_only", Form::Boolean, "neither default key files nor other keys of the agent").default("false"),
+        Setting::new(
+            "key_data",
+            LIST,
+            "private keys, tried first: names of secrets, or (with a warning) the keys themselves. Their values are \
+             worked out before the first connection; one with a passphrase can't be used",
+        )
+        .examples(&["[DEPLOY_KEY]"]),
+        Setting::new("proxy", Form::Either(&[Form::False, Form::Like(&JUMPS)]), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas; `false` for none")
+            .examples(&["gate.example.com", "\"me@one:2222, two\""]),
+        Setting::new("proxy_command", Form::Filled, "a local command that is the connection, with the tokens of ssh_config(5) (`%h`, `%p`, `%r`); not beside `proxy`")
+            .examples(&["\"nc %h %p\""]),
+        Setting::new(
+            "config",
+            Form::Either(&[Form::Boolean, Form::Filled, LIST]),
+            "which OpenSSH configuration counts: `false` for none, or a file in place of `~/.ssh/config`. Several files \
+             are refused yet",
+        )
+        .default("true")
+        .kamal2("")
+        .examples(&["false", "config/ssh", "[config/ssh]"]),
+        Setting::new("forward_agent", Form::Boolean, "whether servers may use your agent")
+            .default("false")
+            .kamal2("")
+            .no_effect("Bowline never forwards it: nothing that it runs on a server needs it"),
+        Setting::new("log_level", Form::Usual(&["debug", "info", "warn", "error", "fatal"]), "how much the SSH library tells")
+            .no_effect("it is a setting of Kamal's library; `-v` shows what is done"),
+    ],
+)
+.notes(
+    "Otherwise `~/.ssh/config` counts: Bowline asks `ssh -G`. Where `ssh` isn't installed, such a file is an error: install \
+     OpenSSH's client, or set `config: false`. `PKCS11Provider` is not supported: let an agent offer its keys \
+     (`ssh-add -s`). A new server's key is accepted and written to `known_hosts` (unless \
+     `StrictHostKeyChecking` is `yes`); a changed or revoked key stops the connection. A new connection may take 10 s; \
+     one that is silent for 25 s is dead.",
+)
+.slips(&[("key", "keys"), ("identity_file", "keys"), ("jump", "proxy")]);
+
+impl Ssh {
+    pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
+        let (default, section) = (Self::default(), field.section());
+        let proxy = section.text_unless_off("proxy").map(|text| jumps(&text)).unwrap_or_default();
+        let mut proxy_command = section.text_unless_off("proxy_command");
+        if let (false, Some(command)) = (proxy.is_empty(), section.get("proxy_command")) {
+            report.push(command.warning("has no effect, since ssh/proxy is given"));
+            proxy_command = None;
+        }
+        if let Some(field) = section.get("forward_agent").filter(|field| field.boolean() == Some(true)) {
+            report.push(field.warning("has no effect: Bowline never forwards the agent"));
+        }
+        Self {
+            user: section.text("user").unwrap_or(default.user),
+            port: section.port("port").unwrap_or(default.port),
+            keys: section.strings("keys"),
+            keys_only: section.boolean("keys_only").unwrap_or(false),
+            key_data: section
+                .get("key_data")
+                .map(|field| KeyData::decode(&field, report))
+                .unwrap_or_default(),
+            proxy,
+            proxy_command,
+            config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),
+            forward_agent: section.boolean("forward_agent"),
+            log_level: section.get("log_level").and_then(|field| field.word()).map(Into::into),
+        }
+    }
+}
+
+impl Serialize for KeyData {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            KeyData::Named(name) => shown::secret(name).serialize(to),
+            KeyData::Inline(key) => key.serialize(to),
+        }
+    }
+}
+
+impl KeyData {
+    /// Kamal 1 takes keys only, Kamal 2 names of secrets, and what is no name for a key.
+    fn decode(field: &Field, report: &mut Report) -> Vec<Self> {
+        let entry = |field: Field| {
+            let text = field.text()?;
+            if text.contains("PRIVATE KEY-----") {
+                let warning = "is a private key in the configuration file";
+                report.push(field.warning(warning).help("put it into a secret, and name that one here"));
+                return Some(Self::Inline(Secret::new(text)));
+            }
+            report.names_secret(&field, &text);
+            Some(Self::Named(text))
+        };
+        field.list().into_iter().filter_map(entry).collect()
+    }
+}
+
+impl Ssh {
+    /// The secrets that hold its private keys.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.key_data.iter().filter_map(|key| match key {
+            KeyData::Named(name) => Some(name.as_str()),
+            KeyData::Inline(_) => None,
+        })
+    }
+}
+
+impl Serialize for SshConfig {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            SshConfig::Default => to.serialize_none(),
+            SshConfig::Off => to.serialize_bool(false),
+            SshConfig::Files(files) => files.serialize(to),
+        }
+    }
+}
+
+impl SshConfig {
+    fn decode(field: &Field) -> Self {
+        match (field.boolean(), field.text()) {
+            (Some(true), _) => SshConfig::Default,
+            (Some(false), _) => SshConfig::Off,
+            (None, Some(file)) => SshConfig::Files(vec![file]),
+            (None, None) => SshConfig::Files(field.strings()),
+        }
+    }
+}
+
+/// A server as SSH reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'s> {
+    /// The user to log in as.
+    pub user: &'s str,
+    /// Name or address.
+    pub host: &'s str,
+    /// Port.
+    pub port: u16,
+}
+
+impl Ssh {
+    /// A server as it stands under `servers`: `[USER@]HOST[:PORT]`, where this section has what it leaves out. An IPv6
+    /// address stands in brackets if a port follows.
+    pub fn target<'s>(&'s self, server: &'s str) -> Target<'s> {
+        let (user, rest) = server.rsplit_once('@').unwrap_or((&self.user, server));
+        let bracketed = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (host, port) = match bracketed {
+            Some((host, after)) => (host, after.strip_prefix(':')),
+            None => match rest.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (rest, None),
+            },
+        };
+        Target { user, host, port: port.and_then(|port| port.parse().ok()).unwrap_or(self.port) }
+    }
+}
+
+fn jumps(text: &str) -> Vec<Jump> {
+    text.split(',').filter_map(|hop| Jump::parse(hop.trim())).collect()
+}
+
+impl Jump {
+    /// `[USER@]HOST[:PORT]`; an IPv6 address with a port stands in brackets.
+    fn parse(text: &str) -> Option<Self> {
+        let (user, rest) = text.rsplit_once('@').unwrap_or(("root", text));
+        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, after)) => (host, after.strip_prefix(':').or(after.is_empty().then_some("22"))?),
+            None if rest.matches(':').count() > 1 => (rest, "22"),
+            None => rest.split_once(':').unwrap_or((rest, "22")),
+        };
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
+        let sound = !user.is_empty() && crate::servers::bad_host(host).is_none();
+        sound.then(|| Self { user: user.into(), host: host.into(), port })
+    }
+}

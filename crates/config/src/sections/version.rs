@@ -1,0 +1,58 @@
+//! `minimum_version`: the oldest Kamal that a configuration is for.
+//!
+//! Bowline's own versions have nothing to do with it. What it can be held to is the format: a file that asks for a
+//! Kamal whose format is known here can be read as it is meant; one that asks for a later Kamal may say things that
+//! nobody here understands, and so it is refused.
+
+use crate::decode::{Report, Section};
+use crate::given::given;
+
+/// The latest Kamal whose format is known.
+const KNOWN: (u64, u64) = (2, 12);
+
+/// `minimum_version` as written.
+pub(crate) fn minimum(root: &Section, report: &mut Report) -> Option<String> {
+    let field = root.get("minimum_version")?;
+    let text = field.text()?;
+    if parse(&text).is_some_and(|version| version > KNOWN) {
+        let (major, minor) = KNOWN;
+        let error = field.error(&format!(
+            "asks for Kamal {}; Bowline knows the format up to Kamal {major}.{minor}",
+            given(&text)
+        ));
+        report.push(error.help("lower it, if the file says nothing that only a later Kamal understands"));
+    }
+    Some(text)
+}
+
+/// The first two numbers of a version as RubyGems writes them.
+pub(crate) fn parse(text: &str) -> Option<(u64, u64)> {
+    let mut parts = text.trim().split(['.', '-']);
+    let first = parts.next()?.parse().ok()?;
+    let rest: Vec<&str> = parts.collect();
+    let sound = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric());
+    rest.iter().all(sound).then(|| (first, rest.first().and_then(|part| part.parse().ok()).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn versions_of_rubygems() {
+        let cases = [
+            ("2", Some((2, 0))),
+            ("2.10", Some((2, 10))),
+            ("1.9.2", Some((1, 9))),
+            ("2.13.0.alpha", Some((2, 13))),
+            ("2.0.0-rc1", Some((2, 0))),
+            ("v2", None),
+            ("2..0", None),
+            ("latest", None),
+            ("", None),
+        ];
+        for (text, version) in cases {
+            assert_eq!(parse(text), version, "{text}");
+        }
+    }
+}

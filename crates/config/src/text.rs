@@ -1,0 +1,10 @@
+//! From the texts of files to trees with places, and back to the places: templates, YAML, secrets files, diagnostics.
+
+pub mod diagnostic;
+pub mod dotenv;
+pub(crate) mod given;
+pub(crate) mod mask;
+pub(crate) mod merge;
+pub(crate) mod rendered;
+pub(crate) mod source;
+pub mod template;

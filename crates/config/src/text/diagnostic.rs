@@ -1,0 +1,308 @@
+//! What is wrong in a configuration file, and how it is shown: the place first, in the file's own text.
+//!
+//! A diagnostic is a value. It is found by pure functions, collected (all of a file, not only the first), and
+//! rendered by whoever has a screen. The rendered source text never shows a password, see `mask`.
+
+mod masked;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use crate::given;
+use crate::rendered::Rendered;
+pub(crate) use masked::Masked;
+
+/// A configuration file: the name people know it by, and its text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The path as it should be shown.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+    /// What it gives as a template, if it is one.
+    rendered: Option<Rendered>,
+}
+
+impl SourceFile {
+    /// A file that somebody else has read.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into(), rendered: None }
+    }
+
+    /// The file with what it gave as a template.
+    pub(crate) fn with(self, rendered: Rendered) -> Self {
+        Self { rendered: Some(rendered), ..self }
+    }
+
+    /// What is to be read as YAML.
+    pub(crate) fn yaml(&self) -> &str {
+        self.rendered.as_ref().map_or(&self.text, |rendered| &rendered.text)
+    }
+
+    /// Its text, or what it gave as a template.
+    pub fn into_text(self) -> String {
+        self.rendered.map_or(self.text, |rendered| rendered.text)
+    }
+
+    /// What it gave as a template, if it is one.
+    pub(crate) fn template(&self) -> Option<&Rendered> {
+        self.rendered.as_ref()
+    }
+}
+
+impl fmt::Debug for SourceFile {
+    /// The text may hold a password, so it isn't shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceFile({:?}, {} bytes)", self.path, self.text.len())
+    }
+}
+
+/// A piece of one of the files, in bytes. An empty span at 0 stands for the file as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// 0 is the base file, 1 the destination's.
+    pub file: usize,
+    /// First byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// The file as a whole.
+    pub fn whole(file: usize) -> Self {
+        Self { file, start: 0, end: 0 }
+    }
+
+    fn is_whole(self) -> bool {
+        self.end == 0
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The configuration can't be used.
+    Error,
+    /// It can, but something in it does not do what it seems to.
+    Warning,
+}
+
+/// One thing to tell about the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// What stands at that place.
+    pub label: Option<String>,
+    /// Other places that have to do with it, perhaps in the other file.
+    pub also: Vec<(Span, String)>,
+    /// What else there is to know, such as what a program said.
+    pub note: Option<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn error(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            span,
+            label: None,
+            also: vec![],
+            note: None,
+            help: None,
+        }
+    }
+
+    /// A warning at a place.
+    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// All that it says, but for what a program said.
+    pub(crate) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let also = self.also.iter_mut().map(|(_, label)| label);
+        std::iter::once(&mut self.message).chain(&mut self.label).chain(&mut self.help).chain(also)
+    }
+
+    /// Says what stands at the place.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Points at another place too.
+    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.also.push((span, label.into()));
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Where a diagnostic points, for people and machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location<'a> {
+    /// The file's path as given.
+    pub path: &'a str,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+/// A file with the parts of it that must not be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) file: SourceFile,
+    /// Byte ranges, in order, not overlapping.
+    pub(crate) hidden: Vec<Range<usize>>,
+}
+
+/// Everything found in the files, in the order of the files, and what is needed to show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    sources: Vec<Source>,
+    items: Vec<Diagnostic>,
+    /// What may put all of them right.
+    remedy: Option<String>,
+}
+
+impl Diagnostics {
+    pub(crate) fn new(sources: Vec<Source>, mut items: Vec<Diagnostic>) -> Self {
+        items.iter_mut().flat_map(Diagnostic::texts).for_each(|text| *text = given::plain(text));
+        items.sort_by_key(|item| (item.severity, item.span));
+        Self { sources, items, remedy: None }
+    }
+
+    /// The same with what may put all of them right, shown after them.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The diagnostics, one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.items.iter()
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The same with other notes: those that come from programs may hold anything.
+    pub fn map_notes(mut self, change: impl Fn(&str) -> String) -> Self {
+        for note in self.items.iter_mut().filter_map(|item| item.note.as_mut()) {
+            *note = change(note);
+        }
+        self
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// File, line and column a diagnostic points at.
+    pub fn locate(&self, diagnostic: &Diagnostic) -> Location<'_> {
+        let Some(source) = self.sources.get(diagnostic.span.file) else {
+            return Location { path: "", line: 1, column: 1 };
+        };
+        let before = source.file.text.get(..diagnostic.span.start).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Location {
+            path: &source.file.path,
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+        }
+    }
+
+    /// All of them as text, each with the lines it is about; `color` for a terminal.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let masked: Vec<Masked> = self.sources.iter().map(Masked::new).collect();
+        let groups = self.items.iter().map(|item| self.group(item, &masked));
+        let remedy = self.remedy.iter().map(|remedy| Group::with_title(Level::HELP.primary_title(remedy)));
+        let reports: Vec<String> = groups.chain(remedy).map(|group| renderer.render(&[group])).collect();
+        reports.join("\n\n")
+    }
+
+    fn group<'a>(&'a self, item: &'a Diagnostic, masked: &'a [Masked]) -> Group<'a> {
+        let level = match item.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(item.message.as_str()).elements(self.places(item, masked));
+        if let Some(note) = &item.note {
+            group = group.element(Level::NOTE.message(note.as_str()));
+        }
+        if let Some(help) = &item.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        group
+    }
+
+    /// One snippet for each file the diagnostic points into, its own place's file first.
+    fn places<'a>(
+        &'a self,
+        item: &'a Diagnostic,
+        masked: &'a [Masked],
+    ) -> Vec<annotate_snippets::Element<'a>> {
+        let mut files: BTreeMap<(bool, usize), Vec<annotate_snippets::Annotation<'a>>> = BTreeMap::new();
+        let own = (item.span, item.label.as_deref(), AnnotationKind::Primary);
+        let others = item.also.iter().map(|(span, label)| (*span, Some(&**label), AnnotationKind::Context));
+        let mut elements = Vec::new();
+        for (span, label, kind) in std::iter::once(own).chain(others) {
+            let Some(masked) = masked.get(span.file) else { continue };
+            if span.is_whole() {
+                if let Some(source) = self.sources.get(span.file) {
+                    let origin = Origin::path(source.file.path.as_str()).line(1).char_column(1);
+                    elements.push(origin.into());
+                }
+                continue;
+            }
+            let annotation = kind.span(masked.place(span.start..span.end)).label(label);
+            files.entry((span.file != item.span.file, span.file)).or_default().push(annotation);
+        }
+        for ((_, file), annotations) in files {
+            if let (Some(source), Some(masked)) = (self.sources.get(file), masked.get(file)) {
+                let path = source.file.path.as_str();
+                let snippet = Snippet::source(masked.text()).path(path).annotations(annotations);
+                elements.push(snippet.into());
+            }
+        }
+        elements
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Diagnostics {}

@@ -1,0 +1,67 @@
+//! What of a message comes from the files, kept apart from our own words until the message is shown.
+//!
+//! A template may have put a password into a value, and a message may name that value. Then the tag is shown in its
+//! place. Our own words must stay what they are, though a tag gave `true` and they have a `true` in them. So what is
+//! taken from the files stands between marks.
+
+use std::fmt;
+
+/// The marks: characters that no key and no value has in it.
+const BEGIN: char = '\u{e}';
+const END: char = '\u{f}';
+
+/// A text of the files, to be put into a message.
+pub(crate) struct Given<T>(T);
+
+/// Marks a text of the files.
+pub(crate) fn given<T: fmt::Display>(text: T) -> Given<T> {
+    Given(text)
+}
+
+impl<T: fmt::Display> fmt::Display for Given<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{BEGIN}{}{END}", self.0)
+    }
+}
+
+/// The message with other texts of the files.
+pub(crate) fn replaced(message: &str, change: impl Fn(&str) -> Option<String>) -> String {
+    let mut all = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, given, after)) = next(rest) {
+        all.push_str(before);
+        match change(given) {
+            Some(text) => all.push_str(&text),
+            None => all.push_str(&Given(given).to_string()),
+        }
+        rest = after;
+    }
+    all + rest
+}
+
+/// What comes before the next text of the files, the text, and what comes after.
+fn next(message: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = message.split_once(BEGIN)?;
+    let (given, after) = rest.split_once(END)?;
+    Some((before, given, after))
+}
+
+/// The message without marks.
+pub(crate) fn plain(message: &str) -> String {
+    message.replace([BEGIN, END], "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_given_is_replaced() {
+        let message = format!("true: {} is {}", given("true"), given("a true b"));
+        let hidden =
+            replaced(&message, |text| text.contains("true").then(|| text.replace("true", "<%= x %>")));
+        assert_eq!(plain(&hidden), "true: <%= x %> is a <%= x %> b");
+        assert_eq!(plain(&message), "true: true is a true b");
+        assert_eq!(plain(&replaced(&message, |_| None)), plain(&message));
+    }
+}

@@ -1,0 +1,242 @@
+//! ERB in a configuration file.
+//!
+//! Kamal renders its files as ERB templates before it reads them as YAML. What configurations are made of (variables,
+//! commands, conditions, `.env` files) is evaluated here, without Ruby; a file with anything else in it is given to the
+//! user's own Ruby as a whole.
+//!
+//! Rendering needs the environment and runs programs, which this crate doesn't. So it is asked again and again: it ends
+//! with the text, or with a program whose output it lacks ([`Stop::Run`]); who called it runs the program, notes how
+//! that ended in the [`Outputs`], and asks again. So the same command runs once, however often it stands there.
+//!
+//! `scan` finds the tags, `expr` and `literal` read the Ruby within one, `block` puts conditions around what they
+//! enclose, `evaluate` says what an expression amounts to, `rendered` is the way back from the text to the file, `ruby`
+//! a file that only Ruby can render.
+
+mod block;
+mod evaluate;
+mod expr;
+mod literal;
+mod rendered;
+mod ruby;
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+pub use evaluate::Variables;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
+use crate::mask;
+use crate::rendered::{From, Rendered};
+use block::Node;
+use evaluate::{Evaluation, Wrong};
+use ruby::Foreign;
+use scan::Token;
+
+/// A file that may be a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    file: SourceFile,
+    tokens: Vec<Token>,
+    way: Way,
+}
+
+/// How it is rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// Not at all: there is no tag in it.
+    AsItIs,
+    /// Here.
+    BuiltIn(Vec<Node>),
+    /// By Ruby, as these need it.
+    Ruby(Vec<expr::Foreign>),
+}
+
+/// A program to run for a template.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// A command for the shell.
+    Shell(String),
+    /// The text of the file at a path.
+    File(String),
+    /// Ruby, which renders the template on its standard input. Status 127 says that there is none.
+    Ruby(String),
+}
+
+impl Program {
+    /// The program and its arguments.
+    pub fn words(&self) -> Vec<String> {
+        match self {
+            Program::Shell(command) => ["/bin/sh", "-c", command].map(Into::into).into(),
+            Program::File(path) => ["cat", "--", path].map(Into::into).into(),
+            Program::Ruby(_) => ruby::words(),
+        }
+    }
+
+    /// Its standard input; nothing if `None`.
+    pub fn input(&self) -> Option<&str> {
+        match self {
+            Program::Shell(_) | Program::File(_) => None,
+            Program::Ruby(template) => Some(template),
+        }
+    }
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Well, with this on its standard output.
+    Well(String),
+    /// Badly.
+    Badly {
+        /// How: `exit status 1`.
+        how: String,
+        /// Its standard error.
+        stderr: String,
+    },
+    /// It isn't on this machine (Ruby only).
+    Missing,
+}
+
+/// How the programs ended that ran so far.
+pub type Outputs = HashMap<Program, Ended>;
+
+/// Why rendering stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop<E> {
+    /// The output of this program is needed.
+    Run(Program),
+    /// It can't be rendered.
+    Failed(E),
+}
+
+impl Template {
+    /// Looks for tags in a file.
+    ///
+    /// # Errors
+    /// A tag that never ends, or conditions and their ends that don't fit.
+    pub fn new(file: SourceFile) -> Result<Self, Diagnostics> {
+        Self::read(file, true)
+    }
+
+    /// The same in a file that isn't YAML: a line that begins with `#` need not be a comment there.
+    ///
+    /// # Errors
+    /// As [`Template::new`].
+    pub fn of_text(file: SourceFile) -> Result<Self, Diagnostics> {
+        Self::read(file, false)
+    }
+
+    fn read(file: SourceFile, yaml: bool) -> Result<Self, Diagnostics> {
+        if !file.text.contains("<%") {
+            return Ok(Self { file, tokens: Vec::new(), way: Way::AsItIs });
+        }
+        let tokens = match scan::scan(&file.text, yaml) {
+            Ok(tokens) => tokens,
+            Err(Range { start, end }) => {
+                let error = Diagnostic::error(Span { file: 0, start, end }, "this tag is never closed")
+                    .help("close it with `%>`; write `<%%` for a `<%` that doesn't begin a tag");
+                return Err(refused(&file, &[], vec![error]));
+            }
+        };
+        let way = match block::read(&file.text, &tokens) {
+            Err(constructs) => Way::Ruby(constructs),
+            Ok(tags) => match block::tree(tags) {
+                Ok(nodes) => Way::BuiltIn(nodes),
+                Err(error) => return Err(refused(&file, &tokens, vec![*error])),
+            },
+        };
+        Ok(Self { file, tokens, way })
+    }
+
+    /// The file with its rendered text.
+    ///
+    /// # Errors
+    /// A program to run first; or all that is wrong, as far as it can be seen.
+    pub fn render(
+        &self,
+        variables: Variables<'_>,
+        outputs: &Outputs,
+    ) -> Result<SourceFile, Stop<Diagnostics>> {
+        let rendered = match &self.way {
+            Way::AsItIs => return Ok(self.file.clone()),
+            Way::BuiltIn(nodes) => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
+            Way::Ruby(constructs) => {
+                Foreign { text: &self.file.text, tokens: &self.tokens, constructs }.render(outputs)
+            }
+        };
+        match rendered {
+            Ok(mut rendered) => {
+                rendered.open = block::open_tags(&self.file.text, &self.tokens);
+                Ok(self.file.clone().with(rendered))
+            }
+            Err(Stop::Run(program)) => Err(Stop::Run(program)),
+            Err(Stop::Failed(wrong)) => Err(Stop::Failed(refused(&self.file, &self.tokens, wrong))),
+        }
+    }
+}
+
+fn render(text: &str, nodes: &[Node], evaluation: Evaluation<'_>) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
+    let mut rendering = Rendering { text, evaluation, rendered: Rendered::default(), wrong: Vec::new() };
+    rendering.all(nodes).map_err(Stop::Run)?;
+    if rendering.wrong.is_empty() { Ok(rendering.rendered) } else { Err(Stop::Failed(rendering.wrong)) }
+}
+
+struct Rendering<'a> {
+    text: &'a str,
+    evaluation: Evaluation<'a>,
+    rendered: Rendered,
+    wrong: Vec<Diagnostic>,
+}
+
+impl Rendering<'_> {
+    /// Renders these, and goes on after what is wrong. `Err` is a program to run first.
+    fn all(&mut self, nodes: &[Node]) -> Result<(), Program> {
+        for node in nodes {
+            let done = match node {
+                Node::Text { range, kept } => {
+                    let from = if *kept { From::Comment } else { From::File };
+                    let text = self.text.get(range.clone()).unwrap_or_default();
+                    self.rendered.push(text, range.clone(), from);
+                    Ok(())
+                }
+                Node::Output { span, expr } => self.evaluation.value(expr).map(|value| {
+                    self.rendered.push(&value.text(), span.clone(), From::Tag);
+                }),
+                Node::If(branches) => self.branch(branches)?,
+                Node::Load { span, files } => {
+                    files.iter().try_for_each(|file| self.evaluation.load(file, span))
+                }
+            };
+            match done {
+                Ok(()) => {}
+                Err(Stop::Run(program)) => return Err(program),
+                Err(Stop::Failed(wrong)) => self.wrong.push(*wrong),
+            }
+        }
+        Ok(())
+    }
+
+    fn branch(&mut self, branches: &[block::Branch]) -> Result<Result<(), Stop<Wrong>>, Program> {
+        for branch in branches {
+            let holds = match branch.condition.as_ref().map(|condition| self.evaluation.value(condition)) {
+                None => true,
+                Some(Ok(value)) => value.is_true(),
+                Some(Err(stop)) => return Ok(Err(stop)),
+            };
+            if holds {
+                return self.all(&branch.nodes).map(Ok);
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// What is said about a file that can't be rendered.
+fn refused(file: &SourceFile, tokens: &[Token], errors: Vec<Diagnostic>) -> Diagnostics {
+    let hidden = mask::except(mask::in_text(&file.text), &block::open_tags(&file.text, tokens), &file.text);
+    Diagnostics::new(vec![Source { file: file.clone(), hidden }], errors)
+}
