@@ -174,6 +174,17 @@ impl Group {
         Self { leader: id.and_then(Pid::from_raw), alone: false }
     }
 
+    /// Runs a command in a group of its own to its end. What it leaves in the background may go on; if this is dropped
+    /// before, all of it ends.
+    pub(crate) async fn output(command: &mut Command) -> io::Result<std::process::Output> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let child = command.spawn()?;
+        let group = Self::of(&child);
+        let output = child.wait_with_output().await;
+        group.let_go();
+        output
+    }
+
     /// What is left of it may go on.
     pub(crate) fn let_go(mut self) {
         self.leader = None;

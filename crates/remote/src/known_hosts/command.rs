@@ -43,16 +43,8 @@ impl Command {
             return Err(failed("is empty".into()));
         };
         let mut command = tokio::process::Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
-        let ran = async {
-            let child = command.spawn()?;
-            let group = Group::of(&child);
-            let output = child.wait_with_output().await;
-            group.let_go();
-            output
-        };
-        let output = match tokio::time::timeout(self.limit, ran).await {
+        command.args(arguments).stdin(Stdio::null());
+        let output = match tokio::time::timeout(self.limit, Group::output(&mut command)).await {
             Ok(Ok(output)) => output,
             Ok(Err(e)) => return Err(failed(format!("can't be run: {e}"))),
             Err(_) => return Err(failed(format!("gave no answer within {} s", self.limit.as_secs_f32()))),

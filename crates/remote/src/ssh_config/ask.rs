@@ -129,23 +129,13 @@ impl Asker {
             // It says then which files it reads.
             command.arg("-v");
         }
-        command.args(["--", &endpoint.host]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
+        command.args(["--", &endpoint.host]);
         // A `Match exec` in the file can run anything.
         let limit = self.options.timeouts.connect;
-        let ran = async {
-            let child = command.spawn()?;
-            let group = Group::of(&child);
-            let output = child.wait_with_output().await;
-            group.let_go();
-            output
-        };
         let _turn = self.turns.acquire().await;
-        let output = match tokio::time::timeout(limit, ran).await {
+        let output = match tokio::time::timeout(limit, Group::output(&mut command)).await {
             Ok(Ok(output)) => output,
-            Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
-                return self.without_ssh();
-            }
+            Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => return self.without_ssh(),
             Ok(Err(e)) => return Err(trouble(format!("`ssh -G` can't be run: {e}"))),
             Err(_) => {
                 return Err(trouble(format!(
