@@ -5,6 +5,8 @@
 //! reads it, and `root` puts `sections` together to a [`Config`]. After it come `show`, `docs` and `schema`. Everything is
 //! a function of the texts: who calls [`load()`] has read the files.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod config;
 mod decode;
 mod describe;

@@ -5,6 +5,8 @@
 //! printing. Cargo keeps it so (this crate depends on nothing that could), and every decision of a deploy can
 //! be tested here in microseconds.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod commands;
 pub mod dockerignore;
 pub mod names;
