@@ -6,6 +6,7 @@
 //! error. Those that change anything first look at the run's mark (see [`Scope::fence`]).
 
 pub mod accessory;
+pub mod answer;
 pub mod app;
 pub mod ask;
 pub mod assets;
@@ -29,12 +30,11 @@ pub mod registry;
 pub mod remove;
 pub mod server;
 pub mod serving;
+pub mod status;
 
 use crate::names::Names;
 use crate::shell::quote;
-
-/// Exit status of a script whose server now belongs to a later run.
-pub const FENCED: u32 = 75;
+use status::Status::Fenced;
 
 /// Digits of a run's id that a run shares with those that its hooks start.
 pub const FAMILY: usize = 16;
@@ -120,7 +120,7 @@ impl Scope {
     /// and wakes up, or a script that outlived its deploy, changes nothing more.
     pub fn fence(&self) -> String {
         format!(
-            "case $(cat {} 2>/dev/null) in {}*) ;; *) echo 'another run has taken over this server' >&2; exit {FENCED} ;; esac\n",
+            "case $(cat {} 2>/dev/null) in {}*) ;; *) echo 'another run has taken over this server' >&2; exit {Fenced} ;; esac\n",
             quote(&self.mark()),
             quote(self.family()),
         )

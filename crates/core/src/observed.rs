@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
+use crate::commands::answer::Unreadable;
 use crate::commands::app::stop_limit;
 use crate::names::{NETWORK, Names};
 
@@ -134,22 +137,6 @@ fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
     Ok(name.strip_prefix('/').map(Into::into).unwrap_or(name))
 }
 
-/// An answer that can't be understood.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// The last line is missing.
-    #[error("the server's answer was cut short")]
-    CutShort,
-    /// A line that isn't what it should be.
-    #[error("the server's answer has a line that can't be read ({problem}): {line}")]
-    Line {
-        /// The line, shortened.
-        line: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
-
 /// So many versions that served are remembered; the script tells no more.
 const SERVED: usize = 100;
 /// No container is waited for longer than this to become unhealthy, in seconds, whatever its health check says.
@@ -230,33 +217,15 @@ fn serve(served: &mut Vec<String>, entry: &str) {
 }
 
 fn object<T: for<'de> Deserialize<'de>>(line: &str, json: &str) -> Result<T, Unreadable> {
-    serde_json::from_str(json).map_err(|error| Unreadable::Line {
-        line: line.chars().take(200).collect(),
-        problem: error.to_string(),
-    })
+    serde_json::from_str(json).map_err(|error| Unreadable::line(line, error))
 }
 
 /// Decodes base64 that a server printed. What is no base64 or no text is shown as what it is.
 pub fn base64_text(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for c in text.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => continue,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xff) as u8);
-        }
+    match BASE64_STANDARD.decode(text.trim()) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => text.into(),
     }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The version in a container's name, without a `_replaced_…` ending.

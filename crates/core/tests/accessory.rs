@@ -13,11 +13,10 @@ use std::process::{Command, Output, Stdio};
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::{Config, SourceFile, load};
 use bowline_core::commands::Action;
+use bowline_core::commands::Scope;
 use bowline_core::commands::accessory::{Act, Directory, Upload, What};
-use bowline_core::commands::ask::NO_ANSWER;
 use bowline_core::commands::policy::configured;
-use bowline_core::commands::published::PORT_TAKEN;
-use bowline_core::commands::{Scope, app, ready};
+use bowline_core::commands::status::Status;
 use bowline_core::plan::accessory::container;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::shell::Input;
@@ -223,7 +222,7 @@ fn what_is_there_decides_what_booting_does() {
         ("running app-db old", 0, "@runs", "running app-db old"),
         ("exited app-db old", 0, "@started", "running app-db old"),
         ("created app-db old", 0, "", "running app-db new"),
-        ("running other old", app::NAME_TAKEN, "", "running other old"),
+        ("running other old", Status::NameTaken.code(), "", "running other old"),
     ];
     for (before, status, said, after) in cases {
         let server = Server::new();
@@ -238,11 +237,11 @@ fn what_is_there_decides_what_booting_does() {
 fn what_does_not_come_up_is_not_left_behind() {
     let server = Server::new();
     server.write("broken", "run\n");
-    is(server.run(&boot()), app::NOT_STARTED, &NONE);
+    is(server.run(&boot()), Status::NotStarted.code(), &NONE);
     assert_eq!(server.containers(), NONE);
     server.write("broken", "");
     server.write("state", "restarting none 1 3 false\n");
-    is(server.run(&boot()), ready::NOT_READY, &["@failed restarting", "@failed timeout"]);
+    is(server.run(&boot()), Status::NotReady.code(), &["@failed restarting", "@failed timeout"]);
     assert_eq!(server.containers(), NONE);
     // One that did its work and ended is as it should be.
     server.write("state", "exited none 0 0 false\n");
@@ -288,13 +287,13 @@ fn a_new_container_that_does_not_come_up_gives_way_to_the_old_one() {
     server.write("state", "restarting none 1 3 false\n");
     is(
         server.run(&reboot()),
-        ready::NOT_READY,
+        Status::NotReady.code(),
         &["@newer", "@failed restarting", "@failed timeout", "@back"],
     );
     assert_eq!(server.containers(), ["app-db: running app-db old"]);
     // One that somebody had stopped is not started by that.
     server.write("containers/app-db", "exited app-db old\n");
-    is(server.run(&reboot()), ready::NOT_READY, &["@newer", "@failed restarting", "@failed timeout"]);
+    is(server.run(&reboot()), Status::NotReady.code(), &["@newer", "@failed restarting", "@failed timeout"]);
     assert_eq!(server.containers(), ["app-db: exited app-db old"]);
 }
 
@@ -313,7 +312,7 @@ fn a_port_that_somebody_else_has_is_told_before_anything_stops() {
     for address in ["127.0.0.1", "", "0.0.0.0", "::"] {
         wants(address, "tcp");
         let (status, answers) = server.run(&reboot());
-        assert_eq!((status, answers.len()), (PORT_TAKEN, 1), "{address}: {answers:?}");
+        assert_eq!((status, answers.len()), (Status::PortTaken.code(), 1), "{address}: {answers:?}");
         assert!(answers[0].starts_with(&format!("@taken {port}/tcp ")), "{answers:?}");
         assert_eq!(server.containers(), ["app-db: running app-db old"]);
     }
@@ -392,7 +391,7 @@ fn the_old_container_stays_stopped_while_the_new_one_comes_up_and_gets_its_polic
     server.write("policies/app-db", "on-failure:5");
     server.write("state", "restarting none 1 3 false\n");
     let (status, _) = server.run(&reboot());
-    assert_eq!(status, ready::NOT_READY);
+    assert_eq!(status, Status::NotReady.code());
     let order = server.calls(&["update", "container stop", "container start"]);
     assert_eq!(
         order,
@@ -415,7 +414,12 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_missing() {
     let remove = act(What::Remove { image: "r.test/mysql:8".into() });
     for act in [power(Action::Stop), power(Action::Start), boot(), reboot(), remove] {
         let output = server.output(&act, act.script().input.expose());
-        assert_eq!(output.status.code(), Some(NO_ANSWER.try_into().unwrap()), "{}", act.describe());
+        assert_eq!(
+            output.status.code(),
+            Some(Status::NoAnswer.code().try_into().unwrap()),
+            "{}",
+            act.describe()
+        );
         assert_eq!(output.stdout, b"", "{}", act.describe());
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("Cannot connect to the Docker daemon"), "{said}");
@@ -437,7 +441,7 @@ fn removing_leaves_nothing_but_what_others_need() {
     assert!(!server.path(".kamal/apps/app/env/accessories/db.env").exists());
     is(server.run(&remove), 0, &["@kept"]);
     server.write("containers/app-db", "running other old\n");
-    is(server.run(&remove), app::NAME_TAKEN, &NONE);
+    is(server.run(&remove), Status::NameTaken.code(), &NONE);
     assert_eq!(server.containers(), ["app-db: running other old"]);
 }
 
@@ -446,7 +450,7 @@ fn nothing_is_done_on_a_server_of_a_later_run() {
     let server = Server::new();
     server.write(".kamal/apps/app/run", "later\n");
     for act in [boot(), reboot(), upload("x"), act(What::Remove { image: "i".into() })] {
-        is(server.run(&act), bowline_core::commands::FENCED, &NONE);
+        is(server.run(&act), Status::Fenced.code(), &NONE);
     }
     assert_eq!(server.read("calls"), "");
 }

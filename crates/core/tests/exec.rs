@@ -12,6 +12,7 @@ use bowline_config::secret::Secret;
 use bowline_config::{Logging, OptionValue};
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::status::Status;
 use bowline_core::commands::{Scope, app, registry};
 use bowline_core::names::Names;
 use bowline_core::shell::{Input, Script};
@@ -148,7 +149,7 @@ fn without_the_image_no_secret_is_left() {
     let home = server();
     std::fs::write(home.path().join("empty"), "").unwrap();
     let output = run(home.path(), &exec(Mode::Gathered).prepare(), "");
-    assert_eq!(output.status.code(), Some(i32::try_from(registry::PULL_FAILED).unwrap()));
+    assert_eq!(output.status.code(), Some(i32::try_from(Status::PullFailed.code()).unwrap()));
     assert!(!home.path().join(ENV_FILE).exists());
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bowline_core::commands::logs::{ENDED, Lines, REFUSED, logs};
+use bowline_core::commands::logs::{Lines, Said, logs};
 use tempfile::TempDir;
 
 /// Says two lines; with `--follow` it then waits until the file `over` is there. It leaves its process id behind.
@@ -59,7 +59,8 @@ fn lines_are_picked_as_grep_is_told() {
     let mut refused = start(&server, &Lines { follow: true, ..wrong });
     let _input = refused.stdin.take();
     let (status, said) = said(refused);
-    assert!(status == Some(2) && said.len() == 1 && said[0].starts_with(REFUSED), "{said:?}");
+    let refused = said.iter().filter(|line| matches!(Said::heard(line), Some(Said::Refused(_)))).count();
+    assert_eq!((status, said.len(), refused), (Some(2), 1, 1), "{said:?}");
 }
 
 #[test]
@@ -76,7 +77,8 @@ fn a_followed_log_ends_with_its_container_and_says_when() {
         let (status, mut said) = said(child);
         drop(input);
         assert_eq!(status, Some(0));
-        let at: u64 = said.pop().unwrap().strip_prefix(ENDED).unwrap().parse().unwrap();
+        let Some(Said::Ended(at)) = Said::heard(&said.pop().unwrap()) else { panic!("{said:?}") };
+        let at: u64 = at.parse().unwrap();
         assert!(at > 1_700_000_000);
         assert_eq!(said, expected);
     }
@@ -95,7 +97,8 @@ fn a_followed_log_ends_when_nobody_listens_any_more() {
         }
         drop(child.stdin.take());
         let output = BufReader::new(child.stdout.take().unwrap());
-        assert!(output.lines().last().unwrap().unwrap().starts_with(ENDED));
+        let last = output.lines().last().unwrap().unwrap();
+        assert!(matches!(Said::heard(&last), Some(Said::Ended(_))), "{last}");
         child.wait().unwrap();
         let docker = std::fs::read_to_string(&pid).unwrap();
         assert!(!std::path::Path::new(&format!("/proc/{}", docker.trim())).exists(), "docker is gone");

@@ -11,9 +11,9 @@ use std::process::Command;
 use bowline_config::secret::Secret;
 use bowline_config::{Logging, Traefik};
 use bowline_core::commands::app::{self, IfHealthy};
-use bowline_core::commands::ask::NO_ANSWER;
-use bowline_core::commands::serving::{Check, NOT_SERVING, Serving};
-use bowline_core::commands::{Action, Scope, env, ready};
+use bowline_core::commands::serving::{Check, Serving};
+use bowline_core::commands::status::Status;
+use bowline_core::commands::{Action, Scope, env};
 use bowline_core::names::Names;
 use bowline_core::proxy::cord;
 use bowline_core::proxy::traefik::{container as traefik, maintenance};
@@ -201,7 +201,7 @@ fn tag() -> app::Tag {
 #[test]
 fn a_container_that_is_healthy_now_is_not_stopped_whatever_it_was_when_that_was_planned() {
     for server in Server::all() {
-        server.run(&stop().script()).with(app::HEALTHY);
+        server.run(&stop().script()).with(Status::Healthy.code());
         assert_eq!(server.changes(), [""; 0]);
         server.run(&app::Stop { if_healthy: IfHealthy::Stop, ..stop() }.script()).with(0);
         assert_eq!(server.changes(), ["stop -t 7 old"]);
@@ -226,13 +226,13 @@ fn nothing_is_taken_from_the_old_one_while_the_new_one_does_not_serve() {
             server.is("new", "running", "healthy");
             server.also("new", state);
             for script in [cut().script(), stop().script(), tag().script()] {
-                server.run(&script).with(NOT_SERVING);
+                server.run(&script).with(Status::NotServing.code());
             }
             assert!(server.has("cord") && server.changes().is_empty(), "{state}: {:?}", server.changes());
         }
         fs::remove_file(server.path("is/new")).unwrap();
         let ended = server.run(&cut().script());
-        ended.with(NOT_SERVING);
+        ended.with(Status::NotServing.code());
         assert!(ended.says("@instead gone") && server.has("cord"), "{:?}", ended.said);
         server.is("new", "running", "none");
         server.run(&tag().script()).with(0);
@@ -280,7 +280,7 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
         // For good.
         for script in [stop().script(), cut().script(), maintenance::idle("old", 1)] {
             server.write("down", "1000");
-            server.run(&script).with(NO_ANSWER);
+            server.run(&script).with(Status::NoAnswer.code());
         }
         fs::remove_file(server.path("down")).unwrap();
         fs::remove_file(server.path("is/old")).unwrap();
@@ -330,7 +330,7 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
         for script in &asked {
             server.write("down", "1000");
             let ended = server.run(script);
-            ended.with(NO_ANSWER);
+            ended.with(Status::NoAnswer.code());
             assert_eq!((ended.said.len(), server.changes().len()), (0, 0), "{}", script.text);
         }
         let traefik = traefik::Remove { scope: scope() };
@@ -411,7 +411,7 @@ fn a_container_that_turns_up_after_its_run_has_given_up_is_stopped_by_its_own_bo
         server.run(&boot.script()).with(0);
         let ended = server.run(&boot.find().script());
         assert_eq!((ended.said.len(), ended.status), (0, Some(0)), "nothing turned up");
-        server.run(&boot.script()).with(app::NOT_STARTED);
+        server.run(&boot.script()).with(Status::NotStarted.code());
         assert_eq!(server.changes().last().unwrap(), "stop new");
         // The next run has names of its own.
         let next = Scope { run: "beef".into(), ..scope() };
@@ -445,7 +445,7 @@ fn a_container_that_ended_since_it_was_ready_has_failed_though_docker_started_it
         ] {
             server.also("new", state);
             let ended = server.run(&check.script());
-            ended.with(ready::NOT_READY);
+            ended.with(Status::NotReady.code());
             assert!(ended.says(&format!("@failed {reason}")), "{:?}", ended.said);
         }
         fs::remove_file(server.path("is/new")).unwrap();

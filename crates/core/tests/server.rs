@@ -8,7 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::Mode;
-use bowline_core::commands::server::{Bootstrap, OnServer, REFUSED, Refusal};
+use bowline_core::commands::server::{Answer, Bootstrap, OnServer, Refusal};
+use bowline_core::commands::status::Status;
 use bowline_core::names::Names;
 use tempfile::TempDir;
 
@@ -110,7 +111,8 @@ fn what_can_t_be_done_says_why_and_changes_nothing() {
     for (programs, files, refusal) in cases {
         let server = server(programs, files);
         let (status, said) = bootstrap(&server);
-        assert_eq!((status, Refusal::find(&said)), (Some(REFUSED as i32), Some(*refusal)), "{said}");
+        let answer: Answer = said.parse().unwrap();
+        assert_eq!((status, answer.refused), (Some(Status::Refused as i32), Some(*refusal)), "{said}");
         assert!(!server.path().join("network").exists());
     }
 }

@@ -8,12 +8,9 @@ mod explain;
 mod files;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use bowline_config::{Accessory, Config, unbuilt};
-use bowline_core::commands::accessory::{
-    self as commands, Act, Directory, NEWER, NONE, RUNS, STARTED, STARTING, Upload, What,
-};
+use bowline_core::commands::accessory::{Act, Answer, Directory, Upload, What};
 use bowline_core::commands::{Action, Scope, listing, logs, policy};
 use bowline_core::observed::Observed;
 use bowline_core::plan::accessory as planning;
@@ -27,7 +24,6 @@ use crate::error::{Failure, RunError};
 use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
-use crate::ports::Output;
 use crate::proxy::{self, At, Seen};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
@@ -119,33 +115,32 @@ impl<'a> Prepared<'a> {
         }
         let mut changed = Vec::new();
         for file in self.files.get(accessory.name.as_str()).into_iter().flatten() {
-            let output = held.act(accessory, host, What::Upload(file.clone())).await?;
-            if output.stdout.contains("@changed") {
+            if held.act(accessory, host, What::Upload(file.clone())).await?.changed {
                 changed.push(file.path.as_str());
             }
         }
         let container = planning::container(self.config, &self.secrets, accessory, host);
         let container = Box::new(container.map_err(|error| explain::unusable(&error, accessory, host))?);
         let attach = container.attach(&accessory.service);
-        let (output, done) = match how {
+        let (answer, done) = match how {
             How::Boot => {
-                let output = held.act(accessory, host, What::Boot(container)).await?;
-                let done = booted(accessory, &output, &changed);
-                (output, done)
+                let answer = held.act(accessory, host, What::Boot(container)).await?;
+                let done = booted(accessory, &answer, &changed);
+                (answer, done)
             }
             How::Replace => {
-                let output = held.act(accessory, host, What::Replace(container)).await?;
-                let newer = if said(&output, NEWER) { " with a newer image" } else { "" };
-                let done = format!("rebooted {}{newer}{}", accessory.name, waiting(&output));
-                (output, done)
+                let answer = held.act(accessory, host, What::Replace(container)).await?;
+                let newer = if answer.newer { " with a newer image" } else { "" };
+                let done = format!("rebooted {}{newer}{}", accessory.name, waiting(&answer));
+                (answer, done)
             }
         };
-        Ok(done + held.serving(accessory, host, &attach, &output).await?)
+        Ok(done + held.serving(accessory, host, &attach, &answer).await?)
     }
 }
 
 impl Held<'_> {
-    async fn act(&self, accessory: &Accessory, host: &str, what: What) -> Result<Output, Failure> {
+    async fn act(&self, accessory: &Accessory, host: &str, what: What) -> Result<Answer, Failure> {
         let act = Act {
             scope: self.scope.clone(),
             name: accessory.name.clone(),
@@ -154,11 +149,12 @@ impl Held<'_> {
         };
         let step = Step::Accessory(Box::new(act));
         let output = self.fleet.run_watched(host, Some(&accessory.name), &step, &|_| {}).await?;
-        if output.success() {
-            return Ok(output);
-        }
-        let cause = explain::cause(accessory, output);
-        Err(Failure { host: host.into(), role: Some(accessory.name.clone()), doing: step.describe(), cause })
+        let cause = match output.answer() {
+            Ok(answer) if output.success() => return Ok(answer),
+            Ok(answer) => explain::cause(accessory, answer, output),
+            Err(error) => error.into(),
+        };
+        Err(self.fleet.failed(host, Some(&accessory.name), &step, cause))
     }
 }
 
@@ -169,11 +165,9 @@ impl Held<'_> {
         accessory: &Accessory,
         host: &str,
         attach: &Attach,
-        output: &Output,
+        answer: &Answer,
     ) -> Result<&'static str, Failure> {
-        let Some(ready) = output.stdout.lines().find_map(|line| line.strip_prefix("@ready ")) else {
-            return Ok("");
-        };
+        let Some(addresses) = &answer.came_up.ready else { return Ok("") };
         let kind = attach.kind();
         let Some(observed) = self.observed.get(host).filter(|_| kind != ProxyKind::None) else {
             return Ok("");
@@ -185,8 +179,7 @@ impl Held<'_> {
             self.fleet.emit(Event::Note { host: Some(host.into()), text });
             return Ok("");
         }
-        let addresses: Vec<IpAddr> = ready.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        match proxy.attach(attach, &addresses).await {
+        match proxy.attach(attach, addresses).await {
             Ok(Seen::Routed) => Ok(", serving"),
             Ok(Seen::Unseen) => Ok(""),
             Err(cause) => {
@@ -197,30 +190,22 @@ impl Held<'_> {
     }
 }
 
-/// Whether the script said this; what the container's log says doesn't count.
-fn said(output: &Output, line: &str) -> bool {
-    let lines: Vec<&str> = output.stdout.lines().collect();
-    let log = lines.iter().position(|line| *line == "@log").unwrap_or(lines.len());
-    let end = lines.iter().rposition(|line| line.starts_with("@health ")).unwrap_or(log).max(log);
-    lines[..log].contains(&line) || lines[end..].contains(&line)
-}
-
-fn booted(accessory: &Accessory, output: &Output, changed: &[&str]) -> String {
+fn booted(accessory: &Accessory, answer: &Answer, changed: &[&str]) -> String {
     let name = &accessory.name;
-    if said(output, RUNS) && !changed.is_empty() {
+    if answer.runs && !changed.is_empty() {
         let files = changed.join(", ");
         return format!("{name} runs already; `accessory restart {name}` lets it see what changed ({files})");
     }
-    let done = match (said(output, RUNS), said(output, STARTED)) {
+    let done = match (answer.runs, answer.started) {
         (true, _) => format!("{name} runs already"),
         (_, true) => format!("started {name}, which was there"),
         (false, false) => format!("booted {name}"),
     };
-    done + waiting(output)
+    done + waiting(answer)
 }
 
-fn waiting(output: &Output) -> &'static str {
-    if said(output, STARTING) { "; its health check doesn't succeed yet" } else { "" }
+fn waiting(answer: &Answer) -> &'static str {
+    if answer.is_starting() { "; its health check doesn't succeed yet" } else { "" }
 }
 
 /// Does work for each accessory on each of its servers; what it says is kept. An interrupt lets what was begun come to
@@ -335,9 +320,9 @@ pub async fn power(
 async fn power_one(held: Held<'_>, accessory: &Accessory, host: &str, action: Action) -> Told {
     let name = &accessory.name;
     let restart = policy::configured(&accessory.options);
-    let output = held.act(accessory, host, What::Power { action, restart }).await?;
-    tell_returns(held.fleet, host, name, &output.stdout);
-    let done = match (action, said(&output, NONE)) {
+    let answer = held.act(accessory, host, What::Power { action, restart }).await?;
+    tell_returns(held.fleet, host, name, &answer.returns);
+    let done = match (action, answer.none) {
         (Action::Stop, true) => return Ok(format!("{name} has no container here")),
         (_, true) => return Err(explain::no_container(accessory, host)),
         (Action::Start, false) => "started",
@@ -389,9 +374,8 @@ pub async fn remove(
 pub(crate) async fn remove_all(held: Held<'_>, accessories: &Accessories<'_>) -> Gathered {
     let one = async |accessory: &Accessory, host: &str| {
         let image = accessory.image.clone();
-        let output = held.act(accessory, host, What::Remove { image }).await?;
-        let kept =
-            if said(&output, commands::KEPT) { "; its image stays, something else needs it" } else { "" };
+        let answer = held.act(accessory, host, What::Remove { image }).await?;
+        let kept = if answer.kept { "; its image stays, something else needs it" } else { "" };
         Ok(format!("removed {}{kept}", accessory.name))
     };
     each(held, accessories, one).await

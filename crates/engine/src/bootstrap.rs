@@ -2,7 +2,8 @@
 //! missing; what is there already is left as it is.
 
 use bowline_core::commands::Scope;
-use bowline_core::commands::server::{self, Bootstrap, INSTALLER, REFUSED, Refusal};
+use bowline_core::commands::answer::Unreadable;
+use bowline_core::commands::server::{self, Answer, Bootstrap, INSTALLER};
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::servers;
@@ -11,14 +12,11 @@ use futures_util::future::join_all;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
-use crate::ports::{Exit, Output};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::explain;
 use crate::version;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
-
-const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/engine/install/";
 
 /// `server bootstrap`: every server, under the deploy lock; then the hook docker-setup.
 pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
@@ -116,16 +114,21 @@ impl Site<'_> {
     async fn one(&self, host: &str) -> Result<Stand, Failure> {
         let step = Step::Bootstrap(Bootstrap);
         let told = |line: &str| {
-            if line == "@installing" {
+            if line.parse::<Answer>().is_ok_and(|heard| heard.installing) {
                 let text = format!("Docker is missing: installing it with {INSTALLER}");
                 self.fleet.emit(Event::Note { host: Some(host.into()), text });
             }
         };
         let output = self.fleet.run_watched(host, None, &step, &told).await?;
-        if output.exit == Exit::Status(0) {
-            return Ok(stand(&output.stdout));
-        }
-        Err(self.fleet.failed(host, None, &step, refused(output)))
+        let cause = match output.answer() {
+            Ok(answer) if output.success() => {
+                return stand(answer).map_err(|error| self.fleet.failed(host, None, &step, error.into()));
+            }
+            Ok(Answer { refused: Some(refusal), .. }) => refusal.explain(&output.stderr).into(),
+            Ok(_) => explain(output),
+            Err(error) => error.into(),
+        };
+        Err(self.fleet.failed(host, None, &step, cause))
     }
 
     async fn after_login(&self, host: &str, before: &str) -> Result<String, Failure> {
@@ -176,53 +179,17 @@ impl Site<'_> {
     }
 }
 
-/// What a server has come to, in what it printed.
-fn stand(stdout: &str) -> Stand {
-    let has = |tag: &str| stdout.lines().any(|line| line == tag);
-    let value = |tag: &str| stdout.lines().find_map(|line| line.strip_prefix(tag)).map(str::trim);
+/// What a server has come to.
+fn stand(answer: Answer) -> Result<Stand, Unreadable> {
     let mut said = Vec::new();
-    if has("@installed") {
+    if answer.installed {
         said.push("installed Docker".to_owned());
     }
-    if let Some(user) = value("@joined ") {
+    if let Some(user) = answer.joined {
         said.push(format!("{user} may use Docker from now on"));
-        return Stand::Joined(said.join("\n"));
+        return Ok(Stand::Joined(said.join("\n")));
     }
-    said.push(format!("Docker {} runs", value("@docker ").unwrap_or_default()));
-    said.push(if has("@network") { "made the network" } else { "the network is there" }.into());
-    Stand::Ready(said.join("\n"))
-}
-
-/// Why it could not be done, with what to do.
-fn refused(output: Output) -> Cause {
-    let reason = (output.exit == Exit::Status(REFUSED)).then(|| Refusal::find(&output.stdout)).flatten();
-    let Some(refusal) = reason else { return explain(output) };
-    let said = output.stderr.trim();
-    let last =
-        said.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-    let why = if last.is_empty() { "it has no sudo that asks for no password" } else { &last };
-    let (reason, hint) = match refusal {
-        Refusal::NotRoot => (
-            "Docker is not installed, and this user may not install it: it is not root, and has no sudo that asks for no password".into(),
-            "set `ssh: user:` to one who may,",
-        ),
-        Refusal::NoTool => (
-            "Docker is not installed, and there is neither curl nor wget to fetch its installer with".into(),
-            "install curl there,",
-        ),
-        Refusal::NoInstaller => (
-            format!("Docker is not installed, and its installer could not be fetched from {INSTALLER}: {last}"),
-            "see that the server reaches the Internet,",
-        ),
-        Refusal::Failed => (format!("Docker's installer failed:\n{last}"), "put right what it complains about,"),
-        Refusal::NotInGroup => (
-            format!("this user may not use Docker, and can't be added to the group `docker`: {why}"),
-            "add it there as root (`usermod -aG docker USER`), or set `ssh: user:` to one who may",
-        ),
-    };
-    let hint = match refusal {
-        Refusal::NotInGroup => hint.to_owned(),
-        _ => format!("{hint} {BY_HAND}"),
-    };
-    Cause::Told { reason, hint: Some(hint) }
+    said.push(format!("Docker {} runs", answer.version()?));
+    said.push(if answer.network { "made the network" } else { "the network is there" }.into());
+    Ok(Stand::Ready(said.join("\n")))
 }

@@ -2,7 +2,10 @@
 
 use bowline_config::Diagnostics;
 use bowline_config::unbuilt::Unbuilt;
-use bowline_core::observed::Unreadable;
+use bowline_core::commands::answer::{Explanation, Unreadable};
+pub use bowline_core::commands::ready::NotReady;
+use bowline_core::commands::registry::missing_helper;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::selection::NoMatch;
 
@@ -79,21 +82,6 @@ pub enum Cause {
     },
 }
 
-/// A container that did not become ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotReady {
-    /// The container.
-    pub container: String,
-    /// In one line, with the reason.
-    pub summary: String,
-    /// What to do about it, if it is known.
-    pub hint: Option<String>,
-    /// Its last log lines.
-    pub log: Vec<String>,
-    /// Its last health checks: exit code and output.
-    pub health: Vec<(i64, String)>,
-}
-
 impl Failure {
     /// What to do about it, if it is known.
     pub fn hint(&self) -> Option<String> {
@@ -120,21 +108,27 @@ impl Failure {
         }
     }
 
+    /// Whether a step's script ended with this status.
+    pub(crate) fn has_status(&self, status: Status) -> bool {
+        matches!(&self.cause, Cause::Command(output) if output.status() == Some(status))
+    }
+
+    /// In the words of what its script's status means.
+    pub(crate) fn explained(mut self) -> Self {
+        if let Cause::Command(output) = &self.cause
+            && let Some(status) = output.status()
+            && let Some(explanation) = status.explain(&output.stderr)
+        {
+            self.cause = explanation.into();
+        }
+        self
+    }
+
     /// Whether the server could not be reached, or no longer.
     pub fn is_unreachable(&self) -> bool {
         use ServerError::{Deadline, Lost, Unreachable};
         matches!(self.cause, Cause::Server(Unreachable { .. } | Lost { .. } | Deadline { .. }))
     }
-}
-
-/// The credential helper that Docker's client looked for in vain.
-pub(crate) fn missing_helper(said: &str) -> Option<&str> {
-    let absent = ["not found", "no such file", "not installed"];
-    let line = said.lines().find(|line| {
-        line.contains("docker-credential-") && absent.iter().any(|words| line.to_lowercase().contains(words))
-    })?;
-    let name = &line[line.find("docker-credential-")?..];
-    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()
 }
 
 /// What to do about what a server's programs say, where it is one of the usual mishaps.
@@ -179,6 +173,12 @@ fn command_text(output: &Output) -> String {
         return how;
     }
     format!("{} ({how})", tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
+}
+
+impl From<Explanation> for Cause {
+    fn from(Explanation { reason, hint }: Explanation) -> Self {
+        Cause::Told { reason, hint }
+    }
 }
 
 /// Why a run did not end well.

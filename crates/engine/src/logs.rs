@@ -3,7 +3,7 @@
 use bowline_core::names::Names;
 use std::time::Duration;
 
-use bowline_core::commands::logs::{self, ENDED, Lines, REFUSED};
+use bowline_core::commands::logs::{self, Lines, Said};
 use bowline_core::commands::{Scope, observe::Observe};
 use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
@@ -212,12 +212,13 @@ async fn pass(fleet: &Fleet, host: &str, role: Option<&str>, step: &Step) -> Res
     let lost = |error: ServerError| fleet.failed(host, role, step, error.into());
     let mut channel = fleet.open(host, step, Reader::Pauses).await?;
     while let Some(line) = channel.next_line().await.map_err(lost)? {
-        if let Some(at) = line.strip_prefix(ENDED) {
-            return Ok(Some(at.to_owned()));
-        }
-        if let Some(reason) = line.strip_prefix(REFUSED) {
-            let hint = Some("see `--grep` and `--grep-options`".into());
-            return Err(fleet.failed(host, role, step, Cause::Told { reason: reason.into(), hint }));
+        match Said::heard(&line) {
+            Some(Said::Ended(at)) => return Ok(Some(at)),
+            Some(Said::Refused(reason)) => {
+                let hint = Some("see `--grep` and `--grep-options`".into());
+                return Err(fleet.failed(host, role, step, Cause::Told { reason, hint }));
+            }
+            None => {}
         }
         fleet.emit(Event::Output { host: Some(host.into()), role: role.map(Into::into), line });
     }

@@ -7,11 +7,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bowline_config::secret::Secret;
+use bowline_core::commands::answer::Unreadable;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
 
 /// What a program left behind.
@@ -53,6 +56,19 @@ impl Output {
     /// Whether it ended with status 0.
     pub fn success(&self) -> bool {
         self.exit == Exit::Status(0)
+    }
+
+    /// The status of our script, if it ended with one of its own.
+    pub fn status(&self) -> Option<Status> {
+        match self.exit {
+            Exit::Status(code) => Status::of(code),
+            Exit::Signal(_) => None,
+        }
+    }
+
+    /// What our script answered.
+    pub fn answer<A: FromStr<Err = Unreadable>>(&self) -> Result<A, Unreadable> {
+        self.stdout.parse()
     }
 }
 

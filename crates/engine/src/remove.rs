@@ -2,7 +2,7 @@
 //! before it went well.
 
 use bowline_core::commands::env::EnvFile;
-use bowline_core::commands::remove::{Remove, What};
+use bowline_core::commands::remove::{Remove, Removed, What};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 
@@ -173,9 +173,9 @@ async fn remove_directory(change: &Change<'_>, host: &str) -> Told {
 
 async fn removed(change: &Change<'_>, host: &str, role: Option<&str>, what: What, said: &str) -> Told {
     let step = Step::Remove(Remove { scope: change.scope.clone(), what });
-    let output = change.fleet.run(host, role, &step).await?;
-    Ok(match output.stdout.lines().find_map(|line| line.strip_prefix("@shared ")) {
-        Some(others) => format!("the app's directory stays: {} has its files there too", others.trim()),
+    let removed: Removed = change.fleet.ask(host, role, &step).await?;
+    Ok(match removed.shared {
+        Some(others) => format!("the app's directory stays: {others} has its files there too"),
         None => said.into(),
     })
 }

@@ -7,6 +7,5 @@ pub mod fleet;
 pub mod health;
 pub mod lock;
 pub mod observe;
-pub(crate) mod published;
 pub(crate) mod retire;
 pub(crate) mod standing;

@@ -65,8 +65,11 @@ pub async fn power(
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let restart = policy::configured(&project.config.traefik.options);
         let power = Power { scope: change.scope.clone(), action, restart };
-        let output = change.fleet.run(host, None, &step(core::Step::Power(power))).await?;
-        tell_returns(&change.fleet, host, NAME, &output.stdout);
+        let power = step(core::Step::Power(power));
+        let output = change.fleet.run(host, None, &power).await?;
+        let returns = output.answer();
+        let returns = returns.map_err(|error| change.fleet.failed(host, None, &power, error.into()))?;
+        tell_returns(&change.fleet, host, NAME, &returns);
         let running = change.observed.get(host).and_then(|observed| observed.proxy(NAME));
         if let (Some(running), Some(address)) = (running, address(&output.stdout)) {
             let own = own_route(&running.labels, &running.args);

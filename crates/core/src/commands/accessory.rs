@@ -7,17 +7,20 @@
 //! Nothing is written over a container that is there: booting leaves one that runs as it is, and a new one takes the
 //! place of the old only when it came up. What holds data can't run twice, so there is a gap between the two.
 
+mod answer;
 mod files;
 
-use super::app::{Environment, NAME_TAKEN, NOT_STARTED, logging_words, option_words};
+use super::app::{Environment, logging_words, option_words};
 use super::ask;
 use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
+use super::status::Status::{NameTaken, NotStarted};
 use super::{Action, network};
 use super::{Scope, env, policy, published};
 use crate::proxy::{self, Attach};
 use crate::shell::{Line, Script, quote};
+pub use answer::Answer;
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 pub use files::{Directory, Upload};
@@ -40,9 +43,9 @@ pub struct Act {
 pub enum What {
     /// Make its directories.
     Directories(Vec<Directory>),
-    /// Put a file in its place. Prints `@changed` unless it was the same already.
+    /// Put a file in its place. Says [`Answer::changed`] unless it was the same already.
     Upload(Upload),
-    /// Have its container run. Prints [`RUNS`] if it did, [`STARTED`] if it was there and stopped.
+    /// Have its container run. Says [`Answer::runs`] if it did, [`Answer::started`] if it was there and stopped.
     Boot(Box<Container>),
     /// Put a new container in the place of the one that is there, once its image was pulled.
     Replace(Box<Container>),
@@ -53,15 +56,14 @@ pub enum What {
         /// The registry's login, if the image is behind one.
         login: Option<Login>,
     },
-    /// Start or stop its container. Prints [`NONE`] if there is none, and [`policy::RETURNS`] with the restart policy of one
-    /// that will run again when Docker restarts.
+    /// Start or stop its container. Says [`Answer::none`] if there is none.
     Power {
         /// What is done to it.
         action: Action,
         /// Its restart policy, if one is configured.
         restart: Option<String>,
     },
-    /// Remove its container, its image unless something else needs it ([`KEPT`]), its directory and its env file.
+    /// Remove its container, its image unless something else needs it ([`Answer::kept`]), its directory and its env file.
     Remove {
         /// The image.
         image: String,
@@ -88,21 +90,6 @@ pub struct Container {
     /// How long one with a health check is waited for, in seconds.
     pub timeout: u64,
 }
-
-/// It runs already.
-pub const RUNS: &str = "@runs";
-/// The container that was there was started.
-pub const STARTED: &str = "@started";
-/// There is no container.
-pub const NONE: &str = "@none";
-/// It runs, but its health check doesn't succeed yet.
-pub const STARTING: &str = "@failed timeout";
-/// The container before runs again.
-pub const BACK: &str = "@back";
-/// The image is another than that of the container before.
-pub const NEWER: &str = "@newer";
-/// Something else needs the image.
-pub const KEPT: &str = "@kept";
 
 /// How long a container without health check must keep running, in seconds.
 const DELAY_S: u64 = 1;
@@ -170,14 +157,14 @@ impl Act {
         text.push_str(&format!(
             "case ${{bowline_found%% *}} in\n\
              '') ;;\n\
-             created|dead) docker container rm {service} >/dev/null || exit {NOT_STARTED} ;;\n\
+             created|dead) docker container rm {service} >/dev/null || exit {NotStarted} ;;\n\
              exited)\n\
-             {policy}docker container start {service} >/dev/null || exit {NOT_STARTED}\n\
-             {started}echo {STARTED}; come_up; exit ;;\n\
-             running) echo {RUNS}; exit 0 ;;\n\
-             *) come_up && echo {RUNS}; exit ;;\n\
+             {policy}docker container start {service} >/dev/null || exit {NotStarted}\n\
+             {started}echo @started; come_up; exit ;;\n\
+             running) echo @runs; exit 0 ;;\n\
+             *) come_up && echo @runs; exit ;;\n\
              esac\n",
-            policy = policy::give_back(container.restart().as_ref(), &self.service, NOT_STARTED),
+            policy = policy::give_back(container.restart().as_ref(), &self.service, NotStarted),
             started = self.audit("Started", "accessory"),
         ));
         text.push_str(&self.write_env(container));
@@ -190,7 +177,7 @@ impl Act {
         text.push_str(&self.audit("Booted", "accessory"));
         let run = self.line(container, &["run", "--detach"], &self.service);
         text.push_str(&format!(
-            "{} >/dev/null || {{ docker container rm {service} >/dev/null 2>&1; exit {NOT_STARTED}; }}\n\
+            "{} >/dev/null || {{ docker container rm {service} >/dev/null 2>&1; exit {NotStarted}; }}\n\
              come_up || {{ bowline_status=$?; docker container rm --force {service} >/dev/null 2>&1; exit $bowline_status; }}\n",
             container.environment.secret.run(&run, &self.env_file()),
         ));
@@ -208,7 +195,7 @@ impl Act {
         text.push_str(&self.audit("Rebooted", "accessory"));
         let create = self.line(container, &["create"], &self.next());
         text.push_str(&format!(
-            "{create} >/dev/null || exit {NOT_STARTED}\n\
+            "{create} >/dev/null || exit {NotStarted}\n\
              {free}\
              back() {{\n\
              bowline_status=$1\n\
@@ -216,15 +203,15 @@ impl Act {
              [ -z \"$bowline_found\" ] || docker container rename {old} {service} || exit $bowline_status\n\
              case $bowline_found in running*)\n\
              docker update --restart \"$bowline_policy\" {service} >/dev/null\n\
-             docker container start {service} >/dev/null && echo {BACK} ;; esac\n\
+             docker container start {service} >/dev/null && echo @back ;; esac\n\
              exit $bowline_status\n\
              }}\n\
              image() {{ docker container inspect --format '{{{{.Image}}}}' \"$1\"; }}\n\
              if [ -n \"$bowline_found\" ]; then\n\
-             [ \"$(image {service})\" = \"$(image {next})\" ] || echo {NEWER}\n\
-             {keep}docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NOT_STARTED}; }}\n\
+             [ \"$(image {service})\" = \"$(image {next})\" ] || echo @newer\n\
+             {keep}docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NotStarted}; }}\n\
              fi\n\
-             docker container rename {next} {service} && docker container start {service} >/dev/null || back {NOT_STARTED}\n\
+             docker container rename {next} {service} && docker container start {service} >/dev/null || back {NotStarted}\n\
              come_up || back $?\n\
              docker container rm {old} >/dev/null 2>&1\n\
              exit 0\n",
@@ -245,15 +232,15 @@ impl Act {
     fn power(&self, action: Action, restart: Option<&String>) -> String {
         let service = quote(&self.service);
         let line =
-            |verb: &str| format!("docker container {verb} {service} >/dev/null || exit {NOT_STARTED}\n");
-        let start = || policy::give_back(restart, &self.service, NOT_STARTED) + &line("start");
+            |verb: &str| format!("docker container {verb} {service} >/dev/null || exit {NotStarted}\n");
+        let start = || policy::give_back(restart, &self.service, NotStarted) + &line("start");
         let (lines, done) = match action {
             Action::Start => (start(), "Started"),
             Action::Stop => (self.keep_stopped() + &line("stop"), "Stopped"),
             Action::Restart => (line("stop") + &start(), "Restarted"),
         };
         format!(
-            "{}if [ -z \"$bowline_found\" ]; then echo {NONE}; exit 0; fi\n{lines}{}",
+            "{}if [ -z \"$bowline_found\" ]; then echo @none; exit 0; fi\n{lines}{}",
             self.find(),
             self.audit(done, "accessory")
         )
@@ -270,7 +257,7 @@ impl Act {
              {container}fi\n\
              bowline_have=$(docker images --quiet {image}) || exit\n\
              if [ -n \"$bowline_have\" ]; then\n\
-             if docker image rm {image} >/dev/null 2>&1; then\n{removed}else echo {KEPT}; fi\n\
+             if docker image rm {image} >/dev/null 2>&1; then\n{removed}else echo @kept; fi\n\
              fi\n\
              rm -rf {service} && {forget}\n",
             find = self.find(),
@@ -287,11 +274,11 @@ impl Act {
     fn find(&self) -> String {
         let (service, old) = (quote(&self.service), quote(&self.old()));
         format!(
-            "{ask}ask_name {service} '{{{{.ID}}}}' || {{ ! ask_name {old} '{{{{.ID}}}}' || docker container rename {old} {service} || exit {NOT_STARTED}; }}\n\
+            "{ask}ask_name {service} '{{{{.ID}}}}' || {{ ! ask_name {old} '{{{{.ID}}}}' || docker container rename {old} {service} || exit {NotStarted}; }}\n\
              docker container rm --force {next} {old} >/dev/null 2>&1\n\
              bowline_found=\n\
              ! ask_name {service} '{{{{.State.Status}}}} {policy} {{{{index .Config.Labels \"service\"}}}}' || bowline_found=$bowline_said\n\
-             case $bowline_found in ''|*' '{service}) ;; *) exit {NAME_TAKEN} ;; esac\n\
+             case $bowline_found in ''|*' '{service}) ;; *) exit {NameTaken} ;; esac\n\
              bowline_policy=${{bowline_found#* }}; bowline_policy=${{bowline_policy%% *}}\n",
             ask = ask::functions(),
             next = quote(&self.next()),
@@ -367,10 +354,10 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 fn come_up(service: &str, container: &Container) -> String {
     format!(
         "come_up() {{\n\
-         bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NOT_STARTED}; }}\nbowline_id=$bowline_said\n{wait})\n\
+         bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NotStarted}; }}\nbowline_id=$bowline_said\n{wait})\n\
          bowline_status=$?\n\
          printf '%s\\n' \"$bowline_said\"\n\
-         case ${{bowline_said%%@log*}} in *'{STARTING}'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
+         case ${{bowline_said%%@log*}} in *'@failed timeout'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
          return $bowline_status\n\
          }}\n",
         quote(service),

@@ -8,6 +8,7 @@ ask() {
 ask_name() {
     ask_listed "$1" "$2" "name=^/?$(printf '%s' "$1" | sed 's/\./[.]/g')\$"
 }
+# shellcheck disable=SC2034 # the answer
 ask_listed() {
     bowline_give_up=
     until bowline_said=$(docker container inspect --format "$2" "$1" 2>/dev/null); do

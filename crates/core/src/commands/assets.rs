@@ -8,12 +8,10 @@
 //! shared between them as links; volumes get copies, for an app may write to what it mounts.
 
 use super::Scope;
+use super::status::Status::NoAssets;
 use crate::names::Names;
 use crate::shell::{Line, Script, quote};
 use bowline_config::AssetPath;
-
-/// What `Prepare` exits with when the image has no such directory; why is on its standard error.
-pub const NO_ASSETS: u32 = 73;
 
 /// How long assets of a version are kept after the deploy that replaced it, in minutes: a day, for pages that are
 /// still open somewhere. Those of the version before are kept in any case.
@@ -124,7 +122,7 @@ impl Prepare {
         let work = format!("{}/{}/{}", names.assets_new(), self.role, self.scope.run);
         format!(
             "bowline_work={work}\nbowline_run={run}\nbowline_helper={helper}\nbowline_in_use={in_use}\n\
-             bowline_keep={KEEP_MINUTES}\nbowline_no_assets={NO_ASSETS}\n",
+             bowline_keep={KEEP_MINUTES}\nbowline_no_assets={NoAssets}\n",
             work = quote(&work),
             run = quote(self.scope.token()),
             helper = quote(&names.asset_container(&self.role)),
@@ -178,8 +176,8 @@ pub struct Clean {
 }
 
 impl Clean {
-    /// Shell lines. What can't be removed (an app may have written to its volume as another user) is told as
-    /// `@left DIRECTORY`; it is no failure.
+    /// Shell lines. What can't be removed (an app may have written to its volume as another user) is told
+    /// ([`super::prune::Left`]); it is no failure.
     pub(super) fn lines(&self, names: &Names) -> String {
         let mut text = String::from("gone() { rm -rf \"$1\" || echo \"@left $1\"; }\n");
         let mut stay: Vec<String> =

@@ -1,5 +1,6 @@
 //! Draining: waiting until a container that gets no new requests has answered those it has.
 
+use super::answer;
 use crate::shell::quote;
 
 /// How long open requests get where they can't be seen: only root may look into a container's network.
@@ -8,32 +9,15 @@ const BLIND_S: u64 = 5;
 /// Tells whether a request is under way from what the kernel knows about each connection.
 const UNDER_WAY: &str = include_str!("drain.awk");
 
-/// Shell lines that wait until no connection to a port the container `$bowline_id` listens on has a request without an answer,
-/// at most so many seconds. An idle keep-alive connection of the proxy therefore doesn't hold a deploy up, a
-/// request that takes five seconds does. They print `@drain STATE`: `idle`, `busy` (time is up) or `blind` (this
-/// user can't see the container's connections, or a tool for it is missing; of root only the latter is true, and
-/// `@unseen` says so). They need [`super::ask::functions`].
+/// Shell lines that wait until the container `$bowline_id` has answered all requests, at most so many seconds. They print
+/// `@drain STATE` ([`super::app::Drained`]; of root it is `blind` only where a tool for it is missing, and `@unseen` says so), and
+/// need [`super::ask::functions`].
 pub(crate) fn drain(seconds: u64) -> String {
     format!(
-        "drain() {{\n\
-         bowline_drained=idle\n\
-         ask \"$bowline_id\" '{{{{.State.Pid}}}}' && [ \"$bowline_said\" != 0 ] || return\n\
-         bowline_pid=$bowline_said; bowline_program={program}; bowline_drained=blind\n\
-         inside() {{ nsenter -t \"$bowline_pid\" -n ss -n -t \"$@\" 2>/dev/null; }}\n\
-         bowline_ports=$(inside -l | awk '{{n = split($4, a, \":\"); printf \"%s \", a[n]}}')\n\
-         bowline_deadline=$(($(date +%s) + {seconds}))\n\
-         while bowline_open=$(inside -i state established); do\n\
-         {{ cat \"/proc/$bowline_pid/net/tcp\" \"/proc/$bowline_pid/net/tcp6\" 2>/dev/null; printf '%s\\n' \"$bowline_open\"; }} | awk -v ports=\"$bowline_ports\" \"$bowline_program\"\n\
-         case $? in 0) ;; 1) bowline_drained=idle; return ;; *) break ;; esac\n\
-         [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ bowline_drained=busy; return; }}\n\
-         sleep 0.1\n\
-         done\n\
-         if [ -d \"/proc/$bowline_pid\" ]; then sleep {blind}; else bowline_drained=idle; fi\n\
-         }}\n\
-         drain; [ $bowline_drained != blind ] || [ \"$(id -u)\" != 0 ] || echo @unseen\n\
-         echo \"@drain $bowline_drained\"\n",
-        program = quote(&program()),
+        "bowline_drain={seconds}\nbowline_blind={blind}\nbowline_program={program}\n{drain}",
         blind = seconds.min(BLIND_S),
+        program = quote(&program()),
+        drain = answer::sent(include_str!("drain.sh")),
     )
 }
 

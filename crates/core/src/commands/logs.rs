@@ -1,6 +1,9 @@
 //! Logs of a container.
 
-use crate::shell::{Line, Script};
+use std::fmt;
+
+use super::answer::Line;
+use crate::shell::{self, Script};
 
 /// Which lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,16 +22,40 @@ pub struct Lines {
     pub grep_options: Vec<String>,
 }
 
-/// Before the moment at which a followed log ended, in seconds since 1970 by the server's clock.
-pub const ENDED: &str = "@ended ";
+/// What is said of a log that is followed, beside its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// It ended, at this moment in seconds since 1970 by the server's clock.
+    Ended(String),
+    /// It can't be followed, for this reason.
+    Refused(String),
+}
 
-/// Before the reason why a log can't be followed.
-pub const REFUSED: &str = "@refused ";
+impl Said {
+    /// None of a line of the log.
+    pub fn heard(line: &str) -> Option<Self> {
+        let line = Line::read(line)?;
+        match line.word {
+            "ended" => Some(Said::Ended(line.rest.into())),
+            "refused" => Some(Said::Refused(line.rest.into())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Said::Ended(at) => write!(f, "@ended {at}"),
+            Said::Refused(why) => write!(f, "@refused {why}"),
+        }
+    }
+}
 
 /// How long a server may take to show a log, in seconds: old ones are long.
 pub const LONGEST_S: u64 = 300;
 
-/// The logs of a container. A log that is followed ends with the container, and then says [`ENDED`]; it also ends when
+/// The logs of a container. A log that is followed ends with the container, and then says [`Said::Ended`]; it also ends when
 /// nobody listens any more, which the end of the script's standard input tells. Docker's client would find out by
 /// the next line alone, and grep by the next that matches.
 pub fn logs(container: &str, lines: &Lines) -> Script {
@@ -45,7 +72,7 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
     // What grep doesn't understand it says at once, and then Docker's client would go on for nobody.
     let understood = grep.map(|grep| {
         format!(
-            "bowline_said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '{REFUSED}%s\\n' \"$bowline_said\" | head -n 1; exit 2; }}\n"
+            "bowline_said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '@refused %s\\n' \"$bowline_said\" | head -n 1; exit 2; }}\n"
         )
     });
     Script::new(format!(
@@ -57,13 +84,13 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
          kill $bowline_listener 2>/dev/null\n\
          }}\n\
          follow{filter}\n\
-         echo \"{ENDED}$(date +%s)\"\n",
+         echo \"@ended $(date +%s)\"\n",
         understood.unwrap_or_default(),
     ))
 }
 
-fn docker(container: &str, lines: &Lines) -> Line {
-    let mut line = Line::new("docker").word("logs");
+fn docker(container: &str, lines: &Lines) -> shell::Line {
+    let mut line = shell::Line::new("docker").word("logs");
     if !lines.skip_timestamps {
         line = line.word("--timestamps");
     }
@@ -80,8 +107,8 @@ fn docker(container: &str, lines: &Lines) -> Line {
 }
 
 /// Its status 1 says that nothing matched, which is no error.
-fn grep(pattern: &str, lines: &Lines) -> Line {
-    let mut grep = Line::new("grep");
+fn grep(pattern: &str, lines: &Lines) -> shell::Line {
+    let mut grep = shell::Line::new("grep");
     if lines.follow {
         grep = grep.word("--line-buffered");
     }

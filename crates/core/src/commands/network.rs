@@ -1,11 +1,12 @@
 //! The network that the containers of all apps and their proxies share.
 
 use super::Scope;
+use super::status::Status;
 use crate::names::NETWORK;
 use crate::shell::Script;
 
 /// What a script exits with when the network can't be made, or a proxy can't be run in it.
-pub const FAILED: u32 = 76;
+pub const FAILED: Status = Status::ProxyFailed;
 
 /// Makes sure the network exists, on a server where no proxy is started.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Looking at a server: one script answers with everything a decision needs. [`crate::observed`] reads it.
 
 use super::Scope;
+use super::answer::Explanation;
 use crate::names::{NETWORK, Names};
 use crate::proxy::{self, maintenance};
 use crate::shell::{Line, Script, quote};
@@ -92,4 +93,29 @@ impl Observe {
         ));
         Script::new(text)
     }
+}
+
+/// The usual reasons why Docker can't be asked, with what to do, by how a script ended and what it said on standard error.
+pub fn explain(status: u32, said: &str) -> Option<Explanation> {
+    let said = said.to_lowercase();
+    let missing =
+        status == 127 && said.lines().any(|line| line.contains("docker") && line.contains("not found"));
+    let (reason, hint) = if said.contains("permission denied") && said.contains("docker") {
+        (
+            "this user may not use Docker",
+            "`bowline server bootstrap` adds it to the group `docker` where it has sudo; or set `ssh: user:` to one who may",
+        )
+    } else if missing {
+        (
+            "Docker is neither on this user's PATH nor on that of its login shell",
+            "`bowline server bootstrap` installs it, and so does `bowline setup`",
+        )
+    } else if said.contains("cannot connect to the docker daemon")
+        || said.contains("is the docker daemon running")
+    {
+        ("the Docker daemon does not run", "start it there: `systemctl start docker`")
+    } else {
+        return None;
+    };
+    Some(Explanation::new(reason, hint))
 }

@@ -1,11 +1,12 @@
 //! Restart policies: with some of them Docker starts a container again when it is itself started, also one that was
 //! stopped by hand. What is stopped here stays stopped, and gets its policy back when it is started.
 
-use crate::shell::Line;
-use bowline_config::OptionValue;
+use std::fmt::{self, Display};
+use std::str::FromStr;
 
-/// What a script says, before the policy, where it could not be changed.
-pub const RETURNS: &str = "@returns ";
+use super::answer::{self, Line, Unreadable};
+use crate::shell;
+use bowline_config::OptionValue;
 
 /// A container's policy as `docker inspect --format` gives it.
 pub(crate) const FORMAT: &str =
@@ -24,19 +25,49 @@ pub(crate) fn value<'a>(options: &'a [(String, OptionValue)], name: &str) -> Opt
     })
 }
 
-/// A shell line that keeps a container stopped which is stopped next. Container and policy are words of the shell.
+/// The shell function `keep_stopped CONTAINER POLICY`, which prints [`Returns`].
+pub(super) fn function() -> String {
+    answer::sent(include_str!("policy.sh"))
+}
+
+/// Shell lines that keep a container stopped which is stopped next. Container and policy are words of the shell.
 pub(crate) fn keep_stopped(container: &str, policy: &str) -> String {
-    format!(
-        "case {policy} in always|on-failure*) \
-         docker update --restart unless-stopped {container} >/dev/null || echo \"{RETURNS}\"{policy} ;; esac\n"
-    )
+    format!("{}keep_stopped {container} {policy}\n", function())
 }
 
 /// A shell line that gives a stopped container the policy that is configured, or ends the script with a status.
-pub(crate) fn give_back(policy: Option<&String>, container: &str, status: u32) -> String {
+pub(crate) fn give_back(policy: Option<&String>, container: &str, status: impl Display) -> String {
     let update = |policy: &String| {
-        let line = Line::new("docker").words(["update", "--restart"]).expanding(policy).word(container);
+        let line =
+            shell::Line::new("docker").words(["update", "--restart"]).expanding(policy).word(container);
         format!("{line} >/dev/null || exit {status}\n")
     };
     policy.map(update).unwrap_or_default()
+}
+
+/// The restart policy of a container that was stopped, where it could not be changed: it will run again when Docker
+/// restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Returns(pub Option<String>);
+
+impl Returns {
+    /// What these lines say.
+    pub(super) fn among<'a>(mut lines: impl Iterator<Item = Line<'a>>) -> Result<Self, Unreadable> {
+        let line = lines.find(|line| line.word == "returns");
+        Ok(Self(line.map(|line| line.some().map(Into::into)).transpose()?))
+    }
+}
+
+impl FromStr for Returns {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        Self::among(answer::lines(text))
+    }
+}
+
+impl Display for Returns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|policy| writeln!(f, "@returns {policy}"))
+    }
 }

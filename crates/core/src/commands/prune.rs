@@ -1,5 +1,9 @@
 //! Pruning: what a role and destination no longer need.
 
+use std::fmt;
+use std::str::FromStr;
+
+use super::answer::{self, Unreadable};
 use super::{Scope, assets};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, quote};
@@ -33,7 +37,7 @@ pub enum Parts {
 }
 
 impl Prune {
-    /// The script. What can't be removed (somebody uses it) is left; directories are told as `@left DIRECTORY`.
+    /// The script. What can't be removed (somebody uses it) is left; directories are told ([`Left`]).
     ///
     /// Images are listed before containers: a tag that comes meanwhile is no candidate, and what uses it counts. Decisions
     /// are made from these lists, as each program of Docker costs the server as much as what it does.
@@ -98,6 +102,25 @@ impl Prune {
              done\n",
             cords = quote(&self.scope.names.cords()),
         )
+    }
+}
+
+/// Directories that could not be removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left(pub Vec<String>);
+
+impl FromStr for Left {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let left = answer::lines(text).filter(|line| line.word == "left");
+        left.map(|line| line.some().map(Into::into)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|directory| writeln!(f, "@left {directory}"))
     }
 }
 

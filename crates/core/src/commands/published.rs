@@ -1,16 +1,55 @@
 //! The ports that a container publishes on the server: whether they are free is asked before another one stops for it.
 
-/// What a script exits with when they aren't; a line `@taken PORT/PROTOCOL WHO` says for each who has it, if that is
-/// known. Nothing was stopped.
-pub const PORT_TAKEN: u32 = 79;
+use std::fmt;
+use std::str::FromStr;
 
-const FUNCTIONS: &str = include_str!("published.sh");
+use super::answer::{self, Unreadable};
+use super::status::Status::PortTaken;
 
-/// Shell lines that end the script, after these for tidying up, if a port of the container `next` is had by anybody but
-/// the container `old`. `next` was made and doesn't run. Both are quoted. They need [`super::ask::functions`].
+/// Shell lines that end the script with [`PortTaken`], after these for tidying up, if a port of the container `next` is had by
+/// anybody but the container `old`, and print who has it ([`Taken`]). `next` was made and doesn't run. Both are quoted. They need
+/// [`super::ask::functions`].
 pub(crate) fn free_or(next: &str, old: &str, tidy: &str) -> String {
     format!(
-        "{FUNCTIONS}bowline_taken=$(taken {next} {old}) || exit\n\
-         [ -z \"$bowline_taken\" ] || {{ printf '%s\\n' \"$bowline_taken\"; {tidy}; exit {PORT_TAKEN}; }}\n"
+        "{functions}bowline_taken=$(taken {next} {old}) || exit\n\
+         [ -z \"$bowline_taken\" ] || {{ printf '%s\\n' \"$bowline_taken\"; {tidy}; exit {PortTaken}; }}\n",
+        functions = answer::sent(include_str!("published.sh")),
     )
+}
+
+/// Ports (`80/tcp`) that are taken, with who has each, if that is known. Nothing was stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken(pub Vec<(String, Option<String>)>);
+
+impl FromStr for Taken {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut taken = Vec::new();
+        for line in answer::lines(text).filter(|line| line.word == "taken") {
+            let (port, who) =
+                line.some()?.split_once(' ').map_or((line.rest, None), |(port, who)| (port, Some(who)));
+            taken.push((port.to_owned(), who.map(Into::into)));
+        }
+        if taken.is_empty() { Err(Unreadable::Missing("@taken")) } else { Ok(Self(taken)) }
+    }
+}
+
+impl Taken {
+    /// What is wrong, for people.
+    pub fn told(&self) -> String {
+        let said = self.0.iter().map(|(port, who)| match who {
+            Some(who) => format!("port {port} is taken by {who}"),
+            None => format!("port {port} is taken"),
+        });
+        format!("{}; nothing was stopped", said.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|(port, who)| writeln!(f, "@taken {port} {}", who.as_deref().unwrap_or_default()))
+    }
 }

@@ -1,11 +1,19 @@
 //! Waiting, on the server, until a container that was just started is ready or won't be.
 
-use super::events;
-use crate::proxy;
-use crate::shell::quote;
+mod reason;
 
-/// What the script exits with when the container did not become ready.
-pub const NOT_READY: u32 = 70;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{self, Line, Unreadable};
+use super::events;
+use super::status::Status;
+use crate::proxy;
+pub use reason::{NotReady, is_port_taken, start_failed};
+
 /// Log lines of a failed container that are fetched.
 const LOG_LINES: usize = 50;
 /// Ends of a failed container that are fetched.
@@ -15,11 +23,9 @@ const RESTARTS: u32 = 3;
 
 /// Shell lines that follow the container `$bowline_id`, which was just started, for at most `timeout` seconds; one without a
 /// health check is ready when it still runs after `delay` seconds. `network` is the one on which it is reached. They need
-/// [`super::ask::functions`] and print `@state` lines (status, health, exit code, restarts, out of memory) as they
-/// change, then `@ready ADDRESS` (all its addresses if it isn't on that network), or `@failed REASON` with how it ended
-/// until then (`oom`, `die=CODE`), where it listens, its health command, its log and health log.
+/// [`super::ask::functions`] and print an [`Answer`], its states as they change.
 pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
-    follow(timeout, delay, network, ("", RESTARTS))
+    follow(timeout, delay, network, ("''", RESTARTS))
 }
 
 /// The same for a container that was ready when Docker had started it again so many times: one that ended since has
@@ -30,50 +36,318 @@ pub(super) fn still(timeout: u64, delay: u64, network: &str, restarts: u32) -> S
 
 /// `seen`: the number of restarts at which it was seen running; `most`: the number at which it has failed.
 fn follow(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32)) -> String {
-    let before = quote(
-        "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
-         {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} \
-         {{with index .NetworkSettings.Networks \"",
-    );
-    let after =
-        quote("\"}}{{.IPAddress}} {{else}}{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}{{end}}");
-    let template = format!("{before}\"$bowline_network\"{after}");
-    // Docker forgets a container's end when it starts it again; its events don't.
-    let ends = quote("{{.Action}}{{with index .Actor.Attributes \"exitCode\"}}={{.}}{{end}}");
     format!(
-        "{network}{since}failed() {{\n\
-         echo \"@failed $1\"\n\
-         echo \"@ended $(docker events --since $((bowline_deadline - {timeout} - 5)) --until 0s --filter \"container=$bowline_id\" --filter event=oom \
-         --filter event=die --format {ends} | tail -n {ENDS} | tr '\\n' ' ')\"\n\
-         bowline_pid=$(docker container inspect --format '{{{{.State.Pid}}}}' \"$bowline_id\")\n\
-         echo \"@listening $(cat \"/proc/$bowline_pid/net/tcp\" \"/proc/$bowline_pid/net/tcp6\" 2>/dev/null | awk '$4 == \"0A\" {{ printf \"%s \", $2 }}')\"\n\
-         echo \"@check $(docker container inspect --format '{{{{if .Config.Healthcheck}}}}{{{{json .Config.Healthcheck.Test}}}}{{{{end}}}}' \"$bowline_id\")\"\n\
-         echo @log; docker container logs --tail {LOG_LINES} \"$bowline_id\" 2>&1\n\
-         echo; printf '@health %s\\n' \"$(docker container inspect --format '{{{{json .State.Health}}}}' \"$bowline_id\")\"\n\
-         exit {NOT_READY}\n\
-         }}\n\
-         bowline_deadline=$(($(date +%s) + {timeout})); bowline_last=; bowline_waited={seen}\n\
-         look() {{\n\
-         while :; do\n\
-         ask \"$bowline_id\" {template} || failed gone\n\
-         set -- $bowline_said\n\
-         bowline_now=\"$1 $2 $3 $4 $5\"\n\
-         [ \"$bowline_now\" = \"$bowline_last\" ] || {{ echo \"@state $bowline_now\"; bowline_last=$bowline_now; }}\n\
-         [ \"$4\" -lt {most} ] || failed restarting\n\
-         case \"$1 $2\" in\n\
-         'running healthy') shift 5; echo \"@ready $*\"; exit 0 ;;\n\
-         'running none')\n\
-         [ -z \"$bowline_waited\" ] || [ \"$bowline_waited\" != \"$4\" ] || {{ shift 5; echo \"@ready $*\"; exit 0; }}\n\
-         bowline_waited=$4; echo \"@delay {delay}\"; sleep {delay}; continue ;;\n\
-         exited*|dead*|removing*) failed exited ;;\n\
-         esac\n\
-         [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || failed timeout\n\
-         return\n\
-         done\n\
-         }}\n\
-         {follow}",
+        "{network}bowline_timeout={timeout}\nbowline_delay={delay}\nbowline_seen={seen}\nbowline_most={most}\n\
+         bowline_ends={ENDS}\nbowline_log_lines={LOG_LINES}\nbowline_not_ready={not_ready}\n{since}{look}{follow}",
         network = proxy::shared_network(network),
+        not_ready = Status::NotReady,
         since = events::SINCE,
+        look = answer::sent(include_str!("ready.sh")),
         follow = events::follow(),
     )
+}
+
+/// What Docker says of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// `running`, `restarting`, `exited`, …
+    pub status: String,
+    /// `starting`, `healthy`, `unhealthy`; `none` without a health check.
+    pub health: String,
+    /// The code with which it ended last.
+    pub code: i64,
+    /// How often Docker had to start it again.
+    pub restarts: u32,
+    /// Whether it ended for want of memory.
+    pub out_of_memory: bool,
+}
+
+impl State {
+    /// One that runs.
+    pub fn running(health: &str, restarts: u32) -> Self {
+        Self { status: "running".into(), health: health.into(), code: 0, restarts, out_of_memory: false }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, health, code, restarts, out_of_memory } = self;
+        write!(f, "{status} {health} {code} {restarts} {out_of_memory}")
+    }
+}
+
+impl FromStr for State {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [status, health, code, restarts, out_of_memory] = words[..] else {
+            return Err("not the five words of a state");
+        };
+        Ok(Self {
+            status: status.into(),
+            health: health.into(),
+            code: code.parse().map_err(|_| "no exit code")?,
+            restarts: restarts.parse().map_err(|_| "no number of restarts")?,
+            out_of_memory: out_of_memory.parse().map_err(|_| "neither true nor false")?,
+        })
+    }
+}
+
+/// What is heard while a container comes up, as it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The container was made, or started: its id.
+    Id(String),
+    /// Its state has changed.
+    State(State),
+    /// It runs, and is ready if it still does in so many seconds.
+    Delay(u64),
+    /// It is ready: its addresses.
+    Ready(Vec<IpAddr>),
+}
+
+impl Event {
+    /// None if the line tells of something else.
+    fn read(line: Line<'_>) -> Result<Option<Self>, Unreadable> {
+        // Docker gives a network without an address one that is none.
+        let addresses = || line.rest.split(' ').filter_map(|word| word.parse().ok()).collect();
+        Ok(Some(match line.word {
+            "id" => Event::Id(line.some()?.into()),
+            "state" => Event::State(line.value()?),
+            "delay" => Event::Delay(line.value()?),
+            "ready" => Event::Ready(addresses()),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// A line as it comes. One that can't be read is told when all have come.
+    pub fn heard(line: &str) -> Option<Self> {
+        Self::read(Line::read(line)?).ok()?
+    }
+
+    /// How the container is, for people.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Event::State(State { status, health, code, restarts, .. }) => {
+                let mut text = match (status.as_str(), health.as_str()) {
+                    ("running", "none") => "running".to_string(),
+                    ("running", health) => health.to_string(),
+                    ("exited" | "restarting", _) => format!("{status} (exit code {code})"),
+                    (status, _) => status.to_string(),
+                };
+                if *restarts != 0 {
+                    text.push_str(&format!(", restarted {restarts}×"));
+                }
+                Some(text)
+            }
+            Event::Delay(seconds) => Some(format!("running, ready if it still is in {seconds} s")),
+            Event::Id(_) | Event::Ready(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Id(id) => write!(f, "@id {id}"),
+            Event::State(state) => write!(f, "@state {state}"),
+            Event::Delay(seconds) => write!(f, "@delay {seconds}"),
+            Event::Ready(addresses) => {
+                write!(f, "@ready ")?;
+                addresses.iter().try_for_each(|address| write!(f, "{address} "))
+            }
+        }
+    }
+}
+
+/// Why a container was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It ended.
+    Exited,
+    /// It ends again and again.
+    Restarting,
+    /// It was removed.
+    Gone,
+    /// Its time was over.
+    Timeout,
+}
+
+impl Why {
+    const ALL: [(&str, Why); 4] = [
+        ("exited", Why::Exited),
+        ("restarting", Why::Restarting),
+        ("gone", Why::Gone),
+        ("timeout", Why::Timeout),
+    ];
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Self::ALL.iter().find(|(_, why)| why == self).map_or("", |(word, _)| word);
+        f.write_str(word)
+    }
+}
+
+impl FromStr for Why {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, why)| *why).ok_or("unknown")
+    }
+}
+
+/// A container that was given up, with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Why.
+    pub why: Why,
+    /// How it ended until then, as Docker's events tell it: `oom`, `die=CODE`.
+    pub ends: String,
+    /// Where it listens, as the kernel tells it (`0100007F:0BB8`); empty if that isn't known.
+    pub listening: String,
+    /// The command of its health check.
+    pub command: String,
+    /// Its last log lines.
+    pub log: Vec<String>,
+    /// Its last health checks: exit code and output.
+    pub health: Vec<(i64, String)>,
+}
+
+impl Failed {
+    /// With nothing known but why.
+    pub fn new(why: Why) -> Self {
+        let none = String::new;
+        Self { why, ends: none(), listening: none(), command: none(), log: Vec::new(), health: Vec::new() }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { why, ends, listening, command, log, health } = self;
+        writeln!(f, "@failed {why}\n@ended {ends}\n@listening {listening}\n@check {command}\n@log")?;
+        log.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        let check =
+            |(exit_code, output): &(i64, String)| Check { exit_code: *exit_code, output: output.clone() };
+        let health = Health { log: Some(health.iter().map(check).collect()) };
+        writeln!(f, "\n@health {}", serde_json::to_string(&health).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// What the script says of a container: the states it went through, and what became of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Its id, if it was just made or started.
+    pub id: Option<String>,
+    /// Its states, as they came.
+    pub states: Vec<State>,
+    /// Where it is reached, if it is ready.
+    pub ready: Option<Vec<IpAddr>>,
+    /// What is known of it if it was given up.
+    pub failed: Option<Failed>,
+}
+
+/// An answer without a container's log, and the log: what that says can't be taken for what the script says.
+pub(in crate::commands) fn without_log(answer: &str) -> (Vec<Line<'_>>, Vec<&str>) {
+    let lines: Vec<&str> = answer.lines().collect();
+    let start = lines.iter().position(|line| *line == "@log").unwrap_or(lines.len());
+    let end = lines.iter().rposition(|line| line.starts_with("@health ")).unwrap_or(lines.len()).max(start);
+    let log = lines.get(start + 1..end).unwrap_or_default().to_vec();
+    (lines[..start].iter().chain(&lines[end..]).filter_map(|line| Line::read(line)).collect(), log)
+}
+
+impl Answer {
+    /// Adds what was heard.
+    pub fn hear(&mut self, event: Event) {
+        match event {
+            Event::Id(id) => self.id = Some(id),
+            Event::State(state) => self.states.push(state),
+            Event::Ready(addresses) => self.ready = Some(addresses),
+            Event::Delay(_) => {}
+        }
+    }
+
+    /// Where it is reached, of one that has to be ready.
+    pub fn addresses(self) -> Result<Vec<IpAddr>, Unreadable> {
+        self.ready.ok_or(Unreadable::Missing("@ready"))
+    }
+
+    /// How often Docker had started it again when it was seen last.
+    pub fn restarts(&self) -> u32 {
+        self.states.last().map_or(0, |state| state.restarts)
+    }
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut answer = Self::default();
+        let (lines, log) = without_log(text);
+        for line in lines {
+            if let Some(event) = Event::read(line)? {
+                answer.hear(event);
+            } else if line.word == "failed" {
+                answer.failed = Some(Failed::new(line.value()?));
+            } else if let Some(failed) = &mut answer.failed {
+                match line.word {
+                    "ended" => failed.ends = line.rest.into(),
+                    "listening" => failed.listening = line.rest.into(),
+                    "check" => failed.command = line.rest.into(),
+                    "health" => failed.health = checks(line.rest),
+                    _ => {}
+                }
+            }
+        }
+        if let Some(failed) = &mut answer.failed {
+            failed.log = log.iter().map(|line| (*line).to_owned()).collect();
+            while failed.log.last().is_some_and(String::is_empty) {
+                failed.log.pop();
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.iter().cloned().map(Event::Id);
+        let events = id.chain(self.states.iter().cloned().map(Event::State));
+        let mut events = events.chain(self.ready.iter().cloned().map(Event::Ready));
+        events.try_for_each(|event| writeln!(f, "{event}"))?;
+        self.failed.iter().try_for_each(|failed| failed.fmt(f))
+    }
+}
+
+/// The longest health JSON that is read: Docker keeps five checks of 4 KiB each.
+const LONGEST: usize = 1024 * 1024;
+
+/// Docker's health JSON, as far as it matters.
+#[derive(Serialize, Deserialize)]
+struct Health {
+    #[serde(rename = "Log", default)]
+    log: Option<Vec<Check>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Check {
+    exit_code: i64,
+    output: String,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Self { exit_code: -1, output: String::new() }
+    }
+}
+
+/// Exit code and output of the checks in Docker's health JSON. It only explains: what can't be read is left out.
+fn checks(json: &str) -> Vec<(i64, String)> {
+    if json.len() > LONGEST {
+        return Vec::new();
+    }
+    let health = serde_json::from_str::<Health>(json).ok().and_then(|health| health.log);
+    health.unwrap_or_default().into_iter().map(|check| (check.exit_code, check.output)).collect()
 }

@@ -1,6 +1,11 @@
 //! The registry, seen from a server: log in and out, pull.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::Scope;
+use super::answer::{self, Unreadable};
+use super::status::Status::{LoginRefused, NotLabelled, PullFailed};
 use crate::shell::{Line, Script, quote};
 use bowline_config::secret::Secret;
 
@@ -60,15 +65,8 @@ pub struct Pull {
     pub version: String,
 }
 
-/// What `Pull` exits with when the registry refuses us.
-pub const LOGIN_REFUSED: u32 = 71;
-/// What `Pull` exits with when there is no such image, or it can't be had.
-pub const PULL_FAILED: u32 = 72;
-/// What `Pull` exits with when the image isn't labelled as this service's.
-pub const NOT_LABELLED: u32 = 73;
-
 impl Pull {
-    /// Login and pull in one round trip. Prints `@image` with the image's id. What is pulled is written down first, so that no other app that shares the
+    /// Login and pull in one round trip. Prints [`Pulled`]. What is pulled is written down first, so that no other app that shares the
     /// repository prunes it before it runs.
     pub fn script(&self) -> Script {
         let mut text = String::new();
@@ -85,7 +83,7 @@ impl Pull {
         // Pruning finds a service's images by their label.
         text.push_str(&format!(
             "bowline_pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {image}) || exit\n\
-             [ \"${{bowline_pulled#* }}\" = {} ] || exit {NOT_LABELLED}\n\
+             [ \"${{bowline_pulled#* }}\" = {} ] || exit {NotLabelled}\n\
              echo \"@image ${{bowline_pulled%% *}}\"\n",
             quote(self.scope.names.service()),
         ));
@@ -97,20 +95,52 @@ impl Pull {
     }
 }
 
+/// An image that was pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Its id.
+    pub image: String,
+}
+
+impl FromStr for Pulled {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let line = answer::lines(text).find(|line| line.word == "image");
+        Ok(Self { image: line.ok_or(Unreadable::Missing("@image"))?.some()?.into() })
+    }
+}
+
+impl fmt::Display for Pulled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "@image {}", self.image)
+    }
+}
+
+/// The credential helper that Docker's client looked for in vain, by what it said.
+pub fn missing_helper(said: &str) -> Option<&str> {
+    let absent = ["not found", "no such file", "not installed"];
+    let line = said.lines().find(|line| {
+        line.contains("docker-credential-") && absent.iter().any(|words| line.to_lowercase().contains(words))
+    })?;
+    let name = &line[line.find("docker-credential-")?..];
+    name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()
+}
+
 /// Shell lines that pull an image, logged in if there is a login, which [`READ`] has read.
 ///
 /// Docker writes all logins of a user into one file, so another app's login at the same moment may undo ours: a pull
 /// that is refused is tried once more, after another login.
 pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
     let pull = Line::new("docker").words(["pull", "--quiet", image]);
-    let Some(login) = login else { return format!("{pull} >/dev/null || exit {PULL_FAILED}\n") };
+    let Some(login) = login else { return format!("{pull} >/dev/null || exit {PullFailed}\n") };
     format!(
         "{sign_in}\
-         login() {{ bowline_said=$(sign_in) || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {LOGIN_REFUSED}; }}; }}\n\
+         login() {{ bowline_said=$(sign_in) || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {LoginRefused}; }}; }}\n\
          login\n\
          bowline_said=$({pull} 2>&1 >/dev/null) || {{\n\
          case $bowline_said in *auth*|*denied*|*credential*) login; bowline_said=$({pull} 2>&1 >/dev/null) ;; *) false ;; esac\n\
-         }} || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PULL_FAILED}; }}\n",
+         }} || {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PullFailed}; }}\n",
         sign_in = login.sign_in(),
     )
 }

@@ -1,5 +1,8 @@
 //! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
 
+use std::str::FromStr;
+
+use super::answer::{self, Unreadable};
 use super::{Scope, listing};
 use crate::names::ALL_PULLED;
 use crate::proxy;
@@ -35,7 +38,7 @@ pub enum What {
     },
     /// The app's directory: env files, assets, cords, the history. The mark of this run is in it, so this is the
     /// last step on a server. It stays if a container of another app mounts something of it (destination `staging` of
-    /// `app` and the service `app-staging` have one directory): then prints `@shared NAME…`.
+    /// `app` and the service `app-staging` have one directory): then prints [`Removed::shared`].
     Directory,
 }
 
@@ -73,6 +76,22 @@ impl Remove {
             What::Images { .. } => "remove the app's images".into(),
             What::Directory => "remove the app's directory".into(),
         }
+    }
+}
+
+/// What came of removing something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// The containers that have files in the app's directory, which therefore stays.
+    pub shared: Option<String>,
+}
+
+impl FromStr for Removed {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let line = answer::lines(text).find(|line| line.word == "shared");
+        Ok(Self { shared: line.map(|line| line.some().map(Into::into)).transpose()? })
     }
 }
 

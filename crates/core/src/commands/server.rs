@@ -1,6 +1,11 @@
 //! The servers themselves: a command run on them beside Docker, and what a server needs before its first deploy.
 
+use std::fmt;
+use std::str::FromStr;
+
+use super::answer::{self, Explanation, Unreadable};
 use super::exec::{Mode, guard, kill_marked, mark};
+use super::status::Status::Refused;
 use super::{Scope, network};
 use crate::names::NETWORK;
 use crate::shell::{Line, Script, quote};
@@ -46,14 +51,9 @@ impl OnServer {
 
 /// Has Docker on a server, and the directory and the network that apps share. Safe to repeat.
 ///
-/// It prints what it found and did, a line each: `@installing`, `@installed`, `@network` (made), `@docker VERSION` at
-/// the end. `@joined USER` and nothing more means that the user may use Docker from the next login on. When it fails
-/// with [`REFUSED`], `@refused WHY` says why; see [`Refusal`].
+/// It prints what it found and did ([`Answer`]), and ends with [`Refused`] where it can't go on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bootstrap;
-
-/// What [`Bootstrap`] exits with when it can't go on.
-pub const REFUSED: u32 = 73;
 
 /// Why a server could not be bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,62 +79,121 @@ impl Refusal {
         ("not-in-group", Refusal::NotInGroup),
     ];
 
-    /// The reason in what [`Bootstrap`] printed.
-    pub fn find(stdout: &str) -> Option<Self> {
-        let word = stdout.lines().find_map(|line| line.strip_prefix("@refused "))?;
-        Self::ALL.iter().find(|(known, _)| *known == word.trim()).map(|(_, refusal)| *refusal)
+    /// Why, and what to do, after what the server's programs said.
+    pub fn explain(self, said: &str) -> Explanation {
+        let lines: Vec<&str> = said.trim().lines().collect();
+        let last = lines[lines.len().saturating_sub(5)..].join("\n");
+        let why = if last.is_empty() { "it has no sudo that asks for no password" } else { &last };
+        let (reason, hint) = match self {
+            Refusal::NotRoot => (
+                "Docker is not installed, and this user may not install it: it is not root, and has no sudo that asks for no password".into(),
+                "set `ssh: user:` to one who may,",
+            ),
+            Refusal::NoTool => (
+                "Docker is not installed, and there is neither curl nor wget to fetch its installer with".into(),
+                "install curl there,",
+            ),
+            Refusal::NoInstaller => (
+                format!("Docker is not installed, and its installer could not be fetched from {INSTALLER}: {last}"),
+                "see that the server reaches the Internet,",
+            ),
+            Refusal::Failed => {
+                (format!("Docker's installer failed:\n{last}"), "put right what it complains about,")
+            }
+            Refusal::NotInGroup => {
+                return Explanation::new(
+                    format!("this user may not use Docker, and can't be added to the group `docker`: {why}"),
+                    "add it there as root (`usermod -aG docker USER`), or set `ssh: user:` to one who may",
+                );
+            }
+        };
+        Explanation::new(reason, format!("{hint} {BY_HAND}"))
+    }
+}
+
+impl FromStr for Refusal {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, refusal)| *refusal).ok_or("unknown")
+    }
+}
+
+/// What was found and done on a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Docker was missing, and is installed.
+    pub installing: bool,
+    /// It was installed.
+    pub installed: bool,
+    /// The user who may use Docker from the next login on; nothing more was done.
+    pub joined: Option<String>,
+    /// The network was made.
+    pub network: bool,
+    /// Docker's version.
+    pub docker: Option<String>,
+    /// Why it could not go on.
+    pub refused: Option<Refusal>,
+}
+
+impl Answer {
+    /// Docker's version, where it can be used.
+    pub fn version(&self) -> Result<&str, Unreadable> {
+        self.docker.as_deref().ok_or(Unreadable::Missing("@docker"))
+    }
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut answer = Self::default();
+        for line in answer::lines(text) {
+            match line.word {
+                "installing" => answer.installing = true,
+                "installed" => answer.installed = true,
+                "joined" => answer.joined = Some(line.some()?.into()),
+                "network" => answer.network = true,
+                "docker" => answer.docker = Some(line.some()?.into()),
+                "refused" => answer.refused = Some(line.value()?),
+                _ => {}
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said =
+            [("installing", self.installing), ("installed", self.installed), ("network", self.network)];
+        said.iter().filter(|(_, said)| *said).try_for_each(|(word, _)| writeln!(f, "@{word}"))?;
+        self.joined.iter().try_for_each(|user| writeln!(f, "@joined {user}"))?;
+        self.docker.iter().try_for_each(|version| writeln!(f, "@docker {version}"))?;
+        let refused = Refusal::ALL.iter().filter(|(_, refusal)| Some(*refusal) == self.refused);
+        refused.into_iter().try_for_each(|(word, _)| writeln!(f, "@refused {word}"))
     }
 }
 
 /// Docker's own installer.
 pub const INSTALLER: &str = "https://get.docker.com";
+/// What else can be done.
+const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/engine/install/";
 
 /// Seconds that a daemon has to answer after it was installed.
 const DAEMON_S: u32 = 20;
-
-const BOOTSTRAP: &str = r#"refused() { echo "@refused $1"; exit 73; }
-root() { [ "$(id -u)" -eq 0 ]; }
-may_install() { root || sudo -nl usermod >/dev/null 2>&1; }
-asked() { docker version --format '{{.Server.Version}}' 2>&1; }
-mkdir -p .kamal || exit
-bowline_installed=
-if ! command -v docker >/dev/null 2>&1; then
-echo @installing
-may_install || refused not-root
-if command -v curl >/dev/null 2>&1; then bowline_fetched=$(curl -fsSL "$bowline_installer") || refused no-installer
-elif command -v wget >/dev/null 2>&1; then bowline_fetched=$(wget -qO- "$bowline_installer") || refused no-installer
-else refused no-tool; fi
-printf '%s\n' "$bowline_fetched" | sh >&2 || refused failed
-command -v docker >/dev/null 2>&1 || refused failed
-bowline_installed=1
-echo @installed
-fi
-bowline_said=$(asked); bowline_answer=$?
-while [ $bowline_answer != 0 ] && [ -n "$bowline_installed" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do
-case $bowline_said in *'permission denied'*) break ;; esac
-sleep 0.1; bowline_said=$(asked); bowline_answer=$?
-done
-if [ $bowline_answer != 0 ]; then
-case $bowline_said in *'permission denied'*) ;; *) printf '%s\n' "$bowline_said" >&2; exit 1 ;; esac
-bowline_me=$(id -un)
-if ! id -nG "$bowline_me" | grep -qw docker; then
-may_install && sudo -n usermod -aG docker "$bowline_me" >&2 || refused not-in-group
-fi
-echo "@joined $bowline_me"
-exit 0
-fi
-"#;
 
 impl Bootstrap {
     /// The script.
     pub fn script(&self) -> Script {
         let exists = Line::new("docker").words(["network", "inspect", NETWORK]);
         Script::new(format!(
-            "bowline_installer={installer}\nbowline_tries={DAEMON_S}0\n{BOOTSTRAP}\
+            "bowline_installer={installer}\nbowline_tries={DAEMON_S}0\nbowline_refused={Refused}\n{bootstrap}\
              bowline_made=; {exists} >/dev/null 2>&1 || bowline_made=1\n\
              {network}[ -z \"$bowline_made\" ] || echo @network\n\
              echo \"@docker $bowline_said\"\n",
             installer = quote(INSTALLER),
+            bootstrap = answer::sent(include_str!("server.sh")),
             network = network::create(),
         ))
     }
@@ -156,9 +215,11 @@ mod tests {
             assert!(
                 script.contains(&format!("refused {word}\n")) || script.contains(&format!("refused {word};"))
             );
-            assert_eq!(Refusal::find(&format!("@installing\n@refused {word}\n")), Some(refusal));
+            let answer = Answer { installing: true, refused: Some(refusal), ..Answer::default() };
+            assert_eq!(answer.to_string(), format!("@installing\n@refused {word}\n"));
+            assert_eq!(answer.to_string().parse(), Ok(answer));
         }
-        assert!(script.contains(&format!("exit {REFUSED}; }}")));
-        assert_eq!(Refusal::find("@docker 26.1\n"), None);
+        assert!(script.contains(&format!("bowline_refused={Refused}\n")));
+        assert!(matches!("@refused so\n".parse::<Answer>(), Err(Unreadable::Line { .. })));
     }
 }

@@ -1,12 +1,11 @@
 //! Whether a container still serves: asked again at the point of no return, since it may have ended after it was seen
 //! to be ready.
 
+use std::fmt;
+
+use super::status::Status::NotServing;
 use super::{Scope, ask, ready};
 use crate::shell::{Script, quote};
-
-/// What a script exits with when a container that has to serve doesn't; `@instead STATE` says how it is. Nothing was
-/// changed.
-pub const NOT_SERVING: u32 = 65;
 
 /// A container that was ready, and has to be still.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +17,26 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Shell lines that end the script unless the container serves. They need [`ask::functions`].
+    /// Shell lines that end the script with [`NotServing`] unless the container serves, and print [`Instead`]. They need
+    /// [`ask::functions`].
     pub(crate) fn or_exit(&self) -> String {
         format!(
             "ask {id} '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{else}}}}none{{{{end}}}} {{{{.RestartCount}}}}' || bowline_said=gone\n\
              case $bowline_said in 'running healthy '{restarts}|'running none '{restarts}) ;; \
-             *) echo \"@instead $bowline_said\"; exit {NOT_SERVING} ;; esac\n",
+             *) echo \"@instead $bowline_said\"; exit {NotServing} ;; esac\n",
             id = quote(&self.id),
             restarts = self.restarts.map_or_else(|| "*".into(), |restarts| restarts.to_string()),
         )
+    }
+}
+
+/// How a container is that has to serve, and doesn't.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead(pub String);
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "@instead {}", self.0)
     }
 }
 
@@ -49,7 +59,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Prints what [`ready::wait`] prints.
+    /// Prints a [`ready::Answer`].
     pub fn script(&self) -> Script {
         Script::new(format!(
             "{}{}bowline_id={}\n{}",

@@ -12,8 +12,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
-use bowline_core::commands::assets::{Clean, NO_ASSETS, Running};
-use bowline_core::commands::{FENCED, app};
+use bowline_core::commands::app;
+use bowline_core::commands::assets::{Clean, Running};
+use bowline_core::commands::status::Status;
 use server::{PATH, Server, age, clean_but, content, counted, home, tree, v1_serves};
 
 #[test]
@@ -107,7 +108,7 @@ fn s15_a_run_that_a_later_one_has_taken_over_from_stops_before_it_touches_anythi
     let mark = server.path(".kamal/apps/app/run").display().to_string();
     server.tool("tar", &format!("#!/bin/sh\necho later >{mark}\nexec /usr/bin/tar \"$@\"\n"));
     let output = server.run(&server.prepare("v2", &["v1"]));
-    assert_eq!(output.status.code(), Some(FENCED as i32), "{output:?}");
+    assert_eq!(output.status.code(), Some(Status::Fenced as i32), "{output:?}");
     server.assert_tidy();
     assert_eq!(tree(&server.path(".kamal/apps/app/assets")), before);
 }
@@ -228,7 +229,7 @@ fn s13_an_image_without_the_directory_is_an_error_that_leaves_nothing_behind() {
         let mut prepare = server.prepare("v1", &["v1"]);
         prepare.path.path = path.into();
         let output = server.run(&prepare);
-        assert_eq!(output.status.code(), Some(NO_ASSETS as i32));
+        assert_eq!(output.status.code(), Some(Status::NoAssets as i32));
         assert_eq!(String::from_utf8_lossy(&output.stderr), said);
         server.assert_tidy();
         let mut after = tree(server.home.path().join(".kamal").as_path());

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bowline_core::commands::exec::{Exec, GRACE, Mode, Of, Place};
-use bowline_core::commands::registry;
 use bowline_core::commands::server::OnServer;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
 use bowline_core::shell::Script;
 use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::ports::{Exit, Output, ServerError};
+use crate::ports::{Output, ServerError};
 use crate::run::fleet::Fleet;
-use crate::run::{apply, observe};
+use crate::run::observe;
 use crate::world::{Gathered, HostOutput, World};
 
 /// How long it may take to end what an interrupted command began.
@@ -181,14 +181,14 @@ impl Work {
 }
 
 /// Why a container could not be prepared, in the words of what it means.
-fn explained(mut failure: Failure) -> Failure {
-    let Cause::Command(output) = failure.cause else { return failure };
-    let of_registry = [registry::LOGIN_REFUSED, registry::PULL_FAILED].map(Exit::Status);
-    if of_registry.contains(&output.exit) {
-        return apply::explained(Failure { cause: Cause::Command(output), ..failure });
+fn explained(failure: Failure) -> Failure {
+    if failure.has_status(Status::LoginRefused) || failure.has_status(Status::PullFailed) {
+        return failure.explained();
     }
-    failure.cause = observe::explain(output);
-    failure
+    match failure.cause {
+        Cause::Command(output) => Failure { cause: observe::explain(output), ..failure },
+        _ => failure,
+    }
 }
 
 fn is_too_much(error: &ServerError) -> bool {

@@ -15,7 +15,6 @@ use futures_util::future::join_all;
 
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::run::apply::explained;
 use crate::run::fleet::Fleet;
 
 use crate::image::build;
@@ -97,7 +96,7 @@ async fn pull_on(fleet: &Fleet, pull: &Pull, hosts: &[&str], gathered: &mut Gath
     let step = Step::Pull(pull.clone());
     let pulled = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
     for (host, pulled) in hosts.iter().zip(pulled) {
-        match pulled.map_err(explained) {
+        match pulled.map_err(Failure::explained) {
             Ok(_) => {
                 gathered.outputs.push(HostOutput::said(host, None, &format!("pulled {}", pull.image)));
             }

@@ -14,8 +14,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use bowline_config::OnFailure;
-use bowline_core::commands::assets::{NO_ASSETS, Prepare};
-use bowline_core::commands::{network, registry};
+use bowline_core::commands::answer::Unreadable;
+use bowline_core::commands::assets::Prepare;
+use bowline_core::commands::prune::Left;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::delivery::Delivery;
 use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
 use futures_util::future::join_all;
@@ -24,7 +26,7 @@ use tokio::sync::watch;
 
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
-use crate::ports::{Exit, Output};
+use crate::ports::Output;
 use crate::proxy::Proxies;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
@@ -234,11 +236,15 @@ impl<'a> Apply<'a> {
                 return;
             }
             match self.fleet.run(&server.host, role.as_deref(), &step).await {
-                Ok(output) => self.learn(server, &step, &output.stdout),
+                Ok(output) => {
+                    if let Err(error) = self.learn(server, &step, &output) {
+                        return self.fail(self.fleet.failed(&server.host, None, &step, error.into()));
+                    }
+                }
                 Err(failure) => {
                     return self.fail(match &step {
                         Step::Assets(assets) => assets_failed(failure, assets),
-                        _ => explained(failure),
+                        _ => failure.explained(),
                     });
                 }
             }
@@ -246,17 +252,23 @@ impl<'a> Apply<'a> {
     }
 
     /// Tells what a step left undone.
-    fn learn(&self, server: &ServerPlan, step: &Step, answer: &str) {
-        for directory in answer.lines().filter_map(|line| line.strip_prefix("@left ")) {
+    fn learn(&self, server: &ServerPlan, step: &Step, output: &Output) -> Result<(), Unreadable> {
+        match step {
+            Step::Prune(_) => self.tell_left(server, output.answer()?),
+            Step::Pull(_) => self.pulled(server, &output.answer()?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tell_left(&self, server: &ServerPlan, Left(directories): Left) {
+        for directory in directories {
             self.fleet.emit(Event::Note {
                 host: Some(server.host.clone()),
                 text: format!(
                     "{directory} could not be removed: files there belong to another user; remove it by hand"
                 ),
             });
-        }
-        if let Step::Pull(_) = step {
-            self.pulled(server, answer);
         }
     }
 
@@ -356,61 +368,29 @@ impl<'a> Apply<'a> {
         // A container to go back to must not be pruned before all is well.
         let prune = server.prune.clone().filter(|_| self.plan.on_failure == OnFailure::Keep).map(Step::Prune);
         let Some(prune) = prune else { return true };
-        match self.fleet.run(&server.host, None, &prune).await {
-            Ok(output) => self.learn(server, &prune, &output.stdout),
+        match self.fleet.ask(&server.host, None, &prune).await {
+            Ok(left) => {
+                self.tell_left(server, left);
+                true
+            }
             Err(failure) => {
                 self.fail(failure);
-                return false;
+                false
             }
         }
-        true
     }
 }
 
 /// A preparation that failed: the image may be to blame.
 fn assets_failed(mut failure: Failure, assets: &Prepare) -> Failure {
-    if let Cause::Command(Output { exit: Exit::Status(NO_ASSETS), stderr, .. }) = &failure.cause {
+    if failure.has_status(Status::NoAssets)
+        && let Cause::Command(Output { stderr, .. }) = &failure.cause
+    {
         failure.cause = Cause::NoAssets {
             image: assets.image.clone(),
             path: assets.path.path.clone(),
             found: stderr.trim().into(),
         };
     }
-    failure
-}
-
-/// Failures of a phase in the words of what they mean.
-pub(crate) fn explained(failure: Failure) -> Failure {
-    let Cause::Command(output) = &failure.cause else { return failure };
-    let Exit::Status(status) = output.exit else { return failure };
-    let (reason, hint) = match status {
-        registry::LOGIN_REFUSED if crate::error::missing_helper(&output.stderr).is_some() => {
-            ("Docker could not use its credential helper", "see ~/.docker/config.json there")
-        }
-        registry::LOGIN_REFUSED => {
-            ("the registry refused the login", "see `registry:`: server, username, password")
-        }
-        registry::PULL_FAILED => (
-            "the image could not be pulled",
-            "was this version built and pushed? `--skip-push` leaves both out",
-        ),
-        registry::NOT_LABELLED => (
-            "the image has not the label `service` of this service",
-            "`docker build --label service=NAME` sets it; so does `bowline build push`",
-        ),
-        network::FAILED => ("the network could not be made", "`docker network create kamal` there says why"),
-        _ => return failure,
-    };
-    told_by(failure, reason, hint)
-}
-
-/// The failure with what it means, and what the script said.
-pub(crate) fn told_by(mut failure: Failure, reason: &str, hint: &str) -> Failure {
-    let said = match &failure.cause {
-        Cause::Command(output) => output.stderr.trim(),
-        _ => "",
-    };
-    let reason = if said.is_empty() { reason.into() } else { format!("{reason}: {said}") };
-    failure.cause = Cause::Told { reason, hint: Some(hint.into()) };
     failure
 }

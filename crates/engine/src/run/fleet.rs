@@ -3,12 +3,15 @@
 //! Every step passes [`Fleet::run`]: it is told, counted, bounded by a deadline, and its status looked at.
 
 use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bowline_config::Timeouts;
+use bowline_core::commands::WAIT_S;
+use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::ask::PATIENCE_S;
-use bowline_core::commands::{FENCED, WAIT_S};
+use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::Takes;
 use futures_util::future::join_all;
@@ -118,6 +121,17 @@ impl Fleet {
         }
     }
 
+    /// Runs a step, wants status 0, and reads its answer.
+    pub async fn ask<A: FromStr<Err = Unreadable>>(
+        &self,
+        host: &str,
+        role: Option<&str>,
+        step: &Step,
+    ) -> Result<A, Failure> {
+        let output = self.run(host, role, step).await?;
+        output.answer().map_err(|error| self.failed(host, role, step, error.into()))
+    }
+
     /// Runs a step, whatever its status; hands its lines on.
     pub async fn run_watched(
         &self,
@@ -130,7 +144,7 @@ impl Fleet {
         let result = self.bounded(host, step, on_line).await;
         self.ended(host, role, step, started, matches!(&result, Ok(output) if output.success()));
         match result {
-            Ok(output) if output.exit == Exit::Status(FENCED) && !is_a_persons(step) => {
+            Ok(output) if output.status() == Some(Status::Fenced) && !is_a_persons(step) => {
                 Err(self.failed(host, role, step, Cause::LockLost))
             }
             Ok(output) => Ok(output),

@@ -8,8 +8,9 @@
 use bowline_core::names::Names;
 use std::time::Duration;
 
+use bowline_core::commands::lock::Said;
+use bowline_core::commands::status::Status;
 use bowline_core::commands::{FAMILY, Scope, lock};
-use bowline_core::observed::base64_text;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{self, Selection};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::ports::{Channel, Exit, Reader, ServerError};
+use crate::ports::{Channel, Reader, ServerError};
 use crate::run::fleet::{Fleet, run_all};
 use crate::version::{self, AUTOMATIC};
 use crate::world::{Gathered, Options, Project, World};
@@ -44,10 +45,8 @@ pub struct Lock {
 
 /// What the keeper answered first.
 enum Answer {
-    Locked,
-    Taken(String),
-    Held(String),
-    /// It could not be made; what the server said.
+    Said(Said),
+    /// The lock could not be made; what the server said.
     Ended(String),
 }
 
@@ -62,8 +61,7 @@ impl Lock {
         let failed =
             |cause: Cause| servers(Failure { host: host.into(), role: None, doing: step.describe(), cause });
         match answer {
-            Ok(Ok(Answer::Locked)) => {}
-            Ok(Ok(Answer::Taken(details))) => {
+            Ok(Ok(Answer::Said(Said::Taken(details)))) => {
                 let whose = match details.trim() {
                     "" => "it ended before it had written who it was".to_owned(),
                     details => details.replace('\n', "; "),
@@ -71,7 +69,10 @@ impl Lock {
                 let text = format!("took over the deploy lock of a run that is gone ({whose})");
                 fleet.emit(Event::Note { host: Some(host.into()), text });
             }
-            Ok(Ok(Answer::Held(details))) => return Err(RunError::Locked { host: host.into(), details }),
+            Ok(Ok(Answer::Said(Said::Held(details)))) => {
+                return Err(RunError::Locked { host: host.into(), details });
+            }
+            Ok(Ok(Answer::Said(_))) => {}
             Ok(Ok(Answer::Ended(said))) => {
                 let said = if said.is_empty() { "the server said nothing" } else { &said };
                 return Err(failed(Cause::Told {
@@ -221,11 +222,8 @@ async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
     let mut said = String::new();
     for _ in 0..NOISE {
         let Some(line) = channel.next_line().await? else { return Ok(Answer::Ended(said)) };
-        let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        match tag {
-            "@locked" => return Ok(Answer::Locked),
-            "@taken" => return Ok(Answer::Taken(base64_text(rest))),
-            "@held" => return Ok(Answer::Held(base64_text(rest))),
+        match Said::heard(&line) {
+            Some(heard @ (Said::Locked | Said::Taken(_) | Said::Held(_))) => return Ok(Answer::Said(heard)),
             _ => said = line,
         }
     }
@@ -248,7 +246,7 @@ async fn keep(
                 return;
             }
             line = channel.next_line() => match line {
-                Ok(Some(line)) if line == "@lost" => {
+                Ok(Some(line)) if Said::heard(&line) == Some(Said::Lost) => {
                     lost.send_replace(true);
                     return;
                 }
@@ -269,7 +267,7 @@ async fn hand_back(channel: &mut dyn Channel) -> bool {
         return false;
     }
     while let Ok(Some(line)) = channel.next_line().await {
-        if line == "@released" {
+        if Said::heard(&line) == Some(Said::Released) {
             return true;
         }
     }
@@ -328,9 +326,9 @@ pub async fn acquire(
     let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));
     let take = async || {
         let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;
-        match output.exit {
-            Exit::Status(0) => Ok(()),
-            Exit::Status(lock::HELD) => {
+        match output.status() {
+            None if output.success() => Ok(()),
+            Some(Status::Held) => {
                 let details = look(&fleet, project, &host).await?;
                 Err(RunError::Locked { host: host.clone(), details })
             }
@@ -348,7 +346,6 @@ pub async fn release(
 ) -> Result<(String, bool), RunError> {
     let (fleet, host) = primary(world, project, options).await?;
     let step = Step::Run("release the deploy lock", lock::release(&Names::of(&project.config)));
-    let output = fleet.run(&host, None, &step).await.map_err(servers)?;
-    let released = !output.stdout.contains("@none");
+    let lock::Removed(released) = fleet.ask(&host, None, &step).await.map_err(servers)?;
     Ok((host, released))
 }

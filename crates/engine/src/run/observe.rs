@@ -3,7 +3,8 @@
 use bowline_core::names::Names;
 use std::collections::BTreeMap;
 
-use bowline_core::commands::{Scope, observe::Observe};
+use bowline_core::commands::Scope;
+use bowline_core::commands::observe::{self, Observe};
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
@@ -100,27 +101,8 @@ pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observ
     Observed::parse(&output.stdout).map_err(|error| failed(error.into()))
 }
 
-/// The usual reasons why Docker can't be asked, with what to do.
+/// Why Docker can't be asked, with what to do.
 pub(crate) fn explain(output: Output) -> Cause {
-    let said = output.stderr.to_lowercase();
-    let missing = output.exit == Exit::Status(127)
-        && said.lines().any(|line| line.contains("docker") && line.contains("not found"));
-    let (reason, hint) = if said.contains("permission denied") && said.contains("docker") {
-        (
-            "this user may not use Docker",
-            "`bowline server bootstrap` adds it to the group `docker` where it has sudo; or set `ssh: user:` to one who may",
-        )
-    } else if missing {
-        (
-            "Docker is neither on this user's PATH nor on that of its login shell",
-            "`bowline server bootstrap` installs it, and so does `bowline setup`",
-        )
-    } else if said.contains("cannot connect to the docker daemon")
-        || said.contains("is the docker daemon running")
-    {
-        ("the Docker daemon does not run", "start it there: `systemctl start docker`")
-    } else {
-        return Cause::Command(output);
-    };
-    Cause::Told { reason: reason.into(), hint: Some(hint.into()) }
+    let Exit::Status(status) = output.exit else { return Cause::Command(output) };
+    observe::explain(status, &output.stderr).map_or_else(|| Cause::Command(output), Into::into)
 }

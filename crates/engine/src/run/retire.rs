@@ -2,13 +2,14 @@
 //!
 //! Whether requests go to it is what the server says at that moment, not what was planned.
 
-use bowline_core::commands::app::{HEALTHY, IfHealthy};
-use bowline_core::commands::policy::RETURNS;
+use bowline_core::commands::app::{Drained, IfHealthy, Stopped};
+use bowline_core::commands::policy::Returns;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::{Retire, step::Step};
 
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::ports::{Exit, Output, ServerError};
+use crate::ports::{Output, ServerError};
 use crate::proxy::Proxy;
 use crate::run::fleet::Fleet;
 
@@ -29,10 +30,17 @@ pub(crate) async fn retire(
         if attempt == GENTLY {
             stop.if_healthy = IfHealthy::Stop;
         }
-        match once_or_twice(fleet, host, role, &Step::Stop(stop)).await {
+        let step = Step::Stop(stop);
+        match once_or_twice(fleet, host, role, &step).await {
             // It was healthy again after it had been detached.
-            Err(failure) if failure.has_status(HEALTHY) => {}
-            ended => return ended.map(|output| tell(fleet, host, &retire.stop.name, &output)),
+            Err(failure) if failure.has_status(Status::Healthy) => {}
+            Err(failure) => return Err(failure),
+            Ok(output) => {
+                let stopped = output.answer();
+                let stopped = stopped.map_err(|error| fleet.failed(host, Some(role), &step, error.into()))?;
+                tell(fleet, host, &retire.stop.name, stopped);
+                return Ok(());
+            }
         }
     }
     Ok(())
@@ -55,37 +63,28 @@ pub(crate) async fn once_or_twice(
 }
 
 /// Tells what a stop could not do.
-fn tell(fleet: &Fleet, host: &str, name: &str, output: &Output) {
+fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     let note = |text: String| fleet.emit(Event::Note { host: Some(host.into()), text });
-    let said = |word: &str| output.stdout.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
-    if said("@drain ") == Some("busy") {
+    if stopped.drain == Some(Drained::Busy) {
         note(format!("{name} still had open requests when its time to drain was over"));
     }
-    if output.stdout.lines().any(|line| line.trim_end() == "@unseen") {
+    if stopped.unseen {
         note(format!(
             "the open requests of {name} could not be seen: it was stopped after a pause. `nsenter`, `ss` and `awk` \
              on the server show them (Debian: util-linux, iproute2, mawk)"
         ));
     }
-    tell_returns(fleet, host, name, &output.stdout);
-    if let Some(directory) = said("@left ") {
+    tell_returns(fleet, host, name, &stopped.returns);
+    if let Some(directory) = stopped.left {
         note(format!("{directory} belongs to another user and could not be removed; remove it by hand"));
     }
 }
 
 /// Tells of a container that is stopped and will come back.
-pub(crate) fn tell_returns(fleet: &Fleet, host: &str, name: &str, answer: &str) {
-    let Some(policy) = answer.lines().find_map(|line| line.strip_prefix(RETURNS)) else { return };
+pub(crate) fn tell_returns(fleet: &Fleet, host: &str, name: &str, Returns(policy): &Returns) {
+    let Some(policy) = policy else { return };
     let text = format!(
-        "{name} is stopped, but its restart policy `{}` could not be changed: it will run again when Docker is restarted",
-        policy.trim()
+        "{name} is stopped, but its restart policy `{policy}` could not be changed: it will run again when Docker is restarted"
     );
     fleet.emit(Event::Note { host: Some(host.into()), text });
-}
-
-impl Failure {
-    /// Whether a step's script ended with this status.
-    pub(crate) fn has_status(&self, status: u32) -> bool {
-        matches!(&self.cause, Cause::Command(Output { exit: Exit::Status(ended), .. }) if *ended == status)
-    }
 }

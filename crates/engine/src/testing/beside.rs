@@ -1,7 +1,8 @@
 //! What runs beside the app on the model of a server: accessories, and proxies in their own rooms. Their scripts are
 //! carried out part by part, so that a kill can come between any two.
 
-use bowline_core::commands::{Action, accessory};
+use bowline_core::commands::accessory::Answer;
+use bowline_core::commands::{Action, accessory, ready};
 
 use super::machine::{Machine, Present};
 use super::server::FakeServer;
@@ -88,40 +89,42 @@ impl FakeServer {
             }
             What::Upload(_) | What::Directories(_) | What::Pull { .. } => None,
         };
-        let mut ready = String::new();
+        let none = Answer::default;
+        let mut ready = None;
         let said = match &act.what {
             What::Upload(upload) => {
                 let (path, content) = (format!("{name}{}", upload.path), upload.content.expose());
                 let old = self.effect(|machine| machine.files.insert(path, content.to_vec())).await;
-                if old.as_deref() == Some(content) { "" } else { "@changed" }
+                Answer { changed: old.as_deref() != Some(content), ..none() }
             }
-            What::Boot(_) if there == Some(true) => accessory::RUNS,
+            What::Boot(_) if there == Some(true) => Answer { runs: true, ..none() },
             What::Boot(container) => {
                 self.switch(accessories, name, Action::Start).await;
-                ready = self.machine().make_reachable(&container.attach(name));
-                if there == Some(false) { accessory::STARTED } else { "" }
+                ready = Some(self.machine().make_reachable(&container.attach(name)));
+                Answer { started: there == Some(false), ..none() }
             }
             What::Replace(container) => {
                 self.replace(accessories, name, Before::Goes).await;
-                ready = self.machine().make_reachable(&container.attach(name));
-                ""
+                ready = Some(self.machine().make_reachable(&container.attach(name)));
+                none()
             }
-            What::Power { .. } if there.is_none() => accessory::NONE,
+            What::Power { .. } if there.is_none() => Answer { none: true, ..none() },
             What::Power { action, .. } => {
                 self.switch(accessories, name, *action).await;
-                ""
+                none()
             }
             What::Remove { .. } => {
                 self.present(accessories, |all| all.remove(name)).await;
                 let directory = format!("{name}/");
                 self.effect(|machine| machine.files.retain(|path, _| !path.starts_with(&directory))).await;
-                ""
+                none()
             }
             What::Directories(_) | What::Pull { .. } => {
                 self.effect(|_| ()).await;
-                ""
+                none()
             }
         };
-        answer(format!("{said}\n{ready}"))
+        let came_up = ready::Answer { ready, ..ready::Answer::default() };
+        answer(Answer { came_up, ..said })
     }
 }

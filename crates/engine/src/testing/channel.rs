@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::commands::{lock, logs};
+use bowline_core::commands::lock::{self, Said};
+use bowline_core::commands::logs;
 use tokio::time::{Instant, sleep};
 
 use super::machine::{FakeLock, Machine};
@@ -11,20 +12,20 @@ use super::network::How;
 use super::server::FakeServer;
 use crate::ports::{Channel, ServerError};
 
-pub(super) fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Vec<String> {
+pub(super) fn take_lock(machine: &mut Machine, keep: &lock::Keep) -> Said {
     let ran_out = machine.lease.is_some_and(|renewed| renewed.elapsed().as_secs() > lock::LEASE_S);
     let free = machine.lock.as_ref().is_none_or(|lock| lock.owner.is_some() && (lock.orphaned || ran_out));
     if !free {
-        return vec!["@held ".into()];
+        return Said::Held(String::new());
     }
-    let said = if machine.lock.is_some() { "@taken " } else { "@locked" };
+    let said = if machine.lock.is_some() { Said::Taken(String::new()) } else { Said::Locked };
     machine.lease = Some(Instant::now());
     machine.lock = Some(FakeLock {
         owner: Some(keep.scope.run.clone()),
         orphaned: false,
         details: keep.details.clone(),
     });
-    vec![said.into()]
+    said
 }
 
 /// The keeper of the lock.
@@ -57,7 +58,7 @@ impl Channel for FakeKeeper {
                 return Err(ServerError::Lost { reason: "no answer".into() });
             }
             if !mine {
-                return Ok(Some("@lost".into()));
+                return Ok(Some(Said::Lost.to_string()));
             }
             let cut = self.server.cuts() != self.cuts;
             if cut || self.server.network.is_silent(&self.server.host, How::Vanishes) {
@@ -75,7 +76,7 @@ impl Channel for FakeKeeper {
             if machine.lock.as_ref().is_some_and(|lock| lock.owner.as_ref() == Some(&self.run)) {
                 machine.lock = None;
             }
-            self.lines.push("@released".into());
+            self.lines.push(Said::Released.to_string());
         } else {
             self.server.machine().lease = Some(Instant::now());
         }
@@ -117,7 +118,7 @@ impl Channel for FakeLog {
                     return Ok(Some(format!("{name} says")));
                 }
                 Some(_) => sleep(Duration::from_millis(50)).await,
-                None => return Ok(Some(format!("{}1750000000", logs::ENDED))),
+                None => return Ok(Some(logs::Said::Ended("1750000000".into()).to_string())),
             }
         }
     }

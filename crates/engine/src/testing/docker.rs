@@ -1,5 +1,8 @@
 //! Docker on the model of a server: there, missing, or not for this user.
 
+use bowline_core::commands::server::{Answer, Refusal};
+use bowline_core::commands::status::Status;
+
 use super::machine::Machine;
 
 /// How Docker is on a server.
@@ -13,14 +16,14 @@ pub(crate) enum FakeDocker {
     /// Missing; a user with sudo may install it, and use it from the next login on.
     MissingForUser,
     /// Missing, and this is why it can't be installed.
-    Refused(&'static str),
+    Refused(Refusal),
     /// There, and for nobody but root until the next login.
     Joined,
 }
 
 impl Machine {
     /// The answer of the bootstrapping script: status and output.
-    pub(super) fn bootstrap(&mut self) -> (u32, String) {
+    pub(super) fn bootstrap(&mut self) -> (u32, Answer) {
         let before = self.docker;
         self.changes.push("bootstrap".into());
         self.docker = match before {
@@ -28,12 +31,14 @@ impl Machine {
             FakeDocker::MissingForUser => FakeDocker::Joined,
             other => other,
         };
+        let missing = Answer { installing: true, ..Answer::default() };
+        let (docker, joined) = (Some("26.1.5".to_owned()), Some("ada".to_owned()));
         match before {
-            FakeDocker::Runs => (0, "@docker 26.1.5\n".into()),
-            FakeDocker::Missing => (0, "@installing\n@installed\n@network\n@docker 26.1.5\n".into()),
-            FakeDocker::MissingForUser => (0, "@installing\n@installed\n@joined ada\n".into()),
-            FakeDocker::Joined => (0, "@joined ada\n".into()),
-            FakeDocker::Refused(why) => (73, format!("@installing\n@refused {why}\n")),
+            FakeDocker::Runs => (0, Answer { docker, ..Answer::default() }),
+            FakeDocker::Missing => (0, Answer { installed: true, network: true, docker, ..missing }),
+            FakeDocker::MissingForUser => (0, Answer { installed: true, joined, ..missing }),
+            FakeDocker::Joined => (0, Answer { joined, ..Answer::default() }),
+            FakeDocker::Refused(why) => (Status::Refused.code(), Answer { refused: Some(why), ..missing }),
         }
     }
 

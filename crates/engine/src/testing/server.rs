@@ -5,7 +5,8 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::commands::{FENCED, Scope};
+use bowline_core::commands::Scope;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::traefik::labels::Protocol;
 use tokio::time::sleep;
@@ -164,7 +165,7 @@ impl FakeServer {
             return Err(ServerError::Lost { reason: "no answer".into() });
         }
         if fence(step).is_some_and(|scope| self.fenced(scope)) {
-            return Ok(status(FENCED, "another run has taken over this server"));
+            return Ok(status(Status::Fenced, "another run has taken over this server"));
         }
         let carried_out = async {
             self.network.answers(&self.host).await;
@@ -203,7 +204,8 @@ impl FakeServer {
             if self.network.faults().lock_hangs {
                 return FakeKeeper { server, run: keep.scope.run.clone(), lines: Vec::new(), cuts };
             }
-            let mut lines = take_lock(&mut self.machine(), keep);
+            let said = take_lock(&mut self.machine(), keep).to_string();
+            let mut lines = vec![said];
             if let Some(said) = self.network.garbled(&self.host, &lines.concat()) {
                 lines = said.lines().rev().map(str::to_owned).collect();
             }

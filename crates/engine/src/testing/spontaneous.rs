@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use bowline_config::OptionValue;
 use bowline_core::commands::app;
-use bowline_core::commands::ask::{NO_ANSWER, PATIENCE_S};
-use bowline_core::commands::ready::NOT_READY;
+use bowline_core::commands::ask::PATIENCE_S;
+use bowline_core::commands::ready::{Answer, State, Why};
 use bowline_core::commands::serving::Serving;
+use bowline_core::commands::status::Status;
 use tokio::time::{Instant, sleep};
 
 use super::locked;
 use super::machine::{FakeContainer, Machine};
 use super::network::FakeNetwork;
 use super::server::FakeServer;
-use super::steps::{answer, status};
-use crate::ports::{Exit, Output};
+use super::steps::{answer, failed, status};
+use crate::ports::Output;
 
 /// Something that a server does by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,7 +235,7 @@ impl Machine {
 }
 
 /// What the scripts are told by a Docker that doesn't answer.
-pub(super) fn no_daemon(code: u32) -> Output {
+pub(super) fn no_daemon(code: impl Into<u32>) -> Output {
     status(
         code,
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
@@ -247,7 +248,7 @@ impl FakeServer {
         let until = Instant::now() + Duration::from_secs(PATIENCE_S);
         while self.machine().is_down() {
             if Instant::now() >= until {
-                return Err(no_daemon(NO_ANSWER));
+                return Err(no_daemon(Status::NoAnswer));
             }
             sleep(Duration::from_millis(500)).await;
         }
@@ -257,50 +258,43 @@ impl FakeServer {
     /// Waits until a container is ready. `seen`: how often Docker had started it again when it was ready before.
     pub(super) async fn until_ready(&self, id: &str, timeout: u64, delay: u64, seen: Option<u32>) -> Output {
         let until = Instant::now() + Duration::from_secs(timeout);
-        let (mut said, mut running_at) = (String::new(), seen);
+        let (mut states, mut running_at) = (Vec::new(), seen);
         loop {
             if let Err(output) = self.ask().await {
                 return output;
             }
             let found = self.machine().find(id).cloned();
-            let Some(container) = found else { return failed(&said, "gone") };
+            let Some(container) = found else { return failed(states, Why::Gone) };
             let (restarts, status) = (container.restarts, container.status());
             let health = match container.healthy {
                 None => "none",
                 Some(true) => "healthy",
                 Some(false) => "unhealthy",
             };
-            said.push_str(&format!("@state {status} {health} 1 {restarts} false\n"));
+            states.push(State { status: status.into(), code: 1, ..State::running(health, restarts) });
             if restarts >= seen.map_or(3, |seen| seen + 1) {
-                return failed(&said, "restarting");
+                return failed(states, Why::Restarting);
             }
             match (container.running, container.healthy) {
-                (true, Some(true)) => return ready(&said, &container),
-                (true, None) if running_at == Some(restarts) => return ready(&said, &container),
+                (true, Some(true)) => return ready(states, &container),
+                (true, None) if running_at == Some(restarts) => return ready(states, &container),
                 (true, None) => {
                     running_at = Some(restarts);
                     sleep(Duration::from_secs(delay)).await;
                     continue;
                 }
-                (false, _) if status == "exited" => return failed(&said, "exited"),
+                (false, _) if status == "exited" => return failed(states, Why::Exited),
                 _ => {}
             }
             if Instant::now() >= until {
-                return failed(&said, "timeout");
+                return failed(states, Why::Timeout);
             }
             sleep(Duration::from_millis(100)).await;
         }
     }
 }
 
-fn ready(said: &str, container: &FakeContainer) -> Output {
-    answer(format!("{said}@ready 172.18.0.{} \n", container.address))
-}
-
-fn failed(said: &str, reason: &str) -> Output {
-    Output {
-        exit: Exit::Status(NOT_READY),
-        stdout: format!("{said}@failed {reason}\n@log\nboom\n\n@health null\n"),
-        stderr: String::new(),
-    }
+fn ready(states: Vec<State>, container: &FakeContainer) -> Output {
+    let ready = Some(vec![[172, 18, 0, container.address].into()]);
+    answer(Answer { states, ready, ..Answer::default() })
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bowline_core::commands::serving::{Check, NOT_SERVING};
-use bowline_core::commands::{app, assets, lock, ready, registry};
+use bowline_core::commands::ready::{Event, Failed, State, Why};
+use bowline_core::commands::serving::{Check, Instead};
+use bowline_core::commands::status::Status;
+use bowline_core::commands::{app, assets, ready, registry};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy;
 use tokio::time::sleep;
@@ -16,28 +18,31 @@ use super::server::FakeServer;
 use super::spontaneous::no_daemon;
 use crate::ports::{Exit, Line, OnLine, Output};
 
-pub(super) fn answer(text: impl Into<String>) -> Output {
-    Output { stdout: text.into(), ..Output::default() }
+pub(super) fn answer(answer: impl ToString) -> Output {
+    Output { stdout: answer.to_string(), ..Output::default() }
 }
 
-pub(super) fn status(status: u32, text: &str) -> Output {
-    Output { exit: Exit::Status(status), stdout: String::new(), stderr: text.into() }
+pub(super) fn status(status: impl Into<u32>, text: &str) -> Output {
+    Output { exit: Exit::Status(status.into()), stdout: String::new(), stderr: text.into() }
 }
 
 /// What the script says of a container that did not become ready.
-fn failed(reason: &str, state: &str) -> Output {
-    Output {
-        exit: Exit::Status(ready::NOT_READY),
-        stdout: format!(
-            "@state {state}\n@failed {reason}\n@log\nboom\n\n@health {{\"Log\":[{{\"ExitCode\":1,\"Output\":\"refused\"}}]}}\n"
-        ),
-        stderr: String::new(),
-    }
+pub(super) fn failed(states: Vec<State>, why: Why) -> Output {
+    let (log, health) = (vec!["boom".into()], vec![(1, "refused".into())]);
+    let failed = Some(Failed { log, health, ..Failed::new(why) });
+    let answer = ready::Answer { states, failed, ..ready::Answer::default() };
+    Output { stdout: answer.to_string(), ..status(Status::NotReady, "") }
+}
+
+/// Docker starts it again and again.
+fn flapping(code: i64) -> Output {
+    let state = State { status: "restarting".into(), code, ..State::running("starting", 3) };
+    failed(vec![state], Why::Restarting)
 }
 
 /// A script that changed nothing, because a container that has to serve doesn't.
 pub(super) fn refused(state: &str) -> Output {
-    Output { stdout: format!("@instead {state}\n"), ..status(NOT_SERVING, "") }
+    Output { stdout: Instead(state.into()).to_string(), ..status(Status::NotServing, "") }
 }
 
 impl FakeServer {
@@ -81,14 +86,15 @@ impl FakeServer {
         let key = (self.host.clone(), boot.role.clone(), boot.version.clone());
         let behaviour = self.network.faults().behaviour.get(&key).copied().unwrap_or(Behaviour::Healthy(300));
         if self.machine().is_down() {
-            return no_daemon(app::NOT_STARTED);
+            return no_daemon(Status::NotStarted);
         }
         let id = match behaviour {
             Behaviour::Late(seconds) => self.made_late(boot, seconds).await,
             _ => self.effect(|machine| machine.create(boot)).await,
         };
-        on_line(Line::Out(&format!("@id {id}")));
-        on_line(Line::Out("@state running starting 0 0 false"));
+        for event in [Event::Id(id.clone()), Event::State(State::running("starting", 0))] {
+            on_line(Line::Out(&event.to_string()));
+        }
         match behaviour {
             Behaviour::Healthy(after) => {
                 if boot.health.is_some() {
@@ -100,11 +106,11 @@ impl FakeServer {
             Behaviour::Late(_) => self.until_ready(&id, boot.timeout, boot.readiness_delay, None).await,
             Behaviour::Exits(code) => {
                 sleep(Duration::from_millis(400)).await;
-                failed("restarting", &format!("restarting starting {code} 3 false"))
+                flapping(code)
             }
             Behaviour::NeverHealthy => {
                 sleep(Duration::from_secs(boot.timeout)).await;
-                failed("timeout", "running unhealthy 0 0 false")
+                failed(vec![State::running("unhealthy", 0)], Why::Timeout)
             }
         }
     }
@@ -128,7 +134,7 @@ impl FakeServer {
 
     async fn start(&self, start: &app::Start) -> Output {
         if self.machine().is_down() {
-            return no_daemon(app::NOT_STARTED);
+            return no_daemon(Status::NotStarted);
         }
         let there = self
             .effect(|machine| {
@@ -145,12 +151,12 @@ impl FakeServer {
             })
             .await;
         if there.is_none() {
-            return status(app::NOT_STARTED, "no such container");
+            return status(Status::NotStarted, "no such container");
         }
         let key = (self.host.clone(), start.role.clone(), start.version.clone());
         if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key) {
             // Docker goes on starting it.
-            return failed("restarting", &format!("restarting starting {code} 3 false"));
+            return flapping(*code);
         }
         sleep(Duration::from_millis(300)).await;
         self.effect(|machine| machine.check_health(std::slice::from_ref(&start.id))).await;
@@ -164,7 +170,7 @@ impl FakeServer {
             let of_run = |c: &&FakeContainer| c.name == find.name && c.run == find.scope.run;
             let found = self.machine().containers.iter().find(of_run).map(|c| c.id.clone());
             if let Some(id) = found {
-                return answer(format!("@id {id}\n"));
+                return answer(ready::Answer { id: Some(id), ..ready::Answer::default() });
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -188,13 +194,13 @@ impl FakeServer {
                     if let Some(container) = machine.find(&stop.id) {
                         let healthy = container.running && container.healthy == Some(true);
                         if healthy && stop.if_healthy == app::IfHealthy::Leave {
-                            return Some(status(app::HEALTHY, ""));
+                            return Some(status(Status::Healthy, ""));
                         }
                         container.policy = "unless-stopped".into();
                     }
                     machine.stop(&stop.id);
                     machine.cords.retain(|cord, _| Some(cord) != stop.cord.as_ref());
-                    Some(answer("@drain idle\n"))
+                    Some(answer(app::Stopped { drain: Some(app::Drained::Idle), ..app::Stopped::default() }))
                 })
                 .await;
             if let Some(output) = stopped {
@@ -221,8 +227,10 @@ impl FakeServer {
 
     pub(super) async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
         match step {
-            Step::Observe(_) if self.machine().docker != FakeDocker::Runs => status(127, "docker: not found"),
-            Step::Observe(_) | Step::Pull(_) | Step::Prune(_) if self.machine().is_down() => no_daemon(1),
+            Step::Observe(_) if self.machine().docker != FakeDocker::Runs => {
+                status(127_u32, "docker: not found")
+            }
+            Step::Observe(_) | Step::Pull(_) | Step::Prune(_) if self.machine().is_down() => no_daemon(1_u32),
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
                 self.boundary().await;
@@ -230,7 +238,7 @@ impl FakeServer {
             }
             Step::Pull(pull) => {
                 if self.network.faults().no_pull.contains(&self.host) {
-                    return status(registry::PULL_FAILED, "manifest unknown");
+                    return status(Status::PullFailed, "manifest unknown");
                 }
                 self.effect(|machine| {
                     machine.images.insert(pull.image.clone());
@@ -239,7 +247,7 @@ impl FakeServer {
                     machine.changes.push(format!("pull {}", pull.image));
                 })
                 .await;
-                answer(format!("@image {}\n", self.machine().image_id(&pull.image)))
+                answer(registry::Pulled { image: self.machine().image_id(&pull.image) })
             }
             Step::Proxy(proxy::Step::Traefik(step)) => self.traefik(step).await,
             Step::Boot(boot) => self.boot(boot, on_line).await,
@@ -289,7 +297,8 @@ impl FakeServer {
             Step::Exec(exec) => program::run(&exec.words).await,
             Step::OnServer(command) => program::run(&program::words(&command.command)).await,
             Step::Bootstrap(_) => {
-                let (code, stdout) = self.effect(Machine::bootstrap).await;
+                let (code, said) = self.effect(Machine::bootstrap).await;
+                let stdout = said.to_string();
                 stdout.lines().for_each(|line| on_line(Line::Out(line)));
                 Output { exit: Exit::Status(code), stdout, ..Output::default() }
             }
@@ -299,7 +308,7 @@ impl FakeServer {
             Step::Run("take the deploy lock", _) => {
                 let mut machine = self.machine();
                 if machine.lock.is_some() {
-                    return status(lock::HELD, "");
+                    return status(Status::Held, "");
                 }
                 machine.lock = Some(FakeLock { owner: None, orphaned: false, details: "by hand".into() });
                 answer("")

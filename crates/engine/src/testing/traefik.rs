@@ -1,6 +1,7 @@
 //! Traefik on the model of a server: it sends requests to containers that are healthy and labelled for it, and says so.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bowline_core::commands::Action;
@@ -48,7 +49,7 @@ impl FakeServer {
     pub(super) async fn traefik(&self, step: &Step) -> Output {
         if matches!(step, Step::Ensure(_) | Step::Replace(_)) {
             if matches!(step, Step::Ensure(_)) && self.machine().is_down() {
-                return no_daemon(1);
+                return no_daemon(1_u32);
             }
             self.machine().changes.push(step.describe());
         }
@@ -284,12 +285,12 @@ impl Machine {
     }
 
     /// Traefik hears of an accessory that came up.
-    pub(super) fn make_reachable(&mut self, container: &Attach) -> String {
+    pub(super) fn make_reachable(&mut self, container: &Attach) -> Vec<IpAddr> {
         self.next += 1;
         let address = self.next + 1;
         if let Attach::Traefik(route) = container {
             self.accessory_routes.insert(route.container.clone(), (route.clone(), address));
         }
-        format!("@ready 172.18.0.{address}\n")
+        vec![[172, 18, 0, address].into()]
     }
 }

@@ -2,7 +2,7 @@
 //! prepared. (The model of the servers notes a loss whenever a container that serves lacks assets.)
 
 use super::*;
-use bowline_core::commands::assets::NO_ASSETS;
+use bowline_core::commands::status::Status;
 
 fn assets_of(scripted: &Scripted, host: &str) -> Vec<String> {
     let machine = scripted.network.machine(host);
@@ -54,7 +54,7 @@ async fn s15_nothing_boots_when_no_server_of_the_primary_role_could_be_prepared(
 #[tokio::test(start_paused = true)]
 async fn s13_an_image_without_the_directory_boots_nowhere_and_the_error_names_it() {
     let (scripted, project) = fleet().await;
-    let fault = (NO_ASSETS, "there is no such path".to_string());
+    let fault = (Status::NoAssets.code(), "there is no such path".to_string());
     scripted.network.faults().no_assets.insert("b".into(), fault);
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
     let text = "the image r.test/app:v2 has no directory /assets: there is no such path";

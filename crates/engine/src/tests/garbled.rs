@@ -4,12 +4,14 @@
 #[allow(clippy::print_stdout, reason = "it says how much was tried")]
 pub(super) mod garble;
 
+use bowline_core::commands::ready::Event;
 use bowline_core::proxy::traefik::labels::{Route, route_labels};
 use bowline_core::proxy::traefik::trouble::Trouble;
 
+use crate::error::Cause;
 use crate::ports::{Exit, Output};
 use crate::proxy::traefik::read_any;
-use crate::run::health::{outcome, state_text};
+use crate::run::health::outcome;
 
 const BOOTS: [&str; 4] = [
     "@id 0123\n@state running starting 0 0 false\n@state running healthy 0 0 false\n@ready 172.18.0.3 \n",
@@ -29,8 +31,17 @@ fn how_a_container_came_up() {
                 let _ = cause.to_string();
             }
         }
-        text.lines().for_each(|line| drop(state_text(line)));
+        text.lines().for_each(|line| drop(Event::heard(line).and_then(|event| event.told())));
     });
+}
+
+#[test]
+fn a_container_of_which_nothing_sound_is_heard_did_not_come_up() {
+    for stdout in ["", "@ready", "@state running none 0\n@ready 172.18.0.3 "] {
+        let ended = outcome("app-web-v1", 30, Output { stdout: stdout.into(), ..Output::default() });
+        let sound = stdout == "@ready";
+        assert!(ended.is_ok() == sound && (sound || matches!(ended, Err(Cause::Unreadable(_)))), "{ended:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `server exec` and `server bootstrap`: on which servers, what is said of each, and the lock meanwhile.
 
 use bowline_core::commands::exec::Mode;
+use bowline_core::commands::server::Refusal;
 use bowline_core::selection::Filters;
 
 use super::*;
@@ -91,7 +92,7 @@ fn with_hook(scripted: &Scripted, status: u32) -> Scripted {
 async fn a_bootstrap_does_what_is_missing_and_says_it_of_each_server() {
     let first = Scripted::new(&HOSTS);
     first.network.machine("b").docker = FakeDocker::Missing;
-    first.network.machine("c").docker = FakeDocker::Refused("no-tool");
+    first.network.machine("c").docker = FakeDocker::Refused(Refusal::NoTool);
     let scripted = with_hook(&first, 0);
     let options = Options { command: "server".into(), ..Options::default() };
     let gathered = bootstrap(&scripted.world, &project(WITH_ACCESSORY), &options).await.unwrap();

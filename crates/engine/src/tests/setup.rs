@@ -4,6 +4,7 @@ use super::*;
 use crate::ports::{Exit, Output};
 use crate::setup::setup;
 use crate::testing::{FakeDocker, FakeLocal};
+use bowline_core::commands::server::Refusal;
 
 async fn set_up(scripted: &Scripted, options: &Options) -> Result<(), RunError> {
     let project = project(CONFIG);
@@ -37,7 +38,7 @@ async fn from_bare_servers_to_an_app_that_serves_under_one_lock() {
 #[tokio::test(start_paused = true)]
 async fn a_server_without_docker_is_left_out_unless_it_is_the_only_one_that_could_serve() {
     let scripted = Scripted::new(&HOSTS);
-    scripted.network.machine("b").docker = FakeDocker::Refused("not-root");
+    scripted.network.machine("b").docker = FakeDocker::Refused(Refusal::NotRoot);
     let error = set_up(&scripted, &options("v1")).await.unwrap_err();
     let failed = failures_of(&error);
     assert!(failed.len() == 1 && failed[0].0 == "b" && failed[0].1.contains("not root"), "{failed:?}");
@@ -45,7 +46,7 @@ async fn a_server_without_docker_is_left_out_unless_it_is_the_only_one_that_coul
     assert_eq!(scripted.network.machine("c").running(), ["app-workers-v1"]);
     let scripted = Scripted::new(&HOSTS);
     for host in ["a", "b"] {
-        scripted.network.machine(host).docker = FakeDocker::Refused("no-tool");
+        scripted.network.machine(host).docker = FakeDocker::Refused(Refusal::NoTool);
     }
     assert_eq!(failures_of(&set_up(&scripted, &options("v1")).await.unwrap_err()).len(), 2);
     for host in HOSTS {
@@ -115,7 +116,7 @@ async fn of_a_project_with_accessories_alone_they_run_after_it_and_there_is_no_b
     );
 
     let scripted = Scripted::new(&["a", "b"]);
-    scripted.network.machine("b").docker = FakeDocker::Refused("not-root");
+    scripted.network.machine("b").docker = FakeDocker::Refused(Refusal::NotRoot);
     let failed = failures_of(&run(&scripted).await.unwrap_err());
     assert!(failed.len() == 1 && failed[0].0 == "b", "{failed:?}");
     assert!(scripted.network.machine("a").accessories["app-db"]);

@@ -2,9 +2,11 @@
 
 use super::NAME as TRAEFIK;
 use super::labels::Route;
+use crate::commands::answer::Explanation;
 use crate::commands::app::{logging_words, option_words};
 use crate::commands::env::{self, SecretEnv, clear_words};
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
+use crate::commands::status::Status;
 use crate::commands::{Action, Scope, ask, policy, published};
 use crate::names::NETWORK;
 use crate::observed::Container;
@@ -466,6 +468,23 @@ fn flags(traefik: &Traefik) -> Vec<String> {
         OptionValue::List(values) => values.iter().map(|value| format!("--{key}={value}")).collect(),
     };
     arguments(&traefik.args).into_iter().flat_map(one).collect()
+}
+
+/// What it means that a script which runs Traefik ended with this status, after what it said on standard output and
+/// standard error.
+pub fn explain(status: Status, stdout: &str, stderr: &str) -> Option<Explanation> {
+    let explanation = match status {
+        Status::PortTaken => Explanation::new(
+            stdout.parse::<published::Taken>().ok()?.told(),
+            "end that first; or see `traefik: host_port:`, and `publish` in its `options:`",
+        ),
+        Status::ProxyFailed => Explanation::new(
+            "Traefik could not be run",
+            "see `traefik:` in the configuration; is its port taken by something else?",
+        ),
+        _ => return None,
+    };
+    Some(explanation.saying(stderr))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 use super::NAME as TRAEFIK;
 use super::labels::{SUFFIX, rename, routes};
+use crate::commands::status::Status;
 use crate::commands::{Scope, ask, drain};
 use crate::names::{NETWORK, Names};
 use crate::shell::{Line, Script, quote};
@@ -21,7 +22,7 @@ pub(crate) const LABEL: &str = "bowline.maintenance";
 /// The role that a container stands in for.
 const ROLE: &str = "bowline.role";
 /// What the scripts exit with when no page can be shown.
-pub const NO_PAGE: u32 = 78;
+pub const NO_PAGE: Status = Status::NoPage;
 /// How long it may take until the page can be shown, in seconds.
 const READY_S: u32 = 30;
 /// How long a container that was told to end goes on answering, in seconds: Traefik needs that long to let it go.

@@ -2,18 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bowline_core::commands::network::FAILED;
-use bowline_core::commands::published::PORT_TAKEN;
 use bowline_core::proxy::traefik;
-use bowline_core::proxy::traefik::container::{API_PORT, BACK, Ensure, MADE, Settle, Verdict};
+use bowline_core::proxy::traefik::container::{API_PORT, BACK, Ensure, MADE, Settle, Verdict, explain};
 use bowline_core::proxy::traefik::labels::Route;
 
 use super::{Client, step};
 use crate::error::{Cause, Failure};
-use crate::ports::Exit;
 use crate::proxy::At;
-use crate::run::apply::told_by;
-use crate::run::published;
 
 /// A Traefik that was started.
 pub(crate) struct Started<'a> {
@@ -68,18 +63,12 @@ pub(crate) fn client_at(address: IpAddr, has_api: bool) -> Client {
 }
 
 /// Why it could not be run, in the words of what it means.
-pub(crate) fn explained(failure: Failure) -> Failure {
-    let Cause::Command(output) = &failure.cause else { return failure };
-    let taken = published::taken(output);
-    let (reason, hint) = match output.exit {
-        Exit::Status(PORT_TAKEN) => {
-            (taken.as_str(), "end that first; or see `traefik: host_port:`, and `publish` in its `options:`")
-        }
-        Exit::Status(FAILED) => (
-            "Traefik could not be run",
-            "see `traefik:` in the configuration; is its port taken by something else?",
-        ),
-        _ => return failure,
-    };
-    told_by(failure, reason, hint)
+pub(crate) fn explained(mut failure: Failure) -> Failure {
+    if let Cause::Command(output) = &failure.cause
+        && let Some(status) = output.status()
+        && let Some(explanation) = explain(status, &output.stdout, &output.stderr)
+    {
+        failure.cause = explanation.into();
+    }
+    failure
 }

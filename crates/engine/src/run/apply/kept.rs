@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
+use bowline_core::commands::registry::Pulled;
 use bowline_core::plan::{Plan, ServerPlan, resume};
 
 use super::Apply;
@@ -50,11 +51,10 @@ impl Apply<'_> {
     }
 
     /// An image that was pulled: a container of another one is not as wanted.
-    pub(super) fn pulled(&self, server: &ServerPlan, answer: &str) {
-        let image = answer.lines().find_map(|line| line.strip_prefix("@image ")).map(str::trim);
+    pub(super) fn pulled(&self, server: &ServerPlan, pulled: &Pulled) {
         for role in &server.roles {
             let Some(kept) = &role.kept else { continue };
-            if image == Some(kept.image_id.as_str()) {
+            if pulled.image == kept.image_id {
                 continue;
             }
             let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

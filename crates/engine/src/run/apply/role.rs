@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bowline_config::BarrierOrder;
 use bowline_core::commands::app;
+use bowline_core::commands::ready::{Answer, Event as Heard};
 use bowline_core::commands::serving::Serving;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 use bowline_core::proxy::{Attach, Opens, ProxyKind};
@@ -137,13 +138,13 @@ impl RoleTask<'_> {
         timeout: u64,
     ) -> Result<(Vec<IpAddr>, u32), Failure> {
         let told = |line: &str| {
-            if let Some(state) = health::state_text(line) {
+            if let Some(state) = Heard::heard(line).and_then(|heard| heard.told()) {
                 self.tell(&state);
             }
         };
         let role = Some(self.role.role.as_str());
         let output = self.apply.fleet.run_watched(&self.server.host, role, step, &told).await?;
-        let restarts = health::restarts(&output.stdout);
+        let restarts = health::restarts(&output);
         let addresses = health::outcome(container, timeout, output)
             .map_err(|cause| self.failure(&step.describe(), cause))?;
         Ok((addresses, restarts))
@@ -176,12 +177,9 @@ impl RoleTask<'_> {
     async fn boot(&self) -> Result<Booted, Failure> {
         let step = Step::Boot(Box::new(self.role.boot.clone()));
         let seen = watch::Sender::new(None::<String>);
-        let told = |line: &str| {
-            if let Some(id) = line.strip_prefix("@id ") {
-                seen.send_replace(Some(id.trim().to_string()));
-            } else if let Some(state) = health::state_text(line) {
-                self.tell(&state);
-            }
+        let told = |line: &str| match Heard::heard(line) {
+            Some(Heard::Id(id)) => drop(seen.send_replace(Some(id))),
+            heard => heard.and_then(|heard| heard.told()).iter().for_each(|state| self.tell(state)),
         };
         self.apply.may_go_on().map_err(|cause| self.failure(&step.describe(), cause))?;
         let run = self.apply.fleet.run_watched(&self.server.host, Some(&self.role.role), &step, &told);
@@ -203,7 +201,7 @@ impl RoleTask<'_> {
         let mut restarts = 0;
         let result = match ended {
             Some(Ok(output)) => {
-                restarts = health::restarts(&output.stdout);
+                restarts = health::restarts(&output);
                 health::outcome(&self.role.boot.container(), self.role.boot.timeout, output)
                     .map_err(|cause| self.failure(&step.describe(), cause))
             }
@@ -234,8 +232,8 @@ impl RoleTask<'_> {
     /// didn't say which it is. If it turns up later, the boot itself stops it.
     async fn found(&self) -> Option<String> {
         let step = Step::Find(self.role.boot.find());
-        let output = self.apply.fleet.run(&self.server.host, Some(&self.role.role), &step).await.ok()?;
-        output.stdout.lines().find_map(|line| line.strip_prefix("@id ")).map(|id| id.trim().to_owned())
+        let found = self.apply.fleet.ask::<Answer>(&self.server.host, Some(&self.role.role), &step).await;
+        found.ok()?.id
     }
 
     /// Ends when the run is interrupted, or its lock lost.

@@ -4,7 +4,8 @@
 //! something from an old container looks at the new one first, and here is what comes of it if that doesn't serve.
 
 use bowline_core::commands::app;
-use bowline_core::commands::serving::{NOT_SERVING, Serving};
+use bowline_core::commands::serving::Serving;
+use bowline_core::commands::status::Status;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 
 use super::Apply;
@@ -32,7 +33,7 @@ impl RoleTask<'_> {
         let retire = old.clone().instead(&new.serving);
         for _ in 0..TRIES {
             match self.retire(&retire).await {
-                Err(failure) if failure.has_status(NOT_SERVING) => {
+                Err(failure) if failure.has_status(Status::NotServing) => {
                     self.give_back(old).await;
                     self.or_undone(self.still_serves(new).await, new).await?;
                 }
@@ -99,12 +100,12 @@ impl Apply<'_> {
         loop {
             tries -= 1;
             match self.fleet.run(&server.host, None, &step).await {
-                Err(failure) if failure.has_status(NOT_SERVING) && tries > 0 => {
+                Err(failure) if failure.has_status(Status::NotServing) && tries > 0 => {
                     for (role, booted) in &roles {
                         RoleTask { apply: self, server, role }.still_serves(booted).await?;
                     }
                 }
-                ended => return ended.map(|output| self.learn(server, &step, &output.stdout)),
+                ended => return ended.map(drop),
             }
         }
     }

@@ -2,94 +2,111 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What is known of a container that is not ready.
-#[derive(Debug, Default)]
-pub(super) struct Facts<'a> {
-    /// How long it had, in seconds.
-    pub(super) timeout: u64,
-    /// Why the script gave up: `exited`, `restarting`, `gone`, `timeout`.
-    pub(super) ended: &'a str,
-    /// Its states, as they came: status, health, exit code, restarts, out of memory.
-    pub(super) states: &'a [&'a str],
-    /// How it ended until then, as Docker's events tell it: `oom`, `die=CODE`.
-    pub(super) ends: &'a str,
-    /// Its last health check: exit code and output.
-    pub(super) check: Option<&'a (i64, String)>,
-    /// The command of its health check.
-    pub(super) command: &'a str,
-    /// Where it listens, as the kernel tells it (`0100007F:0BB8`); empty if that isn't known.
-    pub(super) listening: &'a str,
+use super::super::answer::{Explanation, Unreadable};
+use super::{Answer, Failed, State, Why};
+
+/// A container that did not become ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// The container.
+    pub container: String,
+    /// In one line, with the reason.
+    pub summary: String,
+    /// What to do about it, if it is known.
+    pub hint: Option<String>,
     /// Its last log lines.
-    pub(super) log: &'a [String],
+    pub log: Vec<String>,
+    /// Its last health checks: exit code and output.
+    pub health: Vec<(i64, String)>,
 }
 
-impl<'a> Facts<'a> {
-    fn state(&self) -> &'a str {
-        self.states.last().copied().unwrap_or("")
-    }
+/// Log lines that are kept for a report.
+const KEPT: usize = 50;
 
+impl Answer {
+    /// Why a container that had so many seconds isn't ready.
+    pub fn not_ready(self, container: &str, timeout: u64) -> Result<NotReady, Unreadable> {
+        let failed = self.failed.ok_or(Unreadable::Missing("@failed"))?;
+        let Explanation { reason: summary, hint } =
+            Facts { timeout, failed: &failed, states: &self.states }.explain();
+        let Failed { mut log, health, .. } = failed;
+        let log = log.split_off(log.len().saturating_sub(KEPT));
+        Ok(NotReady { container: container.into(), summary, hint, log, health })
+    }
+}
+
+/// What is known of a container that is not ready.
+struct Facts<'a> {
+    /// How long it had, in seconds.
+    timeout: u64,
+    failed: &'a Failed,
+    states: &'a [State],
+}
+
+impl Facts<'_> {
     /// The code it last ended with: its state has it until Docker starts it again. Then there is what the events say, or
     /// else what was seen of it.
-    fn code(&self) -> Option<&'a str> {
-        if self.ended == "exited" {
-            return self.state().split(' ').nth(2);
+    fn code(&self) -> Option<String> {
+        if self.failed.why == Why::Exited {
+            return self.states.last().map(|state| state.code.to_string());
         }
-        let told = self.ends.split(' ').rev().find_map(|end| end.strip_prefix("die="));
-        let seen =
-            || self.states.iter().rev().filter_map(|state| state.split(' ').nth(2)).find(|code| *code != "0");
-        told.or_else(seen)
+        let told = self.failed.ends.split(' ').rev().find_map(|end| end.strip_prefix("die="));
+        let seen = || self.states.iter().rev().map(|state| state.code).find(|code| *code != 0);
+        told.map(Into::into).or_else(|| seen().map(|code| code.to_string()))
     }
 
     fn out_of_memory(&self) -> bool {
-        self.ends.split(' ').any(|end| end == "oom")
-            || self.states.iter().any(|state| state.split(' ').nth(4) == Some("true"))
+        self.failed.ends.split(' ').any(|end| end == "oom")
+            || self.states.iter().any(|state| state.out_of_memory)
     }
 
     /// How often Docker started it again.
-    fn restarts(&self) -> u64 {
-        self.state().split(' ').nth(3).and_then(|restarts| restarts.parse().ok()).unwrap_or(0)
+    fn restarts(&self) -> u32 {
+        self.states.last().map_or(0, |state| state.restarts)
     }
-}
 
-type Reason = (String, Option<String>);
-
-pub(super) fn reason(facts: &Facts<'_>) -> Reason {
-    let code = facts.code().unwrap_or("0");
-    if facts.out_of_memory() {
-        let ended = facts.restarts() > 0 || facts.ended != "timeout";
-        let killed = if ended { "the container" } else { "a process in the container" };
-        return (
-            format!("{killed} was killed: out of memory"),
-            Some("give it more memory (`options: memory:`), or make the app need less at its start".into()),
-        );
-    }
-    match facts.ended {
-        "exited" => (format!("the container exited with code {code}"), exit_hint(code, facts.log)),
-        "restarting" => {
-            (format!("the container keeps exiting, last with code {code}"), exit_hint(code, facts.log))
+    fn explain(&self) -> Explanation {
+        let Failed { why, health, log, .. } = self.failed;
+        let timeout = self.timeout;
+        let ended = self.code();
+        let code = ended.as_deref().unwrap_or("0");
+        if self.out_of_memory() {
+            let ended = self.restarts() > 0 || *why != Why::Timeout;
+            let killed = if ended { "the container" } else { "a process in the container" };
+            return Explanation::new(
+                format!("{killed} was killed: out of memory"),
+                "give it more memory (`options: memory:`), or make the app need less at its start",
+            );
         }
-        // One that has been up long enough to be checked is told by its check, unless it ends again and again.
-        "timeout" if facts.restarts() > u64::from(facts.check.is_some()) && facts.code().is_some() => {
-            let (timeout, times) = (facts.timeout, facts.restarts());
-            let summary =
-                format!("not ready within {timeout} s: the container exited {times}×, last with code {code}");
-            (summary, exit_hint(code, facts.log))
-        }
-        "gone" => ("the container is gone: somebody removed it".into(), None),
-        _ => match facts.check {
-            Some((status, said)) => {
-                let said = said.trim();
-                let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-                let timeout = facts.timeout;
-                let summary =
-                    format!("not healthy within {timeout} s; the last check ended with {status}{said}");
-                (summary, Some(check_hint(*status, &said, facts)))
+        let (reason, hint) = match why {
+            Why::Exited => (format!("the container exited with code {code}"), exit_hint(code, log)),
+            Why::Restarting => {
+                (format!("the container keeps exiting, last with code {code}"), exit_hint(code, log))
             }
-            None => {
-                let seen = if facts.state().is_empty() { "nothing" } else { facts.state() };
-                (format!("not ready within {} s (last seen: {seen})", facts.timeout), None)
+            // One that has been up long enough to be checked is told by its check, unless it ends again and again.
+            Why::Timeout if self.restarts() > u32::from(!health.is_empty()) && ended.is_some() => {
+                let times = self.restarts();
+                let reason = format!(
+                    "not ready within {timeout} s: the container exited {times}×, last with code {code}"
+                );
+                (reason, exit_hint(code, log))
             }
-        },
+            Why::Gone => ("the container is gone: somebody removed it".into(), None),
+            Why::Timeout => match health.last() {
+                Some((status, said)) => {
+                    let said = said.trim();
+                    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+                    let reason =
+                        format!("not healthy within {timeout} s; the last check ended with {status}{said}");
+                    (reason, Some(check_hint(*status, &said, self.failed)))
+                }
+                None => {
+                    let seen = self.states.last().map_or("nothing".into(), ToString::to_string);
+                    (format!("not ready within {timeout} s (last seen: {seen})"), None)
+                }
+            },
+        };
+        Explanation { reason, hint }
     }
 }
 
@@ -116,12 +133,24 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     Some(hint.into())
 }
 
+/// Whether Docker says that a port is not to be had: another container has it, or any other program.
+pub fn is_port_taken(said: &str) -> bool {
+    said.contains("port is already allocated") || said.contains("address already in use")
+}
+
+/// Why Docker would not start a container, by what it said.
+pub fn start_failed(said: &str) -> Explanation {
+    let said = said.trim();
+    let reason = format!("docker would not run the container: {said}");
+    Explanation { reason, hint: start_hint(said).map(Into::into) }
+}
+
 /// What to do when Docker would not start a container. Its runtimes have words of their own: "exec: \"x\": executable file not found
 /// in $PATH" is runc's, "executable file `x` not found: No such file or directory" crun's.
-pub(super) fn start_hint(said: &str) -> Option<&'static str> {
+fn start_hint(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     let says = |text: &str| said.contains(text);
-    let hint = if super::is_port_taken(&said) {
+    let hint = if is_port_taken(&said) {
         "a fixed port can't be published by the old and the new container at once, nor where something else on the \
          server has it: remove `publish` from `options`"
     } else if says("unable to set memory limit") {
@@ -146,7 +175,7 @@ pub(super) fn start_hint(said: &str) -> Option<&'static str> {
     Some(hint)
 }
 
-fn check_hint(status: i64, said: &str, facts: &Facts<'_>) -> String {
+fn check_hint(status: i64, said: &str, failed: &Failed) -> String {
     let said = said.to_lowercase();
     if said.contains("cord") && said.contains("stat") && said.contains("permission denied") {
         return "the container may not read its cord: on a server with SELinux its directory needs a label for \
@@ -167,10 +196,10 @@ fn check_hint(status: i64, said: &str, facts: &Facts<'_>) -> String {
         "the health path wants a login, or refuses the check's host name: let the app answer it to `localhost`"
     } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
         "the app answers on its health path, but with an error: its log says why"
-    } else if let Some(port) = asked(facts.command) {
-        return match port_hint(port, facts.listening) {
+    } else if let Some(port) = asked(&failed.command) {
+        return match port_hint(port, &failed.listening) {
             Some(hint) => hint,
-            None if said.contains("refused") && listens(facts.listening, port) => format!(
+            None if said.contains("refused") && listens(&failed.listening, port) => format!(
                 "something listens on port {port} by now: a slow start (raise `deploy_timeout`)? Or does the health path \
                  redirect, to https or another port? Then let the app answer it directly"
             ),
@@ -256,18 +285,20 @@ mod tests {
     const CURL: &str =
         "CMD-SHELL (curl -f http://localhost:3000/up || exit 1) && (stat /c/cord > /dev/null || exit 1)";
 
+    fn explain(failed: &Failed, states: &[&str], timeout: u64) -> (String, Option<String>) {
+        let states: Vec<State> = states.iter().map(|state| state.parse().unwrap()).collect();
+        let Explanation { reason, hint } = Facts { timeout, failed, states: &states }.explain();
+        (reason, hint)
+    }
+
     fn hint(check: (i64, &str), listening: &str) -> String {
-        let check = (check.0, check.1.to_owned());
-        let facts = Facts {
-            timeout: 30,
-            ended: "timeout",
-            states: &["running starting 0 0 false"],
-            check: Some(&check),
-            command: CURL,
-            listening,
-            ..Facts::default()
+        let failed = Failed {
+            health: vec![(check.0, check.1.to_owned())],
+            command: CURL.into(),
+            listening: listening.into(),
+            ..Failed::new(Why::Timeout)
         };
-        reason(&facts).1.unwrap()
+        explain(&failed, &["running starting 0 0 false"], 30).1.unwrap()
     }
 
     #[test]
@@ -340,8 +371,8 @@ mod tests {
     #[test]
     fn a_container_that_ended_is_told_by_its_code_and_its_log() {
         let ended = |state: &str, log: &[&str]| {
-            let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
-            reason(&Facts { timeout: 30, ended: "exited", states: &[state], log: &log, ..Facts::default() })
+            let log = log.iter().map(|line| (*line).to_owned()).collect();
+            explain(&Failed { log, ..Failed::new(Why::Exited) }, &[state], 30)
         };
         let (summary, hint) = ended("exited none 137 0 true", &[]);
         assert_eq!(summary, "the container was killed: out of memory");
@@ -356,8 +387,8 @@ mod tests {
                 .contains("is taken")
         );
         let states = ["restarting none 7 2 false", "running none 0 3 false"];
-        let looping = Facts { ended: "restarting", states: &states, ..Facts::default() };
-        assert_eq!(reason(&looping).0, "the container keeps exiting, last with code 7");
+        let looping = explain(&Failed::new(Why::Restarting), &states, 30);
+        assert_eq!(looping.0, "the container keeps exiting, last with code 7");
         assert!(ended("exited none 127 0 false", &[]).1.unwrap().contains("not found in the image"));
         assert_eq!(ended("exited none 1 0 false", &["boom"]).1, None);
     }
@@ -365,7 +396,7 @@ mod tests {
     #[test]
     fn how_a_container_ended_is_told_though_docker_has_started_it_again() {
         let late = |states: &[&str], ends: &str| {
-            reason(&Facts { timeout: 3, ended: "timeout", states, ends, ..Facts::default() }).0
+            explain(&Failed { ends: ends.into(), ..Failed::new(Why::Timeout) }, states, 3).0
         };
         let running = "running starting 0 2 false";
         assert_eq!(

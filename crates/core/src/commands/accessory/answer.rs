@@ -1,0 +1,149 @@
+//! What the scripts for accessories answer, and why they fail.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bowline_config::Accessory;
+
+use crate::commands::answer::{Explanation, Unreadable};
+use crate::commands::policy::Returns;
+use crate::commands::ready::{self, NotReady, Why};
+use crate::commands::status::Status;
+use crate::commands::{published, ready::is_port_taken};
+
+/// What was found and done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The file is another than before.
+    pub changed: bool,
+    /// The container runs already.
+    pub runs: bool,
+    /// The container that was there was started.
+    pub started: bool,
+    /// There is no container.
+    pub none: bool,
+    /// The container before runs again.
+    pub back: bool,
+    /// The image is another than that of the container before.
+    pub newer: bool,
+    /// Something else needs the image.
+    pub kept: bool,
+    /// The restart policy of one that was stopped and will run again when Docker restarts.
+    pub returns: Returns,
+    /// How it came up, if it was waited for.
+    pub came_up: ready::Answer,
+}
+
+impl Answer {
+    /// Whether it runs, but its health check doesn't succeed yet.
+    pub fn is_starting(&self) -> bool {
+        self.came_up.failed.as_ref().is_some_and(|failed| failed.why == Why::Timeout)
+    }
+
+    fn flags(&mut self) -> [(&'static str, &mut bool); 7] {
+        [
+            ("changed", &mut self.changed),
+            ("runs", &mut self.runs),
+            ("started", &mut self.started),
+            ("none", &mut self.none),
+            ("newer", &mut self.newer),
+            ("back", &mut self.back),
+            ("kept", &mut self.kept),
+        ]
+    }
+
+    /// Why a container did not come up.
+    pub fn not_ready(self, accessory: &Accessory) -> Result<NotReady, Unreadable> {
+        let restored = self.restored();
+        // Its own deadline is no failure, so none is named.
+        let mut found = self.came_up.not_ready(&accessory.service, 0)?;
+        found.summary.push_str(restored);
+        Ok(found)
+    }
+
+    fn restored(&self) -> &'static str {
+        if self.back { "; the container before runs again" } else { "" }
+    }
+
+    /// What it means that a script for this accessory ended with a status (its own, if it is one), after what it said on
+    /// standard output and standard error.
+    pub fn explain(
+        &self,
+        accessory: &Accessory,
+        status: Option<Status>,
+        stdout: &str,
+        stderr: &str,
+    ) -> Option<Explanation> {
+        let name = &accessory.name;
+        let (reason, hint) = match status {
+            Some(Status::PortTaken) => (
+                stdout.parse::<published::Taken>().ok()?.told(),
+                format!("end that first, or see `accessories: {name}: port:`, and `publish` in its `options:`"),
+            ),
+            Some(Status::NotStarted) if is_port_taken(stderr) => (
+                "docker would not run the container".into(),
+                format!("something else has the port: see `accessories: {name}: port:`"),
+            ),
+            Some(Status::NotStarted) => (
+                "docker would not run the container".into(),
+                format!("see `accessories: {name}:` in the configuration"),
+            ),
+            Some(Status::NameTaken) => (
+                format!("the name {} is taken by a container that is not this accessory's", accessory.service),
+                format!(
+                    "remove that container, or give the accessory another name with `accessories: {name}: service:`"
+                ),
+            ),
+            Some(Status::LoginRefused) => (
+                "the registry refused the login".into(),
+                "see `registry:` (the accessory's own, else the one at the root): server, username, password"
+                    .into(),
+            ),
+            Some(Status::PullFailed) => (
+                format!("the image {} could not be pulled", accessory.image),
+                format!(
+                    "see `accessories: {name}: image:`; one of a private registry needs that server's login in `registry:`"
+                ),
+            ),
+            Some(Status::ProxyFailed) => (
+                "the network could not be made".into(),
+                "`docker network create kamal` there says why".into(),
+            ),
+            _ if ["Permission denied", "not permitted"].iter().any(|said| stderr.contains(said)) => (
+                "the user that we log in as may not do that".into(),
+                "only root may give files away, or remove what a container made: do it there with sudo, or set `ssh: user:`"
+                    .into(),
+            ),
+            _ => return None,
+        };
+        let Explanation { reason, hint } = Explanation::new(reason, hint).saying(stderr);
+        Some(Explanation { reason: reason + self.restored(), hint })
+    }
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let (lines, _) = ready::without_log(text);
+        let mut answer = Self {
+            returns: Returns::among(lines.iter().copied())?,
+            came_up: text.parse()?,
+            ..Self::default()
+        };
+        for (word, flag) in answer.flags() {
+            *flag = lines.iter().any(|line| line.word == word);
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.clone();
+        let mut said = said.flags().into_iter().filter(|(_, said)| **said);
+        said.try_for_each(|(word, _)| writeln!(f, "@{word}"))?;
+        self.returns.fmt(f)?;
+        self.came_up.fmt(f)
+    }
+}

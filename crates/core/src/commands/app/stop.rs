@@ -1,0 +1,140 @@
+//! Stopping a container.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::commands::answer::{self, Unreadable};
+use crate::commands::policy::{self, Returns};
+use crate::commands::serving::Serving;
+use crate::commands::status::Status;
+use crate::commands::{Scope, ask, drain};
+use crate::shell::{Script, quote};
+
+/// Stops a container that serves no more, and clears up what only it needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The run.
+    pub scope: Scope,
+    /// The role.
+    pub role: String,
+    /// The container's name, for people.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Wait until its open requests are answered, at most so many seconds; not at all if `None`.
+    pub drain: Option<u64>,
+    /// `docker stop -t`.
+    pub stop_wait: Option<u64>,
+    /// Its cord's directory on the server, if it is one of ours.
+    pub cord: Option<String>,
+    /// What to do if it is healthy.
+    pub if_healthy: IfHealthy,
+    /// The container that serves in its place. If it doesn't, nothing is stopped.
+    pub instead: Option<Serving>,
+}
+
+/// What to do with a container that should have stopped being healthy: requests go to one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfHealthy {
+    /// Leave it running; the script exits with [`Status::Healthy`].
+    Leave,
+    /// Stop it.
+    Stop,
+}
+
+/// The longest that a container is given to stop, in seconds, whatever its own stop timeout says.
+const LONGEST_STOP_S: u64 = 3600;
+
+/// How long a container with this `--stop-timeout` is given to stop, in seconds. Below zero, Docker would wait for ever.
+pub fn stop_limit(timeout: i64) -> u64 {
+    u64::try_from(timeout).map_or(LONGEST_STOP_S, |seconds| seconds.min(LONGEST_STOP_S))
+}
+
+impl Stop {
+    /// Prints an [`Answer`].
+    pub fn script(&self) -> Script {
+        let mut text = self.scope.fence() + &ask::functions();
+        text.push_str(&self.instead.as_ref().map(Serving::or_exit).unwrap_or_default());
+        text.push_str(&format!("bowline_id={}\n", quote(&self.id)));
+        if let Some(seconds) = self.drain {
+            text.push_str(&drain::drain(seconds));
+        }
+        text.push_str(&format!(
+            "bowline_if_healthy={if_healthy}\nbowline_healthy={healthy}\nbowline_stop_wait={stop_wait}\nbowline_cord={cord}\n{keep_stopped}{stop}",
+            if_healthy = match self.if_healthy {
+                IfHealthy::Leave => "leave",
+                IfHealthy::Stop => "stop",
+            },
+            healthy = Status::Healthy,
+            stop_wait = self.stop_wait.map(|seconds| seconds.to_string()).unwrap_or_default(),
+            cord = self.cord.as_deref().map(quote).unwrap_or_default(),
+            keep_stopped = policy::function(),
+            stop = answer::sent(include_str!("stop.sh")),
+        ));
+        Script::new(text)
+    }
+}
+
+/// How the wait for open requests ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// There are none.
+    Idle,
+    /// There are some, and time is up.
+    Busy,
+    /// They can't be seen.
+    Blind,
+}
+
+impl Drained {
+    const ALL: [(&str, Drained); 3] =
+        [("idle", Drained::Idle), ("busy", Drained::Busy), ("blind", Drained::Blind)];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, drained)| *drained == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// What was seen while a container was stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// How the wait for open requests ended, if there was one.
+    pub drain: Option<Drained>,
+    /// Whether a tool is missing with which root would see open requests.
+    pub unseen: bool,
+    /// Its restart policy, where it could not be changed.
+    pub returns: Returns,
+    /// Its cord's directory, where it could not be removed.
+    pub left: Option<String>,
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut answer = Self { returns: text.parse()?, ..Self::default() };
+        for line in answer::lines(text) {
+            match line.word {
+                "drain" => {
+                    let known = Drained::ALL.iter().find(|(word, _)| *word == line.rest);
+                    answer.drain = Some(known.ok_or_else(|| line.unknown())?.1);
+                }
+                "unseen" => answer.unseen = true,
+                "left" => answer.left = Some(line.some()?.into()),
+                _ => {}
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unseen {
+            writeln!(f, "@unseen")?;
+        }
+        self.drain.iter().try_for_each(|drained| writeln!(f, "@drain {}", drained.word()))?;
+        self.returns.fmt(f)?;
+        self.left.iter().try_for_each(|directory| writeln!(f, "@left {directory}"))
+    }
+}

@@ -1,0 +1,53 @@
+# Follows the container $bowline_id, which was just started, until it is ready or won't be; at most $bowline_timeout seconds.
+# It has failed when Docker started it again $bowline_most times. One without a health check is ready when it still runs after
+# $bowline_delay seconds, or at once if it was started again $bowline_seen times. It is reached on $bowline_network.
+bowline_deadline=$(($(date +%s) + bowline_timeout))
+bowline_last=
+failed() {
+    echo "@failed $1"
+    # Docker forgets a container's end when it starts it again; its events don't.
+    echo "@ended $(docker events --since $((bowline_deadline - bowline_timeout - 5)) --until 0s --filter "container=$bowline_id" --filter event=oom \
+        --filter event=die --format '{{.Action}}{{with index .Actor.Attributes "exitCode"}}={{.}}{{end}}' | tail -n "$bowline_ends" | tr '\n' ' ')"
+    bowline_pid=$(docker container inspect --format '{{.State.Pid}}' "$bowline_id")
+    echo "@listening $(cat "/proc/$bowline_pid/net/tcp" "/proc/$bowline_pid/net/tcp6" 2>/dev/null | awk '$4 == "0A" { printf "%s ", $2 }')"
+    echo "@check $(docker container inspect --format '{{if .Config.Healthcheck}}{{json .Config.Healthcheck.Test}}{{end}}' "$bowline_id")"
+    echo @log
+    docker container logs --tail "$bowline_log_lines" "$bowline_id" 2>&1
+    echo
+    printf '@health %s\n' "$(docker container inspect --format '{{json .State.Health}}' "$bowline_id")"
+    exit "$bowline_not_ready"
+}
+look() {
+    while :; do
+        ask "$bowline_id" '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.ExitCode}} {{.RestartCount}} {{.State.OOMKilled}} {{with index .NetworkSettings.Networks "'"$bowline_network"'"}}{{.IPAddress}} {{else}}{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}{{end}}' || failed gone
+        # shellcheck disable=SC2086 # words
+        set -- $bowline_said
+        bowline_now="$1 $2 $3 $4 $5"
+        [ "$bowline_now" = "$bowline_last" ] || {
+            echo "@state $bowline_now"
+            bowline_last=$bowline_now
+        }
+        [ "$4" -lt "$bowline_most" ] || failed restarting
+        case "$1 $2" in
+            'running healthy')
+                shift 5
+                echo "@ready $*"
+                exit 0
+                ;;
+            'running none')
+                [ -z "$bowline_seen" ] || [ "$bowline_seen" != "$4" ] || {
+                    shift 5
+                    echo "@ready $*"
+                    exit 0
+                }
+                bowline_seen=$4
+                echo "@delay $bowline_delay"
+                sleep "$bowline_delay"
+                continue
+                ;;
+            exited* | dead* | removing*) failed exited ;;
+        esac
+        [ "$(date +%s)" -lt "$bowline_deadline" ] || failed timeout
+        return
+    done
+}

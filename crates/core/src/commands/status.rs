@@ -1,0 +1,111 @@
+//! What our scripts exit with when it isn't 0: a number has one meaning, whichever script ends with it.
+
+use std::fmt;
+
+use super::answer::Explanation;
+use super::registry::missing_helper;
+
+macro_rules! statuses {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// The statuses of our scripts. Two of one number don't compile.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Status {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl Status {
+            /// The status of a number; none if it is no script's own, but of a program in it.
+            pub fn of(code: u32) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    /// A container that has to serve doesn't ([`super::serving::Instead`] says how it is). Nothing was changed.
+    NotServing = 65,
+    /// The container wasn't stopped because it is healthy.
+    Healthy = 66,
+    /// Docker did not answer.
+    NoAnswer = 69,
+    /// The container did not become ready ([`super::ready::Answer`] says why).
+    NotReady = 70,
+    /// The registry refuses us.
+    LoginRefused = 71,
+    /// There is no such image, or it can't be pulled.
+    PullFailed = 72,
+    /// The image isn't labelled as this service's.
+    NotLabelled = 73,
+    /// Docker would not run, start or stop the container.
+    NotStarted = 74,
+    /// The server belongs to a later run.
+    Fenced = 75,
+    /// The network could not be made, or the proxy not be run in it.
+    ProxyFailed = 76,
+    /// There is a lock.
+    Held = 77,
+    /// A container of another app has the name ([`super::app::NameTaken`] says which).
+    NameTaken = 78,
+    /// Ports that a container would publish are taken ([`super::published::Taken`] says by whom). Nothing was stopped.
+    PortTaken = 79,
+    /// The image has no directory of assets; why is on standard error.
+    NoAssets = 80,
+    /// Docker can't be had there ([`super::server::Refusal`] says why).
+    Refused = 81,
+    /// There can be no maintenance page.
+    NoPage = 82,
+}
+
+impl Status {
+    /// The number.
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// What it means that a script ended with this status, after what it said on standard error. Some commands say it in words of
+    /// their own.
+    pub fn explain(self, stderr: &str) -> Option<Explanation> {
+        let explanation = match self {
+            Status::LoginRefused if missing_helper(stderr).is_some() => Explanation::new(
+                "Docker could not use its credential helper",
+                "see ~/.docker/config.json there",
+            ),
+            Status::LoginRefused => Explanation::new(
+                "the registry refused the login",
+                "see `registry:`: server, username, password",
+            ),
+            Status::PullFailed => Explanation::new(
+                "the image could not be pulled",
+                "was this version built and pushed? `--skip-push` leaves both out",
+            ),
+            Status::NotLabelled => Explanation::new(
+                "the image has not the label `service` of this service",
+                "`docker build --label service=NAME` sets it; so does `bowline build push`",
+            ),
+            Status::ProxyFailed => Explanation::new(
+                "the network could not be made",
+                "`docker network create kamal` there says why",
+            ),
+            _ => return None,
+        };
+        Some(explanation.saying(stderr))
+    }
+}
+
+impl From<Status> for u32 {
+    fn from(status: Status) -> Self {
+        status.code()
+    }
+}
+
+/// The number, for a script.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.code().fmt(f)
+    }
+}
