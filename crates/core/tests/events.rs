@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // A test that can't go on has failed.
 
+#[path = "common/shells.rs"]
+mod shells;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -27,17 +30,14 @@ done ;;
 esac
 "#;
 
-/// The shells of servers.
-const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
-
 fn cut(timeout: u64) -> String {
     let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
     let (name, directory) = ("app-web-1".into(), ".kamal/apps/app/cords/one".into());
     cord::Cut { scope, name, id: "abc".into(), directory, timeout, instead: None }.script().sent()
 }
 
-fn start(home: &Path, shell: &[&str], script: &str) -> Child {
-    fs::create_dir_all(home.join("bin")).unwrap();
+fn start(home: &Path, script: &str) -> Child {
+    shells::link(&home.join("bin"));
     fs::create_dir_all(home.join(".kamal/apps/app/cords/one")).unwrap();
     fs::write(home.join(".kamal/apps/app/run"), "f00d\n").unwrap();
     fs::write(home.join("state"), "running healthy\n").unwrap();
@@ -46,9 +46,8 @@ fn start(home: &Path, shell: &[&str], script: &str) -> Child {
     fs::write(&docker, DOCKER).unwrap();
     fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
-    let (program, arguments) = shell.split_first().unwrap();
-    let mut command = Command::new(program);
-    command.args(arguments).args(["-c", script]).current_dir(home).env("PATH", path);
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(home).env("PATH", path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
@@ -74,65 +73,61 @@ fn said(child: &mut Child) -> Vec<String> {
     BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect()
 }
 
-fn shells() -> impl Iterator<Item = &'static [&'static str]> {
-    let there = |shell: &&[&str]| Command::new(shell[0]).arg("--help").output().is_ok();
-    SHELLS.into_iter().filter(there)
-}
-
 #[test]
 fn a_container_is_looked_at_when_something_happened_and_nobody_stays_behind() {
-    for shell in shells() {
+    shells::each(|| {
         let home = tempfile::tempdir().unwrap();
-        let mut script = start(home.path(), shell, &cut(60));
+        let mut script = start(home.path(), &cut(60));
         until(|| home.path().join("telling").exists());
         // An event that changes nothing.
         happens(home.path(), "oom");
         until(|| looks(home.path()) == 2);
         std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(looks(home.path()), 2, "{shell:?} looks without a cause");
+        assert_eq!(looks(home.path()), 2, "it looks without a cause");
         fs::write(home.path().join("state"), "running unhealthy\n").unwrap();
         happens(home.path(), "destroy");
-        assert_eq!(said(&mut script), ["@healthy", "@unhealthy"], "{shell:?}");
-        assert!(script.wait().unwrap().success(), "{shell:?}");
+        assert_eq!(said(&mut script), ["@healthy", "@unhealthy"]);
+        assert!(script.wait().unwrap().success());
         let teller = fs::read_to_string(home.path().join("telling")).unwrap();
         until(|| !Path::new("/proc").join(teller.trim()).exists());
-    }
+    });
 }
 
 #[test]
 fn an_event_that_tells_what_is_waited_for_needs_no_look() {
-    for event in ["health_status: unhealthy", "die"] {
+    let tells = |event: &str| {
         let home = tempfile::tempdir().unwrap();
-        let mut script = start(home.path(), &["sh"], &cut(60));
+        let mut script = start(home.path(), &cut(60));
         until(|| home.path().join("telling").exists());
         happens(home.path(), "health_status: healthy");
         happens(home.path(), event);
         assert_eq!(said(&mut script), ["@healthy", "@unhealthy"], "{event}");
         assert_eq!(looks(home.path()), 2, "one at the beginning, one for what tells nothing");
-    }
+    };
+    shells::each(|| ["health_status: unhealthy", "die"].into_iter().for_each(tells));
 }
 
 #[test]
 fn when_nobody_listens_any_more_all_of_it_ends() {
-    for shell in shells() {
+    shells::each(|| {
         let home = tempfile::tempdir().unwrap();
-        let mut script = start(home.path(), shell, &cut(60));
+        let mut script = start(home.path(), &cut(60));
         until(|| home.path().join("telling").exists());
         drop(script.stdout.take());
         fs::write(home.path().join("state"), "running unhealthy\n").unwrap();
         happens(home.path(), "health_status: unhealthy");
         until(|| script.try_wait().unwrap().is_some());
-    }
+    });
 }
 
 #[test]
 fn without_events_it_is_looked_at_again_and_again_until_its_time_is_up() {
-    for shell in shells() {
+    shells::each(|| {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("broken"), "").unwrap();
-        let mut script = start(home.path(), shell, &cut(1));
-        assert_eq!(said(&mut script), ["@healthy", "@still-healthy"], "{shell:?}");
-        assert!(script.wait().unwrap().success(), "{shell:?}");
-        assert!(looks(home.path()) > 2, "{shell:?}");
-    }
+        let mut script = start(home.path(), &cut(1));
+        assert_eq!(said(&mut script), ["@healthy", "@still-healthy"]);
+        assert!(script.wait().unwrap().success());
+        assert!(looks(home.path()) > 2);
+    });
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+#[path = "common/shells.rs"]
+mod shells;
+
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -80,7 +83,7 @@ fn serving(mode: Mode) -> Exec {
 fn server() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let docker = home.path().join("bin/docker");
-    std::fs::create_dir(docker.parent().unwrap()).unwrap();
+    shells::link(docker.parent().unwrap());
     std::fs::write(&docker, DOCKER).unwrap();
     std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
     home
@@ -119,56 +122,64 @@ fn prepared() -> TempDir {
 
 #[test]
 fn the_env_file_is_there_before_the_command_and_gone_after_it() {
-    let home = prepared();
-    let file = home.path().join(ENV_FILE);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "KEY=sentinel secret\n");
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let called = ["images --quiet r.test/app:v1", "network inspect kamal"];
-    assert_eq!(calls(home.path()), called, "the image is there");
-    assert_eq!(run(home.path(), &exec(Mode::Gathered).script(), "").status.code(), Some(7));
-    assert!(!file.exists());
-    let audit = std::fs::read_to_string(home.path().join(".kamal/app-audit.log")).unwrap();
-    assert!(audit.ends_with("[ada] Executed cmd 'echo x y' on app version v1\n"), "{audit}");
+    shells::each(|| {
+        let home = prepared();
+        let file = home.path().join(ENV_FILE);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "KEY=sentinel secret\n");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let called = ["images --quiet r.test/app:v1", "network inspect kamal"];
+        assert_eq!(calls(home.path()), called, "the image is there");
+        assert_eq!(run(home.path(), &exec(Mode::Gathered).script(), "").status.code(), Some(7));
+        assert!(!file.exists());
+        let audit = std::fs::read_to_string(home.path().join(".kamal/app-audit.log")).unwrap();
+        assert!(audit.ends_with("[ada] Executed cmd 'echo x y' on app version v1\n"), "{audit}");
+    });
 }
 
 #[test]
 fn an_image_that_is_not_there_is_pulled_with_a_login() {
-    let home = server();
-    let script = exec(Mode::Gathered).prepare();
-    assert!(run(home.path(), &script, "").status.success());
-    assert_eq!(
-        calls(home.path())[1..3],
-        ["login --username u --password-stdin r.test", "pull --quiet r.test/app:v1"]
-    );
-    assert_eq!(std::fs::read_to_string(home.path().join("password")).unwrap(), "pass word\n");
-    assert_eq!(std::fs::read_to_string(home.path().join(ENV_FILE)).unwrap(), "KEY=sentinel secret\n");
+    shells::each(|| {
+        let home = server();
+        let script = exec(Mode::Gathered).prepare();
+        assert!(run(home.path(), &script, "").status.success());
+        assert_eq!(
+            calls(home.path())[1..3],
+            ["login --username u --password-stdin r.test", "pull --quiet r.test/app:v1"]
+        );
+        assert_eq!(std::fs::read_to_string(home.path().join("password")).unwrap(), "pass word\n");
+        assert_eq!(std::fs::read_to_string(home.path().join(ENV_FILE)).unwrap(), "KEY=sentinel secret\n");
+    });
 }
 
 #[test]
 fn without_the_image_no_secret_is_left() {
-    let home = server();
-    std::fs::write(home.path().join("empty"), "").unwrap();
-    let output = run(home.path(), &exec(Mode::Gathered).prepare(), "");
-    assert_eq!(output.status.code(), Some(i32::try_from(Status::PullFailed.code()).unwrap()));
-    assert!(!home.path().join(ENV_FILE).exists());
+    shells::each(|| {
+        let home = server();
+        std::fs::write(home.path().join("empty"), "").unwrap();
+        let output = run(home.path(), &exec(Mode::Gathered).prepare(), "");
+        assert_eq!(output.status.code(), Some(i32::try_from(Status::PullFailed.code()).unwrap()));
+        assert!(!home.path().join(ENV_FILE).exists());
+    });
 }
 
 #[test]
 fn only_a_command_that_shall_read_does() {
-    for (mode, read) in [
-        (Mode::Gathered, ""),
-        (Mode::Raw, ""),
-        (Mode::Detached, ""),
-        (Mode::Piped, "in\0put"),
-        (Mode::Terminal, "in\0put"),
-    ] {
-        let home = prepared();
-        for exec in [exec(mode), serving(mode)] {
-            let output = run(home.path(), &exec.script(), "in\0put");
-            assert_eq!(String::from_utf8_lossy(&output.stdout), read, "{mode:?}");
-            assert_eq!(output.status.code(), Some(7), "{mode:?}");
+    shells::each(|| {
+        for (mode, read) in [
+            (Mode::Gathered, ""),
+            (Mode::Raw, ""),
+            (Mode::Detached, ""),
+            (Mode::Piped, "in\0put"),
+            (Mode::Terminal, "in\0put"),
+        ] {
+            let home = prepared();
+            for exec in [exec(mode), serving(mode)] {
+                let output = run(home.path(), &exec.script(), "in\0put");
+                assert_eq!(String::from_utf8_lossy(&output.stdout), read, "{mode:?}");
+                assert_eq!(output.status.code(), Some(7), "{mode:?}");
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -188,73 +199,79 @@ fn the_lines_are_those_kamal_would_send() {
 
 #[test]
 fn a_lost_connection_ends_the_new_container() {
-    let home = prepared();
-    let home = home.path();
-    std::fs::write(home.join("busy"), "").unwrap();
-    std::fs::remove_file(home.join("calls")).unwrap();
-    // The shell above the script stands for sshd's process.
-    let sent = exec(Mode::Raw).script().sent();
-    let line = format!("{} & wait", sent.strip_prefix("exec ").unwrap());
-    let mut sshd = sh(home, &line).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
-    let wait_for = |what: &str, done: &dyn Fn() -> bool| {
-        while !done() {
-            assert!(Instant::now() < until, "{what}: {:?}", calls(home));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    wait_for("the command begins", &|| !calls(home).is_empty());
-    std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(calls(home).len(), 1, "the guard is patient");
-    sshd.kill().unwrap();
-    sshd.wait().unwrap();
-    let name = "app-web-exec-v1-f00dca";
-    let hang_up = [format!("kill --signal HUP {name}"), format!("stop -t 5 {name}")];
-    wait_for("the command is ended", &|| calls(home).len() >= 3);
-    assert_eq!(calls(home)[1..3], hang_up);
-    wait_for("no secret is left", &|| !home.join(ENV_FILE).exists());
+    shells::each(|| {
+        let home = prepared();
+        let home = home.path();
+        std::fs::write(home.join("busy"), "").unwrap();
+        std::fs::remove_file(home.join("calls")).unwrap();
+        // The shell above the script stands for sshd's process.
+        let sent = exec(Mode::Raw).script().sent();
+        let line = format!("{} & wait", sent.strip_prefix("exec ").unwrap());
+        let mut sshd = sh(home, &line).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        let wait_for = |what: &str, done: &dyn Fn() -> bool| {
+            while !done() {
+                assert!(Instant::now() < until, "{what}: {:?}", calls(home));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        wait_for("the command begins", &|| !calls(home).is_empty());
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(calls(home).len(), 1, "the guard is patient");
+        sshd.kill().unwrap();
+        sshd.wait().unwrap();
+        let name = "app-web-exec-v1-f00dca";
+        let hang_up = [format!("kill --signal HUP {name}"), format!("stop -t 5 {name}")];
+        wait_for("the command is ended", &|| calls(home).len() >= 3);
+        assert_eq!(calls(home)[1..3], hang_up);
+        wait_for("no secret is left", &|| !home.join(ENV_FILE).exists());
+    });
 }
 
 #[test]
 fn what_was_started_in_a_container_is_found_by_its_mark_and_ended() {
-    let home = server();
-    let exec = serving(Mode::Gathered);
-    // `setsid`: children that went their own way are found as well.
-    let mut marked = Command::new("sh")
-        .args(["-c", "trap '' HUP; setsid sleep 100 & sleep 100"])
-        .env("BOWLINE_EXEC", &exec.scope.run)
-        .spawn()
-        .unwrap();
-    let mut other = Command::new("sleep").arg("100").env("BOWLINE_EXEC", "other").spawn().unwrap();
-    run(home.path(), &exec.end(0), "");
-    // As root the processes are found from outside, else Docker is asked to look inside.
-    match calls(home.path()).as_slice() {
-        [] => assert!(marked.wait().unwrap().code().is_none()),
-        [call] => assert!(call.starts_with("exec app-web-v1 sh -c found()"), "{call}"),
-        calls => panic!("{calls:?}"),
-    }
-    assert!(other.try_wait().unwrap().is_none(), "nothing else is ended");
-    let _ = (marked.kill(), other.kill(), marked.wait(), other.wait());
+    shells::each(|| {
+        let home = server();
+        let exec = serving(Mode::Gathered);
+        // `setsid`: children that went their own way are found as well.
+        let mut marked = Command::new("sh")
+            .args(["-c", "trap '' HUP; setsid sleep 100 & sleep 100"])
+            .env("BOWLINE_EXEC", &exec.scope.run)
+            .spawn()
+            .unwrap();
+        let mut other = Command::new("sleep").arg("100").env("BOWLINE_EXEC", "other").spawn().unwrap();
+        run(home.path(), &exec.end(0), "");
+        // As root the processes are found from outside, else Docker is asked to look inside.
+        match calls(home.path()).as_slice() {
+            [] => assert!(marked.wait().unwrap().code().is_none()),
+            [call] => assert!(call.starts_with("exec app-web-v1 sh -c found()"), "{call}"),
+            calls => panic!("{calls:?}"),
+        }
+        assert!(other.try_wait().unwrap().is_none(), "nothing else is ended");
+        let _ = (marked.kill(), other.kill(), marked.wait(), other.wait());
+    });
 }
 
 #[test]
 fn an_accessorys_command_has_its_own_names_and_network() {
-    let of = Of::Accessory { name: "db".into(), service: "app-db".into(), network: "data".into() };
-    let new = Exec { of: of.clone(), ..exec(Mode::Gathered) };
-    assert_eq!(new.container(), "app-db-exec-f00dca");
-    let home = server();
-    std::fs::write(home.path().join("image"), "").unwrap();
-    assert!(run(home.path(), &new.prepare(), "").status.success());
-    let file = ".kamal/apps/app/env/accessories/db.exec-f00dca.env";
-    assert!(home.path().join(file).exists());
-    run(home.path(), &new.script(), "");
-    let line = calls(home.path()).into_iter().find(|call| call.starts_with("run")).unwrap();
-    assert!(line.starts_with("run --rm --name app-db-exec-f00dca --network data "), "{line}");
-    assert!(!line.contains("publish") && !line.contains("restart"), "{line}");
-    assert!(!home.path().join(file).exists());
+    shells::each(|| {
+        let of = Of::Accessory { name: "db".into(), service: "app-db".into(), network: "data".into() };
+        let new = Exec { of: of.clone(), ..exec(Mode::Gathered) };
+        assert_eq!(new.container(), "app-db-exec-f00dca");
+        let home = server();
+        std::fs::write(home.path().join("image"), "").unwrap();
+        assert!(run(home.path(), &new.prepare(), "").status.success());
+        let file = ".kamal/apps/app/env/accessories/db.exec-f00dca.env";
+        assert!(home.path().join(file).exists());
+        run(home.path(), &new.script(), "");
+        let line = calls(home.path()).into_iter().find(|call| call.starts_with("run")).unwrap();
+        assert!(line.starts_with("run --rm --name app-db-exec-f00dca --network data "), "{line}");
+        assert!(!line.contains("publish") && !line.contains("restart"), "{line}");
+        assert!(!home.path().join(file).exists());
 
-    let serving = Exec { of, ..serving(Mode::Gathered) };
-    run(home.path(), &serving.script(), "");
-    let audit = std::fs::read_to_string(home.path().join(".kamal/app-audit.log")).unwrap();
-    assert_eq!(audit.matches("Executed cmd 'echo x y' on db accessory").count(), 2, "{audit}");
+        let serving = Exec { of, ..serving(Mode::Gathered) };
+        run(home.path(), &serving.script(), "");
+        let audit = std::fs::read_to_string(home.path().join(".kamal/app-audit.log")).unwrap();
+        assert_eq!(audit.matches("Executed cmd 'echo x y' on db accessory").count(), 2, "{audit}");
+    });
 }

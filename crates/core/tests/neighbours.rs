@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+#[path = "common/shells.rs"]
+mod shells;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -27,7 +30,7 @@ use serde_json::json;
 /// [`scope`], and each call is written to `calls`.
 fn server(docker: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir(home.path().join("bin")).unwrap();
+    shells::link(&home.path().join("bin"));
     let text = format!("#!/bin/sh\nprintf '%s\\n' \"$*\" >> calls\n{docker}");
     for (program, text) in [("docker", text.as_str()), ("sleep", "#!/bin/sh\n")] {
         let program = home.path().join("bin").join(program);
@@ -72,19 +75,21 @@ fn changes(home: &Path) -> Vec<String> {
 
 #[test]
 fn a_container_that_docker_lists_and_can_not_find_hides_no_other() {
-    let (there, lost) = ("a".repeat(64), "b".repeat(64));
-    let home = server(&format!(
-        "case $* in
+    shells::each(|| {
+        let (there, lost) = ("a".repeat(64), "b".repeat(64));
+        let home = server(&format!(
+            "case $* in
         version*) echo 26.1.5 ;;
         'container ls --all'*) echo '{there} app-web-1 app'; echo '{lost}  ' ;;
         'container inspect'*{lost}*) echo 'No such container: {lost}' >&2; exit 1 ;;
         'container inspect'*{there}*) echo '@network kamal' ;;
         esac\n"
-    ));
-    let look = observe::Observe { scope: scope(), repository: "r/app".into(), claim: false };
-    let output = run(home.path(), &look.script());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "@docker 26.1.5\n@network kamal\n@end\n");
+        ));
+        let look = observe::Observe { scope: scope(), repository: "r/app".into(), claim: false };
+        let output = run(home.path(), &look.script());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "@docker 26.1.5\n@network kamal\n@end\n");
+    });
 }
 
 /// Keeps so many stopped containers.
@@ -96,26 +101,29 @@ fn prune(retain: usize) -> Script {
 
 #[test]
 fn pruning_leaves_what_others_use_have_pulled_or_call_latest() {
-    let home = server(
+    shells::each(|| {
+        let home = server(
         "case $* in
         'image ls'*) for tag in v1 v2 v3 v4 v5 latest latest-live '<none>'; do echo r/app:$tag; done ;;
         'container ls --all'*) echo '1 running/app/live/web r/app:v2 ,,'; echo '2 exited/x// r/other:v1 ,/data,'; echo '3 created/// r/app:v10 ,,' ;;
         esac\n",
     );
-    fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
-    fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
-    fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
-    let output = run(home.path(), &prune(5));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(changes(home.path()), ["rmi r/app:v1 r/app:v5"]);
-    let calls = fs::read_to_string(home.path().join("calls")).unwrap();
-    let at = |call: &str| calls.find(call).unwrap();
-    assert!(at("image ls") < at("container ls --all"), "what comes meanwhile is no candidate\n{calls}");
+        fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
+        fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
+        fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
+        let output = run(home.path(), &prune(5));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(changes(home.path()), ["rmi r/app:v1 r/app:v5"]);
+        let calls = fs::read_to_string(home.path().join("calls")).unwrap();
+        let at = |call: &str| calls.find(call).unwrap();
+        assert!(at("image ls") < at("container ls --all"), "what comes meanwhile is no candidate\n{calls}");
+    });
 }
 
 #[test]
 fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() {
-    let home = server(
+    shells::each(|| {
+        let home = server(
         "case $* in
         'container ls --all'*) for id in 1 2 3 4; do
             ! grep -q \"^rm .*a$id\" calls || continue
@@ -125,71 +133,79 @@ fn pruning_counts_the_stopped_containers_of_its_own_role_and_destination_only() 
         'image ls'*) for tag in 0 1 2 3 4 5 6; do echo r/app:v$tag; done ;;
         esac\n",
     );
-    run(home.path(), &prune(2));
-    // With the containers goes what only they needed.
-    let gone = ["rm a3 a4 a5 a6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
-    assert_eq!(changes(home.path()), gone);
+        run(home.path(), &prune(2));
+        // With the containers goes what only they needed.
+        let gone = ["rm a3 a4 a5 a6", "rmi r/app:v3 r/app:v4 r/app:v5 r/app:v6"];
+        assert_eq!(changes(home.path()), gone);
+    });
 }
 
 /// Two destinations that prune at once have listed each other's containers before either removed its own.
 #[test]
 fn an_image_that_another_prune_at_the_same_time_sets_free_is_not_left() {
-    let home = server(
+    shells::each(|| {
+        let home = server(
         "case $* in
         'container ls --all'*) grep -q '^rm ' calls || { echo 'b1 exited/app/live/web r/app:v1 ,,'; echo 'a1 exited/app/staging/web r/app:v1 ,,'; } ;;
         'image ls'*) echo r/app:v1 ;;
         esac\n",
     );
-    run(home.path(), &prune(0));
-    assert_eq!(changes(home.path()), ["rm a1", "rmi r/app:v1"]);
+        run(home.path(), &prune(0));
+        assert_eq!(changes(home.path()), ["rm a1", "rmi r/app:v1"]);
+    });
 }
 
 /// Destination `staging` of `app` and the service `app-staging` have one directory.
 #[test]
 fn a_cord_that_a_container_of_another_service_mounts_is_left() {
-    let home = server(
-        "case $* in
+    shells::each(|| {
+        let home = server(
+            "case $* in
         'container ls --all'*) cords=$PWD/.kamal/apps/app-staging/cords
             echo \"1 running/app-staging//web r/x:v1 ,/data,$cords/app-staging-web-1,\"
             echo \"2 running/app/staging/web r/app:v1 ,$cords/app-web-staging-22,\" ;;
         esac\n",
-    );
-    for cord in ["app-staging-web-1", "app-web-staging-2"] {
-        fs::create_dir_all(home.path().join(".kamal/apps/app-staging/cords").join(cord)).unwrap();
-    }
-    run(home.path(), &prune(5));
-    let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
-    assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["app-staging-web-1"]);
+        );
+        for cord in ["app-staging-web-1", "app-web-staging-2"] {
+            fs::create_dir_all(home.path().join(".kamal/apps/app-staging/cords").join(cord)).unwrap();
+        }
+        run(home.path(), &prune(5));
+        let left = fs::read_dir(home.path().join(".kamal/apps/app-staging/cords")).unwrap();
+        assert_eq!(left.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["app-staging-web-1"]);
+    });
 }
 
 #[test]
 fn removing_an_app_leaves_what_others_have_pulled_and_a_directory_that_another_service_has_too() {
-    let home = server(
+    shells::each(|| {
+        let home = server(
         "case $* in
         'image ls'*) for tag in v1 v3 v4 latest-staging latest; do echo r/app:$tag sha256:$tag; done ;;
         'container ls --all --quiet'*) echo theirs ;;
         'container inspect'*) echo /app-staging-web-1 $PWD/.kamal/apps/app-staging/cords/1; echo /x /srv/.kamal/apps/app-staging ;;
         esac\n",
     );
-    fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
-    fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
-    fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
-    let images = remove::What::Images { repository: "r/app".into(), latest: "latest-staging".into() };
-    let output = run(home.path(), &remove::Remove { scope: scope(), what: images }.script());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(
-        changes(home.path()),
-        ["image rm r/app:v1", "image rm r/app:v4", "image rm r/app:latest-staging"]
-    );
+        fs::create_dir_all(home.path().join(".kamal/apps/app-live")).unwrap();
+        fs::write(home.path().join(".kamal/apps/app-live/pulled"), "r/app:v3\n").unwrap();
+        fs::write(home.path().join(".kamal/apps/app-staging/pulled"), "r/app:v4\n").unwrap();
+        let images = remove::What::Images { repository: "r/app".into(), latest: "latest-staging".into() };
+        let output = run(home.path(), &remove::Remove { scope: scope(), what: images }.script());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            changes(home.path()),
+            ["image rm r/app:v1", "image rm r/app:v4", "image rm r/app:latest-staging"]
+        );
 
-    let directory = remove::Remove { scope: scope(), what: remove::What::Directory };
-    let output = run(home.path(), &directory.script());
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "@shared app-staging-web-1\n");
-    assert!(home.path().join(".kamal/apps/app-staging").exists());
-    let alone =
-        server("case $* in 'container ls'*) echo theirs ;; 'container inspect'*) echo /x /srv/y ;; esac\n");
-    assert!(run(alone.path(), &directory.script()).status.success());
-    assert!(!alone.path().join(".kamal/apps/app-staging").exists());
+        let directory = remove::Remove { scope: scope(), what: remove::What::Directory };
+        let output = run(home.path(), &directory.script());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "@shared app-staging-web-1\n");
+        assert!(home.path().join(".kamal/apps/app-staging").exists());
+        let alone = server(
+            "case $* in 'container ls'*) echo theirs ;; 'container inspect'*) echo /x /srv/y ;; esac\n",
+        );
+        assert!(run(alone.path(), &directory.script()).status.success());
+        assert!(!alone.path().join(".kamal/apps/app-staging").exists());
+    });
 }
 
 fn boot() -> app::Boot {
@@ -219,106 +235,118 @@ fn boot() -> app::Boot {
 
 #[test]
 fn a_containers_name_is_taken_from_our_own_and_from_nobody_else() {
-    let named =
-        |whose: &str| format!("case $* in 'container inspect'*index*) echo {whose} ;; *) exit 1 ;; esac\n");
-    for whose in ["app/web-staging/", "app-web/staging/", "app/web/live", "//"] {
-        let home = server(&named(whose));
-        let output = run(home.path(), &boot().script());
-        assert_eq!(output.status.code(), Some(78), "{whose}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("@taken {whose}\n"));
-        assert_eq!(changes(home.path()), [""; 0]);
-    }
-    let home = server(&named("app/web/staging"));
-    run(home.path(), &boot().script());
-    assert_eq!(
-        changes(home.path()),
-        ["container rename app-web-staging-v1 app-web-staging-v1_replaced_f00d"],
-        "one of ours makes room"
-    );
+    shells::each(|| {
+        let named = |whose: &str| {
+            format!("case $* in 'container inspect'*index*) echo {whose} ;; *) exit 1 ;; esac\n")
+        };
+        for whose in ["app/web-staging/", "app-web/staging/", "app/web/live", "//"] {
+            let home = server(&named(whose));
+            let output = run(home.path(), &boot().script());
+            assert_eq!(output.status.code(), Some(78), "{whose}");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("@taken {whose}\n"));
+            assert_eq!(changes(home.path()), [""; 0]);
+        }
+        let home = server(&named("app/web/staging"));
+        run(home.path(), &boot().script());
+        assert_eq!(
+            changes(home.path()),
+            ["container rename app-web-staging-v1 app-web-staging-v1_replaced_f00d"],
+            "one of ours makes room"
+        );
+    });
 }
 
 #[test]
 fn a_login_that_another_apps_overwrote_is_made_once_more() {
-    let pull = |docker: &str| {
-        let home = server(docker);
-        let login = registry::Login {
-            server: Some("r.test".into()),
-            username: Secret::new("u"),
-            password: Secret::new("a $HOME `b` \\ 'c'"),
+    shells::each(|| {
+        let pull = |docker: &str| {
+            let home = server(docker);
+            let login = registry::Login {
+                server: Some("r.test".into()),
+                username: Secret::new("u"),
+                password: Secret::new("a $HOME `b` \\ 'c'"),
+            };
+            let pull = registry::Pull {
+                scope: scope(),
+                locked: true,
+                login: Some(login),
+                image: "r/app:v1".into(),
+                version: "v1".into(),
+            };
+            let output = run(home.path(), &pull.script());
+            let said = String::from_utf8(output.stderr).unwrap();
+            let passwords = fs::read_to_string(home.path().join("passwords")).unwrap();
+            assert!(passwords.lines().all(|password| password == "a $HOME `b` \\ 'c'"), "{passwords}");
+            assert_eq!(
+                fs::read_to_string(home.path().join(".kamal/apps/app-staging/pulled")).unwrap(),
+                "r/app:v1\n"
+            );
+            let calls: Vec<String> =
+                changes(home.path()).iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect();
+            (output.status.code().unwrap(), said, calls.join(" "))
         };
-        let pull = registry::Pull {
-            scope: scope(),
-            locked: true,
-            login: Some(login),
-            image: "r/app:v1".into(),
-            version: "v1".into(),
+        let docker = |pull: &str| {
+            format!("case $1 in login) cat >> passwords ;; pull) {pull} ;; image) echo app ;; esac\n")
         };
-        let output = run(home.path(), &pull.script());
-        let said = String::from_utf8(output.stderr).unwrap();
-        let passwords = fs::read_to_string(home.path().join("passwords")).unwrap();
-        assert!(passwords.lines().all(|password| password == "a $HOME `b` \\ 'c'"), "{passwords}");
+        let overwritten = "[ -e seen ] || { touch seen; echo 'no basic auth credentials' >&2; exit 1; }";
+        assert_eq!(pull(&docker(overwritten)), (0, String::new(), "login pull login pull image".into()));
+        let missing = "echo 'manifest unknown' >&2; exit 1";
+        assert_eq!(pull(&docker(missing)), (72, "manifest unknown\n".into(), "login pull".into()));
+        let refused = "echo 'denied' >&2; exit 1";
+        assert_eq!(pull(&docker(refused)), (72, "denied\n".into(), "login pull login pull".into()));
+        let foreign = "case $1 in login) cat >> passwords ;; image) echo other ;; esac\n";
         assert_eq!(
-            fs::read_to_string(home.path().join(".kamal/apps/app-staging/pulled")).unwrap(),
-            "r/app:v1\n"
+            pull(foreign),
+            (73, String::new(), "login pull image".into()),
+            "pruning would not find it"
         );
-        let calls: Vec<String> =
-            changes(home.path()).iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect();
-        (output.status.code().unwrap(), said, calls.join(" "))
-    };
-    let docker = |pull: &str| {
-        format!("case $1 in login) cat >> passwords ;; pull) {pull} ;; image) echo app ;; esac\n")
-    };
-    let overwritten = "[ -e seen ] || { touch seen; echo 'no basic auth credentials' >&2; exit 1; }";
-    assert_eq!(pull(&docker(overwritten)), (0, String::new(), "login pull login pull image".into()));
-    let missing = "echo 'manifest unknown' >&2; exit 1";
-    assert_eq!(pull(&docker(missing)), (72, "manifest unknown\n".into(), "login pull".into()));
-    let refused = "echo 'denied' >&2; exit 1";
-    assert_eq!(pull(&docker(refused)), (72, "denied\n".into(), "login pull login pull".into()));
-    let foreign = "case $1 in login) cat >> passwords ;; image) echo other ;; esac\n";
-    assert_eq!(pull(foreign), (73, String::new(), "login pull image".into()), "pruning would not find it");
-    let login = "case $1 in login) cat >> passwords; echo 'bad password'; exit 1 ;; esac\n";
-    assert_eq!(pull(login), (71, "bad password\n".into(), "login".into()));
+        let login = "case $1 in login) cat >> passwords; echo 'bad password'; exit 1 ;; esac\n";
+        assert_eq!(pull(login), (71, "bad password\n".into(), "login".into()));
+    });
 }
 
 #[test]
 fn of_two_deploys_that_run_traefik_the_second_waits_for_the_firsts() {
-    let ensure = |docker: &str| {
-        let home = server(docker);
-        let ensure = traefik::Ensure {
-            scope: scope(),
-            traefik: Traefik::default(),
-            secret: SecretEnv::new(vec![("A".into(), Secret::new("x"))]).unwrap(),
-            logging: Logging::default(),
-            host: "h".into(),
+    shells::each(|| {
+        let ensure = |docker: &str| {
+            let home = server(docker);
+            let ensure = traefik::Ensure {
+                scope: scope(),
+                traefik: Traefik::default(),
+                secret: SecretEnv::new(vec![("A".into(), Secret::new("x"))]).unwrap(),
+                logging: Logging::default(),
+                host: "h".into(),
+            };
+            let output = run(home.path(), &ensure.script());
+            let starts =
+                changes(home.path()).iter().filter(|call| call.starts_with("container start")).count();
+            let left: Vec<_> = fs::read_dir(home.path().join(".kamal/env/traefik"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), starts, left.join(" "))
         };
-        let output = run(home.path(), &ensure.script());
-        let starts = changes(home.path()).iter().filter(|call| call.starts_with("container start")).count();
-        let left: Vec<_> = fs::read_dir(home.path().join(".kamal/env/traefik"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), starts, left.join(" "))
-    };
-    let docker = |start: &str, run: &str| {
-        format!(
-            "case $* in
+        let docker = |start: &str, run: &str| {
+            format!(
+                "case $* in
             *State*) echo 'true 0 172.18.0.2' ;; *IPAddress*) echo 172.18.0.2 ;;
             'container start'*) {start} ;; run*) {run} ;;
             esac\n"
-        )
-    };
-    // The name is taken from the moment the other container begins to be made, and it can be started a while later.
-    let later = "[ $(grep -c 'container start' calls) -gt 3 ]";
-    let conflict = "echo 'Conflict. The container name is already in use' >&2; exit 125";
-    assert_eq!(ensure(&docker(later, conflict)), (0, "@address 172.18.0.2\n".into(), 4, String::new()));
-    assert_eq!(
-        ensure(&docker("exit 1", "echo id")),
-        (0, "@made\n@address 172.18.0.2\n".into(), 1, "traefik.env".into())
-    );
-    let (status, _, starts, left) = ensure(&docker("exit 1", "echo 'port is taken' >&2; exit 125"));
-    assert_eq!((status, starts, left.as_str()), (76, 1, ""), "another failure is told at once");
-    let (status, _, starts, _) = ensure(&docker("exit 1", conflict));
-    assert_eq!((status, starts), (76, 101), "nobody waits for ever");
+            )
+        };
+        // The name is taken from the moment the other container begins to be made, and it can be started a while later.
+        let later = "[ $(grep -c 'container start' calls) -gt 3 ]";
+        let conflict = "echo 'Conflict. The container name is already in use' >&2; exit 125";
+        assert_eq!(ensure(&docker(later, conflict)), (0, "@address 172.18.0.2\n".into(), 4, String::new()));
+        assert_eq!(
+            ensure(&docker("exit 1", "echo id")),
+            (0, "@made\n@address 172.18.0.2\n".into(), 1, "traefik.env".into())
+        );
+        let (status, _, starts, left) = ensure(&docker("exit 1", "echo 'port is taken' >&2; exit 125"));
+        assert_eq!((status, starts, left.as_str()), (76, 1, ""), "another failure is told at once");
+        let (status, _, starts, _) = ensure(&docker("exit 1", conflict));
+        assert_eq!((status, starts), (76, 101), "nobody waits for ever");
+    });
 }
 
 fn config(more: &str) -> Config {
@@ -342,69 +370,86 @@ fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
 
 #[test]
 fn labels_that_contradict_another_apps_are_refused() {
-    let shared = config(
-        "labels: {traefik.http.routers.shop.rule: Host(`a`), traefik.http.middlewares.auth.users: x}\n",
-    );
-    let error = beside(&shared, &[("service", "app-web"), ("traefik.http.routers.shop.rule", "Host(`b`)")])
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`traefik.http.routers.shop` is set differently by neighbour on a, which is of another app: Traefik would drop both"
-    );
-    let same = [("service", "app-web"), ("traefik.http.middlewares.auth.users", "x")];
-    assert_eq!(beside(&shared, &same).unwrap().servers[0].notes, [""; 0], "what is the same may be shared");
-    assert!(
-        beside(&shared, &[("service", "app-web"), ("traefik.http.routers.other.rule", "Host(`b`)")]).is_ok()
-    );
+    shells::each(|| {
+        let shared = config(
+            "labels: {traefik.http.routers.shop.rule: Host(`a`), traefik.http.middlewares.auth.users: x}\n",
+        );
+        let error =
+            beside(&shared, &[("service", "app-web"), ("traefik.http.routers.shop.rule", "Host(`b`)")])
+                .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`traefik.http.routers.shop` is set differently by neighbour on a, which is of another app: Traefik would drop both"
+        );
+        let same = [("service", "app-web"), ("traefik.http.middlewares.auth.users", "x")];
+        assert_eq!(
+            beside(&shared, &same).unwrap().servers[0].notes,
+            [""; 0],
+            "what is the same may be shared"
+        );
+        assert!(
+            beside(&shared, &[("service", "app-web"), ("traefik.http.routers.other.rule", "Host(`b`)")])
+                .is_ok()
+        );
+    });
 }
 
 /// Service `app` with destination `staging` has the directory of the service `app-staging`.
 #[test]
 fn assets_of_a_role_of_the_same_name_in_a_shared_directory_stay() {
-    let config = config("asset_path: /public\n");
-    let neighbour = |service: &str, name: &str| {
-        let labels = json!({"service": service, "role": "web", "destination": "staging"});
-        format!("@other {}\n", json!({"name": name, "labels": labels}))
-    };
-    let theirs = Config { service: "app-staging".into(), ..config.clone() };
-    for (config, keeps) in [(&config, "v1"), (&theirs, "v1 v0 v7")] {
-        let others =
-            [neighbour("app", "/app-web-staging-v0"), neighbour("app", "/app-web-staging-v7_replaced_0f")];
-        let observed = format!("@docker 26.1.5\n{}@network kamal\n@end\n", others.concat());
-        let observed = [("a".to_owned(), Observed::parse(&observed).unwrap())].into();
-        let selection = Selection::new(config, &Filters::default()).unwrap();
-        let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-        let planned = |version: &str| {
-            let request = Request {
-                kind: Kind::Deploy,
-                version: version.into(),
-                scope: scope.clone(),
-                secrets_known: true,
-            };
-            plan(config, &selection, &Secrets::new(), &request, &observed).unwrap().servers.remove(0)
+    shells::each(|| {
+        let config = config("asset_path: /public\n");
+        let neighbour = |service: &str, name: &str| {
+            let labels = json!({"service": service, "role": "web", "destination": "staging"});
+            format!("@other {}\n", json!({"name": name, "labels": labels}))
         };
-        assert_eq!(planned("v1").prune.unwrap().assets[0].keep.join(" "), keeps);
-        assert_eq!(planned("v7").assets[0].in_use, keeps.contains("v7"));
-    }
+        let theirs = Config { service: "app-staging".into(), ..config.clone() };
+        for (config, keeps) in [(&config, "v1"), (&theirs, "v1 v0 v7")] {
+            let others = [
+                neighbour("app", "/app-web-staging-v0"),
+                neighbour("app", "/app-web-staging-v7_replaced_0f"),
+            ];
+            let observed = format!("@docker 26.1.5\n{}@network kamal\n@end\n", others.concat());
+            let observed = [("a".to_owned(), Observed::parse(&observed).unwrap())].into();
+            let selection = Selection::new(config, &Filters::default()).unwrap();
+            let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
+            let planned = |version: &str| {
+                let request = Request {
+                    kind: Kind::Deploy,
+                    version: version.into(),
+                    scope: scope.clone(),
+                    secrets_known: true,
+                };
+                plan(config, &selection, &Secrets::new(), &request, &observed).unwrap().servers.remove(0)
+            };
+            assert_eq!(planned("v1").prune.unwrap().assets[0].keep.join(" "), keeps);
+            assert_eq!(planned("v7").assets[0].in_use, keeps.contains("v7"));
+        }
+    });
 }
 
 #[test]
 fn requests_or_directories_that_two_apps_share_are_told() {
-    let plain = config("");
-    let rule = ("traefik.http.routers.app-web-web.rule", "PathPrefix(`/`)");
-    let priority = ("traefik.http.routers.app-web-web.priority", "2");
-    let notes = |labels: &[(&str, &str)]| beside(&plain, labels).unwrap().servers[0].notes.clone();
-    let shared = notes(&[("service", "app-web"), rule, priority]);
-    assert_eq!(shared.len(), 1);
-    assert!(shared[0].contains("neighbour takes the same requests (PathPrefix(`/`))"), "{shared:?}");
-    assert!(shared[0].ends_with("`traefik.http.routers.app-web.rule`"), "{shared:?}");
-    assert_eq!(notes(&[("service", "app-web"), rule]), [""; 0], "another priority decides");
-    let staging = Config { service: "app".into(), destination: Some("staging".into()), ..config("") };
-    let labels = [("service", "app-staging"), ("role", "web"), ("destination", "")];
-    let notes = beside(&staging, &labels).unwrap().servers[0].notes.clone();
-    assert_eq!(notes.len(), 1);
-    assert!(notes[0].contains("`app-staging` has the same directory .kamal/apps/app-staging"), "{notes:?}");
-    assert_eq!(beside(&plain, &labels).unwrap().servers[0].notes, [""; 0]);
-    let accessory = [("service", "app-staging")];
-    assert_eq!(beside(&staging, &accessory).unwrap().servers[0].notes, [""; 0]);
+    shells::each(|| {
+        let plain = config("");
+        let rule = ("traefik.http.routers.app-web-web.rule", "PathPrefix(`/`)");
+        let priority = ("traefik.http.routers.app-web-web.priority", "2");
+        let notes = |labels: &[(&str, &str)]| beside(&plain, labels).unwrap().servers[0].notes.clone();
+        let shared = notes(&[("service", "app-web"), rule, priority]);
+        assert_eq!(shared.len(), 1);
+        assert!(shared[0].contains("neighbour takes the same requests (PathPrefix(`/`))"), "{shared:?}");
+        assert!(shared[0].ends_with("`traefik.http.routers.app-web.rule`"), "{shared:?}");
+        assert_eq!(notes(&[("service", "app-web"), rule]), [""; 0], "another priority decides");
+        let staging = Config { service: "app".into(), destination: Some("staging".into()), ..config("") };
+        let labels = [("service", "app-staging"), ("role", "web"), ("destination", "")];
+        let notes = beside(&staging, &labels).unwrap().servers[0].notes.clone();
+        assert_eq!(notes.len(), 1);
+        assert!(
+            notes[0].contains("`app-staging` has the same directory .kamal/apps/app-staging"),
+            "{notes:?}"
+        );
+        assert_eq!(beside(&plain, &labels).unwrap().servers[0].notes, [""; 0]);
+        let accessory = [("service", "app-staging")];
+        assert_eq!(beside(&staging, &accessory).unwrap().servers[0].notes, [""; 0]);
+    });
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+#[path = "common/shells.rs"]
+mod shells;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -188,10 +190,10 @@ struct Given {
 }
 
 impl Given {
-    /// Runs a script as a server's login shell would.
-    fn to(home: &Path, login_shell: &str, script: &Script) -> Self {
+    /// Runs a script as a server's shell would.
+    fn to(home: &Path, script: &Script) -> Self {
         let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
-        let mut child = Command::new(login_shell)
+        let mut child = Command::new("sh")
             .args(["-c", &script.sent()])
             .current_dir(home)
             .env_clear()
@@ -254,7 +256,7 @@ fn variables(args: &[String], environment: &BTreeMap<&str, &str>, file: &str) ->
 
 fn server() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir(home.path().join("bin")).unwrap();
+    shells::link(&home.path().join("bin"));
     for (program, text) in [("docker", DOCKER), ("sleep", "#!/bin/sh\n")] {
         let program = home.path().join("bin").join(program);
         fs::write(&program, text).unwrap();
@@ -279,10 +281,10 @@ proptest! {
 
     #[test]
     fn a_container_is_run_with_every_value_as_it_is(case in case()) {
-        for login_shell in ["sh", "bash"] {
+        for _ in shells::all() {
             let home = server();
             assert!(Command::new("sh").args(["-c", &case.scope().claim()]).current_dir(&home).status().unwrap().success());
-            let given = Given::to(home.path(), login_shell, &case.boot().script());
+            let given = Given::to(home.path(), &case.boot().script());
             prop_assert_eq!(&given.variables, &case.variables());
             let labels = named("label", &case.labels).into_iter().map(|(key, value)| match value.as_str() {
                 "" => key,
@@ -300,7 +302,7 @@ proptest! {
 
     #[test]
     fn a_command_is_run_with_every_value_as_it_is(case in case()) {
-        for login_shell in ["sh", "bash"] {
+        for _ in shells::all() {
             let home = server();
             let prepare = case.exec().prepare();
             // This `docker` says no to whatever makes a network, and runs nothing yet.
@@ -308,7 +310,7 @@ proptest! {
                 text: format!("{}\n{}", prepare.text.replace("docker network", "true network"), case.exec().script().text),
                 ..prepare
             };
-            let given = Given::to(home.path(), login_shell, &script);
+            let given = Given::to(home.path(), &script);
             let mut expected = case.variables();
             expected.extend(named("EXTRA", &case.clear));
             prop_assert_eq!(&given.variables, &expected);
@@ -319,6 +321,7 @@ proptest! {
 
     #[test]
     fn traefik_gets_its_secrets_as_they_are(values in prop::collection::vec(any_text(), 0..4)) {
+        for _ in shells::all() {
         let home = server();
         let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
         assert!(Command::new("sh").args(["-c", &scope.claim()]).current_dir(&home).status().unwrap().success());
@@ -332,10 +335,11 @@ proptest! {
         for script in [ensure.script(), traefik::Replace { ensure: ensure.clone() }.script()] {
             // This `docker` says no to whatever makes a network.
             let script = Script { text: script.text.replace("docker network", "true network"), ..script };
-            let given = Given::to(home.path(), "sh", &script);
+            let given = Given::to(home.path(), &script);
             prop_assert_eq!(given.variables, named("S", &values).into_iter().collect::<BTreeMap<_, _>>());
             let left = left(home.path()).replace("./.kamal/app-audit.log ", "");
             prop_assert_eq!(left, "./.kamal/apps/app/run ./.kamal/env/traefik/traefik.env");
+        }
         }
     }
 
@@ -351,22 +355,29 @@ proptest! {
 
 #[test]
 fn a_secret_that_a_line_can_not_hold_never_becomes_the_servers_variable() {
-    let home = server();
-    let values = ["line one\nline two".to_owned(), "plain".into()];
-    let case = Case {
-        clear: vec!["${SECRET0} ${HOME_OF_NOBODY}".into(), "${SECRET1}".into()],
-        secret: values.to_vec(),
-        labels: vec!["${SECRET0}".into()],
-        options: vec!["${SECRET0}".into()],
-        volumes: vec!["$SECRET0:/x".into()],
-        words: vec!["sh".into()],
-    };
-    assert!(
-        Command::new("sh").args(["-c", &case.scope().claim()]).current_dir(&home).status().unwrap().success()
-    );
-    let given = Given::to(home.path(), "sh", &case.boot().script());
-    assert_eq!(given.variables["SECRET0"], values[0]);
-    assert!(given.args.iter().all(|word| !word.contains("line one")), "{:?}", given.args);
+    shells::each(|| {
+        let home = server();
+        let values = ["line one\nline two".to_owned(), "plain".into()];
+        let case = Case {
+            clear: vec!["${SECRET0} ${HOME_OF_NOBODY}".into(), "${SECRET1}".into()],
+            secret: values.to_vec(),
+            labels: vec!["${SECRET0}".into()],
+            options: vec!["${SECRET0}".into()],
+            volumes: vec!["$SECRET0:/x".into()],
+            words: vec!["sh".into()],
+        };
+        assert!(
+            Command::new("sh")
+                .args(["-c", &case.scope().claim()])
+                .current_dir(&home)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let given = Given::to(home.path(), &case.boot().script());
+        assert_eq!(given.variables["SECRET0"], values[0]);
+        assert!(given.args.iter().all(|word| !word.contains("line one")), "{:?}", given.args);
+    });
 }
 
 #[test]

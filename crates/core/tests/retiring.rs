@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // A test that can't go on has failed.
 
+#[path = "common/shells.rs"]
+mod shells;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -55,13 +58,7 @@ if [ -e trips ]; then rm trips; echo 2 >down; exit 1; fi
 esac
 "#;
 
-/// The shells of servers.
-const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
-
-struct Server {
-    home: tempfile::TempDir,
-    shell: &'static [&'static str],
-}
+struct Server(tempfile::TempDir);
 
 /// What a script said, and its status.
 struct Ended {
@@ -81,24 +78,21 @@ impl Ended {
 
 impl Server {
     /// An old container that is healthy, and a new one that is, too.
-    fn all() -> impl Iterator<Item = Self> {
-        let there = |shell: &&[&str]| Command::new(shell[0]).arg("--help").output().is_ok();
-        SHELLS.into_iter().filter(there).map(|shell| {
-            let server = Self { home: tempfile::tempdir().unwrap(), shell };
-            fs::create_dir_all(server.path("bin")).unwrap();
-            fs::create_dir_all(server.path("is")).unwrap();
-            fs::create_dir_all(server.path(".kamal/apps/app")).unwrap();
-            server.write(".kamal/apps/app/run", "f00d\n");
-            server.program("docker", DOCKER);
-            server.write("cord", "");
-            server.is("old", "running", "healthy");
-            server.is("new", "running", "healthy");
-            server
-        })
+    fn new() -> Self {
+        let server = Self(tempfile::tempdir().unwrap());
+        shells::link(&server.path("bin"));
+        fs::create_dir_all(server.path("is")).unwrap();
+        fs::create_dir_all(server.path(".kamal/apps/app")).unwrap();
+        server.write(".kamal/apps/app/run", "f00d\n");
+        server.program("docker", DOCKER);
+        server.write("cord", "");
+        server.is("old", "running", "healthy");
+        server.is("new", "running", "healthy");
+        server
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.home.path().join(path)
+        self.0.path().join(path)
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -130,9 +124,8 @@ impl Server {
             .replace("bowline_patience=30", "bowline_patience=2")
             .replace("bowline_tries=100\n", "bowline_tries=3\n");
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        let (program, arguments) = self.shell.split_first().unwrap();
         let mut command = Command::new("timeout");
-        command.arg("60").arg(program).args(arguments).args(["-c", &text]).current_dir(self.home.path());
+        command.args(["60", "sh", "-c", &text]).current_dir(self.0.path());
         let input = self.path("input");
         fs::write(&input, script.input.expose()).unwrap();
         let output = command.env("PATH", path).stdin(fs::File::open(input).unwrap()).output().unwrap();
@@ -200,7 +193,8 @@ fn tag() -> app::Tag {
 
 #[test]
 fn a_container_that_is_healthy_now_is_not_stopped_whatever_it_was_when_that_was_planned() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         server.run(&stop().script()).with(Status::Healthy.code());
         assert_eq!(server.changes(), [""; 0]);
         server.run(&app::Stop { if_healthy: IfHealthy::Stop, ..stop() }.script()).with(0);
@@ -208,7 +202,7 @@ fn a_container_that_is_healthy_now_is_not_stopped_whatever_it_was_when_that_was_
         server.is("old", "running", "starting");
         server.run(&stop().script()).with(0);
         assert_eq!(server.changes().len(), 2);
-    }
+    });
 }
 
 #[test]
@@ -221,7 +215,8 @@ fn nothing_is_taken_from_the_old_one_while_the_new_one_does_not_serve() {
         "restarts=1; health=none",
         "status=exited; health=none",
     ];
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         for state in states {
             server.is("new", "running", "healthy");
             server.also("new", state);
@@ -239,12 +234,13 @@ fn nothing_is_taken_from_the_old_one_while_the_new_one_does_not_serve() {
         server.is("old", "running", "unhealthy");
         server.run(&stop().script()).with(0);
         assert_eq!(server.changes(), ["tag r/app:2 r/app:latest", "stop -t 7 old"]);
-    }
+    });
 }
 
 #[test]
 fn the_address_is_the_one_that_it_has_when_its_cord_is_cut() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         server.also("old", "health=unhealthy; address=172.18.0.77");
         let ended = server.run(&cut().script());
         ended.with(0);
@@ -253,12 +249,13 @@ fn the_address_is_the_one_that_it_has_when_its_cord_is_cut() {
         server.is("old", "running", "healthy");
         let ended = server.run(&cut().script());
         assert_eq!(ended.said, ["@address 172.18.0.2", "@healthy", "@still-healthy"]);
-    }
+    });
 }
 
 #[test]
 fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         server.is("old", "running", "unhealthy");
         // Each script asks more often than that, but of one that has the patience none is lost.
         for calls in 1..=4 {
@@ -292,7 +289,7 @@ fn a_docker_that_does_not_answer_is_no_container_that_is_gone() {
         server.write("lost", "");
         server.run(&stop().script()).with(0);
         assert_eq!(server.changes().len(), before);
-    }
+    });
 }
 
 #[test]
@@ -326,7 +323,8 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
         text: script.text.replace("bowline_patience=30", "bowline_patience=0"),
         ..script
     });
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         for script in &asked {
             server.write("down", "1000");
             let ended = server.run(script);
@@ -337,12 +335,13 @@ fn a_docker_that_does_not_answer_is_no_name_that_is_free() {
         server.run(&traefik.script()).with(1);
         fs::remove_file(server.path("down")).unwrap();
         server.run(&traefik.script()).with(0);
-    }
+    });
 }
 
 #[test]
 fn what_docker_would_start_again_with_itself_stays_stopped() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         for (policy, changed) in
             [("always", true), ("on-failure", true), ("unless-stopped", false), ("no", false)]
         {
@@ -360,12 +359,13 @@ fn what_docker_would_start_again_with_itself_stays_stopped() {
         let ended = server.run(&stop().script());
         ended.with(0);
         assert!(ended.says("@returns always"), "{:?}", ended.said);
-    }
+    });
 }
 
 #[test]
 fn a_cord_that_this_user_can_not_delete_is_cut_from_inside_or_told() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         // Like a file of another user's.
         fs::remove_file(server.path("cord")).unwrap();
         fs::create_dir(server.path("cord")).unwrap();
@@ -376,7 +376,7 @@ fn a_cord_that_this_user_can_not_delete_is_cut_from_inside_or_told() {
         let ended = server.run(&cut().script());
         assert!(!server.has("cord"));
         assert!(ended.says("@still-healthy"), "{:?}", ended.said);
-    }
+    });
 }
 
 fn boot() -> app::Boot {
@@ -406,7 +406,8 @@ fn boot() -> app::Boot {
 
 #[test]
 fn a_container_that_turns_up_after_its_run_has_given_up_is_stopped_by_its_own_boot() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         let boot = boot();
         server.run(&boot.script()).with(0);
         let ended = server.run(&boot.find().script());
@@ -419,7 +420,7 @@ fn a_container_that_turns_up_after_its_run_has_given_up_is_stopped_by_its_own_bo
         claimed.with(0);
         server.run(&app::Boot { scope: next, ..boot }.script()).with(0);
         assert!(!server.has(".kamal/apps/app/given-up"));
-    }
+    });
 }
 
 #[test]
@@ -432,7 +433,8 @@ fn a_container_that_ended_since_it_was_ready_has_failed_though_docker_started_it
         timeout: 1,
         readiness_delay: 0,
     };
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         let ended = server.run(&check.script());
         ended.with(0);
         assert!(ended.says("@ready 172.18.0.9"), "{:?}", ended.said);
@@ -450,7 +452,7 @@ fn a_container_that_ended_since_it_was_ready_has_failed_though_docker_started_it
         }
         fs::remove_file(server.path("is/new")).unwrap();
         assert!(server.run(&check.script()).says("@failed gone"));
-    }
+    });
 }
 
 /// `ss` of before iproute2 5.0, which doesn't know `-O`, in the network of a container with a request under way.
@@ -466,7 +468,8 @@ const HEADER: &str = "Recv-Q Send-Q Local Address:Port Peer Address:Port\n";
 
 #[test]
 fn requests_under_way_are_seen_by_an_ss_that_tells_of_them_in_two_lines() {
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         server.program("nsenter", OLD_SS);
         server.also("old", &format!("pid={}; health=unhealthy", std::process::id()));
         let drained = |open: &str| {
@@ -479,7 +482,7 @@ fn requests_under_way_are_seen_by_an_ss_that_tells_of_them_in_two_lines() {
         assert_eq!(drained(&format!("{busy}{idle}")), ["@drain busy"]);
         assert_eq!(drained(idle), ["@drain idle"]);
         assert_eq!(drained(""), ["@drain idle"]);
-    }
+    });
 }
 
 #[test]
@@ -489,7 +492,8 @@ fn what_can_not_be_seen_is_not_taken_for_idle() {
         ("nsenter", "#!/bin/sh\ncase $* in *' -i '*) exit 255 ;; esac\n"),
         ("awk", "#!/bin/sh\nexit 127\n"),
     ];
-    for server in Server::all() {
+    shells::each(|| {
+        let server = Server::new();
         server.also("old", &format!("pid={}; health=unhealthy", std::process::id()));
         for (program, text) in blind {
             server.program("nsenter", OLD_SS);
@@ -501,5 +505,5 @@ fn what_can_not_be_seen_is_not_taken_for_idle() {
         // What doesn't run has no requests.
         server.also("old", "pid=0");
         assert_eq!(server.run(&app::Stop { drain: Some(1), ..stop() }.script()).said, ["@drain idle"]);
-    }
+    });
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+#[path = "common/shells.rs"]
+mod shells;
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -39,8 +42,8 @@ type Program = (&'static str, &'static str);
 fn server(programs: &[Program], files: &[&str]) -> TempDir {
     let server = TempDir::new().unwrap();
     let bin = server.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    for tool in ["sh", "mkdir", "grep", "sleep", "cat", "mv", "touch", "date", "cut"] {
+    shells::link(&bin);
+    for tool in ["mkdir", "grep", "sleep", "cat", "mv", "touch", "date", "cut"] {
         let real = ["/bin", "/usr/bin"].map(|at| Path::new(at).join(tool));
         symlink(real.iter().find(|path| path.exists()).unwrap(), bin.join(tool)).unwrap();
     }
@@ -58,7 +61,7 @@ fn server(programs: &[Program], files: &[&str]) -> TempDir {
 }
 
 fn sh(server: &TempDir, script: &str) -> Output {
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new(server.path().join("bin/sh"));
     command.args(["-c", script]).current_dir(server.path()).env_clear();
     command.env("PATH", server.path().join("bin")).env("SHELL", "/bin/sh").stdin(Stdio::null());
     command.output().unwrap()
@@ -77,66 +80,76 @@ const SUDO_HERE: Program = ("bin/sudo", SUDO);
 
 #[test]
 fn what_is_missing_is_made_once() {
-    let server = server(&[HIDDEN, CURL_HERE, ID_HERE], &[]);
-    let first = bootstrap(&server);
-    assert_eq!(first, (Some(0), "@installing\n@installed\n@network\n@docker 26.1.5\n".into()));
-    assert!(server.path().join(".kamal").is_dir());
-    assert_eq!(bootstrap(&server), (Some(0), "@docker 26.1.5\n".into()));
+    shells::each(|| {
+        let server = server(&[HIDDEN, CURL_HERE, ID_HERE], &[]);
+        let first = bootstrap(&server);
+        assert_eq!(first, (Some(0), "@installing\n@installed\n@network\n@docker 26.1.5\n".into()));
+        assert!(server.path().join(".kamal").is_dir());
+        assert_eq!(bootstrap(&server), (Some(0), "@docker 26.1.5\n".into()));
+    });
 }
 
 #[test]
 fn a_user_with_sudo_installs_it_and_joins_the_group() {
-    let server = server(&[HIDDEN, CURL_HERE, ID_HERE, SUDO_HERE], &["user", "sudoer", "denied"]);
-    assert_eq!(bootstrap(&server), (Some(0), "@installing\n@installed\n@joined ada\n".into()));
-    assert_eq!(std::fs::read_to_string(server.path().join("groups")).unwrap(), "ada docker\n");
-    // The login still has its old groups; nothing is done twice.
-    std::fs::remove_file(server.path().join("sudoer")).unwrap();
-    assert_eq!(bootstrap(&server), (Some(0), "@joined ada\n".into()));
-    std::fs::remove_file(server.path().join("denied")).unwrap();
-    assert_eq!(bootstrap(&server), (Some(0), "@network\n@docker 26.1.5\n".into()));
+    shells::each(|| {
+        let server = server(&[HIDDEN, CURL_HERE, ID_HERE, SUDO_HERE], &["user", "sudoer", "denied"]);
+        assert_eq!(bootstrap(&server), (Some(0), "@installing\n@installed\n@joined ada\n".into()));
+        assert_eq!(std::fs::read_to_string(server.path().join("groups")).unwrap(), "ada docker\n");
+        // The login still has its old groups; nothing is done twice.
+        std::fs::remove_file(server.path().join("sudoer")).unwrap();
+        assert_eq!(bootstrap(&server), (Some(0), "@joined ada\n".into()));
+        std::fs::remove_file(server.path().join("denied")).unwrap();
+        assert_eq!(bootstrap(&server), (Some(0), "@network\n@docker 26.1.5\n".into()));
+    });
 }
 
 #[test]
 fn what_can_t_be_done_says_why_and_changes_nothing() {
-    let wget = ("bin/wget", CURL);
-    let cases: &[(&[Program], &[&str], Refusal)] = &[
-        (&[HIDDEN, CURL_HERE, ID_HERE], &["user"], Refusal::NotRoot),
-        (&[HIDDEN, CURL_HERE, ID_HERE, SUDO_HERE], &["user"], Refusal::NotRoot),
-        (&[HIDDEN, ID_HERE], &[], Refusal::NoTool),
-        (&[HIDDEN, CURL_HERE, ID_HERE], &["offline"], Refusal::NoInstaller),
-        (&[HIDDEN, wget, ID_HERE], &["offline"], Refusal::NoInstaller),
-        (&[HIDDEN, wget, ID_HERE], &["broken"], Refusal::Failed),
-        (&[HERE, ID_HERE], &["user", "denied"], Refusal::NotInGroup),
-    ];
-    for (programs, files, refusal) in cases {
-        let server = server(programs, files);
-        let (status, said) = bootstrap(&server);
-        let answer: Answer = said.parse().unwrap();
-        assert_eq!((status, answer.refused), (Some(Status::Refused as i32), Some(*refusal)), "{said}");
-        assert!(!server.path().join("network").exists());
-    }
+    shells::each(|| {
+        let wget = ("bin/wget", CURL);
+        let cases: &[(&[Program], &[&str], Refusal)] = &[
+            (&[HIDDEN, CURL_HERE, ID_HERE], &["user"], Refusal::NotRoot),
+            (&[HIDDEN, CURL_HERE, ID_HERE, SUDO_HERE], &["user"], Refusal::NotRoot),
+            (&[HIDDEN, ID_HERE], &[], Refusal::NoTool),
+            (&[HIDDEN, CURL_HERE, ID_HERE], &["offline"], Refusal::NoInstaller),
+            (&[HIDDEN, wget, ID_HERE], &["offline"], Refusal::NoInstaller),
+            (&[HIDDEN, wget, ID_HERE], &["broken"], Refusal::Failed),
+            (&[HERE, ID_HERE], &["user", "denied"], Refusal::NotInGroup),
+        ];
+        for (programs, files, refusal) in cases {
+            let server = server(programs, files);
+            let (status, said) = bootstrap(&server);
+            let answer: Answer = said.parse().unwrap();
+            assert_eq!((status, answer.refused), (Some(Status::Refused as i32), Some(*refusal)), "{said}");
+            assert!(!server.path().join("network").exists());
+        }
+    });
 }
 
 #[test]
 fn a_daemon_that_is_down_is_left_to_people() {
-    let server = server(&[HERE, CURL_HERE, ID_HERE], &["down"]);
-    let output = sh(&server, &Bootstrap.script().text);
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Cannot connect to the Docker daemon"));
+    shells::each(|| {
+        let server = server(&[HERE, CURL_HERE, ID_HERE], &["down"]);
+        let output = sh(&server, &Bootstrap.script().text);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("Cannot connect to the Docker daemon"));
+    });
 }
 
 #[test]
 fn a_command_is_the_shell_s_to_read_and_its_status_is_its_own() {
-    let server = server(&[], &[]);
-    let on_server = |command: &str, mode| {
-        let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "ada".into() };
-        let command = OnServer { scope, host: "10.0.0.1".into(), command: command.into(), mode };
-        sh(&server, &command.script().text)
-    };
-    let output = on_server("echo one | cat; echo \"it's\" >&2; exit 75", Mode::Gathered);
-    let said = (output.stdout.as_slice(), output.stderr.as_slice());
-    assert_eq!((output.status.code(), said), (Some(75), (b"one\n".as_slice(), b"it's\n".as_slice())));
-    assert_eq!(on_server("exit 4", Mode::Terminal).status.code(), Some(4));
-    let log = std::fs::read_to_string(server.path().join(".kamal/app-audit.log")).unwrap();
-    assert!(log.contains("[ada] Executed cmd 'exit 4' on 10.0.0.1\n"), "{log}");
+    shells::each(|| {
+        let server = server(&[], &[]);
+        let on_server = |command: &str, mode| {
+            let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "ada".into() };
+            let command = OnServer { scope, host: "10.0.0.1".into(), command: command.into(), mode };
+            sh(&server, &command.script().text)
+        };
+        let output = on_server("echo one | cat; echo \"it's\" >&2; exit 75", Mode::Gathered);
+        let said = (output.stdout.as_slice(), output.stderr.as_slice());
+        assert_eq!((output.status.code(), said), (Some(75), (b"one\n".as_slice(), b"it's\n".as_slice())));
+        assert_eq!(on_server("exit 4", Mode::Terminal).status.code(), Some(4));
+        let log = std::fs::read_to_string(server.path().join(".kamal/app-audit.log")).unwrap();
+        assert!(log.contains("[ada] Executed cmd 'exit 4' on 10.0.0.1\n"), "{log}");
+    });
 }

@@ -1,5 +1,6 @@
 //! A server to prepare assets on: a login directory, the machine's own tools, and a `docker` of our own.
 
+use crate::shells;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -71,7 +72,8 @@ pub(super) fn program(path: PathBuf, text: &str) {
 impl Server {
     pub(super) fn new() -> Self {
         let home = home();
-        for directory in ["images", "containers", "bin", "counted"] {
+        shells::link(&home.path().join("bin"));
+        for directory in ["images", "containers", "counted"] {
             fs::create_dir(home.path().join(directory)).unwrap();
         }
         program(home.path().join("bin/docker"), DOCKER);

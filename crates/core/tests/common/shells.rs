@@ -1,0 +1,64 @@
+//! The shells that servers have for `sh`. `bin/setup` installs those that a machine may lack: one that is missing fails the
+//! test.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that can't go on has failed"
+)]
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// The `sh` of this machine, and those of others.
+const SHELLS: [&str; 4] = ["sh", "dash", "bash", "busybox"];
+
+thread_local! {
+    static SHELL: Cell<&'static str> = const { Cell::new("sh") };
+}
+
+/// Says under which shell a test failed.
+struct Under(&'static str);
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this was under {}", self.0);
+        }
+    }
+}
+
+fn program(shell: &str) -> PathBuf {
+    let found =
+        ["/bin", "/usr/bin"].map(|at| Path::new(at).join(shell)).into_iter().find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{shell} is not installed (`bin/setup` does that)"))
+}
+
+/// The shells, one after the other: [`link`] gives a server that is made meanwhile this one.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    let mut tried = Vec::new();
+    SHELLS.into_iter().filter(move |shell| {
+        let program = fs::canonicalize(program(shell)).unwrap();
+        let new = !tried.contains(&program);
+        tried.push(program);
+        SHELL.set(shell);
+        new
+    })
+}
+
+/// Runs a test under each shell.
+pub(crate) fn each(test: impl Fn()) {
+    for shell in all() {
+        let _under = Under(shell);
+        test();
+    }
+}
+
+/// Puts the shell into a directory of programs, as `sh`.
+pub(crate) fn link(bin: &Path) {
+    fs::create_dir_all(bin).unwrap();
+    symlink(program(SHELL.get()), bin.join("sh")).unwrap();
+}

@@ -1,0 +1,289 @@
+//! Every step there is, with values that would do harm.
+
+use bowline_config::secret::{Secret, SecretBytes};
+use bowline_config::{AssetPath, Logging, OptionValue, Traefik};
+use bowline_core::commands::env::{self, SecretEnv};
+use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::serving::{Check, Serving};
+use bowline_core::commands::{
+    Action, Scope, accessory, app, assets, lock, network, observe, prune, registry, remove, server,
+};
+use bowline_core::names::Names;
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::traefik::{self, container, trouble};
+use bowline_core::proxy::{self, cord};
+
+/// Text that would do harm wherever a shell took it for code.
+pub(super) const HOSTILE: &str = "a'b\"c$(touch hacked)`touch hacked`;touch hacked #\\";
+
+pub(super) fn scope(run: &str) -> Scope {
+    Scope { names: Names::new("app", Some("staging")), run: run.into(), performer: HOSTILE.into() }
+}
+
+/// One that an env file can hold, and one that it can't.
+pub(super) fn secrets() -> SecretEnv {
+    let secret = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
+    SecretEnv::new(vec![secret("KEY", "sentinel-secret"), secret("PEM", "sentinel-secret\nline two")])
+        .unwrap()
+}
+
+pub(super) fn environment() -> app::Environment {
+    app::Environment {
+        host: "10.0.0.1".into(),
+        clear: vec![("CLEAR".into(), HOSTILE.into())],
+        secret: secrets(),
+        volumes: vec!["$PWD/data:/data".into(), HOSTILE.into()],
+        options: vec![
+            ("memory".into(), OptionValue::Value("512m".into())),
+            ("init".into(), OptionValue::Flag),
+            ("dns".into(), OptionValue::List(vec!["1.1.1.1".into(), HOSTILE.into()])),
+        ],
+        logging: Logging {
+            driver: Some("json-file".into()),
+            options: vec![("max-size".into(), "1m".into())],
+        },
+    }
+}
+
+pub(super) fn boot() -> app::Boot {
+    app::Boot {
+        scope: scope("0123456789abcdef0123456789abcdef"),
+        role: "web".into(),
+        version: "v1".into(),
+        image: "r.test/app:v1".into(),
+        environment: environment(),
+        labels: vec![
+            ("service".into(), "app".into()),
+            ("destination".into(), String::new()),
+            ("x".into(), HOSTILE.into()),
+        ],
+        made: Secret::new("bowline.config=sentinel-secret"),
+        cmd: Some("bin/server --name 'a b' $(touch hacked)".into()),
+        health: Some(app::HealthFlags { cmd: HOSTILE.into(), interval_ms: 1000, quick_start_s: Some(30) }),
+        cord: Some("/tmp/kamal-cord".into()),
+        assets: Some(AssetPath { path: "/app/public/assets".into(), mount_options: Some("ro".into()) }),
+        timeout: 30,
+        readiness_delay: 7,
+    }
+}
+
+fn serving() -> Serving {
+    Serving { id: HOSTILE.into(), restarts: Some(0) }
+}
+
+pub(super) fn all_steps() -> Vec<Step> {
+    let scope = scope("f00d");
+    let names = scope.names.clone();
+    let run = |script| Step::Run("a script", script);
+    let remove = |what| Step::Remove(remove::Remove { scope: scope.clone(), what });
+    let mut steps = vec![
+        Step::Observe(observe::Observe { scope: scope.clone(), repository: HOSTILE.into(), claim: true }),
+        Step::Lock(lock::Keep { scope: scope.clone(), details: HOSTILE.into() }),
+        Step::Pull(registry::Pull {
+            scope: scope.clone(),
+            locked: true,
+            login: Some(login()),
+            image: HOSTILE.into(),
+            version: HOSTILE.into(),
+        }),
+        run(registry::login(&login())),
+        run(registry::logout(Some(HOSTILE))),
+        run(registry::mirror()),
+        of_traefik(traefik::Step::Ensure(Box::new(container::Ensure {
+            scope: scope.clone(),
+            traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
+            secret: secrets(),
+            logging: Logging::default(),
+            host: "10.0.0.1".into(),
+        }))),
+        of_traefik(traefik::Step::Settle(container::Settle {
+            scope: scope.clone(),
+            verdict: container::Verdict::Stays,
+            restart: None,
+        })),
+        of_traefik(traefik::Step::Settle(container::Settle {
+            scope: scope.clone(),
+            verdict: container::Verdict::GivesWay,
+            restart: Some(HOSTILE.into()),
+        })),
+        run(trouble::explain()),
+        Step::Network(network::Network { scope: scope.clone() }),
+        Step::Assets(assets::Prepare {
+            scope: scope.clone(),
+            role: "web".into(),
+            image: HOSTILE.into(),
+            version: "v2".into(),
+            path: AssetPath { path: HOSTILE.into(), mount_options: None },
+            running: vec![assets::Running {
+                image: HOSTILE.into(),
+                volume: Some(assets::Volume { directory: HOSTILE.into(), at: HOSTILE.into() }),
+            }],
+            in_use: true,
+        }),
+        Step::Boot(Box::new(boot())),
+        Step::Find(boot().find()),
+        of_traefik(traefik::Step::Cut(cord::Cut {
+            scope: scope.clone(),
+            name: HOSTILE.into(),
+            id: HOSTILE.into(),
+            directory: HOSTILE.into(),
+            timeout: 9,
+            instead: Some(serving()),
+        })),
+        Step::Check(Check {
+            scope: scope.clone(),
+            name: HOSTILE.into(),
+            serving: serving(),
+            network: HOSTILE.into(),
+            timeout: 1,
+            readiness_delay: 1,
+        }),
+        Step::Stop(app::Stop {
+            scope: scope.clone(),
+            role: "web".into(),
+            name: HOSTILE.into(),
+            id: HOSTILE.into(),
+            drain: Some(30),
+            stop_wait: Some(5),
+            cord: Some(HOSTILE.into()),
+            if_healthy: app::IfHealthy::Leave,
+            instead: Some(serving()),
+        }),
+        Step::Tag(app::Tag {
+            scope: scope.clone(),
+            image: HOSTILE.into(),
+            latest: HOSTILE.into(),
+            version: HOSTILE.into(),
+            kind: Some("deploy"),
+            serving: vec![serving()],
+        }),
+        Step::Prune(prune::Prune {
+            scope: scope.clone(),
+            roles: vec![HOSTILE.into()],
+            retain: 5,
+            repository: HOSTILE.into(),
+            assets: vec![assets::Clean {
+                role: "web".into(),
+                keep: vec!["v1".into(), HOSTILE.into()],
+                siblings: vec!["web-api".into()],
+                elsewhere: vec![HOSTILE.into()],
+                helper: true,
+            }],
+            parts: Some(prune::Parts::All),
+        }),
+        Step::Start(Box::new(app::Start {
+            scope: scope.clone(),
+            role: HOSTILE.into(),
+            version: HOSTILE.into(),
+            name: HOSTILE.into(),
+            id: HOSTILE.into(),
+            attach: Default::default(),
+            network: Default::default(),
+            cord: Some(HOSTILE.into()),
+            assets: Some(".".into()),
+            restart: Some(HOSTILE.into()),
+            timeout: 1,
+            readiness_delay: 1,
+        })),
+        remove(remove::What::Container { role: HOSTILE.into(), name: HOSTILE.into() }),
+        remove(remove::What::Containers(HOSTILE.into())),
+        remove(remove::What::Images { repository: HOSTILE.into(), latest: HOSTILE.into() }),
+        remove(remove::What::Directory),
+        of_traefik(traefik::Step::Remove(container::Remove { scope: scope.clone() })),
+        run(lock::status(&names)),
+        run(lock::acquire(&names, HOSTILE)),
+        run(lock::release(&names)),
+        Step::Bootstrap(server::Bootstrap),
+    ];
+    for secret in [None, Some(secrets())] {
+        let (scope, role, path) = (scope.clone(), Some(HOSTILE.into()), names.env_file(HOSTILE));
+        steps.push(Step::Env(env::EnvFile { scope, role, path, secret }));
+    }
+    steps.extend(of_accessories(&scope));
+    let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
+    for mode in modes {
+        let (scope, host, command) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
+        let command = server::OnServer { scope, host, command, mode };
+        steps.push(run(command.end()));
+        steps.push(Step::OnServer(command));
+    }
+    for exec in modes.into_iter().flat_map(|mode| [in_new(mode), in_serving(mode)]) {
+        steps.push(Step::Prepare(Box::new(exec.clone())));
+        steps.push(run(exec.end(5)));
+        steps.push(Step::Exec(Box::new(exec)));
+    }
+    steps
+}
+
+fn of_traefik(step: traefik::Step) -> Step {
+    Step::Proxy(proxy::Step::Traefik(step))
+}
+
+fn of_accessories(scope: &Scope) -> Vec<Step> {
+    let directory = accessory::Directory {
+        path: HOSTILE.into(),
+        mode: Some(HOSTILE.into()),
+        owner: Some(HOSTILE.into()),
+    };
+    let upload = accessory::Upload {
+        path: format!("/{HOSTILE}"),
+        mode: None,
+        owner: Some(HOSTILE.into()),
+        content: SecretBytes::new(*b"sentinel-secret"),
+    };
+    let container = || {
+        Box::new(accessory::Container {
+            image: HOSTILE.into(),
+            environment: environment(),
+            port: Some(HOSTILE.into()),
+            network: HOSTILE.into(),
+            labels: vec![("x".into(), HOSTILE.into())],
+            cmd: Some("run --name 'a b' $(touch hacked)".into()),
+            login: Some(login()),
+            timeout: 1,
+        })
+    };
+    let done = [
+        accessory::What::Directories(vec![directory]),
+        accessory::What::Upload(upload),
+        accessory::What::Boot(container()),
+        accessory::What::Replace(container()),
+        accessory::What::Pull { image: HOSTILE.into(), login: Some(login()) },
+        accessory::What::Power { action: Action::Restart, restart: Some(HOSTILE.into()) },
+        accessory::What::Remove { image: HOSTILE.into() },
+    ];
+    let act = |what| {
+        let (scope, name, service) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
+        Step::Accessory(Box::new(accessory::Act { scope, name, service, what }))
+    };
+    done.into_iter().map(act).collect()
+}
+
+/// A command in a new container.
+fn in_new(mode: Mode) -> Exec {
+    Exec {
+        scope: scope("0123456789abcdef0123456789abcdef"),
+        of: Of::Role { name: "web".into(), version: HOSTILE.into() },
+        place: Place::New {
+            image: HOSTILE.into(),
+            environment: Box::new(environment()),
+            login: Some(login()),
+        },
+        env: vec![("A".into(), HOSTILE.into())],
+        words: vec![HOSTILE.into()],
+        mode,
+    }
+}
+
+/// A command in the container that serves.
+fn in_serving(mode: Mode) -> Exec {
+    Exec { place: Place::Serving(HOSTILE.into()), ..in_new(mode) }
+}
+
+pub(super) fn login() -> registry::Login {
+    registry::Login {
+        server: Some(HOSTILE.into()),
+        username: Secret::new(HOSTILE),
+        password: Secret::new("sentinel-secret"),
+    }
+}
