@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What bin/setup and the scripts of the sandbox share: names, paths, one-line messages. Sourced, never run.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
