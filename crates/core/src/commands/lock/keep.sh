@@ -4,7 +4,8 @@
 # have heard must not end the keeper.
 exec 2>&1
 trap '' PIPE
-age() { echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0))); }
+# What is gone was given back at this moment: it is not old.
+age() { echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || date +%s))); }
 # Whether the lock's owner is known to be gone.
 dead() {
     if [ ! -f "$bowline_lock/owner" ]; then
