@@ -1,8 +1,9 @@
 //! ERB in a configuration file.
 //!
 //! Kamal renders its files as ERB templates before it reads them as YAML. What configurations are made of (variables,
-//! commands, conditions, `.env` files) is evaluated here, without Ruby; a file with anything else in it is given to the
-//! user's own Ruby as a whole.
+//! commands, conditions) is evaluated here, without Ruby; a file with anything else in it is given to the user's own
+//! Ruby as a whole. What Ruby and its libraries may know more of (`Dotenv`, files, lists) is evaluated here only where
+//! there is no Ruby.
 //!
 //! Rendering needs the environment and runs programs, which this crate doesn't. So it is asked again and again: it ends
 //! with the text, or with a program whose output it lacks ([`Stop::Run`]); who called it runs the program, notes how
@@ -32,7 +33,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
 use crate::mask;
 use crate::rendered::{From, Rendered};
 use block::Node;
-use evaluate::{Evaluation, Wrong};
+use evaluate::{Evaluation, Value, Wrong};
 use ruby::Foreign;
 use scan::Token;
 
@@ -51,6 +52,8 @@ enum Way {
     AsItIs,
     /// Here.
     BuiltIn(Vec<Node>),
+    /// By Ruby; here where there is none.
+    Either(Vec<Node>),
     /// By Ruby, as these need it.
     Ruby(Vec<expr::Foreign>),
 }
@@ -144,9 +147,10 @@ impl Template {
         };
         let way = match block::read(&file.text, &tokens) {
             Err(constructs) => Way::Ruby(constructs),
-            Ok(tags) => match block::tree(tags) {
-                Ok(nodes) => Way::BuiltIn(nodes),
-                Err(error) => return Err(refused(&file, &tokens, vec![*error])),
+            Ok(all) => match (all.extra, block::tree(all)) {
+                (true, Ok(nodes)) => Way::Either(nodes),
+                (false, Ok(nodes)) => Way::BuiltIn(nodes),
+                (_, Err(error)) => return Err(refused(&file, &tokens, vec![*error])),
             },
         };
         Ok(Self { file, tokens, way })
@@ -164,6 +168,13 @@ impl Template {
         let rendered = match &self.way {
             Way::AsItIs => return Ok(self.file.clone()),
             Way::BuiltIn(nodes) => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
+            Way::Either(nodes) => {
+                let foreign = Foreign { text: &self.file.text, tokens: &self.tokens, constructs: &[] };
+                match foreign.is_missing(outputs) {
+                    true => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
+                    false => foreign.render(outputs),
+                }
+            }
             Way::Ruby(constructs) => {
                 Foreign { text: &self.file.text, tokens: &self.tokens, constructs }.render(outputs)
             }
@@ -207,9 +218,10 @@ impl Rendering<'_> {
                     self.rendered.push(&value.text(), span.clone(), From::Tag);
                 }),
                 Node::If(branches) => self.branch(branches)?,
-                Node::Load { span, files } => {
-                    files.iter().try_for_each(|file| self.evaluation.load(file, span))
+                Node::Do { span, statements } => {
+                    statements.iter().try_for_each(|statement| self.evaluation.carry_out(statement, span))
                 }
+                Node::Each { list, name, nodes } => self.each(list, name, nodes)?,
             };
             match done {
                 Ok(()) => {}
@@ -218,6 +230,23 @@ impl Rendering<'_> {
             }
         }
         Ok(())
+    }
+
+    fn each(
+        &mut self,
+        list: &expr::Expr,
+        name: &str,
+        nodes: &[Node],
+    ) -> Result<Result<(), Stop<Wrong>>, Program> {
+        let entries = match self.evaluation.list(list, "each") {
+            Ok(entries) => entries,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        for entry in entries {
+            self.evaluation.locals.push((name.to_owned(), Value::Text(entry)));
+            self.all(nodes)?;
+        }
+        Ok(Ok(()))
     }
 
     fn branch(&mut self, branches: &[block::Branch]) -> Result<Result<(), Stop<Wrong>>, Program> {

@@ -1,9 +1,9 @@
-//! From tags in a row to what encloses what: `if`, `unless`, `elsif`, `else`, `end`.
+//! From tags in a row to what encloses what: `if`, `unless`, `elsif`, `else`, `each do`, `end`.
 
 use std::ops::Range;
 
 use super::evaluate::Wrong;
-use super::expr::{self, Expr, Foreign, Kind, Part};
+use super::expr::{self, Context, Expr, Foreign, Kind, Part, Statement};
 use super::scan::{Tag, TagKind, Token};
 use crate::diagnostic::{Diagnostic, Span};
 
@@ -24,10 +24,16 @@ pub(super) enum Node {
     },
     /// The first branch whose condition holds; `else` has none.
     If(Vec<Branch>),
-    /// `.env` files whose variables count from here on.
-    Load {
+    /// What is done where a tag shows nothing.
+    Do {
         span: Range<usize>,
-        files: Vec<Expr>,
+        statements: Vec<Statement>,
+    },
+    /// The nodes once for each entry of a list.
+    Each {
+        list: Expr,
+        name: String,
+        nodes: Vec<Node>,
     },
 }
 
@@ -45,27 +51,35 @@ pub(super) enum Read {
     If(Expr),
     Elsif(Expr),
     Else,
+    Each(Expr, String),
     End,
 }
 
+/// The tags, and whether Ruby is asked first, where there is one.
+pub(super) struct All {
+    pub(super) tags: Vec<(Range<usize>, Read)>,
+    pub(super) extra: bool,
+}
+
 /// Reads each tag by itself. With those that only Ruby can read, it is Ruby that reads them all.
-pub(super) fn read(text: &str, tokens: &[Token]) -> Result<Vec<(Range<usize>, Read)>, Vec<Foreign>> {
+pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Foreign>> {
     let (mut all, mut foreign) = (Vec::new(), Vec::new());
+    let mut context = Context::default();
     for token in tokens {
         match token {
             Token::Text { text, kept, .. } => {
                 all.push((text.clone(), Read::Node(Node::Text { range: text.clone(), kept: *kept })));
             }
-            Token::Tag(tag) => match of_tag(text, tag) {
+            Token::Tag(tag) => match of_tag(text, tag, &mut context) {
                 Ok(read) => all.push((tag.span.clone(), read)),
                 Err(error) => foreign.push(error),
             },
         }
     }
-    if foreign.is_empty() { Ok(all) } else { Err(foreign) }
+    if foreign.is_empty() { Ok(All { tags: all, extra: context.extra.get() }) } else { Err(foreign) }
 }
 
-fn of_tag(text: &str, tag: &Tag) -> Result<Read, Foreign> {
+fn of_tag(text: &str, tag: &Tag, context: &mut Context) -> Result<Read, Foreign> {
     if tag.kind == TagKind::Comment {
         return Ok(Read::Nothing);
     }
@@ -73,14 +87,14 @@ fn of_tag(text: &str, tag: &Tag) -> Result<Read, Foreign> {
         return Err(Foreign { span: tag.span.clone(), label: "`%%>` is not built in" });
     }
     if tag.kind == TagKind::Output {
-        let expr = expr::parse(text, tag.code.clone())?;
+        let expr = expr::parse(text, tag.code.clone(), context)?;
         return Ok(Read::Node(Node::Output { span: tag.span.clone(), expr }));
     }
     let code = text.get(tag.code.clone()).unwrap_or_default();
     let words = code.trim_start();
     let keyword = words.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(words.len());
     let (keyword, rest) = words.split_at(keyword);
-    let condition = || expr::parse(text, tag.code.end - rest.len()..tag.code.end);
+    let condition = || expr::parse(text, tag.code.end - rest.len()..tag.code.end, context);
     match keyword {
         "" if ends_line(words, tag) => Ok(Read::Nothing),
         "if" => Ok(Read::If(condition()?)),
@@ -94,13 +108,32 @@ fn of_tag(text: &str, tag: &Tag) -> Result<Read, Foreign> {
         _ => {
             let start = tag.code.start + (code.len() - words.len());
             let end = start + words.lines().next().map_or(0, |line| line.trim_end().len());
+            if let Some((list, name)) = loop_head(words.trim_end()) {
+                let list = expr::parse(text, start..start + list.len(), context)?;
+                context.extra.set(true);
+                context.locals.push(name.to_owned());
+                return Ok(Read::Each(list, name.to_owned()));
+            }
             let whole = Foreign { span: start..end, label: "this is not built in" };
+            let known = words.starts_with(|c: char| c.is_ascii_lowercase() || c == '_' || c == 'D');
+            if !known || words.trim_end().ends_with('|') {
+                return Err(whole);
+            }
             let code_end = tag.code.end - (code.len() - code.trim_end().len());
-            let files = expr::loads(text, start..code_end)
+            let statements = expr::statements(text, start..code_end, context)
                 .map_err(|error| if error.span.start == start { whole } else { error })?;
-            Ok(Read::Node(Node::Load { span: tag.span.clone(), files }))
+            Ok(Read::Node(Node::Do { span: tag.span.clone(), statements }))
         }
     }
+}
+
+/// The list and the variable of `LIST.each do |NAME|`.
+fn loop_head(words: &str) -> Option<(&str, &str)> {
+    let (head, name) = words.strip_suffix('|')?.rsplit_once('|')?;
+    let list = head.trim_end().strip_suffix("do")?.trim_end().strip_suffix(".each")?;
+    let name = name.trim();
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (plain && expr::is_local(name)).then_some((list, name))
 }
 
 /// Whether there is no code. A `# comment` is none if nothing can stand behind it: ERB would take that for comment too.
@@ -110,8 +143,9 @@ fn ends_line(words: &str, tag: &Tag) -> bool {
 
 /// The tags that hold no text but names and commands, and so no password.
 pub(super) fn open_tags(text: &str, tokens: &[Token]) -> Vec<Range<usize>> {
+    let mut context = Context::default();
     let open = |token: &Token| match token {
-        Token::Tag(tag) => match of_tag(text, tag) {
+        Token::Tag(tag) => match of_tag(text, tag, &mut context) {
             Ok(Read::Else | Read::End) => Some(tag.span.clone()),
             Ok(Read::If(expr) | Read::Elsif(expr) | Read::Node(Node::Output { expr, .. })) => {
                 is_open(&expr).then(|| tag.span.clone())
@@ -130,12 +164,17 @@ fn is_open(expr: &Expr) -> bool {
         | Kind::Command(_)
         | Kind::Variable(_)
         | Kind::HasVariable(_)
+        | Kind::Local(_)
         | Kind::Fetch { default: None, .. } => true,
         Kind::Integer(_) => false,
         Kind::Text(parts) => parts.iter().all(|part| matches!(part, Part::Expr(expr) if is_open(expr))),
-        Kind::Fetch { default: Some(inner), .. } | Kind::Call { receiver: inner, .. } | Kind::Not(inner) => {
-            is_open(inner)
-        }
+        Kind::Fetch { default: Some(inner), .. }
+        | Kind::Call { receiver: inner, .. }
+        | Kind::Split { receiver: inner, .. }
+        | Kind::Join { receiver: inner, .. }
+        | Kind::Each { receiver: inner, .. }
+        | Kind::File(inner)
+        | Kind::Not(inner) => is_open(inner),
         Kind::Equal { left, right, .. } | Kind::And(left, right) | Kind::Or(left, right) => {
             is_open(left) && is_open(right)
         }
@@ -148,33 +187,46 @@ struct Open {
     tag: Range<usize>,
     branches: Vec<Branch>,
     has_else: bool,
+    /// It is a loop over this list, with this variable.
+    each: Option<(Expr, String)>,
 }
 
 /// Puts what is enclosed into what encloses it.
-pub(super) fn tree(tags: Vec<(Range<usize>, Read)>) -> Result<Vec<Node>, Wrong> {
+pub(super) fn tree(all: All) -> Result<Vec<Node>, Wrong> {
     let (mut root, mut open) = (Vec::new(), Vec::<Open>::new());
-    for (span, read) in tags {
+    for (span, read) in all.tags {
         match read {
             Read::Node(node) => inner(&mut root, &mut open).push(node),
             Read::Nothing => {}
-            Read::If(_) if open.len() == MAX_DEPTH => {
+            Read::If(_) | Read::Each(..) if open.len() == MAX_DEPTH => {
                 return Err(error(&span, "nested too deeply").into());
             }
             Read::If(condition) => {
                 let branches = vec![Branch { condition: Some(condition), nodes: Vec::new() }];
-                open.push(Open { tag: span, branches, has_else: false });
+                open.push(Open { tag: span, branches, has_else: false, each: None });
+            }
+            Read::Each(list, name) => {
+                let branches = vec![Branch { condition: None, nodes: Vec::new() }];
+                open.push(Open { tag: span, branches, has_else: true, each: Some((list, name)) });
             }
             Read::Elsif(condition) => branch(&mut open, &span, "elsif", Some(condition))?,
             Read::Else => branch(&mut open, &span, "else", None)?,
             Read::End => match open.pop() {
-                Some(Open { branches, .. }) => inner(&mut root, &mut open).push(Node::If(branches)),
+                Some(Open { branches, each: None, .. }) => {
+                    inner(&mut root, &mut open).push(Node::If(branches));
+                }
+                Some(Open { branches, each: Some((list, name)), .. }) => {
+                    let nodes = branches.into_iter().flat_map(|branch| branch.nodes).collect();
+                    inner(&mut root, &mut open).push(Node::Each { list, name, nodes });
+                }
                 None => return Err(error(&span, "`end` without an `if` before it").into()),
             },
         }
     }
     match open.pop() {
         Some(never) => {
-            let error = error(&never.tag, "this condition has no `end`");
+            let what = if never.each.is_some() { "loop" } else { "condition" };
+            let error = error(&never.tag, format!("this {what} has no `end`"));
             Err(error.help("close it with `<% end %>`").into())
         }
         None => Ok(root),
@@ -187,7 +239,7 @@ fn inner<'a>(root: &'a mut Vec<Node>, open: &'a mut [Open]) -> &'a mut Vec<Node>
 }
 
 fn branch(open: &mut [Open], span: &Range<usize>, word: &str, condition: Option<Expr>) -> Result<(), Wrong> {
-    let Some(open) = open.last_mut() else {
+    let Some(open) = open.last_mut().filter(|open| open.each.is_none()) else {
         return Err(error(span, format!("`{word}` without an `if` before it")).into());
     };
     if open.has_else {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::expr::{Expr, Kind, Method, Part};
+use super::expr::{Expr, Kind, Method, Part, Statement};
 use super::{Ended, Outputs, Program, Stop};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dotenv;
@@ -16,9 +16,19 @@ pub(super) enum Value {
     Boolean(bool),
     Integer(i64),
     Text(String),
+    List(Vec<String>),
 }
 
 impl Value {
+    /// What Rails calls blank.
+    fn is_blank(&self) -> bool {
+        match self {
+            Value::Text(text) => text.chars().all(char::is_whitespace),
+            Value::List(entries) => entries.is_empty(),
+            value => !value.is_true(),
+        }
+    }
+
     pub(super) fn is_true(&self) -> bool {
         !matches!(self, Value::Nil | Value::Boolean(false))
     }
@@ -30,6 +40,12 @@ impl Value {
             Value::Boolean(value) => value.to_string(),
             Value::Integer(value) => value.to_string(),
             Value::Text(text) => text,
+            // As Ruby shows a list: it is one to YAML, too.
+            Value::List(entries) => {
+                let quoted =
+                    |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+                format!("[{}]", entries.iter().map(quoted).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 
@@ -39,6 +55,7 @@ impl Value {
             Value::Boolean(_) => "true or false",
             Value::Integer(_) => "a number",
             Value::Text(_) => "a text",
+            Value::List(_) => "a list",
         }
     }
 }
@@ -52,6 +69,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) outputs: &'a Outputs,
     /// What `Dotenv.load` gave: it counts where the environment has nothing of the name.
     pub(super) loaded: Vec<(String, String)>,
+    /// The template's own variables.
+    pub(super) locals: Vec<(String, Value)>,
 }
 
 /// An error, on the heap because results with one in them are handed on a lot.
@@ -61,7 +80,7 @@ type Valued = Result<Value, Stop<Wrong>>;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(variables: Variables<'a>, outputs: &'a Outputs) -> Self {
-        Self { variables, outputs, loaded: Vec::new() }
+        Self { variables, outputs, loaded: Vec::new(), locals: Vec::new() }
     }
 
     pub(super) fn value(&self, expr: &Expr) -> Valued {
@@ -73,6 +92,24 @@ impl<'a> Evaluation<'a> {
             Kind::Command(parts) => self.command(expr, &self.parts(parts)?),
             Kind::Variable(name) => Ok(self.variable(&self.name(name)?).map_or(Value::Nil, Value::Text)),
             Kind::HasVariable(name) => Ok(Value::Boolean(self.variable(&self.name(name)?).is_some())),
+            Kind::Local(name) => Ok(self.local(name).cloned().unwrap_or(Value::Nil)),
+            Kind::File(path) => self.file(expr, &self.value(path)?.text()),
+            Kind::Split { receiver, separator } => {
+                let separator = separator.as_ref().map(|separator| self.value(separator)).transpose()?;
+                match self.value(receiver)? {
+                    Value::Text(text) => Ok(Value::List(split(&text, separator.map(Value::text).as_deref()))),
+                    other => Err(not_a_text(receiver, &other, "split")),
+                }
+            }
+            Kind::Join { receiver, separator } => {
+                let separator = self.value(separator)?.text();
+                Ok(Value::Text(self.list(receiver, "join")?.join(&separator)))
+            }
+            Kind::Each { receiver, method } => {
+                let entries = self.list(receiver, "map")?.into_iter();
+                let called = entries.map(|entry| Ok(call(receiver, Value::Text(entry), *method)?.text()));
+                Ok(Value::List(called.collect::<Result<_, Stop<Wrong>>>()?))
+            }
             Kind::Fetch { name, default } => self.fetch(expr, name, default.as_deref()),
             Kind::Call { receiver, method, safe } => match self.value(receiver)? {
                 Value::Nil if *safe => Ok(Value::Nil),
@@ -101,17 +138,55 @@ impl<'a> Evaluation<'a> {
         (self.variables)(name).or_else(loaded)
     }
 
+    fn local(&self, name: &str) -> Option<&Value> {
+        self.locals.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The entries of a list.
+    pub(super) fn list(&self, expr: &Expr, method: &str) -> Result<Vec<String>, Stop<Wrong>> {
+        match self.value(expr)? {
+            Value::List(entries) => Ok(entries),
+            other => Err(not_a_list(expr, &other, method)),
+        }
+    }
+
+    /// Does what a statement says. `span` is the tag's.
+    pub(super) fn carry_out(
+        &mut self,
+        statement: &Statement,
+        span: &Range<usize>,
+    ) -> Result<(), Stop<Wrong>> {
+        match statement {
+            Statement::Nothing => {}
+            Statement::Assign { name, value, unless_set } => {
+                if !(*unless_set && self.local(name).is_some_and(Value::is_true)) {
+                    let value = self.value(value)?;
+                    self.locals.push((name.clone(), value));
+                }
+            }
+            Statement::Load { files, strict } => {
+                let paths = files.iter().map(|file| Ok(self.value(file)?.text()));
+                let mut paths = paths.collect::<Result<Vec<_>, Stop<Wrong>>>()?;
+                if paths.is_empty() {
+                    paths.push(".env".into());
+                }
+                for path in paths {
+                    self.load(&path, *strict, span)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The variables of a `.env` file. One that is missing gives none.
-    pub(super) fn load(&mut self, file: &Expr, span: &Range<usize>) -> Result<(), Stop<Wrong>> {
+    fn load(&mut self, path: &str, strict: bool, span: &Range<usize>) -> Result<(), Stop<Wrong>> {
         let at = Expr { kind: Kind::Nil, span: span.clone() };
-        let path = self.value(file)?.text();
-        let program = Program::File(path.clone());
-        let text = match self.outputs.get(&program) {
-            None => return Err(Stop::Run(program)),
-            Some(Ended::Well(text)) => text,
-            Some(_) => return Ok(()),
+        let text = match self.file(&at, path) {
+            Ok(value) => value.text(),
+            Err(Stop::Failed(_)) if !strict => return Ok(()),
+            Err(stop) => return Err(stop),
         };
-        let file = dotenv::parse(&path, text, false);
+        let file = dotenv::parse(path, &text, false);
         if let Some(problem) = file.errors.first() {
             return Err(wrong(&at, format!("{path}: {}", problem.message), "loaded here", "mend the file"));
         }
@@ -150,6 +225,22 @@ impl<'a> Evaluation<'a> {
             }
         }
         Ok(self.command(at, &text)?.text())
+    }
+
+    fn file(&self, expr: &Expr, path: &str) -> Valued {
+        let program = Program::File(path.to_owned());
+        match self.outputs.get(&program) {
+            None => Err(Stop::Run(program)),
+            Some(Ended::Well(text)) => Ok(Value::Text(text.clone())),
+            Some(ended) => {
+                let why = match ended {
+                    Ended::Badly { stderr, how } => stderr.trim().lines().last().unwrap_or(how),
+                    _ => "it is not there",
+                };
+                let help = "paths are relative to the directory where bowline is run";
+                Err(wrong(expr, format!("{path} can't be read"), why, help))
+            }
+        }
     }
 
     fn parts(&self, parts: &[Part]) -> Result<String, Stop<Wrong>> {
@@ -206,10 +297,44 @@ fn call(receiver: &Expr, value: Value, method: Method) -> Valued {
         (Method::ToS, value) => Value::Text(value.text()),
         (Method::IsNil, value) => Value::Boolean(value == Value::Nil),
         (Method::IsEmpty, Value::Text(text)) => Value::Boolean(text.is_empty()),
+        (Method::IsEmpty, Value::List(entries)) => Value::Boolean(entries.is_empty()),
+        (Method::Presence, value) => {
+            if value.is_blank() {
+                Value::Nil
+            } else {
+                value
+            }
+        }
+        (Method::IsPresent, value) => Value::Boolean(!value.is_blank()),
+        (Method::IsBlank, value) => Value::Boolean(value.is_blank()),
+        (Method::First, Value::List(entries)) => entries.into_iter().next().map_or(Value::Nil, Value::Text),
+        (Method::Last, Value::List(entries)) => {
+            entries.into_iter().next_back().map_or(Value::Nil, Value::Text)
+        }
         (Method::Strip, Value::Text(text)) => Value::Text(text.trim_matches(is_blank).to_owned()),
         (Method::Chomp, Value::Text(text)) => Value::Text(chomp(&text).to_owned()),
+        (Method::First | Method::Last, other) => return Err(not_a_list(receiver, &other, method.name())),
         (method, other) => return Err(not_a_text(receiver, &other, method.name())),
     })
+}
+
+/// As Ruby does it: a blank, or nothing, means at blanks; empty texts at the end are left out.
+fn split(text: &str, separator: Option<&str>) -> Vec<String> {
+    let mut entries: Vec<String> = match separator {
+        None | Some(" ") => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        Some("") => text.chars().map(String::from).collect(),
+        Some(separator) => text.split(separator).map(str::to_owned).collect(),
+    };
+    while entries.last().is_some_and(String::is_empty) {
+        entries.pop();
+    }
+    entries
+}
+
+fn not_a_list(receiver: &Expr, value: &Value, method: &str) -> Stop<Wrong> {
+    let label = format!("this is {}", value.kind());
+    let help = "`.split(\",\")` makes a list of a text";
+    wrong(receiver, format!("`{method}` is for lists only"), label, help)
 }
 
 fn not_a_text(receiver: &Expr, value: &Value, method: &str) -> Stop<Wrong> {

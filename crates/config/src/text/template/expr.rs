@@ -1,8 +1,9 @@
-//! The Ruby that is evaluated here: expressions, as far as configurations are made of them, and `Dotenv.load`.
+//! The Ruby that is evaluated without Ruby: an expression, or statements, as far as configurations are made of them.
 //!
 //! A recursive descent, from what binds loosest (`? :`) to what binds tightest (`.strip`), as in Ruby. Whatever it
 //! doesn't know ends it with [`Foreign`], which says where.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::literal;
@@ -35,6 +36,25 @@ pub(super) enum Kind {
     },
     /// `ENV.key?(…)`.
     HasVariable(Box<Expr>),
+    /// A variable of the template itself.
+    Local(String),
+    /// `File.read(…)`.
+    File(Box<Expr>),
+    /// `x.split(",")`; without a separator at blanks.
+    Split {
+        receiver: Box<Expr>,
+        separator: Option<Box<Expr>>,
+    },
+    /// `x.join(",")`.
+    Join {
+        receiver: Box<Expr>,
+        separator: Box<Expr>,
+    },
+    /// `x.map(&:strip)`.
+    Each {
+        receiver: Box<Expr>,
+        method: Method,
+    },
     /// `x.strip`; `safe` as in `x&.strip`.
     Call {
         receiver: Box<Expr>,
@@ -56,19 +76,6 @@ pub(super) enum Kind {
     },
 }
 
-impl Expr {
-    /// A text without anything to work out in it.
-    fn literal(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Text(parts) => match parts.as_slice() {
-                [Part::Text(text)] => Some(text),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
@@ -84,16 +91,31 @@ pub(super) enum Method {
     ToS,
     IsNil,
     IsEmpty,
+    Presence,
+    IsPresent,
+    IsBlank,
+    First,
+    Last,
 }
 
 impl Method {
-    const ALL: [(&'static str, Method); 5] = [
+    const ALL: [(&'static str, Method); 10] = [
         ("strip", Method::Strip),
         ("chomp", Method::Chomp),
         ("to_s", Method::ToS),
         ("nil?", Method::IsNil),
         ("empty?", Method::IsEmpty),
+        ("presence", Method::Presence),
+        ("present?", Method::IsPresent),
+        ("blank?", Method::IsBlank),
+        ("first", Method::First),
+        ("last", Method::Last),
     ];
+
+    /// Whether Ruby is asked first, where there is one: it may know more of it than is built in here.
+    fn is_extra(self) -> bool {
+        !matches!(self, Method::Strip | Method::Chomp | Method::ToS | Method::IsNil | Method::IsEmpty)
+    }
 
     /// As it is written.
     pub(super) fn name(self) -> &'static str {
@@ -110,23 +132,48 @@ pub(super) struct Foreign {
 
 type Parsed<T> = Result<T, Foreign>;
 
+/// What was read so far, in tags before.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    /// The variables that the template has.
+    pub(super) locals: Vec<String>,
+    /// Whether something was met for which Ruby is asked first.
+    pub(super) extra: Cell<bool>,
+}
+
+/// Something done rather than shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Statement {
+    /// `require "dotenv"`.
+    Nothing,
+    /// `Dotenv.load(…)`; `strict` as in `load!`.
+    Load { files: Vec<Expr>, strict: bool },
+    /// `name = …`; `||=` if `unless_set`.
+    Assign { name: String, value: Expr, unless_set: bool },
+}
+
 /// Reads the code of a tag as one expression.
-pub(super) fn parse(text: &str, code: Range<usize>) -> Parsed<Expr> {
-    let mut parser = Parser::new(text, &code);
+pub(super) fn parse(text: &str, code: Range<usize>, context: &Context) -> Parsed<Expr> {
+    let mut parser = Parser::new(text, &code, context);
     let expr = parser.expr()?;
     parser.blanks();
     if parser.at < code.end { Err(parser.foreign()) } else { Ok(expr) }
 }
 
-/// Reads the code of a tag as `require "dotenv"` and `Dotenv.load`, in any number: the files that are loaded.
-pub(super) fn loads(text: &str, code: Range<usize>) -> Parsed<Vec<Expr>> {
-    let mut parser = Parser::new(text, &code);
-    let mut files = Vec::new();
-    while parser.at < code.end {
-        parser.load(&mut files)?;
-        parser.past_end()?;
+/// Reads the code of a tag as statements.
+pub(super) fn statements(text: &str, code: Range<usize>, context: &mut Context) -> Parsed<Vec<Statement>> {
+    context.extra.set(true);
+    let (mut read, mut at) = (Vec::new(), code.start);
+    while at < code.end {
+        let mut parser = Parser::new(text, &(at..code.end), context);
+        let statement = parser.statement()?;
+        at = parser.past_end()?;
+        if let Statement::Assign { name, .. } = &statement {
+            context.locals.push(name.clone());
+        }
+        read.push(statement);
     }
-    Ok(files)
+    Ok(read)
 }
 
 /// Reads the code of one tag. `text` ends where the code does.
@@ -134,55 +181,76 @@ pub(super) struct Parser<'t> {
     pub(super) text: &'t str,
     pub(super) at: usize,
     depth: usize,
+    context: &'t Context,
 }
 
 impl<'t> Parser<'t> {
-    fn new(text: &'t str, code: &Range<usize>) -> Self {
-        Self { text: text.get(..code.end).unwrap_or(text), at: code.start, depth: 0 }
+    fn new(text: &'t str, code: &Range<usize>, context: &'t Context) -> Self {
+        Self { text: text.get(..code.end).unwrap_or(text), at: code.start, depth: 0, context }
     }
 
-    fn load(&mut self, files: &mut Vec<Expr>) -> Parsed<()> {
+    fn statement(&mut self) -> Parsed<Statement> {
         self.blanks();
         let start = self.at;
-        let default = |end| Expr { kind: Kind::Text(vec![Part::Text(".env".into())]), span: start..end };
+        let again = |parser: &mut Self| {
+            parser.at = start;
+            Err(parser.foreign())
+        };
         match self.word() {
             "require" => {
                 let (arguments, _) = self.arguments(1)?;
-                match arguments.first().and_then(Expr::literal) {
-                    Some("dotenv") => return Ok(()),
-                    Some("dotenv/load") => {
-                        files.push(default(self.at));
-                        return Ok(());
+                let [Expr { kind: Kind::Text(parts), .. }] = arguments.as_slice() else { return again(self) };
+                match parts.as_slice() {
+                    [Part::Text(name)] if name == "dotenv" => Ok(Statement::Nothing),
+                    [Part::Text(name)] if name == "dotenv/load" => {
+                        Ok(Statement::Load { files: Vec::new(), strict: false })
                     }
-                    _ => {}
+                    _ => again(self),
                 }
             }
-            "Dotenv" if self.takes(".") && self.word() == "load" => {
-                let given = self.rest().trim_start_matches([' ', '\t']);
-                if given.starts_with("()") {
-                    self.at = self.text.len() - given.len() + "()".len();
-                } else if given.starts_with(['(', '"', '\'']) {
-                    files.extend(self.arguments(usize::MAX)?.0);
-                    return Ok(());
-                }
-                files.push(default(self.at));
-                return Ok(());
+            "Dotenv" if self.takes(".") => {
+                let strict = match self.word() {
+                    "load" => false,
+                    "load!" => true,
+                    _ => return again(self),
+                };
+                Ok(Statement::Load { files: self.files()?, strict })
             }
-            _ => {}
+            name if is_local(name) => {
+                let name = name.to_owned();
+                let unless_set = self.takes("||=");
+                if !unless_set && !self.takes_but("=", "=") {
+                    return again(self);
+                }
+                Ok(Statement::Assign { name, value: self.expr()?, unless_set })
+            }
+            _ => again(self),
         }
-        self.at = start;
-        Err(self.foreign())
     }
 
-    /// Goes to where the next statement begins: behind a `;` or a line break.
-    fn past_end(&mut self) -> Parsed<()> {
-        let after = self.rest().trim_start_matches([' ', '\t', '\r']);
+    /// The arguments of `load`, perhaps none.
+    fn files(&mut self) -> Parsed<Vec<Expr>> {
+        let rest = self.rest().trim_start_matches([' ', '\t']);
+        if rest.starts_with("()") {
+            self.expects("(")?;
+            self.expects(")")?;
+            return Ok(Vec::new());
+        }
+        let given = rest.starts_with(['(', '"', '\'']);
+        if given { Ok(self.arguments(usize::MAX)?.0) } else { Ok(Vec::new()) }
+    }
+
+    /// Where the next statement begins: behind a `;` or a line break.
+    fn past_end(&mut self) -> Parsed<usize> {
+        let rest = self.rest();
+        let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
+        let after = rest.get(blanks..).unwrap_or_default();
         if !after.is_empty() && !after.starts_with([';', '\n']) {
             self.blanks();
             return Err(self.foreign());
         }
-        self.at = self.text.len() - after.trim_start_matches([';', '\n', '\r', ' ', '\t']).len();
-        Ok(())
+        let separators = after.trim_start_matches([';', '\n', '\r', ' ', '\t']);
+        Ok(self.text.len() - separators.len())
     }
 
     pub(super) fn rest(&self) -> &'t str {
@@ -272,12 +340,43 @@ impl<'t> Parser<'t> {
     fn call(&mut self, receiver: Expr, safe: bool) -> Parsed<Option<Kind>> {
         let receiver = Box::new(receiver);
         let name = self.word();
+        if matches!(name, "split" | "join" | "map") && !safe {
+            self.context.extra.set(true);
+            return self.with_argument(name, receiver).map(Some);
+        }
         let Some((_, method)) = Method::ALL.iter().find(|(known, _)| *known == name) else { return Ok(None) };
+        if method.is_extra() {
+            self.context.extra.set(true);
+        }
         if self.rest().starts_with('(') {
             self.at += 1;
             self.expects(")")?;
         }
         Ok(Some(Kind::Call { receiver, method: *method, safe }))
+    }
+
+    fn with_argument(&mut self, name: &str, receiver: Box<Expr>) -> Parsed<Kind> {
+        if name == "map" {
+            self.expects("(&:")?;
+            let method = self.method().ok_or_else(|| self.foreign())?;
+            self.expects(")")?;
+            return Ok(Kind::Each { receiver, method });
+        }
+        if name == "split" && !self.rest().starts_with('(') {
+            return Ok(Kind::Split { receiver, separator: None });
+        }
+        self.expects("(")?;
+        let separator = Box::new(self.expr()?);
+        self.expects(")")?;
+        Ok(match name {
+            "split" => Kind::Split { receiver, separator: Some(separator) },
+            _ => Kind::Join { receiver, separator },
+        })
+    }
+
+    fn method(&mut self) -> Option<Method> {
+        let name = self.word();
+        Method::ALL.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
     }
 
     fn primary(&mut self) -> Parsed<Expr> {
@@ -306,6 +405,12 @@ impl<'t> Parser<'t> {
             "true" => Kind::Boolean(true),
             "false" => Kind::Boolean(false),
             "ENV" => self.variable()?,
+            "File" if self.takes(".read") => {
+                self.context.extra.set(true);
+                let (mut arguments, _) = self.arguments(1)?;
+                Kind::File(Box::new(arguments.pop().ok_or_else(|| self.foreign())?))
+            }
+            name if self.context.locals.iter().any(|known| known == name) => Kind::Local(name.to_owned()),
             _ => {
                 self.at = start;
                 return Err(self.foreign());
@@ -429,13 +534,23 @@ impl<'t> Parser<'t> {
         let word = rest.get(lead..).unwrap_or_default();
         let name = word.find(|c: char| !(c.is_alphanumeric() || "_?!".contains(c))).unwrap_or(word.len());
         let end = if rest.trim().is_empty() { 0 } else { (lead + name).max(1) };
-        let label = if end == 0 { "something is missing here" } else { "this is not built in" };
+        let rails = ["try", "in?", "presence_in"].contains(&word.get(..name).unwrap_or_default());
+        let label = match (end, rails) {
+            (0, _) => "something is missing here",
+            (_, true) => "a method of Rails, not of Ruby",
+            (_, false) => "this is not built in",
+        };
         let mut end = self.at + end;
         while !self.text.is_char_boundary(end) {
             end += 1;
         }
         Foreign { span: self.at..end, label }
     }
+}
+
+/// Whether this can be a variable's name.
+pub(super) fn is_local(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && !name.ends_with(['?', '!'])
 }
 
 fn joined(left: Expr, right: Expr, kind: impl FnOnce(Box<Expr>, Box<Expr>) -> Kind) -> Expr {

@@ -68,6 +68,11 @@ pub(super) fn words() -> Vec<String> {
 }
 
 impl Foreign<'_> {
+    /// Whether it is known that there is no Ruby.
+    pub(super) fn is_missing(&self, outputs: &Outputs) -> bool {
+        outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
+    }
+
     pub(super) fn render(&self, outputs: &Outputs) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
         let program = Program::Ruby(self.marked());
         match outputs.get(&program) {
@@ -138,7 +143,8 @@ impl Foreign<'_> {
         }
         error.help(
             "install Ruby, or write it with what is built in: `ENV[\"X\"]`, `ENV.fetch(\"X\", \"default\")`, \
-             `` `command` ``, `Dotenv.load`, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `… ? … : …`, `if`/`else`",
+             `` `command` ``, `File.read(\"path\")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, \
+             `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`",
         )
     }
 

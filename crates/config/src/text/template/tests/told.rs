@@ -10,12 +10,12 @@ fn without_ruby_each_construct_is_shown() {
      --> deploy.yml:1:22
       |
     1 | service: <%= ENV['S'].try(:strip) %>
-      |                      ^^^^ this is not built in
+      |                      ^^^^ a method of Rails, not of Ruby
     2 | image: a
     3 | <% 2.times do |n| %>
       |    -------------- this is not built in
       |
-      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `Dotenv.load`, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `… ? … : …`, `if`/`else`
+      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
     "#);
     insta::assert_snapshot!(refused("registry:\n  password: <%= Rails.root || 'hunter2' %>\n"), @r#"
     error: this template needs Ruby, and there is no `ruby` on this machine
@@ -24,7 +24,7 @@ fn without_ruby_each_construct_is_shown() {
     2 |   password: [REDACTED]
       |             ^^^^^^^^^^ this is not built in
       |
-      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `Dotenv.load`, `strip`, `chomp`, `to_s`, `nil?`, `empty?`, `||`, `&&`, `==`, `… ? … : …`, `if`/`else`
+      = help: install Ruby, or write it with what is built in: `ENV["X"]`, `ENV.fetch("X", "default")`, `` `command` ``, `File.read("path")`, `Dotenv.load`, `name = …`, `strip`, `chomp`, `to_s`, `split`, `presence`, `nil?`, `empty?`, `||`, `&&`, `==`, `if`/`else`, `….each do |x|`
     "#);
 }
 
@@ -119,6 +119,49 @@ fn values_that_cannot_be_had_all_at_once() {
       |
       = help: leave `.empty?` out
     "#);
+}
+
+#[test]
+fn what_goes_wrong_with_files_and_lists() {
+    insta::assert_snapshot!(refused(
+        "service: <%= File.read('none').strip %>\nimage: <%= 'a'.first %>\n<% Dotenv.load!('missing') %>\n<% ENV['A'].each do |x| %>\n<% end %>\n"
+    ), @r#"
+    error: none can't be read
+     --> deploy.yml:1:14
+      |
+    1 | service: <%= File.read('none').strip %>
+      |              ^^^^^^^^^^^^^^^^^ cat: No such file or directory
+      |
+      = help: paths are relative to the directory where bowline is run
+
+    error: `first` is for lists only
+     --> deploy.yml:2:12
+      |
+    2 | image: <%= 'a'.first %>
+      |            ^^^ this is a text
+      |
+      = help: `.split(",")` makes a list of a text
+
+    error: missing can't be read
+     --> deploy.yml:3:1
+      |
+    3 | <% Dotenv.load!('missing') %>
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ cat: No such file or directory
+      |
+      = help: paths are relative to the directory where bowline is run
+
+    error: `each` is for lists only
+     --> deploy.yml:4:4
+      |
+    4 | <% ENV['A'].each do |x| %>
+      |    ^^^^^^^^ this is a text
+      |
+      = help: `.split(",")` makes a list of a text
+    "#);
+    let said = refused("<% 'a'.split.each do |x| %>\n<% else %>\n");
+    assert!(said.contains("error: `else` without an `if` before it"), "{said}");
+    let said = refused("<% 'a'.split.each do |x| %>\n");
+    assert!(said.contains("error: this loop has no `end`"), "{said}");
 }
 
 #[test]
