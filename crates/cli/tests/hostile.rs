@@ -234,10 +234,17 @@ fn a_server_that_runs_nothing_or_only_says_so_deploys_nothing() {
         let mut answers = vec![
             ("@locked", LOCKED.to_owned()),
             ("@docker", "@docker 27.0\n@network kamal\n@end\n".to_owned()),
+            ("@image", "@image sha256:01\n".to_owned()),
         ];
         answers.extend(more.iter().map(|(part, text)| (*part, (*text).to_owned())));
         Server::new(Harm::Answers(answers))
     };
+    let mute = Harm::Answers(vec![
+        ("@locked", LOCKED.to_owned()),
+        ("@docker", "@docker 27.0\n@network kamal\n@end\n".to_owned()),
+    ]);
+    let said = stand("names no image", &Server::new(mute), &[DEPLOY]).concat();
+    assert!(said.contains("could not pull app:v1") && said.contains("has no line `@image`"), "{said}");
     let said = stand("claims", &empty(&[]), &[DEPLOY]).concat();
     assert!(said.contains("could not boot"), "{said}");
     // It says that the container is there, and never that it is ready.
