@@ -9,16 +9,14 @@ use bowline_core::proxy::traefik::container::{
     self, Ensure, Power, Replace, Verdict, has_api, own_route, will_have_api,
 };
 use bowline_core::proxy::traefik::labels::Route;
-use bowline_core::proxy::traefik::{self as core, Api, NAME, secrets as of};
+use bowline_core::proxy::traefik::{self as core, Answer, Api, NAME, secrets as of};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
-use crate::proxy::traefik::settle::{
-    Started, address, came_up, client_at, deaf, explained, gives_way, settle,
-};
+use crate::proxy::traefik::settle::{Started, came_up, client_at, deaf, explained, gives_way, settle};
 use crate::proxy::traefik::{Client, no_role, remove_from, step};
 use crate::proxy::{At, behind};
 use crate::run::change::{Change, Told};
@@ -38,18 +36,15 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
     on_each(world, project, options, async |change: &Change<'_>, host: &str| {
         let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
         log_in(change, &secrets, host).await?;
-        let output = change
-            .fleet
-            .run(host, None, &step(core::Step::Ensure(Box::new(ensure.clone()))))
-            .await
-            .map_err(explained)?;
+        let started = step(core::Step::Ensure(Box::new(ensure.clone())));
+        let answer: Answer = change.fleet.ask(host, None, &started).await.map_err(explained)?;
         let before = change.observed.get(host).and_then(|observed| observed.proxy(NAME));
         let (own, has_api) = match before {
             Some(before) => (own_route(&before.labels, &before.args), has_api(&before.args)),
             None => (Route::default(), will_have_api(&ensure.traefik)),
         };
         let at = At { fleet: &change.fleet, host };
-        came_up(at, &ensure, Started { own, has_api, answer: &output.stdout }).await?;
+        came_up(at, &ensure, Started { own, has_api, answer }).await?;
         Ok("Traefik runs".into())
     })
     .await
@@ -66,12 +61,10 @@ pub async fn power(
         let restart = policy::configured(&project.config.traefik.options);
         let power = Power { scope: change.scope.clone(), action, restart };
         let power = step(core::Step::Power(power));
-        let output = change.fleet.run(host, None, &power).await?;
-        let returns = output.answer();
-        let returns = returns.map_err(|error| change.fleet.failed(host, None, &power, error.into()))?;
-        tell_returns(&change.fleet, host, NAME, &returns);
+        let answer: Answer = change.fleet.ask(host, None, &power).await?;
+        tell_returns(&change.fleet, host, NAME, &answer.returns);
         let running = change.observed.get(host).and_then(|observed| observed.proxy(NAME));
-        if let (Some(running), Some(address)) = (running, address(&output.stdout)) {
+        if let (Some(running), Some(address)) = (running, answer.address()) {
             let own = own_route(&running.labels, &running.args);
             let at = At { fleet: &change.fleet, host };
             let heard = client_at(address, has_api(&running.args)).hears_docker(at, &own).await;
@@ -172,8 +165,8 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
     log_in(change, secrets, host).await?;
     let (own, api) = (ensure.route(), will_have_api(&ensure.traefik));
     let replace = step(core::Step::Replace(Box::new(Replace { ensure: ensure.clone() })));
-    let output = change.fleet.run(host, None, &replace).await.map_err(explained)?;
-    if let Some(address) = address(&output.stdout) {
+    let answer: Answer = change.fleet.ask(host, None, &replace).await.map_err(explained)?;
+    if let Some(address) = answer.address() {
         let client = client_at(address, api);
         let routes = async {
             client.hears_docker(at, &own).await?;

@@ -60,9 +60,9 @@ impl Explanation {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a> {
     /// The word after the `@`.
-    pub(super) word: &'a str,
+    pub(crate) word: &'a str,
     /// What follows it.
-    pub(super) rest: &'a str,
+    pub(crate) rest: &'a str,
     whole: &'a str,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Line<'a> {
     }
 
     /// What follows the word, which may not be nothing.
-    pub(super) fn some(self) -> Result<&'a str, Unreadable> {
+    pub(crate) fn some(self) -> Result<&'a str, Unreadable> {
         match self.rest.trim() {
             "" => Err(Unreadable::line(self.whole, "nothing follows")),
             rest => Ok(rest),

@@ -1,5 +1,6 @@
 //! Traefik: it learns from the labels of containers what to send where, and sends requests to healthy ones alone.
 
+mod answer;
 pub mod container;
 pub mod cord;
 pub mod labels;
@@ -20,6 +21,7 @@ use crate::observed::Observed;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::{Secrets, secret_env};
 use crate::shell::{Script, quote};
+pub use answer::Answer;
 use container::{API_PORT, Ensure, difference, has_api, will_have_api};
 
 /// Its container.

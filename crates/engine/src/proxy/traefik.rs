@@ -16,7 +16,7 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::traefik::container::{API_PORT, Remove};
 use bowline_core::proxy::traefik::labels::Route;
-use bowline_core::proxy::traefik::{self, OnServer};
+use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
 
 use super::{At, Proxy, Seen, Serves};
@@ -26,7 +26,7 @@ use crate::run::change::{Change, Place, Told};
 pub(crate) use api::Client;
 #[cfg(test)]
 pub(crate) use api::read_any;
-use settle::{Started, address, came_up, explained};
+use settle::{Started, came_up, explained};
 
 /// Traefik on a server.
 pub(super) struct Traefik<'a> {
@@ -43,9 +43,9 @@ pub(crate) fn step(step: traefik::Step) -> Step {
 /// Removes it from a server, unless it has containers to route to.
 pub(crate) async fn remove_from(change: &Change<'_>, host: &str) -> Told {
     let remove = step(traefik::Step::Remove(Remove { scope: change.scope.clone() }));
-    let output = change.fleet.run(host, None, &remove).await?;
-    Ok(match output.stdout.lines().find_map(|line| line.strip_prefix("@kept ")) {
-        Some(others) => format!("Traefik stays: it routes to {}", others.trim()),
+    let answer: Answer = change.fleet.ask(host, None, &remove).await?;
+    Ok(match answer.kept {
+        Some(others) => format!("Traefik stays: it routes to {others}"),
         None => "removed Traefik".into(),
     })
 }
@@ -98,11 +98,11 @@ impl Proxy for Traefik<'_> {
         let Some(OnServer { ensure: Some(ensure), api, .. }) = self.plan else { return Ok(()) };
         let At { fleet, host } = self.at;
         let started = step(traefik::Step::Ensure(ensure.clone()));
-        let output = fleet.run(host, None, &started).await.map_err(explained)?;
+        let answer: Answer = fleet.ask(host, None, &started).await.map_err(explained)?;
         let has_api = *api == traefik::Api::AfterStart;
-        let api = address(&output.stdout).filter(|_| has_api).map(|ip| SocketAddr::new(ip, API_PORT));
+        let api = answer.address().filter(|_| has_api).map(|ip| SocketAddr::new(ip, API_PORT));
         *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { api });
-        let started = Started { own: Route::default(), has_api, answer: &output.stdout };
+        let started = Started { own: Route::default(), has_api, answer };
         came_up(self.at, ensure, started).await
     }
 

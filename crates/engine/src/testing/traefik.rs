@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bowline_core::commands::Action;
 use bowline_core::proxy::Attach;
-use bowline_core::proxy::cord::Cut;
+use bowline_core::proxy::cord::{self, Cut, End};
 use bowline_core::proxy::traefik::container::Verdict;
 use bowline_core::proxy::traefik::labels::{Protocol, Route, Router};
-use bowline_core::proxy::traefik::{NAME as TRAEFIK, Step, maintenance};
+use bowline_core::proxy::traefik::{Answer, NAME as TRAEFIK, Step, maintenance};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -22,6 +22,12 @@ use crate::ports::Output;
 
 /// What Docker needs to see a container without its cord as unhealthy.
 const UNHEALTHY: Duration = Duration::from_millis(2500);
+
+/// What is said of containers at these addresses, by their last octet.
+fn at(octets: &[u8]) -> Answer {
+    let addresses = octets.iter().map(|octet| IpAddr::from([172, 18, 0, *octet])).collect();
+    Answer { addresses, ..Answer::default() }
+}
 
 /// Routes by service, each with the last octet of the address it leads to.
 pub(crate) type Routes = BTreeMap<String, (Route, u8)>;
@@ -87,12 +93,12 @@ impl FakeServer {
         };
         let container = match self.effect(cut_off).await {
             Ok(Some(container)) => container,
-            Ok(None) => return answer("@gone\n"),
+            Ok(None) => return answer(cord::Answer { end: End::Gone, ..cord::Answer::default() }),
             Err(output) => return output,
         };
-        let address = format!("@address 172.18.0.{}\n", container.address);
+        let addresses = vec![IpAddr::from([172, 18, 0, container.address])];
         if !(container.running && container.healthy == Some(true)) {
-            return answer(format!("{address}@unhealthy\n"));
+            return answer(cord::Answer { addresses, ..cord::Answer::default() });
         }
         sleep(UNHEALTHY).await;
         self.effect(|machine| {
@@ -104,7 +110,7 @@ impl FakeServer {
             }
         })
         .await;
-        answer(format!("{address}@healthy\n@unhealthy\n"))
+        answer(cord::Answer { addresses, was_healthy: true, end: End::Unhealthy })
     }
 
     async fn ensure_proxy(&self) -> Output {
@@ -120,7 +126,7 @@ impl FakeServer {
         if made {
             self.make_deaf();
         }
-        answer(if made { "@made\n@address 172.18.0.1\n" } else { "@address 172.18.0.1\n" })
+        answer(Answer { made, ..at(&[1]) })
     }
 
     fn make_deaf(&self) {
@@ -132,7 +138,7 @@ impl FakeServer {
     async fn replace_proxy(&self) -> Output {
         self.replace(proxies, TRAEFIK, Before::Stays).await;
         self.make_deaf();
-        answer("@address 172.18.0.1\n")
+        answer(at(&[1]))
     }
 
     async fn settle_proxy(&self, verdict: Verdict) -> Output {
@@ -152,12 +158,12 @@ impl FakeServer {
                 back
             })
             .await;
-        answer(if back { "@back\n" } else { "" })
+        answer(Answer { back, ..Answer::default() })
     }
 
     async fn switch_proxy(&self, action: Action) -> Output {
         self.switch(proxies, TRAEFIK, action).await;
-        answer(if action == Action::Stop { "" } else { "@address 172.18.0.1\n" })
+        answer(if action == Action::Stop { Answer::default() } else { at(&[1]) })
     }
 
     async fn begin_page(&self, begin: &maintenance::Begin) -> Output {
@@ -167,7 +173,7 @@ impl FakeServer {
         let made = self.effect(|machine| machine.make_page(begin)).await;
         self.effect(|machine| machine.pages.iter_mut().for_each(|page| page.routed |= page.address == made))
             .await;
-        answer(format!("@address 172.18.0.{made}\n"))
+        answer(at(&[made]))
     }
 
     /// Tells pages to end: Traefik lets them go.
@@ -178,7 +184,7 @@ impl FakeServer {
                 ended.map(|page| (page.routed = false, page.address).1).collect::<Vec<u8>>()
             })
             .await;
-        answer(told.iter().map(|address| format!("@address 172.18.0.{address}\n")).collect::<String>())
+        answer(at(&told))
     }
 
     async fn remove_pages(&self, end: &maintenance::End) -> Output {

@@ -15,10 +15,6 @@ use bowline_config::{Logging, OptionValue, Pairs, Traefik, lay_over};
 
 /// The port of Traefik's own entry point, in its container only.
 pub const API_PORT: u16 = 8080;
-/// The container was made by the script.
-pub const MADE: &str = "@made";
-/// The Traefik that ran before runs again.
-pub const BACK: &str = "@back";
 /// Makes sure the network exists and Traefik runs in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ensure {
@@ -61,8 +57,8 @@ impl Ensure {
         )
     }
 
-    /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints [`MADE`] for
-    /// a new one, and `@address` with its address there.
+    /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
+    /// [`super::Answer`].
     ///
     /// Another app's deploy may do the same meanwhile. Of two that run it the second is refused the name, from the
     /// moment the first one's container begins to be made; then it waits until it can start that one.
@@ -83,7 +79,7 @@ impl Ensure {
              elif bowline_said=$(run 2>&1); then\n\
              mv {written} {ENV_FILE}\n\
              {leave}\n\
-             echo {MADE}\n\
+             echo @made\n\
              else\n\
              case $bowline_said in *'already in use'*) bowline_tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
              until start; do [ $((bowline_tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
@@ -188,7 +184,7 @@ pub struct Replace {
 const STOP_WAIT_S: u32 = 30;
 
 impl Replace {
-    /// Prints `@address` of the new one.
+    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let ensure = &self.ensure;
         let env_file = ensure.env_file();
@@ -259,7 +255,7 @@ impl Settle {
         }
     }
 
-    /// Prints [`BACK`] if the one before runs again.
+    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         match self.verdict {
@@ -270,7 +266,7 @@ impl Settle {
                      {}ask_name {OLD} '{{{{.ID}}}}' || exit 0\n\
                      docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}\n\
                      {}docker container start {TRAEFIK} >/dev/null || exit {PROXY_FAILED}\n\
-                     echo {BACK}\n",
+                     echo @back\n",
                     ask::functions(),
                     policy::give_back(self.restart.as_ref(), TRAEFIK, PROXY_FAILED),
                 ));
@@ -293,7 +289,7 @@ pub struct Power {
 }
 
 impl Power {
-    /// The script. Prints `@address` of a Traefik that was started, and [`policy::RETURNS`] with the restart policy of one that
+    /// The script. Prints [`super::Answer`], and [`policy::RETURNS`] with the restart policy of one that
     /// will run again when Docker restarts.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
@@ -341,7 +337,7 @@ pub struct Remove {
 }
 
 impl Remove {
-    /// Prints `@kept NAME…` when it has.
+    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
         Script::new(format!(

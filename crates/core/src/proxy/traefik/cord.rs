@@ -3,6 +3,12 @@
 //! It is tied when a container is booted (a directory with one file, mounted into the container, asked for by
 //! the health check) and cut by deleting the file.
 
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::answer::addresses;
+use crate::commands::answer::{Unreadable, lines};
 use crate::commands::app::Boot;
 use crate::commands::serving::Serving;
 use crate::commands::{Scope, ask, events};
@@ -75,9 +81,7 @@ impl Cut {
         })
     }
 
-    /// Prints `@address ADDRESS…` where the container is reached, as often as that changes, and `@healthy` if it was
-    /// healthy at all. Then, at the end, `@unhealthy` when it is so no longer, `@still-healthy` when time is up,
-    /// `@gone` if there is no such container, or `@uncut WHY` if this user can't delete the file.
+    /// Prints [`Answer`], with a line of addresses as often as they change.
     pub fn script(&self) -> Script {
         let instead = self.instead.as_ref().map(Serving::or_exit).unwrap_or_default();
         // An event that says it all spares a look.
@@ -126,5 +130,91 @@ impl Cut {
              {{ [ -n \"$bowline_said\" ] && docker exec --user 0 \"$bowline_id\" rm -f \"$bowline_said/cord\" >/dev/null 2>&1; }} || {{ echo \"@uncut $bowline_why\"; exit 0; }}\n\
              fi\n"
         )
+    }
+}
+
+/// What became of a container whose cord was to be cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Where it was reached last.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it was healthy at all.
+    pub was_healthy: bool,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How the wait for a container without its cord ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum End {
+    /// It is healthy no longer.
+    #[default]
+    Unhealthy,
+    /// It still is, and time is up.
+    StillHealthy,
+    /// There is no such container.
+    Gone,
+    /// This user can't delete the file, and why.
+    Uncut(String),
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(answer: &str) -> Result<Self, Unreadable> {
+        let (mut read, mut end) = (Self::default(), None);
+        for line in lines(answer) {
+            match line.word {
+                "address" => read.addresses = addresses(line.rest).collect(),
+                "healthy" => read.was_healthy = true,
+                "unhealthy" => end = Some(End::Unhealthy),
+                "still-healthy" => end = Some(End::StillHealthy),
+                "gone" => end = Some(End::Gone),
+                "uncut" => end = Some(End::Uncut(line.rest.to_owned())),
+                _ => {}
+            }
+        }
+        read.end = end.ok_or(Unreadable::CutShort)?;
+        Ok(read)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.addresses.is_empty() {
+            let addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
+            writeln!(f, "@address {}", addresses.join(" "))?;
+        }
+        if self.was_healthy {
+            writeln!(f, "@healthy")?;
+        }
+        match &self.end {
+            End::Unhealthy => writeln!(f, "@unhealthy"),
+            End::StillHealthy => writeln!(f, "@still-healthy"),
+            End::Gone => writeln!(f, "@gone"),
+            End::Uncut(why) => writeln!(f, "@uncut {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let addresses: Vec<IpAddr> = ["172.18.0.2", "fd00::2"].map(|text| text.parse().unwrap()).into();
+        for end in [End::Unhealthy, End::StillHealthy, End::Gone, End::Uncut("Permission denied".into())] {
+            let answer = Answer { addresses: addresses.clone(), was_healthy: true, end };
+            assert_eq!(answer.to_string().parse(), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn the_last_addresses_count_and_an_answer_needs_an_end() {
+        let read: Answer =
+            "@address 172.18.0.2 \n@healthy\n@address 172.18.0.3\n@unhealthy\n".parse().unwrap();
+        assert_eq!(read.addresses, ["172.18.0.3".parse::<IpAddr>().unwrap()]);
+        assert_eq!("@healthy\n".parse::<Answer>(), Err(Unreadable::CutShort));
     }
 }

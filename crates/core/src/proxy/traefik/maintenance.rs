@@ -141,7 +141,7 @@ impl Begin {
         format!("{}-maintenance-{}", self.scope.names.prefix(&self.role), self.scope.token())
     }
 
-    /// Runs the container and waits until it can answer. Prints `@address` with its address.
+    /// Runs the container and waits until it can answer. Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let name = self.name();
         let build = quote(&format!("{name}-image"));
@@ -276,7 +276,7 @@ impl End {
         )
     }
 
-    /// Tells the containers to end, and waits until Docker sees it. They go on answering. Prints `@address` of each.
+    /// Tells the containers to end, and waits until Docker sees it. They go on answering. Prints [`super::Answer`].
     pub fn tell(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}{ids}for bowline_id in $bowline_ids; do\n\

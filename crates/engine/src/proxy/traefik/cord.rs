@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use bowline_core::commands::app::IfHealthy;
-use bowline_core::proxy::cord::Cut;
+use bowline_core::proxy::cord::{Answer, Cut, End};
 use bowline_core::proxy::traefik;
 
 use super::api::PAUSE;
@@ -28,27 +28,33 @@ impl Cutting<'_> {
     /// that was under way when the cord was cut makes it so again.
     pub(super) async fn cut(&self, cut: &Cut) -> Result<IfHealthy, Failure> {
         let At { fleet, host } = self.at;
-        let output = once_or_twice(fleet, host, self.role, &step(traefik::Step::Cut(cut.clone()))).await?;
-        let says = |word: &str| output.stdout.lines().any(|line| line.trim_end() == word);
-        if says("@gone") {
-            return Ok(IfHealthy::Leave);
+        let step = step(traefik::Step::Cut(cut.clone()));
+        let output = once_or_twice(fleet, host, self.role, &step).await?;
+        let answer: Answer =
+            output.answer().map_err(|error| fleet.failed(host, Some(self.role), &step, error.into()))?;
+        match answer.end {
+            End::Gone => Ok(IfHealthy::Leave),
+            End::Uncut(why) => {
+                self.at.note(format!(
+                    "the cord of {} can't be cut ({why}): it is stopped as one without a cord is, and requests that \
+                     arrive meanwhile may have to be sent again",
+                    cut.name
+                ));
+                Ok(IfHealthy::Stop)
+            }
+            End::StillHealthy => {
+                self.at.note(format!(
+                    "{} stayed healthy without its cord; it is stopped after a pause",
+                    cut.name
+                ));
+                tokio::time::sleep(PAUSE).await;
+                Ok(IfHealthy::Stop)
+            }
+            End::Unhealthy => {
+                self.let_go(cut, &answer.addresses, answer.was_healthy).await;
+                Ok(IfHealthy::Leave)
+            }
         }
-        if let Some(why) = output.stdout.lines().find_map(|line| line.strip_prefix("@uncut ")) {
-            self.at.note(format!(
-                "the cord of {} can't be cut ({why}): it is stopped as one without a cord is, and requests that \
-                 arrive meanwhile may have to be sent again",
-                cut.name
-            ));
-            return Ok(IfHealthy::Stop);
-        }
-        if says("@still-healthy") {
-            self.at
-                .note(format!("{} stayed healthy without its cord; it is stopped after a pause", cut.name));
-            tokio::time::sleep(PAUSE).await;
-            return Ok(IfHealthy::Stop);
-        }
-        self.let_go(cut, &addresses(&output.stdout), says("@healthy")).await;
-        Ok(IfHealthy::Leave)
     }
 
     /// Waits until Traefik has let a container go. Where its address isn't known, one that was healthy until now may
@@ -69,11 +75,4 @@ impl Cutting<'_> {
             }
         }
     }
-}
-
-/// Where the container was reached last.
-fn addresses(answer: &str) -> Vec<IpAddr> {
-    let last =
-        answer.lines().filter_map(|line| line.strip_prefix("@address ")).next_back().unwrap_or_default();
-    last.split_whitespace().filter_map(|address| address.parse().ok()).collect()
 }

@@ -3,14 +3,13 @@
 //! Each step goes on only once Traefik is seen to have followed, so that no request is left without an answer: the page
 //! answers before the app is left, and the app is routed before the page goes.
 
-use std::net::IpAddr;
-
 use bowline_config::lay_over;
+use bowline_core::commands::app::{Drained, Stopped};
 use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::traefik;
 use bowline_core::proxy::traefik::labels::{Route, route_labels};
 use bowline_core::proxy::traefik::maintenance::{self, Begin, End};
+use bowline_core::proxy::traefik::{self, Answer};
 
 use super::{Client, down, step};
 use crate::error::{Cause, Failure};
@@ -42,8 +41,8 @@ pub(super) async fn begin(
         page: maintenance::page(page.own.as_deref(), message),
         retry_after: page.retry_after,
     })));
-    let output = change.fleet.run(host, Some(role), &begin).await?;
-    let routed = client.routes_to(at(change, place), &route, &addresses(&output.stdout)).await;
+    let answer: Answer = change.fleet.ask(host, Some(role), &begin).await?;
+    let routed = client.routes_to(at(change, place), &route, &answer.addresses).await;
     routed.map_err(|cause| failed(place, cause))?;
     leave(change, place, client, true).await?;
     let busy = idle(change, place, page).await?;
@@ -102,8 +101,8 @@ async fn idle(change: &Change<'_>, place: Place<'_>, page: &Page) -> Result<usiz
     let mut busy = 0;
     for container in running(change, place) {
         let step = Step::Wait("wait for open requests", maintenance::idle(&container.id, seconds), seconds);
-        let output = change.fleet.run(&place.host.host, Some(&place.role.name), &step).await?;
-        busy += usize::from(output.stdout.contains("@drain busy"));
+        let stopped: Stopped = change.fleet.ask(&place.host.host, Some(&place.role.name), &step).await?;
+        busy += usize::from(stopped.drain == Some(Drained::Busy));
     }
     Ok(busy)
 }
@@ -117,20 +116,17 @@ fn running<'p>(change: &'p Change<'_>, place: Place<'p>) -> impl Iterator<Item =
 async fn leave(change: &Change<'_>, place: Place<'_>, client: Client, others: bool) -> Result<(), Failure> {
     let (host, role) = (&place.host.host, &place.role.name);
     let end = End { scope: change.scope.clone(), role: role.clone(), others };
-    let told = change.fleet.run(host, Some(role), &step(traefik::Step::EndPages(end.clone()))).await?;
-    if !told.stdout.contains("@address") && others {
+    let ended: Answer =
+        change.fleet.ask(host, Some(role), &step(traefik::Step::EndPages(end.clone()))).await?;
+    if ended.addresses.is_empty() && others {
         return Ok(());
     }
-    for address in addresses(&told.stdout) {
+    for address in ended.addresses {
         if let Err(cause) = client.let_go_of(at(change, place), address).await {
             at(change, place).note(format!("Traefik may still route to the maintenance page: {cause}"));
         }
     }
     change.fleet.run(host, Some(role), &step(traefik::Step::RemovePages(end))).await.map(drop)
-}
-
-fn addresses(answer: &str) -> Vec<IpAddr> {
-    answer.lines().filter_map(|line| line.strip_prefix("@address ")?.trim().parse().ok()).collect()
 }
 
 fn failed(place: Place<'_>, cause: Cause) -> Failure {

@@ -1,0 +1,96 @@
+//! What scripts say of Traefik's container and of maintenance pages.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::commands::answer::{Unreadable, lines};
+use crate::commands::policy::Returns;
+
+/// What was done, and where what was started is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the container was just made.
+    pub made: bool,
+    /// Whether the one before runs again.
+    pub back: bool,
+    /// The addresses on the network `kamal`.
+    pub addresses: Vec<IpAddr>,
+    /// The containers for which it stays, as people read them.
+    pub kept: Option<String>,
+    /// Its restart policy, where it is stopped and that could not be changed.
+    pub returns: Returns,
+}
+
+impl Answer {
+    /// Where the one container that it is about is reached.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.first().copied()
+    }
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(answer: &str) -> Result<Self, Unreadable> {
+        let mut read = Self { returns: answer.parse()?, ..Self::default() };
+        for line in lines(answer) {
+            match line.word {
+                "made" => read.made = true,
+                "back" => read.back = true,
+                "address" => read.addresses.extend(addresses(line.rest)),
+                "kept" => read.kept = Some(line.some()?.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.made {
+            writeln!(f, "@made")?;
+        }
+        if self.back {
+            writeln!(f, "@back")?;
+        }
+        self.addresses.iter().try_for_each(|address| writeln!(f, "@address {address}"))?;
+        self.kept.iter().try_for_each(|names| writeln!(f, "@kept {names}"))?;
+        self.returns.fmt(f)
+    }
+}
+
+/// The addresses in a list. Docker writes something else for a container without one.
+pub(super) fn addresses(list: &str) -> impl Iterator<Item = IpAddr> {
+    list.split_whitespace().filter_map(|address| address.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let address: IpAddr = "172.18.0.2".parse().unwrap();
+        let answers = [
+            Answer::default(),
+            Answer { made: true, addresses: vec![address], ..Answer::default() },
+            Answer {
+                back: true,
+                kept: Some("shop-web-1 blog".into()),
+                returns: Returns(Some("always".into())),
+                ..Answer::default()
+            },
+        ];
+        for answer in answers {
+            assert_eq!(answer.to_string().parse(), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn a_container_without_an_address_has_none() {
+        assert_eq!("@address invalid IP\n@address \n".parse(), Ok(Answer::default()));
+        assert!("@kept \n".parse::<Answer>().is_err());
+    }
+}
