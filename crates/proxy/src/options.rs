@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::duration;
 
+mod idn;
 mod validate;
 
 pub use validate::{Invalid, is_target, on_demand_is_local};

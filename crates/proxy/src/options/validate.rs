@@ -1,6 +1,6 @@
 //! What a deploy may ask for. The command checks before it calls the daemon, and the daemon checks again.
 
-use super::ServiceOptions;
+use super::{ServiceOptions, idn};
 
 /// A service whose options contradict each other.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -54,8 +54,11 @@ pub fn on_demand_is_local(url: &str) -> Result<bool, String> {
 }
 
 impl ServiceOptions {
-    /// No hosts mean any host, no prefixes mean `/`, and prefixes lose their outer slashes.
+    /// No hosts mean any host, no prefixes mean `/`, and prefixes lose their outer slashes. Names get the form that clients ask for.
     pub fn normalize(&mut self) {
+        for name in self.hosts.iter_mut().chain([&mut self.canonical_host]) {
+            *name = idn::to_ascii(name);
+        }
         if self.hosts.is_empty() {
             self.hosts = vec![String::new()];
         }
