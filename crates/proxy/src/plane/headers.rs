@@ -91,6 +91,10 @@ pub(super) fn to_target(headers: &mut HeaderMap, origin: &Origin<'_>, new_id: im
     headers.remove(header::FORWARDED);
     // The proxy itself answers the client's wait for `100 Continue` when it reads the body.
     headers.remove(header::EXPECT);
+    if origin.host.is_empty() {
+        // A client of HTTP/1.0 may leave it out, but the target is asked with HTTP/1.1.
+        headers.insert(header::HOST, origin.target.clone());
+    }
     if origin.trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }

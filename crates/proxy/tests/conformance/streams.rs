@@ -288,6 +288,18 @@ fn http_1_0_is_served() {
 }
 
 #[test]
+fn a_request_without_a_host_reaches_the_target_under_the_targets_name() {
+    let (proxy, app) = (Proxy::start(), App::start("app"));
+    proxy.deploy("web", &app, "");
+    for request in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"] {
+        let mut connection = proxy.connect();
+        connection.send(request.as_bytes());
+        assert_eq!(connection.answer("GET").unwrap().text(), "app GET /");
+        assert_eq!(app.seen().pop().unwrap().header("Host").as_deref(), Some(app.address.as_str()));
+    }
+}
+
+#[test]
 fn a_half_closed_client_gets_its_answer() {
     let (proxy, app) = (Proxy::start(), App::start("app"));
     proxy.deploy("web", &app, "");
