@@ -16,6 +16,8 @@ mod connections;
 mod drains;
 #[path = "plane/floods.rs"]
 mod floods;
+#[path = "plane/garbled.rs"]
+mod garbled;
 #[path = "plane/hostile.rs"]
 mod hostile;
 #[path = "plane/rules.rs"]
