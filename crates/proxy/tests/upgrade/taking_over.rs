@@ -1,11 +1,12 @@
 //! Another binary takes over, or does not come up.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Daemon, PATIENCE, PROXY, connect, get, held_target, target};
+use crate::support::{Daemon, PATIENCE, PROXY, connect, get, held_target, target, until};
 
 #[test]
 fn another_binary_takes_over_under_load_without_a_gap() {
@@ -96,4 +97,66 @@ fn a_terminate_lets_the_data_plane_of_before_an_upgrade_finish() {
     open.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("held"), "{text}");
     assert!(daemon.child.wait().unwrap().success());
+}
+
+/// A target that names its generation, and must not be asked once it has retired.
+fn generation(number: usize, retired: &Arc<AtomicBool>, late: &Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let (retired, late) = (Arc::clone(retired), Arc::clone(late));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (retired, late) = (Arc::clone(&retired), Arc::clone(&late));
+            std::thread::spawn(move || {
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while let Ok(1) = stream.read(&mut byte) {
+                    head.push(byte[0]);
+                    if head.ends_with(b"\r\n\r\n") {
+                        head.clear();
+                        late.fetch_add(usize::from(retired.load(Ordering::SeqCst)), Ordering::SeqCst);
+                        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{number:04}!");
+                        if stream.write_all(text.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    name
+}
+
+#[test]
+fn deploys_and_upgrades_in_turn_under_load_lose_nothing_and_leave_no_target_behind() {
+    let daemon = Daemon::start();
+    let late = Arc::new(AtomicUsize::new(0));
+    let mut retired = Arc::new(AtomicBool::new(false));
+    daemon.deploy(&generation(0, &retired, &late));
+    let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for keep in [true, true, false, false] {
+            let (port, done, served) = (daemon.port, &done, &served);
+            scope.spawn(move || {
+                let mut stream = connect(port);
+                while !done.load(Ordering::SeqCst) {
+                    // Every answer is whole, of whichever generation it is.
+                    if !get(&mut stream, "!") || !keep {
+                        stream = connect(port);
+                    }
+                    served.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for number in 1..=10 {
+            let before = served.load(Ordering::SeqCst);
+            daemon.upgrade("");
+            let next = Arc::new(AtomicBool::new(false));
+            daemon.deploy(&generation(number, &next, &late));
+            retired.store(true, Ordering::SeqCst);
+            retired = next;
+            until("served", || served.load(Ordering::SeqCst) > before + 20);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(late.load(Ordering::SeqCst), 0, "requests reached a target after the deploy that replaced it");
 }
