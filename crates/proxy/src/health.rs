@@ -3,7 +3,7 @@
 //! A check is a GET that follows redirects and is good with a status of 200 to 299. The first is made at once. A single target is
 //! checked until its first success; several are checked for as long as they serve.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,35 +26,58 @@ const MAX_REDIRECTS: usize = 10;
 /// Running checks. They end with this value.
 #[derive(Debug, Default)]
 pub struct Checks {
+    watched: Vec<Arc<Watched>>,
     tasks: Vec<AbortHandle>,
     changed: Arc<Notify>,
+}
+
+/// A target under check.
+#[derive(Debug)]
+struct Watched {
+    target: Arc<Target>,
+    config: HealthCheckConfig,
+    failure: Mutex<Option<Failure>>,
+}
+
+/// What a check asked for, and what was wrong with the answer.
+#[derive(Debug)]
+struct Failure {
+    url: String,
+    error: String,
 }
 
 impl Checks {
     /// Starts to check targets. Must be called within a runtime.
     pub fn start(targets: &[Arc<Target>], config: &HealthCheckConfig) -> Self {
         let changed = Arc::new(Notify::new());
+        let watched = |target: &Arc<Target>| {
+            let (target, config) = (Arc::clone(target), config.clone());
+            Arc::new(Watched { target, config, failure: Mutex::default() })
+        };
+        let watched: Vec<_> = targets.iter().map(watched).collect();
         let single = targets.len() == 1;
-        let check = |target: &Arc<Target>| {
-            let run = watch(Arc::clone(target), config.clone(), Arc::clone(&changed), single);
+        let check = |watched: &Arc<Watched>| {
+            let run = watch(Arc::clone(watched), Arc::clone(&changed), single);
             tokio::spawn(run).abort_handle()
         };
-        Self { tasks: targets.iter().map(check).collect(), changed: Arc::clone(&changed) }
+        Self { tasks: watched.iter().map(check).collect(), watched, changed: Arc::clone(&changed) }
     }
 
-    /// Returns once all targets are healthy; `false` if that takes longer than `limit`.
-    pub async fn all_healthy(&self, targets: &[Arc<Target>], limit: Duration) -> bool {
+    /// Returns once all targets are healthy. After `limit` it says what the checks of the others last saw.
+    pub async fn all_healthy(&self, limit: Duration) -> Result<(), String> {
+        let unhealthy = || self.watched.iter().filter(|watched| !watched.target.is_healthy());
         let wait = async {
             loop {
                 let mut changed = std::pin::pin!(self.changed.notified());
                 changed.as_mut().enable();
-                if targets.iter().all(|t| t.is_healthy()) {
+                if unhealthy().next().is_none() {
                     return;
                 }
                 changed.await;
             }
         };
-        timeout(limit, wait).await.is_ok()
+        let waited = timeout(limit, wait).await;
+        waited.map_err(|_| unhealthy().map(|watched| watched.last_seen()).collect::<Vec<_>>().join(", "))
     }
 
     /// Ends the checks.
@@ -69,19 +92,32 @@ impl Drop for Checks {
     }
 }
 
-async fn watch(target: Arc<Target>, config: HealthCheckConfig, changed: Arc<Notify>, single: bool) {
+impl Watched {
+    fn set_failure(&self, failure: Option<Failure>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    fn last_seen(&self) -> String {
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(Failure { url, error }) => format!("{url}: {error}"),
+            None => format!("{}: no answer yet", Place::of(&self.target, &self.config).url()),
+        }
+    }
+}
+
+async fn watch(watched: Arc<Watched>, changed: Arc<Notify>, single: bool) {
+    let Watched { target, config, .. } = &*watched;
     let interval = if config.interval.is_zero() { Duration::from_secs(1) } else { config.interval };
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let health = match check(&target, &config).await {
-            Ok(()) => Health::Healthy,
-            Err((url, error)) => {
-                log::info("Healthcheck failed", &[("url", &url), ("error", &error)]);
-                Health::Unhealthy
-            }
-        };
+        let failure = check(target, config).await.err();
+        if let Some(Failure { url, error }) = &failure {
+            log::info("Healthcheck failed", &[("url", url), ("error", error)]);
+        }
+        let health = if failure.is_none() { Health::Healthy } else { Health::Unhealthy };
+        watched.set_failure(failure);
         let was = target.set_health(health);
         if was != health {
             let (target, state, was) = (target.name(), health.as_str(), was.as_str());
@@ -94,21 +130,20 @@ async fn watch(target: Arc<Target>, config: HealthCheckConfig, changed: Arc<Noti
     }
 }
 
-/// One check: what was asked and what was wrong with the answer.
-async fn check(target: &Target, config: &HealthCheckConfig) -> Result<(), (String, String)> {
-    let place = Place {
-        host: target.host().to_owned(),
-        port: if config.port == 0 { target.port() } else { config.port },
-        path: format!("/{}", config.path.trim_start_matches('/')),
-    };
-    let url = place.url();
+async fn check(target: &Target, config: &HealthCheckConfig) -> Result<(), Failure> {
+    let first = Place::of(target, config);
+    let mut place = first.clone();
     let limit = if config.timeout.is_zero() { Duration::from_secs(5) } else { config.timeout };
-    match timeout(limit, follow(place, &config.host)).await {
-        Err(_) => Err((url, "request timed out".to_owned())),
-        Ok(Err(error)) => Err((url, error)),
-        Ok(Ok(status)) if (200..300).contains(&status) => Ok(()),
-        Ok(Ok(status)) => Err((url, format!("unexpected status ({status})"))),
+    let mut error = match timeout(limit, follow(&mut place, &config.host)).await {
+        Err(_) => "request timed out".to_owned(),
+        Ok(Err(error)) => error,
+        Ok(Ok(status)) if (200..300).contains(&status) => return Ok(()),
+        Ok(Ok(status)) => format!("unexpected status ({status})"),
+    };
+    if place != first {
+        error = format!("{error} after a redirect to {}", place.url());
     }
+    Err(Failure { url: first.url(), error })
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +154,14 @@ struct Place {
 }
 
 impl Place {
+    fn of(target: &Target, config: &HealthCheckConfig) -> Self {
+        Self {
+            host: target.host().to_owned(),
+            port: if config.port == 0 { target.port() } else { config.port },
+            path: format!("/{}", config.path.trim_start_matches('/')),
+        }
+    }
+
     fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == 80 { host } else { format!("{host}:{}", self.port) }
@@ -145,18 +188,19 @@ impl Place {
     }
 }
 
-async fn follow(mut place: Place, host_header: &str) -> Result<u16, String> {
+/// The final status. `place` is then where it comes from.
+async fn follow(place: &mut Place, host_header: &str) -> Result<u16, String> {
     let first = place.clone();
     for _ in 0..=MAX_REDIRECTS {
         let own_host = if place.host == first.host && place.port == first.port { host_header } else { "" };
-        let answer = get(&place, own_host).await?;
+        let answer = get(place, own_host).await?;
         let status = answer.status();
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(status.as_u16());
         }
         let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let Some(location) = location else { return Ok(status.as_u16()) };
-        place =
+        *place =
             place.redirected(location).ok_or_else(|| format!("cannot follow the redirect to {location}"))?;
     }
     Err(format!("stopped after {MAX_REDIRECTS} redirects"))

@@ -43,8 +43,13 @@ pub enum Error {
     #[error(transparent)]
     Options(#[from] Invalid),
     /// Not all new targets became healthy in time.
-    #[error("target failed to become healthy within configured timeout ({0})")]
-    Unhealthy(String),
+    #[error("target failed to become healthy within configured timeout ({timeout}): {last_seen}")]
+    Unhealthy {
+        /// The timeout.
+        timeout: String,
+        /// URL and failure of each one's last check.
+        last_seen: String,
+    },
     /// Another service has the same host and prefix.
     #[error("host settings conflict with another service")]
     Conflict,
@@ -126,10 +131,12 @@ impl TargetSet {
     }
 
     async fn wait(&self, options: &DeploymentOptions) -> Result<(), Error> {
-        if options.force || self.checks.all_healthy(&self.targets(), options.deploy_timeout).await {
+        if options.force {
             return Ok(());
         }
-        Err(Error::Unhealthy(crate::duration::text(options.deploy_timeout)))
+        let timeout = crate::duration::text(options.deploy_timeout);
+        let healthy = self.checks.all_healthy(options.deploy_timeout).await;
+        healthy.map_err(|last_seen| Error::Unhealthy { timeout, last_seen })
     }
 }
 

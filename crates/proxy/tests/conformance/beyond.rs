@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::app::App;
+use crate::app::{Answer, App};
 use crate::proxy::Proxy;
 
 fn json(proxy: &Proxy, words: &[&str]) -> Value {
@@ -59,6 +59,54 @@ fn prepare_and_switch_are_a_deploy_in_two_steps() {
     sick.set_healthy(false);
     let line = format!("prepare web --target {} --deploy-timeout 100ms", sick.address);
     assert!(proxy.fails(&line).starts_with("target failed to become healthy"));
+}
+
+/// What the checks of a failed deploy saw: the error after kamal-proxy's words.
+fn last_seen(proxy: &Proxy, targets: &[&str], flags: &str) -> String {
+    let targets = targets.join(",");
+    let flags = format!("--deploy-timeout 1s --health-check-interval 50ms {flags}");
+    let error = proxy.fails(&format!("deploy web --target {targets} {flags}"));
+    let (words, seen) = error.split_once(": ").unwrap_or_else(|| panic!("{error}"));
+    assert_eq!(words, "target failed to become healthy within configured timeout (1s)");
+    seen.to_owned()
+}
+
+#[test]
+fn a_failed_deploy_says_what_its_checks_saw() {
+    ours_alone!();
+    let (proxy, well, sick) = (Proxy::start(), App::start("well"), App::start("sick"));
+    sick.set_healthy(false);
+    let status = format!("http://{}/up: unexpected status (500)", sick.address);
+    assert_eq!(last_seen(&proxy, &[&sick.address], ""), status);
+
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let refused = format!("http://{gone}/up: Connection refused (os error 111)");
+    assert_eq!(last_seen(&proxy, &[&well.address, &sick.address, &gone], ""), format!("{status}, {refused}"));
+
+    let path = format!("http://{gone}/health?x=1: Connection refused (os error 111)");
+    assert_eq!(last_seen(&proxy, &[&gone], "--health-check-path health?x=1"), path);
+}
+
+#[test]
+fn a_failed_deploy_says_where_its_checks_were_sent_and_what_did_not_answer() {
+    ours_alone!();
+    let proxy = Proxy::start();
+    let app = App::with("app", |request| match request.target.as_str() {
+        "/up" => Some(Answer::Plain(302, vec![("Location", "/login".into())], vec![])),
+        "/secure" => Some(Answer::Plain(301, vec![("Location", "https://a.example/".into())], vec![])),
+        _ => Some(Answer::Plain(404, vec![], vec![])),
+    });
+    let url = format!("http://{}", app.address);
+    let redirected = format!("{url}/up: unexpected status (404) after a redirect to {url}/login");
+    assert_eq!(last_seen(&proxy, &[&app.address], ""), redirected);
+    let secure = format!("{url}/secure: cannot follow the redirect to https://a.example/");
+    assert_eq!(last_seen(&proxy, &[&app.address], "--health-check-path /secure"), secure);
+
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let timed_out = format!("http://{address}/up: request timed out");
+    assert_eq!(last_seen(&proxy, &[&address], "--health-check-timeout 50ms"), timed_out);
+    assert_eq!(last_seen(&proxy, &[&address], ""), format!("http://{address}/up: no answer yet"));
 }
 
 /// What could be read as two different requests by two servers in a row.

@@ -26,7 +26,11 @@ fn an_unhealthy_target_changes_nothing() {
         "deploy web --target {} --host b.example --deploy-timeout 300ms --health-check-interval 50ms",
         sick.address
     );
-    assert_eq!(proxy.fails(&line), "target failed to become healthy within configured timeout (300ms)");
+    let error = proxy.fails(&line);
+    assert!(
+        error.starts_with("target failed to become healthy within configured timeout (300ms)"),
+        "{error}"
+    );
     assert_eq!(proxy.get("a.example", "/").text(), "old GET /");
     assert_eq!(proxy.get("b.example", "/").status, 404);
     assert!(sick.seen().is_empty());
@@ -38,7 +42,10 @@ fn a_target_that_is_not_there_fails_the_deploy() {
     let proxy = Proxy::start();
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = proxy.fails(&format!("deploy web --target {gone} --deploy-timeout 200ms"));
-    assert_eq!(error, "target failed to become healthy within configured timeout (200ms)");
+    assert!(
+        error.starts_with("target failed to become healthy within configured timeout (200ms)"),
+        "{error}"
+    );
     assert!(!proxy.list().contains("web"));
 }
 

@@ -61,7 +61,7 @@ fn a_deploy_that_never_gets_healthy_changes_nothing() {
     next.target_options.health_check_config.port = 1;
     next.deployment.deploy_timeout = Duration::from_millis(200);
     let error = proxy.runtime.block_on(proxy.services.deploy(next)).unwrap_err();
-    assert_eq!(error.to_string(), "target failed to become healthy within configured timeout (200ms)");
+    assert!(error.to_string().starts_with("target failed to become healthy"), "{error}");
     assert!(proxy.get("/").ends_with("old"));
 }
 
