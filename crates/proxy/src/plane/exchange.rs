@@ -236,7 +236,7 @@ async fn read_whole(
     let sizes =
         spool::Sizes { memory: options.max_memory_buffer_size, limit: options.max_response_body_size };
     let (parts, body) = answer.into_parts();
-    let (status, error) = match spool::read(body, sizes).await {
+    let (status, error) = match Box::pin(spool::read(body, sizes)).await {
         Ok(spooled) => return Ok(Response::from_parts(parts, Outgoing::new(Kind::Spooled(spooled)))),
         Err(spool::Error::TooLarge) => (StatusCode::INTERNAL_SERVER_ERROR, "larger than allowed".to_owned()),
         Err(spool::Error::Read(error)) => (StatusCode::BAD_GATEWAY, error.to_string()),

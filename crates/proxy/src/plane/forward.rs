@@ -197,7 +197,7 @@ impl Flow<'_> {
         if is_read && !health.is_empty() && route.path(request.uri().path()) == health {
             return Ok(Some(answers::plain(StatusCode::OK)));
         }
-        match service.gate.pass(Instant::from_std(self.open.started)).await {
+        match Box::pin(service.gate.pass(Instant::from_std(self.open.started))).await {
             Ok(()) => Ok(None),
             Err(Refused::Expired) => {
                 log::warn(
@@ -234,7 +234,7 @@ impl Flow<'_> {
         }
         let sizes =
             spool::Sizes { memory: options.max_memory_buffer_size, limit: options.max_request_body_size };
-        let status = match spool::read(incoming, sizes).await {
+        let status = match Box::pin(spool::read(incoming, sizes)).await {
             Ok(spooled) => return Ok(Some(Request::from_parts(parts, RequestBody::Spooled(spooled)))),
             Err(spool::Error::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Err(spool::Error::Read(_)) => StatusCode::BAD_REQUEST,

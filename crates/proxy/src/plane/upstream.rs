@@ -68,7 +68,7 @@ pub(super) async fn send(
     loop {
         let (mut connection, reused) = match reusable(target, worker, &sending) {
             Some(connection) => (connection, true),
-            None => (open(target, dial).await?, false),
+            None => (Box::pin(open(target, dial)).await?, false),
         };
         match exchange(&mut connection, &mut sending).await {
             Ok((head, all_sent)) => {

@@ -143,3 +143,14 @@ fn buffered_answers_have_a_length() {
     proxy.deploy(&text);
     assert!(proxy.get("/").ends_with("plain"));
 }
+
+#[test]
+fn a_get_may_have_a_body_in_chunks() {
+    let proxy = Proxy::start();
+    proxy.deploy(&Target::echo());
+    let body = "3\r\nabc\r\n0\r\n\r\n";
+    let answer = proxy.raw(&format!(
+        "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+    ));
+    assert!(answer.contains("transfer-encoding: chunked\r\n") && answer.ends_with(body), "{answer}");
+}

@@ -34,11 +34,12 @@ pub(in crate::plane) fn place(head: &[u8], part: &[u8]) -> Range<usize> {
 
 impl Fields {
     pub(in crate::plane) fn of(head: &[u8], headers: &[httparse::Header<'_>]) -> Result<Self, Invalid> {
-        let field = |header: &httparse::Header<'_>| {
+        let mut fields = Vec::with_capacity(headers.len());
+        for header in headers {
             let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Invalid)?;
-            Ok((name, place(head, header.value)))
-        };
-        headers.iter().map(field).collect::<Result<_, _>>().map(Self)
+            fields.push((name, place(head, header.value)));
+        }
+        Ok(Self(fields))
     }
 
     /// The same as a map. `head` is what they were parsed from.
