@@ -116,7 +116,11 @@ fn perform(command: &Command, service: String, flags: &Flags<'_>) -> Result<(), 
         }
         Name::Install => crate::upgrade::install(&PathBuf::from(&service))
             .map_err(|error| format!("cannot install this program as {service}: {error}")),
-        Name::Image => print(&image::of_this_program(&flags.text("output"))?),
+        Name::Image if flags.bool("reference") => print(&format!("{}\n", image::reference())),
+        Name::Image => {
+            required(&Command { required: &["output"], ..*command }, flags.given)?;
+            print(&image::of_this_program(&flags.text("output"))?)
+        }
         Name::Rollout => Ok(()),
     }
 }

@@ -13,6 +13,8 @@ use tar::{Builder, EntryType, Header};
 
 /// The name of the image without its tag.
 pub const REPOSITORY: &str = "bowline-proxy";
+/// The label by which Kamal finds the proxy's containers and images to remove them.
+const TITLE: &str = "kamal-proxy";
 /// The user's and group's number in kamal-proxy's image: its volume belongs to them.
 const USER: u64 = 1001;
 const HOME: &str = "/home/kamal-proxy";
@@ -170,7 +172,7 @@ fn config(architecture: &str, layer_digest: &str) -> Value {
             "Env": ["PATH=/usr/local/bin", format!("HOME={HOME}")],
             "Cmd": ["kamal-proxy", "run"],
             "WorkingDir": "/",
-            "Labels": {"org.opencontainers.image.version": env!("CARGO_PKG_VERSION")},
+            "Labels": {"org.opencontainers.image.title": TITLE, "org.opencontainers.image.version": env!("CARGO_PKG_VERSION")},
         },
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
         "history": [{"created_by": "bowline-proxy image"}],
@@ -281,6 +283,7 @@ mod tests {
         assert_eq!(old["RepoTags"][0], "bowline-proxy:v10.0.1.0");
         let config = json(&blob(&manifest["config"]["digest"]));
         assert_eq!(config["architecture"], "arm64");
+        assert_eq!(config["config"]["Labels"]["org.opencontainers.image.title"], "kamal-proxy");
         assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
         assert_eq!(
             manifest["layers"][0]["size"],

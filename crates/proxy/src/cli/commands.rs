@@ -175,7 +175,10 @@ const SPLIT: &[Flag] = &[
 
 const JSON: &[Flag] = &[flag("json", Kind::Bool, "false", "Print JSON")];
 
-const IMAGE: &[Flag] = &[flag("output", Kind::Text, "", "File to write the archive to")];
+const IMAGE: &[Flag] = &[
+    flag("output", Kind::Text, "", "File to write the archive to"),
+    flag("reference", Kind::Bool, "false", "Print only the name that the image would have"),
+];
 
 /// All of them.
 pub(super) const COMMANDS: &[Command] = &[
@@ -187,8 +190,7 @@ pub(super) const COMMANDS: &[Command] = &[
         &[TARGETS, DRAIN, ROUTE, HEALTH, REQUESTS],
     )
     .needs(&["target"]),
-    command(Name::Image, "image", "", "Write an image of this program for docker load", &[IMAGE])
-        .needs(&["output"]),
+    command(Name::Image, "image", "", "Write an image of this program for docker load", &[IMAGE]),
     command(Name::Install, "install", "path", "Copy this program to a path, for upgrades", &[]),
     command(Name::List, "list", "", "List services with their hosts, paths, targets and states", &[JSON])
         .or("ls"),

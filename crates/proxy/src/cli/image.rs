@@ -4,6 +4,11 @@ use std::path::Path;
 
 use crate::image;
 
+/// The image's name with its tag.
+pub(super) fn reference() -> String {
+    format!("{}:{}", image::REPOSITORY, image::tag(env!("CARGO_PKG_VERSION")))
+}
+
 /// Writes the archive and returns the image's name on a line of its own.
 pub(super) fn of_this_program(output: &str) -> Result<String, String> {
     let path = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
@@ -13,7 +18,7 @@ pub(super) fn of_this_program(output: &str) -> Result<String, String> {
 
 /// A program that can't become an image leaves no file behind.
 fn write(program: &[u8], output: &Path) -> Result<String, String> {
-    let name = format!("{}:{}", image::REPOSITORY, image::tag(env!("CARGO_PKG_VERSION")));
+    let name = reference();
     let mut archive = Vec::with_capacity(program.len() + (64 << 10));
     image::write(program, &name, &mut archive).map_err(|error| error.to_string())?;
     std::fs::write(output, archive).map_err(|error| format!("cannot write {}: {error}", output.display()))?;

@@ -259,8 +259,10 @@ fn an_image_needs_a_file_and_a_static_program() {
     let output = home.path().join("proxy.tar");
     let image = |words: &[&str]| crate::proxy::run(home.path(), &[&["image"], words].concat());
     assert_eq!(image(&[]).stderr, "Error: required flag(s) \"output\" not set\n");
+    let name = image(&["--reference"]);
+    assert!(name.code == 0 && name.stdout.starts_with("bowline-proxy:v10."), "{name:?}");
     let made = image(&["--output", output.to_str().unwrap()]);
-    let is_static = made.code == 0 && made.stdout.starts_with("bowline-proxy:v10.") && output.exists();
+    let is_static = made.code == 0 && made.stdout == name.stdout && output.exists();
     let refused = made.stderr.contains("not linked statically") && !output.exists();
     assert!(is_static || refused, "{made:?}");
 }
