@@ -13,6 +13,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TARGET: HeaderName = HeaderName::from_static("x-kamal-target");
+/// What targets believe because it comes from the proxy.
+const TRUSTED: [HeaderName; 4] = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, TARGET];
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -116,10 +118,27 @@ pub(super) fn to_target(headers: &mut HeaderMap, origin: &Origin<'_>, new_id: im
             entry.insert(origin.host.clone());
         }
     } else {
+        remove_lookalikes(headers);
         headers.insert(FORWARDED_FOR, client.address_header().clone());
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(client.scheme.as_str()));
         headers.insert(FORWARDED_HOST, origin.host.clone());
         headers.insert(TARGET, origin.target.clone());
+    }
+}
+
+/// Removes the client's own spellings of what the proxy sets: to an app that gets headers as CGI variables, `X_Forwarded_For` is
+/// `X-Forwarded-For`.
+fn remove_lookalikes(headers: &mut HeaderMap) {
+    let reads_like = |name: &str, own: &HeaderName| {
+        name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).eq(own.as_str().bytes())
+    };
+    let is_lookalike = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.contains('_') && TRUSTED.iter().any(|own| reads_like(name, own))
+    };
+    let lookalikes: Vec<HeaderName> = headers.keys().filter(is_lookalike).cloned().collect();
+    for name in lookalikes {
+        headers.remove(name);
     }
 }
 
@@ -233,7 +252,9 @@ mod tests {
                 ("x-forwarded-host", "evil"),
                 ("x-kamal-target", "other"),
                 ("forwarded", "for=1.1.1.1"),
-                ("x-own", "kept"),
+                ("x_forwarded_for", "1.1.1.1"),
+                ("x-forwarded_proto", "https"),
+                ("x_own", "kept"),
                 ("expect", "100-continue"),
             ],
             false,
@@ -242,7 +263,8 @@ mod tests {
         assert_eq!(map["x-forwarded-proto"], "http");
         assert_eq!(map["x-forwarded-host"], "a.test:81");
         assert_eq!(map["x-kamal-target"], "web:3000");
-        assert_eq!(map["x-own"], "kept");
+        assert_eq!(map["x_own"], "kept");
+        assert!(!map.contains_key("x_forwarded_for") && !map.contains_key("x-forwarded_proto"));
         assert_eq!(map["x-request-start"], "t=0");
         assert_eq!(map["x-request-id"], "new");
         assert!(!map.contains_key("forwarded") && !map.contains_key("expect"));
