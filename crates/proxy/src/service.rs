@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde_json::json;
 
 use crate::balance::Balancer;
 use crate::drain::{Afterwards, Limits, drain};
@@ -375,18 +376,13 @@ impl Services {
     async fn ready(&self, deploy: &mut Deploy) -> Result<Arc<TargetSet>, Error> {
         deploy.options.normalize();
         deploy.options.validate()?;
-        let (targets, hosts) = (deploy.targets.join(","), deploy.options.hosts.join(","));
-        let (paths, tls) = (deploy.options.path_prefixes.join(","), deploy.options.tls_enabled);
-        log::info(
-            "Deploying",
-            &[
-                ("service", &deploy.name),
-                ("targets", &targets),
-                ("hosts", &hosts),
-                ("paths", &paths),
-                ("tls", &tls),
-            ],
-        );
+        log::write("INFO", "Deploying", |line| {
+            line.text("service", &deploy.name);
+            line.raw("targets", json!(deploy.targets));
+            line.raw("hosts", json!(deploy.options.hosts));
+            line.raw("paths", json!(deploy.options.path_prefixes));
+            line.raw("tls", deploy.options.tls_enabled);
+        });
         let set = TargetSet::start(&deploy.targets, &deploy.readers, &deploy.target_options, self.0.workers)?;
         set.wait(&deploy.deployment).await?;
         Ok(Arc::new(set))

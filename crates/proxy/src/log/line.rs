@@ -49,7 +49,7 @@ impl Line<'_> {
         self.bytes.push(b'"');
     }
 
-    /// A field with a number or a boolean.
+    /// A field with any other JSON value: a number, a boolean, a list.
     pub fn raw(&mut self, name: &str, value: impl Display) {
         self.name(name);
         let _ = write!(Plain(self.bytes), "{value}");

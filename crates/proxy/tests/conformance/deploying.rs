@@ -1,5 +1,7 @@
 //! Section 3: deploys, health checks, draining.
 
+use serde_json::json;
+
 use crate::app::{Answer, App, ok};
 use crate::proxy::{Proxy, until};
 
@@ -8,12 +10,18 @@ fn deploy_returns_when_the_new_target_serves() {
     let (proxy, old, new) = (Proxy::start(), App::start("old"), App::start("new"));
     proxy.deploy("web", &old, "");
     assert_eq!(proxy.get("a.example", "/").text(), "old GET /");
-    proxy.deploy("web", &new, "");
+    proxy.deploy("web", &new, "--host a.example,b.example");
     for _ in 0..20 {
         assert_eq!(proxy.get("a.example", "/").text(), "new GET /");
     }
     assert_eq!(old.seen().len(), 1);
-    proxy.logged("Deploying", |line| line["service"] == "web");
+    proxy.logged("Deploying", |line| {
+        line["service"] == "web"
+            && line["targets"] == json!([new.address])
+            && line["hosts"] == json!(["a.example", "b.example"])
+            && line["paths"] == json!(["/"])
+            && line["tls"] == false
+    });
     proxy.logged("Deployed", |line| line["service"] == "web");
 }
 
