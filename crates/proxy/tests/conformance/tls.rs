@@ -163,6 +163,14 @@ fn without_a_name_the_first_host_of_a_tls_service_is_used() {
 }
 
 #[test]
+fn without_a_name_services_on_demand_are_ignored() {
+    let (proxy, app, pair) = deployed("a.example", "");
+    proxy.deploy("any", &app, "--tls --tls-on-demand-url /allowed");
+    let connection = handshake(proxy.https, None, rustls::ALL_VERSIONS, &[]).unwrap();
+    assert_eq!(certificate_of(&connection), pair.der);
+}
+
+#[test]
 fn without_any_tls_service_there_is_no_handshake() {
     let (proxy, app) = (Proxy::start(), App::start("app"));
     proxy.deploy("web", &app, "");
