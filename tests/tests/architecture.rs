@@ -10,9 +10,10 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and which of ours each may use. Every crate of the workspace that isn't here is no part of the house.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("bowline-config", &[]),
     ("bowline-proxy", &[]),
+    ("bowline-registry", &[]),
     ("bowline-core", &["bowline-config"]),
     ("bowline-engine", &["bowline-config", "bowline-core"]),
     ("bowline-remote", &["bowline-config", "bowline-core", "bowline-engine"]),

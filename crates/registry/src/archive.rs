@@ -1,0 +1,283 @@
+//! What `docker save` writes: a tar archive, with an OCI layout in it since Docker 25, and with `manifest.json` in any case.
+//!
+//! An archive may come from a pipe and has its table at its end, so its files are unpacked first: into files of our own, by names that only
+//! serve to find them again. Nothing is ever written to a path that an archive names.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::PathBuf;
+
+use flate2::read::MultiGzDecoder;
+use serde::Deserialize;
+use tar::{Archive, Entry, EntryType, PaxExtensions};
+use tempfile::TempPath;
+
+use crate::digest::{Digest, Hashing};
+use crate::error::Error;
+use crate::image::Image;
+use crate::layout::{is_called, read};
+use crate::manifest::{Descriptor, LARGEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse};
+use crate::store::Store;
+use crate::take::{self, Files};
+
+const TABLE: &str = "manifest.json";
+/// Docker allows 127 layers, and old archives have three files and a directory for each.
+const MOST_ENTRIES: usize = 10_000;
+/// Real ones are far below.
+const LONGEST_NAME: u64 = 64 * 1024;
+/// A link may lead to a link; real ones don't.
+const MOST_LINKS: usize = 8;
+
+/// An image in `manifest.json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// A configuration, as far as it is read here.
+#[derive(Debug, Deserialize)]
+struct Config {
+    rootfs: RootFs,
+}
+
+#[derive(Debug, Deserialize)]
+struct RootFs {
+    diff_ids: Vec<Digest>,
+}
+
+impl Store {
+    /// Takes an image out of what `docker save` writes, and keeps it under a name. Where the archive holds several images, it is the one of
+    /// that name.
+    ///
+    /// # Errors
+    /// If this is not such an archive, holds no such image, or anything in it is not what it says.
+    pub fn take_archive(&self, archive: impl Read, name: &str) -> Result<Image, Error> {
+        let files = Unpacked::read(self, archive)?;
+        if let Some(index) = read(&files, "index.json")? {
+            return self.take_from(&files, &index, name);
+        }
+        let Some(table) = read(&files, TABLE)? else {
+            let fault = format!("is not what `docker save` writes: it has neither index.json nor {TABLE}");
+            return Err(Error::unsound("the archive", fault));
+        };
+        let rows: Vec<Row> = parse(&table, TABLE)?;
+        let root = self.manifest_of(&files, choose(&rows, name)?)?;
+        let image = take::all(self, &files, &root)?;
+        self.keep(name, &image.root)?;
+        Ok(image)
+    }
+
+    /// Writes the manifest that an image of the old form doesn't have.
+    fn manifest_of(&self, files: &Unpacked, row: &Row) -> Result<Descriptor, Error> {
+        let Some(bytes) = read(files, &row.config)? else { return Err(absent(&row.config)) };
+        let named = row.config.strip_suffix(".json").and_then(|hex| format!("sha256:{hex}").parse().ok());
+        if named.is_some_and(|named: Digest| named != Digest::of(&bytes)) {
+            return Err(Error::unsound(row.config.as_str(), "is damaged: its content has another digest"));
+        }
+        let config: Config = parse(&bytes, &row.config)?;
+        let diff_ids = config.rootfs.diff_ids;
+        if diff_ids.len() != row.layers.len() {
+            let fault =
+                format!("names {} layers, and {} has {}", row.layers.len(), row.config, diff_ids.len());
+            return Err(Error::unsound(TABLE, fault));
+        }
+        let layers = row.layers.iter().zip(&diff_ids).map(|(path, diff_id)| self.layer(files, path, diff_id));
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": self.write(OCI_CONFIG, &bytes)?,
+            "layers": layers.collect::<Result<Vec<_>, _>>()?,
+        });
+        self.write(OCI_MANIFEST, manifest.to_string().as_bytes())
+    }
+
+    /// Stores a layer: compressed, if it isn't.
+    fn layer(&self, files: &Unpacked, path: &str, diff_id: &Digest) -> Result<Descriptor, Error> {
+        let media_type = format!("{OCI_LAYER}+gzip");
+        if let Some(made) = self.compressed(diff_id)? {
+            return Ok(Descriptor { media_type, ..made });
+        }
+        let open = || files.open(path)?.ok_or_else(|| absent(path));
+        let fault = |source| Error::Io { what: path.into(), source };
+        let mut start = Vec::new();
+        open()?.take(2).read_to_end(&mut start).map_err(fault)?;
+        let (digest, size) = Hashing::new(BufReader::new(open()?)).finish().map_err(fault)?;
+        if start != [0x1f, 0x8b] {
+            // The layer is what its configuration calls it, or refused.
+            return self.compress(&Descriptor::new(OCI_LAYER, *diff_id, size), &media_type, open()?);
+        }
+        let (content, _) =
+            Hashing::new(MultiGzDecoder::new(BufReader::new(open()?))).finish().map_err(fault)?;
+        if content != *diff_id {
+            return Err(Error::unsound(path, format!("is damaged: its content is not {diff_id}")));
+        }
+        let layer = Descriptor::new(&media_type, digest, size);
+        self.put(&layer, open()?)?;
+        Ok(layer)
+    }
+}
+
+fn absent(path: &str) -> Error {
+    Error::unsound(TABLE, format!("names {path:?}, which is not in the archive"))
+}
+
+/// The only image, or the one of that name.
+fn choose<'a>(rows: &'a [Row], name: &str) -> Result<&'a Row, Error> {
+    let tags = |row: &'a Row| row.repo_tags.iter().flatten();
+    match rows {
+        [] => Err(Error::unsound(TABLE, "names no image")),
+        [row] => Ok(row),
+        rows => rows.iter().find(|row| tags(row).any(|tag| is_called(tag, name))).ok_or_else(|| {
+            let found: Vec<&str> = rows.iter().flat_map(tags).map(String::as_str).collect();
+            Error::Several { wanted: name.into(), found: found.join(", ") }
+        }),
+    }
+}
+
+/// The files of an archive. They are deleted with this.
+struct Unpacked(BTreeMap<PathBuf, Found>);
+
+enum Found {
+    File(TempPath),
+    /// Docker saves a layer that an image has twice as a link to the first.
+    Link(PathBuf),
+}
+
+impl Files for Unpacked {
+    fn open(&self, path: &str) -> Result<Option<File>, Error> {
+        let mut at = inside(path.as_bytes(), None)?;
+        for _ in 0..MOST_LINKS {
+            match self.0.get(&at) {
+                None => return Ok(None),
+                Some(Found::File(file)) => return File::open(file).map(Some).map_err(Error::io(file)),
+                Some(Found::Link(to)) => at.clone_from(to),
+            }
+        }
+        Err(Error::unsound(path, "is a link to too many others"))
+    }
+}
+
+impl Unpacked {
+    fn read(store: &Store, archive: impl Read) -> Result<Self, Error> {
+        let fault = |source| Error::Io { what: "reading the archive".into(), source };
+        let mut archive = Archive::new(BufReader::with_capacity(1 << 16, archive));
+        let mut files = BTreeMap::new();
+        let mut long = Long::default();
+        for (count, entry) in archive.entries().map_err(fault)?.raw(true).enumerate() {
+            let mut entry = entry.map_err(fault)?;
+            if count >= MOST_ENTRIES {
+                return Err(Error::unsound("the archive", format!("has more than {MOST_ENTRIES} entries")));
+            }
+            let kind = entry.header().entry_type();
+            if long.read(&mut entry)? {
+                continue;
+            }
+            let names = std::mem::take(&mut long);
+            let path = inside(&names.path.unwrap_or_else(|| entry.path_bytes().into_owned()), None)?;
+            let found = match kind {
+                EntryType::Directory => continue,
+                EntryType::Regular | EntryType::Continuous => Found::File(unpack(store, &mut entry)?),
+                EntryType::Symlink | EntryType::Link => {
+                    let from = if kind == EntryType::Symlink { path.parent() } else { None };
+                    let to = names.link.or_else(|| entry.link_name_bytes().map(|name| name.into_owned()));
+                    Found::Link(inside(&to.unwrap_or_default(), from.map(PathBuf::from))?)
+                }
+                kind => {
+                    let fault = format!("is a tar entry of type {kind:?}, which no image archive needs");
+                    return Err(Error::unsound(path.display().to_string(), fault));
+                }
+            };
+            files.insert(path, found);
+        }
+        Ok(Self(files))
+    }
+}
+
+/// Unpacks an entry into a file of ours.
+fn unpack(store: &Store, entry: &mut Entry<'_, impl Read>) -> Result<TempPath, Error> {
+    let mut file = store.incoming()?;
+    let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let fault = |source| Error::Io { what: format!("unpacking {name}"), source };
+    let size = entry.header().entry_size().map_err(fault)?;
+    let length = io::copy(entry, &mut file).map_err(fault)?;
+    if length != size {
+        let fault = format!("is cut off: {length} of {size} bytes are in the archive");
+        return Err(Error::unsound(name, fault));
+    }
+    Ok(file.into_temp_path())
+}
+
+/// Names that don't fit into an entry's header and come in entries before it.
+#[derive(Default)]
+struct Long {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl Long {
+    /// Reads an entry if it is one of those.
+    fn read(&mut self, entry: &mut Entry<'_, impl Read>) -> Result<bool, Error> {
+        let kind = entry.header().entry_type();
+        let is_one = kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions()
+            || kind.is_gnu_longname()
+            || kind.is_gnu_longlink();
+        if !is_one {
+            return Ok(false);
+        }
+        let fault = |source| Error::Io { what: "reading the archive".into(), source };
+        if entry.header().entry_size().map_err(fault)? > LONGEST_NAME {
+            return Err(Error::unsound(
+                "the archive",
+                format!("has a name of more than {LONGEST_NAME} bytes"),
+            ));
+        }
+        let mut bytes = Vec::new();
+        entry.take(LARGEST).read_to_end(&mut bytes).map_err(fault)?;
+        if kind.is_pax_local_extensions() {
+            for extension in PaxExtensions::new(&bytes) {
+                let extension = extension.map_err(fault)?;
+                match extension.key_bytes() {
+                    b"path" => self.path = Some(extension.value_bytes().into()),
+                    b"linkpath" => self.link = Some(extension.value_bytes().into()),
+                    key if key == b"size" || key.starts_with(b"GNU.sparse") => {
+                        let fault =
+                            format!("uses {:?}, which is not supported", String::from_utf8_lossy(key));
+                        return Err(Error::unsound("the archive", fault));
+                    }
+                    _ => {}
+                }
+            }
+        } else if kind.is_gnu_longname() || kind.is_gnu_longlink() {
+            let name = Some(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+            if kind.is_gnu_longname() { self.path = name } else { self.link = name }
+        }
+        Ok(true)
+    }
+}
+
+/// A path within the archive, without detours; relative to `from`, or to the archive's root.
+fn inside(path: &[u8], from: Option<PathBuf>) -> Result<PathBuf, Error> {
+    let shown = || String::from_utf8_lossy(path).into_owned();
+    let text = str::from_utf8(path).map_err(|_| Error::unsound(shown(), "is not a name in UTF-8"))?;
+    let mut inside = from.unwrap_or_default();
+    for (at, part) in text.split('/').enumerate() {
+        let leaves = match part {
+            "" if at == 0 => true,
+            "" | "." => false,
+            ".." => !inside.pop(),
+            part => {
+                inside.push(part);
+                false
+            }
+        };
+        if leaves {
+            return Err(Error::unsound(shown(), "is a path that leads out of the archive"));
+        }
+    }
+    Ok(inside)
+}

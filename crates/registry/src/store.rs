@@ -1,0 +1,308 @@
+//! A directory of blobs, each stored once under its digest, and of the images that are kept.
+//!
+//! Every file appears under its name by a rename, when it is whole: a process that dies leaves nothing half done. What a disk or a
+//! crash damaged is found by its digest when an image is opened, and taken again.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flate2::{Compression, GzBuilder};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use crate::digest::{Digest, Hashing};
+use crate::error::Error;
+use crate::image::Image;
+use crate::manifest::{Descriptor, LARGEST, parse};
+use crate::take::{self, Nothing};
+
+/// Blobs; named as in an OCI layout.
+const BLOBS: &str = "blobs/sha256";
+/// A file for each image that is kept.
+const IMAGES: &str = "images";
+/// For the digest of a layer as it was built, the descriptor of the compressed one.
+const COMPRESSED: &str = "compressed";
+/// What is being written.
+const INCOMING: &str = "incoming";
+
+/// Blobs and the images that are kept. Several processes may use one directory at the same time.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    /// Locked by everyone who uses the store, and by one process alone while it deletes blobs.
+    lock: File,
+}
+
+/// An image that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The name it is kept under.
+    pub name: String,
+    /// Its index or manifest.
+    pub root: Descriptor,
+    /// When it was last taken.
+    #[serde(skip, default = "SystemTime::now")]
+    pub taken: SystemTime,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in a directory, which is made if it is missing. No other user may look into it.
+    ///
+    /// Waits while another process deletes blobs, which takes a moment.
+    ///
+    /// # Errors
+    /// If the directory can't be made or used.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        for part in [BLOBS, IMAGES, COMPRESSED, INCOMING] {
+            let path = root.join(part);
+            DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(Error::io(&path))?;
+        }
+        let path = root.join("lock");
+        let lock = File::options().create(true).append(true).open(&path).map_err(Error::io(&path))?;
+        flock(&lock, FlockOperation::LockShared).map_err(|error| Error::io(&path)(error.into()))?;
+        Ok(Self { root: root.to_owned(), lock })
+    }
+
+    /// Opens an image that is kept, and checks every blob of it.
+    ///
+    /// # Errors
+    /// If none is kept under this name, or a blob is missing. One that is damaged counts as missing.
+    pub fn image(&self, name: &str) -> Result<Image, Error> {
+        let path = self.record(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Unknown(name.into())),
+            Err(error) => return Err(Error::io(&path)(error)),
+        };
+        let kept: Kept = parse(&bytes, &path.display().to_string())?;
+        take::all(self, &Nothing, &kept.root)
+    }
+
+    /// Every image that is kept, by name.
+    ///
+    /// # Errors
+    /// If the directory can't be read.
+    pub fn images(&self) -> Result<Vec<Kept>, Error> {
+        let mut images = Vec::new();
+        for path in list(&self.root.join(IMAGES))? {
+            let taken = path.metadata().and_then(|metadata| metadata.modified()).map_err(Error::io(&path))?;
+            let bytes = fs::read(&path).map_err(Error::io(&path))?;
+            let kept: Kept = parse(&bytes, &path.display().to_string())?;
+            images.push(Kept { taken, ..kept });
+        }
+        images.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(images)
+    }
+
+    /// Keeps an image no longer. Its blobs stay until [`Store::collect`].
+    ///
+    /// # Errors
+    /// If its record can't be deleted.
+    pub fn forget(&self, name: &str) -> Result<(), Error> {
+        remove(&self.record(name)).map(drop)
+    }
+
+    /// Deletes every blob that no kept image consists of. `None`, and nothing is deleted, while another process uses the store.
+    ///
+    /// # Errors
+    /// If something can't be read or deleted.
+    pub fn collect(&self) -> Result<Option<Collected>, Error> {
+        let fault = |error: rustix::io::Errno| Error::io(&self.root.join("lock"))(error.into());
+        let alone = flock(&self.lock, FlockOperation::NonBlockingLockExclusive);
+        let collected = match alone {
+            Ok(()) => self.sweep().map(Some),
+            Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
+            Err(error) => Err(fault(error)),
+        };
+        // A lock that couldn't be had alone may be lost.
+        flock(&self.lock, FlockOperation::LockShared).map_err(fault)?;
+        collected
+    }
+
+    fn sweep(&self) -> Result<Collected, Error> {
+        let mut needed = BTreeSet::new();
+        for kept in self.images()? {
+            take::reach(self, &kept.root, &mut needed)?;
+        }
+        let mut collected = Collected::default();
+        for path in list(&self.root.join(BLOBS))? {
+            let is_needed = path.file_name().is_some_and(|name| needed.contains(&*name.to_string_lossy()));
+            if !is_needed {
+                collected.blobs += 1;
+                collected.bytes += remove(&path)?;
+            }
+        }
+        for path in list(&self.root.join(COMPRESSED))? {
+            let made =
+                fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok());
+            if !made.is_some_and(|made| needed.contains(&made.digest.hex())) {
+                remove(&path)?;
+            }
+        }
+        for path in list(&self.root.join(INCOMING))? {
+            remove(&path)?;
+        }
+        Ok(collected)
+    }
+
+    /// Keeps an image under a name; one that was kept under it before gives way.
+    pub(crate) fn keep(&self, name: &str, root: &Descriptor) -> Result<(), Error> {
+        let kept = Kept { name: name.into(), root: root.clone(), taken: SystemTime::now() };
+        self.write_record(&self.record(name), &kept)
+    }
+
+    fn write_record(&self, path: &Path, value: &impl Serialize) -> Result<(), Error> {
+        let mut file = self.incoming()?;
+        let bytes = serde_json::to_vec(value).map_err(|error| Error::io(path)(error.into()))?;
+        file.write_all(&bytes).map_err(Error::io(path))?;
+        persist(file, path)
+    }
+
+    /// A name may hold anything, its digest is a file name.
+    fn record(&self, name: &str) -> PathBuf {
+        self.root.join(IMAGES).join(Digest::of(name.as_bytes()).hex())
+    }
+
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.root.join(BLOBS).join(digest.hex())
+    }
+
+    /// A new file that is deleted again unless it gets a name.
+    pub(crate) fn incoming(&self) -> Result<NamedTempFile, Error> {
+        let path = self.root.join(INCOMING);
+        NamedTempFile::new_in(&path).map_err(Error::io(&path))
+    }
+
+    /// Whether the blob is here and undamaged. A damaged one is deleted.
+    pub(crate) fn holds(&self, wanted: &Descriptor) -> Result<bool, Error> {
+        let path = self.blob(&wanted.digest);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io(&path)(error)),
+        };
+        let found = Hashing::new(BufReader::with_capacity(1 << 16, file)).finish();
+        if found.map_err(Error::io(&path))? == (wanted.digest, wanted.size) {
+            return Ok(true);
+        }
+        remove(&path)?;
+        Ok(false)
+    }
+
+    /// Stores a blob, if it is what it should be.
+    pub(crate) fn put(&self, wanted: &Descriptor, source: impl Read) -> Result<(), Error> {
+        let mut file = self.incoming()?;
+        // Not a byte more: a lying source can't fill the disk.
+        let mut source = Hashing::new(source.take(wanted.size.saturating_add(1)));
+        copy(&mut source, &mut file, &wanted.digest)?;
+        check(source, wanted)?;
+        persist(file, &self.blob(&wanted.digest))
+    }
+
+    /// Stores a document that was made here.
+    pub(crate) fn write(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
+        let made = Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64);
+        self.put(&made, bytes)?;
+        Ok(made)
+    }
+
+    /// Reads a document that the store holds.
+    pub(crate) fn read(&self, wanted: &Descriptor) -> Result<Vec<u8>, Error> {
+        let path = self.blob(&wanted.digest);
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+        Ok(bytes)
+    }
+
+    /// The compressed form of a layer, if it was made before and is undamaged.
+    pub(crate) fn compressed(&self, plain: &Digest) -> Result<Option<Descriptor>, Error> {
+        let made = fs::read(self.root.join(COMPRESSED).join(plain.hex())).ok();
+        match made.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok()) {
+            Some(made) if self.holds(&made)? => Ok(Some(made)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Compresses a layer, once and for all: servers have it under the digest of the compressed form, so that another one would be sent
+    /// again. gzip is what every Docker reads; zstd needs 23.0.
+    pub(crate) fn compress(
+        &self,
+        plain: &Descriptor,
+        media_type: &str,
+        source: impl Read,
+    ) -> Result<Descriptor, Error> {
+        let file = self.incoming()?;
+        let mut source = Hashing::new(source.take(plain.size.saturating_add(1)));
+        // Without a time or a system in its header the same layer gives the same bytes.
+        let mut gzip = GzBuilder::new().operating_system(255).write(file, Compression::default());
+        copy(&mut source, &mut gzip, &plain.digest)?;
+        check(source, plain)?;
+        let file = gzip.finish().map_err(Error::io(&self.root))?;
+        let written = file.reopen().map_err(Error::io(file.path()))?;
+        let (digest, size) = Hashing::new(written).finish().map_err(Error::io(file.path()))?;
+        persist(file, &self.blob(&digest))?;
+        let made = Descriptor::new(media_type, digest, size);
+        self.write_record(&self.root.join(COMPRESSED).join(plain.digest.hex()), &made)?;
+        Ok(made)
+    }
+}
+
+fn copy(source: &mut impl Read, to: &mut impl Write, what: &Digest) -> Result<(), Error> {
+    let fault = |source| Error::Io { what: format!("storing {what}"), source };
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match source.read(&mut buffer).map_err(fault)? {
+            0 => return Ok(()),
+            length => to.write_all(&buffer[..length]).map_err(fault)?,
+        }
+    }
+}
+
+fn check(read: Hashing<impl Read>, wanted: &Descriptor) -> Result<(), Error> {
+    let found = read.finish().map_err(|source| Error::Io { what: wanted.digest.to_string(), source })?;
+    if found == (wanted.digest, wanted.size) {
+        return Ok(());
+    }
+    let fault = if found.1 == wanted.size {
+        format!("is damaged: its content has the digest {}", found.0)
+    } else if found.1 < wanted.size {
+        format!("is damaged: it has {} bytes and should have {}", found.1, wanted.size)
+    } else {
+        format!("is damaged: it has more than the {} bytes it should have", wanted.size)
+    };
+    Err(Error::unsound(wanted.digest.to_string(), fault))
+}
+
+fn persist(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    file.persist(path).map(drop).map_err(|error| Error::io(path)(error.error))
+}
+
+/// The files in a directory.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(directory).map_err(Error::io(directory))?;
+    entries.map(|entry| Ok(entry.map_err(Error::io(directory))?.path())).collect()
+}
+
+/// Removes a file, and gives its length. One that is gone already is fine.
+fn remove(path: &Path) -> Result<u64, Error> {
+    let length = path.metadata().map_or(0, |metadata| metadata.len());
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path)(error)),
+        _ => Ok(length),
+    }
+}

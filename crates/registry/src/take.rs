@@ -1,0 +1,200 @@
+//! Taking an image into a store: from its index down to its layers, each checked against the digest that names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::image::{Image, Part};
+use crate::manifest::{Descriptor, Index, Kind, LARGEST, Manifest, Platform, parse};
+use crate::store::Store;
+
+/// An index may list indexes; real ones do so once.
+const DEEPEST: usize = 4;
+
+/// The files of a source, by the names they have in an OCI layout or an archive.
+pub(crate) trait Files {
+    /// Opens a file, if it is there.
+    fn open(&self, path: &str) -> Result<Option<File>, Error>;
+}
+
+/// A source without files: what the store doesn't hold is missing.
+pub(crate) struct Nothing;
+
+impl Files for Nothing {
+    fn open(&self, _: &str) -> Result<Option<File>, Error> {
+        Ok(None)
+    }
+}
+
+/// Takes everything the image consists of that the store doesn't hold.
+pub(crate) fn all(store: &Store, files: &dyn Files, root: &Descriptor) -> Result<Image, Error> {
+    let mut taking = Taking { store, files, parts: BTreeMap::new(), platforms: Vec::new() };
+    let root = match Kind::of(&root.media_type) {
+        // The index names its manifests by their digests, and some of them each other: nothing in them is changed.
+        Kind::Index => taking.index(root, DEEPEST).map(|()| root.clone())?,
+        Kind::Manifest => {
+            let root = taking.with_compressed_layers(root)?;
+            taking.manifest(&root)?;
+            root
+        }
+        Kind::Blob => {
+            let fault = format!("has the media type {:?}, which is not an image's", root.media_type);
+            return Err(Error::unsound(root.digest.to_string(), fault));
+        }
+    };
+    Ok(Image { root, parts: taking.parts, platforms: taking.platforms })
+}
+
+struct Taking<'a> {
+    store: &'a Store,
+    files: &'a dyn Files,
+    parts: BTreeMap<Digest, Part>,
+    platforms: Vec<(Platform, Descriptor)>,
+}
+
+impl Taking<'_> {
+    /// An index, with every image in it that is whole. Docker saves the index of an image for several platforms with the one platform it
+    /// holds.
+    fn index(&mut self, at: &Descriptor, floors: usize) -> Result<(), Error> {
+        let Some(floors) = floors.checked_sub(1) else {
+            return Err(Error::unsound(at.digest.to_string(), "is an index within too many others"));
+        };
+        let index: Index = self.document(at)?;
+        let mut missing = None;
+        for child in &index.manifests {
+            let taken = match Kind::of(&child.media_type) {
+                Kind::Index => self.index(child, floors),
+                Kind::Manifest => self.manifest(child),
+                Kind::Blob => self.blob(child).map(|()| self.has(child)),
+            };
+            match taken {
+                Err(Error::Missing(digest)) => missing = missing.or(Some(digest)),
+                taken => taken?,
+            }
+        }
+        self.has(at);
+        match missing {
+            Some(digest) if self.platforms.is_empty() => Err(Error::Missing(digest)),
+            _ if self.platforms.is_empty() => {
+                Err(Error::unsound(at.digest.to_string(), "is an index without an image"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn manifest(&mut self, at: &Descriptor) -> Result<(), Error> {
+        let manifest: Manifest = self.document(at)?;
+        for part in manifest.parts() {
+            self.blob(part)?;
+        }
+        for part in manifest.parts() {
+            self.has(part);
+        }
+        self.has(at);
+        if let Some(platform) = self.platform(&manifest.config)? {
+            self.platforms.push((platform, at.clone()));
+        }
+        Ok(())
+    }
+
+    /// The platform of an image; what isn't an image (an attestation) has none.
+    fn platform(&self, config: &Descriptor) -> Result<Option<Platform>, Error> {
+        if !config.media_type.contains("image") {
+            return Ok(None);
+        }
+        let platform: Platform = self.document(config)?;
+        Ok(Some(platform).filter(|platform| platform.os != "unknown"))
+    }
+
+    /// The same image with its layers compressed. A manifest without plain layers stays as it is.
+    fn with_compressed_layers(&self, at: &Descriptor) -> Result<Descriptor, Error> {
+        let manifest: Manifest = self.document(at)?;
+        if !manifest.layers.iter().any(Descriptor::is_plain_layer) {
+            return Ok(at.clone());
+        }
+        let mut document: Value = self.document(at)?;
+        let layers = document["layers"].as_array_mut().into_iter().flatten();
+        for (layer, entry) in manifest.layers.iter().zip(layers) {
+            if layer.is_plain_layer() {
+                let made = self.compressed(layer)?;
+                entry["mediaType"] = made.media_type.into();
+                entry["digest"] = made.digest.to_string().into();
+                entry["size"] = made.size.into();
+            }
+        }
+        self.store.write(&at.media_type, document.to_string().as_bytes())
+    }
+
+    fn compressed(&self, layer: &Descriptor) -> Result<Descriptor, Error> {
+        let media_type = match layer.media_type.strip_suffix("diff.tar") {
+            Some(_) => format!("{}.gzip", layer.media_type),
+            None => format!("{}+gzip", layer.media_type),
+        };
+        if let Some(made) = self.store.compressed(&layer.digest)? {
+            return Ok(Descriptor { media_type, ..made });
+        }
+        let file = self.files.open(&path(&layer.digest))?.ok_or(Error::Missing(layer.digest))?;
+        self.store.compress(layer, &media_type, file)
+    }
+
+    /// A document, small enough to be read and of the kind that it was called.
+    fn document<T: for<'de> Deserialize<'de>>(&self, at: &Descriptor) -> Result<T, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Own {
+            media_type: Option<String>,
+        }
+        let what = at.digest.to_string();
+        if at.size > LARGEST {
+            return Err(Error::unsound(what, format!("has {} bytes; {LARGEST} are accepted", at.size)));
+        }
+        self.blob(at)?;
+        let bytes = self.store.read(at)?;
+        let own: Own = parse(&bytes, &what)?;
+        match own.media_type {
+            Some(own) if own != at.media_type => {
+                let fault = format!("says it is {own:?}, and is named as {:?}", at.media_type);
+                Err(Error::unsound(what, fault))
+            }
+            _ => parse(&bytes, &what),
+        }
+    }
+
+    fn blob(&self, at: &Descriptor) -> Result<(), Error> {
+        // What was checked for this image is not read again.
+        if self.parts.contains_key(&at.digest) || self.store.holds(at)? {
+            return Ok(());
+        }
+        let file = self.files.open(&path(&at.digest))?.ok_or(Error::Missing(at.digest))?;
+        self.store.put(at, file)
+    }
+
+    fn has(&mut self, at: &Descriptor) {
+        let part = Part { media_type: at.media_type.clone(), size: at.size };
+        self.parts.insert(at.digest, part);
+    }
+}
+
+/// Where a layout has a blob.
+fn path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// The digits of everything that the store holds of an image, damaged or not.
+pub(crate) fn reach(store: &Store, at: &Descriptor, found: &mut BTreeSet<String>) -> Result<(), Error> {
+    if !store.blob(&at.digest).exists() || !found.insert(at.digest.hex()) || at.size > LARGEST {
+        return Ok(());
+    }
+    let what = at.digest.to_string();
+    let parts = match Kind::of(&at.media_type) {
+        Kind::Index => parse::<Index>(&store.read(at)?, &what).map(|index| index.manifests),
+        Kind::Manifest => parse::<Manifest>(&store.read(at)?, &what).map(|m| m.parts().cloned().collect()),
+        Kind::Blob => return Ok(()),
+    };
+    // A damaged document is found when the image is opened.
+    parts.unwrap_or_default().iter().try_for_each(|part| reach(store, part, found))
+}
