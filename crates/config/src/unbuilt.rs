@@ -3,7 +3,7 @@
 //! It is read, checked and shown like everything else; the commands that would need it refuse it, by name, before they
 //! change anything. Nothing of it is passed over in silence.
 
-use super::{Accessory, Config, Role, SshConfig};
+use super::{Accessory, Config, Role, SshConfig, Tls};
 
 /// Something that isn't built yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,23 +21,20 @@ impl Unbuilt {
     }
 }
 
-/// Whether these roles can be deployed: kamal-proxy isn't booted yet, and Traefik must not take its place unasked.
-pub fn roles<'r>(config: &Config, roles: impl Iterator<Item = &'r Role>) -> Result<(), Unbuilt> {
-    let names: Vec<&str> =
-        roles.filter(|role| role.kamal_proxy().is_some()).map(|role| role.name.as_str()).collect();
-    if names.is_empty() {
-        return Ok(());
+/// Whether these roles can be deployed.
+pub fn roles<'r>(mut roles: impl Iterator<Item = &'r Role>) -> Result<(), Unbuilt> {
+    let custom =
+        |role: &&Role| role.kamal_proxy().is_some_and(|proxy| matches!(proxy.tls, Tls::Custom { .. }));
+    match roles.find(custom) {
+        Some(role) => Err(Unbuilt {
+            message: format!(
+                "a certificate of one's own (`proxy: ssl`) is not supported yet, and {} has one",
+                role.name
+            ),
+            hint: "`ssl: true` gets one from Let's Encrypt".into(),
+        }),
+        None => Ok(()),
     }
-    let told_by = config.told_by.as_deref().unwrap_or("it");
-    Err(Unbuilt {
-        message: format!(
-            "kamal-proxy is not supported yet, and should serve {} ({told_by} tells that this is a configuration for Kamal 2)",
-            names.join(", ")
-        ),
-        hint: "with `traefik: {}` and without `proxy` Traefik serves them; roles with `proxy: false` are deployed \
-               without a proxy"
-            .into(),
-    })
 }
 
 /// Whether these accessories can be booted: kamal-proxy, which one with `proxy` wants, isn't booted yet.

@@ -144,7 +144,8 @@ impl RolePlan {
     pub fn undo(&self, id: &str, healthy: bool) -> Retire {
         let boot = &self.boot;
         let kind = self.attach.kind();
-        let detach = Detach::by(cord::Cut::of_new(boot, id).filter(|_| kind != ProxyKind::None && healthy));
+        let detach =
+            Detach::by(cord::Cut::of_new(boot, id).filter(|_| kind == ProxyKind::Traefik && healthy));
         let stop = app::Stop {
             scope: boot.scope.clone(),
             role: self.role.clone(),
@@ -157,6 +158,11 @@ impl RolePlan {
             instead: None,
         };
         Retire { version: boot.version.clone(), detach, stop, again: None }
+    }
+
+    /// The new container, as it has to be.
+    pub fn serving(&self, id: &str) -> Serving {
+        Serving { id: id.into(), restarts: None, ready: self.boot.ready }
     }
 
     /// The look whether the new container still serves.
@@ -201,8 +207,10 @@ impl ServerPlan {
         for role in self.roles.iter().filter(begins) {
             let name = Some(role.role.as_str());
             steps.push((name, Step::Boot(Box::new(role.boot.clone()))));
+            steps.extend(role.attach.step("ID").map(|step| (name, Step::Proxy(step))));
             for retire in &role.retire {
-                steps.extend(retire.detach.step().map(|step| (name, Step::Proxy(step))));
+                let detach = Some(&retire.detach).filter(|_| !role.attach.kind().switches());
+                steps.extend(detach.and_then(Detach::step).map(|step| (name, Step::Proxy(step))));
                 steps.push((name, Step::Stop(retire.stop.clone())));
             }
         }

@@ -4,6 +4,7 @@
 //! doesn't look into: what a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how
 //! they stop going to one ([`Detach`]).
 
+pub mod kamal;
 mod none;
 pub mod traefik;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use bowline_config::{Config, Pairs, Role, ServedBy};
 
 use crate::commands::Scope;
+use crate::commands::ready::Ready;
 use crate::commands::serving::Serving;
 use crate::names::Names;
 use crate::observed::{Container, Observed};
@@ -29,7 +31,7 @@ pub(crate) use traefik::neighbours::{apps_agree, roles_agree, shared_requests};
 pub(crate) use traefik::{maintenance, shared_network};
 
 /// The containers of all kinds.
-pub(crate) const CONTAINERS: [&str; 1] = [traefik::NAME];
+pub(crate) const CONTAINERS: [&str; 2] = [traefik::NAME, kamal::NAME];
 
 /// What sends requests to a role's containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +40,8 @@ pub enum ProxyKind {
     None,
     /// Traefik.
     Traefik,
+    /// kamal-proxy.
+    Kamal,
 }
 
 /// When a container of the primary role opens the barrier.
@@ -56,6 +60,16 @@ pub(crate) trait Rules: Sync {
 
     /// When a container of the primary role opens the barrier.
     fn opens(&self) -> Opens;
+
+    /// Whether it sends a role's requests to one container alone: attaching one takes them from the one before.
+    fn switches(&self) -> bool {
+        false
+    }
+
+    /// What makes a container ready to be attached.
+    fn ready(&self) -> Ready {
+        Ready::Healthy
+    }
 
     /// The secrets that it needs, by name.
     fn secrets(&self, _: &Config) -> Vec<String> {
@@ -97,22 +111,35 @@ pub(crate) trait Rules: Sync {
         None
     }
 
-    /// How requests get to a container with these labels.
-    fn attach(&self, _container: &str, _labels: &[(&String, &String)]) -> Attach {
+    /// How requests get to a container of this name, with these labels.
+    fn attach(&self, _: &OfRole<'_>, _container: &str, _labels: &[(&String, &String)]) -> Attach {
         Attach::None
     }
+
+    /// How a container stops getting requests. By its cord, if it was made with one, whatever serves the role now.
+    fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
+        Detach::by(cord::Cut::of(of.scope, container))
+    }
+}
+
+/// A role of a run.
+#[derive(Clone, Copy)]
+pub struct OfRole<'a> {
+    pub config: &'a Config,
+    pub scope: &'a Scope,
+    pub role: &'a Role,
 }
 
 impl ProxyKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::None, Self::Traefik];
+    pub const ALL: [Self; 3] = [Self::None, Self::Traefik, Self::Kamal];
 
-    /// The kind that serves a role. Roles behind kamal-proxy are refused before anything is planned
-    /// (`bowline_config::unbuilt`).
+    /// The kind that serves a role.
     pub fn of(role: &Role) -> Self {
         match role.served_by {
             ServedBy::Traefik => Self::Traefik,
-            ServedBy::Nothing | ServedBy::KamalProxy(_) => Self::None,
+            ServedBy::KamalProxy(_) => Self::Kamal,
+            ServedBy::Nothing => Self::None,
         }
     }
 
@@ -128,6 +155,7 @@ impl ProxyKind {
         match self {
             Self::None => &none::NoProxy,
             Self::Traefik => &traefik::Traefik,
+            Self::Kamal => &kamal::KamalProxy,
         }
     }
 
@@ -146,13 +174,29 @@ impl ProxyKind {
         self.rules().opens()
     }
 
-    /// How requests get to a container with these labels.
+    /// Whether it sends a role's requests to one container alone.
+    pub fn switches(self) -> bool {
+        self.rules().switches()
+    }
+}
+
+impl OfRole<'_> {
+    fn rules(&self) -> &'static dyn Rules {
+        ProxyKind::of(self.role).rules()
+    }
+
+    /// How requests get to a container of this name, with these labels.
     pub fn attach<'l>(
-        self,
+        &self,
         container: &str,
         labels: impl IntoIterator<Item = (&'l String, &'l String)>,
     ) -> Attach {
-        self.rules().attach(container, &labels.into_iter().collect::<Vec<_>>())
+        self.rules().attach(self, container, &labels.into_iter().collect::<Vec<_>>())
+    }
+
+    /// How a container stops getting requests.
+    pub(crate) fn detach(&self, container: &Container) -> Detach {
+        self.rules().detach(self, container)
     }
 }
 
@@ -170,6 +214,8 @@ pub(crate) struct Site<'a> {
 pub enum OnServer {
     /// Traefik.
     Traefik(traefik::OnServer),
+    /// kamal-proxy.
+    Kamal(kamal::OnServer),
 }
 
 impl OnServer {
@@ -177,6 +223,7 @@ impl OnServer {
     pub fn kind(&self) -> ProxyKind {
         match self {
             Self::Traefik(_) => ProxyKind::Traefik,
+            Self::Kamal(_) => ProxyKind::Kamal,
         }
     }
 
@@ -184,6 +231,7 @@ impl OnServer {
     pub fn step(&self) -> Option<Step> {
         match self {
             Self::Traefik(traefik) => traefik.step(),
+            Self::Kamal(proxy) => proxy.step(),
         }
     }
 
@@ -191,6 +239,7 @@ impl OnServer {
     pub(crate) fn attaches(&self) -> &'static str {
         match self {
             Self::Traefik(traefik) => traefik.attaches(),
+            Self::Kamal(_) => "until kamal-proxy sends it all requests",
         }
     }
 
@@ -198,6 +247,7 @@ impl OnServer {
     fn ports(&self) -> Vec<u16> {
         match self {
             Self::Traefik(traefik) => traefik.ports.clone(),
+            Self::Kamal(proxy) => proxy.ports.clone(),
         }
     }
 }
@@ -239,6 +289,8 @@ pub enum Attach {
     None,
     /// By Traefik.
     Traefik(traefik::labels::Route),
+    /// By kamal-proxy.
+    Kamal(Box<kamal::Route>),
 }
 
 impl Attach {
@@ -247,6 +299,23 @@ impl Attach {
         match self {
             Self::None => ProxyKind::None,
             Self::Traefik(_) => ProxyKind::Traefik,
+            Self::Kamal(_) => ProxyKind::Kamal,
+        }
+    }
+
+    /// The step that does it for a container with this id, if it takes one.
+    pub fn step(&self, id: &str) -> Option<Step> {
+        match self {
+            Self::None | Self::Traefik(_) => None,
+            Self::Kamal(route) => Some(Step::Kamal(kamal::Step::Register(Box::new(route.register(id))))),
+        }
+    }
+
+    /// What the proxy is given besides the container itself.
+    pub(crate) fn settings(&self) -> &[String] {
+        match self {
+            Self::None | Self::Traefik(_) => &[],
+            Self::Kamal(route) => &route.flags,
         }
     }
 }
@@ -259,6 +328,8 @@ pub enum Detach {
     None,
     /// Its cord is cut, and Traefik lets it go.
     Traefik(Box<cord::Cut>),
+    /// kamal-proxy forgets it.
+    Kamal(Box<kamal::service::Unregister>),
 }
 
 impl Detach {
@@ -277,6 +348,7 @@ impl Detach {
         match self {
             Self::None => ProxyKind::None,
             Self::Traefik(_) => ProxyKind::Traefik,
+            Self::Kamal(_) => ProxyKind::Kamal,
         }
     }
 
@@ -285,6 +357,8 @@ impl Detach {
         match self {
             Self::None => {}
             Self::Traefik(cut) => cut.instead = Some(other.clone()),
+            // The other one has its requests since it was attached.
+            Self::Kamal(_) => *self = Self::None,
         }
     }
 
@@ -293,6 +367,7 @@ impl Detach {
         match self {
             Self::None => None,
             Self::Traefik(cut) => Some(Step::Traefik(traefik::Step::Cut(cut.as_ref().clone()))),
+            Self::Kamal(service) => Some(Step::Kamal(kamal::Step::Unregister(service.as_ref().clone()))),
         }
     }
 
@@ -301,6 +376,7 @@ impl Detach {
         match self {
             Self::None => None,
             Self::Traefik(cut) => Some(format!("cut the cord of {}, until Traefik has let it go", cut.name)),
+            Self::Kamal(service) => Some(format!("stop routing {}", service.service)),
         }
     }
 }
@@ -310,6 +386,8 @@ impl Detach {
 pub enum Step {
     /// Traefik.
     Traefik(traefik::Step),
+    /// kamal-proxy.
+    Kamal(kamal::Step),
 }
 
 /// How long a step takes by itself.
@@ -326,6 +404,7 @@ impl Step {
     pub fn script(&self) -> Script {
         match self {
             Step::Traefik(step) => step.script(),
+            Step::Kamal(step) => step.script(),
         }
     }
 
@@ -333,13 +412,15 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Step::Traefik(step) => step.describe(),
+            Step::Kamal(step) => step.describe(),
         }
     }
 
-    /// The run that it belongs to.
-    pub fn scope(&self) -> &Scope {
+    /// The run that it belongs to, if it changes anything.
+    pub fn scope(&self) -> Option<&Scope> {
         match self {
-            Step::Traefik(step) => step.scope(),
+            Step::Traefik(step) => Some(step.scope()),
+            Step::Kamal(step) => step.scope(),
         }
     }
 
@@ -347,14 +428,9 @@ impl Step {
     pub fn takes(&self) -> Takes {
         match self {
             Step::Traefik(step) => step.takes(),
+            Step::Kamal(step) => step.takes(),
         }
     }
-}
-
-/// How a container of a role stops getting requests, whatever serves the role now: what serves the container is told by
-/// how it was made.
-pub(crate) fn detach(scope: &Scope, container: &Container) -> Detach {
-    Detach::by(cord::Cut::of(scope, container))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::error::{Failure, RunError};
 use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
-use crate::proxy::{self, At, Seen};
+use crate::proxy::{self, At, Ready, Seen};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::retire::tell_returns;
@@ -179,8 +179,9 @@ impl Held<'_> {
             self.fleet.emit(Event::Note { host: Some(host.into()), text });
             return Ok("");
         }
-        match proxy.attach(attach, addresses).await {
-            Ok(Seen::Routed) => Ok(", serving"),
+        let id = answer.came_up.id.as_deref().unwrap_or_default();
+        match proxy.attach(attach, Ready { role: None, id, addresses }).await {
+            Ok(Seen::Routed | Seen::Registered { .. }) => Ok(", serving"),
             Ok(Seen::Unseen) => Ok(""),
             Err(cause) => {
                 let doing = format!("see requests reach {}, which runs", accessory.name);

@@ -21,6 +21,7 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::image::build::{self, Build};
+use crate::proxy::kamal::image::OwnImage;
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::{Lock, is_inherited};
@@ -122,7 +123,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         let config = &project.config;
         let selection = Selection::new(config, &options.filters)?;
-        unbuilt::roles(config, selection.roles.iter().map(|(role, _)| *role))?;
+        unbuilt::roles(selection.roles.iter().map(|(role, _)| *role))?;
         let scope = Scope {
             names: Names::of(config),
             run: crate::run::lock::run_id(world),
@@ -281,7 +282,8 @@ impl<'a> Run<'a> {
                 self.emit(Event::Note { host: Some(server.host.clone()), text: note.clone() });
             }
         }
-        let apply = Apply::new(fleet, &plan, &self.world.stop, lock_lost);
+        let image = OwnImage::new(self.world.local.clone());
+        let apply = Apply::new(fleet, &plan, &image, &self.world.stop, lock_lost);
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, Vec::new()));
         }

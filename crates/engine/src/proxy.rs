@@ -3,6 +3,7 @@
 //! A role's way is the same for all: its new container is attached, the old one is detached and stopped. How a proxy is
 //! told, and how it is seen to have followed, is in the room of its kind, and only there.
 
+pub(crate) mod kamal;
 mod none;
 pub(crate) mod traefik;
 
@@ -21,6 +22,9 @@ use crate::event::Event;
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
 use crate::run::fleet::Fleet;
+use bowline_core::proxy::kamal::Listed;
+use kamal::KamalProxy;
+use kamal::image::OwnImage;
 use none::NoProxy;
 use traefik::Traefik;
 
@@ -33,8 +37,8 @@ pub(crate) trait Proxy: Send + Sync {
     /// Makes sure that it is there and answers, if the plan wants that.
     async fn ensure(&self) -> Result<(), Failure>;
 
-    /// Returns when requests reach a container, which is at one of these addresses.
-    async fn attach(&self, container: &Attach, addresses: &[IpAddr]) -> Result<Seen, Cause>;
+    /// Returns when requests reach a container.
+    async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Cause>;
 
     /// Returns when no request goes to a container of the role any more, so that it can be stopped; with what its stop
     /// does if it is healthy all the same.
@@ -50,11 +54,26 @@ pub(crate) trait Proxy: Send + Sync {
     async fn serves(&self) -> Serves;
 }
 
+/// A container that is ready to be attached.
+#[derive(Clone, Copy)]
+pub(crate) struct Ready<'a> {
+    /// The role that it is one of, if it is.
+    pub role: Option<&'a str>,
+    pub id: &'a str,
+    /// Where it is reached.
+    pub addresses: &'a [IpAddr],
+}
+
 /// What is known of whether requests reach a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// The proxy says so.
     Routed,
+    /// The proxy was told to, and says that it does.
+    Registered {
+        /// How often Docker had started the container again.
+        restarts: u32,
+    },
     /// The proxy can't be asked.
     Unseen,
 }
@@ -64,6 +83,8 @@ pub(crate) enum Seen {
 pub(crate) enum Serves {
     /// To these addresses.
     To(Vec<IpAddr>),
+    /// To the containers of these services.
+    By(Listed),
     /// To whatever runs.
     WhatRuns,
     /// That could not be seen.
@@ -91,10 +112,10 @@ pub(crate) struct Proxies<'a>(BTreeMap<&'a str, OfServer<'a>>);
 
 impl<'a> Proxies<'a> {
     /// As the plan has them. One that serves no role on a server may still have a container to let go.
-    pub(crate) fn of_plan(fleet: &'a Fleet, plan: &'a Plan) -> Self {
+    pub(crate) fn of_plan(fleet: &'a Fleet, plan: &'a Plan, image: &'a OwnImage) -> Self {
         let of = |server: &'a ServerPlan| {
             let host = server.host.as_str();
-            (host, ProxyKind::ALL.map(|kind| (kind, planned(kind, At { fleet, host }, server))).into())
+            (host, ProxyKind::ALL.map(|kind| (kind, planned(kind, At { fleet, host }, server, image))).into())
         };
         Self(plan.servers.iter().map(of).collect())
     }
@@ -106,12 +127,27 @@ impl<'a> Proxies<'a> {
     }
 }
 
-fn planned<'a>(kind: ProxyKind, at: At<'a>, server: &'a ServerPlan) -> Box<dyn Proxy + 'a> {
+fn planned<'a>(
+    kind: ProxyKind,
+    at: At<'a>,
+    server: &'a ServerPlan,
+    image: &'a OwnImage,
+) -> Box<dyn Proxy + 'a> {
     match kind {
         ProxyKind::None => Box::new(NoProxy),
         ProxyKind::Traefik => {
-            let traefik = server.proxies.iter().map(|OnServer::Traefik(traefik)| traefik).next();
+            let traefik = server.proxies.iter().find_map(|proxy| match proxy {
+                OnServer::Traefik(traefik) => Some(traefik),
+                OnServer::Kamal(_) => None,
+            });
             Box::new(Traefik::planned(at, traefik))
+        }
+        ProxyKind::Kamal => {
+            let proxy = server.proxies.iter().find_map(|proxy| match proxy {
+                OnServer::Kamal(proxy) => Some(proxy),
+                OnServer::Traefik(_) => None,
+            });
+            Box::new(KamalProxy::planned(at, proxy, image))
         }
     }
 }
@@ -121,6 +157,7 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
     match kind {
         ProxyKind::None => Box::new(NoProxy),
         ProxyKind::Traefik => Box::new(Traefik::observed(at, observed)),
+        ProxyKind::Kamal => Box::new(KamalProxy::observed(at, observed)),
     }
 }
 
@@ -138,11 +175,18 @@ pub(crate) fn behind<'a>(selection: &Selection<'a>, kind: ProxyKind) -> Vec<&'a 
 /// Refuses servers without a role behind a proxy.
 pub(crate) fn any_role(selection: &Selection<'_>) -> Result<(), RunError> {
     let proxied = selection.roles.iter().any(|(role, _)| ProxyKind::of(role) != ProxyKind::None);
-    // A file for kamal-proxy is refused before; so it is Traefik that is missed.
     if proxied { Ok(()) } else { Err(traefik::no_role()) }
 }
 
-/// Removes the proxies of a server, unless they have other apps to serve.
+/// Removes the proxies that the app has on a server, unless they have other apps to serve.
 pub(crate) async fn remove(change: &Change<'_>, host: &str) -> Told {
-    traefik::remove_from(change, host).await
+    let mut told = Vec::new();
+    for kind in ProxyKind::of_all(change.selection.roles_of(host).map(|(role, _)| role)) {
+        told.push(match kind {
+            ProxyKind::None => continue,
+            ProxyKind::Traefik => traefik::remove_from(change, host).await?,
+            ProxyKind::Kamal => kamal::remove_from(change, host, false).await?,
+        });
+    }
+    Ok(told.join("\n"))
 }

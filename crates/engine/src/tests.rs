@@ -58,16 +58,19 @@ healthcheck: {cmd: 'true'}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     Traefik,
+    Kamal,
     Nothing,
 }
 
 impl By {
-    const ALL: [Self; 2] = [Self::Traefik, Self::Nothing];
+    const ALL: [Self; 3] = [Self::Traefik, Self::Kamal, Self::Nothing];
 
     /// A configuration with that.
     fn serves(self, config: &str) -> String {
         match self {
             Self::Traefik => config.into(),
+            Self::Kamal => config
+                .replace("healthcheck: {cmd: 'true'}", "proxy: {host: app.test}\nbuilder: {arch: amd64}"),
             Self::Nothing => config.replace("web: {hosts: [a, b]}", "web: {hosts: [a, b], traefik: false}"),
         }
     }

@@ -77,6 +77,13 @@ impl Local for LocalMachine {
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
+    fn companion(&self, program: &str) -> String {
+        let beside = std::env::current_exe().ok().map(|own| own.with_file_name(program));
+        let beside =
+            beside.filter(|path| path.is_file()).and_then(|path| path.into_os_string().into_string().ok());
+        beside.unwrap_or_else(|| program.into())
+    }
+
     fn executable(&self, path: &str) -> Option<bool> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)

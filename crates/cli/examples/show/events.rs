@@ -39,6 +39,7 @@ fn server(number: usize, servers: usize) -> ServerPlan {
     let (host, role) = (host(number), role(number, servers));
     let image = format!("registry.example.com/shop:{VERSION}");
     let boot = app::Boot {
+        ready: bowline_core::commands::ready::Ready::Healthy,
         scope: scope.clone(),
         role: role.into(),
         version: VERSION.into(),
@@ -226,6 +227,7 @@ fn failures(servers: usize) -> Vec<Failure> {
         cause,
     };
     let not_ready = NotReady {
+        refused: false,
         container: format!("shop-web-{VERSION}"),
         summary: "the container was still unhealthy after 30 s".into(),
         hint: Some("the health check asks for `/up` on port 3000; does the app answer there?".into()),

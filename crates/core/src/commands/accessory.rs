@@ -362,6 +362,7 @@ fn come_up(service: &str, container: &Container) -> String {
          }}\n",
         quote(service),
         wait = ready::wait(
+            ready::Ready::Healthy,
             container.timeout,
             DELAY_S,
             &proxy::network(container.labels.iter().map(|(key, value)| (key, value)))

@@ -75,7 +75,7 @@ impl<'a> Line<'a> {
     }
 
     /// What follows the word, as a value.
-    pub(super) fn value<T: FromStr<Err: Display>>(self) -> Result<T, Unreadable> {
+    pub(crate) fn value<T: FromStr<Err: Display>>(self) -> Result<T, Unreadable> {
         self.rest.parse().map_err(|problem| Unreadable::line(self.whole, problem))
     }
 
@@ -88,7 +88,7 @@ impl<'a> Line<'a> {
     }
 
     /// The error of a line with something else than one of the words that may follow.
-    pub(super) fn unknown(self) -> Unreadable {
+    pub(crate) fn unknown(self) -> Unreadable {
         Unreadable::line(self.whole, "unknown")
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{self, Line, Unreadable};
 use super::events;
 use super::status::Status;
+use crate::names::NETWORK;
 use crate::proxy;
 pub use reason::{NotReady, is_port_taken, start_failed};
 
@@ -21,29 +22,55 @@ const ENDS: usize = 20;
 /// A container that Docker had to start again so often won't come up.
 const RESTARTS: u32 = 3;
 
+/// What makes a container that was started ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// Its health check; without one, that it still runs after a while.
+    Healthy,
+    /// That it runs: its proxy sees to the rest.
+    Started,
+}
+
 /// Shell lines that follow the container `$bowline_id`, which was just started, for at most `timeout` seconds; one without a
 /// health check is ready when it still runs after `delay` seconds. `network` is the one on which it is reached. They need
 /// [`super::ask::functions`] and print an [`Answer`], its states as they change.
-pub(super) fn wait(timeout: u64, delay: u64, network: &str) -> String {
-    follow(timeout, delay, network, ("''", RESTARTS))
+pub(super) fn wait(ready: Ready, timeout: u64, delay: u64, network: &str) -> String {
+    match ready {
+        Ready::Healthy => follow(timeout, delay, network, ("''", RESTARTS)),
+        Ready::Started => {
+            format!("{}bowline_ready=started\nlook\n", functions(timeout, delay, network, ("''", RESTARTS)))
+        }
+    }
+}
+
+/// Shell lines with the functions of [`wait`] for a container that somebody else says is ready.
+pub(crate) fn registered(timeout: u64) -> String {
+    functions(timeout, 0, NETWORK, ("''", RESTARTS))
 }
 
 /// The same for a container that was ready when Docker had started it again so many times: one that ended since has
 /// failed, and one without a health check needn't wait.
-pub(super) fn still(timeout: u64, delay: u64, network: &str, restarts: u32) -> String {
-    follow(timeout, delay, network, (&restarts.to_string(), restarts.saturating_add(1)))
+pub(super) fn still(ready: Ready, timeout: u64, delay: u64, network: &str, restarts: u32) -> String {
+    let most = restarts.saturating_add(1);
+    if ready == Ready::Started {
+        return format!("{}bowline_ready=started\nlook\n", functions(timeout, delay, network, ("''", most)));
+    }
+    follow(timeout, delay, network, (&restarts.to_string(), most))
 }
 
 /// `seen`: the number of restarts at which it was seen running; `most`: the number at which it has failed.
-fn follow(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32)) -> String {
+fn follow(timeout: u64, delay: u64, network: &str, restarts: (&str, u32)) -> String {
+    functions(timeout, delay, network, restarts) + &events::follow()
+}
+
+fn functions(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32)) -> String {
     format!(
-        "{network}bowline_timeout={timeout}\nbowline_delay={delay}\nbowline_seen={seen}\nbowline_most={most}\n\
-         bowline_ends={ENDS}\nbowline_log_lines={LOG_LINES}\nbowline_not_ready={not_ready}\n{since}{look}{follow}",
+        "{network}bowline_ready=\nbowline_timeout={timeout}\nbowline_delay={delay}\nbowline_seen={seen}\nbowline_most={most}\n\
+         bowline_ends={ENDS}\nbowline_log_lines={LOG_LINES}\nbowline_not_ready={not_ready}\n{since}{look}",
         network = proxy::shared_network(network),
         not_ready = Status::NotReady,
         since = events::SINCE,
         look = answer::sent(include_str!("ready.sh")),
-        follow = events::follow(),
     )
 }
 
@@ -172,14 +199,17 @@ pub enum Why {
     Gone,
     /// Its time was over.
     Timeout,
+    /// Its proxy would not have it.
+    Refused,
 }
 
 impl Why {
-    const ALL: [(&str, Why); 4] = [
+    const ALL: [(&str, Why); 5] = [
         ("exited", Why::Exited),
         ("restarting", Why::Restarting),
         ("gone", Why::Gone),
         ("timeout", Why::Timeout),
+        ("refused", Why::Refused),
     ];
 }
 
@@ -213,19 +243,35 @@ pub struct Failed {
     pub log: Vec<String>,
     /// Its last health checks: exit code and output.
     pub health: Vec<(i64, String)>,
+    /// What its proxy said, if it was asked to send it requests.
+    pub said: String,
+    /// The proxy's last check of it, as the proxy logged it (a JSON object); empty if there was none.
+    pub probe: String,
 }
 
 impl Failed {
     /// With nothing known but why.
     pub fn new(why: Why) -> Self {
         let none = String::new;
-        Self { why, ends: none(), listening: none(), command: none(), log: Vec::new(), health: Vec::new() }
+        Self {
+            why,
+            ends: none(),
+            listening: none(),
+            command: none(),
+            log: Vec::new(),
+            health: Vec::new(),
+            said: none(),
+            probe: none(),
+        }
     }
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { why, ends, listening, command, log, health } = self;
+        let Self { why, ends, listening, command, log, health, said, probe } = self;
+        if *why == Why::Refused {
+            writeln!(f, "@said {said}\n@probe {probe}")?;
+        }
         writeln!(f, "@failed {why}\n@ended {ends}\n@listening {listening}\n@check {command}\n@log")?;
         log.iter().try_for_each(|line| writeln!(f, "{line}"))?;
         let check =
@@ -285,7 +331,13 @@ impl FromStr for Answer {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let mut answer = Self::default();
         let (lines, log) = without_log(text);
+        let mut proxys = ("", "");
         for line in lines {
+            match line.word {
+                "said" => proxys.0 = line.rest,
+                "probe" => proxys.1 = line.rest,
+                _ => {}
+            }
             if let Some(event) = Event::read(line)? {
                 answer.hear(event);
             } else if line.word == "failed" {
@@ -301,6 +353,7 @@ impl FromStr for Answer {
             }
         }
         if let Some(failed) = &mut answer.failed {
+            (failed.said, failed.probe) = (proxys.0.into(), proxys.1.into());
             failed.log = log.iter().map(|line| (*line).to_owned()).collect();
             while failed.log.last().is_some_and(String::is_empty) {
                 failed.log.pop();

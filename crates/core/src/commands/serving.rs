@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::ready::Ready;
 use super::status::Status::NotServing;
 use super::{Scope, ask, ready};
 use crate::shell::{Script, quote};
@@ -14,18 +15,24 @@ pub struct Serving {
     pub id: String,
     /// How often Docker had started it again when it was ready, if that is known: then it may not have ended since.
     pub restarts: Option<u32>,
+    /// What it takes to serve.
+    pub ready: Ready,
 }
 
 impl Serving {
     /// Shell lines that end the script with [`NotServing`] unless the container serves, and print [`Instead`]. They need
     /// [`ask::functions`].
     pub(crate) fn or_exit(&self) -> String {
+        let restarts = self.restarts.map_or_else(|| "*".into(), |restarts| restarts.to_string());
+        let serves = match self.ready {
+            Ready::Healthy => format!("'running healthy '{restarts}|'running none '{restarts}"),
+            Ready::Started => format!("'running '*' '{restarts}"),
+        };
         format!(
             "ask {id} '{{{{.State.Status}}}} {{{{if .State.Health}}}}{{{{.State.Health.Status}}}}{{{{else}}}}none{{{{end}}}} {{{{.RestartCount}}}}' || bowline_said=gone\n\
-             case $bowline_said in 'running healthy '{restarts}|'running none '{restarts}) ;; \
+             case $bowline_said in {serves}) ;; \
              *) echo \"@instead $bowline_said\"; exit {NotServing} ;; esac\n",
             id = quote(&self.id),
-            restarts = self.restarts.map_or_else(|| "*".into(), |restarts| restarts.to_string()),
         )
     }
 }
@@ -61,14 +68,16 @@ pub struct Check {
 impl Check {
     /// Prints a [`ready::Answer`].
     pub fn script(&self) -> Script {
+        let ready = self.serving.ready;
         Script::new(format!(
             "{}{}bowline_id={}\n{}",
             self.scope.fence(),
             ask::functions(),
             quote(&self.serving.id),
             match self.serving.restarts {
-                Some(restarts) => ready::still(self.timeout, self.readiness_delay, &self.network, restarts),
-                None => ready::wait(self.timeout, self.readiness_delay, &self.network),
+                Some(restarts) =>
+                    ready::still(ready, self.timeout, self.readiness_delay, &self.network, restarts),
+                None => ready::wait(ready, self.timeout, self.readiness_delay, &self.network),
             }
         ))
     }

@@ -59,6 +59,8 @@ statuses! {
     Refused = 81,
     /// There can be no maintenance page.
     NoPage = 82,
+    /// Bowline's own image of the proxy is needed, and isn't there.
+    NoImage = 83,
 }
 
 impl Status {

@@ -13,7 +13,7 @@ use crate::commands::network::Network;
 use crate::commands::{Scope, app, prune, registry};
 use crate::names::Names;
 use crate::observed::{Container, Observed};
-use crate::proxy::{self, ProxyKind, Refusal, Site, cord};
+use crate::proxy::{self, OfRole, ProxyKind, Refusal, Site, cord};
 use crate::selection::Selection;
 use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
 
@@ -335,10 +335,13 @@ impl Planner<'_> {
             }),
             cord,
             assets: role.asset_path.clone(),
+            ready: kind.rules().ready(),
             timeout: config.deploy_timeout.as_secs(),
             readiness_delay: config.readiness_delay.as_secs(),
         };
-        let fingerprint = resume::fingerprint(&boot);
+        let of = OfRole { config, scope: self.scope(), role };
+        let attach = of.attach(&boot.container(), boot.labels.iter().map(|(key, value)| (key, value)));
+        let fingerprint = resume::fingerprint(&boot, &attach);
         let running: Vec<&Container> =
             observed.of_role(names, &role.name).filter(|container| container.is_running()).collect();
         boot.labels = proxy::unlike(boot.labels, &running);
@@ -351,7 +354,7 @@ impl Planner<'_> {
             running.into_iter().map(|container| retirement(config, self.scope(), role, container)).collect();
         let mut plan = RolePlan {
             role: role.name.clone(),
-            attach: kind.attach(&boot.container(), boot.labels.iter().map(|(key, value)| (key, value))),
+            attach: of.attach(&boot.container(), boot.labels.iter().map(|(key, value)| (key, value))),
             boot,
             kept: None,
             retire,

@@ -13,6 +13,7 @@ use super::deploy::Request;
 use super::{Kind, Plan, RolePlan, ServerPlan};
 use crate::commands::app;
 use crate::observed::{Container, Observed};
+use crate::proxy::Attach;
 use bowline_config::Config;
 use bowline_config::secret::Secret;
 
@@ -34,10 +35,10 @@ pub struct Kept {
 
 /// The label that says what a container is made of, but for what is new in each run: its command line, and after a
 /// dash that with its secrets. By the latter a secret that is short could be guessed: it is for no eyes either.
-pub(super) fn fingerprint(boot: &app::Boot) -> Secret {
+pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
-    let line = boot.run_line().to_string();
+    let line = attach.settings().iter().fold(boot.run_line().to_string(), |line, word| line + " " + word);
     let (mut clear, mut secret) = (Hash::new(), Hash::new());
     clear.update(&line);
     secret.update(&line);
@@ -57,7 +58,9 @@ fn part(fingerprint: &str, secrets_known: bool) -> &str {
 
 /// The container of a role that is just what this plan of it would make, if there is one.
 pub(super) fn kept(config: &Config, request: &Request, role: &RolePlan, observed: &Observed) -> Option<Kept> {
-    if !matches!(request.kind, Kind::Deploy | Kind::Rollback) {
+    // Whether a proxy that was told of a container still knows it can't be seen here: where all went well, it is.
+    let is_attached = !role.attach.kind().switches() || is_tagged(config, &request.version, observed);
+    if !is_attached || !matches!(request.kind, Kind::Deploy | Kind::Rollback) {
         return None;
     }
     let boot = &role.boot;

@@ -4,14 +4,14 @@ use super::Retire;
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::{Scope, policy};
 use crate::observed::Container;
-use crate::proxy::{self, ProxyKind};
+use crate::proxy::{self, OfRole, ProxyKind};
 use bowline_config::{Config, Role};
 
 /// How a container that serves is retired. Whether requests go to it is looked up when it is: by then it may be healthy,
 /// whatever it was when it was observed.
 pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Container) -> Retire {
     let waits = ProxyKind::of(role).rules().leaves_open_requests();
-    let detach = proxy::detach(scope, container);
+    let detach = OfRole { config, scope, role }.detach(container);
     Retire {
         version: container.version(&scope.names, &role.name).into(),
         stop: app::Stop {
@@ -38,11 +38,12 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
         version: container.version(&scope.names, &role.name).into(),
         name: container.name.clone(),
         id: container.id.clone(),
-        attach: ProxyKind::of(role).attach(&container.name, &container.labels),
+        attach: OfRole { config, scope, role }.attach(&container.name, &container.labels),
         network: proxy::network(&container.labels),
         cord: container.cord().map(Into::into),
         assets: container.asset_volume().map(|mount| mount.source.clone()),
         restart: policy::configured(&role.options),
+        ready: ProxyKind::of(role).rules().ready(),
         timeout: config.deploy_timeout.as_secs(),
         readiness_delay: config.readiness_delay.as_secs(),
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::step::Step;
 use super::{Kind, Plan, RolePlan, ServerPlan, resume};
+use crate::commands::ready::Ready;
 use bowline_config::{BarrierOrder, OnFailure};
 
 /// The plan, line by line: servers, roles, what happens there in which order.
@@ -88,6 +89,7 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
     }
     let ready = match &role.boot.health {
         Some(_) => format!("healthy within {} s", role.boot.timeout),
+        None if role.boot.ready == Ready::Started => "it runs".into(),
         None => format!("running for {} s", role.boot.readiness_delay),
     };
     let _ = writeln!(out, "    boot {}, until {ready}", role.boot.container());
@@ -101,7 +103,7 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
         let _ = writeln!(out, "    nothing to retire");
     }
     for retire in &role.retire {
-        if let Some(detached) = retire.detach.describe() {
+        if let Some(detached) = retire.detach.describe().filter(|_| !role.attach.kind().switches()) {
             let _ = writeln!(out, "    {detached}");
         }
         let _ = writeln!(out, "    stop {}", retire.stop.name);

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use bowline_config::{Config, Cord, Pairs, Role};
 
-use super::{Attach, Opens, Rules, Site, Takes};
+use super::{Attach, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ask::PATIENCE_S;
 use crate::names::{NETWORK, Names};
@@ -167,7 +167,7 @@ impl Rules for Traefik {
         Some((NAME, container::details()))
     }
 
-    fn attach(&self, container: &str, labels: &[(&String, &String)]) -> Attach {
+    fn attach(&self, _: &OfRole<'_>, container: &str, labels: &[(&String, &String)]) -> Attach {
         Attach::Traefik(labels::Route::new(container, labels.iter().copied()))
     }
 }

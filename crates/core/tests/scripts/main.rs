@@ -93,6 +93,7 @@ fn a_later_run_fences_an_earlier_one_off() {
                     | Step::Bootstrap(_)
                     | Step::Run(..)
                     | Step::Boot(_)
+                    | Step::Proxy(bowline_core::proxy::Step::Kamal(bowline_core::proxy::kamal::Step::List))
             ) {
                 continue;
             }

@@ -1,15 +1,16 @@
 //! Every step there is, with values that would do harm.
 
 use bowline_config::secret::{Secret, SecretBytes};
-use bowline_config::{AssetPath, Logging, OptionValue, Traefik};
+use bowline_config::{AssetPath, Logging, OptionValue, Run, Traefik};
 use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Mode, Of, Place};
 use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::{
-    Action, Scope, accessory, app, assets, lock, network, observe, prune, registry, remove, server,
+    Action, Scope, accessory, app, assets, lock, network, observe, prune, ready, registry, remove, server,
 };
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::kamal;
 use bowline_core::proxy::traefik::{self, container, trouble};
 use bowline_core::proxy::{self, cord};
 
@@ -47,6 +48,7 @@ pub(super) fn environment() -> app::Environment {
 
 pub(super) fn boot() -> app::Boot {
     app::Boot {
+        ready: ready::Ready::Healthy,
         scope: scope("0123456789abcdef0123456789abcdef"),
         role: "web".into(),
         version: "v1".into(),
@@ -68,7 +70,7 @@ pub(super) fn boot() -> app::Boot {
 }
 
 fn serving() -> Serving {
-    Serving { id: HOSTILE.into(), restarts: Some(0) }
+    Serving { id: HOSTILE.into(), restarts: Some(0), ready: ready::Ready::Healthy }
 }
 
 pub(super) fn all_steps() -> Vec<Step> {
@@ -172,6 +174,7 @@ pub(super) fn all_steps() -> Vec<Step> {
             parts: Some(prune::Parts::All),
         }),
         Step::Start(Box::new(app::Start {
+            ready: ready::Ready::Healthy,
             scope: scope.clone(),
             role: HOSTILE.into(),
             version: HOSTILE.into(),
@@ -190,6 +193,8 @@ pub(super) fn all_steps() -> Vec<Step> {
         remove(remove::What::Images { repository: HOSTILE.into(), latest: HOSTILE.into() }),
         remove(remove::What::Directory),
         of_traefik(traefik::Step::Remove(container::Remove { scope: scope.clone() })),
+        of_kamal(kamal::Step::Remove(kamal::container::Remove { scope: scope.clone(), force: false })),
+        of_kamal(kamal::Step::List),
         run(lock::status(&names)),
         run(lock::acquire(&names, HOSTILE)),
         run(lock::release(&names)),
@@ -200,6 +205,7 @@ pub(super) fn all_steps() -> Vec<Step> {
         steps.push(Step::Env(env::EnvFile { scope, role, path, secret }));
     }
     steps.extend(of_accessories(&scope));
+    steps.extend(of_services(&scope));
     let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
     for mode in modes {
         let (scope, host, command) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
@@ -213,6 +219,63 @@ pub(super) fn all_steps() -> Vec<Step> {
         steps.push(Step::Exec(Box::new(exec)));
     }
     steps
+}
+
+fn of_kamal(step: kamal::Step) -> Step {
+    Step::Proxy(proxy::Step::Kamal(step))
+}
+
+fn of_services(scope: &Scope) -> Vec<Step> {
+    let route = kamal::Route {
+        scope: scope.clone(),
+        service: HOSTILE.into(),
+        container: HOSTILE.into(),
+        port: 80,
+        flags: vec![HOSTILE.into()],
+        timeout: 1,
+        drain: 1,
+    };
+    let run = Run {
+        publish: true,
+        http_port: Some(80),
+        https_port: Some(443),
+        bind_ips: vec!["::1".into(), HOSTILE.into()],
+        metrics_port: Some(9090),
+        debug: true,
+        log_max_size: Some(HOSTILE.into()),
+        registry: Some(HOSTILE.into()),
+        repository: Some(HOSTILE.into()),
+        version: Some(HOSTILE.into()),
+        options: environment().options,
+    };
+    let ensure = |run: Option<Run>| kamal::container::Ensure {
+        scope: scope.clone(),
+        image: run.as_ref().map_or(kamal::container::Image::Own, kamal::container::Image::of),
+        run,
+        own: HOSTILE.into(),
+    };
+    let archive = SecretBytes::new(*b"archive");
+    let unregister = kamal::service::Unregister {
+        scope: scope.clone(),
+        service: HOSTILE.into(),
+        id: HOSTILE.into(),
+        drain: 1,
+    };
+    let pause = |to| kamal::service::Pause { scope: scope.clone(), service: HOSTILE.into(), to };
+    let stop = kamal::service::Pausing::Stop { drain: 1, message: Some(HOSTILE.into()) };
+    let steps = [
+        kamal::Step::Ensure(Box::new(ensure(None))),
+        kamal::Step::Ensure(Box::new(ensure(Some(run.clone())))),
+        kamal::Step::Load(kamal::container::Load { scope: scope.clone(), image: HOSTILE.into(), archive }),
+        kamal::Step::Replace(Box::new(kamal::container::Replace { ensure: ensure(None) })),
+        kamal::Step::Replace(Box::new(kamal::container::Replace { ensure: ensure(Some(run)) })),
+        kamal::Step::Power(kamal::container::Power { scope: scope.clone(), action: Action::Restart }),
+        kamal::Step::Register(Box::new(route.register(HOSTILE))),
+        kamal::Step::Unregister(unregister),
+        kamal::Step::Pause(pause(stop)),
+        kamal::Step::Pause(pause(kamal::service::Pausing::Resume)),
+    ];
+    steps.into_iter().map(of_kamal).collect()
 }
 
 fn of_traefik(step: traefik::Step) -> Step {

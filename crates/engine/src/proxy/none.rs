@@ -1,12 +1,10 @@
 //! No proxy: what runs is reached, and what is stopped is no longer.
 
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::proxy::{Attach, Detach};
 
-use super::{Proxy, Seen, Serves};
+use super::{Proxy, Ready, Seen, Serves};
 use crate::error::{Cause, Failure};
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
@@ -24,7 +22,7 @@ impl Proxy for NoProxy {
         Ok(())
     }
 
-    async fn attach(&self, _: &Attach, _: &[IpAddr]) -> Result<Seen, Cause> {
+    async fn attach(&self, _: &Attach, _: Ready<'_>) -> Result<Seen, Cause> {
         Ok(Seen::Routed)
     }
 

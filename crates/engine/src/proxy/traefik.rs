@@ -7,7 +7,7 @@ mod maintenance;
 pub(crate) mod settle;
 mod trouble;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
 
-use super::{At, Proxy, Seen, Serves};
+use super::{At, Proxy, Ready, Seen, Serves};
 use crate::error::{Cause, Failure, RunError};
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
@@ -106,13 +106,13 @@ impl Proxy for Traefik<'_> {
         came_up(self.at, ensure, started).await
     }
 
-    async fn attach(&self, container: &Attach, addresses: &[IpAddr]) -> Result<Seen, Cause> {
-        let Attach::Traefik(route) = container else { return Ok(Seen::Routed) };
+    async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Cause> {
+        let Attach::Traefik(route) = to else { return Ok(Seen::Routed) };
         let Some(client) = self.client() else {
             let name = &route.container;
             return Err(down(format!("{name} runs, but Traefik does not: no request reaches it")));
         };
-        client.routes_to(self.at, route, addresses).await
+        client.routes_to(self.at, route, container.addresses).await
     }
 
     async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure> {
@@ -120,7 +120,7 @@ impl Proxy for Traefik<'_> {
             Detach::Traefik(cut) => {
                 cord::Cutting { at: self.at, role, traefik: self.client() }.cut(cut).await
             }
-            Detach::None => Ok(IfHealthy::Stop),
+            Detach::None | Detach::Kamal(_) => Ok(IfHealthy::Stop),
         }
     }
 

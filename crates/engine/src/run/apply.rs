@@ -28,6 +28,7 @@ use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
 use crate::ports::Output;
 use crate::proxy::Proxies;
+use crate::proxy::kamal::image::OwnImage;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
 use crate::world::Stop;
@@ -55,7 +56,13 @@ pub struct Apply<'a> {
 
 impl<'a> Apply<'a> {
     /// Ready to begin.
-    pub fn new(fleet: &'a Fleet, plan: &'a Plan, stop: &'a Stop, lock_lost: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        fleet: &'a Fleet,
+        plan: &'a Plan,
+        image: &'a OwnImage,
+        stop: &'a Stop,
+        lock_lost: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             fleet,
             plan,
@@ -63,7 +70,7 @@ impl<'a> Apply<'a> {
             lock_lost,
             barrier: Barrier::new(plan.barrier.opened_by.is_some()),
             failures: Mutex::default(),
-            proxies: Proxies::of_plan(fleet, plan),
+            proxies: Proxies::of_plan(fleet, plan, image),
             done: Mutex::default(),
             tagged: Mutex::default(),
             kept: Mutex::new(kept::planned(plan)),

@@ -39,7 +39,7 @@ pub(crate) struct Change<'a> {
 /// Whether what routes requests to the selected roles is something that can be told of a change.
 pub(crate) fn check_proxies(project: &Project, options: &Options) -> Result<(), RunError> {
     let selection = Selection::new(&project.config, &options.filters)?;
-    Ok(unbuilt::roles(&project.config, selection.roles.iter().map(|(role, _)| *role))?)
+    Ok(unbuilt::roles(selection.roles.iter().map(|(role, _)| *role))?)
 }
 
 /// A role on a server that was looked at.

@@ -47,7 +47,9 @@ async fn on_server(apply: &Apply<'_>, server: &ServerPlan, scope: &Scope, step: 
 
 /// The versions of a role's containers that requests reach; where that can't be seen, of those that run.
 fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves) -> String {
+    let service = scope.names.prefix(&role.role);
     let reached = |container: &&Container| match serves {
+        Serves::By(listed) => listed.service(&service).is_some_and(|it| it.is_served_by(&container.id)),
         Serves::To(reached) => container.addresses().iter().any(|address| reached.contains(address)),
         Serves::WhatRuns | Serves::Unknown => {
             !matches!(container.health.as_deref(), Some("unhealthy" | "starting"))
@@ -60,7 +62,7 @@ fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves)
         Serves::Unknown => {
             format!("{versions}, as far as can be seen without {}'s answer", role.attach.kind().name())
         }
-        Serves::To(_) | Serves::WhatRuns => versions,
+        Serves::To(_) | Serves::By(_) | Serves::WhatRuns => versions,
     }
 }
 

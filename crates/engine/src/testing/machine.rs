@@ -64,6 +64,8 @@ pub(crate) struct FakeContainer {
     pub address: u8,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The name by which kamal-proxy would know its role.
+    pub service: String,
 }
 
 /// The lock's directory.
@@ -106,8 +108,12 @@ pub(crate) struct Machine {
     pub cuts: usize,
     /// Its Docker.
     pub docker: super::docker::FakeDocker,
-    /// Traefik's containers.
+    /// The proxies' containers.
     pub proxies: Present,
+    /// The services of kamal-proxy: the container that gets the requests of each.
+    pub services: BTreeMap<String, String>,
+    /// Services that answer with a page.
+    pub paused: BTreeSet<String>,
     /// Whether Traefik hears nothing from Docker.
     pub deaf: bool,
     /// Whether the next Traefik that is made won't.
@@ -149,7 +155,9 @@ impl Machine {
 
     /// The versions that requests go to, for a role.
     pub(crate) fn serving(&self, role: &str) -> Vec<&str> {
-        let serves = |c: &&FakeContainer| c.role == role && c.running && c.healthy != Some(false);
+        let serves = |c: &&FakeContainer| {
+            c.role == role && c.running && c.healthy != Some(false) && self.is_target(c) != Some(false)
+        };
         self.containers.iter().filter(serves).map(|c| c.image.as_str()).collect()
     }
 
@@ -195,6 +203,7 @@ impl Machine {
             assets: super::assets::mounted(boot),
             address: self.next + 1,
             labels: boot.labels.iter().cloned().chain(made).collect(),
+            service: boot.scope.names.prefix(&boot.role),
         });
         id
     }
@@ -203,8 +212,9 @@ impl Machine {
     pub(super) fn stop(&mut self, id: &str) {
         let mut loss = None;
         let before = self.served();
+        let targeted = self.services.values().any(|target| target == id);
         if let Some(container) = self.find(id) {
-            if container.running && container.routed && container.healthy == Some(true) {
+            if container.running && (targeted || container.routed && container.healthy == Some(true)) {
                 loss = Some(format!("{} was stopped while requests went to it", container.name));
             }
             container.running = false;
@@ -283,6 +293,7 @@ impl Machine {
             text.push_str(&format!("@maintenance {}\n", page.role));
         }
         text.push_str(&self.observed_traefik());
+        text.push_str(&self.observed_kamal());
         for image in &self.images {
             text.push_str(&format!("@image {} {image}\n", self.image_id(image)));
         }

@@ -71,7 +71,7 @@ impl FakeServer {
 fn fence(step: &Step) -> Option<&Scope> {
     match step {
         Step::Pull(step) => step.locked.then_some(&step.scope),
-        Step::Proxy(step) => Some(step.scope()),
+        Step::Proxy(step) => step.scope(),
         Step::Network(step) => Some(&step.scope),
         Step::Assets(step) => Some(&step.scope),
         Step::Boot(step) => Some(&step.scope),

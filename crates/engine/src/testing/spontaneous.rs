@@ -7,7 +7,7 @@ use std::time::Duration;
 use bowline_config::OptionValue;
 use bowline_core::commands::app;
 use bowline_core::commands::ask::PATIENCE_S;
-use bowline_core::commands::ready::{Answer, State, Why};
+use bowline_core::commands::ready::{Answer, Ready, State, Why};
 use bowline_core::commands::serving::Serving;
 use bowline_core::commands::status::Status;
 use tokio::time::{Instant, sleep};
@@ -256,7 +256,14 @@ impl FakeServer {
     }
 
     /// Waits until a container is ready. `seen`: how often Docker had started it again when it was ready before.
-    pub(super) async fn until_ready(&self, id: &str, timeout: u64, delay: u64, seen: Option<u32>) -> Output {
+    pub(super) async fn until_ready(
+        &self,
+        id: &str,
+        is: Ready,
+        timeout: u64,
+        delay: u64,
+        seen: Option<u32>,
+    ) -> Output {
         let until = Instant::now() + Duration::from_secs(timeout);
         let (mut states, mut running_at) = (Vec::new(), seen);
         loop {
@@ -276,6 +283,7 @@ impl FakeServer {
                 return failed(states, Why::Restarting);
             }
             match (container.running, container.healthy) {
+                (true, _) if is == Ready::Started => return ready(states, &container),
                 (true, Some(true)) => return ready(states, &container),
                 (true, None) if running_at == Some(restarts) => return ready(states, &container),
                 (true, None) => {

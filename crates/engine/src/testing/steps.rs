@@ -35,7 +35,7 @@ pub(super) fn failed(states: Vec<State>, why: Why) -> Output {
 }
 
 /// Docker starts it again and again.
-fn flapping(code: i64) -> Output {
+pub(super) fn flapping(code: i64) -> Output {
     let state = State { status: "restarting".into(), code, ..State::running("starting", 3) };
     failed(vec![state], Why::Restarting)
 }
@@ -96,14 +96,19 @@ impl FakeServer {
             on_line(Line::Out(&event.to_string()));
         }
         match behaviour {
+            Behaviour::Exits(_) | Behaviour::NeverHealthy if boot.ready == ready::Ready::Started => {
+                self.until_ready(&id, boot.ready, boot.timeout, 0, None).await
+            }
             Behaviour::Healthy(after) => {
                 if boot.health.is_some() {
                     sleep(Duration::from_millis(after)).await;
                     self.effect(|machine| machine.check_health(std::slice::from_ref(&id))).await;
                 }
-                self.until_ready(&id, boot.timeout, boot.readiness_delay, None).await
+                self.until_ready(&id, boot.ready, boot.timeout, boot.readiness_delay, None).await
             }
-            Behaviour::Late(_) => self.until_ready(&id, boot.timeout, boot.readiness_delay, None).await,
+            Behaviour::Late(_) => {
+                self.until_ready(&id, boot.ready, boot.timeout, boot.readiness_delay, None).await
+            }
             Behaviour::Exits(code) => {
                 sleep(Duration::from_millis(400)).await;
                 flapping(code)
@@ -154,13 +159,15 @@ impl FakeServer {
             return status(Status::NotStarted, "no such container");
         }
         let key = (self.host.clone(), start.role.clone(), start.version.clone());
-        if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key) {
+        if let Some(Behaviour::Exits(code)) = self.network.faults().behaviour.get(&key)
+            && start.ready == ready::Ready::Healthy
+        {
             // Docker goes on starting it.
             return flapping(*code);
         }
         sleep(Duration::from_millis(300)).await;
         self.effect(|machine| machine.check_health(std::slice::from_ref(&start.id))).await;
-        self.until_ready(&start.id, start.timeout, start.readiness_delay, None).await
+        self.until_ready(&start.id, start.ready, start.timeout, start.readiness_delay, None).await
     }
 
     async fn find(&self, find: &app::Find) -> Output {
@@ -250,12 +257,14 @@ impl FakeServer {
                 answer(registry::Pulled { image: self.machine().image_id(&pull.image) })
             }
             Step::Proxy(proxy::Step::Traefik(step)) => self.traefik(step).await,
+            Step::Proxy(proxy::Step::Kamal(step)) => self.kamal(step).await,
             Step::Boot(boot) => self.boot(boot, on_line).await,
             Step::Find(find) => self.find(find).await,
             Step::Start(start) => self.start(start).await,
             Step::Check(check) => {
                 let Check { serving, timeout, readiness_delay, .. } = check;
-                self.until_ready(&serving.id, *timeout, *readiness_delay, serving.restarts).await
+                self.until_ready(&serving.id, serving.ready, *timeout, *readiness_delay, serving.restarts)
+                    .await
             }
             Step::Stop(stop) => self.stop(stop).await,
             Step::Tag(tag) => self.tag(tag).await,

@@ -80,8 +80,11 @@ const ALL: [Act; 16] = [
 
 /// Every change, by every kind of proxy that it is for.
 fn all() -> impl Iterator<Item = (Act, By)> {
-    let of_a_proxy = |act| matches!(act, TraefikBoot | TraefikReboot { .. } | Maintenance | Live);
-    let fits = move |(act, by): &(Act, By)| *by == By::Traefik || !of_a_proxy(*act);
+    let fits = |(act, by): &(Act, By)| match act {
+        TraefikBoot | TraefikReboot { .. } => *by == By::Traefik,
+        Maintenance | Live => *by != By::Nothing,
+        _ => true,
+    };
     ALL.into_iter().flat_map(|act| By::ALL.map(|by| (act, by))).filter(fits)
 }
 
@@ -170,7 +173,8 @@ impl Act {
             let cut_off = |loss: &&String| loss.ends_with("while requests went to it");
             assert_eq!(machine.losses.iter().find(cut_off), None, "{host} {when}");
             if matches!(self, Maintenance | Live) && role == "web" {
-                let somebody = machine.services(Protocol::Http).contains("http://");
+                let told = machine.services.contains_key("app-web");
+                let somebody = told || machine.services(Protocol::Http).contains("http://");
                 assert!(somebody, "somebody answers on {host} {when}");
             }
         }
@@ -188,7 +192,8 @@ impl Act {
 
     fn is_done_on(self, by: By, host: &str, machine: &Machine, when: &str) {
         let role = if host == "c" { "workers" } else { "web" };
-        let routed = role == "web" && by == By::Traefik;
+        let routed = role == "web" && by != By::Nothing;
+        let (proxy, corded) = if by == By::Kamal { ("kamal-proxy", false) } else { ("traefik", routed) };
         let runs = match self {
             AppStop | AppRemove | RemoveAll => vec![],
             Prune => vec![format!("app-{role}-v3")],
@@ -201,13 +206,13 @@ impl Act {
         let all_run = |present: &crate::testing::Present| present.values().all(|runs| *runs);
         assert!(machine.accessories.keys().eq(accessories), "{host} {when}: {:?}", machine.accessories);
         assert!(all_run(&machine.accessories), "{host} {when}: {:?}", machine.accessories);
-        let proxies: &[&str] = if routed && self != RemoveAll { &["traefik"] } else { &[] };
+        let proxies: &[&str] = if routed && self != RemoveAll { &[proxy] } else { &[] };
         assert!(machine.proxies.keys().eq(proxies), "{host} {when}: {:?}", machine.proxies);
         assert!(all_run(&machine.proxies), "{host} {when}: {:?}", machine.proxies);
         let pages = usize::from(self == Maintenance && routed);
-        assert_eq!(machine.pages.len(), pages, "{host} {when}: {:?}", machine.pages);
+        assert_eq!(machine.pages.len() + machine.paused.len(), pages, "{host} {when}: {:?}", machine.pages);
         let tied = machine.cords.values().filter(|tied| **tied).count();
-        assert_eq!(tied, if routed { runs.len() } else { 0 }, "{host} {when}: {:?}", machine.cords);
+        assert_eq!(tied, if corded { runs.len() } else { 0 }, "{host} {when}: {:?}", machine.cords);
         match self {
             AppRemove | RemoveAll => assert!(
                 machine.containers.is_empty() && machine.images.is_empty() && machine.mark.is_none(),

@@ -27,20 +27,13 @@ async fn refused(config: &str, kind: Kind) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_of_kamal_proxy_is_not_deployed_and_never_becomes_traefiks() {
-    let proxied = TWO.replace("proxy: false", "proxy: {host: a.example.com}");
+async fn a_certificate_of_ones_own_is_refused_by_name() {
+    let ssl = "proxy: {host: a.test, ssl: {certificate_pem: CERT, private_key_pem: KEY}}";
+    let proxied = TWO.replace("proxy: false", ssl);
     for kind in [Kind::Deploy, Kind::Redeploy, Kind::Boot] {
-        assert_eq!(
-            refused(&proxied, kind).await.as_deref(),
-            Some(
-                "kamal-proxy is not supported yet, and should serve web (servers/web/proxy tells that this is a \
-                 configuration for Kamal 2)"
-            )
-        );
+        let message = refused(&proxied, kind).await.unwrap();
+        assert!(message.contains("web has one"), "{message}");
     }
-    let implied = "service: app\nimage: app\nservers: [a]\nbuilder: {arch: amd64}\n";
-    assert!(refused(implied, Kind::Deploy).await.unwrap().contains("builder/arch tells"));
-    assert_eq!(refused(&format!("{implied}traefik: {{}}\n"), Kind::Deploy).await, None);
 }
 
 #[tokio::test(start_paused = true)]

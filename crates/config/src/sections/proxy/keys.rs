@@ -2,9 +2,6 @@
 
 use crate::describe::{COUNT, Form, Keys, LIST, Like, OPTIONS, Setting};
 
-/// What refuses a role with a proxy.
-const DEPLOY: &str = "a deploy of a role that kamal-proxy should serve is refused";
-
 /// `proxy` at the root, of a role, of an accessory.
 pub(in crate) const KEYS: Keys = Keys::new(
     "proxy",
@@ -44,7 +41,6 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .examples(&["{http_port: 8080, https_port: 8443}"]),
     ],
 )
-.not_yet(DEPLOY)
 .slips(&[("port", "app_port"), ("domain", "host"), ("domains", "hosts"), ("tls", "ssl")]);
 
 const SSL: Keys = Keys::new(
@@ -55,8 +51,7 @@ const SSL: Keys = Keys::new(
             .examples(&["CERTIFICATE"]),
         Setting::new("private_key_pem", Form::Filled, "its key").examples(&["KEY"]),
     ],
-)
-.not_yet(DEPLOY);
+);
 
 const HEALTHCHECK: Keys = Keys::new(
     "proxy/healthcheck",
@@ -68,8 +63,7 @@ const HEALTHCHECK: Keys = Keys::new(
         Setting::new("interval", Form::Seconds(1), "between two checks").default("1"),
         Setting::new("timeout", Form::Seconds(1), "how long one may take").default("5"),
     ],
-)
-.not_yet(DEPLOY);
+);
 
 const BUFFERING: Keys = Keys::new(
     "proxy/buffering",
@@ -83,8 +77,7 @@ const BUFFERING: Keys = Keys::new(
         Setting::new("max_request_body", COUNT, "bytes; larger ones are refused"),
         Setting::new("max_response_body", COUNT, "bytes; larger ones are refused"),
     ],
-)
-.not_yet(DEPLOY);
+);
 
 const LOGGING: Keys = Keys::new(
     "proxy/logging",
@@ -95,8 +88,7 @@ const LOGGING: Keys = Keys::new(
             .examples(&["[X-Request-ID]"]),
         Setting::new("response_headers", LIST, "of answers").examples(&["[X-Request-ID]"]),
     ],
-)
-.not_yet(DEPLOY);
+);
 
 /// An address to listen on.
 const ADDRESS: Like = Like {
@@ -132,10 +124,11 @@ const RUN: Keys = Keys::new(
             .default("Docker Hub")
             .examples(&["ghcr.io"]),
         Setting::new("repository", Form::Filled, "its image")
-            .default("`basecamp/kamal-proxy`")
+            .default("Bowline's own; `basecamp/kamal-proxy` with `version` or `registry`")
             .examples(&["me/kamal-proxy"]),
-        Setting::new("version", Form::Filled, "its image's tag").default("`v0.9.2`").examples(&["v0.9.3"]),
+        Setting::new("version", Form::Filled, "its image's tag")
+            .default("`v0.9.2` with `repository` or `registry`")
+            .examples(&["v0.9.3"]),
         Setting::new("options", OPTIONS, "further flags of `docker run`").examples(&["{memory: 512m}"]),
     ],
-)
-.not_yet(DEPLOY);
+);

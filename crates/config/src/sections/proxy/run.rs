@@ -24,10 +24,10 @@ pub struct Run {
     pub log_max_size: Option<String>,
     /// `registry`: the server of its image; Docker Hub if absent.
     pub registry: Option<String>,
-    /// `repository` (`basecamp/kamal-proxy`).
-    pub repository: String,
-    /// `version` (`v0.9.2`).
-    pub version: String,
+    /// `repository`; `basecamp/kamal-proxy` if another key of its image is given.
+    pub repository: Option<String>,
+    /// `version`; `v0.9.2` if another key of its image is given.
+    pub version: Option<String>,
     /// `options`: further flags of `docker run`.
     #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
@@ -53,8 +53,8 @@ impl Run {
             log_max_size: Some(section.text("log_max_size").unwrap_or_else(|| "10m".into()))
                 .filter(|size| !size.is_empty()),
             registry: section.text("registry"),
-            repository: section.text("repository").unwrap_or_else(|| "basecamp/kamal-proxy".into()),
-            version: section.text("version").unwrap_or_else(|| "v0.9.2".into()),
+            repository: section.text("repository"),
+            version: section.text("version"),
             options: section.get("options").map(|field| field.options()).unwrap_or_default(),
         }
     }

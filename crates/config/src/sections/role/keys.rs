@@ -55,7 +55,6 @@ pub(in crate) const KEYS: Keys = Keys::new(
         )
         .default("true for the primary role")
         .kamal2("servers/ROLE/traefik")
-        .not_yet("a deploy of such a role is refused, unless it says `proxy: false`")
         .examples(&["true", "false", "{app_port: 3000}"]),
         Setting::new("traefik", Form::Boolean, "whether Traefik sends requests to it")
             .default("true for the primary role")

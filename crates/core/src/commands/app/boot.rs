@@ -9,6 +9,7 @@ use bowline_config::{AssetPath, Pairs};
 use super::{Environment, logging_words, option_words};
 use crate::commands::answer::{self, Explanation, Unreadable};
 use crate::commands::env::clear_words;
+use crate::commands::ready::Ready;
 use crate::commands::status::Status::{NameTaken as NAME_TAKEN, NotStarted as NOT_STARTED};
 use crate::commands::{Scope, ask, assets, policy, ready};
 use crate::names::{NETWORK, container_hostname};
@@ -51,6 +52,8 @@ pub struct Boot {
     pub cord: Option<String>,
     /// The asset volume's place in the container.
     pub assets: Option<AssetPath>,
+    /// What makes it ready.
+    pub ready: Ready,
     /// How long it may take to become ready, in seconds.
     pub timeout: u64,
     /// How long it must keep running if it has no health check, in seconds.
@@ -102,7 +105,7 @@ impl Boot {
             "bowline_id=$( {run}) || {{ rm -f {label}; exit {NOT_STARTED}; }}\nrm -f {label}\necho \"@id $bowline_id\"\n"
         ));
         text.push_str(&self.find().given_up());
-        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.network()));
+        text.push_str(&ready::wait(self.ready, self.timeout, self.readiness_delay, &self.network()));
         Script::new(text).with_input(Secret::new(format!(
             "{}\n{}",
             self.made.expose(),
@@ -301,6 +304,8 @@ pub struct Start {
     pub assets: Option<String>,
     /// Its restart policy, if one is configured: the one it had went when it was stopped.
     pub restart: Option<String>,
+    /// What makes it ready.
+    pub ready: Ready,
     /// How long it may take to become ready, in seconds.
     pub timeout: u64,
     /// How long it must keep running if it has no health check, in seconds.
@@ -330,7 +335,7 @@ impl Start {
             policy::give_back(self.restart.as_ref(), &self.id, NOT_STARTED),
         ));
         text.push_str(&ask::functions());
-        text.push_str(&ready::wait(self.timeout, self.readiness_delay, &self.network));
+        text.push_str(&ready::wait(self.ready, self.timeout, self.readiness_delay, &self.network));
         Script::new(text)
     }
 }

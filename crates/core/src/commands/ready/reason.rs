@@ -1,5 +1,7 @@
 //! Why a container isn't ready, in a line, and what to do about it: what people run into again and again is recognised.
 
+mod refused;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::answer::{Explanation, Unreadable};
@@ -18,6 +20,8 @@ pub struct NotReady {
     pub log: Vec<String>,
     /// Its last health checks: exit code and output.
     pub health: Vec<(i64, String)>,
+    /// Whether its proxy said that it gets no requests.
+    pub refused: bool,
 }
 
 /// Log lines that are kept for a report.
@@ -29,9 +33,10 @@ impl Answer {
         let failed = self.failed.ok_or(Unreadable::Missing("@failed"))?;
         let Explanation { reason: summary, hint } =
             Facts { timeout, failed: &failed, states: &self.states }.explain();
-        let Failed { mut log, health, .. } = failed;
+        let Failed { why, mut log, health, .. } = failed;
         let log = log.split_off(log.len().saturating_sub(KEPT));
-        Ok(NotReady { container: container.into(), summary, hint, log, health })
+        let refused = why == Why::Refused;
+        Ok(NotReady { container: container.into(), summary, hint, log, health, refused })
     }
 }
 
@@ -90,6 +95,10 @@ impl Facts<'_> {
                     "not ready within {timeout} s: the container exited {times}×, last with code {code}"
                 );
                 (reason, exit_hint(code, log))
+            }
+            Why::Refused => {
+                let Explanation { reason, hint } = refused::explain(self.failed, timeout);
+                (reason, hint)
             }
             Why::Gone => ("the container is gone: somebody removed it".into(), None),
             Why::Timeout => match health.last() {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::Apply;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::proxy::{Seen, wait_for};
+use crate::proxy::{Ready, Seen, wait_for};
 use crate::run::barrier::Gatekeeper;
 use crate::run::health;
 use crate::run::retire::retire;
@@ -23,12 +23,34 @@ use crate::run::retire::retire;
 /// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
 const SHOW: Duration = Duration::from_secs(10);
 
+/// Which requests may go to a new container that has to go again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gets {
+    /// None.
+    None,
+    /// Some, beside the old one.
+    Some,
+    /// All of its role's, be it that its proxy sends them to one container alone. The old one must get them back first.
+    All,
+}
+
 /// A container that is ready.
 #[derive(Debug, Clone)]
 pub(super) struct Booted {
     /// The container, as it was then.
     pub(super) serving: Serving,
     pub(super) addresses: Vec<IpAddr>,
+}
+
+/// Whether a proxy said that a container gets no requests.
+fn is_refused(failure: &Failure) -> bool {
+    matches!(&failure.cause, Cause::NotReady(not_ready) if not_ready.refused)
+}
+
+impl Booted {
+    pub(super) fn ready(&self) -> Ready<'_> {
+        Ready { role: None, id: &self.serving.id, addresses: &self.addresses }
+    }
 }
 
 /// One role on one server.
@@ -44,13 +66,16 @@ impl RoleTask<'_> {
         if keeper.is_none() && self.apply.plan.barrier.order == BarrierOrder::BeforeBoot {
             self.at_the_barrier().await?;
         }
-        let booted = self.boot().await?;
+        let mut booted = self.boot().await?;
         let seen = match self.released(keeper, &booted).await {
             Ok(seen) => seen,
-            Err(failure) => return Err(self.undone(failure, &booted, true).await),
+            Err((failure, gets)) => return Err(self.undone(failure, &booted, gets).await),
         };
+        if let Seen::Registered { restarts } = seen {
+            booted.serving.restarts = Some(restarts);
+        }
         self.tell(match seen {
-            Seen::Routed => "serving",
+            Seen::Routed | Seen::Registered { .. } => "serving",
             Seen::Unseen => "running, not seen to be routed to",
         });
         self.apply.serves(&self.server.host, &self.role.role, booted.clone());
@@ -66,25 +91,43 @@ impl RoleTask<'_> {
 
     /// All that must hold before the old container may go: the barrier is open, requests are routed to the new
     /// one, and the run goes on.
-    async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<Seen, Failure> {
+    async fn released(&self, keeper: Option<Gatekeeper>, booted: &Booted) -> Result<Seen, (Failure, Gets)> {
         let kind = self.role.attach.kind();
+        let some = |failure| (failure, Gets::Some);
         match &keeper {
             Some(keeper) if kind.opens() == Opens::Ready => self.open(keeper),
             Some(_) => {}
-            None => self.at_the_barrier().await?,
+            None => self.at_the_barrier().await.map_err(some)?,
+        }
+        if kind.switches() {
+            let seen = self.switched(booted).await?;
+            keeper.iter().for_each(|keeper| self.open(keeper));
+            return Ok(seen);
         }
         let seen = tokio::select! {
             biased;
-            seen = self.attach(&self.role.attach, &booted.addresses) => seen,
+            seen = self.attach(&self.role.attach, booted.ready()) => seen,
             () = self.interrupted() => Err(self.failure(&wait_for(kind), self.why_stopped())),
-        }?;
+        };
+        let seen = seen.map_err(some)?;
         if let Some(keeper) = &keeper
             && kind.opens() == Opens::Attached
         {
             self.open(keeper);
         }
-        self.apply.may_go_on().map_err(|cause| self.failure("retire the old container", cause))?;
+        self.apply.may_go_on().map_err(|cause| some(self.failure("retire the old container", cause)))?;
         Ok(seen)
+    }
+
+    /// Gives the new container all requests of the role. An interrupt waits for the end of this: what it would stop may have them
+    /// by then. For the same reason a failure counts as a refusal only if the proxy says so.
+    async fn switched(&self, booted: &Booted) -> Result<Seen, (Failure, Gets)> {
+        let doing = wait_for(self.role.attach.kind());
+        self.apply.may_go_on().map_err(|cause| (self.failure(&doing, cause), Gets::None))?;
+        self.attach(&self.role.attach, booted.ready()).await.map_err(|failure| {
+            let gets = if is_refused(&failure) { Gets::None } else { Gets::All };
+            (failure, gets)
+        })
     }
 
     fn open(&self, keeper: &Gatekeeper) {
@@ -95,12 +138,13 @@ impl RoleTask<'_> {
     }
 
     /// Sees that requests go to a container of the role.
-    pub(super) async fn attach(&self, container: &Attach, addresses: &[IpAddr]) -> Result<Seen, Failure> {
-        let kind = container.kind();
+    pub(super) async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Failure> {
+        let kind = to.kind();
+        let container = Ready { role: Some(&self.role.role), ..container };
         if kind != ProxyKind::None {
             self.tell(&format!("waiting for {} to route to it", kind.name()));
         }
-        let attached = self.apply.proxies.on(&self.server.host, kind).attach(container, addresses).await;
+        let attached = self.apply.proxies.on(&self.server.host, kind).attach(to, container).await;
         attached.map_err(|cause| self.failure(&wait_for(kind), cause))
     }
 
@@ -110,14 +154,16 @@ impl RoleTask<'_> {
         let restarts = match self.start(back).await {
             Ok(restarts) => restarts,
             Err(failure) => {
-                let old = self.role.retire.iter().find(|old| old.stop.id == back.id);
+                // One that may have all requests by now goes on.
+                let stays = back.attach.kind().switches() && !is_refused(&failure);
+                let old = self.role.retire.iter().find(|old| old.stop.id == back.id && !stays);
                 return Err(match old {
                     Some(old) => self.stopped_again(failure, old, "the old container").await,
                     None => failure,
                 });
             }
         };
-        let old = Serving { id: back.id.clone(), restarts: Some(restarts) };
+        let old = Serving { id: back.id.clone(), restarts: Some(restarts), ready: back.ready };
         self.retire(&self.role.undo(&new.serving.id, true).instead(&old)).await
     }
 
@@ -125,8 +171,11 @@ impl RoleTask<'_> {
     pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
         let step = Step::Start(Box::new(back.clone()));
         let (addresses, restarts) = self.ready(&step, &back.name, back.timeout).await?;
-        self.attach(&back.attach, &addresses).await?;
-        Ok(restarts)
+        let ready = Ready { role: None, id: &back.id, addresses: &addresses };
+        match self.attach(&back.attach, ready).await? {
+            Seen::Registered { restarts } => Ok(restarts),
+            Seen::Routed | Seen::Unseen => Ok(restarts),
+        }
     }
 
     /// Runs a step that waits until a container is ready: where it is reached, and how often Docker had to start it
@@ -211,8 +260,11 @@ impl RoleTask<'_> {
         if unheard && id.is_none() {
             id = self.found().await;
         }
-        let booted =
-            |id: String, addresses| Booted { serving: Serving { id, restarts: Some(restarts) }, addresses };
+        let ready = self.role.boot.ready;
+        let booted = |id: String, addresses| Booted {
+            serving: Serving { id, restarts: Some(restarts), ready },
+            addresses,
+        };
         match (result, id) {
             (Ok(addresses), Some(id)) => Ok(booted(id, addresses)),
             (Ok(_), None) => Err(self.failure(
@@ -221,8 +273,9 @@ impl RoleTask<'_> {
             )),
             (Err(failure), Some(id)) => {
                 // Nobody saw how it ended: it may be healthy by now, and routed to.
-                let unseen = !matches!(failure.cause, Cause::NotReady(_) | Cause::Command(_));
-                Err(self.undone(failure, &booted(id, Vec::new()), unseen).await)
+                let seen = matches!(failure.cause, Cause::NotReady(_) | Cause::Command(_));
+                let gets = if seen { Gets::None } else { Gets::Some };
+                Err(self.undone(failure, &booted(id, Vec::new()), gets).await)
             }
             (Err(failure), None) => Err(failure),
         }
@@ -268,14 +321,25 @@ impl RoleTask<'_> {
         Err(self.failure("wait at the barrier", Cause::Halted(primary)))
     }
 
-    /// Stops the new container, gracefully if requests may go to it; the failure stays what it was.
-    pub(super) async fn undone(&self, failure: Failure, booted: &Booted, healthy: bool) -> Failure {
+    /// Stops the new container, gracefully if requests may go to it; the failure stays what it was. One that may have them all goes
+    /// on if the old one doesn't get them back.
+    pub(super) async fn undone(&self, failure: Failure, booted: &Booted, gets: Gets) -> Failure {
         if failure.cause == Cause::LockLost {
             // Another run has this server; it will see to what it finds.
             return failure;
         }
+        if let (Gets::All, Some(back)) = (gets, &self.role.back)
+            && let Err(other) = self.start(back).await
+        {
+            let text = format!(
+                "{} may have no requests ({}), so the new container was left running: deploy again",
+                back.name, other.cause
+            );
+            self.apply.fleet.emit(Event::Note { host: Some(self.server.host.clone()), text });
+            return failure;
+        }
         self.tell("stopping the new container");
-        let undo = self.role.undo(&booted.serving.id, healthy);
+        let undo = self.role.undo(&booted.serving.id, gets != Gets::None);
         self.stopped_again(failure, &undo, "the new container").await
     }
 

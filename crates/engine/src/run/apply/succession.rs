@@ -4,14 +4,14 @@
 //! something from an old container looks at the new one first, and here is what comes of it if that doesn't serve.
 
 use bowline_core::commands::app;
-use bowline_core::commands::serving::Serving;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 
 use super::Apply;
-use super::role::{Booted, RoleTask};
+use super::role::{Booted, Gets, RoleTask};
 use crate::error::{Cause, Failure};
 use crate::event::Event;
+use crate::proxy::Ready;
 
 /// How often a new container may turn out not to serve for a moment.
 const TRIES: usize = 3;
@@ -60,7 +60,8 @@ impl RoleTask<'_> {
         let (addresses, _) = self.ready(&Step::Check(check.clone()), &check.name, check.timeout).await?;
         // Docker may have given it another one.
         if addresses != new.addresses {
-            self.attach(&self.role.attach, &addresses).await?;
+            let id = &new.serving.id;
+            self.attach(&self.role.attach, Ready { role: None, id, addresses: &addresses }).await?;
         }
         Ok(())
     }
@@ -70,7 +71,9 @@ impl RoleTask<'_> {
         match ended {
             Err(failure) if matches!(failure.cause, Cause::NotReady(_) | Cause::Told { .. }) => {
                 self.apply.serves_no_more(&self.server.host, &self.role.role);
-                Err(self.undone(failure, new, true).await)
+                let switches = self.role.attach.kind().switches();
+                let gets = if switches { Gets::All } else { Gets::Some };
+                Err(self.undone(failure, new, gets).await)
             }
             ended => ended,
         }
@@ -114,7 +117,7 @@ impl Apply<'_> {
     fn container_of(&self, server: &ServerPlan, role: &RolePlan) -> Option<Booted> {
         let kept = || {
             let kept = role.kept.as_ref()?;
-            let serving = Serving { id: kept.id.clone(), restarts: None };
+            let serving = role.serving(&kept.id);
             Some(Booted { serving, addresses: kept.addresses.clone() })
         };
         self.done_at(&server.host, &role.role).or_else(kept)

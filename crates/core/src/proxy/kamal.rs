@@ -1,0 +1,197 @@
+//! kamal-proxy, and Bowline's own in its place: it is told which container of a service gets its requests, sees for itself that
+//! this one is healthy, and drains the one before.
+
+mod answer;
+pub mod container;
+pub mod flags;
+pub mod service;
+pub mod version;
+
+use bowline_config::{Config, Pairs, Role, Run};
+
+use super::{Attach, Detach, OfRole, Opens, Rules, Site, Takes};
+use crate::commands::Scope;
+use crate::commands::ready::Ready;
+use crate::names::Names;
+use crate::observed::Container;
+use crate::plan::deploy::PlanError;
+use crate::shell::{Line, Script};
+pub use answer::{Answer, Listed, Service};
+use container::{Ensure, Image};
+pub use service::Route;
+
+/// Its container. Kamal gives it this name, whatever its image.
+pub const NAME: &str = "kamal-proxy";
+
+/// The proxy on a server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnServer {
+    /// What makes sure that it runs, if it doesn't.
+    pub ensure: Option<Box<Ensure>>,
+    /// The ports that it takes requests on.
+    pub ports: Vec<u16>,
+}
+
+impl OnServer {
+    pub(super) fn step(&self) -> Option<super::Step> {
+        self.ensure.clone().map(|ensure| super::Step::Kamal(Step::Ensure(ensure)))
+    }
+}
+
+/// Words that run a command of the proxy in its container.
+fn command(words: &[&str]) -> Line {
+    Line::new("docker").words(["exec", NAME, NAME]).words(words.iter().copied())
+}
+
+/// How the proxy of a server is run, if a role or an accessory on it says so: all that do say the same.
+pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
+    let roles = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
+    let accessories =
+        config.accessories.iter().filter(|accessory| accessory.hosts.iter().any(|at| at == host));
+    let of_roles = roles.filter_map(|role| role.kamal_proxy()?.run.as_ref());
+    of_roles.chain(accessories.filter_map(|accessory| accessory.proxy.as_ref()?.run.as_ref())).next()
+}
+
+/// Its container as a server should have it.
+pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
+    let run = run_of(config, host).cloned();
+    let image = run.as_ref().map_or(Image::Own, Image::of);
+    Ensure { scope: scope.clone(), run, image, own: String::new() }
+}
+
+/// What the proxy has to say about a plan.
+pub(super) struct KamalProxy;
+
+impl Rules for KamalProxy {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn opens(&self) -> Opens {
+        Opens::Attached
+    }
+
+    fn switches(&self) -> bool {
+        true
+    }
+
+    fn ready(&self) -> Ready {
+        Ready::Started
+    }
+
+    fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
+        let Site { config, scope, host, observed, .. } = *site;
+        let found = observed.proxy(NAME);
+        if let Some(proxy) = found {
+            version::check(host, &proxy.image)?;
+        }
+        let runs = found.is_some_and(|proxy| proxy.status == "running");
+        let ensure = (!runs).then(|| Box::new(ensure(config, scope, host)));
+        let ports = container::ports(run_of(config, host));
+        Ok(Some(super::OnServer::Kamal(OnServer { ensure, ports })))
+    }
+
+    fn labels(&self, _: &Names, _: &Role) -> Pairs {
+        Pairs::new()
+    }
+
+    fn details(&self) -> Option<(&'static str, Script)> {
+        Some((NAME, container::details()))
+    }
+
+    fn attach(&self, of: &OfRole<'_>, container: &str, _: &[(&String, &String)]) -> Attach {
+        let Some(proxy) = of.role.kamal_proxy() else { return Attach::None };
+        Attach::Kamal(Box::new(service::route(of, proxy, container)))
+    }
+
+    fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
+        Detach::Kamal(Box::new(service::Unregister {
+            scope: of.scope.clone(),
+            service: of.scope.names.prefix(&of.role.name),
+            id: container.id.clone(),
+            drain: of.config.drain_timeout.as_secs(),
+        }))
+    }
+}
+
+/// One round trip to one server that the proxy is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make sure that it and the network are there.
+    Ensure(Box<Ensure>),
+    /// Have its image there.
+    Load(container::Load),
+    /// Put a new one in the place of the one that runs.
+    Replace(Box<container::Replace>),
+    /// Start or stop it.
+    Power(container::Power),
+    /// Remove it.
+    Remove(container::Remove),
+    /// Make a container the one that gets a service's requests.
+    Register(Box<service::Register>),
+    /// Take a service from a container.
+    Unregister(service::Unregister),
+    /// Answer a service's requests with a page, or no longer.
+    Pause(service::Pause),
+    /// Tell which containers get requests.
+    List,
+}
+
+impl Step {
+    /// What is sent.
+    pub fn script(&self) -> Script {
+        match self {
+            Step::Ensure(step) => step.script(),
+            Step::Load(step) => step.script(),
+            Step::Replace(step) => step.script(),
+            Step::Power(step) => step.script(),
+            Step::Remove(step) => step.script(),
+            Step::Register(step) => step.script(),
+            Step::Unregister(step) => step.script(),
+            Step::Pause(step) => step.script(),
+            Step::List => service::list(),
+        }
+    }
+
+    /// What it does, in a few words for a person.
+    pub fn describe(&self) -> String {
+        match self {
+            Step::Ensure(_) => format!("make sure {NAME} runs"),
+            Step::Load(step) => format!("send the image {}", step.image),
+            Step::Replace(_) => format!("reboot {NAME}"),
+            Step::Power(step) => format!("{} {NAME}", step.verb()),
+            Step::Remove(_) => format!("remove {NAME}"),
+            Step::Register(step) => format!("route {} to {}", step.route.service, step.route.container),
+            Step::Unregister(step) => format!("stop routing {}", step.service),
+            Step::Pause(step) => step.describe(),
+            Step::List => format!("ask {NAME} where it routes"),
+        }
+    }
+
+    /// The run that it belongs to, if it changes anything.
+    pub fn scope(&self) -> Option<&Scope> {
+        Some(match self {
+            Step::Ensure(step) => &step.scope,
+            Step::Load(step) => &step.scope,
+            Step::Replace(step) => &step.ensure.scope,
+            Step::Power(step) => &step.scope,
+            Step::Remove(step) => &step.scope,
+            Step::Register(step) => &step.route.scope,
+            Step::Unregister(step) => &step.scope,
+            Step::Pause(step) => &step.scope,
+            Step::List => return None,
+        })
+    }
+
+    /// How long it takes by itself.
+    pub fn takes(&self) -> Takes {
+        match self {
+            Step::Ensure(_) | Step::Load(_) | Step::Replace(_) => Takes::Pull,
+            Step::Register(step) => Takes::Seconds(step.route.longest()),
+            Step::Unregister(step) => Takes::Seconds(step.drain + 60),
+            Step::Pause(step) => Takes::Seconds(step.drain() + 60),
+            Step::Remove(_) => Takes::Seconds(300),
+            Step::Power(_) | Step::List => Takes::Seconds(60),
+        }
+    }
+}

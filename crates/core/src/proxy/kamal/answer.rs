@@ -1,0 +1,159 @@
+//! What scripts say of the proxy's container, and what the proxy says of its services.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::commands::answer::{Unreadable, lines};
+use crate::commands::policy::Returns;
+
+/// What was done to the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether it was just made.
+    pub made: bool,
+    /// For how many milliseconds no proxy took requests, as far as it was seen.
+    pub gap_ms: Option<u64>,
+    /// The apps for which it stays, as people read them.
+    pub kept: Option<String>,
+    /// Its restart policy, where it is stopped and that could not be changed.
+    pub returns: Returns,
+}
+
+impl FromStr for Answer {
+    type Err = Unreadable;
+
+    fn from_str(answer: &str) -> Result<Self, Unreadable> {
+        let mut read = Self { returns: answer.parse()?, ..Self::default() };
+        for line in lines(answer) {
+            match line.word {
+                "made" => read.made = true,
+                "gap" => read.gap_ms = Some(line.value()?),
+                "kept" => read.kept = Some(line.some()?.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.made {
+            writeln!(f, "@made")?;
+        }
+        self.gap_ms.iter().try_for_each(|gap| writeln!(f, "@gap {gap}"))?;
+        self.kept.iter().try_for_each(|names| writeln!(f, "@kept {names}"))?;
+        self.returns.fmt(f)
+    }
+}
+
+/// A service of the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The hosts that it answers to; `*` for all.
+    pub hosts: Vec<String>,
+    /// The paths that it answers below.
+    pub paths: Vec<String>,
+    /// Its containers, as `ID:PORT` or `NAME:PORT`.
+    pub targets: Vec<String>,
+    /// `running`, `paused` or `stopped`.
+    pub state: String,
+}
+
+impl Service {
+    /// Whether it sends its requests to the container with this id.
+    pub fn is_served_by(&self, id: &str) -> bool {
+        let host = |target: &String| target.rsplit_once(':').map_or(target.clone(), |(host, _)| host.into());
+        self.targets.iter().map(host).any(|target| !target.is_empty() && id.starts_with(&target))
+    }
+}
+
+/// The services of a proxy, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed(pub Vec<Service>);
+
+impl Listed {
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.0.iter().find(|service| service.name == name)
+    }
+}
+
+impl FromStr for Listed {
+    type Err = Unreadable;
+
+    /// Lines of the proxy's table, each after `@service`. Columns are two or more blanks apart.
+    fn from_str(answer: &str) -> Result<Self, Unreadable> {
+        let mut services = Vec::new();
+        for line in lines(answer).filter(|line| line.word == "service") {
+            let row = plain(line.rest);
+            let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+            let [name, hosts, paths, targets, state, _] = cells[..] else { return Err(line.unknown()) };
+            if (name, state) == ("Service", "State") {
+                continue;
+            }
+            let list = |cell: &str| cell.split(',').map(|part| part.trim().to_owned()).collect();
+            services.push(Service {
+                name: name.into(),
+                hosts: list(hosts),
+                paths: list(paths),
+                targets: list(targets),
+                state: state.into(),
+            });
+        }
+        Ok(Self(services))
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|Service { name, hosts, paths, targets, state }| {
+            let [hosts, paths, targets] = [hosts, paths, targets].map(|list| list.join(","));
+            writeln!(f, "@service {name}  {hosts}  {paths}  {targets}  {state}  no")
+        })
+    }
+}
+
+/// A text without the terminal's styles.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let answers = [
+            Answer::default(),
+            Answer { made: true, ..Answer::default() },
+            Answer {
+                gap_ms: Some(140),
+                kept: Some("shop blog".into()),
+                returns: Returns(Some("always".into())),
+                ..Answer::default()
+            },
+        ];
+        for answer in answers {
+            assert_eq!(answer.to_string().parse(), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn the_proxys_table_is_read_with_its_styles() {
+        let table = "@service \u{1b}[3;94mService\u{1b}[0m   \u{1b}[3;94mHost\u{1b}[0m            \u{1b}[3;94mPath\u{1b}[0m  \u{1b}[3;94mTarget\u{1b}[0m             \u{1b}[3;94mState\u{1b}[0m    \u{1b}[3;94mTLS\u{1b}[0m\n\
+                     @service \u{1b}[1;34mshop-web\u{1b}[0m  \u{1b}[0ma.test,b.test\u{1b}[0m   /api  0123456789ab:3000  stopped  no\n";
+        let listed: Listed = table.parse().unwrap();
+        let shop = listed.service("shop-web").unwrap();
+        assert_eq!((&shop.hosts[..], &shop.state[..]), (&["a.test".into(), "b.test".into()][..], "stopped"));
+        assert!(shop.is_served_by("0123456789abcdef") && !shop.is_served_by("fff"));
+        assert_eq!(listed.to_string().parse(), Ok(listed));
+        assert!("@service Error: nothing\n".parse::<Listed>().is_err());
+        assert_eq!("".parse(), Ok(Listed::default()));
+    }
+}

@@ -1,0 +1,336 @@
+//! The proxy's container, as Kamal runs it.
+
+use bowline_config::secret::SecretBytes;
+use bowline_config::{OptionValue, Run};
+
+use super::{NAME, command};
+use crate::commands::app::option_words;
+use crate::commands::network::{self, FAILED as PROXY_FAILED};
+use crate::commands::status::Status::NoImage;
+use crate::commands::{Action, Scope, answer, ask, policy, published};
+use crate::names::NETWORK;
+use crate::shell::{Line, Script, quote};
+
+/// The files of apps for the proxy: certificates and error pages.
+pub const FILES: &str = ".kamal/proxy/apps-config";
+/// How long it may take to stop, in seconds: it waits 10 s for open requests.
+const STOP_WAIT_S: u32 = 30;
+/// The next one, while the one before still serves.
+const NEXT: &str = "kamal-proxy_next";
+/// The one before, until the next one serves.
+const OLD: &str = "kamal-proxy_old";
+
+/// The image of a proxy that has to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// Bowline's own, unless files on the server say otherwise (`boot_config`).
+    Own,
+    /// This one.
+    Named(String),
+}
+
+impl Image {
+    /// What `proxy/run` says.
+    pub fn of(run: &Run) -> Self {
+        if run.registry.is_none() && run.repository.is_none() && run.version.is_none() {
+            return Self::Own;
+        }
+        let repository = run.repository.as_deref().unwrap_or(KAMALS);
+        let version = run.version.as_deref().unwrap_or(super::version::MINIMUM);
+        let registry = run.registry.iter().map(|server| format!("{server}/")).collect::<String>();
+        Self::Named(format!("{registry}{repository}:{version}"))
+    }
+}
+
+/// Kamal's own proxy.
+const KAMALS: &str = "basecamp/kamal-proxy";
+/// What Kamal gives a proxy's container without a word about it.
+const PUBLISHED: &str = "--publish 80:80 --publish 443:443 --log-opt max-size=10m";
+
+/// The ports of the server that it takes requests on; with files on the server that say otherwise they aren't known.
+pub(super) fn ports(run: Option<&Run>) -> Vec<u16> {
+    match run {
+        None => vec![80, 443],
+        Some(run) => run.http_port.into_iter().chain(run.https_port).collect(),
+    }
+}
+
+/// Prints the line that lists it.
+pub(super) fn details() -> Script {
+    Script::new(format!("docker container ls --filter name={}\n", quote(&format!("^{NAME}$"))))
+}
+
+/// Makes sure the network exists and the proxy runs in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ensure {
+    /// The run.
+    pub scope: Scope,
+    /// `proxy/run` of the server. Without it files on the server count, as for Kamal.
+    pub run: Option<Run>,
+    /// Its image, if it has to be made.
+    pub image: Image,
+    /// The name of Bowline's own image; empty as long as it isn't known.
+    pub own: String,
+}
+
+impl Ensure {
+    /// Shell lines that define `bowline_image` and the function `made NAME`, which makes the container.
+    fn made(&self) -> String {
+        let fixed = |line: Line| {
+            line.words(["--network", NETWORK, "--restart", "unless-stopped"])
+                .words(["--volume", "kamal-proxy-config:/home/kamal-proxy/.config/kamal-proxy"])
+                .word("--volume")
+                .path(&format!("$PWD/{FILES}:/home/kamal-proxy/.apps-config"))
+        };
+        let line = fixed(Line::new("docker").words(["container", "create", "--name"]).var("1"));
+        let named = match &self.image {
+            Image::Own => quote(&self.own),
+            Image::Named(image) => quote(image),
+        };
+        match &self.run {
+            Some(run) => format!(
+                "bowline_image={named}\nmade() {{ {line}; }}\n",
+                line = ending(options(line, run).var("bowline_image"), run).as_str(),
+            ),
+            None => format!(
+                "bowline_own={named}\nbowline_kamals={KAMALS}\nbowline_minimum={minimum}\nbowline_published={published}\n{files}\
+                 made() {{ printf '%s\\n' \"$bowline_options $bowline_image $bowline_command\" | xargs {line}; }}\n",
+                minimum = super::version::MINIMUM,
+                published = quote(PUBLISHED),
+                files = answer::sent(include_str!("boot_config.sh")),
+            ),
+        }
+    }
+}
+
+/// The words of `proxy/run` before the image.
+fn options(mut line: Line, run: &Run) -> Line {
+    for (port, inner) in [(run.http_port, 80), (run.https_port, 443)] {
+        let Some(port) = port else { continue };
+        let publish = |line: Line, place: String| line.words(["--publish", &place]);
+        line = match run.bind_ips.as_slice() {
+            [] => publish(line, format!("{port}:{inner}")),
+            ips => {
+                ips.iter().fold(line, |line, ip| publish(line, format!("{}:{port}:{inner}", bracketed(ip))))
+            }
+        };
+    }
+    if let Some(size) = &run.log_max_size {
+        line = line.words(["--log-opt", &format!("max-size={size}")]);
+    }
+    if let Some(port) = run.metrics_port {
+        line = line.word(&format!("--expose={port}"));
+    }
+    option_words(line, &run.options)
+}
+
+fn bracketed(ip: &str) -> String {
+    if ip.contains(':') { format!("[{ip}]") } else { ip.into() }
+}
+
+/// The words of `proxy/run` after the image.
+fn ending(line: Line, run: &Run) -> Line {
+    let line = line.words([NAME, "run"]);
+    let line = if run.debug { line.word("--debug") } else { line };
+    run.metrics_port.iter().fold(line, |line, port| line.words(["--metrics-port", &port.to_string()]))
+}
+
+/// Shell lines that wait until the proxy in its container answers, or run the function `silent`.
+fn answers() -> String {
+    format!(
+        "bowline_tries=100\nuntil {list} >/dev/null 2>&1; do [ $((bowline_tries -= 1)) -gt 0 ] || silent; sleep 0.1; done\n",
+        list = command(&["list"])
+    )
+}
+
+impl Ensure {
+    /// Starts the container that is there or runs a new one, and waits until it answers. Prints [`super::Answer`]; ends with
+    /// [`NoImage`] if Bowline's own image is needed and isn't there. Another app's deploy may do the same meanwhile.
+    pub fn script(&self) -> Script {
+        Script::new(format!(
+            "{fence}{ask}{network}mkdir -p {FILES} || exit\n{made}\
+             start() {{ docker container start {NAME} >/dev/null 2>&1; }}\n\
+             failed() {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PROXY_FAILED}; }}\n\
+             silent() {{ docker container logs --tail 20 {NAME} >&2; exit {PROXY_FAILED}; }}\n\
+             connected() {{ [ -n \"$(docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}yes{{{{end}}}}' {NAME} 2>/dev/null)\" ]; }}\n\
+             if start; then connected || docker network connect {NETWORK} {NAME} || exit {PROXY_FAILED}\n\
+             else\n\
+             {has_image}\
+             if bowline_said=$(made {NAME} 2>&1); then\n\
+             bowline_said=$(docker container start {NAME} 2>&1) || {{ docker container rm {NAME} >/dev/null 2>&1; failed; }}\n\
+             echo @made\n\
+             else\n\
+             case $bowline_said in *'already in use'*) bowline_tries=100 ;; *) failed ;; esac\n\
+             until start; do [ $((bowline_tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
+             fi\nfi\n{answers}",
+            fence = self.scope.fence(),
+            ask = ask::functions(),
+            network = network::create(),
+            made = self.made(),
+            has_image = self.has_image(),
+            answers = answers(),
+        ))
+    }
+
+    /// A shell line that ends the script where Bowline's own image is needed and isn't there.
+    fn has_image(&self) -> String {
+        match self.image {
+            Image::Named(_) => String::new(),
+            Image::Own => format!(
+                "[ \"$bowline_image\" != {own} ] || {{ [ -n {own} ] && docker image inspect {own} >/dev/null 2>&1; }} || exit {NoImage}\n",
+                own = quote(&self.own)
+            ),
+        }
+    }
+}
+
+/// Loads Bowline's own image into a server's Docker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// The run.
+    pub scope: Scope,
+    /// The image's name.
+    pub image: String,
+    /// The archive.
+    pub archive: SecretBytes,
+}
+
+impl Load {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let text = format!("{}docker load >/dev/null || exit {PROXY_FAILED}\n", self.scope.fence());
+        Script::new(text).with_bytes(self.archive.clone())
+    }
+}
+
+/// Puts a new proxy in the place of the one that runs. It is made before the old one stops; if it doesn't come up with the same
+/// services, the old one is put back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replace {
+    /// The new one.
+    pub ensure: Ensure,
+}
+
+impl Replace {
+    /// Prints [`super::Answer`].
+    pub fn script(&self) -> Script {
+        Script::new(format!(
+            "{fence}{ask}{network}mkdir -p {FILES} || exit\n{made}{has_image}{audit}\
+             ask_name {NAME} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {NAME} || exit {PROXY_FAILED}; }}\n\
+             docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
+             made {NEXT} >/dev/null || {{ docker container rm --force {NEXT} >/dev/null 2>&1; exit {PROXY_FAILED}; }}\n\
+             {free}\
+             services() {{ {list} 2>/dev/null | tr -d '\\033' | awk 'NR > 1 {{ print $1 }}'; }}\n\
+             uptime_ms() {{ awk '{{ printf \"%d\", $1 * 1000 }}' /proc/uptime; }}\n\
+             bowline_services=$(services)\n\
+             bowline_stopped=$(uptime_ms)\n\
+             if ask_name {NAME} '{policy}'; then\n\
+             {keep}docker container stop -t {STOP_WAIT_S} {NAME} >/dev/null && docker container rename {NAME} {OLD} || exit {PROXY_FAILED}\n\
+             fi\n\
+             silent() {{\n\
+             docker container logs --tail 20 {NAME} >&2\n\
+             if ask_name {OLD} '{{{{.ID}}}}'; then\n\
+             docker container rm --force {NAME} {NEXT} >/dev/null 2>&1\n\
+             docker container rename {OLD} {NAME} || exit {PROXY_FAILED}\n\
+             {again}docker container start {NAME} >/dev/null && echo 'the old one was started again' >&2\n\
+             fi\n\
+             exit {PROXY_FAILED}\n\
+             }}\n\
+             docker container rename {NEXT} {NAME} && docker container start {NAME} >/dev/null || silent\n\
+             {answers}\
+             bowline_gap=$(($(uptime_ms) - bowline_stopped))\n\
+             [ \"$(services)\" = \"$bowline_services\" ] || {{ echo 'the new one does not have the services of the old one' >&2; silent; }}\n\
+             docker container rm {OLD} >/dev/null 2>&1\n\
+             echo \"@gap $bowline_gap\"\n",
+            fence = self.ensure.scope.fence(),
+            ask = ask::functions(),
+            network = network::create(),
+            made = self.ensure.made(),
+            has_image = self.ensure.has_image(),
+            audit = self.ensure.scope.audit(None, "Rebooted proxy"),
+            list = command(&["list"]),
+            policy = policy::FORMAT,
+            keep = policy::keep_stopped(NAME, "\"$bowline_said\""),
+            again = policy::give_back(self.ensure.restart().as_ref(), NAME, PROXY_FAILED),
+            free = published::free_or(NEXT, NAME, &format!("docker container rm {NEXT} >/dev/null")),
+            answers = answers(),
+        ))
+    }
+}
+
+impl Ensure {
+    /// Its restart policy: Kamal's, unless `proxy/run/options` has another one.
+    pub fn restart(&self) -> Option<String> {
+        let options: &[(String, OptionValue)] = self.run.as_ref().map_or(&[], |run| &run.options);
+        policy::configured(options).or_else(|| Some("unless-stopped".into()))
+    }
+}
+
+/// Starts or stops the proxy that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Power {
+    /// The run.
+    pub scope: Scope,
+    /// What is done to it.
+    pub action: Action,
+}
+
+impl Power {
+    pub(super) fn verb(&self) -> &'static str {
+        match self.action {
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Restart => "restart",
+        }
+    }
+
+    /// The script.
+    pub fn script(&self) -> Script {
+        let stop = || {
+            let stop =
+                format!("docker container stop -t {STOP_WAIT_S} {NAME} >/dev/null || exit {PROXY_FAILED}\n");
+            stop + &self.scope.audit(None, "Stopped proxy")
+        };
+        let start = || {
+            let silent =
+                format!("silent() {{ docker container logs --tail 20 {NAME} >&2; exit {PROXY_FAILED}; }}\n");
+            let start = format!("docker container start {NAME} >/dev/null || exit {PROXY_FAILED}\n");
+            silent + &start + &answers() + &self.scope.audit(None, "Started proxy")
+        };
+        let does = match self.action {
+            Action::Start => start(),
+            Action::Stop => stop(),
+            Action::Restart => stop() + &start(),
+        };
+        Script::new(self.scope.fence() + &does)
+    }
+}
+
+/// Removes the proxy and its image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remove {
+    /// The run.
+    pub scope: Scope,
+    /// Also if other apps need it.
+    pub force: bool,
+}
+
+impl Remove {
+    /// Prints [`super::Answer`]: it stays as long as it has services.
+    pub fn script(&self) -> Script {
+        let kept = format!(
+            "bowline_kept=$({list} 2>/dev/null | sed \"s/$(printf '\\033')\\[[0-9;]*m//g\" | awk 'NR > 1 {{ print $1 }}' | tr '\\n' ' ')\n\
+             [ -z \"$bowline_kept\" ] || {{ echo \"@kept $bowline_kept\"; exit 0; }}\n",
+            list = command(&["list"])
+        );
+        let image = "label=org.opencontainers.image.title=kamal-proxy";
+        Script::new(format!(
+            "{fence}{kept}docker container rm --force {NAME} >/dev/null 2>&1\n\
+             ! docker container inspect {NAME} >/dev/null 2>&1 || exit {PROXY_FAILED}\n\
+             docker image prune --all --force --filter {image} >/dev/null\nrm -rf .kamal/proxy\n{removed}",
+            fence = self.scope.fence(),
+            kept = if self.force { "" } else { &kept },
+            removed = self.scope.audit(None, "Removed proxy container"),
+        ))
+    }
+}

@@ -1,0 +1,37 @@
+# Registers the container $bowline_id as $bowline_target with the proxy $bowline_proxy by the function register, and follows the
+# container meanwhile: one that ends doesn't get healthy any more. Prints what look prints of one that gets its requests.
+bowline_files=$(mktemp -d) || exit
+trap 'rm -rf "$bowline_files"; kill "$bowline_try" 2>/dev/null' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+# A proxy that can't be asked, because it or Docker's daemon is being started again, is asked again.
+try() {
+    while :; do
+        register >"$bowline_files/said" 2>&1
+        bowline_status=$?
+        [ "$bowline_status" != 0 ] || break
+        [ "$(date +%s)" -lt "$bowline_deadline" ] || break
+        [ "$bowline_status" -ge 126 ] || grep -q -e 'Cannot connect to the Docker daemon' -e 'is not running' -e 'is restarting' \
+            -e '^Error: dial ' "$bowline_files/said" || break
+        sleep 0.5
+    done
+    echo "$bowline_status" >"$bowline_files/status"
+    read -r bowline_wait <"$bowline_files/wait" && kill "$bowline_wait"
+}
+try >/dev/null 2>&1 </dev/null &
+bowline_try=$!
+while :; do
+    docker container wait "$bowline_id" >/dev/null 2>&1 </dev/null &
+    echo "$!" >"$bowline_files/wait"
+    [ ! -s "$bowline_files/status" ] || kill "$!" 2>/dev/null
+    wait "$!" 2>/dev/null
+    [ ! -s "$bowline_files/status" ] || break
+    bowline_ready=registering
+    look
+    sleep 0.2
+done
+read -r bowline_status <"$bowline_files/status"
+bowline_ready=started
+[ "$bowline_status" != 0 ] || look
+echo "@said $(tr '\n' ' ' <"$bowline_files/said")"
+echo "@probe $(docker container logs --since "$bowline_since" "$bowline_proxy" 2>&1 | grep -F 'Healthcheck failed' | grep -F "$bowline_target" | tail -n 1)"
+failed refused

@@ -1,0 +1,196 @@
+//! A service of the proxy: which container gets its requests.
+
+use bowline_config::Proxy;
+
+use super::flags::{Given, flags};
+use super::{NAME, command};
+use crate::commands::answer::sent;
+use crate::commands::{Scope, ask, ready};
+use crate::proxy::OfRole;
+use crate::shell::{Line, Script, quote};
+
+/// Digits of a container's id by which Kamal registers it.
+const SHORT: usize = 12;
+
+/// How a service's requests get to a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The run.
+    pub scope: Scope,
+    /// The service: `SERVICE-ROLE[-DEST]`, or an accessory's.
+    pub service: String,
+    /// The container's name, for people.
+    pub container: String,
+    /// Where the app listens in it.
+    pub port: u16,
+    /// What `kamal-proxy deploy` is given besides the target.
+    pub flags: Vec<String>,
+    /// How long the container may take to become healthy, in seconds.
+    pub timeout: u64,
+    /// How long open requests of the one before may take, in seconds.
+    pub drain: u64,
+}
+
+impl Route {
+    /// How long registering may take, in seconds.
+    pub fn longest(&self) -> u64 {
+        self.timeout + self.drain + ask::PATIENCE_S
+    }
+
+    /// The target that is registered for a container's id.
+    pub fn target(&self, id: &str) -> String {
+        format!("{}:{}", short(id), self.port)
+    }
+
+    /// The step that registers a container.
+    pub fn register(&self, id: &str) -> Register {
+        Register { route: self.clone(), id: id.into() }
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
+}
+
+/// How a role's requests get to a container.
+pub(super) fn route(of: &OfRole<'_>, proxy: &Proxy, container: &str) -> Route {
+    let OfRole { config, scope, role } = of;
+    let given = Given { app: &scope.names.app(), role: &role.name, error_pages: None };
+    Route {
+        scope: (*scope).clone(),
+        service: scope.names.prefix(&role.name),
+        container: container.into(),
+        port: proxy.app_port,
+        flags: flags(config, proxy, &given),
+        timeout: config.deploy_timeout.as_secs(),
+        drain: config.drain_timeout.as_secs(),
+    }
+}
+
+/// Makes a container the one that gets its service's requests: the proxy sees that it is healthy, sends it all requests from
+/// then on, and waits until those of the one before are answered. A failure leaves that one in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The way.
+    pub route: Route,
+    /// The container's id.
+    pub id: String,
+}
+
+impl Register {
+    /// The proxy's command.
+    pub fn line(&self) -> Line {
+        let target = format!("--target={}", self.route.target(&self.id));
+        let flags = self.route.flags.iter().map(String::as_str);
+        command(&["deploy", &self.route.service, &target]).words(flags)
+    }
+
+    /// Prints a [`ready::Answer`].
+    pub fn script(&self) -> Script {
+        Script::new(format!(
+            "{fence}{ask}bowline_id={id}\nbowline_proxy={NAME}\nbowline_target={target}\nregister() {{ {line}; }}\n{wait}{register}",
+            fence = self.route.scope.fence(),
+            ask = ask::functions(),
+            id = quote(&self.id),
+            target = quote(&self.route.target(&self.id)),
+            line = self.line(),
+            wait = ready::registered(self.route.timeout + self.route.drain),
+            register = sent(include_str!("register.sh")),
+        ))
+    }
+}
+
+/// Takes a service from a container that is about to stop: its open requests are answered, new ones get 404.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unregister {
+    /// The run.
+    pub scope: Scope,
+    /// The service.
+    pub service: String,
+    /// The container's id. If another one gets the service's requests, nothing is done.
+    pub id: String,
+    /// How long open requests may take, in seconds.
+    pub drain: u64,
+}
+
+impl Unregister {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let drain = format!("--drain-timeout={}s", self.drain);
+        Script::new(format!(
+            "{fence}bowline_esc=$(printf '\\033')\n\
+             bowline_list=$({list} 2>&1) || case $bowline_list in *'is not running'*|*'No such container'*) exit 0 ;; \
+             *) printf '%s\\n' \"$bowline_list\" >&2; exit 1 ;; esac\n\
+             bowline_list=$(printf '%s\\n' \"$bowline_list\" | sed \"s/$bowline_esc\\[[0-9;]*m//g\")\n\
+             printf '%s\\n' \"$bowline_list\" | grep -F {target} | grep -qF {service} || exit 0\n\
+             {stop} && {remove}\n",
+            fence = self.scope.fence(),
+            list = command(&["list"]),
+            target = quote(&format!(" {}:", short(&self.id))),
+            service = quote(&format!("{} ", self.service)),
+            stop = command(&["stop", &self.service, &drain]),
+            remove = command(&["remove", &self.service]),
+        ))
+    }
+}
+
+/// Answers a service's requests with 503, or sends them to its container again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// The run.
+    pub scope: Scope,
+    /// The service.
+    pub service: String,
+    /// What becomes of it.
+    pub to: Pausing,
+}
+
+/// What becomes of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pausing {
+    /// It answers with 503.
+    Stop {
+        /// How long open requests may take, in seconds.
+        drain: u64,
+        /// What the page says.
+        message: Option<String>,
+    },
+    /// It serves.
+    Resume,
+}
+
+impl Pause {
+    pub(super) fn describe(&self) -> String {
+        match self.to {
+            Pausing::Stop { .. } => format!("put a page in the place of {}", self.service),
+            Pausing::Resume => format!("let {} answer again", self.service),
+        }
+    }
+
+    pub(super) fn drain(&self) -> u64 {
+        match self.to {
+            Pausing::Stop { drain, .. } => drain,
+            Pausing::Resume => 0,
+        }
+    }
+
+    /// The script.
+    pub fn script(&self) -> Script {
+        let line = match &self.to {
+            Pausing::Stop { drain, message } => {
+                let line = command(&["stop", &self.service, &format!("--drain-timeout={drain}s")]);
+                message.iter().fold(line, |line, text| line.word(&format!("--message={text}")))
+            }
+            Pausing::Resume => command(&["resume", &self.service]),
+        };
+        Script::new(format!("{}{line}\n", self.scope.fence()))
+    }
+}
+
+/// Prints [`super::Listed`].
+pub(super) fn list() -> Script {
+    let list = command(&["list"]);
+    Script::new(format!(
+        "bowline_list=$({list}) || exit\n[ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'\n"
+    ))
+}

@@ -1,0 +1,83 @@
+//! Which proxies are new enough. The tag of a proxy's image is its version.
+
+use std::cmp::Ordering;
+
+use super::NAME;
+use crate::proxy::Refusal;
+
+/// The oldest version that understands what is asked of it. Kamal 2.11 has the same minimum.
+pub const MINIMUM: &str = "v0.9.2";
+
+/// Refuses a proxy whose image says that it is too old. A tag that is no version says nothing.
+pub(super) fn check(host: &str, image: &str) -> Result<(), Refusal> {
+    let Some(version) = of_image(image).filter(|version| is_older(version, MINIMUM)) else { return Ok(()) };
+    Err(Refusal {
+        message: format!("{NAME} on {host} is {version}, and {MINIMUM} is the oldest that works"),
+        hint: "`bowline proxy reboot` puts a newer one in its place".into(),
+    })
+}
+
+/// The tag of an image.
+fn of_image(image: &str) -> Option<&str> {
+    let name = image.split('@').next()?;
+    let (_, tag) = name.rsplit_once(':')?;
+    (!tag.contains('/')).then_some(tag)
+}
+
+/// Whether one version is older than another, in the order of RubyGems as far as numbers and pre-releases go.
+pub fn is_older(version: &str, than: &str) -> bool {
+    match (parts(version), parts(than)) {
+        (Some(version), Some(than)) => order(&version, &than) == Ordering::Less,
+        _ => false,
+    }
+}
+
+/// Numbers, and `None` for a word that makes it a pre-release.
+fn parts(version: &str) -> Option<Vec<Option<u64>>> {
+    let version = version.strip_prefix('v').unwrap_or(version);
+    let parts = version.split(['.', '-']).map(|part| match part.parse() {
+        Ok(number) => Some(Some(number)),
+        Err(_) if part.chars().all(char::is_alphanumeric) && !part.is_empty() => Some(None),
+        Err(_) => None,
+    });
+    let parts: Vec<Option<u64>> = parts.collect::<Option<_>>()?;
+    matches!(parts.first(), Some(Some(_))).then_some(parts)
+}
+
+fn order(left: &[Option<u64>], right: &[Option<u64>]) -> Ordering {
+    let at = |parts: &[Option<u64>], place: usize| match parts.get(place) {
+        Some(Some(number)) => (1, *number),
+        Some(None) => (0, 0),
+        None => (1, 0),
+    };
+    let places = 0..left.len().max(right.len());
+    places
+        .map(|place| at(left, place).cmp(&at(right, place)))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_is_too_old_is_refused_with_what_to_do() {
+        for image in [
+            "basecamp/kamal-proxy:v0.9.2",
+            "basecamp/kamal-proxy:v0.10.0",
+            "bowline-proxy:v10.0.1.0",
+            "me/proxy:latest",
+            "localhost:5000/proxy",
+            "sha256:0a",
+        ] {
+            assert_eq!(check("a", image), Ok(()), "{image}");
+        }
+        for image in
+            ["basecamp/kamal-proxy:v0.8.7", "r.test:5000/p:0.9", "p:v0.9.2-rc1", "p:v0.9.1@sha256:00"]
+        {
+            let refusal = check("a", image).unwrap_err();
+            assert!(refusal.message.contains("on a is") && refusal.hint.contains("proxy reboot"), "{image}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! kamal-proxy: it is told which container gets a service's requests, and says when that one does.
+
+pub(crate) mod image;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bowline_core::commands::app::IfHealthy;
+use bowline_core::commands::status::Status;
+use bowline_core::observed::Observed;
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::kamal::container::{Ensure, Load, Remove};
+use bowline_core::proxy::kamal::service::{Pause, Pausing};
+use bowline_core::proxy::kamal::{self, Answer, Listed, NAME, OnServer};
+use bowline_core::proxy::{self, Attach, Detach};
+
+use super::{At, Proxy, Ready, Seen, Serves};
+use crate::error::{Cause, Failure};
+use crate::maintenance::Page;
+use crate::run::change::{Change, Place, Told};
+use crate::run::health;
+use image::OwnImage;
+
+/// The proxy on a server.
+pub(super) struct KamalProxy<'a> {
+    at: At<'a>,
+    ensure: Option<&'a Ensure>,
+    image: Option<&'a OwnImage>,
+    runs: AtomicBool,
+}
+
+/// One step of the proxy's.
+pub(crate) fn step(step: kamal::Step) -> Step {
+    Step::Proxy(proxy::Step::Kamal(step))
+}
+
+impl<'a> KamalProxy<'a> {
+    /// As the plan has it; without one no role is behind it there.
+    pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>, image: &'a OwnImage) -> Self {
+        let ensure = plan.and_then(|plan| plan.ensure.as_deref());
+        let runs = AtomicBool::new(plan.is_some_and(|plan| plan.ensure.is_none()));
+        Self { at, ensure, image: Some(image), runs }
+    }
+
+    /// As it was seen.
+    pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
+        let runs = observed.proxy(NAME).is_some_and(|proxy| proxy.status == "running");
+        Self { at, ensure: None, image: None, runs: AtomicBool::new(runs) }
+    }
+}
+
+/// Has the proxy run and answer on a server; Bowline's own image is sent there if it is needed and missing.
+pub(crate) async fn ensure(at: At<'_>, image: &OwnImage, ensure: &Ensure) -> Result<Answer, Failure> {
+    with_image(at, image, ensure, |ensure| kamal::Step::Ensure(Box::new(ensure))).await
+}
+
+/// Runs a step that makes the proxy's container, and once more when the image that it needs is there.
+pub(crate) async fn with_image(
+    at: At<'_>,
+    image: &OwnImage,
+    ensure: &Ensure,
+    made: impl Fn(Ensure) -> kamal::Step,
+) -> Result<Answer, Failure> {
+    let At { fleet, host } = at;
+    let named = |own: &str| step(made(Ensure { own: own.into(), ..ensure.clone() }));
+    let own = match ensure.image {
+        kamal::container::Image::Own => image.reference().await.unwrap_or_default(),
+        kamal::container::Image::Named(_) => String::new(),
+    };
+    match fleet.ask(host, None, &named(&own)).await {
+        Err(failure) if failure.has_status(Status::NoImage) => {
+            let (reference, archive) =
+                image.archive().await.map_err(|cause| Failure { cause, ..failure.clone() })?;
+            let load = Load { scope: ensure.scope.clone(), image: reference.clone(), archive };
+            fleet.run(host, None, &step(kamal::Step::Load(load))).await?;
+            fleet.ask(host, None, &named(&reference)).await.map_err(explained)
+        }
+        ended => ended.map_err(explained),
+    }
+}
+
+/// Removes it from a server, unless it has services.
+pub(crate) async fn remove_from(change: &Change<'_>, host: &str, force: bool) -> Told {
+    let remove = step(kamal::Step::Remove(Remove { scope: change.scope.clone(), force }));
+    let answer: Answer = change.fleet.ask(host, None, &remove).await?;
+    Ok(match answer.kept {
+        Some(services) => format!("{NAME} stays: it routes to {services}"),
+        None => format!("removed {NAME}"),
+    })
+}
+
+/// Why the proxy could not be run, with what to do.
+pub(crate) fn explained(mut failure: Failure) -> Failure {
+    let Cause::Command(output) = &failure.cause else { return failure };
+    if output.status() == Some(Status::PortTaken)
+        && let Ok(taken) = output.answer::<bowline_core::commands::published::Taken>()
+    {
+        failure.cause = Cause::Told { reason: taken.told(), hint: None };
+        return failure;
+    }
+    if output.status() != Some(Status::ProxyFailed) {
+        return failure;
+    }
+    let said = output.stderr.trim();
+    let hint = if bowline_core::commands::ready::is_port_taken(said) {
+        "something else on the server has port 80 or 443 (`ss -ltnp` there names it): stop it, or give kamal-proxy other \
+         ports (`proxy: run: {http_port, https_port}`). `bowline upgrade` takes Traefik's place"
+    } else {
+        "`docker logs kamal-proxy` there may say more"
+    };
+    failure.cause = Cause::Told { reason: format!("{NAME} does not run: {said}"), hint: Some(hint.into()) };
+    failure
+}
+
+#[async_trait(?Send)]
+impl Proxy for KamalProxy<'_> {
+    fn runs(&self) -> bool {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    async fn ensure(&self) -> Result<(), Failure> {
+        let (Some(wanted), Some(image)) = (self.ensure, self.image) else { return Ok(()) };
+        ensure(self.at, image, wanted).await?;
+        self.runs.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Cause> {
+        let (Attach::Kamal(route), Some(step)) = (to, to.step(container.id)) else { return Ok(Seen::Routed) };
+        let At { fleet, host } = self.at;
+        let step = Step::Proxy(step);
+        let output =
+            fleet.run_watched(host, container.role, &step, &|_| {}).await.map_err(|failure| failure.cause)?;
+        let restarts = health::restarts(&output);
+        health::outcome(&route.container, route.timeout, output)?;
+        Ok(Seen::Registered { restarts })
+    }
+
+    async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure> {
+        if let Some(step) = container.step() {
+            self.at.fleet.run(self.at.host, Some(role), &Step::Proxy(step)).await?;
+        }
+        Ok(IfHealthy::Stop)
+    }
+
+    async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told {
+        let to = Pausing::Stop { drain: page.drain_timeout, message: page.message.clone() };
+        paused(change, place, to).await?;
+        Ok("in maintenance; no request is under way in the app".into())
+    }
+
+    async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told {
+        paused(change, place, Pausing::Resume).await?;
+        Ok("live".into())
+    }
+
+    async fn serves(&self) -> Serves {
+        match self.at.fleet.ask::<Listed>(self.at.host, None, &step(kamal::Step::List)).await {
+            Ok(listed) => Serves::By(listed),
+            Err(_) => Serves::Unknown,
+        }
+    }
+}
+
+async fn paused(change: &Change<'_>, place: Place<'_>, to: Pausing) -> Result<(), Failure> {
+    let role = place.role.name.as_str();
+    let service = change.scope.names.prefix(role);
+    let pause = step(kamal::Step::Pause(Pause { scope: change.scope.clone(), service, to }));
+    let ended = change.fleet.run(&place.host.host, Some(role), &pause).await;
+    ended.map(drop).map_err(|mut failure| {
+        if let Cause::Command(output) = &failure.cause
+            && output.stderr.contains("service not found")
+        {
+            let reason = format!("{NAME} has no service of {role}");
+            failure.cause =
+                Cause::Told { reason, hint: Some("`app boot` boots it; `app start` starts it again".into()) };
+        }
+        failure
+    })
+}

@@ -1,0 +1,201 @@
+//! kamal-proxy on the model of a server: it sends a service's requests to the container that it was told, once that one is healthy.
+
+use std::time::Duration;
+
+use bowline_core::commands::ready::{Answer, Failed, Ready, State, Why};
+use bowline_core::commands::status::Status;
+use bowline_core::proxy::kamal::container::{Ensure, Image};
+use bowline_core::proxy::kamal::service::{Pause, Pausing, Register, Unregister};
+use bowline_core::proxy::kamal::{self, Listed, NAME, Service, Step};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::beside::{Before, mend};
+use super::machine::{Behaviour, FakeContainer, Machine, Present};
+use super::server::FakeServer;
+use super::spontaneous::no_daemon;
+use super::steps::{answer, failed, flapping, status};
+use crate::ports::Output;
+
+fn proxies(machine: &mut Machine) -> &mut Present {
+    &mut machine.proxies
+}
+
+/// What the script says of a container that the proxy would not have.
+fn refused(said: &str) -> Output {
+    let answer = Answer {
+        failed: Some(Failed {
+            said: format!("Error: {said}"),
+            probe: r#"{"url":"http://id:80/up","error":"connection refused"}"#.into(),
+            log: vec!["boom".into()],
+            ..Failed::new(Why::Refused)
+        }),
+        ..Answer::default()
+    };
+    Output { stdout: answer.to_string(), ..status(Status::NotReady, "") }
+}
+
+impl FakeServer {
+    pub(super) async fn kamal(&self, step: &Step) -> Output {
+        match step {
+            Step::Ensure(ensure) => self.ensure_kamal(ensure).await,
+            Step::Load(load) => {
+                self.effect(|machine| machine.images.insert(load.image.clone())).await;
+                answer("")
+            }
+            Step::Replace(_) => {
+                self.machine().changes.push(step.describe());
+                self.replace(proxies, NAME, Before::Goes).await;
+                answer(kamal::Answer { gap_ms: Some(200), ..kamal::Answer::default() })
+            }
+            Step::Power(power) => {
+                self.switch(proxies, NAME, power.action).await;
+                answer("")
+            }
+            Step::Remove(remove) => {
+                let kept = self.machine().services.keys().cloned().collect::<Vec<_>>().join(" ");
+                if !kept.is_empty() && !remove.force {
+                    return answer(kamal::Answer { kept: Some(kept), ..kamal::Answer::default() });
+                }
+                self.effect(|machine| machine.proxies.remove(NAME)).await;
+                answer("")
+            }
+            Step::Register(register) => self.register(register).await,
+            Step::Unregister(unregister) => self.unregister(unregister).await,
+            Step::Pause(pause) => self.pause(pause).await,
+            Step::List => answer(self.machine().listed()),
+        }
+    }
+
+    async fn ensure_kamal(&self, ensure: &Ensure) -> Output {
+        if self.machine().is_down() {
+            return no_daemon(1_u32);
+        }
+        let lacks_image = {
+            let machine = self.machine();
+            let made = machine.proxies.contains_key(NAME);
+            !made && ensure.image == Image::Own && !machine.images.contains(&ensure.own)
+        };
+        if lacks_image {
+            return status(Status::NoImage, "");
+        }
+        self.machine().changes.push(format!("make sure {NAME} runs"));
+        let made = self
+            .present(proxies, |all| {
+                mend(all, NAME);
+                all.insert(NAME.to_owned(), true).is_none()
+            })
+            .await;
+        answer(kamal::Answer { made, ..kamal::Answer::default() })
+    }
+
+    /// Sees that the container is healthy, and gives it the requests of its service.
+    async fn register(&self, register: &Register) -> Output {
+        let until = Instant::now() + Duration::from_secs(register.route.timeout);
+        while self.machine().is_down() || self.machine().proxies.get(NAME) != Some(&true) {
+            if Instant::now() >= until {
+                return refused("Error response from daemon: container kamal-proxy is not running");
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        let Some(container) = self.machine().find(&register.id).cloned() else {
+            return failed(Vec::new(), Why::Gone);
+        };
+        let version = container.image.rsplit(':').next().unwrap_or_default().to_owned();
+        let key = (self.host.clone(), container.role.clone(), version);
+        let behaviour = self.network.faults().behaviour.get(&key).copied().unwrap_or(Behaviour::Healthy(300));
+        let after = match behaviour {
+            Behaviour::Exits(code) => {
+                sleep(Duration::from_millis(400)).await;
+                return flapping(code);
+            }
+            Behaviour::NeverHealthy => {
+                sleep(Duration::from_secs(register.route.timeout)).await;
+                return refused("target failed to become healthy within configured timeout");
+            }
+            Behaviour::Healthy(after) => Duration::from_millis(after),
+            Behaviour::Late(_) => Duration::ZERO,
+        };
+        let healthy_at = Instant::now() + after;
+        loop {
+            if let Err(output) = self.ask().await {
+                return output;
+            }
+            let Some(container) = self.machine().find(&register.id).cloned() else {
+                return failed(Vec::new(), Why::Gone);
+            };
+            match container.status() {
+                "exited" => return failed(vec![state(&container)], Why::Exited),
+                _ if container.restarts >= 3 => return failed(vec![state(&container)], Why::Restarting),
+                "running" if Instant::now() >= healthy_at => break,
+                _ if Instant::now() >= until => {
+                    return refused("target failed to become healthy within configured timeout");
+                }
+                _ => sleep(Duration::from_millis(100)).await,
+            }
+        }
+        let (service, id) = (register.route.service.clone(), register.id.clone());
+        self.effect(|machine| {
+            machine.changes.push(format!("route {service} to {}", register.route.container));
+            machine.services.insert(service, id);
+        })
+        .await;
+        // It may have ended since.
+        self.until_ready(&register.id, Ready::Started, register.route.timeout, 0, None).await
+    }
+
+    async fn unregister(&self, unregister: &Unregister) -> Output {
+        self.effect(|machine| {
+            if machine.services.get(&unregister.service) == Some(&unregister.id) {
+                machine.services.remove(&unregister.service);
+            }
+        })
+        .await;
+        answer("")
+    }
+
+    async fn pause(&self, pause: &Pause) -> Output {
+        if !self.machine().services.contains_key(&pause.service) {
+            return status(1_u32, "Error: service not found");
+        }
+        self.effect(|machine| match pause.to {
+            Pausing::Stop { .. } => machine.paused.insert(pause.service.clone()),
+            Pausing::Resume => machine.paused.remove(&pause.service),
+        })
+        .await;
+        answer("")
+    }
+}
+
+fn state(container: &FakeContainer) -> State {
+    State { status: container.status().into(), code: 1, ..State::running("none", container.restarts) }
+}
+
+impl Machine {
+    /// Whether kamal-proxy sends a container the requests of its service, if it knows that.
+    pub(super) fn is_target(&self, container: &FakeContainer) -> Option<bool> {
+        self.services.get(&container.service).map(|target| *target == container.id)
+    }
+
+    /// What the observing script says of it.
+    pub(super) fn observed_kamal(&self) -> String {
+        let Some(runs) = self.proxies.get(NAME) else { return String::new() };
+        let proxy = json!({
+            "id": NAME, "name": format!("/{NAME}"), "created": "", "image": "bowline-proxy:v10.0.1.0", "image_id": "",
+            "status": if *runs { "running" } else { "exited" }, "exit_code": 0, "health": null, "finished": "",
+            "labels": {}, "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
+        });
+        format!("@proxy {proxy}\n@network kamal\n")
+    }
+
+    fn listed(&self) -> Listed {
+        let service = |(name, target): (&String, &String)| Service {
+            name: name.clone(),
+            hosts: vec!["*".into()],
+            paths: vec!["/".into()],
+            targets: vec![format!("{target}:80")],
+            state: if self.paused.contains(name) { "stopped".into() } else { "running".into() },
+        };
+        Listed(self.services.iter().map(service).collect())
+    }
+}
