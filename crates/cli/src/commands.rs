@@ -18,6 +18,7 @@ mod lock;
 mod logs;
 mod manual;
 mod plan;
+mod proxy;
 mod prune;
 mod registry;
 mod remove;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Registry(registry::Registry),
     #[command(subcommand)]
+    Proxy(proxy::Proxy),
+    #[command(subcommand)]
     Traefik(traefik::Traefik),
     #[command(subcommand)]
     Accessory(accessory::Accessory),
@@ -92,6 +95,7 @@ impl Command {
             Command::App(app) => app.run(settings).await,
             Command::Build(build) => build.run(settings).await,
             Command::Registry(registry) => registry.run(settings).await,
+            Command::Proxy(proxy) => proxy.run(settings).await,
             Command::Traefik(traefik) => traefik.run(settings).await,
             Command::Accessory(accessory) => accessory.run(settings).await,
             Command::Server(server) => server.run(settings).await,

@@ -210,6 +210,7 @@ fn removing_an_app_leaves_what_others_have_pulled_and_a_directory_that_another_s
 
 fn boot() -> app::Boot {
     app::Boot {
+        ready: bowline_core::commands::ready::Ready::Healthy,
         scope: scope(),
         role: "web".into(),
         version: "v1".into(),

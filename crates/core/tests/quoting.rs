@@ -146,6 +146,7 @@ impl Case {
 
     fn boot(&self) -> app::Boot {
         app::Boot {
+            ready: bowline_core::commands::ready::Ready::Healthy,
             scope: self.scope(),
             role: "web".into(),
             version: "v1".into(),

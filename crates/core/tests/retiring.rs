@@ -152,7 +152,7 @@ fn scope() -> Scope {
 }
 
 fn new() -> Serving {
-    Serving { id: "new".into(), restarts: Some(0) }
+    Serving { id: "new".into(), restarts: Some(0), ready: bowline_core::commands::ready::Ready::Healthy }
 }
 
 fn stop() -> app::Stop {
@@ -381,6 +381,7 @@ fn a_cord_that_this_user_can_not_delete_is_cut_from_inside_or_told() {
 
 fn boot() -> app::Boot {
     app::Boot {
+        ready: bowline_core::commands::ready::Ready::Healthy,
         scope: scope(),
         role: "web".into(),
         version: "2".into(),

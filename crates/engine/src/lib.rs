@@ -16,6 +16,7 @@ mod git;
 pub mod hooks;
 pub mod image;
 pub mod init;
+pub mod kamal_proxy;
 mod keys;
 pub mod listing;
 mod local;

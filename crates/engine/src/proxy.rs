@@ -4,6 +4,7 @@
 //! told, and how it is seen to have followed, is in the room of its kind, and only there.
 
 pub(crate) mod kamal;
+pub(crate) mod life;
 mod none;
 pub(crate) mod traefik;
 
@@ -175,7 +176,24 @@ pub(crate) fn behind<'a>(selection: &Selection<'a>, kind: ProxyKind) -> Vec<&'a 
 /// Refuses servers without a role behind a proxy.
 pub(crate) fn any_role(selection: &Selection<'_>) -> Result<(), RunError> {
     let proxied = selection.roles.iter().any(|(role, _)| ProxyKind::of(role) != ProxyKind::None);
-    if proxied { Ok(()) } else { Err(traefik::no_role()) }
+    if proxied { Ok(()) } else { Err(none_there(ProxyKind::Kamal)) }
+}
+
+/// No role behind this kind of proxy is where one is wanted.
+pub(crate) fn none_there(kind: ProxyKind) -> RunError {
+    let (name, hint) = match kind {
+        ProxyKind::Traefik => {
+            ("Traefik", "a role other than the primary one is behind it with `traefik: true`")
+        }
+        ProxyKind::Kamal | ProxyKind::None => (
+            "a proxy",
+            "a role other than the primary one is behind kamal-proxy with `proxy: true`, or behind Traefik with `traefik: true`",
+        ),
+    };
+    RunError::Usage {
+        message: format!("no role behind {name} runs on these servers"),
+        hint: Some(hint.into()),
+    }
 }
 
 /// Removes the proxies that the app has on a server, unless they have other apps to serve.

@@ -2,6 +2,7 @@
 //! this one is healthy, and drains the one before.
 
 mod answer;
+pub mod boot_config;
 pub mod container;
 pub mod flags;
 pub mod service;

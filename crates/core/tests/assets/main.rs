@@ -377,6 +377,7 @@ fn a_container_whose_volume_is_gone_is_not_started_with_an_empty_one() {
         let server = Server::new();
         let start = |volume: &str| {
             let start = app::Start {
+                ready: bowline_core::commands::ready::Ready::Healthy,
                 scope: server.scope(),
                 role: "web".into(),
                 version: "v1".into(),

@@ -20,7 +20,7 @@ use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
 
 use super::{At, Proxy, Ready, Seen, Serves};
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure};
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
 pub(crate) use api::Client;
@@ -48,14 +48,6 @@ pub(crate) async fn remove_from(change: &Change<'_>, host: &str) -> Told {
         Some(others) => format!("Traefik stays: it routes to {others}"),
         None => "removed Traefik".into(),
     })
-}
-
-/// No role that Traefik serves is where one is wanted.
-pub(crate) fn no_role() -> RunError {
-    RunError::Usage {
-        message: "no role behind Traefik runs on these servers".into(),
-        hint: Some("a role other than the primary one is behind it with `traefik: true`".into()),
-    }
 }
 
 /// How a Traefik that runs is asked; `None` if it doesn't run.

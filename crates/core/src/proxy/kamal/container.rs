@@ -43,9 +43,9 @@ impl Image {
 }
 
 /// Kamal's own proxy.
-const KAMALS: &str = "basecamp/kamal-proxy";
+pub(super) const KAMALS: &str = "basecamp/kamal-proxy";
 /// What Kamal gives a proxy's container without a word about it.
-const PUBLISHED: &str = "--publish 80:80 --publish 443:443 --log-opt max-size=10m";
+pub(super) const PUBLISHED: &str = "--publish 80:80 --publish 443:443 --log-opt max-size=10m";
 
 /// The ports of the server that it takes requests on; with files on the server that say otherwise they aren't known.
 pub(super) fn ports(run: Option<&Run>) -> Vec<u16> {
@@ -57,7 +57,12 @@ pub(super) fn ports(run: Option<&Run>) -> Vec<u16> {
 
 /// Prints the line that lists it.
 pub(super) fn details() -> Script {
-    Script::new(format!("docker container ls --filter name={}\n", quote(&format!("^{NAME}$"))))
+    // The first is what Kamal prints, the second what it routes where.
+    let ps = Line::new("docker").words(["ps", "--filter"]).word(&format!("name=^{NAME}$"));
+    Script::new(format!(
+        "{ps} && {{ ! docker container inspect {NAME} >/dev/null 2>&1 || {list}; }}\n",
+        list = command(&["list"])
+    ))
 }
 
 /// Makes sure the network exists and the proxy runs in it.
@@ -124,7 +129,7 @@ fn options(mut line: Line, run: &Run) -> Line {
     option_words(line, &run.options)
 }
 
-fn bracketed(ip: &str) -> String {
+pub(super) fn bracketed(ip: &str) -> String {
     if ip.contains(':') { format!("[{ip}]") } else { ip.into() }
 }
 

@@ -1,0 +1,185 @@
+use bowline_core::commands::Action;
+use bowline_core::proxy::kamal::boot_config::BootConfig;
+use bowline_engine::kamal_proxy as engine;
+use clap::{ArgAction, Args, Subcommand};
+
+use super::confirm::Confirm;
+use super::logs::LogsArgs;
+use super::{change, look};
+use crate::exit::Ended;
+use crate::session::Subject;
+use crate::settings::Settings;
+
+/// Look after kamal-proxy, which all apps of a server share.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Proxy {
+    /// Make sure the proxy runs on every server with a role behind it.
+    #[command(
+        after_help = "A proxy that is there is started, whatever its image. Otherwise one is run from the image that `proxy: run:`
+names, or else from Bowline's own, which is sent over the connection."
+    )]
+    Boot,
+    /// Replace the running proxy with a new one that has the current configuration.
+    #[command(
+        after_help = "The new one is made before the old one stops, open requests are answered, and if the new one doesn't come up
+with the same services, the old one is put back. How long a server took no requests is printed.
+
+Examples:
+  bowline proxy reboot                 all servers at once
+  bowline proxy reboot --rolling -y    one after the other, each serving again before the next"
+    )]
+    Reboot {
+        /// One server after the other.
+        #[arg(long)]
+        rolling: bool,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+    /// Start the proxy that is there.
+    Start,
+    /// Stop it. No app on its servers can be reached until it is started again.
+    Stop,
+    /// Stop and start it.
+    Restart,
+    /// Show its container and its services on each server.
+    Details,
+    /// Show its logs.
+    #[command(after_help = "Examples:
+  bowline proxy logs -f -h 10.0.0.1
+  bowline proxy logs -s 1h -g '\"status\":502'")]
+    Logs(LogsArgs),
+    /// Remove it where no app is left for it to route to.
+    Remove {
+        /// Also where other apps need it.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+    /// Set how it is run on servers without `proxy: run:` in the configuration, in files that Kamal reads too.
+    #[command(subcommand)]
+    BootConfig(OfFiles),
+}
+
+/// What is done to the files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OfFiles {
+    /// Write them.
+    Set(Box<Set>),
+    /// Show what they say.
+    Get,
+    /// Remove them.
+    Reset,
+}
+
+/// What the files say.
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// Whether its ports are published.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    publish: bool,
+    /// An address of the server to publish on; repeat it for several.
+    #[arg(long = "publish-host-ip", value_name = "IP")]
+    publish_host_ip: Vec<std::net::IpAddr>,
+    /// The server's port for HTTP.
+    #[arg(long, value_name = "PORT", default_value_t = 80)]
+    http_port: u16,
+    /// The server's port for HTTPS.
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    https_port: u16,
+    /// Docker's limit for its log; empty for none.
+    #[arg(long, value_name = "SIZE", default_value = "10m")]
+    log_max_size: String,
+    /// The server of its image.
+    #[arg(long, value_name = "SERVER")]
+    registry: Option<String>,
+    /// Its image.
+    #[arg(long, value_name = "NAME")]
+    repository: Option<String>,
+    /// Its image's tag.
+    #[arg(long, value_name = "TAG")]
+    image_version: Option<String>,
+    /// Where its metrics are.
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
+    /// Let it log more.
+    #[arg(long)]
+    debug: bool,
+    /// Further flags of `docker run`.
+    #[arg(long, value_name = "NAME=VALUE", num_args = 1..)]
+    docker_options: Vec<String>,
+}
+
+impl Set {
+    fn config(self) -> BootConfig {
+        BootConfig {
+            publish: self.publish.then_some((self.http_port, self.https_port)),
+            publish_ips: self.publish_host_ip.iter().map(ToString::to_string).collect(),
+            log_max_size: Some(self.log_max_size).filter(|size| !size.is_empty()),
+            registry: self.registry,
+            repository: self.repository,
+            version: self.image_version,
+            metrics_port: self.metrics_port,
+            debug: self.debug,
+            docker_options: self.docker_options,
+        }
+    }
+}
+
+impl Proxy {
+    pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            Proxy::Boot => change(settings, engine::boot).await,
+            Proxy::Reboot { rolling, confirm } => {
+                let question = if rolling {
+                    "Each server in turn takes no requests for a moment. Are you sure?"
+                } else {
+                    "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
+                };
+                let reboot = change(settings, async |world, project, options| {
+                    engine::reboot(world, project, options, rolling).await
+                });
+                confirm.before(async { Ok(question.into()) }, reboot).await
+            }
+            Proxy::Start => power(settings, Action::Start).await,
+            Proxy::Stop => power(settings, Action::Stop).await,
+            Proxy::Restart => power(settings, Action::Restart).await,
+            Proxy::Details => look(settings, engine::details).await,
+            Proxy::Logs(args) => args.show(settings, Subject::App, engine::logs).await,
+            Proxy::Remove { force, confirm } => {
+                let question = match force {
+                    true => {
+                        "This removes the proxy, also where apps can't be reached without it. Are you sure?"
+                    }
+                    false => "This removes the proxy where no app is left for it to route to. Are you sure?",
+                };
+                let remove = change(settings, async |world, project, options| {
+                    engine::remove(world, project, options, force).await
+                });
+                confirm.before(async { Ok(question.into()) }, remove).await
+            }
+            Proxy::BootConfig(files) => files.run(settings).await,
+        }
+    }
+}
+
+impl OfFiles {
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        match self {
+            OfFiles::Set(set) => {
+                let config = set.config();
+                change(settings, async |world, project, options| {
+                    engine::set_boot_config(world, project, options, &config).await
+                })
+                .await
+            }
+            OfFiles::Get => look(settings, engine::boot_config).await,
+            OfFiles::Reset => change(settings, engine::reset_boot_config).await,
+        }
+    }
+}
+
+async fn power(settings: &Settings, action: Action) -> Result<u8, Ended> {
+    change(settings, async |world, project, options| engine::power(world, project, options, action).await)
+        .await
+}

@@ -1,0 +1,159 @@
+//! `proxy boot-config`: files on a server that say how the proxy is run there, for Kamal as well.
+
+use super::NAME;
+use super::container::{KAMALS, PUBLISHED, bracketed};
+use super::version::MINIMUM;
+use crate::shell::{Line, Script, quote};
+
+/// How a proxy is run. What is as usual gets no file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootConfig {
+    /// Whether its ports are published, and on which.
+    pub publish: Option<(u16, u16)>,
+    /// The addresses of the server on which they are; all if there are none.
+    pub publish_ips: Vec<String>,
+    /// Docker's limit for its log; `None` for none.
+    pub log_max_size: Option<String>,
+    /// The server of its image.
+    pub registry: Option<String>,
+    /// Its image.
+    pub repository: Option<String>,
+    /// Its image's tag.
+    pub version: Option<String>,
+    /// Where its metrics are.
+    pub metrics_port: Option<u16>,
+    /// Whether it logs more.
+    pub debug: bool,
+    /// Further flags of `docker run`, as `NAME=VALUE`.
+    pub docker_options: Vec<String>,
+}
+
+impl BootConfig {
+    /// The flags of `docker run`.
+    fn options(&self) -> String {
+        let mut line = Line::default();
+        if let Some((http, https)) = self.publish {
+            let ips: Vec<String> = match self.publish_ips.as_slice() {
+                [] => vec![String::new()],
+                ips => ips.iter().map(|ip| bracketed(ip) + ":").collect(),
+            };
+            for ip in &ips {
+                line = line.words([
+                    "--publish",
+                    &format!("{ip}{http}:80"),
+                    "--publish",
+                    &format!("{ip}{https}:443"),
+                ]);
+            }
+        }
+        if let Some(size) = &self.log_max_size {
+            line = line.words(["--log-opt", &format!("max-size={size}")]);
+        }
+        if let Some(port) = self.metrics_port {
+            line = line.word(&format!("--expose={port}"));
+        }
+        line = self.docker_options.iter().fold(line, |line, option| line.word(&format!("--{option}")));
+        line.as_str().trim().into()
+    }
+
+    /// The image without its tag.
+    fn image(&self) -> String {
+        let registry = self.registry.iter().map(|server| format!("{server}/")).collect::<String>();
+        registry + self.repository.as_deref().unwrap_or(KAMALS)
+    }
+
+    /// The command, if it isn't the image's own.
+    fn command(&self) -> String {
+        if !self.debug && self.metrics_port.is_none() {
+            return String::new();
+        }
+        let debug = if self.debug { " --debug" } else { "" };
+        let metrics = self.metrics_port.map(|port| format!(" --metrics-port {port}"));
+        format!("{NAME} run{debug}{}", metrics.unwrap_or_default())
+    }
+}
+
+/// The file's content, or none if it is as usual.
+fn file(name: &str, content: &str, usual: &str) -> String {
+    let path = format!(".kamal/proxy/{name}");
+    if content == usual {
+        return format!("rm -f {path} || exit\n");
+    }
+    format!("printf '%s\\n' {} > {path} || exit\n", quote(content))
+}
+
+/// Writes the files.
+pub fn set(config: &BootConfig) -> Script {
+    let version = config.version.as_deref().unwrap_or(MINIMUM);
+    Script::new(format!(
+        "mkdir -p .kamal/proxy || exit\n{}{}{}{}",
+        file("options", &config.options(), PUBLISHED),
+        file("image", &config.image(), KAMALS),
+        file("image_version", version, MINIMUM),
+        file("run_command", &config.command(), ""),
+    ))
+}
+
+/// Removes the files.
+pub fn reset() -> Script {
+    let names =
+        ["options", "image", "image_version", "run_command"].map(|name| format!(".kamal/proxy/{name}"));
+    Script::new(format!("rm -f {}\n", names.join(" ")))
+}
+
+/// Prints what the files say.
+pub fn get() -> Script {
+    Script::new(format!(
+        "cd .kamal/proxy 2>/dev/null || cd /\n\
+         printf '%s %s:%s %s\\n' \"$(cat options 2>/dev/null || echo {published})\" \"$(cat image 2>/dev/null || echo {KAMALS})\" \
+         \"$(cat image_version 2>/dev/null || echo {MINIMUM})\" \"$(cat run_command 2>/dev/null)\"\n",
+        published = quote(PUBLISHED),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual() -> BootConfig {
+        BootConfig {
+            publish: Some((80, 443)),
+            publish_ips: Vec::new(),
+            log_max_size: Some("10m".into()),
+            registry: None,
+            repository: None,
+            version: None,
+            metrics_port: None,
+            debug: false,
+            docker_options: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_as_usual_gets_no_file() {
+        let text = set(&usual()).text;
+        assert_eq!(text.matches("rm -f").count(), 4, "{text}");
+    }
+
+    #[test]
+    fn what_is_set_is_as_kamal_writes_it() {
+        let config = BootConfig {
+            publish: Some((8080, 8443)),
+            publish_ips: vec!["127.0.0.1".into(), "::1".into()],
+            log_max_size: None,
+            registry: Some("r.test".into()),
+            version: Some("v1".into()),
+            metrics_port: Some(9090),
+            debug: true,
+            docker_options: vec!["memory=1g".into()],
+            ..usual()
+        };
+        assert_eq!(
+            config.options(),
+            "--publish 127.0.0.1:8080:80 --publish 127.0.0.1:8443:443 --publish '[::1]:8080:80' --publish '[::1]:8443:443' \
+             --expose=9090 --memory=1g"
+        );
+        assert_eq!(config.image(), "r.test/basecamp/kamal-proxy");
+        assert_eq!(config.command(), "kamal-proxy run --debug --metrics-port 9090");
+    }
+}

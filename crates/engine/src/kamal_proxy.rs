@@ -1,0 +1,137 @@
+//! `proxy boot|reboot|start|stop|restart|remove|details|logs|boot-config`: kamal-proxy, which all apps of a server share.
+
+use bowline_core::commands::Action;
+use bowline_core::commands::logs::Lines;
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::kamal::boot_config::{self, BootConfig};
+use bowline_core::proxy::kamal::container::{Power, Replace};
+use bowline_core::proxy::kamal::{self as core, NAME};
+
+use crate::error::RunError;
+use crate::proxy::kamal::image::OwnImage;
+use crate::proxy::kamal::{ensure, remove_from, step, with_image};
+use crate::proxy::{At, life};
+use crate::run::change::Change;
+use crate::world::{Gathered, Options, Project, World};
+
+const KIND: ProxyKind = ProxyKind::Kamal;
+
+/// `proxy boot`: makes sure it runs.
+pub async fn boot(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    let image = OwnImage::new(world.local.clone());
+    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
+        let wanted = core::ensure(&project.config, &change.scope, host);
+        let answer = ensure(At { fleet: &change.fleet, host }, &image, &wanted).await?;
+        Ok(format!("{} {NAME}", if answer.made { "booted" } else { "started" }))
+    })
+    .await
+}
+
+/// `proxy reboot`: a new one with the configuration as it is now, on all servers at once or (`rolling`) one after the other.
+pub async fn reboot(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    rolling: bool,
+) -> Result<Gathered, RunError> {
+    let image = OwnImage::new(world.local.clone());
+    life::in_groups(world, project, options, (KIND, rolling), async |change: &Change<'_>, host: &str| {
+        let wanted = core::ensure(&project.config, &change.scope, host);
+        let at = At { fleet: &change.fleet, host };
+        let replace = |ensure| core::Step::Replace(Box::new(Replace { ensure }));
+        let answer = with_image(at, &image, &wanted, replace).await?;
+        let gap = answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0));
+        Ok(format!("rebooted {NAME}{}", gap.unwrap_or_default()))
+    })
+    .await
+}
+
+/// `proxy start`, `stop`, `restart`.
+pub async fn power(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    action: Action,
+) -> Result<Gathered, RunError> {
+    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
+        let power = step(core::Step::Power(Power { scope: change.scope.clone(), action }));
+        change.fleet.run(host, None, &power).await.map_err(crate::proxy::kamal::explained)?;
+        let done = match action {
+            Action::Start => "started",
+            Action::Stop => "stopped",
+            Action::Restart => "restarted",
+        };
+        Ok(format!("{done} {NAME}"))
+    })
+    .await
+}
+
+/// `proxy remove`: unless it has services, or also then (`force`).
+pub async fn remove(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    force: bool,
+) -> Result<Gathered, RunError> {
+    let remove = async |change: &Change<'_>, host: &str| remove_from(change, host, force).await;
+    life::on_each(world, project, options, KIND, remove).await
+}
+
+/// `proxy details`: its container, and what it routes where.
+pub async fn details(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    life::details(world, project, options, KIND).await
+}
+
+/// `proxy logs`.
+pub async fn logs(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    lines: &Lines,
+) -> Result<Gathered, RunError> {
+    life::logs(world, project, options, (KIND, NAME), lines).await
+}
+
+/// `proxy boot-config set`: how it is run where the configuration has no `proxy/run`.
+pub async fn set_boot_config(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    config: &BootConfig,
+) -> Result<Gathered, RunError> {
+    on_files(world, project, options, &boot_config::set(config), "the next reboot applies it").await
+}
+
+/// `proxy boot-config reset`.
+pub async fn reset_boot_config(
+    world: &World,
+    project: &Project,
+    options: &Options,
+) -> Result<Gathered, RunError> {
+    on_files(world, project, options, &boot_config::reset(), "back to the defaults with the next reboot")
+        .await
+}
+
+async fn on_files(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    script: &bowline_core::shell::Script,
+    done: &str,
+) -> Result<Gathered, RunError> {
+    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
+        if core::run_of(&project.config, host).is_some() {
+            let text = "`proxy: run:` in the configuration wins over these files".into();
+            change.fleet.emit(crate::event::Event::Note { host: Some(host.into()), text });
+        }
+        change.fleet.run(host, None, &Step::Run("write the boot configuration", script.clone())).await?;
+        Ok(done.to_owned())
+    })
+    .await
+}
+
+/// `proxy boot-config get`.
+pub async fn boot_config(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+    life::ask(world, project, options, KIND, &boot_config::get()).await
+}

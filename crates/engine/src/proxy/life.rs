@@ -1,0 +1,168 @@
+//! What the commands for one kind of proxy have in common: which servers they are for, and in which order these are changed.
+
+use bowline_core::commands::logs::{self, Lines};
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::ProxyKind;
+use bowline_core::selection::Selection;
+use bowline_core::shell::Script;
+use futures_util::future::join_all;
+
+use super::{behind, none_there};
+use crate::error::RunError;
+use crate::hooks::{self, Facts};
+use crate::logs::{follow_all, until_stopped};
+use crate::run::change::{Change, Told};
+use crate::run::fleet::{Fleet, run_all};
+use crate::world::{Gathered, Options, Project, World};
+
+/// The servers of a selection that have a role behind this kind.
+fn served<'a>(selection: &Selection<'a>, kind: ProxyKind) -> Result<Vec<&'a str>, RunError> {
+    let hosts = behind(selection, kind);
+    if hosts.is_empty() { Err(none_there(kind)) } else { Ok(hosts) }
+}
+
+/// Changes all of them at once.
+pub(crate) async fn on_each(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    kind: ProxyKind,
+    work: impl AsyncFn(&Change<'_>, &str) -> Told,
+) -> Result<Gathered, RunError> {
+    served(&Selection::new(&project.config, &options.filters)?, kind)?;
+    let mut change = Change::begin(world, project, options).await?;
+    let part = {
+        let (change, work) = (&change, &work);
+        let served = &behind(&change.selection, kind);
+        let one = |host| async move {
+            if served.contains(&host) { work(change, host).await } else { Ok(String::new()) }
+        };
+        change.each_server(one).await
+    };
+    change.keep(part);
+    change.end().await
+}
+
+/// Changes all of them at once or (`rolling`) one after the other, with the hooks of a reboot around each turn. After a failure
+/// no further turn begins.
+pub(crate) async fn in_groups(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    (kind, rolling): (ProxyKind, bool),
+    work: impl AsyncFn(&Change<'_>, &str) -> Told,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let hosts: Vec<String> = served(&selection, kind)?.into_iter().map(Into::into).collect();
+    let mut change = Change::begin(world, project, options).await?;
+    let there: Vec<String> = hosts.into_iter().filter(|host| change.observed.contains_key(host)).collect();
+    let groups: Vec<Vec<String>> =
+        if rolling { there.into_iter().map(|host| vec![host]).collect() } else { vec![there] };
+    let mut hook_failed = None;
+    for group in groups {
+        if !change.goes_on() {
+            break;
+        }
+        if let Some(failure) = change.lost() {
+            change.keep(Gathered { failures: vec![failure], ..Gathered::default() });
+            break;
+        }
+        match one_group(world, options, &change, (kind, &group), &work).await {
+            Ok(part) => change.keep(part),
+            Err(error) => {
+                hook_failed = Some(error);
+                break;
+            }
+        }
+    }
+    let gathered = change.end().await;
+    hook_failed.map_or(gathered, Err)
+}
+
+async fn one_group(
+    world: &World,
+    options: &Options,
+    change: &Change<'_>,
+    (kind, group): (ProxyKind, &[String]),
+    work: &impl AsyncFn(&Change<'_>, &str) -> Told,
+) -> Result<Gathered, RunError> {
+    let project = change.project;
+    let facts = Facts {
+        performer: change.scope.performer.clone(),
+        version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
+        hosts: group.to_vec(),
+        locked: true,
+        run: change.scope.run.clone(),
+        runtime: None,
+    };
+    hooks::run(world, project, options, &hook(world, project, kind, "pre"), &facts).await?;
+    let told = join_all(group.iter().map(|host| work(change, host))).await;
+    let part = change.told(group.iter().map(|host| (host.clone(), None)).zip(told));
+    hooks::run(world, project, options, &hook(world, project, kind, "post"), &facts).await?;
+    Ok(part)
+}
+
+/// The hook around a reboot of the proxy. The other Kamal has it by another name: that one counts where there is none of the right
+/// name, rather than that a load balancer isn't told.
+fn hook(world: &World, project: &Project, kind: ProxyKind, when: &str) -> String {
+    let path = &project.config.hooks_path;
+    let there = |name: &str| world.local.executable(&format!("{path}/{name}")).is_some();
+    let [own, other] = match kind {
+        ProxyKind::Traefik => ["traefik", "proxy"],
+        ProxyKind::Kamal | ProxyKind::None => ["proxy", "traefik"],
+    }
+    .map(|proxy| format!("{when}-{proxy}-reboot"));
+    if !there(&own) && there(&other) { other } else { own }
+}
+
+/// Its container on each server.
+pub(crate) async fn details(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    kind: ProxyKind,
+) -> Result<Gathered, RunError> {
+    let script = kind.details().map(|(_, script)| script).unwrap_or_default();
+    ask(world, project, options, kind, &script).await
+}
+
+/// What a script prints on each server.
+pub(crate) async fn ask(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    kind: ProxyKind,
+    script: &Script,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let hosts = served(&selection, kind)?;
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
+    let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", script.clone()));
+    let steps = hosts.iter().filter(|host| fleet.has(host)).map(step).collect();
+    Ok(run_all(&fleet, steps, failures, hosts.len()).await)
+}
+
+/// The log of its container on every server, or followed as it comes until the run is stopped.
+pub(crate) async fn logs(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    (kind, name): (ProxyKind, &str),
+    lines: &Lines,
+) -> Result<Gathered, RunError> {
+    let selection = Selection::new(&project.config, &options.filters)?;
+    let hosts = served(&selection, kind)?;
+    hooks::pre_connect(world, project, options, &hosts).await?;
+    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
+    let total = hosts.len();
+    let step = || Step::Wait("show the log", logs::logs(name, lines), logs::LONGEST_S);
+    let there: Vec<&str> = hosts.into_iter().filter(|host| fleet.has(host)).collect();
+    if !lines.follow {
+        let steps = there.into_iter().map(|host| (host.to_string(), None, step())).collect();
+        return Ok(run_all(&fleet, steps, failures, total).await);
+    }
+    let steps = there.into_iter().map(|host| (host.to_string(), name.to_string(), step())).collect();
+    let failed = until_stopped(world, follow_all(&fleet, steps)).await?;
+    Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
+}
