@@ -31,6 +31,8 @@ use crate::proxy_protocol::{self, Source};
 
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
+/// Bytes of an answer that wait for its HTTP/2 client. A whole piece of up to 64 KiB may come on top.
+const MAX_UNSENT: usize = 32 << 10;
 /// Resets of a client that wait to be seen; a client that sends more is flooding.
 const MAX_PENDING_RESETS: usize = 20;
 /// Resets that a client may cause in all.
@@ -169,6 +171,7 @@ where
         .keep_alive_timeout(Duration::from_secs(20))
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(64 << 10)
+        .max_send_buf_size(MAX_UNSENT)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_CAUSED_RESETS)
         .serve_connection(TokioIo::new(stream), service);

@@ -4,15 +4,16 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bowline_proxy::plane::Settings;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::support::{PATIENCE, Proxy, Target, settings};
+use crate::support::{Next, PATIENCE, Proxy, Target, settings};
 use crate::tls::{custom, pair, with_tls};
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -21,6 +22,7 @@ const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
@@ -189,4 +191,40 @@ fn a_flood_of_questions_whose_answers_are_not_read_is_cut_off() {
         assert!(!is_time_out(&ended), "{kind}: {ended}");
         served.serves_others();
     }
+}
+
+#[test]
+fn answers_that_are_not_read_do_not_pile_up() {
+    const STREAMS: u32 = 50;
+    // Most of it is what the sockets hold.
+    const MOST_FOR_EACH: usize = 750 << 10;
+    let (taken, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, ended) = (Arc::clone(&taken), Arc::clone(&stuck));
+    let endless = Target::new(move |_, stream| {
+        SockRef::from(&*stream).set_send_buffer_size(4096).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        while let Ok(written @ 1..) = stream.write(&[b'x'; 4096]) {
+            counted.fetch_add(written, Ordering::SeqCst);
+        }
+        ended.fetch_add(1, Ordering::SeqCst);
+        // The proxy must not think that this is the end of the answer.
+        std::thread::sleep(PATIENCE);
+        Next::Close
+    });
+    let served = serving(settings(), endless);
+    let mut stream = served.shake_hands();
+    // A client that would take all of it at once, if only it read.
+    let windows = frame(SETTINGS, 0, 0, b"\x00\x04\x7f\xff\xff\xff");
+    let connection = frame(WINDOW_UPDATE, 0, 0, &(0x7fff_ffff_u32 - 65_535).to_be_bytes());
+    let requests =
+        (0..STREAMS).flat_map(|request| frame(HEADERS, END_STREAM | END_HEADERS, 2 * request + 1, GET));
+    stream.write_all(&[PREFACE, &windows, &connection, &requests.collect::<Vec<_>>()].concat()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while stuck.load(Ordering::SeqCst) < STREAMS as usize {
+        assert!(Instant::now() < deadline, "the proxy takes answers without end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let each = taken.load(Ordering::SeqCst) / STREAMS as usize;
+    assert!(each < MOST_FOR_EACH, "{each} bytes of each answer were taken");
 }
