@@ -5,6 +5,10 @@ use std::time::Duration;
 use crate::docker::docker;
 use crate::sandbox::{Server, wait_until};
 
+/// Ends dockerd, which is started again, and waits until it has gone.
+const RESTART_DOCKER: &str =
+    "old=$(pgrep -x dockerd); kill $old; while kill -0 $old 2>/dev/null; do sleep 0.1; done";
+
 /// A server that lacks something until this is dropped.
 #[derive(Debug)]
 pub struct Broken {
@@ -75,6 +79,17 @@ impl Server {
             self.run("pgrep -x dockerd").code == Some(1)
         });
         broken
+    }
+
+    /// Lets its Docker keep images in containerd's store; those of its own are out of sight meanwhile.
+    #[must_use]
+    pub fn with_containerd_store(&self) -> Broken {
+        let features = r#"{"features": {"containerd-snapshotter": true}}"#;
+        self.run(&format!("echo '{features}' >/etc/docker/daemon.json\n{RESTART_DOCKER}")).ok();
+        wait_until("Docker with containerd's store", Duration::from_secs(30), || {
+            self.run("docker info -f '{{.DriverStatus}}'").stdout.contains("io.containerd.snapshotter")
+        });
+        Broken { server: self.clone() }
     }
 
     /// Puts what Bowline keeps there on a disk of its own that can be filled, until the server is mended.
@@ -163,6 +178,10 @@ impl Server {
         if paused.ok() == "true" {
             docker(&["unpause", &self.name]).ok();
         }
+        self.run(&format!(
+            "[ ! -e /etc/docker/daemon.json ] || {{ /usr/bin/rm /etc/docker/daemon.json; {RESTART_DOCKER}; }}",
+        ))
+        .ok();
         self.run(
             "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{curl,sudo,root-bash}
              /usr/bin/find /usr/local/bin -lname /bin/busybox -delete

@@ -43,12 +43,13 @@ impl Descriptor {
         Self { media_type, digest, size, platform: None, urls: Vec::new(), annotations: None }
     }
 
-    /// The names that a layout gives it.
+    /// The names that a layout gives it; buildx writes several into one line.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let annotations = self.annotations.as_ref();
         ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
             .into_iter()
             .filter_map(move |key| annotations?.get(key)?.as_str())
+            .flat_map(|names| names.split(','))
     }
 
     /// Whether it is a layer as it was built, without compression.

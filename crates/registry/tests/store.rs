@@ -188,7 +188,9 @@ fn an_index_without_a_whole_image_is_refused() {
 fn of_several_images_the_one_of_that_name_is_taken() {
     let mut files = Files::default();
     let mut roots = Vec::new();
-    for (seed, name) in [(1, "docker.io/library/other:v1"), (2, NAME)] {
+    for (seed, name) in
+        [(1, "docker.io/library/other:v1"), (2, "localhost:5000/app:latest,localhost:5000/app:v1")]
+    {
         let mut root = files.image(&[&layer(seed, 100)], true, "amd64");
         root["annotations"] = json!({ "io.containerd.image.name": name });
         roots.push(root);
@@ -200,7 +202,7 @@ fn of_several_images_the_one_of_that_name_is_taken() {
     let image = store.take_layout(directory.path(), "other:v1").unwrap();
     assert_eq!(json!(image.root().digest), roots[0]["digest"]);
     let error = store.take_layout(directory.path(), "third:v1").unwrap_err().to_string();
-    let names = "docker.io/library/other:v1, localhost:5000/app:v1";
+    let names = "docker.io/library/other:v1, localhost:5000/app:latest, localhost:5000/app:v1";
     assert_eq!(error, format!("there are several images and none is named third:v1: {names}"));
 }
 
@@ -478,7 +480,7 @@ fn a_header_that_promises_gigabytes_of_a_name_is_refused() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn an_archive_with_any_byte_changed_is_the_same_image_or_refused(at in 0_usize..20_000, to: u8) {
