@@ -39,7 +39,6 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// `primary_role`, `web` unless given. One of `roles`, unless there are only accessories.
     pub primary_role: String,
-    /// `env` at the root.
     pub env: Env,
     /// `env_tags`, or `env: tags`: tag to env, in the order of the file.
     pub env_tags: Vec<(String, Env)>,
@@ -104,7 +103,6 @@ impl Config {
         self.image_of(&self.latest_tag())
     }
 
-    /// The role of this name.
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name == name)
     }
@@ -142,11 +140,8 @@ impl Config {
 /// Who gave a variable its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin<'a> {
-    /// The root env.
     Root,
-    /// A role's env.
     Role(&'a str),
-    /// A tag's env.
     Tag(&'a str),
 }
 

@@ -19,7 +19,6 @@ use super::pairs::{OptionValue, Pairs};
 use super::secrets::SecretUse;
 use super::source::{Key, Kind, Node, Plain, Scalar};
 
-/// Collects what is found.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) items: Vec<Diagnostic>,
@@ -29,7 +28,6 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Notes that a value is the name of a secret.
     pub(super) fn names_secret(&mut self, field: &Field, name: &str) {
         self.secrets.push(SecretUse { name: name.to_owned(), span: field.span() });
     }
@@ -94,12 +92,10 @@ impl<'n> Field<'n> {
         own.map_or_else(|| self.clone(), |(_, field)| field)
     }
 
-    /// `path: message`.
     pub(super) fn says(&self, message: &str) -> String {
         says(&self.path, message)
     }
 
-    /// An error about this value, to be given a label or help.
     pub(super) fn error(&self, message: &str) -> Diagnostic {
         error(&self.path, self.node, message)
     }
@@ -109,7 +105,6 @@ impl<'n> Field<'n> {
         Diagnostic::error(span, self.says(message))
     }
 
-    /// A warning about this value.
     pub(super) fn warning(&self, message: &str) -> Diagnostic {
         Diagnostic::warning(self.node.span, self.says(message))
     }
@@ -179,13 +174,11 @@ impl<'n> Field<'n> {
         self.count().map(Duration::from_secs)
     }
 
-    /// The entries of a list.
     pub(super) fn list(&self) -> Vec<Field<'n>> {
         let Kind::List(items) = &self.node.kind else { return Vec::new() };
         items.iter().enumerate().map(|(index, node)| self.child(&index.to_string(), node)).collect()
     }
 
-    /// The texts of a list.
     pub(super) fn strings(&self) -> Vec<String> {
         self.list().iter().filter_map(Field::text).collect()
     }
@@ -196,13 +189,11 @@ impl<'n> Field<'n> {
         named.inspect(|(name, field)| report.names_secret(field, name)).map(|(name, _)| name).collect()
     }
 
-    /// The entries of a map.
     pub(super) fn entries(&self) -> Vec<(&'n Key, Field<'n>)> {
         let Kind::Map(entries) = &self.node.kind else { return Vec::new() };
         entries.iter().map(|(key, node)| (key, self.child(&given(&key.text).to_string(), node))).collect()
     }
 
-    /// A map of texts.
     pub(super) fn pairs(&self) -> Pairs {
         let pair = |(key, field): &(&Key, Field)| Some((key.text.clone(), field.text()?));
         self.entries().iter().filter_map(pair).collect()
@@ -240,17 +231,14 @@ impl<'n> Section<'n> {
         (node.kind != Kind::Wrong).then(|| self.field.child(name, node))
     }
 
-    /// Whether a key is there, whatever it says.
     pub(super) fn has(&self, name: &str) -> bool {
         self.key_span(name).is_some()
     }
 
-    /// Where a key stands.
     pub(super) fn key_span(&self, name: &str) -> Option<Span> {
         self.entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key.span)
     }
 
-    /// A text.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.get(name)?.text()
     }
@@ -260,42 +248,34 @@ impl<'n> Section<'n> {
         self.get(name)?.text_unless_off()
     }
 
-    /// A boolean.
     pub(super) fn boolean(&self, name: &str) -> Option<bool> {
         self.get(name)?.boolean()
     }
 
-    /// A number that isn't negative.
     pub(super) fn count(&self, name: &str) -> Option<u64> {
         self.get(name)?.count()
     }
 
-    /// A port.
     pub(super) fn port(&self, name: &str) -> Option<u16> {
         self.get(name)?.port()
     }
 
-    /// Seconds.
     pub(super) fn seconds(&self, name: &str) -> Option<Duration> {
         self.get(name)?.seconds()
     }
 
-    /// The texts of a list.
     pub(super) fn strings(&self, name: &str) -> Vec<String> {
         self.get(name).map(|field| field.strings()).unwrap_or_default()
     }
 
-    /// The texts of a list, each the name of a secret.
     pub(super) fn secrets(&self, name: &str, report: &mut Report) -> Vec<String> {
         self.get(name).map(|field| field.secrets(report)).unwrap_or_default()
     }
 
-    /// A map of texts.
     pub(super) fn pairs(&self, name: &str) -> Pairs {
         self.get(name).map(|field| field.pairs()).unwrap_or_default()
     }
 
-    /// A map of flags for a command line.
     pub(super) fn options(&self, name: &str) -> Vec<(String, OptionValue)> {
         self.get(name).map(|field| field.options()).unwrap_or_default()
     }

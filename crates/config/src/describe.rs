@@ -4,14 +4,12 @@
 //! them, `docs` prints them, `schema` turns them into a JSON Schema, and the tests go through them row by row. So a
 //! key that isn't in its table doesn't exist, and one that is can't be forgotten anywhere.
 
-/// The keys of a section.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {
     /// Where such a section stands: `proxy/run`, `servers/ROLE`; empty for the root. Capitals are names of one's own.
     pub(super) path: &'static str,
     /// What it is for, in Markdown.
     pub(super) intro: &'static str,
-    /// Its keys.
     pub(super) settings: &'static [Setting],
     /// What there is to say beyond single keys, in Markdown.
     pub(super) notes: &'static str,
@@ -54,7 +52,6 @@ impl Keys {
     }
 }
 
-/// One key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
     pub(super) name: &'static str,
@@ -127,7 +124,6 @@ impl Setting {
     }
 }
 
-/// Who knows a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Both,
@@ -146,7 +142,6 @@ pub(super) enum Status {
     NotYet(&'static str),
 }
 
-/// What a value may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     /// Any scalar, as text.
@@ -155,14 +150,12 @@ pub(super) enum Form {
     Filled,
     /// A text that a function can read.
     Like(&'static Like),
-    /// One of these words.
     Word(&'static [&'static str]),
     /// Any text; these are usual, and near misses are pointed at.
     Usual(&'static [&'static str]),
     Boolean,
     /// No value at all.
     Nothing,
-    /// Only `false`.
     False,
     Integer(i64, i64),
     /// Whole seconds, at least so many, at most a day.
@@ -199,9 +192,7 @@ pub(super) struct Like {
     pub(super) examples: &'static [&'static str],
 }
 
-/// Any text under any name.
 pub(super) const TEXTS: Form = Form::Map("NAME", &Form::Text);
-/// A list of texts.
 pub(super) const LIST: Form = Form::List(&Form::Filled);
 /// Flags for a command line: a value, several, or `true` for the bare flag.
 pub(super) const OPTIONS: Form = Form::Map("NAME", &Form::Either(&[Form::Text, Form::List(&Form::Text)]));
@@ -218,7 +209,6 @@ const PORT_IN_QUOTES: Like = Like {
 /// A number of bytes or a count.
 pub(super) const COUNT: Form = Form::Integer(0, i64::MAX);
 
-/// The most seconds that a time may have.
 pub(super) const A_DAY: i64 = 86_400;
 
 impl Form {

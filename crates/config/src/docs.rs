@@ -21,13 +21,10 @@ const TOPICS: &[(&str, &str)] = &[
     ("hooks", include_str!("docs/hooks.md")),
 ];
 
-/// A name that stands for no part of the documentation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no section `{name}`")]
 pub struct Unknown {
-    /// The name.
     pub name: String,
-    /// What to do.
     pub hint: String,
 }
 
@@ -68,7 +65,6 @@ fn unknown(name: &str) -> Unknown {
     Unknown { name: name.into(), hint }
 }
 
-/// Names of sections and topics.
 fn names() -> Vec<String> {
     let sections = all().into_iter().map(|keys| keys.path.to_owned()).filter(|path| !path.is_empty());
     sections.chain(TOPICS.iter().map(|(topic, _)| (*topic).to_owned())).collect()
@@ -111,7 +107,6 @@ fn described(keys: &'static Keys) -> impl Iterator<Item = &'static Setting> {
     keys.settings.iter().filter(|setting| !matches!(setting.form, Form::Refused(_)))
 }
 
-/// The type of a value, for people.
 fn kind(form: &Form) -> String {
     match form {
         Form::Text | Form::Filled | Form::Like(_) | Form::Usual(_) => "text".into(),

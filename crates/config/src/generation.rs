@@ -16,7 +16,6 @@ use super::diagnostic::Diagnostic;
 use super::given::plain;
 use super::shape::Sign;
 
-/// Which Kamal a configuration is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generation {
     /// Kamal 1: Traefik sends requests to roles.

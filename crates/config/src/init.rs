@@ -37,12 +37,10 @@ impl Known {
         Self { service: service(directory), port: dockerfile.and_then(exposed).unwrap_or(3000) }
     }
 
-    /// The text of the configuration.
     pub fn config(&self) -> String {
         CONFIG_TEXT.replace("my-app", &self.service).replace("3000", &self.port.to_string())
     }
 
-    /// The text of the secrets file.
     pub fn secrets(&self) -> String {
         SECRETS_TEXT.replace("my-app", &self.service)
     }

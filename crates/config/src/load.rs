@@ -11,7 +11,6 @@ use super::{Config, Pairs, generation, mask, merge, root, shape, source};
 /// A destination (`-d`) and its file, which is laid over the base file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Its name.
     pub name: String,
     /// The file at [`destination_path`].
     pub file: SourceFile,
@@ -20,11 +19,8 @@ pub struct Destination {
 /// A configuration that can be used, and what to tell about it all the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The configuration, resolved.
     pub config: Config,
-    /// Warnings, perhaps none.
     pub warnings: Diagnostics,
-    /// Where it names secrets.
     pub secrets: SecretUses,
 }
 

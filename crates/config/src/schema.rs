@@ -12,7 +12,6 @@ use super::describe::{A_DAY, Form, Keys, Like, Setting, Status};
 use super::docs::unlinked;
 use super::root;
 
-/// The schema, as pretty JSON text.
 pub fn text() -> String {
     // Values made of maps and texts can always be written.
     let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
@@ -20,7 +19,6 @@ pub fn text() -> String {
     text
 }
 
-/// The schema.
 pub fn schema() -> Value {
     let mut definitions = Definitions::default();
     let root = definitions.keys(&root::KEYS);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// What a secret looks like in any output.
 pub const REDACTED: &str = "[REDACTED]";
 
 /// What a key that holds a secret contains. Lists of names (`secret: [A, B]`) are not secret themselves.
@@ -24,7 +23,6 @@ pub fn is_secret_key(key: &str) -> bool {
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a value that must not be shown.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
@@ -58,7 +56,6 @@ impl Serialize for Secret {
 pub struct SecretBytes(Arc<[u8]>);
 
 impl SecretBytes {
-    /// Wraps bytes that must not be shown.
     pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(bytes.into())
     }

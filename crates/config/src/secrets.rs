@@ -3,7 +3,6 @@
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 use super::suggest::nearest;
 
-/// A place that names a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SecretUse {
     pub(super) name: String,
@@ -20,7 +19,6 @@ pub struct SecretUses {
 /// A secret that is in no secrets file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSecret<'a> {
-    /// Its name.
     pub name: &'a str,
     /// The names that there are.
     pub known: &'a [&'a str],

@@ -12,7 +12,6 @@ use shown::Redacted;
 pub(super) use yaml::scalar;
 use yaml::{Node, node};
 
-/// The configuration as YAML text.
 pub fn show(config: &Config) -> String {
     let told_by = config.told_by.as_ref().map(|key| format!(" ({key} tells)")).unwrap_or_default();
     let roles = config.roles.iter().map(|role| (&role.name, of_role(config, role)));

@@ -5,13 +5,10 @@
 
 use super::{Accessory, Config, Role, SshConfig, Tls};
 
-/// Something that isn't built yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Unbuilt {
-    /// What is asked for.
     pub message: String,
-    /// What to do instead.
     pub hint: String,
 }
 

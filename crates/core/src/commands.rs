@@ -48,18 +48,15 @@ const KEEPER: &str = "@lost";
 /// What is done to a container that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Start it.
     Start,
     /// Stop it; requests under way are answered first.
     Stop,
-    /// The one, then the other.
     Restart,
 }
 
 /// What every command of a run knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// Names of the app.
     pub names: Names,
     /// The run's id: 32 hex digits, new for each run. A run that a hook of another one started shares that one's
     /// [`Scope::family`], since both work under one lock.

@@ -5,7 +5,6 @@
 
 use glob::{MatchOptions, Pattern};
 
-/// The patterns of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Dockerignore(Vec<Rule>);
 
@@ -23,7 +22,6 @@ const OPTIONS: MatchOptions = MatchOptions {
 };
 
 impl Dockerignore {
-    /// Reads the text of a `.dockerignore`.
     pub fn new(text: &str) -> Self {
         Self(text.trim_start_matches('\u{feff}').lines().filter_map(Rule::new).collect())
     }

@@ -17,22 +17,18 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names of a project.
     pub fn new(service: &str, destination: Option<&str>) -> Self {
         Self { service: service.into(), destination: destination.map(Into::into) }
     }
 
-    /// The names of a configured project.
     pub fn of(config: &Config) -> Self {
         Self::new(&config.service, config.destination.as_deref())
     }
 
-    /// The service.
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// The destination, if any.
     pub fn destination(&self) -> Option<&str> {
         self.destination.as_deref()
     }
@@ -73,17 +69,14 @@ impl Names {
         format!(".kamal/apps/{}", self.app())
     }
 
-    /// The env file of a role.
     pub fn env_file(&self, role: &str) -> String {
         format!("{}/env/roles/{role}.env", self.directory())
     }
 
-    /// The env file of an accessory.
     pub fn accessory_env_file(&self, accessory: &str) -> String {
         format!("{}/env/accessories/{accessory}.env", self.directory())
     }
 
-    /// The directory of all cords.
     pub fn cords(&self) -> String {
         format!("{}/cords", self.directory())
     }
@@ -93,12 +86,10 @@ impl Names {
         format!("{}/{}-{run}", self.cords(), self.prefix(role))
     }
 
-    /// Where a version's assets are extracted to.
     pub fn assets_extracted(&self) -> String {
         format!("{}/assets/extracted", self.directory())
     }
 
-    /// Where asset volumes are.
     pub fn assets_volumes(&self) -> String {
         format!("{}/assets/volumes", self.directory())
     }
@@ -133,7 +124,6 @@ impl Names {
         format!("{}/pulled", self.directory())
     }
 
-    /// The audit log.
     pub fn audit_log(&self) -> String {
         format!(".kamal/{}-audit.log", self.app())
     }

@@ -44,12 +44,10 @@ pub struct Other {
     /// Its name, without the leading `/`.
     #[serde(deserialize_with = "name")]
     pub name: String,
-    /// Labels.
     #[serde(deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
 }
 
-/// A container.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Container {
     /// The full id.
@@ -61,20 +59,16 @@ pub struct Container {
     pub created: String,
     /// The image as it was named at the start.
     pub image: String,
-    /// The image's id.
     pub image_id: String,
     /// `created`, `running`, `restarting`, `exited`, …
     pub status: String,
-    /// The last exit code.
     pub exit_code: i64,
     /// `starting`, `healthy`, `unhealthy`; none without a health check.
     pub health: Option<String>,
     /// When it last ended (RFC 3339; year 1 if never).
     pub finished: String,
-    /// Labels.
     #[serde(deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
-    /// Mounts.
     #[serde(deserialize_with = "or_default")]
     pub mounts: Vec<Mount>,
     /// The health check it was made with.
@@ -90,7 +84,6 @@ pub struct Container {
     pub args: Vec<String>,
 }
 
-/// A mount.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Mount {
@@ -171,7 +164,6 @@ impl Observed {
         if ended { Ok(observed) } else { Err(Unreadable::CutShort) }
     }
 
-    /// The container of a proxy, by its name.
     pub fn proxy(&self, name: &str) -> Option<&Container> {
         self.proxies.iter().find(|proxy| proxy.name == name)
     }

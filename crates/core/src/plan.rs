@@ -22,7 +22,6 @@ use bowline_config::{BarrierOrder, OnFailure};
 use delivery::Delivery;
 use step::Step;
 
-/// What kind of run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Everything.
@@ -38,11 +37,9 @@ pub enum Kind {
 /// A run, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// What kind of run it is.
     pub kind: Kind,
     /// The service and its destination, as people write it.
     pub app: String,
-    /// The version.
     pub version: String,
     /// `REPO:VER`.
     pub image: String,
@@ -52,7 +49,6 @@ pub struct Plan {
     pub groups: Vec<Vec<usize>>,
     /// Seconds between two groups.
     pub group_wait: u64,
-    /// The barrier.
     pub barrier: BarrierPlan,
     /// Whether the roles of one server boot side by side, or one after the other.
     pub parallel_roles: bool,
@@ -72,7 +68,6 @@ pub struct BarrierPlan {
 /// What happens on one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerPlan {
-    /// The server.
     pub host: String,
     /// How the image gets there, if it has to.
     pub delivery: Option<Delivery>,
@@ -82,7 +77,6 @@ pub struct ServerPlan {
     pub proxies: Vec<OnServer>,
     /// Assets to prepare, a role each.
     pub assets: Vec<Prepare>,
-    /// The roles.
     pub roles: Vec<RolePlan>,
     /// The latest tag.
     pub tag: app::Tag,
@@ -96,10 +90,8 @@ pub struct ServerPlan {
     pub notes: Vec<String>,
 }
 
-/// One role on one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolePlan {
-    /// The role.
     pub role: String,
     /// The new container.
     pub boot: app::Boot,
@@ -119,11 +111,9 @@ pub struct RolePlan {
 /// A container to retire: gracefully, if requests go to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retire {
-    /// Its version.
     pub version: String,
     /// How requests stop going to it.
     pub detach: Detach,
-    /// The stop.
     pub stop: app::Stop,
     /// How it is given its requests back, should what comes in its place fail in the middle of this.
     pub again: Option<app::Start>,

@@ -6,12 +6,9 @@ mod accessories;
 pub use accessories::Accessories;
 use bowline_config::{Config, Role, RoleHost, once};
 
-/// The filters as given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filters {
-    /// `--hosts`.
     pub hosts: Vec<String>,
-    /// `--roles`.
     pub roles: Vec<String>,
     /// `--primary`: only the primary host of what the others leave.
     pub primary: bool,
@@ -40,7 +37,6 @@ pub enum NoMatch {
     Hosts {
         /// The patterns.
         given: String,
-        /// What there is.
         known: String,
     },
     /// `--roles`.
@@ -48,23 +44,16 @@ pub enum NoMatch {
     Roles {
         /// The patterns.
         given: String,
-        /// What there is.
         known: String,
     },
     /// Both match, but no role runs on a host that does.
     #[error("none of the roles {roles} runs on {hosts}")]
-    Together {
-        /// The roles.
-        roles: String,
-        /// The hosts.
-        hosts: String,
-    },
+    Together { roles: String, hosts: String },
     /// An accessory's name.
     #[error("there is no accessory `{given}`; the accessories are: {known}")]
     Accessory {
         /// The name.
         given: String,
-        /// What there is.
         known: String,
     },
     /// An accessory where there is none at all.

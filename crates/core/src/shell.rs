@@ -209,9 +209,7 @@ pub enum Input {
 /// One round trip to a server: a POSIX `sh` program and its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
-    /// The program.
     pub text: String,
-    /// Its standard input.
     pub input: Input,
     /// The variables that it finds.
     pub surroundings: Surroundings,

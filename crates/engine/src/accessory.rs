@@ -41,11 +41,8 @@ pub struct Prepared<'a> {
 /// A run that holds the lock.
 #[derive(Clone, Copy)]
 pub struct Held<'a> {
-    /// The world.
     pub world: &'a World,
-    /// Its servers.
     pub fleet: &'a Fleet,
-    /// The run.
     pub scope: &'a Scope,
     /// What was seen on its servers.
     pub observed: &'a BTreeMap<String, Observed>,

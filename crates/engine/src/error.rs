@@ -14,17 +14,12 @@ use crate::ports::{Output, ServerError};
 /// Something that went wrong on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The server.
     pub host: String,
-    /// The role, if it was for one.
     pub role: Option<String>,
-    /// What was being done.
     pub doing: String,
-    /// Why it failed.
     pub cause: Cause,
 }
 
-/// Why something failed on a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
     /// The server couldn't be reached, or was lost.
@@ -47,16 +42,13 @@ pub enum Cause {
     NotRouted {
         /// How people call the proxy.
         proxy: &'static str,
-        /// The container.
         container: String,
         /// How long it was waited for.
         waited_s: u64,
         /// What the proxy said last.
         why: String,
-        /// What to do.
         hint: String,
     },
-    /// The run was interrupted.
     #[error("interrupted; the new container was stopped, the old one goes on serving")]
     Interrupted,
     /// The lock was lost or taken over meanwhile.
@@ -65,25 +57,17 @@ pub enum Cause {
     /// The image lacks the directory of its assets, which is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
     NoAssets {
-        /// The image.
         image: String,
         /// The directory, as configured.
         path: String,
-        /// What is there.
         found: String,
     },
     /// Said in words.
     #[error("{reason}")]
-    Told {
-        /// Why.
-        reason: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    Told { reason: String, hint: Option<String> },
 }
 
 impl Failure {
-    /// What to do about it, if it is known.
     pub fn hint(&self) -> Option<String> {
         match &self.cause {
             Cause::Server(ServerError::Unreachable { hint, .. }) => hint.clone(),
@@ -186,22 +170,15 @@ impl From<Explanation> for Cause {
 pub enum RunError {
     /// Wrong usage or configuration: nothing was done anywhere.
     #[error("{message}")]
-    Usage {
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    Usage { message: String, hint: Option<String> },
     /// The project's files are not as they should be: nothing was done anywhere.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),
     /// Secrets can't be had: a command failed, a variable isn't set.
     #[error("{0}")]
     Secrets(Box<Diagnostics>),
-    /// The lock is held.
     #[error("the deploy lock is held on {host}")]
     Locked {
-        /// Where.
         host: String,
         /// By whom, since when, why: the details file.
         details: String,
@@ -209,11 +186,9 @@ pub enum RunError {
     /// Something on this machine failed: the build, a hook.
     #[error("{what} failed: {reason}")]
     Local {
-        /// What.
         what: String,
         /// Why: its last lines.
         reason: String,
-        /// What to do.
         hint: Option<String>,
         /// What servers serve now, a line each, once new containers were booted.
         standing: Vec<String>,

@@ -10,7 +10,6 @@ use crate::error::Failure;
 
 /// Receives events. Never blocks.
 pub trait Events: Send + Sync {
-    /// Something happened.
     fn emit(&self, event: Event);
 }
 
@@ -35,11 +34,9 @@ pub enum Phase {
     Lock(String),
     /// Looking at so many servers.
     Observe(usize),
-    /// Pulling the image.
     Pull,
     /// Making sure the proxy runs.
     Proxy,
-    /// Preparing assets.
     Assets,
     /// Booting group `.0` of `.1`.
     Boot(usize, usize),
@@ -49,9 +46,7 @@ pub enum Phase {
     Prune,
     /// Giving the lock back.
     Unlock,
-    /// Running a hook.
     Hook {
-        /// Its name.
         name: String,
         /// The configuration wants no word of it.
         quiet: bool,
@@ -67,7 +62,6 @@ pub enum Outcome {
     Failed,
 }
 
-/// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A part of the run begins.
@@ -76,31 +70,21 @@ pub enum Event {
     Planned(Arc<Plan>),
     /// A server was reached.
     Connected {
-        /// The server.
         host: String,
     },
     /// A step was sent to a server.
     StepStarted {
-        /// The server.
         host: String,
-        /// The role it is for, if it is for one.
         role: Option<String>,
-        /// What it does.
         what: String,
         /// The command as shown (secrets redacted).
         command: String,
     },
-    /// A step ended.
     StepEnded {
-        /// The server.
         host: String,
-        /// The role it is for, if it is for one.
         role: Option<String>,
-        /// What it does.
         what: String,
-        /// How long it took.
         elapsed: Duration,
-        /// How it ended.
         outcome: Outcome,
     },
     /// A program is run on this machine, whose lines follow.
@@ -114,30 +98,24 @@ pub enum Event {
         host: Option<String>,
         /// The role it is about, where several are listened to.
         role: Option<String>,
-        /// The line.
         line: String,
     },
     /// A hook printed a line.
     Hook {
-        /// The hook.
         name: String,
-        /// The line.
         line: String,
         /// What the configuration says of what it prints.
         level: Option<HookLevel>,
     },
     /// A container's state changed, or a role gets on: `starting`, `healthy`, `waiting at the barrier`, …
     State {
-        /// The server.
         host: String,
-        /// The role.
         role: String,
         /// In a few words.
         state: String,
     },
     /// The barrier opened: this server's container of the primary role is healthy.
     BarrierOpened {
-        /// The server.
         host: String,
         /// The primary role.
         role: String,
@@ -149,36 +127,27 @@ pub enum Event {
     },
     /// A role serves the version before again on a server, because the run failed on another one.
     WentBack {
-        /// The server.
         host: String,
-        /// The role.
         role: String,
-        /// The version.
         version: String,
     },
     /// A role serves the new version on a server, and what served before is gone.
     RoleDone {
-        /// The server.
         host: String,
-        /// The role.
         role: String,
-        /// The version.
         version: String,
     },
     /// Something went wrong on a server; the run goes on elsewhere.
     Failed(Failure),
     /// A person should know, but nothing is wrong.
     Note {
-        /// The server, if it is about one.
         host: Option<String>,
-        /// What.
         text: String,
     },
     /// The run was interrupted; what was begun is being undone.
     Interrupted,
     /// The run is over.
     Finished {
-        /// How long it took.
         elapsed: Duration,
         /// For each server how many commands ran one after the other on it, longest first.
         commands: Vec<(String, usize)>,

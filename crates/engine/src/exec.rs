@@ -23,20 +23,16 @@ use crate::world::{Gathered, Options, Project, World};
 use crate::{hooks, version};
 use work::{Command, Work, unless_stopped};
 
-/// What to run.
 #[derive(Debug, Clone)]
 pub struct ExecRequest {
-    /// The command's words.
     pub words: Vec<String>,
     /// Further variables.
     pub env: Pairs,
     /// In the container that serves instead of a new one.
     pub reuse: bool,
-    /// How it is connected.
     pub mode: Mode,
 }
 
-/// A role on a server.
 type Target<'a> = (&'a Role, &'a RoleHost);
 
 /// Runs it everywhere at once. A command that fails is no error here: its status is in the output.

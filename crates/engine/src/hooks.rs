@@ -17,11 +17,8 @@ use crate::world::{Options, Project, World};
 /// What hooks are told of the run, beyond the project.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Who.
     pub performer: String,
-    /// Which version.
     pub version: String,
-    /// The servers of the run.
     pub hosts: Vec<String>,
     /// Whether we hold the lock.
     pub locked: bool,

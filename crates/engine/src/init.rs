@@ -8,7 +8,6 @@ use crate::ports::{Files, Local};
 /// What became of one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It was written.
     New(String),
     /// It was there already, and was left as it is.
     Kept(String),

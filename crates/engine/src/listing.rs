@@ -12,7 +12,6 @@ use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::look;
 use crate::world::{Gathered, Options, Project, World};
 
-/// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
     /// Running containers, by role.

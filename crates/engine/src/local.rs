@@ -17,7 +17,6 @@ const TAIL: usize = 40;
 /// The longest that a program may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// How long.
     pub(crate) time: Duration,
     /// What gives it more.
     pub(crate) setting: &'static str,
@@ -71,7 +70,6 @@ pub(crate) async fn within(
 /// A program that did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failed {
-    /// The run was stopped.
     Stopped,
     /// It could not be started, or ended badly; what it said last.
     Because(String),

@@ -13,7 +13,6 @@ const LARGEST: usize = 1 << 20;
 /// What the page says, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The text.
     pub message: Option<String>,
     /// `Retry-After`.
     pub retry_after: u32,

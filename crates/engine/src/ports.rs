@@ -20,7 +20,6 @@ use bowline_core::plan::step::Step;
 /// What a program left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
-    /// How it ended.
     pub exit: Exit,
     /// Standard output, whole (bounded by the implementation; see [`ServerError::TooMuchOutput`]).
     pub stdout: String,
@@ -31,7 +30,6 @@ pub struct Output {
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// With a status.
     Status(u32),
     /// By a signal (its name without `SIG`).
     Signal(String),
@@ -87,7 +85,6 @@ pub type OnLine<'a> = &'a (dyn Fn(Line<'_>) + Send + Sync);
 /// How long something may take, and the key of `timeouts` that gives it more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// How long.
     pub time: Duration,
     /// The key.
     pub setting: &'static str,
@@ -169,7 +166,6 @@ pub struct Terminal {
     pub size: Size,
 }
 
-/// The size of a terminal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
     /// Characters in a line.
@@ -215,7 +211,6 @@ pub trait FarInput: Send + Sync {
     async fn send(&self, bytes: Vec<u8>);
     /// Nothing more will come.
     async fn end(&self);
-    /// Its terminal has another size now.
     async fn resize(&self, size: Size);
 }
 
@@ -263,7 +258,6 @@ pub enum ServerError {
     Unreachable {
         /// What was tried and what happened, in one line.
         reason: String,
-        /// What to do about it.
         hint: Option<String>,
     },
     /// The server is there, and forwards no connections.

@@ -15,18 +15,10 @@ use crate::world::Project;
 /// Why a project can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A file that isn't there.
     #[error("there is no configuration at {path}")]
-    Missing {
-        /// Its path.
-        path: String,
-        /// What to do.
-        hint: String,
-    },
-    /// A file that can't be read.
+    Missing { path: String, hint: String },
     #[error("{reason}")]
     Unreadable {
-        /// Its path.
         path: String,
         /// Why, with the path in it.
         reason: String,
@@ -43,7 +35,6 @@ impl From<Diagnostics> for LoadError {
 }
 
 impl LoadError {
-    /// What to do about it, if it is known.
     pub fn hint(&self) -> Option<&str> {
         match self {
             LoadError::Missing { hint, .. } => Some(hint),

@@ -60,9 +60,7 @@ impl Templates {
 
 /// What a template finds around it.
 pub(crate) struct Around<'a> {
-    /// The machine.
     pub local: &'a dyn Local,
-    /// The destination.
     pub destination: Option<&'a str>,
     /// Variables over those of the machine, for the template and its programs.
     pub env: &'a [(String, Secret)],

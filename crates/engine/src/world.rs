@@ -12,9 +12,7 @@ use crate::event::Events;
 use crate::ports::{Local, Network, Output};
 use crate::secrets::Store;
 
-/// The world outside.
 pub struct World {
-    /// Opens connections to servers.
     pub network: Arc<dyn Network>,
     /// This machine.
     pub local: Arc<dyn Local>,
@@ -28,7 +26,6 @@ pub struct World {
     pub timeouts: Timeouts,
 }
 
-/// A project, loaded.
 #[derive(Debug, Clone)]
 pub struct Project {
     /// Its configuration, for one destination.
@@ -61,9 +58,7 @@ pub struct Options {
 /// What a command printed on a server, for a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostOutput {
-    /// The server.
     pub host: String,
-    /// The role, if it was for one.
     pub role: Option<String>,
     /// What it printed and how it ended.
     pub output: Output,
@@ -80,7 +75,6 @@ impl HostOutput {
 /// What servers printed, and which of them could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gathered {
-    /// What was printed.
     pub outputs: Vec<HostOutput>,
     /// What failed where; none of it is in `outputs`.
     pub failures: Vec<Failure>,
@@ -115,7 +109,6 @@ impl Stop {
         (StopTrigger(sender), Stop(receiver))
     }
 
-    /// Whether it was triggered.
     pub fn is_set(&self) -> bool {
         *self.0.borrow()
     }
@@ -130,7 +123,6 @@ impl Stop {
 }
 
 impl StopTrigger {
-    /// Makes it stop.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }

@@ -51,7 +51,6 @@ impl Agent {
         }
     }
 
-    /// What it holds, in its order.
     pub(crate) fn identities(&self) -> &[AgentIdentity] {
         &self.identities
     }
@@ -61,7 +60,6 @@ impl Agent {
         self.identities.iter().any(|held| held.public_key().key_data() == key.key_data())
     }
 
-    /// The certificates that it holds for a key.
     pub(crate) fn certificates(&self, key: &PublicKey) -> impl Iterator<Item = &Certificate> {
         self.identities.iter().filter_map(|held| match held {
             AgentIdentity::Certificate { certificate, .. } if certificate.public_key() == key.key_data() => {
@@ -78,7 +76,6 @@ impl Agent {
     }
 }
 
-/// Signs with a key of the agent.
 pub(crate) struct AgentSigner<'a> {
     client: &'a mut AgentClient<UnixStream>,
     identities: &'a [AgentIdentity],
@@ -117,7 +114,6 @@ impl AgentSigner<'_> {
     }
 }
 
-/// Signs with a key of a file.
 pub(crate) struct FileSigner<'a>(pub(crate) &'a PrivateKey);
 
 impl Signer for FileSigner<'_> {

@@ -159,7 +159,6 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Tries everything in order.
     pub(crate) async fn run(mut self) -> Result<(), Refused> {
         let mut agent = match &self.credentials.agent {
             Some(socket) => {

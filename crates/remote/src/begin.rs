@@ -20,7 +20,6 @@ impl Begin {
         Self { mark: beginning(word).into_bytes(), before: Vec::new(), begun: false }
     }
 
-    /// Whether it has begun.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
     }
@@ -53,14 +52,11 @@ impl Begin {
 /// Both streams.
 #[derive(Debug)]
 pub(crate) struct Begins {
-    /// Standard output.
     pub(crate) out: Begin,
-    /// Standard error.
     pub(crate) err: Begin,
 }
 
 impl Begins {
-    /// For a program whose line was made with this word.
     pub(crate) fn new(word: &str) -> Self {
         Self { out: Begin::new(word), err: Begin::new(word) }
     }

@@ -99,7 +99,6 @@ impl Drop for Leaving {
     }
 }
 
-/// A program that was started.
 pub(crate) struct Running {
     session: Arc<Session>,
     reader: ChannelReadHalf,

@@ -29,7 +29,6 @@ pub(crate) fn raise() -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(RESERVE).max(RESERVE / 4)
 }
 
-/// Room for connections.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     room: Arc<Semaphore>,

@@ -15,7 +15,6 @@ use crate::options::Prompt;
 /// How often a wrong passphrase may be typed.
 const ATTEMPTS: usize = 3;
 
-/// What is in a key file.
 #[derive(Debug, Clone)]
 pub(crate) enum KeyFile {
     /// A key that can be used.
@@ -26,7 +25,6 @@ pub(crate) enum KeyFile {
     Public(PublicKey),
     /// The handle of a key in a security token (FIDO), which agents can use and we can't.
     Token(PublicKey),
-    /// There is no such file.
     Missing,
     /// It is there and can't be used, with the reason.
     Unusable(String),
@@ -60,12 +58,10 @@ impl KeyStore {
         *self.given.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// The keys it was given as texts.
     pub(crate) fn given(&self) -> Vec<Given> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads a key file.
     pub(crate) async fn read(&self, path: &Path) -> KeyFile {
         let mut files = self.files.lock().await;
         if let Some(file) = files.get(path) {
@@ -134,7 +130,6 @@ fn foreign(key: &PublicKey) -> KeyFile {
     }
 }
 
-/// The certificate in a file, if there is one that can be read.
 pub(crate) fn certificate(path: &Path) -> Option<Certificate> {
     Certificate::from_openssh(std::fs::read_to_string(path).ok()?.trim()).ok()
 }

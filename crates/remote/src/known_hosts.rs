@@ -79,10 +79,8 @@ impl Entry {
     }
 }
 
-/// Where the lines come from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
-    /// The files.
     pub(crate) store: Store,
     /// What a command has printed, and the command.
     printed: Option<(String, Vec<Arc<Line>>)>,

@@ -102,7 +102,6 @@ impl<'a> Capture<'a> {
         self
     }
 
-    /// Standard output.
     pub(crate) fn out(&mut self, bytes: &[u8]) -> Result<(), ServerError> {
         let on_line = self.on_line;
         self.out_lines.push(bytes, |line| on_line(Line::Out(line)));
@@ -116,7 +115,6 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    /// Standard error.
     pub(crate) fn err(&mut self, bytes: &[u8]) {
         let on_line = self.on_line;
         self.err_lines.push(bytes, |line| on_line(Line::Err(line)));

@@ -25,7 +25,6 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How long a program has between SIGTERM and SIGKILL when it is ended.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// This machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalMachine;
 

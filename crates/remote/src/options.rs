@@ -33,7 +33,6 @@ pub enum UserConfig {
     Default,
     /// This file alone.
     File(PathBuf),
-    /// None.
     None,
 }
 
@@ -48,7 +47,6 @@ pub struct Options {
     pub home: Option<PathBuf>,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
-    /// `ssh_config`.
     pub user_config: UserConfig,
     /// Known hosts, in place of what `ssh_config` or the defaults say; new keys go into the first.
     pub known_hosts: Option<Vec<PathBuf>>,

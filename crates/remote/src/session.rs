@@ -182,7 +182,6 @@ impl Session {
         self.runs.load(Ordering::Relaxed)
     }
 
-    /// It did.
     pub(crate) fn ran_a_program(&self) {
         self.runs.store(true, Ordering::Relaxed);
     }
@@ -219,7 +218,6 @@ impl Session {
         &self.handle
     }
 
-    /// The ports that the server may reach.
     pub(crate) fn lendings(&self) -> &Lendings {
         &self.lendings
     }
@@ -229,7 +227,6 @@ impl Session {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The longest that it is waited for.
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }

@@ -36,7 +36,6 @@ pub(crate) struct Endpoint {
     pub(crate) port: Option<u16>,
 }
 
-/// What is needed to reach a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostSettings {
     pub(crate) hostname: String,
@@ -74,7 +73,6 @@ impl ConfigReader {
         Self { asker: Asker::new(options.clone()), options, seen: Mutex::default() }
     }
 
-    /// What is configured for a host.
     pub(crate) async fn settings(&self, endpoint: &Endpoint) -> Result<Arc<HostSettings>, ServerError> {
         let lock = || self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(settings) = lock().get(endpoint) {

@@ -15,7 +15,6 @@ const THROUGH: usize = 30;
 /// What connections are begun at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Gate {
-    /// An address.
     Address(SocketAddr),
     /// What lies behind a jump host.
     Jump(Vec<Endpoint>),

@@ -32,7 +32,6 @@ pub(super) enum Unknown<E> {
     Unusable(String),
 }
 
-/// A command line whose first word was an alias.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expanded {
     /// The program's name and the words that count.

@@ -20,7 +20,6 @@ pub(super) fn overview(columns: usize) -> String {
     text
 }
 
-/// Sections, one after the other.
 pub(super) fn sections(sections: &[&'static Keys], columns: usize) -> String {
     let mut text = String::new();
     for keys in sections {
@@ -38,7 +37,6 @@ pub(super) fn sections(sections: &[&'static Keys], columns: usize) -> String {
     text
 }
 
-/// One key, with examples.
 pub(super) fn key(keys: &Keys, setting: &Setting, columns: usize) -> String {
     let mut text = match keys.path {
         "" => String::new(),
@@ -48,7 +46,6 @@ pub(super) fn key(keys: &Keys, setting: &Setting, columns: usize) -> String {
     text
 }
 
-/// A topic's own text.
 pub(super) fn topic(name: &str, text: &str) -> String {
     format!("{name}\n\n{}\n", unlinked(text).trim_end())
 }

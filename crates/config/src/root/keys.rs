@@ -24,7 +24,6 @@ const VERSION: Like = Like {
     examples: &["1.9.2", "\"2.10\""],
 };
 
-/// The whole configuration.
 pub(in crate) const KEYS: Keys = Keys::new(
     "",
     include_str!("../docs/opening.md"),

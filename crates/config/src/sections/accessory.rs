@@ -20,7 +20,6 @@ use crate::suggest::{nearest, quoted};
 use crate::{Env, OptionValue, Pairs, Proxy, Registry, Role, RoleHost};
 pub(crate) use keys::KEYS;
 
-/// An accessory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Accessory {
     /// Its key under `accessories`.
@@ -75,7 +74,6 @@ pub struct AccessoryMount {
 /// The keys that say where an accessory runs; exactly one of them must be there.
 const WHERE: &[&str] = &["host", "hosts", "role", "roles", "tag", "tags"];
 
-/// What accessories refer to.
 pub(crate) struct Context<'c> {
     /// The app's service; `None` if it has an error.
     pub(crate) service: Option<&'c str>,

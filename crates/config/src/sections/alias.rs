@@ -40,12 +40,10 @@ const COMMANDS: &[&str] = &[
     "version",
 ];
 
-/// The alias or command that was probably meant.
 pub fn suggestion<'a>(word: &str, aliases: &'a Pairs) -> Option<&'a str> {
     nearest(word, aliases.iter().map(|(name, _)| name.as_str()))
 }
 
-/// The aliases, checked.
 pub(crate) fn decode(field: &Field, report: &mut Report) -> Pairs {
     let entries = field.entries();
     let aliases: Pairs = entries.iter().filter_map(|(key, field)| one(key, field, report)).collect();

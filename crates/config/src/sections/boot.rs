@@ -69,7 +69,6 @@ pub enum BarrierOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// They keep it.
     #[default]
     Keep,
     /// `rollback`: they go back to the version they had.

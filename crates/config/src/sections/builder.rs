@@ -47,7 +47,6 @@ pub struct Builder {
     pub sbom: Option<bool>,
 }
 
-/// A machine that builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
     /// `arch`, in Kamal 1's form.

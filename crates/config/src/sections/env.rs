@@ -14,12 +14,9 @@ use crate::given::given;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Env(Vec<Variable>);
 
-/// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name in the container.
     pub name: String,
-    /// Where its value comes from.
     pub value: Value,
 }
 
@@ -45,17 +42,14 @@ impl Env {
         }
     }
 
-    /// All variables, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Variable> {
         self.0.iter()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The variable of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.iter().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
@@ -134,7 +128,6 @@ const FULL: Keys = Keys::new(
     INTRO,
     &[CLEAR, SECRET, Setting::new("tags", Form::Refused("tags are only allowed in the root env"), "")],
 );
-/// The env at the root.
 const FULL_ROOT: Keys = Keys::new(
     "env",
     INTRO,
@@ -179,7 +172,6 @@ impl Tags {
         tags
     }
 
-    /// The tags' names, in the order of the file.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.envs.iter().map(|(name, _)| name.as_str())
     }

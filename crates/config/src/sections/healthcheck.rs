@@ -133,7 +133,6 @@ impl Parts {
         self.cmd.is_some() || self.port.is_some() || self.path.is_some()
     }
 
-    /// `max_attempts`, if given.
     pub(crate) fn max_attempts(&self) -> Option<u32> {
         self.max_attempts
     }

@@ -39,7 +39,6 @@ impl HooksOutput {
         Self { all: HookLevel::decode(field), each: each.collect() }
     }
 
-    /// What is said of the hook of this name.
     pub fn of(&self, hook: &str) -> Option<HookLevel> {
         let own = self.each.iter().find(|(name, _)| name == hook).map(|(_, level)| *level);
         own.or(self.all)

@@ -10,7 +10,6 @@ use crate::suggest::variable_help;
 /// What Docker Hub is called within a name.
 const DOCKER_HUB: &[&str] = &["docker.io", "index.docker.io", "registry-1.docker.io"];
 
-/// What is wrong, and what to do.
 #[derive(Debug, PartialEq, Eq)]
 struct Problem {
     message: String,

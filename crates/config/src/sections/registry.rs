@@ -17,7 +17,6 @@ pub struct Registry {
     pub login: Option<Credentials>,
 }
 
-/// `username` and `password`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub username: Credential,
@@ -27,7 +26,6 @@ pub struct Credentials {
 /// A text, or the name of a secret that holds it (a list of one).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
-    /// The value itself.
     Plain(Secret),
     /// A key of the secrets file.
     Secret(String),

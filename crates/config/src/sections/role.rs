@@ -36,7 +36,6 @@ pub struct Role {
     pub logging: Logging,
     /// `asset_path` of the role, else of the root; only for roles behind Traefik.
     pub asset_path: Option<AssetPath>,
-    /// What sends requests to it.
     pub served_by: ServedBy,
     /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1). Docker's own 10 s
     /// if absent; in a configuration for Kamal 2 `drain_timeout` for a role without proxy.
@@ -48,7 +47,6 @@ pub struct Role {
 /// What sends requests to a role's containers. The primary role has a proxy unless said otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServedBy {
-    /// No proxy.
     Nothing,
     /// Traefik: `traefik: true`. Only in a configuration for Kamal 1.
     Traefik,
@@ -56,7 +54,6 @@ pub enum ServedBy {
     KamalProxy(Box<Proxy>),
 }
 
-/// A host of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleHost {
     /// Name or address, as `ssh` takes it.
@@ -148,12 +145,10 @@ impl Role {
         role
     }
 
-    /// Whether a proxy sends requests to it.
     pub fn is_proxied(&self) -> bool {
         self.served_by != ServedBy::Nothing
     }
 
-    /// How kamal-proxy serves it, if it does.
     pub fn kamal_proxy(&self) -> Option<&Proxy> {
         match &self.served_by {
             ServedBy::KamalProxy(proxy) => Some(proxy),

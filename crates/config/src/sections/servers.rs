@@ -12,7 +12,6 @@ use crate::{Role, RoleHost};
 const ROLE: Form = Form::Either(&[HOSTS, Form::Keys(&role::KEYS)]);
 pub(crate) const FORM: Form = Form::Either(&[HOSTS, Form::Map("ROLE", &ROLE)]);
 
-/// What reading the servers depends on.
 pub(crate) struct Context<'c> {
     pub(crate) primary_role: &'c str,
     /// Where `primary_role` is given, if it is.
@@ -179,7 +178,6 @@ pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
     host.contains(odd).then_some("this is not the name or address of a host")
 }
 
-/// Reports what can't be a server.
 pub(crate) fn check_host(field: &Field, span: Span, host: &str, report: &mut Report) {
     let Some(problem) = bad_host(host) else { return };
     let error = Diagnostic { span, ..field.error(problem) };

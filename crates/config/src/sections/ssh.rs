@@ -32,7 +32,6 @@ pub struct Ssh {
     pub log_level: Option<String>,
 }
 
-/// An entry of `key_data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyData {
     /// The name of a secret that holds a private key.
@@ -69,14 +68,11 @@ impl Default for Ssh {
     }
 }
 
-/// One jump host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jump {
     /// The user there (`root` unless given as `user@host`).
     pub user: String,
-    /// Name or address.
     pub host: String,
-    /// Port (22).
     pub port: u16,
 }
 
@@ -205,7 +201,6 @@ impl KeyData {
 }
 
 impl Ssh {
-    /// The secrets that hold its private keys.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.key_data.iter().filter_map(|key| match key {
             KeyData::Named(name) => Some(name.as_str()),
@@ -238,11 +233,8 @@ impl SshConfig {
 /// A server as SSH reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'s> {
-    /// The user to log in as.
     pub user: &'s str,
-    /// Name or address.
     pub host: &'s str,
-    /// Port.
     pub port: u16,
 }
 

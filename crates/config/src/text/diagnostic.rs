@@ -20,7 +20,6 @@ pub(crate) use masked::Masked;
 pub struct SourceFile {
     /// The path as it should be shown.
     pub path: String,
-    /// The whole text.
     pub text: String,
     /// What it gives as a template, if it is one.
     rendered: Option<Rendered>,
@@ -72,7 +71,6 @@ pub struct Span {
 }
 
 impl Span {
-    /// The file as a whole.
     pub fn whole(file: usize) -> Self {
         Self { file, start: 0, end: 0 }
     }
@@ -82,7 +80,6 @@ impl Span {
     }
 }
 
-/// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The configuration can't be used.
@@ -94,24 +91,19 @@ pub enum Severity {
 /// One thing to tell about the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
     pub severity: Severity,
     /// What is wrong, in one line.
     pub message: String,
-    /// Where.
     pub span: Span,
-    /// What stands at that place.
     pub label: Option<String>,
     /// Other places that have to do with it, perhaps in the other file.
     pub also: Vec<(Span, String)>,
     /// What else there is to know, such as what a program said.
     pub note: Option<String>,
-    /// What to do.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
-    /// An error at a place.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -124,7 +116,6 @@ impl Diagnostic {
         }
     }
 
-    /// A warning at a place.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
@@ -135,19 +126,16 @@ impl Diagnostic {
         std::iter::once(&mut self.message).chain(&mut self.label).chain(&mut self.help).chain(also)
     }
 
-    /// Says what stands at the place.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Points at another place too.
     pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also.push((span, label.into()));
         self
     }
 
-    /// Says what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -195,12 +183,10 @@ impl Diagnostics {
         self
     }
 
-    /// The diagnostics, one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.items.iter()
     }
 
-    /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -213,12 +199,10 @@ impl Diagnostics {
         self
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// File, line and column a diagnostic points at.
     pub fn locate(&self, diagnostic: &Diagnostic) -> Location<'_> {
         let Some(source) = self.sources.get(diagnostic.span.file) else {
             return Location { path: "", line: 1, column: 1 };

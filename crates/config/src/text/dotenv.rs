@@ -30,7 +30,6 @@ pub use show::report;
 use crate::SourceFile;
 use crate::secret::Secret;
 
-/// A secrets file.
 #[derive(Debug, Clone)]
 pub struct File {
     /// Its path and text, line ends made uniform.
@@ -46,7 +45,6 @@ pub struct File {
 /// One name and its value.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The name.
     pub key: String,
     /// Where the name stands.
     pub key_at: Range<usize>,
@@ -54,10 +52,8 @@ pub struct Entry {
     pub parts: Vec<Part>,
 }
 
-/// A piece of a value.
 #[derive(Debug, Clone)]
 pub enum Part {
-    /// Text as it is.
     Text(Secret),
     /// The value of another name.
     Variable(Variable),
@@ -65,22 +61,17 @@ pub enum Part {
     Command(Command),
 }
 
-/// A reference to a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
-    /// The name.
     pub name: String,
-    /// Where it stands.
     pub at: Range<usize>,
     /// Whether the name may be shown: it looks like a variable's. `$1wor` in `pa$1wor` is part of a password that
     /// somebody forgot to quote.
     pub telling: bool,
 }
 
-/// A command in a value.
 #[derive(Clone)]
 pub struct Command {
-    /// Where it stands, with its `$(` and `)`.
     pub at: Range<usize>,
     /// What is to be done.
     pub kind: Kind,
@@ -93,7 +84,6 @@ impl fmt::Debug for Command {
     }
 }
 
-/// What a command is.
 #[derive(Clone)]
 pub enum Kind {
     /// A text for a shell.
@@ -116,23 +106,18 @@ pub struct Call {
 /// A word of a command of our own.
 pub type Word = Vec<WordPart>;
 
-/// A piece of a word.
 #[derive(Clone)]
 pub enum WordPart {
-    /// Text as it is.
     Text(String),
     /// The value of a name; outside of quotes its blanks separate words.
     Variable {
         /// The name.
         variable: Variable,
-        /// Whether it stands in quotes.
         quoted: bool,
     },
     /// What a command prints; outside of quotes its blanks separate words.
     Command {
-        /// The command.
         command: Box<Command>,
-        /// Whether it stands in quotes.
         quoted: bool,
     },
 }
@@ -144,28 +129,17 @@ pub enum Piece {
     Text(String),
     /// A reference that the shell resolves, if it has the name.
     Variable {
-        /// The name.
         name: String,
         /// What stands there: `$NAME`, `${NAME}`, or the beginning of something longer (`${NAME` of `${NAME:-x}`).
         raw: String,
-        /// The quotes around it.
         quotes: Quotes,
     },
     /// A command of our own inside of the shell's.
-    Call {
-        /// The command.
-        call: Box<Call>,
-        /// Where it stands.
-        at: Range<usize>,
-        /// The quotes around it.
-        quotes: Quotes,
-    },
+    Call { call: Box<Call>, at: Range<usize>, quotes: Quotes },
 }
 
-/// The quotes around a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quotes {
-    /// None.
     None,
     /// `'…'`
     Single,
@@ -176,31 +150,23 @@ pub enum Quotes {
 /// Something to tell about a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
     pub at: Range<usize>,
-    /// What is wrong.
     pub message: String,
-    /// What stands there.
     pub label: Option<String>,
-    /// What else there is to know.
     pub note: Option<String>,
-    /// What to do.
     pub help: Option<String>,
 }
 
 impl Problem {
-    /// A problem at a place.
     pub fn new(at: Range<usize>, message: impl Into<String>) -> Self {
         Self { at, message: message.into(), label: None, note: None, help: None }
     }
 
-    /// Says what stands there.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Says what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

@@ -45,7 +45,6 @@ pub(crate) enum Kind {
     Wrong,
 }
 
-/// A key of a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) text: String,

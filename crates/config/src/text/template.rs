@@ -61,7 +61,6 @@ enum Way {
 /// A program to run for a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Program {
-    /// A command for the shell.
     Shell(String),
     /// The text of the file at a path.
     File(String),
@@ -70,7 +69,6 @@ pub enum Program {
 }
 
 impl Program {
-    /// The program and its arguments.
     pub fn words(&self) -> Vec<String> {
         match self {
             Program::Shell(command) => ["/bin/sh", "-c", command].map(Into::into).into(),
@@ -88,16 +86,13 @@ impl Program {
     }
 }
 
-/// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// Well, with this on its standard output.
     Well(String),
-    /// Badly.
     Badly {
         /// How: `exit status 1`.
         how: String,
-        /// Its standard error.
         stderr: String,
     },
     /// It isn't on this machine (Ruby only).

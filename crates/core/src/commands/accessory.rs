@@ -25,23 +25,18 @@ use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 pub use files::{Directory, Upload};
 
-/// Something done to an accessory on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// The run.
     pub scope: Scope,
     /// The accessory's name in the configuration.
     pub name: String,
     /// Its service: the name of its container and of its directory.
     pub service: String,
-    /// What is done.
     pub what: What,
 }
 
-/// What is done to an accessory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Make its directories.
     Directories(Vec<Directory>),
     /// Put a file in its place. Says [`Answer::changed`] unless it was the same already.
     Upload(Upload),
@@ -49,23 +44,19 @@ pub enum What {
     Boot(Box<Container>),
     /// Put a new container in the place of the one that is there, once its image was pulled.
     Replace(Box<Container>),
-    /// Pull its image.
     Pull {
-        /// The image.
         image: String,
         /// The registry's login, if the image is behind one.
         login: Option<Login>,
     },
     /// Start or stop its container. Says [`Answer::none`] if there is none.
     Power {
-        /// What is done to it.
         action: Action,
         /// Its restart policy, if one is configured.
         restart: Option<String>,
     },
     /// Remove its container, its image unless something else needs it ([`Answer::kept`]), its directory and its env file.
     Remove {
-        /// The image.
         image: String,
     },
 }
@@ -73,13 +64,11 @@ pub enum What {
 /// What `docker run` makes an accessory's container of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// The image.
     pub image: String,
     /// Env, volumes, options, logging.
     pub environment: Environment,
     /// `docker run --publish`.
     pub port: Option<String>,
-    /// The network.
     pub network: String,
     /// Its labels but for `service`.
     pub labels: Pairs,
@@ -106,7 +95,6 @@ impl Container {
 }
 
 impl Act {
-    /// The script.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         match &self.what {
@@ -132,7 +120,6 @@ impl Act {
         }
     }
 
-    /// In a few words.
     pub fn describe(&self) -> String {
         let name = &self.name;
         match &self.what {

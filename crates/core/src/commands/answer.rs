@@ -7,7 +7,6 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// An answer that can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// The last line is missing.
@@ -21,13 +20,11 @@ pub enum Unreadable {
     Line {
         /// The line, shortened.
         line: String,
-        /// What is wrong with it.
         problem: String,
     },
 }
 
 impl Unreadable {
-    /// A line, and what is wrong with it.
     pub(crate) fn line(line: &str, problem: impl Display) -> Self {
         Unreadable::Line { line: line.chars().take(200).collect(), problem: problem.to_string() }
     }
@@ -36,9 +33,7 @@ impl Unreadable {
 /// Why a script ended as it did, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// Why.
     pub reason: String,
-    /// What to do, if it is known.
     pub hint: Option<String>,
 }
 
@@ -56,7 +51,6 @@ impl Explanation {
     }
 }
 
-/// A line of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a> {
     /// The word after the `@`.
@@ -93,7 +87,6 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The lines of an answer.
 pub(crate) fn lines(answer: &str) -> impl DoubleEndedIterator<Item = Line<'_>> {
     answer.lines().filter_map(Line::read)
 }

@@ -18,15 +18,11 @@ pub use stop::{Answer as Stopped, Drained, IfHealthy, Stop, stop_limit};
 pub struct Environment {
     /// The host, as configured.
     pub host: String,
-    /// Clear variables, in order.
     pub clear: Pairs,
-    /// Secret variables.
     pub secret: SecretEnv,
-    /// Volumes, as configured.
     pub volumes: Vec<String>,
     /// Further flags, as configured.
     pub options: Vec<(String, OptionValue)>,
-    /// The log driver.
     pub logging: Logging,
 }
 
@@ -44,7 +40,6 @@ pub(crate) fn logging_words(mut line: Line, logging: &Logging) -> Line {
     line
 }
 
-/// The words of `options`.
 pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Line {
     options.iter().fold(line, |line, (key, value)| {
         // In one word: of a flag without value Docker would take what follows for the image.
@@ -60,7 +55,6 @@ pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Lin
 /// Tags the version's image as the latest (S11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// The run.
     pub scope: Scope,
     /// `REPO:VER`.
     pub image: String,
@@ -81,7 +75,6 @@ impl Tag {
         self.image == self.latest
     }
 
-    /// The script.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         if !self.serving.is_empty() {

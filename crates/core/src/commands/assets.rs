@@ -17,19 +17,15 @@ use bowline_config::AssetPath;
 /// still open somewhere. Those of the version before are kept in any case.
 const KEEP_MINUTES: u32 = 24 * 60;
 
-/// The functions of the script.
 const FUNCTIONS: &str = include_str!("assets.sh");
 
 /// Extracts a version's assets and bridges them with those of the versions that run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepare {
-    /// The run.
     pub scope: Scope,
-    /// The role.
     pub role: String,
     /// `REPO:VER`.
     pub image: String,
-    /// The version.
     pub version: String,
     /// The directory in the image.
     pub path: AssetPath,
@@ -163,7 +159,6 @@ fn reach(volume: &Volume) -> String {
 /// Removes what is there of a role's assets but for some versions'.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clean {
-    /// The role.
     pub role: String,
     /// The versions whose directories stay.
     pub keep: Vec<String>,

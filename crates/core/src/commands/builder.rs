@@ -39,7 +39,6 @@ pub enum Kind {
         driver: &'static str,
         /// What this machine builds.
         local: Vec<String>,
-        /// The other machine.
         remote: Node,
     },
     /// Kamal 1's pair of engines.
@@ -53,7 +52,6 @@ pub enum Kind {
 /// An engine that builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its Docker context.
     pub context: String,
     /// The URL of its engine.
     pub url: String,
@@ -65,7 +63,6 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Builder<'c> {
     config: &'c Config,
-    /// Its kind.
     pub kind: Kind,
     /// Its name; none for what is there anyway.
     pub name: Option<String>,

@@ -61,7 +61,6 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanClone {
     place: Place,
-    /// The commit.
     revision: String,
     /// The project's own directory among the clones.
     home: String,
@@ -102,12 +101,10 @@ impl CleanClone {
         format!("{}/.unfinished", self.home)
     }
 
-    /// The project's directory in the clone.
     pub fn project(&self) -> String {
         format!("{}/{}", self.directory(), self.place.prefix)
     }
 
-    /// The list of its submodules.
     pub fn submodule_list(&self) -> String {
         format!("{}/.gitmodules", self.directory())
     }
@@ -117,7 +114,6 @@ impl CleanClone {
         words(&["git", "config", "--file", &format!("{}/.git/config", self.directory()), "--get", MARK])
     }
 
-    /// Removes it.
     pub fn discard(&self) -> Vec<String> {
         words(&["rm", "-rf", &self.directory()])
     }

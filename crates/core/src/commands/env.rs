@@ -37,7 +37,6 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
             Unfit::Nul(_) => "encode it, say with base64, and have the app decode it",
@@ -132,18 +131,15 @@ impl SecretEnv {
 /// Writes an env file, or removes it, while no container is booted: `env push`, `env delete`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvFile {
-    /// The run.
     pub scope: Scope,
     /// The role, for the audit log; none for an accessory.
     pub role: Option<String>,
-    /// Its path.
     pub path: String,
     /// What is to be in it; `None` removes it.
     pub secret: Option<SecretEnv>,
 }
 
 impl EnvFile {
-    /// The script.
     pub fn script(&self) -> Script {
         let audit = |text| self.scope.audit(self.role.as_deref(), text);
         let [file, rest @ ..] = files(&self.path);
@@ -162,7 +158,6 @@ impl EnvFile {
         Script::new(text).with_input(secret.input())
     }
 
-    /// In a few words.
     pub fn describe(&self) -> String {
         format!("{} {}", if self.secret.is_some() { "write" } else { "remove" }, self.path)
     }

@@ -35,7 +35,6 @@ pub enum Mode {
     Raw,
     /// It reads what we are given; its output passes on byte for byte.
     Piped,
-    /// It has a terminal.
     Terminal,
     /// It is started and left alone.
     Detached,
@@ -82,7 +81,6 @@ pub enum Place {
 pub enum Of {
     /// The app's.
     Role {
-        /// The role.
         name: String,
         /// The version or tag.
         version: String,
@@ -91,9 +89,7 @@ pub enum Of {
     Accessory {
         /// Its name in the configuration.
         name: String,
-        /// Its service.
         service: String,
-        /// Its network.
         network: String,
     },
 }
@@ -110,17 +106,11 @@ impl Of {
 /// Runs a command for a role or an accessory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
-    /// Names and run.
     pub scope: Scope,
-    /// For whom.
     pub of: Of,
-    /// Where.
     pub place: Place,
-    /// Further variables.
     pub env: Pairs,
-    /// The command's words.
     pub words: Vec<String>,
-    /// How it is connected.
     pub mode: Mode,
 }
 
@@ -172,7 +162,6 @@ impl Exec {
         Script::new(text).with_input(Secret::new(input))
     }
 
-    /// The command itself.
     pub fn script(&self) -> Script {
         let mut text = String::new();
         match &self.place {

@@ -14,7 +14,6 @@ pub(super) fn filters(line: Line, names: &Names, role: Option<&str>) -> Line {
     }
 }
 
-/// A role's running containers.
 pub fn running(names: &Names, role: &str) -> Script {
     Script::new(format!("exec {}\n", filters(Line::new("docker").word("ps"), names, Some(role))))
 }
@@ -25,12 +24,10 @@ pub fn containers(names: &Names) -> Script {
     Script::new(format!("exec {}\n", filters(line, names, None)))
 }
 
-/// The app's images.
 pub fn images(repository: &str) -> Script {
     Script::new(format!("exec {}\n", Line::new("docker").words(["image", "ls", repository])))
 }
 
-/// An accessory's container.
 pub fn accessory(service: &str) -> Script {
     let filter = format!("label=service={service}");
     Script::new(format!("exec {}\n", Line::new("docker").words(["ps", "--all", "--filter", &filter])))

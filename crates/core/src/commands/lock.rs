@@ -24,7 +24,6 @@ pub const LEASE_S: u64 = 60;
 /// Takes the lock and keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
-    /// The run.
     pub scope: Scope,
     /// The details (three lines), as [`details`] gives them.
     pub details: String,

@@ -12,9 +12,7 @@ pub struct Lines {
     pub since: Option<String>,
     /// `docker logs --tail`.
     pub tail: Option<usize>,
-    /// Keep following.
     pub follow: bool,
-    /// Leave the time stamps out.
     pub skip_timestamps: bool,
     /// Only lines that match.
     pub grep: Option<String>,

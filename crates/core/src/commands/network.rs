@@ -11,12 +11,10 @@ pub const FAILED: Status = Status::ProxyFailed;
 /// Makes sure the network exists, on a server where no proxy is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// The run.
     pub scope: Scope,
 }
 
 impl Network {
-    /// The script.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.push_str(&create());

@@ -6,10 +6,8 @@ use crate::names::{NETWORK, Names};
 use crate::proxy::{self, maintenance};
 use crate::shell::{Line, Script, quote};
 
-/// Looks at a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observe {
-    /// The run.
     pub scope: Scope,
     /// `[SERVER/]IMAGE`.
     pub repository: String,

@@ -11,7 +11,6 @@ use crate::shell::{Line, Script, quote};
 /// Removes old assets, old stopped containers of each role, images no container needs, and cords that nothing mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prune {
-    /// The run.
     pub scope: Scope,
     /// The roles of this server whose containers are counted, each for itself.
     pub roles: Vec<String>,
@@ -25,14 +24,12 @@ pub struct Prune {
     pub parts: Option<Parts>,
 }
 
-/// What is pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts {
     /// Containers and images.
     All,
     /// Only containers, with their cords.
     Containers,
-    /// Only images.
     Images,
 }
 

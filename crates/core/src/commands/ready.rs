@@ -126,7 +126,6 @@ impl FromStr for State {
 pub enum Event {
     /// The container was made, or started: its id.
     Id(String),
-    /// Its state has changed.
     State(State),
     /// It runs, and is ready if it still does in so many seconds.
     Delay(u64),
@@ -191,11 +190,9 @@ impl fmt::Display for Event {
 /// Why a container was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// It ended.
     Exited,
     /// It ends again and again.
     Restarting,
-    /// It was removed.
     Gone,
     /// Its time was over.
     Timeout,
@@ -231,7 +228,6 @@ impl FromStr for Why {
 /// A container that was given up, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// Why.
     pub why: Why,
     /// How it ended until then, as Docker's events tell it: `oom`, `die=CODE`.
     pub ends: String,
@@ -304,7 +300,6 @@ pub(in crate::commands) fn without_log(answer: &str) -> (Vec<Line<'_>>, Vec<&str
 }
 
 impl Answer {
-    /// Adds what was heard.
     pub fn hear(&mut self, event: Event) {
         match event {
             Event::Id(id) => self.id = Some(id),

@@ -53,7 +53,6 @@ impl Login {
 /// Logs in and pulls the version's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
-    /// The run.
     pub scope: Scope,
     /// Whether the run holds the lock: it then pulls only as long as the server is its own, and notes the image.
     pub locked: bool,
@@ -95,7 +94,6 @@ impl Pull {
     }
 }
 
-/// An image that was pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
     /// Its id.
@@ -145,12 +143,10 @@ pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
     )
 }
 
-/// Logs in.
 pub fn login(login: &Login) -> Script {
     Script::new(format!("{READ}{}sign_in >&2\n", login.sign_in())).with_input(Secret::new(login.input()))
 }
 
-/// Logs out.
 pub fn logout(server: Option<&str>) -> Script {
     Script::new(format!("{} >&2\n", Line::new("docker").words(["logout"]).words(server)))
 }

@@ -8,25 +8,16 @@ use crate::names::ALL_PULLED;
 use crate::proxy;
 use crate::shell::{Line, Script, quote};
 
-/// Removes something of the app's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remove {
-    /// The run.
     pub scope: Scope,
-    /// What.
     pub what: What,
 }
 
-/// What is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// One stopped container, by its name.
-    Container {
-        /// Its role.
-        role: String,
-        /// Its name.
-        name: String,
-    },
+    Container { role: String, name: String },
     /// The stopped containers of a role.
     Containers(String),
     /// The app's images that nothing else needs.
@@ -43,7 +34,6 @@ pub enum What {
 }
 
 impl Remove {
-    /// The script.
     pub fn script(&self) -> Script {
         let (scope, docker) = (&self.scope, || Line::new("docker"));
         let mut text = scope.fence();
@@ -68,7 +58,6 @@ impl Remove {
         Script::new(text)
     }
 
-    /// In a few words.
     pub fn describe(&self) -> String {
         match &self.what {
             What::Container { name, .. } => format!("remove {name}"),
@@ -79,7 +68,6 @@ impl Remove {
     }
 }
 
-/// What came of removing something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
     /// The containers that have files in the app's directory, which therefore stays.

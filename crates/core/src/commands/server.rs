@@ -13,13 +13,10 @@ use crate::shell::{Line, Script, quote};
 /// Runs a command on the server, in its login shell: what a person would get who logs in and types it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnServer {
-    /// Names and run.
     pub scope: Scope,
-    /// The server.
     pub host: String,
     /// A line for the shell.
     pub command: String,
-    /// How it is connected.
     pub mode: Mode,
 }
 
@@ -119,12 +116,10 @@ impl FromStr for Refusal {
     }
 }
 
-/// What was found and done on a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Docker was missing, and is installed.
     pub installing: bool,
-    /// It was installed.
     pub installed: bool,
     /// The user who may use Docker from the next login on; nothing more was done.
     pub joined: Option<String>,
@@ -184,7 +179,6 @@ const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/
 const DAEMON_S: u32 = 20;
 
 impl Bootstrap {
-    /// The script.
     pub fn script(&self) -> Script {
         let exists = Line::new("docker").words(["network", "inspect", NETWORK]);
         Script::new(format!(

@@ -11,7 +11,6 @@ use crate::shell::{Script, quote};
 /// A container that was ready, and has to be still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
-    /// Its id.
     pub id: String,
     /// How often Docker had started it again when it was ready, if that is known: then it may not have ended since.
     pub restarts: Option<u32>,
@@ -51,11 +50,9 @@ impl fmt::Display for Instead {
 /// ended since, even if Docker has started it again, is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// The run.
     pub scope: Scope,
     /// The container's name, for people.
     pub name: String,
-    /// The container.
     pub serving: Serving,
     /// The network on which it is reached.
     pub network: String,

@@ -64,7 +64,6 @@ statuses! {
 }
 
 impl Status {
-    /// The number.
     pub const fn code(self) -> u32 {
         self as u32
     }

@@ -17,7 +17,6 @@ pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
     names
 }
 
-/// The secrets in its env.
 pub fn env_secrets(accessory: &Accessory) -> Vec<String> {
     accessory.env.secret().map(|(_, key)| key.to_owned()).collect()
 }

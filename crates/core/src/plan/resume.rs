@@ -25,7 +25,6 @@ const BYTES: usize = 8;
 /// A container that stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Its id.
     pub id: String,
     /// Where it is reached.
     pub addresses: Vec<IpAddr>,

@@ -15,7 +15,6 @@ use crate::event::Event;
 use crate::template::Around;
 use crate::world::{Project, World};
 
-/// Reads them all.
 pub(super) async fn read(
     world: &World,
     project: &Project,

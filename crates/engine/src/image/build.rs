@@ -74,7 +74,6 @@ impl<'a> Build<'a> {
         self.build(&source, vec![config.image_of(version), config.latest_image()]).await
     }
 
-    /// Builds these images from there.
     pub(crate) async fn build(&self, source: &Source, images: Vec<String>) -> Result<(), RunError> {
         let named = images.first().cloned().unwrap_or_default();
         let phase = match self.output {

@@ -25,23 +25,17 @@ use super::trouble::Trouble;
 /// A vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapter {
-    /// 1Password.
     OnePassword,
-    /// LastPass.
     LastPass,
     /// Bitwarden's password manager.
     Bitwarden,
-    /// Bitwarden Secrets Manager.
     BitwardenSecretsManager,
     /// AWS Secrets Manager.
     Aws,
     /// Google Cloud's Secret Manager.
     Gcp,
-    /// Doppler.
     Doppler,
-    /// Enpass.
     Enpass,
-    /// Passbolt.
     Passbolt,
     /// None: values made of the names, to try a secrets file out.
     Test,
@@ -82,7 +76,6 @@ impl Adapter {
         })
     }
 
-    /// Whether `--account` has to be given.
     pub(super) fn needs_account(self) -> bool {
         matches!(self, Self::OnePassword | Self::LastPass | Self::Bitwarden | Self::Gcp | Self::Test)
     }

@@ -14,7 +14,6 @@ use super::fetch::{Fetched, Request};
 use super::trouble::Trouble;
 use super::{Place, json};
 
-/// What the command gives.
 pub(super) async fn answer(
     evaluation: Evaluation<'_>,
     place: Place,

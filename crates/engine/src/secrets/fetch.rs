@@ -15,7 +15,6 @@ use crate::ports::Local;
 /// Names and values in the order of the vault's answer.
 pub type Fetched = Vec<(String, Secret)>;
 
-/// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Where from.

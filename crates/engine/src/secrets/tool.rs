@@ -19,7 +19,6 @@ use crate::ports::{Loan, Local, LocalCommand, Output};
 pub(super) struct Vendor {
     /// The vault's name.
     pub(super) title: &'static str,
-    /// The program.
     pub(super) program: &'static str,
     /// What makes it tell its version, which tells that it is there.
     pub(super) version: &'static str,
@@ -160,7 +159,6 @@ impl<'a> Tool<'a> {
         if output.success() { self.parse(&output.stdout, what) } else { Err(self.failed(what, &output)) }
     }
 
-    /// Reads an answer.
     pub(super) fn parse<T: DeserializeOwned>(&self, text: &str, what: &str) -> Result<T, Trouble> {
         // The library's own message may show a value.
         serde_json::from_str(text).map_err(|error| {

@@ -18,7 +18,6 @@ pub struct Trouble {
     pub message: String,
     /// What a program said to it.
     pub said: Option<String>,
-    /// What to do.
     pub hint: Option<String>,
 }
 

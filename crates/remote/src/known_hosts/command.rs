@@ -11,7 +11,6 @@ use russh::keys::{HashAlg, PublicKey};
 use super::{HostName, key_type, unreachable};
 use crate::local::Group;
 
-/// The command for one host.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     /// Its words. Tokens that depend on the host are replaced; the others (`%H`, `%I`, `%K`, `%f`, `%t`) are not.
@@ -20,7 +19,6 @@ pub(crate) struct Command {
     pub(crate) limit: Duration,
 }
 
-/// What the command is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asks<'a> {
     /// All keys of the host, to ask the server for one of their types.
@@ -30,7 +28,6 @@ pub(crate) enum Asks<'a> {
 }
 
 impl Command {
-    /// What it prints.
     pub(crate) async fn run(&self, name: &HostName, asks: Asks<'_>) -> Result<String, ServerError> {
         let words: Vec<String> = self.words.iter().map(|word| filled(word, name, asks)).collect();
         let failed = |why: String| {

@@ -28,7 +28,6 @@ enum Question {
     One(Endpoint),
 }
 
-/// What `ssh` answered.
 #[derive(Debug, Clone)]
 struct Answer {
     pairs: Vec<(String, String)>,
@@ -38,7 +37,6 @@ struct Answer {
 
 type Cell = Arc<OnceCell<Result<Answer, ServerError>>>;
 
-/// Asks, each question once.
 #[derive(Debug)]
 pub(super) struct Asker {
     options: Options,
@@ -63,7 +61,6 @@ impl Asker {
         }
     }
 
-    /// What is configured for a host.
     pub(super) async fn pairs(&self, endpoint: &Endpoint) -> Result<Pairs, ServerError> {
         if let Some(class) = self.outline().class(&endpoint.host) {
             let question =
@@ -87,7 +84,6 @@ impl Asker {
         &self.outline().quoted
     }
 
-    /// How many answers there are.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).len()

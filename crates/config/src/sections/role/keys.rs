@@ -17,10 +17,8 @@ pub(crate) const ASSET_PATH: Form = Form::Either(&[Form::False, Form::Like(&ASSE
 
 /// A host, with tags or without.
 const HOST: Form = Form::Either(&[Form::Filled, Form::One("HOST", &Form::Either(&[Form::Filled, LIST]))]);
-/// The hosts of a role.
 pub(crate) const HOSTS: Form = Form::List(&HOST);
 
-/// A role.
 pub(in crate) const KEYS: Keys = Keys::new(
     "servers/ROLE",
     "A role is a list of hosts, or a map:",

@@ -10,7 +10,6 @@ use crate::diagnostic::{Diagnostic, Span};
 /// Conditions within conditions.
 const MAX_DEPTH: usize = 40;
 
-/// A piece of a template that can be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     /// Text of the file.

@@ -60,7 +60,6 @@ impl Value {
     }
 }
 
-/// Looks up variables of the environment.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Where values come from.
@@ -69,7 +68,6 @@ pub(super) struct Evaluation<'a> {
     pub(super) outputs: &'a Outputs,
     /// What `Dotenv.load` gave: it counts where the environment has nothing of the name.
     pub(super) loaded: Vec<(String, String)>,
-    /// The template's own variables.
     pub(super) locals: Vec<(String, Value)>,
 }
 

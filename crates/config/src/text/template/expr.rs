@@ -83,7 +83,6 @@ pub(super) enum Part {
     Expr(Expr),
 }
 
-/// The methods that are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Strip,
@@ -117,7 +116,6 @@ impl Method {
         !matches!(self, Method::Strip | Method::Chomp | Method::ToS | Method::IsNil | Method::IsEmpty)
     }
 
-    /// As it is written.
     pub(super) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
     }

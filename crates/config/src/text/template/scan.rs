@@ -22,7 +22,6 @@ pub(super) enum Token {
     Tag(Tag),
 }
 
-/// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) kind: TagKind,

@@ -11,14 +11,11 @@ use crate::commands::ready::{self, NotReady, Why};
 use crate::commands::status::Status;
 use crate::commands::{published, ready::is_port_taken};
 
-/// What was found and done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The file is another than before.
     pub changed: bool,
-    /// The container runs already.
     pub runs: bool,
-    /// The container that was there was started.
     pub started: bool,
     /// There is no container.
     pub none: bool,

@@ -4,7 +4,6 @@ use crate::shell::{Line, quote_path};
 use bowline_config::AccessoryMount;
 use bowline_config::secret::SecretBytes;
 
-/// A directory on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
     /// Below the accessory's own directory, unless absolute.
@@ -15,7 +14,6 @@ pub struct Directory {
     pub owner: Option<String>,
 }
 
-/// A file on its way to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// Its path in the container, which is its path below the accessory's directory too.
@@ -24,7 +22,6 @@ pub struct Upload {
     pub mode: Option<String>,
     /// `chown`.
     pub owner: Option<String>,
-    /// What is in it.
     pub content: SecretBytes,
 }
 

@@ -30,23 +30,18 @@ pub struct HealthFlags {
 /// Boots a role's new container on a server and waits until it is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
-    /// The run.
     pub scope: Scope,
-    /// The role.
     pub role: String,
-    /// The version.
     pub version: String,
     /// `REPO:VER`.
     pub image: String,
     /// Env, volumes, options, logging.
     pub environment: Environment,
-    /// All labels, in order.
     pub labels: Pairs,
     /// One label more, `KEY=VALUE`, that tells something of the secrets and so stands in no command line.
     pub made: Secret,
     /// The command, if the image's own isn't wanted.
     pub cmd: Option<String>,
-    /// The health check, if the role has one.
     pub health: Option<HealthFlags>,
     /// Where the cord's directory appears in the container.
     pub cord: Option<String>,
@@ -66,7 +61,6 @@ impl Boot {
         self.scope.names.container(&self.role, &self.version)
     }
 
-    /// The cord's directory on the server.
     pub fn cord_directory(&self) -> String {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
@@ -132,7 +126,6 @@ impl Boot {
         )
     }
 
-    /// The `docker run` line.
     pub fn run_line(&self) -> Line {
         let name = self.container();
         let environment = &self.environment;
@@ -204,9 +197,7 @@ fn health_words(line: Line, health: &HealthFlags) -> Line {
 /// Finds the container of a boot that nobody heard the end of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Find {
-    /// The run.
     pub scope: Scope,
-    /// The container's name.
     pub name: String,
     /// Its hostname, which another container of that name has not.
     pub hostname: String,
@@ -284,15 +275,11 @@ impl fmt::Display for NameTaken {
 /// very container that served before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// The run.
     pub scope: Scope,
-    /// The role.
     pub role: String,
-    /// Its version.
     pub version: String,
     /// The container's name, for people.
     pub name: String,
-    /// Its id.
     pub id: String,
     /// How requests get to it.
     pub attach: Attach,

@@ -13,13 +13,10 @@ use crate::shell::{Script, quote};
 /// Stops a container that serves no more, and clears up what only it needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
-    /// The run.
     pub scope: Scope,
-    /// The role.
     pub role: String,
     /// The container's name, for people.
     pub name: String,
-    /// Its id.
     pub id: String,
     /// Wait until its open requests are answered, at most so many seconds; not at all if `None`.
     pub drain: Option<u64>,
@@ -27,7 +24,6 @@ pub struct Stop {
     pub stop_wait: Option<u64>,
     /// Its cord's directory on the server, if it is one of ours.
     pub cord: Option<String>,
-    /// What to do if it is healthy.
     pub if_healthy: IfHealthy,
     /// The container that serves in its place. If it doesn't, nothing is stopped.
     pub instead: Option<Serving>,
@@ -38,7 +34,6 @@ pub struct Stop {
 pub enum IfHealthy {
     /// Leave it running; the script exits with [`Status::Healthy`].
     Leave,
-    /// Stop it.
     Stop,
 }
 

@@ -9,7 +9,6 @@ use bowline_config::{Cache, Pack, is_secret_key};
 /// Where the image goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Output {
-    /// To the registry.
     #[default]
     Registry,
     /// To this machine's Docker.
@@ -58,18 +57,15 @@ pub struct Request {
     pub images: Vec<String>,
     /// The directory, as seen from where the build runs, or a URL.
     pub context: String,
-    /// Where the image goes.
     pub output: Output,
     /// Without layers of earlier builds.
     pub no_cache: bool,
 }
 
-/// A command of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// What it does: `build` or `push`.
     pub what: &'static str,
-    /// Its words.
     pub words: Vec<String>,
 }
 
@@ -100,7 +96,6 @@ pub enum BuildError {
     /// A value names a variable that isn't set.
     #[error("{key} names the variable {name}, which isn't set here")]
     Unset {
-        /// The key.
         key: String,
         /// The variable.
         name: String,

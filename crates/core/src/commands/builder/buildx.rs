@@ -6,7 +6,6 @@ use super::{Builder, Kind, Node};
 /// A look at a builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// The command.
     pub words: Vec<String>,
     /// What its answer has to have.
     wants: Wants,
@@ -62,7 +61,6 @@ impl Builder<'_> {
         endpoints.chain(contexts).collect()
     }
 
-    /// Makes it.
     pub fn create(&self) -> Vec<Vec<String>> {
         let Some(name) = &self.name else { return Vec::new() };
         let builder = |rest: &[&str]| docker(&[&["buildx", "create"], rest].concat());
@@ -111,7 +109,6 @@ impl Builder<'_> {
         }
     }
 
-    /// Removes it.
     pub fn remove(&self) -> Vec<Vec<String>> {
         let Some(name) = &self.name else { return Vec::new() };
         // The builder first: without its context buildx may not find the way to it.
@@ -120,7 +117,6 @@ impl Builder<'_> {
         std::iter::once(builder).chain(contexts).collect()
     }
 
-    /// What shows it.
     pub fn details(&self) -> Vec<Vec<String>> {
         match &self.config.builder.pack {
             Some(pack) if self.kind == Kind::Pack => {

@@ -7,14 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::super::answer::{Explanation, Unreadable};
 use super::{Answer, Failed, State, Why};
 
-/// A container that did not become ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
-    /// The container.
     pub container: String,
     /// In one line, with the reason.
     pub summary: String,
-    /// What to do about it, if it is known.
     pub hint: Option<String>,
     /// Its last log lines.
     pub log: Vec<String>,

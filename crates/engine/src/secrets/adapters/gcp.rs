@@ -36,7 +36,6 @@ struct Payload {
     data: String,
 }
 
-/// What a request is about.
 pub(super) fn versions(request: &Request) -> Result<Vec<Version>, Trouble> {
     let version = |name: String| {
         let parts: Vec<&str> = name.split('/').collect();
