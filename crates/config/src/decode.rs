@@ -73,7 +73,14 @@ pub(super) struct Section<'n> {
     entries: &'n [(Key, Node)],
 }
 
+/// Where a file says nothing.
+static NOTHING: Node = Node { span: Span::whole(0), kind: Kind::Null, replaced: None };
+
 impl<'n> Field<'n> {
+    pub(super) fn nothing() -> Self {
+        Self::new("", &NOTHING)
+    }
+
     pub(super) fn new(path: impl Into<String>, node: &'n Node) -> Self {
         Self { path: path.into(), node }
     }
@@ -231,6 +238,11 @@ impl<'n> Section<'n> {
         (node.kind != Kind::Wrong).then(|| self.field.child(name, node))
     }
 
+    /// The value of a key; where there is none to read, one that says nothing and so stands for all defaults.
+    pub(super) fn part(&self, name: &str) -> Field<'n> {
+        self.get(name).unwrap_or_else(|| self.field.child(name, &NOTHING))
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.key_span(name).is_some()
     }
@@ -265,18 +277,18 @@ impl<'n> Section<'n> {
     }
 
     pub(super) fn strings(&self, name: &str) -> Vec<String> {
-        self.get(name).map(|field| field.strings()).unwrap_or_default()
+        self.part(name).strings()
     }
 
     pub(super) fn secrets(&self, name: &str, report: &mut Report) -> Vec<String> {
-        self.get(name).map(|field| field.secrets(report)).unwrap_or_default()
+        self.part(name).secrets(report)
     }
 
     pub(super) fn pairs(&self, name: &str) -> Pairs {
-        self.get(name).map(|field| field.pairs()).unwrap_or_default()
+        self.part(name).pairs()
     }
 
     pub(super) fn options(&self, name: &str) -> Vec<(String, OptionValue)> {
-        self.get(name).map(|field| field.options()).unwrap_or_default()
+        self.part(name).options()
     }
 }

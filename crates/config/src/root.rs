@@ -53,10 +53,10 @@ pub(super) fn decode(
         proxies::check(&roles, &accessories, &servers, report);
     }
     let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles);
-    let builder = root.get("builder").map(|field| Builder::decode(&field, report)).unwrap_or_default();
+    let builder = Builder::decode(&root.part("builder"), report);
     check_local_registry(&root, registry.as_ref(), &builder, report);
-    let traefik = root.get("traefik").map(|field| Traefik::decode(&field, report)).unwrap_or_default();
-    let ssh = root.get("ssh").map(|field| Ssh::decode(&field, report)).unwrap_or_default();
+    let traefik = Traefik::decode(&root.part("traefik"), report);
+    let ssh = Ssh::decode(&root.part("ssh"), report);
     // Everything above and below is read before an absent one ends it, so that all errors are found.
     let rest = Rest::decode(&root, report);
     Some(Config {
@@ -75,9 +75,9 @@ pub(super) fn decode(
         volumes: root.strings("volumes"),
         logging: inherited.logging,
         traefik,
-        boot: root.get("boot").map(|field| Boot::decode(&field)).unwrap_or_default(),
+        boot: Boot::decode(&root.part("boot")),
         ssh,
-        timeouts: root.get("timeouts").map(|field| Timeouts::decode(&field)).unwrap_or_default(),
+        timeouts: Timeouts::decode(&root.part("timeouts")),
         readiness_delay: rest.readiness_delay,
         deploy_timeout,
         drain_timeout: inherited.drain_timeout,
@@ -113,14 +113,11 @@ impl Rest {
             readiness_delay: root.seconds("readiness_delay").unwrap_or(Duration::from_secs(7)),
             retain_containers: retain_containers(root, report),
             hooks_path: root.text("hooks_path").unwrap_or_else(|| ".kamal/hooks".into()),
-            hooks_output: root
-                .get("hooks_output")
-                .map(|field| HooksOutput::decode(&field))
-                .unwrap_or_default(),
+            hooks_output: HooksOutput::decode(&root.part("hooks_output")),
             secrets_path: root.text("secrets_path").unwrap_or_else(|| ".kamal/secrets".into()),
-            aliases: root.get("aliases").map(|field| alias::decode(&field, report)).unwrap_or_default(),
+            aliases: alias::decode(&root.part("aliases"), report),
             error_pages_path: root.text_unless_off("error_pages_path"),
-            output: root.get("output").map(|field| Output::decode(&field, report)).unwrap_or_default(),
+            output: Output::decode(&root.part("output"), report),
             minimum_version: version::minimum(root, report),
             run_directory: run_directory(root, report),
         }
@@ -200,7 +197,7 @@ fn image(
 
 /// The root env, and the tags from either of the two places they may stand at.
 fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
-    let tagged = root.get("env").map(|field| TaggedEnv::decode(&field, report)).unwrap_or_default();
+    let tagged = TaggedEnv::decode(&root.part("env"), report);
     let Some(field) = root.get("env_tags") else { return (tagged.env, tagged.tags.unwrap_or_default()) };
     let mut tags = Tags::decode(&field, report);
     let span = root.key_span("env_tags").unwrap_or(field.span());
@@ -218,10 +215,10 @@ fn inherited<'n>(root: &Section<'n>, generation: Generation, report: &mut Report
     let unchanged = proxy.as_ref().map(|field| Proxy::decode(field, report));
     Inherited {
         generation,
-        labels: root.get("labels").map(|field| super::role::labels(&field, report)).unwrap_or_default(),
-        logging: root.get("logging").map(|field| Logging::decode(&field)).unwrap_or_default(),
+        labels: super::role::labels(&root.part("labels"), report),
+        logging: Logging::decode(&root.part("logging")),
         asset_path: root.get("asset_path").and_then(|field| AssetPath::decode(&field, report)),
-        healthcheck: root.get("healthcheck").map(|field| Parts::decode(&field)).unwrap_or_default(),
+        healthcheck: Parts::decode(&root.part("healthcheck")),
         proxy: proxy.zip(unchanged),
         drain_timeout: root.seconds("drain_timeout").unwrap_or(Duration::from_secs(30)),
         stop_timeout: stop_timeout(root, report),
@@ -245,7 +242,7 @@ fn roles(
         primary_field: primary_field.as_ref(),
         allow_empty_roles: root.boolean("allow_empty_roles").unwrap_or(false),
         tags,
-        placing: &accessory::tags(root.get("accessories").as_ref()),
+        placing: &accessory::tags(&root.part("accessories")),
         inherited,
     };
     servers::decode(&servers, &context, report)
@@ -259,7 +256,7 @@ fn accessories(
     report: &mut Report,
 ) -> Vec<Accessory> {
     let context = accessory::Context { service, roles, tags };
-    root.get("accessories").map(|field| accessory::decode(&field, &context, report)).unwrap_or_default()
+    accessory::decode(&root.part("accessories"), &context, report)
 }
 
 /// A registry on the deploying machine is reached from another one through SSH only.

@@ -82,13 +82,13 @@ pub(crate) struct Context<'c> {
 }
 
 /// The tags that accessories are placed by.
-pub(crate) fn tags(accessories: Option<&Field>) -> Vec<String> {
+pub(crate) fn tags(accessories: &Field) -> Vec<String> {
     let of = |field: &Field| {
         let section = field.section();
         let fields = ["tag", "tags"].iter().filter_map(|key| section.get(key));
         fields.flat_map(|field| names(&field)).map(|(tag, _)| tag).collect::<Vec<_>>()
     };
-    accessories.map(Field::entries).unwrap_or_default().iter().flat_map(|(_, field)| of(field)).collect()
+    accessories.entries().iter().flat_map(|(_, field)| of(field)).collect()
 }
 
 /// The accessories, in the order of the file.
@@ -122,12 +122,12 @@ impl Accessory {
             hosts,
             cmd: section.text("cmd"),
             port,
-            env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
+            env: Env::decode(&section.part("env"), report),
             files: mounts(&section, "files", Some("755"), report),
             directories: mounts(&section, "directories", None, report),
             volumes: section.strings("volumes"),
-            options: section.get("options").map(|field| options(&field, report)).unwrap_or_default(),
-            labels: section.get("labels").map(|field| labels(&field, report)).unwrap_or_default(),
+            options: options(&section.part("options"), report),
+            labels: labels(&section.part("labels"), report),
             network: section.text("network").unwrap_or_else(|| crate::NETWORK.into()),
             proxy: section
                 .get("proxy")
@@ -274,7 +274,7 @@ fn unknown_roles(names: &[(String, Field)], context: &Context, report: &mut Repo
 }
 
 fn mounts(section: &Section, key: &str, mode: Option<&str>, report: &mut Report) -> Vec<AccessoryMount> {
-    let fields = section.get(key).map(|field| field.list()).unwrap_or_default();
+    let fields = section.part(key).list();
     let mut mounts: Vec<AccessoryMount> =
         fields.iter().filter_map(|field| AccessoryMount::decode(field, report)).collect();
     for mount in &mut mounts {

@@ -25,13 +25,7 @@ pub struct Boot {
 
 impl Default for Boot {
     fn default() -> Self {
-        Self {
-            limit: None,
-            wait: None,
-            barrier: BarrierOrder::default(),
-            parallel_roles: true,
-            on_failure: OnFailure::default(),
-        }
+        Self::decode(&Field::nothing())
     }
 }
 

@@ -80,32 +80,16 @@ fn context<S: Serializer>(context: &Option<String>, to: S) -> Result<S::Ok, S::E
 
 impl Default for Builder {
     fn default() -> Self {
-        Self {
-            context: None,
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            args: Vec::new(),
-            arch: Vec::new(),
-            driver: None,
-            remote: None,
-            local: true,
-            local_machine: None,
-            pack: None,
-            cache: None,
-            secrets: Vec::new(),
-            ssh: None,
-            provenance: None,
-            sbom: None,
-        }
+        Self::decode(&Field::nothing(), &mut Report::default())
     }
 }
 
 impl Builder {
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let (default, section) = (Self::default(), field.section());
+        let section = field.section();
         let builder = Self {
             context: section.text("context"),
-            dockerfile: section.text("dockerfile").unwrap_or(default.dockerfile),
+            dockerfile: section.text("dockerfile").unwrap_or_else(|| "Dockerfile".into()),
             target: section.text_unless_off("target"),
             args: section.pairs("args"),
             arch: arch(&section),

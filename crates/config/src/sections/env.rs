@@ -209,8 +209,8 @@ impl Env {
         if !FULL.settings.iter().any(|setting| section.has(setting.name)) {
             return clear(field, report);
         }
-        let mut env = section.get("clear").map(|field| clear(&field, report)).unwrap_or_default();
-        let secret = section.get("secret").map(|field| secrets(&field, report)).unwrap_or_default();
+        let mut env = clear(&section.part("clear"), report);
+        let secret = secrets(&section.part("secret"), report);
         for (entry, variable) in secret {
             if let Some(Value::Clear(_)) = env.get(&variable.name) {
                 let message =

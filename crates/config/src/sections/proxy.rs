@@ -48,13 +48,8 @@ pub enum Tls {
     Off,
     /// Certificates from Let's Encrypt.
     Automatic,
-    /// A certificate of one's own.
-    Custom {
-        /// The secret with the certificate.
-        certificate: String,
-        /// The secret with its key.
-        private_key: String,
-    },
+    /// A certificate of one's own: the secrets with it and with its key.
+    Custom { certificate: String, private_key: String },
 }
 
 /// `healthcheck` of the proxy. What is absent is kamal-proxy's own: `/up`, every second, within 5 s.
@@ -103,32 +98,16 @@ impl Proxy {
             response_timeout: section.seconds("response_timeout"),
             path_prefixes: alternatives(&section, "path_prefix", "path_prefixes", report),
             strip_path_prefix: section.boolean("strip_path_prefix"),
-            healthcheck: section
-                .get("healthcheck")
-                .map(|field| ProxyCheck::decode(&field))
-                .unwrap_or_default(),
-            buffering: Buffering::decode(section.get("buffering").as_ref()),
-            logging: ProxyLogging::decode(section.get("logging").as_ref()),
+            healthcheck: ProxyCheck::decode(&section.part("healthcheck")),
+            buffering: Buffering::decode(&section.part("buffering")),
+            logging: ProxyLogging::decode(&section.part("logging")),
             run: section.get("run").map(|field| Run::decode(&field, report)),
         }
     }
 
     /// What it is without a word about it.
     pub(crate) fn unspoken() -> Self {
-        Self {
-            hosts: Vec::new(),
-            app_port: 80,
-            tls: Tls::Off,
-            ssl_redirect: None,
-            forward_headers: None,
-            response_timeout: None,
-            path_prefixes: Vec::new(),
-            strip_path_prefix: None,
-            healthcheck: ProxyCheck::default(),
-            buffering: Buffering::decode(None),
-            logging: ProxyLogging::decode(None),
-            run: None,
-        }
+        Self::decode(&Field::nothing(), &mut Report::default())
     }
 }
 
@@ -218,28 +197,25 @@ impl ProxyCheck {
 }
 
 impl Buffering {
-    fn decode(field: Option<&Field>) -> Self {
-        let section = field.map(Field::section);
-        let boolean = |name| section.as_ref().and_then(|section| section.boolean(name)).unwrap_or(true);
-        let bytes = |name| section.as_ref().and_then(|section| section.count(name));
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
         Self {
-            requests: boolean("requests"),
-            responses: boolean("responses"),
-            memory: bytes("memory"),
-            max_request_body: bytes("max_request_body"),
-            max_response_body: bytes("max_response_body"),
+            requests: section.boolean("requests").unwrap_or(true),
+            responses: section.boolean("responses").unwrap_or(true),
+            memory: section.count("memory"),
+            max_request_body: section.count("max_request_body"),
+            max_response_body: section.count("max_response_body"),
         }
     }
 }
 
 impl ProxyLogging {
-    fn decode(field: Option<&Field>) -> Self {
-        let section = field.map(Field::section);
-        let list = |name| section.as_ref().and_then(|section| section.get(name)).map(|list| list.strings());
-        let default = ["Cache-Control", "Last-Modified", "User-Agent"].map(String::from).into();
+    fn decode(field: &Field) -> Self {
+        let section = field.section();
+        let usual = || ["Cache-Control", "Last-Modified", "User-Agent"].map(String::from).into();
         Self {
-            request_headers: list("request_headers").unwrap_or(default),
-            response_headers: list("response_headers").unwrap_or_default(),
+            request_headers: section.get("request_headers").map_or_else(usual, |list| list.strings()),
+            response_headers: section.strings("response_headers"),
         }
     }
 }

@@ -123,15 +123,15 @@ impl Role {
         let mut role = Self::plain(name, Vec::new(), primary, from);
         let section = field.section();
         role.cmd = section.text("cmd");
-        role.options = section.get("options").map(|field| options(&field, report)).unwrap_or_default();
-        role.env = section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default();
+        role.options = options(&section.part("options"), report);
+        role.env = Env::decode(&section.part("env"), report);
         if let Some(own) = section.get("logging") {
             role.logging = Logging::decode(&own).over(&role.logging);
         }
         if let Some(traefik) = section.boolean("traefik") {
             role.served_by = if traefik { ServedBy::Traefik } else { ServedBy::Nothing };
         }
-        let own = section.get("labels").map(|own| labels(&own, report)).unwrap_or_default();
+        let own = labels(&section.part("labels"), report);
         role.labels = lay_over(&from.labels_of(role.served_by == ServedBy::Traefik), &own);
         if let Some(own) = section.get("proxy") {
             role.served_by = match from.proxy_with(&own, report) {

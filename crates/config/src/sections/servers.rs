@@ -51,8 +51,7 @@ fn decode_role(name: &str, field: &Field, context: &Context, report: &mut Report
         return Role::plain(name, hosts, primary, context.inherited);
     }
     let mut role = Role::decode(name, field, primary, context.inherited, report);
-    let hosts = field.section().get("hosts");
-    role.hosts = hosts.map(|field| decode_hosts(&field, context, report)).unwrap_or_default();
+    role.hosts = decode_hosts(&field.section().part("hosts"), context, report);
     role
 }
 

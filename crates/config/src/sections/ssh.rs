@@ -53,18 +53,7 @@ pub enum SshConfig {
 
 impl Default for Ssh {
     fn default() -> Self {
-        Self {
-            user: "root".into(),
-            port: 22,
-            keys: Vec::new(),
-            keys_only: false,
-            key_data: Vec::new(),
-            proxy: Vec::new(),
-            proxy_command: None,
-            config: SshConfig::Default,
-            forward_agent: None,
-            log_level: None,
-        }
+        Self::decode(&Field::nothing(), &mut Report::default())
     }
 }
 
@@ -146,7 +135,7 @@ pub(crate) const KEYS: Keys = Keys::new(
 
 impl Ssh {
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let (default, section) = (Self::default(), field.section());
+        let section = field.section();
         let proxy = section.text_unless_off("proxy").map(|text| jumps(&text)).unwrap_or_default();
         let mut proxy_command = section.text_unless_off("proxy_command");
         if let (false, Some(command)) = (proxy.is_empty(), section.get("proxy_command")) {
@@ -157,14 +146,11 @@ impl Ssh {
             report.push(field.warning("has no effect: Bowline never forwards the agent"));
         }
         Self {
-            user: section.text("user").unwrap_or(default.user),
-            port: section.port("port").unwrap_or(default.port),
+            user: section.text("user").unwrap_or_else(|| "root".into()),
+            port: section.port("port").unwrap_or(22),
             keys: section.strings("keys"),
             keys_only: section.boolean("keys_only").unwrap_or(false),
-            key_data: section
-                .get("key_data")
-                .map(|field| KeyData::decode(&field, report))
-                .unwrap_or_default(),
+            key_data: KeyData::decode(&section.part("key_data"), report),
             proxy,
             proxy_command,
             config: section.get("config").map(|field| SshConfig::decode(&field)).unwrap_or_default(),

@@ -41,22 +41,7 @@ const MINUTE: u64 = 60;
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            agent: Duration::from_secs(5),
-            confirm: Duration::from_secs(90),
-            silence: Duration::from_secs(25),
-            command: Duration::from_secs(MINUTE),
-            lock: Duration::from_secs(30),
-            api: Duration::from_secs(5),
-            route: Duration::from_secs(15),
-            lend: Duration::from_secs(30),
-            pull: Duration::from_secs(30 * MINUTE),
-            install: Duration::from_secs(20 * MINUTE),
-            build: Duration::from_secs(120 * MINUTE),
-            hook: Duration::from_secs(30 * MINUTE),
-            secrets: Duration::from_secs(5 * MINUTE),
-        }
+        Self::decode(&Field::nothing())
     }
 }
 
@@ -92,23 +77,23 @@ pub(crate) const KEYS: Keys = Keys::new(
 
 impl Timeouts {
     pub(crate) fn decode(field: &Field) -> Self {
-        let (section, default) = (field.section(), Self::default());
-        let of = |name: &str, default| section.seconds(name).unwrap_or(default);
+        let section = field.section();
+        let of = |name: &str, usual: u64| section.seconds(name).unwrap_or(Duration::from_secs(usual));
         Self {
-            connect: of("connect", default.connect),
-            agent: of("agent", default.agent),
-            confirm: of("confirm", default.confirm),
-            silence: of("silence", default.silence),
-            command: of("command", default.command),
-            lock: of("lock", default.lock),
-            api: of("api", default.api),
-            route: of("route", default.route),
-            lend: of("lend", default.lend),
-            pull: of("pull", default.pull),
-            install: of("install", default.install),
-            build: of("build", default.build),
-            hook: of("hook", default.hook),
-            secrets: of("secrets", default.secrets),
+            connect: of("connect", 10),
+            agent: of("agent", 5),
+            confirm: of("confirm", 90),
+            silence: of("silence", 25),
+            command: of("command", MINUTE),
+            lock: of("lock", 30),
+            api: of("api", 5),
+            route: of("route", 15),
+            lend: of("lend", 30),
+            pull: of("pull", 30 * MINUTE),
+            install: of("install", 20 * MINUTE),
+            build: of("build", 120 * MINUTE),
+            hook: of("hook", 30 * MINUTE),
+            secrets: of("secrets", 5 * MINUTE),
         }
     }
 

@@ -33,16 +33,7 @@ pub struct Traefik {
 
 impl Default for Traefik {
     fn default() -> Self {
-        Self {
-            image: "traefik:v2.11".into(),
-            publish: true,
-            host_port: 80,
-            docker_socket: "/var/run/docker.sock".into(),
-            labels: Vec::new(),
-            args: Vec::new(),
-            options: Vec::new(),
-            env: Env::default(),
-        }
+        Self::decode(&Field::nothing(), &mut Report::default())
     }
 }
 
@@ -86,19 +77,19 @@ pub(crate) const KEYS: Keys = Keys::new(
 
 impl Traefik {
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
-        let (default, section) = (Self::default(), field.section());
+        let section = field.section();
         if let Some(field) = section.get("image") {
             image::check(&field, &field.text().unwrap_or_default(), Before::Nothing, report);
         }
         Self {
-            image: section.text("image").unwrap_or(default.image),
-            publish: section.boolean("publish").unwrap_or(default.publish),
-            host_port: section.port("host_port").unwrap_or(default.host_port),
-            docker_socket: section.text("docker_socket").unwrap_or(default.docker_socket),
+            image: section.text("image").unwrap_or_else(|| "traefik:v2.11".into()),
+            publish: section.boolean("publish").unwrap_or(true),
+            host_port: section.port("host_port").unwrap_or(80),
+            docker_socket: section.text("docker_socket").unwrap_or_else(|| "/var/run/docker.sock".into()),
             labels: section.pairs("labels"),
             args: section.options("args"),
             options: section.options("options"),
-            env: section.get("env").map(|field| Env::decode(&field, report)).unwrap_or_default(),
+            env: Env::decode(&section.part("env"), report),
         }
     }
 }

@@ -71,7 +71,7 @@ pub struct Span {
 }
 
 impl Span {
-    pub fn whole(file: usize) -> Self {
+    pub const fn whole(file: usize) -> Self {
         Self { file, start: 0, end: 0 }
     }
 

@@ -55,7 +55,7 @@ impl Run {
             registry: section.text("registry"),
             repository: section.text("repository"),
             version: section.text("version"),
-            options: section.get("options").map(|field| field.options()).unwrap_or_default(),
+            options: section.options("options"),
         }
     }
 }
