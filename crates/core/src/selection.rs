@@ -32,41 +32,24 @@ pub enum NoMatch {
     /// No role and no accessory has a server.
     #[error("the configuration names no server")]
     NoHosts,
-    /// `--hosts`.
+    /// `--hosts`, as given.
     #[error("no host matches {given}; the hosts are: {known}")]
-    Hosts {
-        /// The patterns.
-        given: String,
-        known: String,
-    },
-    /// `--roles`.
+    Hosts { given: String, known: String },
+    /// `--roles`, as given.
     #[error("no role matches {given}; the roles are: {known}")]
-    Roles {
-        /// The patterns.
-        given: String,
-        known: String,
-    },
+    Roles { given: String, known: String },
     /// Both match, but no role runs on a host that does.
     #[error("none of the roles {roles} runs on {hosts}")]
     Together { roles: String, hosts: String },
     /// An accessory's name.
     #[error("there is no accessory `{given}`; the accessories are: {known}")]
-    Accessory {
-        /// The name.
-        given: String,
-        known: String,
-    },
+    Accessory { given: String, known: String },
     /// An accessory where there is none at all.
     #[error("the configuration has no `accessories`")]
     NoAccessories,
     /// An accessory that is on no server of the filters.
     #[error("{accessory} is on none of the servers asked for; it is on: {known}")]
-    Nowhere {
-        /// Its name.
-        accessory: String,
-        /// Its servers.
-        known: String,
-    },
+    Nowhere { accessory: String, known: String },
     /// A pattern that is none.
     #[error("`{0}` is not a valid pattern: {1}")]
     Pattern(String, String),

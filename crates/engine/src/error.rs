@@ -37,31 +37,17 @@ pub enum Cause {
     /// The barrier is closed: no container of the primary role got healthy.
     #[error("halted at the barrier: no {0} container became healthy; the old container goes on serving")]
     Halted(String),
-    /// The proxy never routed to the new container.
+    /// The proxy never routed to the new container; `why` is what it said last.
     #[error("{proxy} did not route to {container} within {waited_s} s: {why}")]
-    NotRouted {
-        /// How people call the proxy.
-        proxy: &'static str,
-        container: String,
-        /// How long it was waited for.
-        waited_s: u64,
-        /// What the proxy said last.
-        why: String,
-        hint: String,
-    },
+    NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
     #[error("interrupted; the new container was stopped, the old one goes on serving")]
     Interrupted,
     /// The lock was lost or taken over meanwhile.
     #[error("the deploy lock is no longer ours; nothing more is changed")]
     LockLost,
-    /// The image lacks the directory of its assets, which is the same on every server.
+    /// The image lacks the directory of its assets (`path`, as configured), which is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
-    NoAssets {
-        image: String,
-        /// The directory, as configured.
-        path: String,
-        found: String,
-    },
+    NoAssets { image: String, path: String, found: String },
     /// Said in words.
     #[error("{reason}")]
     Told { reason: String, hint: Option<String> },
@@ -177,38 +163,18 @@ pub enum RunError {
     /// Secrets can't be had: a command failed, a variable isn't set.
     #[error("{0}")]
     Secrets(Box<Diagnostics>),
+    /// Another run has the lock; `details` says who, since when and why, as its file does.
     #[error("the deploy lock is held on {host}")]
-    Locked {
-        host: String,
-        /// By whom, since when, why: the details file.
-        details: String,
-    },
-    /// Something on this machine failed: the build, a hook.
+    Locked { host: String, details: String },
+    /// Something on this machine failed: the build, a hook. `standing`: what servers serve now, a line each.
     #[error("{what} failed: {reason}")]
-    Local {
-        what: String,
-        /// Why: its last lines.
-        reason: String,
-        hint: Option<String>,
-        /// What servers serve now, a line each, once new containers were booted.
-        standing: Vec<String>,
-    },
-    /// It failed on these servers.
+    Local { what: String, reason: String, hint: Option<String>, standing: Vec<String> },
+    /// It failed on some of `total` servers. `standing`: what servers serve now, if not what they did before.
     #[error("failed on {} of {total} servers", .failures.iter().map(|f| &f.host).collect::<std::collections::BTreeSet<_>>().len())]
-    Servers {
-        /// What failed, in the order of servers.
-        failures: Vec<Failure>,
-        /// Servers the run was about.
-        total: usize,
-        /// What servers serve now, a line each, if it isn't what it was before.
-        standing: Vec<String>,
-    },
-    /// Interrupted by a signal; what was begun and could be undone was.
+    Servers { failures: Vec<Failure>, total: usize, standing: Vec<String> },
+    /// Interrupted by a signal; what was begun and could be undone was. `standing`: what servers serve now.
     #[error("interrupted")]
-    Interrupted {
-        /// What servers serve now, a line each, once new containers were booted.
-        standing: Vec<String>,
-    },
+    Interrupted { standing: Vec<String> },
 }
 
 impl RunError {

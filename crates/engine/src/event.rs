@@ -69,87 +69,33 @@ pub enum Event {
     /// The plan that will be carried out.
     Planned(Arc<Plan>),
     /// A server was reached.
-    Connected {
-        host: String,
-    },
-    /// A step was sent to a server.
-    StepStarted {
-        host: String,
-        role: Option<String>,
-        what: String,
-        /// The command as shown (secrets redacted).
-        command: String,
-    },
-    StepEnded {
-        host: String,
-        role: Option<String>,
-        what: String,
-        elapsed: Duration,
-        outcome: Outcome,
-    },
-    /// A program is run on this machine, whose lines follow.
-    Program {
-        /// The command as shown (secrets redacted).
-        command: String,
-    },
-    /// A program printed a line, on a server or (`host: None`) on this machine.
-    Output {
-        /// The server, or this machine.
-        host: Option<String>,
-        /// The role it is about, where several are listened to.
-        role: Option<String>,
-        line: String,
-    },
-    /// A hook printed a line.
-    Hook {
-        name: String,
-        line: String,
-        /// What the configuration says of what it prints.
-        level: Option<HookLevel>,
-    },
+    Connected { host: String },
+    /// A step was sent to a server; secrets in the command are redacted.
+    StepStarted { host: String, role: Option<String>, what: String, command: String },
+    /// A step ended.
+    StepEnded { host: String, role: Option<String>, what: String, elapsed: Duration, outcome: Outcome },
+    /// A program is run on this machine, whose lines follow; secrets in the command are redacted.
+    Program { command: String },
+    /// A program printed a line, on a server (perhaps for one of several roles) or (`host: None`) on this machine.
+    Output { host: Option<String>, role: Option<String>, line: String },
+    /// A hook printed a line. `level` is what the configuration says of its output.
+    Hook { name: String, line: String, level: Option<HookLevel> },
     /// A container's state changed, or a role gets on: `starting`, `healthy`, `waiting at the barrier`, …
-    State {
-        host: String,
-        role: String,
-        /// In a few words.
-        state: String,
-    },
+    State { host: String, role: String, state: String },
     /// The barrier opened: this server's container of the primary role is healthy.
-    BarrierOpened {
-        host: String,
-        /// The primary role.
-        role: String,
-    },
+    BarrierOpened { host: String, role: String },
     /// The barrier closed: no container of the primary role got healthy.
-    BarrierClosed {
-        /// The primary role.
-        role: String,
-    },
+    BarrierClosed { role: String },
     /// A role serves the version before again on a server, because the run failed on another one.
-    WentBack {
-        host: String,
-        role: String,
-        version: String,
-    },
+    WentBack { host: String, role: String, version: String },
     /// A role serves the new version on a server, and what served before is gone.
-    RoleDone {
-        host: String,
-        role: String,
-        version: String,
-    },
+    RoleDone { host: String, role: String, version: String },
     /// Something went wrong on a server; the run goes on elsewhere.
     Failed(Failure),
     /// A person should know, but nothing is wrong.
-    Note {
-        host: Option<String>,
-        text: String,
-    },
+    Note { host: Option<String>, text: String },
     /// The run was interrupted; what was begun is being undone.
     Interrupted,
-    /// The run is over.
-    Finished {
-        elapsed: Duration,
-        /// For each server how many commands ran one after the other on it, longest first.
-        commands: Vec<(String, usize)>,
-    },
+    /// The run is over. `commands`: how many ran one after the other on each server, the longest first.
+    Finished { elapsed: Duration, commands: Vec<(String, usize)> },
 }

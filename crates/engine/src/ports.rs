@@ -253,45 +253,24 @@ pub trait Network: Send + Sync {
 /// What can go wrong between us and a server.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ServerError {
-    /// No connection, or none that lets us in. Nothing ran.
+    /// No connection, or none that lets us in: what was tried and what happened. Nothing ran.
     #[error("{reason}")]
-    Unreachable {
-        /// What was tried and what happened, in one line.
-        reason: String,
-        hint: Option<String>,
-    },
+    Unreachable { reason: String, hint: Option<String> },
     /// The server is there, and forwards no connections.
     #[error("{reason}")]
-    NotForwarded {
-        /// To where, and why.
-        reason: String,
-    },
+    NotForwarded { reason: String },
     /// The connection broke; a step that was running may have run to its end or not.
     #[error("the connection was lost: {reason}")]
-    Lost {
-        /// What was seen.
-        reason: String,
-    },
+    Lost { reason: String },
     /// The step printed more than can be kept.
     #[error("printed more than {limit} bytes")]
-    TooMuchOutput {
-        /// The bound.
-        limit: usize,
-    },
+    TooMuchOutput { limit: usize },
     /// What is gathered from all servers is more than can be kept.
     #[error("together the servers printed more than {limit} bytes")]
-    TooMuchTogether {
-        /// The bound.
-        limit: usize,
-    },
-    /// A deadline passed.
+    TooMuchTogether { limit: usize },
+    /// A deadline passed. `setting` is the key of `timeouts` that gives it more.
     #[error("gave no answer within {} s", .limit.as_secs_f32())]
-    Deadline {
-        /// How long was waited.
-        limit: Duration,
-        /// The key of `timeouts` that gives it more.
-        setting: &'static str,
-    },
+    Deadline { limit: Duration, setting: &'static str },
 }
 
 /// A program to run on this machine.

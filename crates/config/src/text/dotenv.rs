@@ -108,18 +108,12 @@ pub type Word = Vec<WordPart>;
 
 #[derive(Clone)]
 pub enum WordPart {
+    /// Text as it is.
     Text(String),
     /// The value of a name; outside of quotes its blanks separate words.
-    Variable {
-        /// The name.
-        variable: Variable,
-        quoted: bool,
-    },
+    Variable { variable: Variable, quoted: bool },
     /// What a command prints; outside of quotes its blanks separate words.
-    Command {
-        command: Box<Command>,
-        quoted: bool,
-    },
+    Command { command: Box<Command>, quoted: bool },
 }
 
 /// A piece of a text for a shell.
@@ -127,13 +121,9 @@ pub enum WordPart {
 pub enum Piece {
     /// Text for the shell as it is.
     Text(String),
-    /// A reference that the shell resolves, if it has the name.
-    Variable {
-        name: String,
-        /// What stands there: `$NAME`, `${NAME}`, or the beginning of something longer (`${NAME` of `${NAME:-x}`).
-        raw: String,
-        quotes: Quotes,
-    },
+    /// A reference that the shell resolves, if it has the name. `raw` is what stands there: `$NAME`, `${NAME}`, or the
+    /// beginning of something longer (`${NAME` of `${NAME:-x}`).
+    Variable { name: String, raw: String, quotes: Quotes },
     /// A command of our own inside of the shell's.
     Call { call: Box<Call>, at: Range<usize>, quotes: Quotes },
 }

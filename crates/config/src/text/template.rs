@@ -90,11 +90,8 @@ impl Program {
 pub enum Ended {
     /// Well, with this on its standard output.
     Well(String),
-    Badly {
-        /// How: `exit status 1`.
-        how: String,
-        stderr: String,
-    },
+    /// Badly: `exit status 1`.
+    Badly { how: String, stderr: String },
     /// It isn't on this machine (Ruby only).
     Missing,
 }

@@ -37,6 +37,7 @@ pub struct Act {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
+    /// Make its directories.
     Directories(Vec<Directory>),
     /// Put a file in its place. Says [`Answer::changed`] unless it was the same already.
     Upload(Upload),
@@ -44,21 +45,12 @@ pub enum What {
     Boot(Box<Container>),
     /// Put a new container in the place of the one that is there, once its image was pulled.
     Replace(Box<Container>),
-    Pull {
-        image: String,
-        /// The registry's login, if the image is behind one.
-        login: Option<Login>,
-    },
-    /// Start or stop its container. Says [`Answer::none`] if there is none.
-    Power {
-        action: Action,
-        /// Its restart policy, if one is configured.
-        restart: Option<String>,
-    },
+    /// Pull its image, with a login if it is behind one.
+    Pull { image: String, login: Option<Login> },
+    /// Start or stop its container, with its restart policy, if one is configured. Says [`Answer::none`] if there is none.
+    Power { action: Action, restart: Option<String> },
     /// Remove its container, its image unless something else needs it ([`Answer::kept`]), its directory and its env file.
-    Remove {
-        image: String,
-    },
+    Remove { image: String },
 }
 
 /// What `docker run` makes an accessory's container of.

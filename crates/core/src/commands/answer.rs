@@ -15,13 +15,9 @@ pub enum Unreadable {
     /// A line that has to be there is missing.
     #[error("the server's answer has no line `{0}`")]
     Missing(&'static str),
-    /// A line that isn't what it should be.
+    /// A line, shortened, that isn't what it should be.
     #[error("the server's answer has a line that can't be read ({problem}): {line}")]
-    Line {
-        /// The line, shortened.
-        line: String,
-        problem: String,
-    },
+    Line { line: String, problem: String },
 }
 
 impl Unreadable {

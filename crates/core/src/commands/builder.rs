@@ -33,14 +33,8 @@ pub enum Kind {
     Multiarch,
     /// Another machine.
     Remote(Node),
-    /// This machine for the platforms, another one for the node's.
-    Hybrid {
-        /// The driver on this machine.
-        driver: &'static str,
-        /// What this machine builds.
-        local: Vec<String>,
-        remote: Node,
-    },
+    /// This machine with this driver for the `local` platforms, another one for the node's.
+    Hybrid { driver: &'static str, local: Vec<String>, remote: Node },
     /// Kamal 1's pair of engines.
     Pair(Node, Node),
     /// Docker's cloud: `ORGANISATION/BUILDER`.

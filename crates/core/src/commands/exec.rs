@@ -63,15 +63,8 @@ impl Mode {
 /// Where a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In a new container, which is gone afterwards unless it is detached (S12).
-    New {
-        /// `REPO:VER`.
-        image: String,
-        /// Env, volumes, options, logging on this host.
-        environment: Box<Environment>,
-        /// The registry's login, for an image that is not there.
-        login: Option<Login>,
-    },
+    /// In a new container, which is gone afterwards unless it is detached (S12). `login`: for an image that is not there.
+    New { image: String, environment: Box<Environment>, login: Option<Login> },
     /// In this container, which serves.
     Serving(String),
 }
@@ -79,19 +72,10 @@ pub enum Place {
 /// Whose container it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Of {
-    /// The app's.
-    Role {
-        name: String,
-        /// The version or tag.
-        version: String,
-    },
-    /// An accessory's.
-    Accessory {
-        /// Its name in the configuration.
-        name: String,
-        service: String,
-        network: String,
-    },
+    /// The app's, of a version or tag.
+    Role { name: String, version: String },
+    /// An accessory's, by its name in the configuration.
+    Accessory { name: String, service: String, network: String },
 }
 
 impl Of {

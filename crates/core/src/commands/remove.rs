@@ -20,13 +20,8 @@ pub enum What {
     Container { role: String, name: String },
     /// The stopped containers of a role.
     Containers(String),
-    /// The app's images that nothing else needs.
-    Images {
-        /// `[SERVER/]IMAGE`.
-        repository: String,
-        /// `latest[-DEST]`: ours to remove; the latest tags of other destinations are not.
-        latest: String,
-    },
+    /// The app's images (`[SERVER/]IMAGE`) that nothing else needs, and our `latest[-DEST]`, not that of other destinations.
+    Images { repository: String, latest: String },
     /// The app's directory: env files, assets, cords, the history. The mark of this run is in it, so this is the
     /// last step on a server. It stays if a container of another app mounts something of it (destination `staging` of
     /// `app` and the service `app-staging` have one directory): then prints [`Removed::shared`].

@@ -42,16 +42,9 @@ pub enum PlanError {
     /// Something that a proxy would not do.
     #[error(transparent)]
     Proxy(#[from] Refusal),
-    /// A rollback to a version that isn't on every server.
+    /// A rollback to a version that `HOST (ROLE)`s miss. `choices` are those that every server has, newest first.
     #[error("version {version} is not on {}", .missing.join(", "))]
-    NoSuchVersion {
-        /// The version.
-        version: String,
-        /// Where it is missing, `HOST (ROLE)`.
-        missing: Vec<String>,
-        /// The versions that every server has, newest first.
-        choices: Vec<String>,
-    },
+    NoSuchVersion { version: String, missing: Vec<String>, choices: Vec<String> },
 }
 
 /// The version to go back to when none is named: the one that served before the one that serves now, on the

@@ -13,27 +13,15 @@ const MAX_DEPTH: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     /// Text of the file.
-    Text {
-        range: Range<usize>,
-        kept: bool,
-    },
-    Output {
-        span: Range<usize>,
-        expr: Expr,
-    },
+    Text { range: Range<usize>, kept: bool },
+    /// What a tag shows.
+    Output { span: Range<usize>, expr: Expr },
     /// The first branch whose condition holds; `else` has none.
     If(Vec<Branch>),
     /// What is done where a tag shows nothing.
-    Do {
-        span: Range<usize>,
-        statements: Vec<Statement>,
-    },
+    Do { span: Range<usize>, statements: Vec<Statement> },
     /// The nodes once for each entry of a list.
-    Each {
-        list: Expr,
-        name: String,
-        nodes: Vec<Node>,
-    },
+    Each { list: Expr, name: String, nodes: Vec<Node> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

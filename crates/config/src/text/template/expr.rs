@@ -20,8 +20,11 @@ pub(super) struct Expr {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// `nil`.
     Nil,
+    /// `true`, `false`.
     Boolean(bool),
+    /// `42`.
     Integer(i64),
     /// `"…"`, `'…'`.
     Text(Vec<Part>),
@@ -30,10 +33,7 @@ pub(super) enum Kind {
     /// `ENV[…]`.
     Variable(Box<Expr>),
     /// `ENV.fetch(…)`.
-    Fetch {
-        name: Box<Expr>,
-        default: Option<Box<Expr>>,
-    },
+    Fetch { name: Box<Expr>, default: Option<Box<Expr>> },
     /// `ENV.key?(…)`.
     HasVariable(Box<Expr>),
     /// A variable of the template itself.
@@ -41,39 +41,23 @@ pub(super) enum Kind {
     /// `File.read(…)`.
     File(Box<Expr>),
     /// `x.split(",")`; without a separator at blanks.
-    Split {
-        receiver: Box<Expr>,
-        separator: Option<Box<Expr>>,
-    },
+    Split { receiver: Box<Expr>, separator: Option<Box<Expr>> },
     /// `x.join(",")`.
-    Join {
-        receiver: Box<Expr>,
-        separator: Box<Expr>,
-    },
+    Join { receiver: Box<Expr>, separator: Box<Expr> },
     /// `x.map(&:strip)`.
-    Each {
-        receiver: Box<Expr>,
-        method: Method,
-    },
+    Each { receiver: Box<Expr>, method: Method },
     /// `x.strip`; `safe` as in `x&.strip`.
-    Call {
-        receiver: Box<Expr>,
-        method: Method,
-        safe: bool,
-    },
+    Call { receiver: Box<Expr>, method: Method, safe: bool },
+    /// `!x`.
     Not(Box<Expr>),
-    Equal {
-        left: Box<Expr>,
-        right: Box<Expr>,
-        wanted: bool,
-    },
+    /// `x == y`, or `x != y` where it is not `wanted`.
+    Equal { left: Box<Expr>, right: Box<Expr>, wanted: bool },
+    /// `x && y`.
     And(Box<Expr>, Box<Expr>),
+    /// `x || y`.
     Or(Box<Expr>, Box<Expr>),
-    Choice {
-        condition: Box<Expr>,
-        yes: Box<Expr>,
-        no: Box<Expr>,
-    },
+    /// `x ? y : z`.
+    Choice { condition: Box<Expr>, yes: Box<Expr>, no: Box<Expr> },
 }
 
 /// A piece of a text.

@@ -9,15 +9,9 @@ use std::ops::Range;
 /// A piece of a template. All ranges are bytes of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
-    /// What goes into the result as it is.
-    Text {
-        /// What goes into the result.
-        text: Range<usize>,
-        /// How it is written: longer if it ends with `<%%`.
-        source: Range<usize>,
-        /// An output tag in a YAML comment, which is left alone.
-        kept: bool,
-    },
+    /// What goes into the result as it is. `source` is how it is written: longer if it ends with `<%%`. `kept`: an output
+    /// tag in a YAML comment, which is left alone.
+    Text { text: Range<usize>, source: Range<usize>, kept: bool },
     /// `<% … %>`, `<%= … %>`, `<%# … %>`.
     Tag(Tag),
 }

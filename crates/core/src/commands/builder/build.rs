@@ -95,11 +95,7 @@ pub enum BuildError {
     NeedsBuildx(#[from] NeedsBuildx),
     /// A value names a variable that isn't set.
     #[error("{key} names the variable {name}, which isn't set here")]
-    Unset {
-        key: String,
-        /// The variable.
-        name: String,
-    },
+    Unset { key: String, name: String },
     /// An output that is a file or directory, without the place for it.
     #[error("`--output {0}` says no place for what is built")]
     NoPlace(String),

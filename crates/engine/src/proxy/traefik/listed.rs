@@ -115,20 +115,10 @@ pub(super) struct Proof {
 pub(super) enum Missing {
     /// It doesn't have this router.
     Router(String),
-    /// It refuses the router.
-    Refused {
-        /// The router.
-        router: String,
-        /// Why, in Traefik's own words.
-        error: String,
-    },
+    /// It refuses the router, with this error.
+    Refused { router: String, error: String },
     /// The router leads elsewhere.
-    Elsewhere {
-        /// The router.
-        router: String,
-        /// Where it leads.
-        to: Vec<IpAddr>,
-    },
+    Elsewhere { router: String, to: Vec<IpAddr> },
 }
 
 /// Whether each router of a container's own is in use, and leads to one of these addresses of it. A router that names a
