@@ -4,6 +4,7 @@
 //! offered twice. A key that has a certificate is offered with it first. An encrypted key that the agent holds is used through the agent, and nobody is asked.
 
 use std::future::Future;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,12 +118,20 @@ impl Half<'_> {
     }
 }
 
-/// What became of one try.
-enum Try {
+/// What ends the tries.
+enum End {
     In,
-    No,
-    /// It is over: the connection ended, or more than a key is asked for.
+    /// The connection ended, or more than a key is asked for.
     Over(String),
+}
+
+/// What became of one try: unless it was the end, the next one may do.
+type Try<T = ()> = ControlFlow<End, T>;
+
+const NO: Try = Continue(());
+
+fn over<T>(why: impl Into<String>) -> Try<T> {
+    Break(End::Over(why.into()))
 }
 
 /// One login on one connection.
@@ -174,54 +183,44 @@ impl<'a> Login<'a> {
             }
             None => None,
         };
-        let tried = match self.credentials.keyless {
-            Some(_) => Try::No,
-            None => self.keys(agent.as_mut()).await,
-        };
-        let tried = match tried {
-            // Some servers know who we are without a key (a tailnet does).
-            Try::No => {
-                let result = self.budget.spend(self.handle.authenticate_none(&self.credentials.user)).await;
-                self.judge(result)
-            }
-            end => end,
-        };
-        match tried {
-            Try::In => Ok(()),
-            Try::No => Err(self.refused(None)),
-            Try::Over(why) => Err(self.refused(Some(why))),
+        match self.tries(agent.as_mut()).await {
+            Break(End::In) => Ok(()),
+            Continue(()) => Err(self.refused(None)),
+            Break(End::Over(why)) => Err(self.refused(Some(why))),
         }
+    }
+
+    async fn tries(&mut self, agent: Option<&mut Agent>) -> Try {
+        if self.credentials.keyless.is_none() {
+            self.keys(agent).await?;
+        }
+        // Some servers know who we are without a key (a tailnet does).
+        let result = self.budget.spend(self.handle.authenticate_none(&self.credentials.user)).await;
+        self.judge(result)
+    }
+
+    fn note(&mut self, text: String) -> Try {
+        self.notes.push(text);
+        NO
     }
 
     async fn keys(&mut self, mut agent: Option<&mut Agent>) -> Try {
         let credentials = self.credentials;
         for given in self.keys.given() {
-            match self.given(given, agent.as_deref_mut()).await {
-                Try::No => {}
-                end => return end,
-            }
+            self.given(given, agent.as_deref_mut()).await?;
         }
         for path in &credentials.named {
-            match self.file(path, agent.as_deref_mut(), true).await {
-                Try::No => {}
-                end => return end,
-            }
+            self.file(path, agent.as_deref_mut(), true).await?;
         }
         if let Some(agent) = agent.as_deref_mut()
             && !credentials.agent_only_files
         {
-            match self.whole_agent(agent).await {
-                Try::No => {}
-                end => return end,
-            }
+            self.whole_agent(agent).await?;
         }
         for path in &credentials.defaults {
-            match self.file(path, agent.as_deref_mut(), false).await {
-                Try::No => {}
-                end => return end,
-            }
+            self.file(path, agent.as_deref_mut(), false).await?;
         }
-        Try::No
+        NO
     }
 
     async fn whole_agent(&mut self, agent: &mut Agent) -> Try {
@@ -229,92 +228,64 @@ impl<'a> Login<'a> {
         let count = identities.len();
         self.notes.push(format!("the agent with {count} {}", if count == 1 { "key" } else { "keys" }));
         for identity in identities {
-            let tried = match identity {
+            match identity {
                 AgentIdentity::Certificate { certificate, .. } => {
-                    self.certificate(certificate, Half::Agent(agent)).await
+                    self.certificate(certificate, Half::Agent(agent)).await?;
                 }
                 AgentIdentity::PublicKey { key, .. } => {
-                    match self.certified(&key, None, Half::Agent(agent)).await {
-                        Try::No => self.agent_key(agent, &key).await,
-                        end => end,
-                    }
+                    self.certified(&key, None, Half::Agent(agent)).await?;
+                    self.agent_key(agent, &key).await?;
                 }
-            };
-            match tried {
-                Try::No => {}
-                end => return end,
             }
         }
-        Try::No
+        NO
     }
 
     /// A key that was given as a text. There is no file to name when somebody is asked for its passphrase, and where
     /// keys are given like this there is nobody to ask.
     async fn given(&mut self, given: Given, agent: Option<&mut Agent>) -> Try {
         let name = given.name;
-        let why = match given.key {
-            KeyFile::Ready(key) => {
+        let why = match (given.key, agent) {
+            (KeyFile::Ready(key), _) => {
                 self.notes.push(name);
                 return self.private_key(key, None).await;
             }
-            KeyFile::Public(key) | KeyFile::Token(key) | KeyFile::Encrypted(Some(key)) => match agent {
-                Some(agent) if agent.holds(&key) => {
-                    return self.through_agent(agent, &key, &name, None).await;
-                }
-                _ => {
-                    "without its passphrase or an agent that holds it: take the passphrase off it, `ssh-keygen -p`"
-                }
-            },
-            KeyFile::Encrypted(None) => "encrypted: take its passphrase off it, `ssh-keygen -p`",
-            KeyFile::Unusable(why) => {
-                self.notes.push(format!("{name} ({why})"));
-                return Try::No;
+            (KeyFile::Public(key) | KeyFile::Token(key) | KeyFile::Encrypted(Some(key)), Some(agent))
+                if agent.holds(&key) =>
+            {
+                return self.through_agent(agent, &key, &name, None).await;
             }
-            KeyFile::Missing => return Try::No,
+            (KeyFile::Public(_) | KeyFile::Token(_) | KeyFile::Encrypted(Some(_)), _) => {
+                "without its passphrase or an agent that holds it: take the passphrase off it, `ssh-keygen -p`"
+            }
+            (KeyFile::Encrypted(None), _) => "encrypted: take its passphrase off it, `ssh-keygen -p`",
+            (KeyFile::Unusable(why), _) => return self.note(format!("{name} ({why})")),
+            (KeyFile::Missing, _) => return NO,
         };
-        self.notes.push(format!("{name} ({why})"));
-        Try::No
+        self.note(format!("{name} ({why})"))
     }
 
     /// One key file; one that was named is spoken of even if it isn't there.
     async fn file(&mut self, path: &Path, agent: Option<&mut Agent>, named: bool) -> Try {
         let shown = path.display();
-        match self.keys.read(path).await {
-            KeyFile::Missing => {
-                if named {
-                    self.notes.push(format!("{shown} (no such file)"));
-                }
-                Try::No
-            }
-            KeyFile::Unusable(why) => {
-                self.notes.push(format!("{shown} ({why})"));
-                Try::No
-            }
-            KeyFile::Ready(key) => {
+        match (self.keys.read(path).await, agent) {
+            (KeyFile::Missing, _) if named => self.note(format!("{shown} (no such file)")),
+            (KeyFile::Missing, _) => NO,
+            (KeyFile::Unusable(why), _) => self.note(format!("{shown} ({why})")),
+            (KeyFile::Ready(key), _) => {
                 self.notes.push(shown.to_string());
                 self.private_key(key, Some(path)).await
             }
-            KeyFile::Token(key) => match agent {
-                Some(agent) if agent.holds(&key) => {
-                    self.through_agent(agent, &key, &shown.to_string(), Some(path)).await
-                }
-                _ => {
-                    self.notes.push(format!(
-                        "{shown} (in a security token, which only an agent can use: `ssh-add {shown}`)"
-                    ));
-                    Try::No
-                }
-            },
-            KeyFile::Public(key) => match agent {
-                Some(agent) if agent.holds(&key) => {
-                    self.through_agent(agent, &key, &shown.to_string(), Some(path)).await
-                }
-                _ => {
-                    self.notes.push(format!("{shown} (a public key that no agent has the other half of)"));
-                    Try::No
-                }
-            },
-            KeyFile::Encrypted(public) => self.encrypted(path, public, agent).await,
+            (KeyFile::Token(key) | KeyFile::Public(key), Some(agent)) if agent.holds(&key) => {
+                self.through_agent(agent, &key, &shown.to_string(), Some(path)).await
+            }
+            (KeyFile::Token(_), _) => self.note(format!(
+                "{shown} (in a security token, which only an agent can use: `ssh-add {shown}`)"
+            )),
+            (KeyFile::Public(_), _) => {
+                self.note(format!("{shown} (a public key that no agent has the other half of)"))
+            }
+            (KeyFile::Encrypted(public), agent) => self.encrypted(path, public, agent).await,
         }
     }
 
@@ -322,7 +293,7 @@ impl<'a> Login<'a> {
         let shown = path.display();
         if let Some(public) = &public {
             if self.was_offered(public) {
-                return Try::No;
+                return NO;
             }
             if let Some(agent) = agent
                 && agent.holds(public)
@@ -335,10 +306,7 @@ impl<'a> Login<'a> {
                 self.notes.push(shown.to_string());
                 self.private_key(key, Some(path)).await
             }
-            Err(why) => {
-                self.notes.push(format!("{shown} ({why})"));
-                Try::No
-            }
+            Err(why) => self.note(format!("{shown} ({why})")),
         }
     }
 
@@ -355,10 +323,8 @@ impl<'a> Login<'a> {
         path: Option<&Path>,
     ) -> Try {
         self.notes.push(format!("{name} through the agent"));
-        match self.certified(key, path, Half::Agent(agent)).await {
-            Try::No => self.agent_key(agent, key).await,
-            end => end,
-        }
+        self.certified(key, path, Half::Agent(agent)).await?;
+        self.agent_key(agent, key).await
     }
 
     /// The certificates of a key: that beside its file, those that were named, those of the agent.
@@ -377,24 +343,18 @@ impl<'a> Login<'a> {
             certificates.extend(agent.certificates(key).cloned());
         }
         for certificate in certificates {
-            match self.certificate(certificate, half.again()).await {
-                Try::No => {}
-                end => return end,
-            }
+            self.certificate(certificate, half.again()).await?;
         }
-        Try::No
+        NO
     }
 
     async fn certificate(&mut self, certificate: Certificate, half: Half<'_>) -> Try {
-        let Ok(bytes) = certificate.to_bytes() else { return Try::No };
+        let Ok(bytes) = certificate.to_bytes() else { return NO };
         if self.shown.contains(&bytes) {
-            return Try::No;
+            return NO;
         }
         self.shown.push(bytes);
-        let hash = match self.hash_for(&PublicKey::from(certificate.public_key().clone())).await {
-            Ok(hash) => hash,
-            Err(why) => return Try::Over(why),
-        };
+        let hash = self.hash_for(&PublicKey::from(certificate.public_key().clone())).await?;
         let (user, handle) = (&self.credentials.user, &mut *self.handle);
         let signed = match half {
             Half::Agent(agent) => {
@@ -412,18 +372,12 @@ impl<'a> Login<'a> {
     }
 
     async fn private_key(&mut self, key: Arc<PrivateKey>, path: Option<&Path>) -> Try {
-        match self.certified(key.public_key(), path, Half::File(&key)).await {
-            Try::No => {}
-            end => return end,
-        }
+        self.certified(key.public_key(), path, Half::File(&key)).await?;
         if self.was_offered(key.public_key()) {
-            return Try::No;
+            return NO;
         }
         self.offered.push(key.public_key().clone());
-        let hash = match self.hash_for(key.public_key()).await {
-            Ok(hash) => hash,
-            Err(why) => return Try::Over(why),
-        };
+        let hash = self.hash_for(key.public_key()).await?;
         let key = PrivateKeyWithHashAlg::new(key, hash);
         let user = &self.credentials.user;
         let result = self.budget.spend(self.handle.authenticate_publickey(user, key)).await;
@@ -432,13 +386,10 @@ impl<'a> Login<'a> {
 
     async fn agent_key(&mut self, agent: &mut Agent, key: &PublicKey) -> Try {
         if self.was_offered(key) {
-            return Try::No;
+            return NO;
         }
         self.offered.push(key.clone());
-        let hash = match self.hash_for(key).await {
-            Ok(hash) => hash,
-            Err(why) => return Try::Over(why),
-        };
+        let hash = self.hash_for(key).await?;
         let (mut signer, signing) = agent.signer();
         let user = &self.credentials.user;
         let login = self.handle.authenticate_publickey_with(user, key.clone(), hash, &mut signer);
@@ -449,44 +400,41 @@ impl<'a> Login<'a> {
     fn judge_signed(&mut self, signed: Result<Result<AuthResult, russh::AgentAuthError>, String>) -> Try {
         match signed {
             Ok(Ok(result)) => self.judge(Ok(Ok(result))),
-            Ok(Err(e)) if self.handle.is_closed() => Try::Over(e.to_string()),
-            Ok(Err(e)) => {
-                self.notes.push(format!("the agent did not sign ({e})"));
-                Try::No
-            }
-            Err(why) => Try::Over(why),
+            Ok(Err(e)) if self.handle.is_closed() => over(e.to_string()),
+            Ok(Err(e)) => self.note(format!("the agent did not sign ({e})")),
+            Err(why) => over(why),
         }
     }
 
     /// RSA keys are offered with the best hash the server says it takes: SHA-1, the protocol's first, is
     /// refused by any sshd of these years.
-    async fn hash_for(&mut self, key: &PublicKey) -> Result<Option<HashAlg>, String> {
+    async fn hash_for(&mut self, key: &PublicKey) -> Try<Option<HashAlg>> {
         if !key.algorithm().is_rsa() {
-            return Ok(None);
+            return Continue(None);
         }
-        let best = self.budget.spend(self.handle.best_supported_rsa_hash()).await?;
-        match best {
-            Ok(Some(hash)) => Ok(hash),
-            Ok(None) => Ok(Some(HashAlg::Sha256)),
-            Err(e) => Err(e.to_string()),
+        match self.budget.spend(self.handle.best_supported_rsa_hash()).await {
+            Ok(Ok(Some(hash))) => Continue(hash),
+            Ok(Ok(None)) => Continue(Some(HashAlg::Sha256)),
+            Ok(Err(e)) => over(e.to_string()),
+            Err(why) => over(why),
         }
     }
 
     fn judge(&mut self, result: Result<Result<AuthResult, russh::Error>, String>) -> Try {
         match result {
-            Ok(Ok(AuthResult::Success)) => Try::In,
+            Ok(Ok(AuthResult::Success)) => Break(End::In),
             Ok(Ok(AuthResult::Failure { partial_success: true, .. })) => {
-                Try::Over("the key was taken, and a second factor asked for, which is not supported".into())
+                over("the key was taken, and a second factor asked for, which is not supported")
             }
             Ok(Ok(AuthResult::Failure { remaining_methods, .. })) => {
                 if remaining_methods.is_empty() && self.handle.is_closed() {
-                    return Try::Over("the server hung up".to_owned());
+                    return over("the server hung up");
                 }
                 self.takes = remaining_methods.iter().map(|m| <&str>::from(m).to_owned()).collect();
-                Try::No
+                NO
             }
-            Ok(Err(e)) => Try::Over(e.to_string()),
-            Err(why) => Try::Over(why),
+            Ok(Err(e)) => over(e.to_string()),
+            Err(why) => over(why),
         }
     }
 
