@@ -20,7 +20,7 @@ use bowline_core::proxy::{Attach, ProxyKind};
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
-use crate::error::{Failure, RunError};
+use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
@@ -64,11 +64,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// Secrets that aren't there, files that can't be read, and what nobody can do yet.
-    pub async fn new(
-        world: &World,
-        project: &'a Project,
-        accessories: Accessories<'a>,
-    ) -> Result<Self, RunError> {
+    pub async fn new(world: &World, project: &'a Project, accessories: Accessories<'a>) -> Result<Self> {
         let config = &project.config;
         let wanted = || accessories.placed.iter().map(|(accessory, _)| *accessory);
         unbuilt::accessories(wanted())?;
@@ -239,7 +235,7 @@ async fn begin<'a>(
     project: &'a Project,
     options: &Options,
     accessories: &Accessories<'a>,
-) -> Result<Change<'a>, RunError> {
+) -> Result<Change<'a>> {
     let selection = Selection { roles: Vec::new(), hosts: accessories.hosts_to_lock() };
     Change::of(world, project, options, selection).await
 }
@@ -253,7 +249,7 @@ async fn change(
     accessories: &Accessories<'_>,
     groups: &[Vec<&str>],
     work: impl AsyncFn(Held<'_>) -> Gathered,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let mut change = begin(world, project, options, accessories).await?;
     for (number, group) in groups.iter().enumerate() {
         if number > 0 && !change.goes_on() {
@@ -268,12 +264,7 @@ async fn change(
 }
 
 /// `accessory boot`.
-pub async fn boot(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-) -> Result<Gathered, RunError> {
+pub async fn boot(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     let prepared = Prepared::new(world, project, accessories).await?;
     let all = [prepared.hosts()];
@@ -289,7 +280,7 @@ pub async fn reboot(
     options: &Options,
     name: &str,
     rolling: bool,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     let prepared = Prepared::new(world, project, accessories).await?;
     let hosts = prepared.hosts();
@@ -305,7 +296,7 @@ pub async fn power(
     options: &Options,
     name: &str,
     action: Action,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     unbuilt::accessories(accessories.placed.iter().map(|(accessory, _)| *accessory))?;
     let work = async |held: Held<'_>| {
@@ -331,12 +322,7 @@ async fn power_one(held: Held<'_>, accessory: &Accessory, host: &str, action: Ac
 }
 
 /// `accessory pull-image`.
-pub async fn pull(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-) -> Result<Gathered, RunError> {
+pub async fn pull(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
     let config = &project.config;
     let accessories = Accessories::new(config, &options.filters, name)?;
     let wanted = accessories.placed.iter();
@@ -357,12 +343,7 @@ pub async fn pull(
 }
 
 /// `accessory remove`: the container, the image unless something else needs it, and the directory with all data in it.
-pub async fn remove(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-) -> Result<Gathered, RunError> {
+pub async fn remove(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     let work = async |held: Held<'_>| remove_all(held, &accessories).await;
     change(world, project, options, &accessories, &[accessories.hosts()], work).await
@@ -385,7 +366,7 @@ async fn look<'a>(
     project: &Project,
     options: &Options,
     accessories: &Accessories<'a>,
-) -> Result<(Fleet, Vec<Failure>, Vec<(&'a Accessory, &'a str)>), RunError> {
+) -> Result<(Fleet, Vec<Failure>, Vec<(&'a Accessory, &'a str)>)> {
     let hosts = accessories.hosts();
     hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
@@ -396,12 +377,7 @@ async fn look<'a>(
 }
 
 /// `accessory details`.
-pub async fn details(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-) -> Result<Gathered, RunError> {
+pub async fn details(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     let (fleet, failures, places) = look(world, project, options, &accessories).await?;
     let step = |(accessory, host): (&Accessory, &str)| {
@@ -419,7 +395,7 @@ pub async fn logs(
     options: &Options,
     name: &str,
     lines: &logs::Lines,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
     let (fleet, failures, places) = look(world, project, options, &accessories).await?;
     let total = accessories.hosts().len();

@@ -4,7 +4,7 @@ use bowline_core::names::Names;
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire as planning, step::Step};
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result};
 use crate::proxy::{Ready, wait_for};
 use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::run::health;
@@ -15,7 +15,7 @@ use crate::world::{Gathered, Options, Project, World};
 const NO_STALE: &str = "no stale containers";
 
 /// `app start`: starts each role's container again: the version named, else the one that served last.
-pub async fn start(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn start(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let version = options.version.as_deref();
@@ -71,7 +71,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
 }
 
 /// `app stop`: every running container, gently.
-pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| stop_all(&change, place)).await;
@@ -107,12 +107,7 @@ pub(crate) async fn stop_all(change: &Change<'_>, place: Place<'_>) -> Told {
 }
 
 /// `app stale-containers`: running containers beside the one that serves; with `stop`, they are stopped.
-pub async fn stale(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    stop: bool,
-) -> Result<Gathered, RunError> {
+pub async fn stale(world: &World, project: &Project, options: &Options, stop: bool) -> Result<Gathered> {
     if !stop {
         return list_stale(world, project, options).await;
     }
@@ -130,7 +125,7 @@ async fn stop_stale(change: &Change<'_>, place: Place<'_>) -> Told {
     Ok(told(&stopped, NO_STALE))
 }
 
-async fn list_stale(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+async fn list_stale(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let looked = look(world, project, options).await?;
     let config = &project.config;
     let names = Names::of(config);

@@ -6,19 +6,14 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::error::RunError;
+use crate::error::Result;
 use crate::event::Event;
 use crate::hooks;
 use crate::run::fleet::Fleet;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// The newest lines of every server's audit log.
-pub async fn audit(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    lines: usize,
-) -> Result<Gathered, RunError> {
+pub async fn audit(world: &World, project: &Project, options: &Options, lines: usize) -> Result<Gathered> {
     let selection = Selection::new(&project.config, &options.filters)?;
     hooks::pre_connect(world, project, options, &selection.hosts).await?;
     let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;

@@ -9,7 +9,7 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::servers;
 use futures_util::future::join_all;
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::run::fleet::Fleet;
@@ -19,7 +19,7 @@ use crate::version;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 /// `server bootstrap`: every server, under the deploy lock; then the hook docker-setup.
-pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let hosts = servers(&project.config, &options.filters)?;
     let scope = Scope {
         names: Names::of(&project.config),
@@ -68,13 +68,13 @@ enum Stand {
 
 impl Site<'_> {
     /// Takes the deploy lock.
-    pub(crate) async fn lock(&self) -> Result<Option<Lock>, RunError> {
+    pub(crate) async fn lock(&self) -> Result<Option<Lock>> {
         Lock::for_run(self.world, self.fleet, self.hosts, self.scope, self.version).await
     }
 
     /// Every server that was reached, while the lock is held; then the hook. The lock is another one afterwards if the
     /// connection that held it had to be left.
-    pub(crate) async fn bootstrap(&self, lock: &mut Option<Lock>) -> Result<Gathered, RunError> {
+    pub(crate) async fn bootstrap(&self, lock: &mut Option<Lock>) -> Result<Gathered> {
         let hosts: Vec<&str> = self.hosts.iter().copied().filter(|host| self.fleet.has(host)).collect();
         self.world.events.emit(Event::Phase(Phase::Bootstrap(hosts.len())));
         let stands = join_all(hosts.iter().map(|host| self.one(host)));
@@ -148,7 +148,7 @@ impl Site<'_> {
 
     /// Leaves the connections to these servers; the next step makes new ones. The lock would be lost with the
     /// connection that keeps it.
-    async fn log_in_again(&self, joined: &[(&str, String)], lock: &mut Option<Lock>) -> Result<(), RunError> {
+    async fn log_in_again(&self, joined: &[(&str, String)], lock: &mut Option<Lock>) -> Result<()> {
         let kept_there = lock.as_ref().is_some_and(|lock| joined.iter().any(|(host, _)| *host == lock.host));
         if kept_there && let Some(lock) = lock.take() {
             lock.give_back(self.world).await;
@@ -163,7 +163,7 @@ impl Site<'_> {
     }
 
     /// The hook docker-setup, for the servers that Docker is on now.
-    async fn hook(&self, part: &Gathered) -> Result<(), RunError> {
+    async fn hook(&self, part: &Gathered) -> Result<()> {
         let facts = Facts {
             performer: self.scope.performer.clone(),
             version: self.version.into(),

@@ -7,12 +7,12 @@ use bowline_core::plan::secrets::{Secrets, check_env_secrets, env_secrets, envir
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result};
 use crate::run::change::{Change, Told};
 use crate::world::{Gathered, Options, Project, World};
 
 /// `env push`: every role's file, and those of the accessories on the same servers.
-pub async fn push(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn push(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
     let roles = selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)));
@@ -29,7 +29,7 @@ pub async fn push(world: &World, project: &Project, options: &Options) -> Result
 }
 
 /// `env delete`: removes them again.
-pub async fn delete(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn delete(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     write_all(world, project, options, None).await
 }
 
@@ -43,7 +43,7 @@ async fn write_all(
     project: &Project,
     options: &Options,
     secrets: Option<&Secrets>,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let mut change = Change::begin(world, project, options).await?;
     let config = &project.config;
     let part = change

@@ -151,6 +151,8 @@ impl From<Explanation> for Cause {
     }
 }
 
+pub type Result<T, E = RunError> = std::result::Result<T, E>;
+
 /// Why a run did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {

@@ -15,7 +15,7 @@ use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
 use bowline_core::selection::Selection;
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result, RunError};
 use crate::ports::{Console, Exit};
 use crate::run::fleet::Fleet;
 use crate::run::observe;
@@ -41,7 +41,7 @@ pub async fn exec(
     project: &Project,
     options: &Options,
     request: &ExecRequest,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let selection = Selection::new(&project.config, &options.filters)?;
     let targets: Vec<Target<'_>> =
         selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host))).collect();
@@ -61,7 +61,7 @@ pub async fn attach(
     options: &Options,
     request: &ExecRequest,
     console: &dyn Console,
-) -> Result<Exit, RunError> {
+) -> Result<Exit> {
     let selection = Selection::new(&project.config, &options.filters)?;
     let target = one_target(&selection, request.mode)?;
     let (hosts, targets) = ([target.1.host.as_str()], [target]);
@@ -69,7 +69,7 @@ pub async fn attach(
     attached::run(world, &work, console).await
 }
 
-fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>, RunError> {
+fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>> {
     let usage = |message: String, hint: &str| RunError::Usage { message, hint: Some(hint.into()) };
     let mut targets =
         selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)));
@@ -98,7 +98,7 @@ impl Work {
         request: &ExecRequest,
         hosts: &[&str],
         targets: &[Target<'_>],
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self> {
         let scope = Scope {
             names: Names::of(&project.config),
             run: world.local.random_hex(16),
@@ -188,7 +188,7 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
 
 /// The secrets that new containers in these places need. Those of the registry may be missing: only an image that
 /// isn't there needs them.
-async fn secrets(world: &World, project: &Project, targets: &[Target<'_>]) -> Result<Secrets, RunError> {
+async fn secrets(world: &World, project: &Project, targets: &[Target<'_>]) -> Result<Secrets> {
     let known = project.secrets.names();
     let mut names = registry_secrets(&project.config);
     names.retain(|name| known.contains(&name.as_str()));
@@ -201,7 +201,7 @@ fn new_container(
     secrets: &Secrets,
     version: &str,
     (role, host): Target<'_>,
-) -> Result<Place, RunError> {
+) -> Result<Place> {
     let config = &project.config;
     let environment = environment(config, secrets, role, host)?;
     Ok(Place::New {

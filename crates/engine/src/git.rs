@@ -7,7 +7,7 @@
 use bowline_config::secret::Secret;
 use bowline_core::commands::clone::{Place, REPOSITORY_VARIABLES, repository_variables};
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::local::{Limit, last, within};
 use crate::ports::{LocalCommand, Output};
 use crate::world::World;
@@ -61,7 +61,7 @@ pub(crate) async fn ask(world: &World, words: &[&str]) -> Option<String> {
 ///
 /// # Errors
 /// What git says where it has a repository and can't read it, because it belongs to another user, say.
-pub(crate) async fn revision(world: &World) -> Result<Option<String>, RunError> {
+pub(crate) async fn revision(world: &World) -> Result<Option<String>> {
     let without = in_the_way(world).await;
     let Ok(output) = run(world, &["git", "rev-parse", "HEAD"], &without).await else { return Ok(None) };
     if output.success() {

@@ -7,7 +7,7 @@ use bowline_config::secret::Secret;
 use bowline_core::names::service_version;
 use bowline_core::selection::Selection;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::local::{Limit, last, within};
 use crate::ports::{Line, LocalCommand};
@@ -29,12 +29,7 @@ pub struct Facts {
 }
 
 /// The hook before the first connection of a command that only looks or runs something.
-pub async fn pre_connect(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    hosts: &[&str],
-) -> Result<(), RunError> {
+pub async fn pre_connect(world: &World, project: &Project, options: &Options, hosts: &[&str]) -> Result<()> {
     if options.skip_hooks
         || world.local.executable(&format!("{}/pre-connect", project.config.hooks_path)).is_none()
     {
@@ -55,7 +50,7 @@ pub async fn pre_connect(
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
 /// Works the secrets out that hooks of a run will get: one that can't be had is told before anything is changed.
-pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
+pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<()> {
     let there =
         |name: &str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();
     if !options.skip_hooks && WITH_SECRETS.into_iter().any(there) {
@@ -72,7 +67,7 @@ pub async fn run(
     options: &Options,
     name: &str,
     facts: &Facts,
-) -> Result<(), RunError> {
+) -> Result<()> {
     let path = format!("{}/{name}", project.config.hooks_path);
     if options.skip_hooks {
         return Ok(());

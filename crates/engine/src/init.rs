@@ -2,7 +2,7 @@
 
 use bowline_config::init::{HOOKS, Known, SECRETS, hooks};
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::ports::{Files, Local};
 
 /// What became of one of the files.
@@ -15,11 +15,7 @@ pub enum Written {
 
 /// Writes the configuration, the secrets file, and sample hooks if there is no directory of hooks. `directory` is the
 /// project's name as far as it has one.
-pub fn init<M: Local + Files>(
-    machine: &M,
-    config_file: &str,
-    directory: &str,
-) -> Result<Vec<Written>, RunError> {
+pub fn init<M: Local + Files>(machine: &M, config_file: &str, directory: &str) -> Result<Vec<Written>> {
     let dockerfile = machine.read("Dockerfile").unwrap_or_default();
     let known = Known::new(directory, dockerfile.as_deref());
     let samples = !machine.exists(HOOKS);
@@ -37,7 +33,7 @@ pub fn init<M: Local + Files>(
     Ok(written)
 }
 
-fn write(files: &impl Files, path: &str, text: &str, executable: bool) -> Result<Written, RunError> {
+fn write(files: &impl Files, path: &str, text: &str, executable: bool) -> Result<Written> {
     match files.create(path, text, executable) {
         Ok(true) => Ok(Written::New(path.into())),
         Ok(false) => Ok(Written::Kept(path.into())),

@@ -3,14 +3,14 @@
 
 use bowline_config::KeyData;
 
-use crate::error::RunError;
+use crate::error::Result;
 use crate::world::{Project, World};
 
 /// Gives them to what makes connections.
 ///
 /// # Errors
 /// Secrets that are in no file, or can't be worked out.
-pub(crate) async fn hand_over(world: &World, project: &Project) -> Result<(), RunError> {
+pub(crate) async fn hand_over(world: &World, project: &Project) -> Result<()> {
     let ssh = &project.config.ssh;
     if ssh.key_data.is_empty() {
         return Ok(());

@@ -6,7 +6,7 @@ use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::{Accessories, Selection};
 
-use crate::error::RunError;
+use crate::error::Result;
 use crate::hooks;
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::look;
@@ -25,12 +25,7 @@ pub enum Listing {
 }
 
 /// Lists it on every server.
-pub async fn list(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    listing: Listing,
-) -> Result<Gathered, RunError> {
+pub async fn list(world: &World, project: &Project, options: &Options, listing: Listing) -> Result<Gathered> {
     let config = &project.config;
     let (selection, accessories) = match listing {
         Listing::Everything => Selection::whole(config, &options.filters)?,
@@ -76,7 +71,7 @@ fn scripts(
 }
 
 /// `app version`: the version each role serves on each server.
-pub async fn versions(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn versions(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let looked = look(world, project, options).await?;
     let names = Names::of(&project.config);
     let latest = project.config.latest_image();

@@ -9,7 +9,7 @@ use bowline_core::observed::Container;
 use bowline_core::plan::step::Step;
 use futures_util::future::join_all;
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result, RunError};
 use crate::event::Event;
 use crate::ports::{Reader, ServerError};
 use crate::run::fleet::{Fleet, run_all};
@@ -50,7 +50,7 @@ pub async fn logs(
     options: &Options,
     lines: &Lines,
     whose: &Whose,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let looked = look(world, project, options).await?;
     let (sources, silent) = match whose {
         Whose::Serving => serving(project, &looked),
@@ -90,7 +90,7 @@ fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutp
 }
 
 /// The container of this name or id, on whichever servers it is.
-fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Source>, RunError> {
+fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Source>> {
     let fits = |container: &&Container| {
         !wanted.is_empty() && (container.name == wanted || container.id.starts_with(wanted))
     };
@@ -183,7 +183,7 @@ impl Following<'_> {
 pub(crate) async fn until_stopped(
     world: &World,
     followed: impl Future<Output = Vec<Failure>>,
-) -> Result<Vec<Failure>, RunError> {
+) -> Result<Vec<Failure>> {
     tokio::select! {
         failed = followed => Ok(failed),
         () = world.stop.triggered() => Err(RunError::interrupted()),

@@ -2,7 +2,7 @@
 
 use bowline_core::selection::Selection;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::proxy::any_role;
 use crate::run::change::{Change, check_proxies};
 use crate::world::{Gathered, Options, Project, World};
@@ -38,7 +38,7 @@ pub async fn begin(
     project: &Project,
     options: &Options,
     request: &Request,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     check(project, options)?;
     let page = Page {
         own: own_page(world, project)?,
@@ -54,7 +54,7 @@ pub async fn begin(
 }
 
 /// `app live`: the app answers again.
-pub async fn end(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn end(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     check(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let resume = async |place| change.proxy(place).resume(&change, place).await;
@@ -64,13 +64,13 @@ pub async fn end(world: &World, project: &Project, options: &Options) -> Result<
 }
 
 /// Only what a proxy sends requests to can be stood in for.
-fn check(project: &Project, options: &Options) -> Result<(), RunError> {
+fn check(project: &Project, options: &Options) -> Result<()> {
     check_proxies(project, options)?;
     any_role(&Selection::new(&project.config, &options.filters)?)
 }
 
 /// `503.html` of `error_pages_path`, if the project has one.
-fn own_page(world: &World, project: &Project) -> Result<Option<String>, RunError> {
+fn own_page(world: &World, project: &Project) -> Result<Option<String>> {
     let Some(directory) = &project.config.error_pages_path else { return Ok(None) };
     let path = format!("{}/503.html", directory.trim_end_matches('/'));
     let wrong = |reason: String, hint: &str| RunError::Local {

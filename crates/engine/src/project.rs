@@ -17,12 +17,9 @@ use crate::world::Project;
 pub enum LoadError {
     #[error("there is no configuration at {path}")]
     Missing { path: String, hint: String },
+    /// A file that can't be read, and why, with the path in it.
     #[error("{reason}")]
-    Unreadable {
-        path: String,
-        /// Why, with the path in it.
-        reason: String,
-    },
+    Unreadable { path: String, reason: String },
     /// Files with errors in them.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),

@@ -3,7 +3,7 @@
 use bowline_core::commands::prune::{Parts, Prune};
 use bowline_core::plan::step::Step;
 
-use crate::error::RunError;
+use crate::error::Result;
 use crate::run::change::{Change, Told};
 use crate::world::{Gathered, Options, Project, World};
 
@@ -14,7 +14,7 @@ pub async fn prune(
     options: &Options,
     parts: Parts,
     retain: Option<usize>,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_server(|host| prune_one(&change, host, parts, retain)).await;
     change.keep(part);

@@ -8,7 +8,7 @@ use bowline_core::selection::{Accessories, Selection};
 
 use crate::accessory;
 use crate::app::stop_all;
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result};
 use crate::proxy;
 use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::world::{Gathered, Options, Project, World};
@@ -34,7 +34,7 @@ pub async fn remove(
     project: &Project,
     options: &Options,
     removal: &Removal,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     if matches!(removal, Removal::Everything | Removal::App) {
         check_proxies(project, options)?;
     }
@@ -61,11 +61,7 @@ pub async fn remove(
 }
 
 /// The app where it is selected, with all accessories there. There may be servers with accessories alone.
-async fn remove_everything(
-    world: &World,
-    project: &Project,
-    options: &Options,
-) -> Result<Gathered, RunError> {
+async fn remove_everything(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let (mut selection, accessories) = Selection::whole(&project.config, &options.filters)?;
     if selection.roles.is_empty() {
         selection.hosts = accessories.hosts_to_lock();

@@ -7,7 +7,7 @@ use bowline_core::commands::server::OnServer;
 use bowline_core::names::Names;
 use bowline_core::selection::servers;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::exec::attached;
 use crate::exec::work::{Command, Work, unless_stopped};
 use crate::ports::{Console, Exit};
@@ -16,12 +16,7 @@ use crate::world::{Gathered, Options, Project, World};
 use crate::{hooks, version};
 
 /// Runs it on every server. A command that fails is no error here: its status is in the output.
-pub async fn exec(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    command: &str,
-) -> Result<Gathered, RunError> {
+pub async fn exec(world: &World, project: &Project, options: &Options, command: &str) -> Result<Gathered> {
     let hosts = servers(&project.config, &options.filters)?;
     let work = find(world, project, options, command, Mode::Gathered, &hosts);
     unless_stopped(world, work).await?.gather(world).await
@@ -36,7 +31,7 @@ pub async fn attach(
     command: &str,
     mode: Mode,
     console: &dyn Console,
-) -> Result<Exit, RunError> {
+) -> Result<Exit> {
     let mut hosts = servers(&project.config, &options.filters)?;
     if mode == Mode::Raw && hosts.len() > 1 {
         return Err(RunError::Usage {
@@ -60,7 +55,7 @@ async fn find(
     command: &str,
     mode: Mode,
     hosts: &[&str],
-) -> Result<Work, RunError> {
+) -> Result<Work> {
     let scope = Scope {
         names: Names::of(&project.config),
         run: world.local.random_hex(16),

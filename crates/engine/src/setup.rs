@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::accessory::{Held, Prepared};
 use crate::bootstrap::Site;
 use crate::deploy::Run;
-use crate::error::{Failure, RunError};
+use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks;
 use crate::run::fleet::Fleet;
@@ -20,7 +20,7 @@ use crate::version;
 use crate::world::{Options, Project, World};
 
 /// `setup`.
-pub async fn setup(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
+pub async fn setup(world: &World, project: &Project, options: &Options) -> Result<()> {
     if project.config.roles.is_empty() {
         return without_app(world, project, options).await;
     }
@@ -44,7 +44,7 @@ pub async fn setup(world: &World, project: &Project, options: &Options) -> Resul
 }
 
 /// Of a project that has accessories alone. There is nothing to build, so it has no version.
-async fn without_app(world: &World, project: &Project, options: &Options) -> Result<(), RunError> {
+async fn without_app(world: &World, project: &Project, options: &Options) -> Result<()> {
     let started = Instant::now();
     let accessories = Accessories::within(&project.config, &options.filters)?;
     let accessories = Prepared::new(world, project, accessories).await?;
@@ -86,7 +86,7 @@ async fn under_lock(
     accessories: &Prepared<'_>,
     lock: &mut Option<Lock>,
     mut failures: Vec<Failure>,
-) -> Result<(), RunError> {
+) -> Result<()> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     boot_accessories(site, accessories, &fleet, &failures).await?;
@@ -97,11 +97,7 @@ async fn under_lock(
 }
 
 /// Docker and the network; gives the servers that have them now, and says what was done for it.
-async fn bootstrap(
-    site: &Site<'_>,
-    lock: &mut Option<Lock>,
-    failures: &mut Vec<Failure>,
-) -> Result<Fleet, RunError> {
+async fn bootstrap(site: &Site<'_>, lock: &mut Option<Lock>, failures: &mut Vec<Failure>) -> Result<Fleet> {
     let ready = site.bootstrap(lock).await?;
     for output in &ready.outputs {
         let text = output.output.stdout.trim().replace('\n', ", ");
@@ -117,7 +113,7 @@ async fn boot_accessories(
     accessories: &Prepared<'_>,
     fleet: &Fleet,
     failures: &[Failure],
-) -> Result<(), RunError> {
+) -> Result<()> {
     let hosts = accessories.hosts();
     if hosts.is_empty() {
         return Ok(());

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use bowline_config::Config;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::git::{self, ask};
 use crate::world::{Options, World};
 
 /// `--version`, else `VERSION`, else git's commit; with `_uncommitted_…` if the tree has changes that are built: those of
 /// a `builder: context:`, not those beside a clone.
-pub async fn resolve(world: &World, config: &Config, options: &Options) -> Result<String, RunError> {
+pub async fn resolve(world: &World, config: &Config, options: &Options) -> Result<String> {
     let given = options.version.clone().filter(|version| !version.is_empty());
     let version =
         match given.or_else(|| world.local.variable("VERSION").filter(|version| !version.is_empty())) {
@@ -22,7 +22,7 @@ pub async fn resolve(world: &World, config: &Config, options: &Options) -> Resul
 }
 
 /// A version must be an image tag.
-pub fn check(version: &str) -> Result<(), RunError> {
+pub fn check(version: &str) -> Result<()> {
     let tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let first = version.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     if first && version.len() <= 128 && version.chars().all(tag) {
@@ -34,7 +34,7 @@ pub fn check(version: &str) -> Result<(), RunError> {
     })
 }
 
-async fn from_git(world: &World, config: &Config) -> Result<String, RunError> {
+async fn from_git(world: &World, config: &Config) -> Result<String> {
     let Some(commit) = git::revision(world).await? else {
         return Err(RunError::Usage {
             message: "no version: this directory is not in a git repository that has a commit".into(),

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use crate::LocalMachine;
+use crate::Result;
 use crate::begin::Begins;
 use crate::lines::{Capture, Lines, Room};
 use crate::session::{Session, Stay, Staying};
@@ -129,11 +130,7 @@ impl Running {
     }
 
     /// Watches it to its end; what it prints has to fit into the room.
-    pub(crate) async fn finish(
-        mut self,
-        on_line: OnLine<'_>,
-        room: Option<&Room>,
-    ) -> Result<Output, ServerError> {
+    pub(crate) async fn finish(mut self, on_line: OnLine<'_>, room: Option<&Room>) -> Result<Output> {
         let mut capture = Capture::new(on_line).within(room);
         let mut exit = None;
         let writer = Arc::clone(&self.channel.writer);
@@ -191,7 +188,7 @@ impl Running {
 
     /// Waits until it has begun; what it printed since. A server may say how a quick program ended before it sends what
     /// that printed.
-    async fn begun(&mut self, marks: &Marks) -> Result<Vec<u8>, ServerError> {
+    async fn begun(&mut self, marks: &Marks) -> Result<Vec<u8>> {
         let until = Instant::now() + self.session.timeouts().silence;
         loop {
             let message = tokio::select! {
@@ -220,7 +217,7 @@ impl Running {
     }
 
     /// Waits until the server has agreed to the next thing it was asked for; else the answer is `refused`.
-    async fn agreed(&mut self, refused: fn() -> ServerError) -> Result<(), ServerError> {
+    async fn agreed(&mut self, refused: fn() -> ServerError) -> Result<()> {
         loop {
             match self.reader.wait().await {
                 Some(ChannelMsg::Success) => return Ok(()),
@@ -235,7 +232,7 @@ impl Running {
     }
 
     /// Keeps it, with its standard input open.
-    pub(crate) async fn keep(mut self, by: Reader) -> Result<Box<dyn Channel>, ServerError> {
+    pub(crate) async fn keep(mut self, by: Reader) -> Result<Box<dyn Channel>> {
         let staying = self.session.stay(Stay::Channel);
         self.agreed(not_run).await?;
         let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
@@ -356,7 +353,7 @@ struct Kept {
 
 #[async_trait]
 impl Channel for Kept {
-    async fn next_line(&mut self) -> Result<Option<String>, ServerError> {
+    async fn next_line(&mut self) -> Result<Option<String>> {
         if self.marks.overflowed.load(Ordering::Relaxed) {
             return Err(ServerError::TooMuchOutput { limit: WAITING_LINES * crate::lines::LINE_LIMIT });
         }
@@ -367,7 +364,7 @@ impl Channel for Kept {
         }
     }
 
-    async fn send_line(&mut self, line: &str) -> Result<(), ServerError> {
+    async fn send_line(&mut self, line: &str) -> Result<()> {
         if self.marks.ended.load(Ordering::Relaxed) {
             return Err(self.session.lost());
         }

@@ -10,6 +10,8 @@ use bowline_engine::ports::ServerError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
+use crate::Result;
+
 /// As many as are ever asked for: some systems refuse more than this.
 const ENOUGH: u64 = 10_240;
 
@@ -51,11 +53,7 @@ impl Descriptors {
     }
 
     /// Room for so many descriptors. `free` closes a connection that nobody uses, if there is one.
-    pub(crate) async fn take(
-        &self,
-        wanted: u32,
-        free: impl Fn() -> bool,
-    ) -> Result<OwnedSemaphorePermit, ServerError> {
+    pub(crate) async fn take(&self, wanted: u32, free: impl Fn() -> bool) -> Result<OwnedSemaphorePermit> {
         let _turn = self.looking.lock().await;
         loop {
             if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(wanted) {

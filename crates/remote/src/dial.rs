@@ -9,17 +9,14 @@ use bowline_engine::ports::ServerError;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
+use crate::Result;
 use crate::ssh_config::Ends;
 
 /// Pauses before a name that did not resolve is tried again: resolvers of small networks stumble.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
 /// The addresses of a host, within a time. There is at least one.
-pub(crate) async fn addresses(
-    host: &str,
-    port: u16,
-    within: Duration,
-) -> Result<Vec<SocketAddr>, ServerError> {
+pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>> {
     let lookup = || async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
     match tokio::time::timeout(within, resolve(host, lookup)).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved(host, "the name has no address")),
@@ -29,11 +26,7 @@ pub(crate) async fn addresses(
 }
 
 /// Connects to the first of these addresses that answers, within a time.
-pub(crate) async fn tcp(
-    addresses: &[SocketAddr],
-    ends: &Ends,
-    within: Duration,
-) -> Result<TcpStream, ServerError> {
+pub(crate) async fn tcp(addresses: &[SocketAddr], ends: &Ends, within: Duration) -> Result<TcpStream> {
     let until = Instant::now() + within;
     let mut last = None;
     for (index, address) in addresses.iter().enumerate() {
@@ -69,7 +62,7 @@ async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-async fn resolve<L>(host: &str, mut lookup: impl FnMut() -> L) -> Result<Vec<SocketAddr>, ServerError>
+async fn resolve<L>(host: &str, mut lookup: impl FnMut() -> L) -> Result<Vec<SocketAddr>>
 where
     L: Future<Output = io::Result<Vec<SocketAddr>>>,
 {
@@ -127,7 +120,7 @@ fn silent(address: SocketAddr, within: Duration) -> ServerError {
 mod tests {
     use super::*;
 
-    fn parts<T: std::fmt::Debug>(result: Result<T, ServerError>) -> (String, String) {
+    fn parts<T: std::fmt::Debug>(result: Result<T>) -> (String, String) {
         match result {
             Err(ServerError::Unreachable { reason, hint }) => (reason, hint.unwrap_or_default()),
             other => panic!("{other:?}"),

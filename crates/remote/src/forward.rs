@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bowline_engine::ports::{Held, ServerError};
+use bowline_engine::ports::Held;
 use russh::Channel;
 use russh::client::{ChannelOpenHandle, Msg};
 use tokio::net::TcpStream;
 
+use crate::Result;
 use crate::session::{Session, Stay, Staying};
 
 const HERE: &str = "127.0.0.1";
@@ -44,7 +45,7 @@ impl Drop for Lent {
 }
 
 /// Lends a port; `None` if sshd does not let us have it there.
-pub(crate) async fn lend(session: Arc<Session>, port: u16) -> Result<Option<Held>, ServerError> {
+pub(crate) async fn lend(session: Arc<Session>, port: u16) -> Result<Option<Held>> {
     match session.handle().tcpip_forward(HERE, u32::from(port)).await {
         Ok(_) => {
             session.lendings().ports().insert(port);

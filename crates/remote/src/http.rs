@@ -9,23 +9,20 @@ use hyper::Request;
 use hyper_util::rt::TokioIo;
 use russh::{ChannelOpenFailure, Error};
 
+use crate::Result;
 use crate::session::Session;
 
 /// The longest answer.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Asks, and gives status and body.
-pub(crate) async fn get(
-    session: &Session,
-    address: SocketAddr,
-    path: &str,
-) -> Result<(u16, String), ServerError> {
+pub(crate) async fn get(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let limit = session.timeouts().api;
     let asked = tokio::time::timeout(limit, ask(session, address, path)).await;
     asked.unwrap_or(Err(ServerError::Deadline { limit, setting: "api" }))
 }
 
-async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
+async fn ask(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let (host, port) = (address.ip().to_string(), u32::from(address.port()));
     let opened = session.handle().channel_open_direct_tcpip(host, port, "127.0.0.1", 0).await;
     let channel = opened.map_err(|error| match error {

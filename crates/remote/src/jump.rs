@@ -13,6 +13,7 @@ use bowline_engine::ports::ServerError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::Result;
 use crate::local::Group;
 use crate::options::Options;
 use crate::session::Session;
@@ -40,7 +41,7 @@ const HOPS: usize = 16;
 impl Route {
     /// Plans the way to a host, written `[USER@]HOST[:PORT]`. `deploy.yml`'s proxy wins over that of `ssh_config`; the
     /// first jump host is reached as its own configuration says, and the others through the one before them.
-    pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self, ServerError> {
+    pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self> {
         let Target { user, host, port } = ssh.target(host);
         let target = Endpoint { host: host.to_owned(), user: Some(user.to_owned()), port: Some(port) };
         let settings = config.settings(&target).await?;
@@ -95,7 +96,7 @@ fn port(endpoint: &Endpoint) -> u16 {
 }
 
 /// A stream to a host through a session on the hop before it.
-pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn Bytes>, ServerError> {
+pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn Bytes>> {
     let port = u32::from(to.port);
     let opened = via.handle().channel_open_direct_tcpip(to.hostname.clone(), port, "127.0.0.1", 0).await;
     match opened {
@@ -118,7 +119,7 @@ pub(crate) async fn through(via: &Session, to: &HostSettings) -> Result<Box<dyn 
 }
 
 /// Starts a command whose standard input and output are the connection.
-pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn Bytes>, ServerError> {
+pub(crate) fn command(line: &str, to: &Hop, options: &Options) -> Result<Box<dyn Bytes>> {
     let tokens = Tokens { options, endpoint: &to.endpoint, settings: &to.settings };
     let line = tokens.command(line).map_err(|why| ServerError::Unreachable {
         reason: format!("the proxy command can't be used: {why}"),

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use bowline_engine::ports::ServerError;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 
+use crate::Result;
 pub(crate) use command::{Asks, Command};
 pub(crate) use line::glob;
 use line::{Line, Marker};
@@ -104,11 +105,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 
 impl KnownHosts {
     /// The host-key algorithms to ask for, those of known keys first.
-    pub(crate) fn preferred(
-        &self,
-        sources: &Sources,
-        name: &HostName,
-    ) -> Result<Vec<Algorithm>, ServerError> {
+    pub(crate) fn preferred(&self, sources: &Sources, name: &HostName) -> Result<Vec<Algorithm>> {
         let mut entries = self.entries(sources, name)?;
         if name.port != 22 {
             entries.extend(self.entries(sources, &HostName { host: name.host.clone(), port: 22 })?);
@@ -126,12 +123,7 @@ impl KnownHosts {
     }
 
     /// Whether this key may be the host's; a new host's key is written down.
-    pub(crate) fn check(
-        &self,
-        sources: &Sources,
-        name: &HostName,
-        key: &PublicKey,
-    ) -> Result<(), ServerError> {
+    pub(crate) fn check(&self, sources: &Sources, name: &HostName, key: &PublicKey) -> Result<()> {
         let shown =
             key.to_bytes().map_err(|e| unreachable(format!("its host key can't be read: {e}"), None))?;
         if self.decide(sources, name, key, &shown)? {
@@ -150,13 +142,7 @@ impl KnownHosts {
     }
 
     /// `true` if known, `false` if new.
-    fn decide(
-        &self,
-        sources: &Sources,
-        name: &HostName,
-        key: &PublicKey,
-        shown: &[u8],
-    ) -> Result<bool, ServerError> {
+    fn decide(&self, sources: &Sources, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<bool> {
         let mut entries = self.entries(sources, name)?;
         if name.port != 22 {
             let plain = self.entries(sources, &HostName { host: name.host.clone(), port: 22 })?;
@@ -196,7 +182,7 @@ impl KnownHosts {
         }
     }
 
-    fn entries(&self, sources: &Sources, name: &HostName) -> Result<Vec<Entry>, ServerError> {
+    fn entries(&self, sources: &Sources, name: &HostName) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let spelled = name.to_string();
         for file in self.user.iter().chain(&self.global) {
@@ -214,13 +200,7 @@ impl KnownHosts {
     }
 
     /// Writes a new host's key down, unless someone else just has.
-    fn remember(
-        &self,
-        sources: &Sources,
-        name: &HostName,
-        key: &PublicKey,
-        shown: &[u8],
-    ) -> Result<(), ServerError> {
+    fn remember(&self, sources: &Sources, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<()> {
         let Some(file) = self.user.first() else { return Ok(()) };
         let _one = WRITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut opened = open_for_append(file).map_err(|e| trouble("open", file, &e))?;

@@ -27,9 +27,12 @@ mod ssh_config;
 mod starts;
 mod stream;
 
+use bowline_engine::ports::ServerError;
 pub use local::LocalMachine;
 pub use options::{NoPrompt, Options, Prompt, UserConfig};
 pub use pool::SshNetwork;
+
+type Result<T, E = ServerError> = std::result::Result<T, E>;
 
 #[cfg(test)]
 #[path = "../../core/tests/common/garble.rs"]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bowline_engine::ports::{Exit, Line, OnLine, Output, ServerError};
 
+use crate::Result;
+
 /// The longest line handed on; the rest of a longer one is dropped.
 pub(crate) const LINE_LIMIT: usize = 8 * 1024;
 /// The most standard output that is kept; more is an error, because half an answer is none.
@@ -27,7 +29,7 @@ impl Room {
         Self { limit, taken: AtomicUsize::new(0) }
     }
 
-    fn take(&self, bytes: usize) -> Result<(), ServerError> {
+    fn take(&self, bytes: usize) -> Result<()> {
         if self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit {
             return Err(ServerError::TooMuchTogether { limit: self.limit });
         }
@@ -102,7 +104,7 @@ impl<'a> Capture<'a> {
         self
     }
 
-    pub(crate) fn out(&mut self, bytes: &[u8]) -> Result<(), ServerError> {
+    pub(crate) fn out(&mut self, bytes: &[u8]) -> Result<()> {
         let on_line = self.on_line;
         self.out_lines.push(bytes, |line| on_line(Line::Out(line)));
         if self.stdout.len() + bytes.len() > STDOUT_LIMIT {

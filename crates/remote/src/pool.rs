@@ -17,6 +17,7 @@ use bowline_engine::ports::{
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use crate::Result;
 use crate::auth::{Budget, Credentials};
 use crate::channel::{Running, Start};
 use crate::descriptors::Descriptors;
@@ -84,7 +85,7 @@ impl SshNetwork {
 
 #[async_trait]
 impl Network for SshNetwork {
-    async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError> {
+    async fn connect(&self, host: &str) -> Result<Arc<dyn Server>> {
         let shared = Arc::clone(&self.shared);
         let route = Arc::new(Route::plan(host, &shared.ssh, &shared.config).await?);
         let server = SshServer { shared, route };
@@ -104,12 +105,12 @@ struct SshServer {
 }
 
 impl SshServer {
-    async fn session(&self) -> Result<Arc<Session>, ServerError> {
+    async fn session(&self) -> Result<Arc<Session>> {
         self.shared.session(&self.route, self.route.hops.len() - 1).await
     }
 
     /// Starts a step; one that a dying connection did not take goes over a new one.
-    async fn start(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Running, ServerError> {
+    async fn start(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Running> {
         let mut first = true;
         loop {
             let session = self.session().await?;
@@ -134,12 +135,7 @@ impl SshServer {
 
 #[async_trait]
 impl Server for SshServer {
-    async fn run(
-        &self,
-        step: &Step,
-        limit: Option<Limit>,
-        on_line: OnLine<'_>,
-    ) -> Result<Output, ServerError> {
+    async fn run(&self, step: &Step, limit: Option<Limit>, on_line: OnLine<'_>) -> Result<Output> {
         let room = step.is_gathered().then_some(&self.shared.room);
         let running = self.start(step, None).await?.finish(on_line, room);
         match limit {
@@ -148,24 +144,19 @@ impl Server for SshServer {
         }
     }
 
-    async fn open(&self, step: &Step, limit: Limit, reader: Reader) -> Result<Box<dyn Channel>, ServerError> {
+    async fn open(&self, step: &Step, limit: Limit, reader: Reader) -> Result<Box<dyn Channel>> {
         limit.bound(self.start(step, None).await?.keep(reader)).await
     }
 
-    async fn attach(
-        &self,
-        step: &Step,
-        terminal: Option<&Terminal>,
-        limit: Limit,
-    ) -> Result<Attached, ServerError> {
+    async fn attach(&self, step: &Step, terminal: Option<&Terminal>, limit: Limit) -> Result<Attached> {
         limit.bound(self.start(step, terminal).await?.attach(terminal.is_some())).await
     }
 
-    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
+    async fn lend(&self, port: u16) -> Result<Option<Held>> {
         forward::lend(self.session().await?, port).await
     }
 
-    async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
+    async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String)> {
         let session = self.session().await?;
         match http::get(&session, address, path).await {
             // A question may be asked twice.
@@ -184,7 +175,7 @@ impl Shared {
         &'a self,
         route: &'a Route,
         index: usize,
-    ) -> Pin<Box<dyn Future<Output = Result<Arc<Session>, ServerError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Session>>> + Send + 'a>> {
         Box::pin(async move {
             let slot = self.slot(route, index);
             let asked = Instant::now();
@@ -219,7 +210,7 @@ impl Shared {
         Arc::clone(slots.entry(way).or_default())
     }
 
-    async fn connect(&self, route: &Route, index: usize) -> Result<Session, ServerError> {
+    async fn connect(&self, route: &Route, index: usize) -> Result<Session> {
         let Some(hop) = route.hops.get(index) else {
             return Err(ServerError::Unreachable { reason: "there is no way to it".into(), hint: None });
         };
@@ -262,7 +253,7 @@ impl Shared {
         &self,
         settings: &HostSettings,
         budget: &mut Budget,
-    ) -> Result<(Box<dyn Bytes>, Option<OwnedSemaphorePermit>), ServerError> {
+    ) -> Result<(Box<dyn Bytes>, Option<OwnedSemaphorePermit>)> {
         let failed = |reason| ServerError::Unreachable { reason, hint: None };
         let within = budget.left();
         let found = budget.spend(dial::addresses(&settings.hostname, settings.port, within)).await;
@@ -276,7 +267,7 @@ impl Shared {
         Ok((Box::new(dialled.map_err(failed)??), turn))
     }
 
-    async fn room(&self, descriptors: u32) -> Result<OwnedSemaphorePermit, ServerError> {
+    async fn room(&self, descriptors: u32) -> Result<OwnedSemaphorePermit> {
         self.descriptors.take(descriptors, || self.close_an_idle_one()).await
     }
 
@@ -292,7 +283,7 @@ impl Shared {
         })
     }
 
-    fn target(&self, hop: &Hop) -> Result<Target, ServerError> {
+    fn target(&self, hop: &Hop) -> Result<Target> {
         let settings = &hop.settings;
         let name = match &settings.alias {
             Some(alias) => HostName::new(alias, 22),

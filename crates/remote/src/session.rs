@@ -12,6 +12,7 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use crate::Result;
 use crate::auth::{Budget, Credentials, Login};
 use crate::channel::{Opened, Start};
 use crate::descriptors::Descriptors;
@@ -110,7 +111,7 @@ impl Session {
         mut target: Target,
         keys: &KeyStore,
         mut budget: Budget,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Self> {
         let Way { stream, mut room, agent, descriptors, via } = way;
         // The agent's are given back after the login.
         let for_login = room.as_mut().and_then(|room| room.split(agent as usize));
@@ -367,7 +368,7 @@ impl Drop for Staying {
     }
 }
 
-fn config(target: &Target) -> Result<Config, ServerError> {
+fn config(target: &Target) -> Result<Config> {
     let keys = target.known_hosts.preferred(&target.sources, &target.name)?;
     Ok(Config {
         preferred: target.algorithms.preferred(keys)?,

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use bowline_engine::ports::ServerError;
 
+use crate::Result;
 use crate::known_hosts::KnownHosts;
 use crate::options::{Options, UserConfig};
 use crate::ssh_config::ask::Asker;
@@ -73,7 +74,7 @@ impl ConfigReader {
         Self { asker: Asker::new(options.clone()), options, seen: Mutex::default() }
     }
 
-    pub(crate) async fn settings(&self, endpoint: &Endpoint) -> Result<Arc<HostSettings>, ServerError> {
+    pub(crate) async fn settings(&self, endpoint: &Endpoint) -> Result<Arc<HostSettings>> {
         let lock = || self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(settings) = lock().get(endpoint) {
             return Ok(Arc::clone(settings));
@@ -127,7 +128,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 /// What sends us elsewhere, or trusts otherwise, and is not done here.
-fn refuse(pairs: &Pairs) -> Result<(), ServerError> {
+fn refuse(pairs: &Pairs) -> Result<()> {
     if let Some(file) = pairs.some("revokedhostkeys") {
         return Err(trouble(format!("RevokedHostKeys ({file}) is not supported; mark keys as @revoked")));
     }
@@ -145,7 +146,7 @@ fn read(
     endpoint: &Endpoint,
     pairs: &Pairs,
     quoted: &[Vec<String>],
-) -> Result<HostSettings, ServerError> {
+) -> Result<HostSettings> {
     refuse(pairs)?;
     let user = endpoint.user.clone().or_else(|| pairs.first("user").map(str::to_owned));
     let port = endpoint.port.or_else(|| pairs.first("port").and_then(|port| port.parse().ok()));
@@ -219,11 +220,11 @@ fn agent(options: &Options, pairs: &Pairs) -> Option<PathBuf> {
 }
 
 /// `[user@]host[:port]`, several with commas, also as `ssh://` addresses.
-fn jumps(text: &str) -> Result<Vec<Endpoint>, ServerError> {
+fn jumps(text: &str) -> Result<Vec<Endpoint>> {
     text.split(',').map(str::trim).filter(|hop| !hop.is_empty()).map(jump).collect()
 }
 
-fn jump(text: &str) -> Result<Endpoint, ServerError> {
+fn jump(text: &str) -> Result<Endpoint> {
     let address = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
     Endpoint::parse(address)
         .ok_or_else(|| trouble(format!("ProxyJump: {text:?} has no port after its colon")))

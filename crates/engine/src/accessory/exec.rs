@@ -8,7 +8,7 @@ use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::exec::work::{Command, Work, unless_stopped};
 use crate::exec::{ExecRequest, attached};
 use crate::ports::{Console, Exit};
@@ -29,7 +29,7 @@ pub async fn exec(
     options: &Options,
     name: &str,
     request: &ExecRequest,
-) -> Result<Gathered, RunError> {
+) -> Result<Gathered> {
     let target = target(&project.config, options, name)?;
     let work = unless_stopped(world, work(world, project, options, request, &target)).await?;
     work.gather(world).await
@@ -47,7 +47,7 @@ pub async fn attach(
     name: &str,
     request: &ExecRequest,
     console: &dyn Console,
-) -> Result<Exit, RunError> {
+) -> Result<Exit> {
     let (accessory, mut hosts) = target(&project.config, options, name)?;
     if request.mode == Mode::Raw && hosts.len() > 1 {
         return Err(RunError::Usage {
@@ -65,7 +65,7 @@ pub async fn attach(
 }
 
 /// One accessory, never all.
-fn target<'a>(config: &'a Config, options: &Options, name: &str) -> Result<Target<'a>, RunError> {
+fn target<'a>(config: &'a Config, options: &Options, name: &str) -> Result<Target<'a>> {
     let accessories = Accessories::new(config, &options.filters, name)?;
     match <[Target<'a>; 1]>::try_from(accessories.placed) {
         Ok([target]) if target.0.name == name => Ok(target),
@@ -84,7 +84,7 @@ async fn work(
     options: &Options,
     request: &ExecRequest,
     (accessory, hosts): &Target<'_>,
-) -> Result<Work, RunError> {
+) -> Result<Work> {
     let scope = Scope {
         names: Names::of(&project.config),
         run: world.local.random_hex(16),
@@ -103,7 +103,7 @@ async fn work(
 }
 
 /// The secrets of its env. Those of the registry may be missing: only an image that isn't there needs them.
-async fn secrets(world: &World, project: &Project, accessory: &Accessory) -> Result<Secrets, RunError> {
+async fn secrets(world: &World, project: &Project, accessory: &Accessory) -> Result<Secrets> {
     let known = project.secrets.names();
     let mut names = planning::pull_secrets(&project.config, accessory);
     names.retain(|name| known.contains(&name.as_str()));
@@ -117,7 +117,7 @@ fn place(
     request: &ExecRequest,
     accessory: &Accessory,
     host: &str,
-) -> Result<Place, RunError> {
+) -> Result<Place> {
     if request.reuse {
         return Ok(Place::Serving(accessory.service.clone()));
     }

@@ -10,7 +10,7 @@ use bowline_config::{Accessory, AccessoryMount, SourceFile, Value};
 use bowline_core::commands::accessory::Upload;
 use bowline_core::plan::secrets::Secrets;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::template::Around;
 use crate::world::{Project, World};
@@ -20,7 +20,7 @@ pub(super) async fn read(
     project: &Project,
     accessory: &Accessory,
     secrets: &Secrets,
-) -> Result<Vec<Upload>, RunError> {
+) -> Result<Vec<Upload>> {
     let around = Around {
         local: world.local.as_ref(),
         destination: project.config.destination.as_deref(),
@@ -48,7 +48,7 @@ async fn content(
     outputs: &mut Outputs,
     accessory: &Accessory,
     file: &AccessoryMount,
-) -> Result<Vec<u8>, RunError> {
+) -> Result<Vec<u8>> {
     let path = &file.local;
     let refused = |reason: String, hint: &str| RunError::Usage {
         message: format!("accessories/{}/files: {reason}", accessory.name),

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use bowline_core::commands::exec::{GRACE, Mode};
 
 use super::work::{Command, Work, unless_stopped};
-use crate::error::{Failure, RunError};
+use crate::error::{Failure, Result, RunError};
 use crate::ports::{Attached, Closed, Console, Exit, FarInput, FarOutput, ServerError};
 use crate::world::World;
 
@@ -34,7 +34,7 @@ impl From<Closed> for Over {
 }
 
 /// Runs the only command of this work.
-pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit, RunError> {
+pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Result<Exit> {
     let servers = |failures| RunError::Servers { failures, total: work.total, standing: Vec::new() };
     let Some(command) = work.commands.first() else { return Err(servers(work.failures.clone())) };
     let host = command.host.as_str();
@@ -79,12 +79,7 @@ pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
 }
 
 /// Lets bytes pass until it is over; then the console is as it was before.
-async fn pass(
-    world: &World,
-    command: &Command,
-    attached: Attached,
-    console: &dyn Console,
-) -> Result<Over, RunError> {
+async fn pass(world: &World, command: &Command, attached: Attached, console: &dyn Console) -> Result<Over> {
     let mode = command.mode;
     let Attached { output, input } = attached;
     let reads = matches!(mode, Mode::Piped | Mode::Terminal);

@@ -11,7 +11,7 @@ use bowline_core::plan::step::Step;
 use bowline_core::shell::Script;
 use futures_util::future::join_all;
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::{Cause, Failure, Result, RunError};
 use crate::event::Event;
 use crate::ports::{Output, ServerError};
 use crate::run::fleet::Fleet;
@@ -22,10 +22,7 @@ use crate::world::{Gathered, HostOutput, World};
 const ENDING: Duration = Duration::from_secs(20);
 
 /// Waits for what changes nothing that would have to be undone.
-pub(crate) async fn unless_stopped<T>(
-    world: &World,
-    work: impl Future<Output = Result<T, RunError>>,
-) -> Result<T, RunError> {
+pub(crate) async fn unless_stopped<T>(world: &World, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         done = work => done,
         () = world.stop.triggered() => Err(RunError::interrupted()),
@@ -110,7 +107,7 @@ impl Work {
     }
 
     /// Runs all of it, and gathers what is printed; ends it all when the run is stopped.
-    pub(crate) async fn gather(&self, world: &World) -> Result<Gathered, RunError> {
+    pub(crate) async fn gather(&self, world: &World) -> Result<Gathered> {
         tokio::select! {
             gathered = self.run_all() => Ok(gathered),
             () = world.stop.triggered() => {

@@ -12,7 +12,7 @@ use bowline_core::plan::secrets::{Secrets, registry_secrets};
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::image::clone::{Source, source};
@@ -44,7 +44,7 @@ impl<'a> Build<'a> {
         secrets: &'a Secrets,
         options: &Options,
         output: Output,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self> {
         let build = Self::without_registry(world, project, secrets, options, output).await?;
         registry::prepare(world, &project.config, secrets).await?;
         Ok(build)
@@ -57,7 +57,7 @@ impl<'a> Build<'a> {
         secrets: &'a Secrets,
         options: &Options,
         output: Output,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self> {
         let builder = builder::choose(world, &project.config).await?;
         let build = Self { world, project, secrets, builder, output, no_cache: options.no_cache };
         build.dockerfile_is_there(None)?;
@@ -67,14 +67,14 @@ impl<'a> Build<'a> {
     }
 
     /// Builds a version, and puts it where it should go.
-    pub(crate) async fn carry_out(&self, version: &str) -> Result<(), RunError> {
+    pub(crate) async fn carry_out(&self, version: &str) -> Result<()> {
         let config = &self.project.config;
         let source = source(self.world, config).await?;
         self.dockerfile_is_there(Some(&source))?;
         self.build(&source, vec![config.image_of(version), config.latest_image()]).await
     }
 
-    pub(crate) async fn build(&self, source: &Source, images: Vec<String>) -> Result<(), RunError> {
+    pub(crate) async fn build(&self, source: &Source, images: Vec<String>) -> Result<()> {
         let named = images.first().cloned().unwrap_or_default();
         let phase = match self.output {
             Output::Registry => Phase::Build(named),
@@ -99,7 +99,7 @@ impl<'a> Build<'a> {
     }
 
     /// Docker's own message doesn't say that the file only isn't committed.
-    fn dockerfile_is_there(&self, source: Option<&Source>) -> Result<(), RunError> {
+    fn dockerfile_is_there(&self, source: Option<&Source>) -> Result<()> {
         let wanted = &self.project.config.builder;
         let elsewhere = wanted.context.as_deref().is_some_and(is_url);
         if wanted.pack.is_some() || elsewhere {
@@ -127,7 +127,7 @@ impl<'a> Build<'a> {
         })
     }
 
-    async fn run(&self, command: &Command, source: &Source) -> Result<(), RunError> {
+    async fn run(&self, command: &Command, source: &Source) -> Result<()> {
         let local = LocalCommand {
             words: command.words.clone(),
             env: if command.what == "build" { self.environment() } else { Vec::new() },
@@ -155,7 +155,7 @@ impl<'a> Build<'a> {
     ///
     /// Docker writes all logins of a user into one file, so another build's login at the same moment may undo ours:
     /// after a refusal we log in again, once. A registry of our own that was just started takes a moment to listen.
-    async fn is_worth_another(&self, failed: &Failed, tries: usize) -> Result<bool, RunError> {
+    async fn is_worth_another(&self, failed: &Failed, tries: usize) -> Result<bool> {
         let config = &self.project.config;
         if config.registry.is_local() {
             let starting = ["EOF", "connection re"].iter().any(|words| failed.said().contains(words));
@@ -202,12 +202,7 @@ impl From<BuildError> for RunError {
 }
 
 /// `build push`: builds the version, and pushes it or puts it where `output` says. Gives its name.
-pub async fn push(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    output: Output,
-) -> Result<String, RunError> {
+pub async fn push(world: &World, project: &Project, options: &Options, output: Output) -> Result<String> {
     let started = Instant::now();
     let version = version::resolve(world, &project.config, options).await?;
     let selection = Selection::new(&project.config, &options.filters)?;

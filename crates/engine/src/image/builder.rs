@@ -4,14 +4,14 @@
 use bowline_config::Config;
 use bowline_core::commands::builder::{Builder, Here, Kind};
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::local::{Failed, ask, error_line, run, words};
 use crate::ports::LocalCommand;
 use crate::world::{Project, World};
 
 /// What builds this project's image, as far as this machine can.
-pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>, RunError> {
+pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>> {
     let here = look(world, config).await?;
     let builder = Builder::new(config, &here).map_err(|error| RunError::Local {
         what: "build".into(),
@@ -33,7 +33,7 @@ pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Buil
 }
 
 /// What Docker on this machine can do.
-async fn look(world: &World, config: &Config) -> Result<Here, RunError> {
+async fn look(world: &World, config: &Config) -> Result<Here> {
     if !answers(world, &["docker", "--version"]).await? {
         return Err(absent(
             "there is no `docker` on this machine",
@@ -63,7 +63,7 @@ fn absent(reason: &str, hint: &str) -> RunError {
 }
 
 /// Whether a program is there; what it prints is nobody's business.
-async fn answers(world: &World, line: &[&str]) -> Result<bool, RunError> {
+async fn answers(world: &World, line: &[&str]) -> Result<bool> {
     match ask(world, &words(line)).await {
         Ok(_) => Ok(true),
         Err(Failed::Because(_)) => Ok(false),
@@ -72,7 +72,7 @@ async fn answers(world: &World, line: &[&str]) -> Result<bool, RunError> {
 }
 
 /// Sees to it that the builder is there and as configured; whether it had to be made.
-pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool, RunError> {
+pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool> {
     if is_sound(world, builder).await? {
         return Ok(false);
     }
@@ -103,7 +103,7 @@ pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool,
     Ok(true)
 }
 
-async fn is_sound(world: &World, builder: &Builder<'_>) -> Result<bool, RunError> {
+async fn is_sound(world: &World, builder: &Builder<'_>) -> Result<bool> {
     for check in builder.inspect() {
         match ask(world, &check.words).await {
             Ok(output) if check.passes(&output.stdout) => {}
@@ -116,7 +116,7 @@ async fn is_sound(world: &World, builder: &Builder<'_>) -> Result<bool, RunError
 }
 
 /// Removes it; whether there was anything to remove.
-async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool, RunError> {
+async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool> {
     let mut removed = false;
     for words in builder.remove() {
         match ask(world, &words).await {
@@ -146,7 +146,7 @@ fn as_it_is(builder: &Builder<'_>) -> String {
 }
 
 /// `build create`.
-pub async fn create(world: &World, project: &Project) -> Result<String, RunError> {
+pub async fn create(world: &World, project: &Project) -> Result<String> {
     let builder = choose(world, &project.config).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
     let made = ensure(world, &builder).await?;
@@ -154,7 +154,7 @@ pub async fn create(world: &World, project: &Project) -> Result<String, RunError
 }
 
 /// `build remove`.
-pub async fn remove(world: &World, project: &Project) -> Result<String, RunError> {
+pub async fn remove(world: &World, project: &Project) -> Result<String> {
     let builder = choose(world, &project.config).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
     let removed = take_away(world, &builder).await?;
@@ -162,7 +162,7 @@ pub async fn remove(world: &World, project: &Project) -> Result<String, RunError
 }
 
 /// `build details`: its class, and what Docker says of builders.
-pub async fn details(world: &World, project: &Project) -> Result<String, RunError> {
+pub async fn details(world: &World, project: &Project) -> Result<String> {
     let builder = choose(world, &project.config).await?;
     let name = builder.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let mut text = format!("Builder: {}{name}\n", builder.class());

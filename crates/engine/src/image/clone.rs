@@ -11,7 +11,7 @@ use bowline_core::commands::clone::{
 };
 use hmac_sha256::Hash;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::git;
 use crate::local::{Failed, ask_without, error_line};
@@ -42,7 +42,7 @@ impl Source {
 }
 
 /// Makes ready what is built, and says which changes are in it or left out of it.
-pub(crate) async fn source(world: &World, config: &Config) -> Result<Source, RunError> {
+pub(crate) async fn source(world: &World, config: &Config) -> Result<Source> {
     let changes = git::uncommitted(world).await;
     if config.builder.context.is_some() {
         tell(world, "building with uncommitted changes", &changes);
@@ -92,7 +92,7 @@ pub(crate) fn listed(files: &[String], most: usize) -> String {
 }
 
 /// The first clone that no other build is using.
-fn free(world: &World, clone: impl Fn(usize) -> CleanClone) -> Result<(CleanClone, Held), RunError> {
+fn free(world: &World, clone: impl Fn(usize) -> CleanClone) -> Result<(CleanClone, Held)> {
     for number in 1..=AT_ONCE {
         let clone = clone(number);
         let held = world.local.hold(&clone.lock()).map_err(|reason| unprepared(reason, None))?;
@@ -115,7 +115,7 @@ struct Preparation<'a> {
 
 impl Preparation<'_> {
     /// One that can't be brought to the commit is made again, once. What is not ours is left alone.
-    async fn carry_out(&self) -> Result<(), RunError> {
+    async fn carry_out(&self) -> Result<()> {
         self.world.events.emit(Event::Phase(Phase::Clone(self.clone.directory())));
         let there = self.world.local.executable(&self.clone.directory()).is_some();
         let first = if there {
@@ -137,7 +137,7 @@ impl Preparation<'_> {
     }
 
     /// Nothing is reset, cleaned or removed that was not made here.
-    async fn is_ours(&self) -> Result<(), RunError> {
+    async fn is_ours(&self) -> Result<()> {
         match self.ask(&self.clone.marked()).await {
             Ok(_) => Ok(()),
             Err(Failed::Stopped) => Err(RunError::interrupted()),

@@ -5,7 +5,7 @@ use bowline_core::commands::builder::Output;
 use bowline_core::dockerignore::Dockerignore;
 use tokio::time::Instant;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::git;
 use crate::image::build::Build;
@@ -17,12 +17,7 @@ use crate::world::{Options, Project, World};
 const DIRTY: &str = "-dirty";
 
 /// Builds it; gives its name.
-pub async fn dev(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    output: Output,
-) -> Result<String, RunError> {
+pub async fn dev(world: &World, project: &Project, options: &Options, output: Output) -> Result<String> {
     let started = Instant::now();
     let config = &project.config;
     let version = version::resolve(world, config, options).await?;
@@ -41,7 +36,7 @@ pub async fn dev(
 }
 
 /// Names the files in the build that are in no commit.
-async fn warn(world: &World, project: &Project, context: &str) -> Result<(), RunError> {
+async fn warn(world: &World, project: &Project, context: &str) -> Result<()> {
     let context = context.trim_start_matches("./").trim_end_matches('/');
     let inside = |path: &str| match context {
         "" | "." => format!("./{path}"),

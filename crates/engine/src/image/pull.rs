@@ -13,7 +13,7 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::error::{Failure, RunError};
+use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::run::fleet::Fleet;
 
@@ -22,7 +22,7 @@ use crate::world::{Gathered, HostOutput, Options, Project, World};
 use crate::{hooks, version};
 
 /// Pulls the version's image on every server.
-pub async fn pull(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn pull(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let config = &project.config;
     let selection = Selection::new(config, &options.filters)?;
     let version = version::resolve(world, config, options).await?;
@@ -67,7 +67,7 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
 }
 
 /// `build deliver`: builds and pushes the version, then pulls it on every server.
-pub async fn deliver(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
+pub async fn deliver(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
     let version = version::resolve(world, &project.config, options).await?;
     let options = Options { version: Some(version), ..options.clone() };
     build::push(world, project, &options, Output::Registry).await?;

@@ -8,7 +8,7 @@ use bowline_config::{Diagnostics, MissingSecret};
 use bowline_core::plan::secrets::Secrets;
 
 use super::{Store, Unavailable};
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::world::{Project, World};
 
@@ -17,7 +17,7 @@ impl Project {
     ///
     /// # Errors
     /// Those that are in no file, or all that went wrong in working the others out.
-    pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets, RunError> {
+    pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.tell(world, &names);
@@ -28,7 +28,7 @@ impl Project {
     ///
     /// # Errors
     /// Those that are in no file.
-    pub fn stand_ins(&self, names: &[String]) -> Result<Secrets, RunError> {
+    pub fn stand_ins(&self, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect())
     }
@@ -37,13 +37,13 @@ impl Project {
     ///
     /// # Errors
     /// What went wrong in working them out.
-    pub async fn hook_secrets(&self, world: &World) -> Result<Secrets, RunError> {
+    pub async fn hook_secrets(&self, world: &World) -> Result<Secrets> {
         self.tell(world, &self.secrets.names());
         unless_stopped(world, self.secrets.all_set(world.local.as_ref())).await
     }
 
     /// Whether these secrets are there, as far as that can be told without working them out.
-    fn check_secrets(&self, names: &[String]) -> Result<(), RunError> {
+    fn check_secrets(&self, names: &[String]) -> Result<()> {
         if names.is_empty() {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Store {
 async fn unless_stopped(
     world: &World,
     secrets: impl Future<Output = Result<Secrets, Unavailable>>,
-) -> Result<Secrets, RunError> {
+) -> Result<Secrets> {
     tokio::select! {
         secrets = secrets => Ok(secrets?),
         () = world.stop.triggered() => Err(RunError::interrupted()),

@@ -16,6 +16,7 @@ use russh::client::Msg;
 use russh::{ChannelMsg, ChannelWriteHalf};
 
 use super::{Running, feed, not_run, signal};
+use crate::Result;
 use crate::session::{Stay, Staying};
 
 /// Asks for a terminal. No modes are asked for: whoever draws on it sets its own, Docker's client first.
@@ -35,7 +36,7 @@ fn no_terminal() -> ServerError {
 
 impl Running {
     /// Lets its bytes pass.
-    pub(crate) async fn attach(mut self, terminal: bool) -> Result<Attached, ServerError> {
+    pub(crate) async fn attach(mut self, terminal: bool) -> Result<Attached> {
         if terminal {
             self.agreed(no_terminal).await?;
         }
@@ -59,7 +60,7 @@ struct Output {
 
 #[async_trait]
 impl FarOutput for Output {
-    async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>, ServerError> {
+    async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>> {
         loop {
             match self.running.reader.wait().await {
                 Some(ChannelMsg::Data { data }) => {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bowline_engine::ports::ServerError;
 use russh::keys::{HashAlg, PublicKey};
 
 use super::{HostName, key_type, unreachable};
+use crate::Result;
 use crate::local::Group;
 
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(crate) enum Asks<'a> {
 }
 
 impl Command {
-    pub(crate) async fn run(&self, name: &HostName, asks: Asks<'_>) -> Result<String, ServerError> {
+    pub(crate) async fn run(&self, name: &HostName, asks: Asks<'_>) -> Result<String> {
         let words: Vec<String> = self.words.iter().map(|word| filled(word, name, asks)).collect();
         let failed = |why: String| {
             unreachable(

@@ -9,10 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bowline_engine::ports::ServerError;
-
 use super::line::{Kind, Line};
 use super::{Entry, trouble};
+use crate::Result;
 
 /// What was read. Cheap to share.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +39,7 @@ impl Store {
     }
 
     /// The lines of a file that speak of a host.
-    pub(super) fn entries(&self, file: &Path, name: &str) -> Result<Vec<Entry>, ServerError> {
+    pub(super) fn entries(&self, file: &Path, name: &str) -> Result<Vec<Entry>> {
         let mut files = self.files();
         if !files.contains_key(file) {
             files.insert(file.to_owned(), Index::read(file).map_err(|e| trouble("read", file, &e))?);

@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::alike::{Class, Outline, Start};
 use super::home::Elsewhere;
 use super::{Endpoint, Pairs, pairs, transport, trouble};
+use crate::Result;
 use crate::local::Group;
 use crate::options::{Options, UserConfig};
 
@@ -35,7 +36,7 @@ struct Answer {
     vouched: bool,
 }
 
-type Cell = Arc<OnceCell<Result<Answer, ServerError>>>;
+type Cell = Arc<OnceCell<Result<Answer>>>;
 
 #[derive(Debug)]
 pub(super) struct Asker {
@@ -61,7 +62,7 @@ impl Asker {
         }
     }
 
-    pub(super) async fn pairs(&self, endpoint: &Endpoint) -> Result<Pairs, ServerError> {
+    pub(super) async fn pairs(&self, endpoint: &Endpoint) -> Result<Pairs> {
         if let Some(class) = self.outline().class(&endpoint.host) {
             let question =
                 Question::Alike { class: class.clone(), user: endpoint.user.clone(), port: endpoint.port };
@@ -89,12 +90,7 @@ impl Asker {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    async fn answer(
-        &self,
-        question: Question,
-        endpoint: &Endpoint,
-        class: Option<&Class>,
-    ) -> Result<Answer, ServerError> {
+    async fn answer(&self, question: Question, endpoint: &Endpoint, class: Option<&Class>) -> Result<Answer> {
         let cell = {
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(answers.entry(question).or_default())
@@ -119,7 +115,7 @@ impl Asker {
         })
     }
 
-    async fn ask(&self, endpoint: &Endpoint, class: Option<&Class>) -> Result<Answer, ServerError> {
+    async fn ask(&self, endpoint: &Endpoint, class: Option<&Class>) -> Result<Answer> {
         let mut command = self.command(endpoint)?;
         if class.is_some() {
             // It says then which files it reads.
@@ -155,7 +151,7 @@ impl Asker {
         Ok(Answer { pairs: pairs.0, vouched })
     }
 
-    fn command(&self, endpoint: &Endpoint) -> Result<Command, ServerError> {
+    fn command(&self, endpoint: &Endpoint) -> Result<Command> {
         let mut command = Command::new(self.program);
         command.arg("-G").stdin(Stdio::null());
         if let UserConfig::File(file) = &self.options.user_config {
@@ -176,7 +172,7 @@ impl Asker {
     }
 
     /// Where there is no `ssh`, a configuration would go unread.
-    fn without_ssh(&self) -> Result<Answer, ServerError> {
+    fn without_ssh(&self) -> Result<Answer> {
         let path = match &self.options.user_config {
             UserConfig::File(file) => file.clone(),
             _ => self.options.expand("~/.ssh/config"),

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use bowline_engine::ports::ServerError;
 use russh::keys::Algorithm;
 use russh::{Preferred, cipher, kex, mac};
 
 use super::{Pairs, trouble};
+use crate::Result;
 
 /// Keywords that list algorithms.
 pub(super) const LISTS: [&str; 4] = ["ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"];
@@ -43,7 +43,7 @@ impl Ends {
     }
 
     /// Those of a host's addresses that may be used.
-    pub(crate) fn fitting(&self, host: &str, all: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ServerError> {
+    pub(crate) fn fitting(&self, host: &str, all: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
         let (version, family) = match self.family {
             Family::Any => return Ok(all),
             Family::Inet => (4, "inet"),
@@ -77,7 +77,7 @@ impl Algorithms {
     }
 
     /// What a connection may use; `keys` are the kinds of host keys, best first.
-    pub(crate) fn preferred(&self, keys: Vec<Algorithm>) -> Result<Preferred, ServerError> {
+    pub(crate) fn preferred(&self, keys: Vec<Algorithm>) -> Result<Preferred> {
         let default = Preferred::DEFAULT;
         let mut exchange =
             chosen("KexAlgorithms", self.kex.as_deref(), default.kex, |name| kex::Name::try_from(name).ok())?;
@@ -110,7 +110,7 @@ fn chosen<T: Clone>(
     list: Option<&[String]>,
     default: Cow<'static, [T]>,
     find: impl Fn(&str) -> Option<T>,
-) -> Result<Cow<'static, [T]>, ServerError> {
+) -> Result<Cow<'static, [T]>> {
     let Some(list) = list else { return Ok(default) };
     let found: Vec<T> = list.iter().filter_map(|name| find(name)).collect();
     if found.is_empty() {

@@ -5,7 +5,7 @@ use bowline_core::commands::builder::LENT;
 use futures_util::future::select_all;
 use tokio::sync::Semaphore;
 
-use crate::error::RunError;
+use crate::error::{Result, RunError};
 use crate::local::last;
 use crate::ports::{Line, LocalCommand};
 use crate::world::World;
@@ -14,8 +14,8 @@ use crate::world::World;
 pub(super) async fn lent<T>(
     world: &World,
     lenders: Vec<Vec<String>>,
-    work: impl Future<Output = Result<T, RunError>>,
-) -> Result<T, RunError> {
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     if lenders.is_empty() {
         return work.await;
     }
