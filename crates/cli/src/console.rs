@@ -26,7 +26,6 @@ const WAITING: usize = 4;
 /// How long to wait for a pipe that another program made non-blocking.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What the writing thread is given.
 enum Job {
     Write(Piece),
     /// Everything before is written when this is answered.

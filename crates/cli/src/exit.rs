@@ -15,7 +15,6 @@ pub const LOCKED: u8 = 3;
 pub const UNREACHABLE: u8 = 4;
 pub const INTERRUPTED: u8 = 130;
 
-/// Why a command did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     #[error(transparent)]

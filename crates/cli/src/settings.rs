@@ -53,7 +53,6 @@ impl Surroundings {
     }
 }
 
-/// How this command was asked for.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub config_file: String,

@@ -34,7 +34,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long someone who is about to leave waits for the screen.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What a command shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Focus {
     /// What happens, as it happens.
@@ -84,7 +83,6 @@ impl Renderer for JsonView {
     }
 }
 
-/// What the report wants to know of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     pub plan: Option<Arc<Plan>>,

@@ -42,7 +42,6 @@ impl Keys {
         Self { status: Status::NoEffect(why), ..self }
     }
 
-    /// What comes of one of its keys.
     pub(super) fn status_of(&self, setting: &Setting) -> Status {
         if setting.status == Status::Works { self.status } else { setting.status }
     }

@@ -25,7 +25,6 @@ const SAMPLES: &[(&str, &str)] = &[
 /// What is known of a project before it has a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// A name for the service.
     pub service: String,
     /// The port its containers listen on.
     pub port: u16,

@@ -16,7 +16,6 @@ pub struct SecretUses {
     uses: Vec<SecretUse>,
 }
 
-/// A secret that is in no secrets file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSecret<'a> {
     pub name: &'a str,

@@ -81,7 +81,6 @@ impl Names {
         format!("{}/cords", self.directory())
     }
 
-    /// The directory of one role's cord in one run.
     pub fn cord(&self, role: &str, run: &str) -> String {
         format!("{}/{}-{run}", self.cords(), self.prefix(role))
     }

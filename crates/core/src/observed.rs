@@ -27,7 +27,6 @@ pub struct Observed {
     pub others: Vec<Other>,
     /// The proxies' containers.
     pub proxies: Vec<Container>,
-    /// Whether the network exists.
     pub network: bool,
     /// The versions that served here, oldest first, the one that serves last: a rollback takes away what came
     /// after the version it went back to.

@@ -23,7 +23,6 @@ pub struct Selection<'a> {
     pub hosts: Vec<&'a str>,
 }
 
-/// A filter that matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMatch {
     /// There is nothing to select from.
@@ -56,7 +55,6 @@ pub enum NoMatch {
 }
 
 impl<'a> Selection<'a> {
-    /// Applies filters to a configuration.
     pub fn new(config: &'a Config, filters: &Filters) -> Result<Self, NoMatch> {
         if config.roles.is_empty() {
             return Err(NoMatch::NoServers);

@@ -84,7 +84,6 @@ impl<'a> Prepared<'a> {
         Ok(Self { config, accessories, secrets, files })
     }
 
-    /// The servers that they are on.
     pub fn hosts(&self) -> Vec<&'a str> {
         self.accessories.hosts()
     }

@@ -79,7 +79,6 @@ pub(crate) async fn revision(world: &World) -> Result<Option<String>> {
     })
 }
 
-/// Where the project is in git.
 pub(crate) async fn place(world: &World) -> Option<Place> {
     let words = ["git", "rev-parse", "--show-toplevel", "--show-prefix", "--absolute-git-dir"];
     let without = in_the_way(world).await;

@@ -176,13 +176,11 @@ async fn wanted(
     Err(Failed::Because(if last.is_empty() { output.exit.to_string() } else { last }))
 }
 
-/// The last lines of what a program said.
 pub(crate) fn last(said: &str) -> String {
     let lines: Vec<&str> = said.trim().lines().collect();
     lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n")
 }
 
-/// Words from texts.
 pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_string()).collect()
 }

@@ -19,7 +19,6 @@ use crate::world::{Gathered, HostOutput, Options, Project, World};
 /// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whose logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
     /// Of every role's container that serves.
@@ -28,7 +27,6 @@ pub enum Whose {
     Container(String),
 }
 
-/// A container whose log is shown.
 #[derive(Debug, Clone)]
 struct Source {
     host: String,
@@ -113,7 +111,6 @@ fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Sou
     Ok(sources)
 }
 
-/// Logs that are followed.
 struct Following<'a> {
     world: &'a World,
     project: &'a Project,
@@ -190,7 +187,6 @@ pub(crate) async fn until_stopped(
     }
 }
 
-/// Follows logs, each to its end.
 pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>) -> Vec<Failure> {
     let followed = steps.iter().map(|(host, name, step)| async move {
         pass(fleet, host, None, step)

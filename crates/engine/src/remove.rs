@@ -13,7 +13,6 @@ use crate::proxy;
 use crate::run::change::{Change, Place, Told, check_proxies};
 use crate::world::{Gathered, Options, Project, World};
 
-/// What is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
     /// The app, its accessories, and the proxy where nothing else needs it.

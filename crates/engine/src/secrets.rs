@@ -118,7 +118,6 @@ impl Store {
         [format!("{}-common", self.path), own]
     }
 
-    /// The files that exist.
     pub fn files(&self) -> Vec<&str> {
         self.files.iter().map(|file| file.file.source.path.as_str()).collect()
     }

@@ -58,7 +58,6 @@ impl Templates {
     }
 }
 
-/// What a template finds around it.
 pub(crate) struct Around<'a> {
     pub local: &'a dyn Local,
     pub destination: Option<&'a str>,

@@ -83,7 +83,6 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// The failures as an error, if there are any.
     pub fn error(&self) -> Option<RunError> {
         let failures = self.failures.clone();
         (!failures.is_empty()).then(|| RunError::Servers {

@@ -13,7 +13,6 @@ use russh::keys::ssh_key::{self, private::KeypairData};
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use tokio::net::UnixStream;
 
-/// A connection to the agent.
 pub(crate) struct Agent {
     client: AgentClient<UnixStream>,
     identities: Vec<AgentIdentity>,
@@ -69,7 +68,6 @@ impl Agent {
         })
     }
 
-    /// The signer, and the flag that is up while it signs.
     pub(crate) fn signer(&mut self) -> (AgentSigner<'_>, &AtomicBool) {
         let Self { client, identities, signing } = self;
         (AgentSigner { client, identities, signing }, signing)

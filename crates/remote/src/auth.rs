@@ -134,7 +134,6 @@ fn over<T>(why: impl Into<String>) -> Try<T> {
     Break(End::Over(why.into()))
 }
 
-/// One login on one connection.
 pub(crate) struct Login<'a> {
     pub(crate) handle: &'a mut Handle<Client>,
     pub(crate) credentials: &'a Credentials,

@@ -37,7 +37,6 @@ pub(crate) struct Given {
     pub(crate) key: KeyFile,
 }
 
-/// The keys of this process.
 pub(crate) struct KeyStore {
     prompt: Arc<dyn Prompt>,
     given: std::sync::Mutex<Vec<Given>>,

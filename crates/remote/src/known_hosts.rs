@@ -92,7 +92,6 @@ impl Sources {
         Self { store: store.clone(), printed: None }
     }
 
-    /// Takes what a command printed.
     pub(crate) fn take(&mut self, command: &str, text: &str) {
         let lines = text.lines().filter_map(Line::parse).map(Arc::new);
         let (_, known) = self.printed.get_or_insert_with(|| (command.to_owned(), Vec::new()));

@@ -37,7 +37,6 @@ pub struct SshNetwork {
     shared: Arc<Shared>,
 }
 
-/// What all connections share.
 struct Shared {
     ssh: Ssh,
     options: Options,

@@ -9,7 +9,6 @@ use super::{TOPICS, all, described, kind, origin, section_status, status};
 /// Columns of a line of prose.
 const COLUMNS: usize = 130;
 
-/// The whole page, as Markdown.
 pub fn page() -> String {
     let mut page = String::from(
         "# Configuration\n\n<!-- Made by `bowline docs --markdown`; the texts are in crates/config/src. -->\n\n",

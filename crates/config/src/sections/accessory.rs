@@ -56,7 +56,6 @@ pub struct Accessory {
     pub proxy: Option<Proxy>,
 }
 
-/// A file or directory that an accessory mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessoryMount {
     /// A file: its path in the project. A directory: its path on the server, below the accessory's unless absolute.
@@ -81,7 +80,6 @@ pub(crate) struct Context<'c> {
     pub(crate) tags: &'c Tags,
 }
 
-/// The tags that accessories are placed by.
 pub(crate) fn tags(accessories: &Field) -> Vec<String> {
     let of = |field: &Field| {
         let section = field.section();

@@ -62,7 +62,6 @@ impl Env {
         })
     }
 
-    /// The same as pairs of their own.
     pub fn clear_pairs(&self) -> crate::Pairs {
         self.clear().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
@@ -146,7 +145,6 @@ const FULL_ROOT: Keys = Keys::new(
 
 /// An env of a role, of a tag, of Traefik, of an accessory.
 pub(crate) const FORM: Form = Form::KeysOr(&FULL, &TEXTS);
-/// The env at the root.
 pub(crate) const ROOT_FORM: Form = Form::KeysOr(&FULL_ROOT, &TEXTS);
 
 impl TaggedEnv {

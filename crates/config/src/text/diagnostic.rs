@@ -36,7 +36,6 @@ impl SourceFile {
         Self { rendered: Some(rendered), ..self }
     }
 
-    /// What is to be read as YAML.
     pub(crate) fn yaml(&self) -> &str {
         self.rendered.as_ref().map_or(&self.text, |rendered| &rendered.text)
     }
@@ -46,7 +45,6 @@ impl SourceFile {
         self.rendered.map_or(self.text, |rendered| rendered.text)
     }
 
-    /// What it gave as a template, if it is one.
     pub(crate) fn template(&self) -> Option<&Rendered> {
         self.rendered.as_ref()
     }
@@ -145,7 +143,6 @@ impl Diagnostic {
 /// Where a diagnostic points, for people and machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location<'a> {
-    /// The file's path as given.
     pub path: &'a str,
     /// Line, from 1.
     pub line: usize,

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-/// A rendered text.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rendered {
     pub(crate) text: String,

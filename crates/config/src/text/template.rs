@@ -58,7 +58,6 @@ enum Way {
     Ruby(Vec<expr::Foreign>),
 }
 
-/// A program to run for a template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Program {
     Shell(String),
@@ -96,7 +95,6 @@ pub enum Ended {
     Missing,
 }
 
-/// How the programs ended that ran so far.
 pub type Outputs = HashMap<Program, Ended>;
 
 /// Why rendering stopped.

@@ -43,11 +43,9 @@ pub enum Kind {
     Pack,
 }
 
-/// An engine that builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     pub context: String,
-    /// The URL of its engine.
     pub url: String,
     /// What it builds; what it likes, if empty.
     pub arch: Vec<String>,

@@ -66,7 +66,6 @@ impl SecretEnv {
         Ok(Self(variables))
     }
 
-    /// Whether there is a variable of this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }

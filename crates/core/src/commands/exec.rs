@@ -99,7 +99,6 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// The container it runs in.
     pub fn container(&self) -> String {
         match &self.place {
             Place::New { .. } => format!("{}-{}", self.series(), self.short_run()),

@@ -5,7 +5,6 @@ use std::fmt;
 use super::answer::Line;
 use crate::shell::{self, Script};
 
-/// Which lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lines {
     /// `docker logs --since`.

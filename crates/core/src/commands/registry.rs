@@ -9,7 +9,6 @@ use super::status::Status::{LoginRefused, NotLabelled, PullFailed};
 use crate::shell::{Line, Script, quote};
 use bowline_config::secret::Secret;
 
-/// Who we are to the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The registry's address; Docker Hub if absent.

@@ -170,7 +170,6 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Docker's own installer.
 pub const INSTALLER: &str = "https://get.docker.com";
 /// What else can be done.
 const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/engine/install/";

@@ -21,7 +21,6 @@ pub fn env_secrets(accessory: &Accessory) -> Vec<String> {
     accessory.env.secret().map(|(_, key)| key.to_owned()).collect()
 }
 
-/// The secrets that let its image be pulled.
 pub fn pull_secrets(config: &Config, accessory: &Accessory) -> Vec<String> {
     registry(config, accessory).into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
 }

@@ -19,10 +19,8 @@ struct Splitter<'t> {
     chars: Peekable<CharIndices<'t>>,
 }
 
-/// A word so far.
 #[derive(Default)]
 struct Word {
-    /// What is quoted already.
     quoted: String,
     /// What follows, literally.
     literal: String,

@@ -29,7 +29,6 @@ pub(crate) async fn unless_stopped<T>(world: &World, work: impl Future<Output = 
     }
 }
 
-/// A command on a server.
 pub(crate) struct Command {
     pub(crate) host: String,
     pub(super) role: Option<String>,

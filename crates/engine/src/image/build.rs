@@ -223,7 +223,6 @@ pub async fn push(world: &World, project: &Project, options: &Options, output: O
     Ok(project.config.image_of(&version))
 }
 
-/// The secrets that a build and its push need.
 pub(crate) fn secrets_needed(project: &Project) -> Vec<String> {
     let mut names = registry_secrets(&project.config);
     names.extend(project.config.builder.secrets.iter().cloned());

@@ -56,7 +56,6 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// JSON without the blanks between its parts.
 fn without_blanks(json: &str) -> String {
     let (mut out, mut in_string, mut escaped) = (String::with_capacity(json.len()), false, false);
     for c in json.chars() {

@@ -14,7 +14,6 @@ use super::trouble::{Trouble, ending};
 use crate::local::{Limit, within};
 use crate::ports::{Loan, Local, LocalCommand, Output};
 
-/// A vendor and its command.
 #[derive(Debug)]
 pub(super) struct Vendor {
     /// The vault's name.
@@ -47,7 +46,6 @@ impl Turns {
         Self { limit, terminal: RwLock::default(), seen: Mutex::default() }
     }
 
-    /// Runs a command whose turn it is.
     pub(super) async fn run(&self, local: &dyn Local, command: &LocalCommand) -> Result<Output, Trouble> {
         within(local, command, self.limit, &|_| {}).await.map_err(Trouble::failed)
     }
@@ -85,7 +83,6 @@ impl<'a> Tool<'a> {
         Self { local, turns, vendor, env, hidden: Vec::new() }
     }
 
-    /// Goes on with a session.
     pub(super) fn use_session(&mut self, session: &Session) {
         self.env.extend(session.env.iter().cloned());
         self.hidden.extend(session.token.clone());
@@ -143,7 +140,6 @@ impl<'a> Tool<'a> {
         if output.success() { Ok(output.stdout) } else { Err(self.failed(what, &output)) }
     }
 
-    /// What it prints, as JSON.
     pub(super) async fn json<T: DeserializeOwned>(&self, words: &[&str], what: &str) -> Result<T, Trouble> {
         let text = self.read(words, what).await?;
         self.parse(&text, what)

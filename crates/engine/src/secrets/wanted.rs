@@ -92,7 +92,6 @@ impl Project {
     }
 }
 
-/// A line for each warning.
 fn notes(warnings: &Diagnostics) -> Vec<String> {
     warnings
         .iter()

@@ -165,7 +165,6 @@ pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
-/// A line for a new host.
 pub(super) fn written(name: &str, key_type: &str, key: &[u8], hashed: bool) -> String {
     let hosts = if hashed { hash(name) } else { None };
     format!("{} {key_type} {}", hosts.as_deref().unwrap_or(name), BASE64.encode(key))

@@ -41,7 +41,6 @@ struct Place {
     depth: usize,
 }
 
-/// The outline of a configuration.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
     files: BTreeSet<PathBuf>,
@@ -56,7 +55,6 @@ pub(super) struct Outline {
     tokens: Vec<(String, Below)>,
     /// There is something that this can't judge.
     doubtful: bool,
-    /// Whether it names algorithms.
     pub(super) algorithms: bool,
     /// The values of lists of files with blanks in their names, which `ssh -G` prints without their quotes.
     pub(super) quoted: Vec<Vec<String>>,

@@ -20,7 +20,6 @@ use crate::options::{Options, UserConfig};
 /// At most so many processes at once, however many cores there are: each has descriptors of ours.
 const PROCESSES: usize = 8;
 
-/// What is asked, once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Question {
     /// For all hosts of a class, reached as the same user and on the same port.

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::{Problem, Quotes, scan};
 
-/// What the lines amount to.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) entries: Vec<Line>,
@@ -12,7 +11,6 @@ pub(super) struct Lines {
     pub(super) warnings: Vec<Problem>,
 }
 
-/// A line with a key.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) export: bool,

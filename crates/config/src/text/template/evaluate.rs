@@ -140,7 +140,6 @@ impl<'a> Evaluation<'a> {
         self.locals.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The entries of a list.
     pub(super) fn list(&self, expr: &Expr, method: &str) -> Result<Vec<String>, Stop<Wrong>> {
         match self.value(expr)? {
             Value::List(entries) => Ok(entries),

@@ -13,7 +13,6 @@ use super::{Ended, Outputs, Program, Stop};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::rendered::{From, Rendered};
 
-/// How many places are shown.
 const SHOWN: usize = 5;
 
 /// Renders standard input to standard output. What the template itself prints goes to standard error, so that it
@@ -68,7 +67,6 @@ pub(super) fn words() -> Vec<String> {
 }
 
 impl Foreign<'_> {
-    /// Whether it is known that there is no Ruby.
     pub(super) fn is_missing(&self, outputs: &Outputs) -> bool {
         outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
     }
@@ -83,7 +81,6 @@ impl Foreign<'_> {
         }
     }
 
-    /// What Ruby is to read.
     fn marked(&self) -> String {
         let mut input = String::with_capacity(self.text.len() * 2);
         for (number, token) in self.tokens.iter().enumerate() {
@@ -129,7 +126,6 @@ impl Foreign<'_> {
         rendered
     }
 
-    /// The error where there is no Ruby.
     fn without_ruby(&self) -> Diagnostic {
         let span = |span: &Range<usize>| Span { file: 0, start: span.start, end: span.end };
         let mut places = self.constructs.iter();

@@ -18,7 +18,6 @@ pub(super) const VENDOR: Vendor = Vendor {
     home: "https://cloud.google.com/sdk/docs/install",
 };
 
-/// A version of a secret.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Version {
     project: String,
@@ -66,7 +65,6 @@ pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
     Ok(Session::default())
 }
 
-/// Whether somebody is logged in.
 async fn somebody(tool: &Tool<'_>) -> Result<bool, Trouble> {
     let what = "could not ask gcloud who is logged in";
     let accounts: Vec<serde_json::Value> = tool.json(&["auth", "list", "--format=json"], what).await?;
