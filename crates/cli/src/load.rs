@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use async_trait::async_trait;
 use bowline_config::secret::Secret;
 use bowline_config::{Diagnostics, Pairs};
-use bowline_engine::ports::{Held, Loan, Local, LocalCommand, Network, OnLine, Output};
+use bowline_engine::ports::{Local, Network};
 use bowline_engine::project;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
@@ -28,7 +27,8 @@ pub async fn load(settings: &Settings) -> Result<(Project, Diagnostics), LoadErr
     let Settings { config_file, destination, templates, .. } = settings;
     let commands = args::command_names();
     let loaded =
-        project::load(&LocalMachine, templates, config_file, destination.as_deref(), &commands).await;
+        project::load(&LocalMachine::default(), templates, config_file, destination.as_deref(), &commands)
+            .await;
     loaded.map_err(|error| told(error, settings.err.0))
 }
 
@@ -39,7 +39,7 @@ pub async fn aliases(
     templates: &Templates,
     colour: bool,
 ) -> Result<Pairs, LoadError> {
-    match project::aliases(&LocalMachine, templates, config_file, destination).await {
+    match project::aliases(&LocalMachine::default(), templates, config_file, destination).await {
         Ok(aliases) => Ok(aliases),
         Err(project::LoadError::Missing { path, .. }) if path == config_file => Ok(Pairs::new()),
         Err(error) => Err(told(error, colour)),
@@ -54,75 +54,18 @@ fn told(error: project::LoadError, colour: bool) -> LoadError {
     LoadError { text: format!("error: {error}{hint}") }
 }
 
-/// This machine, where programs that may ask have the terminal to themselves.
+/// This machine beside a screen, which is still as long as a program has the terminal.
 pub fn local_beside(asker: Asker) -> Arc<dyn Local> {
-    Arc::new(Beside { asker, lent: Mutex::default() })
-}
-
-/// The machine beside a screen: the screen is still as long as a program may ask.
-struct Beside {
-    asker: Asker,
-    /// One loan for all programs that run at the same time.
-    lent: Mutex<Weak<Lent>>,
-}
-
-impl Beside {
-    fn lend(&self) -> Arc<Lent> {
-        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        lent.upgrade().unwrap_or_else(|| {
-            let new = Arc::new(self.asker.lend());
+    // One loan for all programs that run at the same time.
+    let lent = Mutex::new(Weak::<Lent>::new());
+    Arc::new(LocalMachine::lending(move || {
+        let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
+        Box::new(lent.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(asker.lend());
             *lent = Arc::downgrade(&new);
             new
-        })
-    }
-}
-
-#[async_trait]
-impl Local for Beside {
-    async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
-        let _lent = (command.terminal != Loan::None && self.has_terminal()).then(|| self.lend());
-        LocalMachine.run(command, on_line).await
-    }
-
-    fn read(&self, path: &str) -> Result<Option<String>, String> {
-        LocalMachine.read(path)
-    }
-
-    fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        LocalMachine.read_bytes(path)
-    }
-
-    fn list(&self, directory: &str) -> Vec<String> {
-        LocalMachine.list(directory)
-    }
-
-    fn executable(&self, path: &str) -> Option<bool> {
-        LocalMachine.executable(path)
-    }
-
-    fn hold(&self, path: &str) -> Result<Option<Held>, String> {
-        LocalMachine.hold(path)
-    }
-
-    fn cache(&self) -> Result<String, String> {
-        LocalMachine.cache()
-    }
-
-    fn has_terminal(&self) -> bool {
-        LocalMachine.has_terminal()
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        LocalMachine.variable(name)
-    }
-
-    fn now(&self) -> i64 {
-        LocalMachine.now()
-    }
-
-    fn random_hex(&self, bytes: usize) -> String {
-        LocalMachine.random_hex(bytes)
-    }
+        }))
+    }))
 }
 
 /// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
@@ -136,5 +79,27 @@ struct Person(Asker);
 impl Prompt for Person {
     fn passphrase(&self, key: &Path) -> Option<Secret> {
         self.0.passphrase(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::{Follow, Renderer, Screen};
+    use bowline_engine::event::Event;
+
+    struct Dark;
+
+    impl Renderer for Dark {
+        fn event(&mut self, _: &Event) {}
+    }
+
+    #[test]
+    fn the_machine_beside_a_screen_knows_its_companions() {
+        let screen = Screen::with(Box::new(Dark), Follow::No, || {});
+        let own = std::env::current_exe().unwrap();
+        let name = own.file_name().unwrap().to_str().unwrap();
+        let found = local_beside(Asker::new(&screen.handle())).companion(name);
+        assert_eq!(found, own.display().to_string());
     }
 }

@@ -122,7 +122,7 @@ impl Running {
         if let Some(terminal) = terminal {
             attached::request(&channel.writer, terminal).await.map_err(not_sent)?;
         }
-        let word = LocalMachine.random_hex(8);
+        let word = LocalMachine::default().random_hex(8);
         channel.writer.exec(true, script.over_ssh(&word)).await.map_err(not_sent)?;
         channel.started = true;
         let begins = Begins::new(&word);

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -25,12 +26,23 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How long a program has between SIGTERM and SIGKILL when it is ended.
 const GRACE: Duration = Duration::from_secs(2);
 
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LocalMachine;
+#[derive(Clone, Default)]
+pub struct LocalMachine {
+    lend: Option<Arc<dyn Fn() -> Held + Send + Sync>>,
+}
+
+impl LocalMachine {
+    /// One where a program that may ask has the terminal to itself: what `lend` gives is held as long as it runs.
+    pub fn lending(lend: impl Fn() -> Held + Send + Sync + 'static) -> Self {
+        Self { lend: Some(Arc::new(lend)) }
+    }
+}
 
 #[async_trait]
 impl Local for LocalMachine {
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String> {
+        let asks = command.terminal != Loan::None && self.has_terminal();
+        let _lent = self.lend.as_ref().filter(|_| asks).map(|lend| lend());
         let mut running = Running::start(command)?;
         let watched = running.watch(command.input.as_ref(), on_line).await;
         if watched.is_ok()

@@ -14,7 +14,7 @@ fn sh(text: &str) -> LocalCommand {
 }
 
 async fn run(command: &LocalCommand) -> Result<Output, String> {
-    LocalMachine.run(command, &|_| {}).await
+    LocalMachine::default().run(command, &|_| {}).await
 }
 
 fn alive(pid: &str) -> bool {
@@ -35,7 +35,7 @@ async fn status_output_input_variables_and_directory() {
             seen.lock().unwrap().push(text.to_owned());
         }
     };
-    let output = LocalMachine.run(&command, &note).await.unwrap();
+    let output = LocalMachine::default().run(&command, &note).await.unwrap();
     let place = directory.path().canonicalize().unwrap().display().to_string();
     assert_eq!(output.exit, Exit::Status(4));
     assert_eq!(
@@ -96,21 +96,24 @@ fn files_and_chance() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     std::fs::write(path("text"), "text").unwrap();
-    assert_eq!(LocalMachine.read(&path("text")), Ok(Some("text".into())));
-    assert_eq!(LocalMachine.read(&path("none")), Ok(None));
-    assert!(LocalMachine.read(&path("")).is_err());
-    assert_eq!(LocalMachine.executable(&path("text")), Some(false));
-    assert_eq!(LocalMachine.executable("/bin/sh"), Some(true));
-    assert_eq!(LocalMachine.executable(&path("none")), None);
-    assert_eq!(LocalMachine.create(&path("a/b/new"), "text", true), Ok(true));
-    assert_eq!(LocalMachine.create(&path("a/b/new"), "other", false), Ok(false));
-    assert_eq!(LocalMachine.read(&path("a/b/new")), Ok(Some("text".into())));
-    assert_eq!(LocalMachine.executable(&path("a/b/new")), Some(true));
-    assert_eq!((LocalMachine.exists(&path("a/b")), LocalMachine.exists(&path("a/c"))), (true, false));
-    assert!(LocalMachine.create(&path("text/new"), "", false).unwrap_err().contains("text/new"));
-    let (one, two) = (LocalMachine.random_hex(16), LocalMachine.random_hex(16));
+    assert_eq!(LocalMachine::default().read(&path("text")), Ok(Some("text".into())));
+    assert_eq!(LocalMachine::default().read(&path("none")), Ok(None));
+    assert!(LocalMachine::default().read(&path("")).is_err());
+    assert_eq!(LocalMachine::default().executable(&path("text")), Some(false));
+    assert_eq!(LocalMachine::default().executable("/bin/sh"), Some(true));
+    assert_eq!(LocalMachine::default().executable(&path("none")), None);
+    assert_eq!(LocalMachine::default().create(&path("a/b/new"), "text", true), Ok(true));
+    assert_eq!(LocalMachine::default().create(&path("a/b/new"), "other", false), Ok(false));
+    assert_eq!(LocalMachine::default().read(&path("a/b/new")), Ok(Some("text".into())));
+    assert_eq!(LocalMachine::default().executable(&path("a/b/new")), Some(true));
+    assert_eq!(
+        (LocalMachine::default().exists(&path("a/b")), LocalMachine::default().exists(&path("a/c"))),
+        (true, false)
+    );
+    assert!(LocalMachine::default().create(&path("text/new"), "", false).unwrap_err().contains("text/new"));
+    let (one, two) = (LocalMachine::default().random_hex(16), LocalMachine::default().random_hex(16));
     assert!(one.len() == 32 && one != two && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    assert!(LocalMachine.now() > 1_700_000_000);
+    assert!(LocalMachine::default().now() > 1_700_000_000);
 }
 
 /// A program of a test's own, executable.
@@ -147,10 +150,10 @@ async fn variables_can_be_left_out() {
 fn a_file_is_held_by_one_until_it_is_let_go() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/on the way.lock").display().to_string();
-    let held = LocalMachine.hold(&path).unwrap().unwrap();
-    assert!(LocalMachine.hold(&path).unwrap().is_none());
+    let held = LocalMachine::default().hold(&path).unwrap().unwrap();
+    assert!(LocalMachine::default().hold(&path).unwrap().is_none());
     drop(held);
-    assert!(LocalMachine.hold(&path).unwrap().is_some());
-    let error = LocalMachine.hold("/proc/no such place/x").err().unwrap();
+    assert!(LocalMachine::default().hold(&path).unwrap().is_some());
+    let error = LocalMachine::default().hold("/proc/no such place/x").err().unwrap();
     assert!(error.contains("/proc/no such place/x"), "{error}");
 }

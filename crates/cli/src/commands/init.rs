@@ -20,7 +20,7 @@ impl Init {
     pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let directory = std::env::current_dir().unwrap_or_default();
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        let written = init(&LocalMachine, &settings.config_file, &name)?;
+        let written = init(&LocalMachine::default(), &settings.config_file, &name)?;
         if settings.verbosity == Verbosity::Quiet {
             return Ok(exit::DONE);
         }

@@ -86,7 +86,7 @@ impl FetchArgs {
         let request = fetch::Request::new(&self.adapter, self.account, self.from, self.names)
             .map_err(RunError::from)?;
         let fetcher = Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets);
-        let fetched = unless_interrupted(fetcher.fetch(&LocalMachine, &request)).await?;
+        let fetched = unless_interrupted(fetcher.fetch(&LocalMachine::default(), &request)).await?;
         let text = object(fetched.map_err(RunError::from)?.as_ref());
         match settings.view {
             // Values are a program's business here as anywhere.
@@ -109,7 +109,7 @@ fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ende
 /// Prints all secrets of the project as `NAME=value`; what can't be had is told at the end.
 async fn print(settings: &Settings) -> Result<u8, Ended> {
     let project = session::load_project(settings).await?;
-    let (secrets, error) = unless_interrupted(project.secrets.all(&LocalMachine)).await?;
+    let (secrets, error) = unless_interrupted(project.secrets.all(&LocalMachine::default())).await?;
     let names = project.secrets.names();
     let found = names.iter().filter_map(|name| Some((*name, secrets.get(*name)?)));
     if settings.view == View::Json {
