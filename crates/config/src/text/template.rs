@@ -32,7 +32,7 @@ pub use evaluate::Variables;
 use crate::diagnostic::{Diagnostic, Diagnostics, Source, SourceFile, Span};
 use crate::mask;
 use crate::rendered::{From, Rendered};
-use block::Node;
+use block::{Branch, Node};
 use evaluate::{Evaluation, Value, Wrong};
 use ruby::Foreign;
 use scan::Token;
@@ -207,11 +207,11 @@ impl Rendering<'_> {
                 Node::Output { span, expr } => self.evaluation.value(expr).map(|value| {
                     self.rendered.push(&value.text(), span.clone(), From::Tag);
                 }),
-                Node::If(branches) => self.branch(branches)?,
+                Node::If(branches) => self.branch(branches),
                 Node::Do { span, statements } => {
                     statements.iter().try_for_each(|statement| self.evaluation.carry_out(statement, span))
                 }
-                Node::Each { list, name, nodes } => self.each(list, name, nodes)?,
+                Node::Each { list, name, nodes } => self.each(list, name, nodes),
             };
             match done {
                 Ok(()) => {}
@@ -222,35 +222,25 @@ impl Rendering<'_> {
         Ok(())
     }
 
-    fn each(
-        &mut self,
-        list: &expr::Expr,
-        name: &str,
-        nodes: &[Node],
-    ) -> Result<Result<(), Stop<Wrong>>, Program> {
-        let entries = match self.evaluation.list(list, "each") {
-            Ok(entries) => entries,
-            Err(stop) => return Ok(Err(stop)),
-        };
-        for entry in entries {
+    fn each(&mut self, list: &expr::Expr, name: &str, nodes: &[Node]) -> Result<(), Stop<Wrong>> {
+        for entry in self.evaluation.list(list, "each")? {
             self.evaluation.locals.push((name.to_owned(), Value::Text(entry)));
-            self.all(nodes)?;
+            self.all(nodes).map_err(Stop::Run)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    fn branch(&mut self, branches: &[block::Branch]) -> Result<Result<(), Stop<Wrong>>, Program> {
-        for branch in branches {
-            let holds = match branch.condition.as_ref().map(|condition| self.evaluation.value(condition)) {
+    fn branch(&mut self, branches: &[Branch]) -> Result<(), Stop<Wrong>> {
+        for Branch { condition, nodes } in branches {
+            let holds = match condition {
+                Some(condition) => self.evaluation.value(condition)?.is_true(),
                 None => true,
-                Some(Ok(value)) => value.is_true(),
-                Some(Err(stop)) => return Ok(Err(stop)),
             };
             if holds {
-                return self.all(&branch.nodes).map(Ok);
+                return self.all(nodes).map_err(Stop::Run);
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 

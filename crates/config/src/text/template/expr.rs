@@ -365,9 +365,9 @@ impl<'t> Parser<'t> {
         self.blanks();
         let start = self.at;
         let kind = match self.rest().chars().next() {
-            Some('"') => Kind::Text(literal::double_quoted(self)?),
+            Some('"') => Kind::Text(literal::between('"', self)?),
             Some('\'') => Kind::Text(vec![Part::Text(literal::single_quoted(self)?)]),
-            Some('`') => Kind::Command(literal::backticks(self)?),
+            Some('`') => Kind::Command(literal::between('`', self)?),
             Some('%') if self.rest().starts_with("%x") => Kind::Command(literal::percent(self)?),
             Some('(') => {
                 self.at += 1;

@@ -28,18 +28,11 @@ pub(super) fn single_quoted(parser: &mut Parser<'_>) -> Result<String, Foreign> 
     }
 }
 
-/// `"…"`.
-pub(super) fn double_quoted(parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
+/// `"…"`, `` `…` ``.
+pub(super) fn between(mark: char, parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
     let start = parser.at;
     parser.at += 1;
-    parts(parser, start, None, '"')
-}
-
-/// `` `…` ``.
-pub(super) fn backticks(parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
-    let start = parser.at;
-    parser.at += 1;
-    parts(parser, start, None, '`')
+    parts(parser, start, None, mark)
 }
 
 /// `%x(…)`, with brackets of any kind (those may nest), or the same mark at both ends.
@@ -49,13 +42,14 @@ pub(super) fn percent(parser: &mut Parser<'_>) -> Result<Vec<Part>, Foreign> {
         return Err(parser.foreign());
     };
     parser.at += 3;
-    match open {
-        '(' => parts(parser, start, Some('('), ')'),
-        '[' => parts(parser, start, Some('['), ']'),
-        '{' => parts(parser, start, Some('{'), '}'),
-        '<' => parts(parser, start, Some('<'), '>'),
-        same => parts(parser, start, None, same),
-    }
+    let close = match open {
+        '(' => ')',
+        '[' => ']',
+        '{' => '}',
+        '<' => '>',
+        same => same,
+    };
+    parts(parser, start, Some(open).filter(|open| *open != close), close)
 }
 
 /// What is up to `close`, escapes resolved.
