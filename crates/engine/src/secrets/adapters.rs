@@ -156,6 +156,16 @@ impl Adapter {
     }
 }
 
+/// Every name that is wanted has to be there.
+fn complete<'n>(
+    names: impl IntoIterator<Item = &'n str>,
+    there: impl Fn(&str) -> bool,
+    place: &str,
+) -> Result<(), Trouble> {
+    let missing: Vec<&str> = names.into_iter().filter(|name| !there(name)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(not_found(&missing, place)) }
+}
+
 /// The error for names that a vault does not have.
 fn not_found(names: &[&str], place: &str) -> Trouble {
     Trouble::failed(format!("{} not found in {place}", names.join(", ")))

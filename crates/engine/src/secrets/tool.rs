@@ -132,6 +132,12 @@ impl<'a> Tool<'a> {
         self.run(words, Loan::Whole).await
     }
 
+    /// Runs what lets us in, as [`Tool::ask`].
+    pub(super) async fn log_in(&self, words: &[&str]) -> Result<Output, Trouble> {
+        let output = self.ask(words).await?;
+        if output.success() { Ok(output) } else { Err(self.not_logged_in(&output)) }
+    }
+
     /// What it prints, if it ends well; `what` is said in the error.
     pub(super) async fn read(&self, words: &[&str], what: &str) -> Result<String, Trouble> {
         let _turn = self.turns.turn(self.local, self.vendor.program).await;
@@ -174,7 +180,7 @@ impl<'a> Tool<'a> {
     }
 
     /// The error for a login that failed.
-    pub(super) fn not_logged_in(&self, output: &Output) -> Trouble {
+    fn not_logged_in(&self, output: &Output) -> Trouble {
         let trouble = self.failed(&format!("could not log in to {}", self.vendor.title), output);
         if self.local.has_terminal() {
             return trouble;

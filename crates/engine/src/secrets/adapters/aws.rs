@@ -71,8 +71,7 @@ fn complete(names: &[String], answer: &Answer) -> Result<(), Trouble> {
     let there = |name: &str| {
         answer.secret_values.iter().any(|value| value.name == name || value.arn.starts_with(name))
     };
-    let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there(name)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(super::not_found(&missing, "AWS Secrets Manager")) }
+    super::complete(names.iter().map(String::as_str), there, "AWS Secrets Manager")
 }
 
 fn entries(value: Value) -> Result<Fetched, Trouble> {

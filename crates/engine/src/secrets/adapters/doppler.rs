@@ -32,10 +32,7 @@ pub(super) struct Config {
 
 pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
     if !tool.output(&["me", "--json"]).await?.success() {
-        let output = tool.ask(&["login", "-y"]).await?;
-        if !output.success() {
-            return Err(tool.not_logged_in(&output));
-        }
+        tool.log_in(&["login", "-y"]).await?;
     }
     Ok(Session::default())
 }

@@ -61,8 +61,8 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched,
         fetched.push((key, entry.password.0.unwrap_or_default()));
     }
     let there = |name: &str| fetched.iter().any(|(key, _)| key == name || title(key) == name);
-    let missing: Vec<&str> = request.names.iter().map(String::as_str).filter(|name| !there(name)).collect();
-    if missing.is_empty() { Ok(fetched) } else { Err(super::not_found(&missing, "Enpass")) }
+    super::complete(request.names.iter().map(String::as_str), there, "Enpass")?;
+    Ok(fetched)
 }
 
 /// The title in a name: what stands before the last `/`.

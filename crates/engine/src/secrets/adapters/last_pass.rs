@@ -25,10 +25,7 @@ struct Item {
 pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Trouble> {
     let status = tool.output(&["status", "--color", "never"]).await?;
     if status.stdout.trim() != format!("Logged in as {account}.") {
-        let output = tool.ask(&["login", account]).await?;
-        if !output.success() {
-            return Err(tool.not_logged_in(&output));
-        }
+        tool.log_in(&["login", account]).await?;
     }
     Ok(Session::default())
 }
@@ -40,13 +37,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched,
     words.push("--json");
     let items: Vec<Item> =
         tool.json(&words, &format!("could not read {} from LastPass", names.join(", "))).await?;
-    let missing: Vec<&str> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !items.iter().any(|item| item.fullname == *name))
-        .collect();
-    if !missing.is_empty() {
-        return Err(super::not_found(&missing, "LastPass"));
-    }
+    let there = |name: &str| items.iter().any(|item| item.fullname == name);
+    super::complete(names.iter().map(String::as_str), there, "LastPass")?;
     Ok(items.into_iter().map(|item| (item.fullname, item.password.0.unwrap_or_default())).collect())
 }

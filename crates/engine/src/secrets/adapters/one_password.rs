@@ -79,10 +79,7 @@ pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Tr
     if tool.output(&["account", "get", "--account", account]).await?.success() {
         return Ok(Session::default());
     }
-    let output = tool.ask(&["signin", "--account", account, "--force", "--raw"]).await?;
-    if !output.success() {
-        return Err(tool.not_logged_in(&output));
-    }
+    let output = tool.log_in(&["signin", "--account", account, "--force", "--raw"]).await?;
     let token = output.stdout.trim();
     // With the desktop app there is none: the app keeps the session.
     Ok(Session { token: (!token.is_empty()).then(|| Secret::new(token)), ..Session::default() })
@@ -133,12 +130,8 @@ fn complete(item: &Item, found: &[Field]) -> Result<(), Trouble> {
             .iter()
             .any(|name| name.eq_ignore_ascii_case(last) || name.eq_ignore_ascii_case(wanted))
     };
-    let missing: Vec<&str> = item
-        .fields
-        .iter()
-        .map(String::as_str)
-        .filter(|wanted| !found.iter().any(|field| same(field, wanted)))
-        .collect();
+    let there = |wanted: &&str| found.iter().any(|field| same(field, wanted));
+    let missing: Vec<&str> = item.fields.iter().map(String::as_str).filter(|wanted| !there(wanted)).collect();
     Err(super::not_found(&missing, &format!("{} in the {} 1Password vault", item.item, item.vault)))
 }
 

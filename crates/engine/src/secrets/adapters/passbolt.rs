@@ -40,8 +40,8 @@ struct Resource {
 }
 
 pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
-    let output = tool.ask(&["verify"]).await?;
-    if output.success() { Ok(Session::default()) } else { Err(tool.not_logged_in(&output)) }
+    tool.log_in(&["verify"]).await?;
+    Ok(Session::default())
 }
 
 pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
@@ -62,10 +62,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched,
     let what = format!("could not read {} from Passbolt", paths.join(", "));
     let resources: Vec<Resource> = tool.json(&words, &what).await?;
     let there = |name: &str| resources.iter().any(|resource| resource.name == name);
-    let missing: Vec<&str> = wanted.iter().map(|(_, name)| *name).filter(|name| !there(name)).collect();
-    if !missing.is_empty() {
-        return Err(super::not_found(&missing, "Passbolt"));
-    }
+    super::complete(wanted.iter().map(|(_, name)| *name), there, "Passbolt")?;
     Ok(resources
         .into_iter()
         .map(|resource| (resource.name, resource.password.0.unwrap_or_default()))
