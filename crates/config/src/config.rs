@@ -3,21 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::pairs::once;
 use super::{
     Accessory, Boot, Builder, Env, Generation, HooksOutput, Logging, Output, Pairs, Registry, Role, RoleHost,
     Ssh, Timeouts, Traefik,
 };
-
-/// Each of them once, where it stands first.
-pub fn once<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<&'h str> {
-    let mut seen: Vec<&str> = Vec::new();
-    for host in hosts {
-        if !seen.contains(&host) {
-            seen.push(host);
-        }
-    }
-    seen
-}
 
 /// A whole project, for one destination.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,6 +4,8 @@
 //! them, `docs` prints them, `schema` turns them into a JSON Schema, and the tests go through them row by row. So a
 //! key that isn't in its table doesn't exist, and one that is can't be forgotten anywhere.
 
+use super::pairs::once;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {
     /// Where such a section stands: `proxy/run`, `servers/ROLE`; empty for the root. Capitals are names of one's own.
@@ -217,14 +219,8 @@ impl Form {
             Form::Either(forms) => forms.iter().collect(),
             form => vec![form],
         };
-        let mut words: Vec<&str> = Vec::new();
-        for form in forms.into_iter().filter(|form| !matches!(form, Form::Refused(_))) {
-            let word = form.kind();
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
-        words.join(" or ")
+        let forms = forms.into_iter().filter(|form| !matches!(form, Form::Refused(_)));
+        once(forms.map(Form::kind)).join(" or ")
     }
 
     fn kind(&self) -> &'static str {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::describe::{Form, Keys, Origin, Setting, Status, sections};
+use super::pairs::once;
 use super::root;
 use super::suggest::nearest;
 
@@ -121,14 +122,8 @@ fn kind(form: &Form) -> String {
         Form::List(_) => "list".into(),
         Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => "map".into(),
         Form::Either(forms) => {
-            let mut kinds: Vec<String> = Vec::new();
-            for form in forms.iter().filter(|form| !matches!(form, Form::Refused(_))) {
-                let kind = kind(form);
-                if !kinds.contains(&kind) {
-                    kinds.push(kind);
-                }
-            }
-            kinds.join(" or ")
+            let forms = forms.iter().filter(|form| !matches!(form, Form::Refused(_)));
+            once(forms.map(kind)).join(" or ")
         }
         Form::Refused(_) => String::new(),
     }

@@ -17,6 +17,17 @@ pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
     pairs
 }
 
+/// Each of them once, where it stands first.
+pub fn once<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
+}
+
 /// The value of a flag of `docker run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OptionValue {

@@ -1,6 +1,7 @@
 //! Where a configuration names secrets, so that one that is missing can be shown where it is wanted.
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
+use super::pairs::once;
 use super::suggest::nearest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +36,7 @@ impl SecretUses {
 
     /// The names, each once, in the order of the files.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for place in &self.uses {
-            if !names.contains(&place.name.as_str()) {
-                names.push(&place.name);
-            }
-        }
-        names
+        once(self.uses.iter().map(|place| place.name.as_str()))
     }
 
     /// A report on secrets that are missing, with the places that name them.

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bowline_config::diagnostic::Severity;
 use bowline_config::dotenv::{self, File, Part, Problem};
-use bowline_config::{Config, Diagnostics};
+use bowline_config::{Config, Diagnostics, once};
 use bowline_core::plan::secrets::Secrets;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -124,13 +124,7 @@ impl Store {
 
     /// Every name once, in the order of the files.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for entry in self.files.iter().flat_map(|file| &file.file.entries) {
-            if !names.contains(&entry.key.as_str()) {
-                names.push(&entry.key);
-            }
-        }
-        names
+        once(self.files.iter().flat_map(|file| &file.file.entries).map(|entry| entry.key.as_str()))
     }
 
     /// The entry that a name stands for.

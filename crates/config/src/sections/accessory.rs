@@ -13,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::env::Tags;
 use crate::given::given;
 use crate::image::{self, Before};
+use crate::pairs::once;
 use crate::role::{labels, options};
 use crate::servers::{bad_role, check_host};
 use crate::shown;
@@ -180,12 +181,7 @@ fn hosts(section: &Section, context: &Context, report: &mut Report) -> Vec<Strin
     };
     let Some(field) = section.get(key) else { return Vec::new() };
     let known = report.items.len();
-    let mut hosts: Vec<String> = Vec::new();
-    for host in chosen(&field, context, report) {
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
+    let hosts = once(chosen(&field, context, report));
     if hosts.is_empty() && report.items.len() == known {
         report.push(field.warning("means no server, so this accessory runs nowhere"));
     }

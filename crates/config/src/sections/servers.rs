@@ -5,6 +5,7 @@ use crate::describe::Form;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::env::Tags;
 use crate::given::given;
+use crate::pairs::once;
 use crate::role::{self, HOSTS, Inherited};
 use crate::suggest::{nearest, variable_help};
 use crate::{Role, RoleHost};
@@ -65,11 +66,7 @@ fn decode_hosts(field: &Field, context: &Context, report: &mut Report) -> Vec<Ro
             hosts.len() - 1
         });
         if let Some(known) = hosts.get_mut(index) {
-            for tag in tags {
-                if !known.tags.contains(&tag) {
-                    known.tags.push(tag);
-                }
-            }
+            known.tags = once(known.tags.drain(..).chain(tags));
         }
     }
     hosts

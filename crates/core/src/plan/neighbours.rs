@@ -11,7 +11,7 @@ use super::deploy::PlanError;
 use crate::names::Names;
 use crate::observed::{Observed, plain_version};
 use crate::proxy;
-use bowline_config::Pairs;
+use bowline_config::{Pairs, once};
 
 /// A running container of another app.
 struct Neighbour<'o> {
@@ -56,17 +56,11 @@ pub(super) fn versions(names: &Names, role: &str, observed: &Observed) -> Vec<St
 
 /// What a person should know about the neighbours of a role's new container.
 pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<String> {
-    let mut notes: Vec<String> = Vec::new();
-    for neighbour in neighbours(observed, names) {
+    let of = |neighbour: Neighbour<'_>| {
         let requests = proxy::shared_requests(labels, neighbour.name, neighbour.labels);
-        let found = [shared_directory(names, &neighbour), requests];
-        for note in found.into_iter().flatten() {
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-    }
-    notes
+        [shared_directory(names, &neighbour), requests]
+    };
+    once(neighbours(observed, names).flat_map(of).flatten())
 }
 
 fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bowline_config::once;
 use bowline_core::commands::{Scope, observe::Observe};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::{Plan, RolePlan, ServerPlan, step::Step};
@@ -75,11 +76,6 @@ fn planned(apply: &Apply<'_>, server: &ServerPlan, role: &RolePlan) -> String {
 }
 
 fn listed<'v>(versions: impl Iterator<Item = &'v str>) -> String {
-    let mut all: Vec<&str> = Vec::new();
-    for version in versions {
-        if !all.contains(&version) {
-            all.push(version);
-        }
-    }
+    let all = once(versions);
     if all.is_empty() { "nothing".into() } else { all.join(", ") }
 }

@@ -1,6 +1,7 @@
 //! Enpass, by `enpass-cli`. `--from` is the vault's path; a secret is `TITLE/LABEL`, or `TITLE` for all of an item.
 //! It asks for the vault's password each time, unless the variable `MASTERPW` has it.
 
+use bowline_config::once;
 use serde::Deserialize;
 
 use crate::secrets::fetch::{Fetched, Request};
@@ -37,13 +38,7 @@ pub(super) fn check(request: &Request) -> Result<(), Trouble> {
 }
 
 pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
-    let mut titles: Vec<&str> = Vec::new();
-    for name in &request.names {
-        let title = title(name);
-        if !titles.contains(&title) {
-            titles.push(title);
-        }
-    }
+    let titles = once(request.names.iter().map(|name| title(name)));
     let mut words = vec!["-json", "-vault", request.from.as_deref().unwrap_or_default(), "show"];
     words.extend(&titles);
     let what = format!("could not read {} from Enpass", titles.join(", "));

@@ -2,6 +2,7 @@
 //!
 //! Names go into filters, which are a small language of their own, so they are written as its strings.
 
+use bowline_config::once;
 use serde::Deserialize;
 
 use super::Session;
@@ -96,13 +97,8 @@ fn id_of<'f>(folders: &'f [Folder], path: Option<&str>) -> Option<&'f str> {
 
 /// Looks the folders up: all of the top level at once, then those below, one after the other.
 async fn folders(tool: &Tool<'_>, wanted: &[(Option<&str>, &str)]) -> Result<Vec<Folder>, Trouble> {
-    let mut tops: Vec<&str> = Vec::new();
-    for path in wanted.iter().filter_map(|(folder, _)| *folder) {
-        let top = path.split('/').next().unwrap_or(path);
-        if !tops.contains(&top) {
-            tops.push(top);
-        }
-    }
+    let paths = wanted.iter().filter_map(|(folder, _)| *folder);
+    let tops = once(paths.map(|path| path.split('/').next().unwrap_or(path)));
     let mut folders = Vec::new();
     if tops.is_empty() {
         return Ok(folders);
