@@ -17,7 +17,7 @@ use super::diagnostic::{Diagnostic, Severity, Span};
 use super::given::given;
 use super::pairs::{OptionValue, Pairs};
 use super::secrets::SecretUse;
-use super::source::{Key, Kind, Node, Plain, Scalar};
+use super::source::{Key, Node, NodeKind, Plain, Scalar};
 
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -74,7 +74,7 @@ pub(super) struct Section<'n> {
 }
 
 /// Where a file says nothing.
-static NOTHING: Node = Node { span: Span::whole(0), kind: Kind::Null, replaced: None };
+static NOTHING: Node = Node { span: Span::whole(0), kind: NodeKind::Null, replaced: None };
 
 impl<'n> Field<'n> {
     pub(super) fn nothing() -> Self {
@@ -118,17 +118,17 @@ impl<'n> Field<'n> {
 
     pub(super) fn scalar(&self) -> Option<&'n Scalar> {
         match &self.node.kind {
-            Kind::Scalar(scalar) => Some(scalar),
+            NodeKind::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
 
     pub(super) fn is_map(&self) -> bool {
-        matches!(self.node.kind, Kind::Map(_))
+        matches!(self.node.kind, NodeKind::Map(_))
     }
 
     pub(super) fn is_list(&self) -> bool {
-        matches!(self.node.kind, Kind::List(_))
+        matches!(self.node.kind, NodeKind::List(_))
     }
 
     /// Any scalar as text.
@@ -182,7 +182,7 @@ impl<'n> Field<'n> {
     }
 
     pub(super) fn list(&self) -> Vec<Field<'n>> {
-        let Kind::List(items) = &self.node.kind else { return Vec::new() };
+        let NodeKind::List(items) = &self.node.kind else { return Vec::new() };
         items.iter().enumerate().map(|(index, node)| self.child(&index.to_string(), node)).collect()
     }
 
@@ -197,7 +197,7 @@ impl<'n> Field<'n> {
     }
 
     pub(super) fn entries(&self) -> Vec<(&'n Key, Field<'n>)> {
-        let Kind::Map(entries) = &self.node.kind else { return Vec::new() };
+        let NodeKind::Map(entries) = &self.node.kind else { return Vec::new() };
         entries.iter().map(|(key, node)| (key, self.child(&given(&key.text).to_string(), node))).collect()
     }
 
@@ -215,7 +215,7 @@ impl<'n> Field<'n> {
     fn option(&self) -> Option<OptionValue> {
         match self.is_list() {
             true => Some(OptionValue::List(self.strings())),
-            false if self.node.kind == Kind::Null => Some(OptionValue::Value(String::new())),
+            false if self.node.kind == NodeKind::Null => Some(OptionValue::Value(String::new())),
             false if self.boolean() == Some(true) => Some(OptionValue::Flag),
             false => self.text().map(OptionValue::Value),
         }
@@ -224,7 +224,7 @@ impl<'n> Field<'n> {
     /// A map with known keys; nothing of anything else.
     pub(super) fn section(&self) -> Section<'n> {
         let entries = match &self.node.kind {
-            Kind::Map(entries) => entries.as_slice(),
+            NodeKind::Map(entries) => entries.as_slice(),
             _ => &[],
         };
         Section { field: self.clone(), entries }
@@ -235,7 +235,7 @@ impl<'n> Section<'n> {
     /// The value of a key, if it is there and is what it should be.
     pub(super) fn get(&self, name: &str) -> Option<Field<'n>> {
         let (_, node) = self.entries.iter().find(|(key, _)| key.text == name)?;
-        (node.kind != Kind::Wrong).then(|| self.field.child(name, node))
+        (node.kind != NodeKind::Wrong).then(|| self.field.child(name, node))
     }
 
     /// The value of a key; where there is none to read, one that says nothing and so stands for all defaults.

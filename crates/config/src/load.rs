@@ -134,7 +134,7 @@ fn read(number: usize, file: &SourceFile, report: &mut Report) -> (Option<Node>,
 
 fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> Option<Config> {
     let mut merged = trees.into_iter().reduce(merge::merge_files)?;
-    if merged.kind == source::Kind::Null {
+    if merged.kind == source::NodeKind::Null {
         let error = Diagnostic::error(Span::whole(0), "the configuration is empty");
         report.push(error.help("at least `service`, `image`, `servers` and `registry` are needed"));
         return None;

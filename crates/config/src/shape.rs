@@ -2,14 +2,14 @@
 //!
 //! This comes before any decoder, over the whole tree, so that a type is asked for in one place only, parts that no
 //! decoder reads are checked too, and decoders deal with meaning alone. What is wrong is reported and taken out: an
-//! unknown key from its map; a wrong value becomes [`Kind::Wrong`], which decoders pass over in silence (its key was
+//! unknown key from its map; a wrong value becomes [`NodeKind::Wrong`], which decoders pass over in silence (its key was
 //! given, so it isn't missing either).
 
 use super::decode::{Report, error, join, says};
 use super::describe::{A_DAY, Form, Keys, Like, Origin, Setting};
 use super::diagnostic::{Diagnostic, Span};
 use super::given::given;
-use super::source::{Key, Kind, Node, Plain, Scalar};
+use super::source::{Key, Node, NodeKind, Plain, Scalar};
 use super::suggest::{self, nearest, quoted};
 
 /// A key that only one of the two Kamals knows, as it was met in the files.
@@ -54,24 +54,24 @@ impl Shape<'_> {
             return self.unlike(path, node, form);
         }
         match (form, &mut node.kind) {
-            (Form::List(form), Kind::List(items)) => {
+            (Form::List(form), NodeKind::List(items)) => {
                 for (index, item) in items.iter_mut().enumerate() {
                     self.value(&join(path, &index.to_string()), item, form);
                 }
             }
-            (Form::Map(_, form) | Form::One(_, form), Kind::Map(entries)) => {
+            (Form::Map(_, form) | Form::One(_, form), NodeKind::Map(entries)) => {
                 for (key, value) in entries {
                     self.value(&join(path, &given(&key.text).to_string()), value, form);
                 }
             }
-            (Form::Keys(keys), Kind::Map(_)) => self.keys(path, node, keys),
-            (Form::KeysOr(keys, other), Kind::Map(entries)) => {
+            (Form::Keys(keys), NodeKind::Map(_)) => self.keys(path, node, keys),
+            (Form::KeysOr(keys, other), NodeKind::Map(entries)) => {
                 match entries.iter().any(|(key, _)| keys.get(&key.text).is_some()) {
                     true => self.keys(path, node, keys),
                     false => self.value(path, node, other),
                 }
             }
-            (Form::Credential, Kind::List(items)) => {
+            (Form::Credential, NodeKind::List(items)) => {
                 items.iter_mut().for_each(|item| self.scalar(path, item, &Form::Filled));
             }
             _ => self.scalar(path, node, form),
@@ -79,7 +79,7 @@ impl Shape<'_> {
     }
 
     fn keys(&mut self, path: &str, node: &mut Node, keys: &'static Keys) {
-        let Kind::Map(entries) = &mut node.kind else { return };
+        let NodeKind::Map(entries) = &mut node.kind else { return };
         entries.retain_mut(|(key, value)| {
             if path.is_empty() && key.text.starts_with("x-") {
                 return true;
@@ -87,7 +87,7 @@ impl Shape<'_> {
             match keys.get(&key.text) {
                 Some(Setting { form: Form::Refused(why), .. }) => {
                     self.report.push(Diagnostic::error(key.span, says(path, why)));
-                    value.kind = Kind::Wrong;
+                    value.kind = NodeKind::Wrong;
                 }
                 Some(setting) => self.setting(&join(path, &key.text), key, value, setting),
                 None => self.unknown(path, key, value, keys),
@@ -105,7 +105,7 @@ impl Shape<'_> {
     }
 
     fn scalar(&mut self, path: &str, node: &mut Node, form: &Form) {
-        let Kind::Scalar(scalar) = &node.kind else { return };
+        let NodeKind::Scalar(scalar) = &node.kind else { return };
         let errors = match form {
             Form::Filled | Form::Credential => blank(path, node, scalar),
             Form::Word(words) => other_word(path, node, scalar, words),
@@ -122,7 +122,7 @@ impl Shape<'_> {
             self.reads_differently(path, node.span, &scalar.clone());
         }
         if !errors.is_empty() {
-            node.kind = Kind::Wrong;
+            node.kind = NodeKind::Wrong;
         }
         errors.into_iter().for_each(|error| self.report.push(error));
     }
@@ -150,7 +150,7 @@ impl Shape<'_> {
 
     /// A text that none of several forms can read.
     fn unlike(&mut self, path: &str, node: &mut Node, form: &Form) {
-        let Kind::Scalar(scalar) = &node.kind else { return };
+        let NodeKind::Scalar(scalar) = &node.kind else { return };
         let error = error(path, node, &format!("should be {}", form.wanted()));
         let words = form.likes().flat_map(|like| like.words).copied();
         let help = form.likes().map(|like| like.help).find(|help| !help.is_empty());
@@ -159,30 +159,30 @@ impl Shape<'_> {
             (None, Some(help)) => error.help(help),
             (None, None) => error,
         });
-        node.kind = Kind::Wrong;
+        node.kind = NodeKind::Wrong;
     }
 
     fn wrong_type(&mut self, path: &str, node: &mut Node, form: &Form) {
-        if node.kind == Kind::Wrong {
+        if node.kind == NodeKind::Wrong {
             return;
         }
         let error = error(path, node, &format!("should be {}", form.wanted()));
         let error = error.label(format!("this is {}", describe(node)));
-        let in_quotes = matches!(&node.kind, Kind::Scalar(scalar) if !scalar.plain
-            && fits(form, &Node { kind: Kind::Scalar(Scalar { plain: true, ..scalar.clone() }), ..node.clone() }));
-        let is_scalar = matches!(node.kind, Kind::Scalar(_));
+        let in_quotes = matches!(&node.kind, NodeKind::Scalar(scalar) if !scalar.plain
+            && fits(form, &Node { kind: NodeKind::Scalar(Scalar { plain: true, ..scalar.clone() }), ..node.clone() }));
+        let is_scalar = matches!(node.kind, NodeKind::Scalar(_));
         self.report.push(match form {
             _ if in_quotes => error.help("remove the quotes"),
             Form::Seconds(_) if is_scalar => error.help("whole seconds, without a unit"),
             Form::Either([.., Form::Refused(why)]) if is_scalar => error.help(*why),
             Form::Either([Form::Text, Form::Refused(why)])
-                if matches!(node.kind, Kind::List(_) | Kind::Map(_)) =>
+                if matches!(node.kind, NodeKind::List(_) | NodeKind::Map(_)) =>
             {
                 error.help(*why)
             }
             _ => error,
         });
-        node.kind = Kind::Wrong;
+        node.kind = NodeKind::Wrong;
     }
 
     fn unknown(&mut self, path: &str, key: &Key, value: &Node, keys: &Keys) {
@@ -198,22 +198,24 @@ impl Shape<'_> {
 /// Whether a value is of the kind that a form is about, so that what else is wrong with it is that form's to say.
 fn fits(form: &Form, node: &Node) -> bool {
     let plain = match &node.kind {
-        Kind::Scalar(scalar) => scalar.read(),
+        NodeKind::Scalar(scalar) => scalar.read(),
         _ => None,
     };
-    let is_scalar = matches!(node.kind, Kind::Scalar(_));
+    let is_scalar = matches!(node.kind, NodeKind::Scalar(_));
     match form {
         Form::Text | Form::Filled | Form::Like(_) | Form::Word(_) | Form::Usual(_) => is_scalar,
         Form::Credential => {
             let one = |items: &[Node]| items.len() == 1 && items.iter().all(|item| fits(&Form::Filled, item));
-            is_scalar || matches!(&node.kind, Kind::List(items) if one(items))
+            is_scalar || matches!(&node.kind, NodeKind::List(items) if one(items))
         }
         Form::Boolean => matches!(plain, Some(Plain::Boolean(_))),
-        Form::Nothing => node.kind == Kind::Null,
+        Form::Nothing => node.kind == NodeKind::Null,
         Form::False => plain == Some(Plain::Boolean(false)),
         Form::Integer(..) | Form::Seconds(_) | Form::Port => matches!(plain, Some(Plain::Integer(_))),
-        Form::List(_) => matches!(node.kind, Kind::List(_)),
-        Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => matches!(node.kind, Kind::Map(_)),
+        Form::List(_) => matches!(node.kind, NodeKind::List(_)),
+        Form::Map(..) | Form::One(..) | Form::Keys(_) | Form::KeysOr(..) => {
+            matches!(node.kind, NodeKind::Map(_))
+        }
         Form::Either(forms) => forms.iter().any(|form| fits(form, node)),
         Form::Refused(_) => false,
     }
@@ -227,7 +229,7 @@ fn blank(path: &str, node: &Node, scalar: &Scalar) -> Vec<Diagnostic> {
 }
 
 fn reads(node: &Node, like: &Like) -> bool {
-    matches!(&node.kind, Kind::Scalar(scalar) if (like.reads)(scalar.text.trim()))
+    matches!(&node.kind, NodeKind::Scalar(scalar) if (like.reads)(scalar.text.trim()))
 }
 
 fn other_word(path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {
@@ -253,10 +255,10 @@ fn out_of_bounds(path: &str, node: &Node, scalar: &Scalar, least: i64, most: i64
 
 fn describe(node: &Node) -> &'static str {
     match &node.kind {
-        Kind::Map(_) => "a hash",
-        Kind::List(_) => "an array",
-        Kind::Null => "empty",
-        Kind::Wrong => "wrong",
-        Kind::Scalar(scalar) => scalar.read().map_or("a string", Plain::words),
+        NodeKind::Map(_) => "a hash",
+        NodeKind::List(_) => "an array",
+        NodeKind::Null => "empty",
+        NodeKind::Wrong => "wrong",
+        NodeKind::Scalar(scalar) => scalar.read().map_or("a string", Plain::words),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bowline_config::secret::Secret;
-use bowline_config::template::{Ended, Outputs, Program, Stop, Template};
+use bowline_config::template::{Ended, Outputs, Program, Template, Unrendered};
 use bowline_config::{Diagnostics, SourceFile};
 
 use crate::ports::{Exit, Local, LocalCommand};
@@ -75,8 +75,8 @@ impl Around<'_> {
         loop {
             match template.render(&|name: &str| self.variable(name), outputs) {
                 Ok(file) => return Ok(file),
-                Err(Stop::Failed(errors)) => return Err(errors),
-                Err(Stop::Run(program)) => {
+                Err(Unrendered::Failed(errors)) => return Err(errors),
+                Err(Unrendered::Run(program)) => {
                     let ended = self.run(&program).await;
                     outputs.insert(program, ended);
                 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::show::show;
-use super::super::template::{Ended, Outputs, Program, Stop, Template};
+use super::super::template::{Ended, Outputs, Program, Template, Unrendered};
 use super::schema::Validator;
 use super::*;
 
@@ -71,8 +71,8 @@ impl Project {
         loop {
             match template.render(&variable, &outputs) {
                 Ok(file) => return file,
-                Err(Stop::Failed(errors)) => panic!("{}: {errors}", self.name),
-                Err(Stop::Run(program)) => {
+                Err(Unrendered::Failed(errors)) => panic!("{}: {errors}", self.name),
+                Err(Unrendered::Run(program)) => {
                     let ended = run(&program);
                     outputs.insert(program, ended);
                 }

@@ -4,19 +4,19 @@ use serde_json::{Map, Value};
 
 use super::super::describe::{Form, Setting};
 use super::super::schema::schema;
-use super::super::source::{Kind, Node, Plain, parse};
+use super::super::source::{Node, NodeKind, Plain, parse};
 use super::keys::{all, document, refused};
 
 /// What an editor's YAML reader makes of a file: one of YAML 1.1, or of 1.2, which knows fewer words and numbers.
 fn json(node: &Node, old: bool) -> Value {
     match &node.kind {
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             let entry = |(key, node): &(super::super::source::Key, Node)| (key.text.clone(), json(node, old));
             Value::Object(entries.iter().map(entry).collect::<Map<_, _>>())
         }
-        Kind::List(items) => items.iter().map(|item| json(item, old)).collect(),
-        Kind::Null | Kind::Wrong => Value::Null,
-        Kind::Scalar(scalar) => match scalar.read() {
+        NodeKind::List(items) => items.iter().map(|item| json(item, old)).collect(),
+        NodeKind::Null | NodeKind::Wrong => Value::Null,
+        NodeKind::Scalar(scalar) => match scalar.read() {
             Some(Plain::Boolean(value)) if old || ["true", "false"].contains(&scalar.text.as_str()) => {
                 value.into()
             }

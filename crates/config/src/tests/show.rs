@@ -150,8 +150,8 @@ fn what_is_shown_is_yaml_again() {
     ] {
         let line = format!("a: {}\n", crate::show::scalar(text));
         let node = crate::source::parse(0, &line, &mut errors).unwrap();
-        let super::super::source::Kind::Map(entries) = node.kind else { panic!("{line}") };
-        let super::super::source::Kind::Scalar(scalar) = &entries[0].1.kind else { panic!("{line}") };
+        let super::super::source::NodeKind::Map(entries) = node.kind else { panic!("{line}") };
+        let super::super::source::NodeKind::Scalar(scalar) = &entries[0].1.kind else { panic!("{line}") };
         assert_eq!(scalar.text, text, "{line}");
     }
     assert_eq!(errors, []);

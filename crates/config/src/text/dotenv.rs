@@ -74,7 +74,7 @@ pub struct Variable {
 pub struct Command {
     pub at: Range<usize>,
     /// What is to be done.
-    pub kind: Kind,
+    pub kind: CommandKind,
 }
 
 impl fmt::Debug for Command {
@@ -85,7 +85,7 @@ impl fmt::Debug for Command {
 }
 
 #[derive(Clone)]
-pub enum Kind {
+pub enum CommandKind {
     /// A text for a shell.
     Shell(Vec<Piece>),
     /// A command of our own.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::diagnostic::Span;
 use crate::secret::is_secret_key;
-use crate::source::{Kind, Node};
+use crate::source::{Node, NodeKind};
 
 /// Ranges to hide in a file, of which the tree is given if there is one, `whole` if nothing is missing in it (of two
 /// equal keys one is).
@@ -33,16 +33,17 @@ struct Search<'s> {
 impl Search<'_> {
     fn node(&mut self, node: &Node, hide: bool) {
         match &node.kind {
-            Kind::Scalar(_) => self.scalar(node.span, hide),
-            Kind::Map(entries) => {
+            NodeKind::Scalar(_) => self.scalar(node.span, hide),
+            NodeKind::Map(entries) => {
                 for (key, value) in entries {
                     self.scalar(key.span, false);
-                    let names_secrets = matches!(value.kind, Kind::List(_)) && !key.text.contains("key_data");
+                    let names_secrets =
+                        matches!(value.kind, NodeKind::List(_)) && !key.text.contains("key_data");
                     self.node(value, (hide || is_secret_key(&key.text)) && !names_secrets);
                 }
             }
-            Kind::List(items) => items.iter().for_each(|item| self.node(item, hide)),
-            Kind::Null | Kind::Wrong => {}
+            NodeKind::List(items) => items.iter().for_each(|item| self.node(item, hide)),
+            NodeKind::Null | NodeKind::Wrong => {}
         }
     }
 

@@ -4,19 +4,21 @@
 //! replaces the base's value, a list as a whole. Each node keeps its file, and one that replaced another keeps the
 //! other's place, so that an error can show both.
 
-use crate::source::{Key, Kind, Node};
+use crate::source::{Key, Node, NodeKind};
 
 /// `over` laid over `base`. A file with nothing in it changes nothing.
 pub(crate) fn merge_files(base: Node, over: Node) -> Node {
-    if over.kind == Kind::Null { base } else { merge(base, over) }
+    if over.kind == NodeKind::Null { base } else { merge(base, over) }
 }
 
 /// A value laid over another one: maps key by key, anything else instead.
 pub(crate) fn merge(base: Node, over: Node) -> Node {
     match (base.kind, over.kind) {
-        (Kind::Map(base_entries), Kind::Map(over_entries)) => {
-            Node { span: base.span, kind: Kind::Map(merge_maps(base_entries, over_entries)), replaced: None }
-        }
+        (NodeKind::Map(base_entries), NodeKind::Map(over_entries)) => Node {
+            span: base.span,
+            kind: NodeKind::Map(merge_maps(base_entries, over_entries)),
+            replaced: None,
+        },
         (_, kind) => Node { span: over.span, kind, replaced: Some(base.span) },
     }
 }
@@ -29,7 +31,7 @@ fn merge_maps(base: Vec<(Key, Node)>, over: Vec<(Key, Node)>) -> Vec<(Key, Node)
             over.iter_mut().find(|entry| entry.as_ref().is_some_and(|(name, _)| name.text == key.text));
         entries.push(match same.and_then(Option::take) {
             Some((over_key, over_node)) => {
-                let both_maps = matches!((&node.kind, &over_node.kind), (Kind::Map(_), Kind::Map(_)));
+                let both_maps = matches!((&node.kind, &over_node.kind), (NodeKind::Map(_), NodeKind::Map(_)));
                 (if both_maps { key } else { over_key }, merge(node, over_node))
             }
             None => (key, node),
@@ -46,14 +48,14 @@ mod tests {
 
     fn flat(node: &Node) -> String {
         match &node.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 let inner: Vec<String> =
                     entries.iter().map(|(k, v)| format!("{}:{}", k.text, flat(v))).collect();
                 format!("{{{}}}", inner.join(" "))
             }
-            Kind::List(items) => format!("[{}]", items.iter().map(flat).collect::<Vec<_>>().join(" ")),
-            Kind::Scalar(scalar) => format!("{}/{}", scalar.text, node.span.file),
-            Kind::Null | Kind::Wrong => "~".into(),
+            NodeKind::List(items) => format!("[{}]", items.iter().map(flat).collect::<Vec<_>>().join(" ")),
+            NodeKind::Scalar(scalar) => format!("{}/{}", scalar.text, node.span.file),
+            NodeKind::Null | NodeKind::Wrong => "~".into(),
         }
     }
 
@@ -84,8 +86,8 @@ mod tests {
         let mut errors = Vec::new();
         let base = parse(0, "a: 1", &mut errors).unwrap();
         let over = parse(1, "a: 22", &mut errors).unwrap();
-        let Kind::Map(entries) = merge_files(base.clone(), over).kind else { panic!("a map") };
-        let Kind::Map(old) = base.kind else { panic!("a map") };
+        let NodeKind::Map(entries) = merge_files(base.clone(), over).kind else { panic!("a map") };
+        let NodeKind::Map(old) = base.kind else { panic!("a map") };
         assert_eq!(entries[0].1.replaced, Some(old[0].1.span));
     }
 }

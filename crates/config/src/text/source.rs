@@ -28,13 +28,13 @@ const MAX_NODES: usize = 100_000;
 pub(crate) struct Node {
     /// Where to point: at a scalar itself; for what spans lines, at its key.
     pub(crate) span: Span,
-    pub(crate) kind: Kind,
+    pub(crate) kind: NodeKind,
     /// The value of the base file that this one of the destination replaced.
     pub(crate) replaced: Option<Span>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum NodeKind {
     /// Keys in the order of the file, each once.
     Map(Vec<(Key, Node)>),
     List(Vec<Node>),
@@ -113,7 +113,7 @@ impl<'t> Builder<'t, '_> {
                     let node = self.node(event, &range, 0)?;
                     if root.is_none() {
                         root = Some(node);
-                    } else if node.kind != Kind::Null {
+                    } else if node.kind != NodeKind::Null {
                         let message = "a second YAML document in this file";
                         return Err(Box::new(
                             Diagnostic::error(node.span, message).help("remove the `---` line before it"),
@@ -122,7 +122,7 @@ impl<'t> Builder<'t, '_> {
                 }
             }
         }
-        Ok(root.unwrap_or(Node { span: Span::whole(self.file), kind: Kind::Null, replaced: None }))
+        Ok(root.unwrap_or(Node { span: Span::whole(self.file), kind: NodeKind::Null, replaced: None }))
     }
 
     fn next(&mut self) -> Result<(Event<'t>, Range), Fatal> {
@@ -187,7 +187,8 @@ impl<'t> Builder<'t, '_> {
             self.errors.push(Diagnostic::error(span, "a NUL character, which no setting can contain"));
         }
         let null = plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
-        let kind = if null { Kind::Null } else { Kind::Scalar(Scalar { text: text.to_owned(), plain }) };
+        let kind =
+            if null { NodeKind::Null } else { NodeKind::Scalar(Scalar { text: text.to_owned(), plain }) };
         Node { span, kind, replaced: None }
     }
 
@@ -217,7 +218,7 @@ impl<'t> Builder<'t, '_> {
             items.push(self.node(event, &range, depth + 1)?);
         };
         let span = items.first().map_or_else(|| self.through(span, &end), |first| first.span);
-        Ok(Node { span, kind: Kind::List(items), replaced: None })
+        Ok(Node { span, kind: NodeKind::List(items), replaced: None })
     }
 
     fn map(&mut self, span: Span, depth: usize) -> Result<Node, Fatal> {
@@ -234,7 +235,7 @@ impl<'t> Builder<'t, '_> {
             if merges {
                 entries.push(Entry::Merge(self.merged_maps(value, key_node.span)));
             } else if let Some(key) = self.key(key_node) {
-                if !matches!(value.kind, Kind::Scalar(_)) {
+                if !matches!(value.kind, NodeKind::Scalar(_)) {
                     value.span = key.span;
                 }
                 entries.push(Entry::Own(key, value));
@@ -242,12 +243,12 @@ impl<'t> Builder<'t, '_> {
         };
         let entries = self.flatten(entries);
         let span = entries.first().map_or_else(|| self.through(span, &end), |(key, _)| key.span);
-        Ok(Node { span, kind: Kind::Map(entries), replaced: None })
+        Ok(Node { span, kind: NodeKind::Map(entries), replaced: None })
     }
 
     fn key(&mut self, node: Node) -> Option<Key> {
         match node.kind {
-            Kind::Scalar(scalar) => Some(Key { text: scalar.text, span: node.span }),
+            NodeKind::Scalar(scalar) => Some(Key { text: scalar.text, span: node.span }),
             _ => {
                 self.errors.push(Diagnostic::error(node.span, "a key should be a string"));
                 None
@@ -258,13 +259,13 @@ impl<'t> Builder<'t, '_> {
     /// The maps that a `<<` lays under this one.
     fn merged_maps(&mut self, value: Node, key: Span) -> Vec<Vec<(Key, Node)>> {
         let nodes = match value.kind {
-            Kind::List(items) => items,
+            NodeKind::List(items) => items,
             _ => vec![value],
         };
         let mut maps = Vec::new();
         for node in nodes {
             match node.kind {
-                Kind::Map(entries) => maps.push(entries),
+                NodeKind::Map(entries) => maps.push(entries),
                 _ => self.errors.push(
                     Diagnostic::error(key, "`<<` should be given a hash, or an array of hashes")
                         .help("usually an alias: `<<: *defaults`"),
@@ -327,8 +328,8 @@ enum Entry {
 /// Nodes and levels of a tree.
 fn measure(node: &Node) -> (usize, usize) {
     let children: Vec<(usize, usize)> = match &node.kind {
-        Kind::Map(entries) => entries.iter().map(|(_, value)| measure(value)).collect(),
-        Kind::List(items) => items.iter().map(measure).collect(),
+        NodeKind::Map(entries) => entries.iter().map(|(_, value)| measure(value)).collect(),
+        NodeKind::List(items) => items.iter().map(measure).collect(),
         _ => Vec::new(),
     };
     let nodes = children.iter().map(|(nodes, _)| nodes).sum::<usize>() + 1;

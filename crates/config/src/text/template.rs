@@ -6,7 +6,7 @@
 //! there is no Ruby.
 //!
 //! Rendering needs the environment and runs programs, which this crate doesn't. So it is asked again and again: it ends
-//! with the text, or with a program whose output it lacks ([`Stop::Run`]); who called it runs the program, notes how
+//! with the text, or with a program whose output it lacks ([`Unrendered::Run`]); who called it runs the program, notes how
 //! that ended in the [`Outputs`], and asks again. So the same command runs once, however often it stands there.
 //!
 //! `scan` finds the tags, `expr` and `literal` read the Ruby within one, `block` puts conditions around what they
@@ -99,7 +99,7 @@ pub type Outputs = HashMap<Program, Ended>;
 
 /// Why rendering stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop<E> {
+pub enum Unrendered<E> {
     /// The output of this program is needed.
     Run(Program),
     /// It can't be rendered.
@@ -154,7 +154,7 @@ impl Template {
         &self,
         variables: Variables<'_>,
         outputs: &Outputs,
-    ) -> Result<SourceFile, Stop<Diagnostics>> {
+    ) -> Result<SourceFile, Unrendered<Diagnostics>> {
         let rendered = match &self.way {
             Way::AsItIs => return Ok(self.file.clone()),
             Way::BuiltIn(nodes) => render(&self.file.text, nodes, Evaluation::new(variables, outputs)),
@@ -174,16 +174,22 @@ impl Template {
                 rendered.open = block::open_tags(&self.file.text, &self.tokens);
                 Ok(self.file.clone().with(rendered))
             }
-            Err(Stop::Run(program)) => Err(Stop::Run(program)),
-            Err(Stop::Failed(wrong)) => Err(Stop::Failed(refused(&self.file, &self.tokens, wrong))),
+            Err(Unrendered::Run(program)) => Err(Unrendered::Run(program)),
+            Err(Unrendered::Failed(wrong)) => {
+                Err(Unrendered::Failed(refused(&self.file, &self.tokens, wrong)))
+            }
         }
     }
 }
 
-fn render(text: &str, nodes: &[Node], evaluation: Evaluation<'_>) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
+fn render(
+    text: &str,
+    nodes: &[Node],
+    evaluation: Evaluation<'_>,
+) -> Result<Rendered, Unrendered<Vec<Diagnostic>>> {
     let mut rendering = Rendering { text, evaluation, rendered: Rendered::default(), wrong: Vec::new() };
-    rendering.all(nodes).map_err(Stop::Run)?;
-    if rendering.wrong.is_empty() { Ok(rendering.rendered) } else { Err(Stop::Failed(rendering.wrong)) }
+    rendering.all(nodes).map_err(Unrendered::Run)?;
+    if rendering.wrong.is_empty() { Ok(rendering.rendered) } else { Err(Unrendered::Failed(rendering.wrong)) }
 }
 
 struct Rendering<'a> {
@@ -215,29 +221,29 @@ impl Rendering<'_> {
             };
             match done {
                 Ok(()) => {}
-                Err(Stop::Run(program)) => return Err(program),
-                Err(Stop::Failed(wrong)) => self.wrong.push(*wrong),
+                Err(Unrendered::Run(program)) => return Err(program),
+                Err(Unrendered::Failed(wrong)) => self.wrong.push(*wrong),
             }
         }
         Ok(())
     }
 
-    fn each(&mut self, list: &expr::Expr, name: &str, nodes: &[Node]) -> Result<(), Stop<Wrong>> {
+    fn each(&mut self, list: &expr::Expr, name: &str, nodes: &[Node]) -> Result<(), Unrendered<Wrong>> {
         for entry in self.evaluation.list(list, "each")? {
             self.evaluation.locals.push((name.to_owned(), Value::Text(entry)));
-            self.all(nodes).map_err(Stop::Run)?;
+            self.all(nodes).map_err(Unrendered::Run)?;
         }
         Ok(())
     }
 
-    fn branch(&mut self, branches: &[Branch]) -> Result<(), Stop<Wrong>> {
+    fn branch(&mut self, branches: &[Branch]) -> Result<(), Unrendered<Wrong>> {
         for Branch { condition, nodes } in branches {
             let holds = match condition {
                 Some(condition) => self.evaluation.value(condition)?.is_true(),
                 None => true,
             };
             if holds {
-                return self.all(nodes).map_err(Stop::Run);
+                return self.all(nodes).map_err(Unrendered::Run);
             }
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use bowline_config::dotenv::{Command, Kind, Part, Piece, Problem, Quotes, Variable};
+use bowline_config::dotenv::{Command, CommandKind, Part, Piece, Problem, Quotes, Variable};
 use bowline_config::secret::Secret;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
@@ -149,8 +149,10 @@ impl<'a> Evaluation<'a> {
     {
         async move {
             match &command.kind {
-                Kind::Shell(pieces) => self.shell(place, pieces, None, &command.at).await.map(Value::plain),
-                Kind::Secrets(found) => call::answer(self, place, found, &command.at).await,
+                CommandKind::Shell(pieces) => {
+                    self.shell(place, pieces, None, &command.at).await.map(Value::plain)
+                }
+                CommandKind::Secrets(found) => call::answer(self, place, found, &command.at).await,
             }
         }
         .boxed_local()

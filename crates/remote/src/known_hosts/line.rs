@@ -28,7 +28,7 @@ pub(super) struct Line {
 
 /// How the hosts of a line can be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Lookup {
     /// It has exactly these names.
     Plain(Vec<String>),
     /// One name, hashed.
@@ -76,15 +76,15 @@ impl Line {
         Some(Self { marker, hosts, key_type, key })
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Lookup {
         if let [Pattern { not: false, host: Host::Hashed { .. } }] = self.hosts.as_slice() {
-            return Kind::Hashed;
+            return Lookup::Hashed;
         }
         let name = |pattern: &Pattern| match pattern {
             Pattern { not: false, host: Host::Name(name) } => Some(name.clone()),
             _ => None,
         };
-        self.hosts.iter().map(name).collect::<Option<_>>().map_or(Kind::Patterns, Kind::Plain)
+        self.hosts.iter().map(name).collect::<Option<_>>().map_or(Lookup::Patterns, Lookup::Plain)
     }
 
     /// Whether the line is about the host, named as [`super::HostName`] prints it.

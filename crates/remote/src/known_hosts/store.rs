@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::line::{Kind, Line};
+use super::line::{Line, Lookup};
 use super::{Entry, trouble};
 use crate::Result;
 
@@ -89,13 +89,13 @@ impl Index {
             let Some(line) = Line::parse(line) else { continue };
             let at = index.lines.len();
             match line.kind() {
-                Kind::Plain(names) => {
+                Lookup::Plain(names) => {
                     for name in names {
                         index.plain.entry(name).or_default().push(at);
                     }
                 }
-                Kind::Hashed => index.hashed.push(at),
-                Kind::Patterns => index.patterns.push(at),
+                Lookup::Hashed => index.hashed.push(at),
+                Lookup::Patterns => index.patterns.push(at),
             }
             index.lines.push((index.count, Arc::new(line)));
         }

@@ -8,15 +8,15 @@ use std::ops::Range;
 
 use super::parts::Cooked;
 use super::words::call;
-use super::{Command, Kind, Piece, Problem, Quotes, scan};
+use super::{Command, CommandKind, Piece, Problem, Quotes, scan};
 
 /// Reads the command at a place of the form `$(…)`.
 pub(super) fn command(cooked: &Cooked, whole: Range<usize>) -> Result<Command, Problem> {
     let at = cooked.place(whole.clone());
     let inner = whole.start + 2..whole.end - 1;
     let kind = match call(cooked, inner.clone())? {
-        Some(call) => Kind::Secrets(call),
-        None => Kind::Shell(pieces(cooked, inner)?),
+        Some(call) => CommandKind::Secrets(call),
+        None => CommandKind::Shell(pieces(cooked, inner)?),
     };
     Ok(Command { at, kind })
 }

@@ -17,10 +17,10 @@ fn parts(parts: &[Part]) -> String {
     parts.iter().map(part).collect()
 }
 
-fn kind(kind: &Kind) -> String {
+fn kind(kind: &CommandKind) -> String {
     match kind {
-        Kind::Shell(pieces) => format!("sh {}", shell(pieces)),
-        Kind::Secrets(found) => call(found),
+        CommandKind::Shell(pieces) => format!("sh {}", shell(pieces)),
+        CommandKind::Secrets(found) => call(found),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::evaluate::Wrong;
-use super::expr::{self, Context, Expr, Foreign, Kind, Part, Statement};
+use super::expr::{self, Context, Expr, ExprKind, Foreign, Part, Statement};
 use super::scan::{Tag, TagKind, Token};
 use crate::diagnostic::{Diagnostic, Span};
 
@@ -87,7 +87,7 @@ fn of_tag(text: &str, tag: &Tag, context: &mut Context) -> Result<Read, Foreign>
         "if" => Ok(Read::If(condition()?)),
         "unless" => {
             let inner = condition()?;
-            Ok(Read::If(Expr { span: inner.span.clone(), kind: Kind::Not(Box::new(inner)) }))
+            Ok(Read::If(Expr { span: inner.span.clone(), kind: ExprKind::Not(Box::new(inner)) }))
         }
         "elsif" => Ok(Read::Elsif(condition()?)),
         "else" if rest.trim().is_empty() => Ok(Read::Else),
@@ -146,26 +146,26 @@ pub(super) fn open_tags(text: &str, tokens: &[Token]) -> Vec<Range<usize>> {
 
 fn is_open(expr: &Expr) -> bool {
     match &expr.kind {
-        Kind::Nil
-        | Kind::Boolean(_)
-        | Kind::Command(_)
-        | Kind::Variable(_)
-        | Kind::HasVariable(_)
-        | Kind::Local(_)
-        | Kind::Fetch { default: None, .. } => true,
-        Kind::Integer(_) => false,
-        Kind::Text(parts) => parts.iter().all(|part| matches!(part, Part::Expr(expr) if is_open(expr))),
-        Kind::Fetch { default: Some(inner), .. }
-        | Kind::Call { receiver: inner, .. }
-        | Kind::Split { receiver: inner, .. }
-        | Kind::Join { receiver: inner, .. }
-        | Kind::Each { receiver: inner, .. }
-        | Kind::File(inner)
-        | Kind::Not(inner) => is_open(inner),
-        Kind::Equal { left, right, .. } | Kind::And(left, right) | Kind::Or(left, right) => {
+        ExprKind::Nil
+        | ExprKind::Boolean(_)
+        | ExprKind::Command(_)
+        | ExprKind::Variable(_)
+        | ExprKind::HasVariable(_)
+        | ExprKind::Local(_)
+        | ExprKind::Fetch { default: None, .. } => true,
+        ExprKind::Integer(_) => false,
+        ExprKind::Text(parts) => parts.iter().all(|part| matches!(part, Part::Expr(expr) if is_open(expr))),
+        ExprKind::Fetch { default: Some(inner), .. }
+        | ExprKind::Call { receiver: inner, .. }
+        | ExprKind::Split { receiver: inner, .. }
+        | ExprKind::Join { receiver: inner, .. }
+        | ExprKind::Each { receiver: inner, .. }
+        | ExprKind::File(inner)
+        | ExprKind::Not(inner) => is_open(inner),
+        ExprKind::Equal { left, right, .. } | ExprKind::And(left, right) | ExprKind::Or(left, right) => {
             is_open(left) && is_open(right)
         }
-        Kind::Choice { condition, yes, no } => is_open(condition) && is_open(yes) && is_open(no),
+        ExprKind::Choice { condition, yes, no } => is_open(condition) && is_open(yes) && is_open(no),
     }
 }
 

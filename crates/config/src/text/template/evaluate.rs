@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::expr::{Expr, Kind, Method, Part, Statement};
-use super::{Ended, Outputs, Program, Stop};
+use super::expr::{Expr, ExprKind, Method, Part, Statement};
+use super::{Ended, Outputs, Program, Unrendered};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dotenv;
 
@@ -74,7 +74,7 @@ pub(super) struct Evaluation<'a> {
 /// An error, on the heap because results with one in them are handed on a lot.
 pub(super) type Wrong = Box<Diagnostic>;
 
-type Valued = Result<Value, Stop<Wrong>>;
+type Valued = Result<Value, Unrendered<Wrong>>;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn new(variables: Variables<'a>, outputs: &'a Outputs) -> Self {
@@ -83,49 +83,49 @@ impl<'a> Evaluation<'a> {
 
     pub(super) fn value(&self, expr: &Expr) -> Valued {
         match &expr.kind {
-            Kind::Nil => Ok(Value::Nil),
-            Kind::Boolean(value) => Ok(Value::Boolean(*value)),
-            Kind::Integer(value) => Ok(Value::Integer(*value)),
-            Kind::Text(parts) => Ok(Value::Text(self.parts(parts)?)),
-            Kind::Command(parts) => self.command(expr, &self.parts(parts)?),
-            Kind::Variable(name) => Ok(self.variable(&self.name(name)?).map_or(Value::Nil, Value::Text)),
-            Kind::HasVariable(name) => Ok(Value::Boolean(self.variable(&self.name(name)?).is_some())),
-            Kind::Local(name) => Ok(self.local(name).cloned().unwrap_or(Value::Nil)),
-            Kind::File(path) => self.file(expr, &self.value(path)?.text()),
-            Kind::Split { receiver, separator } => {
+            ExprKind::Nil => Ok(Value::Nil),
+            ExprKind::Boolean(value) => Ok(Value::Boolean(*value)),
+            ExprKind::Integer(value) => Ok(Value::Integer(*value)),
+            ExprKind::Text(parts) => Ok(Value::Text(self.parts(parts)?)),
+            ExprKind::Command(parts) => self.command(expr, &self.parts(parts)?),
+            ExprKind::Variable(name) => Ok(self.variable(&self.name(name)?).map_or(Value::Nil, Value::Text)),
+            ExprKind::HasVariable(name) => Ok(Value::Boolean(self.variable(&self.name(name)?).is_some())),
+            ExprKind::Local(name) => Ok(self.local(name).cloned().unwrap_or(Value::Nil)),
+            ExprKind::File(path) => self.file(expr, &self.value(path)?.text()),
+            ExprKind::Split { receiver, separator } => {
                 let separator = separator.as_ref().map(|separator| self.value(separator)).transpose()?;
                 match self.value(receiver)? {
                     Value::Text(text) => Ok(Value::List(split(&text, separator.map(Value::text).as_deref()))),
                     other => Err(not_a_text(receiver, &other, "split")),
                 }
             }
-            Kind::Join { receiver, separator } => {
+            ExprKind::Join { receiver, separator } => {
                 let separator = self.value(separator)?.text();
                 Ok(Value::Text(self.list(receiver, "join")?.join(&separator)))
             }
-            Kind::Each { receiver, method } => {
+            ExprKind::Each { receiver, method } => {
                 let entries = self.list(receiver, "map")?.into_iter();
                 let called = entries.map(|entry| Ok(call(receiver, Value::Text(entry), *method)?.text()));
-                Ok(Value::List(called.collect::<Result<_, Stop<Wrong>>>()?))
+                Ok(Value::List(called.collect::<Result<_, Unrendered<Wrong>>>()?))
             }
-            Kind::Fetch { name, default } => self.fetch(expr, name, default.as_deref()),
-            Kind::Call { receiver, method, safe } => match self.value(receiver)? {
+            ExprKind::Fetch { name, default } => self.fetch(expr, name, default.as_deref()),
+            ExprKind::Call { receiver, method, safe } => match self.value(receiver)? {
                 Value::Nil if *safe => Ok(Value::Nil),
                 value => call(receiver, value, *method),
             },
-            Kind::Not(inner) => Ok(Value::Boolean(!self.value(inner)?.is_true())),
-            Kind::Equal { left, right, wanted } => {
+            ExprKind::Not(inner) => Ok(Value::Boolean(!self.value(inner)?.is_true())),
+            ExprKind::Equal { left, right, wanted } => {
                 Ok(Value::Boolean((self.value(left)? == self.value(right)?) == *wanted))
             }
-            Kind::And(left, right) => match self.value(left)? {
+            ExprKind::And(left, right) => match self.value(left)? {
                 value if value.is_true() => self.value(right),
                 value => Ok(value),
             },
-            Kind::Or(left, right) => match self.value(left)? {
+            ExprKind::Or(left, right) => match self.value(left)? {
                 value if value.is_true() => Ok(value),
                 _ => self.value(right),
             },
-            Kind::Choice { condition, yes, no } => {
+            ExprKind::Choice { condition, yes, no } => {
                 self.value(if self.value(condition)?.is_true() { yes } else { no })
             }
         }
@@ -140,7 +140,7 @@ impl<'a> Evaluation<'a> {
         self.locals.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    pub(super) fn list(&self, expr: &Expr, method: &str) -> Result<Vec<String>, Stop<Wrong>> {
+    pub(super) fn list(&self, expr: &Expr, method: &str) -> Result<Vec<String>, Unrendered<Wrong>> {
         match self.value(expr)? {
             Value::List(entries) => Ok(entries),
             other => Err(not_a_list(expr, &other, method)),
@@ -152,7 +152,7 @@ impl<'a> Evaluation<'a> {
         &mut self,
         statement: &Statement,
         span: &Range<usize>,
-    ) -> Result<(), Stop<Wrong>> {
+    ) -> Result<(), Unrendered<Wrong>> {
         match statement {
             Statement::Nothing => {}
             Statement::Assign { name, value, unless_set } => {
@@ -163,7 +163,7 @@ impl<'a> Evaluation<'a> {
             }
             Statement::Load { files, strict } => {
                 let paths = files.iter().map(|file| Ok(self.value(file)?.text()));
-                let mut paths = paths.collect::<Result<Vec<_>, Stop<Wrong>>>()?;
+                let mut paths = paths.collect::<Result<Vec<_>, Unrendered<Wrong>>>()?;
                 if paths.is_empty() {
                     paths.push(".env".into());
                 }
@@ -176,11 +176,11 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The variables of a `.env` file. One that is missing gives none.
-    fn load(&mut self, path: &str, strict: bool, span: &Range<usize>) -> Result<(), Stop<Wrong>> {
-        let at = Expr { kind: Kind::Nil, span: span.clone() };
+    fn load(&mut self, path: &str, strict: bool, span: &Range<usize>) -> Result<(), Unrendered<Wrong>> {
+        let at = Expr { kind: ExprKind::Nil, span: span.clone() };
         let text = match self.file(&at, path) {
             Ok(value) => value.text(),
-            Err(Stop::Failed(_)) if !strict => return Ok(()),
+            Err(Unrendered::Failed(_)) if !strict => return Ok(()),
             Err(stop) => return Err(stop),
         };
         let file = dotenv::parse(path, &text, false);
@@ -208,8 +208,8 @@ impl<'a> Evaluation<'a> {
     }
 
     /// What a command in a `.env` file prints.
-    fn substituted(&self, at: &Expr, command: &dotenv::Command) -> Result<String, Stop<Wrong>> {
-        let dotenv::Kind::Shell(pieces) = &command.kind else {
+    fn substituted(&self, at: &Expr, command: &dotenv::Command) -> Result<String, Unrendered<Wrong>> {
+        let dotenv::CommandKind::Shell(pieces) = &command.kind else {
             let help = "such secrets belong into `.kamal/secrets`";
             return Err(wrong(at, "a `.env` file can't use `kamal secrets`", "loaded here", help));
         };
@@ -227,7 +227,7 @@ impl<'a> Evaluation<'a> {
     fn file(&self, expr: &Expr, path: &str) -> Valued {
         let program = Program::File(path.to_owned());
         match self.outputs.get(&program) {
-            None => Err(Stop::Run(program)),
+            None => Err(Unrendered::Run(program)),
             Some(Ended::Well(text)) => Ok(Value::Text(text.clone())),
             Some(ended) => {
                 let why = match ended {
@@ -240,7 +240,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn parts(&self, parts: &[Part]) -> Result<String, Stop<Wrong>> {
+    fn parts(&self, parts: &[Part]) -> Result<String, Unrendered<Wrong>> {
         let text = |part: &Part| match part {
             Part::Text(text) => Ok(text.clone()),
             Part::Expr(expr) => Ok(self.value(expr)?.text()),
@@ -248,7 +248,7 @@ impl<'a> Evaluation<'a> {
         parts.iter().map(text).collect()
     }
 
-    fn name(&self, expr: &Expr) -> Result<String, Stop<Wrong>> {
+    fn name(&self, expr: &Expr) -> Result<String, Unrendered<Wrong>> {
         match self.value(expr)? {
             Value::Text(name) => Ok(name),
             other => {
@@ -276,7 +276,7 @@ impl<'a> Evaluation<'a> {
     fn command(&self, expr: &Expr, command: &str) -> Valued {
         let program = Program::Shell(command.to_owned());
         let label = match self.outputs.get(&program) {
-            None => return Err(Stop::Run(program)),
+            None => return Err(Unrendered::Run(program)),
             Some(Ended::Well(output)) => return Ok(Value::Text(output.clone())),
             Some(Ended::Missing) => "it is not on this machine".to_owned(),
             Some(Ended::Badly { how, stderr }) => match stderr.trim().lines().last() {
@@ -328,15 +328,15 @@ fn split(text: &str, separator: Option<&str>) -> Vec<String> {
     entries
 }
 
-fn not_a_list(receiver: &Expr, value: &Value, method: &str) -> Stop<Wrong> {
+fn not_a_list(receiver: &Expr, value: &Value, method: &str) -> Unrendered<Wrong> {
     let label = format!("this is {}", value.kind());
     let help = "`.split(\",\")` makes a list of a text";
     wrong(receiver, format!("`{method}` is for lists only"), label, help)
 }
 
-fn not_a_text(receiver: &Expr, value: &Value, method: &str) -> Stop<Wrong> {
+fn not_a_text(receiver: &Expr, value: &Value, method: &str) -> Unrendered<Wrong> {
     let label = match receiver.kind {
-        Kind::Variable(_) => "the variable is not set, so this is nil".to_owned(),
+        ExprKind::Variable(_) => "the variable is not set, so this is nil".to_owned(),
         _ => format!("this is {}", value.kind()),
     };
     let help = match value {
@@ -360,7 +360,7 @@ fn wrong(
     message: impl Into<String>,
     label: impl Into<String>,
     help: impl Into<String>,
-) -> Stop<Wrong> {
+) -> Unrendered<Wrong> {
     let span = Span { file: 0, start: expr.span.start, end: expr.span.end };
-    Stop::Failed(Box::new(Diagnostic::error(span, message).label(label).help(help)))
+    Unrendered::Failed(Box::new(Diagnostic::error(span, message).label(label).help(help)))
 }

@@ -14,12 +14,12 @@ const MAX_DEPTH: usize = 40;
 /// An expression and its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expr {
-    pub(super) kind: Kind,
+    pub(super) kind: ExprKind,
     pub(super) span: Range<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ExprKind {
     /// `nil`.
     Nil,
     /// `true`, `false`.
@@ -181,7 +181,9 @@ impl<'t> Parser<'t> {
         match self.word() {
             "require" => {
                 let (arguments, _) = self.arguments(1)?;
-                let [Expr { kind: Kind::Text(parts), .. }] = arguments.as_slice() else { return again(self) };
+                let [Expr { kind: ExprKind::Text(parts), .. }] = arguments.as_slice() else {
+                    return again(self);
+                };
                 match parts.as_slice() {
                     [Part::Text(name)] if name == "dotenv" => Ok(Statement::Nothing),
                     [Part::Text(name)] if name == "dotenv/load" => {
@@ -259,13 +261,13 @@ impl<'t> Parser<'t> {
         let no = self.expr()?;
         let span = condition.span.start..no.span.end;
         let [condition, yes, no] = [condition, yes, no].map(Box::new);
-        Ok(Expr { kind: Kind::Choice { condition, yes, no }, span })
+        Ok(Expr { kind: ExprKind::Choice { condition, yes, no }, span })
     }
 
     fn or(&mut self) -> Parsed<Expr> {
         let mut left = self.and()?;
         while self.takes("||") {
-            left = joined(left, self.and()?, Kind::Or);
+            left = joined(left, self.and()?, ExprKind::Or);
         }
         Ok(left)
     }
@@ -273,7 +275,7 @@ impl<'t> Parser<'t> {
     fn and(&mut self) -> Parsed<Expr> {
         let mut left = self.equality()?;
         while self.takes("&&") {
-            left = joined(left, self.equality()?, Kind::And);
+            left = joined(left, self.equality()?, ExprKind::And);
         }
         Ok(left)
     }
@@ -285,7 +287,7 @@ impl<'t> Parser<'t> {
             (equal, _) => equal,
         };
         let right = self.not()?;
-        Ok(joined(left, right, |left, right| Kind::Equal { left, right, wanted }))
+        Ok(joined(left, right, |left, right| ExprKind::Equal { left, right, wanted }))
     }
 
     fn not(&mut self) -> Parsed<Expr> {
@@ -297,7 +299,7 @@ impl<'t> Parser<'t> {
         self.depth += 1;
         let inner = if self.depth > MAX_DEPTH { Err(self.foreign()) } else { self.not() }?;
         self.depth -= 1;
-        Ok(Expr { span: start..inner.span.end, kind: Kind::Not(Box::new(inner)) })
+        Ok(Expr { span: start..inner.span.end, kind: ExprKind::Not(Box::new(inner)) })
     }
 
     fn calls(&mut self) -> Parsed<Expr> {
@@ -319,7 +321,7 @@ impl<'t> Parser<'t> {
     }
 
     /// A method and its arguments; `None` if it isn't known.
-    fn call(&mut self, receiver: Expr, safe: bool) -> Parsed<Option<Kind>> {
+    fn call(&mut self, receiver: Expr, safe: bool) -> Parsed<Option<ExprKind>> {
         let receiver = Box::new(receiver);
         let name = self.word();
         if matches!(name, "split" | "join" | "map") && !safe {
@@ -334,25 +336,25 @@ impl<'t> Parser<'t> {
             self.at += 1;
             self.expects(")")?;
         }
-        Ok(Some(Kind::Call { receiver, method: *method, safe }))
+        Ok(Some(ExprKind::Call { receiver, method: *method, safe }))
     }
 
-    fn with_argument(&mut self, name: &str, receiver: Box<Expr>) -> Parsed<Kind> {
+    fn with_argument(&mut self, name: &str, receiver: Box<Expr>) -> Parsed<ExprKind> {
         if name == "map" {
             self.expects("(&:")?;
             let method = self.method().ok_or_else(|| self.foreign())?;
             self.expects(")")?;
-            return Ok(Kind::Each { receiver, method });
+            return Ok(ExprKind::Each { receiver, method });
         }
         if name == "split" && !self.rest().starts_with('(') {
-            return Ok(Kind::Split { receiver, separator: None });
+            return Ok(ExprKind::Split { receiver, separator: None });
         }
         self.expects("(")?;
         let separator = Box::new(self.expr()?);
         self.expects(")")?;
         Ok(match name {
-            "split" => Kind::Split { receiver, separator: Some(separator) },
-            _ => Kind::Join { receiver, separator },
+            "split" => ExprKind::Split { receiver, separator: Some(separator) },
+            _ => ExprKind::Join { receiver, separator },
         })
     }
 
@@ -365,10 +367,10 @@ impl<'t> Parser<'t> {
         self.blanks();
         let start = self.at;
         let kind = match self.rest().chars().next() {
-            Some('"') => Kind::Text(literal::between('"', self)?),
-            Some('\'') => Kind::Text(vec![Part::Text(literal::single_quoted(self)?)]),
-            Some('`') => Kind::Command(literal::between('`', self)?),
-            Some('%') if self.rest().starts_with("%x") => Kind::Command(literal::percent(self)?),
+            Some('"') => ExprKind::Text(literal::between('"', self)?),
+            Some('\'') => ExprKind::Text(vec![Part::Text(literal::single_quoted(self)?)]),
+            Some('`') => ExprKind::Command(literal::between('`', self)?),
+            Some('%') if self.rest().starts_with("%x") => ExprKind::Command(literal::percent(self)?),
             Some('(') => {
                 self.at += 1;
                 let inner = self.expr()?;
@@ -383,16 +385,16 @@ impl<'t> Parser<'t> {
 
     fn named(&mut self, start: usize) -> Parsed<Expr> {
         let kind = match self.word() {
-            "nil" => Kind::Nil,
-            "true" => Kind::Boolean(true),
-            "false" => Kind::Boolean(false),
+            "nil" => ExprKind::Nil,
+            "true" => ExprKind::Boolean(true),
+            "false" => ExprKind::Boolean(false),
             "ENV" => self.variable()?,
             "File" if self.takes(".read") => {
                 self.context.extra.set(true);
                 let (mut arguments, _) = self.arguments(1)?;
-                Kind::File(Box::new(arguments.pop().ok_or_else(|| self.foreign())?))
+                ExprKind::File(Box::new(arguments.pop().ok_or_else(|| self.foreign())?))
             }
-            name if self.context.locals.iter().any(|known| known == name) => Kind::Local(name.to_owned()),
+            name if self.context.locals.iter().any(|known| known == name) => ExprKind::Local(name.to_owned()),
             _ => {
                 self.at = start;
                 return Err(self.foreign());
@@ -402,20 +404,23 @@ impl<'t> Parser<'t> {
     }
 
     /// What follows `ENV`.
-    fn variable(&mut self) -> Parsed<Kind> {
+    fn variable(&mut self) -> Parsed<ExprKind> {
         let before = self.at;
         if self.rest().starts_with('[') {
             self.at += 1;
             let name = Box::new(self.expr()?);
             self.expects("]")?;
-            return Ok(Kind::Variable(name));
+            return Ok(ExprKind::Variable(name));
         }
         let word = if self.takes(".") { self.word() } else { "" };
         match word {
             "fetch" => self.fetch(),
             "key?" | "has_key?" | "include?" | "member?" => {
                 let (mut arguments, _) = self.arguments(1)?;
-                arguments.pop().map(|name| Kind::HasVariable(Box::new(name))).ok_or_else(|| self.foreign())
+                arguments
+                    .pop()
+                    .map(|name| ExprKind::HasVariable(Box::new(name)))
+                    .ok_or_else(|| self.foreign())
             }
             _ => {
                 self.at = before.saturating_sub("ENV".len());
@@ -425,7 +430,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `fetch`'s arguments, and the block that gives a default.
-    fn fetch(&mut self) -> Parsed<Kind> {
+    fn fetch(&mut self) -> Parsed<ExprKind> {
         let (arguments, closed) = self.arguments(2)?;
         let mut arguments = arguments.into_iter();
         let Some(name) = arguments.next().map(Box::new) else { return Err(self.foreign()) };
@@ -434,7 +439,7 @@ impl<'t> Parser<'t> {
             default = Some(Box::new(self.expr()?));
             self.expects("}")?;
         }
-        Ok(Kind::Fetch { name, default })
+        Ok(ExprKind::Fetch { name, default })
     }
 
     /// Up to `most` arguments, in parentheses or not; whether in parentheses.
@@ -452,7 +457,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Decimal, without sign, underscores and leading zeros.
-    fn integer(&mut self) -> Parsed<Kind> {
+    fn integer(&mut self) -> Parsed<ExprKind> {
         let digits: String = self.rest().chars().take_while(char::is_ascii_digit).collect();
         let after = self.rest().get(digits.len()..).unwrap_or_default();
         let other = after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
@@ -461,7 +466,7 @@ impl<'t> Parser<'t> {
         match digits.parse() {
             Ok(value) if !other => {
                 self.at += digits.len();
-                Ok(Kind::Integer(value))
+                Ok(ExprKind::Integer(value))
             }
             _ => Err(self.foreign()),
         }
@@ -535,7 +540,7 @@ pub(super) fn is_local(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && !name.ends_with(['?', '!'])
 }
 
-fn joined(left: Expr, right: Expr, kind: impl FnOnce(Box<Expr>, Box<Expr>) -> Kind) -> Expr {
+fn joined(left: Expr, right: Expr, kind: impl FnOnce(Box<Expr>, Box<Expr>) -> ExprKind) -> Expr {
     let span = left.span.start..right.span.end;
     Expr { kind: kind(Box::new(left), Box::new(right)), span }
 }

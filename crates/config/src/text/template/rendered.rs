@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::given;
 use crate::mask;
 use crate::rendered::{From, Piece, Rendered};
-use crate::source::{Kind, Node};
+use crate::source::{Node, NodeKind};
 
 /// Shorter results of tags are no secrets, and too likely to be a part of other words.
 const LEAST_SECRET: usize = 4;
@@ -30,14 +30,14 @@ impl Rendered {
     pub(crate) fn restore(&self, node: &mut Node) {
         node.span = self.span(node.span);
         match &mut node.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 for (key, value) in entries {
                     key.span = self.span(key.span);
                     self.restore(value);
                 }
             }
-            Kind::List(items) => items.iter_mut().for_each(|item| self.restore(item)),
-            Kind::Scalar(_) | Kind::Null | Kind::Wrong => {}
+            NodeKind::List(items) => items.iter_mut().for_each(|item| self.restore(item)),
+            NodeKind::Scalar(_) | NodeKind::Null | NodeKind::Wrong => {}
         }
     }
 
@@ -58,10 +58,10 @@ impl Rendered {
     /// Values (of the text, not yet restored) with a tag in them that was taken for one in a comment.
     pub(crate) fn left_alone(&self, node: &Node, found: &mut Vec<Diagnostic>) {
         match &node.kind {
-            Kind::Map(entries) => entries.iter().for_each(|(_, value)| self.left_alone(value, found)),
-            Kind::List(items) => items.iter().for_each(|item| self.left_alone(item, found)),
-            Kind::Null | Kind::Wrong => {}
-            Kind::Scalar(_) => {
+            NodeKind::Map(entries) => entries.iter().for_each(|(_, value)| self.left_alone(value, found)),
+            NodeKind::List(items) => items.iter().for_each(|item| self.left_alone(item, found)),
+            NodeKind::Null | NodeKind::Wrong => {}
+            NodeKind::Scalar(_) => {
                 let within = |piece: &&Piece| {
                     piece.from == From::Comment && node.span.start < piece.end && piece.start < node.span.end
                 };

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::expr::Foreign as Construct;
 use super::scan::{TagKind, Token};
-use super::{Ended, Outputs, Program, Stop};
+use super::{Ended, Outputs, Program, Unrendered};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::rendered::{From, Rendered};
 
@@ -71,13 +71,13 @@ impl Foreign<'_> {
         outputs.get(&Program::Ruby(self.marked())) == Some(&Ended::Missing)
     }
 
-    pub(super) fn render(&self, outputs: &Outputs) -> Result<Rendered, Stop<Vec<Diagnostic>>> {
+    pub(super) fn render(&self, outputs: &Outputs) -> Result<Rendered, Unrendered<Vec<Diagnostic>>> {
         let program = Program::Ruby(self.marked());
         match outputs.get(&program) {
-            None => Err(Stop::Run(program)),
+            None => Err(Unrendered::Run(program)),
             Some(Ended::Well(output)) => Ok(self.unmarked(output)),
-            Some(Ended::Badly { how, stderr }) => Err(Stop::Failed(vec![self.failed(how, stderr)])),
-            Some(Ended::Missing) => Err(Stop::Failed(vec![self.without_ruby()])),
+            Some(Ended::Badly { how, stderr }) => Err(Unrendered::Failed(vec![self.failed(how, stderr)])),
+            Some(Ended::Missing) => Err(Unrendered::Failed(vec![self.without_ruby()])),
         }
     }
 

@@ -49,8 +49,8 @@ fn render_with(text: &str, run: impl Fn(&Program) -> Ended) -> (Result<SourceFil
     loop {
         match template.render(&variable, &outputs) {
             Ok(file) => return (Ok(file), ran),
-            Err(Stop::Failed(errors)) => return (Err(errors.render(false)), ran),
-            Err(Stop::Run(program)) => {
+            Err(Unrendered::Failed(errors)) => return (Err(errors.render(false)), ran),
+            Err(Unrendered::Run(program)) => {
                 ran.push(program.clone());
                 outputs.insert(program.clone(), run(&program));
             }
