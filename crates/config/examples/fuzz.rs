@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bowline_config::template::{Ended, Outputs, Stop, Template};
+use bowline_config::template::{Ended, Outputs, Template, Unrendered};
 use bowline_config::{Destination, Diagnostics, SourceFile, load, show::show};
 
 /// The most processor time that a case may take.
@@ -309,11 +309,11 @@ fn rendered(file: SourceFile) -> Option<SourceFile> {
     loop {
         match template.render(&|name| (name.len() % 2 == 0).then(|| "x: y".to_owned()), &outputs) {
             Ok(file) => return Some(file),
-            Err(Stop::Failed(errors)) => {
+            Err(Unrendered::Failed(errors)) => {
                 told(&errors, &text);
                 return None;
             }
-            Err(Stop::Run(program)) => {
+            Err(Unrendered::Run(program)) => {
                 outputs.insert(program, Ended::Well("- out\n".into()));
             }
         }

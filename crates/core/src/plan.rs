@@ -183,7 +183,7 @@ impl ServerPlan {
         let mut steps: Vec<(Option<&str>, Step)> = Vec::new();
         steps.extend(self.delivery.clone().map(|delivery| (None, delivery.step())));
         steps.extend(self.network.clone().map(|network| (None, Step::Network(network))));
-        let missing = self.proxies.iter().filter_map(OnServer::step);
+        let missing = self.proxies.iter().flat_map(OnServer::steps);
         steps.extend(missing.map(|step| (None, Step::Proxy(step))));
         if self.is_done() {
             return steps;

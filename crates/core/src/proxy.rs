@@ -17,7 +17,7 @@ use crate::commands::ready::Ready;
 use crate::commands::serving::Serving;
 use crate::names::Names;
 use crate::observed::{Container, Observed};
-use crate::plan::deploy::PlanError;
+use crate::plan::deploy::{PlanError, Request};
 use crate::plan::secrets::Secrets;
 use crate::shell::Script;
 
@@ -207,6 +207,7 @@ pub(crate) struct Site<'a> {
     pub scope: &'a Scope,
     pub host: &'a str,
     pub observed: &'a Observed,
+    pub request: &'a Request,
 }
 
 /// A proxy on a server: what it needs there.
@@ -227,11 +228,11 @@ impl OnServer {
         }
     }
 
-    /// The step that makes sure of it, if it has to be.
-    pub fn step(&self) -> Option<Step> {
+    /// The steps that make sure of it, if there have to be some.
+    pub fn steps(&self) -> Vec<Step> {
         match self {
-            Self::Traefik(traefik) => traefik.step(),
-            Self::Kamal(proxy) => proxy.step(),
+            Self::Traefik(traefik) => traefik.step().into_iter().collect(),
+            Self::Kamal(proxy) => proxy.steps(),
         }
     }
 

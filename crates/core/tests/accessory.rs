@@ -167,7 +167,7 @@ impl Server {
     fn run_on(&self, act: &Act, input: &[u8]) -> (u32, Vec<String>) {
         let Output { status, stdout, .. } = self.output(act, input);
         let answers = String::from_utf8(stdout).unwrap();
-        let told = ["@ready", "@state", "@delay", "@ended", "@listening", "@check", "@log", "@health"];
+        let told = ["@id", "@ready", "@state", "@delay", "@ended", "@listening", "@check", "@log", "@health"];
         let answers = answers.lines().filter(|line| line.starts_with('@'));
         let answers = answers.filter(|line| !told.iter().any(|begin| line.starts_with(begin)));
         (status.code().unwrap().try_into().unwrap(), answers.map(str::to_owned).collect())

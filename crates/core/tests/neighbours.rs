@@ -365,7 +365,13 @@ fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
         Observed::parse(&format!("@docker 26.1.5\n@other {other}\n@network kamal\n@end\n")).unwrap();
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-    let request = Request { kind: Kind::Deploy, version: "v1".into(), scope, secrets_known: true };
+    let request = Request {
+        kind: Kind::Deploy,
+        version: "v1".into(),
+        scope,
+        secrets_known: true,
+        pages: Default::default(),
+    };
     plan(config, &selection, &Secrets::new(), &request, &[("a".to_owned(), observed)].into())
 }
 
@@ -420,6 +426,7 @@ fn assets_of_a_role_of_the_same_name_in_a_shared_directory_stay() {
                     version: version.into(),
                     scope: scope.clone(),
                     secrets_known: true,
+                    pages: Default::default(),
                 };
                 plan(config, &selection, &Secrets::new(), &request, &observed).unwrap().servers.remove(0)
             };

@@ -69,7 +69,8 @@ fn planned(
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let secrets: Secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
     let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-    let request = Request { kind, version: version.into(), scope, secrets_known: true };
+    let request =
+        Request { kind, version: version.into(), scope, secrets_known: true, pages: Default::default() };
     plan(config, &selection, &secrets, &request, observed)
 }
 

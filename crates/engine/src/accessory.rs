@@ -9,14 +9,14 @@ mod files;
 
 use std::collections::BTreeMap;
 
-use bowline_config::{Accessory, Config, unbuilt};
+use bowline_config::{Accessory, Config};
 use bowline_core::commands::accessory::{Act, Answer, Directory, Upload, What};
 use bowline_core::commands::{Action, Scope, listing, logs, policy};
 use bowline_core::observed::Observed;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::{Attach, ProxyKind};
+use bowline_core::proxy::{Attach, ProxyKind, kamal};
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
@@ -24,6 +24,7 @@ use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
+use crate::proxy::kamal::image::OwnImage;
 use crate::proxy::{self, At, Ready, Seen};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
@@ -67,7 +68,6 @@ impl<'a> Prepared<'a> {
     pub async fn new(world: &World, project: &'a Project, accessories: Accessories<'a>) -> Result<Self> {
         let config = &project.config;
         let wanted = || accessories.placed.iter().map(|(accessory, _)| *accessory);
-        unbuilt::accessories(wanted())?;
         let mut names: Vec<String> =
             wanted().flat_map(|accessory| planning::secrets_needed(config, accessory)).collect();
         names.sort();
@@ -127,6 +127,9 @@ impl<'a> Prepared<'a> {
                 (answer, done)
             }
         };
+        if accessory.proxy.is_some() {
+            return Ok(done + held.registered(self.config, accessory, host, &answer).await?);
+        }
         Ok(done + held.serving(accessory, host, &attach, &answer).await?)
     }
 }
@@ -147,6 +150,42 @@ impl Held<'_> {
             Err(error) => error.into(),
         };
         Err(self.fleet.failed(host, Some(&accessory.name), &step, cause))
+    }
+}
+
+impl Held<'_> {
+    /// Has kamal-proxy send an accessory's requests to its container; in a word.
+    async fn registered(
+        &self,
+        config: &Config,
+        accessory: &Accessory,
+        host: &str,
+        answer: &Answer,
+    ) -> Result<&'static str, Failure> {
+        let at = At { fleet: self.fleet, host };
+        let Some(observed) = self.observed.get(host) else { return Ok("") };
+        let image = OwnImage::new(self.world.local.clone());
+        let proxy = proxy::observed(ProxyKind::Kamal, at, observed);
+        if !proxy.runs() {
+            proxy::kamal::ensure(at, &image, &kamal::ensure(config, self.scope, host)).await?;
+        }
+        let (Some(attach), Some(id)) = (planning::route(config, self.scope, accessory), &answer.came_up.id)
+        else {
+            return Ok("");
+        };
+        let ready = Ready { role: Some(&accessory.name), id, addresses: &[] };
+        proxy.attach(&attach, ready).await.map(|_| ", serving").map_err(|cause| Failure {
+            host: host.into(),
+            role: Some(accessory.name.clone()),
+            doing: format!("route requests to {}", accessory.name),
+            cause,
+        })
+    }
+
+    /// Has it send them to none any more.
+    async fn unregistered(&self, config: &Config, accessory: &Accessory, host: &str) -> Result<(), Failure> {
+        let Some(step) = planning::detach(config, self.scope, accessory).step() else { return Ok(()) };
+        self.fleet.run(host, Some(&accessory.name), &Step::Proxy(step)).await.map(drop)
     }
 }
 
@@ -297,16 +336,26 @@ pub async fn power(
     action: Action,
 ) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    unbuilt::accessories(accessories.placed.iter().map(|(accessory, _)| *accessory))?;
     let work = async |held: Held<'_>| {
-        let one = async |accessory: &Accessory, host: &str| power_one(held, accessory, host, action).await;
+        let config = &project.config;
+        let one =
+            async |accessory: &Accessory, host: &str| power_one(held, config, accessory, host, action).await;
         each(held, &accessories, one).await
     };
     change(world, project, options, &accessories, &[accessories.hosts()], work).await
 }
 
-async fn power_one(held: Held<'_>, accessory: &Accessory, host: &str, action: Action) -> Told {
+async fn power_one(
+    held: Held<'_>,
+    config: &Config,
+    accessory: &Accessory,
+    host: &str,
+    action: Action,
+) -> Told {
     let name = &accessory.name;
+    if action != Action::Start {
+        held.unregistered(config, accessory, host).await?;
+    }
     let restart = policy::configured(&accessory.options);
     let answer = held.act(accessory, host, What::Power { action, restart }).await?;
     tell_returns(held.fleet, host, name, &answer.returns);
@@ -317,6 +366,10 @@ async fn power_one(held: Held<'_>, accessory: &Accessory, host: &str, action: Ac
         (Action::Stop, false) => "stopped",
         (Action::Restart, false) => "restarted",
     };
+    if accessory.proxy.is_some() && action != Action::Stop {
+        let serving = held.registered(config, accessory, host, &answer).await?;
+        return Ok(format!("{done} {name}{serving}"));
+    }
     Ok(format!("{done} {name}"))
 }
 
@@ -344,13 +397,14 @@ pub async fn pull(world: &World, project: &Project, options: &Options, name: &st
 /// `accessory remove`: the container, the image unless something else needs it, and the directory with all data in it.
 pub async fn remove(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
     let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    let work = async |held: Held<'_>| remove_all(held, &accessories).await;
+    let work = async |held: Held<'_>| remove_all(held, &project.config, &accessories).await;
     change(world, project, options, &accessories, &[accessories.hosts()], work).await
 }
 
 /// Removes them for a run that holds the lock.
-pub(crate) async fn remove_all(held: Held<'_>, accessories: &Accessories<'_>) -> Gathered {
+pub(crate) async fn remove_all(held: Held<'_>, config: &Config, accessories: &Accessories<'_>) -> Gathered {
     let one = async |accessory: &Accessory, host: &str| {
+        held.unregistered(config, accessory, host).await?;
         let image = accessory.image.clone();
         let answer = held.act(accessory, host, What::Remove { image }).await?;
         let kept = if answer.kept { "; its image stays, something else needs it" } else { "" };

@@ -6,7 +6,7 @@ use bowline_core::plan::{retire as planning, step::Step};
 
 use crate::error::{Cause, Failure, Result};
 use crate::proxy::{Ready, wait_for};
-use crate::run::change::{Change, Place, Told, check_proxies};
+use crate::run::change::{Change, Place, Told};
 use crate::run::health;
 use crate::run::observe::look;
 use crate::run::retire::retire;
@@ -16,7 +16,6 @@ const NO_STALE: &str = "no stale containers";
 
 /// `app start`: starts each role's container again: the version named, else the one that served last.
 pub async fn start(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let version = options.version.as_deref();
     let part = change.each_role(|place| start_one(&change, place, version)).await;
@@ -72,7 +71,6 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
 
 /// `app stop`: every running container, gently.
 pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    check_proxies(project, options)?;
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| stop_all(&change, place)).await;
     change.keep(part);

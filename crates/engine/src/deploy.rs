@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_config::{OnFailure, unbuilt};
+use bowline_config::OnFailure;
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
 use bowline_core::names::Names;
@@ -13,6 +13,7 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};
 use bowline_core::plan::{Kind, Plan};
+use bowline_core::proxy::kamal::files::Pages;
 use bowline_core::selection::Selection;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -123,7 +124,6 @@ impl<'a> Run<'a> {
     ) -> Result<Self, RunError> {
         let config = &project.config;
         let selection = Selection::new(config, &options.filters)?;
-        unbuilt::roles(selection.roles.iter().map(|(role, _)| *role))?;
         let scope = Scope {
             names: Names::of(config),
             run: crate::run::lock::run_id(world),
@@ -370,6 +370,32 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The pages of `error_pages_path` that a proxy shows: those for a status of an error.
+    fn error_pages(&self) -> Result<Pages, RunError> {
+        let Some(path) = &self.project.config.error_pages_path else { return Ok(Pages::new()) };
+        let directory = format!("{}/", path.trim_end_matches('/'));
+        let mut pages = Pages::new();
+        for name in self.world.local.list(&directory) {
+            let is_page = matches!(name.as_bytes(), [b'4' | b'5', _, _, ending @ ..] if ending == b".html");
+            if !is_page {
+                continue;
+            }
+            let read = self.world.local.read_bytes(&format!("{directory}{name}"));
+            let page = read.map_err(|reason| RunError::Local {
+                what: "error pages".into(),
+                reason,
+                hint: None,
+                standing: Vec::new(),
+            })?;
+            pages.extend(page.map(|page| (name, page)));
+        }
+        if pages.is_empty() {
+            let text = format!("{path} (`error_pages_path`) has no page for an error, such as 502.html");
+            self.emit(Event::Note { host: None, text });
+        }
+        Ok(pages)
+    }
+
     fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
         let config = &self.project.config;
         let version = match &self.version {
@@ -391,6 +417,7 @@ impl<'a> Run<'a> {
             version,
             scope: self.scope.clone(),
             secrets_known: !self.only_planned,
+            pages: self.error_pages()?,
         };
         Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }

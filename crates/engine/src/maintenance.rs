@@ -4,7 +4,7 @@ use bowline_core::selection::Selection;
 
 use crate::error::{Result, RunError};
 use crate::proxy::any_role;
-use crate::run::change::{Change, check_proxies};
+use crate::run::change::Change;
 use crate::world::{Gathered, Options, Project, World};
 
 /// The largest page, in bytes: it goes into a file that the proxy reads whole.
@@ -65,7 +65,6 @@ pub async fn end(world: &World, project: &Project, options: &Options) -> Result<
 
 /// Only what a proxy sends requests to can be stood in for.
 fn check(project: &Project, options: &Options) -> Result<()> {
-    check_proxies(project, options)?;
     any_role(&Selection::new(&project.config, &options.filters)?)
 }
 

@@ -312,9 +312,7 @@ pub trait Local: Send + Sync {
     /// dropped, the program and what it started are ended.
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String>;
     /// A program that came with this one: beside it, or else as it is found on `PATH`.
-    fn companion(&self, program: &str) -> String {
-        program.into()
-    }
+    fn companion(&self, program: &str) -> String;
     /// Reads a text file of the project; `Ok(None)` if there is none.
     fn read(&self, path: &str) -> Result<Option<String>, String>;
     /// Reads a file of the project whole, whatever is in it; `Ok(None)` if there is none.

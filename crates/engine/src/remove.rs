@@ -10,7 +10,7 @@ use crate::accessory;
 use crate::app::stop_all;
 use crate::error::{Cause, Failure, Result};
 use crate::proxy;
-use crate::run::change::{Change, Place, Told, check_proxies};
+use crate::run::change::{Change, Place, Told};
 use crate::world::{Gathered, Options, Project, World};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +34,6 @@ pub async fn remove(
     options: &Options,
     removal: &Removal,
 ) -> Result<Gathered> {
-    if matches!(removal, Removal::Everything | Removal::App) {
-        check_proxies(project, options)?;
-    }
     if *removal == Removal::Everything {
         return remove_everything(world, project, options).await;
     }
@@ -84,9 +81,11 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
         change.keep(part);
     }
     if let Some(accessories) = accessories.filter(|_| change.goes_on()) {
-        let part = change.each_server(|host| remove_proxies(change, host)).await;
+        // First what the proxy may have requests for: it stays as long as it has some.
+        let config = &change.project.config;
+        let part = accessory::remove_all(change.held(&change.hosts()), config, accessories).await;
         change.keep(part);
-        let part = accessory::remove_all(change.held(&change.hosts()), accessories).await;
+        let part = change.each_server(|host| remove_proxies(change, host)).await;
         change.keep(part);
     }
     if change.goes_on() {

@@ -106,6 +106,10 @@ impl Local for FakeLocal {
         Ok(answer.unwrap_or(&self.otherwise).clone())
     }
 
+    fn companion(&self, program: &str) -> String {
+        program.into()
+    }
+
     fn read(&self, path: &str) -> Result<Option<String>, String> {
         Ok(self.files.get(path).cloned())
     }

@@ -71,6 +71,7 @@ fn the_readme_has_every_command_and_no_other() {
     let groups: Vec<_> =
         paths.iter().filter(|path| path.len() > 1).map(|path| vec![path[0].clone()]).collect();
     paths.retain(|path| !groups.contains(path));
+    paths.iter_mut().for_each(|path| path.truncate(2));
     assert_eq!(named, paths.into_iter().collect(), "the table of commands in README.md");
 }
 

@@ -34,7 +34,7 @@ fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
         Phase::Lock(host) => ("Taking", "Took", format!(" the deploy lock on {host}")),
         Phase::Observe(servers) => ("Looking", "Looked", format!(" at {}", count(*servers, "server"))),
         Phase::Pull => ("Pulling", "Pulled", " the image".into()),
-        Phase::Proxy => ("Making sure Traefik runs", "Traefik runs", String::new()),
+        Phase::Proxy => ("Making sure the proxy runs", "The proxy runs", String::new()),
         Phase::Assets => ("Preparing", "Prepared", " assets".into()),
         Phase::Boot(_, 1) => ("Booting", "Booted", " the new version".into()),
         Phase::Boot(group, groups) => {

@@ -114,7 +114,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         .kamal2("")
         .examples(&["quiet", "{pre-build: quiet, post-deploy: :verbose}"]),
         Setting::new("secrets_path", Form::Filled, "where secrets are").default("`.kamal/secrets`").kamal2("").examples(&["deploy/secrets"]),
-        Setting::new("error_pages_path", Form::Filled, "directory with the page of `app maintenance`: `503.html`, in which `{{ .Message }}` is its message")
+        Setting::new("error_pages_path", Form::Filled, "directory with pages that kamal-proxy shows in place of errors of its own (`502.html`, …); `503.html` is also the page of `app maintenance`, with its message at `{{ .Message }}`")
             .kamal2("")
             .examples(&["public"]),
         Setting::new("output", Form::Keys(&output::KEYS), "where else a run's output goes")

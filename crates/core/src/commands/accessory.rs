@@ -68,6 +68,8 @@ pub struct Container {
     pub cmd: Option<String>,
     /// The registry's login, if the image is behind one.
     pub login: Option<Login>,
+    /// What makes it ready.
+    pub ready: ready::Ready,
     /// How long one with a health check is waited for, in seconds.
     pub timeout: u64,
 }
@@ -140,7 +142,7 @@ impl Act {
              exited)\n\
              {policy}docker container start {service} >/dev/null || exit {NotStarted}\n\
              {started}echo @started; come_up; exit ;;\n\
-             running) echo @runs; exit 0 ;;\n\
+             running) docker container inspect --format '@id {{{{.ID}}}}' {service} && echo @runs; exit ;;\n\
              *) come_up && echo @runs; exit ;;\n\
              esac\n",
             policy = policy::give_back(container.restart().as_ref(), &self.service, NotStarted),
@@ -212,7 +214,9 @@ impl Act {
         let service = quote(&self.service);
         let line =
             |verb: &str| format!("docker container {verb} {service} >/dev/null || exit {NotStarted}\n");
-        let start = || policy::give_back(restart, &self.service, NotStarted) + &line("start");
+        let id =
+            format!("docker container inspect --format '@id {{{{.ID}}}}' {service} || exit {NotStarted}\n");
+        let start = || policy::give_back(restart, &self.service, NotStarted) + &line("start") + &id;
         let (lines, done) = match action {
             Action::Start => (start(), "Started"),
             Action::Stop => (self.keep_stopped() + &line("stop"), "Stopped"),
@@ -333,7 +337,7 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
 fn come_up(service: &str, container: &Container) -> String {
     format!(
         "come_up() {{\n\
-         bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NotStarted}; }}\nbowline_id=$bowline_said\n{wait})\n\
+         bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NotStarted}; }}\nbowline_id=$bowline_said\necho \"@id $bowline_id\"\n{wait})\n\
          bowline_status=$?\n\
          printf '%s\\n' \"$bowline_said\"\n\
          case ${{bowline_said%%@log*}} in *'@failed timeout'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
@@ -341,7 +345,7 @@ fn come_up(service: &str, container: &Container) -> String {
          }}\n",
         quote(service),
         wait = ready::wait(
-            ready::Ready::Healthy,
+            container.ready,
             container.timeout,
             DELAY_S,
             &proxy::network(container.labels.iter().map(|(key, value)| (key, value)))

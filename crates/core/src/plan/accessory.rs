@@ -2,11 +2,13 @@
 
 use super::deploy::PlanError;
 use super::secrets::{Secrets, registry_of, secret_env};
+use crate::commands::Scope;
 use crate::commands::accessory::{Container, Directory, Upload};
 use crate::commands::app::Environment;
+use crate::commands::ready::Ready;
 use crate::commands::registry::Login;
-use crate::proxy::hidden;
-use bowline_config::{Accessory, Config, Registry, lay_over};
+use crate::proxy::{Attach, Detach, hidden, kamal};
+use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
 
 /// The secrets that it needs: those of its env and, if its image is behind a login, those of the registry.
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
@@ -54,11 +56,36 @@ pub fn container(
         environment: environment(config, secrets, accessory, host)?,
         port: accessory.port.clone(),
         network: accessory.network.clone(),
-        labels: lay_over(&hidden(&accessory.labels, &accessory.options), &accessory.labels),
+        labels: labels(accessory),
         cmd: accessory.cmd.clone(),
         login: login(config, secrets, accessory)?,
+        ready: if accessory.proxy.is_some() { Ready::Started } else { Ready::Healthy },
         timeout: config.deploy_timeout.as_secs(),
     })
+}
+
+/// How requests get to its container on a server, if it has a `proxy`.
+pub fn route(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Attach> {
+    let of = |proxy| kamal::service::of_accessory(config, scope, &accessory.service, proxy);
+    Some(Attach::Kamal(Box::new(of(accessory.proxy.as_ref()?))))
+}
+
+/// How they stop getting to it.
+pub fn detach(config: &Config, scope: &Scope, accessory: &Accessory) -> Detach {
+    let unregister = |_| kamal::service::Unregister {
+        scope: scope.clone(),
+        service: accessory.service.clone(),
+        id: None,
+        drain: config.drain_timeout.as_secs(),
+    };
+    accessory.proxy.as_ref().map(unregister).map_or(Detach::None, |service| Detach::Kamal(Box::new(service)))
+}
+
+fn labels(accessory: &Accessory) -> Pairs {
+    match accessory.proxy {
+        Some(_) => accessory.labels.clone(),
+        None => lay_over(&hidden(&accessory.labels, &accessory.options), &accessory.labels),
+    }
 }
 
 /// What its containers on a server have in common, with the secrets resolved.

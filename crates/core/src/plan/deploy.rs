@@ -13,6 +13,7 @@ use crate::commands::network::Network;
 use crate::commands::{Scope, app, prune, registry};
 use crate::names::Names;
 use crate::observed::{Container, Observed};
+use crate::proxy::kamal::files::Pages;
 use crate::proxy::{self, OfRole, ProxyKind, Refusal, Site, cord};
 use crate::selection::Selection;
 use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
@@ -28,6 +29,8 @@ pub struct Request {
     pub scope: Scope,
     /// Whether the secrets have their values; otherwise something stands in for them.
     pub secrets_known: bool,
+    /// The project's error pages.
+    pub pages: Pages,
 }
 
 /// Why there is no plan.
@@ -202,7 +205,7 @@ impl Planner<'_> {
         let image = self.config.image_of(&self.request.version);
         let entries: Vec<(&Role, &RoleHost)> = selection.roles_of(host).collect();
         let (config, secrets, scope) = (self.config, self.secrets, self.scope());
-        let site = Site { config, secrets, scope, host, observed };
+        let site = Site { config, secrets, scope, host, observed, request: self.request };
         let (mut proxies, mut notes) = (Vec::new(), Vec::new());
         for kind in ProxyKind::of_all(entries.iter().map(|(role, _)| *role)) {
             proxies.extend(kind.rules().on_server(&site)?);

@@ -4,6 +4,7 @@
 mod answer;
 pub mod boot_config;
 pub mod container;
+pub mod files;
 pub mod flags;
 pub mod service;
 pub mod version;
@@ -14,11 +15,12 @@ use super::{Attach, Detach, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ready::Ready;
 use crate::names::Names;
-use crate::observed::Container;
+use crate::observed::{Container, plain_version};
 use crate::plan::deploy::PlanError;
 use crate::shell::{Line, Script};
 pub use answer::{Answer, Listed, Service};
 use container::{Ensure, Image};
+use files::Files;
 pub use service::Route;
 
 /// Its container. Kamal gives it this name, whatever its image.
@@ -29,13 +31,16 @@ pub const NAME: &str = "kamal-proxy";
 pub struct OnServer {
     /// What makes sure that it runs, if it doesn't.
     pub ensure: Option<Box<Ensure>>,
+    /// What it has to read, if there is something.
+    pub files: Option<Box<Files>>,
     /// The ports that it takes requests on.
     pub ports: Vec<u16>,
 }
 
 impl OnServer {
-    pub(super) fn step(&self) -> Option<super::Step> {
-        self.ensure.clone().map(|ensure| super::Step::Kamal(Step::Ensure(ensure)))
+    pub(super) fn steps(&self) -> Vec<super::Step> {
+        let ensure = self.ensure.clone().map(Step::Ensure);
+        ensure.into_iter().chain(self.files.clone().map(Step::Files)).map(super::Step::Kamal).collect()
     }
 }
 
@@ -80,8 +85,12 @@ impl Rules for KamalProxy {
         Ready::Started
     }
 
+    fn secrets(&self, config: &Config) -> Vec<String> {
+        files::secrets(config)
+    }
+
     fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
-        let Site { config, scope, host, observed, .. } = *site;
+        let Site { config, secrets, scope, host, observed, request } = *site;
         let found = observed.proxy(NAME);
         if let Some(proxy) = found {
             version::check(host, &proxy.image)?;
@@ -89,7 +98,22 @@ impl Rules for KamalProxy {
         let runs = found.is_some_and(|proxy| proxy.status == "running");
         let ensure = (!runs).then(|| Box::new(ensure(config, scope, host)));
         let ports = container::ports(run_of(config, host));
-        Ok(Some(super::OnServer::Kamal(OnServer { ensure, ports })))
+        let of = |role: &Role| {
+            let running =
+                observed.of_role(&scope.names, &role.name).filter(|container| container.is_running());
+            let version =
+                |container: &Container| plain_version(container.version(&scope.names, &role.name)).into();
+            running.map(version).collect::<Vec<String>>()
+        };
+        let files = Files {
+            scope: scope.clone(),
+            certificates: files::certificates(config, secrets, host)?,
+            pages: request.pages.clone(),
+            version: request.version.clone(),
+            keep: config.roles.iter().flat_map(of).collect(),
+        };
+        let files = (!files.is_empty()).then(|| Box::new(files));
+        Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports })))
     }
 
     fn labels(&self, _: &Names, _: &Role) -> Pairs {
@@ -109,7 +133,7 @@ impl Rules for KamalProxy {
         Detach::Kamal(Box::new(service::Unregister {
             scope: of.scope.clone(),
             service: of.scope.names.prefix(&of.role.name),
-            id: container.id.clone(),
+            id: Some(container.id.clone()),
             drain: of.config.drain_timeout.as_secs(),
         }))
     }
@@ -128,6 +152,8 @@ pub enum Step {
     Power(container::Power),
     /// Remove it.
     Remove(container::Remove),
+    /// Write what it has to read.
+    Files(Box<Files>),
     /// Make a container the one that gets a service's requests.
     Register(Box<service::Register>),
     /// Take a service from a container.
@@ -147,6 +173,7 @@ impl Step {
             Step::Replace(step) => step.script(),
             Step::Power(step) => step.script(),
             Step::Remove(step) => step.script(),
+            Step::Files(step) => step.script(),
             Step::Register(step) => step.script(),
             Step::Unregister(step) => step.script(),
             Step::Pause(step) => step.script(),
@@ -162,6 +189,7 @@ impl Step {
             Step::Replace(_) => format!("reboot {NAME}"),
             Step::Power(step) => format!("{} {NAME}", step.verb()),
             Step::Remove(_) => format!("remove {NAME}"),
+            Step::Files(_) => "write certificates and error pages".into(),
             Step::Register(step) => format!("route {} to {}", step.route.service, step.route.container),
             Step::Unregister(step) => format!("stop routing {}", step.service),
             Step::Pause(step) => step.describe(),
@@ -177,6 +205,7 @@ impl Step {
             Step::Replace(step) => &step.ensure.scope,
             Step::Power(step) => &step.scope,
             Step::Remove(step) => &step.scope,
+            Step::Files(step) => &step.scope,
             Step::Register(step) => &step.route.scope,
             Step::Unregister(step) => &step.scope,
             Step::Pause(step) => &step.scope,
@@ -191,7 +220,7 @@ impl Step {
             Step::Register(step) => Takes::Seconds(step.route.longest()),
             Step::Unregister(step) => Takes::Seconds(step.drain + 60),
             Step::Pause(step) => Takes::Seconds(step.drain() + 60),
-            Step::Remove(_) => Takes::Seconds(300),
+            Step::Remove(_) | Step::Files(_) => Takes::Seconds(300),
             Step::Power(_) | Step::List => Takes::Seconds(60),
         }
     }

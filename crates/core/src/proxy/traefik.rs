@@ -116,7 +116,7 @@ impl Rules for Traefik {
     }
 
     fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
-        let Site { config, secrets, scope, host, observed } = *site;
+        let Site { config, secrets, scope, host, observed, .. } = *site;
         let (ensure, api) = match running(observed) {
             Some(api) => (None, api),
             None => {

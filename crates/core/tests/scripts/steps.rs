@@ -232,6 +232,7 @@ fn of_services(scope: &Scope) -> Vec<Step> {
         container: HOSTILE.into(),
         port: 80,
         flags: vec![HOSTILE.into()],
+        pages: Some(kamal::service::ErrorPages { directory: HOSTILE.into(), flag: HOSTILE.into() }),
         timeout: 1,
         drain: 1,
     };
@@ -258,12 +259,21 @@ fn of_services(scope: &Scope) -> Vec<Step> {
     let unregister = kamal::service::Unregister {
         scope: scope.clone(),
         service: HOSTILE.into(),
-        id: HOSTILE.into(),
+        id: Some(HOSTILE.into()),
         drain: 1,
     };
     let pause = |to| kamal::service::Pause { scope: scope.clone(), service: HOSTILE.into(), to };
     let stop = kamal::service::Pausing::Stop { drain: 1, message: Some(HOSTILE.into()) };
+    let secret = || Secret::new("sentinel-secret");
+    let files = kamal::files::Files {
+        scope: scope.clone(),
+        certificates: vec![(HOSTILE.into(), [secret(), secret()])],
+        pages: [("503.html".into(), HOSTILE.into())].into(),
+        version: HOSTILE.into(),
+        keep: vec![HOSTILE.into()],
+    };
     let steps = [
+        kamal::Step::Files(Box::new(files)),
         kamal::Step::Ensure(Box::new(ensure(None))),
         kamal::Step::Ensure(Box::new(ensure(Some(run.clone())))),
         kamal::Step::Load(kamal::container::Load { scope: scope.clone(), image: HOSTILE.into(), archive }),
@@ -303,6 +313,7 @@ fn of_accessories(scope: &Scope) -> Vec<Step> {
             labels: vec![("x".into(), HOSTILE.into())],
             cmd: Some("run --name 'a b' $(touch hacked)".into()),
             login: Some(login()),
+            ready: ready::Ready::Healthy,
             timeout: 1,
         })
     };

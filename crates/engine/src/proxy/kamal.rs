@@ -24,7 +24,7 @@ use image::OwnImage;
 /// The proxy on a server.
 pub(super) struct KamalProxy<'a> {
     at: At<'a>,
-    ensure: Option<&'a Ensure>,
+    plan: Option<&'a OnServer>,
     image: Option<&'a OwnImage>,
     runs: AtomicBool,
 }
@@ -37,15 +37,14 @@ pub(crate) fn step(step: kamal::Step) -> Step {
 impl<'a> KamalProxy<'a> {
     /// As the plan has it; without one no role is behind it there.
     pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>, image: &'a OwnImage) -> Self {
-        let ensure = plan.and_then(|plan| plan.ensure.as_deref());
         let runs = AtomicBool::new(plan.is_some_and(|plan| plan.ensure.is_none()));
-        Self { at, ensure, image: Some(image), runs }
+        Self { at, plan, image: Some(image), runs }
     }
 
     /// As it was seen.
     pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
         let runs = observed.proxy(NAME).is_some_and(|proxy| proxy.status == "running");
-        Self { at, ensure: None, image: None, runs: AtomicBool::new(runs) }
+        Self { at, plan: None, image: None, runs: AtomicBool::new(runs) }
     }
 }
 
@@ -119,9 +118,14 @@ impl Proxy for KamalProxy<'_> {
     }
 
     async fn ensure(&self) -> Result<(), Failure> {
-        let (Some(wanted), Some(image)) = (self.ensure, self.image) else { return Ok(()) };
-        ensure(self.at, image, wanted).await?;
-        self.runs.store(true, Ordering::Relaxed);
+        let (Some(plan), Some(image)) = (self.plan, self.image) else { return Ok(()) };
+        if let Some(wanted) = &plan.ensure {
+            ensure(self.at, image, wanted).await?;
+            self.runs.store(true, Ordering::Relaxed);
+        }
+        if let Some(files) = &plan.files {
+            self.at.fleet.run(self.at.host, None, &step(kamal::Step::Files(files.clone()))).await?;
+        }
         Ok(())
     }
 

@@ -164,7 +164,7 @@ impl<'a> Apply<'a> {
     /// Makes sure network and proxies are there.
     pub async fn proxy(&self) {
         let missing = |server: &&ServerPlan| {
-            server.network.is_some() || server.proxies.iter().any(|proxy| proxy.step().is_some())
+            server.network.is_some() || server.proxies.iter().any(|proxy| !proxy.steps().is_empty())
         };
         let work = self.sound().filter(missing).map(|server| self.proxy_on(server)).collect();
         self.at_once(Phase::Proxy, work).await;

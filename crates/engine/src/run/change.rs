@@ -5,7 +5,7 @@ use bowline_core::names::Names;
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use bowline_config::{Role, RoleHost, unbuilt};
+use bowline_config::{Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
 use bowline_core::proxy::ProxyKind;
@@ -34,12 +34,6 @@ pub(crate) struct Change<'a> {
     world: &'a World,
     lock: Option<Lock>,
     gathered: Gathered,
-}
-
-/// Whether what routes requests to the selected roles is something that can be told of a change.
-pub(crate) fn check_proxies(project: &Project, options: &Options) -> Result<(), RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    Ok(unbuilt::roles(selection.roles.iter().map(|(role, _)| *role))?)
 }
 
 /// A role on a server that was looked at.

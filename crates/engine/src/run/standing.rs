@@ -60,10 +60,10 @@ fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves)
     let running = all.into_iter().filter(|container| container.status == "running").filter(reached);
     let versions = listed(running.map(|container| container.version(&scope.names, &role.role)));
     match serves {
-        Serves::Unknown => {
+        Serves::Unknown if versions != "nothing" => {
             format!("{versions}, as far as can be seen without {}'s answer", role.attach.kind().name())
         }
-        Serves::To(_) | Serves::By(_) | Serves::WhatRuns => versions,
+        _ => versions,
     }
 }
 

@@ -9,6 +9,9 @@ use super::server::FakeServer;
 use super::steps::answer;
 use crate::ports::Output;
 
+/// What the ids of accessories begin with.
+pub(super) const ACCESSORY: &str = "accessory ";
+
 fn next(name: &str) -> String {
     format!("{name}_next")
 }
@@ -124,7 +127,9 @@ impl FakeServer {
                 none()
             }
         };
-        let came_up = ready::Answer { ready, ..ready::Answer::default() };
+        let runs = self.machine().accessories.get(name) == Some(&true);
+        let id = runs.then(|| format!("{ACCESSORY}{name}"));
+        let came_up = ready::Answer { id, ready, ..ready::Answer::default() };
         answer(Answer { came_up, ..said })
     }
 }

@@ -10,7 +10,7 @@ use bowline_core::proxy::kamal::{self, Listed, NAME, Service, Step};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::beside::{Before, mend};
+use super::beside::{ACCESSORY, Before, mend};
 use super::machine::{Behaviour, FakeContainer, Machine, Present};
 use super::server::FakeServer;
 use super::spontaneous::no_daemon;
@@ -60,6 +60,10 @@ impl FakeServer {
                 self.effect(|machine| machine.proxies.remove(NAME)).await;
                 answer("")
             }
+            Step::Files(_) => {
+                self.effect(|machine| machine.changes.push(step.describe())).await;
+                answer("")
+            }
             Step::Register(register) => self.register(register).await,
             Step::Unregister(unregister) => self.unregister(unregister).await,
             Step::Pause(pause) => self.pause(pause).await,
@@ -97,6 +101,11 @@ impl FakeServer {
                 return refused("Error response from daemon: container kamal-proxy is not running");
             }
             sleep(Duration::from_millis(500)).await;
+        }
+        if register.id.starts_with(ACCESSORY) {
+            let (service, id) = (register.route.service.clone(), register.id.clone());
+            self.effect(|machine| machine.services.insert(service, id)).await;
+            return answer(Answer { ready: Some(Vec::new()), ..Answer::default() });
         }
         let Some(container) = self.machine().find(&register.id).cloned() else {
             return failed(Vec::new(), Why::Gone);
@@ -146,7 +155,8 @@ impl FakeServer {
 
     async fn unregister(&self, unregister: &Unregister) -> Output {
         self.effect(|machine| {
-            if machine.services.get(&unregister.service) == Some(&unregister.id) {
+            let target = machine.services.get(&unregister.service);
+            if unregister.id.is_none() || target == unregister.id.as_ref() {
                 machine.services.remove(&unregister.service);
             }
         })

@@ -118,6 +118,10 @@ impl Local for Shop {
         self.answer(&words(command))
     }
 
+    fn companion(&self, program: &str) -> String {
+        program.into()
+    }
+
     fn read(&self, path: &str) -> Result<Option<String>, String> {
         Ok(self.files.get(path).cloned())
     }

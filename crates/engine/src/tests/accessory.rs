@@ -207,11 +207,9 @@ async fn a_command_runs_on_each_server_and_an_interactive_one_on_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_missing_is_known_before_anything_is_begun() {
-    let one = |text: &str| CONFIG.replace("  cache: {image: redis, host: a}\n", text);
     let cases = [
         (CONFIG.replace("my.cnf:", "no.cnf:"), "accessories/db/files: there is no file config/no.cnf"),
         (CONFIG.replace("DB_PW]", "NOBODY]"), "NOBODY"),
-        (one("  ui: {image: i, host: a, proxy: {host: h.example}}\n"), "should serve the accessory ui"),
     ];
     for (config, message) in cases {
         let (scripted, _) = scripted();
@@ -226,6 +224,28 @@ async fn what_is_missing_is_known_before_anything_is_begun() {
             scripted.recorder.events().into_iter().any(|event| matches!(event, Event::StepStarted { .. }));
         assert!(!touched, "{message}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accessory_with_a_proxy_is_registered_as_long_as_it_runs() {
+    let (scripted, _) = scripted();
+    let ui = "  ui: {image: i, host: a, proxy: {host: h.example}}\n";
+    let project = project_with(&CONFIG.replace("  cache: {image: redis, host: a}\n", ui), "DB_PW=x\n");
+    let (world, options) = (&scripted.world, Options::default());
+    let registered = || scripted.network.machine("a").services.contains_key("app-ui");
+    let told =
+        |gathered: Gathered| gathered.outputs.iter().map(|o| o.output.stdout.clone()).collect::<String>();
+    let booted = accessory::boot(world, &project, &options, "ui").await.unwrap();
+    assert_eq!((told(booted).as_str(), registered()), ("booted ui, serving\n", true));
+    assert_eq!(scripted.network.machine("a").proxies.get("kamal-proxy"), Some(&true), "it was booted");
+    accessory::power(world, &project, &options, "ui", Action::Stop).await.unwrap();
+    assert!(!registered(), "stopped");
+    accessory::power(world, &project, &options, "ui", Action::Start).await.unwrap();
+    assert!(registered(), "started again");
+    accessory::reboot(world, &project, &options, "ui", false).await.unwrap();
+    assert!(registered(), "rebooted");
+    accessory::remove(world, &project, &options, "ui").await.unwrap();
+    assert!(!registered(), "removed");
 }
 
 #[tokio::test(start_paused = true)]

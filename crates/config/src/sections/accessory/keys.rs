@@ -56,7 +56,6 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .examples(&["{server: ghcr.io, username: me, password: [TOKEN]}"]),
         Setting::new("proxy", Form::Either(&[Form::False, Form::Keys(&proxy::KEYS)]), "how kamal-proxy serves it, `false` for not at all; the root's has nothing to do with it")
             .kamal2("labels for Traefik")
-            .not_yet("kamal-proxy isn't booted, so booting such an accessory is refused")
             .examples(&["{host: db.example.com, app_port: 8080}"]),
     ],
 )

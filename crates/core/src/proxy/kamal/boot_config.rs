@@ -3,7 +3,7 @@
 use super::NAME;
 use super::container::{KAMALS, PUBLISHED, bracketed};
 use super::version::MINIMUM;
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Script, quote};
 
 /// How a proxy is run. What is as usual gets no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,29 +31,24 @@ pub struct BootConfig {
 impl BootConfig {
     /// The flags of `docker run`.
     fn options(&self) -> String {
-        let mut line = Line::default();
+        let mut words: Vec<String> = Vec::new();
+        let mut flag = |name: &str, value: String| words.extend([plain(name), plain(&value)]);
         if let Some((http, https)) = self.publish {
             let ips: Vec<String> = match self.publish_ips.as_slice() {
                 [] => vec![String::new()],
                 ips => ips.iter().map(|ip| bracketed(ip) + ":").collect(),
             };
             for ip in &ips {
-                line = line.words([
-                    "--publish",
-                    &format!("{ip}{http}:80"),
-                    "--publish",
-                    &format!("{ip}{https}:443"),
-                ]);
+                flag("--publish", format!("{ip}{http}:80"));
+                flag("--publish", format!("{ip}{https}:443"));
             }
         }
         if let Some(size) = &self.log_max_size {
-            line = line.words(["--log-opt", &format!("max-size={size}")]);
+            flag("--log-opt", format!("max-size={size}"));
         }
-        if let Some(port) = self.metrics_port {
-            line = line.word(&format!("--expose={port}"));
-        }
-        line = self.docker_options.iter().fold(line, |line, option| line.word(&format!("--{option}")));
-        line.as_str().trim().into()
+        words.extend(self.metrics_port.map(|port| format!("--expose={port}")));
+        words.extend(self.docker_options.iter().map(|option| plain(&format!("--{option}"))));
+        words.join(" ")
     }
 
     /// The image without its tag.
@@ -71,6 +66,12 @@ impl BootConfig {
         let metrics = self.metrics_port.map(|port| format!(" --metrics-port {port}"));
         format!("{NAME} run{debug}{}", metrics.unwrap_or_default())
     }
+}
+
+/// A word for `xargs`, as plain as it can be.
+fn plain(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=.:,/@+%[]".contains(c);
+    if word.chars().all(is_plain) { word.into() } else { quote(word) }
 }
 
 /// The file's content, or none if it is as usual.
@@ -150,7 +151,7 @@ mod tests {
         };
         assert_eq!(
             config.options(),
-            "--publish 127.0.0.1:8080:80 --publish 127.0.0.1:8443:443 --publish '[::1]:8080:80' --publish '[::1]:8443:443' \
+            "--publish 127.0.0.1:8080:80 --publish 127.0.0.1:8443:443 --publish [::1]:8080:80 --publish [::1]:8443:443 \
              --expose=9090 --memory=1g"
         );
         assert_eq!(config.image(), "r.test/basecamp/kamal-proxy");

@@ -11,8 +11,6 @@ pub struct Given<'a> {
     pub app: &'a str,
     /// The role, for its certificate.
     pub role: &'a str,
-    /// The directory with the error pages of a version, if there are some.
-    pub error_pages: Option<&'a str>,
 }
 
 /// The flags for a service, without `--target`.
@@ -47,11 +45,12 @@ pub fn flags(config: &Config, proxy: &Proxy, given: &Given<'_>) -> Vec<String> {
     flags.boolean("tls-redirect", proxy.ssl_redirect);
     flags.each("log-request-header", &proxy.logging.request_headers);
     flags.each("log-response-header", &proxy.logging.response_headers);
-    flags.some(
-        "error-pages",
-        given.error_pages.map(|version| format!("{FILES}/{}/error_pages/{version}", given.app)),
-    );
     flags.0
+}
+
+/// The flag for the error pages of a version.
+pub(super) fn error_pages(app: &str, version: &str) -> String {
+    format!("--error-pages={FILES}/{app}/error_pages/{version}")
 }
 
 struct Flags(Vec<String>);
@@ -98,7 +97,7 @@ mod tests {
              servers: [a]\n{proxy}"
         );
         let config = load(SourceFile::new("config/deploy.yml", text), None).unwrap().config;
-        let given = Given { app: "app", role: "web", error_pages: None };
+        let given = Given { app: "app", role: "web" };
         flags(&config, config.roles[0].kamal_proxy().unwrap(), &given).join(" ")
     }
 

@@ -1,11 +1,12 @@
 //! A service of the proxy: which container gets its requests.
 
-use bowline_config::Proxy;
+use bowline_config::{Config, Proxy};
 
-use super::flags::{Given, flags};
-use super::{NAME, command};
+use super::flags::{Given, error_pages, flags};
+use super::{NAME, command, files};
 use crate::commands::answer::sent;
 use crate::commands::{Scope, ask, ready};
+use crate::observed::plain_version;
 use crate::proxy::OfRole;
 use crate::shell::{Line, Script, quote};
 
@@ -25,10 +26,21 @@ pub struct Route {
     pub port: u16,
     /// What `kamal-proxy deploy` is given besides the target.
     pub flags: Vec<String>,
+    /// Its error pages, if the app has some.
+    pub pages: Option<ErrorPages>,
     /// How long the container may take to become healthy, in seconds.
     pub timeout: u64,
     /// How long open requests of the one before may take, in seconds.
     pub drain: u64,
+}
+
+/// Pages that the proxy shows in place of errors of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorPages {
+    /// Where they are on the server; the proxy isn't told of them if they aren't there.
+    pub directory: String,
+    /// What the proxy is told.
+    pub flag: String,
 }
 
 impl Route {
@@ -55,13 +67,35 @@ fn short(id: &str) -> &str {
 /// How a role's requests get to a container.
 pub(super) fn route(of: &OfRole<'_>, proxy: &Proxy, container: &str) -> Route {
     let OfRole { config, scope, role } = of;
-    let given = Given { app: &scope.names.app(), role: &role.name, error_pages: None };
+    let app = scope.names.app();
+    let given = Given { app: &app, role: &role.name };
+    let version = scope.names.version_of(&role.name, container).map(plain_version);
+    let pages = version.filter(|_| config.error_pages_path.is_some());
     Route {
         scope: (*scope).clone(),
         service: scope.names.prefix(&role.name),
         container: container.into(),
         port: proxy.app_port,
         flags: flags(config, proxy, &given),
+        pages: pages.map(|version| ErrorPages {
+            directory: format!("{}/error_pages/{version}", files::directory(&scope.names)),
+            flag: error_pages(&app, version),
+        }),
+        timeout: config.deploy_timeout.as_secs(),
+        drain: config.drain_timeout.as_secs(),
+    }
+}
+
+/// How an accessory's requests get to its container.
+pub(crate) fn of_accessory(config: &Config, scope: &Scope, service: &str, proxy: &Proxy) -> Route {
+    let given = Given { app: &scope.names.app(), role: service };
+    Route {
+        scope: scope.clone(),
+        service: service.into(),
+        container: service.into(),
+        port: proxy.app_port,
+        flags: flags(config, proxy, &given),
+        pages: None,
         timeout: config.deploy_timeout.as_secs(),
         drain: config.drain_timeout.as_secs(),
     }
@@ -85,15 +119,28 @@ impl Register {
         command(&["deploy", &self.route.service, &target]).words(flags)
     }
 
+    /// Shell lines that define the function `register`.
+    fn function(&self) -> String {
+        let line = self.line();
+        match &self.route.pages {
+            None => format!("register() {{ {line}; }}\n"),
+            Some(ErrorPages { directory, flag }) => format!(
+                "bowline_pages=\n[ ! -d {} ] || bowline_pages={}\nregister() {{ {line} ${{bowline_pages:+\"$bowline_pages\"}}; }}\n",
+                quote(directory),
+                quote(flag),
+            ),
+        }
+    }
+
     /// Prints a [`ready::Answer`].
     pub fn script(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}bowline_id={id}\nbowline_proxy={NAME}\nbowline_target={target}\nregister() {{ {line}; }}\n{wait}{register}",
+            "{fence}{ask}bowline_id={id}\nbowline_proxy={NAME}\nbowline_target={target}\n{function}{wait}{register}",
             fence = self.route.scope.fence(),
             ask = ask::functions(),
             id = quote(&self.id),
             target = quote(&self.route.target(&self.id)),
-            line = self.line(),
+            function = self.function(),
             wait = ready::registered(self.route.timeout + self.route.drain),
             register = sent(include_str!("register.sh")),
         ))
@@ -107,8 +154,8 @@ pub struct Unregister {
     pub scope: Scope,
     /// The service.
     pub service: String,
-    /// The container's id. If another one gets the service's requests, nothing is done.
-    pub id: String,
+    /// The container's id. If another one gets the service's requests, nothing is done; if `None`, it has one alone.
+    pub id: Option<String>,
     /// How long open requests may take, in seconds.
     pub drain: u64,
 }
@@ -122,16 +169,22 @@ impl Unregister {
              bowline_list=$({list} 2>&1) || case $bowline_list in *'is not running'*|*'No such container'*) exit 0 ;; \
              *) printf '%s\\n' \"$bowline_list\" >&2; exit 1 ;; esac\n\
              bowline_list=$(printf '%s\\n' \"$bowline_list\" | sed \"s/$bowline_esc\\[[0-9;]*m//g\")\n\
-             printf '%s\\n' \"$bowline_list\" | grep -F {target} | grep -qF {service} || exit 0\n\
+             printf '%s\\n' \"$bowline_list\" | grep -F {target} | grep -q {service} || exit 0\n\
              {stop} && {remove}\n",
             fence = self.scope.fence(),
             list = command(&["list"]),
-            target = quote(&format!(" {}:", short(&self.id))),
-            service = quote(&format!("{} ", self.service)),
+            target = quote(&self.id.as_ref().map_or_else(|| ":".into(), |id| format!(" {}:", short(id)))),
+            service = quote(&format!("^{} ", basic(&self.service))),
             stop = command(&["stop", &self.service, &drain]),
             remove = command(&["remove", &self.service]),
         ))
     }
+}
+
+/// A text as a basic regular expression that fits it alone.
+fn basic(text: &str) -> String {
+    let special = |c: char| matches!(c, '\\' | '.' | '*' | '[' | ']' | '^' | '$');
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Answers a service's requests with 503, or sends them to its container again.
