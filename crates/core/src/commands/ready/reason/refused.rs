@@ -75,13 +75,13 @@ fn port(url: &str) -> Option<u16> {
 fn check_hint(probe: &Probe, failed: &Failed) -> String {
     let error = probe.error.to_lowercase();
     let status = |codes: &[&str]| codes.iter().any(|code| error.contains(&format!("({code})")));
-    let fixed = if status(&["404"]) {
-        "the health path answers 404: see `proxy: healthcheck: path:` (`/up` unless given)"
-    } else if status(&["301", "302", "303", "307", "308"])
+    let fixed = if status(&["301", "302", "303", "307", "308"])
         || error.contains("https://")
         || error.contains("redirect")
     {
         "the health path redirects, to https or another host: let the app answer it directly (Rails: exclude it from `force_ssl`)"
+    } else if status(&["404"]) {
+        "the health path answers 404: see `proxy: healthcheck: path:` (`/up` unless given)"
     } else if status(&["401"]) {
         "the health path wants a login: let the app answer it without one"
     } else if status(&["403", "400", "421"]) {
@@ -153,6 +153,7 @@ mod tests {
             ("unexpected status (404)", "", "answers 404"),
             ("unexpected status (301)", "", "redirects"),
             ("Get \\\"https://app.test/up\\\": dial tcp: lookup app.test", "", "redirects"),
+            ("unexpected status (404) after a redirect to http://0a1b:3000/login", "", "redirects"),
             ("unexpected status (401)", "", "wants a login"),
             ("unexpected status (403)", "", "config.hosts"),
             ("unexpected status (500)", "", "its log says why"),
