@@ -1,5 +1,6 @@
 //! Garbled requests and answers on real connections: the proxy and its target never disagree about where a message ends.
 
+#[allow(clippy::print_stdout, reason = "it says how much was tried")]
 #[path = "../../../core/tests/common/garble.rs"]
 mod garble;
 
