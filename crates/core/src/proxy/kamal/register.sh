@@ -25,11 +25,13 @@ while :; do
     [ ! -s "$bowline_files/status" ] || kill "$!" 2>/dev/null
     wait "$!" 2>/dev/null
     [ ! -s "$bowline_files/status" ] || break
+    # shellcheck disable=SC2034 # look reads it
     bowline_ready=registering
     look
     sleep 0.2
 done
 read -r bowline_status <"$bowline_files/status"
+# shellcheck disable=SC2034 # look reads it
 bowline_ready=started
 [ "$bowline_status" != 0 ] || look
 echo "@said $(tr '\n' ' ' <"$bowline_files/said")"
