@@ -211,7 +211,10 @@ impl Project {
             text.push_str(&format!("{key}:{space}{yaml}\n"));
         }
         if !self.sections.contains_key("builder") {
-            text.push_str("builder:\n  context: app\n  dockerfile: app/Dockerfile\n  args:\n");
+            text.push_str("builder:\n  context: app\n  dockerfile: app/Dockerfile\n");
+            // Kamal 2 wants to be given what the servers are.
+            text.push_str(if self.sections.contains_key("proxy") { "  arch: amd64\n" } else { "" });
+            text.push_str("  args:\n");
             let version = BTreeMap::from([("VERSION".to_owned(), "dev".to_owned())]);
             for (name, value) in version.iter().chain(&self.build_args).collect::<BTreeMap<_, _>>() {
                 text.push_str(&format!("    {name}: {value:?}\n"));

@@ -231,7 +231,7 @@ impl Sandbox {
         self.servers.iter().all(|server| leased(&server) || reached(&format!("{}:22", server.address)))
     }
 
-    fn lock_file(&self, name: &str) -> File {
+    pub(crate) fn lock_file(&self, name: &str) -> File {
         let path = self.state.join(format!("{name}.lease"));
         File::options()
             .create(true)
@@ -280,6 +280,7 @@ impl Sandbox {
         let used: Vec<&Server> =
             lease.iter().filter(|server| fs::remove_file(&server.clean).is_err()).collect();
         empty(&used);
+        crate::proxy::forget_other_builds(&lease, self);
         lease
     }
 
@@ -450,7 +451,7 @@ impl Server {
         self.run(&format!("test -e '{path}'")).code == Some(0)
     }
 
-    /// `http://ADDRESS` and the path, which is Traefik's published port 80.
+    /// `http://ADDRESS` and the path, which is the proxy's published port 80.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

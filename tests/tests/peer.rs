@@ -1,12 +1,10 @@
 //! Beside Kamal itself: what it and Bowline make of the same files, and each in the other's place.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bowline_tests::expect;
+use bowline_tests::inspect::{differences, inspected};
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox, Server};
-use serde_json::Value;
 
 /// A project that both can deploy: Kamal's own proxy can't be had here, so no role has it.
 fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
@@ -63,71 +61,6 @@ fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     );
     project.secret("TOKEN", "'t0k$en \"#'").secret("ALIASED", "an-alias");
     project
-}
-
-/// What `docker inspect` tells of a container, one value a path, without what differs from run to run.
-fn inspected(server: &Server, container: &str) -> BTreeMap<String, String> {
-    let text = server.run(&format!("docker container inspect {container}")).ok().to_owned();
-    let all: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let mut found = BTreeMap::new();
-    flatten("", &all[0], &mut found);
-    let chance = [
-        "/Id",
-        "/Created",
-        "/State/",
-        "/ResolvConfPath",
-        "/HostnamePath",
-        "/HostsPath",
-        "/LogPath",
-        "/GraphDriver/",
-        "/SizeRw",
-        "/NetworkSettings/SandboxID",
-        "/NetworkSettings/SandboxKey",
-        "/NetworkSettings/Networks/kamal/",
-        "/NetworkSettings/Ports",
-    ];
-    found.retain(|path, _| !chance.iter().any(|start| path.starts_with(start)));
-    for value in found.values_mut() {
-        *value = value.replace(&server.address, "ADDRESS").replace(&server.name, "SERVER");
-    }
-    let hostname = found.get_mut("/Config/Hostname").unwrap();
-    let plain = hostname.trim_matches('"');
-    let (name, random) = plain.rsplit_once('-').unwrap_or(("", plain));
-    assert!(random.len() == 12 && random.bytes().all(|c| c.is_ascii_hexdigit()), "{hostname}");
-    *hostname = name.to_owned();
-    found
-}
-
-fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(map) => {
-            map.iter().for_each(|(key, value)| flatten(&format!("{path}/{key}"), value, found))
-        }
-        // What stands in them has no order of its own.
-        Value::Array(items)
-            if path.ends_with("/Env") || path.ends_with("/Binds") || path.ends_with("/Mounts") =>
-        {
-            let mut items: Vec<String> = items.iter().map(ToString::to_string).collect();
-            items.sort();
-            found.insert(path.to_owned(), items.join("\n"));
-        }
-        value => drop(found.insert(path.to_owned(), value.to_string())),
-    }
-}
-
-/// Where two containers differ: `PATH: KAMAL'S -> BOWLINE'S`; of lists the lines that only one of them has.
-fn differences(kamals: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> Vec<String> {
-    let paths: BTreeSet<&String> = kamals.keys().chain(ours.keys()).collect();
-    let lines = |of: &BTreeMap<String, String>, path: &str| -> BTreeSet<String> {
-        of.get(path).map(String::as_str).unwrap_or("nothing").lines().map(str::to_owned).collect()
-    };
-    let differing = paths.into_iter().filter_map(|path| {
-        let (theirs, ours) = (lines(kamals, path), lines(ours, path));
-        let only =
-            |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>().join(" ");
-        (theirs != ours).then(|| format!("{path}: {} -> {}", only(&theirs, &ours), only(&ours, &theirs)))
-    });
-    differing.collect()
 }
 
 /// What has no route is kept away from Traefik, which exposes every container by default.

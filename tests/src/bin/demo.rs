@@ -124,7 +124,7 @@ They send to {}\n",
     }
 
     fn under_load(&self, old: &Version, new: &Version) -> Rollout {
-        let visitors = Visitors { urls: self.urls(), clients: 4, pause: PAUSE, each: EACH };
+        let visitors = Visitors { urls: self.urls(), host: None, clients: 4, pause: PAUSE, each: EACH };
         under_load(&visitors, old.name, new.name, || {
             run(Command::new(self.project.join("bowline"))
                 .args(["deploy", "--version", new.name])

@@ -1,0 +1,153 @@
+//! What tests of `proxy:` stand on: a project that has one, requests with a host name, and the proxy's own state.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::docker::{again, docker};
+use crate::project::{Project, binary};
+use crate::sandbox::{Lease, Sandbox, Server, run};
+
+/// The proxy's container, on every server that has one.
+pub const CONTAINER: &str = "kamal-proxy";
+
+/// Where the proxy's volume keeps what it was asked to do.
+const STATE: &str = "/var/lib/docker/volumes/kamal-proxy-config/_data/kamal-proxy.state";
+
+impl Project {
+    /// A project of Kamal 2 whose web role answers for a host name of its own, by whatever proxy a server has.
+    #[must_use]
+    pub fn proxied(sandbox: &Sandbox, lease: &Lease, name: &str) -> Self {
+        let mut project = Self::new(sandbox, lease, name);
+        project.unset("traefik").unset("healthcheck").set_proxy("healthcheck: {interval: 1}");
+        project
+    }
+
+    /// Sets `proxy:` to the project's host name and port and these lines.
+    pub fn set_proxy(&mut self, more: &str) -> &mut Self {
+        let lines: String = more.lines().map(|line| format!("\n  {line}")).collect();
+        let proxy = format!("\n  host: {}\n  app_port: 3000{lines}", self.host());
+        self.set("proxy", &proxy)
+    }
+
+    /// The host name that the web role answers for.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("{}.test", self.service)
+    }
+
+    /// The service that a role is for the proxy.
+    #[must_use]
+    pub fn route(&self, role: &str) -> String {
+        format!("{}-{role}", self.service)
+    }
+}
+
+impl Server {
+    /// One request for a host name: the status and the body. Without an answer the status is 0.
+    #[must_use]
+    pub fn ask(&self, host: &str, path: &str) -> (u16, String) {
+        let header = format!("Host: {host}");
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "--noproxy", "*", "--max-time", "5", "-w", "\n%{http_code}", "-H", &header]);
+        let ran = run(curl.arg(self.url(path)));
+        let (body, status) = ran.stdout.rsplit_once('\n').unwrap_or_default();
+        (status.parse().unwrap_or_default(), body.to_owned())
+    }
+
+    /// Whether a version answers for a host name.
+    #[must_use]
+    pub fn serves(&self, host: &str, version: &str) -> bool {
+        self.ask(host, "/version") == (200, version.to_owned())
+    }
+
+    /// What the proxy's state file has, by the name of the service.
+    ///
+    /// # Panics
+    /// When there is no such file, or it isn't a list of services.
+    #[must_use]
+    pub fn proxy_state(&self) -> BTreeMap<String, Value> {
+        let ran = self.run(&format!("cat {STATE}"));
+        let all: Vec<Value> = serde_json::from_str(ran.ok()).unwrap_or_else(|e| panic!("{e}:\n{ran}"));
+        let named = |service: Value| (service["name"].as_str().unwrap_or_default().to_owned(), service);
+        all.into_iter().map(named).collect()
+    }
+
+    /// The targets of a service, as the proxy was given them.
+    ///
+    /// # Panics
+    /// When the proxy doesn't know the service.
+    #[must_use]
+    #[track_caller]
+    pub fn targets(&self, service: &str) -> Vec<String> {
+        let state = self.proxy_state();
+        let found = state.get(service).unwrap_or_else(|| panic!("no {service} in {:?}", state.keys()));
+        let targets = found["active_targets"].as_array().expect("a list of targets");
+        targets.iter().map(|target| target.as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Takes every image of a proxy away, whatever its name.
+    ///
+    /// # Panics
+    /// When one can't be removed.
+    pub fn forget_proxy_image(&self) {
+        let title = "label=org.opencontainers.image.title=kamal-proxy";
+        self.run(&format!("docker images -q --filter {title} | sort -u | xargs -r docker rmi -f")).ok();
+    }
+
+    /// The short id of a container, which is what Kamal makes a target of.
+    #[must_use]
+    pub fn short_id(&self, container: &str) -> String {
+        let ran = self.run(&format!("docker inspect -f '{{{{.Id}}}}' {container}"));
+        ran.ok().chars().take(12).collect()
+    }
+}
+
+impl Sandbox {
+    /// Puts our proxy's image into the registry, for servers that pull it; its repository and its tag there.
+    ///
+    /// # Panics
+    /// When the image can't be made or pushed.
+    #[must_use]
+    pub fn push_proxy(&self) -> (String, String) {
+        // Two tests that load and forget the same image would be in each other's way.
+        let turn = self.lock_file("proxy");
+        turn.lock().expect("the lock of the proxy's image");
+        let archive = tempfile::NamedTempFile::new().expect("a temporary file");
+        let path = archive.path().display().to_string();
+        let made = run(Command::new(proxy_program()).args(["image", "--output", &path]));
+        let name = made.ok().to_owned();
+        docker(&["load", "--input", &path]).ok();
+        let pushed = format!("{}/{name}", self.registry);
+        docker(&["tag", &name, &pushed]).ok();
+        let mut push = Command::new("docker");
+        push.arg("--config").arg(self.state.join("docker")).args(["push", "-q", &pushed]);
+        again(|| run(&mut push)).ok();
+        // A container may run from it on this machine.
+        let _ = docker(&["rmi", "--no-prune", &pushed, &name]);
+        let (repository, tag) = name.split_once(':').expect("a name with a tag");
+        (repository.to_owned(), tag.to_owned())
+    }
+}
+
+/// The proxy's program, beside `bowline`.
+fn proxy_program() -> PathBuf {
+    binary().with_file_name("bowline-proxy")
+}
+
+/// Takes away the images of servers that were made of another build of the proxy: its tag doesn't tell one from the other.
+pub(crate) fn forget_other_builds(lease: &Lease, sandbox: &Sandbox) {
+    let Ok(modified) = fs::metadata(proxy_program()).and_then(|about| about.modified()) else { return };
+    let build = format!("{modified:?}");
+    for server in lease.iter() {
+        let mark = sandbox.state.join(format!("{}.proxy", server.name));
+        if fs::read_to_string(&mark).is_ok_and(|known| known == build) {
+            continue;
+        }
+        server.forget_proxy_image();
+        fs::write(&mark, &build).expect("a mark beside the server's lease");
+    }
+}

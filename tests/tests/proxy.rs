@@ -1,0 +1,245 @@
+//! Deploys of Kamal 2's kind, behind the proxy that `proxy:` describes: P1, P2 and P4, on servers that had none.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
+
+use std::time::Duration;
+
+use bowline_tests::browsers::Browsers;
+use bowline_tests::expect;
+use bowline_tests::load::{Load, Mode, Options};
+use bowline_tests::project::Project;
+use bowline_tests::proxy::CONTAINER;
+use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server};
+use bowline_tests::watch::{Watch, ever, told, when};
+
+const WORKER: &str = "cmd: /app/server worker";
+
+/// The service's one target on a server is the container of this version.
+#[track_caller]
+fn registered(project: &Project, server: &Server, role: &str, version: &str) {
+    let id = server.short_id(&project.container(role, version));
+    assert_eq!(server.targets(&project.route(role)), [format!("{id}:3000")], "on {}", server.name);
+}
+
+#[test]
+fn p1_p2_ten_deploys_behind_our_proxy_lose_no_request_no_asset_and_leave_no_old_version() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::proxied(sandbox, &lease, "behind");
+    let host = project.host();
+    project.set("asset_path", "/app/public/assets");
+    // The first deploy sends it.
+    lease[0].forget_proxy_image();
+    project.deploy("v0").ok();
+    for server in lease.iter() {
+        assert!(server.serves(&host, "v0"), "{:?} on {}", server.ask(&host, "/version"), server.name);
+        assert_eq!(server.ask("another.test", "/version").0, 404, "on {}", server.name);
+        let image = expect::inspect(server, CONTAINER, "{{.Config.Image}}");
+        assert!(image.starts_with("bowline-proxy:v10."), "{image} on {}", server.name);
+        registered(&project, server, "web", "v0");
+    }
+
+    let urls = |path: &str| lease.iter().map(|server| server.url(path)).collect::<Vec<_>>();
+    let visit = |mode| {
+        Load::start(Options {
+            urls: urls("/version"),
+            host: Some(host.clone()),
+            clients: 2,
+            pause: Duration::from_millis(10),
+            at_most: Duration::from_secs(400),
+            ..Options::new(lease[0].url("/version"), mode)
+        })
+    };
+    let loads = [Mode::KeepAlive, Mode::NewConnection].map(visit);
+    let browsers = Browsers::open_as(1, &urls("/"), Some(&host));
+    browsers.wait_for("v0", 2);
+    for number in 1..=10 {
+        let [old, new] = [number - 1, number].map(|number| format!("v{number}"));
+        loads.iter().for_each(|load| load.allow_from_now_on(&[&old, &new]));
+        // What the old app does with open connections is the same to those who visit it.
+        project.build_arg("ON_TERM", if number % 2 == 0 { "drain" } else { "exit" });
+        project.deploy(&new).ok();
+        loads.iter().for_each(|load| load.expect_from_now_on(&new));
+        browsers.wait_for(&new, 2);
+    }
+    let report = browsers.close();
+    assert_eq!(report.failed, 0, "{report}");
+    assert!(report.assets["v0"] > 0 && report.bridged > 0, "{report}");
+    for load in loads {
+        load.wait_for(200);
+        load.stop().assert_clean(2_000);
+    }
+    for server in lease.iter() {
+        expect::runs(&project, server, &[("web", "v10")]);
+        expect::unlocked(&project, server);
+        registered(&project, server, "web", "v10");
+    }
+}
+
+/// All as before, and the new containers stopped.
+#[track_caller]
+fn all_as_before(project: &Project, lease: &Lease, ran: &Ran, [old, new]: [&str; 2]) {
+    ran.exits(1);
+    expect::runs(project, &lease[0], &[("web", old)]);
+    expect::runs(project, &lease[1], &[("web", old), ("worker", old)]);
+    for server in lease.iter() {
+        expect::unlocked(project, server);
+        assert!(server.serves(&project.host(), old), "{ran}");
+        registered(project, server, "web", old);
+        ran.says(&server.address);
+        let state = expect::inspect(server, &project.container("web", new), "{{.State.Status}}");
+        assert_eq!(state, "exited", "the new container is kept, stopped, for a look");
+        let latest = expect::image_id(project, server, "latest");
+        assert_eq!(latest, expect::image_id(project, server, old), "latest on {}", server.name);
+    }
+}
+
+#[test]
+fn p4_a_broken_image_behind_the_proxy_leaves_the_old_version_and_shows_what_the_check_saw() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = Project::proxied(sandbox, &lease, "refused");
+    let (first, second) = (lease[0].address.as_str(), lease[1].address.as_str());
+    project.roles(&[("web", &[first, second], ""), ("worker", &[second], WORKER)]);
+    project.deploy("v1").ok();
+
+    project.build_arg("EXIT_AT_BOOT", "7");
+    let ran = project.deploy("v2");
+    all_as_before(&project, &lease, &ran, ["v1", "v2"]);
+    ran.says("cannot boot: EXIT_AT_BOOT=7 asks version v2 to exit at once").says("code 7");
+    // Mended, the same version is deployed over what is left of it.
+    project.build_arg("EXIT_AT_BOOT", "");
+    project.deploy("v2").ok();
+    expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
+
+    project.set("deploy_timeout", "4");
+    // It ignores SIGTERM as well, as broken programs do.
+    project.set("drain_timeout", "2").build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
+    let ran = project.deploy("v3");
+    all_as_before(&project, &lease, &ran, ["v2", "v3"]);
+    ran.says(":3000/up").says("503").says("version v3 listening");
+    project.build_arg("HEALTH", "").build_arg("ON_TERM", "");
+
+    // The app listens on 3000, whatever the proxy is told.
+    let proxy = project.section("proxy").replace("3000", "3001");
+    project.set("proxy", &proxy);
+    let ran = project.deploy("v4");
+    all_as_before(&project, &lease, &ran, ["v2", "v4"]);
+    ran.says(":3001/up").says("refused").says("version v4 listening on [::]:3000");
+
+    project.set_proxy("healthcheck: {path: /nowhere, interval: 1}");
+    let ran = project.deploy("v5");
+    all_as_before(&project, &lease, &ran, ["v2", "v5"]);
+    ran.says(":3000/nowhere").says("404");
+}
+
+#[test]
+fn p1_two_roles_have_the_proxy_and_they_and_a_worker_wait_at_the_barrier() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::proxied(sandbox, &lease, "two-roles");
+    let (address, host) = (server.address.as_str(), project.host());
+    let api_host = format!("api.{host}");
+    let api = format!("proxy: {{host: {api_host}, healthcheck: {{interval: 2}}}}");
+    let plain = format!("{WORKER}\nproxy: false");
+    project.roles(&[("web", &[address], ""), ("api", &[address], &api), ("worker", &[address], &plain)]);
+    project.deploy("v1").ok();
+    let every = |version: &'static str| [("web", version), ("api", version), ("worker", version)];
+    expect::runs(&project, server, &every("v1"));
+    for (role, host) in [("web", &host), ("api", &api_host)] {
+        assert!(server.serves(host, "v1"), "{role}: {:?}", server.ask(host, "/version"));
+        registered(&project, server, role, "v1");
+    }
+    let state = server.proxy_state();
+    assert_eq!(state.len(), 2, "{state:?}");
+    // A role's own keys stand beside those of all.
+    let interval =
+        |role: &str| &state[&project.route(role)]["target_options"]["health_check_config"]["interval"];
+    assert_eq!(
+        (interval("web").as_u64(), interval("api").as_u64()),
+        (Some(1_000_000_000), Some(2_000_000_000))
+    );
+
+    // A web container that takes three seconds holds all others.
+    let slow = "env: {clear: {START_DELAY_MS: 3000}}";
+    project.roles(&[("web", &[address], slow), ("api", &[address], &api), ("worker", &[address], &plain)]);
+    let watch = Watch::on(server);
+    project.deploy("v2").ok();
+    let all = watch.stop();
+    let begun = when(&all, "start", &project.container("web", "v2"));
+    for role in ["api", "worker"] {
+        let stopped = when(&all, "kill", &project.container(role, "v1"));
+        assert!(stopped > begun + 3_000_000_000, "the old {role} waits\n{}", told(&all));
+    }
+    expect::runs(&project, server, &every("v2"));
+    assert!(server.serves(&host, "v2") && server.serves(&api_host, "v2"));
+
+    // A web container that never gets healthy closes the barrier.
+    let sick = "env: {clear: {HEALTH: fail}}";
+    project.set("deploy_timeout", "3");
+    project.roles(&[("web", &[address], sick), ("api", &[address], &api), ("worker", &[address], &plain)]);
+    let watch = Watch::on(server);
+    project.deploy("v3").exits(1);
+    let all = watch.stop();
+    for role in ["web", "api", "worker"] {
+        let old = project.container(role, "v2");
+        assert!(!ever(&all, "kill", &old) && !ever(&all, "die", &old), "{role} is untouched\n{}", told(&all));
+    }
+    expect::runs(&project, server, &every("v2"));
+    assert!(server.serves(&host, "v2") && server.serves(&api_host, "v2"));
+
+    // One that fails behind the barrier keeps its old version, and the others go on.
+    let broken = format!("{api}\nenv: {{clear: {{EXIT_AT_BOOT: 5}}}}");
+    project.roles(&[("web", &[address], ""), ("api", &[address], &broken), ("worker", &[address], &plain)]);
+    project.deploy("v4").says("code 5").exits(1);
+    expect::runs(&project, server, &[("web", "v4"), ("api", "v2"), ("worker", "v4")]);
+    assert!(server.serves(&host, "v4") && server.serves(&api_host, "v2"));
+    expect::unlocked(&project, server);
+}
+
+#[test]
+fn p1_two_apps_and_two_destinations_share_one_proxy_and_a_host_name_that_is_taken_is_refused() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut shop = Project::proxied(sandbox, &lease, "shop");
+    let mut blog = Project::proxied(sandbox, &lease, "blog");
+    let (host, staging) = (shop.host(), format!("staging.{}", shop.host()));
+    shop.write("config/deploy.staging.yml", &format!("proxy: {{host: {staging}}}\n"));
+    let login = format!("KAMAL_REGISTRY_PASSWORD={}\n", sandbox.registry_password);
+    shop.write(".kamal/secrets.staging", &login);
+    shop.deploy("v1").ok();
+    let proxy = expect::inspect(server, CONTAINER, "{{.Id}}");
+    shop.build_arg("VERSION", "s1");
+    shop.bowline(&["deploy", "-d", "staging", "--version", "s1"]).ok();
+    blog.deploy("b1").ok();
+    let answers = |expected: &[(&str, &str)]| {
+        for (host, version) in expected {
+            assert!(server.serves(host, version), "{host}: {:?}", server.ask(host, "/version"));
+        }
+    };
+    answers(&[(&host, "v1"), (&staging, "s1"), (&blog.host(), "b1")]);
+    assert_eq!(expect::inspect(server, CONTAINER, "{{.Id}}"), proxy, "there is one proxy");
+    let routes: Vec<String> = server.proxy_state().into_keys().collect();
+    let mut expected = [blog.route("web"), shop.route("web"), format!("{}-staging", shop.route("web"))];
+    expected.sort();
+    assert_eq!(routes, expected);
+
+    // A host name of another app: nothing of either changes.
+    let own = blog.section("proxy").to_owned();
+    blog.set("proxy", &own.replace(&blog.host(), &host));
+    let refused = blog.deploy("b2");
+    refused.exits(1).says("conflict with another service").says("another service has this host and path");
+    answers(&[(&host, "v1"), (&blog.host(), "b1")]);
+    expect::runs(&blog, server, &[("web", "b1")]);
+    blog.set("proxy", &own);
+
+    // Who goes takes only what is its own, and the last one the proxy.
+    shop.bowline(&["remove", "-d", "staging", "-y"]).ok();
+    blog.bowline(&["remove", "-y"]).ok();
+    answers(&[(&host, "v1")]);
+    assert_eq!(server.ask(&staging, "/version").0, 404);
+    assert_eq!(server.proxy_state().into_keys().collect::<Vec<_>>(), [shop.route("web")]);
+    shop.bowline(&["remove", "-y"]).ok();
+    assert_eq!(server.run(&format!("docker ps -aq --filter name={CONTAINER}")).ok(), "");
+}
