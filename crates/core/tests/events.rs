@@ -125,7 +125,8 @@ fn without_events_it_is_looked_at_again_and_again_until_its_time_is_up() {
     shells::each(|| {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("broken"), "").unwrap();
-        let mut script = start(home.path(), &cut(1));
+        // Whole seconds are counted, so of two at least one passes.
+        let mut script = start(home.path(), &cut(2));
         assert_eq!(said(&mut script), ["@healthy", "@still-healthy"]);
         assert!(script.wait().unwrap().success());
         assert!(looks(home.path()) > 2);

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use super::deploy::Request;
 use super::{Kind, Plan, RolePlan, ServerPlan};
@@ -37,8 +37,8 @@ pub struct Kept {
 pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
-    let line = attach.settings().iter().fold(boot.run_line().to_string(), |line, word| line + " " + word);
-    let (mut clear, mut secret) = (Sha256::new(), Sha256::new());
+    let line = attach.settings().iter().fold(boot.run_line().to_string(), |line, word| line + "\0" + word);
+    let (mut clear, mut secret) = (Hash::new(), Hash::new());
     clear.update(&line);
     secret.update(&line);
     secret.update([0]);
@@ -46,7 +46,7 @@ pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     Secret::new(format!("{LABEL}={}", [clear, secret].map(hex).join("-")))
 }
 
-fn hex(hash: Sha256) -> String {
+fn hex(hash: Hash) -> String {
     hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -57,7 +57,7 @@ fn part(fingerprint: &str, secrets_known: bool) -> &str {
 
 /// The container of a role that is just what this plan of it would make, if there is one.
 pub(super) fn kept(config: &Config, request: &Request, role: &RolePlan, observed: &Observed) -> Option<Kept> {
-    // Whether a proxy that was told of a container still knows it can't be seen here: where all went well, it is.
+    // Whether a proxy knows the container can't be seen here. Where the run came to its end, it does.
     let is_attached = !role.attach.kind().switches() || is_tagged(config, &request.version, observed);
     if !is_attached || !matches!(request.kind, Kind::Deploy | Kind::Rollback) {
         return None;
