@@ -25,7 +25,16 @@ const EACH: u64 = 20_000;
 /// Of each client, between two requests.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A version, and how its app behaves.
+/// What stands between the visitors and the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    /// Our own proxy, as a project of Kamal 2 has it.
+    Proxy,
+    /// Traefik, as one of Kamal 1 has it.
+    Traefik,
+}
+
+/// A version, and how its app behaves. Whether a failed request is tried again is up to Traefik: the proxy never does it.
 struct Version {
     name: &'static str,
     on_term: &'static str,
@@ -45,7 +54,8 @@ const VERSIONS: [Version; 6] = [
 fn main() -> ExitCode {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(3);
-    let demo = Demo::new(sandbox, &lease);
+    let front = if std::env::args().any(|word| word == "--traefik") { Front::Traefik } else { Front::Proxy };
+    let demo = Demo::new(sandbox, &lease, front);
     // The servers are left as they are, to play with; the lease ends with this process.
     let clean = demo.run();
     std::mem::forget(lease);
@@ -55,14 +65,15 @@ fn main() -> ExitCode {
 struct Demo<'a> {
     sandbox: &'a Sandbox,
     servers: &'a Lease,
+    front: Front,
     project: PathBuf,
 }
 
 impl<'a> Demo<'a> {
-    fn new(sandbox: &'a Sandbox, servers: &'a Lease) -> Self {
+    fn new(sandbox: &'a Sandbox, servers: &'a Lease, front: Front) -> Self {
         let project = sandbox.state.join("demo");
         let _ = fs::remove_dir_all(&project);
-        Self { sandbox, servers, project }
+        Self { sandbox, servers, front, project }
     }
 
     /// The project as people see it: relative to where they started the demo.
@@ -92,7 +103,7 @@ impl<'a> Demo<'a> {
         let mut rollouts = Vec::new();
         for pair in VERSIONS.windows(2) {
             let (old, new) = (&pair[0], &pair[1]);
-            println!("{}", bold(&describe(old, new)));
+            println!("{}", bold(&describe(old, new, self.front)));
             println!("  $ ./bowline deploy --version {}", new.name);
             self.write_project(new);
             let rollout = self.under_load(old, new);
@@ -201,7 +212,7 @@ bin/demo --down removes every trace of all this.",
     fn deploy_yml(&self, version: &Version) -> String {
         let sandbox = self.sandbox;
         let servers = self.servers.addresses();
-        let labels = if version.retry {
+        let labels = if version.retry || self.front == Front::Proxy {
             ""
         } else {
             "    # Another middleware instead of the one that tries a failed request again.\n    labels:\n      \
@@ -232,17 +243,11 @@ env:
   clear:
     ON_TERM: {on_term}   # on SIGTERM the app {behaviour}
 
-healthcheck:
-  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1
-
-readiness_delay: 2   # seconds a worker has to run to count as ready
+{front}readiness_delay: 2   # seconds a worker has to run to count as ready
 
 builder:
   context: .
-
-traefik:
-  image: {traefik}
-
+{arch}
 ssh:
   keys:
     - {key}
@@ -255,7 +260,14 @@ ssh:
             user = sandbox.registry_user,
             on_term = version.on_term,
             behaviour = behaviour(version),
-            traefik = sandbox.traefik_image,
+            front = match self.front {
+                Front::Proxy => "proxy:   # every host name; the app is asked for /up until it answers 200\n  app_port: 3000\n\n".to_owned(),
+                Front::Traefik => format!(
+                    "healthcheck:\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n\ntraefik:\n  image: {}\n\n",
+                    sandbox.traefik_image
+                ),
+            },
+            arch = if self.front == Front::Proxy { "  arch: amd64\n" } else { "" },
             key = sandbox.ssh_key.display(),
         )
     }
@@ -265,14 +277,15 @@ fn behaviour(version: &Version) -> &'static str {
     if version.on_term == "drain" { "finishes what is under way" } else { "exits at once" }
 }
 
-fn describe(old: &Version, new: &Version) -> String {
-    let retries = match (old.retry, new.retry) {
-        (true, true) => "Traefik would retry",
-        (false, false) => "Traefik never retries",
-        (true, false) => "the routing labels change: retries are taken away",
-        (false, true) => "the routing labels change: retries come back",
+fn describe(old: &Version, new: &Version, front: Front) -> String {
+    let retries = match (front, old.retry, new.retry) {
+        (Front::Proxy, ..) => "",
+        (Front::Traefik, true, true) => "; Traefik would retry",
+        (Front::Traefik, false, false) => "; Traefik never retries",
+        (Front::Traefik, true, false) => "; the routing labels change: retries are taken away",
+        (Front::Traefik, false, true) => "; the routing labels change: retries come back",
     };
-    format!("{} -> {}: on SIGTERM the old app {}; {retries}", old.name, new.name, behaviour(old))
+    format!("{} -> {}: on SIGTERM the old app {}{retries}", old.name, new.name, behaviour(old))
 }
 
 fn tell(rollout: &Rollout, new: &Version) {
