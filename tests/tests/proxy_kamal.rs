@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails with a panic")]
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use bowline_tests::expect;
@@ -9,7 +10,7 @@ use bowline_tests::inspect::{differences, inspected};
 use bowline_tests::load::{Load, Mode, Options};
 use bowline_tests::project::Project;
 use bowline_tests::proxy::CONTAINER;
-use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server};
+use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, run};
 
 /// A project that uses most of what `proxy:` has: in three roles.
 fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
@@ -60,6 +61,37 @@ fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     project
 }
 
+/// A certificate for the role `shop`, error pages, and an accessory with a proxy.
+fn with_files(sandbox: &Sandbox, lease: &Lease, project: &mut Project) {
+    let (host, hosts) = (project.host(), lease.addresses().join(", "));
+    let service = project.service.clone();
+    sandbox.push_version(&service, &service, "tool", &[]);
+    project.set("error_pages_path", "public").set(
+        "accessories",
+        &format!(
+            "
+  tool:
+    image: {service}:tool
+    hosts: [{hosts}]
+    registry: {{server: '{}', username: {}, password: [KAMAL_REGISTRY_PASSWORD]}}
+    proxy: {{host: tool.{host}, app_port: 3000, healthcheck: {{interval: 1}}}}",
+            sandbox.registry, sandbox.registry_user
+        ),
+    );
+    project.write("public/404.html", "<h1>lost</h1>");
+    project.write("public/503.html", "<h1>{{ .Message }}</h1>");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "30", "-subj", "/CN=shop", "-addext"]);
+    openssl.arg(format!("subjectAltName=DNS:shop.{host},DNS:www.shop.{host}"));
+    openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]);
+    run(openssl.current_dir(project.path())).ok();
+    project.secret("CERTIFICATE", "$(cat certificate.pem)").secret("KEY", "$(cat key.pem)");
+    let ssl = "      ssl: {certificate_pem: CERTIFICATE, private_key_pem: KEY}\n      ssl_redirect: false";
+    let servers = project.section("servers").replace("      ssl_redirect: false", ssl);
+    project.set("servers", &servers);
+}
+
 fn deploy<'a>(version: &'a str, server: &'a Server) -> [&'a str; 6] {
     ["deploy", "--skip-push", "--version", version, "-h", &server.address]
 }
@@ -89,10 +121,15 @@ fn listed(server: &Server) -> String {
 fn p1_the_same_files_make_the_same_containers_and_routes_behind_the_proxy_as_with_kamal() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
-    let project = project(sandbox, &lease, "peer-proxy");
+    let mut project = project(sandbox, &lease, "peer-proxy");
+    with_files(sandbox, &lease, &mut project);
     let (theirs, ours) = (&lease[0], &lease[1]);
     project.kamal(&deploy("v1", theirs)).ok();
     project.bowline(&deploy("v1", ours)).ok();
+    // Kamal gives an accessory the error pages of the version that it is run for.
+    let boot = ["accessory", "boot", "tool", "--version", "v1", "-h"];
+    project.kamal(&[&boot[..], &[&theirs.address]].concat()).ok();
+    project.bowline(&[&boot[..], &[&ours.address]].concat()).ok();
 
     for role in ["web", "api", "shop", "worker"] {
         let container = project.container(role, "v1");
@@ -104,21 +141,31 @@ fn p1_the_same_files_make_the_same_containers_and_routes_behind_the_proxy_as_wit
         let listed = [own.as_str(), unrouted];
         assert_eq!(found, listed[..if role == "worker" { 2 } else { 1 }], "{role}");
     }
-    // Ours is created before it is started: nobody was ever attached to either.
+    let tool = format!("{}-tool", project.service);
+    assert_eq!(differences(&inspected(theirs, &tool), &inspected(ours, &tool)), [""; 0], "the accessory");
+    // `docker create` and `docker run --detach` note this differently. Neither was attached to.
     let attached = ["/Config/AttachStderr: false -> true", "/Config/AttachStdout: false -> true"];
     let proxies = differences(&inspected(theirs, CONTAINER), &inspected(ours, CONTAINER));
     assert_eq!(proxies, attached, "the proxy's own container");
     let [kamals, bowlines] = [theirs, ours].map(|server| routes(&project, server));
-    for (service, route) in &kamals {
+    for (service, route) in kamals.iter().filter(|(service, _)| **service != tool) {
         assert_eq!(bowlines.get(service), Some(route), "{service}");
     }
-    assert_eq!(kamals.len(), bowlines.len(), "{kamals:?}\n{bowlines:?}");
+    assert!(kamals.keys().eq(bowlines.keys()) && kamals.contains_key(&tool), "{kamals:?}\n{bowlines:?}");
+    let files = "cd .kamal && find proxy -type f -exec sha256sum {} + | sort -k 2";
+    assert_eq!(theirs.run(files).ok(), ours.run(files).ok(), "error pages and certificates");
     assert_eq!(listed(theirs), listed(ours));
     for server in lease.iter() {
         let host = project.host();
         assert!(server.serves(&host, "v1"));
         assert_eq!(server.ask(&format!("api.{host}"), "/version").0, 404);
-        assert_eq!(server.ask(&format!("www.shop.{host}"), "/version"), (200, "v1".into()));
+        assert_eq!(server.ask(&format!("tool.{host}"), "/version"), (200, "tool".into()));
+        let shop = format!("shop.{host}");
+        let to = format!("{shop}:443:{}", server.address);
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "--noproxy", "*", "--cacert", "certificate.pem", "--resolve", &to]);
+        let answer = run(curl.arg(format!("https://{shop}/version")).current_dir(project.path()));
+        assert_eq!(answer.ok(), "v1", "over HTTPS from {}", server.name);
     }
 }
 

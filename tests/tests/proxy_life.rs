@@ -89,6 +89,11 @@ fn p5_the_proxy_itself_is_stopped_rebooted_shown_and_kept_for_as_long_as_an_app_
     project.bowline(&["proxy", "restart"]).ok();
     assert!(server.serves(&host, "v1"));
 
+    // One that was stopped, and so can't say which routes it has, comes back with them.
+    project.bowline(&["proxy", "stop"]).ok();
+    project.bowline(&["proxy", "reboot", "-y"]).ok();
+    assert!(server.serves(&host, "v1"));
+
     // A new one has the routes of the old one, and the configuration of now.
     let before = expect::inspect(server, CONTAINER, "{{.Id}}");
     project.set_proxy("healthcheck: {interval: 1}\nrun: {http_port: 80, https_port: 443, log_max_size: 3m}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
-use bowline_engine::world::{Options, Project, Stop, World};
+use bowline_engine::world::{Options, OwnImage, Project, Stop, World};
 
 use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
@@ -87,7 +87,8 @@ impl<'a> Session<'a> {
         let network = load::network(&project, asker);
         let lock_wait = settings.lock_wait;
         let (events, timeouts) = (Arc::new(screen.handle()), project.config.timeouts);
-        let world = World { network, local, events, stop, lock_wait, timeouts };
+        let own_proxy = OwnImage::new(local.clone());
+        let world = World { network, local, own_proxy, events, stop, lock_wait, timeouts };
         Ok(Self { settings, project, world, screen, focus })
     }
 

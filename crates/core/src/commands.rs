@@ -54,6 +54,26 @@ pub enum Action {
     Restart,
 }
 
+impl Action {
+    /// `start`.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Restart => "restart",
+        }
+    }
+
+    /// `started`.
+    pub fn done(self) -> &'static str {
+        match self {
+            Action::Start => "started",
+            Action::Stop => "stopped",
+            Action::Restart => "restarted",
+        }
+    }
+}
+
 /// What every command of a run knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {

@@ -199,8 +199,7 @@ impl ServerPlan {
             steps.push((name, Step::Boot(Box::new(role.boot.clone()))));
             steps.extend(role.attach.step("ID").map(|step| (name, Step::Proxy(step))));
             for retire in &role.retire {
-                let detach = Some(&retire.detach).filter(|_| !role.attach.kind().switches());
-                steps.extend(detach.and_then(Detach::step).map(|step| (name, Step::Proxy(step))));
+                steps.extend(retire.detach.step().map(|step| (name, Step::Proxy(step))));
                 steps.push((name, Step::Stop(retire.stop.clone())));
             }
         }

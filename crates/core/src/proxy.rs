@@ -356,10 +356,8 @@ impl Detach {
     /// Only as long as another container serves.
     pub(crate) fn instead(&mut self, other: &Serving) {
         match self {
-            Self::None => {}
+            Self::None | Self::Kamal(_) => {}
             Self::Traefik(cut) => cut.instead = Some(other.clone()),
-            // The other one has its requests since it was attached.
-            Self::Kamal(_) => *self = Self::None,
         }
     }
 

@@ -24,8 +24,7 @@ use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
-use crate::proxy::kamal::image::OwnImage;
-use crate::proxy::{self, At, Ready, Seen};
+use crate::proxy::{self, At, Seen, Target};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::retire::tell_returns;
@@ -164,16 +163,16 @@ impl Held<'_> {
     ) -> Result<&'static str, Failure> {
         let at = At { fleet: self.fleet, host };
         let Some(observed) = self.observed.get(host) else { return Ok("") };
-        let image = OwnImage::new(self.world.local.clone());
         let proxy = proxy::observed(ProxyKind::Kamal, at, observed);
         if !proxy.runs() {
-            proxy::kamal::ensure(at, &image, &kamal::ensure(config, self.scope, host)).await?;
+            let wanted = kamal::ensure(config, self.scope, host);
+            proxy::kamal::ensure(at, &self.world.own_proxy, &wanted).await?;
         }
         let (Some(attach), Some(id)) = (planning::route(config, self.scope, accessory), &answer.came_up.id)
         else {
             return Ok("");
         };
-        let ready = Ready { role: Some(&accessory.name), id, addresses: &[] };
+        let ready = Target { role: Some(&accessory.name), id, addresses: &[] };
         proxy.attach(&attach, ready).await.map(|_| ", serving").map_err(|cause| Failure {
             host: host.into(),
             role: Some(accessory.name.clone()),
@@ -211,7 +210,7 @@ impl Held<'_> {
             return Ok("");
         }
         let id = answer.came_up.id.as_deref().unwrap_or_default();
-        match proxy.attach(attach, Ready { role: None, id, addresses }).await {
+        match proxy.attach(attach, Target { role: None, id, addresses }).await {
             Ok(Seen::Routed | Seen::Registered { .. }) => Ok(", serving"),
             Ok(Seen::Unseen) => Ok(""),
             Err(cause) => {
@@ -359,18 +358,18 @@ async fn power_one(
     let restart = policy::configured(&accessory.options);
     let answer = held.act(accessory, host, What::Power { action, restart }).await?;
     tell_returns(held.fleet, host, name, &answer.returns);
-    let done = match (action, answer.none) {
+    match (action, answer.none) {
         (Action::Stop, true) => return Ok(format!("{name} has no container here")),
         (_, true) => return Err(explain::no_container(accessory, host)),
-        (Action::Start, false) => "started",
-        (Action::Stop, false) => "stopped",
-        (Action::Restart, false) => "restarted",
-    };
-    if accessory.proxy.is_some() && action != Action::Stop {
-        let serving = held.registered(config, accessory, host, &answer).await?;
-        return Ok(format!("{done} {name}{serving}"));
+        (_, false) => {}
     }
-    Ok(format!("{done} {name}"))
+    let serving = match (&accessory.proxy, action) {
+        (Some(_), Action::Start | Action::Restart) => {
+            held.registered(config, accessory, host, &answer).await?
+        }
+        _ => "",
+    };
+    Ok(format!("{} {name}{serving}", action.done()))
 }
 
 /// `accessory pull-image`.

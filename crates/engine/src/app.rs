@@ -5,7 +5,7 @@ use bowline_core::observed::Container;
 use bowline_core::plan::{retire as planning, step::Step};
 
 use crate::error::{Cause, Failure, Result};
-use crate::proxy::{Ready, wait_for};
+use crate::proxy::{Target, wait_for};
 use crate::run::change::{Change, Place, Told};
 use crate::run::health;
 use crate::run::observe::look;
@@ -63,7 +63,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
     let output = change.fleet.run_watched(host, Some(role), &step, &|_| {}).await?;
     let addresses = health::outcome(&start.name, start.timeout, output)
         .map_err(|cause| failed(&step.describe(), cause))?;
-    let ready = Ready { role: Some(role), id: &start.id, addresses: &addresses };
+    let ready = Target { role: Some(role), id: &start.id, addresses: &addresses };
     let attached = change.proxy(place).attach(&start.attach, ready).await;
     attached.map_err(|cause| failed(&wait_for(start.attach.kind()), cause))?;
     Ok(format!("started {}", start.name))

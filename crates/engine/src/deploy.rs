@@ -22,7 +22,6 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::image::build::{self, Build};
-use crate::proxy::kamal::image::OwnImage;
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::{Lock, is_inherited};
@@ -282,8 +281,7 @@ impl<'a> Run<'a> {
                 self.emit(Event::Note { host: Some(server.host.clone()), text: note.clone() });
             }
         }
-        let image = OwnImage::new(self.world.local.clone());
-        let apply = Apply::new(fleet, &plan, &image, &self.world.stop, lock_lost);
+        let apply = Apply::new(self.world, fleet, &plan, lock_lost);
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, Vec::new()));
         }

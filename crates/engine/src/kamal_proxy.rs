@@ -9,7 +9,6 @@ use bowline_core::proxy::kamal::container::{Power, Replace};
 use bowline_core::proxy::kamal::{self as core, NAME};
 
 use crate::error::RunError;
-use crate::proxy::kamal::image::OwnImage;
 use crate::proxy::kamal::{ensure, remove_from, step, with_image};
 use crate::proxy::{At, life};
 use crate::run::change::Change;
@@ -19,10 +18,9 @@ const KIND: ProxyKind = ProxyKind::Kamal;
 
 /// `proxy boot`: makes sure it runs.
 pub async fn boot(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    let image = OwnImage::new(world.local.clone());
     life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
         let wanted = core::ensure(&project.config, &change.scope, host);
-        let answer = ensure(At { fleet: &change.fleet, host }, &image, &wanted).await?;
+        let answer = ensure(At { fleet: &change.fleet, host }, &world.own_proxy, &wanted).await?;
         Ok(format!("{} {NAME}", if answer.made { "booted" } else { "started" }))
     })
     .await
@@ -35,12 +33,11 @@ pub async fn reboot(
     options: &Options,
     rolling: bool,
 ) -> Result<Gathered, RunError> {
-    let image = OwnImage::new(world.local.clone());
     life::in_groups(world, project, options, (KIND, rolling), async |change: &Change<'_>, host: &str| {
         let wanted = core::ensure(&project.config, &change.scope, host);
         let at = At { fleet: &change.fleet, host };
         let replace = |ensure| core::Step::Replace(Box::new(Replace { ensure }));
-        let answer = with_image(at, &image, &wanted, replace).await?;
+        let answer = with_image(at, &world.own_proxy, &wanted, replace).await?;
         let gap = answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0));
         Ok(format!("rebooted {NAME}{}", gap.unwrap_or_default()))
     })
@@ -57,12 +54,7 @@ pub async fn power(
     life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
         let power = step(core::Step::Power(Power { scope: change.scope.clone(), action }));
         change.fleet.run(host, None, &power).await.map_err(crate::proxy::kamal::explained)?;
-        let done = match action {
-            Action::Start => "started",
-            Action::Stop => "stopped",
-            Action::Restart => "restarted",
-        };
-        Ok(format!("{done} {NAME}"))
+        Ok(format!("{} {NAME}", action.done()))
     })
     .await
 }

@@ -23,9 +23,9 @@ use crate::event::Event;
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
 use crate::run::fleet::Fleet;
+use crate::world::OwnImage;
 use bowline_core::proxy::kamal::Listed;
 use kamal::KamalProxy;
-use kamal::image::OwnImage;
 use none::NoProxy;
 use traefik::Traefik;
 
@@ -39,7 +39,7 @@ pub(crate) trait Proxy: Send + Sync {
     async fn ensure(&self) -> Result<(), Failure>;
 
     /// Returns when requests reach a container.
-    async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Cause>;
+    async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause>;
 
     /// Returns when no request goes to a container of the role any more, so that it can be stopped; with what its stop
     /// does if it is healthy all the same.
@@ -57,7 +57,7 @@ pub(crate) trait Proxy: Send + Sync {
 
 /// A container that is ready to be attached.
 #[derive(Clone, Copy)]
-pub(crate) struct Ready<'a> {
+pub(crate) struct Target<'a> {
     /// The role that it is one of, if it is.
     pub role: Option<&'a str>,
     pub id: &'a str,

@@ -36,7 +36,7 @@ use bowline_config::{SourceFile, load};
 use crate::event::{Event, Events};
 use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output};
 use crate::secrets::Store;
-use crate::world::{Project, Stop, StopTrigger, World};
+use crate::world::{OwnImage, Project, Stop, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -201,6 +201,7 @@ impl Scripted {
         let world = World {
             timeouts: bowline_config::Timeouts::default(),
             network: Arc::new(network::Wires(network.clone())),
+            own_proxy: OwnImage::new(local.clone()),
             local: local.clone(),
             events: recorder.clone(),
             stop,

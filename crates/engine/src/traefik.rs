@@ -62,12 +62,7 @@ pub async fn power(
             let heard = client_at(address, has_api(&running.args)).hears_docker(at, &own).await;
             heard.map_err(|cause| deaf(host, cause))?;
         }
-        Ok(match action {
-            Action::Start => "started Traefik",
-            Action::Stop => "stopped Traefik",
-            Action::Restart => "restarted Traefik",
-        }
-        .into())
+        Ok(format!("{} Traefik", action.done()))
     })
     .await
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::error::{Failure, RunError};
 use crate::event::Events;
 use crate::ports::{Local, Network, Output};
+pub use crate::proxy::kamal::image::OwnImage;
 use crate::secrets::Store;
 
 pub struct World {
@@ -20,6 +21,8 @@ pub struct World {
     pub events: Arc<dyn Events>,
     /// Says when to stop.
     pub stop: Stop,
+    /// Bowline's own image of the proxy.
+    pub own_proxy: OwnImage,
     /// How long a deploy lock that somebody else holds is waited for.
     pub lock_wait: Duration,
     /// How long other things may take.

@@ -230,7 +230,7 @@ async fn connections_that_take_nothing_hold_up_no_other_and_little_memory() {
     }
     let (bytes, path) = first_layer();
     let read = served.traffic.sent();
-    assert!(read <= 50 * 2 * 128 * 1024, "{read} bytes were read for nobody");
+    assert!(read <= 50 * 2 * 128 * 1024, "{read} bytes were read ahead of clients that take nothing");
     assert!(served.client().await.get(&path).await.body == bytes);
     // The one file is open once.
     let layer = served.directory.path().join("store/blobs/sha256").join(Digest::of(&bytes).hex());

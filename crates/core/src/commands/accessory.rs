@@ -122,9 +122,7 @@ impl Act {
             What::Boot(_) => format!("boot {name}"),
             What::Replace(_) => format!("reboot {name}"),
             What::Pull { image, .. } => format!("pull {image}"),
-            What::Power { action: Action::Start, .. } => format!("start {name}"),
-            What::Power { action: Action::Stop, .. } => format!("stop {name}"),
-            What::Power { action: Action::Restart, .. } => format!("restart {name}"),
+            What::Power { action, .. } => format!("{} {name}", action.verb()),
             What::Remove { .. } => format!("remove {name}"),
         }
     }

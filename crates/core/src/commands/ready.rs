@@ -43,7 +43,7 @@ pub(super) fn wait(ready: Ready, timeout: u64, delay: u64, network: &str) -> Str
     }
 }
 
-/// Shell lines with the functions of [`wait`] for a container that somebody else says is ready.
+/// Shell lines with the functions of [`wait`] for a container whose proxy decides when it is ready.
 pub(crate) fn registered(timeout: u64) -> String {
     functions(timeout, 0, NETWORK, ("''", RESTARTS))
 }

@@ -1,7 +1,7 @@
 # Follows the container $bowline_id, which was just started, until it is ready or won't be; at most $bowline_timeout seconds.
 # It has failed when Docker started it again $bowline_most times. One without a health check is ready when it still runs after
 # $bowline_delay seconds, or at once if it was started again $bowline_seen times. It is reached on $bowline_network. With $bowline_ready
-# `started` it is ready once it runs, with `registering` not before somebody else says so.
+# `started` it is ready once it runs, with `registering` its proxy decides that.
 bowline_deadline=$(($(date +%s) + bowline_timeout))
 bowline_last=
 failed() {

@@ -22,7 +22,7 @@ pub enum What {
     Containers(String),
     /// The app's images (`[SERVER/]IMAGE`) that nothing else needs, and our `latest[-DEST]`, not that of other destinations.
     Images { repository: String, latest: String },
-    /// The app's directory: env files, assets, cords, the history. The mark of this run is in it, so this is the
+    /// The app's directory: env files, assets, cords, the history; and its files for the proxy. The mark of this run is in it, so this is the
     /// last step on a server. It stays if a container of another app mounts something of it (destination `staging` of
     /// `app` and the service `app-staging` have one directory): then prints [`Removed::shared`].
     Directory,
@@ -88,7 +88,8 @@ fn directory(scope: &Scope) -> String {
         "bowline_ids=$({list}) || exit\n\
          bowline_shared=; [ -z \"$bowline_ids\" ] || bowline_shared=$({inspect} $bowline_ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
          if [ -n \"$bowline_shared\" ]; then echo \"@shared\" $bowline_shared; exit 0; fi\n\
-         {sweep}{audit}rm -rf {directory}\n",
+         {sweep}{audit}rm -rf {directory} {proxied}\n",
+        proxied = quote(&proxy::kamal::files::directory(&scope.names)),
         sweep = proxy::maintenance::sweep(&scope.names),
         audit = scope.audit(None, "Removed app directory"),
     )

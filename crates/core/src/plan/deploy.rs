@@ -7,14 +7,14 @@ use super::delivery::Delivery;
 use super::resume;
 use super::retire::{restart, retirement, stop_wait};
 use super::secrets::{Secrets, environment, login};
-use super::{BarrierPlan, Kind, Plan, RolePlan, ServerPlan, neighbours};
+use super::{BarrierPlan, Kind, Plan, Retire, RolePlan, ServerPlan, neighbours};
 use crate::commands::env::Unfit;
 use crate::commands::network::Network;
 use crate::commands::{Scope, app, prune, registry};
 use crate::names::Names;
 use crate::observed::{Container, Observed};
 use crate::proxy::kamal::files::Pages;
-use crate::proxy::{self, OfRole, ProxyKind, Refusal, Site, cord};
+use crate::proxy::{self, Detach, OfRole, ProxyKind, Refusal, Site, cord};
 use crate::selection::Selection;
 use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
 
@@ -346,8 +346,12 @@ impl Planner<'_> {
         let back = observed
             .current(names, &role.name, &config.latest_image())
             .map(|container| restart(config, self.scope(), role, container));
-        let retire =
-            running.into_iter().map(|container| retirement(config, self.scope(), role, container)).collect();
+        let retire = |container| {
+            let all = retirement(config, self.scope(), role, container);
+            // Where one container alone gets requests, attaching the new one has taken them from this one.
+            if kind.switches() { Retire { detach: Detach::None, ..all } } else { all }
+        };
+        let retire = running.into_iter().map(retire).collect();
         let mut plan = RolePlan {
             role: role.name.clone(),
             attach: of.attach(&boot.container(), boot.labels.iter().map(|(key, value)| (key, value))),

@@ -103,7 +103,7 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
         let _ = writeln!(out, "    nothing to retire");
     }
     for retire in &role.retire {
-        if let Some(detached) = retire.detach.describe().filter(|_| !role.attach.kind().switches()) {
+        if let Some(detached) = retire.detach.describe() {
             let _ = writeln!(out, "    {detached}");
         }
         let _ = writeln!(out, "    stop {}", retire.stop.name);

@@ -1,5 +1,5 @@
-//! kamal-proxy, and Bowline's own in its place: it is told which container of a service gets its requests, sees for itself that
-//! this one is healthy, and drains the one before.
+//! kamal-proxy, or Bowline's own in its place. It is told which container gets a service's requests, checks that container's
+//! health itself, and drains the one before.
 
 mod answer;
 pub mod boot_config;
@@ -187,7 +187,7 @@ impl Step {
             Step::Ensure(_) => format!("make sure {NAME} runs"),
             Step::Load(step) => format!("send the image {}", step.image),
             Step::Replace(_) => format!("reboot {NAME}"),
-            Step::Power(step) => format!("{} {NAME}", step.verb()),
+            Step::Power(step) => format!("{} {NAME}", step.action.verb()),
             Step::Remove(_) => format!("remove {NAME}"),
             Step::Files(_) => "write certificates and error pages".into(),
             Step::Register(step) => format!("route {} to {}", step.route.service, step.route.container),

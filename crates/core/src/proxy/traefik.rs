@@ -217,7 +217,7 @@ impl Step {
             Step::Ensure(_) => "make sure Traefik runs".into(),
             Step::Replace(_) => "reboot Traefik".into(),
             Step::Settle(step) => step.describe().into(),
-            Step::Power(step) => format!("{} Traefik", step.verb()),
+            Step::Power(step) => format!("{} Traefik", step.action.verb()),
             Step::Remove(_) => "remove Traefik".into(),
             Step::Cut(step) => format!("cut the cord of {}", step.name),
             Step::BeginPage(_) => "boot the maintenance page".into(),

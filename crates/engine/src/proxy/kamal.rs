@@ -1,4 +1,4 @@
-//! kamal-proxy: it is told which container gets a service's requests, and says when that one does.
+//! kamal-proxy: a deploy tells it which container gets a service's requests, and it returns when that container does.
 
 pub(crate) mod image;
 
@@ -14,12 +14,12 @@ use bowline_core::proxy::kamal::service::{Pause, Pausing};
 use bowline_core::proxy::kamal::{self, Answer, Listed, NAME, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
 
-use super::{At, Proxy, Ready, Seen, Serves};
+use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
 use crate::run::health;
-use image::OwnImage;
+use crate::world::OwnImage;
 
 /// The proxy on a server.
 pub(super) struct KamalProxy<'a> {
@@ -103,7 +103,7 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
     let said = output.stderr.trim();
     let hint = if bowline_core::commands::ready::is_port_taken(said) {
         "something else on the server has port 80 or 443 (`ss -ltnp` there names it): stop it, or give kamal-proxy other \
-         ports (`proxy: run: {http_port, https_port}`). `bowline upgrade` takes Traefik's place"
+         ports (`proxy: run: {http_port, https_port}`)"
     } else {
         "`docker logs kamal-proxy` there may say more"
     };
@@ -129,7 +129,7 @@ impl Proxy for KamalProxy<'_> {
         Ok(())
     }
 
-    async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Cause> {
+    async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause> {
         let (Attach::Kamal(route), Some(step)) = (to, to.step(container.id)) else { return Ok(Seen::Routed) };
         let At { fleet, host } = self.at;
         let step = Step::Proxy(step);
@@ -175,7 +175,7 @@ async fn paused(change: &Change<'_>, place: Place<'_>, to: Pausing) -> Result<()
         if let Cause::Command(output) = &failure.cause
             && output.stderr.contains("service not found")
         {
-            let reason = format!("{NAME} has no service of {role}");
+            let reason = format!("{NAME} has no service for the role {role}");
             failure.cause =
                 Cause::Told { reason, hint: Some("`app boot` boots it; `app start` starts it again".into()) };
         }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::proxy::{Attach, Detach};
 
-use super::{Proxy, Ready, Seen, Serves};
+use super::{Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
@@ -22,7 +22,7 @@ impl Proxy for NoProxy {
         Ok(())
     }
 
-    async fn attach(&self, _: &Attach, _: Ready<'_>) -> Result<Seen, Cause> {
+    async fn attach(&self, _: &Attach, _: Target<'_>) -> Result<Seen, Cause> {
         Ok(Seen::Routed)
     }
 

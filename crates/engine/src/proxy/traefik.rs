@@ -19,7 +19,7 @@ use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
 
-use super::{At, Proxy, Ready, Seen, Serves};
+use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
 use crate::maintenance::Page;
 use crate::run::change::{Change, Place, Told};
@@ -98,7 +98,7 @@ impl Proxy for Traefik<'_> {
         came_up(self.at, ensure, started).await
     }
 
-    async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Cause> {
+    async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause> {
         let Attach::Traefik(route) = to else { return Ok(Seen::Routed) };
         let Some(client) = self.client() else {
             let name = &route.container;

@@ -28,10 +28,9 @@ use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
 use crate::ports::Output;
 use crate::proxy::Proxies;
-use crate::proxy::kamal::image::OwnImage;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
-use crate::world::Stop;
+use crate::world::{Stop, World};
 use kept::Kept;
 use role::{Booted, RoleTask};
 
@@ -57,20 +56,19 @@ pub struct Apply<'a> {
 impl<'a> Apply<'a> {
     /// Ready to begin.
     pub(crate) fn new(
+        world: &'a World,
         fleet: &'a Fleet,
         plan: &'a Plan,
-        image: &'a OwnImage,
-        stop: &'a Stop,
         lock_lost: watch::Receiver<bool>,
     ) -> Self {
         Self {
             fleet,
             plan,
-            stop,
+            stop: &world.stop,
             lock_lost,
             barrier: Barrier::new(plan.barrier.opened_by.is_some()),
             failures: Mutex::default(),
-            proxies: Proxies::of_plan(fleet, plan, image),
+            proxies: Proxies::of_plan(fleet, plan, &world.own_proxy),
             done: Mutex::default(),
             tagged: Mutex::default(),
             kept: Mutex::new(kept::planned(plan)),

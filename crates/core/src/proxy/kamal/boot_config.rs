@@ -97,9 +97,13 @@ pub fn set(config: &BootConfig) -> Script {
 
 /// Removes the files.
 pub fn reset() -> Script {
-    let names =
-        ["options", "image", "image_version", "run_command"].map(|name| format!(".kamal/proxy/{name}"));
-    Script::new(format!("rm -f {}\n", names.join(" ")))
+    Script::new(remove() + "\n")
+}
+
+/// The command that removes them.
+pub(super) fn remove() -> String {
+    let names = ["options", "image", "image_version", "run_command"];
+    format!("rm -f {}", names.map(|name| format!(".kamal/proxy/{name}")).join(" "))
 }
 
 /// Prints what the files say.

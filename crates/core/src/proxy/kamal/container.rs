@@ -3,7 +3,8 @@
 use bowline_config::secret::SecretBytes;
 use bowline_config::{OptionValue, Run};
 
-use super::{NAME, command};
+use super::service::services;
+use super::{NAME, boot_config, command, files};
 use crate::commands::app::option_words;
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
 use crate::commands::status::Status::NoImage;
@@ -153,7 +154,7 @@ impl Ensure {
     /// [`NoImage`] if Bowline's own image is needed and isn't there. Another app's deploy may do the same meanwhile.
     pub fn script(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}{network}mkdir -p {FILES} || exit\n{made}\
+            "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{made}\
              start() {{ docker container start {NAME} >/dev/null 2>&1; }}\n\
              failed() {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PROXY_FAILED}; }}\n\
              silent() {{ docker container logs --tail 20 {NAME} >&2; exit {PROXY_FAILED}; }}\n\
@@ -220,14 +221,14 @@ impl Replace {
     /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}{network}mkdir -p {FILES} || exit\n{made}{has_image}{audit}\
+            "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{made}{has_image}{audit}\
              ask_name {NAME} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {NAME} || exit {PROXY_FAILED}; }}\n\
              docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
              made {NEXT} >/dev/null || {{ docker container rm --force {NEXT} >/dev/null 2>&1; exit {PROXY_FAILED}; }}\n\
              {free}\
-             services() {{ {list} 2>/dev/null | tr -d '\\033' | awk 'NR > 1 {{ print $1 }}'; }}\n\
+             {services}names() {{ services 2>/dev/null | awk '{{ print $1 }}' | tr '\\n' ' '; }}\n\
              uptime_ms() {{ awk '{{ printf \"%d\", $1 * 1000 }}' /proc/uptime; }}\n\
-             bowline_services=$(services)\n\
+             bowline_services=$(names)\n\
              bowline_stopped=$(uptime_ms)\n\
              if ask_name {NAME} '{policy}'; then\n\
              {keep}docker container stop -t {STOP_WAIT_S} {NAME} >/dev/null && docker container rename {NAME} {OLD} || exit {PROXY_FAILED}\n\
@@ -244,7 +245,10 @@ impl Replace {
              docker container rename {NEXT} {NAME} && docker container start {NAME} >/dev/null || silent\n\
              {answers}\
              bowline_gap=$(($(uptime_ms) - bowline_stopped))\n\
-             [ \"$(services)\" = \"$bowline_services\" ] || {{ echo 'the new one does not have the services of the old one' >&2; silent; }}\n\
+             bowline_new=\" $(names)\"\n\
+             for bowline_service in $bowline_services; do\n\
+             case $bowline_new in *\" $bowline_service \"*) ;; *) echo \"the new proxy does not have the service $bowline_service\" >&2; silent ;; esac\n\
+             done\n\
              docker container rm {OLD} >/dev/null 2>&1\n\
              echo \"@gap $bowline_gap\"\n",
             fence = self.ensure.scope.fence(),
@@ -253,7 +257,7 @@ impl Replace {
             made = self.ensure.made(),
             has_image = self.ensure.has_image(),
             audit = self.ensure.scope.audit(None, "Rebooted proxy"),
-            list = command(&["list"]),
+            services = services(),
             policy = policy::FORMAT,
             keep = policy::keep_stopped(NAME, "\"$bowline_said\""),
             again = policy::give_back(self.ensure.restart().as_ref(), NAME, PROXY_FAILED),
@@ -281,14 +285,6 @@ pub struct Power {
 }
 
 impl Power {
-    pub(super) fn verb(&self) -> &'static str {
-        match self.action {
-            Action::Start => "start",
-            Action::Stop => "stop",
-            Action::Restart => "restart",
-        }
-    }
-
     /// The script.
     pub fn script(&self) -> Script {
         let stop = || {
@@ -321,19 +317,22 @@ pub struct Remove {
 }
 
 impl Remove {
-    /// Prints [`super::Answer`]: it stays as long as it has services.
+    /// Prints [`super::Answer`]: it stays as long as it has services. The files of other apps stay in any case: those apps need them
+    /// when they are started again.
     pub fn script(&self) -> Script {
-        let kept = format!(
-            "bowline_kept=$({list} 2>/dev/null | sed \"s/$(printf '\\033')\\[[0-9;]*m//g\" | awk 'NR > 1 {{ print $1 }}' | tr '\\n' ' ')\n\
-             [ -z \"$bowline_kept\" ] || {{ echo \"@kept $bowline_kept\"; exit 0; }}\n",
-            list = command(&["list"])
-        );
+        let kept = services()
+            + "bowline_kept=$(services 2>/dev/null | awk '{ print $1 }' | tr '\\n' ' ')\n\
+               [ -z \"$bowline_kept\" ] || { echo \"@kept $bowline_kept\"; exit 0; }\n";
         let image = "label=org.opencontainers.image.title=kamal-proxy";
         Script::new(format!(
             "{fence}{kept}docker container rm --force {NAME} >/dev/null 2>&1\n\
              ! docker container inspect {NAME} >/dev/null 2>&1 || exit {PROXY_FAILED}\n\
-             docker image prune --all --force --filter {image} >/dev/null\nrm -rf .kamal/proxy\n{removed}",
+             docker image prune --all --force --filter {image} >/dev/null\n\
+             rm -rf {own} && {reset} || exit\n\
+             rmdir {FILES} .kamal/proxy 2>/dev/null\n{removed}",
             fence = self.scope.fence(),
+            own = quote(&files::directory(&self.scope.names)),
+            reset = boot_config::remove(),
             kept = if self.force { "" } else { &kept },
             removed = self.scope.audit(None, "Removed proxy container"),
         ))

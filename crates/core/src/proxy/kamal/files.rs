@@ -89,12 +89,12 @@ impl Files {
              chown {USER}:{USER} \"$1.new\" 2>/dev/null || chmod 644 \"$1.new\" || exit 1\n\
              mv -f \"$1.new\" \"$1\" || exit 1\n\
              }}\n\
-             mkdir -p {app} || exit\n",
+             (umask 022 && mkdir -p {app}) || exit\n",
             app = quote(&app),
         ));
         for (role, pair) in &self.certificates {
             let directory = format!("{app}/tls/{role}");
-            text.push_str(&format!("mkdir -p {} || exit\n", quote(&directory)));
+            text.push_str(&format!("(umask 022 && mkdir -p {}) || exit\n", quote(&directory)));
             for (name, value) in ["cert.pem", "key.pem"].into_iter().zip(pair) {
                 text.push_str(&format!("own {}\n", quote(&format!("{directory}/{name}"))));
                 input.push_str(&BASE64_STANDARD.encode(value.expose()));
@@ -111,7 +111,7 @@ impl Files {
     fn write_pages(&self, app: &str, text: &mut String, input: &mut String) {
         let all = format!("{app}/error_pages");
         let [own, new] = ["", ".new"].map(|ending| quote(&format!("{all}/{}{ending}", self.version)));
-        text.push_str(&format!("rm -rf {new} && mkdir -p {new} || exit\n"));
+        text.push_str(&format!("rm -rf {new} && (umask 022 && mkdir -p {new}) || exit\n"));
         for (name, page) in &self.pages {
             let path = quote(&format!("{all}/{}.new/{name}", self.version));
             text.push_str(&format!("receive {path}; chmod 644 {path} || exit\n"));

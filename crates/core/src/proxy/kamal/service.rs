@@ -37,9 +37,9 @@ pub struct Route {
 /// Pages that the proxy shows in place of errors of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorPages {
-    /// Where they are on the server; the proxy isn't told of them if they aren't there.
+    /// Where they are on the server. If they aren't there, the flag is left out.
     pub directory: String,
-    /// What the proxy is told.
+    /// The flag that points the proxy there.
     pub flag: String,
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn of_accessory(config: &Config, scope: &Scope, service: &str, proxy:
     }
 }
 
-/// Makes a container the one that gets its service's requests: the proxy sees that it is healthy, sends it all requests from
+/// Makes a container the one that gets its service's requests: the proxy checks its health, sends it all requests from
 /// then on, and waits until those of the one before are answered. A failure leaves that one in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register {
@@ -165,14 +165,13 @@ impl Unregister {
     pub fn script(&self) -> Script {
         let drain = format!("--drain-timeout={}s", self.drain);
         Script::new(format!(
-            "{fence}bowline_esc=$(printf '\\033')\n\
-             bowline_list=$({list} 2>&1) || case $bowline_list in *'is not running'*|*'No such container'*) exit 0 ;; \
+            "{fence}{services}\
+             bowline_list=$(services 2>&1) || case $bowline_list in *'is not running'*|*'No such container'*) exit 0 ;; \
              *) printf '%s\\n' \"$bowline_list\" >&2; exit 1 ;; esac\n\
-             bowline_list=$(printf '%s\\n' \"$bowline_list\" | sed \"s/$bowline_esc\\[[0-9;]*m//g\")\n\
              printf '%s\\n' \"$bowline_list\" | grep -F {target} | grep -q {service} || exit 0\n\
              {stop} && {remove}\n",
             fence = self.scope.fence(),
-            list = command(&["list"]),
+            services = services(),
             target = quote(&self.id.as_ref().map_or_else(|| ":".into(), |id| format!(" {}:", short(id)))),
             service = quote(&format!("^{} ", basic(&self.service))),
             stop = command(&["stop", &self.service, &drain]),
@@ -240,10 +239,22 @@ impl Pause {
     }
 }
 
+/// The shell function `services`, which prints the rows of the proxy's table, without its heading and the terminal's styles.
+pub(super) fn services() -> String {
+    format!(
+        "services() {{\n\
+         bowline_table=$({list}) || return\n\
+         printf '%s\\n' \"$bowline_table\" | sed -e 1d -e \"s/$(printf '\\033')\\[[0-9;]*m//g\"\n\
+         }}\n",
+        list = command(&["list"])
+    )
+}
+
 /// Prints [`super::Listed`].
 pub(super) fn list() -> Script {
-    let list = command(&["list"]);
+    let services = services();
     Script::new(format!(
-        "bowline_list=$({list}) || exit\n[ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'\n"
+        "{services}bowline_list=$(services) || exit\n\
+         [ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'\n"
     ))
 }

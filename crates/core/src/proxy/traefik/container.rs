@@ -318,15 +318,6 @@ impl Power {
         }
         Script::new(text)
     }
-
-    /// In a word.
-    pub fn verb(&self) -> &'static str {
-        match self.action {
-            Action::Start => "start",
-            Action::Stop => "stop",
-            Action::Restart => "restart",
-        }
-    }
 }
 
 /// Removes Traefik's container, unless it has other apps to serve.

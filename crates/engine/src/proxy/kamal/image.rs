@@ -11,15 +11,15 @@ use crate::ports::{Local, LocalCommand};
 /// The program.
 const PROGRAM: &str = "bowline-proxy";
 
-/// The image, made once a run if a server needs it.
-pub(crate) struct OwnImage {
+/// The image, which is made once, and only if a server needs it.
+pub struct OwnImage {
     local: Arc<dyn Local>,
     reference: OnceCell<Result<String, Cause>>,
     archive: OnceCell<Result<SecretBytes, Cause>>,
 }
 
 impl OwnImage {
-    pub(crate) fn new(local: Arc<dyn Local>) -> Self {
+    pub fn new(local: Arc<dyn Local>) -> Self {
         Self { local, reference: OnceCell::new(), archive: OnceCell::new() }
     }
 
@@ -66,7 +66,7 @@ impl OwnImage {
 
 fn failed(reason: &str) -> Cause {
     Cause::Told {
-        reason: format!("no image of Bowline's own proxy could be made: {reason}"),
+        reason: format!("can't make the image of Bowline's own proxy: {reason}"),
         hint: Some(format!(
             "`{PROGRAM}` belongs beside `bowline` or on PATH; or name another image: `proxy: run: {{version: v0.9.2}}` is Kamal's"
         )),

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::Apply;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::proxy::{Ready, Seen, wait_for};
+use crate::proxy::{Seen, Target, wait_for};
 use crate::run::barrier::Gatekeeper;
 use crate::run::health;
 use crate::run::retire::retire;
@@ -30,7 +30,7 @@ pub(super) enum Gets {
     None,
     /// Some, beside the old one.
     Some,
-    /// All of its role's, be it that its proxy sends them to one container alone. The old one must get them back first.
+    /// All of its role's: its proxy sends them to one container alone. The old one must get them back first.
     All,
 }
 
@@ -48,8 +48,8 @@ fn is_refused(failure: &Failure) -> bool {
 }
 
 impl Booted {
-    pub(super) fn ready(&self) -> Ready<'_> {
-        Ready { role: None, id: &self.serving.id, addresses: &self.addresses }
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { role: None, id: &self.serving.id, addresses: &self.addresses }
     }
 }
 
@@ -106,7 +106,7 @@ impl RoleTask<'_> {
         }
         let seen = tokio::select! {
             biased;
-            seen = self.attach(&self.role.attach, booted.ready()) => seen,
+            seen = self.attach(&self.role.attach, booted.target()) => seen,
             () = self.interrupted() => Err(self.failure(&wait_for(kind), self.why_stopped())),
         };
         let seen = seen.map_err(some)?;
@@ -119,12 +119,12 @@ impl RoleTask<'_> {
         Ok(seen)
     }
 
-    /// Gives the new container all requests of the role. An interrupt waits for the end of this: what it would stop may have them
-    /// by then. For the same reason a failure counts as a refusal only if the proxy says so.
+    /// Gives the new container all requests of the role. An interrupt waits for the end of this, since the container that it would
+    /// stop may have the requests by then. For the same reason only the proxy's own word counts as a refusal.
     async fn switched(&self, booted: &Booted) -> Result<Seen, (Failure, Gets)> {
         let doing = wait_for(self.role.attach.kind());
         self.apply.may_go_on().map_err(|cause| (self.failure(&doing, cause), Gets::None))?;
-        self.attach(&self.role.attach, booted.ready()).await.map_err(|failure| {
+        self.attach(&self.role.attach, booted.target()).await.map_err(|failure| {
             let gets = if is_refused(&failure) { Gets::None } else { Gets::All };
             (failure, gets)
         })
@@ -138,9 +138,9 @@ impl RoleTask<'_> {
     }
 
     /// Sees that requests go to a container of the role.
-    pub(super) async fn attach(&self, to: &Attach, container: Ready<'_>) -> Result<Seen, Failure> {
+    pub(super) async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Failure> {
         let kind = to.kind();
-        let container = Ready { role: Some(&self.role.role), ..container };
+        let container = Target { role: Some(&self.role.role), ..container };
         if kind != ProxyKind::None {
             self.tell(&format!("waiting for {} to route to it", kind.name()));
         }
@@ -171,7 +171,7 @@ impl RoleTask<'_> {
     pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
         let step = Step::Start(Box::new(back.clone()));
         let (addresses, restarts) = self.ready(&step, &back.name, back.timeout).await?;
-        let ready = Ready { role: None, id: &back.id, addresses: &addresses };
+        let ready = Target { role: None, id: &back.id, addresses: &addresses };
         match self.attach(&back.attach, ready).await? {
             Seen::Registered { restarts } => Ok(restarts),
             Seen::Routed | Seen::Unseen => Ok(restarts),
@@ -332,7 +332,7 @@ impl RoleTask<'_> {
             && let Err(other) = self.start(back).await
         {
             let text = format!(
-                "{} may have no requests ({}), so the new container was left running: deploy again",
+                "{} may not get requests again ({}), so the new container was left running: deploy again",
                 back.name, other.cause
             );
             self.apply.fleet.emit(Event::Note { host: Some(self.server.host.clone()), text });

@@ -11,7 +11,7 @@ use super::Apply;
 use super::role::{Booted, Gets, RoleTask};
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::proxy::Ready;
+use crate::proxy::Target;
 
 /// How often a new container may turn out not to serve for a moment.
 const TRIES: usize = 3;
@@ -45,7 +45,8 @@ impl RoleTask<'_> {
 
     /// It may be detached already.
     async fn give_back(&self, old: &Retire) {
-        let Some(again) = old.again.as_ref().filter(|_| old.detach.is_some()) else { return };
+        let detached = old.detach.is_some() || self.role.attach.kind().switches();
+        let Some(again) = old.again.as_ref().filter(|_| detached) else { return };
         if let Err(failure) = self.start(again).await {
             self.apply.fleet.emit(Event::Note {
                 host: Some(self.server.host.clone()),
@@ -61,7 +62,7 @@ impl RoleTask<'_> {
         // Docker may have given it another one.
         if addresses != new.addresses {
             let id = &new.serving.id;
-            self.attach(&self.role.attach, Ready { role: None, id, addresses: &addresses }).await?;
+            self.attach(&self.role.attach, Target { role: None, id, addresses: &addresses }).await?;
         }
         Ok(())
     }
