@@ -316,6 +316,9 @@ mod ari;
 #[cfg(test)]
 mod pebble;
 #[cfg(test)]
+#[path = "../tests/common/ports.rs"]
+mod ports;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,15 @@
 //! The program gets its certificates from pebble, an ACME authority made for tests (Debian's package `pebble`; `bin/setup` installs it).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests stops the test")]
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
+
+#[path = "common/ports.rs"]
+mod ports;
+use ports::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,10 +28,6 @@ fn start(command: &mut Command, log: &Path) -> Process {
     let started = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
     let program = command.get_program().to_owned();
     Process(started.unwrap_or_else(|e| panic!("can't run {program:?}: {e}. Run bin/setup to install it")))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A proxy, an authority that looks for answers at these ports, and a DNS server for which every name is this machine.

@@ -24,6 +24,8 @@ macro_rules! ours_alone {
 mod app;
 #[path = "conformance/client.rs"]
 mod client;
+#[path = "common/ports.rs"]
+mod ports;
 #[path = "conformance/proxy.rs"]
 mod proxy;
 

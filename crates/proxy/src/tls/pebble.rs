@@ -1,7 +1,7 @@
 //! Tests against pebble, a small ACME authority made for tests (Debian's package `pebble`; `bin/setup` installs it).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::ports::free_port;
 use super::testing::{Made, make};
 use super::tests::tls_hello;
 use super::*;
@@ -36,10 +37,6 @@ impl Drop for Pebble {
             let _ = process.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn run(command: &mut Command, log: &std::path::Path) -> Child {

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use crate::app::App;
+use crate::ports::free_port;
 use crate::proxy::{Proxy, command, outcome, run};
 
 fn refused(line: &str) -> String {
@@ -186,8 +187,7 @@ fn list_is_a_table_sorted_by_name() {
 
 #[test]
 fn the_environment_names_ports_and_flags_win() {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (first, second) = (free(), free());
+    let (first, second) = (free_port(), free_port());
     let home = TempDir::new().unwrap();
     let mut child = command(home.path())
         .arg("run")

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::app::{Answer, App};
 use crate::client::Connection;
+use crate::ports::free_port;
 use crate::proxy::{Proxy, until};
 
 #[test]
@@ -62,10 +63,6 @@ fn debug_shows_more() {
     let (proxy, app) = (Proxy::start_with(&["--debug"]), App::start("app"));
     proxy.deploy("web", &app, "");
     proxy.logged("Saved state", |line| line["level"] == "DEBUG");
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn metrics(port: u16, path: &str) -> String {
