@@ -15,6 +15,7 @@ APP_IMAGE=bowline-sandbox/app-base
 KAMAL_VERSION=2.11.0
 KAMAL=$CACHE/kamal-$KAMAL_VERSION/run
 BUILDX=$CACHE/docker-buildx
+CODESPELL_VERSION=2.4.3
 
 if [[ ! $SANDBOX_NAME =~ ^[a-z][a-z0-9-]{0,30}$ ]]; then
   echo "SANDBOX_NAME must be lower-case letters, digits and dashes, not '$SANDBOX_NAME'" >&2

@@ -36,7 +36,7 @@ fn every_help() {
     }
 }
 
-/// The commands that a row of the README's table names in its first column: ``| `bowline lock status\|release` | … |``.
+/// The commands that a row of the table in docs/usage.md names in its first column: ``| `bowline lock status\|release` | … |``.
 fn in_row(row: &str, named: &mut BTreeSet<Vec<String>>) {
     let root = command();
     let column = row.trim_start_matches("| ").split(" | ").next().unwrap();
@@ -61,18 +61,18 @@ fn in_row(row: &str, named: &mut BTreeSet<Vec<String>>) {
 }
 
 #[test]
-fn the_readme_has_every_command_and_no_other() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
+fn the_overview_has_every_command_and_no_other() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/usage.md");
+    let page = std::fs::read_to_string(page).unwrap();
     let mut named = BTreeSet::new();
-    readme.lines().filter(|line| line.starts_with("| `bowline ")).for_each(|row| in_row(row, &mut named));
+    page.lines().filter(|line| line.starts_with("| `bowline ")).for_each(|row| in_row(row, &mut named));
     let mut paths = Vec::new();
     below(&command(), &[], &mut paths);
     let groups: Vec<_> =
         paths.iter().filter(|path| path.len() > 1).map(|path| vec![path[0].clone()]).collect();
     paths.retain(|path| !groups.contains(path));
     paths.iter_mut().for_each(|path| path.truncate(2));
-    assert_eq!(named, paths.into_iter().collect(), "the table of commands in README.md");
+    assert_eq!(named, paths.into_iter().collect(), "the table of commands in docs/usage.md");
 }
 
 #[test]
