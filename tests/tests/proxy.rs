@@ -1,6 +1,7 @@
 //! Deploys of Kamal 2's kind, behind the proxy that `proxy:` describes: P1, P2 and P4, on servers that had none.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
+use std::process::Command;
 use std::time::Duration;
 
 use bowline_tests::browsers::Browsers;
@@ -8,7 +9,7 @@ use bowline_tests::expect;
 use bowline_tests::load::{Load, Mode, Options};
 use bowline_tests::project::Project;
 use bowline_tests::proxy::CONTAINER;
-use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server};
+use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, run};
 use bowline_tests::watch::{Watch, ever, told, when};
 
 const WORKER: &str = "cmd: /app/server worker";
@@ -242,4 +243,70 @@ fn p1_two_apps_and_two_destinations_share_one_proxy_and_a_host_name_that_is_take
     assert_eq!(server.proxy_state().into_keys().collect::<Vec<_>>(), [shop.route("web")]);
     shop.bowline(&["remove", "-y"]).ok();
     assert_eq!(server.run(&format!("docker ps -aq --filter name={CONTAINER}")).ok(), "");
+}
+
+#[test]
+fn our_proxy_does_what_kamal_has_no_keys_for() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::proxied(sandbox, &lease, "beyond");
+    let host = project.host();
+    let service = project.service.clone();
+    sandbox.push_version(&service, &service, "tool", &[]);
+    let old = format!(
+        "
+  hosts: [{host}, old.{host}]
+  app_port: 3000
+  canonical_host: {host}
+  healthcheck: {{interval: 1, host: {host}}}
+  exclude_metrics_paths: [/up]
+  compress: true
+  stream_timeout: 1
+  response_headers: {{Cache-Control: \"private, max-age=7\"}}"
+    );
+    let login = "registry: {server: '%', username: %, password: [KAMAL_REGISTRY_PASSWORD]}";
+    let login = login.replacen('%', &sandbox.registry, 1).replacen('%', &sandbox.registry_user, 1);
+    project.set("proxy", &old).secret("LOGIN", "'ann:it s a secret'").secret("OTHER", "no-login").set(
+        "accessories",
+        &format!(
+            "
+  tool:
+    image: {service}:tool
+    host: {}
+    {login}
+    proxy: {{host: tool.{host}, app_port: 3000, healthcheck: {{interval: 1}}, basic_auth: [LOGIN], allow_ips: [0.0.0.0/0]}}",
+            server.address
+        ),
+    );
+    project.deploy("v1").ok();
+    project.bowline(&["accessory", "boot", "tool"]).ok();
+    let asked = |host: &str, more: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "--noproxy", "*", "--max-time", "5", "-D", "-", "-H", &format!("Host: {host}")]);
+        run(curl.args(more).arg(server.url("/version"))).stdout.to_lowercase()
+    };
+    let answer = asked(&host, &[]);
+    assert!(answer.contains("200 ok") && answer.contains("cache-control: private, max-age=7"), "{answer}");
+    let moved = asked(&format!("old.{host}"), &[]);
+    assert!(
+        moved.contains(" 301 ") && moved.contains(&format!("location: http://{host}/version")),
+        "{moved}"
+    );
+    let tool = format!("tool.{host}");
+    let closed = asked(&tool, &[]);
+    assert!(closed.contains(" 401 ") && closed.contains("www-authenticate: basic"), "{closed}");
+    let open = asked(&tool, &["-u", "ann:it s a secret"]);
+    assert!(open.contains("200 ok") && open.ends_with("tool"), "{open}");
+    // The login is in a file that only the proxy reads.
+    let file =
+        server.run(&format!("stat -c '%a %u' .kamal/proxy/apps-config/{service}/auth/{service}-tool/logins"));
+    assert_eq!(file.ok(), "600 1001");
+
+    // Bad values are refused before anything happens.
+    project.set_proxy("basic_auth: [OTHER]");
+    project.deploy("v2").exits(2).says("the secret OTHER of `basic_auth` is not a login");
+    project.set_proxy("canonical_host: elsewhere.test");
+    project.deploy("v2").exits(2).says("should be one of the hosts");
+    expect::runs(&project, server, &[("web", "v1")]);
 }

@@ -127,6 +127,11 @@ impl<'a> Prepared<'a> {
             }
         };
         if accessory.proxy.is_some() {
+            let files = planning::files(held.scope, &self.secrets, accessory);
+            if let Some(files) = files.map_err(|error| explain::unusable(&error, accessory, host))? {
+                let step = proxy::kamal::step(kamal::Step::Files(files));
+                held.fleet.run(host, Some(&accessory.name), &step).await?;
+            }
             return Ok(done + held.registered(self.config, accessory, host, &answer).await?);
         }
         Ok(done + held.serving(accessory, host, &attach, &answer).await?)

@@ -13,6 +13,8 @@ use tar::{Builder, EntryType, Header};
 
 /// The name of the image without its tag.
 pub const REPOSITORY: &str = "bowline-proxy";
+/// The label and its value by which this program's image is told from others under the same name.
+const VENDOR: (&str, &str) = ("org.opencontainers.image.vendor", "Bowline");
 /// The label by which Kamal finds the proxy's containers and images to remove them.
 const TITLE: &str = "kamal-proxy";
 /// The user's and group's number in kamal-proxy's image: its volume belongs to them.
@@ -172,7 +174,11 @@ fn config(architecture: &str, layer_digest: &str) -> Value {
             "Env": ["PATH=/usr/local/bin", format!("HOME={HOME}")],
             "Cmd": ["kamal-proxy", "run"],
             "WorkingDir": "/",
-            "Labels": {"org.opencontainers.image.title": TITLE, "org.opencontainers.image.version": env!("CARGO_PKG_VERSION")},
+            "Labels": {
+                "org.opencontainers.image.title": TITLE,
+                "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
+                VENDOR.0: VENDOR.1,
+            },
         },
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
         "history": [{"created_by": "bowline-proxy image"}],
@@ -284,6 +290,7 @@ mod tests {
         let config = json(&blob(&manifest["config"]["digest"]));
         assert_eq!(config["architecture"], "arm64");
         assert_eq!(config["config"]["Labels"]["org.opencontainers.image.title"], "kamal-proxy");
+        assert_eq!(config["config"]["Labels"]["org.opencontainers.image.vendor"], "Bowline");
         assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
         assert_eq!(
             manifest["layers"][0]["size"],

@@ -1,6 +1,7 @@
 //! `proxy`: how kamal-proxy, the proxy of Kamal 2, serves a role or an accessory.
 
 mod keys;
+mod own;
 mod run;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::decode::{Field, Report, Section};
 use crate::shown;
 pub(crate) use keys::KEYS;
+pub use own::Own;
 pub use run::Run;
 
 /// `proxy` of a role or an accessory, the root's already merged into a role's.
@@ -39,6 +41,21 @@ pub struct Proxy {
     pub logging: ProxyLogging,
     /// `run`: how kamal-proxy's own container is run, if it says so.
     pub run: Option<Run>,
+    /// `canonical_host`: the one of the hosts to which requests for the others are redirected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical_host: Option<String>,
+    /// `tls_staging` (false): certificates from Let's Encrypt's staging authority.
+    #[serde(skip_serializing_if = "shown::is_default")]
+    pub tls_staging: bool,
+    /// `client_ip_header`: where another proxy in front passes the client's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ip_header: Option<String>,
+    /// `exclude_metrics_paths`: paths that metrics leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_metrics_paths: Vec<String>,
+    /// What Bowline's own proxy alone does.
+    #[serde(flatten)]
+    pub own: Own,
 }
 
 /// `ssl`.
@@ -60,6 +77,12 @@ pub struct ProxyCheck {
     pub interval: Option<Duration>,
     #[serde(serialize_with = "shown::seconds")]
     pub timeout: Option<Duration>,
+    /// `host`: the check's Host header; the container's address if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// `port`; the app's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,8 +112,10 @@ impl Proxy {
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
         let hosts = alternatives(&section, "host", "hosts", report);
+        let tls = Tls::decode(&section, hosts.is_empty(), report);
+        beyond_kamal(&section, &hosts, &tls, report);
         Self {
-            tls: Tls::decode(&section, hosts.is_empty(), report),
+            tls,
             hosts,
             app_port: section.port("app_port").unwrap_or(80),
             ssl_redirect: section.boolean("ssl_redirect"),
@@ -102,12 +127,38 @@ impl Proxy {
             buffering: Buffering::decode(&section.part("buffering")),
             logging: ProxyLogging::decode(&section.part("logging")),
             run: section.get("run").map(|field| Run::decode(&field, report)),
+            canonical_host: section.text("canonical_host"),
+            tls_staging: section.boolean("tls_staging").unwrap_or(false),
+            client_ip_header: section.text("client_ip_header"),
+            exclude_metrics_paths: section.strings("exclude_metrics_paths"),
+            own: Own::decode(&section, report),
         }
     }
 
     /// What it is without a word about it.
     pub(crate) fn unspoken() -> Self {
         Self::decode(&Field::nothing(), &mut Report::default())
+    }
+}
+
+/// What the keys that Kamal doesn't have rest on.
+fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Report) {
+    if let Some(field) = section.get("canonical_host")
+        && field.text().is_some_and(|host| !hosts.contains(&host))
+    {
+        report.push(
+            field
+                .error("should be one of the hosts")
+                .help("requests for the other `hosts` are redirected to it"),
+        );
+    }
+    if section.boolean("tls_staging") == Some(true)
+        && *tls != Tls::Automatic
+        && let Some(field) = section.get("tls_staging")
+    {
+        report.push(
+            field.error("needs `ssl: true`").help("it chooses which authority issues the certificates"),
+        );
     }
 }
 
@@ -192,6 +243,8 @@ impl ProxyCheck {
             path: section.text("path"),
             interval: section.seconds("interval"),
             timeout: section.seconds("timeout"),
+            host: section.text("host"),
+            port: section.port("port"),
         }
     }
 }

@@ -57,6 +57,9 @@ pub(super) fn document(path: &str, key: &str, value: &str) -> String {
         if (section.as_str(), *name) == ("builder", "local") {
             beside.push(("remote", "ssh://b@h"));
         }
+        if *name == "tls_staging" {
+            beside.push(("ssl", "true"));
+        }
         for (other, value) in beside.into_iter().filter(|(other, _)| !excludes(other)) {
             let _ = writeln!(text, "{indent}{first}{other}: {value}");
             first = if first.is_empty() { "" } else { "  " };

@@ -14,6 +14,7 @@ use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
     let mut names = env_secrets(accessory);
     names.extend(pull_secrets(config, accessory));
+    names.extend(accessory.proxy.iter().flat_map(kamal::files::secrets_of));
     names.sort();
     names.dedup();
     names
@@ -68,6 +69,19 @@ pub fn container(
 pub fn route(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Attach> {
     let of = |proxy| kamal::service::of_accessory(config, scope, &accessory.service, proxy);
     Some(Attach::Kamal(Box::new(of(accessory.proxy.as_ref()?))))
+}
+
+/// What the proxy has to read for it: its certificate and its logins.
+///
+/// # Errors
+/// A secret that isn't there, or isn't a login.
+pub fn files(
+    scope: &Scope,
+    secrets: &Secrets,
+    accessory: &Accessory,
+) -> Result<Option<Box<kamal::files::Files>>, PlanError> {
+    let Some(proxy) = &accessory.proxy else { return Ok(None) };
+    kamal::files::of_accessory(scope, &accessory.service, proxy, secrets)
 }
 
 /// How they stop getting to it.

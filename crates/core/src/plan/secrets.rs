@@ -101,7 +101,7 @@ pub fn check_env_secrets(
     Ok(())
 }
 
-fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
+pub(crate) fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError> {
     secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
 }
 

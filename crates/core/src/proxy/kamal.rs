@@ -17,6 +17,7 @@ use crate::commands::ready::Ready;
 use crate::names::Names;
 use crate::observed::{Container, plain_version};
 use crate::plan::deploy::PlanError;
+use crate::plan::secrets::Secrets;
 use crate::shell::{Line, Script};
 pub use answer::{Answer, Listed, Service};
 use container::{Ensure, Image};
@@ -89,11 +90,17 @@ impl Rules for KamalProxy {
         files::secrets(config)
     }
 
+    fn check_secrets(&self, config: &Config, secrets: &Secrets) -> Result<(), PlanError> {
+        let proxies = config.roles.iter().filter_map(|role| role.kamal_proxy());
+        proxies.map(|proxy| files::check_logins(proxy, secrets)).collect()
+    }
+
     fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
         let Site { config, secrets, scope, host, observed, request } = *site;
         let found = observed.proxy(NAME);
         if let Some(proxy) = found {
             version::check(host, &proxy.image)?;
+            version::knows(host, proxy, config)?;
         }
         let runs = found.is_some_and(|proxy| proxy.status == "running");
         let ensure = (!runs).then(|| Box::new(ensure(config, scope, host)));
@@ -107,7 +114,7 @@ impl Rules for KamalProxy {
         };
         let files = Files {
             scope: scope.clone(),
-            certificates: files::certificates(config, secrets, host)?,
+            private: files::private(config, secrets, host)?,
             pages: request.pages.clone(),
             version: request.version.clone(),
             keep: config.roles.iter().flat_map(of).collect(),

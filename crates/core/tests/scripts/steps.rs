@@ -267,7 +267,10 @@ fn of_services(scope: &Scope) -> Vec<Step> {
     let secret = || Secret::new("sentinel-secret");
     let files = kamal::files::Files {
         scope: scope.clone(),
-        certificates: vec![(HOSTILE.into(), [secret(), secret()])],
+        private: vec![
+            (format!("tls/{HOSTILE}/cert.pem"), secret()),
+            (format!("auth/{HOSTILE}/logins"), secret()),
+        ],
         pages: [("503.html".into(), HOSTILE.into())].into(),
         version: HOSTILE.into(),
         keep: vec![HOSTILE.into()],

@@ -133,6 +133,12 @@ const REQUESTS: &[Flag] = &[
     flag("trusted-proxies", Kind::List, "", "Networks whose X-Forwarded-For names the client"),
     flag("compress", Kind::Bool, "false", "Compress answers with zstd, br or gzip"),
     flag("basic-auth", Kind::List, "", "USER:PASSWORD that may use the service (repeatable)"),
+    flag(
+        "basic-auth-file",
+        Kind::Text,
+        "",
+        "File with one USER:PASSWORD a line, which keeps them out of process lists",
+    ),
     flag("allow-ip", Kind::List, "", "Network that may use the service (repeatable)"),
     flag(
         "set-request-header",

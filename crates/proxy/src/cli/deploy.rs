@@ -22,12 +22,23 @@ pub(super) fn deploy(
             return Err(format!("{limit} can only be set when {what} buffering is enabled"));
         }
     }
-    let options = options(flags);
+    let mut options = options(flags);
+    options.basic_auth.extend(logins(&flags.text("basic-auth-file"))?);
     options.validate().map_err(|error| error.to_string())?;
     required(command, flags.given)?;
     together(flags, &["tls-certificate-path", "tls-private-key-path"])?;
     let target_options = target_options(flags, options.tls_enabled)?;
     Ok(Box::new(control::Deploy { targets: targets(service, flags), options, target_options }))
+}
+
+/// The logins in the file of `--basic-auth-file`, one a line. A file without any would leave the service open to all.
+fn logins(path: &str) -> Result<Vec<Credentials>, String> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("basic-auth-file: {path}: {error}"))?;
+    let logins: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(Credentials::new).collect();
+    if logins.is_empty() { Err(format!("basic-auth-file: {path} has no USER:PASSWORD")) } else { Ok(logins) }
 }
 
 /// Flags that make no sense without each other.

@@ -15,6 +15,17 @@ fn basic_auth_guards_a_service() {
     assert_eq!(proxy.get_with("a.example", "/", "Authorization: Basic dXNlcjpzZWNyZXQ=\r\n").status, 200);
     assert_eq!(proxy.get_with("a.example", "/", "Authorization: Basic dXNlcjp3cm9uZw==\r\n").status, 401);
     assert!(proxy.run(&["deploy", "web", "--target", &app.address, "--basic-auth", "nonsense"]).code == 1);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    let from_file = ["deploy", "web", "--target", &app.address, "--basic-auth-file", &path];
+    let refused = proxy.run(&from_file);
+    assert!(refused.code == 1 && refused.stderr.contains("has no USER:PASSWORD"), "{refused:?}");
+    std::fs::write(file.path(), "other:one\nuser:file\n").unwrap();
+    assert_eq!(proxy.run(&from_file).code, 0);
+    assert_eq!(proxy.get("a", "/").status, 401);
+    // user:file
+    assert_eq!(proxy.get_with("a", "/", "Authorization: Basic dXNlcjpmaWxl\r\n").status, 200);
 }
 
 #[test]

@@ -37,6 +37,29 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .examples(&["{requests: false, memory: 2_000_000}"]),
         Setting::new("logging", Form::Keys(&LOGGING), "headers in its log")
             .examples(&["{request_headers: [X-Request-ID], response_headers: [X-Request-ID]}"]),
+        Setting::new("canonical_host", Form::Filled, "the one of the hosts to which requests for the others are redirected. Not in Kamal")
+            .examples(&["a.example.com"]),
+        Setting::new("tls_staging", Form::Boolean, "certificates from Let's Encrypt's staging authority, to try `ssl: true` out. Not in Kamal")
+            .default("false"),
+        Setting::new("client_ip_header", Form::Filled, "the header in which a proxy in front passes the client's address. Not in Kamal; needs a kamal-proxy later than v0.9.2, or Bowline's")
+            .examples(&["CF-Connecting-IP"]),
+        Setting::new("exclude_metrics_paths", LIST, "paths that metrics leave out. Not in Kamal; needs a kamal-proxy later than v0.9.2, or Bowline's")
+            .examples(&["[/up]"]),
+        Setting::new("compress", Form::Boolean, "whether answers are compressed (zstd, Brotli, gzip). Only Bowline's own proxy does this")
+            .default("false"),
+        Setting::new("basic_auth", LIST, "secrets with `USER:PASSWORD`, one of which a client must give. Only Bowline's own proxy does this")
+            .examples(&["[STAGING_LOGIN]"]),
+        Setting::new("allow_ips", Form::List(&Form::Like(&NETWORK)), "the addresses and networks that are let in. Only Bowline's own proxy does this")
+            .default("all")
+            .examples(&["[203.0.113.0/24, \"2001:db8::/32\"]"]),
+        Setting::new("trusted_proxies", Form::List(&Form::Like(&NETWORK)), "the networks whose `X-Forwarded-For` names the client. Only Bowline's own proxy does this")
+            .examples(&["[10.0.0.0/8]"]),
+        Setting::new("request_headers", HEADERS, "headers set on requests before the app gets them; an empty one is removed. Only Bowline's own proxy does this")
+            .examples(&["{X-Served-By: bowline}"]),
+        Setting::new("response_headers", HEADERS, "headers set on answers before the client gets them; an empty one is removed. Only Bowline's own proxy does this")
+            .examples(&["{Strict-Transport-Security: max-age=63072000, Server: \"\"}"]),
+        Setting::new("stream_timeout", Form::Seconds(0), "how long open WebSockets and event streams may go on after the next version took over. Only Bowline's own proxy does this")
+            .default("5"),
         Setting::new("run", Form::Keys(&RUN), "how kamal-proxy's own container is run; one way for each server")
             .examples(&["{http_port: 8080, https_port: 8443}"]),
     ],
@@ -62,6 +85,9 @@ const HEALTHCHECK: Keys = Keys::new(
             .examples(&["/health"]),
         Setting::new("interval", Form::Seconds(1), "between two checks").default("1"),
         Setting::new("timeout", Form::Seconds(1), "how long one may take").default("5"),
+        Setting::new("host", Form::Filled, "the `Host` that is asked for. Not in Kamal")
+            .examples(&["app.example.com"]),
+        Setting::new("port", Form::Port, "another port than the app's. Not in Kamal"),
     ],
 );
 
@@ -89,6 +115,26 @@ const LOGGING: Keys = Keys::new(
         Setting::new("response_headers", LIST, "of answers").examples(&["[X-Request-ID]"]),
     ],
 );
+
+const HEADERS: Form = Form::Map("HEADER", &Form::Text);
+
+/// Addresses of clients.
+const NETWORK: Like = Like {
+    wanted: "an IP address or a network",
+    help: "as in 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32",
+    reads: is_network,
+    pattern: "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$",
+    words: &[],
+    examples: &["203.0.113.0/24", "2001:db8::/32"],
+};
+
+fn is_network(text: &str) -> bool {
+    let (address, length) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
+}
 
 /// An address to listen on.
 const ADDRESS: Like = Like {

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bowline_config::secret::Secret;
-use bowline_config::{Config, Tls};
+use bowline_config::{Config, Proxy, Tls};
 
 use super::container::FILES;
+use super::flags;
 use crate::commands::Scope;
 use crate::names::Names;
 use crate::plan::deploy::PlanError;
-use crate::plan::secrets::Secrets;
+use crate::plan::secrets::{Secrets, secret};
+use crate::proxy::Refusal;
 use crate::shell::{Script, quote};
 
 /// The number of the user that the proxy runs as, in Kamal's image and in ours.
@@ -25,8 +27,8 @@ pub type Pages = BTreeMap<String, Vec<u8>>;
 pub struct Files {
     /// The run.
     pub scope: Scope,
-    /// Certificates and their keys, by role.
-    pub certificates: Vec<(String, [Secret; 2])>,
+    /// Certificates, their keys and logins, by their paths in the app's directory: only the proxy may read them.
+    pub private: Vec<(String, Secret)>,
     /// The pages, if there are some.
     pub pages: Pages,
     /// The version that they are for.
@@ -40,39 +42,87 @@ pub fn directory(names: &Names) -> String {
     format!("{FILES}/{}", names.app())
 }
 
-/// The secrets with certificates.
+/// The secrets of all roles behind the proxy.
 pub(super) fn secrets(config: &Config) -> Vec<String> {
-    let tls = config.roles.iter().filter_map(|role| role.kamal_proxy()).map(|proxy| &proxy.tls);
-    let of = |tls: &Tls| match tls {
+    config.roles.iter().filter_map(|role| role.kamal_proxy()).flat_map(secrets_of).collect()
+}
+
+/// The secrets that a role or an accessory needs for the proxy.
+pub(crate) fn secrets_of(proxy: &Proxy) -> Vec<String> {
+    let certificate = match &proxy.tls {
         Tls::Custom { certificate, private_key } => vec![certificate.clone(), private_key.clone()],
         Tls::Off | Tls::Automatic => Vec::new(),
     };
-    tls.flat_map(of).collect()
+    certificate.into_iter().chain(proxy.own.basic_auth.iter().cloned()).collect()
 }
 
-/// The certificates of the roles on a server.
-pub(super) fn certificates(
+/// What only the proxy may read of the roles on a server.
+pub(super) fn private(
     config: &Config,
     secrets: &Secrets,
     host: &str,
-) -> Result<Vec<(String, [Secret; 2])>, PlanError> {
-    let value =
-        |name: &String| secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.clone()));
-    let mut all = Vec::new();
-    for role in config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host)) {
-        let Some(Tls::Custom { certificate, private_key }) = role.kamal_proxy().map(|proxy| &proxy.tls)
-        else {
-            continue;
-        };
-        all.push((role.name.clone(), [value(certificate)?, value(private_key)?]));
+) -> Result<Vec<(String, Secret)>, PlanError> {
+    let here = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
+    let files = here.filter_map(|role| Some(private_of(&role.name, role.kamal_proxy()?, secrets)));
+    Ok(files.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// What only the proxy may read of a role or an accessory.
+fn private_of(name: &str, proxy: &Proxy, secrets: &Secrets) -> Result<Vec<(String, Secret)>, PlanError> {
+    let mut files = Vec::new();
+    if let Tls::Custom { certificate, private_key } = &proxy.tls {
+        files.push((format!("tls/{name}/cert.pem"), secret(secrets, certificate)?));
+        files.push((format!("tls/{name}/key.pem"), secret(secrets, private_key)?));
     }
-    Ok(all)
+    if !proxy.own.basic_auth.is_empty() {
+        let logins = proxy.own.basic_auth.iter().map(|name| secret(secrets, name));
+        let lines = logins.map(|login| Ok(format!("{}\n", login?.expose().trim())));
+        let logins = lines.collect::<Result<String, PlanError>>()?;
+        files.push((flags::logins(name), Secret::new(logins)));
+    }
+    Ok(files)
+}
+
+/// Refuses secrets of `basic_auth` that are no logins.
+pub(crate) fn check_logins(proxy: &Proxy, secrets: &Secrets) -> Result<(), PlanError> {
+    for name in &proxy.own.basic_auth {
+        let value = secret(secrets, name)?;
+        let text = value.expose().trim();
+        let fits = |(user, password): (&str, &str)| !user.is_empty() && !password.is_empty();
+        if text.contains('\n') || !text.split_once(':').is_some_and(fits) {
+            return Err(Refusal {
+                message: format!("the secret {name} of `basic_auth` is not a login"),
+                hint: "its value should be USER:PASSWORD".into(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The files of an accessory, if it has some.
+pub(crate) fn of_accessory(
+    scope: &Scope,
+    service: &str,
+    proxy: &Proxy,
+    secrets: &Secrets,
+) -> Result<Option<Box<Files>>, PlanError> {
+    check_logins(proxy, secrets)?;
+    let private = private_of(service, proxy, secrets)?;
+    let files = Files {
+        scope: scope.clone(),
+        private,
+        pages: Pages::new(),
+        version: String::new(),
+        keep: Vec::new(),
+    };
+    Ok((!files.is_empty()).then(|| Box::new(files)))
 }
 
 impl Files {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.certificates.is_empty() && self.pages.is_empty()
+        self.private.is_empty() && self.pages.is_empty()
     }
 
     /// Writes them. Each comes as a line of Base64 on standard input. A key can be read by the proxy's user alone where this one may
@@ -92,14 +142,16 @@ impl Files {
              (umask 022 && mkdir -p {app}) || exit\n",
             app = quote(&app),
         ));
-        for (role, pair) in &self.certificates {
-            let directory = format!("{app}/tls/{role}");
-            text.push_str(&format!("(umask 022 && mkdir -p {}) || exit\n", quote(&directory)));
-            for (name, value) in ["cert.pem", "key.pem"].into_iter().zip(pair) {
-                text.push_str(&format!("own {}\n", quote(&format!("{directory}/{name}"))));
-                input.push_str(&BASE64_STANDARD.encode(value.expose()));
-                input.push('\n');
-            }
+        for (path, value) in &self.private {
+            let path = format!("{app}/{path}");
+            let directory = path.rsplit_once('/').map_or(app.as_str(), |(directory, _)| directory);
+            text.push_str(&format!(
+                "(umask 022 && mkdir -p {}) || exit\nown {}\n",
+                quote(directory),
+                quote(&path)
+            ));
+            input.push_str(&BASE64_STANDARD.encode(value.expose()));
+            input.push('\n');
         }
         if !self.pages.is_empty() {
             self.write_pages(&app, &mut text, &mut input);

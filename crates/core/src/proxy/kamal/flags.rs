@@ -1,6 +1,6 @@
 //! The flags of `kamal-proxy deploy`, in the order and the form in which Kamal gives them.
 
-use bowline_config::{Config, Proxy, Tls};
+use bowline_config::{Config, Own, Proxy, Tls};
 
 /// Where the app's files for the proxy are in its container.
 const FILES: &str = "/home/kamal-proxy/.apps-config";
@@ -9,7 +9,7 @@ const FILES: &str = "/home/kamal-proxy/.apps-config";
 pub struct Given<'a> {
     /// The app's directory among the files for the proxy: `SERVICE[-DEST]`.
     pub app: &'a str,
-    /// The role, for its certificate.
+    /// The role or the accessory, for its certificate and its logins.
     pub role: &'a str,
 }
 
@@ -45,7 +45,14 @@ pub fn flags(config: &Config, proxy: &Proxy, given: &Given<'_>) -> Vec<String> {
     flags.boolean("tls-redirect", proxy.ssl_redirect);
     flags.each("log-request-header", &proxy.logging.request_headers);
     flags.each("log-response-header", &proxy.logging.response_headers);
+    flags.beyond_kamal(proxy);
+    flags.own(&proxy.own, given);
     flags.0
+}
+
+/// The file with the logins of a role or an accessory, in the app's directory.
+pub(super) fn logins(of: &str) -> String {
+    format!("auth/{of}/logins")
 }
 
 /// The flag for the error pages of a version.
@@ -80,9 +87,42 @@ impl Flags {
         }
     }
 
+    /// What kamal-proxy can do and Kamal has no key for.
+    fn beyond_kamal(&mut self, proxy: &Proxy) {
+        self.some("canonical-host", proxy.canonical_host.as_ref());
+        self.boolean("tls-staging", proxy.tls_staging.then_some(true));
+        self.some("health-check-host", proxy.healthcheck.host.as_ref());
+        self.some("health-check-port", proxy.healthcheck.port);
+        self.some("client-ip-header", proxy.client_ip_header.as_ref());
+        self.each("exclude-metrics-path", &proxy.exclude_metrics_paths);
+    }
+
+    /// What Bowline's own proxy alone knows.
+    fn own(&mut self, own: &Own, given: &Given<'_>) {
+        self.boolean("compress", own.compress.then_some(true));
+        if !own.basic_auth.is_empty() {
+            self.value("basic-auth-file", format!("{FILES}/{}/{}", given.app, logins(given.role)));
+        }
+        self.each("allow-ip", &own.allow_ips);
+        self.each("trusted-proxies", &own.trusted_proxies);
+        for (flag, headers) in
+            [("set-request-header", &own.request_headers), ("set-response-header", &own.response_headers)]
+        {
+            headers
+                .iter()
+                .for_each(|(name, value)| self.value(flag, one_of_a_list(&format!("{name}: {value}"))));
+        }
+        self.seconds("stream-timeout", own.stream_timeout);
+    }
+
     fn each(&mut self, name: &str, values: &[String]) {
         values.iter().for_each(|value| self.value(name, value));
     }
+}
+
+/// A value of a flag that takes several with commas between them.
+fn one_of_a_list(text: &str) -> String {
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }
 
 #[cfg(test)]
@@ -107,6 +147,38 @@ mod tests {
             of(""),
             "--deploy-timeout=30s --drain-timeout=30s --buffer-requests --buffer-responses \
              --log-request-header=Cache-Control --log-request-header=Last-Modified --log-request-header=User-Agent"
+        );
+    }
+
+    #[test]
+    fn what_kamal_has_no_key_for_follows_kamals_flags() {
+        let proxy = "
+proxy:
+  hosts: [a.test, b.test]
+  ssl: true
+  canonical_host: a.test
+  tls_staging: true
+  healthcheck: {host: app.test, port: 9000}
+  client_ip_header: X-Real-IP
+  exclude_metrics_paths: [/up]
+  compress: true
+  basic_auth: [LOGIN]
+  allow_ips: [10.0.0.0/8, \"::1\"]
+  trusted_proxies: [192.0.2.7]
+  request_headers: {X-One: 1}
+  response_headers: {Cache-Control: 'public, max-age=60, \"x\"', Server: \"\"}
+  stream_timeout: 60
+";
+        let flags = of(proxy);
+        let (_, beyond) = flags.split_once("User-Agent ").unwrap();
+        assert_eq!(
+            beyond,
+            "--canonical-host=a.test --tls-staging --health-check-host=app.test --health-check-port=9000 \
+             --client-ip-header=X-Real-IP --exclude-metrics-path=/up --compress \
+             --basic-auth-file=/home/kamal-proxy/.apps-config/app/auth/web/logins --allow-ip=10.0.0.0/8 --allow-ip=::1 \
+             --trusted-proxies=192.0.2.7 --set-request-header=X-One: 1 \
+             --set-response-header=\"Cache-Control: public, max-age=60, \"\"x\"\"\" --set-response-header=Server:  \
+             --stream-timeout=60s"
         );
     }
 

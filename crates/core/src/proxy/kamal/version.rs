@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
+use bowline_config::Config;
+
 use super::NAME;
+use crate::observed::Container;
 use crate::proxy::Refusal;
 
 /// The oldest version that understands what is asked of it. Kamal 2.11 has the same minimum.
@@ -14,6 +17,29 @@ pub(super) fn check(host: &str, image: &str) -> Result<(), Refusal> {
     Err(Refusal {
         message: format!("{NAME} on {host} is {version}, and {MINIMUM} is the oldest that works"),
         hint: "`bowline proxy reboot` puts a newer one in its place".into(),
+    })
+}
+
+/// Whether a proxy's container runs Bowline's own, which its image's label says.
+pub fn is_own(proxy: &Container) -> bool {
+    proxy.labels.get("org.opencontainers.image.vendor").is_some_and(|vendor| vendor == "Bowline")
+}
+
+/// Refuses what only Bowline's own proxy does where another one runs.
+pub(super) fn knows(host: &str, proxy: &Container, config: &Config) -> Result<(), Refusal> {
+    if is_own(proxy) {
+        return Ok(());
+    }
+    let here = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
+    let mut keys = here.filter_map(|role| role.kamal_proxy()).flat_map(|proxy| proxy.own.keys());
+    let Some(key) = keys.next() else { return Ok(()) };
+    Err(Refusal {
+        message: format!(
+            "`proxy: {key}` needs Bowline's own proxy, and {NAME} on {host} runs {}",
+            proxy.image
+        ),
+        hint: "`bowline proxy reboot` puts Bowline's in its place, unless `proxy: run:` names another image"
+            .into(),
     })
 }
 
@@ -59,7 +85,25 @@ fn order(left: &[Option<u64>], right: &[Option<u64>]) -> Ordering {
 
 #[cfg(test)]
 mod tests {
+    use bowline_config::SourceFile;
+
     use super::*;
+
+    #[test]
+    fn what_only_our_proxy_does_is_refused_where_another_runs() {
+        let text = "service: app\nimage: app\nregistry: {username: u, password: [PW]}\nbuilder: {arch: amd64}\n\
+                    servers: [a]\nproxy: {compress: true}";
+        let config = bowline_config::load(SourceFile::new("config/deploy.yml", text), None).unwrap().config;
+        let mut proxy = Container { image: "basecamp/kamal-proxy:v0.9.2".into(), ..Container::default() };
+        let refusal = knows("a", &proxy, &config).unwrap_err();
+        assert_eq!(
+            refusal.message,
+            "`proxy: compress` needs Bowline's own proxy, and kamal-proxy on a runs basecamp/kamal-proxy:v0.9.2"
+        );
+        assert_eq!(knows("b", &proxy, &config), Ok(()));
+        proxy.labels.insert("org.opencontainers.image.vendor".into(), "Bowline".into());
+        assert_eq!(knows("a", &proxy, &config), Ok(()));
+    }
 
     #[test]
     fn a_proxy_that_is_too_old_is_refused_with_what_to_do() {

@@ -60,7 +60,10 @@ fn hint(said: &str) -> Option<&'static str> {
             "TLS settings must be specified on the root path",
             "`ssl` belongs to the role without `path_prefix`; those below a path follow it",
         ),
-        ("unknown flag", "the proxy there is too old for this: `bowline proxy reboot`"),
+        (
+            "unknown flag",
+            "the proxy there does not know this: `bowline proxy reboot` puts Bowline's own in its place, unless `proxy: run:` names another image",
+        ),
     ];
     hints.iter().find(|(part, _)| said.contains(part)).map(|(_, hint)| *hint)
 }

@@ -1,0 +1,92 @@
+//! The keys of `proxy` for what Bowline's own proxy does and Kamal's doesn't.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Pairs;
+use crate::decode::{Report, Section};
+use crate::shown;
+
+/// What only Bowline's own proxy does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Own {
+    /// `compress` (false): whether answers are compressed.
+    #[serde(skip_serializing_if = "shown::is_default")]
+    pub compress: bool,
+    /// `basic_auth`: the secrets with a `USER:PASSWORD` each; without any the app is open to all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub basic_auth: Vec<String>,
+    /// `allow_ips`: the networks that are let in; all if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_ips: Vec<String>,
+    /// `trusted_proxies`: the networks whose `X-Forwarded-For` is believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<String>,
+    /// `request_headers`: set on the way to the app; an empty one is removed.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "shown::pairs")]
+    pub request_headers: Pairs,
+    /// `response_headers`: set on the way to the client; an empty one is removed.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "shown::pairs")]
+    pub response_headers: Pairs,
+    /// `stream_timeout`: how long open WebSockets and event streams of a version may go on when the next one serves.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown::seconds")]
+    pub stream_timeout: Option<Duration>,
+}
+
+impl Own {
+    pub(super) fn decode(section: &Section, report: &mut Report) -> Self {
+        let own = Self {
+            compress: section.boolean("compress").unwrap_or(false),
+            basic_auth: section.secrets("basic_auth", report),
+            allow_ips: section.strings("allow_ips"),
+            trusted_proxies: section.strings("trusted_proxies"),
+            request_headers: section.pairs("request_headers"),
+            response_headers: section.pairs("response_headers"),
+            stream_timeout: section.seconds("stream_timeout"),
+        };
+        for name in ["request_headers", "response_headers"] {
+            check_headers(section, name, report);
+        }
+        own
+    }
+
+    /// The keys that are in use.
+    pub fn keys(&self) -> Vec<&'static str> {
+        let used = [
+            ("compress", self.compress),
+            ("basic_auth", !self.basic_auth.is_empty()),
+            ("allow_ips", !self.allow_ips.is_empty()),
+            ("trusted_proxies", !self.trusted_proxies.is_empty()),
+            ("request_headers", !self.request_headers.is_empty()),
+            ("response_headers", !self.response_headers.is_empty()),
+            ("stream_timeout", self.stream_timeout.is_some()),
+        ];
+        used.into_iter().filter(|(_, used)| *used).map(|(key, _)| key).collect()
+    }
+}
+
+/// Names that HTTP allows, and values on one line. What the proxy sets itself can't be set here.
+fn check_headers(section: &Section, name: &str, report: &mut Report) {
+    const OWN: [&str; 8] = [
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let headers = section.part(name);
+    for (key, field) in headers.entries() {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if key.text.is_empty() || !key.text.chars().all(token) {
+            report.push(headers.error_at(key.span, "not the name of a header"));
+        } else if OWN.contains(&key.text.to_ascii_lowercase().as_str()) {
+            report.push(headers.error_at(key.span, "the proxy sets this header itself"));
+        } else if field.text().is_some_and(|text| text.chars().any(char::is_control)) {
+            report.push(field.error("should be one line"));
+        }
+    }
+}
