@@ -28,11 +28,11 @@ pub const CONFIG_FILE: &str = "config/deploy.yml";
   bowline setup                install Docker on new servers, and deploy
   bowline plan                 see what a deploy would do, changing nothing
   bowline deploy               build, push and deploy the version in git
-  bowline rollback             go back to the version before
+  bowline rollback             go back to the previous version
   bowline app logs -f          follow the app's logs
   bowline help app exec        help on one command
 
-It reads config/deploy.yml in Kamal's format. Words under `aliases:` there are commands too.
+Bowline reads config/deploy.yml in Kamal's format. Its `aliases:` are commands too.
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 locked, 4 a server could not be reached,
 130 interrupted."
 )]
@@ -52,7 +52,7 @@ pub struct Globals {
     /// The configuration file.
     #[arg(short, long, global = true, value_name = "FILE", default_value = CONFIG_FILE, value_hint = ValueHint::FilePath)]
     pub config_file: String,
-    /// The destination: `-d staging` lays config/deploy.staging.yml over the configuration.
+    /// The destination: `-d staging` merges config/deploy.staging.yml into the configuration.
     #[arg(short, long, global = true, value_name = "NAME")]
     pub destination: Option<String>,
     /// Only these servers, comma-separated; `*`, `?` and `[ab]` match.
@@ -70,7 +70,7 @@ pub struct Globals {
     /// Wait up to this many seconds for a deploy lock that another run holds.
     #[arg(long, global = true, value_name = "SECONDS")]
     pub lock_wait: Option<u64>,
-    /// Show every command, what it prints, and how long it takes.
+    /// Show every command with its output and its time.
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Show only results and errors.
@@ -79,7 +79,7 @@ pub struct Globals {
     /// Run no hooks.
     #[arg(short = 'H', long, global = true)]
     pub skip_hooks: bool,
-    /// Print everything as JSON on standard output, one object per line.
+    /// Print all output as JSON on standard output, one object per line.
     #[arg(long, global = true)]
     pub json: bool,
     /// Print without colours, as with the variable NO_COLOR.

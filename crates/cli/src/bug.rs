@@ -1,4 +1,4 @@
-//! A panic: a mistake of ours, told like any other error, with its place and what to do.
+//! A panic: a bug in Bowline, reported like any other error, with its place and what to do.
 //!
 //! In a task of its own (a connection, one of its channels) it ends that task alone, and what waits for it learns that
 //! it is gone: the other servers finish. In the run itself it unwinds. The connections end with it, so the lock's keeper
@@ -27,7 +27,7 @@ pub fn tell_panics() {
 fn told(panic: &PanicHookInfo<'_>) -> String {
     let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
     format!(
-        "bowline: a mistake of ours{place}: {}",
+        "bowline: a bug in Bowline{place}: {}",
         without_values(panic.payload_as_str().unwrap_or("a panic"))
     )
 }
@@ -47,7 +47,7 @@ fn without_values(message: &str) -> String {
 /// The work's own, or that.
 pub fn caught<T>(work: impl FnOnce() -> Result<T, Ended>) -> Result<T, Ended> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let reason = "a mistake of ours ended the run (see above)";
+        let reason = "a bug ended the run (see above)";
         let hint = format!("please report it; {}", hints::AGAIN);
         Err(exit::failed_here("bowline itself", reason, hint).into())
     })
@@ -61,7 +61,7 @@ mod tests {
     fn a_panic_is_an_error_of_the_run() {
         let ended = caught(|| -> Result<u8, Ended> { panic!("tested: this is told") }).unwrap_err();
         assert_eq!(exit::status(&ended), exit::FAILED);
-        assert_eq!(ended.to_string(), "bowline itself failed: a mistake of ours ended the run (see above)");
+        assert_eq!(ended.to_string(), "bowline itself failed: a bug ended the run (see above)");
         assert_eq!(caught(|| Ok(3)), Ok(3));
     }
 

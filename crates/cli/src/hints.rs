@@ -5,7 +5,7 @@ use crate::settings::Settings;
 use crate::ui::clean;
 use crate::ui::paint::Paint;
 
-pub(crate) const AGAIN: &str = "what was begun may be unfinished: run the command again to put it right";
+pub(crate) const AGAIN: &str = "some steps may be unfinished: run the command again to finish them";
 pub(crate) const COMMANDS: &str = "`bowline help` lists them";
 pub(crate) const CONFIRM: &str = "`-y` confirms it in advance";
 
@@ -27,7 +27,7 @@ pub(crate) fn call(settings: &Settings, words: &str) -> String {
 
 pub(crate) fn new_project(settings: &Settings) -> String {
     let check = call(settings, "config");
-    format!("Now write your image, servers and registry into {}, and run `{check}`.", settings.config_file)
+    format!("Now set your image, servers and registry in {}, and run `{check}`.", settings.config_file)
 }
 
 pub(crate) fn deploy_version(version: &str) -> String {

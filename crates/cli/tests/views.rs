@@ -86,7 +86,7 @@ fn a_phase_that_was_interrupted_is_not_said_to_be_done() {
     assert_eq!(
         shown,
         [
-            "stopping: undoing what was begun (again to quit at once)",
+            "stopping: undoing unfinished steps (interrupt again to quit at once)",
             "■ Pulling the image: interrupted 2.0 s",
             "✗ Releasing the deploy lock 1.0 s",
         ]

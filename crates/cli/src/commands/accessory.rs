@@ -14,50 +14,50 @@ use crate::session::{self, Session, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
-/// Look after accessories, the containers beside the app: boot them, run commands in them, read their logs.
+/// Manage accessories, the containers beside the app: boot them, run commands in them, read their logs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Accessory {
-    /// Boot it where it doesn't run: directories, files, then the container.
-    #[command(after_help = "One that runs is left as it is; one that was stopped is started.
+    /// Boot an accessory: create its directories, upload its files, start its container.
+    #[command(after_help = "A running accessory stays as it is, and a stopped one is started.
 
 Examples:
   bowline accessory boot db
-  bowline accessory boot all               every accessory, in the order of the file
-  bowline accessory boot all -h 10.0.0.3   those on one server")]
+  bowline accessory boot all               all accessories, in the order of the file
+  bowline accessory boot all -h 10.0.0.3   the accessories on one server")]
     Boot(Name),
-    /// Replace its running container with a new one that has the current configuration.
+    /// Replace an accessory's container with a new one that has the current configuration.
     #[command(
-        after_help = "The image is pulled and the container made before the old one stops. If the new one doesn't come up, the old
-one is put back. In between it doesn't answer.
+        after_help = "Pulls the image and creates the container before the old one stops. If the new one doesn't come up, the old one comes back.
+In between, the accessory doesn't answer.
 
 Examples:
   bowline accessory reboot db"
     )]
     Reboot(Name),
-    /// Reboot it, on all its servers or on one after the other.
+    /// Reboot an accessory, on all its servers at once or one by one.
     #[command(after_help = "Examples:
   bowline accessory upgrade all --rolling -y")]
     Upgrade {
         #[command(flatten)]
         name: Name,
-        /// One server after the other.
+        /// One server at a time.
         #[arg(long)]
         rolling: bool,
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Start its container.
+    /// Start an accessory's container.
     Start(Name),
-    /// Stop its container.
+    /// Stop an accessory's container.
     Stop(Name),
-    /// Stop and start its container: it sees files that were uploaded meanwhile.
+    /// Stop and start an accessory's container, which then sees newly uploaded files.
     Restart(Name),
-    /// Run a command in it.
+    /// Run a command in an accessory.
     #[command(
-        after_help = "Without --reuse it runs in a new container with the accessory's env, volumes, options and network, which is gone
-afterwards. With -i it runs on the accessory's first server only.
+        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network, which is removed
+afterwards. With -i, it runs on the accessory's first server only.
 
-Bowline's own flags come before the command; what follows is the command's.
+Put Bowline's flags before the command; flags after it belong to the command.
 The exit status is the command's (the first that is not 0).
 
 Examples:
@@ -66,12 +66,12 @@ Examples:
   bowline accessory exec db --raw --reuse pg_dump shop > shop.sql"
     )]
     Exec {
-        /// Its name in the configuration.
+        /// The accessory's name in the configuration.
         name: String,
         #[command(flatten)]
         exec: ExecArgs,
     },
-    /// Show its logs.
+    /// Show an accessory's logs.
     #[command(after_help = "Examples:
   bowline accessory logs db -f
   bowline accessory logs db -s 1h -g ERROR")]
@@ -81,18 +81,16 @@ Examples:
         #[command(flatten)]
         logs: LogsArgs,
     },
-    /// Show its container on each server.
+    /// Show an accessory's container on each server.
     Details(Name),
-    /// Pull its image.
+    /// Pull an accessory's image.
     PullImage(Name),
-    /// Stop it, and remove its container, its image and its directory with all data in it.
-    #[command(
-        after_help = "What stays: volumes, and directories that the configuration names by an absolute path.
+    /// Stop an accessory and remove its container, its image and its directory with all data in it.
+    #[command(after_help = "Volumes stay, and so do directories with an absolute path in the configuration.
 
 Examples:
   bowline accessory remove db
-  bowline accessory remove all -y"
-    )]
+  bowline accessory remove all -y")]
     Remove {
         #[command(flatten)]
         name: Name,
@@ -103,7 +101,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Name {
-    /// Its name in the configuration; `all` for all of them.
+    /// The accessory's name in the configuration, or `all`.
     name: String,
 }
 
@@ -187,7 +185,7 @@ impl Name {
 
 fn reboots(accessories: &Accessories<'_>) -> String {
     let names: Vec<&str> = accessories.placed.iter().map(|(accessory, _)| accessory.name.as_str()).collect();
-    format!("This restarts {}: nothing answers there meanwhile.\nAre you sure?", names.join(", "))
+    format!("This restarts {}, which won't answer in the meantime.\nAre you sure?", names.join(", "))
 }
 
 fn removes(accessories: &Accessories<'_>) -> String {

@@ -13,31 +13,31 @@ use crate::exit::Ended;
 use crate::session::Subject;
 use crate::settings::Settings;
 
-/// Look after the app: boot it, run commands in it, read its logs.
+/// Manage the app: boot it, run commands in it, read its logs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum App {
-    /// Boot the latest version on all servers, or replace what runs with it.
+    /// Boot the latest version on all servers, in place of the running one.
     #[command(after_help = "Examples:
   bowline app boot                       the latest version
-  bowline app boot --version 1f3a9c2     this one
+  bowline app boot --version 1f3a9c2     this version
   bowline app boot -h 10.0.0.4           on one server")]
     Boot,
     /// Run a command in the app, once for each role on each server.
     #[command(
-        after_help = "Without --reuse it runs in new containers of the latest version, or of --version's, with the role's env, volumes \
-and options; they are gone afterwards. With -i it runs once: for the primary role, on the first server.
+        after_help = "Without --reuse, the command runs in new containers of the latest version, or of --version, with the role's env, \
+volumes and options. They are removed afterwards. With -i, it runs once: for the primary role, on the first server.
 
-Bowline's own flags come before the command; what follows is the command's.
+Put Bowline's flags before the command; flags after it belong to the command.
 The exit status is the command's (the first that is not 0).
 
 Examples:
   bowline app exec -p bin/rails db:migrate       on the primary server only
-  bowline app exec -i bash                       a shell; Ctrl-C, Ctrl-Z and the like go to it
-  bowline app exec -i --reuse psql < dump.sql    what is read here is read there
+  bowline app exec -i bash                       a shell, which gets Ctrl-C and Ctrl-Z
+  bowline app exec -i --reuse psql < dump.sql    with your standard input
   bowline app exec --raw -p tar c . > app.tar    byte for byte
   bowline app exec --reuse ls -la                in the containers that serve
   bowline app exec -e DEBUG=1 -r worker bin/check
-  bowline app exec 'sh -c \"echo $HOME\"'          one quoted word is split as a shell would split it"
+  bowline app exec 'sh -c \"echo $HOME\"'          a single word is split as in a shell"
     )]
     Exec(ExecArgs),
     /// Show the app's logs.
@@ -52,38 +52,37 @@ Examples:
     Details,
     /// Show which version serves on each server.
     Version,
-    /// Start the app again where it was stopped, and wait until it is ready.
+    /// Start the app where it is stopped, and wait until it is ready.
     #[command(after_help = "Examples:
   bowline app start                       the container that served last
   bowline app start --version 1f3a9c2     the container of this version")]
     Start,
-    /// Stop the app: Traefik lets it go and its open requests are answered first.
+    /// Stop the app, after it has answered its open requests.
     #[command(after_help = "Examples:
   bowline app stop
   bowline app stop -r worker")]
     Stop,
     /// Answer every request with 503 and a page, until `app live`.
     #[command(
-        after_help = "The app goes on running and nothing of it is changed: Traefik sends its requests to a page meanwhile. The command \
-ends when the requests that the app had are answered, so what comes next has the app for itself. A deploy leaves \
-the page where it is.
+        after_help = "The app keeps running and doesn't change; the proxy answers its requests with a page. The command returns when the app \
+has answered its open requests, so whatever you run next has the app to itself. A deploy leaves the page in place.
 
-The page is 503.html in `error_pages_path`, with the message in the place of {{ .Message }}, or one of Bowline's.
+The page is 503.html in `error_pages_path`, with the message in place of {{ .Message }}, or Bowline's own.
 
 Examples:
   bowline app maintenance
   bowline app maintenance -m 'Back at noon.' --retry-after 3600
-  bowline app maintenance -m 'Back at one.'        another message, without a gap
+  bowline app maintenance -m 'Back at one.'        another message, without interruption
   bowline app live"
     )]
     Maintenance(MaintenanceArgs),
     /// End `app maintenance`: the app answers again.
     Live,
-    /// Show all containers of the app, stopped ones too.
+    /// Show all containers of the app, including stopped ones.
     Containers,
     /// Show the app's images.
     Images,
-    /// Show running containers beside the one that serves.
+    /// Show running containers other than the one that serves.
     #[command(after_help = "Examples:
   bowline app stale-containers
   bowline app stale-containers --stop")]
@@ -110,13 +109,13 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct MaintenanceArgs {
-    /// What the page says.
+    /// The message on the page.
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
-    /// When clients should come back (the `Retry-After` header), in seconds.
+    /// After how many seconds clients should retry (the `Retry-After` header).
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_after: u32,
-    /// How long the requests that the app has may take, in seconds; `drain_timeout` of the configuration unless given.
+    /// How many seconds open requests may take; by default `drain_timeout` of the configuration.
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u64>,
 }

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::ui::Focus;
 use crate::ui::results::say;
 
-/// Build the app's image, push it, pull it; look after what builds it.
+/// Build the app's image, push it, pull it; manage the builder.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Build {
     /// Build the app, push its image to the registry, and pull it on all servers.
@@ -18,16 +18,16 @@ pub(crate) enum Build {
   bowline build deliver --version 1f3a9c2")]
     Deliver(Cache),
     /// Build the app, and push its image to the registry.
-    #[command(after_help = "Without `builder: context:` a clean clone of the last commit is built.
+    #[command(after_help = "Without `builder: context:`, Bowline builds a clean clone of the last commit.
 
 Examples:
   bowline build push
   bowline build push --no-cache -v
-  bowline build push --output docker     into this machine's Docker, not to the registry")]
+  bowline build push --output docker     into this machine's Docker instead of the registry")]
     Push {
         #[command(flatten)]
         cache: Cache,
-        /// Where the image goes: `registry`, `docker`, or what else `docker buildx build --output` knows (`oci,dest=FILE`).
+        /// Where the image goes: `registry`, `docker`, or any output of `docker buildx build --output` (`oci,dest=FILE`).
         #[arg(long, value_name = "TYPE", default_value = "registry")]
         output: String,
     },
@@ -36,14 +36,14 @@ Examples:
   bowline build pull
   bowline build pull --version 1f3a9c2 -h 10.0.0.3")]
     Pull,
-    /// Make the builder that the configuration asks for, unless it is there.
+    /// Create the builder that the configuration asks for, if it is missing.
     Create,
-    /// Remove that builder, and its cache with it.
+    /// Remove the builder and its cache.
     Remove,
-    /// Show what builds the image, and Docker's contexts and builders.
+    /// Show the builder in use, and Docker's contexts and builders.
     Details,
-    /// Build the working directory for trying out: tagged as dirty, kept on this machine.
-    #[command(after_help = "Files that aren't committed are in it, and are named.
+    /// Build the working directory to try it out: tagged as dirty, kept on this machine.
+    #[command(after_help = "The image includes uncommitted files, and Bowline lists them.
 
 Examples:
   bowline build dev
@@ -51,7 +51,7 @@ Examples:
     Dev {
         #[command(flatten)]
         cache: Cache,
-        /// Where the image goes: `docker`, or what else `docker buildx build --output` knows (`oci,dest=FILE`).
+        /// Where the image goes: `docker`, or any output of `docker buildx build --output` (`oci,dest=FILE`).
         #[arg(long, value_name = "TYPE", default_value = "docker")]
         output: String,
     },
@@ -59,7 +59,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Cache {
-    /// Build without layers of earlier builds.
+    /// Build without the layers of earlier builds.
     #[arg(long)]
     no_cache: bool,
 }

@@ -6,7 +6,7 @@ use crate::session;
 use crate::settings::{Settings, Verbosity};
 use crate::ui::out;
 
-/// Show the configuration with everything filled in, secrets hidden.
+/// Show the resolved configuration, with secrets hidden.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline config

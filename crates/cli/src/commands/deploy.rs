@@ -12,7 +12,7 @@ use crate::ui::Focus;
 
 #[derive(Debug, Args)]
 pub(crate) struct Push {
-    /// Skip building and pushing: the version's image is already in the registry.
+    /// Skip the build and the push: the version's image is already in the registry.
     #[arg(short = 'P', long)]
     pub(crate) skip_push: bool,
     #[command(flatten)]
@@ -26,16 +26,16 @@ impl Push {
     }
 }
 
-/// Set up new servers, Docker and all, and deploy to them.
+/// Prepare new servers, install Docker where it is missing, and deploy to them.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What `server bootstrap` does, `accessory boot all`, then what `deploy` does, under one lock. What is there already stays
-as it is: on servers that are set up it is a deploy.
+    after_help = "Runs `server bootstrap`, `accessory boot all` and `deploy` under one lock. It leaves running accessories and existing Docker
+installations alone, so on servers that are already set up it is a deploy.
 
 Examples:
   bowline setup
-  bowline setup -h 10.0.0.5                      a server that was added
-  bowline setup -P --version 1f3a9c2             an image that is in the registry already"
+  bowline setup -h 10.0.0.5                      a new server
+  bowline setup -P --version 1f3a9c2             an image that is already in the registry"
 )]
 pub(crate) struct Setup {
     #[command(flatten)]
@@ -53,7 +53,7 @@ impl Setup {
 #[command(after_help = "Examples:
   bowline deploy                         the version in git
   bowline deploy -d staging              to another destination
-  bowline deploy -P --version 1f3a9c2    an image that is in the registry already
+  bowline deploy -P --version 1f3a9c2    an image that is already in the registry
   bowline deploy -h 10.0.0.3 -v          to one server, showing every command")]
 pub(crate) struct Deploy {
     #[command(flatten)]
@@ -66,7 +66,7 @@ impl Deploy {
     }
 }
 
-/// Deploy again without pruning: a little faster.
+/// Deploy without pruning, which is a little faster.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline redeploy
@@ -82,13 +82,13 @@ impl Redeploy {
     }
 }
 
-/// Go back to a version that is still on the servers.
+/// Go back to a version whose containers are still on the servers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  bowline rollback             to the version before the one that serves
+  bowline rollback             to the previous version
   bowline rollback 1f3a9c2     to this version")]
 pub(crate) struct Rollback {
-    /// The version; the one before, if none is given.
+    /// The version; the previous one if you give none.
     version: Option<String>,
 }
 

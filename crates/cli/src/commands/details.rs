@@ -8,7 +8,7 @@ use super::look;
 use crate::exit::Ended;
 use crate::settings::Settings;
 
-/// Show Traefik, the running containers and the accessories on each server.
+/// Show the proxy, the running containers and the accessories on each server.
 #[derive(Debug, Args)]
 pub(crate) struct Details;
 

@@ -11,7 +11,7 @@ use crate::ui::out;
 /// Columns where there is no terminal to ask.
 const COLUMNS: usize = 100;
 
-/// Show the keys that a configuration can have.
+/// Show what the configuration can contain.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline docs                 the keys at the root, and a list of the sections
@@ -21,7 +21,7 @@ const COLUMNS: usize = 100;
 pub(crate) struct Docs {
     /// A section, or a key by its path.
     section: Option<String>,
-    /// The whole documentation as a page of Markdown.
+    /// Print the whole documentation as a Markdown page.
     #[arg(long, conflicts_with = "section")]
     markdown: bool,
 }

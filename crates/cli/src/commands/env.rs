@@ -5,21 +5,21 @@ use super::change;
 use crate::exit::Ended;
 use crate::settings::Settings;
 
-/// Write the app's env files on the servers apart from a deploy, or remove them.
+/// Write the app's env files on the servers without a deploy, or remove them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Env {
-    /// Write the env files with the secrets of roles, and of accessories beside them.
+    /// Write the env files with the secrets of roles and accessories.
     #[command(
-        after_help = "No deploy needs it: each boot writes its role's own file, and what runs keeps the variables it was started with.
-It is for scripts on the servers that read .kamal/apps/APP/env/roles/ROLE.env (`docker run --env-file`), or to
-have a changed secret there before the next deploy.
+        after_help = "Deploys don't need this: each boot writes its role's own file, and running containers keep the variables they started
+with. Use it for scripts on the servers that read .kamal/apps/APP/env/roles/ROLE.env (`docker run --env-file`), or to
+put a changed secret there before the next deploy.
 
 Examples:
   bowline env push
   bowline env push -r worker -d staging"
     )]
     Push,
-    /// Remove them. Running containers stay as they are, and the next boot writes its file again.
+    /// Remove the env files. Running containers don't change, and the next boot writes its file again.
     #[command(after_help = "Examples:
   bowline env delete
   bowline env delete -h 10.0.0.4")]

@@ -15,28 +15,28 @@ use crate::ui::results;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
-    /// Connect it to this terminal, or to standard input where that is not a terminal.
+    /// Connect it to this terminal, or to standard input if that is not a terminal.
     #[arg(short, long)]
     interactive: bool,
     /// Kamal's way to say that it is not.
     #[arg(long, hide = true, overrides_with = "interactive")]
     no_interactive: bool,
-    /// Run it in the container that serves, not in a new one.
+    /// Run it in the container that serves instead of a new one.
     #[arg(long)]
     reuse: bool,
     /// Kamal's way to say that it runs in a new one.
     #[arg(long, hide = true, overrides_with = "reuse")]
     no_reuse: bool,
-    /// Pass its output on byte for byte; it must run in one container only.
+    /// Pass its output through byte for byte; needs exactly one container.
     #[arg(long, conflicts_with = "interactive")]
     raw: bool,
-    /// Start it in new containers, show their ids, and leave it alone. The containers stay.
+    /// Start it in new containers, print their ids, and return. The containers stay.
     #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
     detach: bool,
     /// Kamal's way to say that its output is waited for.
     #[arg(long, hide = true, overrides_with = "detach")]
     no_detach: bool,
-    /// Set a variable for it; may be given several times (KEY:VALUE also works).
+    /// Set a variable for it; repeat the flag for several (KEY:VALUE also works).
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
     /// The command and its own arguments.
@@ -109,7 +109,7 @@ async fn attach(session: Session<'_>, subject: Subject<'_>, mut request: ExecReq
 pub(super) fn check_json(settings: &Settings, attached: Option<&str>) -> Result<(), RunError> {
     match attached {
         Some(flag) if settings.view == View::Json => {
-            Err(exit::usage(format!("`--json` can't go with `{flag}`: both want standard output"), None))
+            Err(exit::usage(format!("`--json` can't be used with `{flag}`: both need standard output"), None))
         }
         _ => Ok(()),
     }

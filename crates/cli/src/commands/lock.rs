@@ -13,19 +13,19 @@ use crate::ui::results::say;
 pub(crate) enum Lock {
     /// Show who holds the deploy lock, on which server, since when and why.
     #[command(
-        after_help = "A run takes the lock on the first of its servers, so with filters it may be on any: all are looked at.
-`bowline lock release -h HOST` releases one that isn't on the first.
+        after_help = "A run takes the lock on the first of its servers, so with filters it can be on any server. This command checks all of them.
+`bowline lock release -h HOST` releases a lock that isn't on the first server.
 
 Examples:
   bowline lock status
   bowline lock status -d staging"
     )]
     Status,
-    /// Take the deploy lock: no deploy starts until it is released.
+    /// Take the deploy lock, so that no deploy starts until you release it.
     #[command(after_help = "Examples:
   bowline lock acquire -m 'database maintenance until noon'")]
     Acquire {
-        /// The reason, which is shown to everyone who waits for it.
+        /// The reason, which other users see while they wait.
         #[arg(short, long, value_name = "TEXT")]
         message: String,
     },

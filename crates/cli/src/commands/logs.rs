@@ -14,13 +14,13 @@ use crate::ui::Focus;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogsArgs {
-    /// Only lines since then: a time (2026-01-31T12:00:00) or how long ago (30m).
+    /// Only lines since a time (2026-01-31T12:00:00) or for a period (30m).
     #[arg(short, long, value_name = "TIME")]
     since: Option<String>,
     /// The last N lines; 100, or 10 with -f, unless -s or -g is given.
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
-    /// Only lines that match this pattern of grep.
+    /// Only lines that match this grep pattern.
     #[arg(short, long, value_name = "PATTERN")]
     grep: Option<String>,
     /// More flags for grep: `-o '-i -A 3'`.
@@ -73,7 +73,7 @@ impl LogsArgs {
 pub(crate) struct AppLogsArgs {
     #[command(flatten)]
     lines: LogsArgs,
-    /// The log of this container of the app instead, running or not: its name, or the first digits of its id.
+    /// Show the log of this container of the app, running or not: its name, or the first digits of its id.
     #[arg(long, value_name = "ID")]
     container_id: Option<String>,
 }

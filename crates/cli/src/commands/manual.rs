@@ -15,7 +15,7 @@ use crate::exit::{self, Ended};
 use crate::hints;
 use crate::ui::out;
 
-/// Print what a shell reads to complete command lines of Bowline.
+/// Print shell completion for Bowline.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline completion bash > /etc/bash_completion.d/bowline
@@ -59,16 +59,16 @@ impl Completion {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline man app exec | man -l -
-  bowline man --dir /usr/local/share/man/man1     those of all commands
-  bowline man --markdown > commands.md            all of them on one page")]
+  bowline man --dir /usr/local/share/man/man1     the pages of all commands
+  bowline man --markdown > commands.md            all commands on one page")]
 pub(crate) struct Man {
-    /// The command; Bowline as a whole, if none is given.
+    /// The command; without one, Bowline as a whole.
     #[arg(value_name = "COMMAND")]
     path: Vec<String>,
     /// Write the pages of all commands into this directory.
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "path")]
     dir: Option<PathBuf>,
-    /// All commands as one page of Markdown.
+    /// Print all commands as one Markdown page.
     #[arg(long, conflicts_with_all = ["path", "dir"])]
     markdown: bool,
 }

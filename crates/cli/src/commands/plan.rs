@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     /// The version to roll back to.
     #[arg(value_name = "VERSION")]
     to: Option<String>,
-    /// Nothing would be built or pushed.
+    /// Leave out the build and the push.
     #[arg(short = 'P', long)]
     skip_push: bool,
 }

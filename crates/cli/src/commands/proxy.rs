@@ -10,53 +10,53 @@ use crate::exit::Ended;
 use crate::session::Subject;
 use crate::settings::Settings;
 
-/// Look after kamal-proxy, which all apps of a server share.
+/// Manage the proxy (kamal-proxy or Bowline's own) that all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proxy {
     /// Make sure the proxy runs on every server with a role behind it.
     #[command(
-        after_help = "A proxy that is there is started, whatever its image. Otherwise one is run from the image that `proxy: run:`
-names, or else from Bowline's own, which is sent over the connection."
+        after_help = "If a server has a proxy, Bowline starts it, whatever its image. Otherwise it starts the image that `proxy: run:` names,
+or else Bowline's own proxy, which it sends over the SSH connection."
     )]
     Boot,
     /// Replace the running proxy with a new one that has the current configuration.
     #[command(
-        after_help = "The new one is made before the old one stops, open requests are answered, and if the new one doesn't come up
-with the same services, the old one is put back. How long a server took no requests is printed.
+        after_help = "Creates the new proxy before the old one stops. The old one finishes its open requests. If the new one doesn't come up with
+the same services, the old one comes back. Prints for how long each server took no requests.
 
 Examples:
   bowline proxy reboot                 all servers at once
-  bowline proxy reboot --rolling -y    one after the other, each serving again before the next"
+  bowline proxy reboot --rolling -y    one by one, each serving again before the next"
     )]
     Reboot {
-        /// One server after the other.
+        /// One server at a time.
         #[arg(long)]
         rolling: bool,
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Start the proxy that is there.
+    /// Start the existing proxy.
     Start,
-    /// Stop it. No app on its servers can be reached until it is started again.
+    /// Stop the proxy. No app on its servers is reachable until it starts again.
     Stop,
-    /// Stop and start it.
+    /// Stop and start the proxy.
     Restart,
-    /// Show its container and its services on each server.
+    /// Show the proxy's container and services on each server.
     Details,
-    /// Show its logs.
+    /// Show the proxy's logs.
     #[command(after_help = "Examples:
   bowline proxy logs -f -h 10.0.0.1
   bowline proxy logs -s 1h -g '\"status\":502'")]
     Logs(LogsArgs),
-    /// Remove it where no app is left for it to route to.
+    /// Remove the proxy where no app needs it.
     Remove {
-        /// Also where other apps need it.
+        /// Remove it even where other apps need it.
         #[arg(long)]
         force: bool,
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Set how it is run on servers without `proxy: run:` in the configuration, in files that Kamal reads too.
+    /// Set how the proxy runs without `proxy: run:` in the configuration, in files on the servers that Kamal reads too.
     #[command(subcommand)]
     BootConfig(OfFiles),
 }
@@ -64,21 +64,21 @@ Examples:
 /// What is done to the files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OfFiles {
-    /// Write them.
+    /// Write the files.
     Set(Box<Set>),
-    /// Show what they say.
+    /// Show the files.
     Get,
-    /// Remove them.
+    /// Remove the files.
     Reset,
 }
 
 /// What the files say.
 #[derive(Debug, Args)]
 pub(crate) struct Set {
-    /// Whether its ports are published.
+    /// Whether to publish the proxy's ports.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     publish: bool,
-    /// An address of the server to publish on; repeat it for several.
+    /// An address of the server to publish on; repeat the flag for several.
     #[arg(long = "publish-host-ip", value_name = "IP")]
     publish_host_ip: Vec<std::net::IpAddr>,
     /// The server's port for HTTP.
@@ -87,22 +87,22 @@ pub(crate) struct Set {
     /// The server's port for HTTPS.
     #[arg(long, value_name = "PORT", default_value_t = 443)]
     https_port: u16,
-    /// Docker's limit for its log; empty for none.
+    /// Docker's size limit for the proxy's log; empty for none.
     #[arg(long, value_name = "SIZE", default_value = "10m")]
     log_max_size: String,
-    /// The server of its image.
+    /// The registry of the proxy's image.
     #[arg(long, value_name = "SERVER")]
     registry: Option<String>,
-    /// Its image.
+    /// The proxy's image.
     #[arg(long, value_name = "NAME")]
     repository: Option<String>,
-    /// Its image's tag.
+    /// The tag of the proxy's image.
     #[arg(long, value_name = "TAG")]
     image_version: Option<String>,
-    /// Where its metrics are.
+    /// The port for metrics.
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
-    /// Let it log more.
+    /// Log more.
     #[arg(long)]
     debug: bool,
     /// Further flags of `docker run`.

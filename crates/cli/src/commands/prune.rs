@@ -6,7 +6,7 @@ use super::change;
 use crate::exit::Ended;
 use crate::settings::Settings;
 
-/// Remove what is no longer needed from the servers.
+/// Remove old containers and images from the servers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Prune {
     /// Remove old stopped containers, and images that no container needs.
@@ -22,7 +22,7 @@ pub(crate) enum Prune {
 
 #[derive(Debug, Args)]
 pub(crate) struct Retain {
-    /// How many stopped containers of each role to keep; `retain_containers` of the configuration by default.
+    /// How many stopped containers of each role to keep; by default `retain_containers` of the configuration.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     retain: Option<u16>,
 }

@@ -5,7 +5,7 @@ use super::change;
 use crate::exit::Ended;
 use crate::settings::Settings;
 
-/// Log in to the image registry, or log out of it.
+/// Log in to the image registry or out of it; run a registry on this machine.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Registry {
     /// Log in to the registry, here and on all servers.
@@ -13,20 +13,20 @@ pub(crate) enum Registry {
   bowline registry login
   bowline registry login -L     on the servers only")]
     Login(Skip),
-    /// Log out of it.
+    /// Log out of the registry, here and on all servers.
     Logout(Skip),
-    /// The same as `login`; a registry on this machine (`server: localhost:PORT`) is run.
+    /// Log in, or start the registry on this machine (`server: localhost:PORT`).
     Setup(Skip),
-    /// The same as `logout`; a registry on this machine is removed, with the images in it.
+    /// Log out, or remove the registry on this machine and its images.
     Remove(Skip),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Skip {
-    /// Not on this machine.
+    /// Skip this machine.
     #[arg(short = 'L', long)]
     skip_local: bool,
-    /// Not on the servers.
+    /// Skip the servers.
     #[arg(short = 'R', long)]
     skip_remote: bool,
 }

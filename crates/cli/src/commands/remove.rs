@@ -14,10 +14,10 @@ use crate::exit::Ended;
 use crate::session;
 use crate::settings::Settings;
 
-/// Remove the app and its accessories from their servers, and Traefik where no other app needs it.
+/// Remove the app and its accessories from their servers, and the proxy where no other app needs it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What stays: the audit log in .kamal, the network, accessories' volumes, and Docker itself.
+    after_help = "The audit log in .kamal, the network, the volumes of accessories, and Docker itself stay.
 
 Examples:
   bowline remove
@@ -67,7 +67,7 @@ fn concerned<'c>(
 fn question(removal: &Removal, app: &str, hosts: &[&str], accessories: &Accessories<'_>) -> String {
     let what = match removal {
         Removal::Everything => {
-            "all containers and images, the files on the servers, and Traefik where no other app needs it"
+            "all containers and images, the files on the servers, and the proxy where no other app needs it"
         }
         Removal::App => "all containers, images and files on the servers",
         Removal::Container(_) | Removal::Containers => {

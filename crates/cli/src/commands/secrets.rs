@@ -19,12 +19,12 @@ use crate::settings::{Settings, View};
 use crate::signals::unless_interrupted;
 use crate::ui::out;
 
-/// Get secrets from vaults; show those of the project.
+/// Fetch secrets from vaults; print the project's secrets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Secrets {
-    /// Fetch secrets from a vault, with its vendor's own command.
+    /// Fetch secrets from a vault with the vendor's command.
     #[command(
-        after_help = "It prints a JSON object of names and values, for `secrets extract`. The vendor's command logs in if it has to.
+        after_help = "Prints a JSON object of names and values, for `secrets extract`. The vendor's command logs in if necessary.
 
 Adapters: 1password, lastpass, bitwarden, bitwarden-sm, aws_secrets_manager, gcp, doppler, enpass, passbolt.
 
@@ -36,7 +36,7 @@ In a secrets file:
   DATABASE_URL=$(bowline secrets extract DATABASE_URL $SECRETS)"
     )]
     Fetch(FetchArgs),
-    /// Print one value of what `secrets fetch` printed.
+    /// Print one value from the output of `secrets fetch`.
     #[command(after_help = "Examples:
   bowline secrets extract API_KEY \"$(bowline secrets fetch -a bitwarden --account me@example.com API_KEY)\"
   bowline secrets fetch -a doppler --from shop/prd API_KEY | bowline secrets extract API_KEY -")]
@@ -47,7 +47,7 @@ In a secrets file:
         #[arg(value_name = "JSON")]
         object: String,
     },
-    /// Print all secrets of the project, in clear.
+    /// Print all secrets of the project in plain text.
     #[command(after_help = "Examples:
   bowline secrets print
   bowline secrets print -d staging")]
@@ -59,13 +59,13 @@ pub(crate) struct FetchArgs {
     /// The vault.
     #[arg(short, long, value_name = "NAME")]
     adapter: String,
-    /// Whose vault it is: an account, a user name, a profile. Some adapters need none.
+    /// The vault's owner: an account, a user name, a profile. Some adapters need none.
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// The part of the vault that the names are in: a vault, a folder, a project.
+    /// The part of the vault that has the names: a vault, a folder, a project.
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
-    /// What to fetch; some adapters take none for all.
+    /// The names to fetch; without names, some adapters fetch all.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

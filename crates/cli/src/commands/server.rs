@@ -11,32 +11,33 @@ use crate::session::{Session, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
-/// Look after the servers themselves: get them ready, run commands on them.
+/// Manage the servers themselves: prepare them, run commands on them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Server {
-    /// Get servers ready for a first deploy: install Docker where it is missing, make the network.
+    /// Prepare servers for a first deploy: install Docker where it is missing, create the network.
     #[command(
-        after_help = "On each server of the configuration, accessories' included, it makes sure that Docker runs and that this user
-may use it, and that the directory .kamal and the network exist. What is there stays as it is, so it is safe to
-repeat. Where Docker is missing, the installer from https://get.docker.com is run; that needs root, or sudo without
-a password, and curl or wget. A user who isn't root is added to the group `docker`. Then the hook docker-setup runs.
+        after_help = "On each server of the configuration, including those of accessories, Bowline makes sure that Docker runs, that this
+user may use it, and that the directory .kamal and the network exist. It changes no existing installation, so it is
+safe to repeat. Where Docker is missing, it runs the installer from https://get.docker.com, which needs root, or sudo
+without a password, and curl or wget. It adds a user who isn't root to the group `docker`. Then it runs the hook
+docker-setup.
 
 Examples:
   bowline server bootstrap
-  bowline server bootstrap -h 10.0.0.5     a new one"
+  bowline server bootstrap -h 10.0.0.5     a new server"
     )]
     Bootstrap,
     /// Run a command on the servers themselves.
     #[command(
-        after_help = "It runs in the login shell, as with ssh: several words are put together with blanks, and what the server's shell
-is to read as one word needs quotes that reach it. Bowline's own flags come before the command.
+        after_help = "The command runs in the login shell, as with ssh: its words are joined with spaces, and a word with spaces needs
+quotes that reach the server's shell. Put Bowline's own flags before the command.
 The exit status is the command's (the first that is not 0).
 
 Examples:
-  bowline server exec uptime                      on every server, accessories' included
+  bowline server exec uptime                      on every server, including those of accessories
   bowline server exec -r web 'df -h / | tail -1'
   bowline server exec -i -h 10.0.0.3 bash         a shell on one of them
-  bowline server exec -i -p 'cat > motd' < motd   what is read here is read there
+  bowline server exec -i -p 'cat > motd' < motd   with your standard input
   bowline server exec --raw -p 'tar c logs' > logs.tar"
     )]
     Exec(ServerExecArgs),
@@ -44,13 +45,13 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct ServerExecArgs {
-    /// Run it on the first server, connected to this terminal, or to standard input where that is not a terminal.
+    /// Run it on the first server, connected to this terminal, or to standard input if that is not a terminal.
     #[arg(short, long)]
     interactive: bool,
     /// Kamal's way to say that it is not.
     #[arg(long, hide = true, overrides_with = "interactive")]
     no_interactive: bool,
-    /// Pass its output on byte for byte; it must run on one server only.
+    /// Pass its output through byte for byte; needs exactly one server.
     #[arg(long, conflicts_with = "interactive")]
     raw: bool,
     /// The command, for the server's shell.

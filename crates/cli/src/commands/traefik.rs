@@ -9,41 +9,41 @@ use crate::exit::Ended;
 use crate::session::Subject;
 use crate::settings::Settings;
 
-/// Look after Traefik, which all apps of a server share.
+/// Manage Traefik, which all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Traefik {
     /// Make sure Traefik runs on every server with a role behind it.
     Boot,
     /// Replace the running Traefik with a new one that has the current configuration.
     #[command(
-        after_help = "The new one is made before the old one stops, open requests are answered, and if the new one doesn't
-come up, the old one is put back. In between a server takes no requests for some tenths of a second.
+        after_help = "Creates the new Traefik before the old one stops. The old one finishes its open requests. If the new one doesn't come up,
+the old one comes back. In between, a server takes no requests for some tenths of a second.
 
 Examples:
   bowline traefik reboot                 all servers at once
-  bowline traefik reboot --rolling -y    one after the other, each serving again before the next"
+  bowline traefik reboot --rolling -y    one by one, each serving again before the next"
     )]
     Reboot {
-        /// One server after the other.
+        /// One server at a time.
         #[arg(long)]
         rolling: bool,
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Start the Traefik that is there.
+    /// Start the existing Traefik.
     Start,
-    /// Stop it. No app on its servers can be reached until it is started again.
+    /// Stop Traefik. No app on its servers is reachable until it starts again.
     Stop,
-    /// Stop and start it.
+    /// Stop and start Traefik.
     Restart,
-    /// Show its container on each server.
+    /// Show Traefik's container on each server.
     Details,
-    /// Show its logs.
+    /// Show Traefik's logs.
     #[command(after_help = "Examples:
   bowline traefik logs -f -h 10.0.0.1
   bowline traefik logs -s 1h -g ' 502 '")]
     Logs(LogsArgs),
-    /// Remove it where no app is left for it to route to.
+    /// Remove Traefik where no app needs it.
     Remove(Confirm),
 }
 

@@ -41,9 +41,9 @@ fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
             ("Booting", "Booted", format!(" the new version, group {group} of {groups}"))
         }
         Phase::GoBack(servers) => {
-            ("Going back to the version before", "Went back to the version before", on(servers))
+            ("Going back to the previous version", "Went back to the previous version", on(servers))
         }
-        Phase::Prune => ("Removing", "Removed", " what is no longer needed".into()),
+        Phase::Prune => ("Removing", "Removed", " old containers and images".into()),
         Phase::Unlock => ("Releasing", "Released", " the deploy lock".into()),
         Phase::Hook { name, .. } => ("Running", "Ran", format!(" the {name} hook")),
     }
@@ -96,8 +96,8 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
 
 pub fn interrupted(focus: Focus) -> &'static str {
     match focus {
-        Focus::Progress => "stopping: undoing what was begun (again to quit at once)",
-        Focus::Result | Focus::Lines => "stopping (again to quit at once)",
+        Focus::Progress => "stopping: undoing unfinished steps (interrupt again to quit at once)",
+        Focus::Result | Focus::Lines => "stopping (interrupt again to quit at once)",
     }
 }
 
