@@ -20,6 +20,17 @@ fn a_new_project_is_accepted_at_once() {
     let (status, out, err) = bowline(&place, &[], &["config"]);
     assert_eq!((status, err.as_str()), (0, ""));
     assert!(out.starts_with("service: my-app\n") && out.contains("\nrepository: my-user/my-app\n"), "{out}");
+    assert!(out.contains("app_port: 8080"), "{out}");
+}
+
+#[test]
+fn a_new_project_can_have_traefik() {
+    let directory = project(&[("Dockerfile", "FROM scratch\nEXPOSE 8080\n")]);
+    let (status, out, err) = bowline(directory.path(), &[], &["init", "--traefik"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains(".kamal/hooks/pre-traefik-reboot.sample"), "{out}");
+    let (status, out, err) = bowline(directory.path(), &[], &["config"]);
+    assert_eq!((status, err.as_str()), (0, ""));
     assert!(out.contains("http://localhost:8080/up"), "{out}");
 }
 

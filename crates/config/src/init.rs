@@ -8,7 +8,6 @@ pub const HOOKS: &str = ".kamal/hooks";
 /// Where the secrets are looked for unless the configuration says something else.
 pub const SECRETS: &str = ".kamal/secrets";
 
-const CONFIG_TEXT: &str = include_str!("init/deploy.yml");
 const SECRETS_TEXT: &str = include_str!("init/secrets");
 const SAMPLES: &[(&str, &str)] = &[
     ("docker-setup", include_str!("init/hooks/docker-setup.sample")),
@@ -18,9 +17,43 @@ const SAMPLES: &[(&str, &str)] = &[
     ("pre-app-boot", include_str!("init/hooks/pre-app-boot.sample")),
     ("post-app-boot", include_str!("init/hooks/post-app-boot.sample")),
     ("post-deploy", include_str!("init/hooks/post-deploy.sample")),
+];
+const PROXY_SAMPLES: &[(&str, &str)] = &[
+    ("pre-proxy-reboot", include_str!("init/hooks/pre-proxy-reboot.sample")),
+    ("post-proxy-reboot", include_str!("init/hooks/post-proxy-reboot.sample")),
+];
+const TRAEFIK_SAMPLES: &[(&str, &str)] = &[
     ("pre-traefik-reboot", include_str!("init/hooks/pre-traefik-reboot.sample")),
     ("post-traefik-reboot", include_str!("init/hooks/post-traefik-reboot.sample")),
 ];
+
+/// What serves a new project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// kamal-proxy, as in Kamal 2.
+    Proxy,
+    /// Traefik, as in Kamal 1.
+    Traefik,
+}
+
+impl Behind {
+    fn config(self) -> &'static str {
+        match self {
+            Behind::Proxy => include_str!("init/proxy.yml"),
+            Behind::Traefik => include_str!("init/traefik.yml"),
+        }
+    }
+
+    /// Paths and texts of the sample hooks, which are programs.
+    pub fn hooks(self) -> impl Iterator<Item = (String, &'static str)> {
+        let own = match self {
+            Behind::Proxy => PROXY_SAMPLES,
+            Behind::Traefik => TRAEFIK_SAMPLES,
+        };
+        let all = SAMPLES.iter().chain(own);
+        all.map(|(name, text)| (format!("{HOOKS}/{name}.sample"), *text))
+    }
+}
 
 /// What is known of a project before it has a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,18 +69,13 @@ impl Known {
         Self { service: service(directory), port: dockerfile.and_then(exposed).unwrap_or(3000) }
     }
 
-    pub fn config(&self) -> String {
-        CONFIG_TEXT.replace("my-app", &self.service).replace("3000", &self.port.to_string())
+    pub fn config(&self, behind: Behind) -> String {
+        behind.config().replace("my-app", &self.service).replace("3000", &self.port.to_string())
     }
 
     pub fn secrets(&self) -> String {
         SECRETS_TEXT.replace("my-app", &self.service)
     }
-}
-
-/// Paths and texts of the sample hooks, which are programs.
-pub fn hooks() -> impl Iterator<Item = (String, &'static str)> {
-    SAMPLES.iter().map(|(name, text)| (format!("{HOOKS}/{name}.sample"), *text))
 }
 
 /// A directory's name as a service's, which can also be a part of an image's name.
@@ -111,25 +139,30 @@ mod tests {
     #[test]
     fn the_configuration_is_accepted_as_it_is_and_with_all_its_settings() {
         let known = Known::new("Shop 2", Some("EXPOSE 8080"));
-        let text = known.config();
-        assert!(text.contains("service: shop-2\n") && text.contains("image: my-user/shop-2\n"));
-        assert!(text.contains("  port: 8080\n") && !text.contains("3000"), "{text}");
-        assert_accepted(&text);
-        let setting = |line: &str| match line.strip_prefix('#') {
-            Some(rest) if !rest.starts_with(' ') || rest.starts_with("  ") => rest.to_owned(),
-            _ => line.to_owned(),
-        };
-        let all = text.lines().map(setting).collect::<Vec<_>>().join("\n");
-        assert!(all.contains("\naliases:\n  tail:"), "{all}");
-        assert_accepted(&all);
+        for (behind, port) in [(Behind::Proxy, "  app_port: 8080\n"), (Behind::Traefik, "  port: 8080\n")] {
+            let text = known.config(behind);
+            assert!(text.contains("service: shop-2\n") && text.contains("image: my-user/shop-2\n"));
+            assert!(text.contains(port) && !text.contains("3000"), "{text}");
+            assert_accepted(&text);
+            let setting = |line: &str| match line.strip_prefix('#') {
+                Some(rest) if !rest.starts_with(' ') || rest.starts_with("  ") => rest.to_owned(),
+                _ => line.to_owned(),
+            };
+            let all = text.lines().map(setting).collect::<Vec<_>>().join("\n");
+            assert!(all.contains("\naliases:\n  tail:"), "{all}");
+            assert_accepted(&all);
+        }
     }
 
     #[test]
     fn sample_hooks_are_those_that_are_run() {
-        let paths: Vec<String> = hooks().map(|(path, _)| path).collect();
-        assert_eq!(paths.len(), 9);
-        assert!(
-            hooks().all(|(path, text)| path.starts_with(".kamal/hooks/") && text.starts_with("#!/bin/sh\n"))
-        );
+        for behind in [Behind::Proxy, Behind::Traefik] {
+            let hooks: Vec<_> = behind.hooks().collect();
+            assert_eq!(hooks.len(), 9);
+            let sound = |(path, text): &(String, &str)| {
+                path.starts_with(".kamal/hooks/") && text.starts_with("#!/bin/sh\n")
+            };
+            assert!(hooks.iter().all(sound), "{hooks:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Starting a project: writes its files, and never over one that is there.
 
-use bowline_config::init::{HOOKS, Known, SECRETS, hooks};
+use bowline_config::init::{Behind, HOOKS, Known, SECRETS};
 
 use crate::error::{Result, RunError};
 use crate::ports::{Files, Local};
@@ -15,16 +15,21 @@ pub enum Written {
 
 /// Writes the configuration, the secrets file, and sample hooks if there is no directory of hooks. `directory` is the
 /// project's name as far as it has one.
-pub fn init<M: Local + Files>(machine: &M, config_file: &str, directory: &str) -> Result<Vec<Written>> {
+pub fn init<M: Local + Files>(
+    machine: &M,
+    config_file: &str,
+    directory: &str,
+    behind: Behind,
+) -> Result<Vec<Written>> {
     let dockerfile = machine.read("Dockerfile").unwrap_or_default();
     let known = Known::new(directory, dockerfile.as_deref());
     let samples = !machine.exists(HOOKS);
     let mut written = vec![
-        write(machine, config_file, &known.config(), false)?,
+        write(machine, config_file, &known.config(behind), false)?,
         write(machine, SECRETS, &known.secrets(), false)?,
     ];
     if samples {
-        for (path, text) in hooks() {
+        for (path, text) in behind.hooks() {
             written.push(write(machine, &path, text, true)?);
         }
     } else {

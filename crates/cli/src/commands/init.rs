@@ -1,3 +1,4 @@
+use bowline_config::init::Behind;
 use bowline_engine::init::{Written, init};
 use bowline_remote::LocalMachine;
 use clap::Args;
@@ -10,6 +11,9 @@ use crate::ui::out;
 /// Start a project: write config/deploy.yml, .kamal/secrets and sample hooks.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
+    /// Serve the app through Traefik, as Kamal 1 does, instead of kamal-proxy.
+    #[arg(long)]
+    traefik: bool,
     /// Has no effect. In Kamal it adds a Ruby gem.
     #[arg(long, hide = true)]
     bundle: bool,
@@ -20,7 +24,8 @@ impl Init {
     pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let directory = std::env::current_dir().unwrap_or_default();
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        let written = init(&LocalMachine::default(), &settings.config_file, &name)?;
+        let behind = if self.traefik { Behind::Traefik } else { Behind::Proxy };
+        let written = init(&LocalMachine::default(), &settings.config_file, &name, behind)?;
         if settings.verbosity == Verbosity::Quiet {
             return Ok(exit::DONE);
         }
