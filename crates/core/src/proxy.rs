@@ -240,7 +240,7 @@ impl OnServer {
     pub(crate) fn attaches(&self) -> &'static str {
         match self {
             Self::Traefik(traefik) => traefik.attaches(),
-            Self::Kamal(_) => "until kamal-proxy sends it all requests",
+            Self::Kamal(_) => "have kamal-proxy route all requests to it, once it is healthy",
         }
     }
 

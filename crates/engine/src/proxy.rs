@@ -162,9 +162,12 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
     }
 }
 
-/// What is being done while a proxy is waited for.
+/// What is being done while a proxy is to route to a container.
 pub(crate) fn wait_for(kind: ProxyKind) -> String {
-    format!("wait for {}", kind.name())
+    match kind {
+        ProxyKind::Kamal => "route requests to it".into(),
+        ProxyKind::Traefik | ProxyKind::None => format!("wait for {}", kind.name()),
+    }
 }
 
 /// The servers of a selection that have a role behind this kind of proxy.

@@ -87,12 +87,12 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
     if before {
         let _ = writeln!(out, "    wait at the barrier");
     }
-    let ready = match &role.boot.health {
-        Some(_) => format!("healthy within {} s", role.boot.timeout),
-        None if role.boot.ready == Ready::Started => "it runs".into(),
-        None => format!("running for {} s", role.boot.readiness_delay),
+    let until = match &role.boot.health {
+        Some(_) => format!(", until healthy within {} s", role.boot.timeout),
+        None if role.boot.ready == Ready::Started => String::new(),
+        None => format!(", until running for {} s", role.boot.readiness_delay),
     };
-    let _ = writeln!(out, "    boot {}, until {ready}", role.boot.container());
+    let _ = writeln!(out, "    boot {}{until}", role.boot.container());
     if waits && !before {
         let _ = writeln!(out, "    wait at the barrier");
     }
