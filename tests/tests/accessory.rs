@@ -130,7 +130,7 @@ fn a_reboot_takes_the_new_configuration_over_and_one_that_fails_leaves_the_old_c
     project
         .bowline(&["accessory", "reboot", "tool"])
         .says("code 3")
-        .says("the container before runs again")
+        .says("the old container runs again")
         .exits(1);
     assert_eq!(expect::inspect(server, &name, "{{.Id}} {{.State.Running}}"), format!("{first} true"));
     expect::unlocked(&project, server);

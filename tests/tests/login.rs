@@ -55,7 +55,7 @@ fn a_login_shell_that_runs_nothing_installs_no_second_docker() {
     let server = &lease[0];
     let project = Project::new(sandbox, &lease, "nologin");
     for (bashrc, says) in [
-        ("exec sh", "without running what we sent"),
+        ("exec sh", "without running the command"),
         ("echo 'This account is currently not available.'; exit 1", "currently not available"),
     ] {
         let bashrc = Bashrc::new(server, bashrc);

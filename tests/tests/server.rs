@@ -23,7 +23,7 @@ fn a_bootstrap_installs_docker_and_lets_the_user_use_it_and_repeats_nothing() {
     let _lonely = lease[0].without_group();
     let ran = project.bowline(&["server", "bootstrap"]);
     ran.exits(0).says("Docker is missing: installing it").says("installed Docker");
-    ran.says("deploy may use Docker from now on").says("made the network").never_says("gone");
+    ran.says("deploy can now use Docker").says("made the network").never_says("gone");
     let again = project.bowline(&["server", "bootstrap"]);
     again.exits(0).says("Docker 26").never_says("install").never_says("made");
     for server in lease.iter() {

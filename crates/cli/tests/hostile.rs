@@ -226,7 +226,7 @@ fn a_handshake_without_end_is_over_in_time() {
 #[test]
 fn a_server_that_runs_nothing_or_only_says_so_deploys_nothing() {
     let said = stand("refuses", &Server::new(Harm::Refuses), &ALL).concat();
-    assert!(said.contains("runs no commands for us"), "{said}");
+    assert!(said.contains("refused to run a command"), "{said}");
     let said = stand("says yes to all", &Server::new(Harm::Out(Vec::new(), 0, 0)), &[DEPLOY]).concat();
     assert!(said.contains("it could not be made: the server said nothing"), "{said}");
     // An empty server, on which everything ends well and nothing happens.

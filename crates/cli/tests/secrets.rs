@@ -100,7 +100,7 @@ fn wrong_words_are_usage_errors() {
         (&["secrets", "fetch", "-a", "vault", "A"], "no adapter `vault`"),
         (&["secrets", "fetch", "-a", "doppler", "A"], "--from PROJECT/CONFIG"),
         (&["secrets", "extract", "A"], "JSON"),
-        (&["secrets", "extract", "A", "x"], "no JSON object"),
+        (&["secrets", "extract", "A", "x"], "isn't a JSON object"),
     ];
     for (words, says) in cases {
         let (status, out, err) = bowline(directory.path(), words);
@@ -109,7 +109,10 @@ fn wrong_words_are_usage_errors() {
     }
     let (status, _, err) =
         bowline(directory.path(), &["secrets", "fetch", "-a", "lastpass", "--account", "a", "A"]);
-    assert!(status == 1 && err.contains("no `lpass`") && err.contains("https://"), "{status} {err}");
+    assert!(
+        status == 1 && err.contains("`lpass` is not on the PATH") && err.contains("https://"),
+        "{status} {err}"
+    );
 }
 
 #[test]

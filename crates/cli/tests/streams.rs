@@ -56,7 +56,7 @@ fn a_hook_that_never_ends_is_given_up_with_all_it_started() {
     let (status, said) = shell(project.path(), "exec \"$0\" app details");
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("begins"), "{said}");
-    assert!(said.contains("hook pre-connect") && said.contains("had not ended after 1 s"), "{said}");
+    assert!(said.contains("hook pre-connect") && said.contains("did not finish within 1 s"), "{said}");
     let child = std::fs::read_to_string(project.path().join("child")).unwrap();
     let alive = || std::path::Path::new(&format!("/proc/{}/cmdline", child.trim())).exists();
     let until = Instant::now() + Duration::from_secs(5);

@@ -29,7 +29,7 @@ pub enum NoMatch {
     #[error("the configuration has no `servers`, only accessories: there is no app to deploy")]
     NoServers,
     /// No role and no accessory has a server.
-    #[error("the configuration names no server")]
+    #[error("the configuration has no servers")]
     NoHosts,
     /// `--hosts`, as given.
     #[error("no host matches {given}; the hosts are: {known}")]

@@ -266,7 +266,9 @@ fn a_plan_says_how_a_failure_would_end_and_knows_the_way_back() {
     let plan = planned(&config, Kind::Deploy, "v2", &running).unwrap();
     let text = bowline_core::plan::show::text(&plan);
     assert!(
-        text.contains("should a server fail, those already switched go back to the version they had"),
+        text.contains(
+            "if a server fails, servers that have already switched go back to their previous version"
+        ),
         "{text}"
     );
     let back = plan.servers[0].roles[0].back.as_ref().unwrap();

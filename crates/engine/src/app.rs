@@ -50,7 +50,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
             "start the app",
             Cause::Told {
                 reason: format!("there is no container{what} to start"),
-                hint: Some("`app containers` lists those there are; `app boot` makes a new one".into()),
+                hint: Some("`app containers` lists the existing ones; `app boot` creates a new one".into()),
             },
         ));
     };

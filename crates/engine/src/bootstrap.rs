@@ -139,8 +139,8 @@ impl Site<'_> {
                 role: None,
                 doing: "bootstrap the server".into(),
                 cause: Cause::Told {
-                    reason: "this user is in the group `docker`, and may not use Docker all the same".into(),
-                    hint: Some("run the command again; if that doesn't help, see who may use /var/run/docker.sock there".into()),
+                    reason: "this user is in the group `docker` but still can't use Docker".into(),
+                    hint: Some("run the command again; if that doesn't help, check the permissions of /var/run/docker.sock there".into()),
                 },
             }),
         }
@@ -186,10 +186,10 @@ fn stand(answer: Answer) -> Result<Stand, Unreadable> {
         said.push("installed Docker".to_owned());
     }
     if let Some(user) = answer.joined {
-        said.push(format!("{user} may use Docker from now on"));
+        said.push(format!("{user} can now use Docker"));
         return Ok(Stand::Joined(said.join("\n")));
     }
     said.push(format!("Docker {} runs", answer.version()?));
-    said.push(if answer.network { "made the network" } else { "the network is there" }.into());
+    said.push(if answer.network { "made the network" } else { "the network exists" }.into());
     Ok(Stand::Ready(said.join("\n")))
 }

@@ -35,15 +35,15 @@ pub enum Cause {
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
     /// The barrier is closed: no container of the primary role got healthy.
-    #[error("halted at the barrier: no {0} container became healthy; the old container goes on serving")]
+    #[error("halted at the barrier: no {0} container became healthy; the old container keeps serving")]
     Halted(String),
     /// The proxy never routed to the new container; `why` is what it said last.
     #[error("{proxy} did not route to {container} within {waited_s} s: {why}")]
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
-    #[error("interrupted; the new container was stopped, the old one goes on serving")]
+    #[error("interrupted; the new container was stopped, the old one keeps serving")]
     Interrupted,
     /// The lock was lost or taken over meanwhile.
-    #[error("the deploy lock is no longer ours; nothing more is changed")]
+    #[error("this run has lost the deploy lock and changes nothing more")]
     LockLost,
     /// The image lacks the directory of its assets (`path`, as configured), which is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
@@ -60,7 +60,7 @@ impl Failure {
             Cause::Told { reason, hint } => hint_to(reason).or_else(|| hint.clone()),
             Cause::NotReady(not_ready) => not_ready.hint.clone(),
             Cause::NoAssets { .. } => Some(
-                "`asset_path:` (the role's, else the one at the root) is a directory inside the image; without it no assets are bridged"
+                "`asset_path:` (the role's, or else the root's) is a directory in the image; without it, no assets are bridged"
                     .into(),
             ),
             Cause::NotRouted { hint, .. } => Some(hint.clone()),
@@ -106,7 +106,7 @@ pub(crate) fn hint_to(said: &str) -> Option<String> {
     if let Some(helper) = missing_helper(said) {
         return Some(format!(
             "Docker's configuration there (`credsStore` or `credHelpers` in ~/.docker/config.json) names the program \
-             {helper}: install it, or take that entry out"
+             {helper}: install it, or remove that entry"
         ));
     }
     if is_kept_out_by_snap(said) {
@@ -119,7 +119,7 @@ pub(crate) fn hint_to(said: &str) -> Option<String> {
     let usual = [
         (
             "no space left on device",
-            "its disk is full: `df -h; df -i` and `docker system df` say with what; `docker system prune` makes room",
+            "its disk is full: `df -h; df -i` and `docker system df` show what uses it; `docker system prune` frees space",
         ),
         ("read-only file system", "the system mounts a disk read-only when it fails: `dmesg` there says why"),
     ];

@@ -80,7 +80,7 @@ fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>> {
     if mode == Mode::Raw && others > 0 {
         return Err(usage(
             format!(
-                "`--raw` passes on what one container prints, and this would run in {}: each role on each server",
+                "`--raw` passes on the output of one container, and this would run in {}: each role on each server",
                 others + 1
             ),
             "choose one with `--primary` (the first server), `--hosts` and `--roles`",
@@ -175,7 +175,7 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
         None => ("no container of the app runs".into(), "deploy it first"),
         Some(version) => (
             format!("no container of version {version} runs"),
-            "`bowline app version` shows what does; without `--reuse` a new container is made",
+            "`bowline app version` shows the running versions; without `--reuse`, the command gets a new container",
         ),
     };
     Failure {

@@ -82,7 +82,7 @@ pub async fn run(
         None => return Ok(()),
         Some(false) => {
             return Err(failed(
-                format!("{path} may not be executed"),
+                format!("{path} is not executable"),
                 Some(format!("make it executable: `chmod +x {path}`")),
             ));
         }

@@ -60,8 +60,10 @@ pub(crate) async fn within(
     let ended = tokio::time::timeout(limit.time, local.run(command, &heard)).await;
     ended.unwrap_or_else(|_| {
         let Limit { time, setting, .. } = limit;
-        let why =
-            format!("it had not ended after {} s, and was killed ({setting} gives it more)", time.as_secs());
+        let why = format!(
+            "it did not finish within {} s and was killed ({setting} sets the limit)",
+            time.as_secs()
+        );
         let last = last.lock().unwrap_or_else(PoisonError::into_inner);
         Err(last.iter().fold(why, |text, line| text + "\n" + line))
     })

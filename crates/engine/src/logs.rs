@@ -101,11 +101,8 @@ fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Sou
     }
     if sources.is_empty() && looked.failures.is_empty() {
         return Err(RunError::Usage {
-            message: format!(
-                "no container of {} is called `{wanted}`, or has an id that begins so",
-                project.config.service
-            ),
-            hint: Some("`app containers` lists those there are".into()),
+            message: format!("{} has no container with the name or id `{wanted}`", project.config.service),
+            hint: Some("`app containers` lists the existing ones".into()),
         });
     }
     Ok(sources)
@@ -140,11 +137,11 @@ impl Following<'_> {
             let ended = pass(self.fleet, &source.host, role, &step).await?;
             let next = if self.again && ended.is_some() { self.next(&source, ended).await? } else { None };
             let Some((next, since)) = next else {
-                self.note(&source, &format!("{} has ended, and with it its log", source.name));
+                self.note(&source, &format!("{} has ended, and so has its log", source.name));
                 return Ok(());
             };
             if next.id != source.id {
-                self.note(&source, &format!("{} has ended; {} goes on", source.name, next.name));
+                self.note(&source, &format!("{} has ended; following {}", source.name, next.name));
             }
             lines = Lines { since, tail: None, ..lines };
             source = next;
@@ -192,7 +189,7 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
         pass(fleet, host, None, step)
             .await
             .map_err(|failure| Failure { role: Some(name.clone()), ..failure })?;
-        let text = format!("{name} has ended, and with it its log");
+        let text = format!("{name} has ended, and so has its log");
         fleet.emit(Event::Note { host: Some(host.clone()), text });
         Ok(())
     });

@@ -81,7 +81,7 @@ fn own_page(world: &World, project: &Project) -> Result<Option<String>> {
     let page = world.local.read(&path).map_err(|reason| wrong(reason, "it should be UTF-8 text"))?;
     match page {
         Some(page) if page.len() > LARGEST => Err(wrong(
-            format!("{path} has {} bytes; {LARGEST} are the most", page.len()),
+            format!("{path} has {} bytes; the limit is {LARGEST}", page.len()),
             "leave images to another server",
         )),
         page => Ok(page),

@@ -237,7 +237,7 @@ pub trait Console: Send + Sync {
 
 /// Nobody reads standard output any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nobody reads the output any more")]
+#[error("the reader of the output is gone")]
 pub struct Closed;
 
 /// Opens connections.
@@ -269,7 +269,7 @@ pub enum ServerError {
     #[error("together the servers printed more than {limit} bytes")]
     TooMuchTogether { limit: usize },
     /// A deadline passed. `setting` is the key of `timeouts` that gives it more.
-    #[error("gave no answer within {} s", .limit.as_secs_f32())]
+    #[error("did not answer within {} s", .limit.as_secs_f32())]
     Deadline { limit: Duration, setting: &'static str },
 }
 

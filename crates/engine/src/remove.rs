@@ -119,7 +119,7 @@ async fn remove_container(change: &Change<'_>, place: Place<'_>, version: &str) 
             doing: format!("remove {}", container.name),
             cause: Cause::Told {
                 reason: "it runs".into(),
-                hint: Some("`app stop` stops it; a deploy of another version retires it".into()),
+                hint: Some("`app stop` stops it, and a deploy of another version retires it".into()),
             },
         });
     }
@@ -152,7 +152,7 @@ async fn remove_images(change: &Change<'_>, host: &str) -> Told {
         return Ok(String::new());
     }
     if !whole(change, host) {
-        return Ok("images are left: other roles of this server need them".into());
+        return Ok("images stay: other roles of this server need them".into());
     }
     let what = What::Images { repository: config.repository(), latest: config.latest_tag() };
     removed(change, host, None, what, "removed the images").await

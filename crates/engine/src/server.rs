@@ -36,7 +36,7 @@ pub async fn attach(
     if mode == Mode::Raw && hosts.len() > 1 {
         return Err(RunError::Usage {
             message: format!(
-                "`--raw` passes on what one server prints, and this would run on {}: {}",
+                "`--raw` passes on the output of one server, and this would run on {}: {}",
                 hosts.len(),
                 hosts.join(", ")
             ),

@@ -41,9 +41,9 @@ impl Agent {
         };
         match tokio::time::timeout(limit, open).await {
             Ok(Ok((client, identities))) => Ok(Self { client, identities, signing: AtomicBool::new(false) }),
-            Ok(Err(e)) => Err(format!("the agent at {} is of no use: {e}", socket.display())),
+            Ok(Err(e)) => Err(format!("the agent at {} can't be used: {e}", socket.display())),
             Err(_) => Err(format!(
-                "the agent at {} gave no answer within {} s (`timeouts: {{agent: SECONDS}}` gives it more)",
+                "the agent at {} did not answer within {} s (`timeouts: {{agent: SECONDS}}` gives it more)",
                 socket.display(),
                 limit.as_secs_f32()
             )),

@@ -423,7 +423,7 @@ impl<'a> Login<'a> {
         match result {
             Ok(Ok(AuthResult::Success)) => Break(End::In),
             Ok(Ok(AuthResult::Failure { partial_success: true, .. })) => {
-                over("the key was taken, and a second factor asked for, which is not supported")
+                over("the server accepted the key and asked for a second factor, which is not supported")
             }
             Ok(Ok(AuthResult::Failure { remaining_methods, .. })) => {
                 if remaining_methods.is_empty() && self.handle.is_closed() {

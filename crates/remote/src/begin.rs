@@ -73,9 +73,7 @@ impl Begins {
              `exec zsh`)? Let it do so at a terminal only, or make that shell the login shell (`chsh`)"
         };
         ServerError::Unreachable {
-            reason: format!(
-                "the server lets us in, but the login shell {how} without running what we sent{said}"
-            ),
+            reason: format!("logged in, but the login shell {how} without running the command{said}"),
             hint: Some(hint.into()),
         }
     }

@@ -271,8 +271,8 @@ fn signal(signal: &russh::Sig) -> String {
 
 fn not_run() -> ServerError {
     ServerError::Unreachable {
-        reason: "the server lets us in, but runs no commands for us".into(),
-        hint: Some("is there a ForceCommand or a `command=` beside the key that forbids it?".into()),
+        reason: "logged in, but the server refused to run a command".into(),
+        hint: Some("does a ForceCommand, or a `command=` beside the key, forbid it?".into()),
     }
 }
 

@@ -56,7 +56,7 @@ async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
         let told = |why: String| io::Error::other(format!("BindAddress {own}: {why}"));
         let mut found = tokio::net::lookup_host((own.as_str(), 0)).await.map_err(|e| told(e.to_string()))?;
         let own = found.find(|own| own.is_ipv4() == address.is_ipv4());
-        let own = own.ok_or_else(|| told(format!("there is none to reach {} from", address.ip())))?;
+        let own = own.ok_or_else(|| told(format!("this machine has none that reaches {}", address.ip())))?;
         socket.bind(own).map_err(|e| told(e.to_string()))?;
     }
     socket.connect(address).await
@@ -147,7 +147,10 @@ mod tests {
         assert!(reason.contains("BindAddress 192.0.2.1: "), "{reason}");
         assert_eq!(hint, "see the SSH configuration");
         let (reason, _) = parts(tcp(&to, &from("::1"), Duration::from_secs(5)).await);
-        assert!(reason.ends_with("BindAddress ::1: there is none to reach 127.0.0.1 from"), "{reason}");
+        assert!(
+            reason.ends_with("BindAddress ::1: this machine has none that reaches 127.0.0.1"),
+            "{reason}"
+        );
         let ends = Ends { interface: Some("no-such-device".into()), ..Ends::default() };
         let (reason, _) = parts(tcp(&to, &ends, Duration::from_secs(5)).await);
         assert!(reason.contains("BindInterface no-such-device: "), "{reason}");

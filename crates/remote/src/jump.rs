@@ -55,7 +55,7 @@ impl Route {
             if hops.len() > HOPS {
                 return Err(ServerError::Unreachable {
                     reason: format!("there are more than {HOPS} jump hosts on the way"),
-                    hint: Some("look at ProxyJump in the SSH configuration".into()),
+                    hint: Some("check ProxyJump in the SSH configuration".into()),
                 });
             }
             (jumps, proxy_command) = own(&hops);

@@ -156,7 +156,7 @@ fn ask(prompt: &dyn Prompt, path: &Path) -> Result<Arc<PrivateKey>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     for _ in 0..ATTEMPTS {
         let Some(passphrase) = prompt.passphrase(path) else {
-            return Err("encrypted, and nobody to ask for its passphrase".to_owned());
+            return Err("encrypted, and no terminal to ask for its passphrase".to_owned());
         };
         if let Ok(key) = russh::keys::decode_secret_key(&text, Some(passphrase.expose())) {
             return match signs(&key) {

@@ -159,7 +159,7 @@ impl KnownHosts {
                     fingerprint(key)
                 ),
                 Some(
-                    "whoever answers has a key that must not be trusted: don't go on before you know why"
+                    "this key must not be trusted: find out why the server shows it before you connect again"
                         .into(),
                 ),
             ));
@@ -274,7 +274,7 @@ fn changed(name: &HostName, key: &PublicKey, entry: &Entry) -> ServerError {
             entry.line.key_type,
         ),
         Some(format!(
-            "someone may be listening in; if the server was set up anew, forget its old key: \
+            "an attacker may be intercepting the connection; if you reinstalled the server, remove its old key: \
              ssh-keygen -f {} -R {}",
             bowline_core::shell::quote(&entry.file.display().to_string()),
             bowline_core::shell::quote(&name.to_string()),

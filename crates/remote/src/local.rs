@@ -149,7 +149,7 @@ fn private(path: &Path) -> Result<String, String> {
     let directory = std::fs::metadata(path).map_err(failed)?;
     for owner in [link.uid(), directory.uid()] {
         if owner != us {
-            return Err(format!("{shown} belongs to another user (uid {owner}; we are {us})"));
+            return Err(format!("{shown} belongs to another user (uid {owner}; yours is {us})"));
         }
     }
     if directory.mode() & 0o077 != 0 {

@@ -335,8 +335,8 @@ impl Session {
             return Ok(());
         }
         Err(Start::Refused(ServerError::Unreachable {
-            reason: format!("the server lets us in, but opens no session: {why:?}"),
-            hint: Some("look at MaxSessions in its sshd_config".into()),
+            reason: format!("logged in, but the server refused a session: {why:?}"),
+            hint: Some("check MaxSessions in its sshd_config".into()),
         }))
     }
 }
@@ -404,7 +404,7 @@ fn handshake(name: &HostName, error: &russh::Error) -> ServerError {
 
 fn silent(name: &HostName, why: &str) -> ServerError {
     ServerError::Unreachable {
-        reason: format!("{name} took the connection and said nothing: {why}"),
+        reason: format!("{name} accepted the connection and stayed silent: {why}"),
         hint: Some("is it sshd that listens there, and is the server overloaded?".into()),
     }
 }

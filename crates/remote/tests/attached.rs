@@ -161,7 +161,7 @@ async fn a_broken_connection_and_a_refused_terminal_are_told() {
     let server = sshd.connect().await;
     match server.attach(&step("true"), Some(&terminal(80, 24)), SOON).await {
         Err(ServerError::Unreachable { reason, hint }) => {
-            assert!(reason.contains("no terminal"), "{reason}");
+            assert!(reason.contains("refused a terminal"), "{reason}");
             assert!(hint.unwrap().contains("PermitTTY"));
         }
         Err(other) => panic!("{other:?}"),

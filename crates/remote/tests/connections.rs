@@ -222,7 +222,7 @@ async fn a_passphrase_is_asked_once() {
     // Nobody to ask, and a wrong one.
     let (reason, _) =
         unreached(&SshNetwork::new(ssh.clone(), first.options(), Arc::new(NoPrompt)), "127.0.0.1").await;
-    assert!(reason.contains("encrypted, and nobody to ask"), "{reason}");
+    assert!(reason.contains("encrypted, and no terminal to ask"), "{reason}");
     let wrong = Typist::new("wrong");
     let (reason, _) =
         unreached(&SshNetwork::new(ssh.clone(), first.options(), wrong.clone()), "127.0.0.1").await;
@@ -264,7 +264,7 @@ async fn an_agent_that_says_nothing_or_waits_for_its_owner_has_its_time() {
     let keyless = || Ssh { keys: Vec::new(), keys_only: false, ..sshd.ssh() };
     let (reason, _) = unreached(&network(keyless(), with(&dumb)), "127.0.0.1").await;
     assert!(
-        reason.contains("gave no answer within 1 s (`timeouts: {agent: SECONDS}` gives it more)"),
+        reason.contains("did not answer within 1 s (`timeouts: {agent: SECONDS}` gives it more)"),
         "{reason}"
     );
     let askpass = sshd.path("askpass");
@@ -294,7 +294,7 @@ async fn an_ssh_configuration_that_takes_forever_has_the_time_of_a_connection() 
         ..sshd.options()
     };
     let (reason, _) = unreached(&network(sshd.ssh(), options), "127.0.0.1").await;
-    assert_eq!(reason, "`ssh -G` gave no answer within 1 s (`timeouts: {connect: SECONDS}` gives it more)");
+    assert_eq!(reason, "`ssh -G` did not answer within 1 s (`timeouts: {connect: SECONDS}` gives it more)");
     // What it had started is gone, too.
     let program = format!("/proc/{}", std::fs::read_to_string(&pid).unwrap().trim());
     let until = Instant::now() + Duration::from_secs(10);
@@ -393,7 +393,7 @@ async fn a_server_that_says_nothing_or_something_else() {
     });
     for task in tasks.collect::<Vec<_>>() {
         let (reason, _) = task.await.unwrap();
-        assert!(reason.contains("said nothing: no answer within 1 s"), "{reason}");
+        assert!(reason.contains("stayed silent: no answer within 1 s"), "{reason}");
     }
     assert!(began.elapsed() < Duration::from_secs(3));
     // Its end of the connection is closed: nothing of it lingers here.

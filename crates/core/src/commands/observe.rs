@@ -101,7 +101,7 @@ pub fn explain(status: u32, said: &str) -> Option<Explanation> {
     let (reason, hint) = if said.contains("permission denied") && said.contains("docker") {
         (
             "this user may not use Docker",
-            "`bowline server bootstrap` adds it to the group `docker` where it has sudo; or set `ssh: user:` to one who may",
+            "`bowline server bootstrap` adds it to the group `docker` where it has sudo; or set `ssh: user:` to a user who may",
         )
     } else if missing {
         (

@@ -80,27 +80,27 @@ impl Refusal {
     pub fn explain(self, said: &str) -> Explanation {
         let lines: Vec<&str> = said.trim().lines().collect();
         let last = lines[lines.len().saturating_sub(5)..].join("\n");
-        let why = if last.is_empty() { "it has no sudo that asks for no password" } else { &last };
+        let why = if last.is_empty() { "it has no sudo without a password" } else { &last };
         let (reason, hint) = match self {
             Refusal::NotRoot => (
-                "Docker is not installed, and this user may not install it: it is not root, and has no sudo that asks for no password".into(),
-                "set `ssh: user:` to one who may,",
+                "Docker is not installed, and this user may not install it: it is not root, and has no sudo without a password".into(),
+                "set `ssh: user:` to a user who may,",
             ),
             Refusal::NoTool => (
-                "Docker is not installed, and there is neither curl nor wget to fetch its installer with".into(),
+                "Docker is not installed, and the server has neither curl nor wget to fetch its installer".into(),
                 "install curl there,",
             ),
             Refusal::NoInstaller => (
                 format!("Docker is not installed, and its installer could not be fetched from {INSTALLER}: {last}"),
-                "see that the server reaches the Internet,",
+                "check that the server reaches the Internet,",
             ),
             Refusal::Failed => {
-                (format!("Docker's installer failed:\n{last}"), "put right what it complains about,")
+                (format!("Docker's installer failed:\n{last}"), "fix the problem that it reports,")
             }
             Refusal::NotInGroup => {
                 return Explanation::new(
                     format!("this user may not use Docker, and can't be added to the group `docker`: {why}"),
-                    "add it there as root (`usermod -aG docker USER`), or set `ssh: user:` to one who may",
+                    "add it there as root (`usermod -aG docker USER`), or set `ssh: user:` to a user who may",
                 );
             }
         };

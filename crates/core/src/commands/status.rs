@@ -85,7 +85,7 @@ impl Status {
                 "was this version built and pushed? `--skip-push` leaves both out",
             ),
             Status::NotLabelled => Explanation::new(
-                "the image has not the label `service` of this service",
+                "the image doesn't have this service's label `service`",
                 "`docker build --label service=NAME` sets it; so does `bowline build push`",
             ),
             Status::ProxyFailed => Explanation::new(

@@ -37,7 +37,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// A secret that the configuration names and nobody has.
-    #[error("secret `{0}` is not there")]
+    #[error("secret `{0}` is missing")]
     MissingSecret(String),
     /// A secret that can't reach a container.
     #[error(transparent)]

@@ -129,7 +129,7 @@ pub fn told<'a>(plan: &'a Plan, kept: impl Fn(&str, &str) -> bool) -> Option<Str
     let runs = if count == 1 && whole.len() < 2 { "runs" } else { "run" };
     let again = match plan.kind {
         Kind::Rollback => String::new(),
-        _ => "; `redeploy` boots it anew everywhere".into(),
+        _ => "; `redeploy` boots it again everywhere".into(),
     };
     (count > 0).then(|| format!("{who} already {runs} {}: nothing to do there{again}", plan.version))
 }

@@ -30,16 +30,19 @@ pub fn text(plan: &Plan) -> String {
         let sizes: Vec<String> = plan.groups.iter().map(|group| group.len().to_string()).collect();
         let _ = writeln!(
             out,
-            "servers in {} groups, one after the other: {}",
+            "servers in {} groups, one group at a time: {}",
             plan.groups.len(),
             sizes.join(", ")
         );
     }
     if !plan.parallel_roles && plan.servers.iter().any(|server| server.roles.len() > 1) {
-        let _ = writeln!(out, "roles of a server one after the other");
+        let _ = writeln!(out, "roles of a server one at a time");
     }
     if plan.on_failure == OnFailure::Rollback {
-        let _ = writeln!(out, "should a server fail, those already switched go back to the version they had");
+        let _ = writeln!(
+            out,
+            "if a server fails, servers that have already switched go back to their previous version"
+        );
     }
     if let Some(kept) = resume::told(plan, |host, role| {
         let here = plan.servers.iter().filter(|server| server.host == host).flat_map(|server| &server.roles);

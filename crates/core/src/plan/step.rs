@@ -15,7 +15,7 @@ pub enum Step {
     Lock(lock::Keep),
     /// Log in to the registry and pull the image.
     Pull(registry::Pull),
-    /// Make sure the network is there.
+    /// Make sure the network exists.
     Network(network::Network),
     /// What a proxy is about.
     Proxy(proxy::Step),

@@ -52,7 +52,7 @@ pub async fn attach(
     if request.mode == Mode::Raw && hosts.len() > 1 {
         return Err(RunError::Usage {
             message: format!(
-                "`--raw` passes on what one container prints, and {name} is on {} servers",
+                "`--raw` passes on the output of one container, and {name} is on {} servers",
                 hosts.len()
             ),
             hint: Some(format!("choose one with `--hosts`: {}", hosts.join(", "))),

@@ -59,7 +59,7 @@ async fn content(
         Ok(None) => {
             return Err(refused(
                 format!("there is no file {path}"),
-                "a relative path begins in the directory that the command is run in",
+                "a relative path starts in the current directory",
             ));
         }
         Err(reason) => return Err(refused(reason, "name files one by one: a directory is not uploaded")),
@@ -70,7 +70,7 @@ async fn content(
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(refused(
             format!("{path} is not UTF-8"),
-            "a file that is no template has another ending than erb",
+            "give a file that isn't a template an ending other than erb",
         ));
     };
     let invalid = |errors| RunError::Invalid(Box::new(errors));
@@ -97,7 +97,7 @@ fn has_a_secret(content: &[u8], accessory: &Accessory, secrets: &Secrets) -> boo
 
 fn readable(accessory: &Accessory, file: &AccessoryMount) -> String {
     format!(
-        "accessories/{}/files: {} has a secret in it, and with the mode {} everybody on the server can read it; give it \
+        "accessories/{}/files: {} has a secret in it, and with the mode {} every user on the server can read it; give it \
          a `mode:` such as \"0600\", and an `owner:` if its program is not root's",
         accessory.name,
         file.local,

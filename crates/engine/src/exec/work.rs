@@ -169,7 +169,7 @@ impl Work {
         let step = Step::Run("end the command", (command.end)(grace));
         let ending = self.fleet.run_watched(&command.host, command.role.as_deref(), &step, &|_| {});
         if !matches!(tokio::time::timeout(ENDING, ending).await, Ok(Ok(_))) {
-            let text = format!("the command may go on in {}", command.place);
+            let text = format!("the command may still be running in {}", command.place);
             self.fleet.emit(Event::Note { host: Some(command.host.clone()), text });
         }
         command.set_runs(false);

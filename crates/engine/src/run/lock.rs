@@ -63,7 +63,7 @@ impl Lock {
         match answer {
             Ok(Ok(Answer::Said(Said::Taken(details)))) => {
                 let whose = match details.trim() {
-                    "" => "it ended before it had written who it was".to_owned(),
+                    "" => "it ended before it wrote its name".to_owned(),
                     details => details.replace('\n', "; "),
                 };
                 let text = format!("took over the deploy lock of a run that is gone ({whose})");
@@ -131,7 +131,7 @@ impl Lock {
         if !self.release().await {
             world.events.emit(Event::Note {
                 host: Some(host),
-                text: "the deploy lock could not be given back; the next run takes it over".into(),
+                text: "the deploy lock could not be released; the next run takes it over".into(),
             });
         }
     }

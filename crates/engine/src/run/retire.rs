@@ -66,7 +66,7 @@ pub(crate) async fn once_or_twice(
 fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     let note = |text: String| fleet.emit(Event::Note { host: Some(host.into()), text });
     if stopped.drain == Some(Drained::Busy) {
-        note(format!("{name} still had open requests when its time to drain was over"));
+        note(format!("{name} still had open requests at the end of `drain_timeout`"));
     }
     if stopped.unseen {
         note(format!(
@@ -84,7 +84,7 @@ fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
 pub(crate) fn tell_returns(fleet: &Fleet, host: &str, name: &str, Returns(policy): &Returns) {
     let Some(policy) = policy else { return };
     let text = format!(
-        "{name} is stopped, but its restart policy `{policy}` could not be changed: it will run again when Docker is restarted"
+        "{name} is stopped, but its restart policy `{policy}` could not be changed: it will start again when Docker restarts"
     );
     fleet.emit(Event::Note { host: Some(host.into()), text });
 }

@@ -104,7 +104,7 @@ impl Adapter {
             Self::Test => Ok(()),
             _ if request.names.is_empty() => {
                 let title = self.vendor().title;
-                Err(Trouble::usage(format!("nothing is named that {title} should give"))
+                Err(Trouble::usage(format!("no names to fetch from {title}"))
                     .hint("name it after the flags: `secrets fetch --adapter … NAME …`"))
             }
             _ => Ok(()),

@@ -122,12 +122,12 @@ fn fetch_words(words: &[String], env: Vec<(String, Secret)>) -> Result<Request, 
         if value.is_none() {
             value = words.next().cloned();
         }
-        let Some(value) = value else { return Err(Trouble::usage(format!("`{flag}` wants a value"))) };
+        let Some(value) = value else { return Err(Trouble::usage(format!("`{flag}` needs a value"))) };
         if let Some(slot) = slot {
             *slot = Some(value);
         }
     }
-    let Some(adapter) = adapter else { return Err(Trouble::usage("`secrets fetch` wants `--adapter NAME`")) };
+    let Some(adapter) = adapter else { return Err(Trouble::usage("`secrets fetch` needs `--adapter NAME`")) };
     Ok(Request { env, ..Request::new(&adapter, account, from, names)? })
 }
 
@@ -135,6 +135,6 @@ fn extract_words(words: &[String]) -> Result<(&str, &str), Trouble> {
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !IGNORED.contains(word)).collect();
     match words.as_slice() {
         [name, json] => Ok((name, json)),
-        _ => Err(Trouble::usage("`secrets extract` wants a name, and the JSON that `secrets fetch` gives")),
+        _ => Err(Trouble::usage("`secrets extract` needs a name and the JSON from `secrets fetch`")),
     }
 }

@@ -112,16 +112,16 @@ impl<'a> Evaluation<'a> {
     pub(super) async fn variable(self, place: Place, variable: &Variable) -> Result<Value, Wrong> {
         let value = self.lookup(place, &variable.name).await?;
         if value.as_ref().is_some_and(|value| value.inherited && is_broken(value.text.expose())) {
-            let trouble = Trouble::failed("what the environment has here is no UTF-8 text").hint(ENCODE);
+            let trouble = Trouble::failed("the value from the environment isn't UTF-8 text").hint(ENCODE);
             return Err(Wrong::Here(variable.at.clone(), trouble));
         }
         value.ok_or_else(|| {
             let what = if variable.telling {
                 format!("${} is set neither above in this file nor in the environment", variable.name)
             } else {
-                "what is named here is set neither above in this file nor in the environment".to_owned()
+                "a name here is set neither above in this file nor in the environment".to_owned()
             };
-            let hint = "set it; or put the value into single quotes, if the `$` belongs to it";
+            let hint = "set it, or put the value into single quotes if the `$` is part of it";
             Wrong::Here(variable.at.clone(), Trouble::unset(what).hint(hint))
         })
     }
@@ -185,7 +185,7 @@ impl<'a> Evaluation<'a> {
             return Err(wrong(trouble.said(&output.stderr, command.env.iter().map(|(_, value)| value))));
         }
         if is_broken(&output.stdout) {
-            return Err(wrong(Trouble::failed("what the command prints is no UTF-8 text").hint(ENCODE)));
+            return Err(wrong(Trouble::failed("the command's output isn't UTF-8 text").hint(ENCODE)));
         }
         let text = output.stdout.strip_suffix('\n').unwrap_or(&output.stdout);
         Ok(text.strip_suffix('\r').filter(|_| output.stdout.ends_with('\n')).unwrap_or(text).to_owned())

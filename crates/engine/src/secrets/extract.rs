@@ -11,8 +11,8 @@ use super::trouble::Trouble;
 /// When there is none, with the names that there are.
 pub fn extract(name: &str, json: &str) -> Result<Secret, Trouble> {
     let Ok(Object(entries)) = serde_json::from_str::<Object>(json.trim()) else {
-        return Err(Trouble::usage(format!("{name} can't be extracted: that is no JSON object"))
-            .hint("hand it what `secrets fetch` printed, in quotes"));
+        return Err(Trouble::usage(format!("{name} can't be extracted: the input isn't a JSON object"))
+            .hint("pass the output of `secrets fetch`, in quotes"));
     };
     let set = |(key, value): &(String, super::json::Text)| value.0.clone().map(|value| (key.clone(), value));
     let entries: Vec<(String, Secret)> = entries.iter().filter_map(set).collect();

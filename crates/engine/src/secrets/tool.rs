@@ -107,7 +107,7 @@ impl<'a> Tool<'a> {
                     ))
                     .said(&output.stderr, &[]),
                     Err(_) => Trouble::failed(format!(
-                        "the {title} CLI is not installed: there is no `{program}` that can be run"
+                        "the {title} CLI is not installed: `{program}` is not on the PATH"
                     )),
                 };
                 Err(trouble.hint(format!("see {home}")))
@@ -166,7 +166,7 @@ impl<'a> Tool<'a> {
         serde_json::from_str(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             Trouble::failed(format!(
-                "{what}: the answer of `{}` is not the JSON it should be ({place})",
+                "{what}: the answer of `{}` is not the expected JSON ({place})",
                 self.vendor.program
             ))
         })
@@ -185,10 +185,7 @@ impl<'a> Tool<'a> {
         if self.local.has_terminal() {
             return trouble;
         }
-        trouble.hint(format!(
-            "there is no terminal at which `{}` could ask: log in beforehand",
-            self.vendor.program
-        ))
+        trouble.hint(format!("`{}` can't ask without a terminal: log in first", self.vendor.program))
     }
 
     async fn run(&self, words: &[&str], terminal: Loan) -> Result<Output, Trouble> {

@@ -168,7 +168,7 @@ async fn one_server_after_the_other_ends_where_one_fails() {
     let gathered = accessory::reboot(&scripted.world, &project, &options, "db", true).await.unwrap();
     assert_eq!(
         gathered.failures.iter().map(|failure| failure.cause.to_string()).collect::<Vec<_>>(),
-        ["docker would not run the container: no such network; the container before runs again"]
+        ["docker would not run the container: no such network; the old container runs again"]
     );
     assert_eq!(changes(&scripted, "c"), [""; 0], "its turn never came");
     let gathered = accessory::reboot(&scripted.world, &project, &options, "db", false).await.unwrap();
@@ -266,7 +266,7 @@ async fn a_failure_says_what_it_means() {
             1,
             "",
             "chown: /x: Operation not permitted",
-            "the user that we log in as may not do that: chown: /x: Operation not permitted",
+            "the login user has no permission for this: chown: /x: Operation not permitted",
         ),
     ];
     for (status, stdout, stderr, reason) in cases {

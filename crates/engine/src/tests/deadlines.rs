@@ -44,7 +44,7 @@ async fn a_hook_that_never_ends_is_given_up() {
             let scripted = hanging(&first, name, &project);
             let (what, reason) = fails_here(&scripted, &project).await;
             assert_eq!(what, format!("hook {name}"));
-            let expected = format!("it had not ended after {seconds} s, and was killed");
+            let expected = format!("it did not finish within {seconds} s and was killed");
             assert!(
                 reason.starts_with(&expected) && reason.contains("`timeouts: {hook: SECONDS}`"),
                 "{reason}"
@@ -65,7 +65,7 @@ async fn a_build_that_never_ends_is_given_up() {
         let error = timeout(Duration::from_secs(24 * 3600), run).await.expect("the run ends").unwrap_err();
         let RunError::Local { reason, .. } = &error else { panic!("{error:?}") };
         assert!(
-            reason.starts_with(&format!("it had not ended after {seconds} s, and was killed")),
+            reason.starts_with(&format!("it did not finish within {seconds} s and was killed")),
             "{reason}"
         );
         assert_only(&scripted, "v1");
@@ -82,7 +82,7 @@ async fn a_program_of_a_secrets_file_that_never_ends_is_given_up() {
         let error = deploy(&scripted, &project, "v2").await.unwrap_err();
         let RunError::Secrets(told) = error else { panic!("{error:?}") };
         let told = told.to_string();
-        assert!(told.contains(&format!("it had not ended after {seconds} s, and was killed")), "{told}");
+        assert!(told.contains(&format!("it did not finish within {seconds} s and was killed")), "{told}");
         assert!(told.contains("TOKEN"), "{told}");
         assert_only(&scripted, "v1");
     }

@@ -78,7 +78,9 @@ async fn a_run_whose_lock_was_taken_over_changes_nothing_more() {
     let (ended, changes) = tokio::join!(run, steal);
     let error = ended.unwrap_err();
     assert!(
-        failures_of(&error).iter().any(|(host, cause)| host == "a" && cause.contains("no longer ours")),
+        failures_of(&error)
+            .iter()
+            .any(|(host, cause)| host == "a" && cause.contains("has lost the deploy lock")),
         "{error:?}"
     );
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
@@ -199,7 +201,10 @@ async fn a_lock_that_is_lost_during_a_hook_ends_the_run_before_its_next_hook_too
     };
     let (ended, changes) = tokio::join!(run, stolen);
     let error = ended.unwrap_err();
-    assert!(failures_of(&error).iter().all(|(_, cause)| cause.contains("no longer ours")), "{error:?}");
+    assert!(
+        failures_of(&error).iter().all(|(_, cause)| cause.contains("has lost the deploy lock")),
+        "{error:?}"
+    );
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(hooks_run(&scripted), ["pre-deploy"]);
 }
@@ -217,7 +222,7 @@ async fn so_it_is_between_the_groups_of_a_rolling_reboot() {
     let (ended, changes) = tokio::join!(run, stolen);
     let gathered = ended.unwrap();
     assert_eq!(gathered.failures.len(), 1);
-    assert!(gathered.failures[0].cause.to_string().contains("no longer ours"), "{gathered:?}");
+    assert!(gathered.failures[0].cause.to_string().contains("has lost the deploy lock"), "{gathered:?}");
     assert_eq!(HOSTS.map(|host| scripted.network.machine(host).changes.len()), changes);
     assert_eq!(hooks_run(&scripted), ["post-traefik-reboot"], "only after the first server");
 }

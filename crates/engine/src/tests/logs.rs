@@ -48,7 +48,7 @@ async fn all_servers_are_followed_at_once_and_through_a_deploy() {
         for host in ["a", "b"] {
             let note = after
                 .iter()
-                .position(|said| *said == format!("{host}: app-web-v1 has ended; app-web-v2 goes on"));
+                .position(|said| *said == format!("{host}: app-web-v1 has ended; following app-web-v2"));
             let line = after.iter().position(|said| *said == format!("{host} web: app-web-v2 says"));
             assert!(note.unwrap() < line.unwrap(), "{after:?}");
         }
@@ -79,7 +79,7 @@ async fn when_nothing_runs_any_more_it_says_so_and_ends() {
     let failures = ended.unwrap().failures;
     assert!(failures.len() == 1 && failures[0].host == "a" && failures[0].is_unreachable(), "{failures:?}");
     let said = heard(&scripted);
-    assert!(said.contains(&"b: app-web-v1 has ended, and with it its log".into()), "{said:?}");
+    assert!(said.contains(&"b: app-web-v1 has ended, and so has its log".into()), "{said:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,7 @@ async fn after_a_failure_on_one_server_only_that_one_is_touched_and_the_rest_is_
     let [a, b, c] = changes(&scripted).try_into().unwrap();
     assert_eq!((a, c), (nothing(), nothing()));
     assert!(b.contains(&"run app-web-v2".to_owned()), "{b:?}");
-    let told = "a, c already run v2: nothing to do there; `redeploy` boots it anew everywhere";
+    let told = "a, c already run v2: nothing to do there; `redeploy` boots it again everywhere";
     assert_eq!(notes(&scripted), [told]);
     assert_only(&scripted, "v2");
     // All is done now. Who deploys it again wants it booted anew.

@@ -39,7 +39,7 @@ async fn without_any_answer_until_the_time_is_over_the_old_version_goes_on() {
     scripted.network.faults().api_fails.extend([("a".into(), usize::MAX), ("b".into(), usize::MAX)]);
     let error = deploy(&scripted, &project, "v2").await.unwrap_err();
     let failures = failures_of(&error);
-    assert!(failures[0].1.contains("app-web-v2") && failures[0].1.contains("gave no answer"), "{failures:?}");
+    assert!(failures[0].1.contains("app-web-v2") && failures[0].1.contains("did not answer"), "{failures:?}");
     serve(&scripted, "v1");
 }
 

@@ -99,7 +99,7 @@ async fn a_bootstrap_does_what_is_missing_and_says_it_of_each_server() {
     assert_eq!(
         told(&gathered),
         [
-            pair("a", "Docker 26.1.5 runs\nthe network is there"),
+            pair("a", "Docker 26.1.5 runs\nthe network exists"),
             pair("b", "installed Docker\nDocker 26.1.5 runs\nmade the network"),
         ]
     );
@@ -120,8 +120,7 @@ async fn a_user_who_joined_the_group_logs_in_again_and_no_lock_is_lost_with_the_
     let scripted = Scripted::new(&HOSTS);
     scripted.network.machine("a").docker = FakeDocker::MissingForUser;
     let gathered = bootstrap(&scripted.world, &project(WITH_ACCESSORY), &Options::default()).await.unwrap();
-    let expected =
-        "installed Docker\nada may use Docker from now on\nDocker 26.1.5 runs\nthe network is there";
+    let expected = "installed Docker\nada can now use Docker\nDocker 26.1.5 runs\nthe network exists";
     assert!(told(&gathered).contains(&pair("a", expected)), "{gathered:?}");
     let machine = scripted.network.machine("a");
     assert_eq!(machine.changes, ["bootstrap", "log in again", "bootstrap"]);

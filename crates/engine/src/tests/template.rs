@@ -110,10 +110,10 @@ async fn a_command_that_hangs_is_given_up() {
     let mut local = machine(&[("deploy.yml", BASE)], &[]);
     local.hangs = Some("echo app".into());
     let error = load(&local, None).await.unwrap_err();
-    assert!(error.contains("gave no answer within 60 s (BOWLINE_TEMPLATE_TIMEOUT gives it more)"), "{error}");
+    assert!(error.contains("did not answer within 60 s (BOWLINE_TEMPLATE_TIMEOUT gives it more)"), "{error}");
     local.variables.insert("BOWLINE_TEMPLATE_TIMEOUT".into(), "7".into());
     let error = load(&local, None).await.unwrap_err();
-    assert!(error.contains("gave no answer within 7 s"), "{error}");
+    assert!(error.contains("did not answer within 7 s"), "{error}");
 }
 
 const FOREIGN: &str = "service: <%= ENV['SERVICE'].downcase %>\nimage: me/app\nservers: [1.1.1.1]\nregistry: {username: me, password: [P]}\nlabels: 1\n";

@@ -27,10 +27,8 @@ pub(super) async fn request(writer: &ChannelWriteHalf<Msg>, terminal: &Terminal)
 
 fn no_terminal() -> ServerError {
     ServerError::Unreachable {
-        reason: "the server lets us in, but gives us no terminal".into(),
-        hint: Some(
-            "look at PermitTTY in its sshd_config, and at `no-pty` or `restrict` beside the key".into(),
-        ),
+        reason: "logged in, but the server refused a terminal".into(),
+        hint: Some("check PermitTTY in its sshd_config, and at `no-pty` or `restrict` beside the key".into()),
     }
 }
 

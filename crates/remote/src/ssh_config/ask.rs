@@ -130,7 +130,7 @@ impl Asker {
             Ok(Err(e)) => return Err(trouble(format!("`ssh -G` can't be run: {e}"))),
             Err(_) => {
                 return Err(trouble(format!(
-                    "`ssh -G` gave no answer within {} s (`timeouts: {{connect: SECONDS}}` gives it more)",
+                    "`ssh -G` did not answer within {} s (`timeouts: {{connect: SECONDS}}` gives it more)",
                     limit.as_secs_f32()
                 )));
             }

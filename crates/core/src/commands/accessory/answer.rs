@@ -59,7 +59,7 @@ impl Answer {
     }
 
     fn restored(&self) -> &'static str {
-        if self.back { "; the container before runs again" } else { "" }
+        if self.back { "; the old container runs again" } else { "" }
     }
 
     /// What it means that a script for this accessory ended with a status (its own, if it is one), after what it said on
@@ -75,7 +75,7 @@ impl Answer {
         let (reason, hint) = match status {
             Some(Status::PortTaken) => (
                 stdout.parse::<published::Taken>().ok()?.told(),
-                format!("end that first, or see `accessories: {name}: port:`, and `publish` in its `options:`"),
+                format!("stop it first, or see `accessories: {name}: port:`, and `publish` in its `options:`"),
             ),
             Some(Status::NotStarted) if is_port_taken(stderr) => (
                 "docker would not run the container".into(),
@@ -107,8 +107,8 @@ impl Answer {
                 "`docker network create kamal` there says why".into(),
             ),
             _ if ["Permission denied", "not permitted"].iter().any(|said| stderr.contains(said)) => (
-                "the user that we log in as may not do that".into(),
-                "only root may give files away, or remove what a container made: do it there with sudo, or set `ssh: user:`"
+                "the login user has no permission for this".into(),
+                "only root can change a file's owner or remove files that a container created: do it there with sudo, or set `ssh: user:`"
                     .into(),
             ),
             _ => return None,

@@ -97,7 +97,7 @@ impl Facts<'_> {
                 let Explanation { reason, hint } = refused::explain(self.failed, timeout);
                 (reason, hint)
             }
-            Why::Gone => ("the container is gone: somebody removed it".into(), None),
+            Why::Gone => ("the container was removed".into(), None),
             Why::Timeout => match health.last() {
                 Some((status, said)) => {
                     let said = said.trim();
@@ -132,7 +132,7 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
                 "the command can't be executed: is it a program of the image's platform, with its executable bit set?"
             }
             "127" => NOT_FOUND,
-            "137" => "it was killed from outside (SIGKILL), often for want of memory",
+            "137" => "it was killed from outside (SIGKILL), often because memory ran out",
             _ => return None,
         }
     };
@@ -160,7 +160,7 @@ fn start_hint(said: &str) -> Option<&'static str> {
         "a fixed port can't be published by the old and the new container at once, nor where something else on the \
          server has it: remove `publish` from `options`"
     } else if says("unable to set memory limit") {
-        "that is less than any container needs to begin with: see `options: memory:`"
+        "that is less than any container needs to start: see `options: memory:`"
     } else if says("exec format error") || says("does not match the detected host platform") {
         "the image was built for another platform: see `builder: arch:`"
     } else if says("oci runtime") && says("mount") {

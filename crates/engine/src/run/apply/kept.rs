@@ -61,7 +61,7 @@ impl Apply<'_> {
             all.remove(&(server.host.clone(), role.role.clone()));
             drop(all);
             let text = format!(
-                "{} runs {}, but of another image than is in the registry now: it is booted anew",
+                "{} runs {}, but the registry now has another image of it: booting it again",
                 role.role, self.plan.version
             );
             self.fleet.emit(Event::Note { host: Some(server.host.clone()), text });

@@ -85,9 +85,7 @@ impl RoleTask<'_> {
             "retire the old container",
             Cause::Told {
                 reason: format!("{} does not stay healthy", self.role.boot.container()),
-                hint: Some(
-                    "its log and its health check say more: `bowline logs`, `bowline app details`".into(),
-                ),
+                hint: Some("see its log and its health check: `bowline logs`, `bowline app details`".into()),
             },
         )
     }

@@ -78,7 +78,7 @@ fn entries(value: Value) -> Result<Fetched, Trouble> {
     let Value { name, secret_string, .. } = value;
     let Some(text) = secret_string else {
         return Err(Trouble::failed(format!("{name} in AWS Secrets Manager is binary"))
-            .hint("only secrets that are text can be used"));
+            .hint("Bowline can only use text secrets"));
     };
     match serde_json::from_str::<Object>(&text) {
         Ok(Object(entries)) => Ok(entries

@@ -110,7 +110,7 @@ fn of_item(name: &str, item: &Item) -> Result<Fetched, Trouble> {
     }
     let fields = item.fields.as_deref().unwrap_or_default();
     if fields.is_empty() {
-        return Err(Trouble::failed(format!("item {name} in Bitwarden is no login and has no fields"))
+        return Err(Trouble::failed(format!("item {name} in Bitwarden isn't a login and has no fields"))
             .hint("name a field: ITEM/FIELD"));
     }
     let entry = |field: &Field| {

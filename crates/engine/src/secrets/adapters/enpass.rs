@@ -27,12 +27,10 @@ struct Entry {
 
 pub(super) fn check(request: &Request) -> Result<(), Trouble> {
     if request.from.is_none() {
-        return Err(Trouble::usage("Enpass wants `--from` with the path of the vault"));
+        return Err(Trouble::usage("Enpass needs `--from` with the path of the vault"));
     }
     if request.names.is_empty() {
-        return Err(
-            Trouble::usage("nothing is named that Enpass should give").hint("write TITLE or TITLE/LABEL")
-        );
+        return Err(Trouble::usage("no names to fetch from Enpass").hint("write TITLE or TITLE/LABEL"));
     }
     Ok(())
 }

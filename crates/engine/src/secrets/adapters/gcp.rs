@@ -43,14 +43,14 @@ pub(super) fn versions(request: &Request) -> Result<Vec<Version>, Trouble> {
             [project, name] => (*project, *name, "latest"),
             [project, name, version] => (*project, *name, *version),
             _ => {
-                return Err(Trouble::usage(format!("`{name}` names no secret of Google Cloud"))
+                return Err(Trouble::usage(format!("`{name}` is not the name of a Google Cloud secret"))
                     .hint("write NAME, PROJECT/NAME or PROJECT/NAME/VERSION"));
             }
         };
         Ok(Version { project: project.into(), name: name.into(), version: version.into() })
     };
     if request.names.is_empty() {
-        return Err(Trouble::usage("nothing is named that gcloud should give"));
+        return Err(Trouble::usage("no names to fetch from Google Cloud"));
     }
     request.prefixed().into_iter().map(version).collect()
 }
@@ -99,6 +99,6 @@ async fn one(tool: &Tool<'_>, account: &str, version: &Version) -> Result<(Strin
     let what = format!("could not read {name} from Google Cloud's Secret Manager");
     let answer: Answer = tool.json(&words, &what).await?;
     let text = base64::decode(&answer.payload.data).and_then(|bytes| String::from_utf8(bytes).ok());
-    let text = text.ok_or_else(|| Trouble::failed(format!("{what}: its value is no text")))?;
+    let text = text.ok_or_else(|| Trouble::failed(format!("{what}: its value isn't text")))?;
     Ok((format!("{project}/{name}"), Secret::new(text)))
 }

@@ -50,7 +50,7 @@ pub(super) fn items(request: &Request) -> Result<Vec<Item>, Trouble> {
     for name in &names {
         let mut path = name.strip_prefix("op://").unwrap_or(name).split('/').map(str::to_owned);
         let (Some(vault), Some(item)) = (path.next(), path.next()) else {
-            return Err(Trouble::usage(format!("`{name}` names no item of 1Password"))
+            return Err(Trouble::usage(format!("`{name}` is not the name of a 1Password item"))
                 .hint("write VAULT/ITEM or VAULT/ITEM/FIELD, or give the vault with `--from`"));
         };
         let field: Vec<String> = path.collect();
@@ -69,7 +69,7 @@ pub(super) fn items(request: &Request) -> Result<Vec<Item>, Trouble> {
         }
     }
     if items.is_empty() {
-        return Err(Trouble::usage("nothing is named that 1Password should give")
+        return Err(Trouble::usage("no names to fetch from 1Password")
             .hint("name fields, or an item with `--from VAULT/ITEM`"));
     }
     Ok(items)

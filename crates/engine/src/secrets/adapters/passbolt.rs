@@ -83,8 +83,8 @@ fn unambiguous(wanted: &[(Option<&str>, &str)]) -> Result<(), Trouble> {
     for (number, (folder, name)) in wanted.iter().enumerate() {
         let others = wanted.get(number + 1..).unwrap_or_default();
         if others.iter().any(|(other, same)| same == name && other != folder) {
-            return Err(Trouble::usage(format!("`{name}` is wanted from two folders of Passbolt at once"))
-                .hint("fetch them one by one: a name is all that its answer tells"));
+            return Err(Trouble::usage(format!("`{name}` is in two of the Passbolt folders"))
+                .hint("fetch them one by one: Passbolt's answer has only names"));
         }
     }
     Ok(())

@@ -117,12 +117,12 @@ async fn gcp_logs_in_and_says_what_it_lacks() {
     assert!(
         fails(&with(says(r#"{"payload":{"data":"/w=="}}"#, 0)), &words)
             .await
-            .ends_with("its value is no text")
+            .ends_with("its value isn't text")
     );
     assert!(
         fails(&with(says("", 0)), &["gcp", "account=u", "a/b/c/d"])
             .await
-            .starts_with("`a/b/c/d` names no secret")
+            .starts_with("`a/b/c/d` is not the name")
     );
 }
 
