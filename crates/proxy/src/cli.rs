@@ -1,6 +1,7 @@
 //! The command line: commands, flags, environment, exit codes.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,11 +45,22 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
+/// Goes on as the binary of the running proxy, if that is another one. If that fails, this one has to do.
+fn become_the_running_one(program: &str) {
+    let Ok(own) = std::env::current_exe() else { return };
+    if let Some(running) = crate::upgrade::other_binary(&own, &run::socket()) {
+        let _ = std::process::Command::new(running).arg0(program).args(std::env::args_os().skip(1)).exec();
+    }
+}
+
 fn execute(program: &str, words: &[String]) -> Result<(), String> {
     let words = match words.first().map(String::as_str) {
         None | Some("-h" | "--help") => return print(&help::all(program)),
         Some("help") => &[&words[1..], &["--help".to_owned()]].concat(),
-        Some("--version" | "version") => {
+        Some(word @ ("--version" | "version")) => {
+            if word == "version" {
+                become_the_running_one(program);
+            }
             return print(concat!("bowline-proxy ", env!("CARGO_PKG_VERSION"), "\n"));
         }
         Some(_) => words,
@@ -62,6 +74,9 @@ fn execute(program: &str, words: &[String]) -> Result<(), String> {
             }
         };
     };
+    if !matches!(command.name, Name::Run | Name::Install | Name::Image) {
+        become_the_running_one(program);
+    }
     let given = Given::read(command.flags, &words[named..])?;
     if given.help || command.name == Name::Rollout {
         return print(&help::of(program, command));

@@ -34,11 +34,13 @@ mod channel;
 mod child;
 mod newest;
 mod relay;
+mod running;
 
 use channel::Line;
 pub use child::{Heir, Predecessor, Wish, is_child};
 pub use newest::{DEFAULT as NEWER_BINARY, install};
 use relay::{Answer, Id, Relay};
+pub use running::other_binary;
 
 /// Set for children.
 const CHILD: &str = "BOWLINE_PROXY_CHILD";

@@ -55,3 +55,56 @@ fn a_copy_of_the_program_is_installed_whole_and_for_its_owner_alone_to_write() {
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(text.starts_with("Error: cannot install this program as /missing/bowline-proxy: "), "{text}");
 }
+
+/// The program as a later version of it: the same in all but the number.
+fn of_version_nine(home: &Path) -> (PathBuf, String) {
+    let ours = env!("CARGO_PKG_VERSION");
+    let later = format!("9{}", &ours[1..]);
+    let mut program = std::fs::read(PROXY).unwrap();
+    let number = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let mut at = 1;
+    while at < program.len() {
+        if program[at] == ours.as_bytes()[0]
+            && program[at..].starts_with(ours.as_bytes())
+            && !number(program.get(at - 1))
+            && !number(program.get(at + ours.len()))
+        {
+            program[at] = b'9';
+        }
+        at += 1;
+    }
+    let path = home.join("version-nine");
+    std::fs::write(&path, program).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    (path, format!("bowline-proxy {later}\n"))
+}
+
+#[test]
+fn after_an_upgrade_commands_go_on_as_the_binary_that_runs() {
+    let daemon = Daemon::start();
+    let version = |word: &str| String::from_utf8(daemon.command(&[word]).stdout).unwrap();
+    let ours = concat!("bowline-proxy ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!([version("version"), version("--version")], [ours, ours]);
+    daemon.deploy(&target("hello"));
+    let (later, theirs) = of_version_nine(daemon.home.path());
+    daemon.ok(&format!("upgrade {}", later.display()));
+    assert_eq!([version("version"), version("--version")], [theirs.as_str(), ours]);
+    // Even once its file has gone.
+    std::fs::remove_file(&later).unwrap();
+    assert_eq!(version("version"), theirs);
+    daemon.deploy(&target("again"));
+    get(&mut connect(daemon.port), "again");
+}
+
+#[test]
+fn commands_do_not_go_on_as_a_binary_that_others_can_write() {
+    let daemon = Daemon::start();
+    let (later, _) = of_version_nine(daemon.home.path());
+    std::fs::set_permissions(&later, PermissionsExt::from_mode(0o777)).unwrap();
+    daemon.ok(&format!("upgrade {}", later.display()));
+    let version = daemon.command(&["version"]).stdout;
+    assert_eq!(
+        String::from_utf8(version).unwrap(),
+        concat!("bowline-proxy ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
