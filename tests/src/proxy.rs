@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -131,6 +132,45 @@ impl Sandbox {
         let (repository, tag) = name.split_once(':').expect("a name with a tag");
         (repository.to_owned(), tag.to_owned())
     }
+}
+
+impl Server {
+    /// Loads the image of an older version of our proxy: the program of now, in all but the number. Its tag.
+    ///
+    /// # Panics
+    /// When the image can't be made or loaded.
+    #[must_use]
+    pub fn load_older_proxy(&self) -> String {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let at = |name: &str| home.path().join(name).display().to_string();
+        let program = older(fs::read(proxy_program()).expect("the proxy's program"));
+        fs::write(at("bowline-proxy"), program).expect("a copy of it");
+        fs::set_permissions(at("bowline-proxy"), fs::Permissions::from_mode(0o755)).expect("that it can run");
+        let made = run(Command::new(at("bowline-proxy")).args(["image", "--output", &at("image")]));
+        let name = made.ok().to_owned();
+        docker(&["cp", &at("image"), &format!("{}:/tmp/older-proxy", self.name)]).ok();
+        self.run("docker load -i /tmp/older-proxy && rm /tmp/older-proxy").ok();
+        name.strip_prefix("bowline-proxy:").expect("our proxy's name").to_owned()
+    }
+}
+
+/// A program whose version has zeros for all digits.
+fn older(mut program: Vec<u8>) -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    let part_of_number = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let mut at = 1;
+    while at < program.len() {
+        let end = at + version.len();
+        if program[at] == version[0]
+            && program[at..].starts_with(version)
+            && !part_of_number(program.get(at - 1))
+            && !part_of_number(program.get(end))
+        {
+            program[at..end].iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|byte| *byte = b'0');
+        }
+        at += 1;
+    }
+    program
 }
 
 /// The proxy's program, beside `bowline`.

@@ -118,6 +118,97 @@ fn p5_the_proxy_itself_is_stopped_rebooted_shown_and_kept_for_as_long_as_an_app_
     expect::unlocked(&project, server);
 }
 
+#[test]
+fn p7_the_proxy_is_upgraded_under_load_without_a_gap_and_stays_so_when_it_is_restarted() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::proxied(sandbox, &lease, "proxy-up");
+    let host = project.host();
+    let older = server.load_older_proxy();
+    let set = ["proxy", "boot-config", "set", "--repository", "bowline-proxy", "--image-version", &older];
+    project.bowline(&set).ok();
+    project.bowline(&["proxy", "boot"]).ok();
+    project.bowline(&["proxy", "boot-config", "reset"]).ok();
+    project.deploy("v1").ok();
+    let version = || server.run(&format!("docker exec {CONTAINER} kamal-proxy version")).ok().to_owned();
+    let container = || expect::inspect(server, CONTAINER, "{{.Id}} {{.State.StartedAt}}");
+    assert_eq!(version(), "bowline-proxy 0.0.0");
+
+    let before = container();
+    let visits = |mode| {
+        Load::start(Options {
+            host: Some(host.clone()),
+            clients: 2,
+            pause: Duration::from_millis(4),
+            ..Options::new(server.url("/version"), mode)
+        })
+    };
+    let visits = [Mode::KeepAlive, Mode::NewConnection].map(visits);
+    visits.iter().for_each(|visits| visits.expect_from_now_on("v1"));
+    let slow = Load::start(Options {
+        host: Some(host.clone()),
+        clients: 1,
+        count: Some(1),
+        ..Options::new(server.url("/slow?ms=3000"), Mode::KeepAlive)
+    });
+    slow.wait_for(1);
+    visits.iter().for_each(|visits| visits.wait_for(50));
+    let now = env!("CARGO_PKG_VERSION");
+    let text = format!("upgraded {CONTAINER} from bowline-proxy 0.0.0 to {now}, no request was held up");
+    project.bowline(&["proxy", "upgrade", "-y"]).says(&text).ok();
+    visits.iter().for_each(|visits| visits.wait_for(50));
+    slow.finish().assert_clean(1);
+    for visits in visits {
+        visits.stop().assert_clean(100);
+    }
+    assert_eq!((version(), container()), (format!("bowline-proxy {now}"), before));
+    project.deploy("v2").ok();
+    assert!(server.serves(&host, "v2"));
+
+    server.run(&format!("docker restart -t 5 {CONTAINER}")).ok();
+    wait_until("the proxy is back", SOON, || server.serves(&host, "v2"));
+    assert_eq!(version(), format!("bowline-proxy {now}"));
+    project.bowline(&["proxy", "upgrade", "-y"]).says("already").ok();
+}
+
+#[test]
+fn p7_another_image_comes_by_a_reboot_whose_gap_is_printed() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::proxied(sandbox, &lease, "proxy-other");
+    let host = project.host();
+    project.deploy("v1").ok();
+    let image = || expect::inspect(server, CONTAINER, "{{.Config.Image}}");
+    let own = image();
+    server.run(&format!("docker tag {own} basecamp/kamal-proxy:v0.9.2")).ok();
+    project.set_proxy("healthcheck: {interval: 1}\nrun: {version: v0.9.2}");
+    project.bowline(&["proxy", "upgrade", "-y"]).says(" s without it").ok();
+    assert_eq!(image(), "basecamp/kamal-proxy:v0.9.2");
+    assert!(server.serves(&host, "v1"));
+    project.bowline(&["proxy", "upgrade", "-y"]).says("already").ok();
+    project.set_proxy("healthcheck: {interval: 1}");
+    project.bowline(&["proxy", "upgrade", "--rolling", "-y"]).says(" s without it").ok();
+    assert_eq!(image(), own);
+    assert!(server.serves(&host, "v1"));
+    // A container that takes no files is rebooted, too.
+    let older = server.load_older_proxy();
+    let options = "{read-only: true, tmpfs: /tmp}";
+    let run = |tag: &str| {
+        format!(
+            "healthcheck: {{interval: 1}}\nrun: {{repository: bowline-proxy, version: {tag}, options: {options}}}"
+        )
+    };
+    project.set_proxy(&run(&older));
+    project.bowline(&["proxy", "reboot", "-y"]).ok();
+    project.set_proxy(&run(own.strip_prefix("bowline-proxy:").unwrap()));
+    project.bowline(&["proxy", "upgrade", "-y"]).says("takes no new program").says(" s without it").ok();
+    assert_eq!(image(), own);
+    assert!(server.serves(&host, "v1"));
+    server.run("docker rmi basecamp/kamal-proxy:v0.9.2").ok();
+}
+
 /// What is done in the middle of a deploy, as the new container has started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {

@@ -1,4 +1,4 @@
-//! `proxy boot|reboot|start|stop|restart|remove|details|logs|boot-config`: kamal-proxy, which all apps of a server share.
+//! `proxy boot|reboot|upgrade|start|stop|restart|remove|details|logs|boot-config`: kamal-proxy, which all apps of a server share.
 
 use bowline_core::commands::Action;
 use bowline_core::commands::logs::Lines;
@@ -9,7 +9,7 @@ use bowline_core::proxy::kamal::container::{Power, Replace};
 use bowline_core::proxy::kamal::{self as core, NAME};
 
 use crate::error::RunError;
-use crate::proxy::kamal::{ensure, remove_from, step, with_image};
+use crate::proxy::kamal::{ensure, gap, remove_from, step, upgrade, with_image};
 use crate::proxy::{At, life};
 use crate::run::change::Change;
 use crate::world::{Gathered, Options, Project, World};
@@ -38,8 +38,21 @@ pub async fn reboot(
         let at = At { fleet: &change.fleet, host };
         let replace = |ensure| core::Step::Replace(Box::new(Replace { ensure }));
         let answer = with_image(at, &world.own_proxy, &wanted, replace).await?;
-        let gap = answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0));
-        Ok(format!("rebooted {NAME}{}", gap.unwrap_or_default()))
+        Ok(format!("rebooted {NAME}{}", gap(&answer)))
+    })
+    .await
+}
+
+/// `proxy upgrade`: the running one becomes the one that is wanted, without a gap where it is Bowline's own.
+pub async fn upgrade(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    rolling: bool,
+) -> Result<Gathered, RunError> {
+    life::in_groups(world, project, options, (KIND, rolling), async |change: &Change<'_>, host: &str| {
+        let wanted = core::ensure(&project.config, &change.scope, host);
+        upgrade::upgrade(At { fleet: &change.fleet, host }, &world.own_proxy, &wanted).await
     })
     .await
 }

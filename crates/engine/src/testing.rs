@@ -21,6 +21,7 @@ mod steps;
 mod traefik;
 
 pub(crate) use docker::FakeDocker;
+pub(crate) use kamal::{FakeProgram, Upgrades};
 pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
 pub(crate) use network::{FakeNetwork, Garbled, How, Silent};
 pub(crate) use program::FakeConsole;

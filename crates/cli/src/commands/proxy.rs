@@ -35,6 +35,25 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
+    /// Make the running proxy the newest one.
+    #[command(
+        after_help = "Where Bowline's own proxy runs, the new version takes over from it in its container: no request is refused or held
+up, open ones are finished by the old version, and the container keeps the new version when it is started again.
+
+Another image, or one that `proxy: run:` names, takes a new container, as with `bowline proxy reboot`. How long a server took no
+requests is printed. If the new version doesn't come up, the old one goes on.
+
+Examples:
+  bowline proxy upgrade                 all servers at once
+  bowline proxy upgrade --rolling -y    one after the other"
+    )]
+    Upgrade {
+        /// One server after the other.
+        #[arg(long)]
+        rolling: bool,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
     /// Start the existing proxy.
     Start,
     /// Stop the proxy. No app on its servers is reachable until it starts again.
@@ -140,6 +159,14 @@ impl Proxy {
                     engine::reboot(world, project, options, rolling).await
                 });
                 confirm.before(async { Ok(question.into()) }, reboot).await
+            }
+            Proxy::Upgrade { rolling, confirm } => {
+                let question =
+                    "A server whose proxy isn't Bowline's own takes no requests for a moment. Are you sure?";
+                let upgrade = change(settings, async |world, project, options| {
+                    engine::upgrade(world, project, options, rolling).await
+                });
+                confirm.before(async { Ok(question.into()) }, upgrade).await
             }
             Proxy::Start => power(settings, Action::Start).await,
             Proxy::Stop => power(settings, Action::Stop).await,

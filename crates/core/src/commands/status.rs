@@ -61,6 +61,8 @@ statuses! {
     NoPage = 82,
     /// Bowline's own image of the proxy is needed, and isn't there.
     NoImage = 83,
+    /// The proxy's container takes no other program.
+    NotInPlace = 84,
 }
 
 impl Status {

@@ -7,6 +7,7 @@ pub mod container;
 pub mod files;
 pub mod flags;
 pub mod service;
+pub mod upgrade;
 pub mod version;
 
 use bowline_config::{Config, Pairs, Role, Run};
@@ -155,6 +156,10 @@ pub enum Step {
     Load(container::Load),
     /// Put a new one in the place of the one that runs.
     Replace(Box<container::Replace>),
+    /// See what it would take to have another version.
+    Look(Box<upgrade::Look>),
+    /// Have another version in its container.
+    InPlace(Box<upgrade::InPlace>),
     /// Start or stop it.
     Power(container::Power),
     /// Remove it.
@@ -178,6 +183,8 @@ impl Step {
             Step::Ensure(step) => step.script(),
             Step::Load(step) => step.script(),
             Step::Replace(step) => step.script(),
+            Step::Look(step) => step.script(),
+            Step::InPlace(step) => step.script(),
             Step::Power(step) => step.script(),
             Step::Remove(step) => step.script(),
             Step::Files(step) => step.script(),
@@ -194,6 +201,8 @@ impl Step {
             Step::Ensure(_) => format!("make sure {NAME} runs"),
             Step::Load(step) => format!("send the image {}", step.image),
             Step::Replace(_) => format!("reboot {NAME}"),
+            Step::Look(_) => format!("see which {NAME} runs"),
+            Step::InPlace(step) => format!("upgrade {NAME} to {}", step.version),
             Step::Power(step) => format!("{} {NAME}", step.action.verb()),
             Step::Remove(_) => format!("remove {NAME}"),
             Step::Files(_) => "write certificates and error pages".into(),
@@ -210,25 +219,26 @@ impl Step {
             Step::Ensure(step) => &step.scope,
             Step::Load(step) => &step.scope,
             Step::Replace(step) => &step.ensure.scope,
+            Step::InPlace(step) => step.scope(),
             Step::Power(step) => &step.scope,
             Step::Remove(step) => &step.scope,
             Step::Files(step) => &step.scope,
             Step::Register(step) => &step.route.scope,
             Step::Unregister(step) => &step.scope,
             Step::Pause(step) => &step.scope,
-            Step::List => return None,
+            Step::Look(_) | Step::List => return None,
         })
     }
 
     /// How long it takes by itself.
     pub fn takes(&self) -> Takes {
         match self {
-            Step::Ensure(_) | Step::Load(_) | Step::Replace(_) => Takes::Pull,
+            Step::Ensure(_) | Step::Load(_) | Step::Replace(_) | Step::InPlace(_) => Takes::Pull,
             Step::Register(step) => Takes::Seconds(step.route.longest()),
             Step::Unregister(step) => Takes::Seconds(step.drain + 60),
             Step::Pause(step) => Takes::Seconds(step.drain() + 60),
             Step::Remove(_) | Step::Files(_) => Takes::Seconds(300),
-            Step::Power(_) | Step::List => Takes::Seconds(60),
+            Step::Look(_) | Step::Power(_) | Step::List => Takes::Seconds(60),
         }
     }
 }

@@ -17,6 +17,7 @@ use bowline_config::{Logging, Traefik};
 use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::traefik::container;
+use bowline_core::proxy::{self, kamal};
 use bowline_core::shell::{Input, Script};
 use steps::{all_steps, boot, scope, secrets};
 
@@ -93,7 +94,7 @@ fn a_later_run_fences_an_earlier_one_off() {
                     | Step::Bootstrap(_)
                     | Step::Run(..)
                     | Step::Boot(_)
-                    | Step::Proxy(bowline_core::proxy::Step::Kamal(bowline_core::proxy::kamal::Step::List))
+                    | Step::Proxy(proxy::Step::Kamal(kamal::Step::List | kamal::Step::Look(_)))
             ) {
                 continue;
             }

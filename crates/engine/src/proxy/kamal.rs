@@ -1,6 +1,7 @@
 //! kamal-proxy: a deploy tells it which container gets a service's requests, and it returns when that container does.
 
 pub(crate) mod image;
+pub(crate) mod upgrade;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,6 +77,11 @@ pub(crate) async fn with_image(
         }
         ended => ended.map_err(explained),
     }
+}
+
+/// For how long no proxy took requests, for people.
+pub(crate) fn gap(answer: &Answer) -> String {
+    answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0)).unwrap_or_default()
 }
 
 /// Removes it from a server, unless it has services.

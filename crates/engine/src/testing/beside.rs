@@ -3,7 +3,9 @@
 
 use bowline_core::commands::accessory::Answer;
 use bowline_core::commands::{Action, accessory, ready};
+use bowline_core::proxy::kamal;
 
+use super::kamal::FakeProgram;
 use super::machine::{Machine, Present};
 use super::server::FakeServer;
 use super::steps::answer;
@@ -12,7 +14,8 @@ use crate::ports::Output;
 /// What the ids of accessories begin with.
 pub(super) const ACCESSORY: &str = "accessory ";
 
-fn next(name: &str) -> String {
+/// The name of a container that is about to take the place of one.
+pub(super) fn next(name: &str) -> String {
     format!("{name}_next")
 }
 
@@ -60,7 +63,13 @@ impl FakeServer {
             self.present(kind, |all| all.insert(name.to_owned(), false)).await;
             self.present(kind, |all| rename(all, name, &old(name))).await;
         }
-        self.present(kind, |all| rename(all, &next(name), name)).await;
+        self.effect(|machine| {
+            rename(kind(machine), &next(name), name);
+            if name == kamal::NAME {
+                machine.program = FakeProgram::default();
+            }
+        })
+        .await;
         self.present(kind, |all| all.insert(name.to_owned(), true)).await;
         if before == Before::Goes {
             self.present(kind, |all| all.remove(&old(name))).await;

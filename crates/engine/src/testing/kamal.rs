@@ -6,11 +6,12 @@ use bowline_core::commands::ready::{Answer, Failed, Ready, State, Why};
 use bowline_core::commands::status::Status;
 use bowline_core::proxy::kamal::container::{Ensure, Image};
 use bowline_core::proxy::kamal::service::{Pause, Pausing, Register, Unregister};
+use bowline_core::proxy::kamal::upgrade::{Found, InPlace};
 use bowline_core::proxy::kamal::{self, Listed, NAME, Service, Step};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::beside::{ACCESSORY, Before, mend};
+use super::beside::{ACCESSORY, Before, mend, next, old};
 use super::machine::{Behaviour, FakeContainer, Machine, Present};
 use super::server::FakeServer;
 use super::spontaneous::no_daemon;
@@ -48,6 +49,8 @@ impl FakeServer {
                 self.replace(proxies, NAME, Before::Goes).await;
                 answer(kamal::Answer { gap_ms: Some(200), ..kamal::Answer::default() })
             }
+            Step::Look(look) => answer(self.machine().found(&look.ensure)),
+            Step::InPlace(in_place) => self.upgrade(in_place).await,
             Step::Power(power) => {
                 self.switch(proxies, NAME, power.action).await;
                 answer("")
@@ -69,6 +72,32 @@ impl FakeServer {
             Step::Pause(pause) => self.pause(pause).await,
             Step::List => answer(self.machine().listed()),
         }
+    }
+
+    /// The program in the proxy's container becomes another one, first the one that runs.
+    async fn upgrade(&self, in_place: &InPlace) -> Output {
+        if !self.machine().images.contains(&in_place.ensure.own) {
+            return status(Status::NoImage, "");
+        }
+        self.machine().changes.push(format!("upgrade {NAME}"));
+        self.present(proxies, |all| all.insert(next(NAME), false)).await;
+        let takes = self.machine().takes;
+        match takes {
+            Upgrades::Work => {}
+            Upgrades::NoFiles => {
+                self.present(proxies, |all| all.remove(&next(NAME))).await;
+                return status(Status::NotInPlace, "container rootfs is marked read-only");
+            }
+            Upgrades::Fail => {
+                self.present(proxies, |all| all.remove(&next(NAME))).await;
+                return status(1_u32, "Error: it ended before it was ready");
+            }
+        }
+        self.present(proxies, |all| all.remove(&next(NAME))).await;
+        let version = in_place.version.clone();
+        self.effect(|machine| machine.program.runs.clone_from(&version)).await;
+        self.effect(|machine| machine.program.keeps = version).await;
+        answer("")
     }
 
     async fn ensure_kamal(&self, ensure: &Ensure) -> Output {
@@ -181,7 +210,61 @@ fn state(container: &FakeContainer) -> State {
     State { status: container.status().into(), code: 1, ..State::running("none", container.restarts) }
 }
 
+/// The versions of the program in the proxy's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FakeProgram {
+    /// Of the one that runs.
+    pub runs: String,
+    /// Of the one that a restart takes.
+    pub keeps: String,
+    /// Its image.
+    pub image: String,
+}
+
+impl FakeProgram {
+    pub(crate) fn of(version: &str) -> Self {
+        Self { runs: version.into(), keeps: version.into(), image: format!("bowline-proxy:v10.{version}") }
+    }
+}
+
+impl Default for FakeProgram {
+    fn default() -> Self {
+        Self::of("0.1.0")
+    }
+}
+
+/// What becomes of an upgrade of the proxy in its container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Upgrades {
+    #[default]
+    Work,
+    /// Its container takes no files.
+    NoFiles,
+    /// The new program doesn't come up.
+    Fail,
+}
+
 impl Machine {
+    /// What the script finds that looks which proxy runs.
+    fn found(&self, ensure: &Ensure) -> Found {
+        let wanted = match &ensure.image {
+            Image::Own => ensure.own.clone(),
+            Image::Named(image) => image.clone(),
+        };
+        let Some(runs) = self.proxies.get(NAME) else { return Found { wanted, ..Found::default() } };
+        let FakeProgram { runs: version, keeps, image } = self.program.clone();
+        let is_own = image.starts_with("bowline-proxy:");
+        let of_own = |version| Some(version).filter(|_| is_own);
+        Found {
+            wanted,
+            image: Some(image),
+            is_running: *runs,
+            is_half_done: self.proxies.contains_key(&old(NAME)),
+            runs: of_own(version),
+            keeps: of_own(keeps),
+        }
+    }
+
     /// Whether kamal-proxy sends a container the requests of its service, if it knows that.
     pub(super) fn is_target(&self, container: &FakeContainer) -> Option<bool> {
         self.services.get(&container.service).map(|target| *target == container.id)
@@ -191,7 +274,7 @@ impl Machine {
     pub(super) fn observed_kamal(&self) -> String {
         let Some(runs) = self.proxies.get(NAME) else { return String::new() };
         let proxy = json!({
-            "id": NAME, "name": format!("/{NAME}"), "created": "", "image": "bowline-proxy:v10.0.1.0", "image_id": "",
+            "id": NAME, "name": format!("/{NAME}"), "created": "", "image": self.program.image, "image_id": "",
             "status": if *runs { "running" } else { "exited" }, "exit_code": 0, "health": null, "finished": "",
             "labels": {}, "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
         });

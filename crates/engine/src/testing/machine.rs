@@ -114,6 +114,10 @@ pub(crate) struct Machine {
     pub services: BTreeMap<String, String>,
     /// Services that answer with a page.
     pub paused: BTreeSet<String>,
+    /// The program of kamal-proxy's container.
+    pub program: super::kamal::FakeProgram,
+    /// What becomes of its upgrade.
+    pub takes: super::kamal::Upgrades,
     /// Whether Traefik hears nothing from Docker.
     pub deaf: bool,
     /// Whether the next Traefik that is made won't.

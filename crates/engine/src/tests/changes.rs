@@ -15,9 +15,11 @@ use crate::listing::{self, Listing};
 use crate::maintenance::{self, Request};
 use crate::remove::{Removal, remove};
 use crate::run::lock;
-use crate::testing::{FakeLocal, Garbled, How, Machine, Scripted as World, Silent, project_with};
+use crate::testing::{
+    FakeLocal, FakeProgram, Garbled, How, Machine, Scripted as World, Silent, Upgrades, project_with,
+};
 use crate::world::Gathered;
-use crate::{accessory, app, audit, env, prune, traefik};
+use crate::{accessory, app, audit, env, kamal_proxy, prune, traefik};
 
 /// Two web servers, a worker, and accessories beside all of them.
 const CONFIG: &str = "service: app
@@ -46,6 +48,8 @@ enum Act {
     AccessoryRemove,
     TraefikBoot,
     TraefikReboot { rolling: bool },
+    ProxyReboot { rolling: bool },
+    ProxyUpgrade { rolling: bool },
     AppStop,
     AppStart,
     AppBoot,
@@ -59,7 +63,7 @@ enum Act {
 
 use Act::*;
 
-const ALL: [Act; 16] = [
+const ALL: [Act; 20] = [
     AccessoryBoot,
     AccessoryReboot { rolling: false },
     AccessoryReboot { rolling: true },
@@ -67,6 +71,10 @@ const ALL: [Act; 16] = [
     TraefikBoot,
     TraefikReboot { rolling: false },
     TraefikReboot { rolling: true },
+    ProxyReboot { rolling: false },
+    ProxyReboot { rolling: true },
+    ProxyUpgrade { rolling: false },
+    ProxyUpgrade { rolling: true },
     AppStop,
     AppStart,
     AppBoot,
@@ -82,6 +90,7 @@ const ALL: [Act; 16] = [
 fn all() -> impl Iterator<Item = (Act, By)> {
     let fits = |(act, by): &(Act, By)| match act {
         TraefikBoot | TraefikReboot { .. } => *by == By::Traefik,
+        ProxyReboot { .. } | ProxyUpgrade { .. } => *by == By::Kamal,
         Maintenance | Live => *by != By::Nothing,
         _ => true,
     };
@@ -121,6 +130,14 @@ impl Act {
             Live => whole(maintenance::begin(world, &project, &options, &page()).await).unwrap(),
             TraefikBoot => HOSTS.iter().for_each(|host| scripted.network.machine(host).proxies.clear()),
             Prune => scripted.network.machine("a").containers[0].running = false,
+            // On one of them a reboot has to do it.
+            ProxyUpgrade { .. } => {
+                for (host, takes) in [("a", Upgrades::Work), ("b", Upgrades::NoFiles)] {
+                    let mut machine = scripted.network.machine(host);
+                    (machine.program, machine.takes) = (FakeProgram::of("0.0.9"), takes);
+                    machine.images.clear();
+                }
+            }
             _ => {}
         }
         for host in HOSTS {
@@ -145,6 +162,8 @@ impl Act {
             AccessoryRemove => accessory::remove(world, project, &options, "all").await,
             TraefikBoot => traefik::boot(world, project, &options).await,
             TraefikReboot { rolling } => traefik::reboot(world, project, &options, rolling).await,
+            ProxyReboot { rolling } => kamal_proxy::reboot(world, project, &options, rolling).await,
+            ProxyUpgrade { rolling } => kamal_proxy::upgrade(world, project, &options, rolling).await,
             AppStop => app::stop(world, project, &options).await,
             AppStart => app::start(world, project, &options).await,
             AppBoot => return deploy::deploy(world, project, &super::options("v1"), Kind::Boot).await,
@@ -218,6 +237,10 @@ impl Act {
                 machine.containers.is_empty() && machine.images.is_empty() && machine.mark.is_none(),
                 "{host} {when}"
             ),
+            ProxyUpgrade { .. } if routed => {
+                let FakeProgram { runs, keeps, .. } = &machine.program;
+                assert_eq!((runs.as_str(), keeps.as_str()), ("0.1.0", "0.1.0"), "{host} {when}");
+            }
             Prune => assert_eq!(machine.containers.len(), 2, "{host} {when}"),
             EnvPush => assert!(
                 machine.changes.iter().any(|change| change.contains("env")),

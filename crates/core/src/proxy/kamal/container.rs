@@ -4,6 +4,7 @@ use bowline_config::secret::SecretBytes;
 use bowline_config::{OptionValue, Run};
 
 use super::service::services;
+use super::upgrade::UPGRADED;
 use super::{NAME, boot_config, command, files};
 use crate::commands::app::option_words;
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
@@ -17,9 +18,9 @@ pub const FILES: &str = ".kamal/proxy/apps-config";
 /// How long it may take to stop, in seconds: it waits 10 s for open requests.
 const STOP_WAIT_S: u32 = 30;
 /// The next one, while the one before still serves.
-const NEXT: &str = "kamal-proxy_next";
+pub(super) const NEXT: &str = "kamal-proxy_next";
 /// The one before, until the next one serves.
-const OLD: &str = "kamal-proxy_old";
+pub(super) const OLD: &str = "kamal-proxy_old";
 
 /// The image of a proxy that has to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub struct Ensure {
 
 impl Ensure {
     /// Shell lines that define `bowline_image` and the function `made NAME`, which makes the container.
-    fn made(&self) -> String {
+    pub(super) fn made(&self) -> String {
         let fixed = |line: Line| {
             line.words(["--network", NETWORK, "--restart", "unless-stopped"])
                 .words(["--volume", "kamal-proxy-config:/home/kamal-proxy/.config/kamal-proxy"])
@@ -179,7 +180,7 @@ impl Ensure {
     }
 
     /// A shell line that ends the script where Bowline's own image is needed and isn't there.
-    fn has_image(&self) -> String {
+    pub(super) fn has_image(&self) -> String {
         match self.image {
             Image::Named(_) => String::new(),
             Image::Own => format!(
@@ -328,7 +329,7 @@ impl Remove {
             "{fence}{kept}docker container rm --force {NAME} >/dev/null 2>&1\n\
              ! docker container inspect {NAME} >/dev/null 2>&1 || exit {PROXY_FAILED}\n\
              docker image prune --all --force --filter {image} >/dev/null\n\
-             rm -rf {own} && {reset} || exit\n\
+             rm -rf {own} && {reset} {UPGRADED} || exit\n\
              rmdir {FILES} .kamal/proxy 2>/dev/null\n{removed}",
             fence = self.scope.fence(),
             own = quote(&files::directory(&self.scope.names)),

@@ -43,6 +43,13 @@ pub(super) fn knows(host: &str, proxy: &Container, config: &Config) -> Result<()
     })
 }
 
+/// The version of an image, if it is of Bowline's own proxy. What stands in front of it is for Kamal's minimum.
+pub(super) fn of_own(image: &str) -> Option<&str> {
+    let tag = of_image(image)?;
+    let repository = image.strip_suffix(tag)?.strip_suffix(':')?;
+    tag.strip_prefix("v10.").filter(|_| repository.rsplit('/').next() == Some("bowline-proxy"))
+}
+
 /// The tag of an image.
 fn of_image(image: &str) -> Option<&str> {
     let name = image.split('@').next()?;
@@ -103,6 +110,20 @@ mod tests {
         assert_eq!(knows("b", &proxy, &config), Ok(()));
         proxy.labels.insert("org.opencontainers.image.vendor".into(), "Bowline".into());
         assert_eq!(knows("a", &proxy, &config), Ok(()));
+    }
+
+    #[test]
+    fn images_of_our_own_are_known_by_name() {
+        for (image, version) in [
+            ("bowline-proxy:v10.0.1.0", Some("0.1.0")),
+            ("r.test:5000/me/bowline-proxy:v10.1.0.0-rc.1", Some("1.0.0-rc.1")),
+            ("bowline-proxy:latest", None),
+            ("bowline-proxy", None),
+            ("not-bowline-proxy:v10.0.1.0", None),
+            ("basecamp/kamal-proxy:v10.0.1.0", None),
+        ] {
+            assert_eq!(of_own(image), version, "{image}");
+        }
     }
 
     #[test]

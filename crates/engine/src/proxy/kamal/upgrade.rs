@@ -1,0 +1,73 @@
+//! `proxy upgrade` on a server: in the proxy's container where that works, else by a new container.
+
+use bowline_core::commands::status::Status;
+use bowline_core::proxy::kamal::container::{Ensure, Image, Replace};
+use bowline_core::proxy::kamal::upgrade::{Found, InPlace, Look, Way};
+use bowline_core::proxy::kamal::{self, NAME};
+
+use super::image::OwnImage;
+use super::{At, step, with_image};
+use crate::error::{Cause, Failure};
+use crate::run::change::Told;
+
+/// Makes the proxy the one that is wanted.
+pub(crate) async fn upgrade(at: At<'_>, image: &OwnImage, wanted: &Ensure) -> Told {
+    let own = match wanted.image {
+        Image::Own => image.reference().await.map_err(|cause| unmade(at, cause))?,
+        Image::Named(_) => String::new(),
+    };
+    let look = step(kamal::Step::Look(Box::new(Look { ensure: Ensure { own, ..wanted.clone() } })));
+    let found: Found = at.fleet.ask(at.host, None, &look).await?;
+    match found.way() {
+        Way::Already(what) => Ok(format!("{NAME} is {what} already")),
+        Way::Newer { runs, wanted } => Ok(format!("{NAME} is {runs}, which is newer than {wanted}")),
+        // One that was stopped may be an older one.
+        Way::Boot | Way::Reboot => by_reboot(at, image, wanted, &found).await,
+        Way::InPlace { from, to } => {
+            let made = |ensure| kamal::Step::InPlace(Box::new(InPlace { ensure, version: to.clone() }));
+            match with_image(at, image, wanted, made).await {
+                Ok(_) => Ok(format!("upgraded {NAME} from {from} to {to}, no request was held up")),
+                Err(failure) if failure.has_status(Status::NotInPlace) => {
+                    at.note(format!(
+                        "{NAME} is rebooted: its container takes no new program{}",
+                        said(&failure)
+                    ));
+                    by_reboot(at, image, wanted, &found).await
+                }
+                Err(failure) => Err(goes_on(failure, &from)),
+            }
+        }
+    }
+}
+
+/// Puts a new container in its place, which takes a moment.
+async fn by_reboot(at: At<'_>, image: &OwnImage, wanted: &Ensure, found: &Found) -> Told {
+    let replace = |ensure| kamal::Step::Replace(Box::new(Replace { ensure }));
+    let answer = with_image(at, image, wanted, replace).await?;
+    if !found.is_running {
+        return Ok(format!("booted {NAME}, which did not run"));
+    }
+    let from = found.image.iter().map(|image| format!(" from {image}")).collect::<String>();
+    Ok(format!("upgraded {NAME}{from} to {}{}", found.wanted, super::gap(&answer)))
+}
+
+fn unmade(at: At<'_>, cause: Cause) -> Failure {
+    Failure { host: at.host.into(), role: None, doing: format!("upgrade {NAME}"), cause }
+}
+
+/// What the programs there said, if they said anything.
+fn said(failure: &Failure) -> String {
+    let Cause::Command(output) = &failure.cause else { return String::new() };
+    let line = output.stderr.trim().lines().last().unwrap_or_default();
+    if line.is_empty() { String::new() } else { format!(": {}", line.trim_start_matches("Error: ")) }
+}
+
+/// A failure that has left the running one in place.
+fn goes_on(mut failure: Failure, from: &str) -> Failure {
+    if matches!(failure.cause, Cause::Command(_)) {
+        let reason = format!("it was not upgraded, {from} goes on{}", said(&failure));
+        let hint = "`docker logs kamal-proxy` there may say more; `bowline proxy reboot` puts a new container in its place";
+        failure.cause = Cause::Told { reason, hint: Some(hint.into()) };
+    }
+    failure
+}

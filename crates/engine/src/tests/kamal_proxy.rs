@@ -1,0 +1,93 @@
+//! `proxy upgrade` on every kind of proxy that may run.
+
+use super::*;
+use crate::kamal_proxy;
+use crate::testing::{FakeProgram, Machine, Upgrades};
+use crate::world::Gathered;
+
+/// A fleet behind kamal-proxy in which the proxies of both web servers are made like this.
+async fn with(change: impl Fn(&mut Machine)) -> (Scripted, Project) {
+    let (scripted, project) = fleet_behind(By::Kamal).await;
+    for host in ["a", "b"] {
+        change(&mut scripted.network.machine(host));
+    }
+    (scripted, project)
+}
+
+async fn upgrade(scripted: &Scripted, project: &Project, rolling: bool) -> Gathered {
+    let options = Options::default();
+    let run = kamal_proxy::upgrade(&scripted.world, project, &options, rolling);
+    timeout(Duration::from_secs(3600), run).await.expect("the run ends").unwrap()
+}
+
+fn told(gathered: &Gathered) -> Vec<&str> {
+    gathered.outputs.iter().map(|output| output.output.stdout.trim_end()).collect()
+}
+
+fn of_image(image: &str) -> FakeProgram {
+    FakeProgram { image: image.into(), ..FakeProgram::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_one_of_ours_is_upgraded_in_its_container_and_only_once() {
+    let (scripted, project) = with(|machine| machine.program = FakeProgram::of("0.0.9")).await;
+    let first = upgrade(&scripted, &project, false).await;
+    let text = "upgraded kamal-proxy from bowline-proxy 0.0.9 to 0.1.0, no request was held up";
+    assert_eq!((told(&first), first.failures.len()), (vec![text; 2], 0));
+    let again = upgrade(&scripted, &project, false).await;
+    assert_eq!(told(&again), ["kamal-proxy is bowline-proxy 0.1.0 already"; 2]);
+    assert_eq!(scripted.losses(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_other_one_gives_way_to_a_new_container_and_the_gap_is_told() {
+    let kamals = "basecamp/kamal-proxy:v0.9.2";
+    let (scripted, project) = with(|machine| machine.program = of_image(kamals)).await;
+    let gathered = upgrade(&scripted, &project, false).await;
+    let text =
+        "upgraded kamal-proxy from basecamp/kamal-proxy:v0.9.2 to bowline-proxy:v10.0.1.0, 0.2 s without it";
+    assert_eq!(told(&gathered), [text; 2]);
+
+    let read_only = |machine: &mut Machine| {
+        (machine.program, machine.takes) = (FakeProgram::of("0.0.9"), Upgrades::NoFiles);
+    };
+    let (scripted, project) = with(read_only).await;
+    let gathered = upgrade(&scripted, &project, false).await;
+    let text =
+        "upgraded kamal-proxy from bowline-proxy:v10.0.0.9 to bowline-proxy:v10.0.1.0, 0.2 s without it";
+    assert_eq!(told(&gathered), [text; 2]);
+    let why = "its container takes no new program: container rootfs is marked read-only";
+    let noted = |event: &Event| matches!(event, Event::Note { text, .. } if text.contains(why));
+    assert!(position(&scripted.recorder.events(), noted).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_newer_stays_and_one_that_does_not_run_is_booted() {
+    let (scripted, project) = with(|machine| machine.program = FakeProgram::of("0.2.0")).await;
+    let gathered = upgrade(&scripted, &project, false).await;
+    let text = "kamal-proxy is bowline-proxy 0.2.0, which is newer than bowline-proxy 0.1.0";
+    assert_eq!(told(&gathered), [text; 2]);
+    let (scripted, project) = with(|machine| machine.proxies.clear()).await;
+    assert_eq!(
+        told(&upgrade(&scripted, &project, false).await),
+        ["booted kamal-proxy, which did not run"; 2]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_new_one_does_not_come_up_the_old_one_goes_on_and_no_further_server_begins() {
+    let (scripted, project) = with(|machine| {
+        (machine.program, machine.takes) = (FakeProgram::of("0.0.9"), Upgrades::Fail);
+    })
+    .await;
+    let gathered = upgrade(&scripted, &project, true).await;
+    let failures: Vec<(&str, String)> =
+        gathered.failures.iter().map(|failure| (failure.host.as_str(), failure.cause.to_string())).collect();
+    let reason = "it was not upgraded, bowline-proxy 0.0.9 goes on: it ended before it was ready";
+    assert_eq!(failures, [("a", reason.to_owned())]);
+    for host in ["a", "b"] {
+        let machine = scripted.network.machine(host);
+        assert_eq!(machine.program, FakeProgram::of("0.0.9"), "{host}");
+        assert_eq!(machine.proxies.keys().collect::<Vec<_>>(), ["kamal-proxy"], "{host}");
+    }
+}
