@@ -9,6 +9,9 @@ use crate::sandbox::{Server, wait_until};
 const RESTART_DOCKER: &str =
     "old=$(pgrep -x dockerd); kill $old; while kill -0 $old 2>/dev/null; do sleep 0.1; done";
 
+/// Where the volume of kamal-proxy is.
+const PROXY_DISK: &str = "/var/lib/docker/volumes/kamal-proxy-config/_data";
+
 /// A server that lacks something until this is dropped.
 #[derive(Debug)]
 pub struct Broken {
@@ -122,6 +125,23 @@ impl Server {
         )
     }
 
+    /// Puts the volume of kamal-proxy on a disk of its own that can be filled, until the server is mended.
+    pub fn with_small_proxy_disk(&self) {
+        self.run(&format!(
+            "docker volume create kamal-proxy-config && mount -t tmpfs -o size=64k tmpfs {PROXY_DISK} && chown 1001:1001 {PROXY_DISK}"
+        ))
+        .ok();
+    }
+
+    /// Fills that disk to the last byte.
+    #[must_use]
+    pub fn without_room_for_the_proxy(&self) -> Filled {
+        self.filled(
+            "cat /dev/zero >/var/lib/docker/volumes/kamal-proxy-config/_data/ballast",
+            "rm /var/lib/docker/volumes/kamal-proxy-config/_data/ballast",
+        )
+    }
+
     fn filled(&self, fill: &str, empty: &'static str) -> Filled {
         self.run(&format!("{{ {fill}; }} 2>/dev/null; true")).ok();
         Filled { server: self.clone(), empty }
@@ -182,14 +202,14 @@ impl Server {
             "[ ! -e /etc/docker/daemon.json ] || {{ /usr/bin/rm /etc/docker/daemon.json; {RESTART_DOCKER}; }}",
         ))
         .ok();
-        self.run(
-            "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{curl,sudo,root-bash}
+        self.run(&format!(
+            "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{{curl,sudo,root-bash}}
              /usr/bin/find /usr/local/bin -lname /bin/busybox -delete
              iptables -D INPUT -p tcp --dport 22 -j DROP; iptables -D OUTPUT -p tcp --sport 22 -j DROP
-             for small in /root/.kamal /var/lib/docker/tmp; do ! mountpoint -q $small || umount -l $small; done
+             for small in /root/.kamal /var/lib/docker/tmp {PROXY_DISK}; do ! mountpoint -q $small || umount -l $small; done
              [ ! -e /sandbox/docker ] || mv /sandbox/docker /usr/bin/docker
              id -nG deploy | grep -qw docker || usermod -aG docker deploy",
-        )
+        ))
         .ok();
         wait_until("sshd and Docker on a mended server", Duration::from_secs(30), || {
             self.sshd_greets()

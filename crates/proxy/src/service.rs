@@ -63,6 +63,9 @@ pub enum Error {
     /// Another process is about to take over what has been restored so far.
     #[error("the proxy is being upgraded: run the command again")]
     Upgrading,
+    /// The change would have been lost with the next restart.
+    #[error("can't save the state, so nothing has changed: {0}")]
+    Unsaved(String),
     /// Nothing has been prepared for this service.
     #[error("nothing is prepared for this service")]
     NotPrepared,
@@ -181,6 +184,7 @@ struct Prepared {
     set: Arc<TargetSet>,
 }
 
+type Keep = Box<dyn Fn(State) -> Result<(), String> + Send + Sync>;
 type OnChange = Box<dyn Fn(&Arc<Table>) + Send + Sync>;
 
 /// All services. A handle: clones are the same services.
@@ -191,6 +195,7 @@ struct Inner {
     table: ArcSwap<Table>,
     prepared: Mutex<HashMap<String, Prepared>>,
     workers: usize,
+    keep: Mutex<Option<Keep>>,
     on_change: Mutex<Vec<OnChange>>,
     frozen: AtomicBool,
     tell: Mutex<Option<follow::Tell>>,
@@ -203,10 +208,29 @@ impl Services {
             table: ArcSwap::default(),
             prepared: Mutex::default(),
             workers,
+            keep: Mutex::default(),
             on_change: Mutex::default(),
             frozen: AtomicBool::new(false),
             tell: Mutex::default(),
         }))
+    }
+
+    /// Calls `keep` with what each change leads to, before it takes effect. If that fails, the change is refused.
+    pub fn keep_in(&self, keep: impl Fn(State) -> Result<(), String> + Send + Sync + 'static) {
+        *lock(&self.0.keep) = Some(Box::new(keep));
+    }
+
+    /// Keeps what is in place now.
+    pub fn save(&self) -> Result<(), Error> {
+        let _changing = self.unfrozen()?;
+        self.keep(&self.table())
+    }
+
+    fn keep(&self, table: &Table) -> Result<(), Error> {
+        match &*lock(&self.0.keep) {
+            Some(keep) => keep(table.to_file()).map_err(Error::Unsaved),
+            None => Ok(()),
+        }
     }
 
     /// Calls `hook` with each table that is put in place, before the command that changed it drains anything.
@@ -251,14 +275,14 @@ impl Services {
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         lock(&self.0.prepared).remove(name);
         // Nothing is drained, here or in former processes.
-        self.change(name, NOTHING_ASIDE, |table| {
-            let service = table.services.remove(name).ok_or(Error::NotFound)?;
-            for set in std::iter::once(&service.active).chain(&service.rollout) {
-                set.checks.stop();
-            }
+        let mut removed = None;
+        let remove = |table: &mut Table| {
+            removed = Some(table.services.remove(name).ok_or(Error::NotFound)?);
             Ok(())
-        })
-        .map(drop)
+        };
+        drop(self.change(name, NOTHING_ASIDE, remove)?);
+        removed.iter().flat_map(|service| service.sets()).for_each(|set| set.checks.stop());
+        Ok(())
     }
 
     /// Lets new requests wait, and drains the targets.
@@ -452,6 +476,7 @@ impl Services {
         change(&mut table)?;
         table.rebuild();
         let table = Arc::new(table);
+        self.keep(&table)?;
         self.0.table.store(Arc::clone(&table));
         hooks.iter().for_each(|hook| hook(&table));
         Ok(self.tell_of(&table, name, limits))
@@ -460,8 +485,10 @@ impl Services {
     /// Opens or closes a gate, which is not in the table itself.
     fn set_gate(&self, service: &Service, state: gate::State, limits: Limits) -> Result<Followed, Error> {
         let hooks = self.unfrozen()?;
+        let before = service.gate.state();
         service.gate.set(state);
         let table = self.0.table.load_full();
+        self.keep(&table).inspect_err(|_| service.gate.set(before))?;
         hooks.iter().for_each(|hook| hook(&table));
         Ok(self.tell_of(&table, &service.name, limits))
     }

@@ -82,13 +82,13 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes over what the file says, and from then on saves each change of the services.
+/// Takes over what the file says, and from then on saves each change of the services before it takes effect.
 pub fn keep(store: Store, services: &Services) -> Arc<Store> {
     let store = Arc::new(store);
     services.restore(store.load());
     store.restored(&services.snapshot());
-    let (saving, saved) = (Arc::clone(&store), services.clone());
-    services.on_change(move |_| saving.save(|| saved.snapshot()));
+    let saving = Arc::clone(&store);
+    services.keep_in(move |state| saving.save(&state).map_err(|error| error.to_string()));
     store
 }
 
@@ -151,8 +151,7 @@ impl Control {
         if !self.store.forget(service) {
             return removed.map_err(text);
         }
-        self.store.save(|| self.services.snapshot());
-        Ok(())
+        self.services.save().map_err(text)
     }
 
     async fn change(&self, command: Command) -> Result<(), service::Error> {

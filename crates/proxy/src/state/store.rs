@@ -86,15 +86,23 @@ impl Store {
         kept.len() < before
     }
 
-    /// Saves what `services` returns. It is called with the file in hand, so that of two saves at once the later state stays.
-    pub fn save(&self, services: impl FnOnce() -> State) {
+    /// Saves the services. What went wrong is logged, too; the file is then as it was.
+    pub fn save(&self, services: &State) -> io::Result<()> {
         let mut kept = self.kept();
-        let services = services();
-        kept.retain(|(name, _)| !services.iter().any(|service| service.name == *name));
-        match self.write(&services, &kept) {
-            Ok(()) => log::debug("Saved state", &[("path", &self.path.display())]),
-            Err(error) => self.complain("Unable to save state", &error),
+        let others: Vec<_> = kept
+            .iter()
+            .filter(|(name, _)| !services.iter().any(|service| service.name == *name))
+            .cloned()
+            .collect();
+        let written = self.write(services, &others);
+        match &written {
+            Ok(()) => {
+                *kept = others;
+                log::debug("Saved state", &[("path", &self.path.display())]);
+            }
+            Err(error) => self.complain("Unable to save state", error),
         }
+        written
     }
 
     fn write(&self, services: &State, kept: &[(String, Value)]) -> io::Result<()> {
@@ -117,14 +125,22 @@ impl Store {
 /// Replaces a file whole: at every moment it is the old one or the new one, even if the power fails.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("state.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let written = write_whole(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // A part of it would take room on a disk that may be full.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -151,7 +167,7 @@ mod tests {
         let path = dir.path().join("kamal-proxy.state");
         let store = Store::new(path.clone());
         assert_eq!(store.load(), []);
-        store.save(|| vec![named("a"), named("b")]);
+        store.save(&vec![named("a"), named("b")]).unwrap();
         assert_eq!(Store::new(path.clone()).load(), [named("a"), named("b")]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -166,12 +182,29 @@ mod tests {
         let store = Store::new(path.clone());
         assert_eq!(store.load().len(), 2);
         store.restored(&vec![named("good")]);
-        store.save(|| vec![named("good")]);
+        store.save(&vec![named("good")]).unwrap();
         assert_eq!(names(&path), ["good", "bad", "?", "no-certificate"]);
-        store.save(|| vec![named("bad")]);
+        store.save(&vec![named("bad")]).unwrap();
         assert!(store.forget("no-certificate") && !store.forget("good"));
-        store.save(|| vec![named("bad")]);
+        store.save(&vec![named("bad")]).unwrap();
         assert_eq!(names(&path), ["bad", "?"]);
+    }
+
+    #[test]
+    fn a_failed_save_is_an_error_and_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kamal-proxy.state");
+        fs::write(&path, r#"[{"name":"bad","options":3},{"name":"good"}]"#).unwrap();
+        let store = Store::new(path.clone());
+        store.load();
+        // A directory is in the way of the temporary file.
+        let way = dir.path().join("kamal-proxy.state.new");
+        fs::create_dir(&way).unwrap();
+        assert!(store.save(&vec![named("bad")]).is_err());
+        assert_eq!(names(&path), ["bad", "good"]);
+        fs::remove_dir(&way).unwrap();
+        store.save(&vec![named("new")]).unwrap();
+        assert_eq!(names(&path), ["new", "bad", "good"]);
     }
 
     #[test]
@@ -181,7 +214,7 @@ mod tests {
         fs::write(&path, r#"[{"name":"a"#).unwrap();
         let store = Store::new(path.clone());
         assert_eq!(store.load(), []);
-        store.save(|| vec![named("b")]);
+        store.save(&vec![named("b")]).unwrap();
         assert_eq!(names(&path), ["b"]);
         let aside = dir.path().join("kamal-proxy.state.unreadable");
         assert_eq!(fs::read_to_string(aside).unwrap(), r#"[{"name":"a"#);

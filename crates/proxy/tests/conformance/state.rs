@@ -215,3 +215,32 @@ fn kill_at_any_moment_loses_no_route() {
         }
     }
 }
+
+#[test]
+fn what_can_not_be_saved_does_not_happen() {
+    ours_alone!();
+    let (proxy, old, new) = (Proxy::start(), App::start("old"), App::start("new"));
+    proxy.deploy("web", &old, "--host a.example");
+    let saved = read(&proxy);
+    // Something is in the way of the file, as a full disk would be.
+    let way = path(&proxy.home).with_extension("state.new");
+    fs::create_dir(&way).unwrap();
+    for line in [
+        &*format!("deploy web --target {} --host a.example", new.address),
+        &format!("deploy other --target {} --host b.example", new.address),
+        "pause web",
+        "stop web",
+        "remove web",
+    ] {
+        let said = proxy.fails(line);
+        assert!(said.contains("can't save the state, so nothing has changed"), "{line}: {said}");
+        assert_eq!(proxy.get("a.example", "/").text(), "old GET /", "{line}");
+        assert_eq!(proxy.get("b.example", "/").status, 404, "{line}");
+        assert_eq!(read(&proxy), saved, "{line}");
+    }
+    fs::remove_dir(&way).unwrap();
+    proxy.deploy("web", &new, "--host a.example");
+    assert_eq!(proxy.get("a.example", "/").text(), "new GET /");
+    let proxy = proxy.restart();
+    assert_eq!(proxy.get("a.example", "/").text(), "new GET /");
+}

@@ -61,6 +61,10 @@ fn hint(said: &str) -> Option<&'static str> {
             "`ssl` belongs to the role without `path_prefix`; those below a path follow it",
         ),
         (
+            "can't save the state",
+            "the disk of the volume `kamal-proxy-config` may be full: `df -h; df -i` there",
+        ),
+        (
             "unknown flag",
             "the proxy there does not know this: `bowline proxy reboot` puts Bowline's own in its place, unless `proxy: run:` names another image",
         ),
