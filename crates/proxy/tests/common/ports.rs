@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A free port that stays free until the test uses it: it is below the range from which the kernel hands out ports,
 /// and each process (a test is one) looks for it from a different place on.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 1500 * 8).unwrap();
     let mut ports =
