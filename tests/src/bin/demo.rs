@@ -111,7 +111,7 @@ impl<'a> Demo<'a> {
             rollouts.push(rollout);
         }
 
-        title("7. In all");
+        title("7. Total");
         let clean = summary(&rollouts);
         // To play with, the project is the plain one again.
         self.write_project(&Version { retry: true, ..VERSIONS[5] });
@@ -121,9 +121,9 @@ impl<'a> Demo<'a> {
 
     fn explain_load(&self) {
         println!(
-            "The whole time eight clients send requests: four keep their connection, four take a new one for each request.
-Nothing is ever sent twice. A request has failed if there is no whole answer with status 200 within 5 s. An answer is
-of the wrong version if the old version gives it to a request that began after `bowline deploy` had ended.
+            "Eight clients send requests the whole time: four keep their connection, four open a new one for each request.
+No request is repeated. A request fails if it gets no complete answer with status 200 within 5 s. An answer has the
+wrong version if the old version gives it to a request that began after `bowline deploy` had ended.
 
 They send to {}\n",
             self.urls().join(" and ")
@@ -157,22 +157,22 @@ They send to {}\n",
     fn how_to_play(&self) {
         let (first, worker) = (&self.servers[0].address, &self.servers[2].address);
         println!(
-            "\nThe servers stay up. Go on by hand:
+            "\nThe servers stay up. Try for yourself:
 
     cd {}
-    ./bowline plan --version v7              what a deploy would do, changing nothing
+    ./bowline plan --version v7              what a deploy would do; changes nothing
     sed -i 's/VERSION=v6/VERSION=v7/' Dockerfile
     ./bowline deploy --version v7            build, push, deploy; -v shows every command
     curl http://{first}/version
-    ./bowline rollback                       back to the version before
-    ./bowline app version                    what serves where
+    ./bowline rollback                       back to the previous version
+    ./bowline app version                    which version serves where
     ./bowline app logs -n 5                  the last lines of every server
     ./bowline app exec --reuse -r web env    a command in the containers that serve
     ./bowline audit -n 10                    who did what
-    ./bowline lock acquire -m 'not now'      and a deploy says so; ./bowline lock release
+    ./bowline lock acquire -m 'not now'      then a deploy refuses; ./bowline lock release
     ssh -F ../ssh_config {worker}       look at a server yourself
 
-bin/demo --down removes every trace of all this.",
+bin/demo --down removes everything.",
             self.shown()
         );
     }
@@ -274,7 +274,7 @@ ssh:
 }
 
 fn behaviour(version: &Version) -> &'static str {
-    if version.on_term == "drain" { "finishes what is under way" } else { "exits at once" }
+    if version.on_term == "drain" { "finishes open requests" } else { "exits at once" }
 }
 
 fn describe(old: &Version, new: &Version, front: Front) -> String {
