@@ -92,8 +92,8 @@ impl Rules for KamalProxy {
     }
 
     fn check_secrets(&self, config: &Config, secrets: &Secrets) -> Result<(), PlanError> {
-        let proxies = config.roles.iter().filter_map(|role| role.kamal_proxy());
-        proxies.map(|proxy| files::check_logins(proxy, secrets)).collect()
+        let mut proxies = config.roles.iter().filter_map(|role| role.kamal_proxy());
+        proxies.try_for_each(|proxy| files::check_logins(proxy, secrets))
     }
 
     fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
