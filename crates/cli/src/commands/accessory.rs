@@ -27,8 +27,8 @@ Examples:
     Boot(Name),
     /// Replace an accessory's container with a new one that has the current configuration.
     #[command(
-        after_help = "Pulls the image and creates the container before the old one stops. If the new one doesn't come up, the old one comes back.
-In between, the accessory doesn't answer.
+        after_help = "Pulls the image and creates the container before the old one stops. If the new one doesn't come up, the old one \
+comes back. In between, the accessory doesn't answer.
 
 Examples:
   bowline accessory reboot db"
@@ -54,11 +54,11 @@ Examples:
     Restart(Name),
     /// Run a command in an accessory.
     #[command(
-        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network, which is removed
-afterwards. With -i, it runs on the accessory's first server only.
+        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network, \
+which is removed afterwards. With -i, it runs on the accessory's first server only.
 
-Put Bowline's flags before the command; flags after it belong to the command.
-The exit status is the command's (the first that is not 0).
+Put Bowline's flags before the command; flags after it belong to the command. The exit status is the command's \
+(the first that is not 0).
 
 Examples:
   bowline accessory exec db -i --reuse psql

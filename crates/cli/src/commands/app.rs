@@ -25,10 +25,11 @@ pub(crate) enum App {
     /// Run a command in the app, once for each role on each server.
     #[command(
         after_help = "Without --reuse, the command runs in new containers of the latest version, or of --version, with the role's env, \
-volumes and options. They are removed afterwards. With -i, it runs once: for the primary role, on the first server.
+volumes and options. They are removed afterwards. With -i, it runs once: for the primary role, on the first \
+server.
 
-Put Bowline's flags before the command; flags after it belong to the command.
-The exit status is the command's (the first that is not 0).
+Put Bowline's flags before the command; flags after it belong to the command. The exit status is the command's \
+(the first that is not 0).
 
 Examples:
   bowline app exec -p bin/rails db:migrate       on the primary server only
@@ -64,8 +65,9 @@ Examples:
     Stop,
     /// Answer every request with 503 and a page, until `app live`.
     #[command(
-        after_help = "The app keeps running and doesn't change; the proxy answers its requests with a page. The command returns when the app \
-has answered its open requests, so whatever you run next has the app to itself. A deploy leaves the page in place.
+        after_help = "The app keeps running and doesn't change; the proxy answers its requests with a page. The command returns when \
+the app has answered its open requests, so whatever you run next has the app to itself. A deploy leaves the page \
+in place.
 
 The page is 503.html in `error_pages_path`, with the message in place of {{ .Message }}, or Bowline's own.
 

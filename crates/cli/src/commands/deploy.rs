@@ -29,8 +29,8 @@ impl Push {
 /// Prepare new servers, install Docker where it is missing, and deploy to them.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Runs `server bootstrap`, `accessory boot all` and `deploy` under one lock. It leaves running accessories and existing Docker
-installations alone, so on servers that are already set up it is a deploy.
+    after_help = "Runs `server bootstrap`, `accessory boot all` and `deploy` under one lock. It leaves running accessories and \
+existing Docker installations alone, so on servers that are already set up it is a deploy.
 
 Examples:
   bowline setup

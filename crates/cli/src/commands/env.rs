@@ -10,9 +10,9 @@ use crate::settings::Settings;
 pub(crate) enum Env {
     /// Write the env files with the secrets of roles and accessories.
     #[command(
-        after_help = "Deploys don't need this: each boot writes its role's own file, and running containers keep the variables they started
-with. Use it for scripts on the servers that read .kamal/apps/APP/env/roles/ROLE.env (`docker run --env-file`), or to
-put a changed secret there before the next deploy.
+        after_help = "Deploys don't need this: each boot writes its role's own file, and running containers keep the variables they \
+started with. Use it for scripts on the servers that read .kamal/apps/APP/env/roles/ROLE.env (`docker run \
+--env-file`), or to put a changed secret there before the next deploy.
 
 Examples:
   bowline env push

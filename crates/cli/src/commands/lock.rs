@@ -13,8 +13,8 @@ use crate::ui::results::say;
 pub(crate) enum Lock {
     /// Show who holds the deploy lock, on which server, since when and why.
     #[command(
-        after_help = "A run takes the lock on the first of its servers, so with filters it can be on any server. This command checks all of them.
-`bowline lock release -h HOST` releases a lock that isn't on the first server.
+        after_help = "A run takes the lock on the first of its servers, so with filters it can be on any server. This command checks \
+all of them. `bowline lock release -h HOST` releases a lock that isn't on the first server.
 
 Examples:
   bowline lock status

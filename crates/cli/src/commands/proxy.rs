@@ -15,14 +15,14 @@ use crate::settings::Settings;
 pub(crate) enum Proxy {
     /// Make sure the proxy runs on every server with a role behind it.
     #[command(
-        after_help = "If a server has a proxy, Bowline starts it, whatever its image. Otherwise it starts the image that `proxy: run:` names,
-or else Bowline's own proxy, which it sends over the SSH connection."
+        after_help = "If a server has a proxy, Bowline starts it, whatever its image. Otherwise it starts the image that `proxy: run:` \
+names, or else Bowline's own proxy, which it sends over the SSH connection."
     )]
     Boot,
     /// Replace the running proxy with a new one that has the current configuration.
     #[command(
-        after_help = "Creates the new proxy before the old one stops. The old one finishes its open requests. If the new one doesn't come up with
-the same services, the old one comes back. Prints for how long each server took no requests.
+        after_help = "Creates the new proxy before the old one stops. The old one finishes its open requests. If the new one doesn't \
+come up with the same services, the old one comes back. Prints for how long each server took no requests.
 
 Examples:
   bowline proxy reboot                 all servers at once
@@ -35,20 +35,20 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Make the running proxy the newest one.
+    /// Replace the running proxy with the newest version.
     #[command(
-        after_help = "Where Bowline's own proxy runs, the new version takes over from it in its container: no request is refused or held
-up, open ones are finished by the old version, and the container keeps the new version when it is started again.
+        after_help = "If Bowline's own proxy runs, the new version takes over in the same container. No request is refused or held up, \
+the old version finishes its open requests, and the container keeps the new version when it restarts.
 
-Another image, or one that `proxy: run:` names, takes a new container, as with `bowline proxy reboot`. How long a server took no
-requests is printed. If the new version doesn't come up, the old one goes on.
+Another image, or one that `proxy: run:` names, needs a new container, as with `bowline proxy reboot`. Bowline \
+prints for how long each server took no requests. If the new version doesn't come up, the old one keeps running.
 
 Examples:
   bowline proxy upgrade                 all servers at once
-  bowline proxy upgrade --rolling -y    one after the other"
+  bowline proxy upgrade --rolling -y    one by one"
     )]
     Upgrade {
-        /// One server after the other.
+        /// One server at a time.
         #[arg(long)]
         rolling: bool,
         #[command(flatten)]

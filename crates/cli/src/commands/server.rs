@@ -16,11 +16,11 @@ use crate::ui::Focus;
 pub(crate) enum Server {
     /// Prepare servers for a first deploy: install Docker where it is missing, create the network.
     #[command(
-        after_help = "On each server of the configuration, including those of accessories, Bowline makes sure that Docker runs, that this
-user may use it, and that the directory .kamal and the network exist. It changes no existing installation, so it is
-safe to repeat. Where Docker is missing, it runs the installer from https://get.docker.com, which needs root, or sudo
-without a password, and curl or wget. It adds a user who isn't root to the group `docker`. Then it runs the hook
-docker-setup.
+        after_help = "On each server of the configuration, including those of accessories, Bowline makes sure that Docker runs, that \
+this user may use it, and that the directory .kamal and the network exist. It changes no existing installation, \
+so it is safe to repeat. Where Docker is missing, it runs the installer from https://get.docker.com, which needs \
+root, or sudo without a password, and curl or wget. It adds a user who isn't root to the group `docker`. Then it \
+runs the hook docker-setup.
 
 Examples:
   bowline server bootstrap
@@ -29,9 +29,9 @@ Examples:
     Bootstrap,
     /// Run a command on the servers themselves.
     #[command(
-        after_help = "The command runs in the login shell, as with ssh: its words are joined with spaces, and a word with spaces needs
-quotes that reach the server's shell. Put Bowline's own flags before the command.
-The exit status is the command's (the first that is not 0).
+        after_help = "The command runs in the login shell, as with ssh: its words are joined with spaces, and a word with spaces needs \
+quotes that reach the server's shell. Put Bowline's own flags before the command. The exit status is the \
+command's (the first that is not 0).
 
 Examples:
   bowline server exec uptime                      on every server, including those of accessories

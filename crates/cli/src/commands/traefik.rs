@@ -16,8 +16,8 @@ pub(crate) enum Traefik {
     Boot,
     /// Replace the running Traefik with a new one that has the current configuration.
     #[command(
-        after_help = "Creates the new Traefik before the old one stops. The old one finishes its open requests. If the new one doesn't come up,
-the old one comes back. In between, a server takes no requests for some tenths of a second.
+        after_help = "Creates the new Traefik before the old one stops. The old one finishes its open requests. If the new one doesn't \
+come up, the old one comes back. In between, a server takes no requests for some tenths of a second.
 
 Examples:
   bowline traefik reboot                 all servers at once
