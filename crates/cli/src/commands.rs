@@ -24,6 +24,7 @@ mod registry;
 mod remove;
 mod secrets;
 mod server;
+mod takeover;
 mod traefik;
 mod version;
 
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Proxy(proxy::Proxy),
     #[command(subcommand)]
     Traefik(traefik::Traefik),
+    Upgrade(takeover::Upgrade),
+    Downgrade(takeover::Downgrade),
     #[command(subcommand)]
     Accessory(accessory::Accessory),
     #[command(subcommand)]
@@ -97,6 +100,8 @@ impl Command {
             Command::Registry(registry) => registry.run(settings).await,
             Command::Proxy(proxy) => proxy.run(settings).await,
             Command::Traefik(traefik) => traefik.run(settings).await,
+            Command::Upgrade(upgrade) => upgrade.run(settings).await,
+            Command::Downgrade(downgrade) => downgrade.run(settings).await,
             Command::Accessory(accessory) => accessory.run(settings).await,
             Command::Server(server) => server.run(settings).await,
             Command::Lock(lock) => lock.run(settings).await,

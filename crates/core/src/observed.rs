@@ -81,6 +81,17 @@ pub struct Container {
     /// Arguments of its program.
     #[serde(deserialize_with = "or_default")]
     pub args: Vec<String>,
+    /// The ports of the server that it was made to publish, by its own (`80/tcp`).
+    #[serde(default, deserialize_with = "or_default")]
+    pub ports: BTreeMap<String, Option<Vec<Binding>>>,
+}
+
+/// A port of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Binding {
+    /// Its number.
+    pub host_port: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -228,6 +239,16 @@ impl Container {
     /// Whether its program runs, or is being started again.
     pub fn is_running(&self) -> bool {
         matches!(self.status.as_str(), "running" | "restarting" | "paused")
+    }
+
+    /// The ports of the server that it was made to publish.
+    pub fn published(&self) -> impl Iterator<Item = u16> {
+        self.ports.values().flatten().flatten().filter_map(|binding| binding.host_port.parse().ok())
+    }
+
+    /// Whether it is a proxy that waits for the ports of another one.
+    pub fn waits(&self) -> bool {
+        self.labels.contains_key(crate::proxy::takeover::WAITS)
     }
 
     /// The version it was booted with: from its name, without a `_replaced_…` ending.

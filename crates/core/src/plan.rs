@@ -17,7 +17,8 @@ pub mod step;
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::serving::{Check, Serving};
 use crate::commands::{assets::Prepare, network::Network, prune};
-use crate::proxy::{Attach, Detach, OnServer, ProxyKind, cord};
+use crate::proxy::takeover::Direction;
+use crate::proxy::{self, Attach, Detach, OnServer, ProxyKind, cord};
 use bowline_config::{BarrierOrder, OnFailure};
 use delivery::Delivery;
 use step::Step;
@@ -32,6 +33,29 @@ pub enum Kind {
     Rollback,
     /// Only the boot: `app boot`.
     Boot,
+    /// The boot of what serves, for another kind of proxy, which then takes the ports of the one before.
+    TakeOver(Direction),
+}
+
+impl Kind {
+    /// From which kind of proxy to which, if that is what it is about.
+    pub fn direction(self) -> Option<Direction> {
+        match self {
+            Kind::TakeOver(direction) => Some(direction),
+            Kind::Deploy | Kind::Redeploy | Kind::Rollback | Kind::Boot => None,
+        }
+    }
+
+    /// What people call it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Kind::Deploy => "deploy",
+            Kind::Redeploy => "redeploy",
+            Kind::Rollback => "roll back",
+            Kind::Boot => "boot",
+            Kind::TakeOver(direction) => direction.command(),
+        }
+    }
 }
 
 /// A run, decided.
@@ -198,13 +222,31 @@ impl ServerPlan {
             let name = Some(role.role.as_str());
             steps.push((name, Step::Boot(Box::new(role.boot.clone()))));
             steps.extend(role.attach.step("ID").map(|step| (name, Step::Proxy(step))));
-            for retire in &role.retire {
-                steps.extend(retire.detach.step().map(|step| (name, Step::Proxy(step))));
-                steps.push((name, Step::Stop(retire.stop.clone())));
+            if self.take_over().is_none() {
+                steps.extend(retirement(role));
             }
         }
         steps.push((None, Step::Tag(self.tag.clone())));
         steps.extend(self.prune.clone().map(|prune| (None, Step::Prune(prune))));
+        if let Some(take_over) = self.take_over() {
+            steps.push((None, Step::Proxy(take_over)));
+            steps.extend(self.roles.iter().flat_map(retirement));
+        }
         steps
     }
+
+    /// The step by which one of its proxies takes the ports of another one, if one does.
+    pub fn take_over(&self) -> Option<proxy::Step> {
+        self.proxies.iter().find_map(OnServer::take_over)
+    }
+}
+
+/// The steps by which the containers of a role go that serve now.
+fn retirement(role: &RolePlan) -> Vec<(Option<&str>, Step)> {
+    let name = Some(role.role.as_str());
+    let of = |retire: &Retire| {
+        let detach = retire.detach.step().map(|step| (name, Step::Proxy(step)));
+        detach.into_iter().chain([(name, Step::Stop(retire.stop.clone()))]).collect::<Vec<_>>()
+    };
+    role.retire.iter().flat_map(of).collect()
 }

@@ -6,6 +6,7 @@
 
 pub mod kamal;
 mod none;
+pub mod takeover;
 pub mod traefik;
 
 use std::collections::BTreeMap;
@@ -164,6 +165,15 @@ impl ProxyKind {
         self.rules().name()
     }
 
+    /// Its container on a server.
+    pub fn container(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Traefik => Some(traefik::NAME),
+            Self::Kamal => Some(kamal::NAME),
+        }
+    }
+
     /// Its container on a server, with what lists it.
     pub fn details(self) -> Option<(&'static str, Script)> {
         self.rules().details()
@@ -233,6 +243,16 @@ impl OnServer {
         match self {
             Self::Traefik(traefik) => traefik.step().into_iter().collect(),
             Self::Kamal(proxy) => proxy.steps(),
+        }
+    }
+
+    /// The step by which it takes the ports of another one, if it does.
+    pub fn take_over(&self) -> Option<Step> {
+        match self {
+            Self::Traefik(traefik) => {
+                traefik.take_over.clone().map(traefik::Step::TakeOver).map(Step::Traefik)
+            }
+            Self::Kamal(proxy) => proxy.take_over.clone().map(kamal::Step::TakeOver).map(Step::Kamal),
         }
     }
 
@@ -387,6 +407,10 @@ pub enum Step {
     Traefik(traefik::Step),
     /// kamal-proxy.
     Kamal(kamal::Step),
+    /// See who is behind a proxy that goes.
+    Survey(takeover::Survey),
+    /// Decide which of two proxies goes.
+    Settle(takeover::Settle),
 }
 
 /// How long a step takes by itself.
@@ -404,6 +428,8 @@ impl Step {
         match self {
             Step::Traefik(step) => step.script(),
             Step::Kamal(step) => step.script(),
+            Step::Survey(step) => step.script(),
+            Step::Settle(step) => step.script(),
         }
     }
 
@@ -412,6 +438,8 @@ impl Step {
         match self {
             Step::Traefik(step) => step.describe(),
             Step::Kamal(step) => step.describe(),
+            Step::Survey(step) => format!("see who is behind {}", step.direction.from().name()),
+            Step::Settle(step) => step.describe(),
         }
     }
 
@@ -420,6 +448,8 @@ impl Step {
         match self {
             Step::Traefik(step) => Some(step.scope()),
             Step::Kamal(step) => step.scope(),
+            Step::Survey(step) => Some(&step.scope),
+            Step::Settle(step) => Some(&step.scope),
         }
     }
 
@@ -428,6 +458,8 @@ impl Step {
         match self {
             Step::Traefik(step) => step.takes(),
             Step::Kamal(step) => step.takes(),
+            Step::Survey(_) => Takes::Seconds(60),
+            Step::Settle(step) => step.takes(),
         }
     }
 }

@@ -15,6 +15,7 @@ use bowline_core::commands::status::Status;
 use bowline_core::names::Names;
 use bowline_core::proxy::kamal::container::{Ensure, Image};
 use bowline_core::proxy::kamal::upgrade::{Found, InPlace, Look, UPGRADED, Way};
+use bowline_core::proxy::takeover::Ports;
 use bowline_core::shell::Script;
 
 /// A program is a file with its version. The one that runs is in `runs`.
@@ -66,7 +67,13 @@ fn run(home: &Path, script: &Script) -> Output {
 
 fn ensure() -> Ensure {
     let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
-    Ensure { scope, run: None, image: Image::Own, own: "bowline-proxy:v10.0.2.0".into() }
+    Ensure {
+        scope,
+        run: None,
+        image: Image::Own,
+        ports: Ports::Published,
+        own: "bowline-proxy:v10.0.2.0".into(),
+    }
 }
 
 fn upgrade(home: &Path) -> (Option<i32>, String) {

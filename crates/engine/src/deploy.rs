@@ -100,7 +100,7 @@ pub(crate) struct Run<'a> {
     project: &'a Project,
     options: &'a Options,
     kind: Kind,
-    version: Option<String>,
+    pub(crate) version: Option<String>,
     pub(crate) scope: Scope,
     pub(crate) selection: Selection<'a>,
     /// The values of [`Run::secrets_needed`], once somebody got them.
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
         names
     }
 
-    fn emit(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
         self.world.events.emit(event);
     }
 
@@ -194,14 +194,14 @@ impl<'a> Run<'a> {
         runtime: Option<Duration>,
         version: &str,
     ) -> Result<(), RunError> {
-        if self.kind == Kind::Boot {
+        if matches!(self.kind, Kind::Boot | Kind::TakeOver(_)) {
             return Ok(());
         }
         self.hook(name, locked, runtime, version).await
     }
 
     /// Hooks around a group are told its servers.
-    async fn boot_hook(&self, name: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
+    pub(crate) async fn boot_hook(&self, name: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
         let facts = Facts { hosts: hosts.to_vec(), ..self.facts(true, None, &plan.version) };
         hooks::run(self.world, self.project, self.options, name, &facts).await
     }
@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
         self.still_wanted()
     }
 
-    fn still_wanted(&self) -> Result<(), RunError> {
+    pub(crate) fn still_wanted(&self) -> Result<(), RunError> {
         if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
     }
 
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn any_left(&self, apply: &Apply<'_>, plan: &Plan) -> bool {
+    pub(crate) fn any_left(&self, apply: &Apply<'_>, plan: &Plan) -> bool {
         let failed: BTreeSet<String> = apply.failures().into_iter().map(|failure| failure.host).collect();
         plan.servers.iter().any(|server| !failed.contains(&server.host))
     }
@@ -341,11 +341,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn standing(&self, apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
+    pub(crate) async fn standing(&self, apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
         standing(apply, plan, &self.scope, &self.project.config.repository()).await
     }
 
-    async fn boot_groups(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
+    pub(crate) async fn boot_groups(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         for group in 0..plan.groups.len() {
             let hosts = apply.to_boot(group);
             if hosts.is_empty() {
@@ -394,7 +394,7 @@ impl<'a> Run<'a> {
         Ok(pages)
     }
 
-    fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
+    pub(crate) fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
         let config = &self.project.config;
         let version = match &self.version {
             Some(version) => version.clone(),
@@ -435,7 +435,7 @@ impl<'a> Run<'a> {
         if goes { Ok(()) } else { Err(self.failed(failures.to_vec(), Vec::new())) }
     }
 
-    fn failed(&self, failures: Vec<Failure>, standing: Vec<String>) -> RunError {
+    pub(crate) fn failed(&self, failures: Vec<Failure>, standing: Vec<String>) -> RunError {
         let place = |host: &str| self.selection.hosts.iter().position(|known| *known == host);
         let mut failures = failures;
         failures.sort_by_key(|failure| place(&failure.host));

@@ -31,6 +31,7 @@ pub mod run;
 pub mod secrets;
 pub mod server;
 pub mod setup;
+pub mod takeover;
 pub mod template;
 #[cfg(test)]
 mod testing;

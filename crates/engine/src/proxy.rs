@@ -38,6 +38,12 @@ pub(crate) trait Proxy: Send + Sync {
     /// Makes sure that it is there and answers, if the plan wants that.
     async fn ensure(&self) -> Result<(), Failure>;
 
+    /// Takes the ports of the proxy of another kind, if the plan wants that: for how many milliseconds no proxy took requests, as
+    /// far as that could be seen.
+    async fn take_over(&self) -> Result<Option<u64>, Failure> {
+        Ok(None)
+    }
+
     /// Returns when requests reach a container.
     async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause>;
 

@@ -18,6 +18,7 @@ mod server;
 mod shop;
 mod spontaneous;
 mod steps;
+mod takeover;
 mod traefik;
 
 pub(crate) use docker::FakeDocker;

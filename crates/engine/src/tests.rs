@@ -27,6 +27,7 @@ mod server;
 mod setup;
 mod silence;
 mod spontaneous;
+mod takeover;
 mod template;
 mod traefik;
 mod unbuilt;

@@ -110,7 +110,7 @@ pub(super) async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended>
     .await
 }
 
-async fn carry_out(settings: &Settings, work: impl Work<()>) -> Result<u8, Ended> {
+pub(super) async fn carry_out(settings: &Settings, work: impl Work<()>) -> Result<u8, Ended> {
     Session::open(settings, Focus::Progress).await?.run(work).await?;
     Ok(exit::DONE)
 }

@@ -116,6 +116,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::Redeploy => "redeploy",
         Kind::Rollback => "rollback",
         Kind::Boot => "boot",
+        Kind::TakeOver(direction) => direction.command(),
     }
 }
 

@@ -62,12 +62,7 @@ pub fn planned(plan: &Plan) -> String {
     let nothing = plan.servers.iter().all(|server| server.steps().is_empty());
     let roles: std::collections::BTreeSet<&str> =
         plan.servers.iter().flat_map(|server| &server.roles).map(|role| role.role.as_str()).collect();
-    let what = match plan.kind {
-        Kind::Deploy => "deploy",
-        Kind::Redeploy => "redeploy",
-        Kind::Rollback => "roll back",
-        Kind::Boot => "boot",
-    };
+    let what = plan.kind.verb();
     let (app, version) = (&plan.app, &plan.version);
     if plan.servers.is_empty() || (nothing && roles.is_empty()) {
         return format!("Plan: nothing to {what} for {app} version {version}");
@@ -91,6 +86,9 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
         Kind::Redeploy => format!("redeployed {app} version {version} to {servers}{time}"),
         Kind::Rollback => format!("rolled back {app} to version {version} on {servers}{time}"),
         Kind::Boot => format!("booted {app} version {version} on {servers}{time}"),
+        Kind::TakeOver(direction) => {
+            format!("{} serves {app} version {version} on {servers}{time}", direction.to().name())
+        }
     }
 }
 

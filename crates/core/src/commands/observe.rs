@@ -25,7 +25,7 @@ const CONTAINER: &str = concat!(
     r#""health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}},"#,
     r#""finished":{{json .State.FinishedAt}},"labels":{{json .Config.Labels}},"mounts":{{json .Mounts}},"#,
     r#""healthcheck":{{json .Config.Healthcheck}},"networks":{{json .NetworkSettings.Networks}},"#,
-    r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}}}"#,
+    r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}},"ports":{{json .HostConfig.PortBindings}}}"#,
 );
 
 /// What is told of a running container of another service: what a proxy makes of it, and whose it is.

@@ -26,7 +26,7 @@ pub(crate) fn value<'a>(options: &'a [(String, OptionValue)], name: &str) -> Opt
 }
 
 /// The shell function `keep_stopped CONTAINER POLICY`, which prints [`Returns`].
-pub(super) fn function() -> String {
+pub(crate) fn function() -> String {
     answer::sent(include_str!("policy.sh"))
 }
 

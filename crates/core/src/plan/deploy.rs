@@ -230,7 +230,7 @@ impl Planner<'_> {
             host: host.into(),
             delivery: match kind {
                 Kind::Deploy | Kind::Redeploy => Some(Delivery::Pull(self.pull(&image)?)),
-                Kind::Rollback | Kind::Boot => None,
+                Kind::Rollback | Kind::Boot | Kind::TakeOver(_) => None,
             },
             network: (!observed.network && proxies.is_empty()).then(|| Network { scope: scope.clone() }),
             proxies,
@@ -245,6 +245,7 @@ impl Planner<'_> {
                 version: self.request.version.clone(),
                 kind: match kind {
                     Kind::Rollback => Some("rollback"),
+                    Kind::TakeOver(_) => None,
                     Kind::Boot if self.request.version == self.config.latest_tag() => None,
                     _ => Some("deploy"),
                 },
@@ -362,6 +363,10 @@ impl Planner<'_> {
             back,
         };
         plan.kept = resume::kept(config, self.request, &plan, observed);
+        if self.request.kind.direction().is_some() {
+            // It goes on serving by the proxy before.
+            plan.back = None;
+        }
         Ok(plan)
     }
 

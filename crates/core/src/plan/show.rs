@@ -11,10 +11,8 @@ use bowline_config::{BarrierOrder, OnFailure};
 pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
     let what = match plan.kind {
-        Kind::Deploy => "deploy",
-        Kind::Redeploy => "redeploy",
         Kind::Rollback => "roll back to",
-        Kind::Boot => "boot",
+        kind => kind.verb(),
     };
     let _ = writeln!(out, "{what} {} version {}", plan.app, plan.version);
     if let Some(role) = &plan.barrier.opened_by
@@ -77,6 +75,20 @@ fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan) {
             let _ = writeln!(out, "  {}", step.describe());
         }
     }
+    if server.take_over().is_some() {
+        for role in &server.roles {
+            show_retired(out, role, "  ");
+        }
+    }
+}
+
+fn show_retired(out: &mut String, role: &RolePlan, indent: &str) {
+    for retire in &role.retire {
+        if let Some(detached) = retire.detach.describe() {
+            let _ = writeln!(out, "{indent}{detached}");
+        }
+        let _ = writeln!(out, "{indent}stop {}", retire.stop.name);
+    }
 }
 
 fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan) {
@@ -102,13 +114,10 @@ fn show_role(out: &mut String, plan: &Plan, server: &ServerPlan, role: &RolePlan
     if let Some(proxy) = server.proxy(role.attach.kind()) {
         let _ = writeln!(out, "    {}", proxy.attaches());
     }
-    if role.retire.is_empty() {
+    if role.retire.is_empty() && server.take_over().is_none() {
         let _ = writeln!(out, "    nothing to retire");
     }
-    for retire in &role.retire {
-        if let Some(detached) = retire.detach.describe() {
-            let _ = writeln!(out, "    {detached}");
-        }
-        let _ = writeln!(out, "    stop {}", retire.stop.name);
+    if server.take_over().is_none() {
+        show_retired(out, role, "    ");
     }
 }

@@ -7,11 +7,13 @@ pub mod container;
 pub mod files;
 pub mod flags;
 pub mod service;
+pub mod takeover;
 pub mod upgrade;
 pub mod version;
 
 use bowline_config::{Config, Pairs, Role, Run};
 
+use super::takeover::{Direction, Ports, needs_no_ports_of_another};
 use super::{Attach, Detach, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ready::Ready;
@@ -37,6 +39,8 @@ pub struct OnServer {
     pub files: Option<Box<Files>>,
     /// The ports that it takes requests on.
     pub ports: Vec<u16>,
+    /// What gives it those of Traefik, if it waits for them.
+    pub take_over: Option<Box<takeover::TakeOver>>,
 }
 
 impl OnServer {
@@ -64,7 +68,7 @@ pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
 pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
     let run = run_of(config, host).cloned();
     let image = run.as_ref().map_or(Image::Own, Image::of);
-    Ensure { scope: scope.clone(), run, image, own: String::new() }
+    Ensure { scope: scope.clone(), run, image, own: String::new(), ports: Ports::Published }
 }
 
 /// What the proxy has to say about a plan.
@@ -103,9 +107,16 @@ impl Rules for KamalProxy {
             version::check(host, &proxy.image)?;
             version::knows(host, proxy, config)?;
         }
-        let runs = found.is_some_and(|proxy| proxy.status == "running");
-        let ensure = (!runs).then(|| Box::new(ensure(config, scope, host)));
+        let has_ports = found.is_some_and(|proxy| proxy.status == "running" && !proxy.waits());
         let ports = container::ports(run_of(config, host));
+        let takes_over = request.kind.direction().is_some();
+        if !takes_over {
+            needs_no_ports_of_another(site, Direction::Upgrade, &ports)?;
+        }
+        let waits = if takes_over { Ports::Unpublished } else { Ports::Published };
+        let wanted = ensure(config, scope, host);
+        let take_over = takes_over.then(|| Box::new(takeover::TakeOver { ensure: wanted.clone() }));
+        let ensure = (!has_ports).then(|| Box::new(Ensure { ports: waits, ..wanted }));
         let of = |role: &Role| {
             let running =
                 observed.of_role(&scope.names, &role.name).filter(|container| container.is_running());
@@ -121,7 +132,7 @@ impl Rules for KamalProxy {
             keep: config.roles.iter().flat_map(of).collect(),
         };
         let files = (!files.is_empty()).then(|| Box::new(files));
-        Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports })))
+        Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports, take_over })))
     }
 
     fn labels(&self, _: &Names, _: &Role) -> Pairs {
@@ -160,6 +171,8 @@ pub enum Step {
     Look(Box<upgrade::Look>),
     /// Have another version in its container.
     InPlace(Box<upgrade::InPlace>),
+    /// Take Traefik's ports.
+    TakeOver(Box<takeover::TakeOver>),
     /// Start or stop it.
     Power(container::Power),
     /// Remove it.
@@ -185,6 +198,7 @@ impl Step {
             Step::Replace(step) => step.script(),
             Step::Look(step) => step.script(),
             Step::InPlace(step) => step.script(),
+            Step::TakeOver(step) => step.script(),
             Step::Power(step) => step.script(),
             Step::Remove(step) => step.script(),
             Step::Files(step) => step.script(),
@@ -203,6 +217,7 @@ impl Step {
             Step::Replace(_) => format!("reboot {NAME}"),
             Step::Look(_) => format!("see which {NAME} runs"),
             Step::InPlace(step) => format!("upgrade {NAME} to {}", step.version),
+            Step::TakeOver(_) => format!("replace Traefik with {NAME}"),
             Step::Power(step) => format!("{} {NAME}", step.action.verb()),
             Step::Remove(_) => format!("remove {NAME}"),
             Step::Files(_) => "write certificates and error pages".into(),
@@ -220,6 +235,7 @@ impl Step {
             Step::Load(step) => &step.scope,
             Step::Replace(step) => &step.ensure.scope,
             Step::InPlace(step) => step.scope(),
+            Step::TakeOver(step) => &step.ensure.scope,
             Step::Power(step) => &step.scope,
             Step::Remove(step) => &step.scope,
             Step::Files(step) => &step.scope,
@@ -233,7 +249,9 @@ impl Step {
     /// How long it takes by itself.
     pub fn takes(&self) -> Takes {
         match self {
-            Step::Ensure(_) | Step::Load(_) | Step::Replace(_) | Step::InPlace(_) => Takes::Pull,
+            Step::Ensure(_) | Step::Load(_) | Step::Replace(_) | Step::InPlace(_) | Step::TakeOver(_) => {
+                Takes::Pull
+            }
             Step::Register(step) => Takes::Seconds(step.route.longest()),
             Step::Unregister(step) => Takes::Seconds(step.drain + 60),
             Step::Pause(step) => Takes::Seconds(step.drain() + 60),

@@ -7,12 +7,14 @@ pub mod labels;
 pub mod maintenance;
 pub(crate) mod neighbours;
 pub mod secrets;
+pub mod takeover;
 pub mod trouble;
 
 use std::net::SocketAddr;
 
 use bowline_config::{Config, Cord, Pairs, Role};
 
+use super::takeover::{Direction, needs_no_ports_of_another};
 use super::{Attach, OfRole, Opens, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ask::PATIENCE_S;
@@ -36,6 +38,8 @@ pub struct OnServer {
     pub api: Api,
     /// The ports that it takes requests on.
     pub ports: Vec<u16>,
+    /// What gives it those of kamal-proxy, if it waits for them.
+    pub take_over: Option<Box<takeover::TakeOver>>,
 }
 
 /// How Traefik can be asked what it routes to.
@@ -116,7 +120,15 @@ impl Rules for Traefik {
     }
 
     fn on_server(&self, site: &Site<'_>) -> Result<Option<super::OnServer>, PlanError> {
-        let Site { config, secrets, scope, host, observed, .. } = *site;
+        let Site { config, secrets, scope, host, observed, request } = *site;
+        let ports: Vec<u16> =
+            config.traefik.publish.then_some(config.traefik.host_port).into_iter().collect();
+        let takes_over = request.kind.direction().is_some();
+        if !takes_over {
+            needs_no_ports_of_another(site, Direction::Downgrade, &ports)?;
+        }
+        let wanted = ensure(config, secrets, scope, host)?;
+        let take_over = takes_over.then(|| Box::new(takeover::TakeOver { ensure: wanted.clone() }));
         let (ensure, api) = match running(observed) {
             Some(api) => (None, api),
             None => {
@@ -125,11 +137,12 @@ impl Rules for Traefik {
                     None => will_have_api(&config.traefik),
                 };
                 let api = if has_api { Api::AfterStart } else { Api::Silent };
-                (Some(Box::new(ensure(config, secrets, scope, host)?)), api)
+                let traefik =
+                    if takes_over { takeover::waiting(&config.traefik) } else { wanted.traefik.clone() };
+                (Some(Box::new(Ensure { traefik, ..wanted })), api)
             }
         };
-        let ports = config.traefik.publish.then_some(config.traefik.host_port).into_iter().collect();
-        Ok(Some(super::OnServer::Traefik(OnServer { ensure, api, ports })))
+        Ok(Some(super::OnServer::Traefik(OnServer { ensure, api, ports, take_over })))
     }
 
     fn notes(&self, site: &Site<'_>) -> Vec<String> {
@@ -179,6 +192,8 @@ pub enum Step {
     Ensure(Box<container::Ensure>),
     /// Put a new one in the place of the one that runs.
     Replace(Box<container::Replace>),
+    /// Take kamal-proxy's ports.
+    TakeOver(Box<takeover::TakeOver>),
     /// Let a new one stay, or put the one before back.
     Settle(container::Settle),
     /// Start or stop it.
@@ -201,6 +216,7 @@ impl Step {
         match self {
             Step::Ensure(step) => step.script(),
             Step::Replace(step) => step.script(),
+            Step::TakeOver(step) => step.script(),
             Step::Settle(step) => step.script(),
             Step::Power(step) => step.script(),
             Step::Remove(step) => step.script(),
@@ -216,6 +232,7 @@ impl Step {
         match self {
             Step::Ensure(_) => "make sure Traefik runs".into(),
             Step::Replace(_) => "reboot Traefik".into(),
+            Step::TakeOver(_) => "replace kamal-proxy with Traefik".into(),
             Step::Settle(step) => step.describe().into(),
             Step::Power(step) => format!("{} Traefik", step.action.verb()),
             Step::Remove(_) => "remove Traefik".into(),
@@ -231,6 +248,7 @@ impl Step {
         match self {
             Step::Ensure(step) => &step.scope,
             Step::Replace(step) => &step.ensure.scope,
+            Step::TakeOver(step) => &step.ensure.scope,
             Step::Settle(step) => &step.scope,
             Step::Power(step) => &step.scope,
             Step::Remove(step) => &step.scope,
@@ -243,7 +261,7 @@ impl Step {
     /// How long it takes by itself.
     pub fn takes(&self) -> Takes {
         match self {
-            Step::Ensure(_) | Step::Replace(_) => Takes::Pull,
+            Step::Ensure(_) | Step::Replace(_) | Step::TakeOver(_) => Takes::Pull,
             Step::Remove(_) => Takes::Seconds(300),
             Step::Cut(cut) => Takes::Seconds(cut.timeout + PATIENCE_S),
             Step::Settle(_)

@@ -11,6 +11,7 @@ use bowline_core::commands::{
 use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::kamal;
+use bowline_core::proxy::takeover::{Direction, Ports, Settle, Survey, Verdict};
 use bowline_core::proxy::traefik::{self, container, trouble};
 use bowline_core::proxy::{self, cord};
 
@@ -206,6 +207,7 @@ pub(super) fn all_steps() -> Vec<Step> {
     }
     steps.extend(of_accessories(&scope));
     steps.extend(of_services(&scope));
+    steps.extend(of_takeovers(&scope));
     let modes = [Mode::Gathered, Mode::Raw, Mode::Piped, Mode::Terminal, Mode::Detached];
     for mode in modes {
         let (scope, host, command) = (scope.clone(), HOSTILE.into(), HOSTILE.into());
@@ -252,6 +254,7 @@ fn of_services(scope: &Scope) -> Vec<Step> {
     let ensure = |run: Option<Run>| kamal::container::Ensure {
         scope: scope.clone(),
         image: run.as_ref().map_or(kamal::container::Image::Own, kamal::container::Image::of),
+        ports: Ports::Published,
         run,
         own: HOSTILE.into(),
     };
@@ -288,6 +291,8 @@ fn of_services(scope: &Scope) -> Vec<Step> {
             ensure: ensure(None),
             version: HOSTILE.into(),
         })),
+        kamal::Step::TakeOver(Box::new(kamal::takeover::TakeOver { ensure: ensure(None) })),
+        kamal::Step::TakeOver(Box::new(kamal::takeover::TakeOver { ensure: ensure(Some(run)) })),
         kamal::Step::Power(kamal::container::Power { scope: scope.clone(), action: Action::Restart }),
         kamal::Step::Register(Box::new(route.register(HOSTILE))),
         kamal::Step::Unregister(unregister),
@@ -299,6 +304,28 @@ fn of_services(scope: &Scope) -> Vec<Step> {
 
 fn of_traefik(step: traefik::Step) -> Step {
     Step::Proxy(proxy::Step::Traefik(step))
+}
+
+/// One kind of proxy in the place of another.
+fn of_takeovers(scope: &Scope) -> Vec<Step> {
+    let ensure = container::Ensure {
+        scope: scope.clone(),
+        traefik: Traefik { labels: vec![(HOSTILE.into(), HOSTILE.into())], ..Traefik::default() },
+        secret: secrets(),
+        logging: Logging::default(),
+        host: "10.0.0.1".into(),
+    };
+    let mut steps =
+        vec![of_traefik(traefik::Step::TakeOver(Box::new(traefik::takeover::TakeOver { ensure })))];
+    for direction in [Direction::Upgrade, Direction::Downgrade] {
+        let survey = Survey { scope: scope.clone(), direction, services: vec![HOSTILE.into()] };
+        steps.push(Step::Proxy(proxy::Step::Survey(survey)));
+        for verdict in [Verdict::Stays, Verdict::GivesBack, Verdict::GivesUp] {
+            let settle = Settle { scope: scope.clone(), direction, verdict };
+            steps.push(Step::Proxy(proxy::Step::Settle(settle)));
+        }
+    }
+    steps
 }
 
 fn of_accessories(scope: &Scope) -> Vec<Step> {

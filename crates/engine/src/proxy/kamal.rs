@@ -12,6 +12,7 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::kamal::container::{Ensure, Load, Remove};
 use bowline_core::proxy::kamal::service::{Pause, Pausing};
+use bowline_core::proxy::kamal::takeover::TakeOver;
 use bowline_core::proxy::kamal::{self, Answer, Listed, NAME, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
 
@@ -109,7 +110,7 @@ pub(crate) fn explained(mut failure: Failure) -> Failure {
     let said = output.stderr.trim();
     let hint = if bowline_core::commands::ready::is_port_taken(said) {
         "something else on the server has port 80 or 443 (`ss -ltnp` there names it): stop it, or give kamal-proxy other \
-         ports (`proxy: run: {http_port, https_port}`)"
+         ports (`proxy: run: {http_port, https_port}`). `bowline upgrade` replaces Traefik with kamal-proxy"
     } else {
         "`docker logs kamal-proxy` there may say more"
     };
@@ -133,6 +134,13 @@ impl Proxy for KamalProxy<'_> {
             self.at.fleet.run(self.at.host, None, &step(kamal::Step::Files(files.clone()))).await?;
         }
         Ok(())
+    }
+
+    async fn take_over(&self) -> Result<Option<u64>, Failure> {
+        let plan = self.plan.and_then(|plan| plan.take_over.as_ref());
+        let (Some(wanted), Some(image)) = (plan, self.image) else { return Ok(None) };
+        let take_over = |ensure| kamal::Step::TakeOver(Box::new(TakeOver { ensure }));
+        Ok(with_image(self.at, image, &wanted.ensure, take_over).await?.gap_ms)
     }
 
     async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause> {

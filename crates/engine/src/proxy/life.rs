@@ -104,7 +104,7 @@ async fn one_group(
 
 /// The hook around a reboot of the proxy. The other Kamal has it by another name: that one counts where there is none of the right
 /// name, rather than that a load balancer isn't told.
-fn hook(world: &World, project: &Project, kind: ProxyKind, when: &str) -> String {
+pub(crate) fn hook(world: &World, project: &Project, kind: ProxyKind, when: &str) -> String {
     let path = &project.config.hooks_path;
     let there = |name: &str| world.local.executable(&format!("{path}/{name}")).is_some();
     let [own, other] = match kind {

@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::traefik::container::{API_PORT, Remove};
+use bowline_core::proxy::traefik::container::{API_PORT, Remove, will_have_api};
 use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach};
+use tokio::time::Instant;
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
@@ -96,6 +97,22 @@ impl Proxy for Traefik<'_> {
         *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client { api });
         let started = Started { own: Route::default(), has_api, answer };
         came_up(self.at, ensure, started).await
+    }
+
+    async fn take_over(&self) -> Result<Option<u64>, Failure> {
+        let Some(wanted) = self.plan.and_then(|plan| plan.take_over.as_ref()) else { return Ok(None) };
+        let At { fleet, host } = self.at;
+        let step = step(traefik::Step::TakeOver(wanted.clone()));
+        let answer: Answer = fleet.ask(host, None, &step).await.map_err(explained)?;
+        let has_api = will_have_api(&wanted.ensure.traefik);
+        let api = answer.address().filter(|_| has_api).map(|ip| SocketAddr::new(ip, API_PORT));
+        let client = Client { api };
+        *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+        let began = Instant::now();
+        let heard = client.hears_docker(self.at, &wanted.ensure.route()).await;
+        heard.map_err(|cause| settle::deaf(host, cause))?;
+        let deaf_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(answer.gap_ms.map(|gap| gap + deaf_ms))
     }
 
     async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause> {

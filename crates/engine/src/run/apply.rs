@@ -8,6 +8,7 @@ mod back;
 mod kept;
 mod role;
 mod succession;
+mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
@@ -49,6 +50,7 @@ pub struct Apply<'a> {
     pub(crate) proxies: Proxies<'a>,
     done: Mutex<BTreeMap<(String, String), Booted>>,
     tagged: Mutex<BTreeSet<String>>,
+    took_over: Mutex<BTreeSet<String>>,
     kept: Mutex<Kept>,
     told_closed: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl<'a> Apply<'a> {
             proxies: Proxies::of_plan(fleet, plan, &world.own_proxy),
             done: Mutex::default(),
             tagged: Mutex::default(),
+            took_over: Mutex::default(),
             kept: Mutex::new(kept::planned(plan)),
             told_closed: AtomicBool::new(false),
         }

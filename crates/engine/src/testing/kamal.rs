@@ -8,6 +8,7 @@ use bowline_core::proxy::kamal::container::{Ensure, Image};
 use bowline_core::proxy::kamal::service::{Pause, Pausing, Register, Unregister};
 use bowline_core::proxy::kamal::upgrade::{Found, InPlace};
 use bowline_core::proxy::kamal::{self, Listed, NAME, Service, Step};
+use bowline_core::proxy::takeover::{Direction, Ports, WAITS};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -51,6 +52,10 @@ impl FakeServer {
             }
             Step::Look(look) => answer(self.machine().found(&look.ensure)),
             Step::InPlace(in_place) => self.upgrade(in_place).await,
+            Step::TakeOver(_) => {
+                let gap = self.take_ports(Direction::Upgrade).await.then_some(300);
+                answer(kamal::Answer { gap_ms: gap, ..kamal::Answer::default() })
+            }
             Step::Power(power) => {
                 self.switch(proxies, NAME, power.action).await;
                 answer("")
@@ -114,9 +119,15 @@ impl FakeServer {
         }
         self.machine().changes.push(format!("make sure {NAME} runs"));
         let made = self
-            .present(proxies, |all| {
-                mend(all, NAME);
-                all.insert(NAME.to_owned(), true).is_none()
+            .effect(|machine| {
+                if ensure.ports == Ports::Published {
+                    mend(&mut machine.proxies, NAME);
+                }
+                let made = machine.proxies.insert(NAME.to_owned(), true).is_none();
+                if made && ensure.ports == Ports::Unpublished {
+                    machine.waits.insert(NAME.to_owned());
+                }
+                made
             })
             .await;
         answer(kamal::Answer { made, ..kamal::Answer::default() })
@@ -265,9 +276,13 @@ impl Machine {
         }
     }
 
-    /// Whether kamal-proxy sends a container the requests of its service, if it knows that.
-    pub(super) fn is_target(&self, container: &FakeContainer) -> Option<bool> {
-        self.services.get(&container.service).map(|target| *target == container.id)
+    /// Whether requests reach a container that is healthy.
+    pub(super) fn is_reached(&self, container: &FakeContainer) -> bool {
+        match self.services.get(&container.service) {
+            Some(target) if self.goes_through(NAME) => *target == container.id,
+            Some(_) => container.routed,
+            None => true,
+        }
     }
 
     /// What the observing script says of it.
@@ -276,9 +291,14 @@ impl Machine {
         let proxy = json!({
             "id": NAME, "name": format!("/{NAME}"), "created": "", "image": self.program.image, "image_id": "",
             "status": if *runs { "running" } else { "exited" }, "exit_code": 0, "health": null, "finished": "",
-            "labels": {}, "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
+            "labels": self.waiting(NAME), "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
         });
         format!("@proxy {proxy}\n@network kamal\n")
+    }
+
+    /// The labels of a proxy's container.
+    pub(super) fn waiting(&self, name: &str) -> serde_json::Value {
+        if self.waits.contains(name) { json!({ WAITS: "yes" }) } else { json!({}) }
     }
 
     fn listed(&self) -> Listed {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
 use bowline_core::names::Names;
+use bowline_core::proxy::{kamal, traefik};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -110,6 +111,10 @@ pub(crate) struct Machine {
     pub docker: super::docker::FakeDocker,
     /// The proxies' containers.
     pub proxies: Present,
+    /// Those of them that have no ports.
+    pub waits: BTreeSet<String>,
+    /// What other apps have behind the proxy.
+    pub neighbours: Vec<String>,
     /// The services of kamal-proxy: the container that gets the requests of each.
     pub services: BTreeMap<String, String>,
     /// Services that answer with a page.
@@ -160,7 +165,7 @@ impl Machine {
     /// The versions that requests go to, for a role.
     pub(crate) fn serving(&self, role: &str) -> Vec<&str> {
         let serves = |c: &&FakeContainer| {
-            c.role == role && c.running && c.healthy != Some(false) && self.is_target(c) != Some(false)
+            c.role == role && c.running && c.healthy != Some(false) && self.is_reached(c)
         };
         self.containers.iter().filter(serves).map(|c| c.image.as_str()).collect()
     }
@@ -216,9 +221,12 @@ impl Machine {
     pub(super) fn stop(&mut self, id: &str) {
         let mut loss = None;
         let before = self.served();
-        let targeted = self.services.values().any(|target| target == id);
+        let targeted = self.goes_through(kamal::NAME) && self.services.values().any(|target| target == id);
+        let by_labels = self.goes_through(traefik::NAME);
         if let Some(container) = self.find(id) {
-            if container.running && (targeted || container.routed && container.healthy == Some(true)) {
+            if container.running
+                && (targeted || by_labels && container.routed && container.healthy == Some(true))
+            {
                 loss = Some(format!("{} was stopped while requests went to it", container.name));
             }
             container.running = false;

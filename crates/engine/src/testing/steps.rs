@@ -258,6 +258,8 @@ impl FakeServer {
             }
             Step::Proxy(proxy::Step::Traefik(step)) => self.traefik(step).await,
             Step::Proxy(proxy::Step::Kamal(step)) => self.kamal(step).await,
+            Step::Proxy(proxy::Step::Survey(step)) => self.survey(step).await,
+            Step::Proxy(proxy::Step::Settle(step)) => self.settle_both(step).await,
             Step::Boot(boot) => self.boot(boot, on_line).await,
             Step::Find(find) => self.find(find).await,
             Step::Start(start) => self.start(start).await,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bowline_core::commands::Action;
 use bowline_core::proxy::Attach;
 use bowline_core::proxy::cord::{self, Cut, End};
-use bowline_core::proxy::traefik::container::Verdict;
+use bowline_core::proxy::takeover::{Direction, WAITS};
+use bowline_core::proxy::traefik::container::{Ensure, Verdict};
 use bowline_core::proxy::traefik::labels::{Protocol, Route, Router};
 use bowline_core::proxy::traefik::{Answer, NAME as TRAEFIK, Step, maintenance};
 use serde_json::json;
@@ -60,8 +61,13 @@ impl FakeServer {
             self.machine().changes.push(step.describe());
         }
         match step {
-            Step::Ensure(_) => self.ensure_proxy().await,
+            Step::Ensure(ensure) => self.ensure_proxy(ensure).await,
             Step::Replace(_) => self.replace_proxy().await,
+            Step::TakeOver(_) => {
+                let gap_ms = self.take_ports(Direction::Downgrade).await.then_some(300);
+                self.make_deaf();
+                answer(Answer { gap_ms, ..at(&[1]) })
+            }
             Step::Settle(settle) => self.settle_proxy(settle.verdict).await,
             Step::Power(power) => self.switch_proxy(power.action).await,
             Step::Remove(_) => {
@@ -113,12 +119,15 @@ impl FakeServer {
         answer(cord::Answer { addresses, was_healthy: true, end: End::Unhealthy })
     }
 
-    async fn ensure_proxy(&self) -> Output {
+    async fn ensure_proxy(&self, ensure: &Ensure) -> Output {
         let made = self
-            .present(proxies, |all| {
-                let made = all.insert(TRAEFIK.to_owned(), true).is_none();
+            .effect(|machine| {
+                let made = machine.proxies.insert(TRAEFIK.to_owned(), true).is_none();
                 if made {
-                    mend(all, TRAEFIK);
+                    mend(&mut machine.proxies, TRAEFIK);
+                }
+                if made && ensure.traefik.labels.iter().any(|(name, _)| name == WAITS) {
+                    machine.waits.insert(TRAEFIK.to_owned());
                 }
                 made
             })
@@ -218,12 +227,11 @@ impl Machine {
 
     /// What the observing script says of it.
     pub(super) fn observed_traefik(&self) -> String {
-        if !self.routes() {
-            return String::new();
-        }
+        let Some(runs) = self.proxies.get(TRAEFIK) else { return String::new() };
         let traefik = json!({
-            "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "", "status": "running",
-            "exit_code": 0, "health": null, "finished": "", "labels": {}, "mounts": [], "healthcheck": null,
+            "id": "traefik", "name": "/traefik", "created": "", "image": "traefik", "image_id": "",
+            "status": if *runs { "running" } else { "exited" },
+            "exit_code": 0, "health": null, "finished": "", "labels": self.waiting(TRAEFIK), "mounts": [], "healthcheck": null,
             "networks": {"kamal": {"IPAddress": "172.18.0.1"}},
             "args": if self.no_api { json!([]) } else { json!(["--api.insecure=true"]) },
         });

@@ -15,6 +15,7 @@ use crate::listing::{self, Listing};
 use crate::maintenance::{self, Request};
 use crate::remove::{Removal, remove};
 use crate::run::lock;
+use crate::takeover;
 use crate::testing::{
     FakeLocal, FakeProgram, Garbled, How, Machine, Scripted as World, Silent, Upgrades, project_with,
 };
@@ -59,11 +60,13 @@ enum Act {
     Prune,
     RemoveAll,
     EnvPush,
+    Upgrade { rolling: bool },
+    Downgrade { rolling: bool },
 }
 
 use Act::*;
 
-const ALL: [Act; 20] = [
+const ALL: [Act; 24] = [
     AccessoryBoot,
     AccessoryReboot { rolling: false },
     AccessoryReboot { rolling: true },
@@ -84,13 +87,17 @@ const ALL: [Act; 20] = [
     Prune,
     RemoveAll,
     EnvPush,
+    Upgrade { rolling: false },
+    Upgrade { rolling: true },
+    Downgrade { rolling: false },
+    Downgrade { rolling: true },
 ];
 
 /// Every change, by every kind of proxy that it is for.
 fn all() -> impl Iterator<Item = (Act, By)> {
     let fits = |(act, by): &(Act, By)| match act {
-        TraefikBoot | TraefikReboot { .. } => *by == By::Traefik,
-        ProxyReboot { .. } | ProxyUpgrade { .. } => *by == By::Kamal,
+        TraefikBoot | TraefikReboot { .. } | Downgrade { .. } => *by == By::Traefik,
+        ProxyReboot { .. } | ProxyUpgrade { .. } | Upgrade { .. } => *by == By::Kamal,
         Maintenance | Live => *by != By::Nothing,
         _ => true,
     };
@@ -114,8 +121,13 @@ impl Act {
     /// Servers on which it has something to do.
     async fn fleet(self, by: By) -> (World, Project) {
         let network = std::sync::Arc::new(crate::testing::FakeNetwork::new(&HOSTS));
+        let before = match self {
+            Upgrade { .. } => By::Traefik,
+            Downgrade { .. } => By::Kamal,
+            _ => by,
+        };
         let (scripted, project) =
-            (World::on(network, local()), project_with(&by.serves(CONFIG), "TOKEN=x\n"));
+            (World::on(network, local()), project_with(&before.serves(CONFIG), "TOKEN=x\n"));
         let world = &scripted.world;
         let options = Options::default();
         let versions: &[&str] = if self == Prune { &["v1", "v2", "v3"] } else { &["v1"] };
@@ -146,6 +158,7 @@ impl Act {
             machine.changes.clear();
         }
         scripted.network.take_boundaries();
+        let project = if before == by { project } else { project_with(&by.serves(CONFIG), "TOKEN=x\n") };
         (scripted, project)
     }
 
@@ -173,6 +186,19 @@ impl Act {
             Prune => prune::prune(world, project, &options, Parts::All, None).await,
             RemoveAll => remove(world, project, &options, &Removal::Everything).await,
             EnvPush => env::push(world, project, &options).await,
+            Upgrade { rolling } => {
+                return takeover::upgrade(world, project, &options, takeover::How { rolling, force: false })
+                    .await;
+            }
+            Downgrade { rolling } => {
+                return takeover::downgrade(
+                    world,
+                    project,
+                    &options,
+                    takeover::How { rolling, force: false },
+                )
+                .await;
+            }
         })
     }
 

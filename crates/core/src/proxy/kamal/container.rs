@@ -11,6 +11,7 @@ use crate::commands::network::{self, FAILED as PROXY_FAILED};
 use crate::commands::status::Status::NoImage;
 use crate::commands::{Action, Scope, answer, ask, policy, published};
 use crate::names::NETWORK;
+use crate::proxy::takeover::{Ports, WAITS};
 use crate::shell::{Line, Script, quote};
 
 /// The files of apps for the proxy: certificates and error pages.
@@ -21,6 +22,8 @@ const STOP_WAIT_S: u32 = 30;
 pub(super) const NEXT: &str = "kamal-proxy_next";
 /// The one before, until the next one serves.
 pub(super) const OLD: &str = "kamal-proxy_old";
+/// Both.
+pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
 
 /// The image of a proxy that has to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +81,8 @@ pub struct Ensure {
     pub image: Image,
     /// The name of Bowline's own image; empty as long as it isn't known.
     pub own: String,
+    /// Whether it has its ports, if it has to be made.
+    pub ports: Ports,
 }
 
 impl Ensure {
@@ -90,6 +95,8 @@ impl Ensure {
                 .path(&format!("$PWD/{FILES}:/home/kamal-proxy/.apps-config"))
         };
         let line = fixed(Line::new("docker").words(["container", "create", "--name"]).var("1"));
+        let waits = self.ports == Ports::Unpublished;
+        let line = if waits { line.words(["--label", &format!("{WAITS}=yes")]) } else { line };
         let named = match &self.image {
             Image::Own => quote(&self.own),
             Image::Named(image) => quote(image),
@@ -97,16 +104,35 @@ impl Ensure {
         match &self.run {
             Some(run) => format!(
                 "bowline_image={named}\nmade() {{ {line}; }}\n",
-                line = ending(options(line, run).var("bowline_image"), run).as_str(),
+                line = ending(options(line, &self.published(run)).var("bowline_image"), run).as_str(),
             ),
             None => format!(
-                "bowline_own={named}\nbowline_kamals={KAMALS}\nbowline_minimum={minimum}\nbowline_published={published}\n{files}\
+                "bowline_own={named}\nbowline_kamals={KAMALS}\nbowline_minimum={minimum}\nbowline_published={published}\n{files}{without}\
                  made() {{ printf '%s\\n' \"$bowline_options $bowline_image $bowline_command\" | xargs {line}; }}\n",
                 minimum = super::version::MINIMUM,
                 published = quote(PUBLISHED),
                 files = answer::sent(include_str!("boot_config.sh")),
+                // Ports are among its options: one that waits gets none.
+                without = if waits { "bowline_options=\n" } else { "" },
             ),
         }
+    }
+}
+
+impl Ensure {
+    /// The same without ports, if it waits for those of another proxy.
+    fn published(&self, run: &Run) -> Run {
+        let mut run = run.clone();
+        if self.ports == Ports::Unpublished {
+            (run.http_port, run.https_port) = (None, None);
+            run.options.retain(|(name, _)| !matches!(name.as_str(), "publish" | "p"));
+        }
+        run
+    }
+
+    /// Shell lines that define `made NAME`, where its image is there.
+    pub(super) fn ready_to_make(&self) -> String {
+        format!("(umask 022 && mkdir -p {FILES}) || exit\n{}{}", self.made(), self.has_image())
     }
 }
 
@@ -143,7 +169,7 @@ fn ending(line: Line, run: &Run) -> Line {
 }
 
 /// Shell lines that wait until the proxy in its container answers, or run the function `silent`.
-fn answers() -> String {
+pub(super) fn answers() -> String {
     format!(
         "bowline_tries=100\nuntil {list} >/dev/null 2>&1; do [ $((bowline_tries -= 1)) -gt 0 ] || silent; sleep 0.1; done\n",
         list = command(&["list"])
@@ -222,7 +248,7 @@ impl Replace {
     /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{made}{has_image}{audit}\
+            "{fence}{ask}{network}{made}{audit}\
              ask_name {NAME} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {NAME} || exit {PROXY_FAILED}; }}\n\
              docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
              made {NEXT} >/dev/null || {{ docker container rm --force {NEXT} >/dev/null 2>&1; exit {PROXY_FAILED}; }}\n\
@@ -255,8 +281,7 @@ impl Replace {
             fence = self.ensure.scope.fence(),
             ask = ask::functions(),
             network = network::create(),
-            made = self.ensure.made(),
-            has_image = self.ensure.has_image(),
+            made = self.ensure.ready_to_make(),
             audit = self.ensure.scope.audit(None, "Rebooted proxy"),
             services = services(),
             policy = policy::FORMAT,

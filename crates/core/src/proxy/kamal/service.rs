@@ -240,7 +240,7 @@ impl Pause {
 }
 
 /// The shell function `services`, which prints the rows of the proxy's table, without its heading and the terminal's styles.
-pub(super) fn services() -> String {
+pub(crate) fn services() -> String {
     format!(
         "services() {{\n\
          bowline_table=$({list}) || return\n\

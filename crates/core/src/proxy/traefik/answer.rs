@@ -14,6 +14,8 @@ pub struct Answer {
     pub made: bool,
     /// Whether the one before runs again.
     pub back: bool,
+    /// For how many milliseconds no proxy took requests, as far as it was seen there.
+    pub gap_ms: Option<u64>,
     /// The addresses on the network `kamal`.
     pub addresses: Vec<IpAddr>,
     /// The containers for which it stays, as people read them.
@@ -38,6 +40,7 @@ impl FromStr for Answer {
             match line.word {
                 "made" => read.made = true,
                 "back" => read.back = true,
+                "gap" => read.gap_ms = Some(line.value()?),
                 "address" => read.addresses.extend(addresses(line.rest)),
                 "kept" => read.kept = Some(line.some()?.to_owned()),
                 _ => {}
@@ -55,6 +58,7 @@ impl fmt::Display for Answer {
         if self.back {
             writeln!(f, "@back")?;
         }
+        self.gap_ms.iter().try_for_each(|gap| writeln!(f, "@gap {gap}"))?;
         self.addresses.iter().try_for_each(|address| writeln!(f, "@address {address}"))?;
         self.kept.iter().try_for_each(|names| writeln!(f, "@kept {names}"))?;
         self.returns.fmt(f)
@@ -75,7 +79,7 @@ mod tests {
         let address: IpAddr = "172.18.0.2".parse().unwrap();
         let answers = [
             Answer::default(),
-            Answer { made: true, addresses: vec![address], ..Answer::default() },
+            Answer { made: true, gap_ms: Some(7), addresses: vec![address], ..Answer::default() },
             Answer {
                 back: true,
                 kept: Some("shop-web-1 blog".into()),

@@ -35,7 +35,7 @@ pub struct Ensure {
 const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
 /// A container's address on the network that all apps share.
-const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
+pub(super) const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
 
 /// Seconds within which a container that somebody else is making can be started.
 const CREATED_WITHIN_S: u32 = 10;
@@ -46,7 +46,7 @@ impl Ensure {
     }
 
     /// Shell lines that write this run's env file, and remove at the end what is still beside the other.
-    fn write_env_file(&self) -> String {
+    pub(super) fn write_env_file(&self) -> String {
         let file = self.env_file();
         let written = env::files(&file);
         let remove = Line::new("rm").word("-f").words(written.iter().map(String::as_str));
@@ -112,6 +112,13 @@ impl Ensure {
     pub fn route(&self) -> Route {
         let labels = lay_over(&default_labels(), &self.traefik.labels);
         own_route(labels.iter().map(|(key, value)| (key, value)), &flags(&self.traefik))
+    }
+
+    /// A shell command that makes the next one, and leaves its env file where the one that runs has it.
+    pub(super) fn make_next(&self) -> String {
+        let env_file = self.env_file();
+        let create = self.secret.run(&self.container(&["create"], NEXT), &env_file);
+        format!("{create} >/dev/null && mv {} {ENV_FILE}", quote(&env_file))
     }
 
     fn container(&self, how: &[&str], name: &str) -> Line {
@@ -359,6 +366,13 @@ pub fn details() -> Script {
 /// The new Traefik until the old one has stopped, and the old one until the new one runs.
 const NEXT: &str = "traefik_next";
 const OLD: &str = "traefik_replaced";
+/// Both.
+pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
+
+/// A shell line that removes the env file of one that is gone.
+pub(crate) fn forget_env() -> String {
+    format!("rm -f {ENV_FILE}\n")
+}
 
 /// A shell line that removes what a reboot that was killed left beside Traefik. What runs isn't that.
 fn remove_left() -> String {

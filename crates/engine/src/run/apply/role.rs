@@ -79,8 +79,17 @@ impl RoleTask<'_> {
             Seen::Unseen => "running, not seen to be routed to",
         });
         self.apply.serves(&self.server.host, &self.role.role, booted.clone());
+        if self.apply.plan.kind.direction().is_some() {
+            // The old one goes on serving until its proxy has given its ports away.
+            return Ok(());
+        }
         // From here on the new container serves: what is begun is brought to its end even when interrupted.
-        self.succeed(&booted).await?;
+        self.finish(&booted).await
+    }
+
+    /// Retires what served before.
+    pub(super) async fn finish(&self, booted: &Booted) -> Result<(), Failure> {
+        self.succeed(booted).await?;
         self.apply.fleet.emit(Event::RoleDone {
             host: self.server.host.clone(),
             role: self.role.role.clone(),

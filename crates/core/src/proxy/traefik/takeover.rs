@@ -1,0 +1,49 @@
+//! Traefik in the place of kamal-proxy.
+
+use bowline_config::Traefik;
+
+use super::NAME;
+use super::container::{ADDRESS, Ensure};
+use crate::commands::network;
+use crate::proxy::takeover::{self, Direction, Parts, WAITS};
+use crate::shell::Script;
+
+/// The configuration of one that waits: the same without ports.
+pub fn waiting(traefik: &Traefik) -> Traefik {
+    let mut traefik = Traefik { publish: false, ..traefik.clone() };
+    traefik.options.retain(|(name, _)| !matches!(name.as_str(), "publish" | "p"));
+    traefik.labels.push((WAITS.into(), "yes".into()));
+    traefik
+}
+
+/// The one that waits takes kamal-proxy's ports. Whether it routes is asked of its API afterwards.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakeOver {
+    /// The one that has the ports.
+    pub ensure: Ensure,
+}
+
+impl TakeOver {
+    /// Prints [`super::Answer`].
+    pub fn script(&self) -> Script {
+        let ensure = &self.ensure;
+        let parts = Parts {
+            made: format!(
+                "{}{}made() {{ {}; }}\n",
+                ensure.write_env_file(),
+                network::create(),
+                ensure.make_next()
+            ),
+            functions: format!(
+                "names() {{ :; }}\n\
+                 answers() {{\n\
+                 sleep 0.2\n\
+                 ask_name {NAME} '{{{{.State.Running}}}} {{{{.RestartCount}}}}' && [ \"$bowline_said\" = 'true 0' ] || back\n\
+                 }}\n"
+            ),
+            told: format!("ask_name {NAME} '{ADDRESS}' && echo \"@address $bowline_said\"\n"),
+        };
+        let text = takeover::script(Direction::Downgrade, &ensure.scope, &parts);
+        Script::new(text).with_input(ensure.secret.input())
+    }
+}

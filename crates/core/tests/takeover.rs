@@ -1,0 +1,377 @@
+//! One kind of proxy in the place of another, on a server whose `docker` keeps a few containers as files: what the scripts leave
+//! when something fails, and when they are killed or ended at any call.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
+
+#[path = "common/shells.rs"]
+mod shells;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use bowline_config::{Logging, Traefik};
+use bowline_core::commands::Scope;
+use bowline_core::commands::env::SecretEnv;
+use bowline_core::names::Names;
+use bowline_core::proxy::kamal::{container as kamal, takeover as of_kamal};
+use bowline_core::proxy::takeover::{Direction, Others, Ports, Settle, Survey, Verdict};
+use bowline_core::proxy::traefik::{container as traefik, takeover as of_traefik};
+use bowline_core::shell::{Input, Script};
+
+/// Keeps each container in a file of its name: whether it runs, and whether it waits. `fault` says after which call the whole
+/// script gets a signal.
+const DOCKER: &str = r#"#!/bin/sh
+echo "$*" >>calls
+read -r at signal <fault
+runs() { read -r state _ <"box/$1" && [ "$state" = true ]; }
+has_ports() { read -r state other_waits <"box/$1" && [ "$state" = true ] && [ -z "$other_waits" ]; }
+act() {
+    case "$1 $2" in
+        'container create')
+            name=$4
+            [ ! -e "box/$name" ] || { echo 'the name is already in use' >&2; return 1; }
+            case $* in *bowline.waits=yes*) echo 'false yes' ;; *) echo 'false ' ;; esac >"box/$name"
+            ;;
+        'create --name')
+            [ ! -e "box/$3" ] || return 1
+            echo 'false ' >"box/$3"
+            ;;
+        'run --detach')
+            [ ! -e "box/$4" ] || { echo 'the name is already in use' >&2; return 1; }
+            case $* in *bowline.waits=yes*) echo 'true yes' ;; *) echo 'true ' ;; esac >"box/$4"
+            ;;
+        'container start')
+            [ -e "box/$3" ] || return 1
+            [ "$3" != "$(cat broken)" ] || return 1
+            runs "$3" && return
+            read -r _ waits <"box/$3"
+            if [ -z "$waits" ]; then
+                for other in box/*; do ! has_ports "${other#box/}" || { echo 'port is already allocated' >&2; return 1; }; done
+            fi
+            echo "true $waits" >"box/$3"
+            ;;
+        'container stop') [ -e "box/$5" ] && read -r _ waits <"box/$5" && echo "false $waits" >"box/$5" ;;
+        'container rm')
+            shift 2
+            [ "$1" != --force ] || { shift; forced=yes; }
+            for name; do
+                [ -n "$forced" ] || ! runs "$name" || return 1
+                rm -f "box/$name"
+            done
+            ;;
+        'container rename') [ -e "box/$3" ] && [ ! -e "box/$4" ] && mv "box/$3" "box/$4" ;;
+        'container logs') echo 'its log' ;;
+        'container ls')
+            case $* in
+                *--all*) for name; do :; done; name=${name#*/?}; name=${name%\$}; [ ! -e "box/$name" ] || echo "$name" ;;
+                *) cat listed ;;
+            esac
+            ;;
+        'container inspect')
+            for name; do :; done
+            [ -e "box/$name" ] || return 1
+            read -r state waits <"box/$name"
+            case $4 in
+                '{{.State.Running}} {{index'*) echo "$state $waits" ;;
+                '{{.State.Running}} {{.RestartCount}}') echo "$state 0" ;;
+                '{{.State.Running}} {{.RestartCount}}'*) echo "$state 0 172.18.0.9" ;;
+                '{{.State.Running}}') echo "$state" ;;
+                '{{index .Config.Labels'*) echo "$waits" ;;
+                *RestartPolicy*) echo unless-stopped ;;
+                *PortBindings*) ;;
+                *IPAddress*) echo 172.18.0.9 ;;
+                *) echo id ;;
+            esac
+            ;;
+        'exec kamal-proxy')
+            runs kamal-proxy || { echo 'container is not running' >&2; return 1; }
+            echo 'Service  Host  Path  Target  State  TLS'
+            cat services
+            has_ports kamal-proxy && cat lost >services
+            return 0
+            ;;
+    esac
+}
+act "$@"
+status=$?
+[ "$(wc -l <calls)" != "$at" ] || kill -s "$signal" 0
+exit $status
+"#;
+
+struct Server {
+    home: tempfile::TempDir,
+    direction: Direction,
+}
+
+fn scope() -> Scope {
+    Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() }
+}
+
+impl Server {
+    /// The proxy of the kind before runs; the other one waits.
+    fn new(direction: Direction) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        shells::link(&home.path().join("bin"));
+        for (program, text) in [("docker", DOCKER), ("sleep", "#!/bin/sh\n")] {
+            let program = home.path().join("bin").join(program);
+            fs::write(&program, text).unwrap();
+            assert!(Command::new("chmod").arg("+x").arg(&program).status().unwrap().success());
+        }
+        let claim =
+            Command::new("sh").args(["-c", &scope().claim()]).current_dir(home.path()).status().unwrap();
+        assert!(claim.success());
+        fs::create_dir(home.path().join("box")).unwrap();
+        let server = Self { home, direction };
+        let [from, to] = server.names();
+        for (file, text) in [("fault", "0 KILL\n"), ("broken", ""), ("listed", "")] {
+            server.write(file, text);
+        }
+        let service = "app-web  *  /  0123456789ab:80  running  no\n";
+        server.write("services", service);
+        server.write("lost", service);
+        server.write(&format!("box/{from}"), "true \n");
+        server.write(&format!("box/{to}"), "true yes\n");
+        server
+    }
+
+    fn names(&self) -> [&'static str; 2] {
+        match self.direction {
+            Direction::Upgrade => ["traefik", "kamal-proxy"],
+            Direction::Downgrade => ["kamal-proxy", "traefik"],
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.home.path().join(file), text).unwrap();
+    }
+
+    fn run(&self, script: &Script) -> Output {
+        self.write("calls", "");
+        run(self.home.path(), script)
+    }
+
+    /// Every container with whether it runs; `waits` after one that has no ports.
+    fn containers(&self) -> String {
+        let mut all: Vec<String> = fs::read_dir(self.home.path().join("box"))
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let text = fs::read_to_string(entry.path()).unwrap();
+                let state = if text.starts_with("true") { "runs" } else { "stopped" };
+                let waits = if text.contains("yes") { " waits" } else { "" };
+                format!("{} {state}{waits}", entry.file_name().into_string().unwrap())
+            })
+            .collect();
+        all.sort();
+        all.join(", ")
+    }
+
+    fn wait(&self) -> Script {
+        match self.direction {
+            Direction::Upgrade => ensure_kamal(Ports::Unpublished).script(),
+            Direction::Downgrade => {
+                let traefik = of_traefik::waiting(&Traefik::default());
+                traefik::Ensure { traefik, ..ensure_traefik() }.script()
+            }
+        }
+    }
+
+    fn take_over(&self) -> Script {
+        match self.direction {
+            Direction::Upgrade => of_kamal::TakeOver { ensure: ensure_kamal(Ports::Published) }.script(),
+            Direction::Downgrade => of_traefik::TakeOver { ensure: ensure_traefik() }.script(),
+        }
+    }
+
+    fn settle(&self, verdict: Verdict) -> Script {
+        Settle { scope: scope(), direction: self.direction, verdict }.script()
+    }
+
+    fn survey(&self) -> Script {
+        Survey { scope: scope(), direction: self.direction, services: vec!["app-web".into()] }.script()
+    }
+
+    /// What the same command does again.
+    #[track_caller]
+    fn again(&self, when: &str) {
+        let [from, to] = self.names();
+        self.write("fault", "0 KILL\n");
+        for script in [self.survey(), self.wait(), self.take_over(), self.settle(Verdict::Stays)] {
+            let output = self.run(&script);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{from} to {to} {when}: {}\n{said}", self.containers());
+        }
+        assert_eq!(self.containers(), format!("{to} runs"), "{from} to {to} {when}");
+    }
+}
+
+fn ensure_kamal(ports: Ports) -> kamal::Ensure {
+    kamal::Ensure {
+        scope: scope(),
+        run: None,
+        image: kamal::Image::Named("proxy:v1".into()),
+        own: String::new(),
+        ports,
+    }
+}
+
+fn ensure_traefik() -> traefik::Ensure {
+    traefik::Ensure {
+        scope: scope(),
+        traefik: Traefik::default(),
+        secret: SecretEnv::new(Vec::new()).unwrap(),
+        logging: Logging::default(),
+        host: "h".into(),
+    }
+}
+
+fn run(home: &Path, script: &Script) -> Output {
+    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut child = Command::new("sh")
+        .args(["-c", &script.sent()])
+        .current_dir(home)
+        .env("PATH", path)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    if let Input::Secret(input) = &script.input {
+        let _ = stdin.write_all(input.expose().as_bytes());
+    }
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+const BOTH: [Direction; 2] = [Direction::Upgrade, Direction::Downgrade];
+
+#[test]
+fn the_one_that_waits_takes_the_ports_and_the_one_before_goes_when_that_is_settled() {
+    shells::each(|| {
+        for direction in BOTH {
+            let server = Server::new(direction);
+            let [from, to] = server.names();
+            let output = server.run(&server.take_over());
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && said.contains("@gap "), "{said}{output:?}");
+            let old = if direction == Direction::Upgrade { "kamal-proxy_old" } else { "traefik_replaced" };
+            let mut all = [format!("{from} stopped"), format!("{old} stopped waits"), format!("{to} runs")];
+            all.sort();
+            assert_eq!(server.containers(), all.join(", "));
+            // Once more: it has them.
+            let output = server.run(&server.take_over());
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && !said.contains("@gap"), "{said}");
+            assert_eq!(server.containers(), all.join(", "));
+            assert!(server.run(&server.settle(Verdict::Stays)).status.success());
+            assert_eq!(server.containers(), format!("{to} runs"));
+            // There is nothing to go back to any more.
+            assert!(!server.run(&server.settle(Verdict::GivesBack)).status.success());
+            assert!(server.run(&server.settle(Verdict::GivesUp)).status.success());
+            assert_eq!(server.containers(), format!("{to} runs"));
+        }
+    });
+}
+
+#[test]
+fn one_that_does_not_come_up_gives_the_ports_back() {
+    shells::each(|| {
+        for direction in BOTH {
+            let server = Server::new(direction);
+            let [from, to] = server.names();
+            server.write("broken", to);
+            let output = server.run(&server.take_over());
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(76), "{said}");
+            assert!(
+                said.contains("its log") && said.contains(&format!("{from} was started again")),
+                "{said}"
+            );
+            let mut all = [format!("{from} runs"), format!("{to} stopped waits")];
+            all.sort();
+            assert_eq!(server.containers(), all.join(", "));
+            assert!(server.run(&server.settle(Verdict::GivesUp)).status.success());
+            assert_eq!(server.containers(), format!("{from} runs"));
+        }
+        let server = Server::new(Direction::Upgrade);
+        server.write("lost", "");
+        let output = server.run(&server.take_over());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("does not have the service app-web any more"), "{said}");
+        assert_eq!(server.containers(), "kamal-proxy stopped waits, traefik runs");
+    });
+}
+
+/// Sends the script a signal after each of its calls.
+fn ended_everywhere(direction: Direction, signal: &str) {
+    for at in 1.. {
+        let server = Server::new(direction);
+        let [from, to] = server.names();
+        server.write("fault", &format!("{at} {signal}\n"));
+        let output = server.run(&server.take_over());
+        let (all, told) = (server.containers(), format!("{signal} after call {at}"));
+        if signal == "TERM" {
+            let has_ports = all.split(", ").any(|one| one == format!("{to} runs"));
+            assert!(has_ports || all.contains(&format!("{from} runs")), "{from} to {to}, {told}: {all}");
+        }
+        if signal == "KILL" {
+            server.again(&told);
+        }
+        if output.status.success() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn killed_after_any_call_the_same_again_finishes() {
+    // It is all one which shell that is.
+    for direction in BOTH {
+        shells::all().take(1).for_each(|_| ended_everywhere(direction, "KILL"));
+    }
+}
+
+#[test]
+fn ended_after_any_call_one_of_the_two_has_the_ports() {
+    shells::each(|| BOTH.into_iter().for_each(|direction| ended_everywhere(direction, "TERM")));
+}
+
+#[test]
+fn who_else_is_behind_the_proxy_is_seen_and_one_that_stopped_for_nothing_is_started() {
+    shells::each(|| {
+        let server = Server::new(Direction::Upgrade);
+        let labels = |name: &str, service: &str, more: &str| format!("{name}|{service}||a=b,{more}\n");
+        let rule = "traefik.http.routers.x.rule=Host(`a`) || Host(`b`)";
+        let listed = [
+            labels("traefik", "", "traefik.http.routers.catchall.rule=x"),
+            labels("app-web-1", "app", rule),
+            labels("blog-web-1", "blog", rule),
+            labels("compose_site_1", "", rule),
+            labels("app-web", "other", rule),
+            labels("hidden", "", &format!("traefik.enable=false,{rule}")),
+            labels("db", "app-db", "x=y"),
+        ];
+        server.write("listed", &listed.concat());
+        server.write("box/traefik", "false \n");
+        let output = server.run(&server.survey());
+        let others: Others = String::from_utf8_lossy(&output.stdout).parse().unwrap();
+        assert_eq!(others.0, ["blog-web-1", "compose_site_1"]);
+        assert_eq!(server.containers(), "kamal-proxy runs waits, traefik runs");
+
+        let server = Server::new(Direction::Downgrade);
+        let rows = "app-web  *  /  0:80  running  no\nblog-web  b.test  /  1:80  running  no\n";
+        server.write("services", rows);
+        server.write("box/traefik", "false \n");
+        let output = server.run(&server.survey());
+        let others: Others = String::from_utf8_lossy(&output.stdout).parse().unwrap();
+        assert_eq!(others.0, ["blog-web"]);
+        assert_eq!(server.containers(), "kamal-proxy runs", "a Traefik that is stopped would want its port");
+        assert!(server.run(&server.wait()).status.success());
+        assert_eq!(server.containers(), "kamal-proxy runs, traefik runs waits");
+    });
+}

@@ -1,0 +1,131 @@
+//! One kind of proxy takes the place of another on a server, where the app's new containers are known to it. Until its ports are
+//! given away the one before serves, by the old containers.
+
+use std::sync::PoisonError;
+
+use bowline_core::plan::{ServerPlan, step::Step};
+use bowline_core::proxy::takeover::{Direction, Settle, Verdict};
+use bowline_core::proxy::{self, Attach, ProxyKind};
+use tokio::time::Instant;
+
+use super::Apply;
+use super::role::RoleTask;
+use crate::error::{Cause, Failure};
+use crate::event::Event;
+use crate::ports::ServerError;
+use crate::proxy::Target;
+
+impl Apply<'_> {
+    /// The servers on which all is ready.
+    pub(crate) fn ready(&self) -> Vec<&ServerPlan> {
+        self.sound()
+            .filter(|server| server.roles.iter().all(|role| self.is_done(&server.host, &role.role)))
+            .collect()
+    }
+
+    /// Whether the new proxy may have the ports of a server by now.
+    pub(crate) fn took_over(&self, host: &str) -> bool {
+        self.took_over.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    }
+
+    /// The new proxy takes the ports on a server, and what served before is retired; whether it went well.
+    pub(crate) async fn take_over(&self, server: &ServerPlan, direction: Direction) -> bool {
+        match self.taken_over(server, direction).await {
+            Ok(()) => true,
+            Err(failure) => {
+                self.fail(failure);
+                false
+            }
+        }
+    }
+
+    async fn taken_over(&self, server: &ServerPlan, direction: Direction) -> Result<(), Failure> {
+        let host = server.host.as_str();
+        self.may_go_on().map_err(|cause| failure(host, direction, cause))?;
+        self.took_over.lock().unwrap_or_else(PoisonError::into_inner).insert(host.into());
+        match self.switch(server, direction).await {
+            Ok(gap) => self.tell_taken(host, direction, gap),
+            Err(failure) => {
+                if !matches!(failure.cause, Cause::Server(ServerError::Lost { .. }) | Cause::LockLost) {
+                    self.give_up(server, direction, Verdict::GivesBack).await;
+                }
+                return Err(failure);
+            }
+        }
+        for role in &server.roles {
+            let Some(booted) = self.done_at(host, &role.role) else { continue };
+            RoleTask { apply: self, server, role }.finish(&booted).await?;
+        }
+        // The last of all: without the one before, the next run sees that nothing is left to do.
+        self.settle(server, direction, Verdict::Stays).await
+    }
+
+    /// Gives the new proxy the ports, and sees requests reach the new containers; for how many milliseconds none did.
+    async fn switch(&self, server: &ServerPlan, direction: Direction) -> Result<Option<u64>, Failure> {
+        let gap = self.proxies.on(&server.host, direction.to()).take_over().await?;
+        let began = Instant::now();
+        if direction.to() == ProxyKind::Traefik {
+            // Its script has seen it run, and no more.
+            for role in &server.roles {
+                let Some(booted) = self.done_at(&server.host, &role.role) else { continue };
+                RoleTask { apply: self, server, role }.attach(&role.attach, booted.target()).await?;
+            }
+        }
+        let unrouted_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(gap.map(|gap| gap + unrouted_ms))
+    }
+
+    fn tell_taken(&self, host: &str, direction: Direction, gap: Option<u64>) {
+        let [from, to] = [direction.from(), direction.to()].map(ProxyKind::name);
+        let gap = gap.map(|gap| format!("; the server took no requests for {:.1} s", gap as f64 / 1000.0));
+        let text = format!("{to} has replaced {from}{}", gap.unwrap_or_default());
+        self.fleet.emit(Event::Note { host: Some(host.into()), text });
+    }
+
+    async fn settle(
+        &self,
+        server: &ServerPlan,
+        direction: Direction,
+        verdict: Verdict,
+    ) -> Result<(), Failure> {
+        let scope = server.tag.scope.clone();
+        let settle = Step::Proxy(proxy::Step::Settle(Settle { scope, direction, verdict }));
+        self.fleet.run(&server.host, None, &settle).await.map(drop).map_err(Failure::explained)
+    }
+
+    /// Takes the new containers and the new proxy away from a server that goes on with the one before.
+    pub(crate) async fn give_up(&self, server: &ServerPlan, direction: Direction, verdict: Verdict) {
+        let host = server.host.as_str();
+        let note = |text: String| self.fleet.emit(Event::Note { host: Some(host.into()), text });
+        if let Err(failure) = self.settle(server, direction, verdict).await {
+            note(format!("could not {}: {}", failure.doing, failure.cause));
+            return;
+        }
+        for role in &server.roles {
+            let Some(booted) = self.done_at(host, &role.role) else { continue };
+            self.serves_no_more(host, &role.role);
+            let task = RoleTask { apply: self, server, role };
+            if let Err(failure) = task.retire(&role.undo(&booted.serving.id, false)).await {
+                note(format!("the new container could not be stopped: {}", failure.cause));
+            }
+        }
+    }
+
+    /// Makes an accessory known to the new proxy.
+    pub(crate) async fn register(&self, host: &str, name: &str, route: &Attach, id: &str) -> bool {
+        let target = Target { role: None, id, addresses: &[] };
+        match self.proxies.on(host, route.kind()).attach(route, target).await {
+            Ok(_) => true,
+            Err(cause) => {
+                let doing = format!("route requests to {name}");
+                self.fail(Failure { host: host.into(), role: None, doing, cause });
+                false
+            }
+        }
+    }
+}
+
+fn failure(host: &str, direction: Direction, cause: Cause) -> Failure {
+    let doing = format!("replace {} with {}", direction.from().name(), direction.to().name());
+    Failure { host: host.into(), role: None, doing, cause }
+}

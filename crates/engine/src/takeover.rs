@@ -1,0 +1,365 @@
+//! `upgrade`, `downgrade`: the app moves from one kind of proxy to the other.
+//!
+//! The new proxy waits beside the one that serves, without ports, and the app's version boots once more for it, beside what serves.
+//! Where the new proxy reaches all that, it takes the ports; then what served before goes. So a server's requests meet nothing only
+//! for as long as one proxy stops and the other starts, and what doesn't fit shows before that. A server that failed goes on as
+//! before. Whatever a run leaves that was killed, the same command goes on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bowline_config::{Accessory, Config};
+use bowline_core::observed::{Container, Observed};
+use bowline_core::plan::accessory as planning;
+use bowline_core::plan::step::Step;
+use bowline_core::plan::{Kind, Plan, ServerPlan};
+use bowline_core::proxy::takeover::{Direction, Others, Survey, Verdict};
+use bowline_core::proxy::{self, ProxyKind};
+use bowline_core::selection::Selection;
+use bowline_core::shell::{Line, Script};
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use crate::deploy::Run;
+use crate::error::{Cause, Failure, RunError};
+use crate::event::{Event, Phase};
+use crate::proxy::{life, none_there};
+use crate::run::apply::Apply;
+use crate::run::fleet::Fleet;
+use crate::run::lock::Lock;
+use crate::run::observe::observe;
+use crate::world::{Options, Project, World};
+
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// One server after the other.
+    pub rolling: bool,
+    /// Also where other apps can't be reached without the proxy that goes.
+    pub force: bool,
+}
+
+/// `upgrade`: from Traefik to kamal-proxy.
+pub async fn upgrade(world: &World, project: &Project, options: &Options, how: How) -> Result<(), RunError> {
+    take_over(world, project, options, Direction::Upgrade, how).await
+}
+
+/// `downgrade`: back.
+pub async fn downgrade(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    how: How,
+) -> Result<(), RunError> {
+    take_over(world, project, options, Direction::Downgrade, how).await
+}
+
+async fn take_over(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    direction: Direction,
+    how: How,
+) -> Result<(), RunError> {
+    if !options.filters.roles.is_empty() {
+        return Err(RunError::Usage {
+            message: format!("`{}` moves whole servers, not single roles", direction.command()),
+            hint: Some("choose servers with `--hosts`".into()),
+        });
+    }
+    let kind = Kind::TakeOver(direction);
+    let mut run = Run::new(world, project, options, kind, options.version.clone()).await?;
+    run.selection = moving(&project.config, run.selection, direction)?;
+    let hosts = run.selection.hosts.clone();
+    let (fleet, failures) = run.begin(&hosts).await?;
+    run.worth_going_on(|host| fleet.has(host), &failures)?;
+    let lock = Lock::for_run(world, &fleet, &hosts, &run.scope, &run.named()).await?;
+    let lock_lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
+    let mut moving = Moving { run, world, project, direction, how, has_ports: BTreeSet::new() };
+    let result = moving.under_lock(&fleet, failures, lock_lost).await;
+    if let Some(lock) = lock {
+        lock.give_back(world).await;
+    }
+    moving.run.end(&fleet, result).await
+}
+
+/// The roles behind the new kind of proxy, on servers where none is behind the other.
+fn moving<'a>(
+    config: &'a Config,
+    mut selection: Selection<'a>,
+    direction: Direction,
+) -> Result<Selection<'a>, RunError> {
+    selection.roles.retain(|(role, _)| ProxyKind::of(role) == direction.to());
+    if selection.roles.is_empty() {
+        return Err(none_there(direction.to()));
+    }
+    let on = |host: &str| selection.roles.iter().any(|(_, hosts)| hosts.iter().any(|at| at.host == host));
+    selection.hosts.retain(|host| on(host));
+    for role in config.roles.iter().filter(|role| ProxyKind::of(role) == direction.from()) {
+        let Some(at) = role.hosts.iter().find(|at| selection.hosts.contains(&at.host.as_str())) else {
+            continue;
+        };
+        return Err(RunError::Usage {
+            message: format!(
+                "the role {} still uses {} on {}, and `{}` removes that proxy",
+                role.name,
+                direction.from().name(),
+                at.host,
+                direction.command()
+            ),
+            hint: Some("put all roles of the server behind the same kind of proxy".into()),
+        });
+    }
+    Ok(selection)
+}
+
+/// A run that holds the lock.
+struct Moving<'a> {
+    run: Run<'a>,
+    world: &'a World,
+    project: &'a Project,
+    direction: Direction,
+    how: How,
+    /// The servers on which the new proxy has the ports already, and only the end was missing.
+    has_ports: BTreeSet<String>,
+}
+
+impl Moving<'_> {
+    fn config(&self) -> &Config {
+        &self.project.config
+    }
+
+    fn note(&self, host: Option<&str>, text: String) {
+        self.run.emit(Event::Note { host: host.map(Into::into), text });
+    }
+
+    /// Gives the version.
+    async fn under_lock(
+        &mut self,
+        fleet: &Fleet,
+        mut failures: Vec<Failure>,
+        lock_lost: watch::Receiver<bool>,
+    ) -> Result<String, RunError> {
+        self.run.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
+        let repository = self.config().repository();
+        let (mut observed, unseen) = observe(fleet, &self.run.scope, &repository, true).await;
+        failures.extend(unseen);
+        self.run.still_wanted()?;
+        self.leave_out_done(&mut observed);
+        if observed.is_empty() {
+            return if failures.is_empty() {
+                Ok(self.run.named())
+            } else {
+                Err(self.run.failed(failures, Vec::new()))
+            };
+        }
+        self.check_neighbours(fleet, &observed).await?;
+        if self.run.version.is_none() {
+            self.run.version = Some(version(self.project, &self.run, &observed));
+        }
+        let plan = Arc::new(self.run.plan(&observed)?);
+        self.run.emit(Event::Planned(plan.clone()));
+        for server in &plan.servers {
+            server.notes.iter().for_each(|note| self.note(Some(&server.host), note.clone()));
+        }
+        let apply = Apply::new(self.world, fleet, &plan, lock_lost);
+        let carried_out = self.carry_out(&apply, &plan).await;
+        failures.extend(apply.failures());
+        let interrupted = self.world.stop.is_set()
+            && !apply.all_done()
+            && failures.iter().all(|failure| failure.cause == Cause::Interrupted);
+        if interrupted {
+            return Err(RunError::Interrupted { standing: self.run.standing(&apply, &plan).await });
+        }
+        if failures.is_empty() {
+            return carried_out.map(|()| plan.version.clone());
+        }
+        Err(self.run.failed(failures, self.run.standing(&apply, &plan).await))
+    }
+
+    /// Leaves out the servers on which nothing is left to do.
+    fn leave_out_done(&mut self, observed: &mut BTreeMap<String, Observed>) {
+        let [from, to] =
+            [self.direction.from(), self.direction.to()].map(|kind| kind.container().unwrap_or_default());
+        let has_ports = |server: &Observed| {
+            server.proxy(to).is_some_and(|proxy| proxy.status == "running" && !proxy.waits())
+        };
+        self.has_ports =
+            observed.iter().filter(|(_, server)| has_ports(server)).map(|(host, _)| host.clone()).collect();
+        let done: Vec<String> = observed
+            .iter()
+            .filter(|(host, server)| self.has_ports.contains(*host) && server.proxy(from).is_none())
+            .map(|(host, _)| host.clone())
+            .collect();
+        for host in done {
+            observed.remove(&host);
+            let [from, to] = [self.direction.from(), self.direction.to()].map(ProxyKind::name);
+            self.note(Some(&host), format!("{to} has already replaced {from} here: nothing to do"));
+        }
+    }
+
+    /// Other apps must not be taken off the air unasked, nor this one be put back into service.
+    async fn check_neighbours(
+        &self,
+        fleet: &Fleet,
+        observed: &BTreeMap<String, Observed>,
+    ) -> Result<(), RunError> {
+        if let Some((host, server)) = observed.iter().find(|(_, server)| !server.maintenance.is_empty()) {
+            return Err(RunError::Usage {
+                message: format!("{} is in maintenance on {host}", server.maintenance.join(", ")),
+                hint: Some("end maintenance first: run `bowline app live` with the old configuration".into()),
+            });
+        }
+        let survey = Step::Proxy(proxy::Step::Survey(Survey {
+            scope: self.run.scope.clone(),
+            direction: self.direction,
+            services: self.services(),
+        }));
+        let ask =
+            async |host: &str| fleet.ask::<Others>(host, None, &survey).await.map_err(Failure::explained);
+        let asked = join_all(observed.keys().map(|host| ask(host))).await;
+        let (mut named, mut failures) = (Vec::new(), Vec::new());
+        for (host, asked) in observed.keys().zip(asked) {
+            match asked {
+                Ok(Others(others)) if others.is_empty() => {}
+                Ok(Others(others)) => named.push(format!("{} on {host}", others.join(", "))),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if !failures.is_empty() {
+            failures.iter().for_each(|failure| self.run.emit(Event::Failed(failure.clone())));
+            return Err(self.run.failed(failures, Vec::new()));
+        }
+        let others = format!("{} also serves {}", self.direction.from().name(), named.join("; "));
+        match (named.is_empty(), self.how.force) {
+            (true, _) => Ok(()),
+            (false, true) => {
+                self.note(None, format!("{others}: they can't be reached until they move too"));
+                Ok(())
+            }
+            (false, false) => Err(RunError::Usage {
+                message: others,
+                hint: Some(format!(
+                    "without {} they can't be reached until they move too; `--force` continues anyway",
+                    self.direction.from().name()
+                )),
+            }),
+        }
+    }
+
+    /// What of this app the proxies know by name.
+    fn services(&self) -> Vec<String> {
+        let names = &self.run.scope.names;
+        match self.direction {
+            Direction::Upgrade => self.accessories().map(|accessory| accessory.service.clone()).collect(),
+            Direction::Downgrade => self.config().roles.iter().map(|role| names.prefix(&role.name)).collect(),
+        }
+    }
+
+    /// The accessories that move too.
+    fn accessories(&self) -> impl Iterator<Item = &Accessory> {
+        let upgrade = self.direction == Direction::Upgrade;
+        self.config().accessories.iter().filter(move |accessory| upgrade && accessory.proxy.is_some())
+    }
+
+    async fn carry_out(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
+        let begun = self.prepare(apply, plan).await;
+        let moved = match begun {
+            Ok(()) => self.move_all(apply, plan).await,
+            Err(error) => Err(error),
+        };
+        let waiting = |server: &&ServerPlan| !self.has_ports.contains(&server.host);
+        let left = plan.servers.iter().filter(waiting).filter(|server| !apply.took_over(&server.host));
+        if !apply.lost_the_lock() {
+            join_all(left.map(|server| apply.give_up(server, self.direction, Verdict::GivesUp))).await;
+        }
+        moved
+    }
+
+    /// All but the ports: the proxy that waits, and the new containers, which it reaches.
+    async fn prepare(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
+        if !apply.primary_is_possible() {
+            return Ok(());
+        }
+        apply.proxy().await;
+        apply.assets().await;
+        if apply.primary_is_possible() && self.run.any_left(apply, plan) && apply.image_is_sound() {
+            self.run.boot_groups(apply, plan).await?;
+        }
+        join_all(apply.ready().into_iter().map(|server| self.register_accessories(apply, &server.host)))
+            .await;
+        Ok(())
+    }
+
+    async fn register_accessories(&self, apply: &Apply<'_>, host: &str) {
+        for accessory in self.accessories().filter(|accessory| accessory.hosts.iter().any(|at| at == host)) {
+            let Some(route) = planning::route(self.config(), &self.run.scope, accessory) else { continue };
+            let step = Step::Run("look for the accessory", found(&accessory.service));
+            let said = apply.fleet.run(host, None, &step).await;
+            let id = said.map(|output| output.stdout.trim().to_owned()).unwrap_or_default();
+            if id.is_empty() {
+                let text = format!(
+                    "the accessory {} isn't running: `bowline accessory boot` starts it",
+                    accessory.name
+                );
+                self.note(Some(host), text);
+            } else if !apply.register(host, &accessory.name, &route, &id).await {
+                return;
+            }
+        }
+    }
+
+    /// The ports, on all servers at once or one after the other.
+    async fn move_all(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
+        let ready = apply.ready();
+        let groups: Vec<&[&ServerPlan]> =
+            if self.how.rolling { ready.chunks(1).collect() } else { vec![ready.as_slice()] };
+        for group in groups.into_iter().filter(|group| !group.is_empty()) {
+            if self.world.stop.is_set()
+                || apply.lost_the_lock()
+                || self.how.rolling && !apply.failures().is_empty()
+            {
+                break;
+            }
+            let hosts: Vec<String> = group.iter().map(|server| server.host.clone()).collect();
+            self.hook("pre", plan, &hosts).await?;
+            join_all(group.iter().map(|server| apply.take_over(server, self.direction))).await;
+            self.hook("post", plan, &hosts).await?;
+        }
+        Ok(())
+    }
+
+    async fn hook(&self, when: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
+        let name = life::hook(self.world, self.project, self.direction.to(), when);
+        self.run.boot_hook(&name, plan, hosts).await
+    }
+}
+
+/// The version that serves on the servers, where its image is there by that name; else what is tagged as the latest.
+fn version(project: &Project, run: &Run<'_>, observed: &BTreeMap<String, Observed>) -> String {
+    let (config, names) = (&project.config, &run.scope.names);
+    let places =
+        run.selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(move |host| (role, host)));
+    let serves = |server: &Observed, role: &str| -> Option<String> {
+        let current: &Container = server.current(names, role, &config.latest_image())?;
+        Some(current.version(names, role).to_owned())
+    };
+    let found = places.filter_map(|(role, host)| serves(observed.get(&host.host)?, &role.name)).next();
+    let there = |version: &String| {
+        observed.values().all(|server| server.images.contains_key(&config.image_of(version)))
+    };
+    found.filter(there).unwrap_or_else(|| config.latest_tag())
+}
+
+/// Prints the id of a container that runs, on the network where proxies are.
+fn found(container: &str) -> Script {
+    let network = bowline_core::names::NETWORK;
+    let connect = Line::new("docker").words(["network", "connect", network, container]);
+    let inspect = Line::new("docker").words([
+        "container",
+        "inspect",
+        "--format",
+        "{{if .State.Running}}{{.ID}}{{end}}",
+    ]);
+    Script::new(format!("{connect} 2>/dev/null\n{} 2>/dev/null || :\n", inspect.word(container)))
+}
