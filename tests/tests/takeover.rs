@@ -1,5 +1,5 @@
 //! From Traefik to kamal-proxy and back (P6): how long a server takes no requests, and what a run leaves that failed or was killed.
-#![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

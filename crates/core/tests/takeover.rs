@@ -12,14 +12,20 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use bowline_config::{Logging, Traefik};
+use bowline_config::secret::Secret;
+use bowline_config::{Logging, SourceFile, Traefik, load};
 use bowline_core::commands::Scope;
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::names::Names;
+use bowline_core::observed::Observed;
+use bowline_core::plan::deploy::{Request, plan};
+use bowline_core::plan::{Kind, show};
 use bowline_core::proxy::kamal::{container as kamal, takeover as of_kamal};
 use bowline_core::proxy::takeover::{Direction, Others, Ports, Settle, Survey, Verdict};
 use bowline_core::proxy::traefik::{container as traefik, takeover as of_traefik};
+use bowline_core::selection::{Filters, Selection};
 use bowline_core::shell::{Input, Script};
+use serde_json::json;
 
 /// Keeps each container in a file of its name: whether it runs, and whether it waits. `fault` says after which call the whole
 /// script gets a signal.
@@ -374,4 +380,68 @@ fn who_else_is_behind_the_proxy_is_seen_and_one_that_stopped_for_nothing_is_star
         assert!(server.run(&server.wait()).status.success());
         assert_eq!(server.containers(), "kamal-proxy runs, traefik runs waits");
     });
+}
+
+/// What is planned for a server with these proxies, behind kamal-proxy from now on.
+fn planned(kind: Kind, proxies: &[serde_json::Value]) -> Result<String, String> {
+    let text = "service: app\nimage: app\nservers: [a]\nregistry: {server: r.test, username: u, password: [PW]}\n\
+                proxy: {host: a.test}\nbuilder: {arch: amd64}\n";
+    let config = load(SourceFile::new("deploy.yml", text.to_owned()), None).unwrap().config;
+    let container = json!({
+        "id": "1", "name": "/app-web-v1", "created": "2026-01-01T00:00:00Z", "image": "r.test/app:v1", "image_id": "i",
+        "status": "running", "exit_code": 0, "health": "healthy", "finished": "", "mounts": [], "healthcheck": null,
+        "labels": {"service": "app", "role": "web", "destination": ""}, "networks": {}, "args": [],
+    });
+    let proxies: String = proxies.iter().map(|proxy| format!("@proxy {proxy}\n")).collect();
+    let observed = format!(
+        "@docker 26.1.5\n@container {container}\n{proxies}@network kamal\n@image i r.test/app:v1\n@end\n"
+    );
+    let observed = [("a".to_owned(), Observed::parse(&observed).unwrap())].into();
+    let secrets = [("PW".to_owned(), Secret::new("x"))].into();
+    let request = Request {
+        kind,
+        version: "v1".into(),
+        scope: scope(),
+        secrets_known: true,
+        pages: Default::default(),
+    };
+    let selection = Selection::new(&config, &Filters::default()).unwrap();
+    let planned = plan(&config, &selection, &secrets, &request, &observed);
+    planned.map(|plan| show::text(&plan)).map_err(|error| error.to_string())
+}
+
+fn proxy(name: &str, port: &str, labels: &serde_json::Value) -> serde_json::Value {
+    json!({
+        "id": name, "name": format!("/{name}"), "created": "", "image": "bowline-proxy:v10.0.1.0", "image_id": "",
+        "status": "running", "exit_code": 0, "health": null, "finished": "", "labels": labels, "mounts": [],
+        "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.2"}}, "args": ["--api.insecure=true"],
+        "ports": {"80/tcp": [{"HostIp": "", "HostPort": port}], "443/tcp": null},
+    })
+}
+
+#[test]
+fn a_plan_knows_who_has_the_ports_and_what_happens_before_they_change_hands() {
+    let traefik = |port: &str| proxy("traefik", port, &json!({}));
+    let refused = planned(Kind::Deploy, &[traefik("80")]).unwrap_err();
+    assert_eq!(refused, "Traefik on a uses port 80, which kamal-proxy needs");
+    assert!(planned(Kind::Deploy, &[traefik("8080")]).is_ok());
+    let both = [traefik("8080"), proxy("kamal-proxy", "80", &json!({}))];
+    assert!(planned(Kind::Deploy, &both).is_ok());
+    let waiting = proxy("kamal-proxy", "", &json!({"bowline.waits": "yes"}));
+    let refused = planned(Kind::Deploy, std::slice::from_ref(&waiting)).unwrap_err();
+    assert_eq!(refused, "kamal-proxy on a is still waiting for the ports of Traefik");
+
+    let take_over = planned(Kind::TakeOver(Direction::Upgrade), &[traefik("80"), waiting]).unwrap();
+    let mut rest = take_over.as_str();
+    let order = [
+        "upgrade app version v1",
+        "make sure kamal-proxy runs",
+        "boot app-web-v1",
+        "have kamal-proxy route all requests to it",
+        "replace Traefik with kamal-proxy",
+        "stop app-web-v1",
+    ];
+    for line in order {
+        rest = rest.split_once(line).unwrap_or_else(|| panic!("no {line:?} in its place:\n{take_over}")).1;
+    }
 }
