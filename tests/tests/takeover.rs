@@ -112,7 +112,7 @@ fn p6_an_app_moves_from_traefik_to_the_proxy_and_back_and_the_gap_is_told() {
     let (ran, gap) = asked_while(server, &host, "v1", || moving.project.bowline(&["upgrade", "-y"]));
     ran.says("kamal-proxy has replaced Traefik").ok();
     eprintln!("upgrade: {gap:?} without an answer, said {:?}", told_gap(&ran));
-    assert!(gap < told_gap(&ran) + Duration::from_secs(1), "{gap:?}\n{ran}");
+    assert!(gap < told_gap(&ran) + Duration::from_millis(500), "{gap:?}\n{ran}");
     moving.is_behind(CONTAINER, &lease, "v1");
     assert_eq!(server.short_id(&worker), worker_id, "a role without a proxy is left alone");
     moving.project.bowline(&["upgrade", "-y"]).says("already").ok();
@@ -124,7 +124,7 @@ fn p6_an_app_moves_from_traefik_to_the_proxy_and_back_and_the_gap_is_told() {
     let (ran, gap) = asked_while(server, &host, "v2", || moving.project.bowline(&["downgrade", "-y"]));
     ran.says("Traefik has replaced kamal-proxy").ok();
     eprintln!("downgrade: {gap:?} without an answer, said {:?}", told_gap(&ran));
-    assert!(gap < told_gap(&ran) + Duration::from_secs(1), "{gap:?}\n{ran}");
+    assert!(gap < told_gap(&ran) + Duration::from_millis(500), "{gap:?}\n{ran}");
     moving.is_behind("traefik", &lease, "v2");
     moving.project.bowline(&["downgrade", "-y"]).says("already").ok();
     moving.project.deploy("v3").ok();
