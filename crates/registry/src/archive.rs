@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
@@ -69,6 +69,14 @@ impl Store {
         let image = take::all(self, &files, &root)?;
         self.keep(name, &image.root)?;
         Ok(image)
+    }
+
+    /// The same of a file.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn take_archive_file(&self, path: &Path, name: &str) -> Result<Image, Error> {
+        self.take_archive(File::open(path).map_err(Error::io(path))?, name)
     }
 
     /// Writes the manifest that an image of the old form doesn't have.

@@ -37,6 +37,12 @@ impl Image {
         self.parts.iter().map(|(digest, part)| (digest, part.size))
     }
 
+    /// The manifest of the image for Linux on this architecture.
+    pub(crate) fn of_architecture(&self, architecture: &str) -> Option<&Descriptor> {
+        let fits = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
+        self.platforms.iter().find(|(platform, _)| fits(platform)).map(|(_, manifest)| manifest)
+    }
+
     /// The manifest for clients that know of no index: the one of Linux on x86-64, as other registries have it, or the only one.
     pub(crate) fn without_index(&self) -> Option<&Descriptor> {
         let usual = |platform: &Platform| platform.os == "linux" && platform.architecture == "amd64";

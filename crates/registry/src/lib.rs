@@ -2,7 +2,7 @@
 //!
 //! An image gets into a [`Store`] from where it was built: out of an OCI layout ([`Store::take_layout`]) or of what `docker save` writes
 //! ([`Store::take_archive`]). Blobs are stored once, under their digests, and everything is checked against the digest that names it: a
-//! source is data from outside. A [`Registry`] then offers images to whatever connects: it speaks the pull half of the OCI distribution
+//! source is data from outside. [`Store::save`] writes an image as `docker load` takes it. A [`Registry`] then offers images to whatever connects: it speaks the pull half of the OCI distribution
 //! specification, over HTTP/1.1, as Docker, containerd and Podman use it.
 //!
 //! Nothing here knows of deploys, servers or SSH.
@@ -14,6 +14,8 @@ mod image;
 mod layout;
 mod manifest;
 mod name;
+mod retain;
+mod save;
 mod serve;
 mod store;
 mod take;
@@ -24,4 +26,4 @@ pub use image::Image;
 pub use manifest::{Descriptor, Platform};
 pub use name::{is_repository, is_tag};
 pub use serve::{Access, Limits, Registry, Traffic};
-pub use store::{Collected, Kept, Store};
+pub use store::{Collected, Kept, Store, Workspace};

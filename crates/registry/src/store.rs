@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use flate2::{Compression, GzBuilder};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::digest::{Digest, Hashing};
 use crate::error::Error;
@@ -48,6 +48,18 @@ pub struct Kept {
     /// When it was last taken.
     #[serde(skip, default = "SystemTime::now")]
     pub taken: SystemTime,
+}
+
+/// A directory for what an image is taken from, deleted with this. What a process that was killed left is deleted by
+/// [`Store::collect`].
+#[derive(Debug)]
+pub struct Workspace(TempDir);
+
+impl Workspace {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
 }
 
 /// What was deleted.
@@ -154,7 +166,12 @@ impl Store {
             }
         }
         for path in list(&self.root.join(INCOMING))? {
-            remove(&path)?;
+            // What others left: nobody else uses the store now.
+            if path.is_dir() {
+                fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+            } else {
+                remove(&path)?;
+            }
         }
         Ok(collected)
     }
@@ -177,8 +194,22 @@ impl Store {
         self.root.join(IMAGES).join(Digest::of(name.as_bytes()).hex())
     }
 
+    /// The length of a blob that is there, by its digits.
+    pub(crate) fn length(&self, digits: &str) -> Option<u64> {
+        self.root.join(BLOBS).join(digits).metadata().ok().map(|metadata| metadata.len())
+    }
+
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join(BLOBS).join(digest.hex())
+    }
+
+    /// An empty directory of one's own.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn workspace(&self) -> Result<Workspace, Error> {
+        let path = self.root.join(INCOMING);
+        TempDir::new_in(&path).map(Workspace).map_err(Error::io(&path))
     }
 
     /// A new file that is deleted again unless it gets a name.
