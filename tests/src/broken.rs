@@ -12,6 +12,14 @@ const RESTART_DOCKER: &str =
 /// Where the volume of kamal-proxy is.
 const PROXY_DISK: &str = "/var/lib/docker/volumes/kamal-proxy-config/_data";
 
+/// Has sshd forward connections or not, and ends it, which is started again.
+fn forwarding(allowed: &str) -> String {
+    format!(
+        "sed -i 's/^AllowTcpForwarding .*/AllowTcpForwarding {allowed}/' /etc/ssh/sshd_config
+         old=$(pgrep -o -x sshd); kill $old; while kill -0 $old 2>/dev/null; do sleep 0.1; done"
+    )
+}
+
 /// A server that lacks something until this is dropped.
 #[derive(Debug)]
 pub struct Broken {
@@ -93,6 +101,15 @@ impl Server {
             self.run("docker info -f '{{.DriverStatus}}'").stdout.contains("io.containerd.snapshotter")
         });
         Broken { server: self.clone() }
+    }
+
+    /// Has its sshd forward nothing, in no direction.
+    #[must_use]
+    pub fn without_forwarding(&self) -> Broken {
+        self.run(&forwarding("no")).ok();
+        let broken = Broken { server: self.clone() };
+        wait_until("sshd with another configuration", Duration::from_secs(10), || self.sshd_greets());
+        broken
     }
 
     /// Puts what Bowline keeps there on a disk of its own that can be filled, until the server is mended.
@@ -202,6 +219,9 @@ impl Server {
             "[ ! -e /etc/docker/daemon.json ] || {{ /usr/bin/rm /etc/docker/daemon.json; {RESTART_DOCKER}; }}",
         ))
         .ok();
+        if self.run("grep -q '^AllowTcpForwarding no' /etc/ssh/sshd_config").code == Some(0) {
+            self.run(&forwarding("yes")).ok();
+        }
         self.run(&format!(
             "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{{curl,sudo,root-bash}}
              /usr/bin/find /usr/local/bin -lname /bin/busybox -delete

@@ -129,7 +129,23 @@ impl Project {
     /// The version's image, as servers know it.
     #[must_use]
     pub fn image(&self, tag: &str) -> String {
-        format!("{}/{}:{tag}", self.registry, self.service)
+        match self.registry.as_str() {
+            "" => format!("{}:{tag}", self.service),
+            server => format!("{server}/{}:{tag}", self.service),
+        }
+    }
+
+    /// Takes the registry out of the project: servers get the image from the machine that deploys.
+    pub fn without_registry(&mut self) -> &mut Self {
+        self.registry.clear();
+        self.unset("registry").forget_secret("KAMAL_REGISTRY_PASSWORD")
+    }
+
+    /// Gives it a registry on the machine that deploys, as Kamal has it.
+    pub fn with_local_registry(&mut self, port: u16) -> &mut Self {
+        self.registry = format!("localhost:{port}");
+        self.forget_secret("KAMAL_REGISTRY_PASSWORD")
+            .set("registry", &format!("{{server: 'localhost:{port}'}}"))
     }
 
     /// What a top-level key of `deploy.yml` is set to.

@@ -16,8 +16,11 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("bowline-registry", &[]),
     ("bowline-core", &["bowline-config"]),
     ("bowline-engine", &["bowline-config", "bowline-core"]),
-    ("bowline-remote", &["bowline-config", "bowline-core", "bowline-engine"]),
-    ("bowline-cli", &["bowline-config", "bowline-core", "bowline-engine", "bowline-remote"]),
+    ("bowline-remote", &["bowline-config", "bowline-core", "bowline-engine", "bowline-registry"]),
+    (
+        "bowline-cli",
+        &["bowline-config", "bowline-core", "bowline-engine", "bowline-remote", "bowline-registry"],
+    ),
 ];
 
 /// What a crate must not get hold of, not even through another: no runtime, network or terminal in `core`

@@ -8,6 +8,7 @@ use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
 use bowline_engine::world::{Options, OwnImage, Project, Stop, World};
+use bowline_remote::KeptImages;
 
 use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
@@ -88,7 +89,8 @@ impl<'a> Session<'a> {
         let lock_wait = settings.lock_wait;
         let (events, timeouts) = (Arc::new(screen.handle()), project.config.timeouts);
         let own_proxy = OwnImage::new(local.clone());
-        let world = World { network, local, own_proxy, events, stop, lock_wait, timeouts };
+        let images = Arc::new(KeptImages::default());
+        let world = World { network, local, images, own_proxy, events, stop, lock_wait, timeouts };
         Ok(Self { settings, project, world, screen, focus })
     }
 

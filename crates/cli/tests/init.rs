@@ -42,7 +42,7 @@ fn what_is_there_is_left_as_it_is_each_file_by_itself() {
     assert_eq!(status, 0);
     insta::assert_snapshot!("init_kept", out);
     assert_eq!(read("config/deploy.yml").unwrap(), "mine");
-    assert!(read(".kamal/secrets").unwrap().contains("\nKAMAL_REGISTRY_PASSWORD="));
+    assert!(read(".kamal/secrets").unwrap().contains("\n#KAMAL_REGISTRY_PASSWORD="));
     assert_eq!(read(".kamal/hooks/pre-connect.sample"), None);
     let (status, out, err) = bowline(directory.path(), &[], &["init", "-q", "-c", "other/app.yml"]);
     assert_eq!((status, out + &err), (0, String::new()));

@@ -37,7 +37,10 @@ pub(super) fn decode(
     let service = required(&root, "service", report).and_then(|field| service(&field, report));
     // With accessories alone nothing is named after the registry: it is only logged in to.
     let decode_registry = if root.has("servers") { Registry::decode_named } else { Registry::decode };
-    let registry = required(&root, "registry", report).and_then(|field| decode_registry(&field, report));
+    let registry = match root.get("registry") {
+        Some(field) => decode_registry(&field, report),
+        None => Some(Registry::default()),
+    };
     let image = image(&root, service.as_deref(), registry.as_ref(), report);
     let (env, mut tags) = envs(&root, report);
     tags.kamal2 = generation == Generation::Two;
@@ -54,7 +57,7 @@ pub(super) fn decode(
     }
     let deploy_timeout = deploy_timeout(&root, &inherited.healthcheck, &roles);
     let builder = Builder::decode(&root.part("builder"), report);
-    check_local_registry(&root, registry.as_ref(), &builder, report);
+    check_cache(&root, registry.as_ref(), &builder, report);
     let traefik = Traefik::decode(&root.part("traefik"), report);
     let ssh = Ssh::decode(&root.part("ssh"), report);
     // Everything above and below is read before an absent one ends it, so that all errors are found.
@@ -153,7 +156,6 @@ fn example(key: &str) -> &'static str {
     match key {
         "service" => "`service: myapp`, the first part of every container's name",
         "image" => "`image: me/myapp`, the image's name without server and tag",
-        "registry" => "`registry: {server: …, username: …, password: [NAME_OF_A_SECRET]}`",
         _ => "`servers: [192.0.2.1]`, or a hash of roles",
     }
 }
@@ -168,15 +170,15 @@ fn service(field: &Field, report: &mut Report) -> Option<String> {
     None
 }
 
-/// The image's name; with a registry on the deploying machine the service's unless given.
+/// The image's name; without a registry the service's unless given.
 fn image(
     root: &Section,
     service: Option<&str>,
     registry: Option<&Registry>,
     report: &mut Report,
 ) -> Option<String> {
-    if !root.has("image") && registry.is_some_and(Registry::is_local) {
-        return service.map(Into::into);
+    if !root.has("image") && registry.is_some_and(Registry::is_absent) {
+        return service.map(str::to_lowercase);
     }
     let field = required(root, "image", report)?;
     let image = field.text()?;
@@ -190,9 +192,11 @@ fn image(
         report.push(field.error("an image's name can't contain blanks"));
         return None;
     }
-    let server = registry.map(|registry| registry.server.as_deref());
-    let sound = server.is_none_or(|server| image::check(&field, &image, Before::Registry(server), report));
-    sound.then_some(image)
+    let before = registry.map(|registry| match &registry.server {
+        None if registry.is_absent() => Before::Nothing,
+        server => Before::Registry(server.as_deref()),
+    });
+    before.is_none_or(|before| image::check(&field, &image, before, report)).then_some(image)
 }
 
 /// The root env, and the tags from either of the two places they may stand at.
@@ -259,15 +263,21 @@ fn accessories(
     accessory::decode(&root.part("accessories"), &context, report)
 }
 
-/// A registry on the deploying machine is reached from another one through SSH only.
-fn check_local_registry(root: &Section, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
-    let url = builder.remote.as_ref().and_then(|remote| remote.url.as_ref());
-    if registry.is_some_and(Registry::is_local)
-        && url.is_some_and(|url| !url.starts_with("ssh://"))
-        && let Some(remote) = root.get("builder").and_then(|builder| builder.section().get("remote"))
+/// Layers of earlier builds that are kept in a registry need one.
+fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
+    let Some(cache) = builder.cache.as_ref().filter(|cache| cache.kind.as_deref() != Some("gha")) else {
+        return;
+    };
+    let elsewhere = cache.image.as_deref().is_some_and(image::names_a_registry);
+    let absent = registry.is_some_and(Registry::is_absent);
+    if absent
+        && (registry.is_some_and(Registry::is_local) || !elsewhere)
+        && let Some(field) = root.get("builder").and_then(|builder| builder.section().get("cache"))
     {
-        let message = "Local registry with remote builder requires an SSH URL (e.g., ssh://user@host)";
-        report.push(remote.error(message));
+        let error = field.error("keeps layers in the registry, and there is none");
+        report.push(error.help(
+            "leave it out: the builder has a cache of its own; or `type: gha` within GitHub's actions",
+        ));
     }
 }
 

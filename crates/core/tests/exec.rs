@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bowline_config::secret::Secret;
 use bowline_config::{Logging, OptionValue};
 use bowline_core::commands::env::SecretEnv;
-use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::commands::status::Status;
 use bowline_core::commands::{Scope, app, registry};
 use bowline_core::names::Names;
@@ -68,7 +68,7 @@ fn exec(mode: Mode) -> Exec {
         place: Place::New {
             image: "r.test/app:v1".into(),
             environment: Box::new(environment),
-            login: Some(login),
+            missing: Missing::Pull(Some(login)),
         },
         env: vec![("MORE".into(), "1 2".into())],
         words: vec!["echo".into(), "x y".into()],

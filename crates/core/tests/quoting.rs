@@ -170,7 +170,7 @@ impl Case {
             place: exec::Place::New {
                 image: "image".into(),
                 environment: Box::new(self.environment()),
-                login: None,
+                missing: exec::Missing::Pull(None),
             },
             env: named("EXTRA", &self.clear),
             words: self.words.clone(),

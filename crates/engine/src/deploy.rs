@@ -285,7 +285,7 @@ impl<'a> Run<'a> {
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, Vec::new()));
         }
-        apply.pull(self.project.config.registry.local_port()).await;
+        apply.deliver(self.world).await;
         apply.tell_kept();
         self.still_wanted()?;
         let all_or_nothing = plan.on_failure == OnFailure::Rollback;

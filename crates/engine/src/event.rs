@@ -28,6 +28,8 @@ pub enum Phase {
     Build(String),
     /// Building an image without pushing it.
     BuildOnly(String),
+    /// Keeping an image on this machine, for servers.
+    Keep(String),
     /// Booting the accessories that don't run, on so many servers.
     Accessories(usize),
     /// Taking the lock, on this server.
@@ -35,6 +37,8 @@ pub enum Phase {
     /// Looking at so many servers.
     Observe(usize),
     Pull,
+    /// Sending the image to so many servers, from this machine.
+    Send(usize),
     /// Making sure the proxy runs.
     Proxy,
     Assets,
@@ -68,6 +72,11 @@ pub enum Event {
     Phase(Phase),
     /// The plan that will be carried out.
     Planned(Arc<Plan>),
+    /// The image is on its way to a server: of at most `size` bytes so many have gone. Told once a second; `elapsed` says for
+    /// how long.
+    Sending { host: String, bytes: u64, size: u64, per_second: u64, elapsed: Duration },
+    /// So many bytes of the image went to each of these servers.
+    Sent(Vec<(String, u64)>),
     /// A server was reached.
     Connected { host: String },
     /// A step was sent to a server; secrets in the command are redacted.

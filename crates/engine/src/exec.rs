@@ -9,7 +9,7 @@ pub(crate) mod work;
 
 use bowline_config::{Pairs, Role, RoleHost};
 use bowline_core::commands::Scope;
-use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::names::Names;
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
@@ -119,7 +119,7 @@ impl Work {
         hooks::pre_connect(world, project, options, hosts).await?;
         let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
         commands.retain(|command| fleet.has(&command.host));
-        let mut work = Self { fleet, commands, failures, total: hosts.len() };
+        let mut work = Self { images: world.images.clone(), fleet, commands, failures, total: hosts.len() };
         if request.reuse {
             work.find_containers(project, options, request, &scope, targets).await;
         }
@@ -207,7 +207,10 @@ fn new_container(
     Ok(Place::New {
         image: config.image_of(version),
         environment: Box::new(environment),
-        login: login(&config.registry, secrets).ok().flatten(),
+        missing: match config.registry.is_absent() {
+            true => Missing::Bring,
+            false => Missing::Pull(login(&config.registry, secrets).ok().flatten()),
+        },
     })
 }
 

@@ -16,6 +16,8 @@ use bowline_config::secret::Secret;
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a program left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,13 +140,30 @@ pub trait Server: Send + Sync {
         limit: Limit,
     ) -> Result<Attached, ServerError>;
 
-    /// Lets programs on the server reach this machine's `127.0.0.1:port` at the same address there, for as long as what
-    /// is returned lives. `None` if the port is not to be had there.
-    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError>;
+    /// Lets programs on the server connect to us, at a port of its `127.0.0.1` that sshd chooses, for as long as what is
+    /// returned lives. `None` if sshd doesn't let us.
+    async fn listen(&self, accept: Arc<dyn Accept>) -> Result<Option<Listening>, ServerError>;
 
     /// `GET path` over HTTP/1.1 from an address that the server can reach; gives status and body (≤ 4 MiB).
     /// Used for the proxy's API, whose port is never published.
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError>;
+}
+
+/// A connection that a program on a server made to us.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Takes the connections that programs on a server make.
+pub trait Accept: Send + Sync {
+    /// Serves one to its end.
+    fn accept(&self, stream: Box<dyn Stream>) -> BoxFuture<'static, ()>;
+}
+
+/// A port of a server that leads to us.
+pub struct Listening {
+    pub port: u16,
+    /// It leads to us as long as this lives.
+    pub held: Held,
 }
 
 /// A program on a server whose standard input stays open.
@@ -337,6 +356,57 @@ pub trait Local: Send + Sync {
     fn now(&self) -> i64;
     /// So many random bytes as lower-case hex (two digits a byte).
     fn random_hex(&self, bytes: usize) -> String;
+}
+
+/// What a build left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Built {
+    /// A directory with an OCI layout.
+    Layout(String),
+    /// A file as `docker save` writes it.
+    Archive(String),
+}
+
+/// The images that are kept on this machine, for servers that get theirs from it.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// A directory for what is built, deleted with what is returned.
+    async fn workspace(&self) -> Result<(String, Held), String>;
+    /// Takes an image from where it was built, and keeps it under its name (`REPO:TAG`).
+    async fn take(&self, built: &Built, name: &str) -> Result<(), String>;
+    /// Takes an image from what `docker save` says elsewhere, and keeps it under its name.
+    async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String>;
+    /// The image of this name, whole; `None` if it isn't kept. It is to be offered under another name.
+    async fn open(&self, name: &str, offered: &str) -> Result<Option<Arc<dyn Image>>, String>;
+    /// Keeps no more than so many images of a repository, and of all no more than there should be room for.
+    async fn tidy(&self, repository: &str, images: usize) -> Result<(), String>;
+}
+
+/// An image that is kept on this machine.
+pub trait Image: Send + Sync {
+    /// The bytes of all it consists of.
+    fn size(&self) -> u64;
+    /// A registry that has it, for one server.
+    fn offer(&self) -> Arc<dyn Offer>;
+    /// The whole for an architecture (`amd64`), as `docker load` takes it.
+    fn archive(&self, name: &str, architecture: &str) -> Box<dyn Pieces>;
+}
+
+/// A registry for one server.
+pub trait Offer: Accept {
+    /// User and password as HTTP has them: in base64, with a colon between.
+    fn auth(&self) -> Secret;
+    /// The bytes of the image that have been sent.
+    fn sent(&self) -> u64;
+    /// It as what takes connections.
+    fn accepts(self: Arc<Self>) -> Arc<dyn Accept>;
+}
+
+/// Bytes, as they are wanted.
+#[async_trait]
+pub trait Pieces: Send {
+    /// The next, or `None` at the end; the reason if there are no more.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String>;
 }
 
 /// New files on the machine that deploys.

@@ -69,5 +69,5 @@ async fn find(
         Command::on_server(&host.clone(), OnServer { scope, host, command, mode })
     };
     let commands = there.map(on).collect();
-    Ok(Work { fleet, commands, failures, total: hosts.len() })
+    Ok(Work { images: world.images.clone(), fleet, commands, failures, total: hosts.len() })
 }

@@ -10,6 +10,7 @@ mod assets;
 mod beside;
 mod channel;
 mod docker;
+mod images;
 mod kamal;
 mod machine;
 mod network;
@@ -22,6 +23,7 @@ mod takeover;
 mod traefik;
 
 pub(crate) use docker::FakeDocker;
+pub(crate) use images::FakeImages;
 pub(crate) use kamal::{FakeProgram, Upgrades};
 pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
 pub(crate) use network::{FakeNetwork, Garbled, How, Silent};
@@ -182,6 +184,8 @@ pub(crate) struct Scripted {
     pub network: Arc<FakeNetwork>,
     /// The machine it deploys from.
     pub local: Arc<FakeLocal>,
+    /// The images there.
+    pub images: Arc<FakeImages>,
     /// What happened.
     pub recorder: Arc<Recorder>,
     /// Stops the run.
@@ -200,16 +204,18 @@ impl Scripted {
         let (trigger, stop) = Stop::new();
         *locked(&local.counter) = network.next_process();
         let local = Arc::new(local);
+        let images = Arc::new(FakeImages::default());
         let world = World {
             timeouts: bowline_config::Timeouts::default(),
             network: Arc::new(network::Wires(network.clone())),
             own_proxy: OwnImage::new(local.clone()),
             local: local.clone(),
+            images: images.clone(),
             events: recorder.clone(),
             stop,
             lock_wait: std::time::Duration::ZERO,
         };
-        Self { world, network, local, recorder, trigger }
+        Self { world, network, local, images, recorder, trigger }
     }
 
     /// What went wrong for clients, in words; empty if nothing did.

@@ -14,6 +14,7 @@ mod failures;
 mod garbled;
 mod groups;
 mod hooks;
+mod images;
 mod kamal_proxy;
 mod keys;
 mod killed;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::error::{Failure, RunError};
 use crate::event::Events;
-use crate::ports::{Local, Network, Output};
+use crate::ports::{Images, Local, Network, Output};
 pub use crate::proxy::kamal::image::OwnImage;
 use crate::secrets::Store;
 
@@ -17,6 +17,8 @@ pub struct World {
     pub network: Arc<dyn Network>,
     /// This machine.
     pub local: Arc<dyn Local>,
+    /// The images on this machine.
+    pub images: Arc<dyn Images>,
     /// Is told what happens.
     pub events: Arc<dyn Events>,
     /// Says when to stop.

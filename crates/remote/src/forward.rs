@@ -1,73 +1,88 @@
-//! Ports of this machine, lent to a server: what connects to `127.0.0.1:PORT` there reaches `127.0.0.1:PORT` here, as
-//! with `ssh -R`.
+//! Ports of a server that lead to us: sshd hands each connection to `127.0.0.1:PORT` there to us as a channel, as with `ssh -R`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bowline_engine::ports::Held;
+use bowline_engine::ports::{Accept, Listening};
 use russh::Channel;
 use russh::client::{ChannelOpenHandle, Msg};
-use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::Result;
 use crate::session::{Session, Stay, Staying};
 
-const HERE: &str = "127.0.0.1";
+const THERE: &str = "127.0.0.1";
 
-/// The ports that are lent: a server reaches no others.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Lendings(Arc<Mutex<BTreeSet<u16>>>);
+/// The ports that lead to us: nobody on the server reaches us in another way.
+#[derive(Clone, Default)]
+pub(crate) struct Forwards(Arc<Mutex<BTreeMap<u32, Forward>>>);
 
-impl Lendings {
-    fn ports(&self) -> MutexGuard<'_, BTreeSet<u16>> {
+/// Who takes the connections to a port, and until when.
+#[derive(Clone)]
+struct Forward {
+    accept: Arc<dyn Accept>,
+    over: watch::Receiver<()>,
+}
+
+impl Forwards {
+    fn ports(&self) -> MutexGuard<'_, BTreeMap<u32, Forward>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A port that is lent until this is dropped.
-struct Lent {
+impl std::fmt::Debug for Forwards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.ports().keys()).finish()
+    }
+}
+
+/// A port that leads to us until this is dropped; its connections end with it.
+struct Open {
     session: Arc<Session>,
-    port: u16,
+    port: u32,
+    _over: watch::Sender<()>,
     _staying: Staying,
 }
 
-impl Drop for Lent {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.session.lendings().ports().remove(&self.port);
+        self.session.forwards().ports().remove(&self.port);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (session, port) = (Arc::clone(&self.session), u32::from(self.port));
+            let (session, port) = (Arc::clone(&self.session), self.port);
             runtime.spawn(async move {
                 // If it fails, the connection is gone, and the port with it.
-                let _ = session.handle().cancel_tcpip_forward(HERE, port).await;
+                let _ = session.handle().cancel_tcpip_forward(THERE, port).await;
             });
         }
     }
 }
 
-/// Lends a port; `None` if sshd does not let us have it there.
-pub(crate) async fn lend(session: Arc<Session>, port: u16) -> Result<Option<Held>> {
-    match session.handle().tcpip_forward(HERE, u32::from(port)).await {
-        Ok(_) => {
-            session.lendings().ports().insert(port);
-            let _staying = session.stay(Stay::Port);
-            Ok(Some(Box::new(Lent { session, port, _staying })))
-        }
-        Err(russh::Error::RequestDenied) => Ok(None),
-        Err(_) => Err(session.lost()),
-    }
+/// Has sshd open a port; `None` if it doesn't.
+pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Result<Option<Listening>> {
+    let port = match session.handle().tcpip_forward(THERE, 0).await {
+        Ok(port) => port,
+        Err(russh::Error::RequestDenied) => return Ok(None),
+        Err(_) => return Err(session.lost()),
+    };
+    let Ok(number) = u16::try_from(port) else { return Ok(None) };
+    let (_over, over) = watch::channel(());
+    session.forwards().ports().insert(port, Forward { accept, over });
+    let _staying = session.stay(Stay::Port);
+    Ok(Some(Listening { port: number, held: Box::new(Open { session, port, _over, _staying }) }))
 }
 
-/// Somebody on the server has connected: lets the bytes pass, if the port is lent and something listens here.
-pub(crate) fn pass(lendings: &Lendings, port: u32, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-    let Some(port) = u16::try_from(port).ok().filter(|port| lendings.ports().contains(port)) else {
+/// Something on the server has connected: it gets whoever takes the port's connections, if the port leads to us.
+pub(crate) fn pass(forwards: &Forwards, port: u32, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+    let Some(Forward { accept, mut over }) = forwards.ports().get(&port).cloned() else {
         // Dropped, the reply is a refusal.
         return;
     };
     tokio::spawn(async move {
-        if let Ok(mut here) = TcpStream::connect((HERE, port)).await {
-            reply.accept().await;
-            // Whoever is at one of the ends sees that it broke.
-            let _ = tokio::io::copy_bidirectional(&mut channel.into_stream(), &mut here).await;
+        reply.accept().await;
+        // The channel is closed when its stream is dropped.
+        tokio::select! {
+            () = accept.accept(Box::new(channel.into_stream())) => {}
+            _ = over.changed() => {}
         }
     });
 }

@@ -15,6 +15,7 @@ mod descriptors;
 mod dial;
 mod forward;
 mod http;
+mod images;
 mod jump;
 mod keys;
 mod known_hosts;
@@ -28,6 +29,7 @@ mod starts;
 mod stream;
 
 use bowline_engine::ports::ServerError;
+pub use images::KeptImages;
 pub use local::LocalMachine;
 pub use options::{NoPrompt, Options, Prompt, UserConfig};
 pub use pool::SshNetwork;

@@ -12,7 +12,8 @@ use bowline_config::secret::Secret;
 use bowline_config::ssh::Ssh;
 use bowline_core::plan::step::Step;
 use bowline_engine::ports::{
-    Attached, Channel, Held, Limit, Network, OnLine, Output, Reader, Server, ServerError, Terminal,
+    Accept, Attached, Channel, Limit, Listening, Network, OnLine, Output, Reader, Server, ServerError,
+    Terminal,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -151,8 +152,8 @@ impl Server for SshServer {
         limit.bound(self.start(step, terminal).await?.attach(terminal.is_some())).await
     }
 
-    async fn lend(&self, port: u16) -> Result<Option<Held>> {
-        forward::lend(self.session().await?, port).await
+    async fn listen(&self, accept: Arc<dyn Accept>) -> Result<Option<Listening>> {
+        forward::listen(self.session().await?, accept).await
     }
 
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String)> {

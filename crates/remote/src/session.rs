@@ -16,7 +16,7 @@ use crate::Result;
 use crate::auth::{Budget, Credentials, Login};
 use crate::channel::{Opened, Start};
 use crate::descriptors::Descriptors;
-use crate::forward::{self, Lendings};
+use crate::forward::{self, Forwards};
 use crate::keys::KeyStore;
 use crate::known_hosts::{self, Asks, HostName, KnownHosts, Sources};
 use crate::ssh_config::Algorithms;
@@ -88,7 +88,7 @@ pub(crate) struct Session {
     spare: (mpsc::Sender<Opened>, tokio::sync::Mutex<mpsc::Receiver<Opened>>),
     /// How many channels have programs that stay.
     kept: watch::Sender<usize>,
-    /// How often it is in use for as long as the run wants: by such programs, and by ports that are lent.
+    /// How often it is in use for as long as the run wants: by such programs, and by ports that lead to us.
     stays: AtomicUsize,
     /// Its descriptors, and where they are counted.
     room: (usize, Arc<Descriptors>),
@@ -98,7 +98,7 @@ pub(crate) struct Session {
     runs: AtomicBool,
     heard: Heard,
     timeouts: Timeouts,
-    lendings: Lendings,
+    forwards: Forwards,
     _cut: Cut,
     /// The connection that carries this one.
     _via: Option<Arc<Session>>,
@@ -122,7 +122,7 @@ impl Session {
             let printed = command.run(&target.name, Asks::Types).await?;
             target.sources.take(&command.words.join(" "), &printed);
         }
-        let (ending, lendings) = (Ending::default(), Lendings::default());
+        let (ending, forwards) = (Ending::default(), Forwards::default());
         let client = Client {
             name: target.name.clone(),
             known_hosts: target.known_hosts.clone(),
@@ -131,7 +131,7 @@ impl Session {
             ending: ending.clone(),
             accepted: None,
             silence: target.timeouts.silence,
-            lendings: lendings.clone(),
+            forwards: forwards.clone(),
         };
         let config = config(&target)?;
         let connecting = client::connect_stream(Arc::new(config), stream, client);
@@ -165,7 +165,7 @@ impl Session {
             runs: AtomicBool::new(false),
             heard,
             timeouts: target.timeouts,
-            lendings,
+            forwards,
             _cut: cut,
             _via: via,
         })
@@ -219,8 +219,8 @@ impl Session {
         &self.handle
     }
 
-    pub(crate) fn lendings(&self) -> &Lendings {
-        &self.lendings
+    pub(crate) fn forwards(&self) -> &Forwards {
+        &self.forwards
     }
 
     /// A channel was left while its program ran.
@@ -346,7 +346,7 @@ impl Session {
 pub(crate) enum Stay {
     /// A program that runs as long as its channel is open.
     Channel,
-    /// A port that is lent.
+    /// A port that leads to us.
     Port,
 }
 
@@ -420,7 +420,7 @@ pub(crate) struct Client {
     /// The key that was checked: it comes again with each new exchange of keys.
     accepted: Option<PublicKey>,
     silence: Duration,
-    lendings: Lendings,
+    forwards: Forwards,
 }
 
 /// What ends a handshake.
@@ -461,7 +461,7 @@ impl Handler for Client {
         reply: ChannelOpenHandle,
         _: &mut client::Session,
     ) -> Result<(), ClientError> {
-        forward::pass(&self.lendings, port, channel, reply);
+        forward::pass(&self.forwards, port, channel, reply);
         Ok(())
     }
 

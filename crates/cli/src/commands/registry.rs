@@ -15,9 +15,9 @@ pub(crate) enum Registry {
     Login(Skip),
     /// Log out of the registry, here and on all servers.
     Logout(Skip),
-    /// Log in, or start the registry on this machine (`server: localhost:PORT`).
+    /// Log in. Without a registry there is nothing to set up.
     Setup(Skip),
-    /// Log out, or remove the registry on this machine and its images.
+    /// Log out, or remove the registry that Kamal started on this machine (`server: localhost:PORT`).
     Remove(Skip),
 }
 
@@ -41,11 +41,11 @@ impl Registry {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         change(settings, async |world, project, options| match self {
             Registry::Login(skip) => {
-                check_login(project, "log in to", "setup")?;
+                check_login(project, "log in to")?;
                 log_in(world, project, options, skip.place()).await
             }
             Registry::Logout(skip) => {
-                check_login(project, "log out of", "remove")?;
+                check_login(project, "log out of")?;
                 log_out(world, project, options, skip.place()).await
             }
             Registry::Setup(skip) => log_in(world, project, options, skip.place()).await,

@@ -52,9 +52,20 @@ struct Row {
     for_role: bool,
     /// Steps that run, and since when; the last one is shown.
     steps: Vec<(String, Duration)>,
+    /// How far the last of them is.
+    progress: Option<String>,
     state: Option<(String, Duration)>,
     done: Option<String>,
     failed: Option<String>,
+}
+
+impl Row {
+    /// The step that goes on, with how far it is, and since when.
+    fn step(&self) -> Option<(String, Duration)> {
+        let (step, since) = self.steps.last()?;
+        let progress = self.progress.iter().map(|progress| format!(": {progress}"));
+        Some((std::iter::once(step.clone()).chain(progress).collect(), *since))
+    }
 }
 
 impl Frame {
@@ -113,6 +124,9 @@ impl Frame {
                 let text = self.paint.yellow(&format!("note: {}", clean::line(text)));
                 return vec![format!("  {host}{text}")];
             }
+            Event::Sent(sent) => {
+                return words::sent(sent).map(|text| format!("  {text}")).into_iter().collect();
+            }
             Event::Interrupted => {
                 self.stopping = true;
                 if let Some(current) = &mut self.phase {
@@ -131,12 +145,14 @@ impl Frame {
             Event::StepStarted { host, role, what, .. } => {
                 let row = self.row(host, role.as_deref());
                 row.steps.push((clean::line(what), now));
+                row.progress = None;
             }
             Event::StepEnded { host, role, what, outcome, .. } => {
                 let what = clean::line(what);
                 let row = self.row(host, role.as_deref());
                 if let Some(place) = row.steps.iter().rposition(|(step, _)| *step == what) {
                     row.steps.remove(place);
+                    row.progress = None;
                 }
                 self.done_with(host);
                 if *outcome == Outcome::Failed
@@ -146,6 +162,9 @@ impl Frame {
                 }
             }
             Event::Connected { host } => self.done_with(host),
+            Event::Sending { host, bytes, size, per_second, .. } => {
+                self.row(host, None).progress = Some(words::sending(*bytes, *size, *per_second));
+            }
             Event::State { host, role, state } => {
                 self.row(host, Some(role)).state = Some((clean::line(state), now));
             }
@@ -287,13 +306,13 @@ impl Frame {
         head.replace('\t', " ")
     }
 
-    /// The step that goes on for it; of a role without one, its server's.
-    fn busy<'a>(&'a self, row: &'a Row) -> Option<&'a (String, Duration)> {
+    /// The step that goes on for it, and since when; of a role without one, its server's.
+    fn busy(&self, row: &Row) -> Option<(String, Duration)> {
         let of_server = || {
             let place = self.places.get(&(row.host.clone(), None)).filter(|_| row.for_role)?;
-            self.rows.get(*place)?.steps.last()
+            self.rows.get(*place)?.step()
         };
-        row.steps.last().or_else(of_server)
+        row.step().or_else(of_server)
     }
 
     /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
@@ -319,8 +338,9 @@ impl Frame {
         let (mark, text) = match (self.busy(row), &row.failed, &row.done) {
             (Some((step, since)), _, None) => {
                 // A state that is news since the step began says more than the step.
-                let text = row.state.as_ref().filter(|(_, at)| at >= since).map_or(step, |(state, _)| state);
-                let time = self.paint.dim(&words::seconds(now.saturating_sub(*since)));
+                let news = row.state.as_ref().filter(|(_, at)| *at >= since);
+                let text = news.map_or(step.as_str(), |(state, _)| state);
+                let time = self.paint.dim(&words::seconds(now.saturating_sub(since)));
                 (self.paint.cyan(spinner(now)), format!("{text} {time}"))
             }
             (_, Some(failed), _) => (self.paint.red("✗"), self.paint.red(failed)),

@@ -18,6 +18,15 @@ pub fn event(event: &Event) -> Value {
         Event::Phase(phase) => self::phase(phase),
         Event::Planned(plan) => self::plan("planned", plan),
         Event::Connected { host } => json!({ "event": "connected", "host": text(host) }),
+        Event::Sending { host, bytes, size, per_second, elapsed } => json!({
+            "event": "sending", "host": text(host), "bytes": bytes, "at_most": size,
+            "bytes_per_second": per_second, "seconds": elapsed.as_secs_f64(),
+        }),
+        Event::Sent(sent) => {
+            let sent: Vec<Value> =
+                sent.iter().map(|(host, bytes)| json!({ "host": text(host), "bytes": bytes })).collect();
+            json!({ "event": "sent", "servers": sent })
+        }
         Event::StepStarted { host, role, what, command } => json!({
             "event": "step_started", "host": text(host), "role": optional(role.as_deref()),
             "what": text(what), "command": clean::lines(command),
@@ -67,6 +76,8 @@ fn phase(phase: &Phase) -> Value {
         Phase::Accessories(servers) => ("accessories", json!({ "servers": servers })),
         Phase::Clone(directory) => ("clone", json!({ "directory": text(directory) })),
         Phase::Build(version) => ("build", json!({ "version": text(version) })),
+        Phase::Keep(image) => ("keep", json!({ "image": text(image) })),
+        Phase::Send(servers) => ("send", json!({ "servers": servers })),
         Phase::BuildOnly(version) => ("build_only", json!({ "version": text(version) })),
         Phase::Lock(host) => ("lock", json!({ "host": text(host) })),
         Phase::Observe(servers) => ("observe", json!({ "servers": servers })),

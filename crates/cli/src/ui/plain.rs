@@ -53,6 +53,7 @@ impl Plain {
                 let text = paint.yellow(&format!("note: {}", clean::line(text)));
                 vec![host.as_ref().map_or_else(|| format!("  {text}"), |host| about(host, None, &text))]
             }
+            Event::Sent(sent) => words::sent(sent).map(|text| format!("  {text}")).into_iter().collect(),
             Event::Interrupted => vec![paint.yellow(words::interrupted(self.focus))],
             _ => self.steps(event),
         }
@@ -62,6 +63,10 @@ impl Plain {
     fn steps(&self, event: &Event) -> Vec<String> {
         let (paint, verbose) = (self.paint, self.verbosity == Verbosity::Verbose);
         match event {
+            // Often enough to see that it goes on.
+            Event::Sending { host, bytes, size, per_second, elapsed } if elapsed.as_secs() % 10 == 0 => {
+                vec![about(host, None, &paint.dim(&words::sending(*bytes, *size, *per_second)))]
+            }
             Event::Connected { host } if verbose => vec![about(host, None, "connected")],
             Event::StepStarted { host, role, what, command } if verbose => {
                 let mut lines = vec![about(host, role.as_deref(), &clean::line(what))];

@@ -30,6 +30,10 @@ fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
         Phase::Accessories(servers) => ("Booting accessories", "Booted accessories", on(servers)),
         Phase::Clone(directory) => ("Cloning", "Cloned", format!(" the repository into {directory}")),
         Phase::Build(version) => ("Building and pushing", "Built and pushed", format!(" version {version}")),
+        Phase::Keep(image) => ("Keeping", "Kept", format!(" {image} for the servers")),
+        Phase::Send(servers) => {
+            ("Sending", "Sent", format!(" what is missing to {}", count(*servers, "server")))
+        }
         Phase::BuildOnly(image) => ("Building", "Built", format!(" {image}")),
         Phase::Lock(host) => ("Taking", "Took", format!(" the deploy lock on {host}")),
         Phase::Observe(servers) => ("Looking", "Looked", format!(" at {}", count(*servers, "server"))),
@@ -52,9 +56,49 @@ fn phase_words(phase: &Phase) -> (&'static str, &'static str, String) {
 /// How many servers a phase is about, where it deals with each once.
 pub fn servers(phase: &Phase) -> Option<usize> {
     match phase {
-        Phase::Connect(servers) | Phase::Bootstrap(servers) | Phase::Observe(servers) => Some(*servers),
+        Phase::Connect(servers)
+        | Phase::Bootstrap(servers)
+        | Phase::Observe(servers)
+        | Phase::Send(servers) => Some(*servers),
         _ => None,
     }
+}
+
+/// How far an image is.
+pub fn sending(sent: u64, at_most: u64, per_second: u64) -> String {
+    format!("{} of at most {}, {}/s", bytes(sent), bytes(at_most), bytes(per_second))
+}
+
+/// What went to servers of an image, in a line.
+pub fn sent(sent: &[(String, u64)]) -> Option<String> {
+    let most = sent.iter().max_by_key(|(_, bytes)| *bytes)?;
+    let least = sent.iter().map(|(_, bytes)| *bytes).min()?;
+    if sent.len() == 1 {
+        return Some(format!("sent {} to {}", bytes(most.1), clean::line(&most.0)));
+    }
+    if least >= most.1 - most.1 / 10 {
+        return Some(format!("sent {} to each of {}", bytes(most.1), count(sent.len(), "server")));
+    }
+    let all = sent.iter().map(|(_, bytes)| bytes).sum();
+    let (most, host) = (bytes(most.1), clean::line(&most.0));
+    Some(format!("sent {} to {}, of which {most} to {host}", bytes(all), count(sent.len(), "server")))
+}
+
+/// A length as people say it: `812 B`, `1.2 MB`.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut number = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // So that 999,960 bytes are 1.0 MB, and not 1000.0 kB.
+    while number >= 999.95 && unit + 1 < units.len() {
+        number /= 1000.0;
+        unit += 1;
+    }
+    format!("{number:.1} {}", units[unit])
 }
 
 /// A plan in a line.
@@ -152,6 +196,23 @@ pub fn seconds(elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_reads_well() {
+        let said = |sizes: &[u64]| {
+            let hosts = ["a", "b", "c"].map(String::from).into_iter();
+            sent(&hosts.zip(sizes.iter().copied()).collect::<Vec<_>>())
+        };
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&[812]).as_deref(), Some("sent 812 B to a"));
+        assert_eq!(said(&[0, 0]).as_deref(), Some("sent 0 B to each of 2 servers"));
+        assert_eq!(said(&[1_200_000, 1_180_000]).as_deref(), Some("sent 1.2 MB to each of 2 servers"));
+        assert_eq!(
+            said(&[1_000, 999_960, 2_000]).as_deref(),
+            Some("sent 1.0 MB to 3 servers, of which 1.0 MB to b")
+        );
+        assert_eq!(bytes(52_428_800_000), "52.4 GB");
+    }
 
     #[test]
     fn times_read_well() {

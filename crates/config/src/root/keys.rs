@@ -32,13 +32,13 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .default("required")
             .examples(&["shop"]),
         Setting::new("image", Form::Filled, "the image's name, without server and tag")
-            .default("required; with a registry on the deploying machine the service's name")
+            .default("required; without a registry the service's name")
             .examples(&["me/shop"]),
         Setting::new("servers", servers::FORM, "a list of hosts (one role `web`), or a map of roles")
             .default("required, unless there are accessories")
             .examples(&["[10.0.0.1, 10.0.0.2]", "{web: [10.0.0.1], jobs: {hosts: [10.0.0.2], cmd: bin/jobs}}"]),
         Setting::new("registry", Form::Keys(&registry::KEYS), "where the image is pushed to and pulled from")
-            .default("required")
+            .default("none: servers get the image from your machine")
             .examples(&["{server: ghcr.io, username: me, password: [REGISTRY_PASSWORD]}"]),
         Setting::new("primary_role", Form::Filled, "the role that opens the barrier, and that requests are sent to")
             .default("`web`")

@@ -146,6 +146,11 @@ fn host<'p>(parts: &[&'p str]) -> Option<&'p str> {
     (first.contains(['.', ':']) || *first == "localhost").then_some(*first)
 }
 
+/// Whether a name says by itself at which registry the image is.
+pub(crate) fn names_a_registry(name: &str) -> bool {
+    host(&name.split('/').collect::<Vec<_>>()).is_some()
+}
+
 /// Letters and digits, with `.`, `_`, `__` or dashes between them.
 fn is_component(part: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

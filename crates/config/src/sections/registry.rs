@@ -9,11 +9,11 @@ use crate::secret::{REDACTED, Secret};
 use crate::shown;
 
 /// `registry`, at the root or of an accessory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
-    /// `server`; Docker Hub if absent.
+    /// `server`, which images are named after; Docker Hub if absent.
     pub server: Option<String>,
-    /// `username` and `password`; only a registry on the deploying machine goes without.
+    /// `username` and `password`. Without them there is no registry: servers get the image from the deploying machine.
     pub login: Option<Credentials>,
 }
 
@@ -33,8 +33,9 @@ pub enum Credential {
 
 pub(crate) const KEYS: Keys = Keys::new(
     "registry",
-    "Where the image is pushed to and pulled from. With `server: localhost:PORT` and no login it is one on your machine: \
-     it is run there in a container, and servers reach it through their SSH connections.",
+    "Where the image is pushed to and pulled from. Without this section, servers get the image from your machine, \
+     through their SSH connections. With `server: localhost:PORT` and no login it is the same: the server is only the \
+     first part of the image's name.",
     &[
         Setting::new("server", Form::Filled, "its address")
             .default("Docker Hub")
@@ -66,14 +67,14 @@ impl Registry {
         Self::decode(field, report).filter(|_| sound)
     }
 
-    /// Whether it is one that is run on the deploying machine.
-    pub fn is_local(&self) -> bool {
-        self.local_port().is_some()
+    /// Whether there is none: servers get the image from the deploying machine.
+    pub fn is_absent(&self) -> bool {
+        self.login.is_none()
     }
 
-    /// The port of a registry on the deploying machine, which is run there and lent to the servers.
-    pub fn local_port(&self) -> Option<u16> {
-        local_port(self.server.as_deref()).filter(|_| self.login.is_none())
+    /// Whether it is Kamal's on the deploying machine, of which only the name is used here.
+    pub fn is_local(&self) -> bool {
+        self.is_absent() && local_port(self.server.as_deref()).is_some()
     }
 
     /// The names of the secrets that its login needs.
@@ -92,10 +93,10 @@ fn local_port(server: Option<&str>) -> Option<u16> {
 
 impl Serialize for Registry {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let server = ("server", self.server.as_deref().unwrap_or("docker.io").to_owned());
         let Some(login) = &self.login else {
-            return to.collect_map([server, ("login", "none: it is on the deploying machine".into())]);
+            return to.serialize_str("none: servers get the image from the deploying machine");
         };
+        let server = ("server", self.server.as_deref().unwrap_or("docker.io").to_owned());
         let shown = |credential: &Credential, plain: &str| match credential {
             Credential::Plain(_) => plain.to_owned(),
             Credential::Secret(name) => shown::secret(name),

@@ -23,8 +23,6 @@ pub struct Timeouts {
     pub api: Duration,
     /// `route` (15 s): until Traefik's routes show what changed.
     pub route: Duration,
-    /// `lend` (30 s): until a server's port is free for the registry on this machine.
-    pub lend: Duration,
     /// `pull` (30 min): an image on its way to a server.
     pub pull: Duration,
     /// `install` (20 min): Docker on a new server.
@@ -59,7 +57,6 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new("lock", Form::Seconds(1), "until the deploy lock is made, or given back").default("30").ours(),
         Setting::new("api", Form::Seconds(1), "each answer of Traefik's API").default("5").ours(),
         Setting::new("route", Form::Seconds(1), "until Traefik sends requests to a new container, or none to an old one").default("15").ours(),
-        Setting::new("lend", Form::Seconds(1), "until a server's port is free for the registry on this machine").default("30").ours(),
         Setting::new("pull", Form::Seconds(1), "an image, or a directory of files, on its way to a server").default("1800").ours(),
         Setting::new("install", Form::Seconds(1), "the installation of Docker on a server").default("1200").ours(),
         Setting::new("build", Form::Seconds(1), "each program of a build: the clone, the build, the push").default("7200").ours(),
@@ -88,7 +85,6 @@ impl Timeouts {
             lock: of("lock", 30),
             api: of("api", 5),
             route: of("route", 15),
-            lend: of("lend", 30),
             pull: of("pull", 30 * MINUTE),
             install: of("install", 20 * MINUTE),
             build: of("build", 120 * MINUTE),
@@ -98,7 +94,7 @@ impl Timeouts {
     }
 
     /// Each by its name.
-    pub fn all(&self) -> [(&'static str, Duration); 14] {
+    pub fn all(&self) -> [(&'static str, Duration); 13] {
         [
             ("connect", self.connect),
             ("agent", self.agent),
@@ -108,7 +104,6 @@ impl Timeouts {
             ("lock", self.lock),
             ("api", self.api),
             ("route", self.route),
-            ("lend", self.lend),
             ("pull", self.pull),
             ("install", self.install),
             ("build", self.build),

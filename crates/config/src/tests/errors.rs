@@ -166,14 +166,6 @@ fn everything_missing() {
     --> config/deploy.yml:1:1
      = help: `service: myapp`, the first part of every container's name
 
-    error: Missing required configuration for registry
-    --> config/deploy.yml:1:1
-     = help: `registry: {server: …, username: …, password: [NAME_OF_A_SECRET]}`
-
-    error: Missing required configuration for image
-    --> config/deploy.yml:1:1
-     = help: `image: me/myapp`, the image's name without server and tag
-
     error: Missing required configuration for servers
     --> config/deploy.yml:1:1
      = help: `servers: [192.0.2.1]`, or a hash of roles

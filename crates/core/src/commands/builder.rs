@@ -7,7 +7,7 @@ mod build;
 mod buildx;
 
 pub use build::{BuildError, Command, Output, Request};
-pub use buildx::{Check, LENT};
+pub use buildx::Check;
 
 use bowline_config::{Builder as Wanted, Config, Generation, Machine};
 

@@ -10,6 +10,7 @@ use super::app::{Environment, logging_words, option_words};
 use super::env::{self, clear_words};
 use super::network;
 use super::registry::{self, Login};
+use super::status::Status::NoSuchImage;
 use crate::names::NETWORK;
 use crate::proxy;
 use crate::shell::{Line, Script, quote};
@@ -63,10 +64,19 @@ impl Mode {
 /// Where a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In a new container, which is gone afterwards unless it is detached (S12). `login`: for an image that is not there.
-    New { image: String, environment: Box<Environment>, login: Option<Login> },
+    /// In a new container, which is gone afterwards unless it is detached (S12).
+    New { image: String, environment: Box<Environment>, missing: Missing },
     /// In this container, which serves.
     Serving(String),
+}
+
+/// What is done about an image that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// It is pulled.
+    Pull(Option<Login>),
+    /// There is no registry: this run has to bring it first ([`super::status::Status::NoSuchImage`]).
+    Bring,
 }
 
 /// Whose container it is.
@@ -125,10 +135,10 @@ impl Exec {
     /// What has to be done first, for a new container: writes the env file, has image and network there. It may
     /// come before the first deploy. Nothing for one that serves.
     pub fn prepare(&self) -> Script {
-        let Place::New { image, environment, login } = &self.place else { return Script::default() };
+        let Place::New { image, environment, missing } = &self.place else { return Script::default() };
         let mut text = String::new();
         let mut input = String::new();
-        if let Some(login) = login {
+        if let Missing::Pull(Some(login)) = missing {
             text.push_str(registry::READ);
             input = login.input();
         }
@@ -138,7 +148,10 @@ impl Exec {
         let undo = format!("[ $? = 0 ] || {}", self.remove_env_file());
         text.push_str(&format!("trap {} EXIT\n", quote(&undo)));
         text.push_str(&format!("bowline_have=$(docker images --quiet {}) || exit\n", quote(image)));
-        let pull = registry::pull(login.as_ref(), image);
+        let pull = match missing {
+            Missing::Pull(login) => registry::pull(login.as_ref(), image),
+            Missing::Bring => format!("exit {NoSuchImage}\n"),
+        };
         text.push_str(&format!("if [ -z \"$bowline_have\" ]; then\n{pull}fi\n"));
         text.push_str(&network::create());
         text.push_str(&self.audit());

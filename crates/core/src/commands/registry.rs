@@ -1,4 +1,6 @@
-//! The registry, seen from a server: log in and out, pull.
+//! The registry, seen from a server: log in and out, pull. Without one, what this run sends is received ([`Receive`]).
+
+mod receive;
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +10,7 @@ use super::answer::{self, Unreadable};
 use super::status::Status::{LoginRefused, NotLabelled, PullFailed};
 use crate::shell::{Line, Script, quote};
 use bowline_config::secret::Secret;
+pub use receive::{Receive, Served, Way};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
@@ -67,30 +70,35 @@ impl Pull {
     /// Login and pull in one round trip. Prints [`Pulled`]. What is pulled is written down first, so that no other app that shares the
     /// repository prunes it before it runs.
     pub fn script(&self) -> Script {
-        let mut text = String::new();
-        let image = quote(&self.image);
-        if self.locked {
-            let pulled = quote(&self.scope.names.pulled());
-            text.push_str(&self.scope.fence());
-            text.push_str(&format!("printf '%s\\n' {image} > {pulled} || exit 1\n"));
-        }
+        let mut text = if self.locked { noted(&self.scope, &self.image) } else { String::new() };
         if self.login.is_some() {
             text.push_str(READ);
         }
         text.push_str(&pull(self.login.as_ref(), &self.image));
-        // Pruning finds a service's images by their label.
-        text.push_str(&format!(
-            "bowline_pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {image}) || exit\n\
-             [ \"${{bowline_pulled#* }}\" = {} ] || exit {NotLabelled}\n\
-             echo \"@image ${{bowline_pulled%% *}}\"\n",
-            quote(self.scope.names.service()),
-        ));
+        text.push_str(&there(&self.scope, &self.image));
         text.push_str(&self.scope.audit(None, &format!("Pulled image with version {}", self.version)));
         match &self.login {
             Some(login) => Script::new(text).with_input(Secret::new(login.input())),
             None => Script::new(text),
         }
     }
+}
+
+/// Shell lines that write down, before it comes, which image a run has need of.
+fn noted(scope: &Scope, image: &str) -> String {
+    let pulled = quote(&scope.names.pulled());
+    format!("{}printf '%s\\n' {} > {pulled} || exit 1\n", scope.fence(), quote(image))
+}
+
+/// Shell lines that print [`Pulled`], if the image is the service's: pruning finds a service's images by their label.
+fn there(scope: &Scope, image: &str) -> String {
+    format!(
+        "bowline_pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {}) || exit\n\
+         [ \"${{bowline_pulled#* }}\" = {} ] || exit {NotLabelled}\n\
+         echo \"@image ${{bowline_pulled%% *}}\"\n",
+        quote(image),
+        quote(scope.names.service()),
+    )
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,6 +63,10 @@ statuses! {
     NoImage = 83,
     /// The proxy's container takes no other program.
     NotInPlace = 84,
+    /// The image could not be had from this run.
+    NotReceived = 85,
+    /// The image is not there, and this run does not bring it.
+    NoSuchImage = 86,
 }
 
 impl Status {
@@ -86,6 +90,10 @@ impl Status {
                 "the image could not be pulled",
                 "was this version built and pushed? `--skip-push` leaves both out",
             ),
+            Status::NotReceived => Explanation::new(
+                "the server could not get the image through the SSH connection",
+                not_received(stderr),
+            ),
             Status::NotLabelled => Explanation::new(
                 "the image doesn't have this service's label `service`",
                 "`docker build --label service=NAME` sets it; so does `bowline build push`",
@@ -97,6 +105,26 @@ impl Status {
             _ => return None,
         };
         Some(explanation.saying(stderr))
+    }
+}
+
+/// What to do where Docker did not get to us, or not to the image.
+fn not_received(said: &str) -> &'static str {
+    let said = said.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if says(&["no matching manifest", "no match for platform"]) {
+        "build for the servers' platform: `builder: arch:`"
+    } else if says(&[
+        "proxyconnect",
+        "bad gateway",
+        "proxy authentication",
+        "403 forbidden",
+        "gateway timeout",
+    ]) {
+        "Docker there asks an HTTP proxy for localhost: add `localhost,127.0.0.1` to NO_PROXY of its service (`systemctl show \
+         --property Environment docker`), or to `no-proxy` in /etc/docker/daemon.json, and restart it"
+    } else {
+        "run the same again: what has come is kept; `docker pull` there says more in its daemon's log"
     }
 }
 

@@ -228,10 +228,7 @@ impl Planner<'_> {
         }
         Ok(ServerPlan {
             host: host.into(),
-            delivery: match kind {
-                Kind::Deploy | Kind::Redeploy => Some(Delivery::Pull(self.pull(&image)?)),
-                Kind::Rollback | Kind::Boot | Kind::TakeOver(_) => None,
-            },
+            delivery: self.delivery(&image, observed)?,
             network: (!observed.network && proxies.is_empty()).then(|| Network { scope: scope.clone() }),
             proxies,
             assets: roles
@@ -296,6 +293,25 @@ impl Planner<'_> {
             kind: Some("rollback"),
             serving: Vec::new(),
         }
+    }
+
+    /// How the image gets there. Where there is no registry, Docker must not look for one that is missing either.
+    fn delivery(&self, image: &str, observed: &Observed) -> Result<Option<Delivery>, PlanError> {
+        let kind = self.request.kind;
+        let delivers = matches!(kind, Kind::Deploy | Kind::Redeploy);
+        if !self.config.registry.is_absent() {
+            return if delivers { self.pull(image).map(|pull| Some(Delivery::Pull(pull))) } else { Ok(None) };
+        }
+        let missing = matches!(kind, Kind::Boot | Kind::TakeOver(_)) && !observed.images.contains_key(image);
+        Ok((delivers || missing).then(|| {
+            Delivery::Send(registry::Receive {
+                scope: self.scope().clone(),
+                locked: true,
+                image: image.into(),
+                version: self.request.version.clone(),
+                way: registry::Way::Load,
+            })
+        }))
     }
 
     fn pull(&self, image: &str) -> Result<registry::Pull, PlanError> {

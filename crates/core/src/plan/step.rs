@@ -15,6 +15,8 @@ pub enum Step {
     Lock(lock::Keep),
     /// Log in to the registry and pull the image.
     Pull(registry::Pull),
+    /// Get the image from this run.
+    Receive(registry::Receive),
     /// Make sure the network exists.
     Network(network::Network),
     /// What a proxy is about.
@@ -62,6 +64,7 @@ impl Step {
             Step::Observe(step) => step.script(),
             Step::Lock(step) => step.script(),
             Step::Pull(step) => step.script(),
+            Step::Receive(step) => step.script(),
             Step::Proxy(step) => step.script(),
             Step::Network(step) => step.script(),
             Step::Assets(step) => step.script(),
@@ -94,6 +97,7 @@ impl Step {
             Step::Observe(_) => "look at the server".into(),
             Step::Lock(_) => "take the deploy lock".into(),
             Step::Pull(step) => format!("pull {}", step.image),
+            Step::Receive(step) => format!("send {}", step.image),
             Step::Proxy(step) => step.describe(),
             Step::Network(_) => "make sure the network exists".into(),
             Step::Assets(step) => format!("prepare the assets of {}", step.role),

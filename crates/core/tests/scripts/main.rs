@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
 mod lock;
+mod receive;
 mod secrets;
 #[path = "../common/shells.rs"]
 mod shells;

@@ -69,7 +69,8 @@ fn look(directory: &Path, seen: &Mutex<BTreeSet<(String, u32)>>) {
 fn is_kept(step: &Step) -> bool {
     match step {
         Step::Accessory(act) => !matches!(act.what, accessory::What::Pull { .. }),
-        step => !matches!(step, Step::Pull(_) | Step::Run(..)),
+        // Docker's client reads the login of a pull from a directory that is nobody else's, and not here.
+        step => !matches!(step, Step::Pull(_) | Step::Receive(_) | Step::Run(..)),
     }
 }
 

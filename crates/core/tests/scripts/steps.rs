@@ -3,7 +3,7 @@
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::{AssetPath, Logging, OptionValue, Run, Traefik};
 use bowline_core::commands::env::{self, SecretEnv};
-use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::{
     Action, Scope, accessory, app, assets, lock, network, observe, prune, ready, registry, remove, server,
@@ -20,6 +20,18 @@ pub(super) const HOSTILE: &str = "a'b\"c$(touch hacked)`touch hacked`;touch hack
 
 pub(super) fn scope(run: &str) -> Scope {
     Scope { names: Names::new("app", Some("staging")), run: run.into(), performer: HOSTILE.into() }
+}
+
+/// The image, from the run itself.
+fn receive(way: registry::Way) -> Step {
+    let scope = scope("f00d");
+    Step::Receive(registry::Receive {
+        scope,
+        locked: true,
+        image: HOSTILE.into(),
+        version: HOSTILE.into(),
+        way,
+    })
 }
 
 /// One that an env file can hold, and one that it can't.
@@ -89,6 +101,9 @@ pub(super) fn all_steps() -> Vec<Step> {
             image: HOSTILE.into(),
             version: HOSTILE.into(),
         }),
+        receive(registry::Way::There),
+        receive(registry::Way::Load),
+        receive(registry::Way::Pull(registry::Served { port: 40_000, auth: Secret::new("sentinel-secret") })),
         run(registry::login(&login())),
         run(registry::logout(Some(HOSTILE))),
         run(registry::mirror()),
@@ -377,7 +392,7 @@ fn in_new(mode: Mode) -> Exec {
         place: Place::New {
             image: HOSTILE.into(),
             environment: Box::new(environment()),
-            login: Some(login()),
+            missing: Missing::Pull(Some(login())),
         },
         env: vec![("A".into(), HOSTILE.into())],
         words: vec![HOSTILE.into()],

@@ -2,7 +2,7 @@
 
 use bowline_config::{Accessory, Config};
 use bowline_core::commands::Scope;
-use bowline_core::commands::exec::{Exec, Mode, Of, Place};
+use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
 use bowline_core::names::Names;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
@@ -99,7 +99,7 @@ async fn work(
     hooks::pre_connect(world, project, options, hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
     commands.retain(|command| fleet.has(&command.host));
-    Ok(Work { fleet, commands, failures, total: hosts.len() })
+    Ok(Work { images: world.images.clone(), fleet, commands, failures, total: hosts.len() })
 }
 
 /// The secrets of its env. Those of the registry may be missing: only an image that isn't there needs them.
@@ -124,7 +124,7 @@ fn place(
     Ok(Place::New {
         image: accessory.image.clone(),
         environment: Box::new(planning::environment(config, secrets, accessory, host)?),
-        login: planning::login(config, secrets, accessory).ok().flatten(),
+        missing: Missing::Pull(planning::login(config, secrets, accessory).ok().flatten()),
     })
 }
 

@@ -1,10 +1,12 @@
 //! Commands that somebody wants run on servers, of the app or not: begun, gathered or attached, and ended if whoever
 //! asked goes away.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bowline_core::commands::exec::{Exec, GRACE, Mode, Of, Place};
+use bowline_core::commands::exec::{Exec, GRACE, Missing, Mode, Of, Place};
+use bowline_core::commands::registry::{Receive, Way};
 use bowline_core::commands::server::OnServer;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
@@ -13,7 +15,8 @@ use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, Result, RunError};
 use crate::event::Event;
-use crate::ports::{Output, ServerError};
+use crate::image::send::Sender;
+use crate::ports::{Images, Output, ServerError};
 use crate::run::fleet::Fleet;
 use crate::run::observe;
 use crate::world::{Gathered, HostOutput, World};
@@ -38,6 +41,8 @@ pub(crate) struct Command {
     pub(super) step: Step,
     /// What it needs first.
     prepare: Option<Step>,
+    /// The image, if it may have to be brought.
+    bring: Option<Receive>,
     /// What it runs in, in words.
     place: String,
     /// Ends it from outside; it has so many seconds to end by itself.
@@ -58,6 +63,16 @@ impl Command {
         };
         let name = exec.of.name().to_owned();
         let new = matches!(exec.place, Place::New { .. });
+        let bring = match (&exec.place, &exec.of) {
+            (Place::New { image, missing: Missing::Bring, .. }, Of::Role { version, .. }) => Some(Receive {
+                scope: exec.scope.clone(),
+                locked: false,
+                image: image.clone(),
+                version: version.clone(),
+                way: Way::Load,
+            }),
+            _ => None,
+        };
         Self {
             host: host.into(),
             mode: exec.mode,
@@ -65,6 +80,7 @@ impl Command {
             role: Some(name),
             step: Step::Exec(exec.clone()),
             prepare: new.then(|| Step::Prepare(exec.clone())),
+            bring,
             place: exec.container(),
             end: Box::new(move |grace| exec.end(grace)),
             runs: AtomicBool::new(false),
@@ -80,6 +96,7 @@ impl Command {
             told: format!("{host}: `{}`", command.command),
             step: Step::OnServer(command.clone()),
             prepare: None,
+            bring: None,
             place: "the background".into(),
             end: Box::new(move |_| command.end()),
             runs: AtomicBool::new(false),
@@ -93,6 +110,7 @@ impl Command {
 
 /// What is to be run where, on connected servers.
 pub(crate) struct Work {
+    pub(crate) images: Arc<dyn Images>,
     pub(crate) fleet: Fleet,
     pub(crate) commands: Vec<Command>,
     pub(crate) failures: Vec<Failure>,
@@ -152,7 +170,21 @@ impl Work {
         let Some(step) = &command.prepare else { return Ok(()) };
         // From here on there may be an env file to remove.
         command.set_runs(true);
-        let prepared = self.fleet.run(&command.host, command.role.as_deref(), step).await;
+        let run = || self.fleet.run(&command.host, command.role.as_deref(), step);
+        let prepared = match (run().await, &command.bring) {
+            (Err(failure), Some(receive)) if failure.has_status(Status::NoSuchImage) => {
+                let sender = Sender::new(self.images.as_ref(), &self.fleet, receive).await;
+                let sender = sender.map_err(|cause| Failure { cause, ..failure });
+                match sender {
+                    Ok(sender) => match sender.to(&command.host).await {
+                        Ok(_) => run().await,
+                        Err(failure) => Err(failure.explained()),
+                    },
+                    Err(failure) => Err(failure),
+                }
+            }
+            (prepared, _) => prepared,
+        };
         prepared.map(drop).map_err(|failure| {
             command.set_runs(false);
             explained(failure)

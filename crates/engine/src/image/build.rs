@@ -1,10 +1,7 @@
 //! Building the image on this machine, or on one that it tells to, and pushing it to the registry, once for all
 //! servers.
 
-mod lend;
 mod trouble;
-
-use std::time::Duration;
 
 use bowline_config::secret::Secret;
 use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
@@ -16,15 +13,12 @@ use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::image::clone::{Source, source};
-use crate::image::{builder, registry};
+use crate::image::{builder, keep, registry};
 use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
 use crate::world::{Options, Project, World};
 use crate::{git, version};
 use trouble::{explained, hint, is_refused, was_not_merged};
-
-/// So many seconds a registry that was just started may take until it listens.
-const STARTING: usize = 5;
 
 /// A build that can begin: what is needed for it is there, and the registry lets us in.
 pub(crate) struct Build<'a> {
@@ -46,7 +40,7 @@ impl<'a> Build<'a> {
         output: Output,
     ) -> Result<Self> {
         let build = Self::without_registry(world, project, secrets, options, output).await?;
-        registry::prepare(world, &project.config, secrets).await?;
+        registry::log_in_here(world, &project.config, secrets).await?;
         Ok(build)
     }
 
@@ -62,7 +56,7 @@ impl<'a> Build<'a> {
         let build = Self { world, project, secrets, builder, output, no_cache: options.no_cache };
         build.dockerfile_is_there(None)?;
         // What is wrong with its command line is told before anything is done.
-        build.commands(&Source::as_it_is(&project.config), Vec::new())?;
+        build.commands(&Source::as_it_is(&project.config), Vec::new(), build.output.clone())?;
         Ok(build)
     }
 
@@ -71,29 +65,52 @@ impl<'a> Build<'a> {
         let config = &self.project.config;
         let source = source(self.world, config).await?;
         self.dockerfile_is_there(Some(&source))?;
-        self.build(&source, vec![config.image_of(version), config.latest_image()]).await
+        let images = vec![config.image_of(version), config.latest_image()];
+        match self.output {
+            Output::Registry if config.registry.is_absent() => keep::build(self, &source, images).await,
+            _ => self.build(&source, images).await,
+        }
     }
 
     pub(crate) async fn build(&self, source: &Source, images: Vec<String>) -> Result<()> {
+        self.build_to(source, images, self.output.clone()).await
+    }
+
+    pub(super) async fn build_to(&self, source: &Source, images: Vec<String>, output: Output) -> Result<()> {
         let named = images.first().cloned().unwrap_or_default();
-        let phase = match self.output {
+        let phase = match output {
             Output::Registry => Phase::Build(named),
             _ => Phase::BuildOnly(named),
         };
-        let commands = self.commands(source, images)?;
+        let commands = self.commands(source, images, output)?;
         builder::ensure(self.world, &self.builder).await?;
         self.world.events.emit(Event::Phase(phase));
-        lend::lent(self.world, self.builder.lend(), async {
-            for command in &commands {
-                self.run(command, source).await?;
-            }
-            Ok(())
-        })
-        .await
+        for command in &commands {
+            self.run(command, source).await?;
+        }
+        Ok(())
     }
 
-    fn commands(&self, source: &Source, images: Vec<String>) -> Result<Vec<Command>, BuildError> {
-        let (context, output) = (source.context.clone(), self.output.clone());
+    pub(super) fn world(&self) -> &'a World {
+        self.world
+    }
+
+    pub(super) fn project(&self) -> &'a Project {
+        self.project
+    }
+
+    /// Whether what builds can write an image into a directory.
+    pub(super) fn writes_layouts(&self) -> bool {
+        self.builder.writes_layouts()
+    }
+
+    fn commands(
+        &self,
+        source: &Source,
+        images: Vec<String>,
+        output: Output,
+    ) -> Result<Vec<Command>, BuildError> {
+        let context = source.context.clone();
         let request = Request { images, context, output, no_cache: self.no_cache };
         self.builder.build(&request, |name| self.world.local.variable(name))
     }
@@ -154,17 +171,9 @@ impl<'a> Build<'a> {
     /// Whether what failed may work now, after so many tries.
     ///
     /// Docker writes all logins of a user into one file, so another build's login at the same moment may undo ours:
-    /// after a refusal we log in again, once. A registry of our own that was just started takes a moment to listen.
+    /// after a refusal we log in again, once.
     async fn is_worth_another(&self, failed: &Failed, tries: usize) -> Result<bool> {
         let config = &self.project.config;
-        if config.registry.is_local() {
-            let starting = ["EOF", "connection re"].iter().any(|words| failed.said().contains(words));
-            let again = starting && tries < STARTING;
-            if again {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            return Ok(again);
-        }
         let again = tries == 0 && config.registry.login.is_some() && is_refused(failed.said());
         if again {
             registry::log_in_here(self.world, config, self.secrets).await?;

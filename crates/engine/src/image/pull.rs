@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
-use bowline_core::commands::registry::{self, Pull};
+use bowline_core::commands::registry::{self, Pull, Receive, Way};
 use bowline_core::plan::secrets::{login, registry_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
@@ -17,7 +17,7 @@ use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::run::fleet::Fleet;
 
-use crate::image::build;
+use crate::image::{build, send};
 use crate::world::{Gathered, HostOutput, Options, Project, World};
 use crate::{hooks, version};
 
@@ -44,13 +44,12 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
     let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
     let mut gathered = Gathered { outputs: Vec::new(), failures, total };
     let there: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
-    let (_lent, failures) = fleet.lend(&there, config.registry.local_port()).await;
-    for failure in failures {
-        fleet.emit(Event::Failed(failure.clone()));
-        gathered.failures.push(failure);
+    if config.registry.is_absent() {
+        let Pull { scope, locked, image, version, .. } = pull;
+        let receive = Receive { scope, locked, image, version, way: Way::Load };
+        send_to(world, &fleet, &receive, &there, &mut gathered).await;
+        return if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) };
     }
-    let failed = |host: &&str| gathered.failures.iter().any(|failure| failure.host == **host);
-    let there: Vec<&str> = there.into_iter().filter(|host| !failed(host)).collect();
     let seeds = seeds(&fleet, &there).await;
     if !seeds.is_empty() {
         let text = format!("pulling on {} first, for the mirrors of the others", seeds.join(", "));
@@ -64,6 +63,29 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
         }
     }
     if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
+}
+
+/// The same from this machine.
+async fn send_to(world: &World, fleet: &Fleet, receive: &Receive, hosts: &[&str], gathered: &mut Gathered) {
+    world.events.emit(Event::Phase(Phase::Send(hosts.len())));
+    let ended = tokio::select! {
+        ended = send::to_all(world.images.as_ref(), fleet, receive, hosts) => ended,
+        () = world.stop.triggered() => return,
+    };
+    let mut sent = Vec::new();
+    for (host, ended) in hosts.iter().zip(ended) {
+        match ended.map_err(Failure::explained) {
+            Ok((_, bytes)) => {
+                sent.push(((*host).to_string(), bytes));
+                gathered.outputs.push(HostOutput::said(host, None, &format!("received {}", receive.image)));
+            }
+            Err(failure) => {
+                fleet.emit(Event::Failed(failure.clone()));
+                gathered.failures.push(failure);
+            }
+        }
+    }
+    world.events.emit(Event::Sent(sent));
 }
 
 /// `build deliver`: builds and pushes the version, then pulls it on every server.

@@ -1,4 +1,4 @@
-//! The registry: logging in and out, on this machine and on servers; a registry on this machine, run and lent.
+//! The registry: logging in and out, on this machine and on servers.
 
 mod own;
 
@@ -24,14 +24,6 @@ pub struct Where {
     pub servers: bool,
 }
 
-/// Makes the registry ready for what this machine pushes: logs Docker in, or runs one here.
-pub(crate) async fn prepare(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
-    match config.registry.local_port() {
-        Some(port) => own::start(world, port).await,
-        None => log_in_here(world, config, secrets).await,
-    }
-}
-
 /// Logs this machine's Docker in.
 pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secrets) -> Result<(), RunError> {
     let Some(login) = login(&config.registry, secrets)? else { return Ok(()) };
@@ -49,12 +41,12 @@ pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secret
     })
 }
 
-/// `registry login` and `registry logout` are about another machine's.
-pub fn check_login(project: &Project, command: &str, instead: &str) -> Result<(), RunError> {
-    if project.config.registry.is_local() {
+/// `registry login` and `registry logout` are about a registry that wants a login.
+pub fn check_login(project: &Project, command: &str) -> Result<(), RunError> {
+    if project.config.registry.is_absent() {
         return Err(RunError::Usage {
-            message: format!("there is no login at a registry on this machine, so nothing to {command}"),
-            hint: Some(format!("`bowline registry {instead}`")),
+            message: format!("there is no registry to {command}: servers get the image from this machine"),
+            hint: Some("`registry: {server: …, username: …, password: [NAME_OF_A_SECRET]}` names one".into()),
         });
     }
     Ok(())
@@ -67,8 +59,9 @@ pub async fn log_in(
     options: &Options,
     place: Where,
 ) -> Result<Gathered, RunError> {
-    if project.config.registry.is_local() {
-        return own::set_up(world, &project.config, place).await.map(only);
+    if project.config.registry.is_absent() {
+        let said = "nothing to set up: servers get the image from this machine";
+        return Ok(only(vec![HostOutput::said("this machine", None, said)]));
     }
     let secrets = project.secrets(world, &registry_secrets(&project.config)).await?;
     let mut said = Vec::new();
@@ -93,6 +86,10 @@ pub async fn log_out(
 ) -> Result<Gathered, RunError> {
     if project.config.registry.is_local() {
         return own::remove(world, place).await.map(only);
+    }
+    if project.config.registry.is_absent() {
+        let said = "nothing to remove: there is no registry";
+        return Ok(only(vec![HostOutput::said("this machine", None, said)]));
     }
     let server = project.config.registry.server.as_deref();
     let mut said = Vec::new();

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::error::{Cause, Failure};
 use crate::event::{Event, Phase};
+use crate::image::send;
 use crate::ports::Output;
 use crate::proxy::Proxies;
 use crate::run::barrier::{Barrier, Gatekeeper};
@@ -150,16 +151,41 @@ impl<'a> Apply<'a> {
         self.sound().any(|server| server.roles.iter().any(|role| role.role == *primary))
     }
 
-    /// Pulls the image everywhere; from a registry on this machine, its port is lent to the servers meanwhile.
-    pub async fn pull(&self, own_registry: Option<u16>) {
-        let delivered = self.sound().filter(|server| server.delivery.is_some());
-        let hosts: Vec<&str> = delivered.map(|server| server.host.as_str()).collect();
-        let (_lent, failures) = self.fleet.lend(&hosts, own_registry).await;
-        failures.into_iter().for_each(|failure| self.fail(failure));
-        self.everywhere(Phase::Pull, |server| {
-            server.delivery.clone().map(Delivery::step).into_iter().map(|step| (None, step)).collect()
+    /// Brings the image to every server that needs it: from a registry, or from this machine.
+    pub async fn deliver(&self, world: &World) {
+        self.everywhere(Phase::Pull, |server| match &server.delivery {
+            Some(Delivery::Pull(pull)) => vec![(None, Step::Pull(pull.clone()))],
+            _ => Vec::new(),
         })
         .await;
+        let to = self.sound().filter_map(|server| match &server.delivery {
+            Some(Delivery::Send(receive)) => Some((server, receive)),
+            _ => None,
+        });
+        let to: Vec<_> = to.collect();
+        let Some((_, receive)) = to.first() else { return };
+        let hosts: Vec<&str> = to.iter().map(|(server, _)| server.host.as_str()).collect();
+        let ended = Mutex::new(Vec::new());
+        let work = async {
+            let sent = send::to_all(world.images.as_ref(), self.fleet, receive, &hosts).await;
+            *ended.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        };
+        self.at_once(Phase::Send(to.len()), vec![work]).await;
+        let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = Vec::new();
+        for ((server, receive), ended) in to.into_iter().zip(ended) {
+            match ended {
+                Ok((output, bytes)) => {
+                    let step = Step::Receive(receive.clone());
+                    match self.learn(server, &step, &output) {
+                        Ok(()) => sent.push((server.host.clone(), bytes)),
+                        Err(error) => self.fail(self.fleet.failed(&server.host, None, &step, error.into())),
+                    }
+                }
+                Err(failure) => self.fail(failure.explained()),
+            }
+        }
+        self.fleet.emit(Event::Sent(sent));
     }
 
     /// Makes sure network and proxies are there.
@@ -263,7 +289,7 @@ impl<'a> Apply<'a> {
     fn learn(&self, server: &ServerPlan, step: &Step, output: &Output) -> Result<(), Unreadable> {
         match step {
             Step::Prune(_) => self.tell_left(server, output.answer()?),
-            Step::Pull(_) => self.pulled(server, &output.answer()?),
+            Step::Pull(_) | Step::Receive(_) => self.pulled(server, &output.answer()?),
             _ => {}
         }
         Ok(())

@@ -21,15 +21,12 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Events, Outcome};
 use crate::keys;
 use crate::ports::{
-    Attached, Channel, Exit, Held, Limit, Line, Output, Reader, Server, ServerError, Terminal,
+    Accept, Attached, Channel, Exit, Limit, Line, Listening, Output, Reader, Server, ServerError, Terminal,
 };
 use crate::world::{Gathered, HostOutput, Project, World};
 
 /// The setting for what has none of its own.
 const COMMAND: &str = "command";
-
-/// How often a port that somebody else has is asked for.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// The servers that were reached.
 pub struct Fleet {
@@ -169,48 +166,24 @@ impl Fleet {
         self.server(host)?.run(step, limit(&self.timeouts, step), &told).await
     }
 
-    /// Lends this machine's port to servers, if there is one to be lent, until what is returned is dropped.
-    pub async fn lend(&self, hosts: &[&str], port: Option<u16>) -> (Vec<Held>, Vec<Failure>) {
-        let (mut lent, mut failures) = (Vec::new(), Vec::new());
-        let Some(port) = port else { return (lent, failures) };
-        for (host, answer) in
-            hosts.iter().zip(join_all(hosts.iter().map(|host| self.lend_to(host, port))).await)
-        {
-            match answer {
-                Ok(held) => lent.push(held),
-                Err(cause) => failures.push(Failure {
-                    host: (*host).to_string(),
-                    role: None,
-                    doing: "reach the registry on this machine".into(),
-                    cause,
-                }),
-            }
-        }
-        (lent, failures)
+    /// Lets programs on a server connect to us; `None` if sshd there doesn't.
+    pub(crate) async fn listen(
+        &self,
+        host: &str,
+        accept: Arc<dyn Accept>,
+    ) -> Result<Option<Listening>, Failure> {
+        let listening = async { self.patience().bound(self.server(host)?.listen(accept)).await };
+        listening.await.map_err(|error| Failure {
+            host: host.into(),
+            role: None,
+            doing: "offer the image".into(),
+            cause: error.into(),
+        })
     }
 
-    /// Another run may have the port there for as long as it pulls.
-    async fn lend_to(&self, host: &str, port: u16) -> Result<Held, Cause> {
-        let until = Instant::now() + self.timeouts.lend;
-        let server = self.server(host)?;
-        loop {
-            match self.patience().bound(server.lend(port)).await? {
-                Some(held) => return Ok(held),
-                None if Instant::now() < until => tokio::time::sleep(AGAIN).await,
-                None => {
-                    return Err(Cause::Told {
-                        reason: format!(
-                            "port {port} is not to be had there, in {} s",
-                            self.timeouts.lend.as_secs()
-                        ),
-                        hint: Some(format!(
-                            "`AllowTcpForwarding yes` in its sshd_config allows it; does something listen on \
-                             127.0.0.1:{port} there? `timeouts: {{lend: SECONDS}}` waits longer for another run's pull"
-                        )),
-                    });
-                }
-            }
-        }
+    /// The longest that an image may take to a server.
+    pub(crate) fn pull_limit(&self) -> Limit {
+        Limit { time: self.timeouts.pull, setting: "pull" }
     }
 
     /// Starts a step that lives as long as its channel.
@@ -343,7 +316,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
     let limit = |time, setting| Some(Limit { time, setting });
     let waits = match step {
         // An accessory may take long to stop, and a file long to get there.
-        Step::Pull(_) | Step::Assets(_) | Step::Prepare(_) | Step::Accessory(_) => {
+        Step::Pull(_) | Step::Receive(_) | Step::Assets(_) | Step::Prepare(_) | Step::Accessory(_) => {
             return limit(timeouts.pull, "pull");
         }
         Step::Bootstrap(_) => return limit(timeouts.install, "install"),

@@ -28,8 +28,8 @@ pub(crate) struct Faults {
     pub lock_hangs: bool,
     /// Servers that can't pull.
     pub no_pull: BTreeSet<String>,
-    /// Servers on which a port that should be lent is taken, for so many times.
-    pub port_taken: BTreeMap<String, usize>,
+    /// Servers whose sshd forwards nothing.
+    pub no_forwarding: BTreeSet<String>,
     /// Servers on which preparing assets fails, with the status and what is said.
     pub no_assets: BTreeMap<String, (u32, String)>,
     /// Servers on which preparing assets takes so long.
@@ -90,12 +90,12 @@ pub(crate) enum How {
 /// When a connection without an answer is given up, as `remote` promises.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// A port that is lent to a server.
-pub(super) struct Lent(pub(super) Arc<Mutex<Machine>>);
+/// A port of a server that leads to us.
+pub(super) struct Open(pub(super) Arc<Mutex<Machine>>);
 
-impl Drop for Lent {
+impl Drop for Open {
     fn drop(&mut self) {
-        locked(&self.0).changes.push("taken back".into());
+        locked(&self.0).changes.push("closed".into());
     }
 }
 

@@ -94,6 +94,31 @@ impl Drop for FakeOutput {
     }
 }
 
+/// A program that reads to the end, and then ends like this.
+pub(super) fn load(machine: Arc<Mutex<Machine>>, ended: Output) -> Attached {
+    let (sender, received) = mpsc::unbounded_channel();
+    let output = FakeLoad { received, ended, said: false };
+    Attached { output: Box::new(output), input: Box::new(FakeInput { machine, sender }) }
+}
+
+struct FakeLoad {
+    received: mpsc::UnboundedReceiver<Option<Vec<u8>>>,
+    ended: Output,
+    said: bool,
+}
+
+#[async_trait]
+impl FarOutput for FakeLoad {
+    async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>, ServerError> {
+        if self.said {
+            return Ok(ControlFlow::Break(self.ended.exit.clone()));
+        }
+        while self.ended.success() && self.received.recv().await.flatten().is_some() {}
+        self.said = true;
+        Ok(ControlFlow::Continue(Piece::Out(self.ended.stdout.clone().into_bytes())))
+    }
+}
+
 struct FakeInput {
     machine: Arc<Mutex<Machine>>,
     sender: mpsc::UnboundedSender<Option<Vec<u8>>>,

@@ -13,11 +13,12 @@ use tokio::time::sleep;
 
 use super::channel::{FakeKeeper, FakeLog, take_lock};
 use super::machine::Machine;
-use super::network::{FakeNetwork, How, KEEPALIVE, Lent, STEP};
+use super::network::{FakeNetwork, How, KEEPALIVE, Open, STEP};
 use super::steps::status;
 use super::{locked, program};
 use crate::ports::{
-    Attached, Channel, Exit, Held, Limit, Line, OnLine, Output, Reader, Server, ServerError, Terminal,
+    Accept, Attached, Channel, Exit, Limit, Line, Listening, OnLine, Output, Reader, Server, ServerError,
+    Terminal,
 };
 
 /// A connection to a model.
@@ -71,6 +72,7 @@ impl FakeServer {
 fn fence(step: &Step) -> Option<&Scope> {
     match step {
         Step::Pull(step) => step.locked.then_some(&step.scope),
+        Step::Receive(step) => step.locked.then_some(&step.scope),
         Step::Proxy(step) => step.scope(),
         Step::Network(step) => Some(&step.scope),
         Step::Assets(step) => Some(&step.scope),
@@ -123,15 +125,19 @@ impl Server for FakeServer {
         limit.bound(self.attached(step, terminal)).await
     }
 
-    async fn lend(&self, port: u16) -> Result<Option<Held>, ServerError> {
+    async fn listen(&self, _: Arc<dyn Accept>) -> Result<Option<Listening>, ServerError> {
+        let cuts = self.cuts();
         sleep(STEP).await;
+        tokio::select! {
+            () = self.network.answers(&self.host) => {}
+            error = self.lost(cuts) => return Err(error),
+        }
         let machine = self.network.machines().get(&self.host).cloned().unwrap_or_default();
-        if let Some(times @ 1..) = self.network.faults().port_taken.get_mut(&self.host) {
-            *times -= 1;
+        if self.network.faults().no_forwarding.contains(&self.host) {
             return Ok(None);
         }
-        locked(&machine).changes.push(format!("lent {port}"));
-        Ok(Some(Box::new(Lent(machine))))
+        locked(&machine).changes.push("open".into());
+        Ok(Some(Listening { port: 40_000, held: Box::new(Open(machine)) }))
     }
 
     async fn http_get(&self, _: SocketAddr, path: &str) -> Result<(u16, String), ServerError> {
@@ -227,6 +233,14 @@ impl FakeServer {
             }
             (Step::OnServer(command), Some(machine)) => {
                 Ok(program::attach(machine.clone(), program::words(&command.command), terminal))
+            }
+            (Step::Run("save the image", _), Some(machine)) => {
+                let saved = Output { stdout: "an archive".into(), ..Output::default() };
+                Ok(program::load(machine.clone(), saved))
+            }
+            (Step::Receive(_), Some(machine)) => {
+                let output = self.ran(step, &|_| {}).await?;
+                Ok(program::load(machine.clone(), output))
             }
             _ => Err(ServerError::Lost { reason: "only commands are attached".into() }),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bowline_core::commands::ready::{Event, Failed, State, Why};
+use bowline_core::commands::registry::Way;
 use bowline_core::commands::serving::{Check, Instead};
 use bowline_core::commands::status::Status;
 use bowline_core::commands::{app, assets, ready, registry};
@@ -232,12 +233,37 @@ impl FakeServer {
         .await
     }
 
+    async fn receive(&self, receive: &registry::Receive) -> Output {
+        let image = &receive.image;
+        let way = match &receive.way {
+            Way::There if self.machine().images.contains(image) => "have",
+            Way::There => return status(Status::NoSuchImage, ""),
+            Way::Pull(_) | Way::Load if self.network.faults().no_pull.contains(&self.host) => {
+                return status(Status::NotReceived, "connection refused");
+            }
+            Way::Pull(_) => "pull",
+            Way::Load => "load",
+        };
+        self.effect(|machine| {
+            machine.images.insert(image.clone());
+            let build = machine.builds.get(image).copied().unwrap_or_default();
+            machine.pulled.insert(image.clone(), build);
+            machine.changes.push(format!("{way} {image}"));
+        })
+        .await;
+        answer(registry::Pulled { image: self.machine().image_id(image) })
+    }
+
     pub(super) async fn carry_out(&self, step: &Step, on_line: OnLine<'_>) -> Output {
         match step {
             Step::Observe(_) if self.machine().docker != FakeDocker::Runs => {
                 status(127_u32, "docker: not found")
             }
-            Step::Observe(_) | Step::Pull(_) | Step::Prune(_) if self.machine().is_down() => no_daemon(1_u32),
+            Step::Observe(_) | Step::Pull(_) | Step::Receive(_) | Step::Prune(_)
+                if self.machine().is_down() =>
+            {
+                no_daemon(1_u32)
+            }
             Step::Observe(observe) => {
                 let text = self.machine().observe(observe);
                 self.boundary().await;
@@ -256,6 +282,8 @@ impl FakeServer {
                 .await;
                 answer(registry::Pulled { image: self.machine().image_id(&pull.image) })
             }
+            Step::Receive(receive) => self.receive(receive).await,
+            Step::Run("ask for the platform", _) => answer("amd64\n"),
             Step::Proxy(proxy::Step::Traefik(step)) => self.traefik(step).await,
             Step::Proxy(proxy::Step::Kamal(step)) => self.kamal(step).await,
             Step::Proxy(proxy::Step::Survey(step)) => self.survey(step).await,

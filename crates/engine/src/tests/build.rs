@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bowline_config::{SourceFile, load};
-use bowline_core::commands::builder::{LENT, Output as To};
+use bowline_core::commands::builder::Output as To;
 use bowline_core::commands::clone::{CleanClone, Place};
 
 use super::*;
@@ -329,68 +328,6 @@ async fn a_push_that_anothers_login_undid_is_made_once_more() {
     assert_eq!((what.as_str(), reason.contains("no basic auth")), ("push", true));
     assert!(hint.unwrap().contains("registry:"));
     assert_eq!(count(&ran, "docker push"), 2, "not for ever");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_registry_that_was_just_started_is_waited_for() {
-    let text = "service: app\nservers: [a]\nregistry: {server: 'localhost:5555'}\nbuilder: {context: .}\n";
-    let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();
-    let project = Project { config: loaded.config, ..project(CONFIG) };
-    let reset = ("docker push", says("Get http://localhost:5555/v2/: EOF", 1));
-    let usual = [
-        ("git status", says("", 0)),
-        ("docker start", says("", 1)),
-        ("docker run", says("", 0)),
-        ("docker build ", says("", 0)),
-    ];
-    let answers = [&usual[..], &[reset.clone(), reset.clone(), ("docker push", says("", 0))]].concat();
-    let (ran, ended, _) = pushed(&project, machine(&answers)).await;
-    assert_eq!(ended.unwrap(), "localhost:5555/app:v1");
-    assert!(!ran.iter().any(|line| line.starts_with("docker login")), "{ran:?}");
-    let (ran, ended, _) = pushed(&project, machine(&[&usual[..], &[reset]].concat())).await;
-    assert!(ended.is_err());
-    assert_eq!(ran.iter().filter(|line| line.starts_with("docker push")).count(), 6, "not for ever");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_registry_on_this_machine_is_lent_to_the_one_that_builds_for_as_long_as_that_takes() {
-    let text = "service: app\nservers: [a]\nregistry: {server: 'localhost:5555'}\n\
-                builder: {context: ., arch: arm64, remote: 'ssh://b@h'}\n";
-    let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();
-    let project = Project { config: loaded.config, ..project(CONFIG) };
-    let name = "kamal-remote-ssh---b-h-local-registry";
-    let inspected = format!("Endpoint: {name}-context");
-    let answers = [
-        ("docker start", says("", 0)),
-        ("docker buildx inspect", says(&inspected, 0)),
-        ("docker context inspect", says("ssh://b@h\n", 0)),
-        ("BUILDKIT_NO_CLIENT_TOKEN=1 docker buildx build", says("", 0)),
-        ("docker buildx build", says("", 0)),
-    ];
-    let lends = "ssh -o ConnectTimeout=30 -o BatchMode=yes -l b -o ExitOnForwardFailure=yes";
-    let mut shop = with_buildx(&answers);
-    shop.stay = vec![(lends.into(), LENT.into())];
-    let (ran, ended, _) = pushed(&project, shop).await;
-    assert_eq!(ended.unwrap(), "localhost:5555/app:v1");
-    let at = |begins: &str| ran.iter().position(|line| line.contains(begins));
-    assert!(
-        at("-N -R 127.0.0.1:5555:127.0.0.1:5555 -- h").unwrap() < at("docker buildx build").unwrap(),
-        "{ran:?}"
-    );
-
-    // One that lets nobody in and turns nobody away.
-    let mut shop = with_buildx(&answers);
-    shop.stay = vec![(lends.into(), "Welcome".into())];
-    let (ran, ended, _) = pushed(&project, shop).await;
-    let Err(RunError::Local { reason, .. }) = ended else { panic!("{ended:?}") };
-    assert!(reason.starts_with("no answer within 60 s (`timeouts: {command: SECONDS}`"), "{reason}");
-    assert!(!ran.iter().any(|line| line.contains("docker buildx build")), "{ran:?}");
-
-    let refused = ("ssh", says("remote port forwarding failed for listen port 5555", 255));
-    let (ran, ended, _) = pushed(&project, with_buildx(&[&answers[..], &[refused]].concat())).await;
-    let Err(RunError::Local { what, reason, hint: Some(_), .. }) = ended else { panic!("{ended:?}") };
-    assert!(what.starts_with("lending the registry") && reason.contains("listen port 5555"), "{reason}");
-    assert!(!ran.iter().any(|line| line.contains("docker buildx build")), "{ran:?}");
 }
 
 #[tokio::test(start_paused = true)]

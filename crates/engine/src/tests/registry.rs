@@ -1,14 +1,9 @@
 //! Pulling without a deploy, and the registry's own commands.
 
-use std::sync::Arc;
-
-use bowline_config::{SourceFile, load};
-
 use super::*;
 use crate::error::Cause;
 use crate::image::pull::pull;
 use crate::image::registry::{Where, log_in, log_out};
-use crate::testing::{Shop, says};
 use crate::world::Gathered;
 
 /// What was said of each server.
@@ -86,67 +81,4 @@ async fn logging_in_and_out_happens_where_it_should() {
         let changes = if there { vec!["log in to the registry", "log out of the registry"] } else { vec![] };
         assert_eq!(scripted.network.machine("a").changes, changes);
     }
-}
-
-/// A project whose registry is on the machine that deploys.
-fn own_registry(setting: &str) -> Project {
-    let project = project(CONFIG);
-    let text = format!("{CONFIG}registry: {{server: 'localhost:5555'}}\n{setting}");
-    let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();
-    Project { config: loaded.config, ..project }
-}
-
-fn about_ports(scripted: &Scripted, host: &str) -> Vec<String> {
-    let about = |change: &&String| ["lent", "taken back", "pull"].iter().any(|word| change.starts_with(word));
-    scripted.network.machine(host).changes.iter().filter(about).cloned().collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn servers_reach_a_registry_on_this_machine_while_they_pull_and_no_longer() {
-    let project = own_registry("");
-    let expected = ["lent 5555", "pull localhost:5555/app:v1", "taken back"];
-    let scripted = Scripted::new(&HOSTS);
-    deploy(&scripted, &project, "v1").await.unwrap();
-    assert_eq!(about_ports(&scripted, "a"), expected);
-    for (setting, seconds) in [("", 30), ("timeouts: {lend: 20}\n", 20)] {
-        let mut scripted = Scripted::new(&HOSTS);
-        let project = own_registry(setting);
-        scripted.world.timeouts = project.config.timeouts;
-        // Somebody else has it for a while on one, for ever on another.
-        scripted.network.faults().port_taken = [("b".to_string(), 15), ("c".to_string(), 1000)].into();
-        let gathered = pull(&scripted.world, &project, &options("v1")).await.unwrap();
-        assert_eq!(said(&gathered).len(), 2);
-        assert_eq!(about_ports(&scripted, "b"), expected);
-        assert_eq!(about_ports(&scripted, "c"), [""; 0]);
-        let [failure] = gathered.failures.as_slice() else { panic!("{gathered:?}") };
-        let told = format!("port 5555 is not to be had there, in {seconds} s");
-        assert!(failure.cause.to_string().contains(&told), "{failure:?}");
-        assert!(failure.hint().unwrap().contains("`timeouts: {lend: SECONDS}`"), "{failure:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_registry_on_this_machine_is_started_or_run_and_removed() {
-    let project = own_registry("");
-    let ran = async |shop: Shop, set_up: bool| {
-        let shop = Arc::new(shop);
-        let mut scripted = Scripted::new(&HOSTS);
-        scripted.world.local = shop.clone();
-        let place = Where { here: true, servers: true };
-        let (world, options) = (&scripted.world, Options::default());
-        let ended = match set_up {
-            true => log_in(world, &project, &options, place).await,
-            false => log_out(world, &project, &options, place).await,
-        };
-        assert_eq!(said(&ended.unwrap()).len(), 1, "servers have nothing to do");
-        shop.lines()
-    };
-    let start = "docker start kamal-docker-registry";
-    let run = "docker run --detach -p 127.0.0.1:5555:5000 --name kamal-docker-registry registry:3";
-    assert_eq!(ran(Shop::new(&[(start, says("", 0))]), true).await, [start]);
-    let none = says("No such container: kamal-docker-registry", 1);
-    let shop = Shop::new(&[(start, none.clone()), (run, says("", 0))]);
-    assert_eq!(ran(shop, true).await, [start, run]);
-    let rm = "docker rm --force --volumes kamal-docker-registry";
-    assert_eq!(ran(Shop::new(&[(rm, none)]), false).await, [rm]);
 }

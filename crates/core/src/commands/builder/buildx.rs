@@ -132,35 +132,18 @@ impl Builder<'_> {
     pub fn ssh(&self) -> Vec<Vec<String>> {
         self.nodes()
             .into_iter()
-            .filter_map(|node| Some([node.ssh(&[])?, vec!["true".into()]].concat()))
+            .filter_map(|node| Some([node.ssh()?, vec!["true".into()]].concat()))
             .collect()
     }
 
-    /// What lends a registry on this machine to each machine that builds, at the same address there, for as long as it
-    /// runs. It says [`LENT`] when it is about to.
-    pub fn lend(&self) -> Vec<Vec<String>> {
-        let Some(port) = self.config.registry.local_port() else { return Vec::new() };
-        let way = format!("127.0.0.1:{port}:127.0.0.1:{port}");
-        let said = format!("LocalCommand=echo {LENT}");
-        let mut words = Vec::new();
-        // A connection that others share would outlive this one.
-        for option in [
-            "ExitOnForwardFailure=yes",
-            "ControlMaster=no",
-            "ControlPath=none",
-            "ServerAliveInterval=5",
-            "PermitLocalCommand=yes",
-            &said,
-        ] {
-            words.extend(["-o", option]);
+    /// Whether it can write an image into a directory, layers compressed: Docker itself keeps what it builds.
+    pub fn writes_layouts(&self) -> bool {
+        match &self.kind {
+            Kind::Local(driver) | Kind::Hybrid { driver, .. } => self.buildx && *driver != "docker",
+            _ => self.buildx && self.name.is_some(),
         }
-        words.extend(["-N", "-R", &way]);
-        self.nodes().into_iter().filter_map(|node| node.ssh(&words)).collect()
     }
 }
-
-/// What [`Builder::lend`] says.
-pub const LENT: &str = "@lent";
 
 impl Node {
     fn create(&self, builder: &str) -> Vec<String> {
@@ -177,8 +160,8 @@ impl Node {
         self.context != format!("{builder}-context")
     }
 
-    /// The same way in that Docker takes, with these options; what it should run is to follow.
-    fn ssh(&self, options: &[&str]) -> Option<Vec<String>> {
+    /// The same way in that Docker takes; what it should run is to follow.
+    fn ssh(&self) -> Option<Vec<String>> {
         let address = self.url.strip_prefix("ssh://")?.split('/').next()?;
         let (user, address) = match address.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
@@ -192,7 +175,6 @@ impl Node {
         let mut words = vec!["ssh", "-o", "ConnectTimeout=30", "-o", "BatchMode=yes"];
         words.extend(user.iter().flat_map(|user| ["-l", user]));
         words.extend(port.iter().flat_map(|port| ["-p", port]));
-        words.extend(options);
         words.extend(["--", host.trim_matches(['[', ']'])]);
         Some(words.into_iter().map(Into::into).collect())
     }

@@ -1,0 +1,90 @@
+//! An image that comes from the machine that deploys: pulled from the run itself through the SSH connection, or, where sshd
+//! forwards nothing, loaded from standard input.
+
+use bowline_config::secret::Secret;
+
+use super::{noted, there};
+use crate::commands::Scope;
+use crate::commands::status::Status::{NoSuchImage, NotReceived};
+use crate::shell::{Line, Script, quote};
+
+/// Gets the version's image from this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receive {
+    pub scope: Scope,
+    /// Whether the run holds the lock: it then changes the server only as long as that is its own, and notes the image.
+    pub locked: bool,
+    /// `REPO:VER`.
+    pub image: String,
+    /// The version, for the audit log.
+    pub version: String,
+    pub way: Way,
+}
+
+/// How a server gets an image without a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// It has it already.
+    There,
+    /// It pulls it from this run.
+    Pull(Served),
+    /// It is on standard input, as `docker load` takes it.
+    Load,
+}
+
+/// A registry that this run is for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The port of the server's `localhost` that leads to it.
+    pub port: u16,
+    /// User and password as HTTP has them: in base64, with a colon between.
+    pub auth: Secret,
+}
+
+impl Receive {
+    /// What the image is called there: `REPO:VER`, without a registry. No app has this name for its own.
+    pub fn offered(&self) -> String {
+        format!("{}:{}", self.repository(), self.version)
+    }
+
+    fn repository(&self) -> String {
+        let app = format!("app-{}", self.scope.names.app()).to_lowercase();
+        let plain: String = app.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        format!("bowline/{}", plain.trim_end_matches('-'))
+    }
+
+    /// Prints [`super::Pulled`].
+    pub fn script(&self) -> Script {
+        let mut text = if self.locked { noted(&self.scope, &self.image) } else { String::new() };
+        match &self.way {
+            Way::There => {
+                let look = Line::new("docker").words(["image", "inspect", &self.image]);
+                text.push_str(&format!("{look} >/dev/null 2>&1 || exit {NoSuchImage}\n"));
+            }
+            Way::Pull(served) => {
+                let set = |name: &str, value: &str| format!("bowline_{name}={}\n", quote(value));
+                text.push_str("IFS= read -r bowline_auth || exit\n");
+                text.push_str(&set("port", &served.port.to_string()));
+                text.push_str(&set("from", &format!("localhost:{}/{}", served.port, self.offered())));
+                text.push_str(&set("image", &self.image));
+                text.push_str(&set("stale", &format!("localhost:*/{}", self.repository())));
+                text.push_str(&format!("bowline_failed={NotReceived}\n"));
+                text.push_str(include_str!("receive.sh"));
+            }
+            Way::Load => {
+                let load = Line::new("docker").words(["load", "--quiet"]);
+                text.push_str(&format!("{load} >/dev/null || exit {NotReceived}\n"));
+            }
+        }
+        text.push_str(&there(&self.scope, &self.image));
+        if self.way != Way::There {
+            text.push_str(&self.scope.audit(None, &format!("Received image with version {}", self.version)));
+        }
+        match &self.way {
+            Way::Pull(served) => {
+                Script::new(text).with_input(Secret::new(format!("{}\n", served.auth.expose())))
+            }
+            _ => Script::new(text),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+# Pulls an image from the run that is at the other end of this connection, and gives it its own name. Set in front:
+# bowline_port, bowline_from (its name there), bowline_image (its own), bowline_stale (what such names look like), and
+# bowline_auth, which is secret.
+#
+# Docker's client reads the password from a configuration that lives as long as this: in no command line, where every user of
+# the server would see it, and not among the logins of this user. Contexts are part of a configuration, too.
+bowline_config=$(mktemp -d) || exit 1
+trap 'rm -rf "$bowline_config"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+bowline_usual=${DOCKER_CONFIG:-$HOME/.docker}
+[ ! -d "$bowline_usual/contexts" ] || ln -s "$bowline_usual/contexts" "$bowline_config/contexts" || exit 1
+bowline_context=$(docker context inspect --format '{{.Name}}' 2>/dev/null)
+(umask 077 && printf '{"auths":{"localhost:%s":{"auth":"%s"}},"currentContext":"%s"}\n' "$bowline_port" "$bowline_auth" "$bowline_context" \
+  >"$bowline_config/config.json") || exit 1
+docker --config "$bowline_config" pull --quiet "$bowline_from" >/dev/null || exit "$bowline_failed"
+docker tag "$bowline_from" "$bowline_image" || exit
+# With the names that runs left here which were killed.
+bowline_names=$(docker image ls --filter "reference=$bowline_stale" --format '{{.Repository}}:{{.Tag}}')
+# shellcheck disable=SC2086 # a list of words
+[ -z "$bowline_names" ] || docker rmi $bowline_names >/dev/null 2>&1

@@ -1,0 +1,265 @@
+//! An image from this machine to servers, through their SSH connections: each server pulls from this run what it lacks. Where
+//! sshd forwards nothing, the whole is sent to `docker load`.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bowline_core::commands::registry::{Receive, Served, Way};
+use bowline_core::commands::status::Status;
+use bowline_core::plan::step::Step;
+use bowline_core::shell::{Line, Script};
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::error::{Cause, Failure};
+use crate::event::Event;
+use crate::ports::{Attached, Exit, FarOutput, Image, Images, Output, Piece, Pieces, ServerError};
+use crate::run::fleet::Fleet;
+
+/// More than this a load prints in no case.
+const PRINTED: usize = 256 * 1024;
+
+/// How often it is told how far an image is.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What a server said at the end, and how many bytes went there.
+pub(crate) type Sent = Result<(Output, u64), Failure>;
+
+/// Brings an image to servers, all at once and each to its own end. Where none is kept here, a server that has it gives it.
+pub(crate) async fn to_all(
+    images: &dyn Images,
+    fleet: &Fleet,
+    receive: &Receive,
+    hosts: &[&str],
+) -> Vec<Sent> {
+    let mut sender = match Sender::new(images, fleet, receive).await {
+        Ok(sender) => sender,
+        Err(cause) => {
+            let step = Step::Receive(receive.clone());
+            return hosts.iter().map(|host| Err(fleet.failed(host, None, &step, cause.clone()))).collect();
+        }
+    };
+    let mut ended = join_all(hosts.iter().map(|host| sender.to(host))).await;
+    let source = hosts.iter().zip(&ended).find(|(_, ended)| ended.is_ok()).map(|(host, _)| *host);
+    let lacks = |ended: &Sent| matches!(ended, Err(failure) if failure.cause == sender.absent());
+    let lacking: Vec<usize> = (0..ended.len()).filter(|at| ended.get(*at).is_some_and(lacks)).collect();
+    let Some(source) = source.filter(|_| sender.image.is_none() && !lacking.is_empty()) else { return ended };
+    match sender.fetch(images, source).await {
+        Ok(()) => {
+            let hosts = lacking.iter().filter_map(|at| hosts.get(*at));
+            let again = join_all(hosts.map(|host| sender.to(host))).await;
+            for (at, again) in lacking.into_iter().zip(again) {
+                ended.splice(at..=at, [again]);
+            }
+        }
+        Err(failure) => {
+            let text = format!("the image could not be had from {source}: {}", failure.cause);
+            fleet.emit(Event::Note { host: None, text });
+        }
+    }
+    ended
+}
+
+/// An image, ready to be sent.
+pub(crate) struct Sender<'a> {
+    fleet: &'a Fleet,
+    /// None is kept here: servers may have it all the same.
+    image: Option<Arc<dyn Image>>,
+    receive: Receive,
+}
+
+impl<'a> Sender<'a> {
+    /// # Errors
+    /// Why what is kept here can't be used.
+    pub(crate) async fn new(images: &dyn Images, fleet: &'a Fleet, receive: &Receive) -> Result<Self, Cause> {
+        let image = images.open(&receive.image, &receive.offered()).await.map_err(unusable)?;
+        Ok(Self { fleet, image, receive: receive.clone() })
+    }
+
+    /// Brings it to a server.
+    pub(crate) async fn to(&self, host: &str) -> Sent {
+        let Some(image) = &self.image else { return self.look(host).await.map(|output| (output, 0)) };
+        let offer = image.offer();
+        let step = |way| Step::Receive(Receive { way, ..self.receive.clone() });
+        match self.fleet.listen(host, offer.clone().accepts()).await? {
+            Some(listening) => {
+                let step = step(Way::Pull(Served { port: listening.port, auth: offer.auth() }));
+                let pulling = self.fleet.run(host, None, &step);
+                let output = self.watched(host, image.size(), || offer.sent(), pulling).await?;
+                Ok((output, offer.sent()))
+            }
+            None => self.load(host, image.as_ref(), &step(Way::Load)).await,
+        }
+    }
+
+    /// What isn't kept here may be there.
+    async fn look(&self, host: &str) -> Result<Output, Failure> {
+        let step = Step::Receive(Receive { way: Way::There, ..self.receive.clone() });
+        self.fleet.run(host, None, &step).await.map_err(|mut failure| {
+            if failure.has_status(Status::NoSuchImage) {
+                failure.cause = self.absent();
+            }
+            failure
+        })
+    }
+
+    fn absent(&self) -> Cause {
+        Cause::Told {
+            reason: format!("{} is neither there nor on this machine", self.receive.image),
+            hint: Some("build it: leave `--skip-push` out, or run `bowline build push` first".into()),
+        }
+    }
+
+    /// Gets it from a server that has it.
+    async fn fetch(&mut self, images: &dyn Images, host: &str) -> Result<(), Failure> {
+        let image = &self.receive.image;
+        let text = format!("{image} is not on this machine: getting it from here");
+        self.fleet.emit(Event::Note { host: Some(host.into()), text });
+        let save = Line::new("docker").words(["save", image]);
+        let step = Step::Run("save the image", Script::new(format!("exec {save}\n")));
+        let (attached, started) = self.fleet.attach(host, None, &step, None).await?;
+        attached.input.end().await;
+        let mut saved = Saved { output: attached.output, said: Vec::new() };
+        let taking = async { Ok(images.receive(&mut saved, image).await) };
+        let taken = self.fleet.pull_limit().bound(taking).await;
+        self.fleet.ended(host, None, &step, started, matches!(taken, Ok(Ok(()))));
+        let opened = match taken {
+            Ok(Ok(())) => images.open(image, &self.receive.offered()).await.map_err(unusable),
+            Ok(Err(reason)) => Err(Cause::Told { reason, hint: None }),
+            Err(error) => Err(error.into()),
+        };
+        self.image = opened.map_err(|cause| self.fleet.failed(host, None, &step, cause))?;
+        Ok(())
+    }
+
+    /// Does the work, and tells meanwhile how far it is.
+    async fn watched<T>(
+        &self,
+        host: &str,
+        size: u64,
+        sent: impl Fn() -> u64,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let (started, mut before) = (Instant::now(), 0);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            let bytes = sent();
+            let per_second = bytes - before;
+            before = bytes;
+            let (host, elapsed) = (host.into(), started.elapsed());
+            self.fleet.emit(Event::Sending { host, bytes, size, per_second, elapsed });
+        }
+    }
+
+    async fn load(&self, host: &str, image: &dyn Image, step: &Step) -> Result<(Output, u64), Failure> {
+        let ask =
+            Step::Run("ask for the platform", Script::new("docker version --format '{{.Server.Arch}}'"));
+        let architecture = self.fleet.run(host, None, &ask).await?.stdout.trim().to_owned();
+        let (attached, started) = self.fleet.attach(host, None, step, None).await?;
+        let pieces = image.archive(&self.receive.image, &architecture);
+        let limit = self.fleet.pull_limit();
+        let sent = AtomicU64::new(0);
+        let feeding = async { feed(attached, pieces, &sent).await.map_err(Fed::into_server) };
+        let sent = || sent.load(Ordering::Relaxed);
+        let fed = self.watched(host, image.size(), sent, limit.bound(feeding)).await;
+        let done = matches!(&fed, Ok(output) if output.success());
+        self.fleet.ended(host, None, step, started, done);
+        let failed = |cause| self.fleet.failed(host, None, step, cause);
+        match fed {
+            Ok(output) if output.success() => Ok((output, sent())),
+            Ok(output) if output.status() == Some(Status::Fenced) => Err(failed(Cause::LockLost)),
+            Ok(output) => Err(failed(Cause::Command(output))),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+fn unusable(reason: String) -> Cause {
+    Cause::Told { reason: format!("opening the image on this machine failed: {reason}"), hint: None }
+}
+
+/// What a program on a server prints, to its end.
+struct Saved {
+    output: Box<dyn FarOutput>,
+    said: Vec<u8>,
+}
+
+#[async_trait]
+impl Pieces for Saved {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        loop {
+            match self.output.next().await.map_err(|error| error.to_string())? {
+                ControlFlow::Continue(Piece::Out(bytes)) => return Ok(Some(bytes)),
+                ControlFlow::Continue(Piece::Err(bytes)) => keep(&mut self.said, &bytes),
+                ControlFlow::Break(Exit::Status(0)) => return Ok(None),
+                ControlFlow::Break(exit) => {
+                    return Err(format!("{} ({exit})", String::from_utf8_lossy(&self.said).trim()));
+                }
+            }
+        }
+    }
+}
+
+/// Why feeding ended early.
+enum Fed {
+    Server(ServerError),
+    Here(String),
+}
+
+impl Fed {
+    fn into_server(self) -> ServerError {
+        match self {
+            Self::Server(error) => error,
+            Self::Here(reason) => {
+                ServerError::Lost { reason: format!("the image can't be read here: {reason}") }
+            }
+        }
+    }
+}
+
+/// Lets a program read the pieces, and counts their bytes; gives what it printed.
+async fn feed(attached: Attached, mut pieces: Box<dyn Pieces>, sent: &AtomicU64) -> Result<Output, Fed> {
+    let Attached { mut output, input } = attached;
+    let feeding = async {
+        while let Some(piece) = pieces.next().await.map_err(Fed::Here)? {
+            let length = piece.len() as u64;
+            input.send(piece).await;
+            sent.fetch_add(length, Ordering::Relaxed);
+        }
+        input.end().await;
+        std::future::pending::<Result<(), Fed>>().await
+    };
+    let reading = async {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        loop {
+            match output.next().await.map_err(Fed::Server)? {
+                ControlFlow::Continue(Piece::Out(bytes)) => keep(&mut out, &bytes),
+                ControlFlow::Continue(Piece::Err(bytes)) => keep(&mut err, &bytes),
+                ControlFlow::Break(exit) => return Ok(printed(exit, &out, &err)),
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        output = reading => output,
+        Err(fed) = feeding => Err(fed),
+    }
+}
+
+fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
+    let room = PRINTED.saturating_sub(kept.len());
+    kept.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+}
+
+fn printed(exit: Exit, out: &[u8], err: &[u8]) -> Output {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Output { exit, stdout: text(out), stderr: text(err) }
+}

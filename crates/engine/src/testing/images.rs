@@ -1,0 +1,104 @@
+//! Images that are kept on the machine of a test, by name.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bowline_config::secret::Secret;
+use futures_util::future::BoxFuture;
+
+use super::locked;
+use crate::ports::{Accept, Built, Held, Image, Images, Offer, Pieces, Stream};
+
+/// What is kept, and what was done with it.
+#[derive(Debug, Default)]
+pub(crate) struct FakeImages {
+    pub kept: Mutex<BTreeSet<String>>,
+    pub did: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Images for FakeImages {
+    async fn workspace(&self) -> Result<(String, Held), String> {
+        Ok(("/work".into(), Box::new(())))
+    }
+
+    async fn take(&self, built: &Built, name: &str) -> Result<(), String> {
+        locked(&self.did).push(format!("take {built:?}"));
+        locked(&self.kept).insert(name.into());
+        Ok(())
+    }
+
+    async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String> {
+        let mut bytes = 0;
+        while let Some(piece) = saved.next().await? {
+            bytes += piece.len();
+        }
+        locked(&self.did).push(format!("receive {bytes} bytes"));
+        locked(&self.kept).insert(name.into());
+        Ok(())
+    }
+
+    async fn open(&self, name: &str, _: &str) -> Result<Option<Arc<dyn Image>>, String> {
+        let image: Arc<dyn Image> = Arc::new(FakeImage);
+        Ok(locked(&self.kept).contains(name).then_some(image))
+    }
+
+    async fn tidy(&self, repository: &str, images: usize) -> Result<(), String> {
+        locked(&self.did).push(format!("keep {images} of {repository}"));
+        Ok(())
+    }
+}
+
+/// A thousand bytes.
+struct FakeImage;
+
+impl Image for FakeImage {
+    fn size(&self) -> u64 {
+        1000
+    }
+
+    fn offer(&self) -> Arc<dyn Offer> {
+        Arc::new(FakeOffer)
+    }
+
+    fn archive(&self, _: &str, architecture: &str) -> Box<dyn Pieces> {
+        let pieces = if architecture == "amd64" { 3 } else { 0 };
+        Box::new(FakePieces(pieces))
+    }
+}
+
+struct FakeOffer;
+
+impl Accept for FakeOffer {
+    fn accept(&self, _: Box<dyn Stream>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Offer for FakeOffer {
+    fn auth(&self) -> Secret {
+        Secret::new("sentinel-auth")
+    }
+
+    fn sent(&self) -> u64 {
+        700
+    }
+
+    fn accepts(self: Arc<Self>) -> Arc<dyn Accept> {
+        self
+    }
+}
+
+struct FakePieces(usize);
+
+#[async_trait]
+impl Pieces for FakePieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if self.0 == 0 {
+            return Ok(None);
+        }
+        self.0 -= 1;
+        Ok(Some(vec![0; 100]))
+    }
+}

@@ -1,0 +1,140 @@
+//! Deploys without a registry: built into what is kept here, and sent.
+
+use std::sync::Arc;
+
+use bowline_config::{SourceFile, load};
+
+use super::*;
+use crate::image::build;
+use crate::image::pull::pull;
+use crate::testing::{Shop, says};
+use bowline_core::commands::builder::Output as To;
+
+/// The project without a registry, or with Kamal's on localhost.
+fn without_registry(more: &str) -> Project {
+    let text = format!("{CONFIG}{more}");
+    let loaded = load(SourceFile::new("config/deploy.yml", text), None).unwrap();
+    Project { config: loaded.config, ..project(CONFIG) }
+}
+
+fn changes(scripted: &Scripted, host: &str) -> Vec<String> {
+    let about = |change: &&String| {
+        ["open", "closed", "pull", "load", "have"].iter().any(|word| change.starts_with(word))
+    };
+    scripted.network.machine(host).changes.iter().filter(about).cloned().collect()
+}
+
+fn sent(scripted: &Scripted) -> Vec<(String, u64)> {
+    let sent = scripted.recorder.events().into_iter().filter_map(|event| match event {
+        Event::Sent(sent) => Some(sent),
+        _ => None,
+    });
+    sent.flatten().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_get_it_through_a_port_that_is_open_as_long_as_they_pull() {
+    for (registry, image) in
+        [("", "app:v1"), ("registry: {server: 'localhost:5555'}\n", "localhost:5555/app:v1")]
+    {
+        let project = without_registry(registry);
+        let scripted = Scripted::new(&HOSTS);
+        scripted.network.faults().no_forwarding.insert("b".into());
+        scripted.images.kept.lock().unwrap().insert(image.into());
+        deploy(&scripted, &project, "v1").await.unwrap();
+        for host in HOSTS {
+            let expected = match host {
+                "b" => vec![format!("load {image}")],
+                _ => vec!["open".into(), format!("pull {image}"), "closed".into()],
+            };
+            assert_eq!(changes(&scripted, host), expected, "on {host}");
+        }
+        assert_eq!(sent(&scripted), [("a".into(), 700), ("b".into(), 300), ("c".into(), 700)]);
+        let said = format!("{:?}", scripted.recorder.events());
+        assert!(!said.contains("sentinel-auth"), "the password is shown");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_kept_here_is_used_where_it_is() {
+    let project = without_registry("");
+    let scripted = Scripted::new(&HOSTS);
+    for host in ["a", "c"] {
+        scripted.network.machine(host).images.insert("app:v1".into());
+    }
+    deploy(&scripted, &project, "v1").await.unwrap();
+    assert_eq!(changes(&scripted, "a"), ["have app:v1"]);
+    assert_eq!(changes(&scripted, "b"), ["open", "pull app:v1", "closed"], "it comes from a");
+    assert_eq!(*scripted.images.did.lock().unwrap(), ["receive 10 bytes"]);
+
+    let scripted = Scripted::new(&HOSTS);
+    let Err(RunError::Servers { failures, .. }) = deploy(&scripted, &project, "v1").await else { panic!() };
+    assert_eq!(failures.len(), 3);
+    assert_eq!(failures[0].cause.to_string(), "app:v1 is neither there nor on this machine");
+    assert!(scripted.images.did.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_get_it_says_why_and_the_others_go_on() {
+    let project = without_registry("");
+    let scripted = Scripted::new(&HOSTS);
+    scripted.network.faults().no_pull.insert("b".into());
+    scripted.images.kept.lock().unwrap().insert("app:v1".into());
+    let gathered = pull(&scripted.world, &project, &options("v1")).await.unwrap();
+    let [failure] = gathered.failures.as_slice() else { panic!("{gathered:?}") };
+    assert!(
+        failure.cause.to_string().contains("could not get the image through the SSH connection"),
+        "{failure:?}"
+    );
+    assert_eq!(sent(&scripted), [("a".into(), 700), ("c".into(), 700)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_is_kept_here_and_nothing_is_pushed_or_logged_in_to() {
+    let project = without_registry("builder: {context: .}\n");
+    let built = async |buildx: bool, project: &Project| {
+        let version = says("", u32::from(!buildx));
+        let shop = Arc::new(
+            Shop::new(&[
+                ("docker --version", says("", 0)),
+                ("docker buildx version", version),
+                ("docker version", says("amd64\n", 0)),
+                ("git status", says("", 0)),
+                ("git rev-parse --local-env-vars", says("GIT_DIR\n", 0)),
+                ("docker buildx inspect", says("", 0)),
+                ("docker buildx build", says("", 0)),
+                ("docker build ", says("", 0)),
+                ("docker save", says("", 0)),
+            ])
+            .with_file("Dockerfile", ""),
+        );
+        let mut scripted = Scripted::new(&HOSTS);
+        scripted.world.local = shop.clone();
+        let ended = build::push(&scripted.world, project, &options("v1"), To::Registry).await;
+        assert_eq!(ended.unwrap(), "app:v1");
+        assert!(scripted.images.kept.lock().unwrap().contains("app:v1"));
+        let lines: Vec<String> = shop
+            .lines()
+            .into_iter()
+            .filter(|line| {
+                line.contains(" build ")
+                    || line.contains("save")
+                    || line.contains("push")
+                    || line.contains("login")
+            })
+            .collect();
+        let did = scripted.images.did.lock().unwrap().clone();
+        (lines, did)
+    };
+    let (lines, did) = built(false, &project).await;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[1], "docker save --output /work/image.tar app:v1");
+    assert_eq!(did, ["take Archive(\"/work/image.tar\")", "keep 6 of app"]);
+    let project = without_registry("builder: {context: ., driver: docker-container}\n");
+    let (lines, did) = built(true, &project).await;
+    assert!(
+        lines[0].starts_with("docker buildx build --output=type=oci,tar=false,dest=/work/layout"),
+        "{lines:?}"
+    );
+    assert_eq!((lines.len(), did[0].as_str()), (1, "take Layout(\"/work/layout\")"));
+}

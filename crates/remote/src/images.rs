@@ -1,0 +1,236 @@
+//! The images that are kept on this machine, below the user's cache directory, and the registry that servers get them from.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bowline_config::secret::Secret;
+use bowline_engine::ports::{Accept, Built, Held, Image, Images, Local, Offer, Pieces, Stream};
+use bowline_registry::{Access, Limits, Registry, Store, Traffic};
+use bytes::Bytes;
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::LocalMachine;
+
+/// So much may be kept, of all projects.
+const MOST: u64 = 20_000_000_000;
+/// The user that servers are to us.
+const USER: &str = "bowline";
+/// Bytes of the pieces that an archive is sent in.
+const PIECE: usize = 128 * 1024;
+/// Pieces that wait to be sent.
+const WAITING: usize = 8;
+
+/// What is kept on this machine. Nothing is opened before it is wanted.
+#[derive(Default)]
+pub struct KeptImages {
+    store: OnceCell<Arc<Store>>,
+}
+
+impl KeptImages {
+    async fn store(&self) -> Result<Arc<Store>, String> {
+        let open = async {
+            let cache = LocalMachine::default().cache()?;
+            aside(move || Store::open(&Path::new(&cache).join("images"))).await.map(Arc::new)
+        };
+        self.store.get_or_try_init(|| open).await.cloned()
+    }
+}
+
+/// Does what reads and writes files.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, bowline_registry::Error> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+    done.map_err(|error| error.to_string())
+}
+
+#[async_trait]
+impl Images for KeptImages {
+    async fn workspace(&self) -> Result<(String, Held), String> {
+        let store = self.store().await?;
+        let workspace = aside(move || store.workspace()).await?;
+        let path = workspace.path().to_str().ok_or("the cache directory has no name in UTF-8")?.to_owned();
+        Ok((path, Box::new(workspace)))
+    }
+
+    async fn take(&self, built: &Built, name: &str) -> Result<(), String> {
+        let (store, built, name) = (self.store().await?, built.clone(), name.to_owned());
+        aside(move || match built {
+            Built::Layout(directory) => store.take_layout(&PathBuf::from(directory), &name).map(drop),
+            Built::Archive(file) => store.take_archive_file(&PathBuf::from(file), &name).map(drop),
+        })
+        .await
+    }
+
+    async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String> {
+        let (store, name) = (self.store().await?, name.to_owned());
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let taking = tokio::task::spawn_blocking(move || {
+            let archive = Receiving { pieces: receiver, piece: Bytes::new() };
+            store.take_archive(archive, &name).map(drop).map_err(|error| error.to_string())
+        });
+        let broken = loop {
+            match saved.next().await {
+                Ok(Some(piece)) => {
+                    // Whoever takes it has ended: it says why.
+                    if sender.send(Bytes::from(piece)).await.is_err() {
+                        break None;
+                    }
+                }
+                Ok(None) => break None,
+                Err(reason) => break Some(reason),
+            }
+        };
+        drop(sender);
+        let taken = taking.await.map_err(|error| error.to_string())?;
+        // What broke it off explains why the archive has no end.
+        broken.map_or(taken, Err)
+    }
+
+    async fn open(&self, name: &str, offered: &str) -> Result<Option<Arc<dyn Image>>, String> {
+        let (store, kept) = (self.store().await?, name.to_owned());
+        let opened = {
+            let store = Arc::clone(&store);
+            tokio::task::spawn_blocking(move || store.image(&kept))
+                .await
+                .map_err(|error| error.to_string())?
+        };
+        let image = match opened {
+            Ok(image) => image,
+            // What was damaged, or deleted by hand, is made again.
+            Err(bowline_registry::Error::Unknown(_) | bowline_registry::Error::Missing(_)) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let password = LocalMachine::default().random_hex(16);
+        let access = Some(Access::new(USER, &password));
+        let registry = Arc::new(Registry::new(Arc::clone(&store), access, Limits::default()));
+        registry.offer(offered, &image).map_err(|error| error.to_string())?;
+        let auth = Secret::new(STANDARD.encode(format!("{USER}:{password}")));
+        Ok(Some(Arc::new(KeptImage { store, image, registry, auth })))
+    }
+
+    async fn tidy(&self, repository: &str, images: usize) -> Result<(), String> {
+        let (store, repository) = (self.store().await?, repository.to_owned());
+        aside(move || store.retain(&repository, images, MOST)).await.map(drop)
+    }
+}
+
+struct KeptImage {
+    store: Arc<Store>,
+    image: bowline_registry::Image,
+    registry: Arc<Registry>,
+    auth: Secret,
+}
+
+impl Image for KeptImage {
+    fn size(&self) -> u64 {
+        self.image.parts().map(|(_, size)| size).sum()
+    }
+
+    fn offer(&self) -> Arc<dyn Offer> {
+        let (registry, auth) = (Arc::clone(&self.registry), self.auth.clone());
+        Arc::new(Served { registry, auth, traffic: Arc::default() })
+    }
+
+    fn archive(&self, name: &str, architecture: &str) -> Box<dyn Pieces> {
+        let (store, image) = (Arc::clone(&self.store), self.image.clone());
+        let (name, architecture) = (name.to_owned(), architecture.to_owned());
+        let (sender, receiver) = mpsc::channel(WAITING);
+        tokio::task::spawn_blocking(move || {
+            let mut to = io::BufWriter::with_capacity(PIECE, Sending(sender.clone()));
+            let saved = store.save(&image, &name, &architecture, &mut to);
+            let ended = saved
+                .map_err(|error| error.to_string())
+                .and_then(|()| to.flush().map_err(|error| error.to_string()));
+            if let Err(reason) = ended {
+                // Nobody may wait for it any more.
+                let _ = sender.blocking_send(Err(reason));
+            }
+        });
+        Box::new(Archive(receiver))
+    }
+}
+
+/// The registry, for one server.
+struct Served {
+    registry: Arc<Registry>,
+    auth: Secret,
+    traffic: Arc<Traffic>,
+}
+
+impl Accept for Served {
+    fn accept(&self, stream: Box<dyn Stream>) -> futures_util::future::BoxFuture<'static, ()> {
+        let (registry, traffic) = (Arc::clone(&self.registry), Arc::clone(&self.traffic));
+        Box::pin(async move {
+            // What breaks a connection is told by the one at its other end.
+            let _ = registry.serve(stream, traffic).await;
+        })
+    }
+}
+
+impl Offer for Served {
+    fn auth(&self) -> Secret {
+        self.auth.clone()
+    }
+
+    fn sent(&self) -> u64 {
+        self.traffic.sent()
+    }
+
+    fn accepts(self: Arc<Self>) -> Arc<dyn Accept> {
+        self
+    }
+}
+
+/// The end of a channel that is written to.
+struct Sending(mpsc::Sender<Result<Bytes, String>>);
+
+impl Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = Bytes::copy_from_slice(bytes);
+        self.0.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes that come through a channel.
+struct Receiving {
+    pieces: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Receiving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.piece.len());
+        let now = self.piece.split_to(length);
+        if let Some(buffer) = buffer.get_mut(..length) {
+            buffer.copy_from_slice(&now);
+        }
+        Ok(length)
+    }
+}
+
+struct Archive(mpsc::Receiver<Result<Bytes, String>>);
+
+#[async_trait]
+impl Pieces for Archive {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.0.recv().await.transpose().map(|piece| piece.map(Vec::from))
+    }
+}
