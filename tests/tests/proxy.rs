@@ -310,3 +310,34 @@ fn our_proxy_does_what_kamal_has_no_keys_for() {
     project.deploy("v2").exits(2).says("should be one of the hosts");
     expect::runs(&project, server, &[("web", "v1")]);
 }
+
+#[test]
+fn p1_a_host_name_that_another_app_has_is_refused_in_the_plan_until_that_app_gives_it_back() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut first = Project::proxied(sandbox, &lease, "host-first");
+    let mut second = Project::proxied(sandbox, &lease, "host-second");
+    let host = first.host();
+    second.set("proxy", &format!("\n  host: {host}\n  app_port: 3000\n  healthcheck: {{interval: 1}}"));
+    first.deploy("v1").ok();
+    let refused = format!(
+        "{} can't have {host} on {}: kamal-proxy sends it to {}",
+        second.route("web"),
+        server.address,
+        first.route("web")
+    );
+    second.bowline(&["plan", "--version", "v1"]).says(&refused).exits(2);
+    second.deploy("v1").says(&refused).exits(2);
+    expect::runs(&second, server, &[]);
+    expect::unlocked(&second, server);
+    assert!(server.serves(&host, "v1"));
+
+    // A role without `proxy:` needs no host name.
+    first.roles(&[("web", &[&server.address], "proxy: false")]);
+    first.deploy("v2").ok();
+    expect::runs(&first, server, &[("web", "v2")]);
+    assert!(!server.proxy_state().contains_key(&first.route("web")));
+    second.deploy("v1").ok();
+    assert!(server.serves(&host, "v1"));
+}

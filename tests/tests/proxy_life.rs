@@ -155,6 +155,8 @@ fn p7_the_proxy_is_upgraded_under_load_without_a_gap_and_stays_so_when_it_is_res
     slow.wait_for(1);
     visits.iter().for_each(|visits| visits.wait_for(50));
     let now = env!("CARGO_PKG_VERSION");
+    let hint = format!("`bowline proxy upgrade` brings it to {now} without a gap");
+    project.bowline(&["plan", "--version", "v1"]).says(&hint).ok();
     let text = format!("upgraded {CONTAINER} from bowline-proxy 0.0.0 to {now}, no request was held up");
     project.bowline(&["proxy", "upgrade", "-y"]).says(&text).ok();
     visits.iter().for_each(|visits| visits.wait_for(50));
@@ -163,7 +165,7 @@ fn p7_the_proxy_is_upgraded_under_load_without_a_gap_and_stays_so_when_it_is_res
         visits.stop().assert_clean(100);
     }
     assert_eq!((version(), container()), (format!("bowline-proxy {now}"), before));
-    project.deploy("v2").ok();
+    project.deploy("v2").never_says(&hint).ok();
     assert!(server.serves(&host, "v2"));
 
     server.run(&format!("docker restart -t 5 {CONTAINER}")).ok();

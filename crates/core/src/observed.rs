@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::commands::answer::Unreadable;
 use crate::commands::app::stop_limit;
 use crate::names::{NETWORK, Names};
+use crate::proxy::kamal::Listed;
 
 /// A server, looked at once.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -27,6 +28,10 @@ pub struct Observed {
     pub others: Vec<Other>,
     /// The proxies' containers.
     pub proxies: Vec<Container>,
+    /// The services of kamal-proxy, if it could be asked.
+    pub services: Option<Listed>,
+    /// The container of kamal-proxy that was upgraded, by its id, and to which version.
+    pub upgraded: Option<(String, String)>,
     pub network: bool,
     /// The versions that served here, oldest first, the one that serves last: a rollback takes away what came
     /// after the version it went back to.
@@ -157,6 +162,10 @@ impl Observed {
                 "@container" => observed.containers.push(object(line, rest)?),
                 "@other" => observed.others.push(object(line, rest)?),
                 "@proxy" => observed.proxies.push(object(line, rest)?),
+                "@services" => observed.services = answer.parse().ok(),
+                "@upgraded" => {
+                    observed.upgraded = rest.split_once(' ').map(|(id, version)| (id.into(), version.into()));
+                }
                 "@maintenance" => observed.maintenance.push(rest.into()),
                 "@network" => observed.network = true,
                 "@image" => {

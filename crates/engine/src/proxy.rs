@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use bowline_config::Config;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::observed::Observed;
 use bowline_core::plan::{Plan, ServerPlan};
 use bowline_core::proxy::{Attach, Detach, OnServer, ProxyKind};
-use bowline_core::selection::Selection;
+use bowline_core::selection::{Filters, Selection};
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
@@ -176,10 +177,22 @@ pub(crate) fn wait_for(kind: ProxyKind) -> String {
     }
 }
 
-/// The servers of a selection that have a role behind this kind of proxy.
-pub(crate) fn behind<'a>(selection: &Selection<'a>, kind: ProxyKind) -> Vec<&'a str> {
+/// The servers of a run, and those of them that have a role or an accessory behind this kind of proxy.
+pub(crate) fn behind<'a>(
+    config: &'a Config,
+    filters: &Filters,
+    kind: ProxyKind,
+) -> Result<(Selection<'a>, Vec<&'a str>), RunError> {
+    let (mut selection, mut accessories) = Selection::whole(config, filters)?;
+    accessories.placed.retain(|(accessory, _)| kind == ProxyKind::Kamal && accessory.proxy.is_some());
+    let of_roles = |host: &str| selection.roles_of(host).next().is_some();
+    let of_accessories = |host: &str| accessories.of_host(host).next().is_some();
+    let wanted: Vec<&str> =
+        selection.hosts.iter().copied().filter(|host| of_roles(host) || of_accessories(host)).collect();
     let has = |host: &&str| selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == kind);
-    selection.hosts.iter().copied().filter(has).collect()
+    let served: Vec<&str> = wanted.iter().copied().filter(|host| has(host) || of_accessories(host)).collect();
+    selection.hosts = wanted;
+    if served.is_empty() { Err(none_there(kind)) } else { Ok((selection, served)) }
 }
 
 /// Refuses servers without a role behind a proxy.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::decode::{Field, Report};
 use super::super::given::given;
-use super::super::proxy::{Run, Tls};
+use super::super::proxy::{Run, Tls, route_of};
 use super::super::{Accessory, Role};
 
 pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
@@ -36,6 +36,41 @@ pub(super) fn check(roles: &[Role], accessories: &[Accessory], servers: &Field, 
         }
     }
     check_runs(roles, accessories, servers, report);
+    check_routes(roles, accessories, servers, report);
+}
+
+/// A server's kamal-proxy sends what comes for a host and a path to one service.
+fn check_routes(roles: &[Role], accessories: &[Accessory], servers: &Field, report: &mut Report) {
+    let of_roles = roles.iter().flat_map(|role| {
+        let hosts = role.hosts.iter().map(|at| at.host.as_str()).collect::<Vec<_>>();
+        role.kamal_proxy().map(|proxy| (role.name.as_str(), proxy, hosts))
+    });
+    let of_accessories = accessories.iter().flat_map(|accessory| {
+        let hosts = accessory.hosts.iter().map(String::as_str).collect::<Vec<_>>();
+        accessory.proxy.as_ref().map(|proxy| (accessory.name.as_str(), proxy, hosts))
+    });
+    let mut taken: BTreeMap<(&str, (String, String)), &str> = BTreeMap::new();
+    let mut told: Vec<(&str, &str)> = Vec::new();
+    for (name, proxy, hosts) in of_roles.chain(of_accessories) {
+        for (host, route) in hosts.iter().flat_map(|host| proxy.routes().into_iter().map(move |r| (*host, r)))
+        {
+            let other = *taken.entry((host, route.clone())).or_insert(name);
+            if other == name || told.contains(&(other, name)) {
+                continue;
+            }
+            told.push((other, name));
+            let message = format!(
+                "{} and {} both answer for {} on {}, and kamal-proxy can't tell them apart",
+                given(other),
+                given(name),
+                given(&route_of(&route)),
+                given(host)
+            );
+            let help = "give one of them a `proxy:` with another `host` or `path_prefix`, or `proxy: false`";
+            let place = servers.below(name);
+            report.push(place.error(&message).help(help));
+        }
+    }
 }
 
 /// One server has one kamal-proxy, which is run in one way.

@@ -135,9 +135,29 @@ impl Proxy {
         }
     }
 
+    /// What it answers for, as host and path below it: of two services of a proxy only one can have the same.
+    pub fn routes(&self) -> Vec<(String, String)> {
+        let or =
+            |all: &[String], usual: &str| if all.is_empty() { vec![usual.to_owned()] } else { all.to_vec() };
+        let paths = or(&self.path_prefixes, "/");
+        let paths: Vec<String> = paths.iter().map(|path| format!("/{}", path.trim_matches('/'))).collect();
+        let of = |host: String| paths.iter().map(move |path| (host.to_lowercase(), path.clone()));
+        or(&self.hosts, "*").into_iter().flat_map(of).collect()
+    }
+
     /// What it is without a word about it.
     pub(crate) fn unspoken() -> Self {
         Self::decode(&Field::nothing(), &mut Report::default())
+    }
+}
+
+/// A route, for people.
+pub fn route_of((host, path): &(String, String)) -> String {
+    match (host.as_str(), path.as_str()) {
+        ("*", "/") => "all hosts".into(),
+        ("*", path) => format!("{path} of all hosts"),
+        (host, "/") => host.into(),
+        (host, path) => format!("{host}{path}"),
     }
 }
 

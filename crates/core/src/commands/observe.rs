@@ -3,6 +3,9 @@
 use super::Scope;
 use super::answer::Explanation;
 use crate::names::{NETWORK, Names};
+use crate::proxy::kamal::NAME as KAMAL;
+use crate::proxy::kamal::service::services;
+use crate::proxy::kamal::upgrade::UPGRADED;
 use crate::proxy::{self, maintenance};
 use crate::shell::{Line, Script, quote};
 
@@ -42,7 +45,7 @@ fn told(names: &Names) -> String {
          {{{{if eq $service {service:?}}}}}@container {CONTAINER}{{{{\"\\n\"}}}}\
          {{{{else if and $service .State.Running}}}}@other {OTHER}{{{{\"\\n\"}}}}{{{{end}}}}\
          {proxies}\
-         {{{{if .State.Running}}}}{{{{if index .NetworkSettings.Networks \"{NETWORK}\"}}}}@network {NETWORK}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}\
+         {{{{if .State.Running}}}}{{{{if eq .Name \"/{KAMAL}\"}}}}@routes{{{{\"\\n\"}}}}{{{{end}}}}{{{{if index .NetworkSettings.Networks \"{NETWORK}\"}}}}@network {NETWORK}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}\
          {maintenance}",
         service = names.service(),
         maintenance = maintenance::told(names),
@@ -81,10 +84,16 @@ impl Observe {
              [ $bowline_tries != 0 ] || bowline_found=$(containers) || exit\n\
              printf '%s\\n' \"$bowline_found\"\n\
              printf '%s\\n' \"$bowline_found\" | grep -q '^@network ' || docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
+             # What the proxy routes where; one that is just being started is not waited for.\n\
+             {services}case $bowline_found in *@routes*)\n\
+             ! bowline_list=$(services 2>/dev/null) || {{ echo @services; [ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'; }}\n\
+             [ ! -f {UPGRADED} ] || sed 's/^/@upgraded /' {UPGRADED} ;;\n\
+             esac\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
              if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
              [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
              echo @end\n",
+            services = services(),
             proxies = proxy::CONTAINERS.map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).concat(),
             repository = quote(&self.repository),
             history = quote(&names.history()),

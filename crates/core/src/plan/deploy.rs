@@ -14,7 +14,7 @@ use crate::commands::{Scope, app, prune, registry};
 use crate::names::Names;
 use crate::observed::{Container, Observed};
 use crate::proxy::kamal::files::Pages;
-use crate::proxy::{self, Detach, OfRole, ProxyKind, Refusal, Site, cord};
+use crate::proxy::{self, Detach, OfRole, ProxyKind, Refusal, Site, cord, kamal};
 use crate::selection::Selection;
 use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
 
@@ -363,7 +363,18 @@ impl Planner<'_> {
         let back = observed
             .current(names, &role.name, &config.latest_image())
             .map(|container| restart(config, self.scope(), role, container));
-        let retire = |container| {
+        let retire = |container: &Container| {
+            // One that got its requests from kamal-proxy, which the role no longer has.
+            let service = names.prefix(&role.name);
+            let known = observed.services.as_ref().and_then(|listed| listed.service(&service));
+            let stays = self.request.kind.direction().is_none();
+            if stays
+                && kind != ProxyKind::Kamal
+                && known.is_some_and(|known| known.is_served_by(&container.id))
+            {
+                let detach = kamal::service::unregister(&of, container);
+                return Retire { detach, ..retirement(config, self.scope(), role, container) };
+            }
             let all = retirement(config, self.scope(), role, container);
             // Where one container alone gets requests, attaching the new one has taken them from this one.
             if kind.switches() { Retire { detach: Detach::None, ..all } } else { all }

@@ -6,6 +6,7 @@ pub mod boot_config;
 pub mod container;
 pub mod files;
 pub mod flags;
+mod notes;
 pub mod service;
 pub mod takeover;
 pub mod upgrade;
@@ -107,6 +108,7 @@ impl Rules for KamalProxy {
             version::check(host, &proxy.image)?;
             version::knows(host, proxy, config)?;
         }
+        notes::check(site)?;
         let has_ports = found.is_some_and(|proxy| proxy.status == "running" && !proxy.waits());
         let ports = container::ports(run_of(config, host));
         let takes_over = request.kind.direction().is_some();
@@ -135,6 +137,10 @@ impl Rules for KamalProxy {
         Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports, take_over })))
     }
 
+    fn notes(&self, site: &Site<'_>) -> Vec<String> {
+        notes::notes(site)
+    }
+
     fn labels(&self, _: &Names, _: &Role) -> Pairs {
         Pairs::new()
     }
@@ -149,12 +155,7 @@ impl Rules for KamalProxy {
     }
 
     fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
-        Detach::Kamal(Box::new(service::Unregister {
-            scope: of.scope.clone(),
-            service: of.scope.names.prefix(&of.role.name),
-            id: Some(container.id.clone()),
-            drain: of.config.drain_timeout.as_secs(),
-        }))
+        service::unregister(of, container)
     }
 }
 

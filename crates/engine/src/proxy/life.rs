@@ -3,23 +3,16 @@
 use bowline_core::commands::logs::{self, Lines};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
-use bowline_core::selection::Selection;
 use bowline_core::shell::Script;
 use futures_util::future::join_all;
 
-use super::{behind, none_there};
+use super::behind;
 use crate::error::RunError;
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::world::{Gathered, Options, Project, World};
-
-/// The servers of a selection that have a role behind this kind.
-fn served<'a>(selection: &Selection<'a>, kind: ProxyKind) -> Result<Vec<&'a str>, RunError> {
-    let hosts = behind(selection, kind);
-    if hosts.is_empty() { Err(none_there(kind)) } else { Ok(hosts) }
-}
 
 /// Changes all of them at once.
 pub(crate) async fn on_each(
@@ -29,11 +22,11 @@ pub(crate) async fn on_each(
     kind: ProxyKind,
     work: impl AsyncFn(&Change<'_>, &str) -> Told,
 ) -> Result<Gathered, RunError> {
-    served(&Selection::new(&project.config, &options.filters)?, kind)?;
-    let mut change = Change::begin(world, project, options).await?;
+    let (selection, served) = behind(&project.config, &options.filters, kind)?;
+    let mut change = Change::of(world, project, options, selection).await?;
     let part = {
         let (change, work) = (&change, &work);
-        let served = &behind(&change.selection, kind);
+        let served = &served;
         let one = |host| async move {
             if served.contains(&host) { work(change, host).await } else { Ok(String::new()) }
         };
@@ -52,9 +45,9 @@ pub(crate) async fn in_groups(
     (kind, rolling): (ProxyKind, bool),
     work: impl AsyncFn(&Change<'_>, &str) -> Told,
 ) -> Result<Gathered, RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    let hosts: Vec<String> = served(&selection, kind)?.into_iter().map(Into::into).collect();
-    let mut change = Change::begin(world, project, options).await?;
+    let (selection, served) = behind(&project.config, &options.filters, kind)?;
+    let hosts: Vec<String> = served.into_iter().map(Into::into).collect();
+    let mut change = Change::of(world, project, options, selection).await?;
     let there: Vec<String> = hosts.into_iter().filter(|host| change.observed.contains_key(host)).collect();
     let groups: Vec<Vec<String>> =
         if rolling { there.into_iter().map(|host| vec![host]).collect() } else { vec![there] };
@@ -134,8 +127,7 @@ pub(crate) async fn ask(
     kind: ProxyKind,
     script: &Script,
 ) -> Result<Gathered, RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    let hosts = served(&selection, kind)?;
+    let (_, hosts) = behind(&project.config, &options.filters, kind)?;
     hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", script.clone()));
@@ -151,8 +143,7 @@ pub(crate) async fn logs(
     (kind, name): (ProxyKind, &str),
     lines: &Lines,
 ) -> Result<Gathered, RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    let hosts = served(&selection, kind)?;
+    let (_, hosts) = behind(&project.config, &options.filters, kind)?;
     hooks::pre_connect(world, project, options, &hosts).await?;
     let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
     let total = hosts.len();

@@ -293,7 +293,8 @@ impl Machine {
             "status": if *runs { "running" } else { "exited" }, "exit_code": 0, "health": null, "finished": "",
             "labels": self.waiting(NAME), "mounts": [], "healthcheck": null, "networks": {"kamal": {"IPAddress": "172.18.0.1"}}, "args": [],
         });
-        format!("@proxy {proxy}\n@network kamal\n")
+        let services = if *runs { format!("@services\n{}", self.listed()) } else { String::new() };
+        format!("@proxy {proxy}\n@network kamal\n{services}")
     }
 
     /// The labels of a proxy's container.

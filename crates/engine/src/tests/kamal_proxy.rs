@@ -91,3 +91,31 @@ async fn where_the_new_one_does_not_come_up_the_old_one_goes_on_and_no_further_s
         assert_eq!(machine.proxies.keys().collect::<Vec<_>>(), ["kamal-proxy"], "{host}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_loses_its_proxy_gives_its_service_back_once_the_new_container_runs() {
+    let (scripted, _) = fleet_behind(By::Kamal).await;
+    let bare = project(&By::Nothing.serves(CONFIG));
+    deploy(&scripted, &bare, "v2").await.unwrap();
+    assert_only(&scripted, "v2");
+    for host in ["a", "b"] {
+        assert!(scripted.network.machine(host).services.is_empty(), "{host}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_with_accessories_alone_have_their_proxy_looked_after() {
+    let accessories = "accessories:\n  tool: {image: tool, host: c, proxy: {host: tool.test}}\n  db: {image: db, host: b}\n";
+    let servers = "web: {hosts: [a]}\n  workers: {hosts: [b], cmd: work, proxy: false}";
+    let config =
+        By::Kamal.serves(CONFIG).replace("web: {hosts: [a, b]}\n  workers: {hosts: [c], cmd: work}", servers);
+    let (scripted, project) = (Scripted::new(&HOSTS), project(&format!("{config}{accessories}")));
+    let options = Options::default();
+    let gathered = kamal_proxy::boot(&scripted.world, &project, &options).await.unwrap();
+    let hosts: Vec<&str> = gathered.outputs.iter().map(|output| output.host.as_str()).collect();
+    assert_eq!(hosts, ["a", "c"]);
+    let booted = |host: &str| scripted.network.machine(host).proxies.contains_key("kamal-proxy");
+    assert_eq!(HOSTS.map(booted), [true, false, true]);
+    let details = kamal_proxy::details(&scripted.world, &project, &options).await.unwrap();
+    assert_eq!(details.total, 2);
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::commands::answer::{Unreadable, lines};
+use crate::commands::answer::{Line, Unreadable, lines};
 use crate::commands::policy::Returns;
 
 /// What was done to the container.
@@ -63,6 +63,19 @@ pub struct Service {
 }
 
 impl Service {
+    fn read(line: Line<'_>) -> Result<Self, Unreadable> {
+        let cells: Vec<&str> = line.rest.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let [name, hosts, paths, targets, state, _] = cells[..] else { return Err(line.unknown()) };
+        let list = |cell: &str| cell.split(',').map(|part| part.trim().to_owned()).collect();
+        Ok(Self {
+            name: name.into(),
+            hosts: list(hosts),
+            paths: list(paths),
+            targets: list(targets),
+            state: state.into(),
+        })
+    }
+
     /// Whether it sends its requests to the container with this id.
     pub fn is_served_by(&self, id: &str) -> bool {
         let host = |target: &String| target.rsplit_once(':').map_or(target.clone(), |(host, _)| host.into());
@@ -86,21 +99,11 @@ impl FromStr for Listed {
 
     /// Rows of the proxy's table, each after `@service`. Columns are two or more blanks apart.
     fn from_str(answer: &str) -> Result<Self, Unreadable> {
-        let mut services = Vec::new();
-        for line in lines(answer).filter(|line| line.word == "service") {
-            let cells: Vec<&str> =
-                line.rest.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-            let [name, hosts, paths, targets, state, _] = cells[..] else { return Err(line.unknown()) };
-            let list = |cell: &str| cell.split(',').map(|part| part.trim().to_owned()).collect();
-            services.push(Service {
-                name: name.into(),
-                hosts: list(hosts),
-                paths: list(paths),
-                targets: list(targets),
-                state: state.into(),
-            });
-        }
-        Ok(Self(services))
+        lines(answer)
+            .filter(|line| line.word == "service")
+            .map(Service::read)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

@@ -6,8 +6,8 @@ use super::flags::{Given, error_pages, flags};
 use super::{NAME, command, files};
 use crate::commands::answer::sent;
 use crate::commands::{Scope, ask, ready};
-use crate::observed::plain_version;
-use crate::proxy::OfRole;
+use crate::observed::{Container, plain_version};
+use crate::proxy::{Detach, OfRole};
 use crate::shell::{Line, Script, quote};
 
 /// Digits of a container's id by which Kamal registers it.
@@ -158,6 +158,16 @@ pub struct Unregister {
     pub id: Option<String>,
     /// How long open requests may take, in seconds.
     pub drain: u64,
+}
+
+/// How a role's service is taken from one of its containers.
+pub(crate) fn unregister(of: &OfRole<'_>, container: &Container) -> Detach {
+    Detach::Kamal(Box::new(Unregister {
+        scope: of.scope.clone(),
+        service: of.scope.names.prefix(&of.role.name),
+        id: Some(container.id.clone()),
+        drain: of.config.drain_timeout.as_secs(),
+    }))
 }
 
 impl Unregister {
