@@ -24,6 +24,25 @@ pub struct Prune {
     pub parts: Option<Parts>,
 }
 
+/// How long a prune waits for another one to end, in tenths of a second.
+const TURNS: u32 = 600;
+
+/// One of Docker's prunes, in a line without its newline that ends with the prune's status. Docker refuses to run two at once, and roles
+/// and other apps have theirs: this one waits for its turn.
+pub(crate) fn in_turn(kind: &str, filter: impl FnOnce(Line) -> Line) -> String {
+    let line = filter(Line::new("docker").words([kind, "prune", "--force"]));
+    format!(
+        "(bowline_turns={TURNS}; until bowline_said=$({line} 2>&1 >/dev/null); do \
+         case $bowline_said in *'prune operation is already running'*) [ $((bowline_turns -= 1)) -gt 0 ] ;; *) false ;; esac || \
+         {{ printf '%s\\n' \"$bowline_said\" >&2; exit 1; }}; sleep 0.1; done)"
+    )
+}
+
+/// Removes the images of a label that have no name and no container.
+pub(crate) fn nameless(label: &str) -> String {
+    in_turn("image", |line| line.words(["--filter", label]))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts {
     /// Containers and images.
@@ -85,8 +104,8 @@ impl Prune {
              printf '%s\\n' \"$bowline_pulled\" | grep -qxF -e \"$bowline_image\" || printf '%s ' \"$bowline_image\"\n\
              done)\n\
              [ -z \"$bowline_unused\" ] || docker rmi $bowline_unused >/dev/null\n\
-             docker image prune --force --filter {label} >/dev/null\n",
-            label = quote(&format!("label=service={}", self.scope.names.service())),
+             {nameless}\n",
+            nameless = nameless(&format!("label=service={}", self.scope.names.service())),
         )
     }
 

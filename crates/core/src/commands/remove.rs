@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::answer::{self, Unreadable};
-use super::{Scope, listing};
+use super::{Scope, listing, prune};
 use crate::names::ALL_PULLED;
 use crate::proxy;
 use crate::shell::{Line, Script, quote};
@@ -39,9 +39,9 @@ impl Remove {
                 text.push_str(&scope.audit(Some(role), &format!("Removed app container {name}")));
             }
             What::Containers(role) => {
-                let line = docker().words(["container", "prune", "--force"]);
-                let line = listing::filters(line, &scope.names, Some(role));
-                text.push_str(&format!("{line} >/dev/null || exit\n"));
+                let prune =
+                    prune::in_turn("container", |line| listing::filters(line, &scope.names, Some(role)));
+                text.push_str(&format!("{prune} || exit\n"));
                 text.push_str(&scope.audit(Some(role), "Removed all app containers"));
             }
             What::Images { repository, latest } => {
@@ -115,9 +115,9 @@ fn images(scope: &Scope, repository: &str, latest: &str) -> String {
          printf '%s\\n' \"$bowline_others\" | grep -qxF -e \"$bowline_id\" && continue\n\
          docker image rm \"$bowline_image\" >/dev/null 2>&1\n\
          done\n\
-         docker image prune --force --filter {label} >/dev/null\n",
+         {nameless}\n",
         pulled = quote(&scope.names.pulled()),
         own = quote(&format!("{repository}:{latest}")),
-        label = quote(&format!("label=service={}", scope.names.service())),
+        nameless = prune::nameless(&format!("label=service={}", scope.names.service())),
     )
 }

@@ -9,7 +9,7 @@ use super::{NAME, boot_config, command, files};
 use crate::commands::app::option_words;
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
 use crate::commands::status::Status::NoImage;
-use crate::commands::{Action, Scope, answer, ask, policy, published};
+use crate::commands::{Action, Scope, answer, ask, policy, prune, published};
 use crate::names::NETWORK;
 use crate::proxy::takeover::{Ports, WAITS};
 use crate::shell::{Line, Script, quote};
@@ -353,9 +353,10 @@ impl Remove {
         Script::new(format!(
             "{fence}{kept}docker container rm --force {NAME} >/dev/null 2>&1\n\
              ! docker container inspect {NAME} >/dev/null 2>&1 || exit {PROXY_FAILED}\n\
-             docker image prune --all --force --filter {image} >/dev/null\n\
+             {prune}\n\
              rm -rf {own} && {reset} {UPGRADED} || exit\n\
              rmdir {FILES} .kamal/proxy 2>/dev/null\n{removed}",
+            prune = prune::in_turn("image", |line| line.words(["--all", "--filter", image])),
             fence = self.scope.fence(),
             own = quote(&files::directory(&self.scope.names)),
             reset = boot_config::remove(),

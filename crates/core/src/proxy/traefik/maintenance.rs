@@ -11,7 +11,7 @@
 use super::NAME as TRAEFIK;
 use super::labels::{SUFFIX, rename, routes};
 use crate::commands::status::Status;
-use crate::commands::{Scope, ask, drain};
+use crate::commands::{Scope, ask, drain, prune};
 use crate::names::{NETWORK, Names};
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
@@ -76,15 +76,13 @@ pub(crate) fn sweep(names: &Names) -> String {
     let list = Line::new("docker").words(["container", "ls", "--all", "--quiet", "--filter", &filter]);
     format!(
         "bowline_ids=$({list}); [ -z \"$bowline_ids\" ] || docker container rm --force $bowline_ids >/dev/null\n{}",
-        prune(names)
+        pages_gone(names)
     )
 }
 
 /// A shell line that removes the images that none of the containers needs.
-fn prune(names: &Names) -> String {
-    let filter = format!("label={}", label(names));
-    let line = Line::new("docker").words(["image", "prune", "--force", "--filter", &filter]);
-    format!("{line} >/dev/null\n")
+fn pages_gone(names: &Names) -> String {
+    format!("{}\n", prune::nameless(&format!("label={}", label(names))))
 }
 
 /// The labels by which Traefik sends a role's requests to its page: the routers and middlewares of the role's own
@@ -180,7 +178,7 @@ impl Begin {
             create = self.labelled(Line::new("docker").words(["container", "create", "--name", &format!("{name}-image")])),
             commit = self.commit(&format!("{name}-image")),
             run = self.run(&name),
-            prune = prune(&self.scope.names).replace('\n', "; "),
+            prune = pages_gone(&self.scope.names).replace('\n', "; "),
             audit = self.scope.audit(Some(&self.role), "Put the app into maintenance"),
         ));
         Script::new(text).with_input(Secret::new(self.routes()))
@@ -301,7 +299,7 @@ impl End {
             "{fence}{ids}for bowline_id in $bowline_ids; do docker container rm --force \"$bowline_id\" >/dev/null || exit; done\n{prune}{done}",
             fence = self.scope.fence(),
             ids = self.ids(),
-            prune = prune(&self.scope.names),
+            prune = pages_gone(&self.scope.names),
         ))
     }
 }
