@@ -39,7 +39,8 @@ pub(crate) async fn to_all(
         Ok(sender) => sender,
         Err(cause) => {
             let step = Step::Receive(receive.clone());
-            return hosts.iter().map(|host| Err(fleet.failed(host, None, &step, cause.clone()))).collect();
+            let failures = hosts.iter().map(|host| fleet.failed(host, None, &step, cause.clone()));
+            return failures.map(Err).collect();
         }
     };
     let mut ended = join_all(hosts.iter().map(|host| sender.to(host))).await;
