@@ -230,7 +230,11 @@ fn p1_two_apps_and_two_destinations_share_one_proxy_and_a_host_name_that_is_take
     let own = blog.section("proxy").to_owned();
     blog.set("proxy", &own.replace(&blog.host(), &host));
     let refused = blog.deploy("b2");
-    refused.exits(1).says("conflict with another service").says("another service has this host and path");
+    refused
+        .exits(2)
+        .says(&format!("can't have {host}"))
+        .says(&shop.route("web"))
+        .says("give one of them another");
     answers(&[(&host, "v1"), (&blog.host(), "b1")]);
     expect::runs(&blog, server, &[("web", "b1")]);
     blog.set("proxy", &own);

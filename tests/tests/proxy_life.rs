@@ -49,7 +49,7 @@ fn p5_behind_the_proxy_an_app_goes_back_is_paused_stopped_and_removed() {
         count: Some(1),
         ..Options::new(url, Mode::KeepAlive)
     });
-    slow.wait_for(1);
+    wait_until("the slow request", SOON, || slow.begun() == 1);
     project.bowline(&["app", "maintenance", "-m", "Back at <noon>."]).ok();
     slow.finish().assert_clean(1);
     let (status, page) = server.ask(&host, "/version");
@@ -152,7 +152,7 @@ fn p7_the_proxy_is_upgraded_under_load_without_a_gap_and_stays_so_when_it_is_res
         count: Some(1),
         ..Options::new(server.url("/slow?ms=3000"), Mode::KeepAlive)
     });
-    slow.wait_for(1);
+    wait_until("the slow request", SOON, || slow.begun() == 1);
     visits.iter().for_each(|visits| visits.wait_for(50));
     let now = env!("CARGO_PKG_VERSION");
     let hint = format!("`bowline proxy upgrade` brings it to {now} without a gap");

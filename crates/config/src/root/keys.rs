@@ -80,7 +80,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("traefik", Form::Keys(&traefik::KEYS), "Traefik, the proxy of Kamal 1")
             .kamal1("proxy")
             .examples(&["{}", "{image: \"traefik:v3.1\"}"]),
-        Setting::new("healthcheck", Form::Keys(&healthcheck::KEYS), "how Docker sees that a container can serve")
+        Setting::new("healthcheck", Form::Keys(&healthcheck::KEYS), "how Docker knows that a container can serve")
             .kamal1("proxy/healthcheck")
             .examples(&["{path: /health}"]),
         Setting::new("boot", Form::Keys(&boot::KEYS), "how many servers at once, and in which order the roles").examples(&["{limit: 25%}"]),
@@ -121,7 +121,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .kamal2("")
             .not_yet("nothing is written, and a warning says so")
             .examples(&["{file: {path: log/deploys}}"]),
-        Setting::new("aliases", alias::FORM, "words of your own for command lines, see [aliases](#aliases)")
+        Setting::new("aliases", alias::FORM, "your own commands, see [aliases](#aliases)")
             .kamal2("")
             .examples(&["{console: app exec -i bin/console}"]),
         Setting::new("minimum_version", Form::Like(&VERSION), "the oldest Kamal that the file is for. Bowline knows the format of Kamal 1 \

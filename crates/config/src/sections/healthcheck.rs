@@ -1,4 +1,4 @@
-//! `healthcheck`: how Docker sees that a container can serve, and the cord that lets us say it no longer should.
+//! `healthcheck`: how Docker knows that a container can serve, and the cord that lets us say it no longer should.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ const DIRECTORY: Like = Like {
 /// `healthcheck` at the root and of a role.
 pub(crate) const KEYS: Keys = Keys::new(
     "healthcheck",
-    "How Docker sees that a container can serve. A role's is laid over the root's, key by key. A role without Traefik \
+    "How Docker knows that a container can serve. The keys of a role's `healthcheck` override the root's. A role without Traefik \
      has a check only if it gives `cmd`, `port` or `path` itself.",
     &[
         Setting::new("cmd", Form::Filled, "run in the container by its shell; status 0 is healthy")
@@ -98,7 +98,7 @@ pub(crate) const KEYS: Keys = Keys::new(
     ],
 )
 .notes(
-    "Without a cord Traefik learns that a container is gone when it is gone. With Docker 25 or later the new container \
+    "Without a cord, Traefik notices only afterwards that a container is gone. With Docker 25 or later the new container \
      is checked every 200 ms until its first success, whatever the interval.\n\n\
      `port` is only what the check asks. Where Traefik sends requests is the port that the image `EXPOSE`s, or a \
      label `traefik.http.services.NAME.loadbalancer.server.port`.",

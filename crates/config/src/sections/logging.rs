@@ -33,8 +33,8 @@ const DRIVERS: &[&str] = &[
 /// `logging` at the root and of a role.
 pub(crate) const KEYS: Keys = Keys::new(
     "logging",
-    "Docker's logs of the containers: the app's, Traefik's and the accessories'. A role's is laid over the root's, \
-     option by option.",
+    "Docker's logs of the containers: the app's, Traefik's and the accessories'. A role's options override the \
+     root's one by one.",
     &[
         Setting::new("driver", Form::Usual(DRIVERS), "`docker run --log-driver`")
             .default("Docker's own")

@@ -120,8 +120,8 @@ pub(crate) const KEYS: Keys = Keys::new(
             .default("false")
             .kamal2("")
             .no_effect("Bowline never forwards it: nothing that it runs on a server needs it"),
-        Setting::new("log_level", Form::Usual(&["debug", "info", "warn", "error", "fatal"]), "how much the SSH library tells")
-            .no_effect("it is a setting of Kamal's library; `-v` shows what is done"),
+        Setting::new("log_level", Form::Usual(&["debug", "info", "warn", "error", "fatal"]), "how much the SSH library logs")
+            .no_effect("it is a setting of Kamal's library; `-v` shows what Bowline does"),
     ],
 )
 .notes(

@@ -61,11 +61,11 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new("install", Form::Seconds(1), "the installation of Docker on a server").default("1200").ours(),
         Setting::new("build", Form::Seconds(1), "each program of a build: the clone, the build, the push").default("7200").ours(),
         Setting::new("hook", Form::Seconds(1), "a hook").default("1800").ours(),
-        Setting::new("secrets", Form::Seconds(1), "a program that a secrets file asks; the person whom that asks, too").default("300").ours(),
+        Setting::new("secrets", Form::Seconds(1), "a program that a secrets file runs, including the time you take to answer it").default("300").ours(),
     ],
 )
 .notes(
-    "What is over its time is ended, and named with its setting. Other waits have settings elsewhere: `deploy_timeout`, `readiness_delay`, \
+    "What takes longer is stopped, and the error names its setting. Other waits have settings elsewhere: `deploy_timeout`, `readiness_delay`, \
      `drain_timeout`, `stop_timeout`, `boot/wait`, and `--lock-wait`. A program of a template may take 60 s, or as many as \
      `BOWLINE_TEMPLATE_TIMEOUT` says: it runs before this file can be read. What you start yourself, with `app exec`, \
      `accessory exec` and `server exec`, may take as long as it likes.",

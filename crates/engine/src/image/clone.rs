@@ -127,7 +127,7 @@ impl Preparation<'_> {
         let Err(failed) = first else { return Ok(()) };
         if let Failed::Because(reason) = &failed {
             let line = error_line(reason);
-            let text = format!("the clone is not as it should be ({line}): making another one");
+            let text = format!("the clone can't be used ({line}): making a new one");
             self.world.events.emit(Event::Note { host: None, text });
         }
         self.again().await.map_err(|failed| {
@@ -143,7 +143,7 @@ impl Preparation<'_> {
             Err(Failed::Stopped) => Err(RunError::interrupted()),
             Err(Failed::Because(_)) => Err(unprepared(
                 format!("{} is not a clone that Bowline made", self.clone.directory()),
-                Some("nothing in it was touched: look whether it is needed, and move it away".into()),
+                Some("nothing in it was changed: move it away if you don't need it there".into()),
             )),
         }
     }

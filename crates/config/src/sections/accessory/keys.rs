@@ -27,8 +27,8 @@ const MOUNTS: Form = Form::List(&Form::Either(&[Form::Like(&MOUNT), Form::Keys(&
 pub(in crate) const KEYS: Keys = Keys::new(
     "accessories/NAME",
     "A container beside the app, such as a database. `bowline accessory boot NAME` boots it; a deploy leaves it alone. \
-     Its servers count for a `boot: limit` in percent. Where it runs is told by exactly one of `host`, `hosts`, \
-     `role`, `roles`, `tag` and `tags`.",
+     Its servers count for a `boot: limit` in percent. Exactly one of `host`, `hosts`, \
+     `role`, `roles`, `tag` and `tags` says where it runs.",
     &[
         Setting::new("image", Form::Filled, "its image, with the tag").default("required").examples(&["\"mysql:8.4\""]),
         Setting::new("service", Form::Filled, "its container's name, and that of its directory on a server")

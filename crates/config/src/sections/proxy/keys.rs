@@ -5,11 +5,11 @@ use crate::describe::{COUNT, Form, Keys, LIST, Like, OPTIONS, Setting};
 /// `proxy` at the root, of a role, of an accessory.
 pub(in crate) const KEYS: Keys = Keys::new(
     "proxy",
-    "How kamal-proxy, the proxy of Kamal 2, serves the app. A role's `proxy` is laid over the root's, key by key; \
-     `proxy: true` gives it the root's, `proxy: false` none. Without a word the primary role has it and the others \
-     don't. An accessory has its own `proxy` or none.",
+    "How kamal-proxy, the proxy of Kamal 2, serves the app. The keys of a role's `proxy` override the root's; \
+     `proxy: true` gives a role the root's settings, `proxy: false` no proxy. By default only the primary role has one. \
+     An accessory has its own `proxy` or none.",
     &[
-        Setting::new("host", Form::Filled, "the name it answers to; several with commas. Without any it answers to all")
+        Setting::new("host", Form::Filled, "the host name it answers to, or several with commas; by default all")
             .examples(&["app.example.com", "\"a.example.com, b.example.com\""]),
         Setting::new("hosts", LIST, "the same as a list").examples(&["[a.example.com, b.example.com]"]),
         Setting::new("app_port", Form::Port, "where the app listens in its container").default("80"),

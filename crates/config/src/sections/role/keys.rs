@@ -32,9 +32,9 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("cmd", Form::Filled, "split into words as a shell does; no redirection, no second command")
             .default("the image's own")
             .examples(&["bin/jobs"]),
-        Setting::new("env", env::FORM, "over the root's").examples(&["{A: b}", "{secret: [TOKEN]}"]),
-        Setting::new("labels", TEXTS, "over the root's").examples(&["{team: jobs}"]),
-        Setting::new("logging", Form::Keys(&logging::KEYS), "over the root's").examples(&["{driver: local}"]),
+        Setting::new("env", env::FORM, "added to the root's; on conflict the role's wins").examples(&["{A: b}", "{secret: [TOKEN]}"]),
+        Setting::new("labels", TEXTS, "added to the root's; on conflict the role's wins").examples(&["{team: jobs}"]),
+        Setting::new("logging", Form::Keys(&logging::KEYS), "overrides the root's options one by one").examples(&["{driver: local}"]),
         Setting::new(
             "options",
             OPTIONS,
@@ -49,7 +49,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "proxy",
             Form::Either(&[Form::Boolean, Form::Keys(&proxy::KEYS)]),
-            "whether and how kamal-proxy sends requests to it; a map is laid over the root's",
+            "whether and how kamal-proxy sends requests to it; the keys of a map override the root's",
         )
         .default("true for the primary role")
         .kamal2("servers/ROLE/traefik")
@@ -60,7 +60,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "healthcheck",
             Form::Keys(&healthcheck::KEYS),
-            "over the root's, key by key. A role without Traefik has a check only if it gives `cmd`, `port` or `path` itself",
+            "its keys override the root's. A role without Traefik has a check only if it gives `cmd`, `port` or `path` itself",
         )
         .kamal1("servers/ROLE/proxy/healthcheck")
         .examples(&["{cmd: bin/check}"]),
@@ -69,7 +69,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
 .notes(
     "In values `${NAME}` is a variable of the server's shell; everything else is literal. In `cmd` that is so outside of \
      single quotes only: `sh -c 'echo ${PORT}'` is the container's `PORT`.\n\n\
-     Traefik is told by labels. Bowline gives each role with Traefik a router named after the role's containers \
+     Traefik learns its routes from labels. Bowline gives each role with Traefik a router named after the role's containers \
      (`SERVICE-ROLE`, with a destination `SERVICE-ROLE-DESTINATION`), with the rule ``PathPrefix(`/`)`` and up to five \
      retries. Your own labels replace these one by one:\n\n\
      ```yaml\n\

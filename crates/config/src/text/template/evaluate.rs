@@ -210,7 +210,7 @@ impl<'a> Evaluation<'a> {
     /// What a command in a `.env` file prints.
     fn substituted(&self, at: &Expr, command: &dotenv::Command) -> Result<String, Unrendered<Wrong>> {
         let dotenv::CommandKind::Shell(pieces) = &command.kind else {
-            let help = "such secrets belong into `.kamal/secrets`";
+            let help = "put such secrets into `.kamal/secrets`";
             return Err(wrong(at, "a `.env` file can't use `kamal secrets`", "loaded here", help));
         };
         let mut text = String::new();
