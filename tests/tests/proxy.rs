@@ -30,7 +30,8 @@ fn p1_p2_six_deploys_behind_our_proxy_lose_no_request_no_asset_and_leave_no_old_
     project.set("asset_path", "/app/public/assets");
     // The first deploy sends it.
     lease[0].forget_proxy_image();
-    project.deploy("v0").ok();
+    let ran = project.deploy("v0");
+    ran.says("needs its image first").never_says("failed after").ok();
     for server in lease.iter() {
         assert!(server.serves(&host, "v0"), "{:?} on {}", server.ask(&host, "/version"), server.name);
         assert_eq!(server.ask("another.test", "/version").0, 404, "on {}", server.name);

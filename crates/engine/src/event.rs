@@ -62,8 +62,16 @@ pub enum Phase {
 pub enum Outcome {
     /// It did what it should.
     Done,
+    /// The server lacks an image that it needs, which is sent next.
+    LacksImage,
     /// It did not; the reason follows in a [`Event::Failed`].
     Failed,
+}
+
+impl From<bool> for Outcome {
+    fn from(done: bool) -> Self {
+        if done { Self::Done } else { Self::Failed }
+    }
 }
 
 #[derive(Debug, Clone)]

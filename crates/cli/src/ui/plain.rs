@@ -79,6 +79,7 @@ impl Plain {
             Event::StepEnded { host, role, what, elapsed, outcome } => {
                 let how = match outcome {
                     Outcome::Done => format!("done in {}", words::seconds(*elapsed)),
+                    Outcome::LacksImage => "needs its image first".into(),
                     Outcome::Failed => paint.red(&format!("failed after {}", words::seconds(*elapsed))),
                 };
                 vec![about(host, role.as_deref(), &format!("{}: {how}", clean::line(what)))]

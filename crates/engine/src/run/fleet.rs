@@ -139,7 +139,11 @@ impl Fleet {
     ) -> Result<Output, Failure> {
         let started = self.started(host, role, step);
         let result = self.bounded(host, step, on_line).await;
-        self.ended(host, role, step, started, matches!(&result, Ok(output) if output.success()));
+        let outcome = match &result {
+            Ok(output) if output.status() == Some(Status::NoImage) => Outcome::LacksImage,
+            result => matches!(result, Ok(output) if output.success()).into(),
+        };
+        self.ended(host, role, step, started, outcome);
         match result {
             Ok(output) if output.status() == Some(Status::Fenced) && !is_a_persons(step) => {
                 Err(self.failed(host, role, step, Cause::LockLost))
@@ -238,13 +242,20 @@ impl Fleet {
     }
 
     /// Tells that a step has ended.
-    pub fn ended(&self, host: &str, role: Option<&str>, step: &Step, started: Instant, done: bool) {
+    pub fn ended(
+        &self,
+        host: &str,
+        role: Option<&str>,
+        step: &Step,
+        started: Instant,
+        outcome: impl Into<Outcome>,
+    ) {
         self.emit(Event::StepEnded {
             host: host.into(),
             role: role.map(Into::into),
             what: step.describe(),
             elapsed: started.elapsed(),
-            outcome: if done { Outcome::Done } else { Outcome::Failed },
+            outcome: outcome.into(),
         });
     }
 
