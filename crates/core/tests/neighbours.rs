@@ -3,14 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+#[path = "common/run.rs"]
+mod run;
 #[path = "common/shells.rs"]
 mod shells;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use bowline_config::secret::Secret;
 use bowline_config::{Config, Logging, SourceFile, Traefik, load};
@@ -23,7 +24,8 @@ use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::{Kind, Plan};
 use bowline_core::proxy::traefik::container as traefik;
 use bowline_core::selection::{Filters, Selection};
-use bowline_core::shell::{Input, Script};
+use bowline_core::shell::Script;
+use run::run;
 use serde_json::json;
 
 /// A server whose `docker` does what these lines of shell say; `$*` is what it is asked. It belongs to the run of
@@ -44,26 +46,6 @@ fn server(docker: &str) -> tempfile::TempDir {
 
 fn scope() -> Scope {
     Scope { names: Names::new("app", Some("staging")), run: "f00d".into(), performer: "me".into() }
-}
-
-fn run(home: &Path, script: &Script) -> Output {
-    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
-    let mut child = Command::new("sh")
-        .args(["-c", &script.sent()])
-        .current_dir(home)
-        .env("PATH", path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    if let Input::Secret(input) = &script.input {
-        // A script that refuses reads nothing of it.
-        let _ = stdin.write_all(input.expose().as_bytes());
-    }
-    drop(stdin);
-    child.wait_with_output().unwrap()
 }
 
 /// The calls that change something, in order.

@@ -3,14 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
+#[path = "common/run.rs"]
+mod run;
 #[path = "common/shells.rs"]
 mod shells;
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use bowline_config::secret::Secret;
 use bowline_config::{Logging, SourceFile, Traefik, load};
@@ -24,7 +23,8 @@ use bowline_core::proxy::kamal::{container as kamal, takeover as of_kamal};
 use bowline_core::proxy::takeover::{Direction, Others, Ports, Settle, Survey, Verdict};
 use bowline_core::proxy::traefik::{container as traefik, takeover as of_traefik};
 use bowline_core::selection::{Filters, Selection};
-use bowline_core::shell::{Input, Script};
+use bowline_core::shell::Script;
+use run::run;
 use serde_json::json;
 
 /// Keeps each container in a file of its name: whether it runs, and whether it waits. `fault` says after which call the whole
@@ -232,26 +232,6 @@ fn ensure_traefik() -> traefik::Ensure {
         logging: Logging::default(),
         host: "h".into(),
     }
-}
-
-fn run(home: &Path, script: &Script) -> Output {
-    let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
-    let mut child = Command::new("sh")
-        .args(["-c", &script.sent()])
-        .current_dir(home)
-        .env("PATH", path)
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    if let Input::Secret(input) = &script.input {
-        let _ = stdin.write_all(input.expose().as_bytes());
-    }
-    drop(stdin);
-    child.wait_with_output().unwrap()
 }
 
 const BOTH: [Direction; 2] = [Direction::Upgrade, Direction::Downgrade];

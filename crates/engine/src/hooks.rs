@@ -49,7 +49,7 @@ pub async fn pre_connect(world: &World, project: &Project, options: &Options, ho
 /// Hooks that get the secrets in their environment.
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
-/// Works the secrets out that hooks of a run will get: one that can't be had is told before anything is changed.
+/// Resolves the secrets that a run's hooks will get, so that a missing one is an error before anything changes.
 pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<()> {
     let there =
         |name: &str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();

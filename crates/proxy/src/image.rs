@@ -13,7 +13,7 @@ use tar::{Builder, EntryType, Header};
 
 /// The name of the image without its tag.
 pub const REPOSITORY: &str = "bowline-proxy";
-/// The label and its value by which this program's image is told from others under the same name.
+/// The label and its value that distinguish this program's image from others under the same name.
 const VENDOR: (&str, &str) = ("org.opencontainers.image.vendor", "Bowline");
 /// The label by which Kamal finds the proxy's containers and images to remove them.
 const TITLE: &str = "kamal-proxy";

@@ -166,7 +166,7 @@ impl Store {
             }
         }
         for path in list(&self.root.join(INCOMING))? {
-            // What others left: nobody else uses the store now.
+            // What other processes left behind: none of them uses the store now.
             if path.is_dir() {
                 fs::remove_dir_all(&path).map_err(Error::io(&path))?;
             } else {

@@ -13,7 +13,7 @@ use crate::session::{Session, Stay, Staying};
 
 const THERE: &str = "127.0.0.1";
 
-/// The ports that lead to us: nobody on the server reaches us in another way.
+/// The ports that lead to us: programs on the server reach us in no other way.
 #[derive(Clone, Default)]
 pub(crate) struct Forwards(Arc<Mutex<BTreeMap<u32, Forward>>>);
 
@@ -71,7 +71,7 @@ pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Re
     Ok(Some(Listening { port: number, held: Box::new(Open { session, port, _over, _staying }) }))
 }
 
-/// Something on the server has connected: it gets whoever takes the port's connections, if the port leads to us.
+/// Something on the server has connected: it is connected to the port's acceptor, if the port leads to us.
 pub(crate) fn pass(forwards: &Forwards, port: u32, channel: Channel<Msg>, reply: ChannelOpenHandle) {
     let Some(Forward { accept, mut over }) = forwards.ports().get(&port).cloned() else {
         // Dropped, the reply is a refusal.

@@ -76,7 +76,7 @@ impl Images for KeptImages {
         let broken = loop {
             match saved.next().await {
                 Ok(Some(piece)) => {
-                    // Whoever takes it has ended: it says why.
+                    // The receiver has ended, and says why.
                     if sender.send(Bytes::from(piece)).await.is_err() {
                         break None;
                     }

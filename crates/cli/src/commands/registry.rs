@@ -5,7 +5,7 @@ use super::change;
 use crate::exit::Ended;
 use crate::settings::Settings;
 
-/// Log in to the image registry or out of it; run a registry on this machine.
+/// Log in to the image registry, or out of it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Registry {
     /// Log in to the registry, here and on all servers.

@@ -4,7 +4,7 @@ use super::Scope;
 use super::answer::Explanation;
 use crate::names::{NETWORK, Names};
 use crate::proxy::kamal::NAME as KAMAL;
-use crate::proxy::kamal::service::services;
+use crate::proxy::kamal::service::{ROWS, services};
 use crate::proxy::kamal::upgrade::UPGRADED;
 use crate::proxy::{self, maintenance};
 use crate::shell::{Line, Script, quote};
@@ -86,7 +86,7 @@ impl Observe {
              printf '%s\\n' \"$bowline_found\" | grep -q '^@network ' || docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
              # What the proxy routes where; one that is just being started is not waited for.\n\
              {services}case $bowline_found in *@routes*)\n\
-             ! bowline_list=$(services 2>/dev/null) || {{ echo @services; [ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'; }}\n\
+             ! bowline_list=$(services 2>/dev/null) || {{ echo @services; {ROWS}; }}\n\
              [ ! -f {UPGRADED} ] || sed 's/^/@upgraded /' {UPGRADED} ;;\n\
              esac\n\
              {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\

@@ -63,7 +63,7 @@ statuses! {
     NoImage = 83,
     /// The proxy's container takes no other program.
     NotInPlace = 84,
-    /// The image could not be had from this run.
+    /// The server could not get the image from this run.
     NotReceived = 85,
     /// The image is not there, and this run does not bring it.
     NoSuchImage = 86,

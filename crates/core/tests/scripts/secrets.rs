@@ -69,7 +69,7 @@ fn look(directory: &Path, seen: &Mutex<BTreeSet<(String, u32)>>) {
 fn is_kept(step: &Step) -> bool {
     match step {
         Step::Accessory(act) => !matches!(act.what, accessory::What::Pull { .. }),
-        // Docker's client reads the login of a pull from a directory that is nobody else's, and not here.
+        // Docker's client reads the login of a pull from a private directory, not from here.
         step => !matches!(step, Step::Pull(_) | Step::Receive(_) | Step::Run(..)),
     }
 }

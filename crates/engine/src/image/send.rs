@@ -19,10 +19,10 @@ use crate::event::Event;
 use crate::ports::{Attached, Exit, FarOutput, Image, Images, Output, Piece, Pieces, ServerError};
 use crate::run::fleet::Fleet;
 
-/// More than this a load prints in no case.
+/// The most bytes that are kept of what a load prints.
 const PRINTED: usize = 256 * 1024;
 
-/// How often it is told how far an image is.
+/// The time between two progress events.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// What a server said at the end, and how many bytes went there.
@@ -57,7 +57,7 @@ pub(crate) async fn to_all(
             }
         }
         Err(failure) => {
-            let text = format!("the image could not be had from {source}: {}", failure.cause);
+            let text = format!("could not get the image from {source}: {}", failure.cause);
             fleet.emit(Event::Note { host: None, text });
         }
     }

@@ -1,4 +1,4 @@
-//! From one kind of proxy to the other: what stands in the way is told before anything changes, and what fails leaves the proxy
+//! From one kind of proxy to the other: what stands in the way is reported before anything changes, and what fails leaves the proxy
 //! before serving.
 
 use super::*;

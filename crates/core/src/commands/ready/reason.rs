@@ -139,7 +139,7 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     Some(hint.into())
 }
 
-/// Whether Docker says that a port is not to be had: another container has it, or any other program.
+/// Whether Docker says that a port is taken, by another container or any other program.
 pub fn is_port_taken(said: &str) -> bool {
     said.contains("port is already allocated") || said.contains("address already in use")
 }

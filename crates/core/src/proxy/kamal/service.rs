@@ -260,11 +260,12 @@ pub(crate) fn services() -> String {
     )
 }
 
+/// A shell line that prints what `services` printed, from `$bowline_list`, as rows of [`super::Listed`].
+pub(crate) const ROWS: &str =
+    "[ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'";
+
 /// Prints [`super::Listed`].
 pub(super) fn list() -> Script {
     let services = services();
-    Script::new(format!(
-        "{services}bowline_list=$(services) || exit\n\
-         [ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'\n"
-    ))
+    Script::new(format!("{services}bowline_list=$(services) || exit\n{ROWS}\n"))
 }
