@@ -13,7 +13,7 @@ pub(super) use yaml::scalar;
 use yaml::{Node, node};
 
 pub fn show(config: &Config) -> String {
-    let told_by = config.told_by.as_ref().map(|key| format!(" ({key} tells)")).unwrap_or_default();
+    let told_by = config.told_by.as_ref().map(|key| format!(" (because of {key})")).unwrap_or_default();
     let roles = config.roles.iter().map(|role| (&role.name, of_role(config, role)));
     let accessories = config.accessories.iter().map(|accessory| (&accessory.name, node(accessory)));
     let has_roles = !config.roles.is_empty();

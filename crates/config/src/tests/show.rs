@@ -35,7 +35,7 @@ fn a_configuration_in_full() {
     destination: staging
     repository: r.io/me/app
     latest_image: r.io/me/app:latest-staging
-    written_for: Kamal 1 (healthcheck tells)
+    written_for: Kamal 1 (because of healthcheck)
     registry:
       server: r.io
       username: me
