@@ -2,7 +2,8 @@
 //! act on when none answers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Stdio;
 use std::time::Duration;
 
 use bowline_engine::ports::ServerError;
@@ -18,7 +19,15 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(
 /// The addresses of a host, within a time. There is at least one.
 pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>> {
     let lookup = || async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
-    match tokio::time::timeout(within, resolve(host, lookup)).await {
+    let answer = async {
+        match resolve(host, lookup).await {
+            Err(error) => {
+                Some(by_this_machine(host, port).await).filter(|found| !found.is_empty()).ok_or(error)
+            }
+            found => found,
+        }
+    };
+    match tokio::time::timeout(within, answer).await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved(host, "the name has no address")),
         Ok(answer) => answer,
         Err(_) => Err(unresolved(host, &format!("no answer within {} s", within.as_secs_f32()))),
@@ -76,6 +85,30 @@ where
             },
         }
     }
+}
+
+/// The addresses that the machine's own resolver knows. A static program asks only the hosts file and DNS. `getent` also asks what else
+/// `/etc/nsswitch.conf` names: mDNS (`server.local`), LDAP, the containers of systemd.
+async fn by_this_machine(host: &str, port: u16) -> Vec<SocketAddr> {
+    if host.starts_with('-') {
+        return Vec::new();
+    }
+    let mut command = tokio::process::Command::new("getent");
+    command.args(["ahosts", host]).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await;
+    output.map_or_else(|_| Vec::new(), |output| listed(&String::from_utf8_lossy(&output.stdout), port))
+}
+
+/// The addresses at the beginnings of lines, each once.
+fn listed(text: &str, port: u16) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for address in text.lines().filter_map(|line| line.split_whitespace().next()?.parse::<IpAddr>().ok()) {
+        let address = SocketAddr::new(address, port);
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    found
 }
 
 fn unresolved(host: &str, why: &str) -> ServerError {
@@ -170,6 +203,14 @@ mod tests {
             assert_eq!(answer.is_ok_and(|addresses| addresses == [address]), found, "{failures} failures");
             assert_eq!(asked, 3.min(failures + 1));
         }
+    }
+
+    #[test]
+    fn what_getent_prints() {
+        let text = "192.0.2.7       STREAM nas.local\n192.0.2.7       DGRAM\n192.0.2.7       RAW\n2001:db8::7     STREAM\n";
+        let addresses = ["192.0.2.7:22", "[2001:db8::7]:22"].map(|address| address.parse().unwrap());
+        assert_eq!(listed(text, 22), addresses);
+        assert_eq!(listed("usage: getent\n\n", 22), []);
     }
 
     #[tokio::test]
