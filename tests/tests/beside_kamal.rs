@@ -1,4 +1,4 @@
-//! The same fault given to Kamal and to Bowline, in one run. The table "Beside Kamal" in tests/README.md has what comes
+//! The same fault given to Kamal and to Bowline, in one run. The table "Compared with Kamal" in tests/README.md has what comes
 //! of it word by word, and a test fails where that is no longer so.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
