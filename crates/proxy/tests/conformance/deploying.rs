@@ -70,11 +70,13 @@ fn all_targets_must_be_healthy() {
 
 #[test]
 fn health_checks_ask_as_configured() {
-    let app = App::with("app", |request| (request.target == "/health?x=1").then(|| ok("fine")));
+    // kamal-proxy has no query in this path: it asks for a file with a question mark in its name.
+    let asked = if crate::ours() { "/health?x=1" } else { "/health%3Fx=1" };
+    let app = App::with("app", move |request| (request.target == asked).then(|| ok("fine")));
     let proxy = Proxy::start();
     proxy.deploy("web", &app, "--health-check-path /health?x=1 --health-check-host check.example");
     let check = app.checks().remove(0);
-    assert_eq!((check.method.as_str(), check.target.as_str()), ("GET", "/health?x=1"));
+    assert_eq!((check.method.as_str(), check.target.as_str()), ("GET", asked));
     assert_eq!(check.header("Host").as_deref(), Some("check.example"));
     assert_eq!(check.header("User-Agent").as_deref(), Some("kamal-proxy"));
     proxy.logged("Target health updated", |line| line["state"] == "healthy" && line["was"] == "adding");
