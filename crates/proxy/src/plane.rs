@@ -34,6 +34,13 @@ pub(crate) mod upstream;
 mod wire;
 mod worker;
 
+/// What `bin/fuzz` can't reach otherwise.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    pub use super::http1::head::read_the_same_in_pieces as head;
+    pub use super::wire::chunked::read_the_same_in_pieces as chunks;
+}
+
 /// A listener's purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {

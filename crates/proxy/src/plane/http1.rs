@@ -20,7 +20,7 @@ use super::wire::{Broken, Message};
 use super::worker::Worker;
 
 mod answer;
-mod head;
+pub(super) mod head;
 mod link;
 mod stream;
 

@@ -1,7 +1,7 @@
 //! HTTP/1 on the wire, the same for clients and for targets.
 
 mod ahead;
-mod chunked;
+pub(super) mod chunked;
 pub(super) mod head;
 mod incoming;
 mod message;

@@ -96,6 +96,37 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
     values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
+/// Whether a request's head is read. It is the same however it comes, none that is complete is left waiting, and what
+/// follows it stays.
+///
+/// # Panics
+/// When one of these is not so.
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::panic, reason = "a property for tests")]
+pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
+    let told = |parsed: &Result<Option<Head>, StatusCode>| format!("{parsed:?}");
+    let mut whole = BytesMut::from(bytes);
+    let at_once = parse(&mut whole);
+    let mut buffer = BytesMut::new();
+    let in_pieces = bytes.iter().find_map(|byte| {
+        let known = buffer.len();
+        buffer.extend_from_slice(&[*byte]);
+        let due = known == 0 || buffer.len() > MAX_HEAD || may_be_complete(&buffer, known);
+        let parsed = if due { parse(&mut buffer) } else { Ok(None) };
+        (!matches!(parsed, Ok(None))).then_some(parsed)
+    });
+    match (&at_once, &in_pieces) {
+        (Ok(Some(_)), Some(parsed @ Ok(Some(_)))) => {
+            assert_eq!(told(&at_once), told(parsed));
+            assert!(bytes.ends_with(&whole) && buffer.is_empty());
+        }
+        // A head that can't be right need not be complete to be refused.
+        (Err(_), Some(Err(_)) | None) | (Ok(None), None) => {}
+        _ => panic!("at once {at_once:?}, byte by byte {in_pieces:?}"),
+    }
+    matches!(at_once, Ok(Some(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +137,18 @@ mod tests {
 
     fn sound(text: &str) -> Head {
         head(text).unwrap().unwrap()
+    }
+
+    #[test]
+    fn garbled_heads_are_the_same_however_they_come() {
+        let mut random = crate::seeded::Random::new(8);
+        let mut read = 0_u32;
+        for _ in 0..2_000 {
+            let mut head = b"POST /a?b=%2F HTTP/1.1\r\nHost: a.test\nX-A:\r\nContent-Length: 3\r\nTE: trailers\r\n\r\nabcGET".to_vec();
+            random.mutate(&mut head);
+            read += u32::from(read_the_same_in_pieces(&head));
+        }
+        assert!(read > 50, "only {read} were read");
     }
 
     #[test]

@@ -105,6 +105,33 @@ fn malformed(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+/// Whether a body's chunks are read. They are the same however they come: at once or byte by byte.
+///
+/// # Panics
+/// When they are not.
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::panic, reason = "a property for tests")]
+pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
+    let read = |piece: usize| {
+        let (mut decoder, mut buffer, mut data) = (Decoder::Size, BytesMut::new(), Vec::new());
+        let mut pieces = bytes.chunks(piece);
+        loop {
+            match decoder.decode(&mut buffer) {
+                Ok(Decoded::Data(bytes)) => data.extend_from_slice(&bytes),
+                Ok(Decoded::End(trailers)) => {
+                    buffer.extend(pieces.flatten());
+                    return Some((data, trailers, buffer));
+                }
+                Ok(Decoded::Partial) => buffer.extend_from_slice(pieces.next()?),
+                Err(_) => return None,
+            }
+        }
+    };
+    let whole = read(bytes.len().max(1));
+    assert_eq!(read(1), whole);
+    whole.is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +153,19 @@ mod tests {
                 },
             }
         }
+    }
+
+    #[test]
+    fn garbled_chunks_are_the_same_however_they_come() {
+        let mut random = crate::seeded::Random::new(7);
+        let mut read = 0_u32;
+        for _ in 0..2_000 {
+            let mut body =
+                b"5;a=b\r\nhello\r\n00A \r\n, world!!!\r\n0\r\nX-Sum: 1\r\nX-B:2\r\n\r\nnext".to_vec();
+            random.mutate(&mut body);
+            read += u32::from(read_the_same_in_pieces(&body));
+        }
+        assert!(read > 50, "only {read} were read");
     }
 
     #[test]
