@@ -58,7 +58,7 @@ pub(crate) async fn tcp(addresses: &[SocketAddr], ends: &Ends, within: Duration)
 async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(interface) = &ends.interface {
-        let bound = socket.bind_device(Some(interface.as_bytes()));
+        let bound = bind_interface(&socket, interface);
         bound.map_err(|error| io::Error::other(format!("BindInterface {interface}: {error}")))?;
     }
     if let Some(own) = &ends.address {
@@ -69,6 +69,16 @@ async fn connect(address: SocketAddr, ends: &Ends) -> io::Result<TcpStream> {
         socket.bind(own).map_err(|e| told(e.to_string()))?;
     }
     socket.connect(address).await
+}
+
+#[cfg(target_os = "linux")]
+fn bind_interface(socket: &TcpSocket, interface: &str) -> io::Result<()> {
+    socket.bind_device(Some(interface.as_bytes()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind_interface(_: &TcpSocket, _: &str) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "works on Linux only"))
 }
 
 async fn resolve<L>(host: &str, mut lookup: impl FnMut() -> L) -> Result<Vec<SocketAddr>>

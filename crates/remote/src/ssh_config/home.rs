@@ -10,15 +10,14 @@
 //! looks the same in its answer, and is read the same. Key files it prints as they were given.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::alike::Start;
 use crate::options::{Options, UserConfig};
 
-/// What `ssh` reads, in this order, where nobody says otherwise.
+/// What `ssh` reads, in this order, unless an option names another file.
+#[cfg(target_os = "linux")]
 const FILES: &[u8] = b"Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n";
 
 /// Two home directories that differ.
@@ -56,10 +55,21 @@ impl Elsewhere {
     }
 
     /// A file for `ssh -F /dev/stdin`. A real one, since `Match final` makes `ssh` open it twice.
+    #[cfg(target_os = "linux")]
     pub(super) fn config() -> io::Result<File> {
+        use std::io::Write;
+
+        use rustix::fs::{MemfdFlags, memfd_create};
+
         let mut file = File::from(memfd_create("bowline-ssh-config", MemfdFlags::CLOEXEC)?);
         file.write_all(FILES)?;
         Ok(file)
+    }
+
+    /// On macOS, `/etc/passwd` has system accounts only, so people have one home directory.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn config() -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Puts `~` in place of the passwd entry's home directory.
