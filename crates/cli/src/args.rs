@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, ValueHint};
 use crate::commands::Command;
 
 /// The heading of the flags that every command takes.
-const EVERYWHERE: &str = "Flags of every command";
+const EVERYWHERE: &str = "Global flags";
 
 /// The configuration file, unless `-c` names another.
 pub const CONFIG_FILE: &str = "config/deploy.yml";
@@ -25,12 +25,12 @@ pub const CONFIG_FILE: &str = "config/deploy.yml";
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
-  bowline setup                install Docker on new servers, and deploy
-  bowline plan                 see what a deploy would do, changing nothing
-  bowline deploy               build, push and deploy the version in git
-  bowline rollback             go back to the previous version
-  bowline app logs -f          follow the app's logs
-  bowline help app exec        help on one command
+  bowline setup                # install Docker on new servers, and deploy
+  bowline plan                 # show what a deploy would do, without changing anything
+  bowline deploy               # build, push and deploy the version in git
+  bowline rollback             # go back to the previous version
+  bowline app logs -f          # follow the app's logs
+  bowline help app exec        # help on one command
 
 Bowline reads config/deploy.yml in Kamal's format. Its `aliases:` are commands too.
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 locked, 4 a server could not be reached,
@@ -64,7 +64,7 @@ pub struct Globals {
     /// Only the primary server.
     #[arg(short, long, global = true)]
     pub primary: bool,
-    /// Act on this version of the app.
+    /// Act on this version of the app: a full commit hash of git, or another image tag.
     #[arg(long, global = true, value_name = "VERSION")]
     pub version: Option<String>,
     /// Wait up to this many seconds for a deploy lock that another run holds.
@@ -82,7 +82,7 @@ pub struct Globals {
     /// Print all output as JSON on standard output, one object per line.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print without colours, as with the variable NO_COLOR.
+    /// Print without colours; the environment variable NO_COLOR does the same.
     #[arg(long, global = true)]
     pub no_color: bool,
     /// Show this help.

@@ -133,13 +133,14 @@ fn kind(form: &Form) -> String {
 fn origin(setting: &Setting) -> Option<String> {
     let (own, other) = match setting.origin {
         Origin::Both => return None,
-        Origin::Bowline => return Some("Bowline's own".into()),
+        Origin::Bowline => return Some("Bowline only".into()),
         Origin::Kamal1 => ("Kamal 1", "Kamal 2"),
         Origin::Kamal2 => ("Kamal 2", "Kamal 1"),
     };
-    let mut text = format!("{own}'s");
+    let mut text = format!("{own} only");
     if !setting.instead.is_empty() {
-        let _ = write!(text, " (in {other}: {})", setting.instead);
+        let quote = if setting.instead.contains(' ') { "" } else { "`" };
+        let _ = write!(text, " ({other}: {quote}{}{quote})", setting.instead);
     }
     Some(text)
 }
@@ -155,8 +156,8 @@ fn section_status(keys: &Keys) -> Option<String> {
 fn status(status: Status) -> Option<String> {
     match status {
         Status::Works => None,
-        Status::NoEffect(why) => Some(format!("accepted without effect: {why}")),
-        Status::NotYet(refused) => Some(format!("not built yet: {refused}")),
+        Status::NoEffect(why) => Some(format!("ignored: {why}")),
+        Status::NotYet(refused) => Some(format!("not implemented yet: {refused}")),
     }
 }
 

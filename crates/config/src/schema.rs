@@ -83,8 +83,8 @@ impl Definitions {
         let mut description = plain(setting.what);
         match keys.status_of(setting) {
             Status::Works => {}
-            Status::NoEffect(_) => description.push_str(" (accepted without effect)"),
-            Status::NotYet(_) => description.push_str(" (not built yet)"),
+            Status::NoEffect(_) => description.push_str(" (ignored)"),
+            Status::NotYet(_) => description.push_str(" (not implemented yet)"),
         }
         schema.insert("description".into(), json!(description));
         Value::Object(schema)

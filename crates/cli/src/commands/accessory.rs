@@ -14,28 +14,30 @@ use crate::session::{self, Session, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
-/// Manage accessories, the containers beside the app: boot them, run commands in them, read their logs.
+/// Manage accessories, such as databases: boot them, run commands in them, read their logs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Accessory {
     /// Boot an accessory: create its directories, upload its files, start its container.
-    #[command(after_help = "A running accessory stays as it is, and a stopped one is started.
+    #[command(after_help = "Leaves a running accessory as it is, and starts a stopped one.
 
 Examples:
   bowline accessory boot db
-  bowline accessory boot all               all accessories, in the order of the file
-  bowline accessory boot all -h 10.0.0.3   the accessories on one server")]
+  bowline accessory boot all               # all accessories, in the order of the configuration
+  bowline accessory boot all -h 10.0.0.3   # the accessories on one server")]
     Boot(Name),
     /// Replace an accessory's container with a new one that has the current configuration.
     #[command(
         after_help = "Pulls the image and creates the container before the old one stops. If the new one doesn't come up, the old one \
-comes back. In between, the accessory doesn't answer.
+comes back. The accessory is down in between.
 
 Examples:
   bowline accessory reboot db"
     )]
     Reboot(Name),
     /// Reboot an accessory, on all its servers at once or one by one.
-    #[command(after_help = "Examples:
+    #[command(after_help = "Does the same as `accessory reboot`, but asks first. Kamal has this command too.
+
+Examples:
   bowline accessory upgrade all --rolling -y")]
     Upgrade {
         #[command(flatten)]
@@ -50,15 +52,15 @@ Examples:
     Start(Name),
     /// Stop an accessory's container.
     Stop(Name),
-    /// Stop and start an accessory's container, which then sees newly uploaded files.
+    /// Restart an accessory's container, so that it reads files that were uploaded after it started.
     Restart(Name),
     /// Run a command in an accessory.
     #[command(
-        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network, \
-which is removed afterwards. With -i, it runs on the accessory's first server only.
+        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network. \
+Bowline removes the container afterwards. With -i, the command runs on the accessory's first server only.
 
-Put Bowline's flags before the command; flags after it belong to the command. The exit status is the command's \
-(the first that is not 0).
+Put Bowline's flags before the command; flags after it belong to the command. Bowline exits with the command's \
+status: the first that is not 0.
 
 Examples:
   bowline accessory exec db -i --reuse psql
@@ -85,7 +87,7 @@ Examples:
     Details(Name),
     /// Pull an accessory's image.
     PullImage(Name),
-    /// Stop an accessory and remove its container, its image and its directory with all data in it.
+    /// Stop an accessory and delete its container, its image and its directory with all data in it.
     #[command(after_help = "Volumes stay, and so do directories with an absolute path in the configuration.
 
 Examples:

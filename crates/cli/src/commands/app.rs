@@ -16,75 +16,77 @@ use crate::settings::Settings;
 /// Manage the app: boot it, run commands in it, read its logs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum App {
-    /// Boot the latest version on all servers, in place of the running one.
-    #[command(after_help = "Examples:
-  bowline app boot                       the latest version
-  bowline app boot --version 1f3a9c2     this version
-  bowline app boot -h 10.0.0.4           on one server")]
+    /// Replace the running containers with new ones of the latest version.
+    #[command(after_help = "The latest version is the image that each server has tagged as the latest: the last one that was deployed there \
+successfully. The server must have the image.
+
+Examples:
+  bowline app boot                       # the latest version of each server
+  bowline app boot --version 1f3a9c2     # this version
+  bowline app boot -h 10.0.0.4           # on one server")]
     Boot,
     /// Run a command in the app, once for each role on each server.
     #[command(
         after_help = "Without --reuse, the command runs in new containers of the latest version, or of --version, with the role's env, \
-volumes and options. They are removed afterwards. With -i, it runs once: for the primary role, on the first \
-server.
+volumes and options. Bowline removes the containers afterwards. With -i, the command runs once: in the primary role, on \
+the first server.
 
-Put Bowline's flags before the command; flags after it belong to the command. The exit status is the command's \
-(the first that is not 0).
+Put Bowline's flags before the command; flags after it belong to the command. Bowline exits with the command's \
+status: the first that is not 0.
 
 Examples:
-  bowline app exec -p bin/rails db:migrate       on the primary server only
-  bowline app exec -i bash                       a shell, which gets Ctrl-C and Ctrl-Z
-  bowline app exec -i --reuse psql < dump.sql    with your standard input
-  bowline app exec --raw -p tar c . > app.tar    byte for byte
-  bowline app exec --reuse ls -la                in the containers that serve
+  bowline app exec -p bin/rails db:migrate       # on the primary server only
+  bowline app exec -i bash                       # a shell, which gets Ctrl-C and Ctrl-Z
+  bowline app exec -i --reuse psql < dump.sql    # with your standard input
+  bowline app exec --raw -p tar c . > app.tar    # byte for byte
+  bowline app exec --reuse ls -la                # in the containers that serve
   bowline app exec -e DEBUG=1 -r worker bin/check
-  bowline app exec 'sh -c \"echo $HOME\"'          a single word is split as in a shell"
+  bowline app exec 'sh -c \"echo $HOME\"'          # a single word is split as in a shell"
     )]
     Exec(ExecArgs),
     /// Show the app's logs.
     #[command(after_help = "Examples:
-  bowline app logs                     the last 100 lines of each server
-  bowline app logs -f                  follow them, on all servers, through deploys
-  bowline app logs -s 30m -g ERROR     the errors of the last half hour
+  bowline app logs                     # the last 100 lines of each server
+  bowline app logs -f                  # follow the logs of all servers, across deploys
+  bowline app logs -s 30m -g ERROR     # the errors of the last half hour
   bowline app logs -g panic -o '-i -A 5'
-  bowline app logs --container-id 3f2a9c    a container that has stopped")]
+  bowline app logs --container-id 3f2a9c    # the logs of a stopped container")]
     Logs(AppLogsArgs),
     /// Show the app's running containers.
     Details,
     /// Show which version serves on each server.
     Version,
-    /// Start the app where it is stopped, and wait until it is ready.
+    /// Start the stopped containers of the app, and wait until they are ready.
     #[command(after_help = "Examples:
-  bowline app start                       the container that served last
-  bowline app start --version 1f3a9c2     the container of this version")]
+  bowline app start                       # the container of the last successful deploy
+  bowline app start --version 1f3a9c2     # the container of this version")]
     Start,
-    /// Stop the app, after it has answered its open requests.
+    /// Stop the app after its open requests have finished.
     #[command(after_help = "Examples:
   bowline app stop
   bowline app stop -r worker")]
     Stop,
-    /// Answer every request with 503 and a page, until `app live`.
+    /// Put the app into maintenance mode: every request gets a 503 page, until `app live`.
     #[command(
-        after_help = "The app keeps running and doesn't change; the proxy answers its requests with a page. The command returns when \
-the app has answered its open requests, so whatever you run next has the app to itself. A deploy leaves the page \
-in place.
+        after_help = "The app keeps running, but the proxy sends the page instead of passing requests on. The command returns when the app has \
+finished its open requests, so no request runs during what you do next. A deploy doesn't end maintenance mode.
 
-The page is 503.html in `error_pages_path`, with the message in place of {{ .Message }}, or Bowline's own.
+The page is 503.html in `error_pages_path`, with the message in place of {{ .Message }}, or else Bowline's own.
 
 Examples:
   bowline app maintenance
   bowline app maintenance -m 'Back at noon.' --retry-after 3600
-  bowline app maintenance -m 'Back at one.'        another message, without interruption
+  bowline app maintenance -m 'Back at one.'        # change the message
   bowline app live"
     )]
     Maintenance(MaintenanceArgs),
-    /// End `app maintenance`: the app answers again.
+    /// End maintenance mode: requests go to the app again.
     Live,
     /// Show all containers of the app, including stopped ones.
     Containers,
     /// Show the app's images.
     Images,
-    /// Show running containers other than the one that serves.
+    /// List (or stop) running containers of the app other than the one that serves.
     #[command(after_help = "Examples:
   bowline app stale-containers
   bowline app stale-containers --stop")]
@@ -98,7 +100,7 @@ Examples:
   bowline app remove
   bowline app remove -h 10.0.0.4 -y")]
     Remove(Confirm),
-    /// Remove the stopped container of a version.
+    /// Remove the stopped containers of one version.
     RemoveContainer {
         /// The version.
         version: String,
@@ -114,10 +116,10 @@ pub(crate) struct MaintenanceArgs {
     /// The message on the page.
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
-    /// After how many seconds clients should retry (the `Retry-After` header).
+    /// Seconds after which clients should retry (the `Retry-After` header).
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_after: u32,
-    /// How many seconds open requests may take; by default `drain_timeout` of the configuration.
+    /// Seconds that open requests may take (default: `drain_timeout` in the configuration).
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u64>,
 }

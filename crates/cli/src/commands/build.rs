@@ -23,7 +23,7 @@ pub(crate) enum Build {
 Examples:
   bowline build push
   bowline build push --no-cache -v
-  bowline build push --output docker     into this machine's Docker instead of the registry")]
+  bowline build push --output docker     # into this machine's Docker instead of the registry")]
     Push {
         #[command(flatten)]
         cache: Cache,
@@ -36,13 +36,13 @@ Examples:
   bowline build pull
   bowline build pull --version 1f3a9c2 -h 10.0.0.3")]
     Pull,
-    /// Create the builder that the configuration asks for, if it is missing.
+    /// Create the builder that the configuration describes, if it is missing.
     Create,
     /// Remove the builder and its cache.
     Remove,
     /// Show the builder in use, and Docker's contexts and builders.
     Details,
-    /// Build the working directory to try it out: tagged as dirty, kept on this machine.
+    /// Build the working directory into a local image tagged `VERSION-dirty`, to try it out.
     #[command(after_help = "The image includes uncommitted files, and Bowline lists them.
 
 Examples:
@@ -59,7 +59,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Cache {
-    /// Build without the layers of earlier builds.
+    /// Build without the cached layers of earlier builds.
     #[arg(long)]
     no_cache: bool,
 }

@@ -12,7 +12,7 @@ use crate::ui::Focus;
 
 #[derive(Debug, Args)]
 pub(crate) struct Push {
-    /// Skip the build and the push: the version's image is already in the registry.
+    /// Skip the build and the push, because the image is already in the registry.
     #[arg(short = 'P', long)]
     pub(crate) skip_push: bool,
     #[command(flatten)]
@@ -30,12 +30,12 @@ impl Push {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Runs `server bootstrap`, `accessory boot all` and `deploy` under one lock. It leaves running accessories and \
-existing Docker installations alone, so on servers that are already set up it is a deploy.
+existing Docker installations alone, so on servers that are already set up it does the same as `deploy`.
 
 Examples:
   bowline setup
-  bowline setup -h 10.0.0.5                      a new server
-  bowline setup -P --version 1f3a9c2             an image that is already in the registry"
+  bowline setup -h 10.0.0.5                      # a new server
+  bowline setup -P --version 1f3a9c2             # an image that is already in the registry"
 )]
 pub(crate) struct Setup {
     #[command(flatten)]
@@ -51,10 +51,10 @@ impl Setup {
 /// Build the app, push its image, and deploy it to all servers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  bowline deploy                         the version in git
-  bowline deploy -d staging              to another destination
-  bowline deploy -P --version 1f3a9c2    an image that is already in the registry
-  bowline deploy -h 10.0.0.3 -v          to one server, showing every command")]
+  bowline deploy                         # the version in git
+  bowline deploy -d staging              # to another destination
+  bowline deploy -P --version 1f3a9c2    # an image that is already in the registry
+  bowline deploy -h 10.0.0.3 -v          # to one server, showing every command")]
 pub(crate) struct Deploy {
     #[command(flatten)]
     pub(crate) push: Push,
@@ -66,9 +66,12 @@ impl Deploy {
     }
 }
 
-/// Deploy without pruning, which is a little faster.
+/// Deploy with new containers on every server, without pruning.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "Unlike `deploy`, which leaves servers alone that already run the version after a failed deploy, `redeploy` \
+always replaces the containers. It doesn't remove old containers and images.
+
+Examples:
   bowline redeploy
   bowline redeploy -P --version 1f3a9c2")]
 pub(crate) struct Redeploy {
@@ -85,10 +88,10 @@ impl Redeploy {
 /// Go back to a version whose containers are still on the servers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  bowline rollback             to the previous version
-  bowline rollback 1f3a9c2     to this version")]
+  bowline rollback             # to the previous version
+  bowline rollback 1f3a9c2     # to this version")]
 pub(crate) struct Rollback {
-    /// The version; the previous one if you give none.
+    /// The version, with all its characters; without one, the previous version.
     version: Option<String>,
 }
 

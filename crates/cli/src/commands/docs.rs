@@ -11,13 +11,13 @@ use crate::ui::out;
 /// Columns where there is no terminal to ask.
 const COLUMNS: usize = 100;
 
-/// Show what the configuration can contain.
+/// Show the documentation of the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  bowline docs                 the keys at the root, and a list of the sections
-  bowline docs proxy           a section
-  bowline docs boot/limit      a key
-  bowline docs hooks           hooks; also: secrets, destinations")]
+  bowline docs                 # the keys at the root, and a list of sections
+  bowline docs proxy           # a section
+  bowline docs boot/limit      # a key
+  bowline docs hooks           # hooks; also: assets, destinations, secrets, templates")]
 pub(crate) struct Docs {
     /// A section, or a key by its path.
     section: Option<String>,
@@ -42,8 +42,9 @@ impl Docs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline schema > deploy.schema.json
-and as the first line of config/deploy.yml, for the YAML language server:
-  # yaml-language-server: $schema=../deploy.schema.json")]
+
+The first line of config/deploy.yml tells the YAML language server where the schema is:
+`# yaml-language-server: $schema=../deploy.schema.json`")]
 pub(crate) struct Schema;
 
 impl Schema {

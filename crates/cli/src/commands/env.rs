@@ -5,12 +5,12 @@ use super::change;
 use crate::exit::Ended;
 use crate::settings::Settings;
 
-/// Write the app's env files on the servers without a deploy, or remove them.
+/// Write or remove the app's env files on the servers without a deploy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Env {
     /// Write the env files with the secrets of roles and accessories.
     #[command(
-        after_help = "Deploys don't need this: each boot writes its role's own file, and running containers keep the variables they \
+        after_help = "You rarely need this: each boot writes the env file of its role, and running containers keep the variables that they \
 started with. Use it for scripts on the servers that read .kamal/apps/APP/env/roles/ROLE.env (`docker run \
 --env-file`), or to put a changed secret there before the next deploy.
 
@@ -19,7 +19,7 @@ Examples:
   bowline env push -r worker -d staging"
     )]
     Push,
-    /// Remove the env files. Running containers don't change, and the next boot writes its file again.
+    /// Remove the env files. Running containers don't change, and the next boot writes the files again.
     #[command(after_help = "Examples:
   bowline env delete
   bowline env delete -h 10.0.0.4")]

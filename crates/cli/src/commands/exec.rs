@@ -15,28 +15,28 @@ use crate::ui::results;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
-    /// Connect it to this terminal, or to standard input if that is not a terminal.
+    /// Connect the command to this terminal, or to standard input if that is not a terminal.
     #[arg(short, long)]
     interactive: bool,
     /// Kamal's way to say that it is not.
     #[arg(long, hide = true, overrides_with = "interactive")]
     no_interactive: bool,
-    /// Run it in the container that serves instead of a new one.
+    /// Run the command in the running container instead of a new one.
     #[arg(long)]
     reuse: bool,
     /// Kamal's way to say that it runs in a new one.
     #[arg(long, hide = true, overrides_with = "reuse")]
     no_reuse: bool,
-    /// Pass its output through byte for byte; needs exactly one container.
+    /// Pass the command's output through byte for byte; needs exactly one container.
     #[arg(long, conflicts_with = "interactive")]
     raw: bool,
-    /// Start it in new containers, print their ids, and return. The containers stay.
+    /// Start the command in new containers, print their ids, and return. The containers stay.
     #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
     detach: bool,
     /// Kamal's way to say that its output is waited for.
     #[arg(long, hide = true, overrides_with = "detach")]
     no_detach: bool,
-    /// Set a variable for it; repeat the flag for several (KEY:VALUE also works).
+    /// Set an environment variable for the command; repeat the flag for several (KEY:VALUE also works).
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
     /// The command and its own arguments.

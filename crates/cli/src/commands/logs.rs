@@ -73,7 +73,7 @@ impl LogsArgs {
 pub(crate) struct AppLogsArgs {
     #[command(flatten)]
     lines: LogsArgs,
-    /// Show the log of this container of the app, running or not: its name, or the first digits of its id.
+    /// Show the logs of this container of the app, running or stopped: its name, or the first digits of its id.
     #[arg(long, value_name = "ID")]
     container_id: Option<String>,
 }

@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::settings::{Settings, View};
 use crate::ui::{Focus, clean, json, out};
 
-/// Show what a deploy would do on each server, changing nothing.
+/// Show what a deploy would do on each server, without changing anything.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline plan

@@ -13,20 +13,20 @@ use crate::settings::Settings;
 /// Manage the proxy (kamal-proxy or Bowline's own) that all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proxy {
-    /// Make sure the proxy runs on every server with a role behind it.
+    /// Make sure that the proxy runs on every server with a role behind it.
     #[command(
-        after_help = "If a server has a proxy, Bowline starts it, whatever its image. Otherwise it starts the image that `proxy: run:` \
-names, or else Bowline's own proxy, which it sends over the SSH connection."
+        after_help = "If a server already has a proxy container, Bowline starts it as it is. Otherwise, Bowline starts the image that \
+`proxy: run:` names, or else its own proxy, which it sends over the SSH connection."
     )]
     Boot,
     /// Replace the running proxy with a new one that has the current configuration.
     #[command(
         after_help = "Creates the new proxy before the old one stops. The old one finishes its open requests. If the new one doesn't \
-come up with the same services, the old one comes back. Prints for how long each server took no requests.
+come up with the same services, the old one comes back. Prints the downtime of each server.
 
 Examples:
-  bowline proxy reboot                 all servers at once
-  bowline proxy reboot --rolling -y    one by one, each serving again before the next"
+  bowline proxy reboot                 # all servers at once
+  bowline proxy reboot --rolling -y    # one by one, each serving again before the next"
     )]
     Reboot {
         /// One server at a time.
@@ -35,17 +35,17 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Replace the running proxy with the newest version.
+    /// Replace the running proxy with the version that comes with this Bowline.
     #[command(
-        after_help = "If Bowline's own proxy runs, the new version takes over in the same container. No request is refused or held up, \
-the old version finishes its open requests, and the container keeps the new version when it restarts.
+        after_help = "If an older version of Bowline's own proxy runs, the new version takes over in the same container, without downtime. The old \
+version finishes its open requests, and the container keeps the new version when it restarts. A newer version stays.
 
-Another image, or one that `proxy: run:` names, needs a new container, as with `bowline proxy reboot`. Bowline \
-prints for how long each server took no requests. If the new version doesn't come up, the old one keeps running.
+If another proxy runs, or if `proxy: run:` names an image, Bowline replaces the container, as `bowline proxy reboot` does, and \
+prints the downtime of each server. If the new proxy doesn't come up, the old one keeps running.
 
 Examples:
-  bowline proxy upgrade                 all servers at once
-  bowline proxy upgrade --rolling -y    one by one"
+  bowline proxy upgrade                 # all servers at once
+  bowline proxy upgrade --rolling -y    # one by one"
     )]
     Upgrade {
         /// One server at a time.
@@ -75,7 +75,7 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Set how the proxy runs without `proxy: run:` in the configuration, in files on the servers that Kamal reads too.
+    /// Manage files on the servers that say how the proxy runs if the configuration has no `proxy: run:`. Kamal reads them too.
     #[command(subcommand)]
     BootConfig(OfFiles),
 }
@@ -97,7 +97,7 @@ pub(crate) struct Set {
     /// Whether to publish the proxy's ports.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     publish: bool,
-    /// An address of the server to publish on; repeat the flag for several.
+    /// An address of the server on which to publish the ports; repeat the flag for several.
     #[arg(long = "publish-host-ip", value_name = "IP")]
     publish_host_ip: Vec<std::net::IpAddr>,
     /// The server's port for HTTP.
@@ -118,13 +118,13 @@ pub(crate) struct Set {
     /// The tag of the proxy's image.
     #[arg(long, value_name = "TAG")]
     image_version: Option<String>,
-    /// The port for metrics.
+    /// The port for Prometheus metrics.
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
-    /// Log more.
+    /// Log debug messages too.
     #[arg(long)]
     debug: bool,
-    /// Further flags of `docker run`.
+    /// More flags for `docker run`.
     #[arg(long, value_name = "NAME=VALUE", num_args = 1..)]
     docker_options: Vec<String>,
 }

@@ -11,13 +11,13 @@ pub(crate) enum Registry {
     /// Log in to the registry, here and on all servers.
     #[command(after_help = "Examples:
   bowline registry login
-  bowline registry login -L     on the servers only")]
+  bowline registry login -L     # on the servers only")]
     Login(Skip),
     /// Log out of the registry, here and on all servers.
     Logout(Skip),
-    /// Log in. Without a registry there is nothing to set up.
+    /// Log in, as `registry login` does; without a registry, do nothing.
     Setup(Skip),
-    /// Log out, or remove the registry that Kamal started on this machine (`server: localhost:PORT`).
+    /// Log out; with `server: localhost:PORT`, remove the registry that Kamal started on this machine.
     Remove(Skip),
 }
 

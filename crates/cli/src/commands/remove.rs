@@ -14,10 +14,11 @@ use crate::exit::Ended;
 use crate::session;
 use crate::settings::Settings;
 
-/// Remove the app and its accessories from their servers, and the proxy where no other app needs it.
+/// Remove the app, its accessories with their data directories, and the proxy unless another app needs it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The audit log in .kamal, the network, the volumes of accessories, and Docker itself stay.
+    after_help = "Deletes the data of accessories: everything in their directories on the servers. Docker volumes and directories with an \
+absolute path in the configuration stay, and so do the audit log in .kamal, the network, and Docker itself.
 
 Examples:
   bowline remove

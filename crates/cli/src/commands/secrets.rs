@@ -22,16 +22,16 @@ use crate::ui::out;
 /// Fetch secrets from vaults; print the project's secrets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Secrets {
-    /// Fetch secrets from a vault with the vendor's command.
+    /// Fetch secrets from a vault, with the vendor's command-line tool.
     #[command(
-        after_help = "Prints a JSON object of names and values, for `secrets extract`. The vendor's command logs in if necessary.
+        after_help = "Prints a JSON object of names and values, for `secrets extract`. Runs the vendor's command to log in if necessary.
 
 Adapters: 1password, lastpass, bitwarden, bitwarden-sm, aws_secrets_manager, gcp, doppler, enpass, passbolt.
 
 Examples:
   bowline secrets fetch -a 1password --account my-team --from Shop/production DATABASE_URL API_KEY
   bowline secrets fetch -a aws_secrets_manager --account my-profile shop/production
-In a secrets file:
+  # in a secrets file:
   SECRETS=$(bowline secrets fetch -a doppler --from shop/prd DATABASE_URL API_KEY)
   DATABASE_URL=$(bowline secrets extract DATABASE_URL $SECRETS)"
     )]
@@ -59,13 +59,13 @@ pub(crate) struct FetchArgs {
     /// The vault.
     #[arg(short, long, value_name = "NAME")]
     adapter: String,
-    /// The vault's owner: an account, a user name, a profile. Some adapters need none.
+    /// The account, user name or profile in the vault. Some adapters need none.
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// The part of the vault that has the names: a vault, a folder, a project.
+    /// The part of the vault to search: a vault, folder or project.
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
-    /// The names to fetch; without names, some adapters fetch all.
+    /// The names of the secrets; without names, some adapters fetch all.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

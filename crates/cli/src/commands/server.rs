@@ -16,28 +16,28 @@ use crate::ui::Focus;
 pub(crate) enum Server {
     /// Prepare servers for a first deploy: install Docker where it is missing, create the network.
     #[command(
-        after_help = "On each server of the configuration, including those of accessories, Bowline makes sure that Docker runs, that \
-this user may use it, and that the directory .kamal and the network exist. It changes no existing installation, \
-so it is safe to repeat. Where Docker is missing, it runs the installer from https://get.docker.com, which needs \
-root, or sudo without a password, and curl or wget. It adds a user who isn't root to the group `docker`. Then it \
-runs the hook docker-setup.
+        after_help = "On each server in the configuration, including those of accessories, Bowline makes sure that Docker runs, that \
+the SSH user can use it, and that the directory .kamal and the network exist. If Docker is missing, Bowline runs the \
+installer from https://get.docker.com, which needs root (or sudo without a password) and curl or wget, and adds an SSH user \
+other than root to the group `docker`. Then it runs the hook docker-setup. Bowline doesn't change an existing \
+installation, so you can repeat the command.
 
 Examples:
   bowline server bootstrap
-  bowline server bootstrap -h 10.0.0.5     a new server"
+  bowline server bootstrap -h 10.0.0.5     # a new server"
     )]
     Bootstrap,
     /// Run a command on the servers themselves.
     #[command(
-        after_help = "The command runs in the login shell, as with ssh: its words are joined with spaces, and a word with spaces needs \
-quotes that reach the server's shell. Put Bowline's own flags before the command. The exit status is the \
-command's (the first that is not 0).
+        after_help = "The command runs in the SSH user's login shell, as with ssh: Bowline joins its words with spaces, so quote a command \
+with pipes or quotes as a whole. Put Bowline's own flags before the command. Bowline exits with the command's status: the \
+first that is not 0.
 
 Examples:
-  bowline server exec uptime                      on every server, including those of accessories
+  bowline server exec uptime                      # on every server, including those of accessories
   bowline server exec -r web 'df -h / | tail -1'
-  bowline server exec -i -h 10.0.0.3 bash         a shell on one of them
-  bowline server exec -i -p 'cat > motd' < motd   with your standard input
+  bowline server exec -i -h 10.0.0.3 bash         # a shell on one of them
+  bowline server exec -i -p 'cat > motd' < motd   # with your standard input
   bowline server exec --raw -p 'tar c logs' > logs.tar"
     )]
     Exec(ServerExecArgs),
@@ -45,13 +45,13 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct ServerExecArgs {
-    /// Run it on the first server, connected to this terminal, or to standard input if that is not a terminal.
+    /// Run the command on the first server, connected to this terminal, or to standard input if that is not a terminal.
     #[arg(short, long)]
     interactive: bool,
     /// Kamal's way to say that it is not.
     #[arg(long, hide = true, overrides_with = "interactive")]
     no_interactive: bool,
-    /// Pass its output through byte for byte; needs exactly one server.
+    /// Pass the command's output through byte for byte; needs exactly one server.
     #[arg(long, conflicts_with = "interactive")]
     raw: bool,
     /// The command, for the server's shell.

@@ -11,14 +11,14 @@ use crate::settings::Settings;
 /// Move the app from Traefik to kamal-proxy.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "First replace `traefik:` and `healthcheck:` in the configuration with `proxy:`. kamal-proxy starts beside Traefik, \
-without its ports, and the current version starts once more behind it. When that is healthy, kamal-proxy gets the \
-ports, and Traefik and the old containers go. Bowline prints for how long each server took no requests. If anything \
-fails before that, the server keeps Traefik.
+    after_help = "First replace `traefik:` and `healthcheck:` in the configuration with `proxy:`. On each server, Bowline starts kamal-proxy next \
+to Traefik, without the ports, and new containers of the current version behind it. When these are healthy, Bowline stops \
+Traefik, gives kamal-proxy the ports, and stops the old containers. It prints the downtime of each server. If anything fails \
+before that, the server keeps Traefik.
 
 Examples:
-  bowline upgrade                 all servers at once
-  bowline upgrade --rolling -y    one by one, each serving again before the next"
+  bowline upgrade                 # all servers at once
+  bowline upgrade --rolling -y    # one by one, each serving again before the next"
 )]
 pub(crate) struct Upgrade {
     #[command(flatten)]
@@ -28,12 +28,12 @@ pub(crate) struct Upgrade {
 /// Move the app back from kamal-proxy to Traefik.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "First replace `proxy:` in the configuration with `traefik:` and `healthcheck:`. Otherwise it works \
+    after_help = "First replace `proxy:` in the configuration with `traefik:` and `healthcheck:`. Otherwise, the command works \
 like `bowline upgrade`.
 
 Examples:
-  bowline downgrade                 all servers at once
-  bowline downgrade --rolling -y    one by one, each serving again before the next"
+  bowline downgrade                 # all servers at once
+  bowline downgrade --rolling -y    # one by one, each serving again before the next"
 )]
 pub(crate) struct Downgrade {
     #[command(flatten)]
@@ -45,7 +45,7 @@ struct Moving {
     /// One server at a time.
     #[arg(long)]
     rolling: bool,
-    /// Go on even if other apps on the servers use the old proxy.
+    /// Continue even if other apps on the servers use the old proxy. They are down until they move too.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

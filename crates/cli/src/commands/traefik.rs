@@ -12,16 +12,16 @@ use crate::settings::Settings;
 /// Manage Traefik, which all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Traefik {
-    /// Make sure Traefik runs on every server with a role behind it.
+    /// Make sure that Traefik runs on every server with a role behind it.
     Boot,
     /// Replace the running Traefik with a new one that has the current configuration.
     #[command(
         after_help = "Creates the new Traefik before the old one stops. The old one finishes its open requests. If the new one doesn't \
-come up, the old one comes back. In between, a server takes no requests for some tenths of a second.
+come up, the old one comes back. Each server is down for a few tenths of a second in between.
 
 Examples:
-  bowline traefik reboot                 all servers at once
-  bowline traefik reboot --rolling -y    one by one, each serving again before the next"
+  bowline traefik reboot                 # all servers at once
+  bowline traefik reboot --rolling -y    # one by one, each serving again before the next"
     )]
     Reboot {
         /// One server at a time.

@@ -28,110 +28,110 @@ pub(in crate) const KEYS: Keys = Keys::new(
     "",
     include_str!("../docs/opening.md"),
     &[
-        Setting::new("service", Form::Filled, "first part of container names: letters, digits, `_`, `-`")
+        Setting::new("service", Form::Filled, "the first part of container names: letters, digits, `_`, `-`")
             .default("required")
             .examples(&["shop"]),
-        Setting::new("image", Form::Filled, "the image's name, without server and tag")
-            .default("required; without a registry the service's name")
+        Setting::new("image", Form::Filled, "the image's name, without the registry's address and without a tag")
+            .default("required; the service's name if there is no `registry`")
             .examples(&["me/shop"]),
-        Setting::new("servers", servers::FORM, "a list of hosts (one role `web`), or a map of roles")
-            .default("required, unless there are accessories")
+        Setting::new("servers", servers::FORM, "a list of hosts, which form the role `web`, or a map of roles")
+            .default("required unless there are accessories")
             .examples(&["[10.0.0.1, 10.0.0.2]", "{web: [10.0.0.1], jobs: {hosts: [10.0.0.2], cmd: bin/jobs}}"]),
-        Setting::new("registry", Form::Keys(&registry::KEYS), "where the image is pushed to and pulled from")
-            .default("none: servers get the image from your machine")
+        Setting::new("registry", Form::Keys(&registry::KEYS), "the registry that the image is pushed to and pulled from")
+            .default("none: your machine sends the image to the servers")
             .examples(&["{server: ghcr.io, username: me, password: [REGISTRY_PASSWORD]}"]),
-        Setting::new("primary_role", Form::Filled, "the role that opens the barrier, and that requests are sent to")
+        Setting::new("primary_role", Form::Filled, "the role that gets requests and opens the barrier ([boot](#boot))")
             .default("`web`")
             .examples(&["jobs"]),
-        Setting::new("allow_empty_roles", Form::Boolean, "whether a role may have no servers (the primary one never)")
+        Setting::new("allow_empty_roles", Form::Boolean, "whether a role may have no servers; the primary role always needs one")
             .default("false"),
-        Setting::new("require_destination", Form::Boolean, "whether `-d` must be given").default("false").examples(&["false"]),
+        Setting::new("require_destination", Form::Boolean, "whether every command needs `-d`").default("false").examples(&["false"]),
         Setting::new(
             "env",
             env::ROOT_FORM,
-            "variables for all containers of the app: a plain map, or `clear` (a map), `secret` (a list) and `tags`",
+            "environment variables of all containers of the app: a plain map, or `clear` (a map), `secret` (a list) and `tags`",
         )
         .examples(&["{A: b}", "{clear: {A: b}, secret: [TOKEN], tags: {fast: {A: c}}}"]),
-        Setting::new("env_tags", Form::Map("TAG", &env::FORM), "tag to env; `env: tags:` means the same")
+        Setting::new("env_tags", Form::Map("TAG", &env::FORM), "the env of each tag; the same as `env: tags:`")
             .kamal1("env/tags")
             .examples(&["{fast: {A: c}}"]),
         Setting::new("labels", TEXTS, "labels for all containers of the app").examples(&["{team: shop}"]),
         Setting::new(
             "volumes",
             LIST,
-            "`docker run --volume` each, for all app containers. `$NAME`, `${NAME}`, `$(pwd)` and a leading `~/` are the \
-             server's; nothing else is expanded",
+            "values of `docker run --volume` for all containers of the app. The server expands `$NAME`, `${NAME}`, `$(pwd)` \
+             and a leading `~/`, and nothing else",
         )
         .examples(&["[\"data:/data\", \"$(pwd)/files:/files:ro\"]"]),
         Setting::new(
             "asset_path",
             role::ASSET_PATH,
-            "directory in the image whose files the versions share: `PATH` or `PATH:MOUNT_OPTIONS`; see [assets](#assets)",
+            "the directory in the image whose files all versions share: `PATH` or `PATH:MOUNT_OPTIONS`. See [assets](#assets)",
         )
         .examples(&["/app/public/assets", "/app/public/assets:ro"]),
-        Setting::new("logging", Form::Keys(&logging::KEYS), "Docker's logs")
+        Setting::new("logging", Form::Keys(&logging::KEYS), "how Docker keeps the containers' logs")
             .default("`max-size=10m`")
             .examples(&["{driver: local}"]),
-        Setting::new("accessories", Form::Map("NAME", &Form::Keys(&accessory::KEYS)), "containers beside the app, such as a database")
+        Setting::new("accessories", Form::Map("NAME", &Form::Keys(&accessory::KEYS)), "other containers that the app needs, such as a database")
             .examples(&["{db: {image: \"mysql:8\", host: 10.0.0.3}}"]),
-        Setting::new("proxy", PROXY, "kamal-proxy, the proxy of Kamal 2")
+        Setting::new("proxy", PROXY, "settings of kamal-proxy, the proxy of Kamal 2")
             .kamal2("traefik, and labels for routing")
             .examples(&["{host: shop.example.com, ssl: true}"]),
-        Setting::new("traefik", Form::Keys(&traefik::KEYS), "Traefik, the proxy of Kamal 1")
+        Setting::new("traefik", Form::Keys(&traefik::KEYS), "settings of Traefik, the proxy of Kamal 1")
             .kamal1("proxy")
             .examples(&["{}", "{image: \"traefik:v3.1\"}"]),
-        Setting::new("healthcheck", Form::Keys(&healthcheck::KEYS), "how Docker knows that a container can serve")
+        Setting::new("healthcheck", Form::Keys(&healthcheck::KEYS), "how Docker checks that a container can serve requests")
             .kamal1("proxy/healthcheck")
             .examples(&["{path: /health}"]),
-        Setting::new("boot", Form::Keys(&boot::KEYS), "how many servers at once, and in which order the roles").examples(&["{limit: 25%}"]),
+        Setting::new("boot", Form::Keys(&boot::KEYS), "how many servers boot at once, and in which order their roles start").examples(&["{limit: 25%}"]),
         Setting::new("builder", Form::Keys(&builder::KEYS), "how the image is built").examples(&["{dockerfile: docker/Dockerfile}"]),
-        Setting::new("ssh", Form::Keys(&ssh::KEYS), "how servers are reached").examples(&["{user: deploy}"]),
+        Setting::new("ssh", Form::Keys(&ssh::KEYS), "how Bowline connects to servers").examples(&["{user: deploy}"]),
         Setting::new("deploy_timeout", Form::Seconds(1), "how long a new container may take to become ready")
-            .default("30; with `max_attempts: n` 1+2+…+n, at least 30")
+            .default("30; with `max_attempts: n`, 1+2+…+n but at least 30")
             .kamal2("healthcheck/max_attempts"),
-        Setting::new("readiness_delay", Form::Seconds(0), "how long a container without health check must keep running to count as ready")
+        Setting::new("readiness_delay", Form::Seconds(0), "how long a container without a health check must run before it counts as ready")
             .default("7"),
-        Setting::new("drain_timeout", Form::Seconds(0), "how long an old container's open requests may take before it is stopped")
+        Setting::new("drain_timeout", Form::Seconds(0), "how long an old container may take to finish its open requests before Bowline stops it")
             .default("30")
             .kamal2(""),
-        Setting::new("stop_timeout", Form::Seconds(0), "seconds between SIGTERM and SIGKILL")
-            .default("Docker's 10; with `proxy` the `drain_timeout` for roles without one")
+        Setting::new("stop_timeout", Form::Seconds(0), "the time between SIGTERM and SIGKILL when a container stops")
+            .default("10, as in Docker; in a Kamal 2 file, roles without a proxy get `drain_timeout`")
             .kamal2("stop_wait_time"),
-        Setting::new("stop_wait_time", Form::Seconds(0), "the same").kamal1("stop_timeout"),
-        Setting::new("timeouts", Form::Keys(&timeouts::KEYS), "the longest that other things may take").examples(&["{hook: 3600}"]).ours(),
-        Setting::new("retain_containers", Form::Integer(i64::MIN, i64::MAX), "stopped containers kept for each role and destination; what \
-             `rollback` can go back to")
+        Setting::new("stop_wait_time", Form::Seconds(0), "the same as `stop_timeout`").kamal1("stop_timeout"),
+        Setting::new("timeouts", Form::Keys(&timeouts::KEYS), "time limits for everything else").examples(&["{hook: 3600}"]).ours(),
+        Setting::new("retain_containers", Form::Integer(i64::MIN, i64::MAX), "how many stopped containers Bowline keeps for each role and destination. \
+             `rollback` can go back to these")
             .default("5")
             .examples(&["2"]),
-        Setting::new("hooks_path", Form::Filled, "where hooks are").default("`.kamal/hooks`").examples(&["deploy/hooks"]),
+        Setting::new("hooks_path", Form::Filled, "the directory of the [hooks](#hooks)").default("`.kamal/hooks`").examples(&["deploy/hooks"]),
         Setting::new(
             "hooks_output",
             Form::Either(&[LEVEL, Form::Map("HOOK", &LEVEL)]),
-            "for all hooks or for each: `verbose` shows what they print, `quiet` not even that they run. With `-v` all is shown, with `-q` nothing; \
-             the end of what a failed one printed always is",
+            "how much Bowline shows of all hooks, or of each: `verbose` also prints their output, `quiet` prints nothing. `-v` and `-q` \
+             override this. Bowline always prints the last lines of a failed hook",
         )
-        .default("that they run is shown")
+        .default("only the hook's name")
         .kamal2("")
         .examples(&["quiet", "{pre-build: quiet, post-deploy: :verbose}"]),
-        Setting::new("secrets_path", Form::Filled, "where secrets are").default("`.kamal/secrets`").kamal2("").examples(&["deploy/secrets"]),
-        Setting::new("error_pages_path", Form::Filled, "directory with pages that kamal-proxy shows in place of errors of its own (`502.html`, …); `503.html` is also the page of `app maintenance`, with its message at `{{ .Message }}`")
+        Setting::new("secrets_path", Form::Filled, "the path of the secrets file; `-common` or `.DESTINATION` is appended to it, see [secrets](#secrets)").default("`.kamal/secrets`").kamal2("").examples(&["deploy/secrets"]),
+        Setting::new("error_pages_path", Form::Filled, "the directory with pages that kamal-proxy shows for its own errors (`502.html`, …). `503.html` is also the page of `app maintenance`; `{{ .Message }}` in it becomes the message")
             .kamal2("")
             .examples(&["public"]),
-        Setting::new("output", Form::Keys(&output::KEYS), "where else a run's output goes")
+        Setting::new("output", Form::Keys(&output::KEYS), "where else Bowline writes the output of a run")
             .kamal2("")
-            .not_yet("nothing is written, and a warning says so")
+            .not_yet("Bowline prints a warning and writes nothing")
             .examples(&["{file: {path: log/deploys}}"]),
-        Setting::new("aliases", alias::FORM, "your own commands, see [aliases](#aliases)")
+        Setting::new("aliases", alias::FORM, "your own commands. See [aliases](#aliases)")
             .kamal2("")
             .examples(&["{console: app exec -i bin/console}"]),
-        Setting::new("minimum_version", Form::Like(&VERSION), "the oldest Kamal that the file is for. Bowline knows the format of Kamal 1 \
-             and of Kamal 2 up to 2.12; a file for a later one is refused"),
-        Setting::new("run_directory", Form::Filled, "where files are kept on servers")
+        Setting::new("minimum_version", Form::Like(&VERSION), "the oldest version of Kamal that the file works with. Bowline knows the formats of \
+             Kamal 1 and of Kamal 2 up to 2.12, and rejects a file for a later version"),
+        Setting::new("run_directory", Form::Filled, "the directory for files on servers")
             .default("`.kamal`")
-            .no_effect("the layout on servers is always `.kamal`; another value gives a warning")
+            .no_effect("Bowline always uses `.kamal`, and warns about any other value")
             .examples(&[".kamal"]),
-        Setting::new("sshkit", Form::Keys(&sshkit::KEYS), "the connections of Kamal's SSH library")
-            .no_effect("Bowline has limits of its own")
+        Setting::new("sshkit", Form::Keys(&sshkit::KEYS), "settings of Kamal's SSH library")
+            .no_effect("Bowline has its own limits")
             .examples(&["{max_concurrent_starts: 10}"]),
     ],
 )

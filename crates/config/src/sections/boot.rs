@@ -80,48 +80,48 @@ const PERCENT: Like = Like {
 
 pub(crate) const KEYS: Keys = Keys::new(
     "boot",
-    "How many servers at once, and in which order the roles come up.",
+    "How many servers boot at once, and in which order their roles start.",
     &[
         Setting::new(
             "limit",
             Form::Either(&[Form::Integer(1, 10_000), Form::Like(&PERCENT)]),
-            "servers that boot at once: a number, or a percentage of all configured servers (those of accessories \
-             too; rounded down, at least one)",
+            "how many servers boot at once: a number, or a percentage of all configured servers, including those that \
+             only run accessories (rounded down, at least one)",
         )
         .default("all")
         .examples(&["2", "25%"]),
-        Setting::new("wait", Form::Seconds(0), "pause between two groups").default("0"),
+        Setting::new("wait", Form::Seconds(0), "the pause between two groups").default("0"),
         Setting::new(
             "barrier",
             Form::Word(&["after_boot", "before_boot"]),
-            "`after_boot`: other roles boot at once and hold their old containers. `before_boot`: they boot after the \
-             barrier opened",
+            "`after_boot`: the other roles boot immediately, and keep their old containers until the barrier opens. \
+             `before_boot`: they boot once the barrier has opened",
         )
         .default("`after_boot`")
         .ours(),
         Setting::new(
             "parallel_roles",
             Form::Boolean,
-            "`false`: the roles of one server boot one after the other, the primary role first",
+            "`true`: the roles of a server boot in parallel. `false`: they boot one after the other, the primary role first",
         )
         .default("true")
-        .kamal2("the roles of one server side by side, always"),
+        .kamal2("always in parallel"),
         Setting::new(
             "on_failure",
             Form::Word(&["keep", "rollback"]),
-            "what becomes of servers that were switched already when the run fails on another one. `keep`: they keep \
-             the new version. `rollback`: they go back to the very container they had, the same gentle way (started \
-             again, healthy, routed; then the new one's cord is cut), and nothing is begun at all if a server can't \
-             take part",
+            "what happens to servers that already run the new version when the run fails on another server. `keep`: \
+             they stay on the new version. `rollback`: Bowline switches them back to their previous container without \
+             dropping requests. With `rollback`, nothing boots if a server is unreachable or couldn't get the image",
         )
         .default("`keep`")
         .ours(),
     ],
 )
 .notes(
-    "With a `limit`, servers boot in groups, one group after the other; the hooks `pre-app-boot` and `post-app-boot` \
-     run around each. A failure in a group, or in one of those hooks, stops the groups after it, and the report says \
-     which version each server serves. An interrupt is not a failure: it rolls nothing back.",
+    "The *barrier* opens when one container of the primary role is healthy. Until then, no other role gives up its old container.\n\n\
+     With a `limit`, servers boot in groups, one group after the other. The hooks `pre-app-boot` and `post-app-boot` \
+     run before and after each group. If a group or one of these hooks fails, the remaining groups don't boot, and the report says \
+     which version each server serves. If you interrupt the run, nothing is rolled back.",
 );
 
 impl Boot {

@@ -112,14 +112,14 @@ pub(crate) struct Tags {
     pub(crate) kamal2: bool,
 }
 
-const CLEAR: Setting = Setting::new("clear", TEXTS, "names and values").examples(&["{A: b}"]);
+const CLEAR: Setting = Setting::new("clear", TEXTS, "variables whose values are in the file").examples(&["{A: b}"]);
 const SECRET: Setting = Setting::new(
     "secret",
     LIST,
-    "names of secrets: `NAME`, or `NAME:KEY` for the variable `NAME` with the secret `KEY`",
+    "variables whose values are secrets: `NAME`, or `NAME:KEY` for the variable `NAME` with the secret `KEY`",
 )
 .examples(&["[TOKEN, \"DATABASE_URL:SHOP_DATABASE_URL\"]"]);
-const INTRO: &str = "Variables of containers: a plain map of names and values, or these keys.";
+const INTRO: &str = "Environment variables of containers: a plain map of names and values, or a map with these keys.";
 
 /// An env in the full format, and why it has no tags.
 const FULL: Keys = Keys::new(
@@ -136,7 +136,7 @@ const FULL_ROOT: Keys = Keys::new(
         Setting::new(
             "tags",
             Form::Map("TAG", &FORM),
-            "at the root: the env of each tag, for the hosts that have it",
+            "the env of each tag, for the servers that have the tag; only at the root",
         )
         .examples(&["{fast: {A: b}, slow: {clear: {A: c}, secret: [TOKEN]}}"]),
     ],

@@ -76,32 +76,34 @@ const DIRECTORY: Like = Like {
 /// `healthcheck` at the root and of a role.
 pub(crate) const KEYS: Keys = Keys::new(
     "healthcheck",
-    "How Docker knows that a container can serve. The keys of a role's `healthcheck` override the root's. A role without Traefik \
-     has a check only if it gives `cmd`, `port` or `path` itself.",
+    "How Docker checks that a container can serve requests. The keys of a role's `healthcheck` override the root's. A role without \
+     Traefik has a health check only if it sets `cmd`, `port` or `path` itself.",
     &[
-        Setting::new("cmd", Form::Filled, "run in the container by its shell; status 0 is healthy")
+        Setting::new("cmd", Form::Filled, "the command that the container's shell runs; exit status 0 means healthy")
             .default("`curl -f http://localhost:PORT/PATH || exit 1`")
             .examples(&["\"wget -q -O /dev/null http://localhost:3000/up\""]),
-        Setting::new("port", QUOTABLE_PORT, "what the default command asks").default("3000").examples(&["8080", "\"8080\""]),
-        Setting::new("path", Form::Filled, "what the default command asks").default("`/up`").examples(&["/health"]),
-        Setting::new("interval", Form::Like(&DURATION), "between two checks: `500ms`, `1m30s`, or whole seconds").default("`1s`"),
-        Setting::new("max_attempts", Form::Integer(1, 400), "another way to say `deploy_timeout`"),
+        Setting::new("port", QUOTABLE_PORT, "the port that the default command requests").default("3000").examples(&["8080", "\"8080\""]),
+        Setting::new("path", Form::Filled, "the path that the default command requests").default("`/up`").examples(&["/health"]),
+        Setting::new("interval", Form::Like(&DURATION), "the time between two checks: `500ms`, `1m30s`, or whole seconds").default("`1s`"),
+        Setting::new("max_attempts", Form::Integer(1, 400), "another way to set `deploy_timeout`: with n attempts, 1+2+…+n seconds"),
         Setting::new(
             "cord",
             Form::Either(&[Form::False, Form::Like(&DIRECTORY)]),
-            "the directory in the container where the cord appears; `false` leaves it out",
+            "the directory in the container in which the cord file appears; `false` turns the cord off",
         )
         .default("`/tmp/kamal-cord`")
         .examples(&["/tmp/cord", "false"]),
-        Setting::new("log_lines", COUNT, "lines of a failed container's log")
-            .no_effect("Kamal has the key and reads it nowhere; the last lines are always shown"),
+        Setting::new("log_lines", COUNT, "how many log lines of a failed container to show")
+            .no_effect("Bowline always shows the last lines. Kamal doesn't use the key either"),
     ],
 )
 .notes(
-    "Without a cord, Traefik notices only afterwards that a container is gone. With Docker 25 or later the new container \
-     is checked every 200 ms until its first success, whatever the interval.\n\n\
-     `port` is only what the check asks. Where Traefik sends requests is the port that the image `EXPOSE`s, or a \
-     label `traefik.http.services.NAME.loadbalancer.server.port`.",
+    "The [cord](deploying.md#when-the-old-version-stops) is a file that the health check also looks for. Bowline deletes it before it stops \
+     an old container, so that Traefik stops sending requests there. Without a cord, Traefik keeps sending requests to a stopped container \
+     until it notices, and those requests fail. With Docker 25 or later, Docker checks a new container every 200 ms until the \
+     first success, whatever the `interval`.\n\n\
+     `port` only affects the health check. Traefik sends requests to the port that the image `EXPOSE`s, or to the one in the label \
+     `traefik.http.services.NAME.loadbalancer.server.port`.",
 );
 
 /// What one `healthcheck` says, before root and role are merged.

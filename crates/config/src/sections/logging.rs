@@ -33,14 +33,13 @@ const DRIVERS: &[&str] = &[
 /// `logging` at the root and of a role.
 pub(crate) const KEYS: Keys = Keys::new(
     "logging",
-    "Docker's logs of the containers: the app's, Traefik's and the accessories'. A role's options override the \
-     root's one by one.",
+    "How Docker keeps the logs of the app's containers, of Traefik and of accessories. Each option of a role overrides the root's.",
     &[
-        Setting::new("driver", Form::Usual(DRIVERS), "`docker run --log-driver`")
-            .default("Docker's own")
+        Setting::new("driver", Form::Usual(DRIVERS), "the value of `docker run --log-driver`")
+            .default("the driver that Docker is configured with")
             .examples(&["local"]),
-        Setting::new("options", TEXTS, "`--log-opt` each")
-            .default("`max-size=10m`, if there is no `driver` either")
+        Setting::new("options", TEXTS, "values of `docker run --log-opt`")
+            .default("`max-size=10m` if no `driver` is set")
             .examples(&["{max-size: 100m, max-file: 3}"]),
     ],
 );

@@ -13,14 +13,14 @@ pub struct Output {
     pub otel: Option<String>,
 }
 
-const NOT_YET: &str = "nothing is written, and a warning says so";
+const NOT_YET: &str = "Bowline prints a warning and writes nothing";
 
 pub(crate) const KEYS: Keys = Keys::new(
     "output",
-    "Where the output of a run goes beside the screen.",
+    "Where else Bowline writes the output of a run.",
     &[
-        Setting::new("file", Form::Keys(&FILE), "a file for each run").examples(&["{path: log/deploys}"]),
-        Setting::new("otel", Form::Keys(&OTEL), "OpenTelemetry")
+        Setting::new("file", Form::Keys(&FILE), "one file for each run").examples(&["{path: log/deploys}"]),
+        Setting::new("otel", Form::Keys(&OTEL), "a collector of OpenTelemetry")
             .examples(&["{endpoint: \"http://localhost:4318\"}"]),
     ],
 )
@@ -29,14 +29,14 @@ pub(crate) const KEYS: Keys = Keys::new(
 const FILE: Keys = Keys::new(
     "output/file",
     "",
-    &[Setting::new("path", Form::Filled, "the directory").default("required").examples(&["log/deploys"])],
+    &[Setting::new("path", Form::Filled, "the directory of the files").default("required").examples(&["log/deploys"])],
 )
 .not_yet(NOT_YET);
 
 const OTEL: Keys = Keys::new(
     "output/otel",
     "",
-    &[Setting::new("endpoint", Form::Filled, "the collector's URL")
+    &[Setting::new("endpoint", Form::Filled, "the URL of the collector")
         .default("required")
         .examples(&["\"http://localhost:4318\""])],
 )

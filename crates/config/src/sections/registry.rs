@@ -33,17 +33,17 @@ pub enum Credential {
 
 pub(crate) const KEYS: Keys = Keys::new(
     "registry",
-    "Where the image is pushed to and pulled from. Without this section, servers get the image from your machine, \
-     through their SSH connections. With `server: localhost:PORT` and no login it is the same: the server is only the \
-     first part of the image's name.",
+    "The registry that the image is pushed to and pulled from. Without this section, your machine sends the image to the \
+     servers through their SSH connections. `server: localhost:PORT` without `username` and `password` works the same way: \
+     no registry runs there, and the address only becomes the first part of the image's name.",
     &[
-        Setting::new("server", Form::Filled, "its address")
+        Setting::new("server", Form::Filled, "the registry's address")
             .default("Docker Hub")
             .examples(&["ghcr.io", "\"localhost:5000\""]),
-        Setting::new("username", Form::Credential, "a value, or a list with the name of one secret")
+        Setting::new("username", Form::Credential, "the user name, or a list with the name of one secret")
             .default("required")
             .examples(&["me", "[REGISTRY_USERNAME]"]),
-        Setting::new("password", Form::Credential, "a value, or a list with the name of one secret")
+        Setting::new("password", Form::Credential, "the password, or a list with the name of one secret")
             .default("required")
             .examples(&["[REGISTRY_PASSWORD]"]),
     ],

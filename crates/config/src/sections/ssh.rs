@@ -86,50 +86,52 @@ const JUMPS: Like = Like {
 
 pub(crate) const KEYS: Keys = Keys::new(
     "ssh",
-    "How servers are reached.",
+    "How Bowline connects to servers.",
     &[
-        Setting::new("user", Form::Filled, "always used, also where `~/.ssh/config` says something else")
+        Setting::new("user", Form::Filled, "the SSH user; overrides `~/.ssh/config`")
             .default("`root`")
             .examples(&["deploy"]),
-        Setting::new("port", QUOTABLE_PORT, "always used, like `user`")
+        Setting::new("port", QUOTABLE_PORT, "the SSH port; overrides `~/.ssh/config`")
             .default("22")
             .examples(&["2222", "\"2222\""]),
-        Setting::new("keys", LIST, "private key files, tried first").examples(&["[~/.ssh/deploy]"]),
-        Setting::new("keys_only", Form::Boolean, "neither default key files nor other keys of the agent").default("false"),
+        Setting::new("keys", LIST, "private key files, which Bowline tries first").examples(&["[~/.ssh/deploy]"]),
+        Setting::new("keys_only", Form::Boolean, "whether to use only `keys` and `key_data`: no default key files and no other keys of the agent").default("false"),
         Setting::new(
             "key_data",
             LIST,
-            "private keys, tried first: names of secrets, or (with a warning) the keys themselves. Their values are \
-             worked out before the first connection; one with a passphrase can't be used",
+            "private keys, which Bowline tries first: names of secrets, or (with a warning) the keys themselves. \
+             Bowline resolves these secrets before the first connection. Keys with a passphrase don't work here",
         )
         .examples(&["[DEPLOY_KEY]"]),
-        Setting::new("proxy", Form::Either(&[Form::False, Form::Like(&JUMPS)]), "jump hosts: `HOST`, `USER@HOST`, `USER@HOST:PORT` (user `root`), several with commas; `false` for none")
+        Setting::new("proxy", Form::Either(&[Form::False, Form::Like(&JUMPS)]), "the jump host: `HOST`, `USER@HOST` or `USER@HOST:PORT`, or several, comma-separated; the default user is `root`. `false` for none")
             .examples(&["gate.example.com", "\"me@one:2222, two\""]),
-        Setting::new("proxy_command", Form::Filled, "a local command that is the connection, with the tokens of ssh_config(5) (`%h`, `%p`, `%r`); not beside `proxy`")
+        Setting::new("proxy_command", Form::Filled, "a local command whose standard input and output carry the connection, like OpenSSH's `ProxyCommand`, with the tokens of ssh_config(5) (`%h`, `%p`, `%r`). `proxy` takes precedence")
             .examples(&["\"nc %h %p\""]),
         Setting::new(
             "config",
             Form::Either(&[Form::Boolean, Form::Filled, LIST]),
-            "which OpenSSH configuration counts: `false` for none, or a file in place of `~/.ssh/config`. Several files \
-             are refused yet",
+            "the OpenSSH configuration to read: `true` for `~/.ssh/config`, `false` for none, or the path of another file. Bowline \
+             rejects a list of several files",
         )
         .default("true")
         .kamal2("")
         .examples(&["false", "config/ssh", "[config/ssh]"]),
-        Setting::new("forward_agent", Form::Boolean, "whether servers may use your agent")
+        Setting::new("forward_agent", Form::Boolean, "whether programs on servers can use your agent")
             .default("false")
             .kamal2("")
-            .no_effect("Bowline never forwards it: nothing that it runs on a server needs it"),
-        Setting::new("log_level", Form::Usual(&["debug", "info", "warn", "error", "fatal"]), "how much the SSH library logs")
-            .no_effect("it is a setting of Kamal's library; `-v` shows what Bowline does"),
+            .no_effect("Bowline never forwards your agent, because nothing that it runs on a server needs one"),
+        Setting::new("log_level", Form::Usual(&["debug", "info", "warn", "error", "fatal"]), "how much Kamal's SSH library logs")
+            .no_effect("`-v` shows what Bowline does"),
     ],
 )
 .notes(
-    "Otherwise `~/.ssh/config` counts: Bowline asks `ssh -G`. Where `ssh` isn't installed, such a file is an error: install \
-     OpenSSH's client, or set `config: false`. `PKCS11Provider` is not supported: let an agent offer its keys \
-     (`ssh-add -s`). A new server's key is accepted and written to `known_hosts` (unless \
-     `StrictHostKeyChecking` is `yes`); a changed or revoked key stops the connection. A new connection may take 10 s; \
-     one that is silent for 25 s is dead.",
+    "Bowline takes everything else from `~/.ssh/config`, by running `ssh -G`. If you have that file but no `ssh` program, Bowline stops \
+     with an error: install OpenSSH's client, or set `config: false`.\n\n\
+     **New servers.** Unlike `ssh`, Bowline doesn't ask before it connects to a server for the first time: it accepts the server's key \
+     and writes it to `known_hosts`. To reject unknown servers, set `StrictHostKeyChecking yes` in `~/.ssh/config`. Bowline never \
+     connects to a server whose key has changed or was revoked.\n\n\
+     **Not supported**: passwords, agent forwarding, and `PKCS11Provider` (load its keys into an agent with `ssh-add -s`).\n\n\
+     `timeouts` has the time limits for connections ([timeouts](#timeouts)).",
 )
 .slips(&[("key", "keys"), ("identity_file", "keys"), ("jump", "proxy")]);
 

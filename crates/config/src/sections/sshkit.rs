@@ -4,16 +4,16 @@ use crate::describe::{COUNT, Keys, Setting};
 
 pub(crate) const KEYS: Keys = Keys::new(
     "sshkit",
-    "The connections of Kamal's SSH library.",
+    "Settings of Kamal's SSH library.",
     &[
-        Setting::new("max_concurrent_starts", COUNT, "connections that are begun at once").default("30"),
-        Setting::new("pool_idle_timeout", COUNT, "seconds until a connection that isn't used is closed")
+        Setting::new("max_concurrent_starts", COUNT, "how many connections to open at the same time").default("30"),
+        Setting::new("pool_idle_timeout", COUNT, "seconds until an unused connection closes")
             .default("900"),
-        Setting::new("dns_retries", COUNT, "further tries where a name can't be resolved")
+        Setting::new("dns_retries", COUNT, "how often to retry when a host name can't be resolved")
             .default("3")
             .kamal2(""),
     ],
 )
 .no_effect(
-    "Bowline has limits of its own: 8 starts at once at one address, and connections that are kept alive",
+    "Bowline opens at most 8 connections at a time to one address, and keeps them alive",
 );

@@ -45,30 +45,30 @@ impl Default for Timeouts {
 
 pub(crate) const KEYS: Keys = Keys::new(
     "timeouts",
-    "The longest that Bowline waits for what has no setting of its own, in seconds.",
+    "Time limits, in seconds, for operations that no other key covers.",
     &[
-        Setting::new("connect", Form::Seconds(1), "a new connection, from the first packet to being let in (not the time in which you are asked for a passphrase); before it, `ssh -G` telling what your SSH configuration says of the server")
+        Setting::new("connect", Form::Seconds(1), "opening a connection, from the first packet to the end of authentication, without the time that you take for a passphrase. The same limit applies to `ssh -G`, which runs first")
             .default("10")
             .ours(),
-        Setting::new("agent", Form::Seconds(1), "until the SSH agent says which keys it holds").default("5").ours(),
-        Setting::new("confirm", Form::Seconds(1), "until you let the SSH agent use a key that asks first").default("90").ours(),
-        Setting::new("silence", Form::Seconds(5), "without a sign of life for so long, a connection is dead").default("25").ours(),
-        Setting::new("command", Form::Seconds(1), "a command of Bowline on a server, beyond what it waits for by itself").default("60").ours(),
-        Setting::new("lock", Form::Seconds(1), "until the deploy lock is made, or given back").default("30").ours(),
-        Setting::new("api", Form::Seconds(1), "each answer of Traefik's API").default("5").ours(),
-        Setting::new("route", Form::Seconds(1), "until Traefik sends requests to a new container, or none to an old one").default("15").ours(),
-        Setting::new("pull", Form::Seconds(1), "an image, or a directory of files, on its way to a server").default("1800").ours(),
-        Setting::new("install", Form::Seconds(1), "the installation of Docker on a server").default("1200").ours(),
-        Setting::new("build", Form::Seconds(1), "each program of a build: the clone, the build, the push").default("7200").ours(),
-        Setting::new("hook", Form::Seconds(1), "a hook").default("1800").ours(),
-        Setting::new("secrets", Form::Seconds(1), "a program that a secrets file runs, including the time you take to answer it").default("300").ours(),
+        Setting::new("agent", Form::Seconds(1), "listing the keys of the SSH agent").default("5").ours(),
+        Setting::new("confirm", Form::Seconds(1), "your confirmation, if the SSH agent asks you before it uses a key").default("90").ours(),
+        Setting::new("silence", Form::Seconds(5), "silence on a connection, after which it counts as lost").default("25").ours(),
+        Setting::new("command", Form::Seconds(1), "any other command that Bowline runs on a server, without waits that have their own limit (such as `deploy_timeout`)").default("60").ours(),
+        Setting::new("lock", Form::Seconds(1), "taking or releasing the deploy lock").default("30").ours(),
+        Setting::new("api", Form::Seconds(1), "each request to Traefik's API").default("5").ours(),
+        Setting::new("route", Form::Seconds(1), "the wait until Traefik sends requests to a new container, or stops sending them to an old one").default("15").ours(),
+        Setting::new("pull", Form::Seconds(1), "pulling an image on a server, or sending an image or files there").default("1800").ours(),
+        Setting::new("install", Form::Seconds(1), "installing Docker on a server").default("1200").ours(),
+        Setting::new("build", Form::Seconds(1), "each program of a build, such as the clone, the build and the push").default("7200").ours(),
+        Setting::new("hook", Form::Seconds(1), "running a hook").default("1800").ours(),
+        Setting::new("secrets", Form::Seconds(1), "each program that a secrets file runs, including the time that you take to answer its questions").default("300").ours(),
     ],
 )
 .notes(
-    "What takes longer is stopped, and the error names its setting. Other waits have settings elsewhere: `deploy_timeout`, `readiness_delay`, \
-     `drain_timeout`, `stop_timeout`, `boot/wait`, and `--lock-wait`. A program of a template may take 60 s, or as many as \
-     `BOWLINE_TEMPLATE_TIMEOUT` says: it runs before this file can be read. What you start yourself, with `app exec`, \
-     `accessory exec` and `server exec`, may take as long as it likes.",
+    "Bowline stops an operation that exceeds its limit, and the error names the key. Other limits are `deploy_timeout`, `readiness_delay`, \
+     `drain_timeout`, `stop_timeout`, `boot/wait` and `--lock-wait`.\n\n\
+     Commands in ERB templates run before Bowline can read this file. Their limit is 60 s, or the number of seconds in the \
+     environment variable `BOWLINE_TEMPLATE_TIMEOUT`. Commands that you run with `app exec`, `accessory exec` or `server exec` have no limit.",
 )
 .slips(&[("hooks", "hook"), ("ssh", "connect"), ("keepalive", "silence"), ("secret", "secrets"), ("traefik", "api")]);
 

@@ -42,15 +42,15 @@ const ARGS: Form = Form::Map("NAME", &Form::Either(&[Form::Text, Form::List(&For
 
 pub(crate) const KEYS: Keys = Keys::new(
     "traefik",
-    "For the container `traefik` on each server that has a role with Traefik.",
+    "Settings of the container `traefik`, which runs on each server with a role behind Traefik.",
     &[
-        Setting::new("image", Form::Filled, "its image").default("`traefik:v2.11`").examples(&["traefik:v3.1"]),
-        Setting::new("publish", Form::Boolean, "whether port 80 of the container is published").default("true"),
-        Setting::new("host_port", QUOTABLE_PORT, "on which port of the server").default("80").examples(&["8080", "\"8080\""]),
+        Setting::new("image", Form::Filled, "Traefik's image").default("`traefik:v2.11`, as in Kamal 1").examples(&["traefik:v3.1"]),
+        Setting::new("publish", Form::Boolean, "whether Docker publishes port 80 of the container").default("true"),
+        Setting::new("host_port", QUOTABLE_PORT, "the port of the server on which Docker publishes it").default("80").examples(&["8080", "\"8080\""]),
         Setting::new(
             "docker_socket",
             Form::Filled,
-            "the socket of the server's Docker, by which Traefik learns what to route to; with rootless Docker \
+            "the path of Docker's socket on the server, from which Traefik reads its routes. Rootless Docker: \
              `/run/user/UID/docker.sock`",
         )
         .default("`/var/run/docker.sock`")
@@ -59,20 +59,21 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "args",
             ARGS,
-            "Traefik's arguments, `--KEY=VALUE` each, over the defaults `log.level=DEBUG`, \
-             `providers.providersThrottleDuration=100ms`, `api.insecure=true`",
+            "Traefik's command-line arguments, as `KEY: VALUE`. They override the defaults `log.level=DEBUG`, \
+             `providers.providersThrottleDuration=100ms` and `api.insecure=true`",
         )
         .examples(&["{log.level: INFO, accesslog: true}"]),
-        Setting::new("labels", TEXTS, "labels of its container").examples(&["{team: platform}"]),
-        Setting::new("options", OPTIONS, "further flags of `docker run`: a value, a list, or `true` for the bare flag")
+        Setting::new("labels", TEXTS, "labels of Traefik's container").examples(&["{team: platform}"]),
+        Setting::new("options", OPTIONS, "more flags for `docker run`: a value, a list (repeats the flag), or `true` (a flag without a value)")
             .examples(&["{memory: 512m, volume: [\"/a:/a\", \"/b:/b\"]}"]),
-        Setting::new("env", ENV, "its variables").examples(&["{A: b}", "{clear: {A: b}, secret: [TOKEN]}"]),
+        Setting::new("env", ENV, "environment variables of Traefik's container").examples(&["{A: b}", "{clear: {A: b}, secret: [TOKEN]}"]),
     ],
 )
 .notes(
-    "`api.insecure=true` makes Traefik's API answer on port 8080 of its container. That port is not published; Bowline \
-     reaches it through the SSH connection. Other containers on the network `kamal`, and programs on the server \
-     itself, can reach it too. With `api.insecure: false` Bowline waits 5 s where it would ask.",
+    "With `api.insecure=true`, Traefik serves its API on port 8080 of its container, without a password. Docker doesn't publish \
+     that port: Bowline reaches it through the SSH connection. Other containers on the network `kamal` and programs on the server \
+     can reach it too. With `api.insecure: false`, Bowline can't ask Traefik which containers it routes to, and waits 5 s instead.\n\n\
+     Bowline's tests run Traefik 3.7.",
 );
 
 impl Traefik {

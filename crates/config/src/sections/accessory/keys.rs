@@ -26,35 +26,35 @@ const MOUNTS: Form = Form::List(&Form::Either(&[Form::Like(&MOUNT), Form::Keys(&
 /// `accessories`, one of them.
 pub(in crate) const KEYS: Keys = Keys::new(
     "accessories/NAME",
-    "A container beside the app, such as a database. `bowline accessory boot NAME` boots it; a deploy leaves it alone. \
-     Its servers count for a `boot: limit` in percent. Exactly one of `host`, `hosts`, \
-     `role`, `roles`, `tag` and `tags` says where it runs.",
+    "A container that the app needs, such as a database. `bowline accessory boot NAME` starts it; deploys leave it alone. \
+     Set exactly one of `host`, `hosts`, `role`, `roles`, `tag` and `tags` to say where it runs.",
     &[
-        Setting::new("image", Form::Filled, "its image, with the tag").default("required").examples(&["\"mysql:8.4\""]),
-        Setting::new("service", Form::Filled, "its container's name, and that of its directory on a server")
+        Setting::new("image", Form::Filled, "the accessory's image, with a tag").default("required").examples(&["\"mysql:8.4\""]),
+        Setting::new("service", Form::Filled, "the name of its container and of its directory on the server")
             .default("`SERVICE-NAME`")
             .examples(&["shop-database"]),
-        Setting::new("host", Form::Filled, "the server").examples(&["10.0.0.3"]),
-        Setting::new("hosts", LIST, "several servers").examples(&["[10.0.0.3, 10.0.0.4]"]),
-        Setting::new("role", Form::Filled, "the servers of a role").kamal2("roles").examples(&["web"]),
-        Setting::new("roles", LIST, "the servers of several roles").examples(&["[web]"]),
-        Setting::new("tag", Form::Filled, "the servers with a tag, in whatever form the roles are written").kamal2("hosts").examples(&["fast"]),
-        Setting::new("tags", LIST, "the servers with one of several tags").kamal2("hosts").examples(&["[fast]"]),
-        Setting::new("cmd", Form::Filled, "in place of the image's own").examples(&["\"--max-connections=200\""]),
-        Setting::new("port", Form::Filled, "`docker run --publish`; `PORT` is `PORT:PORT`, on all addresses of the server. A database there is a warning")
+        Setting::new("host", Form::Filled, "the server that it runs on").examples(&["10.0.0.3"]),
+        Setting::new("hosts", LIST, "the servers that it runs on").examples(&["[10.0.0.3, 10.0.0.4]"]),
+        Setting::new("role", Form::Filled, "the role on whose servers it runs").kamal2("roles").examples(&["web"]),
+        Setting::new("roles", LIST, "the roles on whose servers it runs").examples(&["[web]"]),
+        Setting::new("tag", Form::Filled, "the tag of the servers that it runs on").kamal2("hosts").examples(&["fast"]),
+        Setting::new("tags", LIST, "the tags of the servers that it runs on; a server needs one of them").kamal2("hosts").examples(&["[fast]"]),
+        Setting::new("cmd", Form::Filled, "the command that the container runs").default("the image's command").examples(&["\"--max-connections=200\""]),
+        Setting::new("port", Form::Filled, "the value of `docker run --publish`. `PORT` means `PORT:PORT` on all addresses of the server; Bowline warns if that exposes a database")
             .examples(&["3306", "\"127.0.0.1:3306:3306\""]),
-        Setting::new("env", env::FORM, "its variables; the app's don't count").examples(&["{A: b}", "{secret: [MYSQL_ROOT_PASSWORD]}"]),
-        Setting::new("files", MOUNTS, "uploaded from the project and mounted: `LOCAL:REMOTE`, `LOCAL:REMOTE:OPTIONS` or a map. One that ends in `erb` is rendered with the accessory's env")
+        Setting::new("env", env::FORM, "its environment variables; it doesn't inherit the app's").examples(&["{A: b}", "{secret: [MYSQL_ROOT_PASSWORD]}"]),
+        Setting::new("files", MOUNTS, "files of the project to upload and mount: `LOCAL:REMOTE`, `LOCAL:REMOTE:OPTIONS` or a map. Bowline renders files that end in `erb` as ERB templates, with the accessory's env")
             .examples(&["[\"config/my.cnf:/etc/mysql/my.cnf:ro\"]", "[{local: a, remote: /a, mode: \"0600\"}]"]),
-        Setting::new("directories", MOUNTS, "made on the server and mounted, in the same forms").examples(&["[\"data:/var/lib/mysql\"]"]),
-        Setting::new("volumes", LIST, "`--volume` each").examples(&["[\"/mnt/data:/data\"]"]),
-        Setting::new("labels", TEXTS, "labels of its container").examples(&["{team: data}"]),
-        Setting::new("options", OPTIONS, "further flags of `docker run`").examples(&["{memory: 2g}"]),
-        Setting::new("network", Form::Filled, "Docker's network for it").default("`kamal`").kamal2("").examples(&["data"]),
-        Setting::new("registry", Form::Keys(&registry::KEYS), "one of its own")
+        Setting::new("directories", MOUNTS, "directories to create on the server and mount, in the same forms as `files`").examples(&["[\"data:/var/lib/mysql\"]"]),
+        Setting::new("volumes", LIST, "values of `docker run --volume`").examples(&["[\"/mnt/data:/data\"]"]),
+        Setting::new("labels", TEXTS, "labels of the container").examples(&["{team: data}"]),
+        Setting::new("options", OPTIONS, "more flags for `docker run`").examples(&["{memory: 2g}"]),
+        Setting::new("network", Form::Filled, "the Docker network of the container").default("`kamal`").kamal2("").examples(&["data"]),
+        Setting::new("registry", Form::Keys(&registry::KEYS), "the registry of its image")
+            .default("the root's, if the image is there")
             .kamal2("")
             .examples(&["{server: ghcr.io, username: me, password: [TOKEN]}"]),
-        Setting::new("proxy", Form::Either(&[Form::False, Form::Keys(&proxy::KEYS)]), "how kamal-proxy serves it, `false` for not at all; the root's has nothing to do with it")
+        Setting::new("proxy", Form::Either(&[Form::False, Form::Keys(&proxy::KEYS)]), "how kamal-proxy sends requests to it; `false` for no proxy. It doesn't inherit the root's `proxy`")
             .kamal2("labels for Traefik")
             .examples(&["{host: db.example.com, app_port: 8080}"]),
     ],
@@ -63,23 +63,23 @@ pub(in crate) const KEYS: Keys = Keys::new(
 
 const MOUNT_KEYS: Keys = Keys::new(
     "accessories/NAME/files",
-    "An entry of `files` or `directories` as a map.",
+    "An entry of `files` or `directories`, as a map.",
     &[
         Setting::new(
             "local",
             Form::Filled,
-            "a file: its path in the project; a directory: its path on the server, below the \
-             accessory's unless absolute",
+            "the path of a file in the project, or of a directory on the server. A relative directory is \
+             below the accessory's directory",
         )
         .default("required")
         .examples(&["config/my.cnf"]),
-        Setting::new("remote", Form::Filled, "its path in the container")
+        Setting::new("remote", Form::Filled, "the path in the container")
             .default("required")
             .examples(&["/etc/mysql/my.cnf"]),
-        Setting::new("mode", Form::Like(&MODE), "`chmod` on the server")
-            .default("`755` for files")
+        Setting::new("mode", Form::Like(&MODE), "the mode on the server (`chmod`). Use `600` for a file with secrets: Bowline warns if other users can read it")
+            .default("`755` for files, as in Kamal; the umask's for directories")
             .kamal2(""),
-        Setting::new("owner", Form::Filled, "`chown` on the server").kamal2("").examples(&["\"999:999\""]),
-        Setting::new("options", Form::Filled, "mount options").kamal2("").examples(&["ro"]),
+        Setting::new("owner", Form::Filled, "the owner on the server (`chown`)").kamal2("").examples(&["\"999:999\""]),
+        Setting::new("options", Form::Filled, "mount options, such as `ro`").kamal2("").examples(&["ro"]),
     ],
 );

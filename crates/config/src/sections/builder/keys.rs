@@ -54,43 +54,43 @@ const ARGS: Form = Form::Map(
 
 pub(crate) const KEYS: Keys = Keys::new(
     "builder",
-    "How the image is built, once for all servers: docs/building.md.",
+    "How the image is built. [building.md](building.md) has examples.",
     &[
         Setting::new(
             "context",
             Form::Filled,
-            "a directory or URL that is built as it is, changes that aren't committed too",
+            "the directory or URL to build as it is, including uncommitted changes",
         )
         .default("a clone of the last commit")
         .examples(&[".", "app"]),
-        Setting::new("dockerfile", Form::Filled, "relative to the project")
+        Setting::new("dockerfile", Form::Filled, "the path of the Dockerfile, relative to the current directory (in a build from a clone, to the same place in the clone)")
             .default("`Dockerfile`")
             .examples(&["docker/Dockerfile"]),
-        Setting::new("target", Form::Filled, "the stage").default("the last").examples(&["production"]),
-        Setting::new("args", ARGS, "`--build-arg` each; `${NAME}` is a variable of your environment")
+        Setting::new("target", Form::Filled, "the stage of the Dockerfile to build").default("the last stage").examples(&["production"]),
+        Setting::new("args", ARGS, "build arguments (`--build-arg`). `${NAME}` is replaced by that variable of your environment; an unset variable is an error")
             .examples(&["{RUBY_VERSION: \"3.4\"}"]),
         Setting::new(
             "arch",
             Form::Either(&[Form::Usual(PLATFORMS), Form::List(&Form::Usual(PLATFORMS))]),
-            "`amd64`, `arm64` or a list; needs `docker buildx`. Kamal 2 insists on it",
+            "the CPU to build for: `amd64`, `arm64` or a list. Required in Kamal 2. Building for another CPU needs `docker buildx`",
         )
-        .default("the engine's own")
+        .default("that of the machine that builds")
         .kamal2("multiarch")
         .examples(&["arm64", "[amd64, arm64]"]),
-        Setting::new("multiarch", Form::Boolean, "`true`: the same as `arch: [amd64, arm64]`")
+        Setting::new("multiarch", Form::Boolean, "`true` is the same as `arch: [amd64, arm64]`")
             .default("false")
             .kamal1("arch"),
         Setting::new(
             "driver",
             Form::Like(&DRIVER),
-            "buildx's: a builder of its own in a container, Docker itself, or Docker's cloud",
+            "the buildx driver: `docker-container` builds in a container, `docker` in Docker itself, `cloud ORGANISATION/BUILDER` in Docker Build Cloud",
         )
         .default("`docker-container`")
         .kamal2(""),
         Setting::new(
             "remote",
             Form::Either(&[Form::False, Form::Like(&ENGINE_OR_NONE), Form::Keys(&REMOTE)]),
-            "another machine that builds; `false` for none. Kamal 1 writes it as a map",
+            "the URL of a Docker engine on another machine that builds (`ssh://…`); `false` for none. In Kamal 1, a map",
         )
         .examples(&[
             "ssh://builder@10.0.0.9",
@@ -100,45 +100,45 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "local",
             Form::Either(&[Form::Boolean, Form::Keys(&LOCAL)]),
-            "with `remote`: whether this machine builds its own platform; Kamal 1 writes it as a map",
+            "if `remote` is set, whether this machine builds for its own CPU. In Kamal 1, a map",
         )
         .default("true")
         .examples(&["true", "{arch: arm64, host: unix:///var/run/docker.sock}"]),
-        Setting::new("pack", Form::Keys(&PACK), "buildpacks in place of a Dockerfile")
+        Setting::new("pack", Form::Keys(&PACK), "buildpacks to use instead of a Dockerfile")
             .kamal2("")
             .examples(&["{builder: \"heroku/builder:24\", buildpacks: [heroku/ruby]}"]),
-        Setting::new("cache", Form::Keys(&CACHE), "layers of earlier builds").examples(&["{type: registry}"]),
-        Setting::new("secrets", LIST, "secrets that the build may read, by name")
+        Setting::new("cache", Form::Keys(&CACHE), "where the build keeps its layers for the next build").examples(&["{type: registry}"]),
+        Setting::new("secrets", LIST, "names of secrets that the Dockerfile can read")
             .examples(&["[BUNDLE_GITHUB__COM]"]),
-        Setting::new("ssh", Form::Filled, "the agent or keys that the build may use")
+        Setting::new("ssh", Form::Filled, "the SSH agent or keys that the build can use, as in `docker build --ssh`")
             .examples(&["default=$SSH_AUTH_SOCK"]),
-        Setting::new("provenance", Form::Text, "provenance in the image: `true`, `false`, `mode=max`")
+        Setting::new("provenance", Form::Text, "whether to attach provenance to the image: `true`, `false` or `mode=max`")
             .kamal2("")
             .examples(&["false", "mode=max"]),
-        Setting::new("sbom", Form::Boolean, "a bill of materials in the image").kamal2(""),
+        Setting::new("sbom", Form::Boolean, "whether to attach a bill of materials (SBOM) to the image").kamal2(""),
     ],
 )
 .slips(&[("platform", "arch"), ("file", "dockerfile"), ("build_args", "args")]);
 
 const REMOTE: Keys = Keys::new(
     "builder/remote",
-    "Kamal 1's form.",
+    "The remote builder in Kamal 1's form.",
     &[
-        Setting::new("arch", Form::Usual(PLATFORMS), "what it builds")
+        Setting::new("arch", Form::Usual(PLATFORMS), "the CPU that the remote machine builds for")
             .kamal1("builder/arch")
             .examples(&["amd64"]),
-        Setting::new("host", Form::Like(&ENGINE), "the URL of its engine").kamal1("builder/remote"),
+        Setting::new("host", Form::Like(&ENGINE), "the URL of the remote Docker engine").kamal1("builder/remote"),
     ],
 );
 
 const LOCAL: Keys = Keys::new(
     "builder/local",
-    "Kamal 1's form.",
+    "The local builder in Kamal 1's form.",
     &[
-        Setting::new("arch", Form::Usual(PLATFORMS), "what this machine builds")
+        Setting::new("arch", Form::Usual(PLATFORMS), "the CPU that this machine builds for")
             .kamal1("builder/arch")
             .examples(&["arm64"]),
-        Setting::new("host", Form::Like(&ENGINE), "the URL of its engine")
+        Setting::new("host", Form::Like(&ENGINE), "the URL of the local Docker engine")
             .kamal1("")
             .examples(&["unix:///var/run/docker.sock"]),
     ],
@@ -148,10 +148,10 @@ const PACK: Keys = Keys::new(
     "builder/pack",
     "",
     &[
-        Setting::new("builder", Form::Filled, "the image that builds")
+        Setting::new("builder", Form::Filled, "the builder image")
             .default("required")
             .examples(&["\"heroku/builder:24\""]),
-        Setting::new("buildpacks", LIST, "its buildpacks").examples(&["[heroku/ruby, heroku/procfile]"]),
+        Setting::new("buildpacks", LIST, "the buildpacks to use").examples(&["[heroku/ruby, heroku/procfile]"]),
     ],
 );
 
@@ -159,12 +159,12 @@ const CACHE: Keys = Keys::new(
     "builder/cache",
     "",
     &[
-        Setting::new("type", Form::Word(&["registry", "gha"]), "where: in the registry, or GitHub's")
+        Setting::new("type", Form::Word(&["registry", "gha"]), "where the cache is: in the registry, or in GitHub Actions")
             .default("`registry`"),
-        Setting::new("options", Form::Filled, "further ones, with commas")
+        Setting::new("options", Form::Filled, "more options of buildx, comma-separated")
             .examples(&["\"mode=max,image-manifest=true\""]),
-        Setting::new("image", Form::Filled, "the image that holds it")
-            .default("the app's with `-build-cache`")
+        Setting::new("image", Form::Filled, "the image that holds the cache")
+            .default("`IMAGE-build-cache`")
             .examples(&["me/app-build-cache"]),
     ],
 );

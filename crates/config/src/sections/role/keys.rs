@@ -21,62 +21,65 @@ pub(crate) const HOSTS: Form = Form::List(&HOST);
 
 pub(in crate) const KEYS: Keys = Keys::new(
     "servers/ROLE",
-    "A role is a list of hosts, or a map:",
+    "A role is a list of hosts, or a map with these keys.",
     &[
         Setting::new(
             "hosts",
             HOSTS,
-            "the servers: `HOST`, `HOST: TAG` or `HOST: [TAG, …]`; `HOST` may be `USER@HOST:PORT`. A host listed twice is one host with both entries' tags",
+            "the servers: `HOST`, `HOST: TAG` or `HOST: [TAG, …]`, where `HOST` can be `USER@HOST:PORT`. A host that is listed twice gets the tags of both entries",
         )
         .examples(&["[10.0.0.2]", "[10.0.0.2: fast, 10.0.0.3: [fast, slow]]"]),
-        Setting::new("cmd", Form::Filled, "split into words as a shell does; no redirection, no second command")
-            .default("the image's own")
+        Setting::new("cmd", Form::Filled, "the command that the containers run. Bowline splits it into words as a shell does, but supports no redirections and only one command")
+            .default("the image's command")
             .examples(&["bin/jobs"]),
-        Setting::new("env", env::FORM, "added to the root's; on conflict the role's wins").examples(&["{A: b}", "{secret: [TOKEN]}"]),
-        Setting::new("labels", TEXTS, "added to the root's; on conflict the role's wins").examples(&["{team: jobs}"]),
-        Setting::new("logging", Form::Keys(&logging::KEYS), "overrides the root's options one by one").examples(&["{driver: local}"]),
+        Setting::new("env", env::FORM, "variables in addition to the root's; the role's value wins").examples(&["{A: b}", "{secret: [TOKEN]}"]),
+        Setting::new("labels", TEXTS, "labels in addition to the root's; the role's value wins").examples(&["{team: jobs}"]),
+        Setting::new("logging", Form::Keys(&logging::KEYS), "log settings; each option overrides the root's").examples(&["{driver: local}"]),
         Setting::new(
             "options",
             OPTIONS,
-            "further flags of `docker run`: a value, a list (the flag once for each), or `true` (the bare flag). \
-             `restart` takes the place of `unless-stopped`. `app exec` leaves `publish` and `restart` out",
+            "more flags for `docker run`: a value, a list (repeats the flag), or `true` (a flag without a value). \
+             `restart` overrides the default `unless-stopped`. `app exec` ignores `publish` and `restart`",
         )
         .examples(&["{memory: 1g, init: true, add-host: [\"a:1\", \"b:2\"]}", "{restart: \"on-failure:3\"}"]),
-        Setting::new("asset_path", ASSET_PATH, "only for roles that requests are sent to; `false` for none")
+        Setting::new("asset_path", ASSET_PATH, "the role's own `asset_path`, if the role gets requests; `false` turns it off")
             .default("the root's")
             .examples(&["/app/public/assets", "/app/public/assets:ro"]),
-        Setting::new("stop_timeout", Form::Seconds(0), "seconds between SIGTERM and SIGKILL").default("the root's").kamal2(""),
+        Setting::new("stop_timeout", Form::Seconds(0), "the time between SIGTERM and SIGKILL").default("the root's").kamal2(""),
         Setting::new(
             "proxy",
             Form::Either(&[Form::Boolean, Form::Keys(&proxy::KEYS)]),
-            "whether and how kamal-proxy sends requests to it; the keys of a map override the root's",
+            "whether and how kamal-proxy sends requests to the role. The keys of a map override the root's",
         )
         .default("true for the primary role")
         .kamal2("servers/ROLE/traefik")
         .examples(&["true", "false", "{app_port: 3000}"]),
-        Setting::new("traefik", Form::Boolean, "whether Traefik sends requests to it")
+        Setting::new("traefik", Form::Boolean, "whether Traefik sends requests to the role")
             .default("true for the primary role")
             .kamal1("servers/ROLE/proxy"),
         Setting::new(
             "healthcheck",
             Form::Keys(&healthcheck::KEYS),
-            "its keys override the root's. A role without Traefik has a check only if it gives `cmd`, `port` or `path` itself",
+            "the role's health check; its keys override the root's. A role without Traefik has a health check only if it sets `cmd`, `port` or `path` itself",
         )
         .kamal1("servers/ROLE/proxy/healthcheck")
         .examples(&["{cmd: bin/check}"]),
     ],
 )
 .notes(
-    "In values `${NAME}` is a variable of the server's shell; everything else is literal. In `cmd` that is so outside of \
-     single quotes only: `sh -c 'echo ${PORT}'` is the container's `PORT`.\n\n\
-     Traefik learns its routes from labels. Bowline gives each role with Traefik a router named after the role's containers \
-     (`SERVICE-ROLE`, with a destination `SERVICE-ROLE-DESTINATION`), with the rule ``PathPrefix(`/`)`` and up to five \
-     retries. Your own labels replace these one by one:\n\n\
+    "**Variables of the server.** In clear `env` values, `labels`, `options`, `logging`, `cmd`, in an accessory's `port` and in \
+     Traefik's `args`, `${NAME}` is a variable of the SSH user's shell on the server. Everything else is literal. There is \
+     no escape for `${NAME}`, except that `cmd` leaves it alone after a backslash and in single quotes: `sh -c 'echo ${PORT}'` uses the \
+     container's `PORT`. Put a value that contains `${NAME}` into the secrets file: nothing in a secret is expanded. `volumes` \
+     also expand `$NAME`, `$(pwd)` and `~/`; `builder: args:` use the environment of your machine.\n\n\
+     **Traefik's routes** come from labels. Bowline gives each role behind Traefik a router that is named after the role's containers \
+     (`SERVICE-ROLE`, or `SERVICE-ROLE-DESTINATION`), with the rule ``PathPrefix(`/`)`` and up to five retries. Each label \
+     that you set replaces Bowline's:\n\n\
      ```yaml\n\
      labels:\n\
      \u{20} traefik.http.routers.shop-web.rule: Host(`shop.example.com`)\n\
      ```\n\n\
-     Several apps on one server need such rules, as each would take all requests otherwise. Labels for Traefik at the root are \
-     for the roles behind it; Kamal gives them to all, where they contradict those of the router's own role.",
+     If several apps share a server, give each app such a rule. Otherwise each router matches all requests. Traefik labels at the \
+     root apply only to roles behind Traefik. (Kamal gives them to every role, so a worker's labels can contradict the web role's.)",
 )
 .slips(&[("command", "cmd"), ("servers", "hosts"), ("host", "hosts"), ("environment", "env")]);
