@@ -36,7 +36,8 @@ fn every_help() {
     }
 }
 
-/// The commands that a row of the table in docs/usage.md names in its first column: ``| `bowline lock status\|release` | … |``.
+/// The commands that a row of a table in docs/usage.md names in its first column: ``| `bowline lock status`, `lock release` | … |``.
+/// ``| `bowline proxy …` | … |`` names all commands below `proxy`.
 fn in_row(row: &str, named: &mut BTreeSet<Vec<String>>) {
     let root = command();
     let column = row.trim_start_matches("| ").split(" | ").next().unwrap();
@@ -48,7 +49,11 @@ fn in_row(row: &str, named: &mut BTreeSet<Vec<String>>) {
             named.insert(vec![name.to_owned()]);
             continue;
         }
-        for word in rest.split(' ') {
+        if rest == "…" {
+            let below = command.get_subcommands().filter(|below| is_shown(below));
+            named.extend(below.map(|below| vec![name.to_owned(), below.get_name().to_owned()]));
+        }
+        for word in rest.split(' ').filter(|word| *word != "…") {
             let argument = word.contains(char::is_uppercase);
             for below in word.split("\\|").filter(|below| !below.starts_with('-')) {
                 assert!(argument || command.find_subcommand(below).is_some(), "no command: {name} {below}");

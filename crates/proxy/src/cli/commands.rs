@@ -60,42 +60,42 @@ const DRAIN: &[Flag] = &[
 ];
 
 const ROUTE: &[Flag] = &[
-    flag("host", Kind::List, "", "Host name that the service answers for; none means any (repeatable)"),
-    flag("path-prefix", Kind::List, "", "Path below which the service answers (repeatable)"),
+    flag("host", Kind::List, "", "Host name of the service; without one, every host (repeatable)"),
+    flag("path-prefix", Kind::List, "", "Path below which the service gets requests (repeatable)"),
     flag(
         "strip-path-prefix",
         Kind::Bool,
         "true",
-        "Remove the path prefix before a request goes to the target",
+        "Remove the path prefix before forwarding a request to the target",
     ),
     flag(
         "tls",
         Kind::Bool,
         "false",
-        "Serve the hosts over HTTPS with certificates that are obtained automatically",
+        "Serve the hosts over HTTPS, with certificates that the proxy gets from an ACME authority",
     ),
     flag(
         "tls-on-demand-url",
         Kind::Text,
         "",
-        "URL or path that decides, with ?host=NAME, which names get a certificate",
+        "URL or path to request with ?host=NAME before issuing a certificate for a name that isn't listed",
     ),
-    flag("tls-staging", Kind::Bool, "false", "Get certificates from Let's Encrypt's staging directory"),
-    flag("tls-acme-directory", Kind::Text, "", "Use another ACME directory than Let's Encrypt's"),
+    flag("tls-staging", Kind::Bool, "false", "Get test certificates from Let's Encrypt's staging environment"),
+    flag("tls-acme-directory", Kind::Text, "", "URL of another ACME directory than Let's Encrypt's"),
     flag("tls-certificate-path", Kind::Text, "", "PEM file with your own certificate chain"),
-    flag("tls-private-key-path", Kind::Text, "", "PEM file with the private key of that certificate"),
+    flag("tls-private-key-path", Kind::Text, "", "PEM file with the private key of your own certificate"),
     flag("tls-acme-cache-path", Kind::Text, "", "Directory for certificates and ACME accounts"),
-    flag("tls-redirect", Kind::Bool, "true", "Send clients that come over HTTP to HTTPS"),
-    flag("canonical-host", Kind::Text, "", "Send clients of the other hosts to this one"),
+    flag("tls-redirect", Kind::Bool, "true", "Redirect HTTP to HTTPS"),
+    flag("canonical-host", Kind::Text, "", "Redirect all other hosts to this one"),
 ];
 
 const HEALTH: &[Flag] = &[
-    flag("force", Kind::Bool, "false", "Switch at once, without waiting for the new target to be healthy"),
-    flag("health-check-interval", Kind::Duration, "1s", "Pause between two health checks"),
+    flag("force", Kind::Bool, "false", "Switch without waiting for the new target to be healthy"),
+    flag("health-check-interval", Kind::Duration, "1s", "Time between two health checks"),
     flag("health-check-timeout", Kind::Duration, "5s", "How long one health check may take"),
-    flag("health-check-path", Kind::Text, "/up", "Path that a health check asks for"),
-    flag("health-check-port", Kind::Int, "0", "Port that a health check asks (0 for the target's own)"),
-    flag("health-check-host", Kind::Text, "", "Host header of a health check"),
+    flag("health-check-path", Kind::Text, "/up", "Path that the health check requests"),
+    flag("health-check-port", Kind::Int, "0", "Port that the health check requests (0 for the target's own)"),
+    flag("health-check-host", Kind::Text, "", "Host header of the health check"),
 ];
 
 const REQUESTS: &[Flag] = &[
@@ -103,13 +103,13 @@ const REQUESTS: &[Flag] = &[
         "writer-affinity-timeout",
         Kind::Duration,
         "1s",
-        "How long a client's reads stay with the writers after it has written",
+        "How long a client's reads go to the main targets after it has sent a write",
     ),
     flag("read-target-websockets", Kind::Bool, "false", "Let WebSockets go to read targets too"),
-    flag("target-timeout", Kind::Duration, "30s", "How long the target may take to begin its answer"),
+    flag("target-timeout", Kind::Duration, "30s", "How long the target may take to send the headers of its response"),
     flag("dial-timeout", Kind::Duration, "5s", "How long the target may take to accept a connection"),
-    flag("buffer-requests", Kind::Bool, "false", "Read a request's body whole before the target is asked"),
-    flag("buffer-responses", Kind::Bool, "false", "Read an answer's body whole before the client gets it"),
+    flag("buffer-requests", Kind::Bool, "false", "Read a whole request body before forwarding the request"),
+    flag("buffer-responses", Kind::Bool, "false", "Read a whole response before sending it to the client"),
     flag(
         "buffer-memory",
         Kind::Int,
@@ -117,27 +117,27 @@ const REQUESTS: &[Flag] = &[
         "Bytes of a buffered body that stay in memory; the rest goes to disk",
     ),
     flag("max-request-body", Kind::Int, "0", "Largest buffered request body in bytes (0 for no limit)"),
-    flag("max-response-body", Kind::Int, "0", "Largest buffered answer body in bytes (0 for no limit)"),
+    flag("max-response-body", Kind::Int, "0", "Largest buffered response body in bytes (0 for no limit)"),
     flag("error-pages", Kind::Text, "", "Directory with your own error pages"),
     flag("log-request-header", Kind::List, "", "Request header to add to the log (repeatable)"),
     flag("log-response-header", Kind::List, "", "Response header to add to the log (repeatable)"),
-    flag("exclude-metrics-path", Kind::List, "", "Path whose requests the metrics leave out (repeatable)"),
+    flag("exclude-metrics-path", Kind::List, "", "Path that the metrics don't count (repeatable)"),
     flag(
         "forward-headers",
         Kind::Bool,
         "false",
-        "Trust the client's X-Forwarded headers (unless given: only without TLS)",
+        "Trust the client's X-Forwarded headers (default: only without TLS)",
     ),
     flag("client-ip-header", Kind::Text, "", "Request header that names the client's address"),
-    flag("scope-cookie-paths", Kind::Bool, "false", "Put the path prefix in front of the paths of cookies"),
-    flag("trusted-proxies", Kind::List, "", "Networks whose X-Forwarded-For names the client"),
-    flag("compress", Kind::Bool, "false", "Compress answers with zstd, br or gzip"),
+    flag("scope-cookie-paths", Kind::Bool, "false", "Add the path prefix to the paths of cookies"),
+    flag("trusted-proxies", Kind::List, "", "Networks from which to trust X-Forwarded-For and Forwarded"),
+    flag("compress", Kind::Bool, "false", "Compress responses with zstd, br or gzip"),
     flag("basic-auth", Kind::List, "", "USER:PASSWORD that may use the service (repeatable)"),
     flag(
         "basic-auth-file",
         Kind::Text,
         "",
-        "File with one USER:PASSWORD a line, which keeps them out of process lists",
+        "File with one USER:PASSWORD per line, which keeps them out of process lists",
     ),
     flag("allow-ip", Kind::List, "", "Network that may use the service (repeatable)"),
     flag(
@@ -150,7 +150,7 @@ const REQUESTS: &[Flag] = &[
         "set-response-header",
         Kind::List,
         "",
-        "'Name: value' to set on answers; without a value the header is removed",
+        "'Name: value' to set on responses; without a value the header is removed",
     ),
 ];
 
@@ -159,12 +159,12 @@ const RUN: &[Flag] = &[
     flag("http-port", Kind::Int, "80", "Port for HTTP"),
     flag("https-port", Kind::Int, "443", "Port for HTTPS"),
     flag("metrics-port", Kind::Int, "0", "Port for Prometheus metrics (0 for none)"),
-    flag("http3", Kind::Bool, "false", "HTTP/3 is not supported yet: refused"),
+    flag("http3", Kind::Bool, "false", "HTTP/3 is not supported yet: an error"),
     flag("header-timeout", Kind::Duration, "30s", "Maximum time to read the headers of a request"),
     flag("idle-timeout", Kind::Duration, "2m", "Maximum time a connection may be idle between two requests"),
-    flag("max-connections", Kind::Int, "65536", "Connections at the same time; more of them wait"),
-    flag("threads", Kind::Int, "0", "Threads that carry requests (default one per core)"),
-    flag("proxy-protocol", Kind::Bool, "false", "Expect the PROXY protocol at the start of connections"),
+    flag("max-connections", Kind::Int, "65536", "Maximum number of open connections; more connections wait"),
+    flag("threads", Kind::Int, "0", "Threads that handle requests (default one per core)"),
+    flag("proxy-protocol", Kind::Bool, "false", "Require the PROXY protocol at the start of connections"),
     flag("trusted-proxies", Kind::List, "", "Networks that may speak the PROXY protocol (default all)"),
     flag(
         "newer-binary",
@@ -175,8 +175,8 @@ const RUN: &[Flag] = &[
 ];
 
 const SPLIT: &[Flag] = &[
-    flag("percent", Kind::Int, "0", "Share of clients, in percent, that get the new target"),
-    flag("list", Kind::List, "", "Value of the cookie kamal-rollout that gets the new target (repeatable)"),
+    flag("percent", Kind::Int, "0", "Share of clients, in percent, that get the second set"),
+    flag("list", Kind::List, "", "Value of the cookie kamal-rollout that always gets the second set (repeatable)"),
 ];
 
 const JSON: &[Flag] = &[flag("json", Kind::Bool, "false", "Print JSON")];
@@ -204,20 +204,20 @@ pub(super) const COMMANDS: &[Command] = &[
         Name::Pause,
         "pause",
         "service",
-        "Finish open requests and hold new ones until resume",
+        "Finish open requests, and hold new ones until resume",
         &[DRAIN, PAUSE],
     ),
     command(
         Name::Prepare,
         "prepare",
         "service",
-        "Start and check targets, and hold them for switch",
+        "Check new targets, and hold them for switch",
         &[TARGETS, DRAIN, ROUTE, HEALTH, REQUESTS],
     )
     .needs(&["target"]),
-    command(Name::Remove, "remove", "service", "Forget a service", &[]).or("rm"),
+    command(Name::Remove, "remove", "service", "Remove a service, without draining it", &[]).or("rm"),
     command(Name::Resume, "resume", "service", "End a pause or a stop", &[]),
-    command(Name::Rollout, "rollout", "", "Show a second set of targets to some clients", &[]),
+    command(Name::Rollout, "rollout", "", "Send some clients to a second set of targets", &[]),
     command(
         Name::RolloutDeploy,
         "rollout deploy",
@@ -226,21 +226,21 @@ pub(super) const COMMANDS: &[Command] = &[
         &[TARGETS, DRAIN],
     )
     .needs(&["target"]),
-    command(Name::RolloutSet, "rollout set", "service", "Choose which clients get the second set", &[SPLIT]),
-    command(Name::RolloutStop, "rollout stop", "service", "Send no client to the second set any more", &[]),
+    command(Name::RolloutSet, "rollout set", "service", "Select the clients that get the second set", &[SPLIT]),
+    command(Name::RolloutStop, "rollout stop", "service", "Send all clients to the first set again", &[]),
     command(Name::Run, "run", "", "Run the proxy", &[RUN]),
     command(
         Name::Stats,
         "stats",
         "service",
-        "Show how a service's targets answer since their switch",
+        "Show requests, errors and latencies of a service's targets since the switch to them",
         &[JSON],
     ),
     command(
         Name::Stop,
         "stop",
         "service",
-        "Finish open requests and answer new ones with 503",
+        "Finish open requests, and respond to new ones with 503",
         &[DRAIN, STOP],
     ),
     command(Name::Switch, "switch", "service", "Send requests to the targets that prepare holds", &[]),
@@ -267,9 +267,9 @@ const PAUSE: &[Flag] = &[flag(
     "max-pause",
     Kind::Duration,
     "30s",
-    "How long a new request waits before it is answered with 504",
+    "How long a new request waits before the client gets 504",
 )];
-const STOP: &[Flag] = &[flag("message", Kind::Text, "", "Text for the page that clients get meanwhile")];
+const STOP: &[Flag] = &[flag("message", Kind::Text, "", "Text on the page that clients get")];
 
 const fn command(
     name: Name,

@@ -67,7 +67,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
     ],
 )
 .notes(
-    "**Variables of the server.** In clear `env` values, `labels`, `options`, `logging`, `cmd`, in an accessory's `port` and in \
+    "**Variables of the server.** In the values of `env: clear:`, `labels`, `options`, `logging` and `cmd`, in an accessory's `port` and in \
      Traefik's `args`, `${NAME}` is a variable of the SSH user's shell on the server. Everything else is literal. There is \
      no escape for `${NAME}`, except that `cmd` leaves it alone after a backslash and in single quotes: `sh -c 'echo ${PORT}'` uses the \
      container's `PORT`. Put a value that contains `${NAME}` into the secrets file: nothing in a secret is expanded. `volumes` \
