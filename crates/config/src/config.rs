@@ -1,4 +1,4 @@
-//! The configuration as a value, with every default filled in and every inheritance (root to role) done.
+//! The resolved configuration as a value, with every default filled in and the root's settings inherited by roles.
 
 use std::fmt;
 use std::time::Duration;

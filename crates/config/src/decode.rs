@@ -1,15 +1,15 @@
-//! From the tree of a file to typed values, with everything that is wrong collected on the way.
+//! Turns the tree of a file into typed values, and collects every error on the way.
 //!
-//! [`shape`](super::shape) has seen the tree before: a value that is here has the form its table gives it. So the
-//! readers in this file report nothing; what isn't there, or was wrong, is `None`. A decoder that meets an error of
-//! meaning reports it, and its caller goes on with the next key, so that one run shows all the errors of the files.
-//! Whether there is a configuration in the end is decided once, at the end, by whether any error was reported.
+//! [`shape`](super::shape) checks the tree first, so every value that is still here has the form that its table describes.
+//! The readers in this file therefore report nothing: a value that is missing or was wrong is `None`. A decoder that finds
+//! an error of meaning reports it, and its caller continues with the next key, so that one run shows all the errors of the
+//! files. Whether there is a configuration is decided once, at the end, by whether any error was reported.
 //!
-//! The words for types are Kamal's (`should be a string`), and so are the paths (`servers/web/hosts/0`).
+//! Types are named in Kamal's words (`should be a string`), and paths have Kamal's form (`servers/web/hosts/0`).
 //!
-//! Plain scalars keep the text of the file where a string is wanted: `1.10` is "1.10" and `0644` is "0644". Only
-//! booleans are turned into `true` and `false`, as YAML 1.1 and so Kamal reads them: an env value of `yes` reaches
-//! the container as `true`. Quotes keep anything as it is.
+//! Where a string is expected, a plain scalar keeps the text of the file: `1.10` is "1.10" and `0644` is "0644". Only
+//! booleans become `true` and `false`, as in YAML 1.1 and so in Kamal: an env value of `yes` reaches the container as
+//! `true`. Quotes keep a text as it is.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! The configuration language, described once: every section, every key, what it takes, what it does.
+//! The configuration language, described once: every section, every key, its values, and what it does.
 //!
-//! The tables stand beside the decoders of their sections, and all else is made of them: `shape` checks files by
-//! them, `docs` prints them, `schema` turns them into a JSON Schema, and the tests go through them row by row. So a
-//! key that isn't in its table doesn't exist, and one that is can't be forgotten anywhere.
+//! Each table stands next to the decoder of its section. Everything else derives from the tables: `shape` checks files
+//! against them, `docs` prints them, `schema` turns them into a JSON Schema, and the tests go through them row by row. So a
+//! key that isn't in a table doesn't exist, and one that is in a table can't be forgotten anywhere.
 
 use super::pairs::once;
 

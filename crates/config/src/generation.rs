@@ -1,12 +1,13 @@
-//! Whether a configuration is written for Kamal 1 or for Kamal 2, told by the keys that it uses.
+//! Whether a configuration is for Kamal 1 or for Kamal 2, according to its keys.
 //!
-//! It decides who sends requests to a role: Traefik, or kamal-proxy. A role of the one must never silently become one
-//! of the other, since the two don't route alike. So:
+//! The generation decides whether Traefik or kamal-proxy sends requests to a role. The two route differently, so Bowline
+//! must never silently use the wrong one. The rules:
 //!
-//! - `proxy` anywhere is Kamal 2; `traefik` or `healthcheck`, at the root or in a role, is Kamal 1; both is an error.
-//! - Without any of them, another key of Kamal 1 (`stop_wait_time`, `env_tags`, …) makes it Kamal 1; otherwise
-//!   `builder/arch`, which Kamal 2 insists on and Kamal 1 doesn't know, makes it Kamal 2.
-//! - What says nothing is Kamal 1: no Kamal 2 would take it.
+//! - `proxy` anywhere means Kamal 2. `traefik` or `healthcheck`, at the root or in a role, means Kamal 1. Both together are
+//!   an error.
+//! - Without any of these, another key of Kamal 1 (`stop_wait_time`, `env_tags`, …) means Kamal 1. Otherwise `builder/arch`,
+//!   which Kamal 2 requires and Kamal 1 doesn't know, means Kamal 2.
+//! - A file with none of these keys is for Kamal 1: Kamal 2 would reject it.
 
 use std::fmt;
 

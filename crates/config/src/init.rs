@@ -1,6 +1,6 @@
-//! The files of a new project, which `init` writes: to be read once, changed, and then to be the project's own.
+//! The files of a new project, which `init` writes. They belong to the user from then on.
 //!
-//! What can be known is filled in: the service's name from the directory, the port from the `Dockerfile`.
+//! `init` fills in what it can find out: the service's name from the directory, and the port from the `Dockerfile`.
 
 /// Where the hooks are looked for unless the configuration says something else.
 pub const HOOKS: &str = ".kamal/hooks";

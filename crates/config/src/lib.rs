@@ -1,9 +1,9 @@
-//! The configuration of a project, resolved: what `config/deploy.yml` and the destination's file over it say,
-//! with every default filled in and every inheritance (root to role) done.
+//! The resolved configuration of a project: `config/deploy.yml` merged with the destination's file, with every default
+//! filled in and the root's settings inherited by roles.
 //!
-//! `text` comes first: from texts to a tree with places. `shape` checks that tree against the tables of keys, `decode`
-//! reads it, and `root` puts `sections` together to a [`Config`]. After it come `show`, `docs` and `schema`. Everything is
-//! a function of the texts: who calls [`load()`] has read the files.
+//! `text` comes first: it turns texts into a tree with source positions. `shape` checks that tree against the tables of keys,
+//! `decode` reads it, and `root` combines `sections` into a [`Config`]. `show`, `docs` and `schema` build on the result. All of
+//! these are pure functions of the texts: the caller of [`load()`] has read the files.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 

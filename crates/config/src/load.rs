@@ -1,4 +1,4 @@
-//! The way from the texts of the files to a [`Config`].
+//! From the texts of the files to a [`Config`].
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
-//! A JSON Schema of the configuration (draft 2020-12), made from the tables, for editors.
+//! A JSON Schema of the configuration (draft 2020-12) for editors, generated from the tables.
 //!
-//! It says what a file may hold, not what it must: a destination's file holds only a part, so nothing is required. Where
-//! a number or a boolean is wanted, text with ERB in it is let through: what it comes to is only known once it is
-//! rendered. An editor's YAML reader may be of version 1.2, to which `yes` is a text, so those words are listed.
+//! The schema says what a file may contain, not what it must contain: a destination's file has only some of the keys, so
+//! none is required. Where a number or a boolean is expected, text with ERB in it is valid too, because its value is only
+//! known after rendering. An editor may read YAML 1.2, in which `yes` is a text, so the schema lists such words.
 
 use std::collections::BTreeMap;
 

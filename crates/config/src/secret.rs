@@ -1,4 +1,4 @@
-//! A value nobody may see: it prints as `[REDACTED]` wherever it is formatted.
+//! A value that must never be shown: formatting it prints `[REDACTED]`.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where a configuration names secrets, so that one that is missing can be shown where it is wanted.
+//! Where a configuration names secrets, so that an error about a missing secret can point there.
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 use super::pairs::once;

@@ -1,4 +1,4 @@
-//! The sections of a configuration, one file each: the type, its keys, how it is read, and how it is shown.
+//! The sections of a configuration, one file each: the type, its keys, how Bowline reads it, and how it shows it.
 
 pub mod accessory;
 pub mod alias;

@@ -1,9 +1,9 @@
-//! Whether a file has the shape that the tables describe: known keys, values of the right type, known words.
+//! Checks that a file has the shape that the tables describe: known keys, values of the right type, known words.
 //!
-//! This comes before any decoder, over the whole tree, so that a type is asked for in one place only, parts that no
-//! decoder reads are checked too, and decoders deal with meaning alone. What is wrong is reported and taken out: an
-//! unknown key from its map; a wrong value becomes [`NodeKind::Wrong`], which decoders pass over in silence (its key was
-//! given, so it isn't missing either).
+//! This check runs over the whole tree before any decoder. So types are checked in one place only, parts that no decoder reads
+//! are checked too, and decoders deal with meaning only. The check reports what is wrong and removes it: an unknown key
+//! disappears from its map, and a wrong value becomes [`NodeKind::Wrong`], which decoders ignore. (Its key was given, so they
+//! must not report it as missing.)
 
 use super::decode::{Report, error, join, says};
 use super::describe::{A_DAY, Form, Keys, Like, Origin, Setting};

@@ -1,8 +1,8 @@
-//! The resolved configuration as text, for `bowline config`: what will be done, with every default filled in and
-//! everything inherited, and where each variable of a server's containers comes from.
+//! The resolved configuration as text, for `bowline config`: every default filled in, everything inherited, and the source of
+//! each variable of a server's containers.
 //!
-//! It is YAML, in a fixed order, so that two of them can be compared. It holds no secret and no value of an env. Each
-//! section serializes itself (with what `shown` has for all); here they are put together.
+//! The text is YAML in a fixed order, so that two outputs can be compared. It contains no secret and no value of an env. Each
+//! section serializes itself (with the common parts in `shown`); this file combines them.
 
 mod yaml;
 

@@ -1,6 +1,6 @@
-//! How the types of the configuration serialize: as the file says it, without secrets.
+//! How the types of the configuration serialize: in the form of the file, without secrets.
 //!
-//! What is `null` or an empty list is left out of what [`super::show`] prints.
+//! [`super::show`] leaves out `null` and empty lists.
 
 use std::time::Duration;
 

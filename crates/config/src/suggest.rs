@@ -1,4 +1,4 @@
-//! What somebody who wrote an unknown key, or an unknown word, has probably meant.
+//! What the author of an unknown key or word probably meant.
 
 use std::fmt;
 

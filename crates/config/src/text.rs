@@ -1,4 +1,5 @@
-//! From the texts of files to trees with places, and back to the places: templates, YAML, secrets files, diagnostics.
+//! From the texts of files to trees with source positions, and back to the positions: templates, YAML, secrets files,
+//! diagnostics.
 
 pub mod diagnostic;
 pub mod dotenv;

@@ -1,7 +1,7 @@
-//! What a configuration may ask for and nobody can do yet.
+//! Settings that Bowline doesn't implement yet.
 //!
-//! It is read, checked and shown like everything else; the commands that would need it refuse it, by name, before they
-//! change anything. Nothing of it is passed over in silence.
+//! Bowline reads, checks and shows them like all others. Commands that would need them name the setting and stop before they
+//! change anything.
 
 use super::{Config, SshConfig};
 

@@ -1,9 +1,9 @@
-//! What runs on a server, one file a noun: each command is a value that renders to one [`crate::shell::Script`]. What
-//! builds ([`builder`], [`clone`]) runs on the machine that deploys, as words and without a shell.
+//! What runs on a server, one file per noun: each command is a value that renders to one [`crate::shell::Script`]. Build
+//! commands ([`builder`], [`clone`]) run on the deploying machine, as words without a shell.
 //!
-//! Scripts are POSIX `sh` and need nothing on the server but Docker and the usual small tools. A script speaks
-//! to us in lines that begin with `@` on its standard output; what programs print for people goes to standard
-//! error. Those that change anything first look at the run's mark (see [`Scope::fence`]).
+//! Scripts are POSIX `sh` and need nothing on the server but Docker and common small tools. On standard output, a script
+//! answers in lines that begin with `@`; the output of programs for people goes to standard error. A script that changes
+//! anything checks the run's mark first (see [`Scope::fence`]).
 
 pub mod accessory;
 pub mod answer;

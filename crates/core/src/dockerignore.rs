@@ -1,7 +1,7 @@
-//! `.dockerignore`: which files of a directory a build gets to see, by Docker's rules.
+//! `.dockerignore`: which files of a directory a build gets, by Docker's rules.
 //!
-//! The last pattern that a path, or a directory above it, fits decides; `!` lets it through again. A pattern that can't
-//! be read matches nothing: rather too many files are named than too few.
+//! The last pattern that matches a path, or a directory above it, decides; `!` includes it again. A pattern that can't be read
+//! matches nothing, so Bowline names too many files rather than too few.
 
 use glob::{MatchOptions, Pattern};
 

@@ -1,9 +1,8 @@
-//! What should be: the names of things, commands as values, what was observed on a
-//! server, and the plan of a deploy.
+//! The decisions of a deploy: the names of things, commands as values, the observed state of a server, and the plan.
 //!
-//! Everything here is a pure function of its arguments: no files, no environment, no clock, no network, no
-//! printing. Cargo keeps it so (this crate depends on nothing that could), and every decision of a deploy can
-//! be tested here in microseconds.
+//! Everything here is a pure function of its arguments: no files, no environment, no clock, no network, no printing. Cargo
+//! enforces this, since the crate depends on nothing that could do any of it. So every decision of a deploy can be tested here
+//! in microseconds.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 

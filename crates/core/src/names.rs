@@ -1,6 +1,6 @@
-//! Names and paths on a server, exactly as Kamal 2 gives them, so that either tool finds what the other made.
+//! Names and paths on a server, exactly as in Kamal 2, so that either tool finds what the other created.
 //!
-//! Paths are relative to the login directory.
+//! Paths are relative to the SSH user's home directory.
 
 use bowline_config::Config;
 

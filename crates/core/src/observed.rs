@@ -1,7 +1,7 @@
-//! What is on a server, as [`crate::commands::observe`] tells it.
+//! The state of a server, as reported by [`crate::commands::observe`].
 //!
-//! What a server prints is data from outside: a line that can't be read is an error with the line, never a
-//! guess, and an answer without its last line is cut short.
+//! Output of a server is outside data: a line that can't be read is an error with that line, never a guess, and an answer
+//! without its last line is incomplete.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
-//! The plan: what a run will do, decided before it does anything.
+//! The plan: everything that a run will do, decided before it does anything.
 //!
-//! [`deploy::plan`] makes it from the configuration and what was observed, [`show`] prints it, the engine runs
-//! that same value. No decision is made later but those that depend on how a step ends.
+//! [`deploy::plan`] makes the plan from the configuration and the observed state, [`show`] prints it, and the engine executes
+//! the same value. The only later decisions are those that depend on the result of a step.
 
 pub mod accessory;
 mod assets;

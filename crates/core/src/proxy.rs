@@ -1,8 +1,7 @@
-//! The kinds of proxy, and what a plan asks them.
+//! The kinds of proxy, and what a plan asks of them.
 //!
-//! What differs between them is in the room of each kind, and only there. The rest of the plan passes on values that it
-//! doesn't look into: what a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how
-//! they stop going to one ([`Detach`]).
+//! Each kind's module has everything in which it differs. The rest of the plan passes on values that it doesn't look into: what
+//! a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how they stop ([`Detach`]).
 
 pub mod kamal;
 mod none;

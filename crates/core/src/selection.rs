@@ -1,5 +1,5 @@
-//! Which roles and hosts a run is about: `--hosts`, `--roles`, `--primary`, in Kamal's patterns (`*`, `?`,
-//! `[ab]`, a comma between patterns). A filter that matches nothing is an error, never everything.
+//! Which roles and hosts a run acts on: `--hosts`, `--roles`, `--primary`, with Kamal's patterns (`*`, `?`, `[ab]`,
+//! comma-separated). A filter that matches nothing is an error, never everything.
 
 mod accessories;
 

@@ -1,4 +1,4 @@
-//! What the proxies of several roles and accessories must have in common.
+//! Checks across the proxies of several roles and accessories.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-//! `accessories`: containers beside the app, such as a database. A deploy leaves them alone.
+//! `accessories`: other containers that the app needs, such as a database. Deploys leave them alone.
 //!
-//! Where one runs is resolved here, since it may be told by role or by tag: a tag means exactly the servers that
-//! have this tag, in whatever form the roles are written.
+//! The servers of an accessory are resolved here, since the file may name them by role or by tag. A tag means exactly the
+//! servers that have this tag, in whatever form the roles are written.
 
 mod keys;
 mod port;

@@ -1,8 +1,8 @@
-//! `aliases`: a project's own words for whole command lines.
+//! `aliases`: a project's own commands.
 //!
-//! An alias is looked up before anything else of the configuration is understood (its command line may say which
-//! destination is meant), so [`crate::aliases`] reads them without checking them. What is wrong with them is told when
-//! the configuration is loaded, for any command.
+//! Bowline looks an alias up before it reads the rest of the configuration, because the alias may select the destination. So
+//! [`crate::aliases`] reads the aliases without checking them. Errors in them are reported when a command loads the
+//! configuration.
 
 use crate::Pairs;
 use crate::decode::{Field, Report};

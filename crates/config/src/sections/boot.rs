@@ -1,4 +1,4 @@
-//! `boot`: how many servers at once, and in which order the roles come up.
+//! `boot`: how many servers boot at once, and in which order their roles start.
 
 use std::time::Duration;
 

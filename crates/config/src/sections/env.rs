@@ -1,4 +1,4 @@
-//! `env`: variables of a container, in clear or from the secrets file.
+//! `env`: environment variables of a container, in plain text or from the secrets file.
 
 use serde::{Serialize, Serializer};
 

@@ -1,4 +1,4 @@
-//! `healthcheck`: how Docker knows that a container can serve, and the cord that lets us say it no longer should.
+//! `healthcheck`: how Docker checks that a container can serve, and the cord, which makes that check fail on purpose.
 
 use std::time::Duration;
 

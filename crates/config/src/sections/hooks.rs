@@ -1,4 +1,4 @@
-//! `hooks_output`: whether what hooks print is shown.
+//! `hooks_output`: how much of the hooks Bowline shows.
 
 use serde::{Serialize, Serializer};
 

@@ -1,7 +1,7 @@
-//! Names of images, as Docker reads them: `[HOST[:PORT]/]PATH[:TAG]`, with lower-case letters only in the path.
+//! Names of images, as Docker reads them: `[HOST[:PORT]/]PATH[:TAG]`, with a lower-case path.
 //!
-//! A name that Docker would refuse, or would look for at another registry than the one that is logged in to, is found
-//! here rather than after the login, the clone and the lock.
+//! Docker would reject some names, and look for others in a different registry than the one that the user is logged in to.
+//! Such a name is an error here, before the login, the clone and the lock.
 
 use crate::decode::{Field, Report};
 use crate::given::given;

@@ -1,4 +1,4 @@
-//! `output`: where else a run's output should go.
+//! `output`: where else Bowline should write the output of a run.
 
 use serde::Serialize;
 

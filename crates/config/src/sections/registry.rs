@@ -1,4 +1,4 @@
-//! `registry`: where the image is pushed to and pulled from.
+//! `registry`: the registry that the image is pushed to and pulled from.
 
 use serde::{Serialize, Serializer};
 

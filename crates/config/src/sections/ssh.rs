@@ -1,4 +1,4 @@
-//! `ssh`: how servers are reached.
+//! `ssh`: how Bowline connects to servers.
 
 use serde::{Serialize, Serializer};
 

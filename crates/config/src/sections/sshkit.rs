@@ -1,4 +1,4 @@
-//! `sshkit`: settings of the library through which Kamal reaches servers.
+//! `sshkit`: settings of Kamal's SSH library, which Bowline ignores.
 
 use crate::describe::{COUNT, Keys, Setting};
 

@@ -1,4 +1,4 @@
-//! `timeouts`: the longest that Bowline waits for what has no setting of its own.
+//! `timeouts`: time limits for operations that no other key covers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `traefik`: the proxy that every server with a routed role runs.
+//! `traefik`: settings of Traefik, which runs on every server with a role behind it.
 
 use serde::Serialize;
 

@@ -1,8 +1,7 @@
-//! `minimum_version`: the oldest Kamal that a configuration is for.
+//! `minimum_version`: the oldest version of Kamal that a configuration works with.
 //!
-//! Bowline's own versions have nothing to do with it. What it can be held to is the format: a file that asks for a
-//! Kamal whose format is known here can be read as it is meant; one that asks for a later Kamal may say things that
-//! nobody here understands, and so it is refused.
+//! It says nothing about Bowline's own version, but about the format. Bowline knows the formats of certain versions of Kamal,
+//! and rejects a file for a later one, which may use keys with a meaning that Bowline doesn't know.
 
 use crate::decode::{Report, Section};
 use crate::given::given;

@@ -1,7 +1,7 @@
-//! What is wrong in a configuration file, and how it is shown: the place first, in the file's own text.
+//! An error or warning about a configuration file, and how it is shown: the position first, with the file's own text.
 //!
-//! A diagnostic is a value. It is found by pure functions, collected (all of a file, not only the first), and
-//! rendered by whoever has a screen. The rendered source text never shows a password, see `mask`.
+//! A diagnostic is a value. Pure functions find and collect diagnostics (all of a file's, not only the first), and the caller
+//! renders them. The rendered source text never shows a password, see `mask`.
 
 mod masked;
 

@@ -1,16 +1,16 @@
-//! Secrets files, read but not evaluated: which names they give, what each value is made of, and where it stands.
+//! Secrets files, read but not evaluated: the names that they define, the parts of each value, and the position of each.
 //!
-//! The dialect is that of the dotenv library that Kamal uses: `KEY=value` a line, bare, in single quotes
-//! (literal) or in double quotes (escapes), the latter two over several lines; `$NAME`, `${NAME}` and
-//! `$(command)` outside of single quotes. A command that begins with `kamal secrets` is told apart here, since
-//! nobody needs to have a `kamal` for it. On purpose unlike that library:
+//! The dialect is that of the dotenv library that Kamal uses: one `KEY=value` per line, unquoted, in single quotes (literal) or
+//! in double quotes (with escapes). Quoted values can span several lines. `$NAME`, `${NAME}` and `$(command)` are expanded
+//! outside single quotes. Commands that begin with `kamal secrets` are recognised here, because they need no `kamal`. Bowline
+//! differs from the library on purpose:
 //!
-//! - What a command prints is the value; a `$` in it means nothing.
-//! - `$(…)` ends at its own parenthesis, whatever stands in quotes within it, and a `#` in it is no comment.
-//! - A quote or a `$(` that doesn't end is an error. The library takes it as text.
+//! - The output of a command is the value; a `$` in it has no meaning.
+//! - `$(…)` ends at its own parenthesis, whatever is quoted inside it, and a `#` in it doesn't begin a comment.
+//! - A quote or a `$(` without an end is an error. The library takes it as text.
 //!
-//! Nothing runs here, and no value is in anything that can be shown: texts are [`Secret`], and the lines of a
-//! report are blackened by [`File::shown`].
+//! Nothing runs here, and nothing that can be shown contains a value: texts are [`Secret`], and [`File::shown`] blackens the
+//! lines of a report.
 
 mod command;
 mod lines;

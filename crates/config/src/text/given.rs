@@ -1,8 +1,8 @@
-//! What of a message comes from the files, kept apart from our own words until the message is shown.
+//! Marks the parts of a message that come from the files, until the message is shown.
 //!
-//! A template may have put a password into a value, and a message may name that value. Then the tag is shown in its
-//! place. Our own words must stay what they are, though a tag gave `true` and they have a `true` in them. So what is
-//! taken from the files stands between marks.
+//! A template may have inserted a password into a value, and a message may quote that value. The message must then show the
+//! tag instead. Bowline's own words must stay, even if a tag's value was `true` and the message contains the word `true`. So
+//! everything that comes from the files stands between marks.
 
 use std::fmt;
 

@@ -1,9 +1,8 @@
-//! Keeps passwords off the screen when a configuration file's own lines are shown.
+//! Keeps passwords off the screen when Bowline shows lines of a configuration file.
 //!
-//! A report prints source text, and a line such as `password: hunter2` may be among it. Every value under a
-//! key that sounds like a secret is replaced before rendering. In a file that parses, the parsed tree says
-//! where such values are; in one that doesn't, each line is searched for such a key, and all that follows it
-//! is hidden.
+//! A report prints source text, which may contain a line such as `password: hunter2`. Before rendering, Bowline replaces every
+//! value under a key that sounds like a secret. If the file parses, the tree says where such values are. If it doesn't, Bowline
+//! searches each line for such a key and hides everything after it.
 
 use std::ops::Range;
 

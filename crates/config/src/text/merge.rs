@@ -1,8 +1,8 @@
-//! The destination's file over the base file.
+//! Merges the destination's file over the base file.
 //!
-//! Maps are merged key by key, at every level; anything else (a scalar, a list, nothing) of the destination
-//! replaces the base's value, a list as a whole. Each node keeps its file, and one that replaced another keeps the
-//! other's place, so that an error can show both.
+//! Maps are merged key by key at every level. Any other value of the destination (a scalar, a list, nothing) replaces the
+//! base's value. Each node remembers its file, and a node that replaced another also remembers that one's position, so that an
+//! error can show both.
 
 use crate::source::{Key, Node, NodeKind};
 

@@ -1,11 +1,12 @@
-//! From the text of a YAML file to a tree that knows where each of its nodes stands.
+//! Turns the text of a YAML file into a tree that knows the position of each node.
 //!
-//! The only file that knows the YAML library. It reads the parser's events (`granit-parser`, what `serde-saphyr`
-//! is made of) and not a deserialised value, since two things are needed that no value keeps: the place of
-//! every key and value, for errors that point at it, and the text of a plain scalar, for `1.10` and `0644` are
-//! different values as texts and as numbers, and only the key they stand under says which one is meant.
+//! This is the only file that knows the YAML library. It reads the parser's events (`granit-parser`, on which `serde-saphyr`
+//! is built) instead of a deserialised value, because it needs two things that no value keeps: the position of every key and
+//! value, for errors that point at it, and the text of plain scalars. (`1.10` and `0644` differ as texts and as numbers, and
+//! only the key decides which one is meant.)
 //!
-//! Anchors, aliases and `<<` are resolved here. The tree is bounded, so that aliases of aliases can't fill the memory.
+//! Anchors, aliases and `<<` are resolved here. The size of the tree is limited, so that aliases of aliases can't fill the
+//! memory.
 
 mod ruby;
 mod words;

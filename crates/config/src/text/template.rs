@@ -1,17 +1,15 @@
 //! ERB in a configuration file.
 //!
-//! Kamal renders its files as ERB templates before it reads them as YAML. What configurations are made of (variables,
-//! commands, conditions) is evaluated here, without Ruby; a file with anything else in it is given to the user's own
-//! Ruby as a whole. What Ruby and its libraries may know more of (`Dotenv`, files, lists) is evaluated here only where
-//! there is no Ruby.
+//! Kamal renders its files as ERB templates before it reads them as YAML. Bowline evaluates common constructs (variables,
+//! commands, conditions) itself, without Ruby. If a file contains anything else, the user's own Ruby renders the whole file.
+//! If there is no Ruby, Bowline also evaluates some constructs of Ruby's libraries (`Dotenv`, files, lists).
 //!
-//! Rendering needs the environment and runs programs, which this crate doesn't. So it is asked again and again: it ends
-//! with the text, or with a program whose output it lacks ([`Unrendered::Run`]); who called it runs the program, notes how
-//! that ended in the [`Outputs`], and asks again. So the same command runs once, however often it stands there.
+//! Rendering needs the environment and runs programs, which this crate doesn't do. So the caller asks repeatedly: rendering
+//! ends either with the text, or with a program whose output is missing ([`Unrendered::Run`]). The caller runs the program,
+//! adds its result to the [`Outputs`], and asks again. So each distinct command runs once.
 //!
-//! `scan` finds the tags, `expr` and `literal` read the Ruby within one, `block` puts conditions around what they
-//! enclose, `evaluate` says what an expression amounts to, `rendered` is the way back from the text to the file, `ruby`
-//! a file that only Ruby can render.
+//! `scan` finds the tags, `expr` and `literal` read the Ruby in a tag, `block` nests conditions, `evaluate` computes the value
+//! of an expression, `rendered` maps positions in the text back to the file, and `ruby` handles files that only Ruby can render.
 
 mod block;
 mod evaluate;

@@ -1,11 +1,10 @@
-//! Accessories on a server: a container each, and the directory that its files are in.
+//! Accessories on a server: one container each, and the directory with its files.
 //!
-//! Names, labels and paths are Kamal's: the container and the directory are called after the accessory's service, and
-//! the label `service` of the container says the same. A container of that name without that label is somebody else's
-//! and is never touched.
+//! Names, labels and paths are Kamal's: the container and the directory have the name of the accessory's service, and so does
+//! the container's label `service`. A container of that name without that label belongs to something else and is never touched.
 //!
-//! Nothing is written over a container that is there: booting leaves one that runs as it is, and a new one takes the
-//! place of the old only when it came up. What holds data can't run twice, so there is a gap between the two.
+//! Booting never replaces an existing container directly: it leaves a running one alone, and a new one takes over only after it
+//! came up. Two containers must not use the same data at once, so the accessory is down in between.
 
 mod answer;
 mod files;

@@ -1,8 +1,8 @@
-//! What scripts answer: lines that begin with `@` and a word on standard output.
+//! The answers of scripts: lines on standard output that begin with `@` and a word.
 //!
-//! Each command has a type for its answer beside its script. `FromStr` reads what a server printed, `Display` writes what
-//! the script would print, for servers that tests script. What a server prints is data from outside: what can't be read is
-//! an error with the line, never a guess. Lines that aren't answers are what programs print for people.
+//! Each command has a type for its answer next to its script. `FromStr` reads what a server printed, and `Display` writes what
+//! the script would print, for the scripted servers in tests. Output of a server is outside data: a line that can't be read is
+//! an error with that line, never a guess. All other lines are output of programs for people.
 
 use std::fmt::Display;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! App containers: run one and see it ready, stop one, tag its image as the latest.
+//! App containers: run one and wait until it is ready, stop one, tag its image as the latest.
 
 mod boot;
 mod stop;

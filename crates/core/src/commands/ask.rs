@@ -1,5 +1,5 @@
-//! Asking Docker about one container, where a wrong answer would do harm: that there is no such container and that
-//! Docker doesn't answer are two different things.
+//! Asks Docker about one container where a wrong answer would do harm: "there is no such container" and "Docker doesn't
+//! respond" must not be confused.
 
 use super::answer;
 use super::status::Status::NoAnswer;

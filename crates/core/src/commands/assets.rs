@@ -1,11 +1,11 @@
-//! Asset bridging: every version answers for its own assets and for those of the versions before and after it, so
-//! that a page finds its assets whichever version a request for them meets (S13 to S16).
+//! Asset bridging: every version serves its own assets and those of the versions before and after it, so that a page finds its
+//! assets whichever version gets the request (S13 to S16).
 //!
-//! Three directories a version: `extracted` has the files of its image, `volumes` is what its container mounts, and
-//! `earlier` has those of older versions that somebody may still have a page of. A new version's volume is made
-//! of the first and the last; its files are added to the volumes that are in use. Nothing is ever overwritten: of
-//! two files of one name each volume keeps its own version's. `extracted` and `earlier` are ours alone, so files are
-//! shared between them as links; volumes get copies, for an app may write to what it mounts.
+//! Each version has three directories. `extracted` has the files of its image, `volumes` is what its container mounts, and
+//! `earlier` has the files of older versions, whose pages may still be open in a browser. A new version's volume is made of the
+//! first and the last, and its files are added to the volumes in use. Nothing is ever overwritten: if two versions have a file
+//! of the same name, each volume keeps its own version's. Only Bowline uses `extracted` and `earlier`, so they share files as
+//! links. Volumes get copies, because an app may write to its volume.
 
 use super::Scope;
 use super::status::Status::NoAssets;

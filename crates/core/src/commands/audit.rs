@@ -1,4 +1,4 @@
-//! The audit log: one line for each change, on the server it was made on.
+//! The audit log: one line for each change on a server.
 
 use super::Scope;
 use crate::names::Names;

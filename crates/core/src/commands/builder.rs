@@ -1,7 +1,7 @@
-//! What builds the image: Docker itself, a buildx builder of a kind that the configuration asks for, or `pack`.
+//! What builds the image: Docker itself, a buildx builder of the configured kind, or `pack`.
 //!
-//! Kinds and names are Kamal's, so that both use one builder and its cache. Which kind it is, is decided here, from the
-//! configuration and what this machine's Docker can do; the build's command line is in [`build`].
+//! Kinds and names are Kamal's, so that both tools use the same builder and its cache. The kind is chosen here, from the
+//! configuration and the abilities of this machine's Docker. [`build`] has the command line of the build.
 
 mod build;
 mod buildx;

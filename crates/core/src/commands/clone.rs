@@ -1,9 +1,8 @@
-//! A clean clone of the project's repository: what a build without a `context` takes, so that an image holds what is
-//! committed and nothing else.
+//! A clean clone of the project's repository, for builds without a `context`: the image then contains only committed files.
 //!
-//! It is kept and brought up to date for the next build, which means that git throws away whatever else is in it. So
-//! every git names the clone's own repository and work tree, gets none of the variables with which a hook or an alias
-//! of git's points elsewhere, and nothing is reset or removed that doesn't carry our mark.
+//! The clone is kept and updated for the next build, and git deletes everything else in it. So every git command names the
+//! clone's own repository and work tree, gets none of the variables with which a git hook or alias points to another
+//! repository, and resets or removes only directories with Bowline's mark.
 
 /// Variables with which git is pointed at a repository. Git exports them to its hooks and aliases; a git that knows
 /// more of them says so (`git rev-parse --local-env-vars`, see [`repository_variables`]).

@@ -1,4 +1,4 @@
-//! Draining: waiting until a container that gets no new requests has answered those it has.
+//! Draining: waits until a container that gets no new requests has finished its open ones.
 
 use super::answer;
 use crate::shell::quote;

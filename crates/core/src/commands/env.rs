@@ -1,10 +1,10 @@
-//! A container's variables on their way to it.
+//! How environment variables reach a container.
 //!
-//! Clear ones are words of the command line. Secret ones never are: they go to the script's standard input, from there
-//! into an env file that only its owner reads, and Docker reads that (the file is Kamal's). An env file has a line for
-//! each variable, so a value with a line break can't be in one. Such values go into a second file, of assignments, that
-//! the shell reads into the environment of the one `docker run`; its command line has only `--env NAME`. That file is
-//! removed before the container starts. Either way every value arrives byte by byte.
+//! Clear variables are words of the command line. Secret ones never are: they go to the script's standard input and from there
+//! into an env file that only its owner can read, which Docker reads (the file is Kamal's). An env file has one line per
+//! variable, so it can't hold a value with a line break. Such values go into a second file of assignments, which the shell
+//! reads into the environment of the one `docker run`, whose command line only has `--env NAME`. Bowline removes that file before
+//! the container starts. Either way, every value arrives byte for byte.
 
 use super::Scope;
 use crate::shell::{Line, Script, quote};

@@ -1,5 +1,5 @@
-//! Looking at a container whenever something happens to it, in place of asking again and again: a look is a program of
-//! its own for the server to run, and what it waits for is seen at once.
+//! Follows a container by Docker's events instead of polling it: every look is another process on the server, and an event is
+//! noticed immediately.
 
 use super::answer;
 

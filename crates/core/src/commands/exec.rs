@@ -1,9 +1,8 @@
-//! Running a command in the app or in an accessory: in a new container, or in the one that serves.
+//! Runs a command in the app or in an accessory: in a new container, or in the running one.
 //!
-//! A new container takes two round trips. [`Exec::prepare`] writes the env file and has the image there;
-//! [`Exec::script`] then runs the command and is nothing but the command: its standard input, its output and
-//! its status belong to whoever called. Docker's client does not end what runs when its own end comes, so a
-//! command whose bytes go straight to a person has a guard beside it (see [`guard`]).
+//! A new container takes two round trips. [`Exec::prepare`] writes the env file and provides the image. [`Exec::script`] then
+//! runs the command and nothing else: its standard input, output and status belong to the caller. When Docker's client ends, it
+//! doesn't end the command, so a command that is connected to the user's terminal or pipe has a guard (see [`guard`]).
 
 use super::Scope;
 use super::app::{Environment, logging_words, option_words};

@@ -1,4 +1,4 @@
-//! Listings for people, as Docker shows them.
+//! Lists of containers and images for people, as Docker prints them.
 
 use crate::names::Names;
 use crate::shell::{Line, Script};

@@ -1,9 +1,9 @@
-//! The deploy lock: Kamal's directory with Kamal's details file, and beside it an owner and a lease.
+//! The deploy lock: Kamal's directory with Kamal's details file, plus an owner and a lease.
 //!
-//! Whoever holds it keeps one program (the *keeper*) running on the server, whose standard input is the holder's
-//! connection. Each line on it renews the lease. When the holder dies, its connection ends, and the keeper
-//! marks the lock as orphaned at once; when the network dies, the lease runs out. Either lets the next run
-//! take over. A lock without an owner file is Kamal's, or a person's: it is never taken.
+//! The holder keeps one program (the *keeper*) running on the server. The keeper's standard input is the holder's connection,
+//! and each line on it renews the lease. If the holder dies, its connection ends, and the keeper immediately marks the lock as
+//! orphaned. If the network dies, the lease expires. In both cases the next run takes over. A lock without an owner file
+//! belongs to Kamal or to a person, and Bowline never takes it over.
 
 use std::fmt;
 use std::str::FromStr;

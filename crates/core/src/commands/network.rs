@@ -1,4 +1,4 @@
-//! The network that the containers of all apps and their proxies share.
+//! The network that all apps' containers and their proxies share.
 
 use super::Scope;
 use super::status::Status;

@@ -1,4 +1,4 @@
-//! Looking at a server: one script answers with everything a decision needs. [`crate::observed`] reads it.
+//! Looks at a server: one script returns everything that a decision needs. [`crate::observed`] reads its answer.
 
 use super::Scope;
 use super::answer::Explanation;

@@ -1,5 +1,5 @@
-//! Restart policies: with some of them Docker starts a container again when it is itself started, also one that was
-//! stopped by hand. What is stopped here stays stopped, and gets its policy back when it is started.
+//! Restart policies: with some of them, Docker starts a container again when the daemon starts, even one that was stopped by
+//! hand. A container that Bowline stops stays stopped, and gets its policy back when Bowline starts it.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;

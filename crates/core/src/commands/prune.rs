@@ -1,4 +1,4 @@
-//! Pruning: what a role and destination no longer need.
+//! Pruning: removes what a role and destination no longer need.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,5 @@
-//! The ports that a container publishes on the server: whether they are free is asked before another one stops for it.
+//! The ports that a container publishes on the server. Bowline checks that they are free before it stops another container for
+//! it.
 
 use std::fmt;
 use std::str::FromStr;

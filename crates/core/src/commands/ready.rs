@@ -1,4 +1,4 @@
-//! Waiting, on the server, until a container that was just started is ready or won't be.
+//! Waits, on the server, until a container that was just started is ready or has failed.
 
 mod reason;
 

@@ -1,4 +1,5 @@
-//! The registry, seen from a server: log in and out, pull. Without one, what this run sends is received ([`Receive`]).
+//! The registry, seen from a server: log in, log out, pull. Without a registry, the server receives the image from this run
+//! ([`Receive`]).
 
 mod receive;
 

@@ -1,4 +1,4 @@
-//! Removing what the app left on a server. Nothing that runs is removed: it is stopped first, by its own step.
+//! Removes what the app left on a server. It removes nothing that runs: a step of its own stops containers first.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! The servers themselves: a command run on them beside Docker, and what a server needs before its first deploy.
+//! The servers themselves: commands that run on them outside containers, and the preparation for the first deploy.
 
 use std::fmt;
 use std::str::FromStr;

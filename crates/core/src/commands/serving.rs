@@ -1,5 +1,5 @@
-//! Whether a container still serves: asked again at the point of no return, since it may have ended after it was seen
-//! to be ready.
+//! Checks whether a container still serves. Asked again at the point of no return, because the container may have ended after
+//! it became ready.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What our scripts exit with when it isn't 0: a number has one meaning, whichever script ends with it.
+//! The exit statuses of our scripts other than 0. A number has one meaning, whichever script exits with it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! From the configuration of an accessory what its container on a server is made of.
+//! From the configuration of an accessory to the contents of its container on a server.
 
 use super::deploy::PlanError;
 use super::secrets::{Secrets, registry_of, secret_env};

@@ -1,4 +1,4 @@
-//! Which assets a run prepares, and which it removes in the end: decided by the containers that are really there.
+//! Which assets a run prepares, and which it removes at the end, according to the containers that exist.
 
 use super::{RolePlan, neighbours};
 use crate::commands::Scope;

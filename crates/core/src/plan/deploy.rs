@@ -1,4 +1,4 @@
-//! From what should be and what is, the plan of a deploy, a redeploy, a rollback or a boot.
+//! From the wanted and the observed state to the plan of a deploy, a redeploy, a rollback or a boot.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
-//! Other apps on a server: other services, and other destinations of this one. They share Docker, the proxy
-//! and the login directory with this app, and a run must not harm them.
+//! Other apps on a server: other services, and other destinations of this one. They share Docker, the proxy and the SSH user's
+//! home directory with this app, and a run must not harm them.
 //!
-//! Most of what they have is told apart by labels and names. Two things are not: labels for the proxy, in which any app
-//! can name anything, and names that are put together with `-`, so that destination `staging` of `app` and the
-//! service `app-staging` have one directory.
+//! Labels and names keep most of what they have apart. Two things are not: labels for the proxy, in which any app can name
+//! anything, and names that are joined with `-`, so that destination `staging` of `app` and the service `app-staging` have one
+//! directory.
 
 use std::collections::BTreeMap;
 

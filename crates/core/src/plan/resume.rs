@@ -1,9 +1,10 @@
-//! What is as wanted already: a deploy that failed on some servers and is run again goes on there, and leaves the
-//! others alone.
+//! What is already as wanted: if you run a deploy again that failed on some servers, it continues there and leaves the others
+//! alone.
 //!
-//! A container says by a label what it was made of. One that serves the wanted version, is healthy, alone, and made of
-//! just what the plan would make it of is *kept*. That holds only while something is left to do elsewhere: where all is
-//! done, who deploys the same version again wants it booted anew. So it is with `redeploy` and `app boot` at any time.
+//! A label on each container says how it was configured. A container is *kept* if it is the only one that runs, is healthy,
+//! serves the wanted version, and is configured exactly as the plan would do. This holds only while something is left to do on
+//! another server. If everything is done, deploying the same version again means that the user wants new containers.
+//! `redeploy` and `app boot` never keep one.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! The end of a container that serves, and the way back to it.
+//! How a serving container is retired, and how a rollback brings it back.
 
 use super::Retire;
 use crate::commands::app::{self, IfHealthy};

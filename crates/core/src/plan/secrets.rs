@@ -1,4 +1,4 @@
-//! Which secrets a run needs, by name, and what is made of their values: logins, env files, environments.
+//! Which secrets a run needs, by name, and what it makes of their values: logins, env files, environments.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A plan as a person reads it before a change.
+//! The plan as text for people.
 
 use std::fmt::Write as _;
 

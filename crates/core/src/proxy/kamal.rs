@@ -1,5 +1,5 @@
-//! kamal-proxy, or Bowline's own in its place. A command names the container that gets a service's requests; the proxy checks that
-//! container's health itself, and drains the one before.
+//! kamal-proxy, or Bowline's own proxy in its place. A command names the container that gets a service's requests. The proxy
+//! checks that container's health itself, and drains the previous one.
 
 mod answer;
 pub mod boot_config;

@@ -1,9 +1,9 @@
-//! One kind of proxy in the place of another: `upgrade` and `downgrade`.
+//! Replaces one kind of proxy with another: `upgrade` and `downgrade`.
 //!
-//! Only one of them can have a server's ports. So the new one *waits* first: it runs beside the other without ports, and the app's
-//! new containers are made known to it. What it lacks shows then, while the other one serves. It takes the ports in one script,
-//! which gives them back if the new one doesn't come up with all that it knew. The proxy before stays, stopped, until it is
-//! settled which of them goes.
+//! Only one proxy can have a server's ports. So the new one *waits* first: it runs next to the old one without ports, and the
+//! app's new containers are registered with it. Problems show at this point, while the old one serves. One script then moves
+//! the ports, and moves them back if the new proxy doesn't come up with all its services. The old proxy stays, stopped, until it
+//! is certain which of the two remains.
 
 use std::fmt;
 use std::str::FromStr;

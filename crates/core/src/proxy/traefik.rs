@@ -1,4 +1,4 @@
-//! Traefik: it learns from the labels of containers what to send where, and sends requests to healthy ones alone.
+//! Traefik: it reads its routes from the labels of containers, and sends requests only to healthy ones.
 
 mod answer;
 pub mod container;

@@ -1,7 +1,7 @@
-//! Which accessories a command is about, and on which servers.
+//! Which accessories a command acts on, and on which servers.
 //!
-//! An accessory may be on servers that no role has. `--roles` leaves those of these roles, as with Kamal; nothing left
-//! is an error here too.
+//! An accessory may be on servers that no role has. `--roles` keeps those on servers of these roles, as in Kamal. If nothing is
+//! left, that is an error here too.
 
 use super::{Filters, NoMatch, Selection, servers};
 use bowline_config::{Accessory, Config, once};

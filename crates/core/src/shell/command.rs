@@ -1,6 +1,6 @@
-//! A command of the configuration, from its text to words: split as a shell splits it, but never more than one
-//! command. No redirection, no substitution; of the server's variables only `${NAME}`, where a shell would put its
-//! value: not within single quotes, and not after a backslash.
+//! Splits a command of the configuration into words, as a shell does, but never into more than one command. No redirection and
+//! no substitution, except for `${NAME}`, a variable of the server, where a shell would expand it: not in single quotes, and not
+//! after a backslash.
 
 use std::iter::Peekable;
 use std::str::CharIndices;

@@ -1,14 +1,14 @@
-//! How a program starts on a server, independent of what logs in there.
+//! How a program starts on a server, independent of the login shell.
 //!
-//! sshd gives the command line to the login shell, which may be any, reads its own start-up files first, and may print
-//! something while it does. So the line is one that `sh`, `bash`, `zsh`, `fish`, `csh` and `tcsh` read the same way: its
-//! words are in single quotes without line breaks, and what these shells read differently in quotes stands outside
-//! them. It starts `sh`, which puts the program together again, says that what follows is ours, and becomes a `sh`
-//! that runs it without the variables that would change what our commands mean.
+//! sshd passes the command line to the login shell, which can be any shell, reads its own start-up files first, and may print
+//! something. So `sh`, `bash`, `zsh`, `fish`, `csh` and `tcsh` must all read the line the same way: its words are in single
+//! quotes without line breaks, and characters that these shells read differently inside quotes stand outside them. The line
+//! starts `sh`, which reassembles the program, prints a mark from which on the output is ours, and becomes a `sh` that runs the
+//! program without the variables that would change the meaning of our commands.
 //!
-//! `DOCKER_…` variables stay: they are how a user reaches a Docker that is not the system's, a rootless one, say.
-//! Variables that the configuration names (`${NAME}`) are the user's, too. The login shell's own PATH, which start-up files
-//! for logins set, is asked for where Docker isn't on the one we have.
+//! `DOCKER_…` variables stay: they are how a user reaches a Docker other than the system's, such as a rootless one. So do the
+//! variables that the configuration names (`${NAME}`). If Docker isn't on our PATH, we ask the login shell for its own PATH,
+//! which its start-up files set.
 
 use super::Surroundings;
 

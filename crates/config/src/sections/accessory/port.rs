@@ -1,5 +1,5 @@
-//! `port`, and what it may lay open: Docker publishes a port on all addresses of the server unless it is told one, and its
-//! rules come before those of the server's firewall.
+//! `port`, and the databases that it may expose: Docker publishes a port on all addresses of the server unless the value names
+//! one, and Docker's firewall rules come before the server's.
 
 use crate::decode::{Field, Report};
 use crate::given::given;

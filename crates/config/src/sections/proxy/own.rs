@@ -1,4 +1,4 @@
-//! The keys of `proxy` for what Bowline's own proxy does and Kamal's doesn't.
+//! The keys of `proxy` for what only Bowline's own proxy can do.
 
 use std::time::Duration;
 

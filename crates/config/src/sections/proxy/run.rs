@@ -1,4 +1,4 @@
-//! `proxy/run`: how the container of kamal-proxy itself is run on a server.
+//! `proxy/run`: how the proxy's container runs on a server.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! A source text as it is shown: without its secrets.
+//! A source text without its secrets, for showing.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
-//! What stands in `$(…)`: a command of our own, or a text for a shell in which references are known.
+//! The content of `$(…)`: one of Bowline's own commands, or a text for a shell, with the references in it.
 //!
-//! A shell gets the values of the names it refers to in its environment and resolves them itself, so no value
-//! can be taken for a piece of a program. Kamal writes values into the text, which is why `\$` is a `$` for the
-//! shell, and why a reference in single quotes counts.
+//! The shell gets the referenced values in its environment and expands them itself, so a value can never become part of the
+//! program. Kamal writes values into the text, which is why `\$` is a `$` for the shell, and why a reference in single quotes
+//! is expanded.
 
 use std::ops::Range;
 

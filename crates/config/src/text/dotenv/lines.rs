@@ -1,4 +1,4 @@
-//! The lines of a secrets file: keys, and where their values are, still in quotes and with escapes.
+//! The lines of a secrets file: keys and the positions of their values, still with quotes and escapes.
 
 use std::ops::Range;
 

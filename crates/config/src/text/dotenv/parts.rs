@@ -1,4 +1,4 @@
-//! A value as it is written, taken apart: escapes resolved, references and commands found, each with its place.
+//! The parts of a value: escapes resolved, references and commands found, each with its position.
 
 use super::command::command;
 use super::lines::Raw;

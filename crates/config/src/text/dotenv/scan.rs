@@ -1,4 +1,4 @@
-//! Where things end in a text for a shell, as far as quotes and parentheses tell.
+//! Finds the ends of quoted parts and parentheses in a text for a shell.
 
 /// Where the `)` is that closes what was opened just before `from`.
 pub(super) fn closing(text: &str, from: usize) -> Option<usize> {

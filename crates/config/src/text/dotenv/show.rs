@@ -1,5 +1,5 @@
-//! Problems in secrets files, shown with the lines they are about and without anything that may be secret: of an
-//! entry the name, references and commands can be seen; texts are blackened, and so are lines that are none.
+//! Shows problems in secrets files with their lines, but without anything that may be secret. Names, references and commands
+//! stay visible; texts are blackened, and so are lines that aren't entries.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! A command of our own in a secrets file, as words: `kamal secrets fetch …` without a `kamal`.
+//! Bowline's own commands in a secrets file, as words: `kamal secrets fetch …` without a `kamal`.
 
 use std::ops::Range;
 

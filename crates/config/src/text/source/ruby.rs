@@ -1,8 +1,8 @@
-//! How Ruby's YAML reader, and so Kamal, takes a scalar without quotes.
+//! How Ruby's YAML reader, and so Kamal, reads a scalar without quotes.
 //!
-//! `on` is a boolean there and `0644` an octal number, `1:30` is ninety, `:word` a symbol. Where a boolean or a
-//! number is wanted, that reading counts here too. Where a text is wanted, the file's own text counts: `3.10` stays
-//! `3.10`, though Kamal makes `3.1` of it; [`Plain::changes`] says so, for a warning.
+//! It reads `on` as a boolean, `0644` as an octal number, `1:30` as ninety, and `:word` as a symbol. Where a boolean or a
+//! number is expected, Bowline does the same. Where a text is expected, Bowline keeps the file's text: `3.10` stays `3.10`,
+//! although Kamal makes it `3.1`. [`Plain::changes`] reports the difference, for a warning.
 
 /// What a plain scalar is to Ruby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

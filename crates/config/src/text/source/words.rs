@@ -1,4 +1,4 @@
-//! The parser's errors, in words for someone who wrote a configuration and not a parser.
+//! The parser's errors, in words for the author of a configuration.
 
 use granit_parser::{ErrorKind, Marker, ScanError};
 

@@ -1,4 +1,4 @@
-//! From tags in a row to what encloses what: `if`, `unless`, `elsif`, `else`, `each do`, `end`.
+//! Turns a sequence of tags into nested blocks: `if`, `unless`, `elsif`, `else`, `each do`, `end`.
 
 use std::ops::Range;
 

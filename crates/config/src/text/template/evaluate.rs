@@ -1,7 +1,7 @@
-//! What an expression amounts to.
+//! Computes the value of an expression.
 //!
-//! Ruby's rules: only `nil` and `false` are not true, `||` gives one of its sides, `nil` becomes an empty text. What
-//! needn't be looked at isn't: a command to the right of a true `||` is not run.
+//! The rules are Ruby's: only `nil` and `false` are false, `||` returns one of its sides, and `nil` becomes an empty text.
+//! Evaluation is lazy: a command to the right of a true `||` doesn't run.
 
 use std::ops::Range;
 

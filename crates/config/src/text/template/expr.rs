@@ -1,7 +1,7 @@
-//! The Ruby that is evaluated without Ruby: an expression, or statements, as far as configurations are made of them.
+//! Parses the Ruby that Bowline evaluates itself: expressions and statements that are common in configurations.
 //!
-//! A recursive descent, from what binds loosest (`? :`) to what binds tightest (`.strip`), as in Ruby. Whatever it
-//! doesn't know ends it with [`Foreign`], which says where.
+//! A recursive descent parser, from the loosest operator (`? :`) to the tightest (`.strip`), as in Ruby. Unknown syntax ends
+//! parsing with [`Foreign`], which has the position.
 
 use std::cell::Cell;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Texts as Ruby writes them: quotes, escapes, `#{…}`.
+//! Ruby's string literals: quotes, escapes, `#{…}`.
 
 use super::expr::{Foreign, Parser, Part};
 

@@ -1,8 +1,8 @@
-//! The text a template gave, and the way back: which piece of the file each piece of the text comes from.
+//! The rendered text of a template, and the way back: which piece of the file each piece of the text comes from.
 //!
-//! YAML is read from the rendered text; people know only the file. So every place found in the text is taken back to
-//! the file before anybody sees it: within what was copied to the very character, within what a tag gave to that tag.
-//! And what tags gave is not shown, as it may be a password: messages that have it in them name the tag instead.
+//! Bowline reads YAML from the rendered text, but users know only the file. So every position in the text is mapped back to the
+//! file before it is shown: in a copied piece to the exact character, in the output of a tag to that tag. Output of tags may be
+//! a password and is never shown: messages name the tag instead.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
-//! A template that only Ruby can render: as a whole, by the user's own `ruby`.
+//! Templates that only Ruby can render: the user's `ruby` renders the whole file.
 //!
-//! To keep the way back to the file, Ruby is given the template with a mark before each piece of text and each output
-//! tag. The marks come out where the pieces do, and are taken away again. A mark never stands where no output would
-//! have been, so that it changes nothing: not even between `case` and `when`, where Ruby wants none.
+//! To map the result back to the file, Ruby gets the template with a mark before each piece of text and each output tag. The
+//! marks appear in the output in front of the pieces, and are then removed. A mark is only inserted where output is possible, so
+//! that it changes nothing. (Between `case` and `when`, for example, Ruby allows no output.)
 
 use std::fmt::Write as _;
 use std::ops::Range;

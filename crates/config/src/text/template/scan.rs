@@ -1,8 +1,8 @@
-//! Where a template's tags begin and end, and which of the text between them stays.
+//! Finds where a template's tags begin and end, and which of the text between them stays.
 //!
-//! The rules are those of Ruby's ERB with trim mode `-`, which is how Kamal renders: `<%-` takes the blanks before it
-//! on its line away, `-%>` the line break after it, `<%%` stands for `<%`. Tags are found before any Ruby is read, as
-//! ERB does it: the first `%>` ends a tag, even within a string.
+//! The rules are those of Ruby's ERB with trim mode `-`, as in Kamal: `<%-` removes the spaces before it on its line, `-%>`
+//! removes the line break after it, and `<%%` stands for `<%`. Tags are found before any Ruby is parsed, as in ERB: the first
+//! `%>` ends a tag, even inside a string.
 
 use std::ops::Range;
 

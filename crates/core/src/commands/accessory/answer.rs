@@ -1,4 +1,4 @@
-//! What the scripts for accessories answer, and why they fail.
+//! The answers of the scripts for accessories, and the reasons why they fail.
 
 use std::fmt;
 use std::str::FromStr;

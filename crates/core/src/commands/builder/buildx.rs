@@ -1,5 +1,5 @@
-//! Builders of buildx: looked at, made, removed. Each is a list of commands; without a shell, so that a URL or a
-//! name is a word whatever it holds.
+//! Inspects, creates and removes buildx builders. Each of these is a list of commands without a shell, so that a URL or a name
+//! is always one word, whatever characters it contains.
 
 use super::{Builder, Kind, Node};
 

@@ -1,4 +1,4 @@
-//! Why a container isn't ready, in a line, and what to do about it: what people run into again and again is recognised.
+//! Why a container isn't ready, in one line, and what to do about it. Recognises common causes.
 
 mod refused;
 

@@ -1,5 +1,5 @@
-//! An image that comes from the machine that deploys: pulled from the run itself through the SSH connection, or, where sshd
-//! forwards nothing, loaded from standard input.
+//! Receives an image from the deploying machine: pulled from the run itself through the SSH connection or, if sshd doesn't
+//! forward, loaded from standard input.
 
 use bowline_config::secret::Secret;
 

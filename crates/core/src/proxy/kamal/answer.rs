@@ -1,4 +1,4 @@
-//! What scripts say of the proxy's container, and what the proxy says of its services.
+//! The answers of scripts about the proxy's container, and of the proxy about its services.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `proxy boot-config`: files on a server that say how the proxy is run there, for Kamal as well.
+//! `proxy boot-config`: files on a server that say how the proxy runs there. Kamal reads them too.
 
 use super::NAME;
 use super::container::{KAMALS, PUBLISHED, bracketed};

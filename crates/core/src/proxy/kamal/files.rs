@@ -1,4 +1,4 @@
-//! What an app has the proxy read: certificates of its roles, and pages that it shows in place of errors of its own.
+//! Files of an app that the proxy reads: certificates of its roles, and pages for the proxy's own errors.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What of a server's kamal-proxy a person should know before a deploy, and what the proxy would refuse in the middle of it.
+//! Notes about a server's kamal-proxy that a user should read before a deploy, and what the proxy would reject in the middle of
+//! one.
 
 use bowline_config::{Config, Proxy, route_of};
 

@@ -1,4 +1,4 @@
-//! kamal-proxy in the place of Traefik.
+//! Replaces Traefik with kamal-proxy.
 
 use super::container::{Ensure, answers};
 use super::service::services;

@@ -1,8 +1,8 @@
-//! `proxy upgrade`: the running proxy becomes another version. One of Bowline's own becomes another of Bowline's own in its container,
-//! without a gap; any other way leads over a new container.
+//! `proxy upgrade`: replaces the running proxy with another version. One version of Bowline's own proxy replaces another in the
+//! same container, without downtime. All other cases need a new container.
 //!
-//! The new program is copied into the container, where only root can write it. The running one starts it on its own listeners and
-//! finishes what it has. A container that is started again takes the newest program that is in it.
+//! The new program is copied into the container, where only root can write it. The running program starts it on its own
+//! listeners and finishes its open requests. When the container restarts, it starts the newest program in it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What scripts say of Traefik's container and of maintenance pages.
+//! The answers of scripts about Traefik's container and maintenance pages.
 
 use std::fmt;
 use std::net::IpAddr;

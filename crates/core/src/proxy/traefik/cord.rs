@@ -1,7 +1,7 @@
-//! The cord: a file whose absence makes a container unhealthy, so that the proxy lets it go before it stops.
+//! The cord: a file whose absence makes a container unhealthy, so that the proxy stops sending it requests before it stops.
 //!
-//! It is tied when a container is booted (a directory with one file, mounted into the container, asked for by
-//! the health check) and cut by deleting the file.
+//! Booting a container ties the cord: it creates a directory with one file and mounts it, and the health check looks for the
+//! file. Deleting the file cuts the cord.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The labels by which Traefik knows what to do with a container.
+//! The labels that tell Traefik how to route to a container.
 
 use std::collections::BTreeMap;
 

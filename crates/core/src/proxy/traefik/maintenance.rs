@@ -1,12 +1,12 @@
-//! Maintenance: a container beside the app that answers every request of its routers with 503 and a page.
+//! Maintenance mode: a container next to the app that responds to every request of the app's routers with 503 and a page.
 //!
-//! It is another Traefik, from the image of the one that runs: the only web server that is sure to be on a server. A
-//! plugin of its own (Go, which Traefik interprets) gives the page. Its labels say what the app's say, under other
-//! names and with a higher priority, so Traefik sends it the app's requests and the app is left as it is.
+//! The container is another Traefik, from the image of the running one: the only web server that is certainly on the server. A
+//! plugin of Bowline's (Go, which Traefik interprets) serves the page. Its labels repeat the app's under other names and with a
+//! higher priority, so Traefik sends it the app's requests and the app stays unchanged.
 //!
-//! Traefik routes to containers that are healthy. So the container has a health check: it is healthy once it can
-//! answer, and no longer when it is told to end, while it still answers for [`GRACE_S`]. The check has to be a part of
-//! the image, since `docker run` can only make one that wants a shell, and the image may have none.
+//! Traefik routes only to healthy containers, so this one needs a health check. It is healthy once it can respond, and unhealthy
+//! from when it is asked to stop, while it still responds for [`GRACE_S`]. The check has to be a part of the image, because
+//! `docker run` can only create one that needs a shell, which the image may not have.
 
 use super::NAME as TRAEFIK;
 use super::labels::{SUFFIX, rename, routes};

@@ -1,4 +1,4 @@
-//! Other containers on a server whose labels Traefik reads too: any app can name anything in them.
+//! Other containers on a server whose labels Traefik reads too: any app can name anything in its labels.
 
 use std::collections::BTreeMap;
 

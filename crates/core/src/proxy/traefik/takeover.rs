@@ -1,4 +1,4 @@
-//! Traefik in the place of kamal-proxy.
+//! Replaces kamal-proxy with Traefik.
 
 use bowline_config::Traefik;
 

@@ -1,4 +1,4 @@
-//! What Traefik itself says of why it doesn't route: the errors in its log, and whose the addresses are that it lists.
+//! Why Traefik doesn't route, in its own words: the errors in its log, and the owners of the addresses that it lists.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Why a proxy sends no requests to a container: what it said, and what its last check of the container saw.
+//! Why a proxy sends no requests to a container: the proxy's message, and the result of its last check.
 
 use serde::Deserialize;
 
