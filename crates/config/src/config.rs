@@ -12,15 +12,15 @@ use super::{
 /// A whole project, for one destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Which Kamal the files are written for, and so which proxy sends requests to roles.
+    /// The generation of Kamal that the files are for, and so the proxy that sends requests to roles.
     pub generation: Generation,
-    /// The key that tells it (`proxy`, `builder/arch`, …), if one does.
+    /// The key that decided it (`proxy`, `builder/arch`, …), if there is one.
     pub told_by: Option<String>,
     /// `service`: first part of every container's name.
     pub service: String,
     /// The destination given with `-d`, if any.
     pub destination: Option<String>,
-    /// `image`: the image's name without server and tag.
+    /// `image`: the image's name, without the registry's address and without a tag.
     pub image: String,
     pub registry: Registry,
     pub builder: Builder,
@@ -55,14 +55,14 @@ pub struct Config {
     pub hooks_output: HooksOutput,
     /// `secrets_path` (`.kamal/secrets`), relative to the project.
     pub secrets_path: String,
-    /// `aliases`: a word, and the command line it stands for.
+    /// `aliases`: names and their command lines.
     pub aliases: Pairs,
     /// `error_pages_path`: a directory of the project with pages for kamal-proxy to show on errors.
     pub error_pages_path: Option<String>,
     pub output: Output,
-    /// `minimum_version` as written, if it was. No later Kamal than one whose format is known.
+    /// `minimum_version` as written. Never later than the last version of Kamal whose format Bowline knows.
     pub minimum_version: Option<String>,
-    /// `run_directory` as written, if it was. Bowline's layout on servers is always `.kamal`; kept to be shown.
+    /// `run_directory` as written, for showing. Bowline always uses `.kamal`.
     pub run_directory: Option<String>,
 }
 
@@ -108,8 +108,7 @@ impl Config {
         once(self.hosts().into_iter().chain(of_accessories.map(String::as_str)))
     }
 
-    /// The envs that a role's container on a host is given, one laid over the other: root, role, then the host's
-    /// tags in order.
+    /// The envs of a role's container on a host, in merge order: root, role, then the host's tags in order.
     pub fn env_layers<'a>(&'a self, role: &'a Role, host: &'a RoleHost) -> Vec<(Origin<'a>, &'a Env)> {
         let mut layers = vec![(Origin::Root, &self.env), (Origin::Role(&role.name), &role.env)];
         for tag in &host.tags {
@@ -119,7 +118,7 @@ impl Config {
         layers
     }
 
-    /// The env of a role's container on a host; of its layers the later wins (S8).
+    /// The env of a role's container on a host. Later layers win (S8).
     pub fn env_for(&self, role: &Role, host: &RoleHost) -> Env {
         let mut env = Env::default();
         self.env_layers(role, host).iter().for_each(|(_, layer)| env.merge(layer));
@@ -127,7 +126,7 @@ impl Config {
     }
 }
 
-/// Who gave a variable its value.
+/// Where a variable's value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin<'a> {
     Root,

@@ -8,16 +8,16 @@ use super::pairs::once;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {
-    /// Where such a section stands: `proxy/run`, `servers/ROLE`; empty for the root. Capitals are names of one's own.
+    /// The section's path: `proxy/run`, `servers/ROLE`; empty for the root. Capitals are placeholders for the user's names.
     pub(super) path: &'static str,
     /// What it is for, in Markdown.
     pub(super) intro: &'static str,
     pub(super) settings: &'static [Setting],
-    /// What there is to say beyond single keys, in Markdown.
+    /// Notes beyond single keys, in Markdown.
     pub(super) notes: &'static str,
-    /// Names that people write for the right one.
+    /// Wrong names that users may write, with the right ones.
     pub(super) slips: &'static [(&'static str, &'static str)],
-    /// What comes of all of its keys, where a key's own status doesn't say otherwise.
+    /// The status of all its keys that have no status of their own.
     pub(super) status: Status,
 }
 
@@ -34,12 +34,12 @@ impl Keys {
         Self { slips, ..self }
     }
 
-    /// For a part that isn't built yet.
+    /// For a section that isn't implemented yet.
     pub(super) const fn not_yet(self, refused: &'static str) -> Self {
         Self { status: Status::NotYet(refused), ..self }
     }
 
-    /// All of it is accepted, and nothing comes of it.
+    /// For a section that Bowline accepts and ignores.
     pub(super) const fn no_effect(self, why: &'static str) -> Self {
         Self { status: Status::NoEffect(why), ..self }
     }
@@ -59,13 +59,13 @@ pub(super) struct Setting {
     pub(super) form: Form,
     /// What it does, in one line of Markdown.
     pub(super) what: &'static str,
-    /// What holds without it, in Markdown; empty if that is nothing.
+    /// The default, in Markdown; empty if there is none.
     pub(super) default: &'static str,
     pub(super) origin: Origin,
-    /// What the other Kamal has in its place.
+    /// What the other generation of Kamal has instead.
     pub(super) instead: &'static str,
     pub(super) status: Status,
-    /// Values it takes, as YAML, one for each form. Where there are none the form has some of its own.
+    /// Valid values, as YAML, one for each form. If empty, the form has its own examples.
     pub(super) examples: &'static [&'static str],
 }
 
@@ -102,12 +102,12 @@ impl Setting {
         Self { origin: Origin::Bowline, ..self }
     }
 
-    /// Accepted, and nothing comes of it.
+    /// For a key that Bowline accepts and ignores.
     pub(super) const fn no_effect(self, why: &'static str) -> Self {
         Self { status: Status::NoEffect(why), ..self }
     }
 
-    /// Checked and shown, for a part that isn't built yet.
+    /// For a key that Bowline checks and shows, but doesn't implement yet.
     pub(super) const fn not_yet(self, refused: &'static str) -> Self {
         Self { status: Status::NotYet(refused), ..self }
     }
@@ -116,7 +116,7 @@ impl Setting {
         Self { examples, ..self }
     }
 
-    /// Values that it takes: its own examples, or those of its form; perhaps none.
+    /// Valid values: its own examples, or those of its form, if any.
     pub(super) fn values(&self) -> Vec<String> {
         match self.examples {
             [] => self.form.values(),
@@ -133,13 +133,13 @@ pub(super) enum Origin {
     Bowline,
 }
 
-/// What comes of a key.
+/// What Bowline does with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Works,
-    /// Nothing; and why.
+    /// Nothing, for this reason.
     NoEffect(&'static str),
-    /// Nothing yet; and which commands refuse it.
+    /// Nothing yet; what happens instead.
     NotYet(&'static str),
 }
 
@@ -147,35 +147,35 @@ pub(super) enum Status {
 pub(super) enum Form {
     /// Any scalar, as text.
     Text,
-    /// A text with something in it.
+    /// A text that isn't empty.
     Filled,
     /// A text that a function can read.
     Like(&'static Like),
     Word(&'static [&'static str]),
-    /// Any text; these are usual, and near misses are pointed at.
+    /// Any text. These are the usual ones, and Bowline points at near misses.
     Usual(&'static [&'static str]),
     Boolean,
     /// No value at all.
     Nothing,
     False,
     Integer(i64, i64),
-    /// Whole seconds, at least so many, at most a day.
+    /// Whole seconds, at least this many, at most a day.
     Seconds(i64),
     Port,
     /// A text, or a list with the name of one secret.
     Credential,
     List(&'static Form),
-    /// A map from names of one's own, which the placeholder stands for.
+    /// A map with the user's own names as keys, with a placeholder for them.
     Map(&'static str, &'static Form),
     /// The same with exactly one entry.
     One(&'static str, &'static Form),
     /// A map with known keys.
     Keys(&'static Keys),
-    /// A map with known keys if one of them is there; otherwise the other form.
+    /// A map with known keys if it has one of them; otherwise the other form.
     KeysOr(&'static Keys, &'static Form),
-    /// The first of them that a value fits.
+    /// The first form that matches a value.
     Either(&'static [Form]),
-    /// Known, and not allowed here; why. Last of several forms: what to say of a value that none fits.
+    /// Known but not allowed here, for this reason. As the last of several forms: the message for a value that matches none.
     Refused(&'static str),
 }
 
@@ -186,9 +186,9 @@ pub(super) struct Like {
     pub(super) wanted: &'static str,
     pub(super) help: &'static str,
     pub(super) reads: fn(&str) -> bool,
-    /// The same as a regular expression, for the schema.
+    /// The same check as a regular expression, for the schema.
     pub(super) pattern: &'static str,
-    /// Words among the accepted texts, for near misses.
+    /// Words among the valid texts, for near misses.
     pub(super) words: &'static [&'static str],
     pub(super) examples: &'static [&'static str],
 }
@@ -213,7 +213,7 @@ pub(super) const COUNT: Form = Form::Integer(0, i64::MAX);
 pub(super) const A_DAY: i64 = 86_400;
 
 impl Form {
-    /// What a value of another kind should be, in Kamal's words.
+    /// The expected kind of value, in Kamal's words.
     pub(super) fn wanted(&self) -> String {
         let forms: Vec<&Form> = match self {
             Form::Either(forms) => forms.iter().collect(),
@@ -239,7 +239,7 @@ impl Form {
         }
     }
 
-    /// Values that any key of such a form takes.
+    /// Values that are valid for any key of this form.
     fn values(&self) -> Vec<String> {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         match self {
@@ -253,7 +253,7 @@ impl Form {
         }
     }
 
-    /// The kinds of text that it is, or may be.
+    /// The kinds of text among its forms.
     pub(super) fn likes(&self) -> impl Iterator<Item = &'static Like> {
         let forms = match self {
             Form::Either(forms) => forms,
@@ -265,7 +265,7 @@ impl Form {
         })
     }
 
-    /// The sections within, with the path from here to each.
+    /// The sections in it, with the path to each.
     pub(super) fn sections(&self) -> Vec<(String, &'static Keys)> {
         let below = |name: &str, form: &Form| {
             let longer = |(path, keys): (String, &'static Keys)| match path.is_empty() {
@@ -289,7 +289,7 @@ impl Form {
     }
 }
 
-/// Every section with every path at which it stands, the root first, each followed by those within it.
+/// Every section with each of its paths, the root first, each followed by the sections in it.
 pub(super) fn sections(root: &'static Keys) -> Vec<(String, &'static Keys)> {
     let mut found = vec![(String::new(), root)];
     for setting in root.settings {

@@ -22,10 +22,10 @@ use super::{
 };
 pub(super) use keys::KEYS;
 
-/// The least a container gets to become ready.
+/// The minimum time for a container to become ready.
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads the merged files. `None` if something that is needed is missing; then it has been reported.
+/// Reads the merged files. Returns `None` if something required is missing, which has then been reported.
 pub(super) fn decode(
     field: &Field,
     destination: Option<&str>,
@@ -96,7 +96,7 @@ pub(super) fn decode(
     })
 }
 
-/// The settings that are one value at the root.
+/// The settings at the root that are single values.
 struct Rest {
     readiness_delay: Duration,
     retain_containers: usize,
@@ -127,8 +127,8 @@ impl Rest {
     }
 }
 
-/// The error where no destination is given and `require_destination` wants one. Nothing else is then worth a word:
-/// what is missing may be in the destination's file.
+/// The error if `require_destination` is set and no destination is given. It is the only error then, because anything that
+/// is missing may be in the destination's file.
 pub(super) fn wants_destination(field: &Field) -> Option<Diagnostic> {
     let field = field.section().get("require_destination").filter(|field| field.boolean() == Some(true))?;
     Some(field.error("You must specify a destination").help("name it with `-d`, such as `-d production`"))
@@ -170,7 +170,7 @@ fn service(field: &Field, report: &mut Report) -> Option<String> {
     None
 }
 
-/// The image's name; without a registry the service's unless given.
+/// The image's name. Without a registry, the default is the service's name.
 fn image(
     root: &Section,
     service: Option<&str>,
@@ -199,7 +199,7 @@ fn image(
     before.is_none_or(|before| image::check(&field, &image, before, report)).then_some(image)
 }
 
-/// The root env, and the tags from either of the two places they may stand at.
+/// The root's env, and the tags from either of their two places.
 fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
     let tagged = TaggedEnv::decode(&root.part("env"), report);
     let Some(field) = root.get("env_tags") else { return (tagged.env, tagged.tags.unwrap_or_default()) };
@@ -263,7 +263,7 @@ fn accessories(
     accessory::decode(&root.part("accessories"), &context, report)
 }
 
-/// Layers of earlier builds that are kept in a registry need one.
+/// A build cache in the registry needs a registry.
 fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, report: &mut Report) {
     let Some(cache) = builder.cache.as_ref().filter(|cache| cache.kind.as_deref() != Some("gha")) else {
         return;
@@ -281,7 +281,7 @@ fn check_cache(root: &Section, registry: Option<&Registry>, builder: &Builder, r
     }
 }
 
-/// As given; else what the most patient health check asks for with its `max_attempts` (1+2+…+n seconds).
+/// As given, or else the longest time that a health check's `max_attempts` allows (1+2+…+n seconds).
 fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role]) -> Duration {
     if let Some(given) = root.seconds("deploy_timeout") {
         return given;
@@ -291,7 +291,7 @@ fn deploy_timeout(root: &Section, healthcheck: &Parts, roles: &[Role]) -> Durati
     Duration::from_secs(attempts * (attempts + 1) / 2).max(DEPLOY_TIMEOUT)
 }
 
-/// `stop_wait_time` of Kamal 1, `stop_timeout` of Kamal 2.
+/// Kamal 1's `stop_wait_time` or Kamal 2's `stop_timeout`.
 fn stop_timeout(root: &Section, report: &mut Report) -> Option<Duration> {
     if let (Some(old), Some(new)) = (root.key_span("stop_wait_time"), root.key_span("stop_timeout")) {
         let error = Diagnostic::error(new, "stop_timeout and stop_wait_time are the same setting");

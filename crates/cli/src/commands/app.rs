@@ -17,13 +17,15 @@ use crate::settings::Settings;
 #[derive(Debug, Subcommand)]
 pub(crate) enum App {
     /// Replace the running containers with new ones of the latest version.
-    #[command(after_help = "The latest version is the image that each server has tagged as the latest: the last one that was deployed there \
+    #[command(
+        after_help = "The latest version is the image that each server has tagged as the latest: the last one that was deployed there \
 successfully. The server must have the image.
 
 Examples:
   bowline app boot                       # the latest version of each server
   bowline app boot --version 1f3a9c2     # this version
-  bowline app boot -h 10.0.0.4           # on one server")]
+  bowline app boot -h 10.0.0.4           # on one server"
+    )]
     Boot,
     /// Run a command in the app, once for each role on each server.
     #[command(

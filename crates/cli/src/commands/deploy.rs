@@ -68,12 +68,14 @@ impl Deploy {
 
 /// Deploy with new containers on every server, without pruning.
 #[derive(Debug, Args)]
-#[command(after_help = "Unlike `deploy`, which leaves servers alone that already run the version after a failed deploy, `redeploy` \
+#[command(
+    after_help = "Unlike `deploy`, which leaves servers alone that already run the version after a failed deploy, `redeploy` \
 always replaces the containers. It doesn't remove old containers and images.
 
 Examples:
   bowline redeploy
-  bowline redeploy -P --version 1f3a9c2")]
+  bowline redeploy -P --version 1f3a9c2"
+)]
 pub(crate) struct Redeploy {
     #[command(flatten)]
     push: Push,

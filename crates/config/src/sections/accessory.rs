@@ -28,9 +28,9 @@ pub struct Accessory {
     pub name: String,
     /// `service` (`SERVICE-NAME`): its container's name, and the name of its directory on a server.
     pub service: String,
-    /// `image`, with its registry's server before it.
+    /// `image`, prefixed with its registry's server.
     pub image: String,
-    /// `registry`: one of its own.
+    /// `registry`: the accessory's own registry.
     pub registry: Option<Registry>,
     /// Where it runs, each host once: `host`, `hosts`, or the hosts of `role`, `roles`, `tag` or `tags`.
     pub hosts: Vec<String>,
@@ -39,31 +39,31 @@ pub struct Accessory {
     /// `cmd`, appended after the image.
     pub cmd: Option<String>,
     pub env: Env,
-    /// `files`: uploaded from the project and mounted.
+    /// `files`: files of the project to upload and mount.
     pub files: Vec<AccessoryMount>,
-    /// `directories`: made on the server and mounted.
+    /// `directories`: directories to create on the server and mount.
     pub directories: Vec<AccessoryMount>,
     /// `volumes`, as written.
     pub volumes: Vec<String>,
-    /// `labels`. The label `service` that Bowline sets itself is not among them.
+    /// `labels`, without the label `service` that Bowline sets.
     #[serde(serialize_with = "shown::pairs")]
     pub labels: Pairs,
-    /// `options`: further flags of `docker run`.
+    /// `options`: more flags for `docker run`.
     #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
     /// `network` (`kamal`).
     pub network: String,
-    /// `proxy`: how kamal-proxy serves it, if it does. The root's has nothing to do with it.
+    /// `proxy`: how kamal-proxy sends requests to it, if it does. The root's `proxy` doesn't apply.
     pub proxy: Option<Proxy>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessoryMount {
-    /// A file: its path in the project. A directory: its path on the server, below the accessory's unless absolute.
+    /// The path of a file in the project, or of a directory on the server. A relative one is below the accessory's directory.
     pub local: String,
     /// Its path in the container.
     pub remote: String,
-    /// `chmod` on the server (`755` for files); left as it is made otherwise.
+    /// `chmod` on the server (`755` for files; directories keep the mode that `mkdir` gives them).
     pub mode: Option<String>,
     /// `chown` on the server.
     pub owner: Option<String>,
@@ -71,7 +71,7 @@ pub struct AccessoryMount {
     pub options: Option<String>,
 }
 
-/// The keys that say where an accessory runs; exactly one of them must be there.
+/// The keys that say where an accessory runs. Exactly one of them is required.
 const WHERE: &[&str] = &["host", "hosts", "role", "roles", "tag", "tags"];
 
 pub(crate) struct Context<'c> {
@@ -195,7 +195,7 @@ fn one_of(section: &Section, given: &[&str]) -> Diagnostic {
     places.fold(error, |error, place| error.also(place, "given here"))
 }
 
-/// The hosts that the one key means, perhaps some of them twice.
+/// The hosts that the given key selects, possibly with duplicates.
 fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> {
     let key = field.path.rsplit('/').next().unwrap_or_default();
     let names = names(field);
@@ -237,7 +237,7 @@ fn chosen(field: &Field, context: &Context, report: &mut Report) -> Vec<String> 
     }
 }
 
-/// A text under a singular key, a list of texts under a plural one; each with its place.
+/// The text of a singular key, or the texts of a plural one, each with its position.
 fn names<'n>(field: &Field<'n>) -> Vec<(String, Field<'n>)> {
     let fields = if field.is_list() { field.list() } else { vec![field.clone()] };
     fields.into_iter().filter_map(|field| Some((field.text()?, field))).collect()
@@ -278,7 +278,7 @@ fn mounts(section: &Section, key: &str, mode: Option<&str>, report: &mut Report)
 }
 
 impl Serialize for AccessoryMount {
-    /// `LOCAL:REMOTE[:OPTIONS]`, and what it is made to be on the server.
+    /// `LOCAL:REMOTE[:OPTIONS]`, followed by mode and owner.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self { local, remote, mode, owner, options } = self;
         let options = shown::suffix(options.as_deref());

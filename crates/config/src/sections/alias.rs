@@ -14,7 +14,7 @@ use crate::suggest::nearest;
 
 pub(crate) const FORM: Form = Form::Map("NAME", &Form::Filled);
 
-/// Commands of Kamal: it refuses aliases of these names, too.
+/// Kamal's commands, which Kamal also rejects as names of aliases.
 const COMMANDS: &[&str] = &[
     "accessory",
     "app",
@@ -89,7 +89,7 @@ fn one(key: &Key, field: &Field, report: &mut Report) -> Option<(String, String)
     Some((name.to_owned(), command))
 }
 
-/// The aliases on the way from one back to itself, if there is such a way.
+/// The aliases in a loop that begins and ends at this one, if there is a loop.
 fn circle(name: &str, aliases: &Pairs, own: &[String]) -> Option<Vec<String>> {
     let is_command = |word: &String| COMMANDS.contains(&word.as_str()) || own.contains(word);
     let mut way = vec![name.to_owned()];

@@ -10,16 +10,16 @@ use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Boot {
-    /// `limit`: servers booted at once; all when absent.
+    /// `limit`: how many servers boot at once; all if absent.
     pub limit: Option<Limit>,
-    /// `wait`: pause after each group.
+    /// `wait`: the pause after each group.
     #[serde(serialize_with = "shown::seconds")]
     pub wait: Option<Duration>,
-    /// `barrier`: whether the other roles boot at once and hold their old containers, or boot after it opened.
+    /// `barrier`: whether the other roles boot immediately and keep their old containers, or boot once the barrier has opened.
     pub barrier: BarrierOrder,
-    /// `parallel_roles`: whether the roles of one server boot side by side (unless set: yes).
+    /// `parallel_roles` (true): whether the roles of a server boot in parallel.
     pub parallel_roles: bool,
-    /// `on_failure`: what becomes of servers that were switched already when another one fails.
+    /// `on_failure`: what happens to servers that already run the new version when another one fails.
     pub on_failure: OnFailure,
 }
 
@@ -29,17 +29,17 @@ impl Default for Boot {
     }
 }
 
-/// A number of servers, absolute or in relation to all configured ones.
+/// A number of servers, absolute or relative to all configured ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// So many servers (at least 1).
+    /// This many servers (at least 1).
     Servers(usize),
-    /// So many percent of the configured servers, rounded down, at least one.
+    /// This percentage of the configured servers, rounded down, at least one.
     Percent(u32),
 }
 
 impl Limit {
-    /// The size of a group for so many configured servers, those of accessories among them.
+    /// The size of a group, given the number of configured servers, including those of accessories.
     pub fn of(self, servers: usize) -> usize {
         match self {
             Limit::Servers(count) => count.max(1),
@@ -48,18 +48,18 @@ impl Limit {
     }
 }
 
-/// When the roles other than the primary boot.
+/// When the roles other than the primary one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BarrierOrder {
-    /// At once; only the retiring of their old containers waits for the barrier.
+    /// Immediately. Only retiring their old containers waits for the barrier.
     #[default]
     AfterBoot,
     /// `before_boot`: after a container of the primary role is healthy, as Kamal does.
     BeforeBoot,
 }
 
-/// What becomes of servers that serve the new version already when the run fails on another one.
+/// What happens to servers that already serve the new version when the run fails on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {

@@ -11,15 +11,15 @@ pub(crate) use keys::KEYS;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Builder {
-    /// `context`: a directory or URL that is built as it is. Without it a clone of the repository is built: what is
-    /// committed, and nothing else.
+    /// `context`: the directory or URL to build as it is. Without it, Bowline builds a clone of the repository, with
+    /// committed files only.
     #[serde(serialize_with = "context")]
     pub context: Option<String>,
     /// `dockerfile` (`Dockerfile`), relative to the project.
     pub dockerfile: String,
     /// `target`: the stage to build.
     pub target: Option<String>,
-    /// `arch`: platforms (`amd64`, `arm64`); none leaves the choice to the engine. `multiarch: true` is both.
+    /// `arch`: platforms (`amd64`, `arm64`); if empty, that of the machine that builds. `multiarch: true` is both.
     pub arch: Vec<String>,
     /// `args`: `--build-arg`s.
     #[serde(serialize_with = "shown::pairs")]
@@ -28,16 +28,16 @@ pub struct Builder {
     pub driver: Option<String>,
     /// `remote`: another machine that builds.
     pub remote: Option<Machine>,
-    /// `local` (true): whether this machine builds too where there is a `remote`.
+    /// `local` (true): whether this machine builds too if there is a `remote`.
     #[serde(skip_serializing_if = "Clone::clone")]
     pub local: bool,
-    /// `local` as Kamal 1 has it: what this machine builds.
+    /// `local` in Kamal 1's form: what this machine builds.
     #[serde(rename = "local")]
     pub local_machine: Option<Machine>,
-    /// `pack`: buildpacks in place of a Dockerfile.
+    /// `pack`: buildpacks instead of a Dockerfile.
     pub pack: Option<Pack>,
     pub cache: Option<Cache>,
-    /// `secrets`: secrets that the build may read, by name.
+    /// `secrets`: names of secrets that the build can read.
     pub secrets: Vec<String>,
     /// `ssh`: `--ssh`.
     pub ssh: Option<String>,
@@ -57,7 +57,7 @@ pub struct Machine {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pack {
-    /// `builder`: the image that builds.
+    /// `builder`: the builder image.
     pub builder: Option<String>,
     pub buildpacks: Vec<String>,
 }
@@ -73,7 +73,7 @@ pub struct Cache {
     pub image: Option<String>,
 }
 
-/// What is built where no `context` is given is said too.
+/// Also shows what Bowline builds without a `context`.
 fn context<S: Serializer>(context: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(context.as_deref().unwrap_or("a clone of the last commit"))
 }
@@ -126,7 +126,7 @@ impl Builder {
     }
 }
 
-/// `arch`: one or several; `multiarch: true` of Kamal 1 is its two.
+/// `arch`: one platform or several. Kamal 1's `multiarch: true` means its two.
 fn arch(section: &Section) -> Vec<String> {
     match section.get("arch") {
         Some(field) if field.is_list() => field.strings(),
@@ -143,14 +143,14 @@ impl Machine {
         Self { arch: section.text("arch"), url: url.map(|url| engine_url(url.trim())) }
     }
 
-    /// `false` and an empty text are none.
+    /// `false` and an empty text mean none.
     fn of_remote(field: &Field) -> Option<Self> {
         let off = !field.is_map() && field.text_unless_off().is_none_or(|text| text.trim().is_empty());
         (!off).then(|| Self::decode(field))
     }
 }
 
-/// The path of a socket stands for its URL.
+/// The path of a socket means its URL.
 fn engine_url(given: &str) -> String {
     if given.starts_with('/') { format!("unix://{given}") } else { given.to_owned() }
 }

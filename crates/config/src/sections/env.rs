@@ -9,8 +9,8 @@ use crate::given::given;
 
 /// The variables of a container, each once, in the order in which they were first given.
 ///
-/// A name has one value, whatever its kind: a clear value laid over a secret of that name replaces it, and the other
-/// way round. So no container ever gets both.
+/// Each name has one value of either kind: a clear value that is merged over a secret replaces it, and a secret replaces a
+/// clear value. So no container gets both.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Env(Vec<Variable>);
 
@@ -23,14 +23,14 @@ pub struct Variable {
 /// Where a variable's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// It stands in the configuration.
+    /// In the configuration.
     Clear(String),
-    /// It is in the secrets file under this key (`NAME` or `NAME:KEY`).
+    /// In the secrets file, under this key (`NAME` or `NAME:KEY`).
     Secret(String),
 }
 
 impl Env {
-    /// Lays `over` on top: a variable it names replaces this one's in its place; new ones follow at the end.
+    /// Merges `over` into this env: variables of the same name are replaced in their place, new ones are appended.
     pub fn merge(&mut self, over: &Env) {
         over.iter().for_each(|variable| self.set(variable.clone()));
     }
@@ -54,7 +54,7 @@ impl Env {
         self.iter().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
 
-    /// Names and values of those that stand in the configuration, in order.
+    /// Names and values of the clear variables, in order.
     pub fn clear(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().filter_map(|variable| match &variable.value {
             Value::Clear(value) => Some((variable.name.as_str(), value.as_str())),
@@ -66,7 +66,7 @@ impl Env {
         self.clear().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// Names of those that are secret, each with its key in the secrets file, in order.
+    /// Names of the secret variables, each with its key in the secrets file, in order.
     pub fn secret(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().filter_map(|variable| match &variable.value {
             Value::Clear(_) => None,
@@ -86,7 +86,7 @@ impl Serialize for Env {
 }
 
 impl FromIterator<Variable> for Env {
-    /// Of two of one name the later counts.
+    /// If a name occurs twice, the later one wins.
     fn from_iter<I: IntoIterator<Item = Variable>>(variables: I) -> Self {
         let mut env = Self::default();
         variables.into_iter().for_each(|variable| env.set(variable));
@@ -94,32 +94,34 @@ impl FromIterator<Variable> for Env {
     }
 }
 
-/// An env and its tags, as they stand at the root.
+/// The root's env and its tags.
 #[derive(Debug, Default)]
 pub(crate) struct TaggedEnv {
     pub(crate) env: Env,
     pub(crate) tags: Option<Tags>,
 }
 
-/// The envs of tags, and where they stand.
+/// The envs of tags, and their positions.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
     pub(crate) envs: Vec<(String, Env)>,
-    /// Where each stands, with its path of keys.
+    /// The position and the path of keys of each.
     places: Vec<(Span, String)>,
     pub(crate) span: Option<Span>,
-    /// Whether the file is written for Kamal 2, which has no `env_tags`.
+    /// Whether the file is for Kamal 2, which has no `env_tags`.
     pub(crate) kamal2: bool,
 }
 
-const CLEAR: Setting = Setting::new("clear", TEXTS, "variables whose values are in the file").examples(&["{A: b}"]);
+const CLEAR: Setting =
+    Setting::new("clear", TEXTS, "variables whose values are in the file").examples(&["{A: b}"]);
 const SECRET: Setting = Setting::new(
     "secret",
     LIST,
     "variables whose values are secrets: `NAME`, or `NAME:KEY` for the variable `NAME` with the secret `KEY`",
 )
 .examples(&["[TOKEN, \"DATABASE_URL:SHOP_DATABASE_URL\"]"]);
-const INTRO: &str = "Environment variables of containers: a plain map of names and values, or a map with these keys.";
+const INTRO: &str =
+    "Environment variables of containers: a plain map of names and values, or a map with these keys.";
 
 /// An env in the full format, and why it has no tags.
 const FULL: Keys = Keys::new(
@@ -148,7 +150,7 @@ pub(crate) const FORM: Form = Form::KeysOr(&FULL, &TEXTS);
 pub(crate) const ROOT_FORM: Form = Form::KeysOr(&FULL_ROOT, &TEXTS);
 
 impl TaggedEnv {
-    /// `env` at the root, where tags may stand too.
+    /// `env` at the root, which can contain tags.
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
         let tags = section
@@ -174,7 +176,7 @@ impl Tags {
         self.envs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// How a tag is given an env, as this file gives its others; in neither Kamal's form where it gives none.
+    /// How to give a tag an env: in the form that this file already uses, or else in a form that suits both Kamals.
     pub(crate) fn example(&self, tag: &str) -> String {
         let tag = given(tag);
         let below_env = self.kamal2 || self.places.iter().any(|(_, path)| path.starts_with("env/"));
@@ -184,7 +186,7 @@ impl Tags {
         }
     }
 
-    /// Reports the tags that aren't among those of servers. Those of the base file may be meant for another destination.
+    /// Reports tags that no server has. Tags in the base file may be for another destination.
     pub(crate) fn warn_unused(&self, used: &[&String], destination: Option<&str>, report: &mut Report) {
         for ((tag, _), (span, path)) in self.envs.iter().zip(&self.places) {
             if !used.contains(&tag) && (destination.is_none() || span.file > 0) {
@@ -201,7 +203,7 @@ impl Tags {
 }
 
 impl Env {
-    /// The full format if one of its keys is there, else a plain map of names and values.
+    /// The full format if it has one of the format's keys, else a plain map of names and values.
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
         if !FULL.settings.iter().any(|setting| section.has(setting.name)) {
@@ -253,7 +255,7 @@ fn secrets<'n>(field: &Field<'n>, report: &mut Report) -> Vec<(Field<'n>, Variab
     found
 }
 
-/// What Docker would not take as the name of a variable, or not in an env file.
+/// Names of variables that Docker would reject, in general or in an env file.
 fn bad_name(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("a variable without a name");

@@ -12,19 +12,19 @@ use crate::describe::{COUNT, Form, Keys, Like, QUOTABLE_PORT, Setting};
 pub struct Healthcheck {
     /// The command: `cmd`, or `curl -f http://localhost:PORT/PATH || exit 1`.
     pub cmd: String,
-    /// `port` (3000): where the default command asks. Traefik takes the port that the image exposes.
+    /// `port` (3000): the port that the default command requests. Traefik uses the port that the image exposes.
     pub port: u16,
     /// `path` (`/up`).
     pub path: String,
-    /// `interval` (1 s) between two checks.
+    /// `interval` (1 s): the time between two checks.
     #[serde(serialize_with = "interval")]
     pub interval: Duration,
-    /// `max_attempts`, if given: with n of them a container has 1+2+…+n seconds to get healthy.
+    /// `max_attempts`, if given: with n of them, a container has 1+2+…+n seconds to become healthy.
     pub max_attempts: Option<u32>,
     pub cord: Cord,
 }
 
-/// `cord`: the directory in the container whose file the health check asks for.
+/// `cord`: the directory in the container with the file that the health check looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cord {
     /// A path in the container; `/tmp/kamal-cord` unless given.
@@ -106,7 +106,7 @@ pub(crate) const KEYS: Keys = Keys::new(
      `traefik.http.services.NAME.loadbalancer.server.port`.",
 );
 
-/// What one `healthcheck` says, before root and role are merged.
+/// One `healthcheck`, before root and role are merged.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parts {
     cmd: Option<String>,
@@ -130,7 +130,7 @@ impl Parts {
         }
     }
 
-    /// Whether it says how to check, so that a role without Traefik gets a health check.
+    /// Whether it sets how to check, so that a role without Traefik gets a health check.
     pub(crate) fn says_how(&self) -> bool {
         self.cmd.is_some() || self.port.is_some() || self.path.is_some()
     }
@@ -139,7 +139,7 @@ impl Parts {
         self.max_attempts
     }
 
-    /// This over `base`.
+    /// Merges this over `base`.
     pub(crate) fn over(self, base: &Parts) -> Self {
         Self {
             cmd: self.cmd.or_else(|| base.cmd.clone()),
@@ -151,7 +151,7 @@ impl Parts {
         }
     }
 
-    /// With the defaults. A container that Traefik sends nothing to is never cut off, so it has no cord.
+    /// Fills in the defaults. A container without Traefik is never taken out of routing, so it has no cord.
     pub(crate) fn resolve(self, traefik: bool) -> Healthcheck {
         let port = self.port.unwrap_or(3000);
         let path = self.path.unwrap_or_else(|| "/up".into());

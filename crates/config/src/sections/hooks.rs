@@ -7,19 +7,19 @@ use crate::shown;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HooksOutput {
-    /// One for all hooks.
+    /// One level for all hooks.
     pub all: Option<HookLevel>,
-    /// One for each hook of this name.
+    /// One level for each named hook.
     pub each: Vec<(String, HookLevel)>,
 }
 
-/// How much of a hook's output is shown.
+/// How much Bowline shows of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HookLevel {
     /// Nothing, unless it fails.
     Quiet,
-    /// All of it, as it comes.
+    /// All output, immediately.
     Verbose,
 }
 

@@ -7,7 +7,7 @@ use crate::decode::{Field, Report};
 use crate::given::given;
 use crate::suggest::variable_help;
 
-/// What Docker Hub is called within a name.
+/// Docker Hub's address in a name.
 const DOCKER_HUB: &[&str] = &["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -16,16 +16,16 @@ struct Problem {
     help: String,
 }
 
-/// What stands before the image's name when it is used.
+/// What Bowline puts in front of the image's name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Before<'s> {
-    /// Nothing: the name says by itself where the image is.
+    /// Nothing: the name already says where the image is.
     Nothing,
-    /// The registry that is logged in to; `None` is Docker Hub.
+    /// The registry of the login; `None` for Docker Hub.
     Registry(Option<&'s str>),
 }
 
-/// Reports a name that can't work; whether it can. The tag and the digest are not looked at.
+/// Reports a name that can't work, and returns whether it can. Ignores the tag and the digest.
 pub(crate) fn check(field: &Field, name: &str, before: Before, report: &mut Report) -> bool {
     let (bare, tag) = name.split_at(untagged(name).len());
     let Some(problem) = problem(bare, tag, before) else { return true };
@@ -33,7 +33,7 @@ pub(crate) fn check(field: &Field, name: &str, before: Before, report: &mut Repo
     false
 }
 
-/// Reports a registry's address that can't stand before a name; whether it can.
+/// Reports a registry's address that can't precede a name, and returns whether it can.
 pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
     let Some(server) = field.text() else { return true };
     let bare = server.split_once("://").map_or(server.as_str(), |(_, rest)| rest).trim_end_matches('/');
@@ -108,7 +108,7 @@ fn image(name: &str, tag: &str) -> String {
     format!("`image: {}{}`", given(name), given(tag))
 }
 
-/// A registry in the name where it contradicts the one that is logged in to.
+/// A registry in the name that contradicts the one of the login.
 fn misplaced(parts: &[&str], tag: &str, before: Before) -> Option<Problem> {
     let (Before::Registry(server), Some(host)) = (before, host(parts)) else { return None };
     let rest = parts.get(1..).unwrap_or_default().join("/");
@@ -146,7 +146,7 @@ fn host<'p>(parts: &[&'p str]) -> Option<&'p str> {
     (first.contains(['.', ':']) || *first == "localhost").then_some(*first)
 }
 
-/// Whether a name says by itself at which registry the image is.
+/// Whether a name contains the registry's address.
 pub(crate) fn names_a_registry(name: &str) -> bool {
     host(&name.split('/').collect::<Vec<_>>()).is_some()
 }

@@ -50,7 +50,7 @@ impl Logging {
         Self { driver: section.text("driver"), options: section.pairs("options") }
     }
 
-    /// This over `base`: its driver if it has one, its options over the base's.
+    /// Merges this over `base`: its driver if it has one, and its options over the base's.
     pub(crate) fn over(&self, base: &Logging) -> Self {
         Self {
             driver: self.driver.clone().or_else(|| base.driver.clone()),

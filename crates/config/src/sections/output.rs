@@ -29,7 +29,9 @@ pub(crate) const KEYS: Keys = Keys::new(
 const FILE: Keys = Keys::new(
     "output/file",
     "",
-    &[Setting::new("path", Form::Filled, "the directory of the files").default("required").examples(&["log/deploys"])],
+    &[Setting::new("path", Form::Filled, "the directory of the files")
+        .default("required")
+        .examples(&["log/deploys"])],
 )
 .not_yet(NOT_YET);
 

@@ -14,46 +14,46 @@ pub(crate) use keys::KEYS;
 pub use own::Own;
 pub use run::Run;
 
-/// `proxy` of a role or an accessory, the root's already merged into a role's.
+/// `proxy` of a role (with the root's already merged in) or of an accessory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Proxy {
-    /// `host` or `hosts`: the names it answers to; to any if there are none.
+    /// `host` or `hosts`: the host names of the app; if empty, it gets requests for every host.
     pub hosts: Vec<String>,
-    /// `app_port` (80): where the app listens in its container.
+    /// `app_port` (80): the port on which the app listens in its container.
     pub app_port: u16,
     /// `ssl`.
     #[serde(rename = "ssl")]
     pub tls: Tls,
-    /// `ssl_redirect`; kamal-proxy redirects unless told not to.
+    /// `ssl_redirect`; kamal-proxy redirects by default.
     pub ssl_redirect: Option<bool>,
-    /// `forward_headers`; kamal-proxy does so where it doesn't do TLS.
+    /// `forward_headers`; by default, kamal-proxy does so without TLS.
     pub forward_headers: Option<bool>,
     /// `response_timeout`; kamal-proxy's 30 s if absent.
     #[serde(serialize_with = "shown::seconds")]
     pub response_timeout: Option<Duration>,
     /// `path_prefix` or `path_prefixes`.
     pub path_prefixes: Vec<String>,
-    /// `strip_path_prefix`; kamal-proxy strips unless told not to.
+    /// `strip_path_prefix`; kamal-proxy strips by default.
     pub strip_path_prefix: Option<bool>,
     #[serde(skip_serializing_if = "shown::is_default")]
     pub healthcheck: ProxyCheck,
     pub buffering: Buffering,
     pub logging: ProxyLogging,
-    /// `run`: how kamal-proxy's own container is run, if it says so.
+    /// `run`: how the proxy's container runs, if given.
     pub run: Option<Run>,
-    /// `canonical_host`: the one of the hosts to which requests for the others are redirected.
+    /// `canonical_host`: the host to which requests for all others are redirected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical_host: Option<String>,
     /// `tls_staging` (false): certificates from Let's Encrypt's staging authority.
     #[serde(skip_serializing_if = "shown::is_default")]
     pub tls_staging: bool,
-    /// `client_ip_header`: where another proxy in front passes the client's address.
+    /// `client_ip_header`: the header in which a proxy in front passes the client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip_header: Option<String>,
-    /// `exclude_metrics_paths`: paths that metrics leave out.
+    /// `exclude_metrics_paths`: paths that the metrics don't count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_metrics_paths: Vec<String>,
-    /// What Bowline's own proxy alone does.
+    /// What only Bowline's own proxy can do.
     #[serde(flatten)]
     pub own: Own,
 }
@@ -65,11 +65,11 @@ pub enum Tls {
     Off,
     /// Certificates from Let's Encrypt.
     Automatic,
-    /// A certificate of one's own: the secrets with it and with its key.
+    /// The user's own certificate: the names of the secrets with the certificate and its key.
     Custom { certificate: String, private_key: String },
 }
 
-/// `healthcheck` of the proxy. What is absent is kamal-proxy's own: `/up`, every second, within 5 s.
+/// `healthcheck` of the proxy. The defaults are kamal-proxy's: `/up`, every second, within 5 s.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ProxyCheck {
     pub path: Option<String>,
@@ -99,7 +99,7 @@ pub struct Buffering {
     pub max_response_body: Option<u64>,
 }
 
-/// `logging` of the proxy: headers in its log.
+/// `logging` of the proxy: the headers that it logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProxyLogging {
     /// `request_headers` (`Cache-Control`, `Last-Modified`, `User-Agent`).
@@ -108,7 +108,7 @@ pub struct ProxyLogging {
 }
 
 impl Proxy {
-    /// Reads one, perhaps with the root's under it.
+    /// Reads a `proxy`, with the root's already merged in.
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
         let hosts = alternatives(&section, "host", "hosts", report);
@@ -135,7 +135,7 @@ impl Proxy {
         }
     }
 
-    /// What it answers for, as host and path below it: of two services of a proxy only one can have the same.
+    /// The hosts and paths of its requests. Only one service of a proxy can have the same pair.
     pub fn routes(&self) -> Vec<(String, String)> {
         let or =
             |all: &[String], usual: &str| if all.is_empty() { vec![usual.to_owned()] } else { all.to_vec() };
@@ -145,7 +145,7 @@ impl Proxy {
         or(&self.hosts, "*").into_iter().flat_map(of).collect()
     }
 
-    /// What it is without a word about it.
+    /// All defaults.
     pub(crate) fn unspoken() -> Self {
         Self::decode(&Field::nothing(), &mut Report::default())
     }
@@ -161,7 +161,7 @@ pub fn route_of((host, path): &(String, String)) -> String {
     }
 }
 
-/// What the keys that Kamal doesn't have rest on.
+/// Checks keys that Kamal doesn't have against the keys that they depend on.
 fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Report) {
     if let Some(field) = section.get("canonical_host")
         && field.text().is_some_and(|host| !hosts.contains(&host))
@@ -182,7 +182,7 @@ fn beyond_kamal(section: &Section, hosts: &[String], tls: &Tls, report: &mut Rep
     }
 }
 
-/// A text with commas under the one key, or a list under the other.
+/// A comma-separated text under one key, or a list under the other.
 fn alternatives(section: &Section, one: &str, several: &str, report: &mut Report) -> Vec<String> {
     if let (Some(first), Some(second)) = (section.key_span(one), section.key_span(several)) {
         let error =

@@ -11,9 +11,9 @@ use crate::shown;
 /// `registry`, at the root or of an accessory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
-    /// `server`, which images are named after; Docker Hub if absent.
+    /// `server`, which precedes the names of images; Docker Hub if absent.
     pub server: Option<String>,
-    /// `username` and `password`. Without them there is no registry: servers get the image from the deploying machine.
+    /// `username` and `password`. Without them there is no registry: the deploying machine sends the image to the servers.
     pub login: Option<Credentials>,
 }
 
@@ -61,13 +61,13 @@ impl Registry {
         Some(Self { server, login: Some(Credentials { username: username?, password: password? }) })
     }
 
-    /// The same for one that images are named after: its server must fit before their names.
+    /// The same for a registry whose server precedes the names of images: it must be valid there.
     pub(crate) fn decode_named(field: &Field, report: &mut Report) -> Option<Self> {
         let sound = field.section().get("server").is_none_or(|server| image::check_server(&server, report));
         Self::decode(field, report).filter(|_| sound)
     }
 
-    /// Whether there is none: servers get the image from the deploying machine.
+    /// Whether there is no registry: the deploying machine sends the image to the servers.
     pub fn is_absent(&self) -> bool {
         self.login.is_none()
     }

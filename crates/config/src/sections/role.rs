@@ -26,13 +26,13 @@ pub struct Role {
     pub hosts: Vec<RoleHost>,
     /// `cmd`, appended after the image.
     pub cmd: Option<String>,
-    /// `options`: further flags of `docker run`.
+    /// `options`: more flags for `docker run`.
     pub options: Vec<(String, OptionValue)>,
-    /// Root labels with the role's over them. The labels that Bowline sets itself are not among them.
+    /// The root's labels merged with the role's, without those that Bowline sets.
     pub labels: Pairs,
     /// The role's own env (see [`crate::Config::env_for`]).
     pub env: Env,
-    /// Root logging with the role's over it.
+    /// The root's logging merged with the role's.
     pub logging: Logging,
     /// `asset_path` of the role, else of the root; only for roles behind Traefik.
     pub asset_path: Option<AssetPath>,
@@ -40,11 +40,11 @@ pub struct Role {
     /// `docker stop -t`: `stop_timeout` of the role, else the root's (`stop_wait_time` in Kamal 1). Docker's own 10 s
     /// if absent; in a configuration for Kamal 2 `drain_timeout` for a role without proxy.
     pub stop_timeout: Option<Duration>,
-    /// The health check. A role without Traefik has one only if it says so itself.
+    /// The health check. A role without Traefik has one only if the role itself sets it.
     pub healthcheck: Option<Healthcheck>,
 }
 
-/// What sends requests to a role's containers. The primary role has a proxy unless said otherwise.
+/// What sends requests to a role's containers. By default, only the primary role has a proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServedBy {
     Nothing,
@@ -71,10 +71,10 @@ pub struct AssetPath {
     pub mount_options: Option<String>,
 }
 
-/// Labels that Bowline sets itself, and by which it finds its containers again.
+/// Labels that Bowline sets, and by which it finds its containers.
 const RESERVED: &[&str] = &["destination", "role", "service"];
 
-/// What a role takes from the root.
+/// What a role inherits from the root.
 #[derive(Debug)]
 pub(crate) struct Inherited<'n> {
     pub(crate) generation: Generation,
@@ -82,7 +82,7 @@ pub(crate) struct Inherited<'n> {
     pub(crate) logging: Logging,
     pub(crate) asset_path: Option<AssetPath>,
     pub(crate) healthcheck: Parts,
-    /// As it is written, for a role's to be laid over, and what it amounts to by itself.
+    /// As written, to merge a role's into it, and its value without any role's.
     pub(crate) proxy: Option<(Field<'n>, Proxy)>,
     pub(crate) drain_timeout: Duration,
     pub(crate) stop_timeout: Option<Duration>,
@@ -195,8 +195,8 @@ impl Role {
 }
 
 impl Inherited<'_> {
-    /// The root's labels. Those for Traefik are for the roles that it sends requests to: on other containers they would
-    /// contradict what these roles' own say of the same routers, and Traefik would drop both.
+    /// The root's labels. Traefik labels go only to roles behind Traefik: on other containers they would contradict the
+    /// labels of those roles for the same routers, and Traefik would drop both.
     fn labels_of(&self, traefik: bool) -> Pairs {
         let is_for = |key: &str| traefik || !key.to_ascii_lowercase().starts_with("traefik.");
         self.labels.iter().filter(|(key, _)| is_for(key)).cloned().collect()
@@ -206,7 +206,7 @@ impl Inherited<'_> {
         self.proxy.as_ref().map_or_else(Proxy::unspoken, |(_, proxy)| proxy.clone())
     }
 
-    /// What a role's own `proxy` makes of the root's: `false` none, `true` the same, a map one laid over it.
+    /// Combines the root's `proxy` with a role's: `false` gives none, `true` the root's, a map is merged over the root's.
     fn proxy_with(&self, own: &Field, report: &mut Report) -> Option<Proxy> {
         if !own.is_map() {
             return own.boolean().filter(|proxied| *proxied).map(|_| self.proxy());
@@ -260,7 +260,7 @@ pub(crate) fn labels(field: &Field, report: &mut Report) -> Pairs {
     field.pairs()
 }
 
-/// What Docker does when a container ends.
+/// Docker's restart policies.
 const RESTART: &[&str] = &["no", "always", "unless-stopped", "on-failure"];
 
 /// Flags of `docker run`.
@@ -271,8 +271,8 @@ pub(crate) fn options(field: &Field, report: &mut Report) -> Vec<(String, Option
     field.options()
 }
 
-/// The one flag that Bowline sets too, unless it is given. `restart: no` without quotes is a boolean, which Docker
-/// would not take.
+/// The one flag that also has a default in Bowline. `restart: no` without quotes is a boolean, which Docker would
+/// reject.
 fn check_restart(restart: &Field, report: &mut Report) {
     if restart.boolean().is_some() || restart.is_list() {
         report.push(restart.error("should be a string").help("use \"no\" in quotes to disable restarts"));

@@ -15,11 +15,11 @@ pub(crate) const FORM: Form = Form::Either(&[HOSTS, Form::Map("ROLE", &ROLE)]);
 
 pub(crate) struct Context<'c> {
     pub(crate) primary_role: &'c str,
-    /// Where `primary_role` is given, if it is.
+    /// The position of `primary_role`, if it is given.
     pub(crate) primary_field: Option<&'c Field<'c>>,
     pub(crate) allow_empty_roles: bool,
     pub(crate) tags: &'c Tags,
-    /// The tags by which accessories are placed: they need no env.
+    /// Tags that select servers for accessories: these need no env.
     pub(crate) placing: &'c [String],
     pub(crate) inherited: &'c Inherited<'c>,
 }
@@ -116,7 +116,7 @@ pub(crate) fn unknown_tag(field: &Field, tag: &str, tags: &Tags) -> Diagnostic {
     }
 }
 
-/// The primary role is there and has hosts; the others have hosts too, unless they needn't.
+/// Checks that the primary role exists and has hosts, and that all others have hosts unless they may be empty.
 fn check(field: &Field, roles: &[(Role, Field)], context: &Context, report: &mut Report) {
     let primary = context.primary_role;
     if !roles.iter().any(|(role, _)| role.name == primary) {
@@ -157,7 +157,7 @@ fn lists_something(field: &Field) -> bool {
     }
 }
 
-/// What can't be the name or address of a server, perhaps with a user before it.
+/// Texts that can't be the name or address of a server, with or without a user.
 pub(crate) fn bad_host(host: &str) -> Option<&'static str> {
     let (user, address) = host.rsplit_once('@').unwrap_or(("root", host));
     if address.is_empty() || address.starts_with('-') {

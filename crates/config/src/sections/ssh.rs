@@ -13,22 +13,22 @@ pub struct Ssh {
     pub user: String,
     /// `port` (22).
     pub port: u16,
-    /// `keys`: private key files; `~` is expanded by whoever reads them.
+    /// `keys`: private key files. The reader of the files expands `~`.
     pub keys: Vec<String>,
-    /// `keys_only`: neither the default key files nor other keys of the agent are tried. For the files of
-    /// `keys` the agent may still sign.
+    /// `keys_only`: don't try the default key files and other keys of the agent. The agent may still sign for the files
+    /// of `keys`.
     pub keys_only: bool,
     /// `proxy`: jump hosts, first hop first.
     pub proxy: Vec<Jump>,
-    /// `proxy_command`: a local command whose standard input and output are the connection (`%h`, `%p`, `%r`).
+    /// `proxy_command`: a local command whose standard input and output carry the connection (`%h`, `%p`, `%r`).
     pub proxy_command: Option<String>,
     /// `key_data`: private keys, tried first.
     pub key_data: Vec<KeyData>,
-    /// `config`: which OpenSSH configuration is read.
+    /// `config`: which OpenSSH configuration to read.
     pub config: SshConfig,
-    /// `forward_agent` as written, if it was. Bowline never forwards it; kept to be shown.
+    /// `forward_agent` as written, for showing. Bowline never forwards the agent.
     pub forward_agent: Option<bool>,
-    /// `log_level` as written, if it was: how much Kamal's library tells. Kept to be shown.
+    /// `log_level` as written, for showing: how much Kamal's library logs.
     pub log_level: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Default for Ssh {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jump {
-    /// The user there (`root` unless given as `user@host`).
+    /// The user on the jump host (`root` unless given as `user@host`).
     pub user: String,
     pub host: String,
     pub port: u16,
@@ -172,7 +172,7 @@ impl Serialize for KeyData {
 }
 
 impl KeyData {
-    /// Kamal 1 takes keys only, Kamal 2 names of secrets, and what is no name for a key.
+    /// Kamal 1 accepts only keys. Kamal 2 accepts names of secrets, and takes anything that isn't a name for a key.
     fn decode(field: &Field, report: &mut Report) -> Vec<Self> {
         let entry = |field: Field| {
             let text = field.text()?;

@@ -13,11 +13,11 @@ use crate::{Env, OptionValue, Pairs};
 pub struct Traefik {
     /// `image` (`traefik:v2.11`).
     pub image: String,
-    /// `publish` (true): whether port 80 of the container is published.
+    /// `publish` (true): whether Docker publishes port 80 of the container.
     pub publish: bool,
     /// `host_port` (80).
     pub host_port: u16,
-    /// `docker_socket` (`/var/run/docker.sock`): where Docker listens on the server.
+    /// `docker_socket` (`/var/run/docker.sock`): the path of Docker's socket on the server.
     pub docker_socket: String,
     /// `labels`, as written.
     #[serde(serialize_with = "shown::pairs")]
@@ -25,7 +25,7 @@ pub struct Traefik {
     /// `args`, as written: `--KEY=VALUE` each.
     #[serde(serialize_with = "shown::pairs")]
     pub args: Vec<(String, OptionValue)>,
-    /// `options`: further flags of `docker run`.
+    /// `options`: more flags for `docker run`.
     #[serde(serialize_with = "shown::pairs")]
     pub options: Vec<(String, OptionValue)>,
     pub env: Env,
@@ -37,7 +37,7 @@ impl Default for Traefik {
     }
 }
 
-/// As `options`; one without a value is an empty one, which Kamal 1 passes on as `--KEY=""`.
+/// Like `options`. An argument without a value is empty; Kamal 1 passes it as `--KEY=""`.
 const ARGS: Form = Form::Map("NAME", &Form::Either(&[Form::Text, Form::List(&Form::Text), Form::Nothing]));
 
 pub(crate) const KEYS: Keys = Keys::new(

@@ -80,7 +80,12 @@ const ROUTE: &[Flag] = &[
         "",
         "URL or path to request with ?host=NAME before issuing a certificate for a name that isn't listed",
     ),
-    flag("tls-staging", Kind::Bool, "false", "Get test certificates from Let's Encrypt's staging environment"),
+    flag(
+        "tls-staging",
+        Kind::Bool,
+        "false",
+        "Get test certificates from Let's Encrypt's staging environment",
+    ),
     flag("tls-acme-directory", Kind::Text, "", "URL of another ACME directory than Let's Encrypt's"),
     flag("tls-certificate-path", Kind::Text, "", "PEM file with your own certificate chain"),
     flag("tls-private-key-path", Kind::Text, "", "PEM file with the private key of your own certificate"),
@@ -106,7 +111,12 @@ const REQUESTS: &[Flag] = &[
         "How long a client's reads go to the main targets after it has sent a write",
     ),
     flag("read-target-websockets", Kind::Bool, "false", "Let WebSockets go to read targets too"),
-    flag("target-timeout", Kind::Duration, "30s", "How long the target may take to send the headers of its response"),
+    flag(
+        "target-timeout",
+        Kind::Duration,
+        "30s",
+        "How long the target may take to send the headers of its response",
+    ),
     flag("dial-timeout", Kind::Duration, "5s", "How long the target may take to accept a connection"),
     flag("buffer-requests", Kind::Bool, "false", "Read a whole request body before forwarding the request"),
     flag("buffer-responses", Kind::Bool, "false", "Read a whole response before sending it to the client"),
@@ -176,7 +186,12 @@ const RUN: &[Flag] = &[
 
 const SPLIT: &[Flag] = &[
     flag("percent", Kind::Int, "0", "Share of clients, in percent, that get the second set"),
-    flag("list", Kind::List, "", "Value of the cookie kamal-rollout that always gets the second set (repeatable)"),
+    flag(
+        "list",
+        Kind::List,
+        "",
+        "Value of the cookie kamal-rollout that always gets the second set (repeatable)",
+    ),
 ];
 
 const JSON: &[Flag] = &[flag("json", Kind::Bool, "false", "Print JSON")];
@@ -226,7 +241,13 @@ pub(super) const COMMANDS: &[Command] = &[
         &[TARGETS, DRAIN],
     )
     .needs(&["target"]),
-    command(Name::RolloutSet, "rollout set", "service", "Select the clients that get the second set", &[SPLIT]),
+    command(
+        Name::RolloutSet,
+        "rollout set",
+        "service",
+        "Select the clients that get the second set",
+        &[SPLIT],
+    ),
     command(Name::RolloutStop, "rollout stop", "service", "Send all clients to the first set again", &[]),
     command(Name::Run, "run", "", "Run the proxy", &[RUN]),
     command(
@@ -263,12 +284,8 @@ const UPGRADE: &[Flag] = &[
     ),
 ];
 
-const PAUSE: &[Flag] = &[flag(
-    "max-pause",
-    Kind::Duration,
-    "30s",
-    "How long a new request waits before the client gets 504",
-)];
+const PAUSE: &[Flag] =
+    &[flag("max-pause", Kind::Duration, "30s", "How long a new request waits before the client gets 504")];
 const STOP: &[Flag] = &[flag("message", Kind::Text, "", "Text on the page that clients get")];
 
 const fn command(

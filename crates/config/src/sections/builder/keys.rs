@@ -127,7 +127,8 @@ const REMOTE: Keys = Keys::new(
         Setting::new("arch", Form::Usual(PLATFORMS), "the CPU that the remote machine builds for")
             .kamal1("builder/arch")
             .examples(&["amd64"]),
-        Setting::new("host", Form::Like(&ENGINE), "the URL of the remote Docker engine").kamal1("builder/remote"),
+        Setting::new("host", Form::Like(&ENGINE), "the URL of the remote Docker engine")
+            .kamal1("builder/remote"),
     ],
 );
 
@@ -151,7 +152,8 @@ const PACK: Keys = Keys::new(
         Setting::new("builder", Form::Filled, "the builder image")
             .default("required")
             .examples(&["\"heroku/builder:24\""]),
-        Setting::new("buildpacks", LIST, "the buildpacks to use").examples(&["[heroku/ruby, heroku/procfile]"]),
+        Setting::new("buildpacks", LIST, "the buildpacks to use")
+            .examples(&["[heroku/ruby, heroku/procfile]"]),
     ],
 );
 
@@ -159,8 +161,12 @@ const CACHE: Keys = Keys::new(
     "builder/cache",
     "",
     &[
-        Setting::new("type", Form::Word(&["registry", "gha"]), "where the cache is: in the registry, or in GitHub Actions")
-            .default("`registry`"),
+        Setting::new(
+            "type",
+            Form::Word(&["registry", "gha"]),
+            "where the cache is: in the registry, or in GitHub Actions",
+        )
+        .default("`registry`"),
         Setting::new("options", Form::Filled, "more options of buildx, comma-separated")
             .examples(&["\"mode=max,image-manifest=true\""]),
         Setting::new("image", Form::Filled, "the image that holds the cache")

@@ -81,9 +81,18 @@ const SSL: Keys = Keys::new(
     "proxy/ssl",
     "Your own certificate. Both keys hold the name of a secret.",
     &[
-        Setting::new("certificate_pem", Form::Filled, "the secret with the certificate, followed by its intermediate certificates, as PEM")
-            .examples(&["CERTIFICATE"]),
-        Setting::new("private_key_pem", Form::Filled, "the secret with the certificate's private key, as PEM").examples(&["KEY"]),
+        Setting::new(
+            "certificate_pem",
+            Form::Filled,
+            "the secret with the certificate, followed by its intermediate certificates, as PEM",
+        )
+        .examples(&["CERTIFICATE"]),
+        Setting::new(
+            "private_key_pem",
+            Form::Filled,
+            "the secret with the certificate's private key, as PEM",
+        )
+        .examples(&["KEY"]),
     ],
 );
 
@@ -109,16 +118,32 @@ const BUFFERING: Keys = Keys::new(
     "As in Kamal 2, both are on unless you turn them off. The proxy never buffers event streams (`text/event-stream`). Bowline's own proxy \
      also honours `X-Accel-Buffering: no`.",
     &[
-        Setting::new("requests", Form::Boolean, "whether the proxy reads a whole request body before it passes the request to the app")
-            .default("true"),
-        Setting::new("responses", Form::Boolean, "whether the proxy reads a whole response before it passes it to the client")
-            .default("true"),
-        Setting::new("memory", COUNT, "how many bytes of a body the proxy keeps in memory; the rest goes to a file")
-            .default("1048576 (1 MiB)"),
+        Setting::new(
+            "requests",
+            Form::Boolean,
+            "whether the proxy reads a whole request body before it passes the request to the app",
+        )
+        .default("true"),
+        Setting::new(
+            "responses",
+            Form::Boolean,
+            "whether the proxy reads a whole response before it passes it to the client",
+        )
+        .default("true"),
+        Setting::new(
+            "memory",
+            COUNT,
+            "how many bytes of a body the proxy keeps in memory; the rest goes to a file",
+        )
+        .default("1048576 (1 MiB)"),
         Setting::new("max_request_body", COUNT, "the largest request body in bytes; a larger one gets 413")
             .default("unlimited"),
-        Setting::new("max_response_body", COUNT, "the largest response body in bytes; for a larger one the client gets 500")
-            .default("unlimited"),
+        Setting::new(
+            "max_response_body",
+            COUNT,
+            "the largest response body in bytes; for a larger one the client gets 500",
+        )
+        .default("unlimited"),
     ],
 );
 
@@ -129,7 +154,8 @@ const LOGGING: Keys = Keys::new(
         Setting::new("request_headers", LIST, "the request headers that the proxy logs")
             .default("`Cache-Control`, `Last-Modified`, `User-Agent`")
             .examples(&["[X-Request-ID]"]),
-        Setting::new("response_headers", LIST, "the response headers that the proxy logs").examples(&["[X-Request-ID]"]),
+        Setting::new("response_headers", LIST, "the response headers that the proxy logs")
+            .examples(&["[X-Request-ID]"]),
     ],
 );
 
@@ -176,14 +202,22 @@ const RUN: Keys = Keys::new(
             "whether Docker publishes the ports; with `false`, you can't set the two ports or `bind_ips`",
         )
         .default("true"),
-        Setting::new("bind_ips", Form::List(&Form::Like(&ADDRESS)), "the addresses of the server on which Docker publishes the ports")
-            .default("all")
-            .examples(&["[127.0.0.1, \"::1\"]"]),
+        Setting::new(
+            "bind_ips",
+            Form::List(&Form::Like(&ADDRESS)),
+            "the addresses of the server on which Docker publishes the ports",
+        )
+        .default("all")
+        .examples(&["[127.0.0.1, \"::1\"]"]),
         Setting::new("metrics_port", Form::Port, "the port for Prometheus metrics; none by default"),
         Setting::new("debug", Form::Boolean, "whether the proxy also logs debug messages").default("false"),
-        Setting::new("log_max_size", Form::Text, "Docker's size limit for the proxy's log; empty for no limit")
-            .default("`10m`")
-            .examples(&["100m", "\"\""]),
+        Setting::new(
+            "log_max_size",
+            Form::Text,
+            "Docker's size limit for the proxy's log; empty for no limit",
+        )
+        .default("`10m`")
+        .examples(&["100m", "\"\""]),
         Setting::new("registry", Form::Filled, "the registry of the proxy's image")
             .default("Docker Hub")
             .examples(&["ghcr.io"]),

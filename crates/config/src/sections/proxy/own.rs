@@ -8,28 +8,28 @@ use crate::Pairs;
 use crate::decode::{Report, Section};
 use crate::shown;
 
-/// What only Bowline's own proxy does.
+/// What only Bowline's own proxy can do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Own {
-    /// `compress` (false): whether answers are compressed.
+    /// `compress` (false): whether the proxy compresses responses.
     #[serde(skip_serializing_if = "shown::is_default")]
     pub compress: bool,
-    /// `basic_auth`: the secrets with a `USER:PASSWORD` each; without any the app is open to all.
+    /// `basic_auth`: names of secrets with a `USER:PASSWORD` each; if empty, the app needs no password.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub basic_auth: Vec<String>,
-    /// `allow_ips`: the networks that are let in; all if there are none.
+    /// `allow_ips`: the networks that may use the app; if empty, all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_ips: Vec<String>,
-    /// `trusted_proxies`: the networks whose `X-Forwarded-For` is believed.
+    /// `trusted_proxies`: the networks whose `X-Forwarded-For` the proxy trusts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<String>,
-    /// `request_headers`: set on the way to the app; an empty one is removed.
+    /// `request_headers`: set on requests to the app; an empty value removes the header.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "shown::pairs")]
     pub request_headers: Pairs,
-    /// `response_headers`: set on the way to the client; an empty one is removed.
+    /// `response_headers`: set on responses to the client; an empty value removes the header.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "shown::pairs")]
     pub response_headers: Pairs,
-    /// `stream_timeout`: how long open WebSockets and event streams of a version may go on when the next one serves.
+    /// `stream_timeout`: how long WebSockets and event streams of the old version stay open after a switch.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown::seconds")]
     pub stream_timeout: Option<Duration>,
 }
@@ -51,7 +51,7 @@ impl Own {
         own
     }
 
-    /// The keys that are in use.
+    /// The keys in use.
     pub fn keys(&self) -> Vec<&'static str> {
         let used = [
             ("compress", self.compress),
