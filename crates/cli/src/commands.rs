@@ -11,6 +11,7 @@ mod confirm;
 mod deploy;
 mod details;
 mod docs;
+mod doctor;
 mod env;
 mod exec;
 mod init;
@@ -51,6 +52,7 @@ pub(crate) enum Command {
     Redeploy(deploy::Redeploy),
     Rollback(deploy::Rollback),
     Plan(plan::Plan),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     App(app::App),
     #[command(subcommand)]
@@ -95,6 +97,7 @@ impl Command {
             Command::Redeploy(redeploy) => redeploy.run(settings).await,
             Command::Rollback(rollback) => rollback.run(settings).await,
             Command::Plan(plan) => plan.run(settings).await,
+            Command::Doctor(doctor) => doctor.run(settings).await,
             Command::App(app) => app.run(settings).await,
             Command::Build(build) => build.run(settings).await,
             Command::Registry(registry) => registry.run(settings).await,

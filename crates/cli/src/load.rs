@@ -9,7 +9,7 @@ use bowline_engine::ports::{Local, Network};
 use bowline_engine::project;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Project;
-use bowline_remote::{LocalMachine, Prompt, SshNetwork};
+use bowline_remote::{LocalMachine, NewHosts, Prompt, SshNetwork};
 
 use crate::args;
 use crate::settings::Settings;
@@ -24,12 +24,14 @@ pub struct LoadError {
 
 /// Reads the configuration, and the secrets files as they stand; with the warnings.
 pub async fn load(settings: &Settings) -> Result<(Project, Diagnostics), LoadError> {
+    read(settings).await.map_err(|error| told(error, settings.err.0))
+}
+
+/// The same, with the error as it is.
+pub async fn read(settings: &Settings) -> Result<(Project, Diagnostics), project::LoadError> {
     let Settings { config_file, destination, templates, .. } = settings;
     let commands = args::command_names();
-    let loaded =
-        project::load(&LocalMachine::default(), templates, config_file, destination.as_deref(), &commands)
-            .await;
-    loaded.map_err(|error| told(error, settings.err.0))
+    project::load(&LocalMachine::default(), templates, config_file, destination.as_deref(), &commands).await
 }
 
 /// Reads the aliases; without a configuration there are none.
@@ -69,8 +71,9 @@ pub fn local_beside(asker: Asker) -> Arc<dyn Local> {
 }
 
 /// Opens connections as the project's `ssh` section says; asks for passphrases on the terminal.
-pub fn network(project: &Project, asker: Asker) -> Arc<dyn Network> {
+pub fn network(project: &Project, asker: Asker, new_hosts: NewHosts) -> Arc<dyn Network> {
     let options = bowline_remote::Options::from_env().with(project.config.timeouts);
+    let options = bowline_remote::Options { new_hosts, ..options };
     Arc::new(SshNetwork::new(project.config.ssh.clone(), options, Arc::new(Person(asker))))
 }
 

@@ -8,7 +8,7 @@ use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
 use bowline_engine::world::{Options, OwnImage, Project, Stop, World};
-use bowline_remote::KeptImages;
+use bowline_remote::{KeptImages, NewHosts};
 
 use crate::console::StandardStreams;
 use crate::exit::{self, Ended};
@@ -71,6 +71,17 @@ impl<'a> Session<'a> {
         subject: Subject<'_>,
     ) -> Result<Self, Ended> {
         let project = load_project(settings).await?;
+        Self::of(settings, project, focus, subject, NewHosts::Remember)
+    }
+
+    /// For a project that is loaded. `new_hosts` says what becomes of the key of a server that is new.
+    pub(crate) fn of(
+        settings: &'a Settings,
+        project: Project,
+        focus: Focus,
+        subject: Subject<'_>,
+        new_hosts: NewHosts,
+    ) -> Result<Self, Ended> {
         unbuilt::connection(&project.config).map_err(RunError::from)?;
         let (trigger, stop) = Stop::new();
         let trigger = Arc::new(trigger);
@@ -85,7 +96,7 @@ impl<'a> Session<'a> {
         signals::listen(trigger, screen.handle());
         let asker = Asker::new(&screen.handle());
         let local = load::local_beside(asker.clone());
-        let network = load::network(&project, asker);
+        let network = load::network(&project, asker, new_hosts);
         let lock_wait = settings.lock_wait;
         let (events, timeouts) = (Arc::new(screen.handle()), project.config.timeouts);
         let own_proxy = OwnImage::new(local.clone());

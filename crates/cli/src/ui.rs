@@ -4,6 +4,7 @@
 //! that writes while a run goes on; results and the report come after it has ended.
 
 pub mod clean;
+pub mod findings;
 pub mod frame;
 pub mod json;
 pub mod live;

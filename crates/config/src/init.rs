@@ -27,6 +27,11 @@ const TRAEFIK_SAMPLES: &[(&str, &str)] = &[
     ("post-traefik-reboot", include_str!("init/hooks/post-traefik-reboot.sample")),
 ];
 
+/// The names of all hooks.
+pub fn hook_names() -> impl Iterator<Item = &'static str> {
+    SAMPLES.iter().chain(PROXY_SAMPLES).chain(TRAEFIK_SAMPLES).map(|(name, _)| *name)
+}
+
 /// What serves a new project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {

@@ -13,6 +13,7 @@ pub mod assets;
 pub mod audit;
 pub mod builder;
 pub mod clone;
+pub mod doctor;
 pub(crate) mod drain;
 pub mod env;
 pub(crate) mod events;

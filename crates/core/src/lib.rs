@@ -8,6 +8,7 @@
 
 pub mod commands;
 pub mod dockerignore;
+pub mod doctor;
 pub mod names;
 pub mod observed;
 pub mod plan;

@@ -33,6 +33,37 @@ pub(crate) use traefik::{maintenance, shared_network};
 /// The containers of all kinds.
 pub(crate) const CONTAINERS: [&str; 2] = [traefik::NAME, kamal::NAME];
 
+/// The kinds of proxy that serve roles or accessories of a server, and none that is no proxy.
+pub(crate) fn kinds(config: &Config, host: &str) -> Vec<ProxyKind> {
+    let here = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
+    let mut kinds = ProxyKind::of_all(here);
+    let accessories = config.accessories.iter().filter(|accessory| accessory.proxy.is_some());
+    if accessories.flat_map(|accessory| &accessory.hosts).any(|at| at == host) {
+        kinds.push(ProxyKind::Kamal);
+    }
+    kinds.retain(|kind| *kind != ProxyKind::None);
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
+/// The ports that the proxies of a server take requests on.
+pub fn ports(config: &Config, host: &str) -> Vec<u16> {
+    let of = |kind| match kind {
+        ProxyKind::None => Vec::new(),
+        ProxyKind::Traefik => {
+            config.traefik.publish.then_some(config.traefik.host_port).into_iter().collect()
+        }
+        ProxyKind::Kamal => kamal::container::ports(kamal::run_of(config, host)),
+    };
+    kinds(config, host).into_iter().flat_map(of).collect()
+}
+
+/// Containers that a proxy has beside its own for a while: only a run that did not finish leaves them.
+pub(crate) fn spares() -> Vec<&'static str> {
+    [kamal::container::BESIDE, traefik::container::BESIDE].concat()
+}
+
 /// What sends requests to a role's containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProxyKind {

@@ -12,7 +12,9 @@ use bowline_config::Traefik;
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::policy::Returns;
 use bowline_core::commands::ready::{self, Failed, State, Why};
-use bowline_core::commands::{accessory, app, lock, logs, prune, published, registry, remove, server};
+use bowline_core::commands::{
+    accessory, app, doctor, lock, logs, prune, published, registry, remove, server,
+};
 use bowline_core::names::Names;
 use bowline_core::observed::{Container, Observed, base64_text};
 use bowline_core::proxy::traefik::container as traefik;
@@ -133,6 +135,20 @@ fn what_came_of_the_other_commands() {
         accessory::Answer { newer: true, back: true, came_up: given_up(), ..accessory::Answer::default() },
         accessory::Answer { runs: true, came_up: ready(), ..accessory::Answer::default() },
     ]);
+    let (login, docker) = (Some(Err("unauthorized".into())), doctor::Docker::Denied("no".into()));
+    answers(&[doctor::Checkup {
+        user: "ada".into(),
+        disks: vec![doctor::Disk {
+            holds: doctor::Holds::Files,
+            path: "/a b".into(),
+            room: Some((2, 1)),
+            files: None,
+        }],
+        ports: vec![(80, None)],
+        docker,
+        login,
+        ..doctor::Checkup::default()
+    }]);
     garble::each(&["@shared shop-web-1 shop-web-2\n"], |text| {
         drop(text.parse::<remove::Removed>());
     });

@@ -2,17 +2,67 @@
 
 use std::time::Duration;
 
-use bowline_config::HookLevel;
+use bowline_config::init::hook_names;
 use bowline_config::secret::Secret;
+use bowline_config::{Config, HookLevel};
 use bowline_core::names::service_version;
 use bowline_core::selection::Selection;
 
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::local::{Limit, last, within};
-use crate::ports::{Line, LocalCommand};
+use crate::ports::{Line, Local, LocalCommand};
 use crate::version::now;
 use crate::world::{Options, Project, World};
+
+/// Extensions that programs have. (Another one, `.sample` or `.off`, may be there so that the hook doesn't run.)
+const PROGRAMS: [&str; 8] = ["sh", "bash", "zsh", "rb", "py", "pl", "js", "ts"];
+
+/// A file that looks like a hook and can't run as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubtful {
+    pub kind: Fault,
+    pub text: String,
+    pub hint: String,
+}
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It can't be executed: a deploy fails at it.
+    NotExecutable,
+    /// It has an extension, and never runs.
+    Extension,
+}
+
+/// The files among a project's hooks that don't do what they seem to.
+pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
+    let directory = &config.hooks_path;
+    let path = |file: &str| format!("{directory}/{file}");
+    let names: Vec<&str> = hook_names().collect();
+    let mut doubtful = Vec::new();
+    for name in names.iter().filter(|name| local.executable(&path(name)) == Some(false)) {
+        let path = path(name);
+        doubtful.push(Doubtful {
+            kind: Fault::NotExecutable,
+            text: format!("the hook {path} is not executable, so a deploy fails at it"),
+            hint: format!("`chmod +x {path}`"),
+        });
+    }
+    let mut files = local.list(&format!("{directory}/"));
+    files.sort();
+    for file in files {
+        let Some((name, extension)) = file.split_once('.') else { continue };
+        if names.contains(&name) && PROGRAMS.contains(&extension) {
+            doubtful.push(Doubtful {
+                kind: Fault::Extension,
+                text: format!("{} never runs: hooks have no extension", path(&file)),
+                hint: format!("`mv {} {}`", path(&file), path(name)),
+            });
+        }
+    }
+    doubtful
+}
 
 /// What hooks are told of the run, beyond the project.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ pub mod app;
 pub mod audit;
 pub mod bootstrap;
 pub mod deploy;
+pub mod doctor;
 pub mod env;
 pub mod error;
 pub mod event;

@@ -4,7 +4,7 @@
 //! tokio's own clock, which tests can pause.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -144,9 +144,34 @@ pub trait Server: Send + Sync {
     /// returned lives. `None` if sshd doesn't let us.
     async fn listen(&self, accept: Arc<dyn Accept>) -> Result<Option<Listening>, ServerError>;
 
+    /// How the connection was made; `None` where that isn't known.
+    async fn entry(&self) -> Option<Entry> {
+        None
+    }
+
     /// `GET path` over HTTP/1.1 from an address that the server can reach; gives status and body (≤ 4 MiB).
     /// Used for the proxy's API, whose port is never published.
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String), ServerError>;
+}
+
+/// How a connection to a server was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The login, as `USER@HOST` or `USER@HOST:PORT`.
+    pub login: String,
+    /// What we logged in with; `None` if the server asked for no key.
+    pub key: Option<String>,
+    /// The server's own key: its type and its fingerprint.
+    pub host_key: String,
+    /// Whether that key was known before.
+    pub known: Known,
+}
+
+/// Whether a server's key was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    Known,
+    New,
 }
 
 /// A connection that a program on a server made to us.
@@ -264,6 +289,12 @@ pub struct Closed;
 pub trait Network: Send + Sync {
     /// Connects and authenticates. Concurrent calls are fine, for as many servers as there are.
     async fn connect(&self, host: &str) -> Result<Arc<dyn Server>, ServerError>;
+
+    /// The addresses of a name, as this machine resolves it.
+    ///
+    /// # Errors
+    /// Why it has none.
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, String>;
 
     /// Takes private keys, each with what it is called, for the connections from now on.
     fn take_keys(&self, keys: Vec<(String, Secret)>);

@@ -8,6 +8,7 @@ mod barrier;
 mod build;
 mod changes;
 mod deadlines;
+mod doctor;
 mod env;
 mod exec;
 mod failures;

@@ -142,8 +142,10 @@ pub(crate) struct Login<'a> {
     offered: Vec<PublicKey>,
     /// Certificates that were offered, as sent over the wire.
     shown: Vec<Vec<u8>>,
-    /// What was tried or passed over, for the error.
+    /// What was tried or passed over, for the error; the last is what is being tried.
     notes: Vec<String>,
+    /// All keys were tried.
+    without_key: bool,
     /// What the server would take, as it last said.
     takes: Vec<String>,
 }
@@ -163,11 +165,13 @@ impl<'a> Login<'a> {
             offered: Vec::new(),
             shown: Vec::new(),
             notes: Vec::new(),
+            without_key: false,
             takes: Vec::new(),
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<(), Refused> {
+    /// Logs in; gives what did it, for people, unless the server asked for no key.
+    pub(crate) async fn run(mut self) -> Result<Option<String>, Refused> {
         let mut agent = match &self.credentials.agent {
             Some(socket) => {
                 match Agent::open(socket, self.handle.agent_session_binding(), self.budget.timeouts.agent)
@@ -183,7 +187,7 @@ impl<'a> Login<'a> {
             None => None,
         };
         match self.tries(agent.as_mut()).await {
-            Break(End::In) => Ok(()),
+            Break(End::In) => Ok(self.notes.pop().filter(|_| !self.without_key)),
             Continue(()) => Err(self.refused(None)),
             Break(End::Over(why)) => Err(self.refused(Some(why))),
         }
@@ -194,6 +198,7 @@ impl<'a> Login<'a> {
             self.keys(agent).await?;
         }
         // Some servers know who we are without a key (a tailnet does).
+        self.without_key = true;
         let result = self.budget.spend(self.handle.authenticate_none(&self.credentials.user)).await;
         self.judge(result)
     }

@@ -19,10 +19,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use bowline_engine::ports::ServerError;
+use bowline_engine::ports::{Known, ServerError};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 
 use crate::Result;
+use crate::options::NewHosts;
 pub(crate) use command::{Asks, Command};
 pub(crate) use line::glob;
 use line::{Line, Marker};
@@ -62,6 +63,8 @@ pub(crate) struct KnownHosts {
     pub(crate) command: Option<String>,
     /// Whether a new host is refused (`StrictHostKeyChecking yes`).
     pub(crate) strict: bool,
+    /// What becomes of a new host's key, if it isn't refused.
+    pub(crate) new_hosts: NewHosts,
     /// Whether names are written down hashed (`HashKnownHosts`).
     pub(crate) hash: bool,
 }
@@ -121,12 +124,12 @@ impl KnownHosts {
         Ok(first)
     }
 
-    /// Whether this key may be the host's; a new host's key is written down.
-    pub(crate) fn check(&self, sources: &Sources, name: &HostName, key: &PublicKey) -> Result<()> {
+    /// Whether this key may be the host's; a new host's key is written down, if it is to be.
+    pub(crate) fn check(&self, sources: &Sources, name: &HostName, key: &PublicKey) -> Result<Known> {
         let shown =
             key.to_bytes().map_err(|e| unreachable(format!("its host key can't be read: {e}"), None))?;
         if self.decide(sources, name, key, &shown)? {
-            return Ok(());
+            return Ok(Known::Known);
         }
         if self.strict {
             return Err(unreachable(
@@ -137,7 +140,10 @@ impl KnownHosts {
                 ),
             ));
         }
-        self.remember(sources, name, key, &shown)
+        if self.new_hosts == NewHosts::Remember {
+            self.remember(sources, name, key, &shown)?;
+        }
+        Ok(Known::New)
     }
 
     /// `true` if known, `false` if new.
@@ -240,7 +246,7 @@ fn key_type(key: &PublicKey) -> &'static str {
     }
 }
 
-fn fingerprint(key: &PublicKey) -> String {
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
     format!("{} {}", key_type(key), key.fingerprint(HashAlg::Sha256))
 }
 

@@ -31,7 +31,7 @@ mod stream;
 use bowline_engine::ports::ServerError;
 pub use images::KeptImages;
 pub use local::LocalMachine;
-pub use options::{NoPrompt, Options, Prompt, UserConfig};
+pub use options::{NewHosts, NoPrompt, Options, Prompt, UserConfig};
 pub use pool::SshNetwork;
 
 type Result<T, E = ServerError> = std::result::Result<T, E>;

@@ -36,6 +36,16 @@ pub enum UserConfig {
     None,
 }
 
+/// What becomes of the key of a server that is new, unless the SSH configuration refuses new servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NewHosts {
+    /// It is written down.
+    #[default]
+    Remember,
+    /// It is taken, and written down nowhere.
+    Accept,
+}
+
 /// How connections are made. [`Options::from_env`] is what a person expects.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -50,6 +60,8 @@ pub struct Options {
     pub user_config: UserConfig,
     /// Known hosts, in place of what `ssh_config` or the defaults say; new keys go into the first.
     pub known_hosts: Option<Vec<PathBuf>>,
+    /// What becomes of the key of a server that is new.
+    pub new_hosts: NewHosts,
     /// How many connections are being started at once at one address: an sshd has few places for those that have not
     /// logged in yet (`MaxStartups`).
     pub starts: usize,
@@ -71,6 +83,7 @@ impl Options {
             agent: path("SSH_AUTH_SOCK"),
             user_config: UserConfig::Default,
             known_hosts: None,
+            new_hosts: NewHosts::Remember,
             starts: 8,
             connections: descriptors::raise(),
             channels: 8,

@@ -2,7 +2,7 @@
 //! between two steps.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use bowline_config::secret::Secret;
 use bowline_config::ssh::Ssh;
 use bowline_core::plan::step::Step;
 use bowline_engine::ports::{
-    Accept, Attached, Channel, Limit, Listening, Network, OnLine, Output, Reader, Server, ServerError,
+    Accept, Attached, Channel, Entry, Limit, Listening, Network, OnLine, Output, Reader, Server, ServerError,
     Terminal,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -93,6 +93,11 @@ impl Network for SshNetwork {
         Ok(Arc::new(server))
     }
 
+    async fn resolve(&self, name: &str) -> std::result::Result<Vec<IpAddr>, String> {
+        let found = dial::addresses(name, 443, self.shared.options.timeouts.connect).await;
+        found.map(|all| all.iter().map(SocketAddr::ip).collect()).map_err(|error| error.to_string())
+    }
+
     fn take_keys(&self, keys: Vec<(String, Secret)>) {
         self.shared.keys.take(keys);
     }
@@ -154,6 +159,10 @@ impl Server for SshServer {
 
     async fn listen(&self, accept: Arc<dyn Accept>) -> Result<Option<Listening>> {
         forward::listen(self.session().await?, accept).await
+    }
+
+    async fn entry(&self) -> Option<Entry> {
+        Some(self.session().await.ok()?.entry().clone())
     }
 
     async fn http_get(&self, address: SocketAddr, path: &str) -> Result<(u16, String)> {

@@ -1,11 +1,11 @@
 //! One SSH connection: handshake, host key, login, and then its channels.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bowline_config::Timeouts;
-use bowline_engine::ports::ServerError;
+use bowline_engine::ports::{Entry, Known, ServerError};
 use russh::client::{self, ChannelOpenHandle, Config, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKey;
 use russh::keys::PublicKeyOrCertificate;
@@ -99,6 +99,8 @@ pub(crate) struct Session {
     heard: Heard,
     timeouts: Timeouts,
     forwards: Forwards,
+    /// How we got in.
+    entry: Entry,
     _cut: Cut,
     /// The connection that carries this one.
     _via: Option<Arc<Session>>,
@@ -123,6 +125,7 @@ impl Session {
             target.sources.take(&command.words.join(" "), &printed);
         }
         let (ending, forwards) = (Ending::default(), Forwards::default());
+        let shown = Arc::default();
         let client = Client {
             name: target.name.clone(),
             known_hosts: target.known_hosts.clone(),
@@ -130,6 +133,7 @@ impl Session {
             command: target.command.clone(),
             ending: ending.clone(),
             accepted: None,
+            shown: Arc::clone(&shown),
             silence: target.timeouts.silence,
             forwards: forwards.clone(),
         };
@@ -142,13 +146,12 @@ impl Session {
             Err(why) => return Err(silent(&target.name, &why)),
         };
         let login = Login::new(&mut handle, &target.credentials, keys, &mut budget).run().await;
-        if let Err(refused) = login {
+        let key = login.map_err(|refused| {
             let why = ending.get().map(|why| format!(" ({why})")).unwrap_or_default();
-            return Err(ServerError::Unreachable {
-                reason: format!("{}{why}", refused.reason),
-                hint: Some(refused.hint),
-            });
-        }
+            ServerError::Unreachable { reason: format!("{}{why}", refused.reason), hint: Some(refused.hint) }
+        })?;
+        let (host_key, known) = shown.get().cloned().unwrap_or((String::new(), Known::New));
+        let login = format!("{}@{}", target.credentials.user, target.name);
         drop(for_login);
         let (sender, receiver) = mpsc::channel(1);
         Ok(Self {
@@ -166,6 +169,7 @@ impl Session {
             heard,
             timeouts: target.timeouts,
             forwards,
+            entry: Entry { login, key, host_key, known },
             _cut: cut,
             _via: via,
         })
@@ -217,6 +221,10 @@ impl Session {
 
     pub(crate) fn handle(&self) -> &Handle<Client> {
         &self.handle
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     pub(crate) fn forwards(&self) -> &Forwards {
@@ -419,6 +427,8 @@ pub(crate) struct Client {
     ending: Ending,
     /// The key that was checked: it comes again with each new exchange of keys.
     accepted: Option<PublicKey>,
+    /// The first that was: for people, and whether it was known.
+    shown: Arc<OnceLock<(String, Known)>>,
     silence: Duration,
     forwards: Forwards,
 }
@@ -446,7 +456,8 @@ impl Handler for Client {
             let printed = command.run(&self.name, Asks::Key(key)).await.map_err(ClientError::Host)?;
             self.sources.take(&command.words.join(" "), &printed);
         }
-        self.known_hosts.check(&self.sources, &self.name, key).map_err(ClientError::Host)?;
+        let known = self.known_hosts.check(&self.sources, &self.name, key).map_err(ClientError::Host)?;
+        self.shown.get_or_init(|| (known_hosts::fingerprint(key), known));
         self.accepted = Some(key.clone());
         Ok(true)
     }

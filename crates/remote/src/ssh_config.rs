@@ -166,6 +166,7 @@ fn read(
             global: Vec::new(),
             command: pairs.some("knownhostscommand").map(str::to_owned),
             strict: pairs.yes("stricthostkeychecking"),
+            new_hosts: options.new_hosts,
             hash: pairs.yes("hashknownhosts"),
         },
         ends: Ends::read(pairs),

@@ -3,6 +3,7 @@
 //! The mapping is written out by hand, so that what the engine renames stays, and nothing gets out (a secret, a
 //! whole configuration) only because a type could be serialised.
 
+use bowline_core::doctor::Finding;
 use bowline_core::plan::{Kind, Plan};
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
@@ -141,6 +142,15 @@ pub fn result(result: &HostOutput) -> Value {
         "event": "result", "host": text(&result.host), "role": optional(result.role.as_deref()),
         "stdout": clean::lines(&result.output.stdout), "stderr": clean::lines(&result.output.stderr),
         "status": status, "signal": signal,
+    })
+}
+
+/// What `doctor` found.
+pub fn finding(finding: &Finding) -> Value {
+    json!({
+        "event": "finding", "level": finding.level.name(), "topic": finding.topic.name(),
+        "host": optional(finding.host.as_deref()), "text": clean::lines(&finding.text),
+        "hint": optional_lines(&finding.hint),
     })
 }
 

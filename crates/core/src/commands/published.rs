@@ -14,8 +14,13 @@ pub(crate) fn free_or(next: &str, old: &str, tidy: &str) -> String {
     format!(
         "{functions}bowline_taken=$(taken {next} {old}) || exit\n\
          [ -z \"$bowline_taken\" ] || {{ printf '%s\\n' \"$bowline_taken\"; {tidy}; exit {PortTaken}; }}\n",
-        functions = answer::sent(include_str!("published.sh")),
+        functions = functions(),
     )
+}
+
+/// Shell lines that define `held ADDRESS PORT PROTOCOL` and `whose PORT PROTOCOL`.
+pub(crate) fn functions() -> String {
+    answer::sent(include_str!("published.sh"))
 }
 
 /// Ports (`80/tcp`) that are taken, with who has each, if that is known. Nothing was stopped.

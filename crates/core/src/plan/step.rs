@@ -1,7 +1,8 @@
 //! A step: one round trip to one server.
 
 use crate::commands::{
-    accessory, app, assets, env, exec, lock, network, observe, prune, registry, remove, server, serving,
+    accessory, app, assets, doctor, env, exec, lock, network, observe, prune, registry, remove, server,
+    serving,
 };
 use crate::proxy;
 use crate::shell::Script;
@@ -51,6 +52,8 @@ pub enum Step {
     OnServer(server::OnServer),
     /// Have Docker there, and what an app needs before its first deploy.
     Bootstrap(server::Bootstrap),
+    /// Look at all that a deploy rests on there.
+    Examine(doctor::Examine),
     /// A script of a command that is not part of a plan; with its name.
     Run(&'static str, Script),
     /// The same, of something that takes up to so many seconds by itself.
@@ -82,6 +85,7 @@ impl Step {
             Step::Exec(step) => step.script(),
             Step::OnServer(step) => step.script(),
             Step::Bootstrap(step) => step.script(),
+            Step::Examine(step) => step.script(),
             Step::Run(_, script) | Step::Wait(_, script, _) => script.clone(),
         }
     }
@@ -117,6 +121,7 @@ impl Step {
             Step::Exec(step) => format!("run `{}`", step.words.join(" ")),
             Step::OnServer(step) => format!("run `{}`", step.command),
             Step::Bootstrap(_) => "bootstrap the server".into(),
+            Step::Examine(_) => "examine the server".into(),
             Step::Run(name, _) | Step::Wait(name, ..) => (*name).into(),
         }
     }

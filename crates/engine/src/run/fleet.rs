@@ -25,6 +25,8 @@ use crate::ports::{
 };
 use crate::world::{Gathered, HostOutput, Project, World};
 
+/// How long a server may be examined, in seconds: a registry has 20 of them to answer.
+const EXAMINE_S: u64 = 40;
 /// The setting for what has none of its own.
 const COMMAND: &str = "command";
 
@@ -342,6 +344,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
         Step::Check(check) => check.timeout + 4 * check.readiness_delay + PATIENCE_S,
         // If its Docker is restarted meanwhile, it is told to stop twice.
         Step::Stop(stop) => stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S,
+        Step::Examine(_) => EXAMINE_S,
         Step::Prune(_) | Step::Remove(_) => 300,
         Step::Wait(_, _, seconds) => *seconds,
         Step::Observe(observe) if observe.claim => 2 * WAIT_S,

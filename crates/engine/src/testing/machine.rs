@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_core::commands::{Scope, app, observe::Observe, remove::What};
+use bowline_core::commands::{Scope, app, doctor::Checkup, observe::Observe, remove::What};
 use bowline_core::names::Names;
 use bowline_core::proxy::{kamal, traefik};
 use serde_json::json;
@@ -93,6 +93,8 @@ pub(crate) struct Machine {
     pub pulled: BTreeMap<String, usize>,
     /// What `REPO:latest` is.
     pub latest: BTreeMap<String, String>,
+    /// What it says when it is examined, but for what Docker has.
+    pub checkup: Checkup,
     /// The registry mirror that its Docker asks.
     pub mirror: String,
     /// The run it belongs to.

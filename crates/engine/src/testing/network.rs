@@ -106,6 +106,8 @@ pub(crate) struct FakeNetwork {
     pub faults: Mutex<Faults>,
     /// The private keys that were handed over.
     pub keys: Mutex<Vec<(String, Secret)>>,
+    /// What this machine's DNS knows.
+    pub names: Mutex<BTreeMap<String, Vec<std::net::IpAddr>>>,
     boundary: AtomicUsize,
     silenced: AtomicBool,
     processes: AtomicU64,
@@ -122,6 +124,7 @@ impl FakeNetwork {
             machines: hosts.iter().map(|host| ((*host).to_string(), Arc::default())).collect(),
             faults: Mutex::default(),
             keys: Mutex::default(),
+            names: Mutex::default(),
             boundary: AtomicUsize::new(0),
             silenced: AtomicBool::new(false),
             processes: AtomicU64::new(0),
@@ -237,6 +240,10 @@ impl Network for Wires {
             return Err(ServerError::Unreachable { reason: "connection refused".into(), hint: None });
         }
         Ok(Arc::new(FakeServer { network: self.0.clone(), host: host.into() }))
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Vec<std::net::IpAddr>, String> {
+        locked(&self.0.names).get(name).cloned().ok_or_else(|| "Name or service not known".into())
     }
 
     fn take_keys(&self, keys: Vec<(String, Secret)>) {

@@ -92,6 +92,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         | Step::Exec(_)
         | Step::OnServer(_)
         | Step::Bootstrap(_)
+        | Step::Examine(_)
         | Step::Wait(..)
         | Step::Run(..) => None,
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bowline_core::commands::doctor::{Docker, Examine};
+use bowline_core::commands::observe::Observe;
 use bowline_core::commands::ready::{Event, Failed, State, Why};
 use bowline_core::commands::registry::Way;
 use bowline_core::commands::serving::{Check, Instead};
@@ -233,6 +235,26 @@ impl FakeServer {
         .await
     }
 
+    /// What a healthy server says, and what else was arranged.
+    fn examine(&self, examine: &Examine) -> Output {
+        let mut machine = self.machine();
+        let mut checkup = machine.checkup.clone();
+        if checkup.user.is_empty() {
+            checkup.user = "root".into();
+        }
+        if machine.docker == FakeDocker::Runs && !machine.is_down() {
+            checkup.docker = Docker::Runs { version: "26.1.5".into(), arch: "amd64".into() };
+            checkup.login = examine.login.as_ref().map(|_| checkup.login.unwrap_or(Ok(())));
+            let observe = Observe {
+                scope: examine.scope.clone(),
+                repository: examine.repository.clone(),
+                claim: false,
+            };
+            return answer(format!("{checkup}{}", machine.observe(&observe)));
+        }
+        answer(checkup)
+    }
+
     async fn receive(&self, receive: &registry::Receive) -> Output {
         let image = &receive.image;
         let way = match &receive.way {
@@ -335,6 +357,7 @@ impl FakeServer {
             }
             Step::Exec(exec) => program::run(&exec.words).await,
             Step::OnServer(command) => program::run(&program::words(&command.command)).await,
+            Step::Examine(examine) => self.examine(examine),
             Step::Bootstrap(_) => {
                 let (code, said) = self.effect(Machine::bootstrap).await;
                 let stdout = said.to_string();

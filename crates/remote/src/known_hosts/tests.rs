@@ -18,13 +18,23 @@ fn files(text: &str) -> (TempDir, KnownHosts) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("known_hosts");
     std::fs::write(&file, text).unwrap();
-    let hosts = KnownHosts { user: vec![file], global: Vec::new(), command: None, strict: true, hash: false };
+    let hosts = KnownHosts {
+        user: vec![file],
+        global: Vec::new(),
+        command: None,
+        strict: true,
+        new_hosts: NewHosts::Remember,
+        hash: false,
+    };
     (directory, hosts)
 }
 
 fn check(text: &str, host: &str, port: u16, shown: &str) -> Result<(), String> {
     let (_directory, hosts) = files(text);
-    hosts.check(&Sources::default(), &HostName::new(host, port), &key(shown)).map_err(|e| e.to_string())
+    hosts
+        .check(&Sources::default(), &HostName::new(host, port), &key(shown))
+        .map(drop)
+        .map_err(|e| e.to_string())
 }
 
 fn new(text: &str, host: &str, port: u16) -> bool {
@@ -117,7 +127,7 @@ fn names_hashed_by_openssh_are_found() {
     for (host, port, shown) in [("web1", 22, ED25519), ("10.0.0.1", 22, ED25519), ("web2", 2222, OTHER)] {
         assert_eq!(
             hosts.check(&Sources::default(), &HostName::new(host, port), &key(shown)),
-            Ok(()),
+            Ok(Known::Known),
             "{host}"
         );
     }
@@ -132,7 +142,10 @@ fn openssh_finds_the_names_we_hash() {
     hosts.check(&Sources::default(), &HostName::new("web1", 2222), &key(ED25519)).unwrap();
     assert!(std::fs::read_to_string(&hosts.user[0]).unwrap().starts_with("|1|"));
     hosts.strict = true;
-    assert_eq!(hosts.check(&Sources::default(), &HostName::new("web1", 2222), &key(ED25519)), Ok(()));
+    assert_eq!(
+        hosts.check(&Sources::default(), &HostName::new("web1", 2222), &key(ED25519)),
+        Ok(Known::Known)
+    );
     let found = Command::new("ssh-keygen").args(["-F", "[web1]:2222", "-f"]).arg(&hosts.user[0]).output();
     if let Ok(found) = found {
         assert!(String::from_utf8_lossy(&found.stdout).contains(ED25519));
@@ -148,6 +161,7 @@ fn a_new_host_is_written_down_once_by_many_at_once() {
         global: Vec::new(),
         command: None,
         strict: false,
+        new_hosts: NewHosts::Remember,
         hash: false,
     };
     std::thread::scope(|scope| {
@@ -160,6 +174,27 @@ fn a_new_host_is_written_down_once_by_many_at_once() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("web1 ssh-ed25519 {ED25519}\n"));
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+}
+
+#[test]
+fn a_new_host_is_written_down_only_if_it_should_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(".ssh/known_hosts");
+    let mut hosts = KnownHosts {
+        user: vec![file.clone()],
+        global: Vec::new(),
+        command: None,
+        strict: false,
+        new_hosts: NewHosts::Accept,
+        hash: false,
+    };
+    let check = |hosts: &KnownHosts| {
+        hosts.check(&Sources::default(), &HostName::new("web1", 22), &key(ED25519)).unwrap()
+    };
+    assert_eq!(check(&hosts), Known::New);
+    assert!(!directory.path().join(".ssh").exists());
+    hosts.new_hosts = NewHosts::Remember;
+    assert_eq!([check(&hosts), check(&hosts)], [Known::New, Known::Known]);
 }
 
 #[test]
@@ -180,6 +215,7 @@ fn a_file_that_cannot_be_read_is_no_reason_to_trust() {
         global: vec![directory.path().to_owned()],
         command: None,
         strict: false,
+        new_hosts: NewHosts::Remember,
         hash: false,
     };
     let error = hosts.check(&Sources::default(), &HostName::new("web1", 22), &key(ED25519)).unwrap_err();

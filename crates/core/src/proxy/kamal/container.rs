@@ -53,7 +53,7 @@ pub(super) const KAMALS: &str = "basecamp/kamal-proxy";
 pub(super) const PUBLISHED: &str = "--publish 80:80 --publish 443:443 --log-opt max-size=10m";
 
 /// The ports of the server that it takes requests on; with files on the server that say otherwise they aren't known.
-pub(super) fn ports(run: Option<&Run>) -> Vec<u16> {
+pub(in crate::proxy) fn ports(run: Option<&Run>) -> Vec<u16> {
     match run {
         None => vec![80, 443],
         Some(run) => run.http_port.into_iter().chain(run.https_port).collect(),

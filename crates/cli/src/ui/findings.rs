@@ -1,0 +1,150 @@
+//! What `doctor` found, a line each: this machine, the project, then the servers side by side, topic by topic.
+
+use bowline_core::doctor::{Finding, Level, Topic};
+
+use super::paint::Paint;
+use super::{clean, order, words};
+
+/// The width of the longest word for a level, and a space more.
+const LEVEL: usize = 9;
+/// So many servers with the same finding are named.
+const NAMED: usize = 4;
+
+/// The lines; with those of this level and worse alone.
+pub fn lines(found: &[Finding], least: Level, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let place = |finding: &Finding| match (&finding.host, finding.topic) {
+        (Some(_), _) => "Servers",
+        (None, Topic::Tools) => "This machine",
+        (None, _) => "Project",
+    };
+    for heading in ["This machine", "Project", "Servers"] {
+        let here: Vec<&Finding> =
+            found.iter().filter(|finding| place(finding) == heading && finding.level >= least).collect();
+        if here.is_empty() {
+            continue;
+        }
+        lines.push(paint.bold(heading));
+        let servers = found.iter().filter_map(|finding| finding.host.as_deref());
+        let mut servers: Vec<&str> = servers.collect();
+        servers.sort_unstable();
+        servers.dedup();
+        for group in alike(&here) {
+            lines.extend(one(&group, servers.len(), paint));
+        }
+    }
+    lines.push(summary(found, paint));
+    lines
+}
+
+/// Findings that differ in their server alone together, in the order in which they come.
+fn alike<'f>(found: &[&'f Finding]) -> Vec<Vec<&'f Finding>> {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    for finding in found {
+        let same = |group: &&mut Vec<&Finding>| {
+            group
+                .first()
+                .is_some_and(|first| Finding { host: finding.host.clone(), ..(*first).clone() } == **finding)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) if finding.host.is_some() => group.push(finding),
+            _ => groups.push(vec![finding]),
+        }
+    }
+    groups
+}
+
+fn one(group: &[&Finding], servers: usize, paint: Paint) -> Vec<String> {
+    let Some(finding) = group.first() else { return Vec::new() };
+    let mut hosts: Vec<&str> = group.iter().filter_map(|finding| finding.host.as_deref()).collect();
+    hosts.sort_by(|one, other| order::natural(one, other));
+    let place = match hosts.len() {
+        0 => String::new(),
+        number if number == servers && number > 1 => format!("all {number} servers: "),
+        1..=NAMED => format!("{}: ", clean::line(&hosts.join(", "))),
+        number => {
+            format!("{} ({}, …): ", words::count(number, "server"), clean::line(&hosts[..NAMED].join(", ")))
+        }
+    };
+    let level = format!("{:LEVEL$}", finding.level.name());
+    let level = match finding.level {
+        Level::Ok => paint.green(&level),
+        Level::Warning => paint.yellow(&level),
+        Level::Problem => paint.red(&level),
+    };
+    let text = clean::lines(&finding.text);
+    let mut rest = text.trim_end().lines();
+    let indent = " ".repeat(LEVEL + 2);
+    let mut lines = vec![format!("  {level}{place}{}", rest.next().unwrap_or_default())];
+    lines.extend(rest.map(|line| format!("{indent}{line}")));
+    let hint = clean::lines(finding.hint.as_deref().unwrap_or_default());
+    let mut rest = hint.trim_end().lines();
+    lines.extend(rest.next().map(|line| format!("{indent}{} {line}", paint.cyan("hint:"))));
+    lines.extend(rest.map(|line| format!("{indent}      {line}")));
+    lines
+}
+
+fn summary(found: &[Finding], paint: Paint) -> String {
+    let number = |level| found.iter().filter(|finding| finding.level == level).count();
+    let warnings = match number(Level::Warning) {
+        0 => String::new(),
+        number => format!(", {}", words::count(number, "warning")),
+    };
+    match number(Level::Problem) {
+        0 => paint.green(&format!("no problems{warnings}")),
+        number => paint.red(&format!("{}{warnings}", words::count(number, "problem"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Vec<Finding> {
+        let disk = || Finding::ok(Topic::Disk, "9 GB free");
+        let taken = || Finding::problem(Topic::Ports, "port 80 is taken by nginx", "stop it");
+        vec![
+            Finding::ok(Topic::Tools, "git 2.47.3"),
+            Finding::warning(Topic::Dns, "shop.example.com does not resolve", "add a record"),
+            disk().on("b10"),
+            disk().on("b9"),
+            taken().on("b10"),
+            Finding::ok(Topic::Lock, "no deploy lock").on("b9"),
+        ]
+    }
+
+    #[test]
+    fn servers_stand_side_by_side() {
+        let text = "This machine
+  ok       git 2.47.3
+Project
+  warning  shop.example.com does not resolve
+           hint: add a record
+Servers
+  ok       all 2 servers: 9 GB free
+  problem  b10: port 80 is taken by nginx
+           hint: stop it
+  ok       b9: no deploy lock
+1 problem, 1 warning";
+        assert_eq!(lines(&found(), Level::Ok, Paint(false)).join("\n"), text);
+    }
+
+    #[test]
+    fn what_is_well_can_be_left_out() {
+        let text = "Project
+  warning  shop.example.com does not resolve
+           hint: add a record
+no problems, 1 warning";
+        assert_eq!(lines(&found()[..2], Level::Warning, Paint(false)).join("\n"), text);
+    }
+
+    #[test]
+    fn many_servers_are_counted() {
+        let mut found: Vec<Finding> = (1..=6)
+            .map(|number| Finding::ok(Topic::Lock, "no deploy lock").on(&format!("b{number}")))
+            .collect();
+        found.push(Finding::ok(Topic::Clock, "agrees").on("b7"));
+        let lines = lines(&found, Level::Ok, Paint(false));
+        assert_eq!(lines[1], "  ok       6 servers (b1, b2, b3, b4, …): no deploy lock");
+    }
+}

@@ -1,0 +1,292 @@
+//! Examining a server: one script says what Bowline needs to know before a deploy, and what may be wrong. It changes nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Scope;
+use super::answer::{self, Line, Unreadable};
+use super::lock::LEASE_S;
+use super::observe::Observe;
+use super::registry::Login;
+use crate::proxy::{kamal, spares};
+use crate::shell::{Script, quote};
+use bowline_config::secret::Secret;
+
+/// Where kamal-proxy keeps the certificates that it was issued.
+const CERTIFICATES: &str = "/home/kamal-proxy/.config/kamal-proxy/certs";
+
+/// Programs that a server needs to drain an app behind Traefik.
+pub const DRAINING: [&str; 3] = ["nsenter", "ss", "awk"];
+
+/// Looks at everything on a server that a deploy rests on, in one round trip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examine {
+    pub scope: Scope,
+    /// `[SERVER/]IMAGE`.
+    pub repository: String,
+    /// Ports that the proxy wants.
+    pub ports: Vec<u16>,
+    /// The login to try, if the registry needs one.
+    pub login: Option<Login>,
+}
+
+impl Examine {
+    /// Prints a [`Checkup`], and what the observing script prints ([`crate::observed::Observed`]) where Docker answers.
+    pub fn script(&self) -> Script {
+        let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+        let server = self.login.as_ref().and_then(|login| login.server.as_deref()).unwrap_or_default();
+        let observe =
+            Observe { scope: self.scope.clone(), repository: self.repository.clone(), claim: false };
+        let text = format!(
+            "bowline_ports={ports}\nbowline_tools={tools}\nbowline_lock={lock}\nbowline_lease={LEASE_S}\n\
+             bowline_spares={spares}\nbowline_proxy={proxy}\nbowline_certificates={CERTIFICATES}\n\
+             bowline_registry_login={login}\nbowline_server={server}\n{ask}{published}{examine}(\n{observe})\nexit 0\n",
+            ports = quote(&ports.join(" ")),
+            tools = quote(&[&DRAINING[..], &["curl"]].concat().join(" ")),
+            lock = quote(&self.scope.names.lock()),
+            spares = quote(&spares().join(" ")),
+            proxy = kamal::NAME,
+            login = if self.login.is_some() { "yes" } else { "" },
+            server = quote(server),
+            ask = super::ask::functions(),
+            published = super::published::functions(),
+            examine = answer::sent(include_str!("doctor.sh")),
+            observe = observe.script().text,
+        );
+        match &self.login {
+            Some(login) => Script::new(text).with_input(Secret::new(login.input())),
+            None => Script::new(text),
+        }
+    }
+}
+
+/// What a server is like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkup {
+    /// The user that commands run as.
+    pub user: String,
+    /// Its clock, in seconds since 1970.
+    pub clock: i64,
+    /// Programs that it lacks, of those that may be needed.
+    pub lacks: Vec<String>,
+    /// What sshd is set to, where this user may see it: the key in lower case, and its value.
+    pub sshd: Vec<(String, String)>,
+    pub disks: Vec<Disk>,
+    pub docker: Docker,
+    /// How Docker keeps images.
+    pub store: Option<String>,
+    /// Ports of those asked for that are taken, with who has each, if that is known.
+    pub ports: Vec<(u16, Option<String>)>,
+    /// The certificates that the proxy was issued: the name, and the certificate in base64.
+    pub certificates: Vec<(String, String)>,
+    /// What runs that did not finish left.
+    pub left: Vec<String>,
+    /// Who has the deploy lock, if there is one.
+    pub holder: Option<Holder>,
+    /// What the registry said to the login, if that was tried: nothing if it is right.
+    pub login: Option<Result<(), String>>,
+}
+
+/// Whether Docker can be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Docker {
+    /// Its command is not there.
+    #[default]
+    Missing,
+    /// This user may not use it; what it said.
+    Denied(String),
+    /// It gives no answer; what its command said.
+    Silent(String),
+    /// It runs.
+    Runs { version: String, arch: String },
+}
+
+/// A disk with something of ours on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    pub holds: Holds,
+    pub path: String,
+    /// kB in all and free, if that is known.
+    pub room: Option<(u64, u64)>,
+    /// Files in all and how many more there may be, if there is a limit.
+    pub files: Option<(u64, u64)>,
+}
+
+/// What is on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Docker's images and containers.
+    Images,
+    /// Bowline's own files.
+    Files,
+}
+
+/// Who has a deploy lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A run that goes on.
+    Run,
+    /// A run that is gone: the next one takes the lock over.
+    Gone,
+    /// A person, or Kamal: nobody takes it over.
+    Person,
+}
+
+impl Holder {
+    const ALL: [(&str, Self); 3] = [("run", Self::Run), ("gone", Self::Gone), ("person", Self::Person)];
+}
+
+impl FromStr for Holder {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, holder)| *holder).ok_or("unknown")
+    }
+}
+
+impl FromStr for Checkup {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut checkup = Self::default();
+        for line in answer::lines(text) {
+            if line.word == "checked" {
+                return Ok(checkup);
+            }
+            checkup.take(line)?;
+        }
+        Err(Unreadable::CutShort)
+    }
+}
+
+impl Checkup {
+    fn take(&mut self, line: Line<'_>) -> Result<(), Unreadable> {
+        let (first, rest) = line.rest.trim().split_once(' ').unwrap_or((line.rest.trim(), ""));
+        let (first, rest) = (first.to_owned(), rest.trim().to_owned());
+        match line.word {
+            "user" => self.user = line.some()?.into(),
+            "clock" => self.clock = line.value()?,
+            "lacks" => self.lacks.push(line.some()?.into()),
+            "sshd" => self.sshd.push((first, rest)),
+            "disk" => self.disks.push(disk(line)?),
+            "store" => self.store = Some(line.some()?.into()),
+            "engine" => self.docker = Docker::Runs { version: first, arch: rest },
+            "refused" => {
+                self.docker = match first.as_str() {
+                    "missing" => Docker::Missing,
+                    "denied" => Docker::Denied(rest),
+                    "silent" => Docker::Silent(rest),
+                    _ => return Err(line.unknown()),
+                }
+            }
+            "port" => {
+                let port = first.parse().map_err(|_| line.unknown())?;
+                self.ports.push((port, Some(rest).filter(|who| !who.is_empty())));
+            }
+            "certificate" => self.certificates.push((first, rest)),
+            "left" => self.left.push(line.some()?.into()),
+            "holder" => self.holder = Some(line.value()?),
+            "login" => self.login = Some(if first == "ok" { Ok(()) } else { Err(rest) }),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn disk(line: Line<'_>) -> Result<Disk, Unreadable> {
+    let words: Vec<&str> = line.rest.splitn(6, ' ').collect();
+    let [holds, size, free, files, more, path] = words[..] else { return Err(line.unknown()) };
+    let pair = |all: &str, free: &str| Some((all.parse().ok()?, free.parse().ok()?));
+    let holds = match holds {
+        "images" => Holds::Images,
+        "files" => Holds::Files,
+        _ => return Err(line.unknown()),
+    };
+    // A file system without a limit says that it can have 0 files.
+    let files = pair(files, more).filter(|(all, _)| *all > 0);
+    Ok(Disk { holds, path: path.into(), room: pair(size, free), files })
+}
+
+/// What the script would print.
+impl fmt::Display for Checkup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "@user {}\n@clock {}", self.user, self.clock)?;
+        self.lacks.iter().try_for_each(|tool| writeln!(f, "@lacks {tool}"))?;
+        self.sshd.iter().try_for_each(|(key, value)| writeln!(f, "@sshd {key} {value}"))?;
+        let pair =
+            |pair: Option<(u64, u64)>| pair.map_or("- -".into(), |(all, free)| format!("{all} {free}"));
+        for disk in &self.disks {
+            let holds = if disk.holds == Holds::Images { "images" } else { "files" };
+            writeln!(f, "@disk {holds} {} {} {}", pair(disk.room), pair(disk.files), disk.path)?;
+        }
+        match &self.docker {
+            Docker::Missing => writeln!(f, "@refused missing")?,
+            Docker::Denied(said) => writeln!(f, "@refused denied {said}")?,
+            Docker::Silent(said) => writeln!(f, "@refused silent {said}")?,
+            Docker::Runs { version, arch } => writeln!(f, "@engine {version} {arch}")?,
+        }
+        self.store.iter().try_for_each(|store| writeln!(f, "@store {store}"))?;
+        self.ports
+            .iter()
+            .try_for_each(|(port, who)| writeln!(f, "@port {port} {}", who.as_deref().unwrap_or_default()))?;
+        self.certificates.iter().try_for_each(|(name, text)| writeln!(f, "@certificate {name} {text}"))?;
+        self.left.iter().try_for_each(|what| writeln!(f, "@left {what}"))?;
+        let holder = Holder::ALL.iter().filter(|(_, holder)| Some(*holder) == self.holder);
+        holder.into_iter().try_for_each(|(word, _)| writeln!(f, "@holder {word}"))?;
+        match &self.login {
+            None => {}
+            Some(Ok(())) => writeln!(f, "@login ok")?,
+            Some(Err(said)) => writeln!(f, "@login refused {said}")?,
+        }
+        writeln!(f, "@checked")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_it_is_written() {
+        let checkup = Checkup {
+            user: "deploy".into(),
+            clock: 1_790_000_000,
+            lacks: vec!["ss".into()],
+            sshd: vec![("maxstartups".into(), "10:30:100".into())],
+            disks: vec![
+                Disk { holds: Holds::Files, path: "/home/a b".into(), room: Some((9, 4)), files: None },
+                Disk {
+                    holds: Holds::Images,
+                    path: "/var/lib/docker".into(),
+                    room: None,
+                    files: Some((7, 2)),
+                },
+            ],
+            docker: Docker::Runs { version: "26.1.5".into(), arch: "amd64".into() },
+            store: Some("overlay2".into()),
+            ports: vec![(80, Some("nginx (process 7)".into())), (443, None)],
+            certificates: vec![("shop.example.com".into(), "MIIB".into())],
+            left: vec!["the container kamal-proxy_next".into()],
+            holder: Some(Holder::Gone),
+            login: Some(Err("unauthorized".into())),
+        };
+        assert_eq!(checkup.to_string().parse(), Ok(checkup));
+        let denied = Checkup {
+            user: "ada".into(),
+            docker: Docker::Denied("no".into()),
+            login: Some(Ok(())),
+            ..Checkup::default()
+        };
+        assert_eq!(denied.to_string().parse(), Ok(denied));
+    }
+
+    #[test]
+    fn what_is_cut_short_or_makes_no_sense_is_refused() {
+        assert_eq!("@user a\n".parse::<Checkup>(), Err(Unreadable::CutShort));
+        for line in ["@holder nobody", "@disk all 1 2 3 4 /", "@port x", "@refused so", "@clock soon"] {
+            assert!(format!("{line}\n@checked\n").parse::<Checkup>().is_err(), "{line}");
+        }
+        let unlimited = "@disk files 10 5 0 0 /x\n@checked\n".parse::<Checkup>().unwrap();
+        assert_eq!(unlimited.disks[0].files, None);
+    }
+}

@@ -1,0 +1,90 @@
+# What a server is like, a line each; nothing is changed. Reads: $bowline_ports (of which each is asked who has it),
+# $bowline_tools (programs that may be missing), $bowline_lock with $bowline_lease, $bowline_spares (containers that a run
+# which did not finish leaves), $bowline_certificates (a directory in the proxy's container $bowline_proxy), and
+# $bowline_registry_login: then standard input has a user and a password.
+line() { tr '\n\r' '  ' | cut -c 1-600; }
+# The room on a disk: NAME PATH.
+disk() {
+    [ -d "$2" ] || return 0
+    bowline_blocks=$(df -Pk "$2" 2>/dev/null | awk 'NR == 2 { print $2, $4 }')
+    bowline_inodes=$(df -Pi "$2" 2>/dev/null | awk 'NR == 2 { print $2, $4 }')
+    printf '@disk %s %s %s %s\n' "$1" "${bowline_blocks:-- -}" "${bowline_inodes:-- -}" "$2"
+}
+ports() {
+    for bowline_port in $bowline_ports; do
+        bowline_who=$(whose "$bowline_port" tcp)
+        [ -z "$bowline_who" ] && ! held 0.0.0.0 "$bowline_port" tcp || printf '@port %s %s\n' "$bowline_port" "$bowline_who"
+    done
+}
+# The certificates that the proxy was issued, without their keys: the first of each file is the server's.
+certificates() {
+    docker cp "$bowline_proxy:$bowline_certificates" - 2>/dev/null | tar -tf - 2>/dev/null | grep -v -e '/$' -e '+key$' | head -n 100 |
+        while IFS= read -r bowline_file; do
+            bowline_text=$(docker cp "$bowline_proxy:${bowline_certificates%/*}/$bowline_file" - 2>/dev/null </dev/null | tar -xOf - 2>/dev/null |
+                awk '/-----END CERTIFICATE-----/ { exit } found { printf "%s", $0 } /-----BEGIN CERTIFICATE-----/ { found = 1 }')
+            [ -z "$bowline_text" ] || printf '@certificate %s %s\n' "${bowline_file##*/}" "$bowline_text"
+        done
+}
+# What runs that did not finish left.
+left() {
+    for bowline_name in $bowline_spares; do
+        ! docker container inspect "$bowline_name" >/dev/null 2>&1 || printf '@left the container %s\n' "$bowline_name"
+    done
+    for bowline_name in "$bowline_lock".*; do
+        [ ! -e "$bowline_name" ] || printf '@left the directory %s\n' "$bowline_name"
+    done
+}
+locked() {
+    [ -d "$bowline_lock" ] || return 0
+    if [ ! -f "$bowline_lock/owner" ]; then
+        echo '@holder person'
+    elif [ -e "$bowline_lock/orphaned" ] || [ $(($(date +%s) - $(stat -c %Y "$bowline_lock/lease" 2>/dev/null || date +%s))) -gt "$bowline_lease" ]; then
+        echo '@holder gone'
+    else
+        echo '@holder run'
+    fi
+}
+# Logs in with a configuration of its own, so that the user's stays as it is. (With some login in it Docker's client looks for no
+# helper to keep this one.)
+login() {
+    IFS= read -r bowline_username && IFS= read -r bowline_password || return 0
+    bowline_home=$(mktemp -d) || return 0
+    trap 'rm -rf "$bowline_home"' EXIT
+    printf '{"auths":{"bowline.invalid":{}}}\n' >"$bowline_home/config.json"
+    bowline_limit=
+    ! command -v timeout >/dev/null 2>&1 || bowline_limit='timeout 20'
+    # shellcheck disable=SC2086 # words
+    if bowline_said=$(printf '%s\n' "$bowline_password" | $bowline_limit docker --config "$bowline_home" login --username "$bowline_username" --password-stdin $bowline_server 2>&1); then
+        echo '@login ok'
+    else
+        printf '@login refused %s\n' "$(printf '%s' "$bowline_said" | grep -v '^WARNING' | line)"
+    fi
+    rm -rf "$bowline_home"
+}
+printf '@user %s\n' "$(id -un)"
+date '+@clock %s'
+for bowline_tool in $bowline_tools; do
+    command -v "$bowline_tool" >/dev/null 2>&1 || printf '@lacks %s\n' "$bowline_tool"
+done
+bowline_sshd=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v sshd)
+[ -z "$bowline_sshd" ] || "$bowline_sshd" -T 2>/dev/null | awk '$1 == "maxsessions" || $1 == "maxstartups" || $1 == "allowtcpforwarding" { print "@sshd", $1, $2 }'
+if [ -d .kamal ]; then disk files "$PWD/.kamal"; else disk files "$PWD"; fi
+locked
+if ! command -v docker >/dev/null 2>&1; then
+    echo '@refused missing'
+elif bowline_said=$(docker version --format '{{.Server.Version}} {{.Server.Arch}}' 2>&1); then
+    printf '@engine %s\n' "$bowline_said"
+    docker info --format '@store {{.Driver}}{{range .DriverStatus}}{{range .}} {{.}}{{end}}{{end}}' 2>/dev/null | line
+    echo
+    disk images "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)"
+    ports
+    [ -z "$bowline_proxy" ] || certificates
+    [ -z "$bowline_registry_login" ] || login
+else
+    case $bowline_said in
+        *'permission denied'*) printf '@refused denied %s\n' "$(printf '%s' "$bowline_said" | line)" ;;
+        *) printf '@refused silent %s\n' "$(printf '%s' "$bowline_said" | line)" ;;
+    esac
+fi
+left
+echo @checked

@@ -1,0 +1,89 @@
+//! `doctor`: looks at everything that a deploy rests on, here and on the servers, and changes nothing anywhere.
+//!
+//! What can't be looked at is a finding too, and the rest goes on. What is made of a server is in [`bowline_core::doctor`].
+
+mod here;
+mod names;
+mod servers;
+
+use bowline_config::Diagnostics;
+use bowline_core::doctor::{Finding, Topic};
+use bowline_core::plan::secrets::Secrets;
+use bowline_core::selection::servers as hosts_of;
+
+use crate::error::{Result, RunError};
+use crate::ports::Local;
+use crate::project::LoadError;
+use crate::world::{Options, Project, World};
+
+/// Where there is no project that can be used: why, and what can be said all the same.
+pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Finding> {
+    let mut found = here::tools(local, None).await;
+    found.extend(match error {
+        LoadError::Missing { path, hint } => vec![Finding::problem(
+            Topic::Configuration,
+            format!("there is no configuration at {path}"),
+            format!("{hint}; `bowline init` starts a new project"),
+        )],
+        LoadError::Unreadable { reason, .. } => {
+            vec![Finding::problem(Topic::Configuration, reason.clone(), "check the file's permissions")]
+        }
+        LoadError::Invalid(errors) => said(Topic::Configuration, errors, Finding::problem),
+    });
+    found
+}
+
+/// Everything. `warnings` are those of the configuration.
+///
+/// # Errors
+/// Filters that match nothing, and an interruption.
+pub async fn examine(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    warnings: Option<&Diagnostics>,
+) -> Result<Vec<Finding>> {
+    let hosts = hosts_of(&project.config, &options.filters)?;
+    let mut found = here::tools(world.local.as_ref(), Some(&project.config)).await;
+    found.extend(here::project(world, project, options, warnings).await);
+    let (secrets, of_secrets) = here::secrets(world, project).await?;
+    found.extend(of_secrets);
+    found.extend(here::login(world, project, secrets.as_ref()).await);
+    found.extend(here::certificates(world, project, secrets.as_ref()));
+    found.extend(names::findings(world, project).await);
+    found.extend(servers::findings(world, project, options, &hosts, secrets.as_ref()).await?);
+    found.sort_by_key(|finding| (finding.host.is_some(), finding.topic));
+    Ok(found)
+}
+
+/// A finding for each of these, with its place.
+fn said(topic: Topic, all: &Diagnostics, level: impl Fn(Topic, String, String) -> Finding) -> Vec<Finding> {
+    let of = |one| {
+        let place = all.locate(one);
+        let text = format!("{}:{}:{}: {}", place.path, place.line, place.column, one.message);
+        let hint = one.help.clone().or_else(|| one.note.clone());
+        let finding = level(topic, text, hint.clone().unwrap_or_default());
+        Finding { hint, ..finding }
+    };
+    all.iter().map(of).collect()
+}
+
+/// An error that is no reason to stop, as a finding.
+fn problem(topic: Topic, error: RunError) -> Result<Vec<Finding>> {
+    let of = |text: String, hint: Option<String>| {
+        let finding = Finding::problem(topic, text, "");
+        vec![Finding { hint, ..finding }]
+    };
+    Ok(match error {
+        RunError::Interrupted { .. } => return Err(error),
+        RunError::Invalid(errors) | RunError::Secrets(errors) => said(topic, &errors, Finding::problem),
+        RunError::Usage { message, hint } => of(message, hint),
+        RunError::Local { what, reason, hint, .. } => of(format!("{what} failed: {reason}"), hint),
+        RunError::Locked { .. } | RunError::Servers { .. } => of(error.to_string(), None),
+    })
+}
+
+/// Stands in for values that can't be had: a plan is made without looking at them.
+fn stand_ins(project: &Project) -> Secrets {
+    project.secret_uses.names().into_iter().map(|name| (name.to_owned(), Default::default())).collect()
+}

@@ -1,0 +1,304 @@
+//! This machine and the project: programs, files, secrets, the registry's answer.
+
+use std::time::Duration;
+
+use bowline_config::{Config, Diagnostics, Tls};
+use bowline_core::commands::builder::{Builder, Here};
+use bowline_core::doctor::{Finding, Level, Topic, expiry, server};
+use bowline_core::plan::secrets::{Secrets, login as login_of};
+use bowline_core::proxy::ProxyKind;
+
+use super::{problem, said};
+use crate::error::Result;
+use crate::hooks::{self, Fault};
+use crate::ports::{Local, LocalCommand, Output};
+use crate::world::{Options, Project, World};
+use crate::{git, version};
+
+/// No program takes longer to say what it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A registry has so long to answer.
+const LOGIN: Duration = Duration::from_secs(30);
+
+/// Logs in with a configuration of its own, so that the user's stays as it is. With some login in it Docker's client looks for
+/// no helper to keep this one.
+const LOGIN_SCRIPT: &str = "d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && \
+    printf '{\"auths\":{\"bowline.invalid\":{}}}\\n' >\"$d/config.json\" && docker --config \"$d\" login \"$@\"";
+
+async fn run(local: &dyn Local, words: &[&str]) -> Option<Output> {
+    let words = words.iter().map(|word| (*word).to_owned()).collect();
+    let command = LocalCommand { words, ..LocalCommand::default() };
+    let output = tokio::time::timeout(PATIENCE, local.run(&command, &|_| {})).await.ok()?.ok()?;
+    output.success().then_some(output)
+}
+
+/// The first word of what a program says that looks like a version.
+fn number(said: &str) -> &str {
+    let starts = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    said.split([' ', ',', '\n']).find(starts).unwrap_or("of an unknown version")
+}
+
+/// The programs on this machine.
+pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
+    let mut found = vec![match run(local, &["git", "--version"]).await {
+        Some(output) => Finding::ok(Topic::Tools, format!("git {}", number(&output.stdout))),
+        None => Finding::problem(
+            Topic::Tools,
+            "git is not installed on this machine",
+            "install it: a deploy takes the version from it, and builds what is committed",
+        ),
+    }];
+    found.extend(docker(local, config).await);
+    found.push(match run(local, &["ssh", "-V"]).await {
+        Some(output) => {
+            let said = if output.stderr.is_empty() { output.stdout } else { output.stderr };
+            let version = said.split([',', '\n']).next().filter(|version| !version.is_empty());
+            Finding::ok(Topic::Tools, version.unwrap_or("ssh").to_owned())
+        }
+        None => Finding::warning(
+            Topic::Tools,
+            "ssh is not installed on this machine",
+            "Bowline needs it only where ~/.ssh/config uses Match or Include (Debian: openssh-client)",
+        ),
+    });
+    found.extend(own_proxy(local, config).await);
+    found
+}
+
+/// What builds the image.
+async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
+    let elsewhere = "or build elsewhere, and deploy with `--skip-push --version V`";
+    let Some(client) = run(local, &["docker", "--version"]).await else {
+        return vec![Finding::problem(
+            Topic::Tools,
+            "Docker is not installed on this machine",
+            format!("install it to build images here, {elsewhere}"),
+        )];
+    };
+    let mut found = Vec::new();
+    let remote = config.is_some_and(|config| config.builder.remote.is_some());
+    let engine = run(local, &["docker", "version", "--format", "{{.Server.Version}} {{.Server.Arch}}"]).await;
+    let said = engine.map(|output| output.stdout);
+    let arch = said.as_deref().and_then(|said| said.trim().split_once(' ')).map_or("", |(_, arch)| arch);
+    found.push(match &said {
+        Some(said) => Finding::ok(Topic::Tools, format!("Docker {} ({arch})", number(said))),
+        None if remote => Finding::ok(
+            Topic::Tools,
+            format!("Docker's command {}, and another machine builds", number(&client.stdout)),
+        ),
+        None => Finding::problem(
+            Topic::Tools,
+            "Docker on this machine does not answer",
+            format!("start it, and check that you may use it (`docker version`), {elsewhere}"),
+        ),
+    });
+    let buildx = run(local, &["docker", "buildx", "version"]).await;
+    let here = Here { buildx: buildx.is_some(), arch: arch.to_owned() };
+    let Some(config) = config else { return found };
+    found.push(match (Builder::new(config, &here), buildx) {
+        (Err(needs), _) => Finding::problem(
+            Topic::Tools,
+            needs.to_string(),
+            format!("install it: https://docs.docker.com/go/buildx/, {elsewhere}"),
+        ),
+        (Ok(_), Some(output)) => Finding::ok(Topic::Tools, format!("buildx {}", number(&output.stdout))),
+        (Ok(_), None) => Finding::ok(Topic::Tools, "no buildx: Docker itself builds"),
+    });
+    if config.builder.pack.is_some() && run(local, &["pack", "version"]).await.is_none() {
+        found.push(Finding::problem(
+            Topic::Tools,
+            "`pack` is not installed on this machine, and `builder: pack:` builds with it",
+            "install it: https://buildpacks.io/docs/tools/pack/",
+        ));
+    }
+    found
+}
+
+/// The program that servers without a proxy get.
+async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding> {
+    let config = config?;
+    let gets_ours = |proxy: &bowline_config::Proxy| proxy.run.is_none();
+    config.roles.iter().filter_map(|role| role.kamal_proxy()).find(|proxy| gets_ours(proxy))?;
+    let program = local.companion("bowline-proxy");
+    Some(match run(local, &[&program, "image", "--reference"]).await {
+        Some(output) => {
+            Finding::ok(Topic::Tools, format!("{} for servers without a proxy", output.stdout.trim()))
+        }
+        None => Finding::warning(
+            Topic::Tools,
+            "bowline-proxy is not installed on this machine, so servers without a proxy can't get it",
+            "it belongs beside `bowline` or on PATH; or name an image: `proxy: run: {version: v0.9.2}` is Kamal's",
+        ),
+    })
+}
+
+/// The project's files, as far as no secret is needed for it.
+pub(super) async fn project(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    warnings: Option<&Diagnostics>,
+) -> Vec<Finding> {
+    let config = &project.config;
+    let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
+    let kinds = ProxyKind::of_all(config.roles.iter());
+    let proxies: Vec<&str> =
+        kinds.into_iter().filter(|kind| *kind != ProxyKind::None).map(ProxyKind::name).collect();
+    let behind =
+        if proxies.is_empty() { String::new() } else { format!(", behind {}", proxies.join(" and ")) };
+    let text = format!(
+        "{} with {} on {}{behind}",
+        config.service,
+        if roles.is_empty() { "no role".into() } else { roles.join(", ") },
+        match config.all_hosts().len() {
+            1 => "1 server".into(),
+            number => format!("{number} servers"),
+        },
+    );
+    let mut found = vec![Finding::ok(Topic::Configuration, text)];
+    found.extend(warnings.map(|all| said(Topic::Configuration, all, Finding::warning)).unwrap_or_default());
+    found.extend(of_version(world, config, options).await);
+    let hooks = hooks::doubtful(world.local.as_ref(), config);
+    found.extend(hooks.into_iter().map(|hook| {
+        let level = if hook.kind == Fault::Extension { Level::Warning } else { Level::Problem };
+        Finding { level, ..Finding::problem(Topic::Hooks, hook.text, hook.hint) }
+    }));
+    found
+}
+
+/// What would be built.
+async fn of_version(world: &World, config: &Config, options: &Options) -> Vec<Finding> {
+    let mut found = match version::resolve(world, config, options).await {
+        Ok(version) => {
+            vec![Finding::ok(Topic::Configuration, format!("version {version} would be deployed"))]
+        }
+        Err(error) => problem(Topic::Configuration, error).unwrap_or_default(),
+    };
+    let changed = git::uncommitted(world).await.len();
+    let known = found.iter().all(|finding| finding.level == Level::Ok);
+    if known && config.builder.context.is_none() && changed > 0 {
+        let what = if changed == 1 {
+            "1 uncommitted change".into()
+        } else {
+            format!("{changed} uncommitted changes")
+        };
+        found.push(Finding::warning(
+            Topic::Configuration,
+            format!("{what} would not be deployed: Bowline builds the last commit"),
+            "commit your changes, or set `builder: {context: .}`",
+        ));
+    }
+    let file = &config.builder.dockerfile;
+    if config.builder.pack.is_none() && world.local.executable(file).is_none() {
+        found.push(Finding::problem(
+            Topic::Configuration,
+            format!("there is no {file} to build from"),
+            "write one, or name another with `builder: dockerfile:`",
+        ));
+    }
+    found
+}
+
+/// The values of all secrets that the configuration names, if they can be had.
+pub(super) async fn secrets(world: &World, project: &Project) -> Result<(Option<Secrets>, Vec<Finding>)> {
+    let names: Vec<String> = project.secret_uses.names().into_iter().map(Into::into).collect();
+    if names.is_empty() {
+        return Ok((
+            Some(Secrets::new()),
+            vec![Finding::ok(Topic::Secrets, "the configuration needs no secrets")],
+        ));
+    }
+    match project.secrets(world, &names).await {
+        Ok(secrets) => {
+            let what = if names.len() == 1 {
+                "1 secret has a value".into()
+            } else {
+                format!("{} secrets have values", names.len())
+            };
+            let empty = secrets.iter().filter(|(_, value)| value.expose().is_empty()).map(|(name, _)| {
+                Finding::warning(Topic::Secrets, format!("the secret {name} is empty"), "is that meant?")
+            });
+            let found = [Finding::ok(Topic::Secrets, what)].into_iter().chain(empty).collect();
+            Ok((Some(secrets), found))
+        }
+        Err(error) => Ok((None, problem(Topic::Secrets, error)?)),
+    }
+}
+
+/// Whether the registry lets this machine in.
+pub(super) async fn login(world: &World, project: &Project, secrets: Option<&Secrets>) -> Option<Finding> {
+    let registry = &project.config.registry;
+    if registry.is_absent() {
+        return Some(Finding::ok(Topic::Registry, "no registry: servers get the image from this machine"));
+    }
+    let login = login_of(registry, secrets?).ok()??;
+    let server = login.server.as_deref().unwrap_or("Docker Hub");
+    let words = ["sh", "-c", LOGIN_SCRIPT, "sh"].into_iter().chain(login.words().into_iter().skip(1));
+    let command = LocalCommand {
+        words: words.map(Into::into).collect(),
+        input: Some(login.password.clone()),
+        ..LocalCommand::default()
+    };
+    let hint = "see `registry:` (server, username, password), and that this machine can reach it";
+    Some(match tokio::time::timeout(LOGIN, world.local.run(&command, &|_| {})).await {
+        Ok(Ok(output)) if output.success() => {
+            Finding::ok(Topic::Registry, format!("{server} accepts the login from this machine"))
+        }
+        Ok(Ok(output)) => {
+            let said =
+                output.stderr.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("WARNING"));
+            let text = format!(
+                "{server} refused the login from this machine: {}",
+                said.unwrap_or("it said nothing")
+            );
+            Finding::problem(Topic::Registry, text, hint)
+        }
+        // That Docker is missing was said.
+        Ok(Err(_)) => return None,
+        Err(_) => Finding::problem(
+            Topic::Registry,
+            format!("{server} did not answer this machine within {} s", LOGIN.as_secs()),
+            hint,
+        ),
+    })
+}
+
+/// Certificates of the project's own.
+pub(super) fn certificates(world: &World, project: &Project, secrets: Option<&Secrets>) -> Vec<Finding> {
+    let Some(secrets) = secrets else { return Vec::new() };
+    let mut names: Vec<&str> = Vec::new();
+    for proxy in project.config.roles.iter().filter_map(|role| role.kamal_proxy()) {
+        if let Tls::Custom { certificate, .. } = &proxy.tls
+            && !names.contains(&certificate.as_str())
+        {
+            names.push(certificate);
+        }
+    }
+    let of = |name: &str| {
+        let value = secrets.get(name)?;
+        let Some(end) = expiry(value.expose()) else {
+            return Some(Finding::problem(
+                Topic::Certificates,
+                format!("the secret {name} is not a certificate in PEM form"),
+                "it begins with `-----BEGIN CERTIFICATE-----`",
+            ));
+        };
+        let found = server::ends(&format!("the secret {name}"), end, world.local.now());
+        let renew = || "put a newer one into the secret, and deploy".to_owned();
+        Some(Finding { hint: found.hint.as_ref().map(|_| renew()), ..found })
+    };
+    names.into_iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        assert_eq!(number("git version 2.47.3\n"), "2.47.3");
+        assert_eq!(number("Docker version 26.1.5+dfsg1, build a72d7cd"), "26.1.5+dfsg1");
+        assert_eq!(number("github.com/docker/buildx v0.13.1 788433953"), "v0.13.1");
+        assert_eq!(number("?"), "of an unknown version");
+    }
+}

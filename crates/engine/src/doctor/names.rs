@@ -1,0 +1,85 @@
+//! DNS: whether the names that the proxies answer for lead to their servers.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use bowline_config::{Proxy, Tls};
+use bowline_core::doctor::{Finding, Topic};
+use futures_util::future::join_all;
+
+use crate::world::{Project, World};
+
+/// A name, and the servers that it should lead to.
+struct Name<'p> {
+    name: &'p str,
+    hosts: Vec<&'p str>,
+    /// Whether a certificate is got for it, which takes that it resolves.
+    certified: bool,
+}
+
+/// A finding for each name.
+pub(super) async fn findings(world: &World, project: &Project) -> Vec<Finding> {
+    let config = &project.config;
+    let roles = config.roles.iter().filter_map(|role| {
+        let hosts: Vec<&str> = role.hosts.iter().map(|at| at.host.as_str()).collect();
+        Some((role.kamal_proxy()?, hosts))
+    });
+    let accessories = config.accessories.iter().filter_map(|accessory| {
+        Some((accessory.proxy.as_ref()?, accessory.hosts.iter().map(String::as_str).collect()))
+    });
+    let mut names: Vec<Name<'_>> = Vec::new();
+    for (proxy, hosts) in roles.chain(accessories) {
+        for name in plain(proxy) {
+            match names.iter_mut().find(|known| known.name == name) {
+                Some(known) => known.hosts.extend(&hosts),
+                None => {
+                    names.push(Name { name, hosts: hosts.clone(), certified: proxy.tls == Tls::Automatic })
+                }
+            }
+        }
+    }
+    join_all(names.iter().map(|name| one(world, name))).await
+}
+
+/// The hosts of a proxy that can be asked for: not the wildcards.
+fn plain(proxy: &Proxy) -> impl Iterator<Item = &str> {
+    proxy
+        .hosts
+        .iter()
+        .map(String::as_str)
+        .filter(|host| !host.contains('*') && host.parse::<IpAddr>().is_err())
+}
+
+async fn one(world: &World, name: &Name<'_>) -> Finding {
+    let Name { name, hosts, certified } = name;
+    let hint = format!("its DNS records should lead to {}", hosts.join(", "));
+    let found = match world.network.resolve(name).await {
+        Ok(found) => found,
+        Err(_) if *certified => {
+            let text = format!("{name} does not resolve, so it gets no certificate");
+            return Finding::problem(Topic::Dns, text, hint);
+        }
+        Err(_) => return Finding::warning(Topic::Dns, format!("{name} does not resolve"), hint),
+    };
+    let addresses = join_all(hosts.iter().map(|host| addresses(world, host))).await;
+    let ours: BTreeSet<IpAddr> = addresses.into_iter().flatten().collect();
+    let said: Vec<String> = found.iter().map(IpAddr::to_string).collect();
+    let text = format!("{name} is {}", said.join(", "));
+    if ours.is_empty() || found.iter().any(|address| ours.contains(address)) {
+        return Finding::ok(Topic::Dns, text);
+    }
+    Finding::warning(
+        Topic::Dns,
+        format!("{text}, which is none of its servers"),
+        format!("that is right with a load balancer or a CDN in front; otherwise {hint}"),
+    )
+}
+
+/// The addresses of a server, as far as its name says.
+async fn addresses(world: &World, host: &str) -> Vec<IpAddr> {
+    let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
+    match name.trim_matches(['[', ']']).parse() {
+        Ok(address) => vec![address],
+        Err(_) => world.network.resolve(name).await.unwrap_or_default(),
+    }
+}

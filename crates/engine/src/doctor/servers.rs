@@ -1,0 +1,204 @@
+//! The servers: each is asked once, all at the same time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bowline_core::commands::Scope;
+use bowline_core::commands::doctor::{Checkup, Examine};
+use bowline_core::doctor::server::Seen;
+use bowline_core::doctor::{Finding, Level, Topic};
+use bowline_core::names::Names;
+use bowline_core::observed::Observed;
+use bowline_core::plan::Kind;
+use bowline_core::plan::deploy::{PlanError, Request, plan};
+use bowline_core::plan::secrets::{Secrets, login};
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::kamal::files::Pages;
+use bowline_core::selection::Selection;
+use futures_util::future::{BoxFuture, join_all};
+
+use super::{problem, stand_ins};
+use crate::error::{Failure, Result, RunError};
+use crate::event::{Event, Phase};
+use crate::hooks;
+use crate::ports::{Accept, Entry, Known, Stream};
+use crate::run::fleet::Fleet;
+use crate::world::{Options, Project, World};
+
+/// What all servers are asked, and what is known for it.
+struct Round<'a> {
+    world: &'a World,
+    project: &'a Project,
+    options: &'a Options,
+    fleet: &'a Fleet,
+    scope: Scope,
+    /// Their values, or what stands in for them.
+    secrets: Secrets,
+    /// Whether the values are the true ones.
+    known: bool,
+}
+
+/// Takes no connection: whether sshd forwards one is all that is asked.
+struct Nobody;
+
+impl Accept for Nobody {
+    fn accept(&self, _: Box<dyn Stream>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// What there is to say about each server.
+pub(super) async fn findings(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    hosts: &[&str],
+    secrets: Option<&Secrets>,
+) -> Result<Vec<Finding>> {
+    if let Err(error) = hooks::pre_connect(world, project, options, hosts).await {
+        return problem(Topic::Hooks, error);
+    }
+    world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
+    let (fleet, failures) = match Fleet::connect(world, project, hosts).await {
+        Ok(connected) => connected,
+        // Secrets with keys, which were spoken of.
+        Err(_) if secrets.is_none() => return Ok(Vec::new()),
+        Err(error) => return problem(Topic::Ssh, error),
+    };
+    let there: Vec<&str> = hosts.iter().copied().filter(|host| fleet.has(host)).collect();
+    world.events.emit(Event::Phase(Phase::Observe(there.len())));
+    let scope = Scope {
+        names: Names::of(&project.config),
+        run: crate::run::lock::run_id(world),
+        performer: String::new(),
+    };
+    let known = secrets.is_some();
+    let secrets = secrets.cloned().unwrap_or_else(|| stand_ins(project));
+    let round = Round { world, project, options, fleet: &fleet, scope, secrets, known };
+    let mut found: Vec<Finding> = failures.iter().map(unreachable).collect();
+    found.extend(join_all(there.iter().map(|host| round.one(host))).await.into_iter().flatten());
+    Ok(found)
+}
+
+fn unreachable(failure: &Failure) -> Finding {
+    let finding = Finding::problem(Topic::Ssh, format!("no login: {}", failure.cause), "");
+    Finding { hint: failure.hint(), ..finding }.on(&failure.host)
+}
+
+impl Round<'_> {
+    async fn one(&self, host: &str) -> Vec<Finding> {
+        let forwards = async { self.fleet.listen(host, Arc::new(Nobody)).await.ok() };
+        let entry = async {
+            let server = self.fleet.server(host).ok()?;
+            server.entry().await
+        };
+        let (forwards, entry, asked) = tokio::join!(forwards, entry, self.ask(host));
+        let mut found: Vec<Finding> = entry.map(|entry| came_in(&entry).on(host)).into_iter().collect();
+        match asked {
+            Err(failure) => {
+                let finding =
+                    Finding::problem(Topic::Ssh, format!("could not be examined: {}", failure.cause), "");
+                found.push(Finding { hint: failure.hint(), ..finding }.on(host));
+            }
+            Ok(Asked { checkup, observed, ahead }) => {
+                let seen = Seen {
+                    config: &self.project.config,
+                    names: &self.scope.names,
+                    host,
+                    checkup: &checkup,
+                    observed: observed.as_ref(),
+                    forwards: forwards.map(|listening| listening.is_some()),
+                    ahead,
+                    now: self.world.local.now(),
+                };
+                found.extend(seen.findings());
+                found.extend(
+                    observed.map(|observed| self.planned(host, observed, &found)).unwrap_or_default(),
+                );
+            }
+        }
+        found
+    }
+
+    async fn ask(&self, host: &str) -> Result<Asked, Failure> {
+        let config = &self.project.config;
+        let login = if self.known { login(&config.registry, &self.secrets).ok().flatten() } else { None };
+        let step = Step::Examine(Examine {
+            scope: self.scope.clone(),
+            repository: config.repository(),
+            ports: bowline_core::proxy::ports(config, host),
+            login,
+        });
+        let before = self.world.local.now();
+        let output = self.fleet.run(host, None, &step).await?;
+        let after = self.world.local.now();
+        let checkup: Checkup =
+            output.answer().map_err(|error| self.fleet.failed(host, None, &step, error.into()))?;
+        // It was somewhere between the two.
+        let ahead = checkup.clock - checkup.clock.clamp(before, after.max(before));
+        Ok(Asked { checkup, observed: Observed::parse(&output.stdout).ok(), ahead })
+    }
+
+    /// What a deploy would say about a server: it is planned, and not carried out. What was said already isn't said again.
+    fn planned(&self, host: &str, observed: Observed, found: &[Finding]) -> Vec<Finding> {
+        let config = &self.project.config;
+        let Ok(selection) = Selection::new(config, &self.options.filters) else { return Vec::new() };
+        if !selection.hosts.contains(&host) {
+            return Vec::new();
+        }
+        let request = Request {
+            kind: Kind::Deploy,
+            version: "next".into(),
+            scope: self.scope.clone(),
+            secrets_known: self.known,
+            pages: Pages::new(),
+        };
+        let of_ports = |found: &Finding| found.topic == Topic::Ports && found.level == Level::Problem;
+        match plan(
+            config,
+            &selection,
+            &self.secrets,
+            &request,
+            &BTreeMap::from([(host.to_owned(), observed)]),
+        ) {
+            Ok(plan) => {
+                let notes = plan.servers.into_iter().flat_map(|server| server.notes);
+                notes.map(|note| noted(note).on(host)).collect()
+            }
+            Err(PlanError::Proxy(_)) if found.iter().any(of_ports) => Vec::new(),
+            Err(error) => {
+                let topic = if matches!(error, PlanError::Proxy(_)) { Topic::Proxy } else { Topic::Secrets };
+                let found = problem(topic, RunError::from(error)).unwrap_or_default();
+                found.into_iter().map(|finding| finding.on(host)).collect()
+            }
+        }
+    }
+}
+
+/// A server that answered.
+struct Asked {
+    checkup: Checkup,
+    observed: Option<Observed>,
+    /// How far its clock is ahead of ours, in seconds.
+    ahead: i64,
+}
+
+fn noted(note: String) -> Finding {
+    let finding = Finding::warning(Topic::Proxy, note, "");
+    Finding { hint: None, ..finding }
+}
+
+fn came_in(entry: &Entry) -> Finding {
+    let Entry { login, key, host_key, known } = entry;
+    let by = key.as_ref().map_or("without a key".into(), |key| format!("with {key}"));
+    let text = format!("{login} logs in {by}; host key {host_key}");
+    match known {
+        Known::Known => Finding::ok(Topic::Ssh, text),
+        Known::New => Finding::warning(
+            Topic::Ssh,
+            format!("{text}, which is new here"),
+            "other commands trust it and write it into known_hosts: compare it on the server's console first, \
+             `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`",
+        ),
+    }
+}
