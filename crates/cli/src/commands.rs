@@ -39,9 +39,8 @@ use crate::args::Cli;
 use crate::bug;
 use crate::exit::{self, Ended};
 use crate::session::{self, Session, Subject, Work};
-use crate::settings::{Settings, Surroundings};
-use crate::ui::Focus;
-use crate::ui::results;
+use crate::settings::{Settings, Surroundings, View};
+use crate::ui::{Focus, json, out, results};
 
 // In the order of the help. (A doc comment here would take the place of the program's own description.)
 #[derive(Debug, Subcommand)]
@@ -114,12 +113,21 @@ impl Command {
             Command::Audit(audit) => audit.run(settings).await,
             Command::Env(env) => env.run(settings).await,
             Command::Config(config) => config.run(settings).await,
-            Command::Docs(docs) => docs.run(),
+            Command::Docs(docs) => docs.run(settings),
             Command::Schema(schema) => Ok(schema.run()),
             Command::Secrets(secrets) => secrets.run(settings).await,
             Command::Completion(completion) => Ok(completion.run()),
             Command::Man(man) => man.run(),
-            Command::Version(version) => Ok(version.run()),
+            Command::Version(version) => Ok(version.run(settings)),
+        }
+    }
+
+    /// Whether what it prints is a file for another program, and no report.
+    fn prints_a_file(&self) -> bool {
+        match self {
+            Command::Schema(_) | Command::Completion(_) | Command::Man(_) => true,
+            Command::Docs(docs) => docs.markdown,
+            _ => false,
         }
     }
 }
@@ -128,7 +136,14 @@ impl Command {
 pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     let Cli { globals, command, path } = cli;
     if let Command::Version(version) = command {
-        return version.run();
+    let mut settings = Settings { templates, ..Settings::new(&globals, &path, Surroundings::look()) };
+    if settings.view == View::Json && command.prints_a_file() {
+        settings.view = View::Plain;
+    }
+    if settings.view == View::Json {
+        out::stdout([json::began(&path).to_string()]);
+    }
+        return session::conclude(&settings, Ok(version.run(&settings)));
     }
     let settings = Settings { templates, ..Settings::new(&globals, &path, Surroundings::look()) };
     let ended = in_runtime(&settings, command);

@@ -15,6 +15,9 @@ pub const LOCKED: u8 = 3;
 pub const UNREACHABLE: u8 = 4;
 pub const INTERRUPTED: u8 = 130;
 
+/// All of them, in order. (Commands that run a program exit with that program's own.)
+pub const ALL: [u8; 6] = [DONE, FAILED, USAGE, LOCKED, UNREACHABLE, INTERRUPTED];
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     #[error(transparent)]

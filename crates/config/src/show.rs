@@ -13,12 +13,21 @@ pub(super) use yaml::scalar;
 use yaml::{Node, node};
 
 pub fn show(config: &Config) -> String {
+    tree(config).text()
+}
+
+/// The same as a value.
+pub fn value(config: &Config) -> serde_json::Value {
+    tree(config).value()
+}
+
+fn tree(config: &Config) -> Node {
     let told_by = config.told_by.as_ref().map(|key| format!(" (because of {key})")).unwrap_or_default();
     let roles = config.roles.iter().map(|role| (&role.name, of_role(config, role)));
     let accessories = config.accessories.iter().map(|accessory| (&accessory.name, node(accessory)));
     let has_roles = !config.roles.is_empty();
     let seconds = |duration: std::time::Duration| node(&duration.as_secs());
-    let all = Node::map([
+    Node::map([
         ("service", node(&config.service)),
         ("destination", node(&config.destination)),
         ("repository", node(&config.repository())),
@@ -46,8 +55,7 @@ pub fn show(config: &Config) -> String {
         ("error_pages_path", node(&config.error_pages_path)),
         ("output", node(&config.output).unless_empty()),
         ("run_directory", node(&config.run_directory)),
-    ]);
-    all.text()
+    ])
 }
 
 fn of_role(config: &Config, role: &Role) -> Node {

@@ -3,8 +3,8 @@ use clap::Args;
 
 use crate::exit::{self, Ended};
 use crate::session;
-use crate::settings::{Settings, Verbosity};
-use crate::ui::out;
+use crate::settings::{Settings, Verbosity, View};
+use crate::ui::{json, out};
 
 /// Show the resolved configuration, with secrets hidden.
 #[derive(Debug, Args)]
@@ -17,7 +17,11 @@ impl Config {
     /// Shows it as YAML, and what is doubtful about the secrets it names; none is worked out, and no server is asked.
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let project = session::load_project(settings).await?;
-        out::stdout([show(&project.config).trim_end()]);
+        if settings.view == View::Json {
+            out::stdout([json::config(&project.config).to_string()]);
+        } else {
+            out::stdout([show(&project.config).trim_end()]);
+        }
         if settings.verbosity != Verbosity::Quiet {
             out::stderr(project.doubtful_secrets().iter().map(|found| found.render(settings.err.0)));
         }

@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal;
 
-use bowline_config::{docs, schema as json};
+use bowline_config::{docs, schema};
 use clap::Args;
 
 use crate::exit::{self, Ended};
-use crate::ui::out;
+use crate::settings::{Settings, View};
+use crate::ui::{json, out};
 
 /// Columns where there is no terminal to ask.
 const COLUMNS: usize = 100;
@@ -23,17 +24,20 @@ pub(crate) struct Docs {
     section: Option<String>,
     /// Print the whole documentation as a Markdown page.
     #[arg(long, conflicts_with = "section")]
-    markdown: bool,
+    pub(super) markdown: bool,
 }
 
 impl Docs {
-    pub(super) fn run(self) -> Result<u8, Ended> {
+    pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let text = match self.markdown {
             true => docs::page(),
             false => docs::text(self.section.as_deref(), columns())
                 .map_err(|unknown| exit::usage(unknown.to_string(), unknown.hint))?,
         };
-        out::stdout([text.trim_end()]);
+        match settings.view {
+            View::Json => out::stdout([json::said(text.trim_end()).to_string()]),
+            _ => out::stdout([text.trim_end()]),
+        };
         Ok(exit::DONE)
     }
 }
@@ -49,7 +53,7 @@ pub(crate) struct Schema;
 
 impl Schema {
     pub(super) fn run(self) -> u8 {
-        out::stdout([json::text().trim_end()]);
+        out::stdout([schema::text().trim_end()]);
         exit::DONE
     }
 }

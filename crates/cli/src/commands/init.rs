@@ -7,6 +7,7 @@ use crate::exit::{self, Ended};
 use crate::hints;
 use crate::settings::{Settings, Verbosity};
 use crate::ui::out;
+use crate::ui::results::say;
 
 /// Start a project: write config/deploy.yml, .kamal/secrets and sample hooks.
 #[derive(Debug, Args)]
@@ -29,13 +30,17 @@ impl Init {
         if settings.verbosity == Verbosity::Quiet {
             return Ok(exit::DONE);
         }
-        out::stdout(written.iter().map(|written| match written {
-            Written::New(path) => format!("created {path}"),
-            Written::Kept(path) => format!("{path} is there already, and was left as it is"),
-        }));
+        let mut lines: Vec<String> = written
+            .iter()
+            .map(|written| match written {
+                Written::New(path) => format!("created {path}"),
+                Written::Kept(path) => format!("{path} is there already, and was left as it is"),
+            })
+            .collect();
         if written.first() == Some(&Written::New(settings.config_file.clone())) {
-            out::stdout(["", &hints::new_project(settings)]);
+            lines.extend([String::new(), hints::new_project(settings)]);
         }
+        say(settings, &lines.join("\n"));
         if self.bundle {
             out::stderr(["note: --bundle has no effect: Bowline is not a Ruby gem"]);
         }

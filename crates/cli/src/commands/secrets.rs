@@ -17,7 +17,7 @@ use crate::exit::{self, Ended};
 use crate::session;
 use crate::settings::{Settings, View};
 use crate::signals::unless_interrupted;
-use crate::ui::out;
+use crate::ui::{json, out};
 
 /// Fetch secrets from vaults; print the project's secrets.
 #[derive(Debug, Subcommand)]
@@ -90,7 +90,7 @@ impl FetchArgs {
         let text = object(fetched.map_err(RunError::from)?.as_ref());
         match settings.view {
             // Values are a program's business here as anywhere.
-            View::Json => out::stdout([format!("{{\"event\":\"result\",\"secrets\":{text}}}")]),
+            View::Json => out::stdout([json::secrets(&text)]),
             _ => out::stdout([text]),
         };
         Ok(exit::DONE)
@@ -114,7 +114,7 @@ async fn print(settings: &Settings) -> Result<u8, Ended> {
     let found = names.iter().filter_map(|name| Some((*name, secrets.get(*name)?)));
     if settings.view == View::Json {
         let found = found.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        out::stdout([format!("{{\"event\":\"result\",\"secrets\":{}}}", object(&found))]);
+        out::stdout([json::secrets(&object(&found))]);
     } else {
         out::stdout(found.map(|(name, value)| format!("{name}={}", value.expose())));
     }

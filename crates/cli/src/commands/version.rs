@@ -1,7 +1,8 @@
 use clap::Args;
 
 use crate::exit;
-use crate::ui::out;
+use crate::settings::Settings;
+use crate::ui::results::say;
 
 /// Show the version of Bowline.
 #[derive(Debug, Args)]
@@ -9,8 +10,8 @@ pub(crate) struct Version;
 
 impl Version {
     /// Answers at once, needing neither a project nor a runtime.
-    pub(super) fn run(self) -> u8 {
-        out::stdout([env!("CARGO_PKG_VERSION")]);
+    pub(super) fn run(self, settings: &Settings) -> u8 {
+        say(settings, env!("CARGO_PKG_VERSION"));
         exit::DONE
     }
 }

@@ -3,6 +3,7 @@
 //! The mapping is written out by hand, so that what the engine renames stays, and nothing gets out (a secret, a
 //! whole configuration) only because a type could be serialised.
 
+use bowline_config::{Config, show};
 use bowline_core::doctor::Finding;
 use bowline_core::plan::{Kind, Plan};
 use bowline_engine::error::{Cause, Failure, RunError};
@@ -13,6 +14,16 @@ use serde_json::{Value, json};
 
 use super::clean;
 use crate::exit::{self, Ended};
+
+/// The version of what is printed, which docs/events.md describes.
+pub const SCHEMA: u32 = 1;
+
+/// The first object: which format this is, and which command.
+pub fn began(path: &[String]) -> Value {
+    json!({
+        "event": "began", "schema": SCHEMA, "bowline": env!("CARGO_PKG_VERSION"), "command": text(&path.join(" ")),
+    })
+}
 
 pub fn event(event: &Event) -> Value {
     match event {
@@ -145,6 +156,16 @@ pub fn result(result: &HostOutput) -> Value {
     })
 }
 
+/// The resolved configuration.
+pub fn config(config: &Config) -> Value {
+    json!({ "event": "config", "config": show::value(config) })
+}
+
+/// Values of secrets, which the command is about: as an object, in its order.
+pub fn secrets(object: &str) -> String {
+    format!("{{\"event\":\"result\",\"secrets\":{object}}}")
+}
+
 /// What `doctor` found.
 pub fn finding(finding: &Finding) -> Value {
     json!({
@@ -207,6 +228,24 @@ fn failure(failure: &Failure) -> Value {
     }
     object
 }
+
+/// The names of all causes.
+pub const CAUSES: [&str; 14] = [
+    "unreachable",
+    "not_forwarded",
+    "connection_lost",
+    "too_much_output",
+    "no_answer",
+    "command",
+    "not_ready",
+    "unreadable",
+    "halted",
+    "not_routed",
+    "no_assets",
+    "interrupted",
+    "lock_lost",
+    "other",
+];
 
 fn cause_name(cause: &Cause) -> &'static str {
     match cause {

@@ -48,6 +48,20 @@ impl Node {
         matches!(self, Node::Nothing) || matches!(self, Node::List(items) if items.is_empty())
     }
 
+    /// Itself as JSON, without what a document leaves out.
+    pub(super) fn value(&self) -> serde_json::Value {
+        match self {
+            Node::Nothing => serde_json::Value::Null,
+            Node::Bare(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+            Node::Text(text) => text.as_str().into(),
+            Node::List(items) => items.iter().map(Node::value).collect(),
+            Node::Map(entries) => {
+                let there = entries.iter().filter(|(_, node)| !node.is_nothing());
+                there.map(|(key, node)| (key.clone(), node.value())).collect()
+            }
+        }
+    }
+
     /// Itself as a document: maps line by line, lists in one line.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
