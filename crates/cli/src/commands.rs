@@ -26,6 +26,7 @@ mod remove;
 mod secrets;
 mod server;
 mod takeover;
+pub(crate) mod topic;
 mod traefik;
 mod version;
 
@@ -135,7 +136,6 @@ impl Command {
 /// Runs a command to its end; gives the exit status. `templates` are those that were rendered to find the command.
 pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     let Cli { globals, command, path } = cli;
-    if let Command::Version(version) = command {
     let mut settings = Settings { templates, ..Settings::new(&globals, &path, Surroundings::look()) };
     if settings.view == View::Json && command.prints_a_file() {
         settings.view = View::Plain;
@@ -143,9 +143,9 @@ pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
     if settings.view == View::Json {
         out::stdout([json::began(&path).to_string()]);
     }
+    if let Command::Version(version) = command {
         return session::conclude(&settings, Ok(version.run(&settings)));
     }
-    let settings = Settings { templates, ..Settings::new(&globals, &path, Surroundings::look()) };
     let ended = in_runtime(&settings, command);
     session::conclude(&settings, ended)
 }

@@ -31,7 +31,9 @@ pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let status = match args::parse(words.clone()) {
         Ok(cli) => commands::run(cli, Arc::default()),
-        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => alias::run(&words, error),
+        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => {
+            commands::topic::help(&words).unwrap_or_else(|| alias::run(&words, error))
+        }
         Err(error) => usage(&error),
     };
     ui::terminal::restore();

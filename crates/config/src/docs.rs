@@ -55,6 +55,52 @@ pub fn text(name: Option<&str>, columns: usize) -> Result<String, Unknown> {
     setting.map(|(keys, setting)| terminal::key(keys, setting, columns)).ok_or_else(|| unknown(name))
 }
 
+/// A place of the documentation that some words come up in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What [`text`] is given for it.
+    pub name: String,
+    /// What it is, in a line.
+    pub what: String,
+}
+
+/// The keys, sections and topics that all of these words come up in; those that have one in their name first.
+pub fn find(words: &[&str]) -> Vec<Found> {
+    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let has = |text: &str| {
+        let text = text.to_lowercase();
+        words.iter().all(|word| text.contains(word.as_str()))
+    };
+    let mut found = Vec::new();
+    for keys in all() {
+        if !keys.path.is_empty() && has(&format!("{} {} {}", keys.path, keys.intro, keys.notes)) {
+            found.push(Found { name: keys.path.into(), what: first_line(keys.intro) });
+        }
+        for setting in described(keys) {
+            let name = if keys.path.is_empty() {
+                setting.name.into()
+            } else {
+                format!("{}/{}", keys.path, setting.name)
+            };
+            if has(&format!("{name} {} {}", setting.what, setting.default)) {
+                found.push(Found { name, what: first_line(setting.what) });
+            }
+        }
+    }
+    for (topic, text) in TOPICS.iter().filter(|(topic, text)| has(&format!("{topic} {text}"))) {
+        found.push(Found { name: (*topic).into(), what: first_line(text) });
+    }
+    found.sort_by_key(|one| !has(&one.name));
+    found
+}
+
+/// The first sentence, as plain text.
+fn first_line(text: &str) -> String {
+    let text = unlinked(text);
+    let paragraph = text.trim().split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    paragraph.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
 fn unknown(name: &str) -> Unknown {
     let names = names();
     let hint = match nearest(name, names.iter().map(String::as_str)) {

@@ -145,7 +145,10 @@ fn check_destination(destination: Option<&str>, report: &mut Report) {
 }
 
 fn required<'n>(root: &Section<'n>, name: &str, report: &mut Report) -> Option<Field<'n>> {
-    if !root.has(name) {
+    // Under another name, it was spoken of.
+    let meant = Some(format!("did you mean `{name}`?"));
+    let spoken_of = |item: &Diagnostic| item.help == meant && item.message.starts_with("unknown key: ");
+    if !root.has(name) && !report.items.iter().any(spoken_of) {
         let message = format!("Missing required configuration for {name}");
         report.push(Diagnostic::error(Span::whole(0), message).help(example(name)));
     }

@@ -101,6 +101,13 @@ const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
 /// Resolves the secrets that a run's hooks will get, so that a missing one is an error before anything changes.
 pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<()> {
+    let never_run = doubtful(world.local.as_ref(), &project.config)
+        .into_iter()
+        .filter(|hook| hook.kind == Fault::Extension);
+    for hook in never_run.filter(|_| !options.skip_hooks) {
+        let text = format!("{} ({})", hook.text, hook.hint);
+        world.events.emit(Event::Note { host: None, text });
+    }
     let there =
         |name: &str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();
     if !options.skip_hooks && WITH_SECRETS.into_iter().any(there) {

@@ -59,8 +59,7 @@ pub async fn load(
 
 /// Names the destinations that there are, where what is wrong may be that none of them was given.
 fn with_destinations(errors: Diagnostics, local: &dyn Local, config_file: &str) -> Diagnostics {
-    let directory = config_file.rfind('/').map_or("", |separator| &config_file[..=separator]);
-    let found = destinations(config_file, &local.list(directory));
+    let found = known(local, config_file);
     let Some((first, _)) = found.first() else { return errors };
     let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
     let exist = if paths.len() == 1 { "exists" } else { "exist" };
@@ -68,6 +67,12 @@ fn with_destinations(errors: Diagnostics, local: &dyn Local, config_file: &str) 
         "{} {exist}: if one of these is meant, name it, as in `-d {first}`",
         paths.join(", ")
     ))
+}
+
+/// The destinations that have a file, each with its path.
+fn known(local: &dyn Local, config_file: &str) -> Vec<(String, String)> {
+    let directory = config_file.rfind('/').map_or("", |separator| &config_file[..=separator]);
+    destinations(config_file, &local.list(directory))
 }
 
 async fn read_for(
@@ -106,7 +111,13 @@ async fn files(
         return Ok((templates.render(local, base, None).await?, None));
     };
     let path = destination_path(config_file, name);
-    let over = read(local, &path, &format!("the destination `{name}` has its settings there"))?;
+    let names: Vec<String> = known(local, config_file).into_iter().map(|(name, _)| name).collect();
+    let others = match names.as_slice() {
+        [] => String::new(),
+        [only] => format!("; the only destination here is {only}"),
+        names => format!("; the destinations here are {}", names.join(", ")),
+    };
+    let over = read(local, &path, &format!("the destination `{name}` has its settings there{others}"))?;
     let base = templates.render(local, base, destination).await?;
     let file = templates.render(local, over, destination).await?;
     Ok((base, Some(Destination { name: name.into(), file })))

@@ -1,7 +1,10 @@
 use bowline_config::show::show;
+use bowline_engine::hooks::doubtful;
+use bowline_remote::LocalMachine;
 use clap::Args;
 
 use crate::exit::{self, Ended};
+use crate::hints;
 use crate::session;
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::{json, out};
@@ -24,6 +27,12 @@ impl Config {
         }
         if settings.verbosity != Verbosity::Quiet {
             out::stderr(project.doubtful_secrets().iter().map(|found| found.render(settings.err.0)));
+            let paint = settings.err;
+            let hooks = doubtful(&LocalMachine::default(), &project.config);
+            out::stderr(hooks.iter().flat_map(|hook| {
+                let warning = format!("{} {}", paint.yellow("warning:"), hook.text);
+                [warning].into_iter().chain(hints::lines(Some(&hook.hint), paint))
+            }));
         }
         Ok(exit::DONE)
     }

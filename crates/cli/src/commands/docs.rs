@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use bowline_config::{docs, schema};
 use clap::Args;
 
+use super::topic;
 use crate::exit::{self, Ended};
 use crate::settings::{Settings, View};
 use crate::ui::{json, out};
@@ -18,9 +19,10 @@ const COLUMNS: usize = 100;
   bowline docs                 # the keys at the root, and a list of sections
   bowline docs proxy           # a section
   bowline docs boot/limit      # a key
-  bowline docs hooks           # hooks; also: assets, destinations, secrets, templates")]
+  bowline docs hooks           # hooks; also: assets, destinations, secrets, templates
+  bowline docs drain           # the keys and commands that mention a word")]
 pub(crate) struct Docs {
-    /// A section, or a key by its path.
+    /// A section, a key by its path, or a word to look for.
     section: Option<String>,
     /// Print the whole documentation as a Markdown page.
     #[arg(long, conflicts_with = "section")]
@@ -31,8 +33,16 @@ impl Docs {
     pub(super) fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let text = match self.markdown {
             true => docs::page(),
-            false => docs::text(self.section.as_deref(), columns())
-                .map_err(|unknown| exit::usage(unknown.to_string(), unknown.hint))?,
+            false => match docs::text(self.section.as_deref(), columns()) {
+                Ok(text) => text,
+                Err(unknown) => match topic::places(&unknown.name) {
+                    Some(places) => {
+                        let heading = format!("There is no section `{}`. It comes up in:", unknown.name);
+                        [&[heading][..], &places].concat().join("\n")
+                    }
+                    None => return Err(exit::usage(unknown.to_string(), unknown.hint).into()),
+                },
+            },
         };
         match settings.view {
             View::Json => out::stdout([json::said(text.trim_end()).to_string()]),
@@ -58,7 +68,7 @@ impl Schema {
     }
 }
 
-fn columns() -> usize {
+pub(super) fn columns() -> usize {
     if !std::io::stdout().is_terminal() {
         return COLUMNS;
     }

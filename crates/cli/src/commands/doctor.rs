@@ -21,8 +21,8 @@ shows only warnings and problems. The exit status is 1 if there is a problem.
 
 Examples:
   bowline doctor
-  bowline doctor -h 10.0.0.5      one server
-  bowline doctor --json           one object per finding"
+  bowline doctor -h 10.0.0.5      # one server
+  bowline doctor --json           # one object per finding"
 )]
 pub(crate) struct Doctor;
 

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bowline_engine::error::RunError;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command, ValueEnum};
 use clap_mangen::roff::{Roff, roman};
 
@@ -101,9 +102,21 @@ fn find<'c>(root: &'c Command, path: &[String]) -> Result<&'c Command, RunError>
     path.iter().try_fold(root, |command, name| {
         command.find_subcommand(name).ok_or_else(|| {
             let message = format!("there is no command `{}`", path.join(" "));
-            exit::usage(message, hints::COMMANDS.to_owned())
+            let near = nearest(path).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            exit::usage(message, format!("{near}{}", hints::COMMANDS))
         })
     })
+}
+
+/// The command that was probably meant.
+fn nearest(path: &[String]) -> Option<String> {
+    let words = ["bowline"].into_iter().chain(path.iter().map(String::as_str));
+    let error = args::command().try_get_matches_from(words).err()?;
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(one) => Some(one.clone()),
+        ContextValue::Strings(all) => all.first().cloned(),
+        _ => None,
+    }
 }
 
 /// The name of a page: `bowline-app-exec`.

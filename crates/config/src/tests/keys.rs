@@ -226,3 +226,11 @@ fn the_tables_are_in_order() {
         }
     }
 }
+
+#[test]
+fn a_key_under_a_wrong_name_is_not_missing_too() {
+    let text = "service: app\nimge: app\nservers: [a]\nbuilder: {arch: amd64}\nproxy: {}\n";
+    let errors = crate::load(crate::SourceFile::new("config/deploy.yml", text), None).unwrap_err();
+    let said: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(said, ["unknown key: imge"]);
+}

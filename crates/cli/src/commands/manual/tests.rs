@@ -28,5 +28,7 @@ fn every_command_has_a_page() {
 fn a_command_that_there_is_not_is_named() {
     let root = args::command();
     let path = ["app".to_owned(), "exc".to_owned()];
-    assert_eq!(find(&root, &path).unwrap_err().to_string(), "there is no command `app exc`");
+    let error = find(&root, &path).unwrap_err();
+    assert_eq!(error.to_string(), "there is no command `app exc`");
+    assert!(format!("{error:?}").contains("did you mean `exec`?"), "{error:?}");
 }

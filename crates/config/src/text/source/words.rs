@@ -7,12 +7,78 @@ use crate::diagnostic::{Diagnostic, Span};
 /// A syntax error at its place.
 pub(super) fn syntax_error(file: usize, text: &str, error: &ScanError) -> Diagnostic {
     let span = place(file, text, error);
+    if let Some(unclosed) = never_closed(text, span.start) {
+        return unclosed.diagnostic(file, span);
+    }
     let (message, help) = explain(error.kind());
     let diagnostic = Diagnostic::error(span, message);
     match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
     }
+}
+
+/// A bracket that nothing closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unclosed {
+    open: char,
+    at: usize,
+}
+
+impl Unclosed {
+    fn close(self) -> char {
+        if self.open == '{' { '}' } else { ']' }
+    }
+
+    /// The parser goes on to whatever can't be in such a list or map, which may be far below (`noticed`).
+    fn diagnostic(self, file: usize, noticed: Span) -> Diagnostic {
+        let (Self { open, at }, close) = (self, self.close());
+        Diagnostic::error(
+            Span { file, start: at, end: at + 1 },
+            format!("`{open}` is opened here and never closed"),
+        )
+        .also(noticed, "this can't be part of it")
+        .help(format!("write the missing `{close}`"))
+    }
+}
+
+/// The innermost bracket that is open where the parser gave up, lines below it, and is still open at the end of the text.
+fn never_closed(text: &str, error: usize) -> Option<Unclosed> {
+    let mut open: Vec<Unclosed> = Vec::new();
+    let mut there: Option<Vec<Unclosed>> = None;
+    let mut quote: Option<char> = None;
+    // What precedes on the line, but for blanks: only there can a value begin.
+    let mut before = '\n';
+    let mut comment = false;
+    let mut blank = true;
+    for (at, c) in text.char_indices() {
+        if at >= error && there.is_none() {
+            there = Some(open.clone());
+        }
+        let begins = matches!(before, '\n' | ':' | '-' | ',' | '[' | '{');
+        match (c, quote) {
+            _ if comment && c != '\n' => {}
+            (c, Some(end)) => quote = Some(end).filter(|end| *end != c),
+            ('#', None) if blank => comment = true,
+            ('"' | '\'', None) if begins => quote = Some(c),
+            ('{' | '[', None) if begins => open.push(Unclosed { open: c, at }),
+            ('}' | ']', None) => {
+                if let Some(own) = open.iter().rposition(|bracket| bracket.close() == c) {
+                    open.remove(own);
+                }
+            }
+            _ => {}
+        }
+        blank = c.is_whitespace();
+        comment &= c != '\n';
+        if !blank || c == '\n' {
+            before = c;
+        }
+    }
+    let mut there = there.unwrap_or_else(|| open.clone()).into_iter();
+    let below =
+        |bracket: &Unclosed| text.get(bracket.at..error).is_some_and(|between| between.contains('\n'));
+    there.rfind(|bracket| open.contains(bracket) && below(bracket))
 }
 
 /// The marker's offset in bytes, always at a character of the text.
@@ -130,4 +196,25 @@ fn explain_rare(kind: &ErrorKind) -> Words {
 
 fn words(message: &str, help: &'static str) -> Words {
     (message.to_owned(), Some(help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bracket_that_nothing_closes_is_found_above_the_place_where_the_parser_gives_up() {
+        let cases = [
+            ("proxy: {host: x, ssl: true\nenv:\n  clear: {A: b}\n", Some(7)),
+            ("servers: [a, b\nproxy: {host: x}\n", Some(9)),
+            ("a: {b: [1, 2}\nc: d\n", Some(7)),
+            ("env: {clear: {A: b}\nproxy: {}\n", Some(5)),
+            ("proxy: {\n  host: x\n  ssl: true\n}\nenv: 1\n", None),
+            ("a: 'x [ y'\nb: \"{\"\n# [\nc: it's [\nd: e: f\n", None),
+        ];
+        for (text, found) in cases {
+            let error = text.rfind(": ").unwrap() + 1;
+            assert_eq!(never_closed(text, error).map(|bracket| bracket.at), found, "{text}");
+        }
+    }
 }

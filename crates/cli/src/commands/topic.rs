@@ -1,0 +1,125 @@
+//! Finding help by any word: in the commands' help and in the documentation of the configuration.
+
+use std::ffi::OsString;
+
+use bowline_config::docs;
+use clap::Command;
+
+use super::docs::columns;
+use crate::args::{self, is_shown};
+use crate::exit;
+use crate::ui::{clean, out};
+
+/// No more places are listed.
+const MOST: usize = 30;
+
+/// `bowline help WORD…` for words that are no command: a section of the configuration's documentation, or the places
+/// where they come up. `None` if there are none.
+pub(crate) fn help(words: &[OsString]) -> Option<u8> {
+    let [_, help, wanted @ ..] = words else { return None };
+    if *help != "help" {
+        return None;
+    }
+    let wanted: Vec<&str> =
+        wanted.iter().filter_map(|word| word.to_str()).filter(|word| !word.starts_with('-')).collect();
+    let name = wanted.join("/");
+    if let Ok(text) = docs::text(Some(&name).filter(|name| !name.is_empty()).map(String::as_str), columns()) {
+        out::stdout([text.trim_end()]);
+        return Some(exit::DONE);
+    }
+    let lines = places(&wanted.join(" "))?;
+    out::stdout([format!("There is no command `{}`. It comes up in:", clean::line(&wanted.join(" ")))]);
+    out::stdout(lines);
+    Some(exit::DONE)
+}
+
+/// The places where these words come up, a line each, with the command that shows each; `None` if there are none.
+pub(super) fn places(text: &str) -> Option<Vec<String>> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() {
+        return None;
+    }
+    let mut root = args::command();
+    root.build();
+    let mut places = Vec::new();
+    commands(&root, &words, &mut places);
+    places.sort_by_key(|(command, _)| !words.iter().all(|word| command.contains(&word.to_lowercase())));
+    let found =
+        docs::find(&words).into_iter().map(|found| (format!("bowline docs {}", found.name), found.what));
+    places.extend(found);
+    let more = places.len().saturating_sub(MOST);
+    places.truncate(MOST);
+    let width = places.iter().map(|(command, _)| command.len()).max()?;
+    let columns = columns();
+    let mut lines: Vec<String> = places
+        .iter()
+        .map(|(command, what)| {
+            let line = format!("  {command:width$}  {what}");
+            match line.char_indices().nth(columns) {
+                Some((at, _)) => format!("{}…", line.get(..at.saturating_sub(3)).unwrap_or(&line).trim_end()),
+                None => line,
+            }
+        })
+        .collect();
+    if more > 0 {
+        lines.push(format!("  … and {more} more: give another word"));
+    }
+    Some(lines)
+}
+
+fn commands(command: &Command, words: &[&str], places: &mut Vec<(String, String)>) {
+    // The examples of `docs` name words of all kinds.
+    let searched = |below: &&Command| is_shown(below) && below.get_name() != "docs";
+    for below in command.get_subcommands().filter(searched) {
+        let name = below.get_bin_name().unwrap_or_default().replacen("bowline ", "bowline help ", 1);
+        let about = below.get_about().map(ToString::to_string).unwrap_or_default();
+        let after = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let flags = below.get_arguments().filter(|flag| !flag.is_global_set() && !flag.is_hide_set());
+        let flags: Vec<String> = flags.filter_map(|flag| flag.get_help().map(ToString::to_string)).collect();
+        let text = format!("{name} {about} {after} {}", flags.join(" ")).to_lowercase();
+        if words.iter().all(|word| text.contains(&word.to_lowercase())) {
+            places.push((name, about.trim_end_matches('.').to_owned()));
+        }
+        commands(below, words, places);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn says(text: &str, begins: &str) {
+        let places = places(text).unwrap();
+        assert!(
+            places.iter().any(|line| line.trim_start().starts_with(begins)),
+            "{begins} is not in {places:#?}"
+        );
+    }
+
+    #[test]
+    fn any_word_leads_somewhere() {
+        says("drain", "bowline docs drain_timeout ");
+        says("Certificate", "bowline docs proxy/ssl ");
+        says("lock", "bowline help lock status ");
+        says("known_hosts", "bowline help doctor ");
+        says("builder arch", "bowline docs builder/arch ");
+        assert_eq!(places("zeppelin"), None);
+        assert_eq!(places(" "), None);
+    }
+
+    #[test]
+    fn what_is_in_a_name_comes_first_and_no_line_is_too_long() {
+        let places = places("rollback").unwrap();
+        assert!(places[0].trim_start().starts_with("bowline help rollback "), "{places:#?}");
+        assert!(places.iter().all(|line| line.chars().count() <= columns()), "{places:#?}");
+    }
+
+    #[test]
+    fn help_on_a_section_shows_it() {
+        let help = |line: &str| help(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        assert_eq!(help("bowline help hooks"), Some(exit::DONE));
+        assert_eq!(help("bowline help zeppelin"), None);
+        assert_eq!(help("bowline deplyo"), None);
+    }
+}
