@@ -39,7 +39,7 @@ status: the first that is not 0.
 Examples:
   bowline app exec -p bin/rails db:migrate       # on the primary server only
   bowline app exec -i bash                       # a shell, which gets Ctrl-C and Ctrl-Z
-  bowline app exec -i --reuse psql < dump.sql    # with your standard input
+  bowline app exec -i --reuse sh < migrate.sh    # with your standard input
   bowline app exec --raw -p tar c . > app.tar    # byte for byte
   bowline app exec --reuse ls -la                # in the containers that serve
   bowline app exec -e DEBUG=1 -r worker bin/check

@@ -95,7 +95,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .default("30")
             .kamal2(""),
         Setting::new("stop_timeout", Form::Seconds(0), "the time between SIGTERM and SIGKILL when a container stops")
-            .default("10, as in Docker; in a Kamal 2 file, roles without a proxy get `drain_timeout`")
+            .default("10 for roles behind a proxy; others get `drain_timeout`, or 10 in a Kamal 1 file")
             .kamal2("stop_wait_time"),
         Setting::new("stop_wait_time", Form::Seconds(0), "the same as `stop_timeout`").kamal1("stop_timeout"),
         Setting::new("timeouts", Form::Keys(&timeouts::KEYS), "time limits for everything else").examples(&["{hook: 3600}"]).ours(),

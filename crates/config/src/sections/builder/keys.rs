@@ -72,7 +72,7 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "arch",
             Form::Either(&[Form::Usual(PLATFORMS), Form::List(&Form::Usual(PLATFORMS))]),
-            "the CPU to build for: `amd64`, `arm64` or a list. Required in Kamal 2. Building for another CPU needs `docker buildx`",
+            "the CPU to build for: `amd64`, `arm64` or a list. Kamal 2 requires this key, Bowline doesn't. Building for another CPU needs `docker buildx`",
         )
         .default("that of the machine that builds")
         .kamal2("multiarch")
