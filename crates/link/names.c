@@ -1,4 +1,4 @@
-/* Names of hosts come from /etc/hosts and DNS, users from /etc/passwd: see static.rs. */
+/* Names of hosts come from /etc/hosts and DNS, users from /etc/passwd: see build.rs. */
 #include <nss.h>
 
 __attribute__((constructor)) static void keep_to_own_names(void) {
