@@ -34,8 +34,7 @@ existing Docker installations alone, so on servers that are already set up it do
 
 Examples:
   bowline setup
-  bowline setup -h 10.0.0.5                      # a new server
-  bowline setup -P --version 1f3a9c2             # an image that is already in the registry"
+  bowline setup -P --version 1f3a9c2             # a new server gets the others' version"
 )]
 pub(crate) struct Setup {
     #[command(flatten)]
