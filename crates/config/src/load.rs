@@ -8,7 +8,7 @@ use super::secrets::SecretUses;
 use super::source::{Key, Node};
 use super::{Config, Pairs, generation, mask, merge, root, shape, source};
 
-/// A destination (`-d`) and its file, which is laid over the base file.
+/// A destination (`-d`) and its file, which is merged over the base file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     pub name: String,

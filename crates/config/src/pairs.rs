@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 /// An ordered list of names and values, as a YAML map gives them.
 pub type Pairs = Vec<(String, String)>;
 
-/// `over` laid over `base`: a name it has too is replaced in its place, a new one follows at the end.
+/// Merges `over` into `base`: existing names are replaced in their place, new ones are appended.
 pub fn lay_over(base: &Pairs, over: &Pairs) -> Pairs {
     let mut pairs = base.clone();
     for (name, value) in over {

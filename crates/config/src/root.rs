@@ -218,7 +218,7 @@ fn envs(root: &Section, report: &mut Report) -> (super::Env, Tags) {
 
 fn inherited<'n>(root: &Section<'n>, generation: Generation, report: &mut Report) -> Inherited<'n> {
     let proxy = root.get("proxy");
-    // What is wrong with the root's own is told here, and not again by each role that takes it as it is.
+    // Errors in the root's own `proxy` are reported here, and not again by each role that inherits it.
     let unchanged = proxy.as_ref().map(|field| Proxy::decode(field, report));
     Inherited {
         generation,

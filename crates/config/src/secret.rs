@@ -51,7 +51,7 @@ impl Serialize for Secret {
     }
 }
 
-/// Bytes that nobody may see, such as an uploaded file's: it may have passwords in it. Copies share them.
+/// Bytes that must not be shown, such as those of an uploaded file, which may contain passwords. Copies share them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SecretBytes(Arc<[u8]>);
 

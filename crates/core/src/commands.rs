@@ -43,7 +43,7 @@ pub const FAMILY: usize = 16;
 /// How long [`Scope::claim`] waits for what another run began before it ends that, in seconds: as long as a container
 /// may take to stop.
 pub const WAIT_S: u64 = 35;
-/// What only the keeper of a lock says. It ends with its connection, and nobody has to wait for it.
+/// A text that only the keeper of a lock has. The keeper ends with its connection, so no run waits for it.
 const KEEPER: &str = "@lost";
 
 /// What is done to a container that is there.
@@ -92,7 +92,7 @@ impl Scope {
         format!("{}/run", self.names.directory())
     }
 
-    /// The file on each server with the boots whose containers nobody waits for any more.
+    /// The file on each server with the boots whose containers the run no longer waits for.
     pub(crate) fn given_up(&self) -> String {
         format!("{}/given-up", self.names.directory())
     }
@@ -107,8 +107,8 @@ impl Scope {
         self.run.get(FAMILY..).filter(|token| !token.is_empty()).unwrap_or(&self.run)
     }
 
-    /// Shell lines that make this server belong to this run. What the run before still does here, because it was killed
-    /// or cut off in the middle, comes to its end first: it was begun before the fence could stop it.
+    /// Shell lines that claim this server for this run. If the previous run was killed or cut off, its last command may still
+    /// be at work here: it ends first, because it started before the fence could stop it.
     pub fn claim(&self) -> String {
         let directory = quote(&self.names.directory());
         format!(

@@ -118,7 +118,7 @@ impl Names {
         format!("{}/history", self.directory())
     }
 
-    /// The image that was pulled last, for whoever prunes the repository.
+    /// The image that was pulled last, which pruning must keep.
     pub fn pulled(&self) -> String {
         format!("{}/pulled", self.directory())
     }

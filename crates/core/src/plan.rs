@@ -74,7 +74,7 @@ pub struct Plan {
     /// Seconds between two groups.
     pub group_wait: u64,
     pub barrier: BarrierPlan,
-    /// Whether the roles of one server boot side by side, or one after the other.
+    /// Whether the roles of a server boot in parallel, or one after the other.
     pub parallel_roles: bool,
     /// What becomes of servers that were switched already when another one fails.
     pub on_failure: OnFailure,
@@ -83,7 +83,7 @@ pub struct Plan {
 /// Who opens the barrier and who waits at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BarrierPlan {
-    /// The role that opens it. `None`: no primary role in this run, nobody waits.
+    /// The role that opens it. `None`: this run has no primary role, so no role waits.
     pub opened_by: Option<String>,
     /// Whether waiting roles boot before or after it opens.
     pub order: BarrierOrder,
@@ -235,13 +235,13 @@ impl ServerPlan {
         steps
     }
 
-    /// The step by which one of its proxies takes the ports of another one, if one does.
+    /// The step in which one of its proxies takes the ports of another, if any.
     pub fn take_over(&self) -> Option<proxy::Step> {
         self.proxies.iter().find_map(OnServer::take_over)
     }
 }
 
-/// The steps by which the containers of a role go that serve now.
+/// The steps that retire the containers of a role that serve now.
 fn retirement(role: &RolePlan) -> Vec<(Option<&str>, Step)> {
     let name = Some(role.role.as_str());
     let of = |retire: &Retire| {

@@ -25,7 +25,7 @@ pub use traefik::cord;
 /// The label of a container that no proxy is to find.
 pub(crate) use traefik::labels::HIDDEN;
 pub use traefik::labels::hidden;
-/// Names that labels give and that must differ from those of what runs beside them.
+/// Names in labels that must differ from those of other running containers.
 pub(crate) use traefik::labels::{by_labels, network, unlike};
 pub(crate) use traefik::neighbours::{apps_agree, roles_agree, shared_requests};
 pub(crate) use traefik::{maintenance, shared_network};
@@ -276,7 +276,7 @@ impl OnServer {
         }
     }
 
-    /// The step by which it takes the ports of another one, if it does.
+    /// The step in which it takes the ports of another proxy, if any.
     pub fn take_over(&self) -> Option<Step> {
         match self {
             Self::Traefik(traefik) => {
@@ -362,7 +362,7 @@ impl Attach {
         }
     }
 
-    /// What the proxy is given besides the container itself.
+    /// Arguments for the proxy other than the container.
     pub(crate) fn settings(&self) -> &[String] {
         match self {
             Self::None | Self::Traefik(_) => &[],
@@ -377,7 +377,7 @@ pub enum Detach {
     /// Nothing.
     #[default]
     None,
-    /// Its cord is cut, and Traefik lets it go.
+    /// Its cord is cut, and Traefik stops sending it requests.
     Traefik(Box<cord::Cut>),
     /// kamal-proxy forgets it.
     Kamal(Box<kamal::service::Unregister>),
@@ -443,7 +443,7 @@ pub enum Step {
     Settle(takeover::Settle),
 }
 
-/// How long a step takes by itself.
+/// How many seconds a step may wait on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     /// As long as pulling an image may.
@@ -483,7 +483,7 @@ impl Step {
         }
     }
 
-    /// How long it takes by itself.
+    /// How many seconds it may wait on purpose.
     pub fn takes(&self) -> Takes {
         match self {
             Step::Traefik(step) => step.takes(),

@@ -197,7 +197,7 @@ impl std::fmt::Display for Line {
 /// What a script reads on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Input {
-    /// Nothing: it is closed at once.
+    /// Nothing: it is closed immediately.
     #[default]
     None,
     /// A secret text, then the end.
@@ -218,7 +218,7 @@ pub struct Script {
 /// The variables that a program finds on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Surroundings {
-    /// Those of the login, but for what changes the meaning of our commands.
+    /// Those of the login, except variables that change the meaning of our commands.
     #[default]
     Ours,
     /// Those of the login, for a command that a person wrote.
@@ -250,7 +250,7 @@ impl Script {
     }
 
     /// The command line as sent: whatever the login shell is, `sh` runs the program, and its output follows
-    /// [`beginning`] of this word, which should be one that nobody can guess.
+    /// [`beginning`] of this word, which must be unpredictable.
     pub fn over_ssh(&self, word: &str) -> String {
         start::line(&self.text, self.surroundings, word)
     }

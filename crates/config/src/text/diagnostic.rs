@@ -26,12 +26,12 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// A file that somebody else has read.
+    /// A file that the caller has read.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into(), rendered: None }
     }
 
-    /// The file with what it gave as a template.
+    /// The file with its rendered text.
     pub(crate) fn with(self, rendered: Rendered) -> Self {
         Self { rendered: Some(rendered), ..self }
     }

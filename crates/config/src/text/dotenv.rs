@@ -34,11 +34,11 @@ use crate::secret::Secret;
 pub struct File {
     /// Its path and text, line ends made uniform.
     pub source: SourceFile,
-    /// Its entries in order. Of two with the same key the later one counts for whoever comes after it.
+    /// Its entries in order. Of two with the same key, the later one is valid for everything after it.
     pub entries: Vec<Entry>,
-    /// What is wrong in it; such a file can't be used.
+    /// Its errors. A file with errors can't be used.
     pub errors: Vec<Problem>,
-    /// What probably isn't meant as it will be taken.
+    /// Texts whose meaning probably differs from what the author expects.
     pub warnings: Vec<Problem>,
 }
 
@@ -46,9 +46,9 @@ pub struct File {
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub key: String,
-    /// Where the name stands.
+    /// The position of the name.
     pub key_at: Range<usize>,
-    /// What the value is made of.
+    /// The parts of the value.
     pub parts: Vec<Part>,
 }
 
@@ -57,7 +57,7 @@ pub enum Part {
     Text(Secret),
     /// The value of another name.
     Variable(Variable),
-    /// What a command prints.
+    /// The output of a command.
     Command(Command),
 }
 
@@ -65,15 +65,15 @@ pub enum Part {
 pub struct Variable {
     pub name: String,
     pub at: Range<usize>,
-    /// Whether the name may be shown: it looks like a variable's. `$1wor` in `pa$1wor` is part of a password that
-    /// somebody forgot to quote.
+    /// Whether the name may be shown, because it looks like a variable's. `$1wor` in `pa$1wor` is part of an unquoted
+    /// password.
     pub telling: bool,
 }
 
 #[derive(Clone)]
 pub struct Command {
     pub at: Range<usize>,
-    /// What is to be done.
+    /// What the command does.
     pub kind: CommandKind,
 }
 

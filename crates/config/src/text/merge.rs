@@ -6,12 +6,12 @@
 
 use crate::source::{Key, Node, NodeKind};
 
-/// `over` laid over `base`. A file with nothing in it changes nothing.
+/// Merges `over` into `base`. An empty file changes nothing.
 pub(crate) fn merge_files(base: Node, over: Node) -> Node {
     if over.kind == NodeKind::Null { base } else { merge(base, over) }
 }
 
-/// A value laid over another one: maps key by key, anything else instead.
+/// Merges one value into another: maps key by key, anything else is replaced.
 pub(crate) fn merge(base: Node, over: Node) -> Node {
     match (base.kind, over.kind) {
         (NodeKind::Map(base_entries), NodeKind::Map(over_entries)) => Node {

@@ -61,7 +61,7 @@ pub struct Container {
     /// `docker run --publish`.
     pub port: Option<String>,
     pub network: String,
-    /// Its labels but for `service`.
+    /// Its labels, except `service`.
     pub labels: Pairs,
     /// The command, if the image's own isn't wanted.
     pub cmd: Option<String>,

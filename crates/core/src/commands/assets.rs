@@ -44,7 +44,7 @@ pub struct Running {
     pub volume: Option<Volume>,
 }
 
-/// An asset volume of a container, whoever booted it.
+/// An asset volume of a container, booted by Bowline or by Kamal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     /// The directory on the server.
@@ -84,7 +84,7 @@ impl Volume {
 }
 
 impl Prepare {
-    /// The script. It makes everything beside, then adds to the volumes in use, then puts the new one in place.
+    /// The script. It prepares everything in a directory of its own, adds to the volumes in use, and renames the new one into place.
     pub fn script(&self) -> Script {
         let path = quote(&self.path.path);
         let mut text = self.scope.fence();
@@ -156,13 +156,13 @@ fn reach(volume: &Volume) -> String {
     format!("{} || exit\n", Line::new("reach").words([volume.directory.as_str(), &volume.at]))
 }
 
-/// Removes what is there of a role's assets but for some versions'.
+/// Removes a role's assets, except those of some versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clean {
     pub role: String,
     /// The versions whose directories stay.
     pub keep: Vec<String>,
-    /// The roles whose names begin with this one's and a `-` (`web-api` beside `web`): theirs stay.
+    /// The roles whose names begin with this one's and a `-` (`web-api` and `web`): their assets stay.
     pub siblings: Vec<String>,
     /// Volumes elsewhere that belong to no version that stays.
     pub elsewhere: Vec<String>,
@@ -171,8 +171,8 @@ pub struct Clean {
 }
 
 impl Clean {
-    /// Shell lines. What can't be removed (an app may have written to its volume as another user) is told
-    /// ([`super::prune::Left`]); it is no failure.
+    /// Shell lines. Directories that can't be removed (an app may have written to its volume as another user) are reported
+    /// ([`super::prune::Left`]), which is not a failure.
     pub(super) fn lines(&self, names: &Names) -> String {
         let mut text = String::from("gone() { rm -rf \"$1\" || echo \"@left $1\"; }\n");
         let mut stay: Vec<String> =

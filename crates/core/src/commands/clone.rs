@@ -40,7 +40,7 @@ pub fn repository_variables(listed: &str) -> Vec<String> {
 /// The setting in a clone's configuration that says it is ours to reset and to remove.
 const MARK: &str = "bowline.clone";
 
-/// The project's directory, by which its clones are told from those of others.
+/// The project's directory, which distinguishes its clones from those of other projects.
 pub fn project_directory(root: &str, prefix: &str) -> String {
     format!("{root}/{prefix}").trim_end_matches('/').to_string()
 }

@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
 
-    /// One connection as ss prints it and, after the bar, whether its last request was answered at once.
+    /// One connection as ss prints it and, after the bar, whether its last request got its response immediately.
     fn under_way(connections: &[(&str, bool)]) -> bool {
         let mut input = String::from("  sl  local_address rem_address   st tx_queue rx_queue\n");
         for (number, (_, prompt)) in connections.iter().enumerate() {

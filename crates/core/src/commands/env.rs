@@ -134,7 +134,7 @@ pub struct EnvFile {
     /// The role, for the audit log; none for an accessory.
     pub role: Option<String>,
     pub path: String,
-    /// What is to be in it; `None` removes it.
+    /// Its content; `None` removes the file.
     pub secret: Option<SecretEnv>,
 }
 
@@ -152,7 +152,7 @@ impl EnvFile {
             return Script::new(text);
         };
         text.push_str(&secret.write(&self.path));
-        // What the file can't hold is of use to a container that is about to be run, and to nobody else.
+        // Values that the file can't hold are only useful to a container that is about to run.
         text.push_str(&format!("{}\n{}", remove(&rest), audit("Pushed env files")));
         Script::new(text).with_input(secret.input())
     }
@@ -162,7 +162,7 @@ impl EnvFile {
     }
 }
 
-/// The env file, and what lies beside it while it is written and until it is used.
+/// The env file, and the files next to it while it is written and until it is used.
 pub(crate) fn files(path: &str) -> [String; 4] {
     ["", ".new", ".input", ".export"].map(|ending| format!("{path}{ending}"))
 }

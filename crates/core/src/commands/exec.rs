@@ -16,12 +16,12 @@ use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 
-/// In place of Docker's `ctrl-p,ctrl-q`, which would hold back every Ctrl-P and leave a container behind.
-/// Docker knows no way to have none; nobody types this.
+/// Replaces Docker's `ctrl-p,ctrl-q`, which would delay every Ctrl-P and leave a container behind. Docker can't turn the
+/// keys off, so this is a sequence that is never typed.
 const DETACH_KEYS: &str = "ctrl-@,ctrl-^,ctrl-@,ctrl-_";
 /// Marks what runs in a container that was there before, so that it can be found and ended.
 const MARK: &str = "BOWLINE_EXEC";
-/// Options that a container beside the one that serves can't have too, or not with `--rm`.
+/// Options that a container can't have next to the running one, or together with `--rm`.
 const NOT_SHARED: [&str; 2] = ["publish", "restart"];
 /// Seconds that a new container has between being asked to end and being killed.
 pub const GRACE: u64 = 5;
@@ -268,7 +268,7 @@ impl Exec {
         self.scope.run.get(..6).unwrap_or("0")
     }
 
-    /// A file of its own: the other belongs to the container that serves.
+    /// A separate file: the other one belongs to the running container.
     fn env_file(&self) -> String {
         let file = format!("{}.exec-{}", self.of.name(), self.short_run());
         match &self.of {

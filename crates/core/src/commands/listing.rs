@@ -3,7 +3,7 @@
 use crate::names::Names;
 use crate::shell::{Line, Script};
 
-/// The filters by which Docker finds this app's things: of one role, or of all.
+/// The filters with which Docker finds this app's containers: of one role, or of all.
 pub(super) fn filters(line: Line, names: &Names, role: Option<&str>) -> Line {
     let line = line
         .words(["--filter", &format!("label=service={}", names.service())])

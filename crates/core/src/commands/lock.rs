@@ -34,13 +34,13 @@ pub fn details(who: &str, time: &str, version: &str, message: &str) -> String {
     format!("Locked by: {who} at {time}\nVersion: {version}\nMessage: {message}")
 }
 
-/// The permissions of a directory that a keeper has made, and nobody else makes: it can be told whose it is from the
-/// moment it is there, though the server may stop before the owner is written down.
+/// The permissions of a directory that a keeper creates, and that nothing else uses. They identify the directory from the
+/// start, even if the server stops before the owner is written.
 const MODE: &str = "711";
 
 impl Keep {
-    /// Prints [`Said::Locked`], [`Said::Taken`] or [`Said::Held`], with which it ends. Then reads lines: any renews the lease,
-    /// `release` gives the lock back ([`Said::Released`]). It says [`Said::Lost`] and ends if the lock has another owner.
+    /// Prints [`Said::Locked`] or [`Said::Taken`], or prints [`Said::Held`] and ends. Then it reads lines: `release` releases the
+    /// lock ([`Said::Released`]), any other line renews the lease. If the lock has another owner, it prints [`Said::Lost`] and ends.
     pub fn script(&self) -> Script {
         Script::new(format!(
             "{lock}bowline_run={run}\nbowline_mode={MODE}\nbowline_lease={LEASE_S}\n\
@@ -53,18 +53,18 @@ impl Keep {
     }
 }
 
-/// What the keeper of a lock says, a line each.
+/// The answers of the keeper of a lock, one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// The lock is ours.
     Locked,
-    /// The lock is ours; it was that of a run that is gone, whose details these are.
+    /// The lock is ours. Before, it belonged to a run that is gone, with these details.
     Taken(String),
-    /// Somebody has it, with these details.
+    /// Another owner has it, with these details.
     Held(String),
-    /// Somebody else has it by now.
+    /// Another owner has it by now.
     Lost,
-    /// It was given back.
+    /// It was released.
     Released,
 }
 
@@ -107,7 +107,7 @@ pub fn status(names: &Names) -> Script {
     Script::new(format!("[ ! -d {lock} ] || base64 -d < {lock}/details || [ ! -d {lock} ]"))
 }
 
-/// Takes the lock by hand: no owner, no lease, nobody takes it over. Ends with [`Held`] when there is one.
+/// Takes the lock for a person: without owner and lease, so no run takes it over. Exits with [`Held`] if there is a lock.
 pub fn acquire(names: &Names, text: &str) -> Script {
     Script::new(format!(
         "{make}mkdir -p .kamal || exit\n\
@@ -117,7 +117,7 @@ pub fn acquire(names: &Names, text: &str) -> Script {
     ))
 }
 
-/// Removes the lock, whoever holds it; prints [`Removed`].
+/// Removes the lock, whatever its owner; prints [`Removed`].
 pub fn release(names: &Names) -> Script {
     let lock = quote(&names.lock());
     Script::new(format!("[ -d {lock} ] || {{ echo @none; exit 0; }}\nrm -rf {lock}\n"))

@@ -19,7 +19,7 @@ pub struct Lines {
     pub grep_options: Vec<String>,
 }
 
-/// What is said of a log that is followed, beside its lines.
+/// The answers while following a log, in addition to its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// It ended, at this moment in seconds since 1970 by the server's clock.
@@ -52,9 +52,9 @@ impl fmt::Display for Said {
 /// How long a server may take to show a log, in seconds: old ones are long.
 pub const LONGEST_S: u64 = 300;
 
-/// The logs of a container. A log that is followed ends with the container, and then says [`Said::Ended`]; it also ends when
-/// nobody listens any more, which the end of the script's standard input tells. Docker's client would find out by
-/// the next line alone, and grep by the next that matches.
+/// The logs of a container. Following a log ends with the container, with [`Said::Ended`], and when the reader is gone, which
+/// the end of the script's standard input shows. Docker's client would only notice at the next line, and grep at the next
+/// match.
 pub fn logs(container: &str, lines: &Lines) -> Script {
     let line = docker(container, lines);
     // Scripts have the locale C, in which only ASCII has letters.
@@ -66,7 +66,7 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
         });
     }
     let filter = grep.as_ref().map(|grep| format!(" | {grep} 3<&-")).unwrap_or_default();
-    // What grep doesn't understand it says at once, and then Docker's client would go on for nobody.
+    // grep rejects a bad pattern immediately, and Docker's client would then run without a reader.
     let understood = grep.map(|grep| {
         format!(
             "bowline_said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '@refused %s\\n' \"$bowline_said\" | head -n 1; exit 2; }}\n"

@@ -31,11 +31,11 @@ const CONTAINER: &str = concat!(
     r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}},"ports":{{json .HostConfig.PortBindings}}}"#,
 );
 
-/// What is told of a running container of another service: what a proxy makes of it, and whose it is.
+/// What the answer has about a running container of another service: its owner, and its labels, which a proxy reads.
 const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
 
-/// The template for what is told of a container: of one of ours everything, of a proxy too, of others that run what
-/// a proxy makes of them, of a page its role. What runs in the network tells that it is there: then it isn't asked for.
+/// The template for a container: everything about ours and a proxy, the labels of other running ones, and the role of a
+/// maintenance page. A container that runs in the network proves that the network exists, which then isn't asked for.
 fn told(names: &Names) -> String {
     let told =
         |name: &&str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");

@@ -53,7 +53,7 @@ pub enum Parts {
 }
 
 impl Prune {
-    /// The script. What can't be removed (somebody uses it) is left; directories are told ([`Left`]).
+    /// The script. It leaves what can't be removed because it is in use, and reports directories ([`Left`]).
     ///
     /// Images are listed before containers: a tag that comes meanwhile is no candidate, and what uses it counts. Decisions
     /// are made from these lists, as each program of Docker costs the server as much as what it does.
@@ -71,7 +71,7 @@ impl Prune {
             for role in &self.roles {
                 text.push_str(&self.stopped(role));
             }
-            // Listed again: of two destinations that prune at once, the last must see what both have removed.
+            // Listed again: if two destinations prune at the same time, the last one must see what both have removed.
             text.push_str("bowline_old=$(echo $bowline_old)\nif [ -n \"$bowline_old\" ]; then docker rm $bowline_old >/dev/null; bowline_all=$(containers) || exit; fi\n");
             text.push_str(&self.scope.audit(None, "Pruned containers"));
         }

@@ -121,7 +121,7 @@ impl FromStr for State {
     }
 }
 
-/// What is heard while a container comes up, as it comes.
+/// The answers while a container starts, as they arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The container was made, or started: its id.

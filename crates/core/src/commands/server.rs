@@ -21,7 +21,7 @@ pub struct OnServer {
 }
 
 impl OnServer {
-    /// The command, and nothing else: input, output and status belong to whoever called.
+    /// The command and nothing else: input, output and status belong to the caller.
     pub fn script(&self) -> Script {
         let mut text = self.scope.audit(None, &format!("Executed cmd '{}' on {}", self.command, self.host));
         if self.mode.is_attached() {
@@ -127,7 +127,7 @@ pub struct Answer {
     pub network: bool,
     /// Docker's version.
     pub docker: Option<String>,
-    /// Why it could not go on.
+    /// Why it could not continue.
     pub refused: Option<Refusal>,
 }
 

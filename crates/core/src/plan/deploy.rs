@@ -36,7 +36,7 @@ pub struct Request {
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// A secret that the configuration names and nobody has.
+    /// A secret that the configuration names and that is missing.
     #[error("secret `{0}` is missing")]
     MissingSecret(String),
     /// A secret that can't reach a container.
@@ -391,7 +391,7 @@ impl Planner<'_> {
         };
         plan.kept = resume::kept(config, self.request, &plan, observed);
         if self.request.kind.direction().is_some() {
-            // It goes on serving by the proxy before.
+            // It still serves, through the previous proxy.
             plan.back = None;
         }
         Ok(plan)

@@ -105,7 +105,7 @@ pub(crate) fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError>
     secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
 }
 
-/// Who we are to a registry; nobody to one that wants no login.
+/// The login at a registry; `None` if it needs no login.
 pub fn login(registry: &Registry, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
     let value = |credential: &Credential| match credential {
         Credential::Plain(value) => Ok(value.clone()),

@@ -24,13 +24,13 @@ pub enum Step {
     Proxy(proxy::Step),
     /// Extract and bridge assets.
     Assets(assets::Prepare),
-    /// Boot a container and see it ready.
+    /// Boot a container and wait until it is ready.
     Boot(Box<app::Boot>),
-    /// Find the container of a boot that nobody heard the end of.
+    /// Find the container of a boot whose result was lost.
     Find(app::Find),
-    /// Start a container again and see it ready.
+    /// Start a container again and wait until it is ready.
     Start(Box<app::Start>),
-    /// See whether a container that was ready still is.
+    /// Check whether a container that was ready still is.
     Check(serving::Check),
     /// Stop a container.
     Stop(app::Stop),
@@ -38,25 +38,25 @@ pub enum Step {
     Tag(app::Tag),
     /// Remove what is no longer needed.
     Prune(prune::Prune),
-    /// Remove something of the app's.
+    /// Remove a part of the app.
     Remove(remove::Remove),
     /// Do something to an accessory.
     Accessory(Box<accessory::Act>),
     /// Write an env file, or remove it.
     Env(env::EnvFile),
-    /// Have what a command in a new container needs.
+    /// Provide what a command in a new container needs.
     Prepare(Box<exec::Exec>),
     /// Run a command in the app.
     Exec(Box<exec::Exec>),
     /// Run a command on the server itself.
     OnServer(server::OnServer),
-    /// Have Docker there, and what an app needs before its first deploy.
+    /// Install Docker, and prepare the server for the first deploy.
     Bootstrap(server::Bootstrap),
-    /// Look at all that a deploy rests on there.
+    /// Check everything that a deploy needs on the server.
     Examine(doctor::Examine),
-    /// A script of a command that is not part of a plan; with its name.
+    /// A script of a command outside any plan, with its name.
     Run(&'static str, Script),
-    /// The same, of something that takes up to so many seconds by itself.
+    /// The same for a script that may wait up to this many seconds on purpose.
     Wait(&'static str, Script, u64),
 }
 

@@ -247,7 +247,7 @@ impl Step {
         })
     }
 
-    /// How long it takes by itself.
+    /// How many seconds it may wait on purpose.
     pub fn takes(&self) -> Takes {
         match self {
             Step::Ensure(_) | Step::Load(_) | Step::Replace(_) | Step::InPlace(_) | Step::TakeOver(_) => {

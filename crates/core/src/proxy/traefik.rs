@@ -206,7 +206,7 @@ pub enum Step {
     BeginPage(Box<maintenance::Begin>),
     /// Tell the maintenance pages of a role to end.
     EndPages(maintenance::End),
-    /// Remove the maintenance pages of a role that were told to end.
+    /// Remove the maintenance pages of a role that were asked to stop.
     RemovePages(maintenance::End),
 }
 
@@ -258,7 +258,7 @@ impl Step {
         }
     }
 
-    /// How long it takes by itself.
+    /// How many seconds it may wait on purpose.
     pub fn takes(&self) -> Takes {
         match self {
             Step::Ensure(_) | Step::Replace(_) | Step::TakeOver(_) => Takes::Pull,

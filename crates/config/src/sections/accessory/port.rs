@@ -4,7 +4,7 @@
 use crate::decode::{Field, Report};
 use crate::given::given;
 
-/// Ports that nobody means to offer to the world, and who listens there.
+/// Ports that should not be public, and the software that listens on them.
 const PRIVATE: &[(&str, &str)] = &[
     ("1433", "SQL Server"),
     ("2379", "etcd"),

@@ -48,7 +48,7 @@ pub(super) struct All {
     pub(super) extra: bool,
 }
 
-/// Reads each tag by itself. With those that only Ruby can read, it is Ruby that reads them all.
+/// Reads each tag separately. If only Ruby can read one of them, Ruby reads all.
 pub(super) fn read(text: &str, tokens: &[Token]) -> Result<All, Vec<Foreign>> {
     let (mut all, mut foreign) = (Vec::new(), Vec::new());
     let mut context = Context::default();

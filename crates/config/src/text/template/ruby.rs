@@ -15,9 +15,9 @@ use crate::rendered::{From, Rendered};
 
 const SHOWN: usize = 5;
 
-/// Renders standard input to standard output. What the template itself prints goes to standard error, so that it
-/// doesn't end up in the configuration. An error is told in a line of its own, with the line of the template. The
-/// message of an error that may have a value in it is left out.
+/// Renders standard input to standard output. Output of the template itself goes to standard error, so that it doesn't end up
+/// in the configuration. An error is printed on a separate line, with the line of the template. The program leaves out the
+/// message of an error that may contain a value.
 const PROGRAM: &str = r#"
 template = $stdin.read
 output = $stdout.dup

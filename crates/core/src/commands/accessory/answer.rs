@@ -27,7 +27,7 @@ pub struct Answer {
     pub kept: bool,
     /// The restart policy of one that was stopped and will run again when Docker restarts.
     pub returns: Returns,
-    /// How it came up, if it was waited for.
+    /// The state in which it started, if the script waited for it.
     pub came_up: ready::Answer,
 }
 

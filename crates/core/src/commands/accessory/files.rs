@@ -8,7 +8,7 @@ use bowline_config::secret::SecretBytes;
 pub struct Directory {
     /// Below the accessory's own directory, unless absolute.
     pub path: String,
-    /// `chmod`, if it is to be other than it is made.
+    /// `chmod`, if given.
     pub mode: Option<String>,
     /// `chown`.
     pub owner: Option<String>,

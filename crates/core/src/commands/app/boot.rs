@@ -70,7 +70,7 @@ impl Boot {
         proxy::network(self.labels.iter().map(|(key, value)| (key, value)))
     }
 
-    /// How its container is found if nobody hears the end of this.
+    /// How to find its container if the result is lost.
     pub fn find(&self) -> Find {
         Find {
             scope: self.scope.clone(),
@@ -161,7 +161,7 @@ impl Boot {
         }
     }
 
-    /// Kamal's own variables, but for those that the configuration gives a value.
+    /// Kamal's own variables, except those that the configuration sets.
     fn automatic(&self, line: Line) -> Line {
         let (name, environment) = (self.container(), &self.environment);
         let mut variables = vec![
@@ -194,7 +194,7 @@ fn health_words(line: Line, health: &HealthFlags) -> Line {
     }
 }
 
-/// Finds the container of a boot that nobody heard the end of.
+/// Finds the container of a boot whose result was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Find {
     pub scope: Scope,
@@ -207,7 +207,7 @@ pub struct Find {
 const THERE_WITHIN_S: u32 = 10;
 
 impl Find {
-    /// A shell line for the boot: a container that turns up after its run has given up looking is stopped at once.
+    /// A shell line for the boot: stops a container that appears after its run has given up waiting for it.
     fn given_up(&self) -> String {
         format!(
             "! grep -qsxF -e {} {} || {{ docker stop \"$bowline_id\" >/dev/null; exit {NOT_STARTED}; }}\n",

@@ -50,7 +50,7 @@ impl Output {
     }
 }
 
-/// What is to be built.
+/// What to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The image's names, tag and all.

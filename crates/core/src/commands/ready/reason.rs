@@ -85,7 +85,7 @@ impl Facts<'_> {
             Why::Restarting => {
                 (format!("the container keeps exiting, last with code {code}"), exit_hint(code, log))
             }
-            // One that has been up long enough to be checked is told by its check, unless it ends again and again.
+            // A container that was up long enough to be checked is judged by its check, unless it keeps exiting.
             Why::Timeout if self.restarts() > u32::from(!health.is_empty()) && ended.is_some() => {
                 let times = self.restarts();
                 let reason = format!(
@@ -367,7 +367,7 @@ mod tests {
             let hint = start_hint(&said);
             assert!(hint.is_some_and(|hint| hint.contains(part)), "{said}: {hint:?}");
         }
-        // A mount that fails names files of its own.
+        // The error of a failed mount names other files.
         let mount =
             "error mounting \"/etc/app\" to rootfs at \"/app\": stat /etc/app: no such file or directory";
         assert_eq!(start_hint(&runc(mount)), None);

@@ -159,7 +159,7 @@ impl Files {
         Script::new(text).with_input(Secret::new(input))
     }
 
-    /// The pages appear all at once; those of versions that nothing needs any more go.
+    /// All pages appear at the same moment. Pages of unused versions are removed.
     fn write_pages(&self, app: &str, text: &mut String, input: &mut String) {
         let all = format!("{app}/error_pages");
         let [own, new] = ["", ".new"].map(|ending| quote(&format!("{all}/{}{ending}", self.version)));

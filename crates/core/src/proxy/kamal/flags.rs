@@ -5,7 +5,7 @@ use bowline_config::{Config, Own, Proxy, Tls};
 /// Where the app's files for the proxy are in its container.
 const FILES: &str = "/home/kamal-proxy/.apps-config";
 
-/// What the flags are made of, besides the configuration.
+/// The source of the flags, in addition to the configuration.
 pub struct Given<'a> {
     /// The app's directory among the files for the proxy: `SERVICE[-DEST]`.
     pub app: &'a str,

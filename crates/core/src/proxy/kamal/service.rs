@@ -10,7 +10,7 @@ use crate::observed::{Container, plain_version};
 use crate::proxy::{Detach, OfRole};
 use crate::shell::{Line, Script, quote};
 
-/// Digits of a container's id by which Kamal registers it.
+/// How many digits of a container's id Kamal registers it with.
 const SHORT: usize = 12;
 
 /// How a service's requests get to a container.
@@ -24,7 +24,7 @@ pub struct Route {
     pub container: String,
     /// Where the app listens in it.
     pub port: u16,
-    /// What `kamal-proxy deploy` is given besides the target.
+    /// Arguments of `kamal-proxy deploy` other than the target.
     pub flags: Vec<String>,
     /// Its error pages, if the app has some.
     pub pages: Option<ErrorPages>,
@@ -34,7 +34,7 @@ pub struct Route {
     pub drain: u64,
 }
 
-/// Pages that the proxy shows in place of errors of its own.
+/// Pages that the proxy shows for its own errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorPages {
     /// Where they are on the server. If they aren't there, the flag is left out.

@@ -30,14 +30,14 @@ pub struct Ensure {
     pub host: String,
 }
 
-/// The env file of the container that runs. It is written beside, and put here by whoever ran the container: several
-/// apps share it and may deploy at the same moment.
+/// The env file of the running container. Each run writes a file of its own next to it, and renames it into place once its
+/// container runs: several apps share the file and may deploy at the same time.
 const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
 /// A container's address on the network that all apps share.
 pub(super) const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
 
-/// Seconds within which a container that somebody else is making can be started.
+/// Seconds to wait until a container that another run is creating can be started.
 const CREATED_WITHIN_S: u32 = 10;
 
 impl Ensure {
@@ -45,7 +45,7 @@ impl Ensure {
         format!("{ENV_FILE}.{}", self.scope.run)
     }
 
-    /// Shell lines that write this run's env file, and remove at the end what is still beside the other.
+    /// Shell lines that write this run's env file, and remove it at the end if it wasn't renamed.
     pub(super) fn write_env_file(&self) -> String {
         let file = self.env_file();
         let written = env::files(&file);
@@ -374,7 +374,7 @@ pub(crate) fn forget_env() -> String {
     format!("rm -f {ENV_FILE}\n")
 }
 
-/// A shell line that removes what a reboot that was killed left beside Traefik. What runs isn't that.
+/// A shell line that removes the containers that a killed reboot left next to Traefik. Running ones stay.
 fn remove_left() -> String {
     format!("docker container rm {NEXT} {OLD} >/dev/null 2>&1")
 }

@@ -23,18 +23,18 @@ pub(crate) const LABEL: &str = "bowline.maintenance";
 const ROLE: &str = "bowline.role";
 /// What the scripts exit with when no page can be shown.
 pub const NO_PAGE: Status = Status::NoPage;
-/// How long it may take until the page can be shown, in seconds.
+/// How many seconds it may take until the page can be shown.
 const READY_S: u32 = 30;
-/// How long a container that was told to end goes on answering, in seconds: Traefik needs that long to let it go.
+/// How many seconds a container still responds after it was asked to stop: Traefik needs that long to stop using it.
 const GRACE_S: u32 = 60;
-/// Added to every router's priority, so that all of them come before all of the app's.
+/// Added to every router's priority, so that these routers take precedence over all of the app's.
 const PRIORITY: u64 = 1_000_000;
 
 const PLUGIN: &str = include_str!("maintenance.go");
 const MODULE: &str = "bowline.local/maintenance";
 const PAGE: &str = include_str!("maintenance.html");
 
-/// What the page says unless somebody says otherwise.
+/// The default message of the page.
 pub const MESSAGE: &str = "The site is down for maintenance.";
 
 /// The page with its message: the project's own (`{{ .Message }}` in it, as kamal-proxy has it), or ours.
@@ -274,7 +274,7 @@ impl End {
         )
     }
 
-    /// Tells the containers to end, and waits until Docker sees it. They go on answering. Prints [`super::Answer`].
+    /// Asks the containers to stop, and waits until Docker sees it. They still respond. Prints [`super::Answer`].
     pub fn tell(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}{ids}for bowline_id in $bowline_ids; do\n\
