@@ -114,7 +114,8 @@ fn nearest(path: &[String]) -> Option<String> {
     let error = args::command().try_get_matches_from(words).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {
         ContextValue::String(one) => Some(one.clone()),
-        ContextValue::Strings(all) => all.first().cloned(),
+        // The best one comes last.
+        ContextValue::Strings(all) => all.last().cloned(),
         _ => None,
     }
 }

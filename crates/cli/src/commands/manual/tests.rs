@@ -31,4 +31,5 @@ fn a_command_that_there_is_not_is_named() {
     let error = find(&root, &path).unwrap_err();
     assert_eq!(error.to_string(), "there is no command `app exc`");
     assert!(format!("{error:?}").contains("did you mean `exec`?"), "{error:?}");
+    assert_eq!(nearest(&["depoy".to_owned()]).as_deref(), Some("deploy"));
 }
