@@ -111,7 +111,7 @@ fn rollback_goes_to_the_version_before_or_to_the_one_named_and_says_what_there_i
     let mut project = Project::new(sandbox, &lease, "back");
     let none = project.bowline(&["rollback"]);
     none.exits(2).says("no version served before");
-    for version in ["v1", "v2", "v3"] {
+    for version in ["v1", "v2", "v3-with-a-long-name"] {
         project.deploy(version).ok();
     }
     project.bowline(&["rollback"]).ok();
@@ -122,12 +122,14 @@ fn rollback_goes_to_the_version_before_or_to_the_one_named_and_says_what_there_i
     // Once more goes one further back, not to and fro.
     project.bowline(&["rollback"]).ok();
     expect::runs(&project, &lease[0], &[("web", "v1")]);
-    project.bowline(&["rollback", "v3"]).ok();
-    expect::runs(&project, &lease[1], &[("web", "v3")]);
-    wait_for_version(&lease[1], "v3");
+    // As with git's commits, a beginning names the whole.
+    project.bowline(&["rollback", "v3-w"]).ok();
+    let v3 = "v3-with-a-long-name";
+    expect::runs(&project, &lease[1], &[("web", v3)]);
+    wait_for_version(&lease[1], v3);
     let missing = project.bowline(&["rollback", "v9"]);
     missing.exits(2).says("v9").says(&lease[0].address).says("the versions on all servers are: v3");
-    expect::runs(&project, &lease[0], &[("web", "v3")]);
+    expect::runs(&project, &lease[0], &[("web", v3)]);
     for server in lease.iter() {
         expect::unlocked(&project, server);
     }

@@ -10,7 +10,7 @@ use bowline_config::{Config, Destination, ServedBy, SourceFile, load};
 use bowline_core::commands::Scope;
 use bowline_core::commands::app::Tag;
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{PlanError, Request, plan, previous_version};
+use bowline_core::plan::deploy::{PlanError, Request, named_version, plan, previous_version};
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
 use bowline_core::plan::{Kind, Plan, accessory, show};
@@ -229,6 +229,36 @@ fn a_rollback_needs_the_version_everywhere_and_says_what_there_is() {
     assert_eq!(choices, ["v1"]);
     let plan = planned(&config(""), Kind::Rollback, "v1", &observed).unwrap();
     assert!(plan.servers.iter().all(|server| server.delivery.is_none() && server.prune.is_none()));
+}
+
+#[test]
+fn a_rollback_may_name_the_beginning_of_a_version() {
+    let config = config("");
+    let selection = Selection::new(&config, &Filters::default()).unwrap();
+    let versions = ["1f3a9c2d04", "1f3a9c2d04_uncommitted_77", "1f3ab", "77aa00bb"];
+    let containers: String = (0..)
+        .zip(versions)
+        .map(|(at, version)| container(&format!("app-web-{version}"), "web", at, None, true))
+        .collect();
+    let workers: String = (0..)
+        .zip(versions)
+        .map(|(at, version)| container(&format!("app-workers-{version}"), "workers", at, None, true))
+        .collect();
+    let observed = fleet(&containers, &format!("{containers}{workers}"));
+    for (name, version) in [
+        ("77aa", "77aa00bb"),
+        ("77aa00bb", "77aa00bb"),
+        ("1f3ab", "1f3ab"),
+        ("1f3a9c2d04", "1f3a9c2d04"),
+        ("1f3a9c2d04_u", "1f3a9c2d04_uncommitted_77"),
+        // More than one begins so, none does, and too short a beginning.
+        ("1f3a", "1f3a"),
+        ("1f3a9c2", "1f3a9c2"),
+        ("9999", "9999"),
+        ("77a", "77a"),
+    ] {
+        assert_eq!(named_version(&config, &selection, &observed, name), version, "{name}");
+    }
 }
 
 #[test]

@@ -397,6 +397,9 @@ impl<'a> Run<'a> {
     pub(crate) fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
         let config = &self.project.config;
         let version = match &self.version {
+            Some(name) if self.kind == Kind::Rollback => {
+                planning::named_version(config, &self.selection, observed, name)
+            }
             Some(version) => version.clone(),
             None => planning::previous_version(config, &self.selection, observed).ok_or_else(|| {
                 let choices = planning::versions(config, &self.selection, observed);

@@ -92,7 +92,7 @@ impl Redeploy {
   bowline rollback             # to the previous version
   bowline rollback 1f3a9c2     # to this version")]
 pub(crate) struct Rollback {
-    /// The version, with all its characters; without one, the previous version.
+    /// The version, or at least its first 4 characters [default: the previous version]
     version: Option<String>,
 }
 

@@ -115,6 +115,25 @@ pub fn versions(
     common.unwrap_or_default()
 }
 
+/// The characters of a version that name it, as for commits in git.
+const SHORTEST: usize = 4;
+
+/// The version that a rollback names: in full, or by a beginning that no other version on all servers has.
+pub fn named_version(
+    config: &Config,
+    selection: &Selection<'_>,
+    observed: &BTreeMap<String, Observed>,
+    name: &str,
+) -> String {
+    let choices = versions(config, selection, observed);
+    let in_full = choices.iter().any(|version| version == name) || name.len() < SHORTEST;
+    let mut longer = choices.into_iter().filter(|version| !in_full && version.starts_with(name));
+    match (longer.next(), longer.next()) {
+        (Some(version), None) => version,
+        _ => name.to_owned(),
+    }
+}
+
 /// Makes the plan for the servers that were observed; a server without observation is left out.
 pub fn plan(
     config: &Config,
