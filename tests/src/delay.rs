@@ -27,6 +27,7 @@ const UNDER_WAY: usize = 4096;
 pub struct Delay {
     address: SocketAddr,
     trips: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -41,7 +42,8 @@ impl Delay {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let trips = Arc::new(AtomicU64::new(0));
-        let counted = trips.clone();
+        let sent = Arc::new(AtomicU64::new(0));
+        let counted = Counts { trips: trips.clone(), sent: sent.clone() };
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::spawn(move || {
@@ -53,7 +55,7 @@ impl Delay {
                 }
             });
         });
-        Ok(Self { address, trips, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, trips, sent, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -70,6 +72,21 @@ impl Delay {
     }
 }
 
+impl Delay {
+    /// The bytes that have gone to the target.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// What all connections count together.
+#[derive(Debug, Clone)]
+struct Counts {
+    trips: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
+}
+
 impl Drop for Delay {
     fn drop(&mut self) {
         self.stop.take();
@@ -79,11 +96,11 @@ impl Drop for Delay {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration, trips: &Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration, counts: &Counts) {
     loop {
         match listener.accept().await {
             Ok((near, _)) => {
-                tokio::spawn(carry(near, target, one_way, trips.clone()));
+                tokio::spawn(carry(near, target, one_way, counts.clone()));
             }
             // Out of file descriptors, or a connection that was gone before it was taken.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -94,7 +111,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration, tr
 /// One connection. The kernel has already answered the client's handshake, which over a real distance takes it one
 /// round trip, and the server sees the connection half a trip after that: so the far side is connected three one-way
 /// delays later, and the first byte arrives exactly when it would have.
-async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, longest: Arc<AtomicU64>) {
+async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, counts: Counts) {
     tokio::time::sleep(one_way * 3).await;
     let Ok(far) = TcpStream::connect(target).await else { return };
     let _ = near.set_nodelay(true);
@@ -109,8 +126,9 @@ async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, longest: 
             far_write,
             one_way,
             || at_client.load(Ordering::SeqCst) + 1,
-            |trip| {
+            |trip, length| {
                 at_server.fetch_max(trip, Ordering::SeqCst);
+                counts.sent.fetch_add(length, Ordering::Relaxed);
             }
         ),
         line(
@@ -118,9 +136,9 @@ async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, longest: 
             near_write,
             one_way,
             || at_server.load(Ordering::SeqCst),
-            |trip| {
+            |trip, _| {
                 at_client.fetch_max(trip, Ordering::SeqCst);
-                longest.fetch_max(trip, Ordering::SeqCst);
+                counts.trips.fetch_max(trip, Ordering::SeqCst);
             }
         ),
     );
@@ -137,7 +155,7 @@ async fn line(
     to: impl AsyncWriteExt + Unpin,
     one_way: Duration,
     trip: impl Fn() -> u64,
-    arrived: impl Fn(u64),
+    arrived: impl Fn(u64, u64),
 ) {
     let (chunks, due) = mpsc::channel(UNDER_WAY);
     tokio::join!(read(from, chunks, one_way, trip), write(due, to, arrived));
@@ -161,10 +179,14 @@ async fn read(
     }
 }
 
-async fn write(mut due: mpsc::Receiver<Chunk>, mut to: impl AsyncWriteExt + Unpin, arrived: impl Fn(u64)) {
+async fn write(
+    mut due: mpsc::Receiver<Chunk>,
+    mut to: impl AsyncWriteExt + Unpin,
+    arrived: impl Fn(u64, u64),
+) {
     while let Some((when, trip, chunk)) = due.recv().await {
         tokio::time::sleep_until(when).await;
-        arrived(trip);
+        arrived(trip, chunk.len() as u64);
         if chunk.is_empty() || to.write_all(&chunk).await.is_err() {
             break;
         }

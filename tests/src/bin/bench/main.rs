@@ -9,6 +9,8 @@
     reason = "it prints figures, and ends with what went wrong"
 )]
 
+mod images;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -36,6 +38,9 @@ struct Figure {
 fn main() {
     if std::env::args().any(|argument| argument == "--fleet") {
         return fleets();
+    }
+    if std::env::args().any(|argument| argument == "--images") {
+        return images::images(ONE_WAY);
     }
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);

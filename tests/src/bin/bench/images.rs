@@ -1,0 +1,321 @@
+//! Images to servers without a registry, beside two ways without Bowline: `docker save | ssh docker load`, and a registry on this
+//! machine that servers pull from through `ssh -R`. All of them begin with an image in this machine's Docker and end when every server
+//! has it; all go through a delay line, which counts the bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bowline_tests::delay::Delay;
+use bowline_tests::docker::docker;
+use bowline_tests::project::Project;
+use bowline_tests::sandbox::{Lease, Sandbox};
+
+use super::seconds;
+
+const MIB: u64 = 1024 * 1024;
+/// A tick of the processor's time, in Linux's account.
+const TICK: Duration = Duration::from_millis(10);
+const ROUNDS: [&str; 2] = ["first", "one layer changed"];
+
+/// What bringing an image to servers took.
+struct Took {
+    time: Duration,
+    /// At the wire, to all servers.
+    bytes: u64,
+    /// Of the processor, on this machine, Docker's own included.
+    processor: Duration,
+    /// The most of each program that was started for it, together.
+    memory: u64,
+}
+
+/// A way to bring an image to servers.
+trait Way {
+    fn name(&self) -> &'static str;
+    /// Brings it there.
+    fn bring(&self, image: &str, version: &str) -> Vec<Child>;
+    /// A program that runs all the time, whose work counts.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+}
+
+pub(crate) fn images(far: Duration) {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(3);
+    println!(
+        "\n  MiB  servers  between   round               way                        time      sent   processor   memory"
+    );
+    for mib in sizes() {
+        for count in [1, 3] {
+            for one_way in [Duration::ZERO, far] {
+                compare(sandbox, &lease, mib, count, one_way);
+            }
+        }
+    }
+}
+
+/// `BENCH_MIB` names others.
+fn sizes() -> Vec<u64> {
+    let given = std::env::var("BENCH_MIB").unwrap_or_else(|_| "50 200".into());
+    given.split_whitespace().filter_map(|mib| mib.parse().ok()).collect()
+}
+
+fn compare(sandbox: &Sandbox, lease: &Lease, mib: u64, count: usize, one_way: Duration) {
+    let lines = lines(lease, count, one_way);
+    let mut project = Project::proxied(sandbox, lease, "bench-images");
+    project.without_registry();
+    let hosts: Vec<String> = lines.iter().map(|line| line.address().ip().to_string()).collect();
+    let port = lines.first().map_or(22, |line| line.address().port());
+    let key = sandbox.ssh_key.display();
+    project.set("servers", &format!("[{}]", hosts.join(", ")));
+    project.set("ssh", &format!("\n  user: root\n  port: {port}\n  keys_only: true\n  keys:\n    - {key}"));
+    let dockerfile = format!("FROM {}\nCOPY large /large\nCOPY small /small\n", sandbox.app_base);
+    project.write("app/Dockerfile", &dockerfile);
+    noise(&project, "app/large", mib);
+    let ssh = Ssh { key: sandbox.ssh_key.display().to_string(), port, hosts };
+    let registry = Tunnel::start(sandbox, &ssh);
+    let ways: [&dyn Way; 3] = [&Ours(&project), &SaveAndLoad(&ssh), &registry];
+    for way in ways {
+        forget(lease, &project.service);
+        for (version, round) in ROUNDS.into_iter().enumerate() {
+            noise(&project, "app/small", 1);
+            let version = format!("v{version}");
+            let image = project.image(&version);
+            let context = project.path().join("app");
+            let label = format!("service={}", project.service);
+            let build =
+                ["build", "-q", "-t", &image, "--label", &label, context.to_str().unwrap_or_default()];
+            docker(&build).ok();
+            let took = measure(way, &lines, &image, &version);
+            println!(
+                "{mib:>5}  {count:>7}  {:>4} ms   {round:<18}  {:<24} {:>7}  {:>5.0} MB  {:>8}   {:>3} MiB",
+                (one_way * 2).as_millis(),
+                way.name(),
+                seconds(took.time),
+                megabytes(took.bytes),
+                seconds(took.processor),
+                took.memory / MIB,
+            );
+        }
+    }
+    forget(lease, &project.service);
+}
+
+#[allow(clippy::cast_precision_loss, reason = "no decimals are shown")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Removes what servers have of the images.
+fn forget(lease: &Lease, service: &str) {
+    for server in lease.iter() {
+        server
+            .run(&format!(
+                "docker image ls -q --filter label=service={service} | sort -u | xargs -r docker rmi -f"
+            ))
+            .ok();
+    }
+}
+
+fn lines(lease: &Lease, count: usize, one_way: Duration) -> Vec<Delay> {
+    let mut port = 0;
+    let line = |(number, server): (usize, &bowline_tests::sandbox::Server)| {
+        let listen = format!("127.0.8.{}:{port}", number + 2).parse().expect("an address");
+        let target = format!("{}:22", server.address).parse().expect("an address");
+        let line = Delay::start(listen, target, one_way).expect("a delay line");
+        port = line.address().port();
+        line
+    };
+    lease.iter().take(count).enumerate().map(line).collect()
+}
+
+/// A file that no compression makes smaller.
+fn noise(project: &Project, path: &str, mib: u64) {
+    let mut random = fs::File::open("/dev/urandom").expect("noise");
+    let mut file = fs::File::create(project.path().join(path)).expect("a file of the project");
+    std::io::copy(&mut std::io::Read::take(&mut random, mib * MIB), &mut file).expect("noise");
+}
+
+/// Runs it to its end.
+fn measure(way: &dyn Way, lines: &[Delay], image: &str, version: &str) -> Took {
+    let daemon = fs::read_to_string("/var/run/docker.pid").ok().and_then(|pid| pid.trim().parse().ok());
+    let others: Vec<u32> = daemon.into_iter().chain(way.pid()).collect();
+    let ticks = || -> u64 { others.iter().map(|pid| ticks(*pid).0).sum() };
+    let sent = || -> u64 { lines.iter().map(Delay::sent).sum() };
+    let (before, bytes, started) = (ticks(), sent(), Instant::now());
+    let mut children = way.bring(image, version);
+    let (mut memory, mut own, mut time) = (BTreeMap::new(), 0, Duration::ZERO);
+    while !children.is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+        let mut at = 0;
+        while let Some(child) = children.get(at) {
+            let (ticks, ended) = self::ticks(child.id());
+            for pid in family(child.id()) {
+                let most: &mut u64 = memory.entry(pid).or_default();
+                *most = peak(pid).max(*most);
+            }
+            if !ended {
+                at += 1;
+                continue;
+            }
+            own += ticks;
+            time = started.elapsed();
+            let status = children.remove(at).wait();
+            assert!(status.is_ok_and(|status| status.success()), "{} failed", way.name());
+        }
+    }
+    let processor = TICK * u32::try_from(own + ticks() - before).unwrap_or(u32::MAX);
+    Took { time, bytes: sent() - bytes, processor, memory: memory.into_values().sum() }
+}
+
+/// The processor's time of a process and of what it has waited for; whether it has ended.
+fn ticks(pid: u32) -> (u64, bool) {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ended = matches!(fields.first(), None | Some(&"Z"));
+    (fields.iter().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum(), ended)
+}
+
+/// A process, what it started, and what those started.
+fn family(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    std::iter::once(pid).chain(children.flat_map(family).collect::<Vec<_>>()).collect()
+}
+
+/// The most memory a process has had.
+fn peak(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
+}
+
+/// `bowline build deliver`, whose build finds everything built.
+struct Ours<'a>(&'a Project);
+
+impl Way for Ours<'_> {
+    fn name(&self) -> &'static str {
+        "bowline"
+    }
+
+    fn bring(&self, _: &str, version: &str) -> Vec<Child> {
+        self.0.write_config();
+        let mut command = self.0.command(&["build", "deliver", "--version", version, "--quiet"]);
+        vec![command.stdout(Stdio::null()).spawn().expect("bowline starts")]
+    }
+}
+
+/// How programs other than ours reach the servers.
+struct Ssh {
+    key: String,
+    port: u16,
+    hosts: Vec<String>,
+}
+
+impl Ssh {
+    fn line(&self, host: &str, more: &str) -> String {
+        format!(
+            "ssh -q -i {} -p {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes {more} root@{host}",
+            self.key, self.port
+        )
+    }
+}
+
+fn sh(script: &str) -> Child {
+    Command::new("bash").args(["-c", &format!("set -eo pipefail\n{script}")]).spawn().expect("bash starts")
+}
+
+struct SaveAndLoad<'a>(&'a Ssh);
+
+impl Way for SaveAndLoad<'_> {
+    fn name(&self) -> &'static str {
+        "save | ssh docker load"
+    }
+
+    fn bring(&self, image: &str, _: &str) -> Vec<Child> {
+        let one = |host: &String| {
+            sh(&format!("docker save {image} | {} docker load -q >/dev/null", self.0.line(host, "")))
+        };
+        self.0.hosts.iter().map(one).collect()
+    }
+}
+
+/// A registry on this machine, without TLS or logins, as Kamal starts one.
+struct Tunnel<'a> {
+    ssh: &'a Ssh,
+    name: String,
+    pid: u32,
+    _files: tempfile::TempDir,
+}
+
+const PORT: u16 = 5987;
+
+impl<'a> Tunnel<'a> {
+    fn start(sandbox: &Sandbox, ssh: &'a Ssh) -> Self {
+        let files = tempfile::TempDir::new().expect("a directory");
+        let config = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: /var/lib/docker/bench}}}}\nhttp: {{addr: 'localhost:{PORT}'}}\nlog: {{level: error}}\n"
+        );
+        let path = files.path().join("registry.yml");
+        fs::write(&path, config).expect("a file");
+        let of = format!("{}-registry", sandbox.name);
+        let image = docker(&["inspect", "-f", "{{.Image}}", &of]);
+        let name = format!("{}-bench-registry", sandbox.name);
+        let _ = docker(&["rm", "-f", "-v", &name]);
+        let volume = format!("{}:/registry.yml", path.display());
+        let run = [
+            "run",
+            "-d",
+            "--network",
+            "host",
+            "--name",
+            &name,
+            "-v",
+            &volume,
+            "--entrypoint",
+            "docker-registry",
+        ];
+        docker(&[&run[..], &[image.ok(), "serve", "/registry.yml"]].concat()).ok();
+        let pid = docker(&["inspect", "-f", "{{.State.Pid}}", &name]).ok().parse().expect("a process");
+        let end = Instant::now() + Duration::from_secs(20);
+        while !Path::new(&format!("/proc/{pid}")).exists()
+            || std::net::TcpStream::connect(("127.0.0.1", PORT)).is_err()
+        {
+            assert!(Instant::now() < end, "the registry doesn't listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self { ssh, name, pid, _files: files }
+    }
+}
+
+impl Drop for Tunnel<'_> {
+    fn drop(&mut self) {
+        let _ = docker(&["rm", "-f", "-v", &self.name]);
+    }
+}
+
+impl Way for Tunnel<'_> {
+    fn name(&self) -> &'static str {
+        "registry and ssh -R"
+    }
+
+    fn bring(&self, image: &str, _: &str) -> Vec<Child> {
+        let there = format!("localhost:{PORT}/{image}");
+        let pull = |host: &String| {
+            let ssh = self.ssh.line(host, &format!("-R {PORT}:localhost:{PORT}"));
+            format!("{ssh} 'docker pull -q {there} >/dev/null && docker tag {there} {image}' & all+=($!)\n")
+        };
+        let pulls: String = self.ssh.hosts.iter().map(pull).collect();
+        let wait = "for one in \"${all[@]}\"; do wait $one; done";
+        vec![sh(&format!(
+            "docker tag {image} {there}\ndocker push -q {there} >/dev/null\n{pulls}{wait}\ndocker rmi {there} >/dev/null"
+        ))]
+    }
+
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
+    }
+}
