@@ -103,6 +103,18 @@ impl Server {
         Broken { server: self.clone() }
     }
 
+    /// Has its Docker ask a proxy that isn't there for everything that it may ask one for.
+    #[must_use]
+    pub fn with_proxy(&self) -> Broken {
+        let proxies =
+            r#"{"proxies": {"http-proxy": "http://127.0.0.1:9", "https-proxy": "http://127.0.0.1:9"}}"#;
+        self.run(&format!("echo '{proxies}' >/etc/docker/daemon.json\n{RESTART_DOCKER}")).ok();
+        wait_until("Docker with a proxy", Duration::from_secs(30), || {
+            self.run("docker info -f '{{.HTTPProxy}}'").stdout.contains("127.0.0.1:9")
+        });
+        Broken { server: self.clone() }
+    }
+
     /// Has its sshd forward nothing, in no direction.
     #[must_use]
     pub fn without_forwarding(&self) -> Broken {

@@ -458,6 +458,18 @@ impl Running {
         }
     }
 
+    /// The most memory that it has had until now, in bytes.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it still runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it still runs");
+        let number = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
+        number * 1024
+    }
+
     /// Sends a signal by name: `INT`, `TERM`, `KILL`.
     pub fn signal(&self, name: &str) {
         run(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()])).ok();

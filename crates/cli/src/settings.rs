@@ -94,6 +94,7 @@ impl Settings {
                 },
                 version: globals.version.clone(),
                 skip_push: false,
+                image_archive: None,
                 no_cache: false,
                 skip_hooks: globals.skip_hooks,
                 command: path.first().cloned().unwrap_or_default(),

@@ -15,6 +15,7 @@ use bowline_cli::load::LoadError;
 use bowline_cli::ui::json;
 use bowline_config::Diagnostics;
 use bowline_core::doctor::{Finding, Topic};
+use bowline_core::plan::delivery::Expected;
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
 use bowline_engine::ports::{Exit, Output};
@@ -189,7 +190,10 @@ fn printed() -> Vec<Value> {
     all.push(json::began(&["app".into(), "details".into()]));
     let mut plan = made_up::plan(2);
     plan.servers[0].notes.push("x".into());
-    all.extend(["plan", "planned"].map(|name| json::plan(name, &plan)));
+    let known = Expected::Layers { layers: 1, of: 2, bytes: 3 };
+    let hosts = plan.servers.iter().map(|server| server.host.clone());
+    let expected = hosts.zip([known, Expected::Unbuilt]).collect();
+    all.extend(["plan", "planned"].map(|name| json::plan(name, &plan, &expected)));
     let result = |role: Option<&str>, exit| HostOutput {
         host: "a".into(),
         role: role.map(Into::into),

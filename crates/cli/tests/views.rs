@@ -15,7 +15,7 @@ use bowline_cli::ui::{Focus, Tally, json, report, words};
 use bowline_config::HookLevel;
 use bowline_core::plan::Plan;
 use bowline_engine::error::{Cause, Failure, RunError};
-use bowline_engine::event::{Event, Phase};
+use bowline_engine::event::{Event, Outcome, Phase};
 use bowline_engine::ports::{Exit, Output, ServerError};
 use bowline_engine::world::HostOutput;
 
@@ -74,6 +74,70 @@ fn a_run_in_the_live_view() {
     insta::assert_snapshot!("live", live(3, false, 4));
     insta::assert_snapshot!("live_broken", live(3, true, 6));
     insta::assert_snapshot!("live_300", live(300, false, 470));
+}
+
+/// An image on its way to three servers: one is lost, one has most of it.
+fn sending() -> Vec<(u64, Event)> {
+    let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+    let what = || "send shop:v2".to_owned();
+    let began = |host: &str| Event::StepStarted {
+        host: host.into(),
+        role: None,
+        what: what(),
+        command: String::new(),
+    };
+    let ended = |host: &str, outcome| Event::StepEnded {
+        host: host.into(),
+        role: None,
+        what: what(),
+        elapsed: Duration::from_secs(25),
+        outcome,
+    };
+    let far = |host: &str, seconds: u64, bytes| Event::Sending {
+        host: host.into(),
+        bytes,
+        size: 212_400_000,
+        per_second: 8_400_000,
+        elapsed: Duration::from_secs(seconds),
+    };
+    let lost = Failure {
+        host: hosts[1].into(),
+        role: None,
+        doing: what(),
+        cause: Cause::Server(ServerError::Lost { reason: "the connection was closed".into() }),
+    };
+    let mut events = vec![(0, Event::Phase(Phase::Send(3)))];
+    events.extend(hosts.map(|host| (10, began(host))));
+    events.extend([
+        (9000, far(hosts[0], 9, 75_600_000)),
+        (1000, far(hosts[0], 10, 84_000_000)),
+        (10, far(hosts[1], 10, 41_000)),
+        (2000, ended(hosts[1], Outcome::Failed)),
+        (10, Event::Failed(lost)),
+        (3000, ended(hosts[2], Outcome::Done)),
+        (5000, far(hosts[0], 20, 168_000_000)),
+        (5000, ended(hosts[0], Outcome::Done)),
+        (10, Event::Sent(vec![(hosts[0].into(), 212_400_000), (hosts[2].into(), 1_200_000)])),
+    ]);
+    events
+}
+
+#[test]
+fn an_image_on_its_way_in_every_view() {
+    let (mut frame, mut now, mut live) = (Frame::new(Focus::Progress, BARE), Duration::ZERO, Vec::new());
+    let plain = Plain { paint: BARE, verbosity: Verbosity::Normal, focus: Focus::Progress };
+    let (mut lines, mut objects) = (Vec::new(), Vec::new());
+    for (after, event) in sending() {
+        now += Duration::from_millis(after);
+        live.extend(frame.apply(&event, now));
+        live.extend(frame.draw(now, 24).into_iter().map(|line| format!("          {line}")));
+        lines.extend(plain.lines(&event));
+        objects.push(json::event(&event).to_string());
+    }
+    live.extend(frame.end(now, false));
+    insta::assert_snapshot!("sending_live", live.join("\n"));
+    insta::assert_snapshot!("sending_plain", lines.join("\n"));
+    insta::assert_snapshot!("sending_json", objects.join("\n"));
 }
 
 #[test]

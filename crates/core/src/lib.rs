@@ -15,3 +15,4 @@ pub mod plan;
 pub mod proxy;
 pub mod selection;
 pub mod shell;
+pub mod size;

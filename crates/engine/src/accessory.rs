@@ -6,6 +6,7 @@
 pub mod exec;
 mod explain;
 mod files;
+mod image;
 
 use std::collections::BTreeMap;
 
@@ -95,7 +96,14 @@ impl<'a> Prepared<'a> {
     async fn install(&self, held: Held<'_>, how: How) -> Gathered {
         let one =
             async |accessory: &Accessory, host: &str| self.install_one(held, accessory, host, how).await;
-        each(held, &self.accessories, one).await
+        let missing = image::bring(held, self.config, &self.accessories, how).await;
+        each(held, &self.accessories, image::unless(&missing, one)).await
+    }
+
+    /// Whether any has the app's own image, which this run sends.
+    pub(crate) fn need_the_app(&self, scope: &Scope) -> bool {
+        let mut all = self.accessories.placed.iter();
+        all.any(|(accessory, _)| planning::receive(self.config, scope, accessory).is_some())
     }
 
     /// Directories, files, then the container.
@@ -387,13 +395,17 @@ pub async fn pull(world: &World, project: &Project, options: &Options, name: &st
     let secrets = project.secrets(world, &names).await?;
     let work = async |held: Held<'_>| {
         let one = async |accessory: &Accessory, host: &str| {
+            if planning::receive(config, held.scope, accessory).is_some() {
+                return Ok(format!("received {}", accessory.image));
+            }
             let login = planning::login(config, &secrets, accessory);
             let login = login.map_err(|error| explain::unusable(&error, accessory, host))?;
             let image = accessory.image.clone();
             held.act(accessory, host, What::Pull { image, login }).await?;
             Ok(format!("pulled {}", accessory.image))
         };
-        each(held, &accessories, one).await
+        let missing = image::bring(held, config, &accessories, How::Replace).await;
+        each(held, &accessories, image::unless(&missing, one)).await
     };
     change(world, project, options, &accessories, &[accessories.hosts()], work).await
 }

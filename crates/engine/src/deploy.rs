@@ -10,6 +10,7 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
+use bowline_core::plan::delivery::AllExpected;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};
 use bowline_core::plan::{Kind, Plan};
@@ -22,6 +23,8 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::image::build::{self, Build};
+use crate::image::expect::expected;
+use crate::image::keep;
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::{Lock, is_inherited};
@@ -57,7 +60,9 @@ pub async fn rollback(
 pub struct Planned {
     /// The plan of the others.
     pub plan: Plan,
-    /// Why they could not be.
+    /// What they would be sent.
+    pub expected: AllExpected,
+    /// Why the others could not be.
     pub unseen: Option<RunError>,
 }
 
@@ -91,7 +96,8 @@ pub async fn plan(
     }
     let plan = run.plan(&observed)?;
     let unseen = (!failures.is_empty()).then(|| run.failed(failures, Vec::new()));
-    Ok(Planned { plan, unseen })
+    let expected = expected(world, &fleet, &plan, run.builds()).await;
+    Ok(Planned { plan, expected, unseen })
 }
 
 /// One run.
@@ -148,7 +154,9 @@ impl<'a> Run<'a> {
 
     /// Whether it begins with a build.
     fn builds(&self) -> bool {
-        matches!(self.kind, Kind::Deploy | Kind::Redeploy) && !self.options.skip_push
+        matches!(self.kind, Kind::Deploy | Kind::Redeploy)
+            && !self.options.skip_push
+            && self.options.image_archive.is_none()
     }
 
     fn secrets_needed(&self) -> Vec<String> {
@@ -230,6 +238,7 @@ impl<'a> Run<'a> {
     pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
         self.secrets = self.project.secrets(self.world, &self.secrets_needed()).await?;
         check_secrets(&self.project.config, &self.secrets, &self.selection)?;
+        keep::given(self.world, self.project, self.options, &self.named()).await?;
         hooks::prepare(self.world, self.project, self.options).await?;
         self.hook("pre-connect", is_inherited(self.world), None, &self.named()).await?;
         self.emit(Event::Phase(Phase::Connect(hosts.len())));

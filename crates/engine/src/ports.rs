@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bowline_config::secret::Secret;
 use bowline_core::commands::answer::Unreadable;
+use bowline_core::commands::registry::Layers;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
 use futures_util::future::BoxFuture;
@@ -396,6 +397,8 @@ pub enum Built {
     Layout(String),
     /// A file as `docker save` writes it.
     Archive(String),
+    /// What a user names: either of these, the archive perhaps compressed.
+    Given(String),
 }
 
 /// The images that are kept on this machine, for servers that get theirs from it.
@@ -403,8 +406,10 @@ pub enum Built {
 pub trait Images: Send + Sync {
     /// A directory for what is built, deleted with what is returned.
     async fn workspace(&self) -> Result<(String, Held), String>;
-    /// Takes an image from where it was built, and keeps it under its name (`REPO:TAG`).
-    async fn take(&self, built: &Built, name: &str) -> Result<(), String>;
+    /// Takes an image from where it was built, and keeps it under its name (`REPO:TAG`). Gives what it is on each platform.
+    async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String>;
+    /// Keeps an image that is kept under another name, too.
+    async fn keep_as(&self, name: &str, other: &str) -> Result<(), String>;
     /// Takes an image from what `docker save` says elsewhere, and keeps it under its name.
     async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String>;
     /// The image of this name, whole; `None` if it isn't kept. It is to be offered under another name.
@@ -417,10 +422,23 @@ pub trait Images: Send + Sync {
 pub trait Image: Send + Sync {
     /// The bytes of all it consists of.
     fn size(&self) -> u64;
+    /// What it is on each of the platforms it is for.
+    fn variants(&self) -> Vec<Variant>;
     /// A registry that has it, for one server.
     fn offer(&self) -> Arc<dyn Offer>;
     /// The whole for an architecture (`amd64`), as `docker load` takes it.
     fn archive(&self, name: &str, architecture: &str) -> Box<dyn Pieces>;
+}
+
+/// An image on one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// `linux/arm64/v8`.
+    pub platform: String,
+    /// Its architecture and layers.
+    pub image: Layers,
+    /// Its label `service`.
+    pub service: Option<String>,
 }
 
 /// A registry for one server.

@@ -89,9 +89,16 @@ async fn under_lock(
 ) -> Result<()> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
+    // Accessories may be made of the image that this run builds and sends.
+    let early = accessories.need_the_app(site.scope);
+    if early {
+        run.build().await?;
+    }
     boot_accessories(site, accessories, &fleet, &failures).await?;
     let fleet = fleet.only(|host| run.selection.hosts.contains(&host));
-    run.build().await?;
+    if !early {
+        run.build().await?;
+    }
     let result = run.locked(&fleet, failures, lock.as_ref()).await;
     run.end(&fleet, result).await
 }

@@ -50,6 +50,8 @@ pub struct Options {
     pub version: Option<String>,
     /// `--skip-push`: neither build nor push.
     pub skip_push: bool,
+    /// `--image-archive`: a file or directory that the image is in, instead of a build.
+    pub image_archive: Option<String>,
     /// `--no-cache`: build without layers of earlier builds.
     pub no_cache: bool,
     /// `--skip-hooks`.

@@ -17,7 +17,7 @@ use crate::digest::{Digest, Hashing};
 use crate::error::Error;
 use crate::image::Image;
 use crate::layout::{is_called, read};
-use crate::manifest::{Descriptor, LARGEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse};
+use crate::manifest::{Config, Descriptor, LARGEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse};
 use crate::store::Store;
 use crate::take::{self, Files};
 
@@ -36,17 +36,6 @@ struct Row {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Vec<String>,
-}
-
-/// A configuration, as far as it is read here.
-#[derive(Debug, Deserialize)]
-struct Config {
-    rootfs: RootFs,
-}
-
-#[derive(Debug, Deserialize)]
-struct RootFs {
-    diff_ids: Vec<Digest>,
 }
 
 impl Store {

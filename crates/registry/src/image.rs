@@ -11,7 +11,28 @@ pub struct Image {
     pub(crate) root: Descriptor,
     /// Everything a server may ask for.
     pub(crate) parts: BTreeMap<Digest, Part>,
-    pub(crate) platforms: Vec<(Platform, Descriptor)>,
+    pub(crate) variants: Vec<Variant>,
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its layers, the lowest first.
+    pub layers: Vec<Layer>,
+    pub(crate) manifest: Descriptor,
+}
+
+/// A layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layer {
+    /// The digest of its content, without compression.
+    pub content: Digest,
+    /// Its length as it is sent.
+    pub size: u64,
 }
 
 /// A manifest or blob of an image.
@@ -27,9 +48,14 @@ impl Image {
         &self.root
     }
 
+    /// The images of the platforms it is there for.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
     /// The platforms it is there for.
     pub fn platforms(&self) -> impl Iterator<Item = &Platform> {
-        self.platforms.iter().map(|(platform, _)| platform)
+        self.variants.iter().map(|variant| &variant.platform)
     }
 
     /// The digests and lengths of everything it consists of.
@@ -40,14 +66,12 @@ impl Image {
     /// The manifest of the image for Linux on this architecture.
     pub(crate) fn of_architecture(&self, architecture: &str) -> Option<&Descriptor> {
         let fits = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
-        self.platforms.iter().find(|(platform, _)| fits(platform)).map(|(_, manifest)| manifest)
+        self.variants.iter().find(|variant| fits(&variant.platform)).map(|variant| &variant.manifest)
     }
 
     /// The manifest for clients that know of no index: the one of Linux on x86-64, as other registries have it, or the only one.
     pub(crate) fn without_index(&self) -> Option<&Descriptor> {
-        let usual = |platform: &Platform| platform.os == "linux" && platform.architecture == "amd64";
-        let found = self.platforms.iter().find(|(platform, _)| usual(platform));
-        let only = self.platforms.first().filter(|_| self.platforms.len() == 1);
-        found.or(only).map(|(_, manifest)| manifest)
+        let only = || self.variants.first().filter(|_| self.variants.len() == 1);
+        self.of_architecture("amd64").or_else(|| only().map(|variant| &variant.manifest))
     }
 }

@@ -1,5 +1,7 @@
 //! Manifests: what an image consists of, in the forms of OCI and of Docker.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -117,6 +119,30 @@ impl Manifest {
         let layers = self.layers.iter().filter(|layer| layer.urls.is_empty());
         std::iter::once(&self.config).chain(layers)
     }
+}
+
+/// A configuration, as far as it is read here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Config {
+    #[serde(flatten)]
+    pub(crate) platform: Platform,
+    pub(crate) config: Option<Own>,
+    #[serde(default)]
+    pub(crate) rootfs: RootFs,
+}
+
+/// What containers are made with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Own {
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+}
+
+/// The layers of a configuration.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct RootFs {
+    #[serde(default)]
+    pub(crate) diff_ids: Vec<Digest>,
 }
 
 /// Reads a document; `what` names it in an error.

@@ -7,7 +7,7 @@ use crate::store::{Collected, Kept, Store};
 use crate::take;
 
 impl Store {
-    /// Forgets all but the newest images of a repository, and then the oldest of all until what is left has no more than so many
+    /// Forgets all but the newest images of a repository (one with several names counts once), and then the oldest of all until what is left has no more than so many
     /// bytes; deletes their blobs, unless another process uses the store. The newest of the repository always stays.
     ///
     /// # Errors
@@ -16,13 +16,16 @@ impl Store {
         let mut kept = self.images()?;
         kept.sort_by_key(|kept| std::cmp::Reverse(kept.taken));
         let is_of = |kept: &Kept| kept.name.rsplit_once(':').is_some_and(|(name, _)| name == repository);
-        let (mut of_it, mut sum, mut seen) = (0, 0, BTreeSet::new());
+        let (mut of_it, mut sum, mut seen) = (Vec::new(), 0, BTreeSet::new());
         for kept in &kept {
             let own = is_of(kept);
-            let newest = own && of_it == 0;
-            of_it += usize::from(own);
+            if own && !of_it.contains(&kept.root.digest) {
+                of_it.push(kept.root.digest);
+            }
+            let newest = own && of_it.first() == Some(&kept.root.digest);
             let new = self.bytes_of(kept, &mut seen)?;
-            if (own && of_it > images.max(1)) || (sum + new > bytes && !newest) {
+            let too_old = of_it.iter().skip(images.max(1)).any(|old| *old == kept.root.digest);
+            if (own && too_old) || (sum + new > bytes && !newest) {
                 self.forget(&kept.name)?;
             } else {
                 sum += new;

@@ -120,6 +120,16 @@ impl Store {
         Ok(images)
     }
 
+    /// Keeps an image under another name, too.
+    ///
+    /// # Errors
+    /// If none is kept under the first, or the record can't be written.
+    pub fn keep_as(&self, name: &str, other: &str) -> Result<(), Error> {
+        let kept = self.images()?.into_iter().find(|kept| kept.name == name);
+        let kept = kept.ok_or_else(|| Error::Unknown(name.into()))?;
+        self.keep(other, &kept.root)
+    }
+
     /// Keeps an image no longer. Its blobs stay until [`Store::collect`].
     ///
     /// # Errors

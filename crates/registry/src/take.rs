@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::image::{Image, Part};
-use crate::manifest::{Descriptor, Index, Kind, LARGEST, Manifest, Platform, parse};
+use crate::image::{Image, Layer, Part, Variant};
+use crate::manifest::{Config, Descriptor, Index, Kind, LARGEST, Manifest, parse};
 use crate::store::Store;
 
 /// An index may list indexes; real ones do so once.
@@ -32,7 +32,7 @@ impl Files for Nothing {
 
 /// Takes everything the image consists of that the store doesn't hold.
 pub(crate) fn all(store: &Store, files: &dyn Files, root: &Descriptor) -> Result<Image, Error> {
-    let mut taking = Taking { store, files, parts: BTreeMap::new(), platforms: Vec::new() };
+    let mut taking = Taking { store, files, parts: BTreeMap::new(), variants: Vec::new() };
     let root = match Kind::of(&root.media_type) {
         // The index names its manifests by their digests, and some of them each other: nothing in them is changed.
         Kind::Index => taking.index(root, DEEPEST).map(|()| root.clone())?,
@@ -46,14 +46,14 @@ pub(crate) fn all(store: &Store, files: &dyn Files, root: &Descriptor) -> Result
             return Err(Error::unsound(root.digest.to_string(), fault));
         }
     };
-    Ok(Image { root, parts: taking.parts, platforms: taking.platforms })
+    Ok(Image { root, parts: taking.parts, variants: taking.variants })
 }
 
 struct Taking<'a> {
     store: &'a Store,
     files: &'a dyn Files,
     parts: BTreeMap<Digest, Part>,
-    platforms: Vec<(Platform, Descriptor)>,
+    variants: Vec<Variant>,
 }
 
 impl Taking<'_> {
@@ -78,8 +78,8 @@ impl Taking<'_> {
         }
         self.has(at);
         match missing {
-            Some(digest) if self.platforms.is_empty() => Err(Error::Missing(digest)),
-            _ if self.platforms.is_empty() => {
+            Some(digest) if self.variants.is_empty() => Err(Error::Missing(digest)),
+            _ if self.variants.is_empty() => {
                 Err(Error::unsound(at.digest.to_string(), "is an index without an image"))
             }
             _ => Ok(()),
@@ -95,19 +95,25 @@ impl Taking<'_> {
             self.has(part);
         }
         self.has(at);
-        if let Some(platform) = self.platform(&manifest.config)? {
-            self.platforms.push((platform, at.clone()));
-        }
+        self.variants.extend(self.variant(&manifest, at)?);
         Ok(())
     }
 
-    /// The platform of an image; what isn't an image (an attestation) has none.
-    fn platform(&self, config: &Descriptor) -> Result<Option<Platform>, Error> {
-        if !config.media_type.contains("image") {
+    /// What its configuration says of an image; what isn't an image (an attestation) has none.
+    fn variant(&self, manifest: &Manifest, at: &Descriptor) -> Result<Option<Variant>, Error> {
+        if !manifest.config.media_type.contains("image") {
             return Ok(None);
         }
-        let platform: Platform = self.document(config)?;
-        Ok(Some(platform).filter(|platform| platform.os != "unknown"))
+        let config: Config = self.document(&manifest.config)?;
+        let content = config.rootfs.diff_ids;
+        let layers = content.iter().zip(&manifest.layers);
+        let variant = Variant {
+            platform: config.platform,
+            labels: config.config.and_then(|own| own.labels).unwrap_or_default(),
+            layers: layers.map(|(content, layer)| Layer { content: *content, size: layer.size }).collect(),
+            manifest: at.clone(),
+        };
+        Ok(Some(variant).filter(|variant| variant.platform.os != "unknown"))
     }
 
     /// The same image with its layers compressed. A manifest without plain layers stays as it is.

@@ -498,3 +498,54 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_that_a_user_names_may_have_any_of_the_usual_forms() {
+    let (one, two) = (layer(1, 3000), layer(2, 100));
+    let mut files = Files::default();
+    let image = files.image(&[&one, &two], true, "arm64");
+    let layout = files.roots(&[image]);
+    let old = old_archive(&["other:v7"], &[&one, &two]);
+    let directory = TempDir::new().unwrap();
+    layout.write(&directory.path().join("layout"));
+    for (name, bytes) in [
+        ("oci.tar", layout.archive()),
+        ("oci.tar.gz", gzip(&layout.archive())),
+        ("old.tar", old.archive()),
+        ("old.tgz", gzip(&old.archive())),
+        ("zstd", vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0]),
+        ("text", b"FROM scratch\n".to_vec()),
+        ("empty", Vec::new()),
+        ("gzipped text", gzip(b"FROM scratch\n")),
+        ("cut.tar", layout.archive()[..2000].to_vec()),
+        ("cut.tgz", gzip(&layout.archive())[..1500].to_vec()),
+        ("files.tar", Files([("a".to_owned(), vec![1])].into()).archive()),
+    ] {
+        fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    let take = |name: &str| {
+        let (_kept, store) = store();
+        store.take_given(&directory.path().join(name), NAME)
+    };
+    for name in ["layout", "oci.tar", "oci.tar.gz", "old.tar", "old.tgz"] {
+        let image = take(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let [variant] = image.variants() else { panic!("{name}") };
+        let content: Vec<Digest> = variant.layers.iter().map(|layer| layer.content).collect();
+        assert_eq!(content, [Digest::of(&one), Digest::of(&two)], "{name}");
+        let architecture = if name.contains("old") { "amd64" } else { "arm64" };
+        assert_eq!(variant.platform.architecture, architecture, "{name}");
+    }
+    for (name, fault) in [
+        ("absent", "No such file"),
+        ("zstd", "the file is compressed with zstd"),
+        ("text", "the file is not a tar archive"),
+        ("empty", "the file is empty"),
+        ("gzipped text", "the file is not a tar archive"),
+        ("files.tar", "it has neither index.json nor manifest.json"),
+        ("cut.tar", ""),
+        ("cut.tgz", ""),
+    ] {
+        let error = take(name).unwrap_err().to_string();
+        assert!(error.contains(fault), "{name}: {error}");
+    }
+}

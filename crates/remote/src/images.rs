@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bowline_config::secret::Secret;
-use bowline_engine::ports::{Accept, Built, Held, Image, Images, Local, Offer, Pieces, Stream};
+use bowline_core::commands::registry::{Layer, Layers};
+use bowline_engine::ports::{Accept, Built, Held, Image, Images, Local, Offer, Pieces, Stream, Variant};
 use bowline_registry::{Access, Limits, Registry, Store, Traffic};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, mpsc};
@@ -57,13 +58,19 @@ impl Images for KeptImages {
         Ok((path, Box::new(workspace)))
     }
 
-    async fn take(&self, built: &Built, name: &str) -> Result<(), String> {
+    async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String> {
         let (store, built, name) = (self.store().await?, built.clone(), name.to_owned());
-        aside(move || match built {
-            Built::Layout(directory) => store.take_layout(&PathBuf::from(directory), &name).map(drop),
-            Built::Archive(file) => store.take_archive_file(&PathBuf::from(file), &name).map(drop),
-        })
-        .await
+        let taken = aside(move || match built {
+            Built::Layout(directory) => store.take_layout(&PathBuf::from(directory), &name),
+            Built::Archive(file) => store.take_archive_file(&PathBuf::from(file), &name),
+            Built::Given(path) => store.take_given(&PathBuf::from(path), &name),
+        });
+        taken.await.map(|image| variants(&image))
+    }
+
+    async fn keep_as(&self, name: &str, other: &str) -> Result<(), String> {
+        let (store, name, other) = (self.store().await?, name.to_owned(), other.to_owned());
+        aside(move || store.keep_as(&name, &other)).await
     }
 
     async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String> {
@@ -121,6 +128,20 @@ impl Images for KeptImages {
     }
 }
 
+fn variants(image: &bowline_registry::Image) -> Vec<Variant> {
+    let layer =
+        |layer: &bowline_registry::Layer| Layer { content: layer.content.to_string(), size: layer.size };
+    let variant = |variant: &bowline_registry::Variant| Variant {
+        platform: variant.platform.to_string(),
+        image: Layers {
+            architecture: variant.platform.architecture.clone(),
+            layers: variant.layers.iter().map(layer).collect(),
+        },
+        service: variant.labels.get("service").cloned(),
+    };
+    image.variants().iter().map(variant).collect()
+}
+
 struct KeptImage {
     store: Arc<Store>,
     image: bowline_registry::Image,
@@ -131,6 +152,10 @@ struct KeptImage {
 impl Image for KeptImage {
     fn size(&self) -> u64 {
         self.image.parts().map(|(_, size)| size).sum()
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        variants(&self.image)
     }
 
     fn offer(&self) -> Arc<dyn Offer> {

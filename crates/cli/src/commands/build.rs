@@ -16,19 +16,27 @@ pub(crate) enum Build {
     #[command(after_help = "Examples:
   bowline build deliver
   bowline build deliver --version 1f3a9c2")]
-    Deliver(Cache),
+    Deliver {
+        #[command(flatten)]
+        cache: Cache,
+        #[command(flatten)]
+        archive: Archive,
+    },
     /// Build the app, and push its image to the registry.
     #[command(after_help = "Without `builder: context:`, Bowline builds a clean clone of the last commit.
 
 Examples:
   bowline build push
   bowline build push --no-cache -v
+  bowline build push --image-archive shop.tar    # keep an image from elsewhere
   bowline build push --output docker     # into this machine's Docker instead of the registry")]
     Push {
         #[command(flatten)]
         cache: Cache,
+        #[command(flatten)]
+        archive: Archive,
         /// Where the image goes: `registry`, `docker`, or any output of `docker buildx build --output` (`oci,dest=FILE`).
-        #[arg(long, value_name = "TYPE", default_value = "registry")]
+        #[arg(long, value_name = "TYPE", default_value = "registry", conflicts_with = "image_archive")]
         output: String,
     },
     /// Pull the version's image on all servers.
@@ -57,6 +65,21 @@ Examples:
     },
 }
 
+/// An image that is there already.
+#[derive(Debug, Args)]
+pub(crate) struct Archive {
+    /// Instead of building, take the image from FILE: what `docker save` writes, or an OCI layout.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with = "no_cache")]
+    image_archive: Option<String>,
+}
+
+impl Archive {
+    /// The settings with this flag in them.
+    pub(super) fn on(&self, settings: &Settings) -> Settings {
+        settings.with(|options| options.image_archive.clone_from(&self.image_archive))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Cache {
     /// Build without the cached layers of earlier builds.
@@ -74,14 +97,14 @@ impl Cache {
 impl Build {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
-            Build::Deliver(cache) => {
-                let settings = cache.on(settings);
+            Build::Deliver { cache, archive } => {
+                let settings = archive.on(&cache.on(settings));
                 let session = Session::open(&settings, Focus::Progress).await?;
                 show(&settings, Subject::App, &session.run(engine::image::pull::deliver).await?)
             }
-            Build::Push { cache, output } => {
+            Build::Push { cache, archive, output } => {
                 let output = destination(&output);
-                tell(&cache.on(settings), Focus::Progress, async |world, project, options| {
+                tell(&archive.on(&cache.on(settings)), Focus::Progress, async |world, project, options| {
                     engine::image::build::push(world, project, options, output).await
                 })
                 .await

@@ -4,7 +4,7 @@ use bowline_core::plan::Kind;
 use bowline_engine as engine;
 use clap::Args;
 
-use super::build::Cache;
+use super::build::{Archive, Cache};
 use crate::exit::{self, Ended};
 use crate::session::{Session, Work};
 use crate::settings::Settings;
@@ -13,8 +13,10 @@ use crate::ui::Focus;
 #[derive(Debug, Args)]
 pub(crate) struct Push {
     /// Skip the build and the push, because the image is already in the registry.
-    #[arg(short = 'P', long)]
+    #[arg(short = 'P', long, conflicts_with = "image_archive")]
     pub(crate) skip_push: bool,
+    #[command(flatten)]
+    archive: Archive,
     #[command(flatten)]
     cache: Cache,
 }
@@ -22,7 +24,7 @@ pub(crate) struct Push {
 impl Push {
     /// The settings with these flags in them.
     fn on(&self, settings: &Settings) -> Settings {
-        self.cache.on(settings).with(|options| options.skip_push = self.skip_push)
+        self.archive.on(&self.cache.on(settings)).with(|options| options.skip_push = self.skip_push)
     }
 }
 
@@ -53,6 +55,7 @@ impl Setup {
   bowline deploy                         # the version in git
   bowline deploy -d staging              # to another destination
   bowline deploy -P --version 1f3a9c2    # an image that is already in the registry
+  bowline deploy --image-archive shop.tar --version 1f3a9c2    # built elsewhere, without a registry
   bowline deploy -h 10.0.0.3 -v          # to one server, showing every command")]
 pub(crate) struct Deploy {
     #[command(flatten)]

@@ -54,13 +54,13 @@ impl Plan {
             options.version = self.to.or(options.version.take());
         });
         let session = Session::open(&settings, Focus::Result).await?;
-        let Planned { plan, unseen } = session
+        let Planned { plan, expected, unseen } = session
             .look(async |world, project, options| engine::deploy::plan(world, project, options, kind).await)
             .await?;
         if settings.view == View::Json {
-            out::stdout([json::plan("plan", &plan).to_string()]);
+            out::stdout([json::plan("plan", &plan, &expected).to_string()]);
         } else {
-            out::stdout([clean::lines(&show::text(&plan))]);
+            out::stdout([clean::lines(&show::with_amounts(&plan, &expected))]);
         }
         match unseen {
             Some(error) => Err(error.into()),

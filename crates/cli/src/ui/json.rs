@@ -5,6 +5,7 @@
 
 use bowline_config::{Config, show};
 use bowline_core::doctor::Finding;
+use bowline_core::plan::delivery::{AllExpected, Expected};
 use bowline_core::plan::{Kind, Plan};
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
@@ -28,7 +29,7 @@ pub fn began(path: &[String]) -> Value {
 pub fn event(event: &Event) -> Value {
     match event {
         Event::Phase(phase) => self::phase(phase),
-        Event::Planned(plan) => self::plan("planned", plan),
+        Event::Planned(plan) => self::plan("planned", plan, &AllExpected::new()),
         Event::Connected { host } => json!({ "event": "connected", "host": text(host) }),
         Event::Sending { host, bytes, size, per_second, elapsed } => json!({
             "event": "sending", "host": text(host), "bytes": bytes, "at_most": size,
@@ -107,8 +108,8 @@ fn phase(phase: &Phase) -> Value {
     object
 }
 
-/// A plan: its steps in words for each server, under this name of an event.
-pub fn plan(event: &str, plan: &Plan) -> Value {
+/// A plan: its steps in words for each server, and what it would be sent, under this name of an event.
+pub fn plan(event: &str, plan: &Plan, expected: &AllExpected) -> Value {
     let servers: Vec<Value> = plan
         .servers
         .iter()
@@ -122,15 +123,31 @@ pub fn plan(event: &str, plan: &Plan) -> Value {
             let kept = server.roles.iter().filter(|role| role.kept.is_some());
             let kept: Vec<String> = kept.map(|role| text(&role.role)).collect();
             let notes: Vec<String> = server.notes.iter().map(|note| text(note)).collect();
-            json!({
+            let mut object = json!({
                 "host": text(&server.host), "roles": roles, "kept": kept, "steps": steps, "notes": notes,
-            })
+            });
+            if let Some(expected) = expected.get(&server.host) {
+                object["image"] = self::expected(expected);
+            }
+            object
         })
         .collect();
     json!({
         "event": event, "run": kind(plan.kind), "app": text(&plan.app), "version": text(&plan.version),
         "image": text(&plan.image), "groups": plan.groups.len(), "servers": servers,
     })
+}
+
+/// What a server would be sent: numbers where they are known, and the reason where they aren't.
+fn expected(expected: &Expected) -> Value {
+    match expected {
+        Expected::Layers { layers, of, bytes } => {
+            json!({ "layers": layers, "of": of, "bytes": bytes, "unknown": null })
+        }
+        other => {
+            json!({ "layers": null, "of": null, "bytes": null, "unknown": text(&other.to_string()) })
+        }
+    }
 }
 
 fn kind(kind: Kind) -> &'static str {

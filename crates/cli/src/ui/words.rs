@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bowline_core::plan::{Kind, Plan};
+use bowline_core::size::bytes;
 use bowline_engine::error::{Cause, Failure};
 use bowline_engine::event::Phase;
 
@@ -82,23 +83,6 @@ pub fn sent(sent: &[(String, u64)]) -> Option<String> {
     let all = sent.iter().map(|(_, bytes)| bytes).sum();
     let (most, host) = (bytes(most.1), clean::line(&most.0));
     Some(format!("sent {} to {}, of which {most} to {host}", bytes(all), count(sent.len(), "server")))
-}
-
-/// A length as people say it: `812 B`, `1.2 MB`.
-pub fn bytes(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
-    let mut number = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    // So that 999,960 bytes are 1.0 MB, and not 1000.0 kB.
-    while number >= 999.95 && unit + 1 < units.len() {
-        number /= 1000.0;
-        unit += 1;
-    }
-    format!("{number:.1} {}", units[unit])
 }
 
 /// A plan in a line.

@@ -65,12 +65,21 @@ pub struct Container {
     pub labels: Pairs,
     /// The command, if the image's own isn't wanted.
     pub cmd: Option<String>,
-    /// The registry's login, if the image is behind one.
-    pub login: Option<Login>,
+    /// Where its image comes from.
+    pub from: ImageFrom,
     /// What makes it ready.
     pub ready: ready::Ready,
     /// How long one with a health check is waited for, in seconds.
     pub timeout: u64,
+}
+
+/// Where an accessory's image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageFrom {
+    /// A registry, with a login if the image is behind one.
+    Registry(Option<Login>),
+    /// This run has sent it.
+    ThisRun,
 }
 
 /// How long a container without health check must keep running, in seconds.
@@ -80,6 +89,13 @@ impl Container {
     /// How requests get to it, if its own labels say so.
     pub fn attach(&self, service: &str) -> Attach {
         proxy::by_labels(service, self.labels.iter().map(|(key, value)| (key, value)))
+    }
+
+    fn login(&self) -> Option<&Login> {
+        match &self.from {
+            ImageFrom::Registry(login) => login.as_ref(),
+            ImageFrom::ThisRun => None,
+        }
     }
 
     fn restart(&self) -> Option<String> {
@@ -128,7 +144,7 @@ impl Act {
 
     fn boot(&self, mut text: String, container: &Container) -> Script {
         let service = quote(&self.service);
-        let login = container.login.as_ref();
+        let login = container.login();
         text.push_str(read_login(login));
         text.push_str(&self.find());
         text.push_str(&come_up(&self.service, container));
@@ -163,12 +179,14 @@ impl Act {
     }
 
     fn replace(&self, mut text: String, container: &Container) -> Script {
-        let login = container.login.as_ref();
+        let login = container.login();
         text.push_str(read_login(login));
         text.push_str(&self.find());
         text.push_str(&come_up(&self.service, container));
         text.push_str(&self.write_env(container));
-        text.push_str(&registry::pull(login, &container.image));
+        if container.from != ImageFrom::ThisRun {
+            text.push_str(&registry::pull(login, &container.image));
+        }
         text.push_str(&network::create());
         text.push_str(&self.audit("Rebooted", "accessory"));
         let create = self.line(container, &["create"], &self.next());

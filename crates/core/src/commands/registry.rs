@@ -1,6 +1,7 @@
 //! The registry, seen from a server: log in, log out, pull. Without a registry, the server receives the image from this run
 //! ([`Receive`]).
 
+mod layers;
 mod receive;
 
 use std::fmt;
@@ -11,7 +12,8 @@ use super::answer::{self, Unreadable};
 use super::status::Status::{LoginRefused, NotLabelled, PullFailed};
 use crate::shell::{Line, Script, quote};
 use bowline_config::secret::Secret;
-pub use receive::{Receive, Served, Way};
+pub use layers::{Held, Layer, Layers, held};
+pub use receive::{Receive, Served, Way, runs};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {

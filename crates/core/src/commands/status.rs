@@ -67,6 +67,8 @@ statuses! {
     NotReceived = 85,
     /// The image is not there, and this run does not bring it.
     NoSuchImage = 86,
+    /// The image is not for this server's platform.
+    OtherPlatform = 87,
 }
 
 impl Status {
@@ -94,6 +96,9 @@ impl Status {
                 "the server could not get the image through the SSH connection",
                 not_received(stderr),
             ),
+            Status::OtherPlatform => {
+                Explanation::new("the image is for another platform than this server", PLATFORM)
+            }
             Status::NotLabelled => Explanation::new(
                 "the image doesn't have this service's label `service`",
                 "`docker build --label service=NAME` sets it; so does `bowline build push`",
@@ -108,12 +113,16 @@ impl Status {
     }
 }
 
+const PLATFORM: &str = "build it for the servers' platforms: `builder: arch:` takes one or several";
+
 /// What to do where Docker did not get to us, or not to the image.
 fn not_received(said: &str) -> &'static str {
     let said = said.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if says(&["no matching manifest", "no match for platform"]) {
-        "build for the servers' platform: `builder: arch:`"
+        PLATFORM
+    } else if says(&["blob unknown", "manifest unknown", "can't be read any more"]) {
+        "it is no longer among what this machine keeps (~/.cache/bowline/images): deploy again without `--skip-push`"
     } else if says(&[
         "proxyconnect",
         "bad gateway",
@@ -138,5 +147,31 @@ impl From<Status> for u32 {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.code().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_docker_says_of_an_image_that_did_not_come_has_its_advice() {
+        for (said, advice) in [
+            ("proxyconnect tcp: dial tcp 10.0.0.9:3128: connection refused", "NO_PROXY"),
+            ("Get \"http://localhost:40001/v2/\": Bad Gateway", "NO_PROXY"),
+            ("no matching manifest for linux/arm64/v8 in the manifest list entries", "builder: arch:"),
+            ("unknown blob: blob unknown", "deploy again without `--skip-push`"),
+            ("error pulling image configuration: unexpected EOF", "run the same again"),
+        ] {
+            let explanation = Status::NotReceived.explain(said).unwrap();
+            assert!(explanation.reason.contains(said), "{said}");
+            assert!(explanation.hint.unwrap().contains(advice), "{said}");
+        }
+        let unfit = Status::OtherPlatform.explain("it is for arm64, and this server is amd64").unwrap();
+        assert!(
+            unfit
+                .reason
+                .ends_with("another platform than this server: it is for arm64, and this server is amd64")
+        );
     }
 }

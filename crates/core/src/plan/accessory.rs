@@ -3,10 +3,10 @@
 use super::deploy::PlanError;
 use super::secrets::{Secrets, registry_of, secret_env};
 use crate::commands::Scope;
-use crate::commands::accessory::{Container, Directory, Upload};
+use crate::commands::accessory::{Container, Directory, ImageFrom, Upload};
 use crate::commands::app::Environment;
 use crate::commands::ready::Ready;
-use crate::commands::registry::Login;
+use crate::commands::registry::{Login, Receive, Way};
 use crate::proxy::{Attach, Detach, hidden, kamal};
 use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
 
@@ -42,6 +42,28 @@ pub fn login(config: &Config, secrets: &Secrets, accessory: &Accessory) -> Resul
     registry(config, accessory).map_or(Ok(None), |registry| super::secrets::login(registry, secrets))
 }
 
+/// The tag of its image, if that is the app's own and there is no registry to get it from: then runs send it.
+fn receive_tag<'a>(config: &Config, accessory: &'a Accessory) -> Option<&'a str> {
+    let (repository, tag) = match accessory.image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (accessory.image.as_str(), "latest"),
+    };
+    let own = config.registry.is_absent() && accessory.registry.is_none();
+    (own && repository == config.repository()).then_some(tag)
+}
+
+/// How its image gets to a server, if it comes from this run.
+pub fn receive(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Receive> {
+    let tag = receive_tag(config, accessory)?;
+    Some(Receive {
+        scope: scope.clone(),
+        locked: true,
+        image: format!("{}:{tag}", config.repository()),
+        version: tag.into(),
+        way: Way::There,
+    })
+}
+
 /// Its container on a server.
 ///
 /// # Errors
@@ -59,7 +81,10 @@ pub fn container(
         network: accessory.network.clone(),
         labels: labels(accessory),
         cmd: accessory.cmd.clone(),
-        login: login(config, secrets, accessory)?,
+        from: match receive_tag(config, accessory) {
+            Some(_) => ImageFrom::ThisRun,
+            None => ImageFrom::Registry(login(config, secrets, accessory)?),
+        },
         ready: if accessory.proxy.is_some() { Ready::Started } else { Ready::Healthy },
         timeout: config.deploy_timeout.as_secs(),
     })
@@ -161,6 +186,30 @@ mod tests {
             let secrets = secrets_needed(&config, &config.accessories[0]);
             assert_eq!(secrets, if wanted { vec!["ROOT"] } else { vec![] }, "{server} {image}");
             assert_eq!(secrets_needed(&config, &config.accessories[1]), ["OWN"]);
+        }
+    }
+
+    #[test]
+    fn an_image_of_the_app_itself_is_sent_where_there_is_no_registry() {
+        let text = |registry: &str, image: &str| {
+            format!(
+                "service: app\nimage: me/app\n{registry}accessories:\n  own: {{image: '{image}', host: a}}\n"
+            )
+        };
+        let local = "registry: {server: 'localhost:5000'}\n";
+        let remote = "registry: {server: ghcr.io, username: u, password: [P]}\n";
+        for (registry, image, tag) in [
+            ("", "me/app", Some("latest")),
+            ("", "me/app:v1", Some("v1")),
+            ("", "me/app2", None),
+            ("", "mysql:8", None),
+            (local, "localhost:5000/me/app", Some("latest")),
+            (local, "localhost:5000/me/app:v1", Some("v1")),
+            (local, "me/app", None),
+            (remote, "ghcr.io/me/app:v1", None),
+        ] {
+            let config = load(SourceFile::new("d", text(registry, image)), None).unwrap().config;
+            assert_eq!(receive_tag(&config, &config.accessories[0]), tag, "{registry} {image}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::delivery::{AllExpected, Expected};
 use super::step::Step;
 use super::{Kind, Plan, RolePlan, ServerPlan, resume};
 use crate::commands::ready::Ready;
@@ -9,6 +10,11 @@ use bowline_config::{BarrierOrder, OnFailure};
 
 /// The plan, line by line: servers, roles, what happens there in which order.
 pub fn text(plan: &Plan) -> String {
+    with_amounts(plan, &AllExpected::new())
+}
+
+/// The same, with what servers would be sent.
+pub fn with_amounts(plan: &Plan, expected: &AllExpected) -> String {
     let mut out = String::new();
     let what = match plan.kind {
         Kind::Rollback => "roll back to",
@@ -50,12 +56,12 @@ pub fn text(plan: &Plan) -> String {
     }
     for server in &plan.servers {
         let _ = writeln!(out);
-        show_server(&mut out, plan, server);
+        show_server(&mut out, plan, server, expected.get(&server.host));
     }
     out
 }
 
-fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan) {
+fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan, expected: Option<&Expected>) {
     let _ = writeln!(out, "{}", server.host);
     for note in &server.notes {
         let _ = writeln!(out, "  note: {note}");
@@ -72,7 +78,9 @@ fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan) {
         let belongs_to_a_role =
             role.is_some() && matches!(step, Step::Boot(_) | Step::Proxy(_) | Step::Stop(_));
         if !belongs_to_a_role {
-            let _ = writeln!(out, "  {}", step.describe());
+            let much = expected.filter(|_| matches!(step, Step::Receive(_)));
+            let much = much.map(|expected| format!(": {expected}")).unwrap_or_default();
+            let _ = writeln!(out, "  {}{much}", step.describe());
         }
     }
     if server.take_over().is_some() {

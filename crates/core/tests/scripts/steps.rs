@@ -103,7 +103,11 @@ pub(super) fn all_steps() -> Vec<Step> {
         }),
         receive(registry::Way::There),
         receive(registry::Way::Load),
-        receive(registry::Way::Pull(registry::Served { port: 40_000, auth: Secret::new("sentinel-secret") })),
+        receive(registry::Way::Pull(registry::Served {
+            port: 40_000,
+            auth: Secret::new("sentinel-secret"),
+            architectures: vec!["amd64".into()],
+        })),
         run(registry::login(&login())),
         run(registry::logout(Some(HOSTILE))),
         run(registry::mirror()),
@@ -363,7 +367,7 @@ fn of_accessories(scope: &Scope) -> Vec<Step> {
             network: HOSTILE.into(),
             labels: vec![("x".into(), HOSTILE.into())],
             cmd: Some("run --name 'a b' $(touch hacked)".into()),
-            login: Some(login()),
+            from: accessory::ImageFrom::Registry(Some(login())),
             ready: ready::Ready::Healthy,
             timeout: 1,
         })

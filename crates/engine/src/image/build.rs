@@ -214,11 +214,26 @@ impl From<BuildError> for RunError {
 pub async fn push(world: &World, project: &Project, options: &Options, output: Output) -> Result<String> {
     let started = Instant::now();
     let version = version::resolve(world, &project.config, options).await?;
+    keep::given(world, project, options, &version).await?;
+    if options.image_archive.is_none() {
+        build_and_push(world, project, options, output, &version).await?;
+    }
+    world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
+    Ok(project.config.image_of(&version))
+}
+
+async fn build_and_push(
+    world: &World,
+    project: &Project,
+    options: &Options,
+    output: Output,
+    version: &str,
+) -> Result<()> {
     let selection = Selection::new(&project.config, &options.filters)?;
     let secrets = project.secrets(world, &secrets_needed(project)).await?;
     let facts = Facts {
         performer: version::performer(world).await,
-        version: version.clone(),
+        version: version.into(),
         hosts: selection.hosts.iter().map(|host| (*host).to_string()).collect(),
         locked: false,
         run: String::new(),
@@ -227,9 +242,7 @@ pub async fn push(world: &World, project: &Project, options: &Options, output: O
     hooks::run(world, project, options, "pre-connect", &facts).await?;
     let build = Build::begin(world, project, &secrets, options, output).await?;
     hooks::run(world, project, options, "pre-build", &facts).await?;
-    build.carry_out(&version).await?;
-    world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
-    Ok(project.config.image_of(&version))
+    build.carry_out(version).await
 }
 
 pub(crate) fn secrets_needed(project: &Project) -> Vec<String> {

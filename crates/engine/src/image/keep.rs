@@ -1,4 +1,4 @@
-//! A build for servers that get the image from this machine: into the store that is kept here.
+//! Images for servers that get theirs from this machine: built, or given by the user, into the store that is kept here.
 
 use bowline_core::commands::builder::Output;
 
@@ -7,13 +7,14 @@ use crate::event::{Event, Phase};
 use crate::image::build::Build;
 use crate::image::clone::Source;
 use crate::local::{run, words};
-use crate::ports::{Built, LocalCommand};
+use crate::ports::{Built, LocalCommand, Variant};
+use crate::world::{Options, Project, World};
 
 /// Builds, and keeps the image under the first of the names. A builder of its own writes a directory, and compresses layers as it
 /// does; from Docker the image is saved.
 pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String>) -> Result<()> {
     let world = build.world();
-    let (directory, _held) = world.images.workspace().await.map_err(failed)?;
+    let (directory, held) = world.images.workspace().await.map_err(failed)?;
     let image = images.first().cloned().unwrap_or_default();
     let built = if build.writes_layouts() {
         let layout = format!("{directory}/layout");
@@ -30,17 +31,82 @@ pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String
         run(world, &command).await.map_err(|said| said.at("saving the image", None))?;
         Built::Archive(archive)
     };
-    let kept = async {
-        world.images.take(&built, &image).await?;
-        drop(_held);
-        // As many as servers may go back to, and the one that comes.
-        let config = &build.project().config;
-        world.images.tidy(&config.repository(), config.retain_containers + 1).await
+    take(world, &built, &image).await?.map_err(failed)?;
+    drop(held);
+    tidy(world, build.project(), &image).await
+}
+
+/// Keeps the image that the user names a file or directory of (`--image-archive`), if one is named, as this version.
+pub(crate) async fn given(world: &World, project: &Project, options: &Options, version: &str) -> Result<()> {
+    let Some(path) = &options.image_archive else { return Ok(()) };
+    let config = &project.config;
+    if !config.registry.is_absent() {
+        return Err(RunError::Usage {
+            message: "`--image-archive` is for servers that get images from this machine, and the configuration has a registry".into(),
+            hint: Some("push the image there, and deploy with `--skip-push --version V`; or leave `registry:` out".into()),
+        });
+    }
+    let image = config.image_of(version);
+    world.events.emit(Event::Phase(Phase::Keep(image.clone())));
+    let refused = |reason: String, hint: Option<String>| RunError::Local {
+        what: format!("reading {path}"),
+        reason,
+        hint,
+        standing: Vec::new(),
     };
+    let expected = "it takes what `docker save IMAGE` writes, also through gzip, or an OCI layout, as a directory or in a tar archive";
+    let taken = take(world, &Built::Given(path.clone()), &image).await?;
+    let variants = taken.map_err(|reason| {
+        let hint = crate::error::hint_to(&reason).unwrap_or_else(|| expected.into());
+        refused(reason, Some(hint))
+    })?;
+    if let Err((reason, hint)) = is_for(&variants, &config.service, &config.builder.arch) {
+        return Err(refused(reason, Some(hint)));
+    }
+    tidy(world, project, &image).await
+}
+
+/// Whether an image can be this service's: what isn't, no server need get.
+fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (String, String)> {
+    if let Some(other) = variants.iter().find(|variant| variant.service.as_deref() != Some(service)) {
+        let label = match &other.service {
+            Some(label) => format!("has the label service={label}, which is another service's"),
+            None => "doesn't have the label `service`, by which servers know images of this service".into(),
+        };
+        return Err((
+            format!("the image {label}"),
+            format!("build it with `docker build --label service={service}`"),
+        ));
+    }
+    let missing =
+        arch.iter().find(|arch| !variants.iter().any(|variant| variant.image.architecture == **arch));
+    if let Some(missing) = missing {
+        let there: Vec<&str> = variants.iter().map(|variant| variant.platform.as_str()).collect();
+        return Err((
+            format!(
+                "the image is for {}, and `builder: arch:` says that servers need {missing}",
+                there.join(", ")
+            ),
+            format!("build it with `docker build --platform linux/{missing}`"),
+        ));
+    }
+    Ok(())
+}
+
+/// Takes an image into what is kept; the reason if it can't be.
+async fn take(world: &World, built: &Built, image: &str) -> Result<Result<Vec<Variant>, String>> {
     tokio::select! {
-        kept = kept => kept.map_err(failed),
+        taken = world.images.take(built, image) => Ok(taken),
         () = world.stop.triggered() => Err(RunError::interrupted()),
     }
+}
+
+/// Keeps it as the latest, too, which accessories may be made of; and no more of them than servers may go back to, and the one that
+/// comes.
+async fn tidy(world: &World, project: &Project, image: &str) -> Result<()> {
+    let config = &project.config;
+    world.images.keep_as(image, &config.latest_image()).await.map_err(failed)?;
+    world.images.tidy(&config.repository(), config.retain_containers + 1).await.map_err(failed)
 }
 
 fn failed(reason: String) -> RunError {

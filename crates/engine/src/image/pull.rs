@@ -4,6 +4,7 @@
 
 use bowline_core::names::Names;
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
@@ -68,23 +69,20 @@ pub async fn pull(world: &World, project: &Project, options: &Options) -> Result
 /// The same from this machine.
 async fn send_to(world: &World, fleet: &Fleet, receive: &Receive, hosts: &[&str], gathered: &mut Gathered) {
     world.events.emit(Event::Phase(Phase::Send(hosts.len())));
+    let failures = Mutex::new(Vec::new());
+    let failed = |failure: Failure| {
+        fleet.emit(Event::Failed(failure.clone()));
+        failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+    };
     let ended = tokio::select! {
-        ended = send::to_all(world.images.as_ref(), fleet, receive, hosts) => ended,
+        ended = send::to_all(world.images.as_ref(), fleet, receive, hosts, &failed) => ended,
         () = world.stop.triggered() => return,
     };
-    let mut sent = Vec::new();
-    for (host, ended) in hosts.iter().zip(ended) {
-        match ended.map_err(Failure::explained) {
-            Ok((_, bytes)) => {
-                sent.push(((*host).to_string(), bytes));
-                gathered.outputs.push(HostOutput::said(host, None, &format!("received {}", receive.image)));
-            }
-            Err(failure) => {
-                fleet.emit(Event::Failed(failure.clone()));
-                gathered.failures.push(failure);
-            }
-        }
+    for (host, ..) in &ended {
+        gathered.outputs.push(HostOutput::said(host, None, &format!("received {}", receive.image)));
     }
+    gathered.failures.extend(failures.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let sent = ended.into_iter().map(|(host, _, bytes)| (host.to_string(), bytes)).collect();
     world.events.emit(Event::Sent(sent));
 }
 
@@ -93,8 +91,8 @@ pub async fn deliver(world: &World, project: &Project, options: &Options) -> Res
     let version = version::resolve(world, &project.config, options).await?;
     let options = Options { version: Some(version), ..options.clone() };
     build::push(world, project, &options, Output::Registry).await?;
-    // The hook has run.
-    let options = Options { skip_hooks: true, ..options };
+    // The hook has run, unless there was nothing to build.
+    let options = Options { skip_hooks: options.skip_hooks || options.image_archive.is_none(), ..options };
     pull(world, project, &options).await
 }
 

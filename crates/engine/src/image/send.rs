@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bowline_core::commands::registry::{Receive, Served, Way};
+use bowline_core::commands::registry::{Receive, Served, Way, runs};
 use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
 use bowline_core::shell::{Line, Script};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::ports::{Attached, Exit, FarOutput, Image, Images, Output, Piece, Pieces, ServerError};
+use crate::ports::{Attached, Exit, FarOutput, Image, Images, Output, Piece, Pieces, ServerError, Variant};
 use crate::run::fleet::Fleet;
 
 /// The most bytes that are kept of what a load prints.
@@ -25,43 +25,46 @@ const PRINTED: usize = 256 * 1024;
 /// The time between two progress events.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What a server said at the end, and how many bytes went there.
-pub(crate) type Sent = Result<(Output, u64), Failure>;
+/// A server that has the image now: its name, what it said at the end, and how many bytes went there.
+pub(crate) type Sent<'h> = (&'h str, Output, u64);
 
-/// Brings an image to servers, all at once and each to its own end. Where none is kept here, a server that has it gives it.
-pub(crate) async fn to_all(
+/// Brings an image to servers, all at once and each to its own end. Where none is kept here, a server that has it gives it. What fails
+/// is told at once, and not when the last server is done.
+pub(crate) async fn to_all<'h>(
     images: &dyn Images,
     fleet: &Fleet,
     receive: &Receive,
-    hosts: &[&str],
-) -> Vec<Sent> {
+    hosts: &[&'h str],
+    failed: &(dyn Fn(Failure) + Sync),
+) -> Vec<Sent<'h>> {
     let mut sender = match Sender::new(images, fleet, receive).await {
         Ok(sender) => sender,
         Err(cause) => {
             let step = Step::Receive(receive.clone());
-            let failures = hosts.iter().map(|host| fleet.failed(host, None, &step, cause.clone()));
-            return failures.map(Err).collect();
+            hosts.iter().for_each(|host| failed(fleet.failed(host, None, &step, cause.clone())));
+            return Vec::new();
         }
     };
-    let mut ended = join_all(hosts.iter().map(|host| sender.to(host))).await;
-    let source = hosts.iter().zip(&ended).find(|(_, ended)| ended.is_ok()).map(|(host, _)| *host);
-    let lacks = |ended: &Sent| matches!(ended, Err(failure) if failure.cause == sender.absent());
-    let lacking: Vec<usize> = (0..ended.len()).filter(|at| ended.get(*at).is_some_and(lacks)).collect();
-    let Some(source) = source.filter(|_| sender.image.is_none() && !lacking.is_empty()) else { return ended };
-    match sender.fetch(images, source).await {
-        Ok(()) => {
-            let hosts = lacking.iter().filter_map(|at| hosts.get(*at));
-            let again = join_all(hosts.map(|host| sender.to(host))).await;
-            for (at, again) in lacking.into_iter().zip(again) {
-                ended.splice(at..=at, [again]);
+    let (mut sent, lacking) = sender.to_each(hosts, failed).await;
+    if lacking.is_empty() {
+        return sent;
+    }
+    let from = sent.first().map(|(host, ..)| *host);
+    if let Some(from) = from {
+        match sender.fetch(images, from).await {
+            Ok(()) => {
+                let lacking: Vec<&str> = lacking.iter().map(|(host, _)| *host).collect();
+                sent.extend(sender.to_each(&lacking, failed).await.0);
+                return sent;
+            }
+            Err(failure) => {
+                let text = format!("could not get the image from {from}: {}", failure.cause);
+                fleet.emit(Event::Note { host: None, text });
             }
         }
-        Err(failure) => {
-            let text = format!("could not get the image from {source}: {}", failure.cause);
-            fleet.emit(Event::Note { host: None, text });
-        }
     }
-    ended
+    lacking.into_iter().for_each(|(_, failure)| failed(failure));
+    sent
 }
 
 /// An image, ready to be sent.
@@ -80,14 +83,42 @@ impl<'a> Sender<'a> {
         Ok(Self { fleet, image, receive: receive.clone() })
     }
 
-    /// Brings it to a server.
-    pub(crate) async fn to(&self, host: &str) -> Sent {
+    /// Brings it to servers at once; those that need it and for which none is kept here are given back.
+    async fn to_each<'h>(
+        &self,
+        hosts: &[&'h str],
+        failed: &(dyn Fn(Failure) + Sync),
+    ) -> (Vec<Sent<'h>>, Vec<(&'h str, Failure)>) {
+        let one = async |host: &'h str| match self.to(host).await {
+            Ok((output, bytes)) => Some(Ok((host, output, bytes))),
+            Err(failure) if self.image.is_none() && failure.cause == self.absent() => {
+                Some(Err((host, failure)))
+            }
+            Err(failure) => {
+                failed(failure.explained());
+                None
+            }
+        };
+        let (mut sent, mut lacking) = (Vec::new(), Vec::new());
+        for ended in join_all(hosts.iter().map(|host| one(host))).await.into_iter().flatten() {
+            match ended {
+                Ok(done) => sent.push(done),
+                Err(lacks) => lacking.push(lacks),
+            }
+        }
+        (sent, lacking)
+    }
+
+    /// Brings it to a server; gives how many bytes went there.
+    pub(crate) async fn to(&self, host: &str) -> Result<(Output, u64), Failure> {
         let Some(image) = &self.image else { return self.look(host).await.map(|output| (output, 0)) };
         let offer = image.offer();
+        let architectures = image.variants().into_iter().map(|variant| variant.image.architecture).collect();
         let step = |way| Step::Receive(Receive { way, ..self.receive.clone() });
         match self.fleet.listen(host, offer.clone().accepts()).await? {
             Some(listening) => {
-                let step = step(Way::Pull(Served { port: listening.port, auth: offer.auth() }));
+                let step =
+                    step(Way::Pull(Served { port: listening.port, auth: offer.auth(), architectures }));
                 let pulling = self.fleet.run(host, None, &step);
                 let output = self.watched(host, image.size(), || offer.sent(), pulling).await?;
                 Ok((output, offer.sent()))
@@ -164,27 +195,40 @@ impl<'a> Sender<'a> {
         let ask =
             Step::Run("ask for the platform", Script::new("docker version --format '{{.Server.Arch}}'"));
         let architecture = self.fleet.run(host, None, &ask).await?.stdout.trim().to_owned();
+        let failed = |cause| self.fleet.failed(host, None, step, cause);
+        let Some(variant) = fitting(&image.variants(), &architecture) else {
+            let said = format!("this server is {architecture}");
+            let unfit = Status::OtherPlatform.explain(&said).map(Cause::from);
+            return Err(failed(unfit.unwrap_or(Cause::Told { reason: said, hint: None })));
+        };
         let (attached, started) = self.fleet.attach(host, None, step, None).await?;
-        let pieces = image.archive(&self.receive.image, &architecture);
+        let pieces = image.archive(&self.receive.image, &variant);
         let limit = self.fleet.pull_limit();
         let sent = AtomicU64::new(0);
-        let feeding = async { feed(attached, pieces, &sent).await.map_err(Fed::into_server) };
+        let feeding = feed(attached, pieces, &sent);
         let sent = || sent.load(Ordering::Relaxed);
         let fed = self.watched(host, image.size(), sent, limit.bound(feeding)).await;
-        let done = matches!(&fed, Ok(output) if output.success());
+        let done = matches!(&fed, Ok(Ok(output)) if output.success());
         self.fleet.ended(host, None, step, started, done);
-        let failed = |cause| self.fleet.failed(host, None, step, cause);
         match fed {
-            Ok(output) if output.success() => Ok((output, sent())),
-            Ok(output) if output.status() == Some(Status::Fenced) => Err(failed(Cause::LockLost)),
-            Ok(output) => Err(failed(Cause::Command(output))),
+            Ok(Ok(output)) if output.success() => Ok((output, sent())),
+            Ok(Ok(output)) if output.status() == Some(Status::Fenced) => Err(failed(Cause::LockLost)),
+            Ok(Ok(output)) => Err(failed(Cause::Command(output))),
+            Ok(Err(reason)) => Err(failed(unusable(reason))),
             Err(error) => Err(failed(error.into())),
         }
     }
 }
 
+/// The architecture of an image for a server, if it has one: the server's own, or one that runs there, too.
+fn fitting(variants: &[Variant], server: &str) -> Option<String> {
+    let all = || variants.iter().map(|variant| &variant.image.architecture);
+    let own = all().find(|architecture| *architecture == server);
+    own.or_else(|| all().find(|architecture| runs(server, std::slice::from_ref(architecture)))).cloned()
+}
+
 fn unusable(reason: String) -> Cause {
-    Cause::Told { reason: format!("opening the image on this machine failed: {reason}"), hint: None }
+    Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint: None }
 }
 
 /// What a program on a server prints, to its end.
@@ -209,39 +253,26 @@ impl Pieces for Saved {
     }
 }
 
-/// Why feeding ended early.
-enum Fed {
-    Server(ServerError),
-    Here(String),
-}
-
-impl Fed {
-    fn into_server(self) -> ServerError {
-        match self {
-            Self::Server(error) => error,
-            Self::Here(reason) => {
-                ServerError::Lost { reason: format!("the image can't be read here: {reason}") }
-            }
-        }
-    }
-}
-
-/// Lets a program read the pieces, and counts their bytes; gives what it printed.
-async fn feed(attached: Attached, mut pieces: Box<dyn Pieces>, sent: &AtomicU64) -> Result<Output, Fed> {
+/// Lets a program read the pieces, and counts their bytes; gives what it printed, or why the pieces had no end.
+async fn feed(
+    attached: Attached,
+    mut pieces: Box<dyn Pieces>,
+    sent: &AtomicU64,
+) -> Result<Result<Output, String>, ServerError> {
     let Attached { mut output, input } = attached;
     let feeding = async {
-        while let Some(piece) = pieces.next().await.map_err(Fed::Here)? {
+        while let Some(piece) = pieces.next().await? {
             let length = piece.len() as u64;
             input.send(piece).await;
             sent.fetch_add(length, Ordering::Relaxed);
         }
         input.end().await;
-        std::future::pending::<Result<(), Fed>>().await
+        std::future::pending::<Result<(), String>>().await
     };
     let reading = async {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         loop {
-            match output.next().await.map_err(Fed::Server)? {
+            match output.next().await? {
                 ControlFlow::Continue(Piece::Out(bytes)) => keep(&mut out, &bytes),
                 ControlFlow::Continue(Piece::Err(bytes)) => keep(&mut err, &bytes),
                 ControlFlow::Break(exit) => return Ok(printed(exit, &out, &err)),
@@ -250,8 +281,8 @@ async fn feed(attached: Attached, mut pieces: Box<dyn Pieces>, sent: &AtomicU64)
     };
     tokio::select! {
         biased;
-        output = reading => output,
-        Err(fed) = feeding => Err(fed),
+        output = reading => output.map(Ok),
+        Err(reason) = feeding => Ok(Err(reason)),
     }
 }
 

@@ -165,27 +165,24 @@ impl<'a> Apply<'a> {
         let to: Vec<_> = to.collect();
         let Some((_, receive)) = to.first() else { return };
         let hosts: Vec<&str> = to.iter().map(|(server, _)| server.host.as_str()).collect();
-        let ended = Mutex::new(Vec::new());
+        let sent = Mutex::new(Vec::new());
+        let failed = |failure| self.fail(failure);
         let work = async {
-            let sent = send::to_all(world.images.as_ref(), self.fleet, receive, &hosts).await;
-            *ended.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+            let all = send::to_all(world.images.as_ref(), self.fleet, receive, &hosts, &failed).await;
+            *sent.lock().unwrap_or_else(PoisonError::into_inner) = all;
         };
         self.at_once(Phase::Send(to.len()), vec![work]).await;
-        let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut sent = Vec::new();
-        for ((server, receive), ended) in to.into_iter().zip(ended) {
-            match ended {
-                Ok((output, bytes)) => {
-                    let step = Step::Receive(receive.clone());
-                    match self.learn(server, &step, &output) {
-                        Ok(()) => sent.push((server.host.clone(), bytes)),
-                        Err(error) => self.fail(self.fleet.failed(&server.host, None, &step, error.into())),
-                    }
-                }
-                Err(failure) => self.fail(failure.explained()),
+        let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut told = Vec::new();
+        for (host, output, bytes) in sent {
+            let Some((server, receive)) = to.iter().find(|(server, _)| server.host == host) else { continue };
+            let step = Step::Receive((*receive).clone());
+            match self.learn(server, &step, &output) {
+                Ok(()) => told.push((host.to_owned(), bytes)),
+                Err(error) => self.fail(self.fleet.failed(host, None, &step, error.into())),
             }
         }
-        self.fleet.emit(Event::Sent(sent));
+        self.fleet.emit(Event::Sent(told));
     }
 
     /// Makes sure network and proxies are there.

@@ -5,16 +5,30 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bowline_config::secret::Secret;
+use bowline_core::commands::registry::Layers;
 use futures_util::future::BoxFuture;
 
 use super::locked;
-use crate::ports::{Accept, Built, Held, Image, Images, Offer, Pieces, Stream};
+use crate::ports::{Accept, Built, Held, Image, Images, Offer, Pieces, Stream, Variant};
 
 /// What is kept, and what was done with it.
 #[derive(Debug, Default)]
 pub(crate) struct FakeImages {
     pub kept: Mutex<BTreeSet<String>>,
     pub did: Mutex<Vec<String>>,
+    /// The label `service` of the images that are taken, for each platform.
+    pub services: Mutex<Vec<Option<String>>>,
+}
+
+impl FakeImages {
+    fn variants(&self) -> Vec<Variant> {
+        locked(&self.services).iter().cloned().map(variant).collect()
+    }
+}
+
+fn variant(service: Option<String>) -> Variant {
+    let image = Layers { architecture: "amd64".into(), layers: Vec::new() };
+    Variant { platform: "linux/amd64".into(), image, service }
 }
 
 #[async_trait]
@@ -23,9 +37,14 @@ impl Images for FakeImages {
         Ok(("/work".into(), Box::new(())))
     }
 
-    async fn take(&self, built: &Built, name: &str) -> Result<(), String> {
+    async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String> {
         locked(&self.did).push(format!("take {built:?}"));
         locked(&self.kept).insert(name.into());
+        Ok(self.variants())
+    }
+
+    async fn keep_as(&self, _: &str, other: &str) -> Result<(), String> {
+        locked(&self.kept).insert(other.into());
         Ok(())
     }
 
@@ -56,6 +75,10 @@ struct FakeImage;
 impl Image for FakeImage {
     fn size(&self) -> u64 {
         1000
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        vec![variant(None)]
     }
 
     fn offer(&self) -> Arc<dyn Offer> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bowline_config::{SourceFile, load};
 
 use super::*;
+use crate::event::Phase;
 use crate::image::build;
 use crate::image::pull::pull;
 use crate::testing::{Shop, says};
@@ -137,4 +138,44 @@ async fn a_build_is_kept_here_and_nothing_is_pushed_or_logged_in_to() {
         "{lines:?}"
     );
     assert_eq!((lines.len(), did[0].as_str()), (1, "take Layout(\"/work/layout\")"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_given_is_sent_without_a_build() {
+    let project = without_registry("");
+    let run = async |project: &Project, services: &[Option<&str>]| {
+        let scripted = Scripted::new(&HOSTS);
+        *scripted.images.services.lock().unwrap() =
+            services.iter().map(|service| service.map(String::from)).collect();
+        let given = Options {
+            skip_push: false,
+            skip_hooks: true,
+            image_archive: Some("shop.tar".into()),
+            ..options("v1")
+        };
+        let ended = crate::deploy::deploy(&scripted.world, project, &given, Kind::Deploy).await;
+        (ended, scripted)
+    };
+    let (ended, scripted) = run(&project, &[Some("app")]).await;
+    ended.unwrap();
+    assert_eq!(*scripted.images.did.lock().unwrap(), ["take Given(\"shop.tar\")", "keep 6 of app"]);
+    assert!(changes(&scripted, "a").contains(&"pull app:v1".to_owned()));
+
+    let arm = without_registry("builder: {arch: arm64}\n");
+    let registry = super::project(CONFIG);
+    for (project, services, fault) in [
+        (&project, vec![None], "doesn't have the label `service`"),
+        (&project, vec![Some("app"), Some("other")], "has the label service=other"),
+        (&arm, vec![Some("app")], "is for linux/amd64, and `builder: arch:` says that servers need arm64"),
+        (&registry, vec![Some("app")], "the configuration has a registry"),
+    ] {
+        let (ended, scripted) = run(project, &services).await;
+        let error = ended.unwrap_err();
+        assert!(error.to_string().contains(fault), "{error}");
+        let phases: Vec<Event> = scripted.recorder.events();
+        assert!(
+            !phases.iter().any(|event| matches!(event, Event::Phase(Phase::Connect(_)))),
+            "it is seen before anything is connected to"
+        );
+    }
 }

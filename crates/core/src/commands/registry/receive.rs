@@ -5,7 +5,7 @@ use bowline_config::secret::Secret;
 
 use super::{noted, there};
 use crate::commands::Scope;
-use crate::commands::status::Status::{NoSuchImage, NotReceived};
+use crate::commands::status::Status::{NoSuchImage, NotReceived, OtherPlatform};
 use crate::shell::{Line, Script, quote};
 
 /// Gets the version's image from this run.
@@ -39,6 +39,27 @@ pub struct Served {
     pub port: u16,
     /// User and password as HTTP has them: in base64, with a colon between.
     pub auth: Secret,
+    /// The architectures it is for (`amd64`).
+    pub architectures: Vec<String>,
+}
+
+/// Whether a server of an architecture can run an image that is for these. Docker takes those of 32 bits, too.
+pub fn runs(server: &str, architectures: &[String]) -> bool {
+    let older = OLDER.iter().find(|(newer, _)| *newer == server).map(|(_, older)| *older);
+    architectures.iter().any(|architecture| architecture == server || Some(architecture.as_str()) == older)
+}
+
+/// Architectures, and what else runs on them.
+const OLDER: [(&str, &str); 2] = [("arm64", "arm"), ("amd64", "386")];
+
+impl Served {
+    /// The architectures of servers that it can run on, as the words of a `case`.
+    fn fits(&self) -> String {
+        let newer =
+            OLDER.iter().filter(|(newer, _)| runs(newer, &self.architectures)).map(|(newer, _)| *newer);
+        let all = self.architectures.iter().map(String::as_str).chain(newer);
+        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Receive {
@@ -68,7 +89,8 @@ impl Receive {
                 text.push_str(&set("from", &format!("localhost:{}/{}", served.port, self.offered())));
                 text.push_str(&set("image", &self.image));
                 text.push_str(&set("stale", &format!("localhost:*/{}", self.repository())));
-                text.push_str(&format!("bowline_failed={NotReceived}\n"));
+                text.push_str(&set("fits", &served.fits()));
+                text.push_str(&format!("bowline_failed={NotReceived}\nbowline_unfit={OtherPlatform}\n"));
                 text.push_str(include_str!("receive.sh"));
             }
             Way::Load => {

@@ -1,9 +1,18 @@
 # Pulls an image from the run that is at the other end of this connection, and gives it its own name. Set in front:
-# bowline_port, bowline_from (its name there), bowline_image (its own), bowline_stale (what such names look like), and
-# bowline_auth, which is secret.
+# bowline_port, bowline_from (its name there), bowline_image (its own), bowline_stale (what such names look like),
+# bowline_fits (the architectures of servers it can run on), and bowline_auth, which is secret.
 #
 # Docker's client reads the password from a configuration that lives as long as this: in no command line, where every user of
 # the server would see it, and not among the logins of this user. Contexts are part of a configuration, too.
+bowline_arch=$(docker version --format '{{.Server.Arch}}') || exit
+# Docker takes an image for another platform without a word, and its programs then don't start.
+case " $bowline_fits " in
+*" $bowline_arch "*) ;;
+*)
+  echo "it is for $bowline_fits, and this server is $bowline_arch" >&2
+  exit "$bowline_unfit"
+  ;;
+esac
 bowline_config=$(mktemp -d) || exit 1
 trap 'rm -rf "$bowline_config"' EXIT
 trap 'exit 129' HUP
