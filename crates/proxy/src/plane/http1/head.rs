@@ -102,7 +102,7 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 /// # Panics
 /// When one of these is not so.
 #[cfg(any(test, feature = "fuzzing"))]
-#[allow(clippy::panic, reason = "a property for tests")]
+#[allow(clippy::panic, unreachable_pub, reason = "a property for tests, which bin/fuzz reaches too")]
 pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
     let told = |parsed: &Result<Option<Head>, StatusCode>| format!("{parsed:?}");
     let mut whole = BytesMut::from(bytes);

@@ -110,7 +110,7 @@ fn malformed(what: &'static str) -> io::Error {
 /// # Panics
 /// When they are not.
 #[cfg(any(test, feature = "fuzzing"))]
-#[allow(clippy::panic, reason = "a property for tests")]
+#[allow(clippy::panic, unreachable_pub, reason = "a property for tests, which bin/fuzz reaches too")]
 pub fn read_the_same_in_pieces(bytes: &[u8]) -> bool {
     let read = |piece: usize| {
         let (mut decoder, mut buffer, mut data) = (Decoder::Size, BytesMut::new(), Vec::new());
