@@ -18,6 +18,7 @@ pub(crate) mod drain;
 pub mod env;
 pub(crate) mod events;
 pub mod exec;
+pub mod finish;
 pub mod listing;
 pub mod lock;
 pub mod logs;

@@ -14,6 +14,7 @@ use std::process::Command;
 use bowline_config::secret::Secret;
 use bowline_config::{Logging, Traefik};
 use bowline_core::commands::app::{self, IfHealthy};
+use bowline_core::commands::finish::{self, Finish};
 use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::status::Status;
 use bowline_core::commands::{Action, Scope, env};
@@ -202,6 +203,33 @@ fn a_container_that_is_healthy_now_is_not_stopped_whatever_it_was_when_that_was_
         server.is("old", "running", "starting");
         server.run(&stop().script()).with(0);
         assert_eq!(server.changes().len(), 2);
+    });
+}
+
+#[test]
+fn what_follows_a_stop_waits_for_it_and_looks_again() {
+    let all = || Finish { stop: Some(stop()), tag: Some(tag()), prune: None };
+    let answer = |ended: &Ended| ended.said.join("\n").parse::<finish::Answer>().unwrap();
+    shells::each(|| {
+        let server = Server::new();
+        let ended = server.run(&all().script());
+        ended.with(Status::Healthy.code());
+        assert_eq!(answer(&ended), finish::Answer::default());
+        assert_eq!(server.changes(), [""; 0]);
+        server.is("old", "running", "unhealthy");
+        // The new one ends while the old one stops.
+        server.write(
+            "is/old",
+            &(fs::read_to_string(server.path("is/old")).unwrap() + "echo 'status=exited' >>is/new\n"),
+        );
+        let ended = server.run(&all().script());
+        ended.with(Status::NotServing.code());
+        let answer = answer(&ended);
+        assert!(answer.stopped.is_some() && !answer.tagged, "{:?}", ended.said);
+        assert_eq!(server.changes(), ["stop -t 7 old"]);
+        server.is("new", "running", "healthy");
+        server.run(&all().rest(&answer).script()).with(0);
+        assert_eq!(server.changes(), ["stop -t 7 old", "tag r/app:2 r/app:latest"]);
     });
 }
 

@@ -12,6 +12,7 @@ mod doctor;
 mod env;
 mod exec;
 mod failures;
+mod finish;
 mod garbled;
 mod groups;
 mod hooks;

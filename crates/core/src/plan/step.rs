@@ -1,8 +1,8 @@
 //! A step: one round trip to one server.
 
 use crate::commands::{
-    accessory, app, assets, doctor, env, exec, lock, network, observe, prune, registry, remove, server,
-    serving,
+    accessory, app, assets, doctor, env, exec, finish, lock, network, observe, prune, registry, remove,
+    server, serving,
 };
 use crate::proxy;
 use crate::shell::Script;
@@ -38,6 +38,8 @@ pub enum Step {
     Tag(app::Tag),
     /// Remove what is no longer needed.
     Prune(prune::Prune),
+    /// The last of these three, or all of them.
+    Finish(Box<finish::Finish>),
     /// Remove a part of the app.
     Remove(remove::Remove),
     /// Do something to an accessory.
@@ -78,6 +80,7 @@ impl Step {
             Step::Stop(step) => step.script(),
             Step::Tag(step) => step.script(),
             Step::Prune(step) => step.script(),
+            Step::Finish(step) => step.script(),
             Step::Remove(step) => step.script(),
             Step::Accessory(step) => step.script(),
             Step::Env(step) => step.script(),
@@ -114,6 +117,7 @@ impl Step {
             Step::Tag(step) => format!("tag {} as {}", step.image, step.latest),
             Step::Prune(step) if step.parts.is_none() => "remove old assets".into(),
             Step::Prune(_) => "prune old containers and images".into(),
+            Step::Finish(step) => step.describe(),
             Step::Remove(step) => step.describe(),
             Step::Accessory(step) => step.describe(),
             Step::Env(step) => step.describe(),

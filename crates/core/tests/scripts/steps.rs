@@ -4,6 +4,7 @@ use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::{AssetPath, Logging, OptionValue, Run, Traefik};
 use bowline_core::commands::env::{self, SecretEnv};
 use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
+use bowline_core::commands::finish::Finish;
 use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::commands::{
     Action, Scope, accessory, app, assets, lock, network, observe, prune, ready, registry, remove, server,
@@ -160,39 +161,14 @@ pub(super) fn all_steps() -> Vec<Step> {
             timeout: 1,
             readiness_delay: 1,
         }),
-        Step::Stop(app::Stop {
-            scope: scope.clone(),
-            role: "web".into(),
-            name: HOSTILE.into(),
-            id: HOSTILE.into(),
-            drain: Some(30),
-            stop_wait: Some(5),
-            cord: Some(HOSTILE.into()),
-            if_healthy: app::IfHealthy::Leave,
-            instead: Some(serving()),
-        }),
-        Step::Tag(app::Tag {
-            scope: scope.clone(),
-            image: HOSTILE.into(),
-            latest: HOSTILE.into(),
-            version: HOSTILE.into(),
-            kind: Some("deploy"),
-            serving: vec![serving()],
-        }),
-        Step::Prune(prune::Prune {
-            scope: scope.clone(),
-            roles: vec![HOSTILE.into()],
-            retain: 5,
-            repository: HOSTILE.into(),
-            assets: vec![assets::Clean {
-                role: "web".into(),
-                keep: vec!["v1".into(), HOSTILE.into()],
-                siblings: vec!["web-api".into()],
-                elsewhere: vec![HOSTILE.into()],
-                helper: true,
-            }],
-            parts: Some(prune::Parts::All),
-        }),
+        Step::Stop(stop(&scope)),
+        Step::Tag(tag(&scope)),
+        Step::Prune(prune(&scope)),
+        Step::Finish(Box::new(Finish {
+            stop: Some(stop(&scope)),
+            tag: Some(tag(&scope)),
+            prune: Some(prune(&scope)),
+        })),
         Step::Start(Box::new(app::Start {
             ready: ready::Ready::Healthy,
             scope: scope.clone(),
@@ -240,6 +216,48 @@ pub(super) fn all_steps() -> Vec<Step> {
         steps.push(Step::Exec(Box::new(exec)));
     }
     steps
+}
+
+fn stop(scope: &Scope) -> app::Stop {
+    app::Stop {
+        scope: scope.clone(),
+        role: "web".into(),
+        name: HOSTILE.into(),
+        id: HOSTILE.into(),
+        drain: Some(30),
+        stop_wait: Some(5),
+        cord: Some(HOSTILE.into()),
+        if_healthy: app::IfHealthy::Leave,
+        instead: Some(serving()),
+    }
+}
+
+fn tag(scope: &Scope) -> app::Tag {
+    app::Tag {
+        scope: scope.clone(),
+        image: HOSTILE.into(),
+        latest: HOSTILE.into(),
+        version: HOSTILE.into(),
+        kind: Some("deploy"),
+        serving: vec![serving()],
+    }
+}
+
+fn prune(scope: &Scope) -> prune::Prune {
+    prune::Prune {
+        scope: scope.clone(),
+        roles: vec![HOSTILE.into()],
+        retain: 5,
+        repository: HOSTILE.into(),
+        assets: vec![assets::Clean {
+            role: "web".into(),
+            keep: vec!["v1".into(), HOSTILE.into()],
+            siblings: vec!["web-api".into()],
+            elsewhere: vec![HOSTILE.into()],
+            helper: true,
+        }],
+        parts: Some(prune::Parts::All),
+    }
 }
 
 fn of_kamal(step: kamal::Step) -> Step {

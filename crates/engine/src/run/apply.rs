@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
-use bowline_config::OnFailure;
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::assets::Prepare;
+use bowline_core::commands::finish;
 use bowline_core::commands::prune::Left;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::delivery::Delivery;
@@ -50,7 +50,9 @@ pub struct Apply<'a> {
     failures: Mutex<Vec<Failure>>,
     pub(crate) proxies: Proxies<'a>,
     done: Mutex<BTreeMap<(String, String), Booted>>,
-    tagged: Mutex<BTreeSet<String>>,
+    /// What was done on each server when its roles all served.
+    finished: Mutex<BTreeMap<String, finish::Answer>>,
+    roles_finished: Mutex<BTreeSet<(String, String)>>,
     took_over: Mutex<BTreeSet<String>>,
     kept: Mutex<Kept>,
     told_closed: AtomicBool,
@@ -73,7 +75,8 @@ impl<'a> Apply<'a> {
             failures: Mutex::default(),
             proxies: Proxies::of_plan(fleet, plan, &world.own_proxy),
             done: Mutex::default(),
-            tagged: Mutex::default(),
+            finished: Mutex::default(),
+            roles_finished: Mutex::default(),
             took_over: Mutex::default(),
             kept: Mutex::new(kept::planned(plan)),
             told_closed: AtomicBool::new(false),
@@ -104,11 +107,6 @@ impl<'a> Apply<'a> {
 
     fn serves_no_more(&self, host: &str, role: &str) {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(&(host.into(), role.into()));
-    }
-
-    /// Whether the new version was tagged as the latest on a server.
-    fn is_tagged(&self, host: &str) -> bool {
-        self.tagged.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
     }
 
     fn fail(&self, failure: Failure) {
@@ -391,19 +389,8 @@ impl<'a> Apply<'a> {
         if !sound {
             return false;
         }
-        if let Err(failure) = self.tag(server).await {
-            self.fail(failure);
-            return false;
-        }
-        self.tagged.lock().unwrap_or_else(PoisonError::into_inner).insert(server.host.clone());
-        // A container to go back to must not be pruned before all is well.
-        let prune = server.prune.clone().filter(|_| self.plan.on_failure == OnFailure::Keep).map(Step::Prune);
-        let Some(prune) = prune else { return true };
-        match self.fleet.ask(&server.host, None, &prune).await {
-            Ok(left) => {
-                self.tell_left(server, left);
-                true
-            }
+        match self.finish(server).await {
+            Ok(()) => true,
             Err(failure) => {
                 self.fail(failure);
                 false

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bowline_config::Timeouts;
 use bowline_core::commands::WAIT_S;
 use bowline_core::commands::answer::Unreadable;
+use bowline_core::commands::app::Stop;
 use bowline_core::commands::ask::PATIENCE_S;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::step::Step;
@@ -342,10 +343,10 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
         Step::Start(start) => start.timeout + 4 * start.readiness_delay + PATIENCE_S,
         Step::Find(_) => 10 + PATIENCE_S,
         Step::Check(check) => check.timeout + 4 * check.readiness_delay + PATIENCE_S,
-        // If its Docker is restarted meanwhile, it is told to stop twice.
-        Step::Stop(stop) => stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S,
+        Step::Stop(stop) => longest(stop),
         Step::Examine(_) => EXAMINE_S,
-        Step::Prune(_) | Step::Remove(_) => 300,
+        Step::Prune(_) | Step::Remove(_) => PRUNE_S,
+        Step::Finish(finish) => finish.stop.as_ref().map_or(0, longest) + PRUNE_S,
         Step::Wait(_, _, seconds) => *seconds,
         Step::Observe(observe) if observe.claim => 2 * WAIT_S,
         Step::Observe(_) | Step::Lock(_) | Step::Network(_) | Step::Tag(_) | Step::Env(_) | Step::Run(..) => {
@@ -353,6 +354,14 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
         }
     };
     limit(timeouts.command + Duration::from_secs(waits), COMMAND)
+}
+
+/// How long removing things may take, in seconds.
+const PRUNE_S: u64 = 300;
+
+/// How long a container may take to stop, in seconds. If its Docker is restarted meanwhile, it is told twice.
+fn longest(stop: &Stop) -> u64 {
+    stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S
 }
 
 #[cfg(test)]

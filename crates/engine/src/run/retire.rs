@@ -2,7 +2,9 @@
 //!
 //! Whether requests go to it is what the server says at that moment, not what was planned.
 
+use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::app::{Drained, IfHealthy, Stopped};
+use bowline_core::commands::finish::{Answer as Finished, Finish};
 use bowline_core::commands::policy::Returns;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::{Retire, step::Step};
@@ -24,26 +26,56 @@ pub(crate) async fn retire(
     retire: &Retire,
     proxy: &dyn Proxy,
 ) -> Result<(), Failure> {
+    retire_and(fleet, host, role, retire, proxy, None).await.map(drop)
+}
+
+/// The same, followed by the end of the server's run in the same round trip; how far that came. A part of it that failed says
+/// why when it is tried by itself.
+pub(crate) async fn retire_and(
+    fleet: &Fleet,
+    host: &str,
+    role: &str,
+    retire: &Retire,
+    proxy: &dyn Proxy,
+    then: Option<&Finish>,
+) -> Result<Finished, Failure> {
     for attempt in 1.. {
         let mut stop = retire.stop.clone();
         stop.if_healthy = proxy.detach(role, &retire.detach).await?;
         if attempt == GENTLY {
             stop.if_healthy = IfHealthy::Stop;
         }
-        let step = Step::Stop(stop);
-        match once_or_twice(fleet, host, role, &step).await {
+        let alone = Step::Stop(stop.clone());
+        let step = match then {
+            Some(then) => Step::Finish(Box::new(Finish { stop: Some(stop), ..then.clone() })),
+            None => alone.clone(),
+        };
+        let output = match once_or_twice(fleet, host, role, &step).await {
             // It was healthy again after it had been detached.
-            Err(failure) if failure.has_status(Status::Healthy) => {}
-            Err(failure) => return Err(failure),
-            Ok(output) => {
-                let stopped = output.answer();
-                let stopped = stopped.map_err(|error| fleet.failed(host, Some(role), &step, error.into()))?;
-                tell(fleet, host, &retire.stop.name, stopped);
-                return Ok(());
-            }
-        }
+            Err(failure) if failure.has_status(Status::Healthy) => continue,
+            Err(Failure { cause: Cause::Command(output), .. }) if has_stopped(then, &output) => output,
+            Err(failure) => return Err(Failure { doing: alone.describe(), ..failure }),
+            Ok(output) => output,
+        };
+        let finished = match then {
+            Some(_) => output.answer(),
+            None => output.answer().map(|stopped| Finished { stopped: Some(stopped), ..Finished::default() }),
+        };
+        let stopped = finished.and_then(|finished| match finished.stopped.clone() {
+            Some(stopped) => Ok((stopped, finished)),
+            None => Err(Unreadable::CutShort),
+        });
+        let (stopped, finished) =
+            stopped.map_err(|error| fleet.failed(host, Some(role), &alone, error.into()))?;
+        tell(fleet, host, &retire.stop.name, stopped);
+        return Ok(finished);
     }
-    Ok(())
+    Ok(Finished::default())
+}
+
+/// Whether only what follows the stop failed.
+fn has_stopped(then: Option<&Finish>, output: &Output) -> bool {
+    then.is_some() && output.answer::<Finished>().is_ok_and(|finished| finished.stopped.is_some())
 }
 
 /// Runs a step, and if its connection breaks once more over another one: to do it twice does no harm, and not to

@@ -83,6 +83,7 @@ fn fence(step: &Step) -> Option<&Scope> {
         Step::Stop(step) => Some(&step.scope),
         Step::Tag(step) => Some(&step.scope),
         Step::Prune(step) => Some(&step.scope),
+        Step::Finish(step) => step.scope(),
         Step::Remove(step) => Some(&step.scope),
         Step::Accessory(step) => Some(&step.scope),
         Step::Env(step) => Some(&step.scope),

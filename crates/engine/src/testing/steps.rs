@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bowline_core::commands::doctor::{Docker, Examine};
+use bowline_core::commands::finish::{self, Finish};
 use bowline_core::commands::observe::Observe;
 use bowline_core::commands::ready::{Event, Failed, State, Why};
 use bowline_core::commands::registry::Way;
 use bowline_core::commands::serving::{Check, Instead};
 use bowline_core::commands::status::Status;
-use bowline_core::commands::{app, assets, ready, registry};
+use bowline_core::commands::{app, assets, prune, ready, registry};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy;
 use tokio::time::sleep;
@@ -255,6 +256,50 @@ impl FakeServer {
         answer(checkup)
     }
 
+    async fn prune(&self, prune: &prune::Prune) -> Output {
+        if self.machine().is_down() {
+            return no_daemon(1_u32);
+        }
+        self.effect(|machine| {
+            prune.assets.iter().for_each(|clean| machine.clean(clean));
+            if prune.parts.is_some() {
+                machine.prune(&prune.scope.names, &prune.roles, prune.retain);
+            }
+        })
+        .await;
+        answer("")
+    }
+
+    async fn finish(&self, finish: &Finish) -> Output {
+        let mut done = finish::Answer::default();
+        let after = |output: Output, done: &finish::Answer| Output {
+            stdout: format!("{done}{}", output.stdout),
+            ..output
+        };
+        if let Some(stop) = &finish.stop {
+            let output = self.stop(stop).await;
+            if !output.success() {
+                return after(output, &done);
+            }
+            done.stopped = output.answer().ok();
+        }
+        if let Some(tag) = &finish.tag {
+            let output = self.tag(tag).await;
+            if !output.success() {
+                return after(output, &done);
+            }
+            done.tagged = true;
+        }
+        if let Some(prune) = &finish.prune {
+            let output = self.prune(prune).await;
+            if !output.success() {
+                return after(output, &done);
+            }
+            done.pruned = output.answer().ok();
+        }
+        answer(done)
+    }
+
     async fn receive(&self, receive: &registry::Receive) -> Output {
         let image = &receive.image;
         let way = match &receive.way {
@@ -281,9 +326,7 @@ impl FakeServer {
             Step::Observe(_) if self.machine().docker != FakeDocker::Runs => {
                 status(127_u32, "docker: not found")
             }
-            Step::Observe(_) | Step::Pull(_) | Step::Receive(_) | Step::Prune(_)
-                if self.machine().is_down() =>
-            {
+            Step::Observe(_) | Step::Pull(_) | Step::Receive(_) if self.machine().is_down() => {
                 no_daemon(1_u32)
             }
             Step::Observe(observe) => {
@@ -320,16 +363,8 @@ impl FakeServer {
             }
             Step::Stop(stop) => self.stop(stop).await,
             Step::Tag(tag) => self.tag(tag).await,
-            Step::Prune(prune) => {
-                self.effect(|machine| {
-                    prune.assets.iter().for_each(|clean| machine.clean(clean));
-                    if prune.parts.is_some() {
-                        machine.prune(&prune.scope.names, &prune.roles, prune.retain);
-                    }
-                })
-                .await;
-                answer("")
-            }
+            Step::Prune(prune) => self.prune(prune).await,
+            Step::Finish(finish) => self.finish(finish).await,
             Step::Remove(remove) => {
                 self.effect(|machine| machine.remove(&remove.what)).await;
                 answer("")

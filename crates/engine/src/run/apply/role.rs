@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bowline_config::BarrierOrder;
 use bowline_core::commands::app;
+use bowline_core::commands::finish::{Answer as Finished, Finish};
 use bowline_core::commands::ready::{Answer, Event as Heard};
 use bowline_core::commands::serving::Serving;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
@@ -18,7 +19,7 @@ use crate::event::Event;
 use crate::proxy::{Seen, Target, wait_for};
 use crate::run::barrier::Gatekeeper;
 use crate::run::health;
-use crate::run::retire::retire;
+use crate::run::retire::retire_and;
 
 /// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
 const SHOW: Duration = Duration::from_secs(10);
@@ -90,6 +91,7 @@ impl RoleTask<'_> {
     /// Retires what served before.
     pub(super) async fn finish(&self, booted: &Booted) -> Result<(), Failure> {
         self.succeed(booted).await?;
+        self.apply.has_finished(self.server, self.role);
         self.apply.fleet.emit(Event::RoleDone {
             host: self.server.host.clone(),
             role: self.role.role.clone(),
@@ -210,8 +212,17 @@ impl RoleTask<'_> {
 
     /// Retires a container of the role.
     pub(super) async fn retire(&self, container: &Retire) -> Result<(), Failure> {
+        self.retire_and(container, None).await.map(drop)
+    }
+
+    /// The same, and what follows it on the server.
+    pub(super) async fn retire_and(
+        &self,
+        container: &Retire,
+        then: Option<&Finish>,
+    ) -> Result<Finished, Failure> {
         let proxy = self.apply.proxies.on(&self.server.host, container.detach.kind());
-        retire(self.apply.fleet, &self.server.host, &self.role.role, container, proxy).await
+        retire_and(self.apply.fleet, &self.server.host, &self.role.role, container, proxy, then).await
     }
 
     pub(super) fn failure(&self, doing: &str, cause: Cause) -> Failure {

@@ -3,7 +3,12 @@
 //! It was seen to be ready, but that may be long ago: a role waits at the barrier for others. So each script that takes
 //! something from an old container looks at the new one first, and here is what comes of it if that doesn't serve.
 
+use std::sync::PoisonError;
+
+use bowline_config::OnFailure;
+use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::app;
+use bowline_core::commands::finish::{Answer as Finished, Finish};
 use bowline_core::commands::status::Status;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 
@@ -23,16 +28,19 @@ impl RoleTask<'_> {
         if self.role.retire.is_empty() {
             return self.or_undone(self.still_serves(new).await, new).await;
         }
-        for old in &self.role.retire {
-            self.replace(old, new).await?;
+        let last = self.role.retire.len() - 1;
+        for (index, old) in self.role.retire.iter().enumerate() {
+            let then = (index == last).then(|| self.apply.after(self.server, self.role)).flatten();
+            let finished = self.replace(old, new, then.as_ref()).await?;
+            self.apply.hear(self.server, &finished);
         }
         Ok(())
     }
 
-    async fn replace(&self, old: &Retire, new: &Booted) -> Result<(), Failure> {
+    async fn replace(&self, old: &Retire, new: &Booted, then: Option<&Finish>) -> Result<Finished, Failure> {
         let retire = old.clone().instead(&new.serving);
         for _ in 0..TRIES {
-            match self.retire(&retire).await {
+            match self.retire_and(&retire, then).await {
                 Err(failure) if failure.has_status(Status::NotServing) => {
                     self.give_back(old).await;
                     self.or_undone(self.still_serves(new).await, new).await?;
@@ -40,7 +48,7 @@ impl RoleTask<'_> {
                 ended => return ended,
             }
         }
-        self.or_undone(Err(self.flaps()), new).await
+        self.or_undone(Err(self.flaps()), new).await.map(|()| Finished::default())
     }
 
     /// It may be detached already.
@@ -92,24 +100,85 @@ impl RoleTask<'_> {
 }
 
 impl Apply<'_> {
-    /// Tags the version as the latest on a server, if the containers of all its roles still serve.
-    pub(super) async fn tag(&self, server: &ServerPlan) -> Result<(), Failure> {
-        let roles: Vec<(&RolePlan, Booted)> =
-            server.roles.iter().filter_map(|role| Some((role, self.container_of(server, role)?))).collect();
-        let serving = roles.iter().map(|(_, booted)| booted.serving.clone()).collect();
-        let step = Step::Tag(app::Tag { serving, ..server.tag.clone() });
+    /// Tags the version as the latest on a server, if the containers of all its roles still serve, and prunes it: as far as that
+    /// wasn't done when its last old container stopped.
+    pub(super) async fn finish(&self, server: &ServerPlan) -> Result<(), Failure> {
         let mut tries = TRIES;
         loop {
+            let rest = self.left(server);
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let (step, next) = (Step::Finish(Box::new(rest.clone())), rest.next());
+            let failed =
+                |cause| Failure { doing: next, ..self.fleet.failed(&server.host, None, &step, cause) };
+            let output = self.fleet.run_watched(&server.host, None, &step, &|_| {}).await?;
+            let finished = match output.answer() {
+                Ok(finished) => finished,
+                Err(error) => return Err(failed(error.into())),
+            };
+            self.hear(server, &finished);
+            let rest = rest.rest(&finished);
             tries -= 1;
-            match self.fleet.run(&server.host, None, &step).await {
-                Err(failure) if failure.has_status(Status::NotServing) && tries > 0 => {
-                    for (role, booted) in &roles {
-                        RoleTask { apply: self, server, role }.still_serves(booted).await?;
-                    }
+            if output.status() == Some(Status::NotServing) && rest.tag.is_some() && tries > 0 {
+                for (role, booted) in self.containers(server) {
+                    RoleTask { apply: self, server, role }.still_serves(&booted).await?;
                 }
-                ended => return ended.map(drop),
+            } else if !output.success() {
+                return Err(Failure { doing: rest.next(), ..failed(Cause::Command(output)) });
+            } else if !rest.is_empty() {
+                return Err(Failure { doing: rest.next(), ..failed(Unreadable::CutShort.into()) });
             }
         }
+    }
+
+    /// What is left to do on a server whose roles all serve.
+    fn left(&self, server: &ServerPlan) -> Finish {
+        let serving = self.containers(server).into_iter().map(|(_, booted)| booted.serving).collect();
+        // A container to go back to must not be pruned before all is well.
+        let prune = server.prune.clone().filter(|_| self.plan.on_failure == OnFailure::Keep);
+        let tag = Some(app::Tag { serving, ..server.tag.clone() });
+        let done = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = Finish { stop: None, tag, prune };
+        done.get(&server.host).map_or(whole.clone(), |done| whole.rest(done))
+    }
+
+    /// What is left to do on a server when the last old container of this role stops, if this is all that it waits for.
+    fn after(&self, server: &ServerPlan, role: &RolePlan) -> Option<Finish> {
+        let finished = self.roles_finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |other: &RolePlan| {
+            self.keeps(&server.host, &other.role)
+                || finished.contains(&(server.host.clone(), other.role.clone()))
+        };
+        let mut others = server.roles.iter().filter(|other| other.role != role.role);
+        let takes_over = self.plan.kind.direction().is_some();
+        (!takes_over && others.all(is_over)).then(|| self.left(server))
+    }
+
+    /// A role has come to its end on a server.
+    pub(super) fn has_finished(&self, server: &ServerPlan, role: &RolePlan) {
+        let mut finished = self.roles_finished.lock().unwrap_or_else(PoisonError::into_inner);
+        finished.insert((server.host.clone(), role.role.clone()));
+    }
+
+    /// Keeps in mind what was done on a server, and tells what could not be.
+    fn hear(&self, server: &ServerPlan, finished: &Finished) {
+        self.tell_left(server, finished.pruned.clone().unwrap_or_default());
+        let mut all = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(server.host.clone()).or_default();
+        known.tagged |= finished.tagged;
+        known.pruned = finished.pruned.clone().or(known.pruned.take());
+    }
+
+    /// Whether the new version was tagged as the latest on a server.
+    pub(super) fn is_tagged(&self, host: &str) -> bool {
+        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        finished.get(host).is_some_and(|finished| finished.tagged)
+    }
+
+    /// The containers of the version on a server.
+    fn containers<'p>(&self, server: &'p ServerPlan) -> Vec<(&'p RolePlan, Booted)> {
+        server.roles.iter().filter_map(|role| Some((role, self.container_of(server, role)?))).collect()
     }
 
     /// The container of the version: the new one, or the one that was kept.
