@@ -78,7 +78,8 @@ fn a_container_that_docker_lists_and_can_not_find_hides_no_other() {
 fn prune(retain: usize) -> Script {
     let parts = Some(prune::Parts::All);
     let (roles, repository) = (vec!["web".into()], "r/app".into());
-    prune::Prune { scope: scope(), roles, retain, repository, assets: Vec::new(), parts }.script()
+    prune::Prune { scope: scope(), roles, retain, repository, assets: Vec::new(), unread: Vec::new(), parts }
+        .script()
 }
 
 #[test]

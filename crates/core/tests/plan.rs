@@ -10,6 +10,7 @@ use bowline_config::{Config, Destination, ServedBy, SourceFile, load};
 use bowline_core::commands::Scope;
 use bowline_core::commands::app::Tag;
 use bowline_core::observed::Observed;
+use bowline_core::plan::accessory::check_route;
 use bowline_core::plan::deploy::{PlanError, Request, named_version, plan, previous_version};
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
@@ -594,6 +595,25 @@ fn a_route_that_another_app_has_is_refused_before_anything_begins() {
     ] {
         assert_eq!(refused(proxy, rows), None, "{proxy} beside {rows}");
     }
+}
+
+#[test]
+fn a_route_of_an_accessory_that_another_app_has_is_noted_and_refused_when_it_boots() {
+    let text = "service: app\nimage: org/app\nregistry: {server: r.test, username: u, password: [PW]}\nbuilder: {arch: amd64}\n\
+         servers: {web: {hosts: [a], proxy: {host: a.test}}}\n\
+         accessories: {tool: {image: tool, host: a, proxy: {host: tool.test}}}\n";
+    let config = load(SourceFile::new("deploy.yml", text), None).unwrap_or_else(|e| panic!("{e}")).config;
+    let scope = Scope { names: Names::of(&config), run: "f00d".into(), performer: "me".into() };
+    let said = |service: &str| {
+        let rows = format!("{service}  tool.test  /  0123456789ab:80  running  no");
+        let observed = behind_kamal_proxy(OURS, &rows);
+        let refused = check_route(&config, &scope, &config.accessories[0], "a", &observed).err();
+        let plan = planned(&config, Kind::Deploy, "v2", &[("a".to_string(), observed)].into()).unwrap();
+        (plan.servers[0].notes.join("\n"), refused.map(|refusal| refusal.to_string()).unwrap_or_default())
+    };
+    let conflict = "app-tool can't have tool.test on a: kamal-proxy sends it to shop-web";
+    assert_eq!(said("shop-web"), (format!("the accessory {conflict}"), conflict.to_owned()));
+    assert_eq!(said("app-tool"), (String::new(), String::new()));
 }
 
 #[test]

@@ -193,7 +193,8 @@ impl Server {
     }
 
     fn settle(&self, verdict: Verdict) -> Script {
-        Settle { scope: scope(), direction: self.direction, verdict }.script()
+        Settle { scope: scope(), direction: self.direction, verdict, services: vec!["app-web".into()] }
+            .script()
     }
 
     fn survey(&self) -> Script {

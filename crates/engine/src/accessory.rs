@@ -17,19 +17,20 @@ use bowline_core::observed::Observed;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
+use bowline_core::proxy::kamal::files::Pages;
 use bowline_core::proxy::{Attach, ProxyKind, kamal};
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
 use crate::error::{Failure, Result};
 use crate::event::Event;
-use crate::hooks;
 use crate::logs::{follow_all, until_stopped};
 use crate::proxy::{self, At, Seen, Target};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::retire::tell_returns;
 use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::{error_pages, hooks};
 
 /// Accessories with all that their containers need: what is missing is known before anything is begun.
 pub struct Prepared<'a> {
@@ -37,6 +38,8 @@ pub struct Prepared<'a> {
     accessories: Accessories<'a>,
     secrets: Secrets,
     files: BTreeMap<&'a str, Vec<Upload>>,
+    /// Pages that the proxy shows for those behind it.
+    pages: Pages,
 }
 
 /// A run that holds the lock.
@@ -81,7 +84,9 @@ impl<'a> Prepared<'a> {
             }
             files.insert(accessory.name.as_str(), files::read(world, project, accessory, &secrets).await?);
         }
-        Ok(Self { config, accessories, secrets, files })
+        let proxied = accessories.placed.iter().any(|(accessory, _)| accessory.proxy.is_some());
+        let pages = if proxied { error_pages::read(world, project)? } else { Pages::new() };
+        Ok(Self { config, accessories, secrets, files, pages })
     }
 
     pub fn hosts(&self) -> Vec<&'a str> {
@@ -108,6 +113,10 @@ impl<'a> Prepared<'a> {
 
     /// Directories, files, then the container.
     async fn install_one(&self, held: Held<'_>, accessory: &Accessory, host: &str, how: How) -> Told {
+        if let Some(observed) = held.observed.get(host) {
+            let checked = planning::check_route(self.config, held.scope, accessory, host, observed);
+            checked.map_err(|refusal| explain::refused(&refusal, accessory, host))?;
+        }
         let directories: Vec<Directory> = accessory.directories.iter().map(Directory::new).collect();
         if !directories.is_empty() {
             held.act(accessory, host, What::Directories(directories)).await?;
@@ -135,7 +144,7 @@ impl<'a> Prepared<'a> {
             }
         };
         if accessory.proxy.is_some() {
-            let files = planning::files(held.scope, &self.secrets, accessory);
+            let files = planning::files(held.scope, &self.secrets, accessory, &self.pages);
             if let Some(files) = files.map_err(|error| explain::unusable(&error, accessory, host))? {
                 let step = proxy::kamal::step(kamal::Step::Files(files));
                 held.fleet.run(host, Some(&accessory.name), &step).await?;

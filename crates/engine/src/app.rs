@@ -5,12 +5,12 @@ use bowline_core::observed::Container;
 use bowline_core::plan::{retire as planning, step::Step};
 
 use crate::error::{Cause, Failure, Result};
-use crate::proxy::{Target, wait_for};
+use crate::proxy::{self, At, Target, wait_for};
 use crate::run::change::{Change, Place, Told};
 use crate::run::health;
 use crate::run::observe::look;
 use crate::run::retire::retire;
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Gathered, HostOutput, Options, Project, World};
 
 const NO_STALE: &str = "no stale containers";
 
@@ -112,7 +112,29 @@ pub async fn stale(world: &World, project: &Project, options: &Options, stop: bo
     let mut change = Change::begin(world, project, options).await?;
     let part = change.each_role(|place| stop_stale(&change, place)).await;
     change.keep(part);
+    let part = change.each_server(|host| stop_orphans(&change, host)).await;
+    change.keep(part);
     change.end().await
+}
+
+/// Stops what still runs on a server of roles that the configuration no longer has there.
+pub(crate) async fn stop_orphans(change: &Change<'_>, host: &str) -> Told {
+    let config = &change.project.config;
+    let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {
+        return Ok(String::new());
+    };
+    let mut stopped = Vec::new();
+    for (role, container) in planning::orphans(config, &change.scope.names, host, observed) {
+        if !container.is_running() {
+            continue;
+        }
+        let retirement = planning::orphan(config, &change.scope, role, container);
+        let at = At { fleet: &change.fleet, host };
+        let proxy = proxy::observed(retirement.detach.kind(), at, observed);
+        retire(&change.fleet, host, role, &retirement, proxy.as_ref()).await?;
+        stopped.push(container.name.clone());
+    }
+    Ok(if stopped.is_empty() { String::new() } else { told(&stopped, "") })
 }
 
 async fn stop_stale(change: &Change<'_>, place: Place<'_>) -> Told {
@@ -127,7 +149,18 @@ async fn list_stale(world: &World, project: &Project, options: &Options) -> Resu
     let looked = look(world, project, options).await?;
     let config = &project.config;
     let names = Names::of(config);
-    Ok(looked.told(|role, observed| {
+    let mut orphans = Vec::new();
+    for (host, observed) in looked.observed.iter().filter(|_| options.filters.roles.is_empty()) {
+        let found = planning::orphans(config, &names, host, observed).into_iter();
+        let running = found.filter(|(_, container)| container.is_running());
+        let told =
+            running.map(|(role, container)| format!("{} (there is no role {role} here)", container.name));
+        let told: Vec<String> = told.collect();
+        if !told.is_empty() {
+            orphans.push(HostOutput::said(host, None, &told.join("\n")));
+        }
+    }
+    let mut gathered = looked.told(|role, observed| {
         let current = observed.current(&names, role, &config.latest_image()).map(|container| &container.id);
         let stale: Vec<String> = observed
             .of_role(&names, role)
@@ -138,5 +171,7 @@ async fn list_stale(world: &World, project: &Project, options: &Options) -> Resu
             0 => NO_STALE.into(),
             _ => format!("{}\n`app stale-containers --stop` stops them", stale.join("\n")),
         }
-    }))
+    });
+    gathered.outputs.extend(orphans);
+    Ok(gathered)
 }

@@ -10,16 +10,18 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
+use bowline_core::plan::accessory;
 use bowline_core::plan::delivery::AllExpected;
 use bowline_core::plan::deploy::{self as planning, Request};
 use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};
 use bowline_core::plan::{Kind, Plan};
-use bowline_core::proxy::kamal::files::Pages;
+use bowline_core::proxy::takeover::Direction;
 use bowline_core::selection::Selection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Cause, Failure, RunError};
+use crate::error_pages;
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::image::build::{self, Build};
@@ -164,9 +166,18 @@ impl<'a> Run<'a> {
         if self.builds() {
             names.extend(build::secrets_needed(self.project));
         }
+        if self.kind.direction() == Some(Direction::Upgrade) {
+            // Accessories behind the proxy move too.
+            names.extend(self.project.config.accessories.iter().flat_map(accessory::proxy_secrets));
+        }
         // Known before hooks run and anything is built.
         names.extend(self.project.config.ssh.secrets().map(str::to_owned));
         names
+    }
+
+    /// The values of the secrets, once the run has begun.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -377,32 +388,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The pages of `error_pages_path` that a proxy shows: those for a status of an error.
-    fn error_pages(&self) -> Result<Pages, RunError> {
-        let Some(path) = &self.project.config.error_pages_path else { return Ok(Pages::new()) };
-        let directory = format!("{}/", path.trim_end_matches('/'));
-        let mut pages = Pages::new();
-        for name in self.world.local.list(&directory) {
-            let is_page = matches!(name.as_bytes(), [b'4' | b'5', _, _, ending @ ..] if ending == b".html");
-            if !is_page {
-                continue;
-            }
-            let read = self.world.local.read_bytes(&format!("{directory}{name}"));
-            let page = read.map_err(|reason| RunError::Local {
-                what: "error pages".into(),
-                reason,
-                hint: None,
-                standing: Vec::new(),
-            })?;
-            pages.extend(page.map(|page| (name, page)));
-        }
-        if pages.is_empty() {
-            let text = format!("{path} (`error_pages_path`) has no page for an error, such as 502.html");
-            self.emit(Event::Note { host: None, text });
-        }
-        Ok(pages)
-    }
-
     pub(crate) fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
         let config = &self.project.config;
         let version = match &self.version {
@@ -427,7 +412,7 @@ impl<'a> Run<'a> {
             version,
             scope: self.scope.clone(),
             secrets_known: !self.only_planned,
-            pages: self.error_pages()?,
+            pages: error_pages::read(self.world, self.project)?,
         };
         Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }

@@ -11,6 +11,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod env;
 pub mod error;
+mod error_pages;
 pub mod event;
 pub mod exec;
 mod git;

@@ -29,6 +29,7 @@ async fn prune_one(change: &Change<'_>, host: &str, parts: Parts, retain: Option
         retain: retain.unwrap_or(config.retain_containers),
         repository: config.repository(),
         assets: Vec::new(),
+        unread: Vec::new(),
         parts: Some(parts),
     });
     change.fleet.run(host, None, &step).await?;

@@ -1,13 +1,16 @@
 //! `remove`, `app remove` and its parts: what the app left on servers goes, a server at a time only where all
 //! before it went well.
 
+use std::collections::BTreeSet;
+
 use bowline_core::commands::env::EnvFile;
 use bowline_core::commands::remove::{Remove, Removed, What};
+use bowline_core::plan::retire::orphans;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 
 use crate::accessory;
-use crate::app::stop_all;
+use crate::app::{stop_all, stop_orphans};
 use crate::error::{Cause, Failure, Result};
 use crate::proxy;
 use crate::run::change::{Change, Place, Told};
@@ -73,7 +76,13 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
     let part = change.each_role(|place| stop_all(change, place)).await;
     change.keep(part);
     if change.goes_on() {
+        let part = change.each_server(|host| stop_orphans(change, host)).await;
+        change.keep(part);
+    }
+    if change.goes_on() {
         let part = change.each_role(|place| remove_containers(change, place)).await;
+        change.keep(part);
+        let part = change.each_server(|host| remove_orphans(change, host)).await;
         change.keep(part);
     }
     if change.goes_on() {
@@ -131,6 +140,20 @@ async fn remove_containers(change: &Change<'_>, place: Place<'_>) -> Told {
     removed(change, &place.host.host, Some(&place.role.name), what, "removed the stopped containers").await
 }
 
+/// Those of roles that the configuration no longer has on a server.
+async fn remove_orphans(change: &Change<'_>, host: &str) -> Told {
+    let (config, names) = (&change.project.config, &change.scope.names);
+    let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {
+        return Ok(String::new());
+    };
+    let roles: BTreeSet<&str> =
+        orphans(config, names, host, observed).into_iter().map(|(role, _)| role).collect();
+    for role in roles {
+        removed(change, host, Some(role), What::Containers(role.into()), "").await?;
+    }
+    Ok(String::new())
+}
+
 /// The directory that they are in may stay, for other roles or another app.
 async fn forget_secrets(change: &Change<'_>, place: Place<'_>) -> Told {
     let role = place.role.name.as_str();
@@ -139,19 +162,12 @@ async fn forget_secrets(change: &Change<'_>, place: Place<'_>) -> Told {
     change.fleet.run(&place.host.host, Some(role), &step).await.map(|_| String::new())
 }
 
-/// Whether all the server's roles are part of this: what one role leaves, another may need.
-fn whole(change: &Change<'_>, host: &str) -> bool {
-    let roles = &change.project.config.roles;
-    let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
-    change.selection.roles_of(host).count() == all
-}
-
 async fn remove_images(change: &Change<'_>, host: &str) -> Told {
     let config = &change.project.config;
     if !config.hosts().contains(&host) {
         return Ok(String::new());
     }
-    if !whole(change, host) {
+    if !change.is_whole(host) {
         return Ok("images stay: other roles of this server need them".into());
     }
     let what = What::Images { repository: config.repository(), latest: config.latest_tag() };
@@ -159,7 +175,7 @@ async fn remove_images(change: &Change<'_>, host: &str) -> Told {
 }
 
 async fn remove_directory(change: &Change<'_>, host: &str) -> Told {
-    if !whole(change, host) {
+    if !change.is_whole(host) {
         return Ok(String::new());
     }
     removed(change, host, None, What::Directory, "removed the app's directory").await

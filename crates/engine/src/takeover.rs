@@ -13,6 +13,7 @@ use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::step::Step;
 use bowline_core::plan::{Kind, Plan, ServerPlan};
+use bowline_core::proxy::kamal::files::Pages;
 use bowline_core::proxy::takeover::{Direction, Others, Survey, Verdict};
 use bowline_core::proxy::{self, ProxyKind};
 use bowline_core::selection::Selection;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::deploy::Run;
 use crate::error::{Cause, Failure, RunError};
+use crate::error_pages;
 use crate::event::{Event, Phase};
 use crate::proxy::{life, none_there};
 use crate::run::apply::Apply;
@@ -69,13 +71,14 @@ async fn take_over(
     }
     let kind = Kind::TakeOver(direction);
     let mut run = Run::new(world, project, options, kind, options.version.clone()).await?;
+    let pages = error_pages::read(world, project)?;
     run.selection = moving(&project.config, run.selection, direction)?;
     let hosts = run.selection.hosts.clone();
     let (fleet, failures) = run.begin(&hosts).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     let lock = Lock::for_run(world, &fleet, &hosts, &run.scope, &run.named()).await?;
     let lock_lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
-    let mut moving = Moving { run, world, project, direction, how, has_ports: BTreeSet::new() };
+    let mut moving = Moving { run, world, project, direction, how, has_ports: BTreeSet::new(), pages };
     let result = moving.under_lock(&fleet, failures, lock_lost).await;
     if let Some(lock) = lock {
         lock.give_back(world).await;
@@ -122,6 +125,8 @@ struct Moving<'a> {
     how: How,
     /// The servers on which the new proxy has the ports already, and only the end was missing.
     has_ports: BTreeSet<String>,
+    /// Error pages, for accessories that move too.
+    pages: Pages,
 }
 
 impl Moving<'_> {
@@ -303,7 +308,10 @@ impl Moving<'_> {
                     accessory.name
                 );
                 self.note(Some(host), text);
-            } else if !apply.register(host, &accessory.name, &route, &id).await {
+                continue;
+            }
+            let files = planning::files(&self.run.scope, self.run.secrets(), accessory, &self.pages);
+            if !apply.register(host, &accessory.name, &route, &id, files).await {
                 return;
             }
         }

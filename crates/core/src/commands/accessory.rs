@@ -247,6 +247,10 @@ impl Act {
     fn remove(&self, image: &str) -> String {
         let files = env::files(&self.env_file());
         let forget = Line::new("rm").word("-f").words(files.iter().map(String::as_str));
+        let app = proxy::kamal::files::directory(&self.scope.names);
+        let proxied =
+            proxy::kamal::files::left_by_accessory(&self.service).map(|path| format!("{app}/{path}"));
+        let proxied = Line::new("rm").word("-rf").words(proxied.iter().map(String::as_str));
         format!(
             "{find}\
              if [ -n \"$bowline_found\" ]; then\n\
@@ -257,7 +261,7 @@ impl Act {
              if [ -n \"$bowline_have\" ]; then\n\
              if docker image rm {image} >/dev/null 2>&1; then\n{removed}else echo @kept; fi\n\
              fi\n\
-             rm -rf {service} && {forget}\n",
+             rm -rf {service} && {forget} && {proxied}\n",
             find = self.find(),
             service = quote(&self.service),
             image = quote(image),

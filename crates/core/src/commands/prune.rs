@@ -20,6 +20,8 @@ pub struct Prune {
     pub repository: String,
     /// Old assets, a role each.
     pub assets: Vec<assets::Clean>,
+    /// Directories that no proxy reads any more.
+    pub unread: Vec<String>,
     /// What else, if anything.
     pub parts: Option<Parts>,
 }
@@ -60,6 +62,12 @@ impl Prune {
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.extend(self.assets.iter().map(|clean| clean.lines(&self.scope.names)));
+        if !self.unread.is_empty() {
+            text.push_str(&format!(
+                "{}\n",
+                Line::new("rm").word("-rf").words(self.unread.iter().map(String::as_str))
+            ));
+        }
         let Some(parts) = self.parts else { return Script::new(text) };
         let (containers, images) = (parts != Parts::Images, parts != Parts::Containers);
         if images {

@@ -7,17 +7,23 @@ use crate::commands::accessory::{Container, Directory, ImageFrom, Upload};
 use crate::commands::app::Environment;
 use crate::commands::ready::Ready;
 use crate::commands::registry::{Login, Receive, Way};
-use crate::proxy::{Attach, Detach, hidden, kamal};
+use crate::observed::Observed;
+use crate::proxy::{Attach, Detach, Refusal, hidden, kamal};
 use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
 
 /// The secrets that it needs: those of its env and, if its image is behind a login, those of the registry.
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
     let mut names = env_secrets(accessory);
     names.extend(pull_secrets(config, accessory));
-    names.extend(accessory.proxy.iter().flat_map(kamal::files::secrets_of));
+    names.extend(proxy_secrets(accessory));
     names.sort();
     names.dedup();
     names
+}
+
+/// The secrets that the proxy needs for it.
+pub fn proxy_secrets(accessory: &Accessory) -> Vec<String> {
+    accessory.proxy.iter().flat_map(kamal::files::secrets_of).collect()
 }
 
 pub fn env_secrets(accessory: &Accessory) -> Vec<String> {
@@ -90,13 +96,27 @@ pub fn container(
     })
 }
 
+/// Refuses what its proxy would refuse once its container runs.
+///
+/// # Errors
+/// Another app has its host and path there.
+pub fn check_route(
+    config: &Config,
+    scope: &Scope,
+    accessory: &Accessory,
+    host: &str,
+    observed: &Observed,
+) -> Result<(), Refusal> {
+    kamal::check_accessory(config, &scope.names, accessory, host, observed)
+}
+
 /// How requests get to its container on a server, if it has a `proxy`.
 pub fn route(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Attach> {
     let of = |proxy| kamal::service::of_accessory(config, scope, &accessory.service, proxy);
     Some(Attach::Kamal(Box::new(of(accessory.proxy.as_ref()?))))
 }
 
-/// What the proxy has to read for it: its certificate and its logins.
+/// What the proxy has to read for it: its certificate, its logins, and error pages.
 ///
 /// # Errors
 /// A secret that isn't there, or isn't a login.
@@ -104,9 +124,10 @@ pub fn files(
     scope: &Scope,
     secrets: &Secrets,
     accessory: &Accessory,
+    pages: &kamal::files::Pages,
 ) -> Result<Option<Box<kamal::files::Files>>, PlanError> {
     let Some(proxy) = &accessory.proxy else { return Ok(None) };
-    kamal::files::of_accessory(scope, &accessory.service, proxy, secrets)
+    kamal::files::of_accessory(scope, &accessory.service, proxy, secrets, pages.clone())
 }
 
 /// How they stop getting to it.

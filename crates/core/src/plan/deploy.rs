@@ -7,7 +7,7 @@ use super::delivery::Delivery;
 use super::resume;
 use super::retire::{restart, retirement, stop_wait};
 use super::secrets::{Secrets, environment, login};
-use super::{BarrierPlan, Kind, Plan, Retire, RolePlan, ServerPlan, neighbours};
+use super::{BarrierPlan, Kind, Plan, Retire, RolePlan, ServerPlan, neighbours, retire};
 use crate::commands::env::Unfit;
 use crate::commands::network::Network;
 use crate::commands::{Scope, app, prune, registry};
@@ -234,6 +234,14 @@ impl Planner<'_> {
         for role in entries.iter().filter(|(role, _)| observed.maintenance.contains(&role.name)) {
             notes.push(format!("{} is in maintenance here: the page stays until `app live`", role.0.name));
         }
+        for (role, container) in retire::orphans(config, &scope.names, host, observed) {
+            if container.is_running() {
+                notes.push(format!(
+                    "{} still runs, but the configuration has no role {role} here: `bowline app stale-containers --stop` stops it",
+                    container.name
+                ));
+            }
+        }
         let mut roles: Vec<RolePlan> = Vec::new();
         for (role, entry) in &entries {
             let role = self.role(role, entry, observed)?;
@@ -293,6 +301,10 @@ impl Planner<'_> {
             retain: self.config.retain_containers,
             repository: self.config.repository(),
             assets: entries.iter().map(|(role, _)| clean(role)).collect(),
+            unread: match parts {
+                Some(_) => kamal::files::unread(&self.scope().names, entries.iter().map(|(role, _)| *role)),
+                None => Vec::new(),
+            },
             parts,
         })
     }

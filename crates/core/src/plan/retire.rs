@@ -3,8 +3,9 @@
 use super::Retire;
 use crate::commands::app::{self, IfHealthy};
 use crate::commands::{Scope, policy};
-use crate::observed::Container;
-use crate::proxy::{self, OfRole, ProxyKind};
+use crate::names::Names;
+use crate::observed::{Container, Observed};
+use crate::proxy::{self, Detach, OfRole, ProxyKind, cord, kamal};
 use bowline_config::{Config, Role};
 
 /// How a container that serves is retired. Whether requests go to it is looked up when it is: by then it may be healthy,
@@ -27,6 +28,56 @@ pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Conta
         },
         detach,
         again: Some(restart(config, scope, role, container)),
+    }
+}
+
+/// The containers of roles that the configuration no longer has on a server, each with its role.
+pub fn orphans<'o>(
+    config: &Config,
+    names: &Names,
+    host: &str,
+    observed: &'o Observed,
+) -> Vec<(&'o str, &'o Container)> {
+    let here = |name: &str| {
+        let mut roles = config.roles.iter().filter(|role| role.name == name);
+        roles.any(|role| role.hosts.iter().any(|at| at.host == host))
+    };
+    let of = |container: &'o Container| {
+        let role = container.labels.get("role").map(String::as_str).filter(|role| !here(role))?;
+        let is_ours = observed.of_role(names, role).any(|ours| ours.id == container.id);
+        is_ours.then_some((role, container))
+    };
+    observed.containers.iter().filter_map(of).collect()
+}
+
+/// How one of them is retired: it gives back its cord or its service.
+pub fn orphan(config: &Config, scope: &Scope, role: &str, container: &Container) -> Retire {
+    let cut = cord::Cut::of(scope, container);
+    let drain = config.drain_timeout.as_secs();
+    let unregister = || kamal::service::Unregister {
+        scope: scope.clone(),
+        service: scope.names.prefix(role),
+        id: Some(container.id.clone()),
+        drain,
+    };
+    Retire {
+        version: container.version(&scope.names, role).into(),
+        stop: app::Stop {
+            scope: scope.clone(),
+            role: role.into(),
+            name: container.name.clone(),
+            id: container.id.clone(),
+            drain: cut.is_some().then_some(drain),
+            stop_wait: container.stop_timeout(),
+            cord: container.cord().map(Into::into),
+            if_healthy: if cut.is_some() { IfHealthy::Leave } else { IfHealthy::Stop },
+            instead: None,
+        },
+        detach: match cut {
+            Some(cut) => Detach::Traefik(Box::new(cut)),
+            None => Detach::Kamal(Box::new(unregister())),
+        },
+        again: None,
     }
 }
 

@@ -20,12 +20,14 @@ use crate::commands::Scope;
 use crate::commands::ready::Ready;
 use crate::names::Names;
 use crate::observed::{Container, plain_version};
+use crate::plan::Kind;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::Secrets;
 use crate::shell::{Line, Script};
 pub use answer::{Answer, Listed, Service};
 use container::{Ensure, Image};
-use files::Files;
+use files::{Files, Shelf};
+pub(crate) use notes::check_accessory;
 pub use service::Route;
 
 /// Its container. Kamal gives it this name, whatever its image.
@@ -40,6 +42,8 @@ pub struct OnServer {
     pub files: Option<Box<Files>>,
     /// The ports that it takes requests on.
     pub ports: Vec<u16>,
+    /// Services that nothing gives back any more.
+    pub orphans: Vec<service::Forget>,
     /// What gives it those of Traefik, if it waits for them.
     pub take_over: Option<Box<takeover::TakeOver>>,
 }
@@ -47,7 +51,9 @@ pub struct OnServer {
 impl OnServer {
     pub(super) fn steps(&self) -> Vec<super::Step> {
         let ensure = self.ensure.clone().map(Step::Ensure);
-        ensure.into_iter().chain(self.files.clone().map(Step::Files)).map(super::Step::Kamal).collect()
+        let files = self.files.clone().map(Step::Files);
+        let orphans = self.orphans.iter().cloned().map(Step::Forget);
+        ensure.into_iter().chain(files).chain(orphans).map(super::Step::Kamal).collect()
     }
 }
 
@@ -130,11 +136,17 @@ impl Rules for KamalProxy {
             scope: scope.clone(),
             private: files::private(config, secrets, host)?,
             pages: request.pages.clone(),
-            version: request.version.clone(),
-            keep: config.roles.iter().flat_map(of).collect(),
+            shelf: Shelf::Version {
+                version: request.version.clone(),
+                keep: config.roles.iter().flat_map(of).collect(),
+            },
         };
         let files = (!files.is_empty()).then(|| Box::new(files));
-        Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports, take_over })))
+        let orphans = match request.kind {
+            Kind::Deploy => service::orphans(config, scope, host, observed),
+            _ => Vec::new(),
+        };
+        Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports, orphans, take_over })))
     }
 
     fn notes(&self, site: &Site<'_>) -> Vec<String> {
@@ -184,6 +196,8 @@ pub enum Step {
     Register(Box<service::Register>),
     /// Take a service from a container.
     Unregister(service::Unregister),
+    /// Take a service from a container that has stopped.
+    Forget(service::Forget),
     /// Answer a service's requests with a page, or no longer.
     Pause(service::Pause),
     /// Tell which containers get requests.
@@ -205,6 +219,7 @@ impl Step {
             Step::Files(step) => step.script(),
             Step::Register(step) => step.script(),
             Step::Unregister(step) => step.script(),
+            Step::Forget(step) => step.script(),
             Step::Pause(step) => step.script(),
             Step::List => service::list(),
         }
@@ -224,6 +239,7 @@ impl Step {
             Step::Files(_) => "write certificates and error pages".into(),
             Step::Register(step) => format!("route {} to {}", step.route.service, step.route.container),
             Step::Unregister(step) => format!("stop routing {}", step.service),
+            Step::Forget(step) => format!("stop routing {}, which no role serves any more", step.service),
             Step::Pause(step) => step.describe(),
             Step::List => format!("ask {NAME} where it routes"),
         }
@@ -242,6 +258,7 @@ impl Step {
             Step::Files(step) => &step.scope,
             Step::Register(step) => &step.route.scope,
             Step::Unregister(step) => &step.scope,
+            Step::Forget(step) => &step.scope,
             Step::Pause(step) => &step.scope,
             Step::Look(_) | Step::List => return None,
         })
@@ -257,7 +274,7 @@ impl Step {
             Step::Unregister(step) => Takes::Seconds(step.drain + 60),
             Step::Pause(step) => Takes::Seconds(step.drain() + 60),
             Step::Remove(_) | Step::Files(_) => Takes::Seconds(300),
-            Step::Look(_) | Step::Power(_) | Step::List => Takes::Seconds(60),
+            Step::Look(_) | Step::Power(_) | Step::Forget(_) | Step::List => Takes::Seconds(60),
         }
     }
 }

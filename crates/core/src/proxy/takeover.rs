@@ -243,6 +243,8 @@ pub struct Settle {
     pub direction: Direction,
     /// What becomes of them.
     pub verdict: Verdict,
+    /// The services that this app has at a kamal-proxy.
+    pub services: Vec<String>,
 }
 
 /// What becomes of the two.
@@ -281,7 +283,11 @@ impl Settle {
         };
         let does = match self.verdict {
             Verdict::Stays => format!(
-                "{} >/dev/null 2>&1\n! docker container inspect {from} >/dev/null 2>&1 || exit {PROXY_FAILED}\n{}",
+                "{}{} >/dev/null 2>&1\n! docker container inspect {from} >/dev/null 2>&1 || exit {PROXY_FAILED}\n{}",
+                match self.direction {
+                    Direction::Upgrade => String::new(),
+                    Direction::Downgrade => kamal::takeover::forget(&self.services),
+                },
                 remove(&[from, old, next]),
                 match self.direction {
                     Direction::Upgrade => traefik::container::forget_env(),

@@ -194,6 +194,7 @@ impl Server {
             retain: 5,
             repository: "app".into(),
             assets: vec![clean.clone()],
+            unread: Vec::new(),
             parts: None,
         };
         let output = self.command(&scope, &prune.script().text, "022").output().unwrap();

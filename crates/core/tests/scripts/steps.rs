@@ -256,6 +256,7 @@ fn prune(scope: &Scope) -> prune::Prune {
             elsewhere: vec![HOSTILE.into()],
             helper: true,
         }],
+        unread: vec![HOSTILE.into()],
         parts: Some(prune::Parts::All),
     }
 }
@@ -312,11 +313,13 @@ fn of_services(scope: &Scope) -> Vec<Step> {
             (format!("auth/{HOSTILE}/logins"), secret()),
         ],
         pages: [("503.html".into(), HOSTILE.into())].into(),
-        version: HOSTILE.into(),
-        keep: vec![HOSTILE.into()],
+        shelf: kamal::files::Shelf::Version { version: HOSTILE.into(), keep: vec![HOSTILE.into()] },
     };
+    let of_accessory =
+        kamal::files::Files { shelf: kamal::files::Shelf::Accessory(HOSTILE.into()), ..files.clone() };
     let steps = [
         kamal::Step::Files(Box::new(files)),
+        kamal::Step::Files(Box::new(of_accessory)),
         kamal::Step::Ensure(Box::new(ensure(None))),
         kamal::Step::Ensure(Box::new(ensure(Some(run.clone())))),
         kamal::Step::Load(kamal::container::Load { scope: scope.clone(), image: HOSTILE.into(), archive }),
@@ -333,6 +336,11 @@ fn of_services(scope: &Scope) -> Vec<Step> {
         kamal::Step::Power(kamal::container::Power { scope: scope.clone(), action: Action::Restart }),
         kamal::Step::Register(Box::new(route.register(HOSTILE))),
         kamal::Step::Unregister(unregister),
+        kamal::Step::Forget(kamal::service::Forget {
+            scope: scope.clone(),
+            service: HOSTILE.into(),
+            id: HOSTILE.into(),
+        }),
         kamal::Step::Pause(pause(stop)),
         kamal::Step::Pause(pause(kamal::service::Pausing::Resume)),
     ];
@@ -358,7 +366,7 @@ fn of_takeovers(scope: &Scope) -> Vec<Step> {
         let survey = Survey { scope: scope.clone(), direction, services: vec![HOSTILE.into()] };
         steps.push(Step::Proxy(proxy::Step::Survey(survey)));
         for verdict in [Verdict::Stays, Verdict::GivesBack, Verdict::GivesUp] {
-            let settle = Settle { scope: scope.clone(), direction, verdict };
+            let settle = Settle { scope: scope.clone(), direction, verdict, services: vec![HOSTILE.into()] };
             steps.push(Step::Proxy(proxy::Step::Settle(settle)));
         }
     }

@@ -4,6 +4,7 @@ use bowline_config::Accessory;
 use bowline_core::commands::accessory::Answer;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::deploy::PlanError;
+use bowline_core::proxy::Refusal;
 
 use crate::error::{Cause, Failure};
 use crate::ports::Output;
@@ -33,6 +34,11 @@ pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
 /// The configuration gives no container. It was checked before anything was begun.
 pub(super) fn unusable(error: &PlanError, accessory: &Accessory, host: &str) -> Failure {
     told(accessory, host, "read the configuration", &error.to_string(), "see the secrets of its env")
+}
+
+/// Its proxy would not have it.
+pub(super) fn refused(refusal: &Refusal, accessory: &Accessory, host: &str) -> Failure {
+    told(accessory, host, &format!("boot {}", accessory.name), &refusal.message, &refusal.hint)
 }
 
 fn told(accessory: &Accessory, host: &str, doing: &str, reason: &str, hint: &str) -> Failure {

@@ -133,6 +133,9 @@ impl Proxy for KamalProxy<'_> {
         if let Some(files) = &plan.files {
             self.at.fleet.run(self.at.host, None, &step(kamal::Step::Files(files.clone()))).await?;
         }
+        for orphan in &plan.orphans {
+            self.at.fleet.run(self.at.host, None, &step(kamal::Step::Forget(orphan.clone()))).await?;
+        }
         Ok(())
     }
 

@@ -101,6 +101,13 @@ impl<'a> Change<'a> {
         places
     }
 
+    /// Whether all roles of a server are part of this: what one role leaves, another may need.
+    pub(crate) fn is_whole(&self, host: &str) -> bool {
+        let roles = &self.project.config.roles;
+        let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
+        self.selection.roles_of(host).count() == all
+    }
+
     /// What serves a role there.
     pub(crate) fn proxy<'s>(&'s self, place: Place<'s>) -> Box<dyn Proxy + 's> {
         self.proxy_of(ProxyKind::of(place.role), place)

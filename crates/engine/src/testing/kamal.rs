@@ -74,6 +74,16 @@ impl FakeServer {
             }
             Step::Register(register) => self.register(register).await,
             Step::Unregister(unregister) => self.unregister(unregister).await,
+            Step::Forget(forget) => {
+                self.effect(|machine| {
+                    let runs = machine.containers.iter().any(|c| c.running && c.id.starts_with(&forget.id));
+                    if !runs {
+                        machine.services.remove(&forget.service);
+                    }
+                })
+                .await;
+                answer("")
+            }
             Step::Pause(pause) => self.pause(pause).await,
             Step::List => answer(self.machine().listed()),
         }

@@ -119,3 +119,39 @@ async fn servers_with_accessories_alone_have_their_proxy_looked_after() {
     let details = kamal_proxy::details(&scripted.world, &project, &options).await.unwrap();
     assert_eq!(details.total, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopped() {
+    let both = By::Kamal.serves(CONFIG).replace(
+        "workers: {hosts: [c], cmd: work}",
+        "workers: {hosts: [c], cmd: work}\n  shop: {hosts: [a], proxy: {host: shop.test}}",
+    );
+    let (scripted, with_shop) = (Scripted::new(&HOSTS), project(&both));
+    deploy(&scripted, &with_shop, "v1").await.unwrap();
+    let services =
+        |scripted: &Scripted| scripted.network.machine("a").services.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(services(&scripted), ["app-shop", "app-web"]);
+    let without = project(&By::Kamal.serves(CONFIG));
+    deploy(&scripted, &without, "v2").await.unwrap();
+    assert_eq!(services(&scripted), ["app-shop", "app-web"], "its container still runs");
+    let text = "app-shop-v1 still runs, but the configuration has no role shop here";
+    let noted = |event: &Event| matches!(event, Event::Note { text: said, .. } if said.contains(text));
+    assert!(position(&scripted.recorder.events(), noted).is_some());
+    let options = Options::default();
+    let listed = crate::app::stale(&scripted.world, &without, &options, false).await.unwrap();
+    assert!(told(&listed).iter().any(|text| text.starts_with("app-shop-v1")), "{:?}", told(&listed));
+    crate::app::stale(&scripted.world, &without, &options, true).await.unwrap();
+    assert_eq!(services(&scripted), ["app-web"]);
+    assert!(!scripted.network.machine("a").running().contains(&"app-shop-v1"));
+
+    // One that was stopped by hand gives it back in the next deploy.
+    let (scripted, with_shop) = (Scripted::new(&HOSTS), project(&both));
+    deploy(&scripted, &with_shop, "v1").await.unwrap();
+    {
+        let mut machine = scripted.network.machine("a");
+        let shop = machine.containers.iter_mut().find(|container| container.role == "shop").unwrap();
+        (shop.running, shop.stopped) = (false, true);
+    }
+    deploy(&scripted, &without, "v2").await.unwrap();
+    assert_eq!(services(&scripted), ["app-web"]);
+}

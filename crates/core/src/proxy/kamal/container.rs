@@ -85,15 +85,17 @@ pub struct Ensure {
     pub ports: Ports,
 }
 
+/// The words that give a container the proxy's volume and the files of apps.
+pub(super) fn mounted(line: Line) -> Line {
+    line.words(["--volume", "kamal-proxy-config:/home/kamal-proxy/.config/kamal-proxy"])
+        .word("--volume")
+        .path(&format!("$PWD/{FILES}:/home/kamal-proxy/.apps-config"))
+}
+
 impl Ensure {
     /// Shell lines that define `bowline_image` and the function `made NAME`, which makes the container.
     pub(super) fn made(&self) -> String {
-        let fixed = |line: Line| {
-            line.words(["--network", NETWORK, "--restart", "unless-stopped"])
-                .words(["--volume", "kamal-proxy-config:/home/kamal-proxy/.config/kamal-proxy"])
-                .word("--volume")
-                .path(&format!("$PWD/{FILES}:/home/kamal-proxy/.apps-config"))
-        };
+        let fixed = |line: Line| mounted(line.words(["--network", NETWORK, "--restart", "unless-stopped"]));
         let line = fixed(Line::new("docker").words(["container", "create", "--name"]).var("1"));
         let waits = self.ports == Ports::Unpublished;
         let line = if waits { line.words(["--label", &format!("{WAITS}=yes")]) } else { line };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bowline_config::secret::Secret;
-use bowline_config::{Config, Proxy, Tls};
+use bowline_config::{Config, Proxy, Role, Tls};
 
 use super::container::FILES;
 use super::flags;
@@ -31,10 +31,36 @@ pub struct Files {
     pub private: Vec<(String, Secret)>,
     /// The pages, if there are some.
     pub pages: Pages,
-    /// The version that they are for.
-    pub version: String,
-    /// Versions whose pages are still needed.
-    pub keep: Vec<String>,
+    /// Where they go.
+    pub shelf: Shelf,
+}
+
+/// Where pages are, in the app's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shelf {
+    /// A version's, beside those of other versions; which of them are still needed.
+    Version { version: String, keep: Vec<String> },
+    /// An accessory's, which knows no version of the app: they stay when those go.
+    Accessory(String),
+}
+
+impl Shelf {
+    fn path(&self) -> String {
+        match self {
+            Self::Version { version, .. } => format!("error_pages/{version}"),
+            Self::Accessory(service) => accessory_pages(service),
+        }
+    }
+}
+
+/// The directory of an accessory's pages, in the app's directory.
+pub(super) fn accessory_pages(service: &str) -> String {
+    format!("accessory_error_pages/{service}")
+}
+
+/// What an accessory leaves in the app's directory.
+pub(crate) fn left_by_accessory(service: &str) -> [String; 3] {
+    [format!("tls/{service}"), format!("auth/{service}"), accessory_pages(service)]
 }
 
 /// The directory of an app's files on a server.
@@ -83,6 +109,12 @@ fn private_of(name: &str, proxy: &Proxy, secrets: &Secrets) -> Result<Vec<(Strin
     Ok(files)
 }
 
+/// The logins that the proxy no longer asks for, of these roles.
+pub(crate) fn unread<'r>(names: &Names, roles: impl Iterator<Item = &'r Role>) -> Vec<String> {
+    let asks = |role: &&Role| role.kamal_proxy().is_some_and(|proxy| !proxy.own.basic_auth.is_empty());
+    roles.filter(|role| !asks(role)).map(|role| format!("{}/auth/{}", directory(names), role.name)).collect()
+}
+
 /// Refuses secrets of `basic_auth` that are no logins.
 pub(crate) fn check_logins(proxy: &Proxy, secrets: &Secrets) -> Result<(), PlanError> {
     for name in &proxy.own.basic_auth {
@@ -106,16 +138,11 @@ pub(crate) fn of_accessory(
     service: &str,
     proxy: &Proxy,
     secrets: &Secrets,
+    pages: Pages,
 ) -> Result<Option<Box<Files>>, PlanError> {
     check_logins(proxy, secrets)?;
     let private = private_of(service, proxy, secrets)?;
-    let files = Files {
-        scope: scope.clone(),
-        private,
-        pages: Pages::new(),
-        version: String::new(),
-        keep: Vec::new(),
-    };
+    let files = Files { scope: scope.clone(), private, pages, shelf: Shelf::Accessory(service.into()) };
     Ok((!files.is_empty()).then(|| Box::new(files)))
 }
 
@@ -161,21 +188,21 @@ impl Files {
 
     /// All pages appear at the same moment. Pages of unused versions are removed.
     fn write_pages(&self, app: &str, text: &mut String, input: &mut String) {
-        let all = format!("{app}/error_pages");
-        let [own, new] = ["", ".new"].map(|ending| quote(&format!("{all}/{}{ending}", self.version)));
+        let path = format!("{app}/{}", self.shelf.path());
+        let [own, new] = ["", ".new"].map(|ending| quote(&format!("{path}{ending}")));
         text.push_str(&format!("rm -rf {new} && (umask 022 && mkdir -p {new}) || exit\n"));
         for (name, page) in &self.pages {
-            let path = quote(&format!("{all}/{}.new/{name}", self.version));
+            let path = quote(&format!("{path}.new/{name}"));
             text.push_str(&format!("receive {path}; chmod 644 {path} || exit\n"));
             input.push_str(&BASE64_STANDARD.encode(page));
             input.push('\n');
         }
-        let kept = self.keep.iter().chain([&self.version]);
-        let kept: String = kept.map(|version| format!(" ! -name {}", quote(version))).collect();
-        text.push_str(&format!(
-            "chmod 755 {new} && rm -rf {own} && mv {new} {own} || exit\n\
-             find {} -mindepth 1 -maxdepth 1{kept} -exec rm -rf {{}} +\n",
-            quote(&all)
-        ));
+        text.push_str(&format!("chmod 755 {new} && rm -rf {own} && mv {new} {own} || exit\n"));
+        if let Shelf::Version { version, keep } = &self.shelf {
+            let kept = keep.iter().chain([version]);
+            let kept: String = kept.map(|version| format!(" ! -name {}", quote(version))).collect();
+            let all = quote(&format!("{app}/error_pages"));
+            text.push_str(&format!("find {all} -mindepth 1 -maxdepth 1{kept} -exec rm -rf {{}} +\n"));
+        }
     }
 }

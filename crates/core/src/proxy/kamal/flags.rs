@@ -55,9 +55,9 @@ pub(super) fn logins(of: &str) -> String {
     format!("auth/{of}/logins")
 }
 
-/// The flag for the error pages of a version.
-pub(super) fn error_pages(app: &str, version: &str) -> String {
-    format!("--error-pages={FILES}/{app}/error_pages/{version}")
+/// The flag for error pages at a path in the app's directory.
+pub(super) fn error_pages(app: &str, path: &str) -> String {
+    format!("--error-pages={FILES}/{app}/{path}")
 }
 
 struct Flags(Vec<String>);

@@ -1,7 +1,7 @@
 //! Notes about a server's kamal-proxy that a user should read before a deploy, and what the proxy would reject in the middle of
 //! one.
 
-use bowline_config::{Config, Proxy, route_of};
+use bowline_config::{Accessory, Config, Proxy, route_of};
 
 use super::version::{is_older, of_own};
 use super::{Listed, NAME, Service};
@@ -19,29 +19,87 @@ fn roles<'c>(config: &'c Config, names: &Names, host: &str) -> Vec<(&'c str, Str
         .collect()
 }
 
-/// Refuses a route that the service of another app has: the proxy would, once the new container runs.
-pub(super) fn check(site: &Site<'_>) -> Result<(), Refusal> {
-    let Some(Listed(services)) = &site.observed.services else { return Ok(()) };
-    let wanted = roles(site.config, &site.scope.names, site.host);
-    let others = services.iter().filter(|service| wanted.iter().all(|(_, own, _)| *own != service.name));
-    for other in others {
+/// The accessories behind it on a server, each with its service.
+fn accessories<'c>(config: &'c Config, host: &str) -> Vec<(&'c str, String, &'c Proxy)> {
+    let here = config.accessories.iter().filter(|accessory| accessory.hosts.iter().any(|at| at == host));
+    here.filter_map(|accessory| {
+        Some((accessory.name.as_str(), accessory.service.clone(), accessory.proxy.as_ref()?))
+    })
+    .collect()
+}
+
+/// What a service would have, and another one that isn't this app's has: the proxy would refuse it once its container runs.
+struct Conflict<'a> {
+    own: String,
+    other: &'a Service,
+    route: (String, String),
+}
+
+impl Conflict<'_> {
+    fn told(&self, host: &str) -> String {
+        let Self { own, other, route } = self;
+        format!("{own} can't have {} on {host}: kamal-proxy sends it to {}", route_of(route), other.name)
+    }
+
+    fn refusal(&self, host: &str) -> Refusal {
+        let other = &self.other.name;
+        Refusal {
+            message: self.told(host),
+            hint: format!(
+                "give one of them another `host:` or `path_prefix:`; if {other} is no longer needed, \
+                 `docker exec {NAME} {NAME} remove {other}` there frees it"
+            ),
+        }
+    }
+}
+
+/// The first conflict of one of these services with those that a server's proxy has.
+fn conflict<'a>(
+    wanted: Vec<(&str, String, &Proxy)>,
+    observed: &'a Observed,
+    ours: &[String],
+) -> Option<Conflict<'a>> {
+    let Listed(services) = observed.services.as_ref()?;
+    for other in services.iter().filter(|service| !ours.contains(&service.name)) {
         for (_, own, proxy) in &wanted {
             if let Some(route) = proxy.routes().into_iter().find(|route| has(other, route)) {
-                let (host, other) = (site.host, &other.name);
-                return Err(Refusal {
-                    message: format!(
-                        "{own} can't have {} on {host}: kamal-proxy sends it to {other}",
-                        route_of(&route)
-                    ),
-                    hint: format!(
-                        "give one of them another `host:` or `path_prefix:`; if {other} is no longer needed, \
-                         `docker exec {NAME} {NAME} remove {other}` there frees it"
-                    ),
-                });
+                return Some(Conflict { own: own.clone(), other, route });
             }
         }
     }
-    Ok(())
+    None
+}
+
+/// The services of this app on a server.
+fn ours(config: &Config, names: &Names, host: &str) -> Vec<String> {
+    let all = roles(config, names, host).into_iter().chain(accessories(config, host));
+    all.map(|(_, service, _)| service).collect()
+}
+
+/// Refuses a route of a role that the service of another app has.
+pub(super) fn check(site: &Site<'_>) -> Result<(), Refusal> {
+    let names = &site.scope.names;
+    let ours = ours(site.config, names, site.host);
+    match conflict(roles(site.config, names, site.host), site.observed, &ours) {
+        Some(found) => Err(found.refusal(site.host)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a route of an accessory that the service of another app has.
+pub(crate) fn check_accessory(
+    config: &Config,
+    names: &Names,
+    accessory: &Accessory,
+    host: &str,
+    observed: &Observed,
+) -> Result<(), Refusal> {
+    let ours = ours(config, names, host);
+    let wanted = accessories(config, host).into_iter().filter(|(name, ..)| *name == accessory.name).collect();
+    match conflict(wanted, observed, &ours) {
+        Some(found) => Err(found.refusal(host)),
+        None => Ok(()),
+    }
 }
 
 fn has(service: &Service, (host, path): &(String, String)) -> bool {
@@ -55,7 +113,13 @@ pub(super) fn notes(site: &Site<'_>) -> Vec<String> {
         let wanted = roles(site.config, &site.scope.names, site.host);
         wanted.into_iter().filter_map(|(role, service, _)| paused(role, listed.service(&service)?))
     });
-    older(site.host, site.observed).into_iter().chain(paused).collect()
+    let ours = ours(site.config, &site.scope.names, site.host);
+    // A deploy doesn't boot accessories, so this doesn't stop it.
+    let refused = accessories(site.config, site.host).into_iter().filter_map(|accessory| {
+        let found = conflict(vec![accessory], site.observed, &ours)?;
+        Some(format!("the accessory {}", found.told(site.host)))
+    });
+    older(site.host, site.observed).into_iter().chain(paused).chain(refused).collect()
 }
 
 fn paused(role: &str, service: &Service) -> Option<String> {

@@ -1,12 +1,12 @@
 //! A service of the proxy: which container gets its requests.
 
-use bowline_config::{Config, Proxy};
+use bowline_config::{Config, Proxy, Role};
 
 use super::flags::{Given, error_pages, flags};
 use super::{NAME, command, files};
 use crate::commands::answer::sent;
 use crate::commands::{Scope, ask, ready};
-use crate::observed::{Container, plain_version};
+use crate::observed::{Container, Observed, plain_version};
 use crate::proxy::{Detach, OfRole};
 use crate::shell::{Line, Script, quote};
 
@@ -43,6 +43,16 @@ pub struct ErrorPages {
     pub flag: String,
 }
 
+impl ErrorPages {
+    /// At a path in the app's directory.
+    fn at(scope: &Scope, path: &str) -> Self {
+        Self {
+            directory: format!("{}/{path}", files::directory(&scope.names)),
+            flag: error_pages(&scope.names.app(), path),
+        }
+    }
+}
+
 impl Route {
     /// How long registering may take, in seconds.
     pub fn longest(&self) -> u64 {
@@ -77,10 +87,7 @@ pub(super) fn route(of: &OfRole<'_>, proxy: &Proxy, container: &str) -> Route {
         container: container.into(),
         port: proxy.app_port,
         flags: flags(config, proxy, &given),
-        pages: pages.map(|version| ErrorPages {
-            directory: format!("{}/error_pages/{version}", files::directory(&scope.names)),
-            flag: error_pages(&app, version),
-        }),
+        pages: pages.map(|version| ErrorPages::at(scope, &format!("error_pages/{version}"))),
         timeout: config.deploy_timeout.as_secs(),
         drain: config.drain_timeout.as_secs(),
     }
@@ -95,7 +102,10 @@ pub(crate) fn of_accessory(config: &Config, scope: &Scope, service: &str, proxy:
         container: service.into(),
         port: proxy.app_port,
         flags: flags(config, proxy, &given),
-        pages: None,
+        pages: config
+            .error_pages_path
+            .is_some()
+            .then(|| ErrorPages::at(scope, &files::accessory_pages(service))),
         timeout: config.deploy_timeout.as_secs(),
         drain: config.drain_timeout.as_secs(),
     }
@@ -188,6 +198,62 @@ impl Unregister {
             remove = command(&["remove", &self.service]),
         ))
     }
+}
+
+/// Takes a service from a container that has stopped, of a role that there no longer is: nothing else gives it back. A container
+/// that runs keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forget {
+    /// The run.
+    pub scope: Scope,
+    /// The service.
+    pub service: String,
+    /// The container's id, or as much of it as the proxy tells.
+    pub id: String,
+}
+
+impl Forget {
+    /// The script.
+    pub fn script(&self) -> Script {
+        let Self { scope, service, id } = self.clone();
+        let unregister = Unregister { scope, service, id: Some(id), drain: 0 }.script();
+        Script::new(format!(
+            "{fence}{ask}! ask {id} '{{{{.State.Running}}}}' || [ \"$bowline_said\" = false ] || exit 0\n{unregister}",
+            fence = self.scope.fence(),
+            ask = ask::functions(),
+            id = quote(&self.id),
+            unregister = unregister.text,
+        ))
+    }
+}
+
+/// The services on a server that are of roles which it no longer has, and whose containers have stopped or are gone.
+pub(super) fn orphans(config: &Config, scope: &Scope, host: &str, observed: &Observed) -> Vec<Forget> {
+    let names = &scope.names;
+    let here = |role: &Role| role.hosts.iter().any(|at| at.host == host);
+    let roles: Vec<String> =
+        config.roles.iter().filter(|role| here(role)).map(|role| names.prefix(&role.name)).collect();
+    let accessories: Vec<&str> =
+        config.accessories.iter().map(|accessory| accessory.service.as_str()).collect();
+    let mut orphans = Vec::new();
+    for service in observed.services.iter().flat_map(|listed| &listed.0) {
+        let [target] = service.targets.as_slice() else { continue };
+        let id = target.rsplit_once(':').map_or(target.as_str(), |(id, _)| id);
+        if roles.contains(&service.name) || accessories.contains(&service.name.as_str()) || id.is_empty() {
+            continue;
+        }
+        let of_service = |container: &&Container| {
+            let role = container.labels.get("role").map(String::as_str).unwrap_or_default();
+            let is_ours = observed.of_role(names, role).any(|ours| ours.id == container.id);
+            is_ours && names.prefix(role) == service.name
+        };
+        let ours: Vec<&Container> = observed.containers.iter().filter(of_service).collect();
+        let runs = |container: &&Container| container.is_running() && container.id.starts_with(id);
+        if !ours.is_empty() && !ours.iter().any(|container| runs(&container)) {
+            orphans.push(Forget { scope: scope.clone(), service: service.name.clone(), id: id.into() });
+        }
+    }
+    orphans
 }
 
 /// A text as a basic regular expression that fits it alone.

@@ -1,10 +1,14 @@
 //! Replaces Traefik with kamal-proxy.
 
-use super::container::{Ensure, answers};
+use super::NAME;
+use super::container::{Ensure, NEXT, answers, mounted};
 use super::service::services;
 use crate::commands::network;
 use crate::proxy::takeover::{self, Direction, Parts, Ports};
-use crate::shell::Script;
+use crate::shell::{Line, Script};
+
+/// How long a proxy that has services to forget is waited for, in tenths of a second.
+const TRIES: u32 = 50;
 
 /// The one that waits takes Traefik's ports, with the services that it has by then.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,4 +31,28 @@ impl TakeOver {
         };
         Script::new(takeover::script(Direction::Upgrade, &ensure.scope, &parts))
     }
+}
+
+/// Shell lines that have a stopped proxy forget services, or it would send their requests to containers that are gone when it is
+/// booted again. The one that does it sees its volume and no network. Nothing fails if that can't be done.
+pub(crate) fn forget(services: &[String]) -> String {
+    if services.is_empty() {
+        return String::new();
+    }
+    let run = Line::new("docker").words(["run", "--detach", "--name", NEXT, "--network", "none"]);
+    let run = mounted(run).var("bowline_image");
+    let ask = |words: &[&str]| Line::new("docker").words(["exec", NEXT, NAME]).words(words.iter().copied());
+    let remove: String =
+        services.iter().map(|service| format!("{} >/dev/null 2>&1\n", ask(&["remove", service]))).collect();
+    format!(
+        "bowline_image=$(docker container inspect --format '{{{{.Image}}}}' {NAME} 2>/dev/null)\n\
+         docker container rm --force {NEXT} >/dev/null 2>&1\n\
+         if [ -n \"$bowline_image\" ] && {run} >/dev/null 2>&1; then\n\
+         bowline_tries={TRIES}\n\
+         until {list} >/dev/null 2>&1 || [ $((bowline_tries -= 1)) -le 0 ]; do sleep 0.1; done\n\
+         {remove}\
+         docker container rm --force {NEXT} >/dev/null 2>&1\n\
+         fi\n",
+        list = ask(&["list"]),
+    )
 }

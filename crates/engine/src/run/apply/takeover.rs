@@ -3,9 +3,11 @@
 
 use std::sync::PoisonError;
 
+use bowline_core::plan::deploy::PlanError;
 use bowline_core::plan::{ServerPlan, step::Step};
+use bowline_core::proxy::kamal::files::Files;
 use bowline_core::proxy::takeover::{Direction, Settle, Verdict};
-use bowline_core::proxy::{self, Attach, ProxyKind};
+use bowline_core::proxy::{self, Attach, ProxyKind, kamal};
 use tokio::time::Instant;
 
 use super::Apply;
@@ -90,7 +92,8 @@ impl Apply<'_> {
         verdict: Verdict,
     ) -> Result<(), Failure> {
         let scope = server.tag.scope.clone();
-        let settle = Step::Proxy(proxy::Step::Settle(Settle { scope, direction, verdict }));
+        let services = server.roles.iter().map(|role| scope.names.prefix(&role.role)).collect();
+        let settle = Step::Proxy(proxy::Step::Settle(Settle { scope, direction, verdict, services }));
         self.fleet.run(&server.host, None, &settle).await.map(drop).map_err(Failure::explained)
     }
 
@@ -112,17 +115,34 @@ impl Apply<'_> {
         }
     }
 
-    /// Makes an accessory known to the new proxy.
-    pub(crate) async fn register(&self, host: &str, name: &str, route: &Attach, id: &str) -> bool {
-        let target = Target { role: None, id, addresses: &[] };
-        match self.proxies.on(host, route.kind()).attach(route, target).await {
-            Ok(_) => true,
-            Err(cause) => {
-                let doing = format!("route requests to {name}");
-                self.fail(Failure { host: host.into(), role: None, doing, cause });
-                false
+    /// Makes an accessory known to the new proxy, which reads these files for it.
+    pub(crate) async fn register(
+        &self,
+        host: &str,
+        name: &str,
+        route: &Attach,
+        id: &str,
+        files: Result<Option<Box<Files>>, PlanError>,
+    ) -> bool {
+        let failed = |cause| {
+            let doing = format!("route requests to {name}");
+            self.fail(Failure { host: host.into(), role: None, doing, cause });
+            false
+        };
+        match files {
+            Ok(None) => {}
+            Ok(Some(files)) => {
+                let step = Step::Proxy(proxy::Step::Kamal(kamal::Step::Files(files)));
+                if let Err(failure) = self.fleet.run(host, None, &step).await {
+                    self.fail(failure);
+                    return false;
+                }
             }
+            Err(error) => return failed(Cause::Told { reason: error.to_string(), hint: None }),
         }
+        let target = Target { role: None, id, addresses: &[] };
+        let attached = self.proxies.on(host, route.kind()).attach(route, target).await;
+        attached.map_or_else(failed, |_| true)
     }
 }
 

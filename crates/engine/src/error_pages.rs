@@ -1,0 +1,33 @@
+//! The pages of `error_pages_path` that a proxy shows in place of errors of its own.
+
+use bowline_core::proxy::kamal::files::Pages;
+
+use crate::error::RunError;
+use crate::event::Event;
+use crate::world::{Project, World};
+
+/// Those for a status of an error; none without `error_pages_path`.
+pub(crate) fn read(world: &World, project: &Project) -> Result<Pages, RunError> {
+    let Some(path) = &project.config.error_pages_path else { return Ok(Pages::new()) };
+    let directory = format!("{}/", path.trim_end_matches('/'));
+    let mut pages = Pages::new();
+    for name in world.local.list(&directory) {
+        let is_page = matches!(name.as_bytes(), [b'4' | b'5', _, _, ending @ ..] if ending == b".html");
+        if !is_page {
+            continue;
+        }
+        let read = world.local.read_bytes(&format!("{directory}{name}"));
+        let page = read.map_err(|reason| RunError::Local {
+            what: "error pages".into(),
+            reason,
+            hint: None,
+            standing: Vec::new(),
+        })?;
+        pages.extend(page.map(|page| (name, page)));
+    }
+    if pages.is_empty() {
+        let text = format!("{path} (`error_pages_path`) has no page for an error, such as 502.html");
+        world.events.emit(Event::Note { host: None, text });
+    }
+    Ok(pages)
+}
