@@ -100,7 +100,7 @@ impl Browsers {
     /// When an address isn't a plain `http://` one, or the runtime can't be made.
     #[must_use]
     pub fn open_as(count: usize, urls: &[String], host: Option<&str>) -> Self {
-        let targets: Vec<Target> = urls.iter().map(|url| Target::parse(url, host)).collect();
+        let targets: Vec<Target> = urls.iter().map(|url| Target::parse(url, host, None)).collect();
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

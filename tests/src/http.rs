@@ -5,29 +5,64 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::tls;
+
+/// Bytes that go both ways.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Where requests go, taken apart once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Target {
     address: String,
-    host: String,
+    pub(crate) host: String,
+    /// For an `https://` address.
+    tls: Option<TlsConnector>,
     /// The path of the address, with its query.
     pub(crate) path: String,
 }
 
 impl Target {
+    /// An `https://` address needs the certificate that is trusted.
+    ///
     /// # Panics
-    /// When it isn't a plain `http://` address.
-    pub(crate) fn parse(url: &str, host: Option<&str>) -> Self {
+    /// When it isn't such an address, or a plain `http://` one.
+    pub(crate) fn parse(url: &str, host: Option<&str>, certificate: Option<&[u8]>) -> Self {
         let uri: Uri = url.parse().unwrap_or_else(|error| panic!("{url} is no address: {error}"));
-        assert!(uri.scheme_str() == Some("http"), "{url} is not a plain http:// address");
+        let (port, tls) = match (uri.scheme_str(), certificate) {
+            (Some("http"), _) => (80, None),
+            (Some("https"), Some(certificate)) => (443, Some(tls::connector(certificate))),
+            _ => panic!("{url} is not a plain http:// address, nor an https:// one with a certificate"),
+        };
         let authority = uri.authority().unwrap_or_else(|| panic!("{url} names no host"));
         Self {
-            address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)),
+            tls,
+            address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port)),
             host: host.unwrap_or(authority.as_str()).to_owned(),
             path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         }
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, String> {
+        let address = &self.address;
+        let stream =
+            TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))?;
+        let _ = stream.set_nodelay(true);
+        // Closed without a trace once the whole answer is read: tens of thousands of connections waiting out their last
+        // minute would use up this machine's ports, which no crowd of real visitors shares.
+        let _ = stream.set_zero_linger();
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let name =
+            ServerName::try_from(self.host.clone()).map_err(|error| story("the host's name", &error))?;
+        let stream = tls.connect(name, stream).await.map_err(|error| story("TLS", &error))?;
+        Ok(Box::new(stream))
     }
 }
 
@@ -40,7 +75,6 @@ pub(crate) struct Answer {
 }
 
 /// A connection, open or not yet.
-#[derive(Debug)]
 pub(crate) struct Connection {
     target: Target,
     sender: Option<SendRequest<Empty<Bytes>>>,
@@ -68,7 +102,7 @@ impl Connection {
             None => false,
         };
         if !usable {
-            self.sender = Some(connect(&self.target.address).await?);
+            self.sender = Some(open(&self.target).await?);
             self.opened += 1;
         }
         let Some(open) = self.sender.as_mut() else { return Err("no connection".into()) };
@@ -89,13 +123,8 @@ impl Connection {
     }
 }
 
-async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>, String> {
-    let stream =
-        TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))?;
-    let _ = stream.set_nodelay(true);
-    // Closed without a trace once the whole answer is read: tens of thousands of connections waiting out their last
-    // minute would use up this machine's ports, which no crowd of real visitors shares.
-    let _ = stream.set_zero_linger();
+async fn open(target: &Target) -> Result<SendRequest<Empty<Bytes>>, String> {
+    let stream = target.connect().await?;
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| story("handshake", &error))?;
     tokio::spawn(connection);

@@ -25,5 +25,7 @@ pub mod proxy;
 pub mod rollout;
 pub mod sandbox;
 pub mod spy;
+pub mod streams;
 pub mod terminal;
+mod tls;
 pub mod watch;

@@ -39,8 +39,10 @@ impl fmt::Display for Mode {
 /// What to send, how, and when to stop by itself.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Plain `http://` addresses; client N sends to address N modulo their number.
+    /// `http://` or `https://` addresses; client N sends to address N modulo their number.
     pub urls: Vec<String>,
+    /// The certificate that is trusted, in DER, for `https://`.
+    pub certificate: Option<Vec<u8>>,
     /// How connections are used.
     pub mode: Mode,
     /// How many clients send at the same time.
@@ -63,6 +65,7 @@ impl Options {
     pub fn new(url: impl Into<String>, mode: Mode) -> Self {
         Self {
             urls: vec![url.into()],
+            certificate: None,
             mode,
             clients: 4,
             pause: Duration::ZERO,
@@ -71,6 +74,12 @@ impl Options {
             count: None,
             at_most: Duration::from_secs(120),
         }
+    }
+
+    /// Where it sends to.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let of = |url: &String| Target::parse(url, self.host.as_deref(), self.certificate.as_deref());
+        self.urls.iter().map(of).collect()
     }
 }
 
@@ -151,11 +160,10 @@ impl Load {
     /// Starts to send, from a thread of its own.
     ///
     /// # Panics
-    /// When an address isn't a plain `http://` one, or the runtime can't be made.
+    /// When an address can't be sent to, or the runtime can't be made.
     #[must_use]
     pub fn start(options: Options) -> Self {
-        let targets: Vec<Target> =
-            options.urls.iter().map(|url| Target::parse(url, options.host.as_deref())).collect();
+        let targets = options.targets();
         assert!(!targets.is_empty(), "no address to send to");
         let shared = Arc::new(Shared {
             started: Instant::now(),

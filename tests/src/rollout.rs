@@ -13,6 +13,8 @@ pub struct Visitors {
     pub urls: Vec<String>,
     /// The host name they ask for, where it isn't the address's own.
     pub host: Option<String>,
+    /// The certificate that they trust, in DER.
+    pub certificate: Option<Vec<u8>>,
     /// Clients that keep their connection, and as many that take a new one for each request.
     pub clients: usize,
     /// The pause of each client between two requests: they shall be many, but the machine has to deploy as well.
@@ -25,7 +27,7 @@ impl Visitors {
     /// With the pause that leaves something of the machine to tests that run beside.
     #[must_use]
     pub fn new(urls: Vec<String>, clients: usize, each: u64) -> Self {
-        Self { urls, host: None, clients, pause: Duration::from_millis(4), each }
+        Self { urls, host: None, certificate: None, clients, pause: Duration::from_millis(4), each }
     }
 }
 
@@ -56,6 +58,7 @@ pub fn under_load(visitors: &Visitors, from: &str, to: &str, deploy: impl FnOnce
         let load = Load::start(Options {
             urls: visitors.urls.clone(),
             host: visitors.host.clone(),
+            certificate: visitors.certificate.clone(),
             clients: visitors.clients,
             pause: visitors.pause,
             at_most: AT_MOST,

@@ -16,12 +16,18 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use bowline_tests::load::{Mode, Options};
 use bowline_tests::project::{wait_for_version, write_home};
 use bowline_tests::rollout::{Rollout, Visitors, under_load};
-use bowline_tests::sandbox::{Lease, Sandbox, root, run};
+use bowline_tests::sandbox::{Lease, Sandbox, root, run, wait_until};
+use bowline_tests::streams::Streams;
 
 /// Requests of each kind of client in each run, at least.
 const EACH: u64 = 20_000;
+/// The host name that the app answers to over TLS.
+const HOST: &str = "demo.test";
+/// How long streams may go on after their version was replaced, in seconds.
+const STREAMS_S: u64 = 3;
 /// Of each client, between two requests.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -30,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 enum Front {
     /// Our own proxy, as a project of Kamal 2 has it.
     Proxy,
+    /// The same over TLS, with a WebSocket and an event stream open across each deploy.
+    Tls,
     /// Traefik, as one of Kamal 1 has it.
     Traefik,
 }
@@ -54,7 +62,12 @@ const VERSIONS: [Version; 6] = [
 fn main() -> ExitCode {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(3);
-    let front = if std::env::args().any(|word| word == "--traefik") { Front::Traefik } else { Front::Proxy };
+    let given = |option: &str| std::env::args().any(|word| word == option);
+    let front = match (given("--traefik"), given("--tls")) {
+        (true, _) => Front::Traefik,
+        (false, true) => Front::Tls,
+        (false, false) => Front::Proxy,
+    };
     let demo = Demo::new(sandbox, &lease, front);
     // The servers are left as they are, to play with; the lease ends with this process.
     let clean = demo.run();
@@ -94,25 +107,34 @@ impl<'a> Demo<'a> {
             return false;
         }
         for server in self.servers.iter().take(2) {
+            if self.front == Front::Tls {
+                wait_until("the redirect to https", Duration::from_secs(30), || {
+                    server.ask(HOST, "/").0 == 301
+                });
+                println!("http://{} redirects to https", server.address);
+                continue;
+            }
             wait_for_version(server, VERSIONS[0].name);
             println!("http://{}/version answers {}", server.address, VERSIONS[0].name);
         }
 
         title("6. The next versions, under load");
         self.explain_load();
-        let mut rollouts = Vec::new();
+        let (mut rollouts, mut streams_well) = (Vec::new(), true);
         for pair in VERSIONS.windows(2) {
             let (old, new) = (&pair[0], &pair[1]);
             println!("{}", bold(&describe(old, new, self.front)));
             println!("  $ ./bowline deploy --version {}", new.name);
             self.write_project(new);
+            let streams = (self.front == Front::Tls).then(|| Streams::open(&self.stream_options()));
             let rollout = self.under_load(old, new);
             tell(&rollout, new);
+            streams_well &= streams.is_none_or(|streams| tell_streams(streams, old));
             rollouts.push(rollout);
         }
 
         title("7. Total");
-        let clean = summary(&rollouts);
+        let clean = summary(&rollouts) && streams_well;
         // To play with, the project is the plain one again.
         self.write_project(&Version { retry: true, ..VERSIONS[5] });
         self.how_to_play();
@@ -128,14 +150,72 @@ wrong version if the old version gives it to a request that began after `bowline
 They send to {}\n",
             self.urls().join(" and ")
         );
+        if self.front == Front::Tls {
+            println!(
+                "They use TLS and the host name {HOST}. A WebSocket and an event stream to each server are open before a deploy
+begins. The proxy ends them {STREAMS_S} s after it has sent new requests to the new version (`stream_timeout`).\n"
+            );
+        }
     }
 
     fn urls(&self) -> Vec<String> {
-        self.servers.iter().take(2).map(|server| server.url("/version")).collect()
+        let scheme = if self.front == Front::Tls { "https" } else { "http" };
+        self.servers.iter().take(2).map(|server| format!("{scheme}://{}/version", server.address)).collect()
+    }
+
+    fn host(&self) -> Option<String> {
+        (self.front == Front::Tls).then(|| HOST.to_owned())
+    }
+
+    /// The certificate that visitors trust.
+    fn certificate(&self) -> Option<Vec<u8>> {
+        (self.front == Front::Tls)
+            .then(|| fs::read(self.project.join("certificate.der")).expect("a certificate"))
+    }
+
+    fn stream_options(&self) -> Options {
+        let first = self.urls().first().cloned().unwrap_or_default();
+        Options {
+            urls: self.urls(),
+            host: self.host(),
+            certificate: self.certificate(),
+            ..Options::new(first, Mode::KeepAlive)
+        }
+    }
+
+    /// A certificate for the host name, signed by itself.
+    fn write_certificate(&self) {
+        if self.front != Front::Tls || self.project.join("certificate.der").exists() {
+            return;
+        }
+        let openssl =
+            |words: &[&str]| run(Command::new("openssl").args(words).current_dir(&self.project)).ok().len();
+        openssl(&[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=demo",
+            "-addext",
+            "subjectAltName=DNS:demo.test",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "certificate.pem",
+        ]);
+        openssl(&["x509", "-in", "certificate.pem", "-outform", "DER", "-out", "certificate.der"]);
     }
 
     fn under_load(&self, old: &Version, new: &Version) -> Rollout {
-        let visitors = Visitors { urls: self.urls(), host: None, clients: 4, pause: PAUSE, each: EACH };
+        let (host, certificate) = (self.host(), self.certificate());
+        let visitors =
+            Visitors { urls: self.urls(), host, certificate, clients: 4, pause: PAUSE, each: EACH };
         under_load(&visitors, old.name, new.name, || {
             run(Command::new(self.project.join("bowline"))
                 .args(["deploy", "--version", new.name])
@@ -163,7 +243,7 @@ They send to {}\n",
     ./bowline plan --version v7              what a deploy would do; changes nothing
     sed -i 's/VERSION=v6/VERSION=v7/' Dockerfile
     ./bowline deploy --version v7            build, push, deploy; -v shows every command
-    curl http://{first}/version
+    {curl}
     ./bowline rollback                       back to the previous version
     ./bowline app version                    which version serves where
     ./bowline app logs -n 5                  the last lines of every server
@@ -173,7 +253,15 @@ They send to {}\n",
     ssh -F ../ssh_config {worker}       look at a server yourself
 
 bin/demo --down removes everything.",
-            self.shown()
+            self.shown(),
+            curl = match self.front {
+                Front::Tls => {
+                    format!(
+                        "curl --cacert certificate.pem --resolve {HOST}:443:{first} https://{HOST}/version"
+                    )
+                }
+                Front::Proxy | Front::Traefik => format!("curl http://{first}/version"),
+            },
         );
     }
 
@@ -192,8 +280,12 @@ bin/demo --down removes everything.",
     fn write_project(&self, version: &Version) {
         let sandbox = self.sandbox;
         self.write("config/deploy.yml", &self.deploy_yml(version), 0o644);
-        let password = format!("KAMAL_REGISTRY_PASSWORD={}\n", sandbox.registry_password);
-        self.write(".kamal/secrets", &password, 0o600);
+        let mut secrets = format!("KAMAL_REGISTRY_PASSWORD={}\n", sandbox.registry_password);
+        if self.front == Front::Tls {
+            secrets.push_str("CERTIFICATE=$(cat certificate.pem)\nKEY=$(cat key.pem)\n");
+        }
+        self.write(".kamal/secrets", &secrets, 0o600);
+        self.write_certificate();
         let dockerfile = format!(
             "FROM {}\n# What /version answers.\nENV VERSION={}\nRUN /app/bake \"$VERSION\"\nEXPOSE 3000\nCMD [\"/app/server\"]\n",
             sandbox.app_base, version.name
@@ -212,7 +304,7 @@ bin/demo --down removes everything.",
     fn deploy_yml(&self, version: &Version) -> String {
         let sandbox = self.sandbox;
         let servers = self.servers.addresses();
-        let labels = if version.retry || self.front == Front::Proxy {
+        let labels = if version.retry || self.front != Front::Traefik {
             ""
         } else {
             "    # Another middleware instead of the one that tries a failed request again.\n    labels:\n      \
@@ -262,12 +354,17 @@ ssh:
             behaviour = behaviour(version),
             front = match self.front {
                 Front::Proxy => "proxy:   # every host name; the app is asked for /up until it answers 200\n  app_port: 3000\n\n".to_owned(),
+                Front::Tls => format!(
+                    "proxy:\n  host: {HOST}\n  app_port: 3000\n  ssl:\n    certificate_pem: CERTIFICATE   # from .kamal/secrets\n    \
+                     private_key_pem: KEY\n  buffering:\n    responses: false   # events are passed on as they come\n  \
+                     stream_timeout: {STREAMS_S}   # seconds that WebSockets and event streams may go on after a deploy\n\n"
+                ),
                 Front::Traefik => format!(
                     "healthcheck:\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n\ntraefik:\n  image: {}\n\n",
                     sandbox.traefik_image
                 ),
             },
-            arch = if self.front == Front::Proxy { "  arch: amd64\n" } else { "" },
+            arch = if self.front == Front::Traefik { "" } else { "  arch: amd64\n" },
             key = sandbox.ssh_key.display(),
         )
     }
@@ -279,7 +376,7 @@ fn behaviour(version: &Version) -> &'static str {
 
 fn describe(old: &Version, new: &Version, front: Front) -> String {
     let retries = match (front, old.retry, new.retry) {
-        (Front::Proxy, ..) => "",
+        (Front::Proxy | Front::Tls, ..) => "",
         (Front::Traefik, true, true) => "; Traefik would retry",
         (Front::Traefik, false, false) => "; Traefik never retries",
         (Front::Traefik, true, false) => "; the routing labels change: retries are taken away",
@@ -302,6 +399,25 @@ fn tell(rollout: &Rollout, new: &Version) {
         }
     }
     println!();
+}
+
+/// Tells what became of the streams that were open to the old version; whether all went on until the proxy ended them.
+fn tell_streams(streams: Streams, old: &Version) -> bool {
+    let mut well = true;
+    for story in streams.end() {
+        match story {
+            Ok(story) => {
+                well &= story.version == old.name && story.messages > 0;
+                println!("  {story}");
+            }
+            Err(reason) => {
+                well = false;
+                println!("  {reason}");
+            }
+        }
+    }
+    println!();
+    well
 }
 
 /// Prints the sums; whether all is as it should be.

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let mode = if args.new_connections { Mode::NewConnection } else { Mode::KeepAlive };
     let load = Load::start(Options {
+        certificate: None,
         urls: args.urls,
         mode,
         clients: args.clients,
