@@ -46,17 +46,36 @@ fn main() {
     let lease = sandbox.lease(2);
     let lines = delay_lines(&lease);
     let mut figures = vec![start()];
-    for (name, cord) in [("bench-cord", true), ("bench-plain", false)] {
-        for far in [false, true] {
-            figures.push(deploys(sandbox, &lease, &lines, name, cord, far));
-        }
-    }
-    if let Ok(kamal) = std::env::var("BENCH_KAMAL") {
-        for far in [false, true] {
-            figures.push(kamal_deploys(sandbox, &lease, &lines, &kamal, far));
+    let kamal = std::env::var("BENCH_KAMAL").ok();
+    for front in [Front::Proxy, Front::Cord, Front::Nothing] {
+        let tools = [Tool::Bowline]
+            .into_iter()
+            .chain(kamal.as_deref().filter(|_| front != Front::Cord).map(Tool::Kamal));
+        for tool in tools {
+            for far in [false, true] {
+                figures.push(deploys(sandbox, &lease, &lines, front, tool, far));
+            }
         }
     }
     print(&figures);
+}
+
+/// What takes requests for the app.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Front {
+    /// Our own proxy, for both tools.
+    Proxy,
+    /// Traefik, and the cord.
+    Cord,
+    Nothing,
+}
+
+/// What deploys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tool<'a> {
+    Bowline,
+    /// The real one, at this path.
+    Kamal(&'a str),
 }
 
 /// Deploys to many simulated servers, near and far. What Docker takes is simulated, too: 0.4 s for a container to run, 0.3 s
@@ -148,34 +167,50 @@ fn series(what: String, mut deploy: impl FnMut(&str) -> Ran) -> Figure {
     Figure { what, times }
 }
 
-fn deploys(sandbox: &Sandbox, lease: &Lease, lines: &[Delay], name: &str, cord: bool, far: bool) -> Figure {
+fn deploys(
+    sandbox: &Sandbox,
+    lease: &Lease,
+    lines: &[Delay],
+    front: Front,
+    tool: Tool<'_>,
+    far: bool,
+) -> Figure {
     lease.empty();
-    let mut project = project(sandbox, lease, lines, name, far);
-    project.set("healthcheck", "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1");
-    if !cord {
-        let servers = hosts(lease, lines, far).0.join(", ");
-        project.set("servers", &format!("\n  web:\n    hosts: [{servers}]\n    traefik: false"));
-        project.set("readiness_delay", "1").unset("healthcheck");
-    }
-    let kind = if cord { "Traefik and the cord" } else { "no proxy, ready after 1 s" };
-    series(format!("bowline deploy, {kind}, {}", place(far)), |version| {
-        project.bowline(&["deploy", "--skip-push", "--version", version])
-    })
-}
-
-/// The same with Kamal, on roles without its proxy, whose image isn't to be had here.
-fn kamal_deploys(sandbox: &Sandbox, lease: &Lease, lines: &[Delay], kamal: &str, far: bool) -> Figure {
-    lease.empty();
-    let mut project = project(sandbox, lease, lines, "bench-kamal", far);
+    let mut project = project(sandbox, lease, lines, "bench", far);
     let servers = hosts(lease, lines, far).0.join(", ");
-    project
-        .set("servers", &format!("\n  web:\n    hosts: [{servers}]\n    proxy: false"))
-        .set("readiness_delay", "1")
-        .set("builder", "\n  arch: amd64\n  context: app")
-        .unset("healthcheck")
-        .unset("traefik");
-    project.env("BOWLINE_BIN", kamal);
-    series(format!("kamal 2.11 deploy, no proxy, ready after 1 s, {}", place(far)), |version| {
+    let kind = match front {
+        Front::Proxy => {
+            // Kamal takes it from the registry, so Bowline does, too.
+            let (repository, tag) = sandbox.push_proxy();
+            let run =
+                format!("{{registry: '{}', repository: {repository}, version: {tag}}}", sandbox.registry);
+            let web = format!("\n  web:\n    hosts: [{servers}]\n    proxy: {{run: {run}}}");
+            project.unset("traefik").unset("healthcheck").set_proxy("healthcheck: {interval: 1}");
+            project.set("servers", &web).set("builder", "\n  arch: amd64\n  context: app");
+            "Bowline's proxy"
+        }
+        Front::Cord => {
+            project.set("healthcheck", "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1");
+            "Traefik and the cord"
+        }
+        Front::Nothing => {
+            let none = if tool == Tool::Bowline { "traefik: false" } else { "proxy: false" };
+            project.set("servers", &format!("\n  web:\n    hosts: [{servers}]\n    {none}"));
+            project.set("readiness_delay", "1").unset("healthcheck");
+            if tool != Tool::Bowline {
+                project.set("builder", "\n  arch: amd64\n  context: app").unset("traefik");
+            }
+            "no proxy, ready after 1 s"
+        }
+    };
+    let name = match tool {
+        Tool::Bowline => "bowline",
+        Tool::Kamal(kamal) => {
+            project.env("BOWLINE_BIN", kamal);
+            "kamal 2.11"
+        }
+    };
+    series(format!("{name} deploy, {kind}, {}", place(far)), |version| {
         project.bowline(&["deploy", "--skip-push", "--version", version])
     })
 }
