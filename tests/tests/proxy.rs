@@ -314,6 +314,15 @@ fn our_proxy_does_what_kamal_has_no_keys_for() {
     project.set_proxy("canonical_host: elsewhere.test");
     project.deploy("v2").exits(2).says("should be one of the hosts");
     expect::runs(&project, server, &[("web", "v1")]);
+
+    // A login that is no longer asked for doesn't stay on the server.
+    let logins = format!(".kamal/proxy/apps-config/{service}/auth/web/logins");
+    project.set_proxy("healthcheck: {interval: 1}\nbasic_auth: [LOGIN]");
+    project.deploy("v2").ok();
+    assert!(server.has(&logins) && server.ask(&host, "/version").0 == 401);
+    project.set_proxy("healthcheck: {interval: 1}");
+    project.deploy("v3").ok();
+    assert!(!server.has(&logins) && server.serves(&host, "v3"));
 }
 
 #[test]

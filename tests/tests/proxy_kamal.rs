@@ -152,6 +152,10 @@ fn p1_the_same_files_make_the_same_containers_and_routes_behind_the_proxy_as_wit
         assert_eq!(bowlines.get(service), Some(route), "{service}");
     }
     assert!(kamals.keys().eq(bowlines.keys()) && kamals.contains_key(&tool), "{kamals:?}\n{bowlines:?}");
+    // It outlives the version whose pages Kamal gives it.
+    let pages = format!(".kamal/proxy/apps-config/{}/accessory_error_pages/{tool}", project.service);
+    assert!(ours.has(&format!("{pages}/404.html")) && bowlines[&tool].contains("accessory_error_pages"));
+    ours.run(&format!("rm -r {pages}")).ok();
     let files = "cd .kamal && find proxy -type f -exec sha256sum {} + | sort -k 2";
     assert_eq!(theirs.run(files).ok(), ours.run(files).ok(), "error pages and certificates");
     assert_eq!(listed(theirs), listed(ours));

@@ -211,6 +211,53 @@ fn p7_another_image_comes_by_a_reboot_whose_gap_is_printed() {
     server.run("docker rmi basecamp/kamal-proxy:v0.9.2").ok();
 }
 
+#[test]
+fn p7_an_upgrade_that_fails_leaves_the_proxy_as_it_was_under_load_and_after_a_restart() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::proxied(sandbox, &lease, "proxy-not-up");
+    let host = project.host();
+    // An older one runs, and the image of the next one has a program that does nothing.
+    project.deploy("v1").ok();
+    let own = expect::inspect(server, CONTAINER, "{{.Config.Image}}");
+    let older = server.load_older_proxy();
+    project.set_proxy(&format!(
+        "healthcheck: {{interval: 1}}\nrun: {{repository: bowline-proxy, version: {older}}}"
+    ));
+    project.bowline(&["proxy", "reboot", "-y"]).ok();
+    project.set_proxy("healthcheck: {interval: 1}");
+    server
+        .run(&format!(
+            "docker create --name broken {own} && docker cp /bin/true broken:/usr/local/bin/bowline-proxy && \
+             docker commit broken {own} && docker rm broken"
+        ))
+        .ok();
+    let container = || expect::inspect(server, CONTAINER, "{{.Id}} {{.State.StartedAt}}");
+    let version = || server.run(&format!("docker exec {CONTAINER} kamal-proxy version")).ok().to_owned();
+    let before = (container(), version());
+    let visits = Load::start(Options {
+        host: Some(host.clone()),
+        clients: 2,
+        pause: Duration::from_millis(4),
+        ..Options::new(server.url("/version"), Mode::KeepAlive)
+    });
+    visits.expect_from_now_on("v1");
+    visits.wait_for(50);
+    project.bowline(&["proxy", "upgrade", "-y"]).says("it was not upgraded").exits(1);
+    visits.wait_for(50);
+    visits.stop().assert_clean(100);
+    assert_eq!((container(), version()), before);
+    expect::unlocked(&project, server);
+    server.run(&format!("docker restart -t 5 {CONTAINER}")).ok();
+    wait_until("the proxy is back", SOON, || server.serves(&host, "v1"));
+    assert_eq!(version(), before.1);
+    // With the right image the same command does it.
+    server.run(&format!("docker rmi -f {own}")).ok();
+    project.bowline(&["proxy", "upgrade", "-y"]).says("no request was held up").ok();
+    assert!(server.serves(&host, "v1"));
+}
+
 /// What is done in the middle of a deploy, as the new container has started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {

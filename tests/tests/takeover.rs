@@ -243,3 +243,44 @@ fn p6_a_move_that_is_killed_anywhere_is_finished_by_the_same_command() {
     moving.project.deploy("v2").ok();
     moving.is_behind("traefik", &lease, "v2");
 }
+
+#[test]
+fn p6_an_accessory_moves_with_the_app_and_a_downgrade_leaves_no_route_of_the_app() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut moving = Moving::new(sandbox, &lease, "moving-tool");
+    let (service, host) = (moving.project.service.clone(), moving.project.host());
+    let tool = format!("tool.{host}");
+    sandbox.push_version(&service, &service, "tool", &[]);
+    let accessory = |proxy: &str| {
+        format!(
+            "\n  tool:\n    image: {service}:tool\n    host: {}\n    registry: {{server: '{}', username: {}, password: \
+             [KAMAL_REGISTRY_PASSWORD]}}{proxy}",
+            server.address, sandbox.registry, sandbox.registry_user
+        )
+    };
+    moving.project.set("accessories", &accessory(""));
+    moving.project.deploy("v1").ok();
+    moving.project.bowline(&["accessory", "boot", "tool"]).ok();
+
+    moving.for_proxy();
+    let proxy = format!("\n    proxy: {{host: {tool}, app_port: 3000, healthcheck: {{interval: 1}}}}");
+    moving.project.set("accessories", &accessory(&proxy)).set("error_pages_path", "public");
+    moving.project.write("public/502.html", "<h1>the tool is away</h1>");
+    moving.project.bowline(&["upgrade", "-y"]).ok();
+    moving.is_behind(CONTAINER, &lease, "v1");
+    assert_eq!(server.ask(&tool, "/version"), (200, "tool".into()));
+    server.run(&format!("docker kill {service}-tool")).ok();
+    let (status, page) = server.ask(&tool, "/version");
+    assert!(status == 502 && page.contains("the tool is away"), "{status} {page}");
+    server.run(&format!("docker start {service}-tool")).ok();
+
+    moving.for_traefik();
+    moving.project.unset("error_pages_path").set("accessories", &accessory(""));
+    moving.project.bowline(&["downgrade", "-y"]).says(&format!("{service}-tool")).says("--force").exits(2);
+    moving.project.bowline(&["downgrade", "-y", "--force"]).ok();
+    moving.is_behind("traefik", &lease, "v1");
+    let left: Vec<String> = server.proxy_state().into_keys().collect();
+    assert_eq!(left, [format!("{service}-tool")], "the volume keeps what others have");
+}
