@@ -63,7 +63,7 @@ impl FakeServer {
         self.machine().cuts
     }
 
-    fn fenced(&self, scope: &Scope) -> bool {
+    pub(super) fn fenced(&self, scope: &Scope) -> bool {
         !self.machine().mark.as_ref().is_some_and(|mark| mark.starts_with(scope.family()))
     }
 }

@@ -10,13 +10,14 @@ use bowline_core::commands::ready::{Event, Failed, State, Why};
 use bowline_core::commands::registry::Way;
 use bowline_core::commands::serving::{Check, Instead};
 use bowline_core::commands::status::Status;
-use bowline_core::commands::{app, assets, prune, ready, registry};
+use bowline_core::commands::{Scope, app, assets, prune, ready, registry};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy;
 use tokio::time::sleep;
 
 use super::docker::FakeDocker;
 use super::machine::{Behaviour, FakeContainer, FakeLock, Machine};
+use super::network::STEP;
 use super::program;
 use super::server::FakeServer;
 use super::spontaneous::no_daemon;
@@ -270,6 +271,12 @@ impl FakeServer {
         answer("")
     }
 
+    /// A part of a script that takes its time, and looks at the server's mark by itself.
+    async fn next_part(&self, scope: &Scope) -> Result<(), Output> {
+        sleep(STEP).await;
+        if self.fenced(scope) { Err(status(Status::Fenced, "another run has taken over")) } else { Ok(()) }
+    }
+
     async fn finish(&self, finish: &Finish) -> Output {
         let mut done = finish::Answer::default();
         let after = |output: Output, done: &finish::Answer| Output {
@@ -284,6 +291,9 @@ impl FakeServer {
             done.stopped = output.answer().ok();
         }
         if let Some(tag) = &finish.tag {
+            if let Err(output) = self.next_part(&tag.scope).await {
+                return after(output, &done);
+            }
             let output = self.tag(tag).await;
             if !output.success() {
                 return after(output, &done);
@@ -291,6 +301,9 @@ impl FakeServer {
             done.tagged = true;
         }
         if let Some(prune) = &finish.prune {
+            if let Err(output) = self.next_part(&prune.scope).await {
+                return after(output, &done);
+            }
             let output = self.prune(prune).await;
             if !output.success() {
                 return after(output, &done);
