@@ -18,6 +18,7 @@ const WORKER: &str = "cmd: /app/server worker";
 const CHECK: &str = "healthcheck: {port: 3000, path: /up, cmd: 'wget -q -O /dev/null http://localhost:3000/up || exit 1', interval: 2s}\n";
 
 /// A project, with what is different here.
+#[derive(Default)]
 struct Shape<'a> {
     /// Its directory.
     name: &'a str,
@@ -28,12 +29,6 @@ struct Shape<'a> {
     more: String,
     /// A host name and a path that answer, and with which status.
     answers: Option<(&'a str, &'a str, u16)>,
-}
-
-impl Default for Shape<'_> {
-    fn default() -> Self {
-        Self { name: "", service: "", roles: &[], more: String::new(), answers: None }
-    }
 }
 
 /// The app listens where the project's own does.

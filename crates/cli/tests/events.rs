@@ -237,7 +237,7 @@ fn fields(path: &str, value: &Value, found: &mut Fields) {
             found.entry(path.to_owned()).or_default().insert("object".into());
         }
         Value::Object(object) => {
-            for (key, value) in object.iter().filter(|(key, _)| path != "" || *key != "event") {
+            for (key, value) in object.iter().filter(|(key, _)| !path.is_empty() || *key != "event") {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 fields(&path, value, found);
             }

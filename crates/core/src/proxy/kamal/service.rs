@@ -249,7 +249,7 @@ pub(super) fn orphans(config: &Config, scope: &Scope, host: &str, observed: &Obs
         };
         let ours: Vec<&Container> = observed.containers.iter().filter(of_service).collect();
         let runs = |container: &&Container| container.is_running() && container.id.starts_with(id);
-        if !ours.is_empty() && !ours.iter().any(|container| runs(&container)) {
+        if !ours.is_empty() && !ours.iter().any(runs) {
             orphans.push(Forget { scope: scope.clone(), service: service.name.clone(), id: id.into() });
         }
     }
