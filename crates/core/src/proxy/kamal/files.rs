@@ -16,6 +16,9 @@ use crate::plan::secrets::{Secrets, secret};
 use crate::proxy::Refusal;
 use crate::shell::{Script, quote};
 
+/// The directory of the one that the proxy's container mounts.
+const ABOVE: &str = ".kamal/proxy";
+
 /// The number of the user that the proxy runs as, in Kamal's image and in ours.
 const USER: u32 = 1001;
 
@@ -152,8 +155,9 @@ impl Files {
         self.private.is_empty() && self.pages.is_empty()
     }
 
-    /// Writes them. Each comes as a line of Base64 on standard input. A key can be read by the proxy's user alone where this one may
-    /// give files away, as Kamal leaves it otherwise.
+    /// Writes them. Each comes as a line of Base64 on standard input. A key belongs to the proxy's user where the SSH user may give
+    /// files away. Elsewhere everyone may read it, as with Kamal, but no other user gets to the directory above the one that the
+    /// proxy's container mounts.
     pub fn script(&self) -> Script {
         let app = directory(&self.scope.names);
         let (mut text, mut input) = (self.scope.fence(), String::new());
@@ -163,7 +167,7 @@ impl Files {
              }}\n\
              own() {{\n\
              receive \"$1.new\"\n\
-             chown {USER}:{USER} \"$1.new\" 2>/dev/null || chmod 644 \"$1.new\" || exit 1\n\
+             chown {USER}:{USER} \"$1.new\" 2>/dev/null || {{ chmod 700 {ABOVE} && chmod 644 \"$1.new\"; }} || exit 1\n\
              mv -f \"$1.new\" \"$1\" || exit 1\n\
              }}\n\
              (umask 022 && mkdir -p {app}) || exit\n",
