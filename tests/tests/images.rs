@@ -458,7 +458,7 @@ fn i1_accessories_of_the_apps_own_image_get_it_from_here() {
     runs(&project, "v2");
     project.set("accessories", &own(&project.image("v9")));
     let absent = project.bowline(&["accessory", "reboot", "own"]);
-    absent.says(&format!("{} is neither there nor on this machine", project.image("v9")));
+    absent.says(&format!("{} is neither on this server nor on this machine", project.image("v9")));
     assert_ne!(absent.code, Some(0));
     runs(&project, "v2");
 }

@@ -172,7 +172,7 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
 /// What is being done while a proxy is to route to a container.
 pub(crate) fn wait_for(kind: ProxyKind) -> String {
     match kind {
-        ProxyKind::Kamal => "route requests to it".into(),
+        ProxyKind::Kamal => "switch requests to the container".into(),
         ProxyKind::Traefik | ProxyKind::None => format!("wait for {}", kind.name()),
     }
 }

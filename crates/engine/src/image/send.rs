@@ -140,7 +140,7 @@ impl<'a> Sender<'a> {
 
     fn absent(&self) -> Cause {
         Cause::Told {
-            reason: format!("{} is neither there nor on this machine", self.receive.image),
+            reason: format!("{} is neither on this server nor on this machine", self.receive.image),
             hint: Some("build it: leave `--skip-push` out, or run `bowline build push` first".into()),
         }
     }

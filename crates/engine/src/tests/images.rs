@@ -71,7 +71,7 @@ async fn what_is_not_kept_here_is_used_where_it_is() {
     let scripted = Scripted::new(&HOSTS);
     let Err(RunError::Servers { failures, .. }) = deploy(&scripted, &project, "v1").await else { panic!() };
     assert_eq!(failures.len(), 3);
-    assert_eq!(failures[0].cause.to_string(), "app:v1 is neither there nor on this machine");
+    assert_eq!(failures[0].cause.to_string(), "app:v1 is neither on this server nor on this machine");
     assert!(scripted.images.did.lock().unwrap().is_empty());
 }
 

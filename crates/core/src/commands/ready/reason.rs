@@ -201,7 +201,7 @@ fn check_hint(status: i64, said: &str, failed: &Failed) -> String {
     } else if ["401", "403"].iter().any(|code| said.contains(code)) {
         "the health path wants a login, or refuses the check's host name: let the app answer it to `localhost`"
     } else if ["500", "502", "503"].iter().any(|code| said.contains(code)) {
-        "the app answers on its health path, but with an error: its log says why"
+        "the app responds on its health path with an error; see its log"
     } else if let Some(port) = asked(&failed.command) {
         return match port_hint(port, &failed.listening) {
             Some(hint) => hint,
@@ -313,7 +313,7 @@ mod tests {
             ((22, "curl: (22) The requested URL returned error: 404"), "", "answers 404"),
             ((22, "The requested URL returned error: 301"), "", "redirects"),
             ((8, "server returned error: HTTP/1.1 403 Forbidden"), "", "wants a login"),
-            ((22, "error: 503"), "", "its log says why"),
+            ((22, "error: 503"), "", "see its log"),
             ((127, "/bin/sh: curl: not found"), "00000000:0BB8", "isn't in the image"),
             ((1, "connect: Connection refused"), "", "nothing listens"),
             (

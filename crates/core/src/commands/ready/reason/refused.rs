@@ -94,7 +94,7 @@ fn check_hint(probe: &Probe, failed: &Failed) -> String {
     } else if status(&["403", "400", "421"]) {
         "the app refuses the check's host name (Rails: `config.hosts`, Django: `ALLOWED_HOSTS`): let the health path pass"
     } else if status(&["500", "502", "503"]) {
-        "the app answers on its health path, but with an error: its log says why"
+        "the app responds on its health path with an error; see its log"
     } else {
         return listening(probe, failed, &error);
     };
@@ -163,7 +163,7 @@ mod tests {
             ("unexpected status (404) after a redirect to http://0a1b:3000/login", "", "redirects"),
             ("unexpected status (401)", "", "wants a login"),
             ("unexpected status (403)", "", "config.hosts"),
-            ("unexpected status (500)", "", "its log says why"),
+            ("unexpected status (500)", "", "see its log"),
             ("connection refused", "00000000:1F90", "listens on port 8080, and `proxy: app_port:` is 3000"),
             ("connection refused", "0100007F:0BB8", "listen on 0.0.0.0"),
             ("connection refused", "", "nothing listens"),
