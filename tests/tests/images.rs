@@ -403,7 +403,8 @@ fn i2_a_plan_says_what_would_be_sent() {
     let planned = |project: &Project, version: &str| -> Vec<(u64, u64, u64)> {
         let plan = project.bowline(&["plan", "--version", version, "--json"]);
         let plan: serde_json::Value =
-            serde_json::from_str(plan.ok().lines().find(|line| line.contains("\"plan\"")).unwrap()).unwrap();
+            serde_json::from_str(plan.ok().lines().find(|line| line.contains("\"event\":\"plan\"")).unwrap())
+                .unwrap();
         let image = |server: &serde_json::Value| {
             let number = |key: &str| server["image"][key].as_u64().unwrap_or_else(|| panic!("{plan}"));
             (number("layers"), number("of"), number("bytes"))
