@@ -208,7 +208,10 @@ fn answer(script: &str, number: u64) -> (Duration, String) {
         return (STOP, format!("@image sha256:{:064x}\n", 2));
     }
     if script.contains("docker stop") || script.contains("docker container stop") {
-        return (STOP, "@drain idle\n".to_owned());
+        let done = ["@stopped", "@tagged", "@pruned"].into_iter();
+        let done: String =
+            done.filter(|part| script.contains(part)).map(|part| format!("{part}\n")).collect();
+        return (STOP, format!("@drain idle\n{done}"));
     }
     (Duration::ZERO, String::new())
 }
