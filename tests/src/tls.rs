@@ -1,4 +1,4 @@
-//! TLS as a visitor has it who trusts one certificate alone.
+//! A TLS client that trusts exactly one certificate.
 
 use std::sync::Arc;
 

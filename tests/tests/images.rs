@@ -166,7 +166,7 @@ fn i4_over_long_lines_other_commands_are_answered_and_what_was_cut_off_has_less_
     asked.exits(0).says("there");
     assert!(asked.took < Duration::from_secs(20), "{asked}");
     drop(lines.remove(0));
-    // It is told when it happens, and not when the others have theirs.
+    // The failure is reported when it happens, not when the others have the image.
     deploy.wait_for("connection_lost", DEADLINE);
     deploy.wait_for("\"event\":\"sent\"", DEADLINE);
     let memory = deploy.most_memory();

@@ -128,7 +128,7 @@ pub enum Holder {
     Run,
     /// A run that is gone: the next one takes the lock over.
     Gone,
-    /// A person, or Kamal: nobody takes it over.
+    /// A person, or Kamal: no run takes it over.
     Person,
 }
 

@@ -38,10 +38,10 @@ struct Round<'a> {
     known: bool,
 }
 
-/// Takes no connection: whether sshd forwards one is all that is asked.
-struct Nobody;
+/// Closes each connection: doctor only asks whether sshd would forward one.
+struct Probe;
 
-impl Accept for Nobody {
+impl Accept for Probe {
     fn accept(&self, _: Box<dyn Stream>) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
@@ -87,7 +87,7 @@ fn unreachable(failure: &Failure) -> Finding {
 
 impl Round<'_> {
     async fn one(&self, host: &str) -> Vec<Finding> {
-        let forwards = async { self.fleet.listen(host, Arc::new(Nobody)).await.ok() };
+        let forwards = async { self.fleet.listen(host, Arc::new(Probe)).await.ok() };
         let entry = async {
             let server = self.fleet.server(host).ok()?;
             server.entry().await

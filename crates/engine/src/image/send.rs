@@ -28,8 +28,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A server that has the image now: its name, what it said at the end, and how many bytes went there.
 pub(crate) type Sent<'h> = (&'h str, Output, u64);
 
-/// Brings an image to servers, all at once and each to its own end. Where none is kept here, a server that has it gives it. What fails
-/// is told at once, and not when the last server is done.
+/// Brings an image to servers, all at once and each to its own end. Where none is kept here, a server that has it gives it. Each
+/// failure is reported when it happens, not when the last server is done.
 pub(crate) async fn to_all<'h>(
     images: &dyn Images,
     fleet: &Fleet,

@@ -359,7 +359,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
 /// How long removing things may take, in seconds.
 const PRUNE_S: u64 = 300;
 
-/// How long a container may take to stop, in seconds. If its Docker is restarted meanwhile, it is told twice.
+/// How long a container may take to stop, in seconds. If Docker restarts meanwhile, the container is stopped a second time.
 fn longest(stop: &Stop) -> u64 {
     stop.drain.unwrap_or(0) + 2 * stop.stop_wait.unwrap_or(10) + PATIENCE_S
 }
