@@ -127,7 +127,7 @@ async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding
         None => Finding::warning(
             Topic::Tools,
             "bowline-proxy is not installed on this machine, so servers without a proxy can't get it",
-            "it belongs beside `bowline` or on PATH; or name an image: `proxy: run: {version: v0.9.2}` is Kamal's",
+            "install it beside `bowline` or on PATH, or choose Kamal's proxy: `proxy: {run: {version: v0.9.2}}`",
         ),
     })
 }

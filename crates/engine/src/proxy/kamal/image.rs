@@ -68,7 +68,7 @@ fn failed(reason: &str) -> Cause {
     Cause::Told {
         reason: format!("can't make the image of Bowline's own proxy: {reason}"),
         hint: Some(format!(
-            "`{PROGRAM}` belongs beside `bowline` or on PATH; or name another image: `proxy: run: {{version: v0.9.2}}` is Kamal's"
+            "install `{PROGRAM}` beside `bowline` or on PATH, or choose Kamal's proxy: `proxy: {{run: {{version: v0.9.2}}}}`"
         )),
     }
 }
