@@ -25,6 +25,7 @@ mod forward;
 mod guard;
 mod headers;
 mod http1;
+mod http2;
 mod io_watch;
 mod listen;
 mod record;

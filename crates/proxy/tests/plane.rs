@@ -20,6 +20,8 @@ mod floods;
 mod garbled;
 #[path = "plane/hostile.rs"]
 mod hostile;
+#[path = "plane/interim.rs"]
+mod interim;
 #[path = "plane/rules.rs"]
 mod rules;
 #[path = "plane/streams.rs"]

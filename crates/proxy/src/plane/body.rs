@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper::body::Incoming;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::client::Client;
-use super::http1;
 use super::record::Open;
 use super::upstream::AnswerBody;
 use super::worker::tick;
+use super::{http1, http2};
 use crate::compress::Packed;
 
 /// Any error of a body.
@@ -78,7 +77,7 @@ pub(super) enum Received {
     /// Over HTTP/1.
     Http1(http1::Body),
     /// Over HTTP/2.
-    Http2(Incoming),
+    Http2(http2::Body),
 }
 
 impl Received {

@@ -66,7 +66,13 @@ pub(super) async fn run(
     };
     prepare(flow, &mut request, route, &target, asked.upgrade.as_ref());
     let dial = service.target_options.dial_timeout();
-    let sent = upstream::send(&target, flow.worker.id, request, dial);
+    let client = flow.interim;
+    let interim = |mut response: Response<()>| {
+        headers::remove_hop_by_hop(response.headers_mut());
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        client(response);
+    };
+    let sent = upstream::send(&target, flow.worker.id, request, dial, &interim);
     let answer = match within(service.target_options.response_timeout, sent).await {
         Some(Ok(answer)) => answer,
         Some(Err(_)) if target.is_cancelled() || target.cancels() != cancels => {

@@ -12,6 +12,7 @@ use super::answers::{self, Refusal};
 use super::body::{FromClient, Kind, Outgoing, Received, RequestBody};
 use super::client::{Client, Scheme};
 use super::record::Open;
+use super::upstream::Interim;
 use super::worker::Worker;
 use super::{exchange, guard, headers, spool};
 use crate::access::{self, Verdict};
@@ -29,11 +30,12 @@ const MAX_ROUTINGS: usize = 32;
 /// The cookie that sends a client's reads to the writers: the time until when, in milliseconds since 1970.
 pub(super) const WRITER_COOKIE: &str = "kamal-writer";
 
-/// Answers a request. The answer's body carries what is logged at its end.
+/// Answers a request. The answer's body carries what is logged at its end. What the target says before its answer goes to `interim`.
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
     mut request: Request<Received>,
+    interim: Interim<'_>,
 ) -> Response<Outgoing> {
     client.request_begun();
     let version = request.version();
@@ -41,7 +43,7 @@ pub(super) async fn answer(
     let named = host.as_ref().ok().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let mut open = Box::new(Open::new(client, &request, named));
     let answered = match host {
-        Ok(host) => Flow { worker, client, host: &host, open: &mut open }.run(request).await,
+        Ok(host) => Flow { worker, client, host: &host, open: &mut open, interim }.run(request).await,
         Err(status) => Err(Ending::Refused(status.into(), None)),
     };
     let mut response = match answered {
@@ -87,6 +89,7 @@ pub(super) struct Flow<'a> {
     pub(super) client: &'a Arc<Client>,
     pub(super) host: &'a HeaderValue,
     pub(super) open: &'a mut Box<Open>,
+    pub(super) interim: Interim<'a>,
 }
 
 /// Where a request goes.

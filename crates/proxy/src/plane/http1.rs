@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, Version};
 
 use super::body::{Outgoing, Received};
 use super::client::Client;
@@ -24,6 +24,7 @@ pub(super) mod head;
 mod link;
 mod stream;
 
+pub(super) use answer::date;
 pub(super) use link::{Body, Upgraded};
 pub(super) use stream::Io;
 
@@ -69,11 +70,24 @@ async fn answered(
     link: &Rc<RefCell<Link>>,
     head: Head,
 ) -> Option<Response<Outgoing>> {
+    // Before HTTP/1.1 there were no interim responses.
+    let takes_interim = head.request.version() == Version::HTTP_11;
+    let interim = |response| {
+        if takes_interim {
+            link.borrow_mut().say(&response);
+        }
+    };
     let request = head.request.map(|()| Received::Http1(Body::new(link)));
-    let mut answering = pin!(forward::answer(worker, client, request));
+    let mut answering = pin!(forward::answer(worker, client, request, &interim));
     poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => link.borrow_mut().poll_gone(cx).map(|()| None),
+        Poll::Pending => {
+            let mut link = link.borrow_mut();
+            if let Poll::Ready(Err(_)) = link.poll_interim(cx) {
+                return Poll::Ready(None);
+            }
+            link.poll_gone(cx).map(|()| None)
+        }
     })
     .await
 }
@@ -83,7 +97,11 @@ async fn send(link: &RefCell<Link>, mut message: Message<Outgoing>) -> io::Resul
     let gone = || io::Error::from(io::ErrorKind::ConnectionReset);
     poll_fn(|cx: &mut Context<'_>| {
         // The body may look at the connection too, so that it is borrowed for each write alone.
-        let sent = message.poll(cx, |cx, bytes| link.borrow_mut().poll_send(cx, bytes));
+        let sent = message.poll(cx, |cx, bytes| {
+            let mut link = link.borrow_mut();
+            ready!(link.poll_interim(cx))?;
+            link.poll_send(cx, bytes)
+        });
         let flushed = link.borrow_mut().poll_flush(cx)?;
         match sent {
             Poll::Ready(Ok(())) => flushed.map(Ok),

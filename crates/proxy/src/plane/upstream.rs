@@ -53,6 +53,12 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// Takes an interim response, such as `103 Early Hints`, on to the client.
+pub(super) type Interim<'a> = &'a dyn Fn(Response<()>);
+
+/// Interim responses to one request that are passed on.
+const MAX_INTERIM: usize = 16;
+
 /// Sends a request and waits for the head of its answer.
 ///
 /// An idle connection may have been closed by the target just now. A request that was not written is sent again on another one;
@@ -62,6 +68,7 @@ pub(super) async fn send(
     worker: usize,
     request: Request<RequestBody>,
     dial: Duration,
+    interim: Interim<'_>,
 ) -> Result<Response<AnswerBody>, Failure> {
     let cancels = target.cancels();
     let mut sending = Box::new(Sending::new(request));
@@ -70,7 +77,7 @@ pub(super) async fn send(
             Some(connection) => (connection, true),
             None => (Box::pin(open(target, dial)).await?, false),
         };
-        match exchange(&mut connection, &mut sending).await {
+        match exchange(&mut connection, &mut sending, interim).await {
             Ok((head, all_sent)) => {
                 let sending = (!all_sent).then_some(sending);
                 let body = AnswerBody::new(&head, connection, sending, target, worker);
@@ -103,8 +110,18 @@ async fn open(target: &Arc<Target>, dial: Duration) -> Result<Connection, Failur
 }
 
 /// Sends a request until its answer comes, and says whether all of it has been sent by then.
-async fn exchange(connection: &mut Connection, sending: &mut Sending) -> Result<(Head, bool), Failure> {
-    let (mut all_sent, mut refused) = (false, None);
+async fn exchange(
+    connection: &mut Connection,
+    sending: &mut Sending,
+    interim: Interim<'_>,
+) -> Result<(Head, bool), Failure> {
+    let (mut all_sent, mut refused, mut passed) = (false, None, 0);
+    let mut interim = |response| {
+        if passed < MAX_INTERIM {
+            interim(response);
+        }
+        passed += 1;
+    };
     poll_fn(|cx| {
         if !all_sent && refused.is_none() {
             match sending.message.poll(cx, |cx, bytes| connection.poll_send(cx, bytes)) {
@@ -115,7 +132,7 @@ async fn exchange(connection: &mut Connection, sending: &mut Sending) -> Result<
                 Poll::Ready(Err(Broken::Peer(error))) => refused = Some(error),
             }
         }
-        let head = std::task::ready!(connection.poll_head(cx, &sending.method));
+        let head = std::task::ready!(connection.poll_head(cx, &sending.method, &mut interim));
         Poll::Ready(match head {
             Ok(head) => Ok((head, all_sent)),
             Err(error) => Err(Failure::Broken(refused.take().unwrap_or(error))),

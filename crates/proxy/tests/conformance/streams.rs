@@ -216,6 +216,23 @@ fn continue_is_said_before_the_body() {
 }
 
 #[test]
+fn interim_answers_arrive() {
+    let app = App::with("app", |request| {
+        (request.target == "/hints").then(|| {
+            let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+            Answer::Raw(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").into_bytes())
+        })
+    });
+    let proxy = Proxy::start();
+    proxy.deploy("web", &app, "");
+    let mut connection = proxy.connect();
+    connection.send(b"GET /hints HTTP/1.1\r\nHost: a\r\n\r\n");
+    let hints = connection.answer("GET").unwrap();
+    assert_eq!((hints.status, hints.header("Link")), (103, Some("</a.css>; rel=preload")));
+    assert_eq!(connection.answer("GET").unwrap().text(), "hello");
+}
+
+#[test]
 fn an_answer_before_the_body_is_read_arrives() {
     let app = App::with("app", |request| {
         // Reading stops at the headers: the body is more than any buffer between.

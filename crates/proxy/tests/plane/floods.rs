@@ -44,8 +44,8 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 pub(crate) struct Served {
     pub(crate) proxy: Proxy,
     target: Target,
-    port: u16,
-    chain: String,
+    pub(crate) port: u16,
+    pub(crate) chain: String,
     _directory: tempfile::TempDir,
 }
 
@@ -98,7 +98,7 @@ impl Served {
     }
 }
 
-fn client(chain: &Path) -> Arc<ClientConfig> {
+pub(crate) fn client(chain: &Path) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(chain).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

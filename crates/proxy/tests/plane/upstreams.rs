@@ -53,15 +53,6 @@ fn an_answer_that_ends_with_the_connection_is_whole() {
 }
 
 #[test]
-fn interim_answers_are_not_the_answer() {
-    let (proxy, _) = answering(
-        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-    );
-    let answer = proxy.get("/");
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{answer}");
-}
-
-#[test]
 fn an_answer_before_the_body_is_read_reaches_the_client() {
     let proxy = Proxy::start();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

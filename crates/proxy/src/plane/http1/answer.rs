@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode, Version, response};
 use hyper::body::Body;
@@ -39,6 +40,18 @@ pub(super) fn message(answer: Response<Outgoing>, asked: Asked) -> (Message<Outg
         head.headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
     }
     (Message::new(encode(&head, asked.version), body, framing), keeps_alive)
+}
+
+/// An interim response: it has a head alone.
+pub(super) fn interim(response: &Response<()>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(96 + response.headers().len() * 48);
+    let reason = response.extensions().get::<ReasonPhrase>();
+    status_line(&mut line, response.status(), Version::HTTP_11, reason);
+    for (name, value) in response.headers() {
+        field(&mut line, name, value);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
 }
 
 /// How the body is framed. The head says the same.
@@ -79,7 +92,7 @@ fn encode(head: &response::Parts, version: Version) -> Vec<u8> {
         field(&mut line, name, value);
     }
     if !head.headers.contains_key(header::DATE) {
-        date(&mut line);
+        field(&mut line, &header::DATE, &date());
     }
     line.extend_from_slice(b"\r\n");
     line
@@ -94,19 +107,24 @@ fn status_line(line: &mut Vec<u8>, status: StatusCode, version: Version, reason:
     line.extend_from_slice(b"\r\n");
 }
 
-/// Writes the time, which is the same for a second.
-fn date(line: &mut Vec<u8>) {
+/// The time, which is the same for a second.
+pub(in crate::plane) fn date() -> HeaderValue {
     thread_local! {
-        static DATE: RefCell<(Option<Tick>, String)> = const { RefCell::new((None, String::new())) };
+        static DATE: RefCell<Option<(Tick, HeaderValue)>> = const { RefCell::new(None) };
     }
-    DATE.with_borrow_mut(|(known, text)| {
+    DATE.with_borrow_mut(|known| {
         let now = tick();
-        if *known != Some(now) {
-            *known = Some(now);
-            *text = format!("date: {}\r\n", httpdate::HttpDate::from(SystemTime::now()));
+        match known {
+            Some((second, date)) if *second == now => date.clone(),
+            _ => {
+                let text = httpdate::HttpDate::from(SystemTime::now()).to_string();
+                let date = HeaderValue::from_maybe_shared(Bytes::from(text));
+                let date = date.unwrap_or_else(|_| HeaderValue::from_static(""));
+                *known = Some((now, date.clone()));
+                date
+            }
         }
-        line.extend_from_slice(text.as_bytes());
-    });
+    })
 }
 
 /// The answer to what is not HTTP.
@@ -114,7 +132,7 @@ pub(super) fn refusal(status: StatusCode) -> Vec<u8> {
     let mut line = Vec::new();
     status_line(&mut line, status, Version::HTTP_11, None);
     line.extend_from_slice(b"connection: close\r\ncontent-length: 0\r\n");
-    date(&mut line);
+    field(&mut line, &header::DATE, &date());
     line.extend_from_slice(b"\r\n");
     line
 }

@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use http::StatusCode;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 
+use super::answer;
 use super::head::{self, Head};
 use super::stream::Io;
 use crate::plane::wire::head::MAX_HEAD;
@@ -21,6 +22,8 @@ use crate::plane::wire::{Ahead, Framing, Next};
 const ROOM: usize = 16 << 10;
 /// How much of a body that nothing has read is read to keep the connection.
 const MAX_UNREAD: usize = 256 << 10;
+/// Bytes of interim responses that wait for a client that reads slowly.
+const MAX_INTERIM: usize = MAX_HEAD;
 /// What tells a client to go on with its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -35,8 +38,10 @@ pub(super) struct Link {
     number: u64,
     /// What is left of its body.
     framing: Framing,
-    /// What is left to be sent before the body is read.
-    interim: &'static [u8],
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    expects: bool,
+    /// What is left of interim responses.
+    interim: BytesMut,
     reading: Reading,
     /// Who waits for the end of the body.
     waiting: Option<Waker>,
@@ -60,7 +65,8 @@ impl Link {
             io: Some(Ahead::new(io)),
             number: 0,
             framing: Framing::ENDED,
-            interim: b"",
+            expects: false,
+            interim: BytesMut::new(),
             reading: Reading::Dropped,
             waiting: None,
             upgrade: None,
@@ -97,7 +103,7 @@ impl Link {
     fn begin(&mut self, head: Head) -> Head {
         self.number += 1;
         self.framing = head.framing;
-        self.interim = if head.expects { CONTINUE } else { b"" };
+        self.expects = head.expects;
         self.reading = Reading::Open;
         self.upgrade = None;
         head
@@ -113,6 +119,31 @@ impl Link {
             }
         }
         Poll::Pending
+    }
+
+    /// Takes an interim response to be sent soon. One that finds no room is left out.
+    pub(super) fn say(&mut self, response: &Response<()>) {
+        let head = answer::interim(response);
+        if self.interim.len() + head.len() <= MAX_INTERIM {
+            self.interim.extend_from_slice(&head);
+        }
+    }
+
+    /// Sends what is left of interim responses.
+    pub(super) fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
+        while !self.interim.is_empty() {
+            match ready!(Pin::new(&mut io.stream).poll_write(cx, &self.interim))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.interim.advance(sent),
+            }
+            if self.interim.is_empty() {
+                self.interim = BytesMut::new();
+                // What is left of it goes with the next write.
+                let _ = Pin::new(&mut io.stream).poll_flush(cx)?;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_send(
@@ -155,7 +186,7 @@ impl Link {
     fn skips_body(&mut self, cx: &mut Context<'_>) -> bool {
         let mut left = MAX_UNREAD;
         // A client that waits to be told to go on may send its body or another request.
-        while self.interim.is_empty() && left > 0 {
+        while !self.expects && left > 0 {
             let Some(io) = &mut self.io else { return false };
             match self.framing.next(&mut io.buffer) {
                 Ok(Next::Piece(_)) => {}
@@ -187,13 +218,12 @@ impl Link {
                 Next::End => return Poll::Ready(Ok(None)),
                 Next::More(_) => {}
             }
-            while !self.interim.is_empty() {
-                let sent = ready!(Pin::new(&mut io.stream).poll_write(cx, self.interim))?;
-                self.interim = &self.interim[sent..];
-                if self.interim.is_empty() {
-                    // What is left of it goes with the next write.
-                    let _ = Pin::new(&mut io.stream).poll_flush(cx)?;
-                }
+            if std::mem::take(&mut self.expects) {
+                self.interim.extend_from_slice(CONTINUE);
+            }
+            // A client that does not read may still send.
+            if let Poll::Ready(Err(error)) = self.poll_interim(cx) {
+                return Poll::Ready(Err(error));
             }
             if ready!(self.poll_fill(cx))? == 0 {
                 self.framing.ends()?;

@@ -39,17 +39,23 @@ pub(super) struct Head {
 }
 
 impl Connection {
-    /// Reads the head of the answer to a request.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<io::Result<Head>> {
+    /// Reads the head of the answer to a request. `interim` gets what comes before it.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        interim: &mut dyn FnMut(Response<()>),
+    ) -> Poll<io::Result<Head>> {
         loop {
             while !self.io.buffer.is_empty()
                 && let Some(head) = parse(&mut self.io.buffer, method)?
             {
-                // Others are not the answer yet.
-                if !head.response.status().is_informational()
-                    || head.response.status() == StatusCode::SWITCHING_PROTOCOLS
-                {
-                    return Poll::Ready(Ok(head));
+                match head.response.status() {
+                    // The proxy itself has said so to a client that waits for it.
+                    StatusCode::CONTINUE => {}
+                    StatusCode::SWITCHING_PROTOCOLS => return Poll::Ready(Ok(head)),
+                    status if status.is_informational() => interim(head.response),
+                    _ => return Poll::Ready(Ok(head)),
                 }
             }
             if self.io.buffer.len() >= MAX_HEAD {
