@@ -7,7 +7,7 @@ use std::time::Duration;
 use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::error::RunError;
-use bowline_engine::world::{Options, OwnImage, Project, Stop, World};
+use bowline_engine::world::{Call, OwnImage, Project, Stop, World};
 use bowline_remote::{KeptImages, NewHosts};
 
 use crate::console::StandardStreams;
@@ -22,9 +22,9 @@ use crate::{hints, load, signals};
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What a command does, in the form that the engine's functions have.
-pub(crate) trait Work<T>: AsyncFnOnce(&World, &Project, &Options) -> Result<T, RunError> {}
+pub(crate) trait Work<T>: AsyncFnOnce(Call<'_>) -> Result<T, RunError> {}
 
-impl<T, F: AsyncFnOnce(&World, &Project, &Options) -> Result<T, RunError>> Work<T> for F {}
+impl<T, F: AsyncFnOnce(Call<'_>) -> Result<T, RunError>> Work<T> for F {}
 
 /// What a command is about. Before anything begins, the filters must match servers of it.
 #[derive(Debug, Clone, Copy)]
@@ -110,9 +110,13 @@ impl<'a> Session<'a> {
         StandardStreams::new(self.settings, self.screen.handle())
     }
 
+    fn call(&self) -> Call<'_> {
+        Call { world: &self.world, project: &self.project, options: &self.settings.options }
+    }
+
     /// Does the work. When it is interrupted it undoes what it began, and ends by itself.
     pub(crate) async fn run<T>(self, work: impl Work<T>) -> Result<T, Ended> {
-        let ended = work(&self.world, &self.project, &self.settings.options).await;
+        let ended = work(self.call()).await;
         self.close(ended)
     }
 
@@ -123,7 +127,7 @@ impl<'a> Session<'a> {
             tokio::time::sleep(GRACE).await;
         };
         let ended = tokio::select! {
-            answer = work(&self.world, &self.project, &self.settings.options) => answer,
+            answer = work(self.call()) => answer,
             () = interrupted => Err(RunError::interrupted()),
         };
         self.close(ended)

@@ -23,14 +23,14 @@ use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
 use crate::error::{Failure, Result};
+use crate::error_pages;
 use crate::event::Event;
 use crate::logs::{follow_all, until_stopped};
 use crate::proxy::{self, At, Seen, Target};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::retire::tell_returns;
-use crate::world::{Gathered, HostOutput, Options, Project, World};
-use crate::{error_pages, hooks};
+use crate::world::{Call, Gathered, HostOutput, World};
 
 /// Accessories with all that their containers need: what is missing is known before anything is begun.
 pub struct Prepared<'a> {
@@ -68,24 +68,24 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// Secrets that aren't there, files that can't be read, and what nobody can do yet.
-    pub async fn new(world: &World, project: &'a Project, accessories: Accessories<'a>) -> Result<Self> {
-        let config = &project.config;
+    pub async fn new(call: Call<'a>, accessories: Accessories<'a>) -> Result<Self> {
+        let config = call.config();
         let wanted = || accessories.placed.iter().map(|(accessory, _)| *accessory);
         let mut names: Vec<String> =
             wanted().flat_map(|accessory| planning::secrets_needed(config, accessory)).collect();
         names.sort();
         names.dedup();
-        let secrets = project.secrets(world, &names).await?;
+        let secrets = call.project.secrets(call.world, &names).await?;
         let mut files = BTreeMap::new();
         for (accessory, hosts) in &accessories.placed {
             if let Some(host) = hosts.first() {
                 // Whether its secrets can reach a container is the same for every server.
                 planning::environment(config, &secrets, accessory, host)?;
             }
-            files.insert(accessory.name.as_str(), files::read(world, project, accessory, &secrets).await?);
+            files.insert(accessory.name.as_str(), files::read(call, accessory, &secrets).await?);
         }
         let proxied = accessories.placed.iter().any(|(accessory, _)| accessory.proxy.is_some());
-        let pages = if proxied { error_pages::read(world, project)? } else { Pages::new() };
+        let pages = if proxied { error_pages::read(call)? } else { Pages::new() };
         Ok(Self { config, accessories, secrets, files, pages })
     }
 
@@ -289,27 +289,20 @@ async fn each(
 }
 
 /// Takes the lock for these accessories.
-async fn begin<'a>(
-    world: &'a World,
-    project: &'a Project,
-    options: &Options,
-    accessories: &Accessories<'a>,
-) -> Result<Change<'a>> {
+async fn begin<'a>(call: Call<'a>, accessories: &Accessories<'a>) -> Result<Change<'a>> {
     let selection = Selection { roles: Vec::new(), hosts: accessories.hosts_to_lock() };
-    Change::of(world, project, options, selection).await
+    Change::of(call, selection).await
 }
 
 /// Does work under the lock, for all accessories on the servers of a group; one group after the other as long as all
 /// went well.
 async fn change(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     accessories: &Accessories<'_>,
     groups: &[Vec<&str>],
     work: impl AsyncFn(Held<'_>) -> Gathered,
 ) -> Result<Gathered> {
-    let mut change = begin(world, project, options, accessories).await?;
+    let mut change = begin(call, accessories).await?;
     for (number, group) in groups.iter().enumerate() {
         if number > 0 && !change.goes_on() {
             break;
@@ -323,47 +316,35 @@ async fn change(
 }
 
 /// `accessory boot`.
-pub async fn boot(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
-    let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    let prepared = Prepared::new(world, project, accessories).await?;
+pub async fn boot(call: Call<'_>, name: &str) -> Result<Gathered> {
+    let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
+    let prepared = Prepared::new(call, accessories).await?;
     let all = [prepared.hosts()];
     let work = async |held: Held<'_>| prepared.boot(held).await;
-    change(world, project, options, &prepared.accessories, &all, work).await
+    change(call, &prepared.accessories, &all, work).await
 }
 
 /// `accessory reboot`, `accessory upgrade`: a new container with the configuration as it is now, on all servers at once
 /// or (`rolling`) one after the other.
-pub async fn reboot(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-    rolling: bool,
-) -> Result<Gathered> {
-    let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    let prepared = Prepared::new(world, project, accessories).await?;
+pub async fn reboot(call: Call<'_>, name: &str, rolling: bool) -> Result<Gathered> {
+    let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
+    let prepared = Prepared::new(call, accessories).await?;
     let hosts = prepared.hosts();
     let groups = if rolling { hosts.into_iter().map(|host| vec![host]).collect() } else { vec![hosts] };
     let work = async |held: Held<'_>| prepared.install(held, How::Replace).await;
-    change(world, project, options, &prepared.accessories, &groups, work).await
+    change(call, &prepared.accessories, &groups, work).await
 }
 
 /// `accessory start`, `stop`, `restart`.
-pub async fn power(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-    action: Action,
-) -> Result<Gathered> {
-    let accessories = Accessories::new(&project.config, &options.filters, name)?;
+pub async fn power(call: Call<'_>, name: &str, action: Action) -> Result<Gathered> {
+    let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
     let work = async |held: Held<'_>| {
-        let config = &project.config;
+        let config = call.config();
         let one =
             async |accessory: &Accessory, host: &str| power_one(held, config, accessory, host, action).await;
         each(held, &accessories, one).await
     };
-    change(world, project, options, &accessories, &[accessories.hosts()], work).await
+    change(call, &accessories, &[accessories.hosts()], work).await
 }
 
 async fn power_one(
@@ -395,13 +376,13 @@ async fn power_one(
 }
 
 /// `accessory pull-image`.
-pub async fn pull(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
-    let config = &project.config;
-    let accessories = Accessories::new(config, &options.filters, name)?;
+pub async fn pull(call: Call<'_>, name: &str) -> Result<Gathered> {
+    let config = call.config();
+    let accessories = Accessories::new(config, &call.options.filters, name)?;
     let wanted = accessories.placed.iter();
     let names: Vec<String> =
         wanted.flat_map(|(accessory, _)| planning::pull_secrets(config, accessory)).collect();
-    let secrets = project.secrets(world, &names).await?;
+    let secrets = call.project.secrets(call.world, &names).await?;
     let work = async |held: Held<'_>| {
         let one = async |accessory: &Accessory, host: &str| {
             if planning::receive(config, held.scope, accessory).is_some() {
@@ -416,14 +397,14 @@ pub async fn pull(world: &World, project: &Project, options: &Options, name: &st
         let missing = image::bring(held, config, &accessories, How::Replace).await;
         each(held, &accessories, image::unless(&missing, one)).await
     };
-    change(world, project, options, &accessories, &[accessories.hosts()], work).await
+    change(call, &accessories, &[accessories.hosts()], work).await
 }
 
 /// `accessory remove`: the container, the image unless something else needs it, and the directory with all data in it.
-pub async fn remove(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
-    let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    let work = async |held: Held<'_>| remove_all(held, &project.config, &accessories).await;
-    change(world, project, options, &accessories, &[accessories.hosts()], work).await
+pub async fn remove(call: Call<'_>, name: &str) -> Result<Gathered> {
+    let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
+    let work = async |held: Held<'_>| remove_all(held, call.config(), &accessories).await;
+    change(call, &accessories, &[accessories.hosts()], work).await
 }
 
 /// Removes them for a run that holds the lock.
@@ -440,14 +421,11 @@ pub(crate) async fn remove_all(held: Held<'_>, config: &Config, accessories: &Ac
 
 /// Servers that are only looked at, connected.
 async fn look<'a>(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     accessories: &Accessories<'a>,
 ) -> Result<(Fleet, Vec<Failure>, Vec<(&'a Accessory, &'a str)>)> {
     let hosts = accessories.hosts();
-    hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
+    let (fleet, failures) = call.connect(&hosts).await?;
     let places = accessories.placed.iter();
     let places = places.flat_map(|(accessory, hosts)| hosts.iter().map(|host| (*accessory, *host)));
     let there = places.filter(|(_, host)| fleet.has(host)).collect();
@@ -455,9 +433,9 @@ async fn look<'a>(
 }
 
 /// `accessory details`.
-pub async fn details(world: &World, project: &Project, options: &Options, name: &str) -> Result<Gathered> {
-    let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    let (fleet, failures, places) = look(world, project, options, &accessories).await?;
+pub async fn details(call: Call<'_>, name: &str) -> Result<Gathered> {
+    let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
+    let (fleet, failures, places) = look(call, &accessories).await?;
     let step = |(accessory, host): (&Accessory, &str)| {
         let list = Step::Run("list", listing::accessory(&accessory.service));
         (host.to_string(), Some(accessory.name.clone()), list)
@@ -467,15 +445,9 @@ pub async fn details(world: &World, project: &Project, options: &Options, name: 
 }
 
 /// `accessory logs`: of every server, or followed as they come until the run is stopped.
-pub async fn logs(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-    lines: &logs::Lines,
-) -> Result<Gathered> {
-    let accessories = Accessories::new(&project.config, &options.filters, name)?;
-    let (fleet, failures, places) = look(world, project, options, &accessories).await?;
+pub async fn logs(call: Call<'_>, name: &str, lines: &logs::Lines) -> Result<Gathered> {
+    let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
+    let (fleet, failures, places) = look(call, &accessories).await?;
     let total = accessories.hosts().len();
     let step = |service: &str| Step::Wait("show the log", logs::logs(service, lines), logs::LONGEST_S);
     if !lines.follow {
@@ -488,6 +460,6 @@ pub async fn logs(
         (host.to_string(), accessory.name.clone(), step(&accessory.service))
     };
     let followed = follow_all(&fleet, places.into_iter().map(one).collect());
-    let failed = until_stopped(world, followed).await?;
+    let failed = until_stopped(call.world, followed).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }

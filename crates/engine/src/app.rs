@@ -10,14 +10,14 @@ use crate::run::change::{Change, Place, Told};
 use crate::run::health;
 use crate::run::observe::look;
 use crate::run::retire::retire;
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::world::{Call, Gathered, HostOutput};
 
 const NO_STALE: &str = "no stale containers";
 
 /// `app start`: starts each role's container again: the version named, else the one that served last.
-pub async fn start(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let mut change = Change::begin(world, project, options).await?;
-    let version = options.version.as_deref();
+pub async fn start(call: Call<'_>) -> Result<Gathered> {
+    let mut change = Change::begin(call).await?;
+    let version = call.options.version.as_deref();
     let part = change.each_role(|place| start_one(&change, place, version)).await;
     change.keep(part);
     change.end().await
@@ -32,11 +32,11 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
         doing: doing.into(),
         cause,
     };
-    let latest = place.observed.images.get(&change.project.config.latest_image());
+    let latest = place.observed.images.get(&change.call.config().latest_image());
     let mut containers = place.observed.of_role(names, role);
     let found = match version {
         Some(version) => containers.find(|container| container.version(names, role) == version),
-        None => match place.observed.current(names, role, &change.project.config.latest_image()) {
+        None => match place.observed.current(names, role, &change.call.config().latest_image()) {
             Some(running) => Some(running),
             None => {
                 let all: Vec<&Container> = containers.collect();
@@ -57,7 +57,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
     if container.is_running() {
         return Ok(format!("{} runs already", container.name));
     }
-    let start = planning::restart(&change.project.config, &change.scope, place.role, container);
+    let start = planning::restart(change.call.config(), &change.scope, place.role, container);
     let step = Step::Start(Box::new(start.clone()));
     let host = &place.host.host;
     let output = change.fleet.run_watched(host, Some(role), &step, &|_| {}).await?;
@@ -70,8 +70,8 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
 }
 
 /// `app stop`: every running container, gently.
-pub async fn stop(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let mut change = Change::begin(world, project, options).await?;
+pub async fn stop(call: Call<'_>) -> Result<Gathered> {
+    let mut change = Change::begin(call).await?;
     let part = change.each_role(|place| stop_all(&change, place)).await;
     change.keep(part);
     change.end().await
@@ -88,7 +88,7 @@ async fn stop_those(
     let running =
         place.observed.of_role(&change.scope.names, role).filter(|container| container.is_running());
     for container in running.filter(|container| wanted(container)) {
-        let retirement = planning::retirement(&change.project.config, &change.scope, place.role, container);
+        let retirement = planning::retirement(change.call.config(), &change.scope, place.role, container);
         let proxy = change.proxy_of(retirement.detach.kind(), place);
         retire(&change.fleet, &place.host.host, role, &retirement, proxy.as_ref()).await?;
         stopped.push(container.name.clone());
@@ -105,11 +105,11 @@ pub(crate) async fn stop_all(change: &Change<'_>, place: Place<'_>) -> Told {
 }
 
 /// `app stale-containers`: running containers beside the one that serves; with `stop`, they are stopped.
-pub async fn stale(world: &World, project: &Project, options: &Options, stop: bool) -> Result<Gathered> {
+pub async fn stale(call: Call<'_>, stop: bool) -> Result<Gathered> {
     if !stop {
-        return list_stale(world, project, options).await;
+        return list_stale(call).await;
     }
-    let mut change = Change::begin(world, project, options).await?;
+    let mut change = Change::begin(call).await?;
     let part = change.each_role(|place| stop_stale(&change, place)).await;
     change.keep(part);
     let part = change.each_server(|host| stop_orphans(&change, host)).await;
@@ -119,7 +119,7 @@ pub async fn stale(world: &World, project: &Project, options: &Options, stop: bo
 
 /// Stops what still runs on a server of roles that the configuration no longer has there.
 pub(crate) async fn stop_orphans(change: &Change<'_>, host: &str) -> Told {
-    let config = &change.project.config;
+    let config = change.call.config();
     let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {
         return Ok(String::new());
     };
@@ -138,19 +138,19 @@ pub(crate) async fn stop_orphans(change: &Change<'_>, host: &str) -> Told {
 }
 
 async fn stop_stale(change: &Change<'_>, place: Place<'_>) -> Told {
-    let latest = change.project.config.latest_image();
+    let latest = change.call.config().latest_image();
     let current = place.observed.current(&change.scope.names, &place.role.name, &latest);
     let current = current.map(|container| &container.id);
     let stopped = stop_those(change, place, |container| Some(&container.id) != current).await?;
     Ok(told(&stopped, NO_STALE))
 }
 
-async fn list_stale(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let looked = look(world, project, options).await?;
-    let config = &project.config;
+async fn list_stale(call: Call<'_>) -> Result<Gathered> {
+    let looked = look(call).await?;
+    let config = call.config();
     let names = Names::of(config);
     let mut orphans = Vec::new();
-    for (host, observed) in looked.observed.iter().filter(|_| options.filters.roles.is_empty()) {
+    for (host, observed) in looked.observed.iter().filter(|_| call.options.filters.roles.is_empty()) {
         let found = planning::orphans(config, &names, host, observed).into_iter();
         let running = found.filter(|(_, container)| container.is_running());
         let told =

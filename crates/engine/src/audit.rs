@@ -8,16 +8,13 @@ use futures_util::future::join_all;
 
 use crate::error::Result;
 use crate::event::Event;
-use crate::hooks;
-use crate::run::fleet::Fleet;
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::world::{Call, Gathered, HostOutput};
 
 /// The newest lines of every server's audit log.
-pub async fn audit(world: &World, project: &Project, options: &Options, lines: usize) -> Result<Gathered> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
-    let step = Step::Run("show the audit log", audit::tail(&Names::of(&project.config), lines));
+pub async fn audit(call: Call<'_>, lines: usize) -> Result<Gathered> {
+    let selection = Selection::new(call.config(), &call.options.filters)?;
+    let (fleet, mut failures) = call.connect(&selection.hosts).await?;
+    let step = Step::Run("show the audit log", audit::tail(&Names::of(call.config()), lines));
     let hosts: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
     let results = join_all(hosts.iter().map(|host| fleet.run(host, None, &step))).await;
     let mut outputs = Vec::new();

@@ -4,7 +4,6 @@
 use bowline_core::commands::Scope;
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::server::{self, Answer, Bootstrap, INSTALLER};
-use bowline_core::names::Names;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::servers;
 use futures_util::future::join_all;
@@ -15,32 +14,25 @@ use crate::hooks::{self, Facts};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::explain;
-use crate::version;
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::world::{Call, Gathered, HostOutput};
 
 /// `server bootstrap`: every server, under the deploy lock; then the hook docker-setup.
-pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let hosts = servers(&project.config, &options.filters)?;
-    let scope = Scope {
-        names: Names::of(&project.config),
-        run: crate::run::lock::run_id(world),
-        performer: version::performer(world).await,
-    };
-    hooks::pre_connect(world, project, options, &hosts).await?;
-    world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
-    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
+pub async fn bootstrap(call: Call<'_>) -> Result<Gathered> {
+    let hosts = servers(call.config(), &call.options.filters)?;
+    let scope = call.scope().await;
+    hooks::pre_connect(call, &hosts).await?;
+    call.world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
+    let (fleet, failures) = Fleet::connect(call, &hosts).await?;
     let total = hosts.len();
     if fleet.hosts().next().is_none() {
         return Err(RunError::Servers { failures, total, standing: Vec::new() });
     }
-    let version =
-        version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
-    let site =
-        Site { world, project, options, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
+    let version = call.version().await.unwrap_or_else(|_| "unknown".into());
+    let site = Site { call, fleet: &fleet, hosts: &hosts, scope: &scope, version: &version };
     let mut lock = site.lock().await?;
     let ended = site.bootstrap(&mut lock).await;
     if let Some(lock) = lock {
-        lock.give_back(world).await;
+        lock.give_back(call.world).await;
     }
     let mut gathered = ended?;
     gathered.failures.splice(0..0, failures);
@@ -49,9 +41,7 @@ pub async fn bootstrap(world: &World, project: &Project, options: &Options) -> R
 
 /// The servers that a run is about to use for the first time.
 pub(crate) struct Site<'a> {
-    pub world: &'a World,
-    pub project: &'a Project,
-    pub options: &'a Options,
+    pub call: Call<'a>,
     pub fleet: &'a Fleet,
     pub hosts: &'a [&'a str],
     pub scope: &'a Scope,
@@ -69,18 +59,18 @@ enum Stand {
 impl Site<'_> {
     /// Takes the deploy lock.
     pub(crate) async fn lock(&self) -> Result<Option<Lock>> {
-        Lock::for_run(self.world, self.fleet, self.hosts, self.scope, self.version).await
+        Lock::for_run(self.call.world, self.fleet, self.hosts, self.scope, self.version).await
     }
 
     /// Every server that was reached, while the lock is held; then the hook. The lock is another one afterwards if the
     /// connection that held it had to be left.
     pub(crate) async fn bootstrap(&self, lock: &mut Option<Lock>) -> Result<Gathered> {
         let hosts: Vec<&str> = self.hosts.iter().copied().filter(|host| self.fleet.has(host)).collect();
-        self.world.events.emit(Event::Phase(Phase::Bootstrap(hosts.len())));
+        self.call.world.events.emit(Event::Phase(Phase::Bootstrap(hosts.len())));
         let stands = join_all(hosts.iter().map(|host| self.one(host)));
         let stands = tokio::select! {
             stands = stands => stands,
-            () = self.world.stop.triggered() => return Err(RunError::interrupted()),
+            () = self.call.world.stop.triggered() => return Err(RunError::interrupted()),
         };
         let mut gathered = Gathered { total: self.hosts.len(), ..Gathered::default() };
         let mut joined = Vec::new();
@@ -151,7 +141,7 @@ impl Site<'_> {
     async fn log_in_again(&self, joined: &[(&str, String)], lock: &mut Option<Lock>) -> Result<()> {
         let kept_there = lock.as_ref().is_some_and(|lock| joined.iter().any(|(host, _)| *host == lock.host));
         if kept_there && let Some(lock) = lock.take() {
-            lock.give_back(self.world).await;
+            lock.give_back(self.call.world).await;
         }
         let step = Step::Run("log in again", server::leave());
         // That it breaks is what is wanted.
@@ -164,18 +154,12 @@ impl Site<'_> {
 
     /// The hook docker-setup, for the servers that Docker is on now.
     async fn hook(&self, part: &Gathered) -> Result<()> {
-        let facts = Facts {
-            performer: self.scope.performer.clone(),
-            version: self.version.into(),
-            hosts: part.outputs.iter().map(|output| output.host.clone()).collect(),
-            locked: true,
-            run: self.scope.run.clone(),
-            runtime: None,
-        };
-        if facts.hosts.is_empty() {
+        let hosts: Vec<&str> = part.outputs.iter().map(|output| output.host.as_str()).collect();
+        if hosts.is_empty() {
             return Ok(());
         }
-        hooks::run(self.world, self.project, self.options, "docker-setup", &facts).await
+        let facts = Facts { locked: true, ..Facts::of(self.scope, self.version, &hosts) };
+        hooks::run(self.call, "docker-setup", &facts).await
     }
 }
 

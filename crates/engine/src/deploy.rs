@@ -8,7 +8,6 @@ use std::time::Duration;
 use bowline_config::OnFailure;
 use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
-use bowline_core::names::Names;
 use bowline_core::observed::Observed;
 use bowline_core::plan::accessory;
 use bowline_core::plan::delivery::AllExpected;
@@ -33,29 +32,24 @@ use crate::run::lock::{Lock, is_inherited};
 use crate::run::observe::observe;
 use crate::run::standing::standing;
 use crate::version;
-use crate::world::{Options, Project, World};
+use crate::world::Call;
 
 /// `deploy`, `redeploy`, `app boot`.
-pub async fn deploy(world: &World, project: &Project, options: &Options, kind: Kind) -> Result<(), RunError> {
-    let version = match (kind, &options.version) {
+pub async fn deploy(call: Call<'_>, kind: Kind) -> Result<(), RunError> {
+    let version = match (kind, &call.options.version) {
         // The latest tag is the version where none is given (S10).
-        (Kind::Boot, None) => project.config.latest_tag(),
-        _ => version::resolve(world, &project.config, options).await?,
+        (Kind::Boot, None) => call.config().latest_tag(),
+        _ => call.version().await?,
     };
-    Run::new(world, project, options, kind, Some(version)).await?.carry_out().await
+    Run::new(call, kind, Some(version)).await?.carry_out().await
 }
 
 /// `rollback`: to a version, or to the one before.
-pub async fn rollback(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    version: Option<String>,
-) -> Result<(), RunError> {
+pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), RunError> {
     if let Some(version) = &version {
         version::check(version)?;
     }
-    Run::new(world, project, options, Kind::Rollback, version).await?.carry_out().await
+    Run::new(call, Kind::Rollback, version).await?.carry_out().await
 }
 
 /// A plan, and the servers that it leaves out because they could not be looked at.
@@ -69,44 +63,37 @@ pub struct Planned {
 }
 
 /// What `deploy`, `redeploy`, `rollback` or `app boot` would do now. Changes nothing anywhere.
-pub async fn plan(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    kind: Kind,
-) -> Result<Planned, RunError> {
-    let version = match (kind, &options.version) {
+pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
+    let version = match (kind, &call.options.version) {
         (Kind::Rollback, version) => version.clone(),
-        (Kind::Boot, None) => Some(project.config.latest_tag()),
-        _ => Some(version::resolve(world, &project.config, options).await?),
+        (Kind::Boot, None) => Some(call.config().latest_tag()),
+        _ => Some(call.version().await?),
     };
-    let mut run = Run::new(world, project, options, kind, version).await?;
-    run.secrets = project.stand_ins(&run.secrets_needed())?;
+    let mut run = Run::new(call, kind, version).await?;
+    run.secrets = call.project.stand_ins(&run.secrets_needed())?;
     run.only_planned = true;
-    run.hook("pre-connect", false, None, run.version.as_deref().unwrap_or_default()).await?;
-    world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
-    let (fleet, mut failures) = Fleet::connect(world, project, &run.selection.hosts).await?;
-    world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
-    let (observed, unseen) = observe(&fleet, &run.scope, &project.config.repository(), false).await;
+    hooks::run(call, "pre-connect", &run.facts(&run.named())).await?;
+    call.world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
+    let (fleet, mut failures) = Fleet::connect(call, &run.selection.hosts).await?;
+    call.world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
+    let (observed, unseen) = observe(&fleet, &run.scope, &call.config().repository(), false).await;
     failures.extend(unseen);
     run.worth_going_on(|host| observed.contains_key(host), &failures)?;
     for (host, server) in &observed {
         if let Some(details) = &server.lock {
             let text = format!("the deploy lock is held: {}", details.trim().replace('\n', "; "));
-            world.events.emit(Event::Note { host: Some(host.clone()), text });
+            call.world.events.emit(Event::Note { host: Some(host.clone()), text });
         }
     }
     let plan = run.plan(&observed)?;
     let unseen = (!failures.is_empty()).then(|| run.failed(failures, Vec::new()));
-    let expected = expected(world, &fleet, &plan, run.builds()).await;
+    let expected = expected(call.world, &fleet, &plan, run.builds()).await;
     Ok(Planned { plan, expected, unseen })
 }
 
 /// One run.
 pub(crate) struct Run<'a> {
-    world: &'a World,
-    project: &'a Project,
-    options: &'a Options,
+    call: Call<'a>,
     kind: Kind,
     pub(crate) version: Option<String>,
     pub(crate) scope: Scope,
@@ -122,56 +109,34 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Checks all that can be checked without a connection.
-    pub(crate) async fn new(
-        world: &'a World,
-        project: &'a Project,
-        options: &'a Options,
-        kind: Kind,
-        version: Option<String>,
-    ) -> Result<Self, RunError> {
-        let config = &project.config;
-        let selection = Selection::new(config, &options.filters)?;
-        let scope = Scope {
-            names: Names::of(config),
-            run: crate::run::lock::run_id(world),
-            performer: version::performer(world).await,
-        };
+    pub(crate) async fn new(call: Call<'a>, kind: Kind, version: Option<String>) -> Result<Self, RunError> {
+        let config = call.config();
+        let selection = Selection::new(config, &call.options.filters)?;
+        let scope = call.scope().await;
         let (secrets, started) = (Secrets::new(), Instant::now());
-        let under_lock = is_inherited(world);
+        let under_lock = is_inherited(call.world);
         let only_planned = false;
-        Ok(Self {
-            world,
-            project,
-            options,
-            kind,
-            version,
-            scope,
-            selection,
-            secrets,
-            only_planned,
-            started,
-            under_lock,
-        })
+        Ok(Self { call, kind, version, scope, selection, secrets, only_planned, started, under_lock })
     }
 
     /// Whether it begins with a build.
     fn builds(&self) -> bool {
         matches!(self.kind, Kind::Deploy | Kind::Redeploy)
-            && !self.options.skip_push
-            && self.options.image_archive.is_none()
+            && !self.call.options.skip_push
+            && self.call.options.image_archive.is_none()
     }
 
     fn secrets_needed(&self) -> Vec<String> {
-        let mut names = secrets_needed(&self.project.config, &self.selection, self.kind);
+        let mut names = secrets_needed(self.call.config(), &self.selection, self.kind);
         if self.builds() {
-            names.extend(build::secrets_needed(self.project));
+            names.extend(build::secrets_needed(self.call.project));
         }
         if self.kind.direction() == Some(Direction::Upgrade) {
             // Accessories behind the proxy move too.
-            names.extend(self.project.config.accessories.iter().flat_map(accessory::proxy_secrets));
+            names.extend(self.call.config().accessories.iter().flat_map(accessory::proxy_secrets));
         }
         // Known before hooks run and anything is built.
-        names.extend(self.project.config.ssh.secrets().map(str::to_owned));
+        names.extend(self.call.config().ssh.secrets().map(str::to_owned));
         names
     }
 
@@ -181,48 +146,26 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn emit(&self, event: Event) {
-        self.world.events.emit(event);
+        self.call.world.events.emit(event);
     }
 
-    fn facts(&self, locked: bool, runtime: Option<Duration>, version: &str) -> Facts {
-        Facts {
-            performer: self.scope.performer.clone(),
-            version: version.into(),
-            hosts: self.selection.hosts.iter().map(|host| (*host).to_string()).collect(),
-            locked,
-            run: self.scope.run.clone(),
-            runtime,
-        }
-    }
-
-    async fn hook(
-        &self,
-        name: &str,
-        locked: bool,
-        runtime: Option<Duration>,
-        version: &str,
-    ) -> Result<(), RunError> {
-        hooks::run(self.world, self.project, self.options, name, &self.facts(locked, runtime, version)).await
+    /// What hooks outside of the lock are told.
+    fn facts(&self, version: &str) -> Facts {
+        Facts::of(&self.scope, version, &self.selection.hosts)
     }
 
     /// Hooks around a deploy; a boot of what is there isn't one.
-    async fn deploy_hook(
-        &self,
-        name: &str,
-        locked: bool,
-        runtime: Option<Duration>,
-        version: &str,
-    ) -> Result<(), RunError> {
+    async fn deploy_hook(&self, name: &str, facts: Facts) -> Result<(), RunError> {
         if matches!(self.kind, Kind::Boot | Kind::TakeOver(_)) {
             return Ok(());
         }
-        self.hook(name, locked, runtime, version).await
+        hooks::run(self.call, name, &facts).await
     }
 
     /// Hooks around a group are told its servers.
     pub(crate) async fn boot_hook(&self, name: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
-        let facts = Facts { hosts: hosts.to_vec(), ..self.facts(true, None, &plan.version) };
-        hooks::run(self.world, self.project, self.options, name, &facts).await
+        let facts = Facts { locked: true, ..Facts::of(&self.scope, &plan.version, hosts) };
+        hooks::run(self.call, name, &facts).await
     }
 
     /// From the first hook to the last.
@@ -232,10 +175,10 @@ impl<'a> Run<'a> {
         self.worth_going_on(|host| fleet.has(host), &failures)?;
         self.build().await?;
         let version = self.named();
-        let lock = Lock::for_run(self.world, &fleet, &hosts, &self.scope, &version).await?;
+        let lock = Lock::for_run(self.call.world, &fleet, &hosts, &self.scope, &version).await?;
         let result = self.locked(&fleet, failures, lock.as_ref()).await;
         if let Some(lock) = lock {
-            lock.give_back(self.world).await;
+            lock.give_back(self.call.world).await;
         }
         self.end(&fleet, result).await
     }
@@ -247,15 +190,16 @@ impl<'a> Run<'a> {
 
     /// Up to the connections, to these servers: what is wrong with the project is told before any is made.
     pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
-        self.secrets = self.project.secrets(self.world, &self.secrets_needed()).await?;
-        check_secrets(&self.project.config, &self.secrets, &self.selection)?;
-        keep::given(self.world, self.project, self.options, &self.named()).await?;
-        hooks::prepare(self.world, self.project, self.options).await?;
-        self.hook("pre-connect", is_inherited(self.world), None, &self.named()).await?;
+        self.secrets = self.call.project.secrets(self.call.world, &self.secrets_needed()).await?;
+        check_secrets(self.call.config(), &self.secrets, &self.selection)?;
+        keep::given(self.call, &self.named()).await?;
+        hooks::prepare(self.call).await?;
+        let facts = Facts { locked: is_inherited(self.call.world), ..self.facts(&self.named()) };
+        hooks::run(self.call, "pre-connect", &facts).await?;
         self.emit(Event::Phase(Phase::Connect(hosts.len())));
         tokio::select! {
-            connected = Fleet::connect(self.world, self.project, hosts) => connected,
-            () = self.world.stop.triggered() => Err(RunError::interrupted()),
+            connected = Fleet::connect(self.call, hosts) => connected,
+            () = self.call.world.stop.triggered() => Err(RunError::interrupted()),
         }
     }
 
@@ -263,23 +207,24 @@ impl<'a> Run<'a> {
     pub(crate) async fn build(&self) -> Result<(), RunError> {
         if self.builds() {
             let version = self.named();
-            let build =
-                Build::begin(self.world, self.project, &self.secrets, self.options, Output::Registry).await?;
-            self.hook("pre-build", self.under_lock, None, &version).await?;
+            let build = Build::begin(self.call, &self.secrets, Output::Registry).await?;
+            let facts = Facts { locked: self.under_lock, ..self.facts(&version) };
+            hooks::run(self.call, "pre-build", &facts).await?;
             build.carry_out(&version).await?;
         }
         self.still_wanted()
     }
 
     pub(crate) fn still_wanted(&self) -> Result<(), RunError> {
-        if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
+        if self.call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
     }
 
     /// What comes after the servers: how long it took, and the last hook if all went well.
     pub(crate) async fn end(&self, fleet: &Fleet, result: Result<String, RunError>) -> Result<(), RunError> {
         let elapsed = self.started.elapsed();
         self.emit(Event::Finished { elapsed, commands: fleet.commands() });
-        self.deploy_hook("post-deploy", self.under_lock, Some(elapsed), &result?).await
+        let facts = Facts { locked: self.under_lock, runtime: Some(elapsed), ..self.facts(&result?) };
+        self.deploy_hook("post-deploy", facts).await
     }
 
     /// What happens while the lock is held, by us or by whoever called us; gives the version.
@@ -291,7 +236,7 @@ impl<'a> Run<'a> {
     ) -> Result<String, RunError> {
         let lock_lost = lock.map_or_else(|| watch::channel(false).1, Lock::lost);
         self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
-        let (observed, unseen) = observe(fleet, &self.scope, &self.project.config.repository(), true).await;
+        let (observed, unseen) = observe(fleet, &self.scope, &self.call.config().repository(), true).await;
         failures.extend(unseen);
         self.still_wanted()?;
         let plan = Arc::new(self.plan(&observed)?);
@@ -301,11 +246,11 @@ impl<'a> Run<'a> {
                 self.emit(Event::Note { host: Some(server.host.clone()), text: note.clone() });
             }
         }
-        let apply = Apply::new(self.world, fleet, &plan, lock_lost);
+        let apply = Apply::new(self.call.world, fleet, &plan, lock_lost);
         if !apply.primary_is_possible() || plan.servers.is_empty() {
             return Err(self.failed(failures, Vec::new()));
         }
-        apply.deliver(self.world).await;
+        apply.deliver(self.call.world).await;
         apply.tell_kept();
         self.still_wanted()?;
         let all_or_nothing = plan.on_failure == OnFailure::Rollback;
@@ -314,7 +259,8 @@ impl<'a> Run<'a> {
             apply.primary_is_possible() && self.any_left(&apply, &plan) && (whole || !all_or_nothing)
         };
         if worth_it() {
-            self.deploy_hook("pre-deploy", true, None, &plan.version).await?;
+            let facts = Facts { locked: true, ..self.facts(&plan.version) };
+            self.deploy_hook("pre-deploy", facts).await?;
             apply.proxy().await;
             apply.assets().await;
             if worth_it() && apply.image_is_sound() {
@@ -322,7 +268,7 @@ impl<'a> Run<'a> {
             }
         }
         failures.extend(apply.failures());
-        if self.world.stop.is_set()
+        if self.call.world.stop.is_set()
             && !apply.all_done()
             && failures.iter().all(|failure| failure.cause == Cause::Interrupted)
         {
@@ -347,7 +293,7 @@ impl<'a> Run<'a> {
         let went_wrong = booted.is_err() || !apply.failures().is_empty();
         if plan.on_failure == OnFailure::Rollback && !apply.failures().iter().any(lost) {
             // What somebody interrupted did not fail: it stays as it is and says so.
-            if went_wrong && !self.world.stop.is_set() {
+            if went_wrong && !self.call.world.stop.is_set() {
                 apply.go_back().await;
             } else if !went_wrong {
                 apply.prune().await;
@@ -362,7 +308,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) async fn standing(&self, apply: &Apply<'_>, plan: &Plan) -> Vec<String> {
-        standing(apply, plan, &self.scope, &self.project.config.repository()).await
+        standing(apply, plan, &self.scope, &self.call.config().repository()).await
     }
 
     pub(crate) async fn boot_groups(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
@@ -381,7 +327,7 @@ impl<'a> Run<'a> {
             if group + 1 < plan.groups.len() && plan.group_wait > 0 {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(plan.group_wait)) => {}
-                    () = self.world.stop.triggered() => {}
+                    () = self.call.world.stop.triggered() => {}
                 }
             }
         }
@@ -389,7 +335,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
-        let config = &self.project.config;
+        let config = self.call.config();
         let version = match &self.version {
             Some(name) if self.kind == Kind::Rollback => {
                 planning::named_version(config, &self.selection, observed, name)
@@ -412,7 +358,7 @@ impl<'a> Run<'a> {
             version,
             scope: self.scope.clone(),
             secrets_known: !self.only_planned,
-            pages: error_pages::read(self.world, self.project)?,
+            pages: error_pages::read(self.call)?,
         };
         Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }
@@ -424,7 +370,7 @@ impl<'a> Run<'a> {
         failures: &[Failure],
     ) -> Result<(), RunError> {
         let primary =
-            self.selection.roles.iter().find(|(role, _)| role.name == self.project.config.primary_role);
+            self.selection.roles.iter().find(|(role, _)| role.name == self.call.config().primary_role);
         let goes = match primary {
             Some((_, hosts)) => hosts.iter().any(|host| there(&host.host)),
             None => self.selection.hosts.iter().any(|host| there(host)),

@@ -14,7 +14,7 @@ use bowline_core::selection::servers as hosts_of;
 use crate::error::{Result, RunError};
 use crate::ports::Local;
 use crate::project::LoadError;
-use crate::world::{Options, Project, World};
+use crate::world::{Call, Project};
 
 /// Where there is no project that can be used: why, and what can be said all the same.
 pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Finding> {
@@ -37,21 +37,16 @@ pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Findin
 ///
 /// # Errors
 /// Filters that match nothing, and an interruption.
-pub async fn examine(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    warnings: Option<&Diagnostics>,
-) -> Result<Vec<Finding>> {
-    let hosts = hosts_of(&project.config, &options.filters)?;
-    let mut found = here::tools(world.local.as_ref(), Some(&project.config)).await;
-    found.extend(here::project(world, project, options, warnings).await);
-    let (secrets, of_secrets) = here::secrets(world, project).await?;
+pub async fn examine(call: Call<'_>, warnings: Option<&Diagnostics>) -> Result<Vec<Finding>> {
+    let hosts = hosts_of(call.config(), &call.options.filters)?;
+    let mut found = here::tools(call.world.local.as_ref(), Some(call.config())).await;
+    found.extend(here::project(call, warnings).await);
+    let (secrets, of_secrets) = here::secrets(call).await?;
     found.extend(of_secrets);
-    found.extend(here::login(world, project, secrets.as_ref()).await);
-    found.extend(here::certificates(world, project, secrets.as_ref()));
-    found.extend(names::findings(world, project).await);
-    found.extend(servers::findings(world, project, options, &hosts, secrets.as_ref()).await?);
+    found.extend(here::login(call, secrets.as_ref()).await);
+    found.extend(here::certificates(call, secrets.as_ref()));
+    found.extend(names::findings(call).await);
+    found.extend(servers::findings(call, &hosts, secrets.as_ref()).await?);
     found.sort_by_key(|finding| (finding.host.is_some(), finding.topic));
     Ok(found)
 }

@@ -9,28 +9,28 @@ use bowline_core::selection::Selection;
 
 use crate::error::{Cause, Failure, Result};
 use crate::run::change::{Change, Told};
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered};
 
 /// `env push`: every role's file, and those of the accessories on the same servers.
-pub async fn push(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let config = &project.config;
-    let selection = Selection::new(config, &options.filters)?;
+pub async fn push(call: Call<'_>) -> Result<Gathered> {
+    let config = call.config();
+    let selection = Selection::new(config, &call.options.filters)?;
     let roles = selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host)));
     let mut names = env_secrets(config, roles.clone());
     let accessories =
         || config.accessories.iter().filter(|accessory| beside(&selection, accessory).next().is_some());
     names.extend(accessories().flat_map(|accessory| accessory.env.secret().map(|(_, key)| key.to_owned())));
-    let secrets = project.secrets(world, &names).await?;
+    let secrets = call.project.secrets(call.world, &names).await?;
     check_env_secrets(config, &secrets, &selection)?;
     for accessory in accessories() {
         secret_env(&secrets, &accessory.env)?;
     }
-    write_all(world, project, options, Some(&secrets)).await
+    write_all(call, Some(&secrets)).await
 }
 
 /// `env delete`: removes them again.
-pub async fn delete(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    write_all(world, project, options, None).await
+pub async fn delete(call: Call<'_>) -> Result<Gathered> {
+    write_all(call, None).await
 }
 
 /// The servers of the app that an accessory is on.
@@ -38,14 +38,9 @@ fn beside<'a>(selection: &'a Selection<'_>, accessory: &'a Accessory) -> impl It
     selection.hosts.iter().copied().filter(|host| accessory.hosts.iter().any(|own| own == host))
 }
 
-async fn write_all(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    secrets: Option<&Secrets>,
-) -> Result<Gathered> {
-    let mut change = Change::begin(world, project, options).await?;
-    let config = &project.config;
+async fn write_all(call: Call<'_>, secrets: Option<&Secrets>) -> Result<Gathered> {
+    let mut change = Change::begin(call).await?;
+    let config = call.config();
     let part = change
         .each_role(|place| {
             let secret = secrets.map(|secrets| of_role(config, secrets, place.role, place.host));

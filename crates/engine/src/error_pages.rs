@@ -4,19 +4,19 @@ use bowline_core::proxy::kamal::files::Pages;
 
 use crate::error::RunError;
 use crate::event::Event;
-use crate::world::{Project, World};
+use crate::world::Call;
 
 /// Those for a status of an error; none without `error_pages_path`.
-pub(crate) fn read(world: &World, project: &Project) -> Result<Pages, RunError> {
-    let Some(path) = &project.config.error_pages_path else { return Ok(Pages::new()) };
+pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
+    let Some(path) = &call.config().error_pages_path else { return Ok(Pages::new()) };
     let directory = format!("{}/", path.trim_end_matches('/'));
     let mut pages = Pages::new();
-    for name in world.local.list(&directory) {
+    for name in call.world.local.list(&directory) {
         let is_page = matches!(name.as_bytes(), [b'4' | b'5', _, _, ending @ ..] if ending == b".html");
         if !is_page {
             continue;
         }
-        let read = world.local.read_bytes(&format!("{directory}{name}"));
+        let read = call.world.local.read_bytes(&format!("{directory}{name}"));
         let page = read.map_err(|reason| RunError::Local {
             what: "error pages".into(),
             reason,
@@ -27,7 +27,7 @@ pub(crate) fn read(world: &World, project: &Project) -> Result<Pages, RunError> 
     }
     if pages.is_empty() {
         let text = format!("{path} (`error_pages_path`) has no page for an error, such as 502.html");
-        world.events.emit(Event::Note { host: None, text });
+        call.world.events.emit(Event::Note { host: None, text });
     }
     Ok(pages)
 }

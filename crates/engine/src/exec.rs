@@ -10,17 +10,15 @@ pub(crate) mod work;
 use bowline_config::{Pairs, Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
-use bowline_core::names::Names;
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
 use bowline_core::selection::Selection;
 
 use crate::error::{Cause, Failure, Result, RunError};
 use crate::ports::{Console, Exit};
-use crate::run::fleet::Fleet;
 use crate::run::observe;
-use crate::world::{Gathered, Options, Project, World};
-use crate::{hooks, version};
+use crate::version;
+use crate::world::{Call, Gathered, Options, Project};
 use work::{Command, Work, unless_stopped};
 
 #[derive(Debug, Clone)]
@@ -36,37 +34,24 @@ pub struct ExecRequest {
 type Target<'a> = (&'a Role, &'a RoleHost);
 
 /// Runs it everywhere at once. A command that fails is no error here: its status is in the output.
-pub async fn exec(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    request: &ExecRequest,
-) -> Result<Gathered> {
-    let selection = Selection::new(&project.config, &options.filters)?;
+pub async fn exec(call: Call<'_>, request: &ExecRequest) -> Result<Gathered> {
+    let selection = Selection::new(call.config(), &call.options.filters)?;
     let targets: Vec<Target<'_>> =
         selection.roles.iter().flat_map(|(role, hosts)| hosts.iter().map(|host| (*role, *host))).collect();
-    let work =
-        unless_stopped(world, Work::find(world, project, options, request, &selection.hosts, &targets))
-            .await?;
-    work.gather(world).await
+    let work = unless_stopped(call.world, Work::find(call, request, &selection.hosts, &targets)).await?;
+    work.gather(call.world).await
 }
 
 /// Runs it in one place, its input and output connected to `console`; gives how it ended. With a terminal or
 /// something to read, that is the primary role on the first server, as with Kamal.
 ///
 /// If nobody reads its output any more, it is ended, as a signal PIPE would have.
-pub async fn attach(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    request: &ExecRequest,
-    console: &dyn Console,
-) -> Result<Exit> {
-    let selection = Selection::new(&project.config, &options.filters)?;
+pub async fn attach(call: Call<'_>, request: &ExecRequest, console: &dyn Console) -> Result<Exit> {
+    let selection = Selection::new(call.config(), &call.options.filters)?;
     let target = one_target(&selection, request.mode)?;
     let (hosts, targets) = ([target.1.host.as_str()], [target]);
-    let work = unless_stopped(world, Work::find(world, project, options, request, &hosts, &targets)).await?;
-    attached::run(world, &work, console).await
+    let work = unless_stopped(call.world, Work::find(call, request, &hosts, &targets)).await?;
+    attached::run(call.world, &work, console).await
 }
 
 fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>> {
@@ -92,36 +77,30 @@ fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>> {
 impl Work {
     /// Connects, and finds the containers if they are to be reused.
     async fn find(
-        world: &World,
-        project: &Project,
-        options: &Options,
+        call: Call<'_>,
         request: &ExecRequest,
         hosts: &[&str],
         targets: &[Target<'_>],
     ) -> Result<Self> {
-        let scope = Scope {
-            names: Names::of(&project.config),
-            run: world.local.random_hex(16),
-            performer: version::performer(world).await,
-        };
+        let scope = call.scope().await;
         let mut commands = Vec::new();
         if !request.reuse {
             // What is wrong with it is known before anybody is asked.
-            let version = options.version.clone().unwrap_or_else(|| project.config.latest_tag());
+            let version = call.options.version.clone().unwrap_or_else(|| call.config().latest_tag());
             version::check(&version)?;
-            let secrets = secrets(world, project, targets).await?;
+            let secrets = secrets(call, targets).await?;
             for target in targets {
-                let place = new_container(project, &secrets, &version, *target)?;
+                let place = new_container(call.project, &secrets, &version, *target)?;
                 let exec = in_place(&scope, request, target.0, &version, place);
                 commands.push(Command::in_container(&target.1.host, exec));
             }
         }
-        hooks::pre_connect(world, project, options, hosts).await?;
-        let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
+        let (fleet, failures) = call.connect(hosts).await?;
         commands.retain(|command| fleet.has(&command.host));
-        let mut work = Self { images: world.images.clone(), fleet, commands, failures, total: hosts.len() };
+        let mut work =
+            Self { images: call.world.images.clone(), fleet, commands, failures, total: hosts.len() };
         if request.reuse {
-            work.find_containers(project, options, request, &scope, targets).await;
+            work.find_containers(call.project, call.options, request, &scope, targets).await;
         }
         Ok(work)
     }
@@ -188,12 +167,12 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
 
 /// The secrets that new containers in these places need. Those of the registry may be missing: only an image that
 /// isn't there needs them.
-async fn secrets(world: &World, project: &Project, targets: &[Target<'_>]) -> Result<Secrets> {
-    let known = project.secrets.names();
-    let mut names = registry_secrets(&project.config);
+async fn secrets(call: Call<'_>, targets: &[Target<'_>]) -> Result<Secrets> {
+    let known = call.project.secrets.names();
+    let mut names = registry_secrets(call.config());
     names.retain(|name| known.contains(&name.as_str()));
-    names.extend(env_secrets(&project.config, targets.iter().copied()));
-    project.secrets(world, &names).await
+    names.extend(env_secrets(call.config(), targets.iter().copied()));
+    call.project.secrets(call.world, &names).await
 }
 
 fn new_container(

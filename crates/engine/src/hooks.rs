@@ -5,6 +5,7 @@ use std::time::Duration;
 use bowline_config::init::hook_names;
 use bowline_config::secret::Secret;
 use bowline_config::{Config, HookLevel};
+use bowline_core::commands::Scope;
 use bowline_core::names::service_version;
 use bowline_core::selection::Selection;
 
@@ -13,7 +14,7 @@ use crate::event::{Event, Phase};
 use crate::local::{Limit, last, within};
 use crate::ports::{Line, Local, LocalCommand};
 use crate::version::now;
-use crate::world::{Options, Project, World};
+use crate::world::Call;
 
 /// Extensions that programs have. (Another one, `.sample` or `.off`, may be there so that the hook doesn't run.)
 const PROGRAMS: [&str; 8] = ["sh", "bash", "zsh", "rb", "py", "pl", "js", "ts"];
@@ -78,55 +79,57 @@ pub struct Facts {
     pub runtime: Option<Duration>,
 }
 
+impl Facts {
+    /// Of a run that doesn't hold the lock.
+    pub fn of(scope: &Scope, version: &str, hosts: &[impl ToString]) -> Self {
+        Self {
+            performer: scope.performer.clone(),
+            version: version.into(),
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            locked: false,
+            run: scope.run.clone(),
+            runtime: None,
+        }
+    }
+}
+
 /// The hook before the first connection of a command that only looks or runs something.
-pub async fn pre_connect(world: &World, project: &Project, options: &Options, hosts: &[&str]) -> Result<()> {
-    if options.skip_hooks
-        || world.local.executable(&format!("{}/pre-connect", project.config.hooks_path)).is_none()
+pub async fn pre_connect(call: Call<'_>, hosts: &[&str]) -> Result<()> {
+    if call.options.skip_hooks
+        || call.world.local.executable(&format!("{}/pre-connect", call.config().hooks_path)).is_none()
     {
         return Ok(());
     }
-    let facts = Facts {
-        performer: crate::version::performer(world).await,
-        version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
-        hosts: hosts.iter().map(|host| (*host).to_string()).collect(),
-        locked: false,
-        run: String::new(),
-        runtime: None,
-    };
-    run(world, project, options, "pre-connect", &facts).await
+    let version = call.version().await.unwrap_or_default();
+    let facts = Facts::of(&call.scope().await, &version, hosts);
+    run(call, "pre-connect", &facts).await
 }
 
 /// Hooks that get the secrets in their environment.
 const WITH_SECRETS: [&str; 3] = ["pre-connect", "pre-deploy", "post-deploy"];
 
 /// Resolves the secrets that a run's hooks will get, so that a missing one is an error before anything changes.
-pub async fn prepare(world: &World, project: &Project, options: &Options) -> Result<()> {
-    let never_run = doubtful(world.local.as_ref(), &project.config)
+pub async fn prepare(call: Call<'_>) -> Result<()> {
+    let never_run = doubtful(call.world.local.as_ref(), call.config())
         .into_iter()
         .filter(|hook| hook.kind == Fault::Extension);
-    for hook in never_run.filter(|_| !options.skip_hooks) {
+    for hook in never_run.filter(|_| !call.options.skip_hooks) {
         let text = format!("{} ({})", hook.text, hook.hint);
-        world.events.emit(Event::Note { host: None, text });
+        call.world.events.emit(Event::Note { host: None, text });
     }
     let there =
-        |name: &str| world.local.executable(&format!("{}/{name}", project.config.hooks_path)).is_some();
-    if !options.skip_hooks && WITH_SECRETS.into_iter().any(there) {
-        project.hook_secrets(world).await?;
+        |name: &str| call.world.local.executable(&format!("{}/{name}", call.config().hooks_path)).is_some();
+    if !call.options.skip_hooks && WITH_SECRETS.into_iter().any(there) {
+        call.project.hook_secrets(call.world).await?;
     }
     Ok(())
 }
 
 /// Runs a hook if the project has it. Its output is told as it comes, with what `hooks_output` says of it; a failure
 /// carries its last lines in any case.
-pub async fn run(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-    facts: &Facts,
-) -> Result<()> {
-    let path = format!("{}/{name}", project.config.hooks_path);
-    if options.skip_hooks {
+pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
+    let path = format!("{}/{name}", call.config().hooks_path);
+    if call.options.skip_hooks {
         return Ok(());
     }
     let failed = |reason: String, hint: Option<String>| RunError::Local {
@@ -135,7 +138,7 @@ pub async fn run(
         hint,
         standing: Vec::new(),
     };
-    match world.local.executable(&path) {
+    match call.world.local.executable(&path) {
         None => return Ok(()),
         Some(false) => {
             return Err(failed(
@@ -145,28 +148,28 @@ pub async fn run(
         }
         Some(true) => {}
     }
-    let level = project.config.hooks_output.of(name);
+    let level = call.config().hooks_output.of(name);
     let quiet = level == Some(HookLevel::Quiet);
-    world.events.emit(Event::Phase(Phase::Hook { name: name.into(), quiet }));
+    call.world.events.emit(Event::Phase(Phase::Hook { name: name.into(), quiet }));
     let file = path.clone();
     // A path without a slash would be looked for on PATH.
     let program = if path.starts_with('/') || path.starts_with('.') { path } else { format!("./{path}") };
     let mut env = Vec::new();
     if WITH_SECRETS.contains(&name) {
-        env.extend(project.hook_secrets(world).await?);
+        env.extend(call.project.hook_secrets(call.world).await?);
     }
-    env.extend(environment(world, project, options, facts));
+    env.extend(environment(call, facts));
     let command = LocalCommand { words: vec![program], env, ..Default::default() };
     let told = |line: Line<'_>| {
         let (Line::Out(line) | Line::Err(line)) = line;
-        world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });
+        call.world.events.emit(Event::Hook { name: name.into(), line: line.into(), level });
     };
     let output = tokio::select! {
-        output = within(world.local.as_ref(), &command, Limit::hook(world), &told) => output,
-        () = world.stop.triggered() => return Err(RunError::interrupted()),
+        output = within(call.world.local.as_ref(), &command, Limit::hook(call.world), &told) => output,
+        () = call.world.stop.triggered() => return Err(RunError::interrupted()),
     };
     let windows = || {
-        let text = world.local.read(&file).ok().flatten()?;
+        let text = call.world.local.read(&file).ok().flatten()?;
         text.split('\n').next()?.ends_with('\r').then(|| {
             format!("{file} has Windows line ends: `sed -i 's/\\r$//' {file}`, and `{file} text eol=lf` in .gitattributes")
         })
@@ -179,32 +182,32 @@ pub async fn run(
     Err(failed(format!("{}\n{said}", output.exit).trim_end().to_string(), windows()))
 }
 
-fn environment(world: &World, project: &Project, options: &Options, facts: &Facts) -> Vec<(String, Secret)> {
-    let config = &project.config;
+fn environment(call: Call<'_>, facts: &Facts) -> Vec<(String, Secret)> {
+    let config = call.config();
     let mut pairs: Vec<(&str, String)> = vec![
-        ("KAMAL_RECORDED_AT", now(world)),
+        ("KAMAL_RECORDED_AT", now(call.world)),
         ("KAMAL_PERFORMER", facts.performer.clone()),
         ("KAMAL_VERSION", facts.version.clone()),
         ("KAMAL_SERVICE_VERSION", service_version(&config.service, &facts.version)),
         ("KAMAL_SERVICE", config.service.clone()),
         ("KAMAL_HOSTS", facts.hosts.join(",")),
         ("KAMAL_LOCK", facts.locked.to_string()),
-        ("KAMAL_COMMAND", options.command.clone()),
+        ("KAMAL_COMMAND", call.options.command.clone()),
     ];
     if facts.locked {
         pairs.push((crate::run::lock::RUN, facts.run.clone()));
     }
-    if let Some(subcommand) = &options.subcommand {
+    if let Some(subcommand) = &call.options.subcommand {
         pairs.push(("KAMAL_SUBCOMMAND", subcommand.clone()));
     }
     if let Some(destination) = &config.destination {
         pairs.push(("KAMAL_DESTINATION", destination.clone()));
     }
-    if !options.filters.roles.is_empty() {
-        let named = Selection::new(config, &options.filters).map(|selection| {
+    if !call.options.filters.roles.is_empty() {
+        let named = Selection::new(config, &call.options.filters).map(|selection| {
             selection.roles.iter().map(|(role, _)| role.name.as_str()).collect::<Vec<_>>().join(",")
         });
-        pairs.push(("KAMAL_ROLES", named.unwrap_or_else(|_| options.filters.roles.join(","))));
+        pairs.push(("KAMAL_ROLES", named.unwrap_or_else(|_| call.options.filters.roles.join(","))));
     }
     if let Some(runtime) = facts.runtime {
         pairs.push(("KAMAL_RUNTIME", runtime.as_secs().to_string()));

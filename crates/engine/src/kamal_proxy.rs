@@ -12,59 +12,44 @@ use crate::error::RunError;
 use crate::proxy::kamal::{ensure, gap, remove_from, step, upgrade, with_image};
 use crate::proxy::{At, life};
 use crate::run::change::Change;
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered};
 
 const KIND: ProxyKind = ProxyKind::Kamal;
 
 /// `proxy boot`: makes sure it runs.
-pub async fn boot(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
-        let wanted = core::ensure(&project.config, &change.scope, host);
-        let answer = ensure(At { fleet: &change.fleet, host }, &world.own_proxy, &wanted).await?;
+pub async fn boot(call: Call<'_>) -> Result<Gathered, RunError> {
+    life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
+        let wanted = core::ensure(call.config(), &change.scope, host);
+        let answer = ensure(At { fleet: &change.fleet, host }, &call.world.own_proxy, &wanted).await?;
         Ok(format!("{} {NAME}", if answer.made { "booted" } else { "started" }))
     })
     .await
 }
 
 /// `proxy reboot`: a new one with the configuration as it is now, on all servers at once or (`rolling`) one after the other.
-pub async fn reboot(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    rolling: bool,
-) -> Result<Gathered, RunError> {
-    life::in_groups(world, project, options, (KIND, rolling), async |change: &Change<'_>, host: &str| {
-        let wanted = core::ensure(&project.config, &change.scope, host);
+pub async fn reboot(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError> {
+    life::in_groups(call, (KIND, rolling), async |change: &Change<'_>, host: &str| {
+        let wanted = core::ensure(call.config(), &change.scope, host);
         let at = At { fleet: &change.fleet, host };
         let replace = |ensure| core::Step::Replace(Box::new(Replace { ensure }));
-        let answer = with_image(at, &world.own_proxy, &wanted, replace).await?;
+        let answer = with_image(at, &call.world.own_proxy, &wanted, replace).await?;
         Ok(format!("rebooted {NAME}{}", gap(&answer)))
     })
     .await
 }
 
 /// `proxy upgrade`: the running one becomes the one that is wanted, without a gap where it is Bowline's own.
-pub async fn upgrade(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    rolling: bool,
-) -> Result<Gathered, RunError> {
-    life::in_groups(world, project, options, (KIND, rolling), async |change: &Change<'_>, host: &str| {
-        let wanted = core::ensure(&project.config, &change.scope, host);
-        upgrade::upgrade(At { fleet: &change.fleet, host }, &world.own_proxy, &wanted).await
+pub async fn upgrade(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError> {
+    life::in_groups(call, (KIND, rolling), async |change: &Change<'_>, host: &str| {
+        let wanted = core::ensure(call.config(), &change.scope, host);
+        upgrade::upgrade(At { fleet: &change.fleet, host }, &call.world.own_proxy, &wanted).await
     })
     .await
 }
 
 /// `proxy start`, `stop`, `restart`.
-pub async fn power(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    action: Action,
-) -> Result<Gathered, RunError> {
-    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
+pub async fn power(call: Call<'_>, action: Action) -> Result<Gathered, RunError> {
+    life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
         let power = step(core::Step::Power(Power { scope: change.scope.clone(), action }));
         change.fleet.run(host, None, &power).await.map_err(crate::proxy::kamal::explained)?;
         Ok(format!("{} {NAME}", action.done()))
@@ -73,60 +58,38 @@ pub async fn power(
 }
 
 /// `proxy remove`: unless it has services, or also then (`force`).
-pub async fn remove(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    force: bool,
-) -> Result<Gathered, RunError> {
+pub async fn remove(call: Call<'_>, force: bool) -> Result<Gathered, RunError> {
     let remove = async |change: &Change<'_>, host: &str| remove_from(change, host, force).await;
-    life::on_each(world, project, options, KIND, remove).await
+    life::on_each(call, KIND, remove).await
 }
 
 /// `proxy details`: its container, and what it routes where.
-pub async fn details(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    life::details(world, project, options, KIND).await
+pub async fn details(call: Call<'_>) -> Result<Gathered, RunError> {
+    life::details(call, KIND).await
 }
 
 /// `proxy logs`.
-pub async fn logs(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    lines: &Lines,
-) -> Result<Gathered, RunError> {
-    life::logs(world, project, options, (KIND, NAME), lines).await
+pub async fn logs(call: Call<'_>, lines: &Lines) -> Result<Gathered, RunError> {
+    life::logs(call, (KIND, NAME), lines).await
 }
 
 /// `proxy boot-config set`: how it is run where the configuration has no `proxy/run`.
-pub async fn set_boot_config(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    config: &BootConfig,
-) -> Result<Gathered, RunError> {
-    on_files(world, project, options, &boot_config::set(config), "the next reboot applies it").await
+pub async fn set_boot_config(call: Call<'_>, config: &BootConfig) -> Result<Gathered, RunError> {
+    on_files(call, &boot_config::set(config), "the next reboot applies it").await
 }
 
 /// `proxy boot-config reset`.
-pub async fn reset_boot_config(
-    world: &World,
-    project: &Project,
-    options: &Options,
-) -> Result<Gathered, RunError> {
-    on_files(world, project, options, &boot_config::reset(), "back to the defaults with the next reboot")
-        .await
+pub async fn reset_boot_config(call: Call<'_>) -> Result<Gathered, RunError> {
+    on_files(call, &boot_config::reset(), "back to the defaults with the next reboot").await
 }
 
 async fn on_files(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     script: &bowline_core::shell::Script,
     done: &str,
 ) -> Result<Gathered, RunError> {
-    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
-        if core::run_of(&project.config, host).is_some() {
+    life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
+        if core::run_of(call.config(), host).is_some() {
             let text = "`proxy: run:` in the configuration wins over these files".into();
             change.fleet.emit(crate::event::Event::Note { host: Some(host.into()), text });
         }
@@ -137,6 +100,6 @@ async fn on_files(
 }
 
 /// `proxy boot-config get`.
-pub async fn boot_config(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    life::ask(world, project, options, KIND, &boot_config::get()).await
+pub async fn boot_config(call: Call<'_>) -> Result<Gathered, RunError> {
+    life::ask(call, KIND, &boot_config::get()).await
 }

@@ -4,23 +4,23 @@
 use bowline_config::KeyData;
 
 use crate::error::Result;
-use crate::world::{Project, World};
+use crate::world::Call;
 
 /// Gives them to what makes connections.
 ///
 /// # Errors
 /// Secrets that are in no file, or can't be worked out.
-pub(crate) async fn hand_over(world: &World, project: &Project) -> Result<()> {
-    let ssh = &project.config.ssh;
+pub(crate) async fn hand_over(call: Call<'_>) -> Result<()> {
+    let ssh = &call.config().ssh;
     if ssh.key_data.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = ssh.secrets().map(str::to_owned).collect();
-    let secrets = project.secrets(world, &names).await?;
+    let secrets = call.project.secrets(call.world, &names).await?;
     let key = |(number, key): (usize, &KeyData)| match key {
         KeyData::Named(name) => Some((format!("the secret {name}"), secrets.get(name)?.clone())),
         KeyData::Inline(key) => Some((format!("ssh/key_data/{number}"), key.clone())),
     };
-    world.network.take_keys(ssh.key_data.iter().enumerate().filter_map(key).collect());
+    call.world.network.take_keys(ssh.key_data.iter().enumerate().filter_map(key).collect());
     Ok(())
 }

@@ -7,10 +7,9 @@ use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::{Accessories, Selection};
 
 use crate::error::Result;
-use crate::hooks;
-use crate::run::fleet::{Fleet, run_all};
+use crate::run::fleet::run_all;
 use crate::run::observe::look;
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered, Project};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
@@ -25,20 +24,19 @@ pub enum Listing {
 }
 
 /// Lists it on every server.
-pub async fn list(world: &World, project: &Project, options: &Options, listing: Listing) -> Result<Gathered> {
-    let config = &project.config;
+pub async fn list(call: Call<'_>, listing: Listing) -> Result<Gathered> {
+    let config = call.config();
     let (selection, accessories) = match listing {
-        Listing::Everything => Selection::whole(config, &options.filters)?,
-        _ => (Selection::new(config, &options.filters)?, Accessories::default()),
+        Listing::Everything => Selection::whole(config, &call.options.filters)?,
+        _ => (Selection::new(config, &call.options.filters)?, Accessories::default()),
     };
-    hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
+    let (fleet, failures) = call.connect(&selection.hosts).await?;
     let mut steps = Vec::new();
     for host in selection.hosts.iter().filter(|host| fleet.has(host)) {
         let of_accessories = accessories
             .of_host(host)
             .map(|accessory| (Some(accessory.name.clone()), listing::accessory(&accessory.service)));
-        let of_app = scripts(project, &selection, host, listing);
+        let of_app = scripts(call.project, &selection, host, listing);
         for (role, script) in of_app.into_iter().chain(of_accessories) {
             steps.push(((*host).to_string(), role, Step::Run("list", script)));
         }
@@ -71,10 +69,10 @@ fn scripts(
 }
 
 /// `app version`: the version each role serves on each server.
-pub async fn versions(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let looked = look(world, project, options).await?;
-    let names = Names::of(&project.config);
-    let latest = project.config.latest_image();
+pub async fn versions(call: Call<'_>) -> Result<Gathered> {
+    let looked = look(call).await?;
+    let names = Names::of(call.config());
+    let latest = call.config().latest_image();
     Ok(looked.told(|role, observed| match observed.current(&names, role, &latest) {
         Some(container) => container.version(&names, role).to_string(),
         None => "nothing runs".into(),

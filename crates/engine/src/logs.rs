@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::ports::{Reader, ServerError};
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::{Looked, look, one};
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::world::{Call, Gathered, HostOutput, Project, World};
 
 /// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,23 +42,17 @@ impl Source {
 }
 
 /// Shows them once or, with `follow`, all of them at once as lines come, until the run is stopped.
-pub async fn logs(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    lines: &Lines,
-    whose: &Whose,
-) -> Result<Gathered> {
-    let looked = look(world, project, options).await?;
+pub async fn logs(call: Call<'_>, lines: &Lines, whose: &Whose) -> Result<Gathered> {
+    let looked = look(call).await?;
     let (sources, silent) = match whose {
-        Whose::Serving => serving(project, &looked),
-        Whose::Container(wanted) => (named(project, &looked, wanted)?, Vec::new()),
+        Whose::Serving => serving(call.project, &looked),
+        Whose::Container(wanted) => (named(call.project, &looked, wanted)?, Vec::new()),
     };
     let total = looked.selection.hosts.len();
     let Looked { fleet, failures, .. } = looked;
     let mut gathered = if lines.follow {
-        let all = Following { world, project, fleet: &fleet, lines, again: *whose == Whose::Serving };
-        let failed = until_stopped(world, all.follow(&sources)).await?;
+        let all = Following { call, fleet: &fleet, lines, again: *whose == Whose::Serving };
+        let failed = until_stopped(call.world, all.follow(&sources)).await?;
         Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total }
     } else {
         let step =
@@ -109,8 +103,7 @@ fn named(project: &Project, looked: &Looked<'_>, wanted: &str) -> Result<Vec<Sou
 }
 
 struct Following<'a> {
-    world: &'a World,
-    project: &'a Project,
+    call: Call<'a>,
     fleet: &'a Fleet,
     lines: &'a Lines,
     /// Whether the container that comes in the place of one that ended is followed too.
@@ -155,8 +148,8 @@ impl Following<'_> {
         ended: Option<String>,
     ) -> Result<Option<(Source, Option<String>)>, Failure> {
         tokio::time::sleep(PAUSE).await;
-        let config = &self.project.config;
-        let run = self.world.local.random_hex(16);
+        let config = self.call.config();
+        let run = self.call.world.local.random_hex(16);
         let (names, latest) = (Names::of(config), config.latest_image());
         let scope = Scope { names: names.clone(), run, performer: String::new() };
         let step = Step::Observe(Observe { scope, repository: config.repository(), claim: false });

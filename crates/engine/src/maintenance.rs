@@ -5,7 +5,7 @@ use bowline_core::selection::Selection;
 use crate::error::{Result, RunError};
 use crate::proxy::any_role;
 use crate::run::change::Change;
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered, Options, Project};
 
 /// The largest page, in bytes: it goes into a file that the proxy reads whole.
 const LARGEST: usize = 1 << 20;
@@ -33,20 +33,15 @@ pub(crate) struct Page {
 }
 
 /// `app maintenance`: every request gets 503 and a page from now on; those that the app has are waited for.
-pub async fn begin(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    request: &Request,
-) -> Result<Gathered> {
-    check(project, options)?;
+pub async fn begin(call: Call<'_>, request: &Request) -> Result<Gathered> {
+    check(call.project, call.options)?;
     let page = Page {
-        own: own_page(world, project)?,
+        own: own_page(call)?,
         message: request.message.clone(),
         retry_after: request.retry_after,
-        drain_timeout: request.drain_timeout.unwrap_or(project.config.drain_timeout.as_secs()),
+        drain_timeout: request.drain_timeout.unwrap_or(call.config().drain_timeout.as_secs()),
     };
-    let mut change = Change::begin(world, project, options).await?;
+    let mut change = Change::begin(call).await?;
     let pause = async |place| change.proxy(place).pause(&change, place, &page).await;
     let part = change.each_role(pause).await;
     change.keep(part);
@@ -54,9 +49,9 @@ pub async fn begin(
 }
 
 /// `app live`: the app answers again.
-pub async fn end(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    check(project, options)?;
-    let mut change = Change::begin(world, project, options).await?;
+pub async fn end(call: Call<'_>) -> Result<Gathered> {
+    check(call.project, call.options)?;
+    let mut change = Change::begin(call).await?;
     let resume = async |place| change.proxy(place).resume(&change, place).await;
     let part = change.each_role(resume).await;
     change.keep(part);
@@ -69,8 +64,8 @@ fn check(project: &Project, options: &Options) -> Result<()> {
 }
 
 /// `503.html` of `error_pages_path`, if the project has one.
-fn own_page(world: &World, project: &Project) -> Result<Option<String>> {
-    let Some(directory) = &project.config.error_pages_path else { return Ok(None) };
+fn own_page(call: Call<'_>) -> Result<Option<String>> {
+    let Some(directory) = &call.config().error_pages_path else { return Ok(None) };
     let path = format!("{}/503.html", directory.trim_end_matches('/'));
     let wrong = |reason: String, hint: &str| RunError::Local {
         what: "maintenance page".into(),
@@ -78,7 +73,7 @@ fn own_page(world: &World, project: &Project) -> Result<Option<String>> {
         hint: Some(hint.into()),
         standing: Vec::new(),
     };
-    let page = world.local.read(&path).map_err(|reason| wrong(reason, "it should be UTF-8 text"))?;
+    let page = call.world.local.read(&path).map_err(|reason| wrong(reason, "it should be UTF-8 text"))?;
     match page {
         Some(page) if page.len() > LARGEST => Err(wrong(
             format!("{path} has {} bytes; the limit is {LARGEST}", page.len()),

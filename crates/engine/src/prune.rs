@@ -5,24 +5,18 @@ use bowline_core::plan::step::Step;
 
 use crate::error::Result;
 use crate::run::change::{Change, Told};
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered};
 
 /// `prune`: what each role no longer needs; `retain` instead of the configured number of stopped containers.
-pub async fn prune(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    parts: Parts,
-    retain: Option<usize>,
-) -> Result<Gathered> {
-    let mut change = Change::begin(world, project, options).await?;
+pub async fn prune(call: Call<'_>, parts: Parts, retain: Option<usize>) -> Result<Gathered> {
+    let mut change = Change::begin(call).await?;
     let part = change.each_server(|host| prune_one(&change, host, parts, retain)).await;
     change.keep(part);
     change.end().await
 }
 
 async fn prune_one(change: &Change<'_>, host: &str, parts: Parts, retain: Option<usize>) -> Told {
-    let config = &change.project.config;
+    let config = change.call.config();
     let step = Step::Prune(Prune {
         scope: change.scope.clone(),
         roles: change.selection.roles_of(host).map(|(role, _)| role.name.clone()).collect(),

@@ -14,7 +14,7 @@ use crate::app::{stop_all, stop_orphans};
 use crate::error::{Cause, Failure, Result};
 use crate::proxy;
 use crate::run::change::{Change, Place, Told};
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
@@ -31,16 +31,11 @@ pub enum Removal {
 }
 
 /// `remove`, `app remove`, `remove-container`, `remove-containers`, `remove-images`.
-pub async fn remove(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    removal: &Removal,
-) -> Result<Gathered> {
+pub async fn remove(call: Call<'_>, removal: &Removal) -> Result<Gathered> {
     if *removal == Removal::Everything {
-        return remove_everything(world, project, options).await;
+        return remove_everything(call).await;
     }
-    let mut change = Change::begin(world, project, options).await?;
+    let mut change = Change::begin(call).await?;
     match removal {
         Removal::Everything | Removal::App => remove_all(&mut change, None).await,
         Removal::Container(version) => {
@@ -60,12 +55,12 @@ pub async fn remove(
 }
 
 /// The app where it is selected, with all accessories there. There may be servers with accessories alone.
-async fn remove_everything(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let (mut selection, accessories) = Selection::whole(&project.config, &options.filters)?;
+async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
+    let (mut selection, accessories) = Selection::whole(call.config(), &call.options.filters)?;
     if selection.roles.is_empty() {
         selection.hosts = accessories.hosts_to_lock();
     }
-    let mut change = Change::of(world, project, options, selection).await?;
+    let mut change = Change::of(call, selection).await?;
     remove_all(&mut change, Some(&accessories)).await;
     change.end().await
 }
@@ -91,7 +86,7 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
     }
     if let Some(accessories) = accessories.filter(|_| change.goes_on()) {
         // First what the proxy may have requests for: it stays as long as it has some.
-        let config = &change.project.config;
+        let config = change.call.config();
         let part = accessory::remove_all(change.held(&change.hosts()), config, accessories).await;
         change.keep(part);
         let part = change.each_server(|host| remove_proxies(change, host)).await;
@@ -142,7 +137,7 @@ async fn remove_containers(change: &Change<'_>, place: Place<'_>) -> Told {
 
 /// Those of roles that the configuration no longer has on a server.
 async fn remove_orphans(change: &Change<'_>, host: &str) -> Told {
-    let (config, names) = (&change.project.config, &change.scope.names);
+    let (config, names) = (change.call.config(), &change.scope.names);
     let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {
         return Ok(String::new());
     };
@@ -163,7 +158,7 @@ async fn forget_secrets(change: &Change<'_>, place: Place<'_>) -> Told {
 }
 
 async fn remove_images(change: &Change<'_>, host: &str) -> Told {
-    let config = &change.project.config;
+    let config = change.call.config();
     if !config.hosts().contains(&host) {
         return Ok(String::new());
     }

@@ -30,7 +30,7 @@ use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::world::{Options, Project, World};
+use crate::world::{Call, Project};
 
 /// How it is done.
 #[derive(Debug, Clone, Copy)]
@@ -42,46 +42,35 @@ pub struct How {
 }
 
 /// `upgrade`: from Traefik to kamal-proxy.
-pub async fn upgrade(world: &World, project: &Project, options: &Options, how: How) -> Result<(), RunError> {
-    take_over(world, project, options, Direction::Upgrade, how).await
+pub async fn upgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
+    take_over(call, Direction::Upgrade, how).await
 }
 
 /// `downgrade`: back.
-pub async fn downgrade(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    how: How,
-) -> Result<(), RunError> {
-    take_over(world, project, options, Direction::Downgrade, how).await
+pub async fn downgrade(call: Call<'_>, how: How) -> Result<(), RunError> {
+    take_over(call, Direction::Downgrade, how).await
 }
 
-async fn take_over(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    direction: Direction,
-    how: How,
-) -> Result<(), RunError> {
-    if !options.filters.roles.is_empty() {
+async fn take_over(call: Call<'_>, direction: Direction, how: How) -> Result<(), RunError> {
+    if !call.options.filters.roles.is_empty() {
         return Err(RunError::Usage {
             message: format!("`{}` moves whole servers, not single roles", direction.command()),
             hint: Some("choose servers with `--hosts`".into()),
         });
     }
     let kind = Kind::TakeOver(direction);
-    let mut run = Run::new(world, project, options, kind, options.version.clone()).await?;
-    let pages = error_pages::read(world, project)?;
-    run.selection = moving(&project.config, run.selection, direction)?;
+    let mut run = Run::new(call, kind, call.options.version.clone()).await?;
+    let pages = error_pages::read(call)?;
+    run.selection = moving(call.config(), run.selection, direction)?;
     let hosts = run.selection.hosts.clone();
     let (fleet, failures) = run.begin(&hosts).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
-    let lock = Lock::for_run(world, &fleet, &hosts, &run.scope, &run.named()).await?;
+    let lock = Lock::for_run(call.world, &fleet, &hosts, &run.scope, &run.named()).await?;
     let lock_lost = lock.as_ref().map_or_else(|| watch::channel(false).1, Lock::lost);
-    let mut moving = Moving { run, world, project, direction, how, has_ports: BTreeSet::new(), pages };
+    let mut moving = Moving { run, call, direction, how, has_ports: BTreeSet::new(), pages };
     let result = moving.under_lock(&fleet, failures, lock_lost).await;
     if let Some(lock) = lock {
-        lock.give_back(world).await;
+        lock.give_back(call.world).await;
     }
     moving.run.end(&fleet, result).await
 }
@@ -119,8 +108,7 @@ fn moving<'a>(
 /// A run that holds the lock.
 struct Moving<'a> {
     run: Run<'a>,
-    world: &'a World,
-    project: &'a Project,
+    call: Call<'a>,
     direction: Direction,
     how: How,
     /// The servers on which the new proxy has the ports already, and only the end was missing.
@@ -131,7 +119,7 @@ struct Moving<'a> {
 
 impl Moving<'_> {
     fn config(&self) -> &Config {
-        &self.project.config
+        self.call.config()
     }
 
     fn note(&self, host: Option<&str>, text: String) {
@@ -160,17 +148,17 @@ impl Moving<'_> {
         }
         self.check_neighbours(fleet, &observed).await?;
         if self.run.version.is_none() {
-            self.run.version = Some(version(self.project, &self.run, &observed));
+            self.run.version = Some(version(self.call.project, &self.run, &observed));
         }
         let plan = Arc::new(self.run.plan(&observed)?);
         self.run.emit(Event::Planned(plan.clone()));
         for server in &plan.servers {
             server.notes.iter().for_each(|note| self.note(Some(&server.host), note.clone()));
         }
-        let apply = Apply::new(self.world, fleet, &plan, lock_lost);
+        let apply = Apply::new(self.call.world, fleet, &plan, lock_lost);
         let carried_out = self.carry_out(&apply, &plan).await;
         failures.extend(apply.failures());
-        let interrupted = self.world.stop.is_set()
+        let interrupted = self.call.world.stop.is_set()
             && !apply.all_done()
             && failures.iter().all(|failure| failure.cause == Cause::Interrupted);
         if interrupted {
@@ -323,7 +311,7 @@ impl Moving<'_> {
         let groups: Vec<&[&ServerPlan]> =
             if self.how.rolling { ready.chunks(1).collect() } else { vec![ready.as_slice()] };
         for group in groups.into_iter().filter(|group| !group.is_empty()) {
-            if self.world.stop.is_set()
+            if self.call.world.stop.is_set()
                 || apply.lost_the_lock()
                 || self.how.rolling && !apply.failures().is_empty()
             {
@@ -338,7 +326,7 @@ impl Moving<'_> {
     }
 
     async fn hook(&self, when: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
-        let name = life::hook(self.world, self.project, self.direction.to(), when);
+        let name = life::hook(self.call, self.direction.to(), when);
         self.run.boot_hook(&name, plan, hosts).await
     }
 }

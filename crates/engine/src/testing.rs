@@ -40,7 +40,7 @@ use bowline_config::{SourceFile, load};
 use crate::event::{Event, Events};
 use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output};
 use crate::secrets::Store;
-use crate::world::{OwnImage, Project, Stop, StopTrigger, World};
+use crate::world::{Call, Options, OwnImage, Project, Stop, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -216,6 +216,11 @@ impl Scripted {
             lock_wait: std::time::Duration::ZERO,
         };
         Self { world, network, local, images, recorder, trigger }
+    }
+
+    /// A call of a use case in this world.
+    pub(crate) fn call<'a>(&'a self, project: &'a Project, options: &'a Options) -> Call<'a> {
+        Call { world: &self.world, project, options }
     }
 
     /// What went wrong for clients, in words; empty if nothing did.

@@ -88,7 +88,7 @@ fn options(version: &str) -> Options {
 /// A deploy that must end: a run that hangs is a failure by itself.
 async fn deploy(scripted: &Scripted, project: &Project, version: &str) -> Result<(), RunError> {
     let options = options(version);
-    let run = deploy::deploy(&scripted.world, project, &options, Kind::Deploy);
+    let run = deploy::deploy(scripted.call(project, &options), Kind::Deploy);
     timeout(Duration::from_secs(600), run).await.expect("the run ends")
 }
 

@@ -18,14 +18,14 @@ use crate::proxy::traefik::{Client, remove_from, step};
 use crate::proxy::{At, life};
 use crate::run::change::{Change, Told};
 use crate::run::retire::tell_returns;
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered};
 
 const KIND: ProxyKind = ProxyKind::Traefik;
 
 /// `traefik boot`: makes sure it runs.
-pub async fn boot(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    let secrets = secrets(world, project).await?;
-    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
+pub async fn boot(call: Call<'_>) -> Result<Gathered, RunError> {
+    let secrets = secrets(call).await?;
+    life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
         let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
         log_in(change, &secrets, host).await?;
         let started = step(core::Step::Ensure(Box::new(ensure.clone())));
@@ -43,14 +43,9 @@ pub async fn boot(world: &World, project: &Project, options: &Options) -> Result
 }
 
 /// `traefik start`, `stop`, `restart`.
-pub async fn power(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    action: Action,
-) -> Result<Gathered, RunError> {
-    life::on_each(world, project, options, KIND, async |change: &Change<'_>, host: &str| {
-        let restart = policy::configured(&project.config.traefik.options);
+pub async fn power(call: Call<'_>, action: Action) -> Result<Gathered, RunError> {
+    life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
+        let restart = policy::configured(&call.config().traefik.options);
         let power = Power { scope: change.scope.clone(), action, restart };
         let power = step(core::Step::Power(power));
         let answer: Answer = change.fleet.ask(host, None, &power).await?;
@@ -68,21 +63,16 @@ pub async fn power(
 }
 
 /// `traefik remove`: unless it has containers to route to.
-pub async fn remove(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    life::on_each(world, project, options, KIND, remove_from).await
+pub async fn remove(call: Call<'_>) -> Result<Gathered, RunError> {
+    life::on_each(call, KIND, remove_from).await
 }
 
 /// `traefik reboot`: a new one with the configuration as it is now, on all servers at once or (`rolling`) one after
 /// the other. A server's apps are routed again before the next one's turn.
-pub async fn reboot(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    rolling: bool,
-) -> Result<Gathered, RunError> {
-    let secrets = secrets(world, project).await?;
+pub async fn reboot(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError> {
+    let secrets = secrets(call).await?;
     let reboot = async |change: &Change<'_>, host: &str| reboot_one(change, &secrets, host).await;
-    life::in_groups(world, project, options, (KIND, rolling), reboot).await
+    life::in_groups(call, (KIND, rolling), reboot).await
 }
 
 async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told {
@@ -113,14 +103,14 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
 }
 
 /// The secrets of its env and of the registry that its image is in.
-async fn secrets(world: &World, project: &Project) -> Result<Secrets, RunError> {
-    let names = [of::of_env(&project.config), of::of_pull(&project.config)].concat();
-    project.secrets(world, &names).await
+async fn secrets(call: Call<'_>) -> Result<Secrets, RunError> {
+    let names = [of::of_env(call.config()), of::of_pull(call.config())].concat();
+    call.project.secrets(call.world, &names).await
 }
 
 /// Lets a server into that registry: no deploy may have been there yet.
 async fn log_in(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<(), Failure> {
-    let login = of::login(&change.project.config, secrets).map_err(|error| unusable(&error, host))?;
+    let login = of::login(change.call.config(), secrets).map_err(|error| unusable(&error, host))?;
     let Some(login) = login else { return Ok(()) };
     let step = Step::Run("log in to the registry", registry::login(&login));
     change.fleet.run(host, None, &step).await.map(drop)
@@ -128,7 +118,7 @@ async fn log_in(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<()
 
 /// Traefik as the configuration wants it; every server gets the same.
 fn ensure(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<Ensure, PlanError> {
-    core::ensure(&change.project.config, secrets, &change.scope, host)
+    core::ensure(change.call.config(), secrets, &change.scope, host)
 }
 
 fn unusable(error: &PlanError, host: &str) -> Failure {
@@ -141,16 +131,11 @@ fn unusable(error: &PlanError, host: &str) -> Failure {
 }
 
 /// `traefik details`.
-pub async fn details(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    life::details(world, project, options, KIND).await
+pub async fn details(call: Call<'_>) -> Result<Gathered, RunError> {
+    life::details(call, KIND).await
 }
 
 /// `traefik logs`: of every server, or followed as they come until the run is stopped.
-pub async fn logs(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    lines: &Lines,
-) -> Result<Gathered, RunError> {
-    life::logs(world, project, options, (KIND, NAME), lines).await
+pub async fn logs(call: Call<'_>, lines: &Lines) -> Result<Gathered, RunError> {
+    life::logs(call, (KIND, NAME), lines).await
 }

@@ -2,7 +2,7 @@ use bowline_core::commands::Action;
 use bowline_core::selection::Accessories;
 use bowline_engine::accessory as engine;
 use bowline_engine::error::RunError;
-use bowline_engine::world::{Gathered, Options, Project, World};
+use bowline_engine::world::{Call, Gathered};
 use clap::{Args, Subcommand};
 
 use super::confirm::Confirm;
@@ -120,8 +120,8 @@ impl Accessory {
             Accessory::Restart(name) => name.power(settings, Action::Restart).await,
             Accessory::Exec { name, exec } => exec.run(settings, Subject::Accessory(&name)).await,
             Accessory::Logs { name: Name { name }, logs } => {
-                logs.show(settings, Subject::Accessory(&name), async |world, project, options, lines| {
-                    engine::logs(world, project, options, &name, lines).await
+                logs.show(settings, Subject::Accessory(&name), async |call, lines| {
+                    engine::logs(call, &name, lines).await
                 })
                 .await
             }
@@ -142,34 +142,24 @@ impl Name {
     async fn change(
         &self,
         settings: &Settings,
-        work: impl AsyncFnOnce(&World, &Project, &Options, &str) -> Result<Gathered, RunError>,
+        work: impl AsyncFnOnce(Call<'_>, &str) -> Result<Gathered, RunError>,
     ) -> Result<u8, Ended> {
         let session = Session::open_for(settings, Focus::Result, self.subject()).await?;
-        let gathered = session
-            .run(async |world, project, options| work(world, project, options, &self.name).await)
-            .await?;
+        let gathered = session.run(async |call| work(call, &self.name).await).await?;
         show(settings, self.subject(), &gathered)
     }
 
     async fn reboot(&self, settings: &Settings, rolling: bool) -> Result<u8, Ended> {
-        self.change(settings, async |world, project, options, name| {
-            engine::reboot(world, project, options, name, rolling).await
-        })
-        .await
+        self.change(settings, async |call, name| engine::reboot(call, name, rolling).await).await
     }
 
     async fn power(&self, settings: &Settings, action: Action) -> Result<u8, Ended> {
-        self.change(settings, async |world, project, options, name| {
-            engine::power(world, project, options, name, action).await
-        })
-        .await
+        self.change(settings, async |call, name| engine::power(call, name, action).await).await
     }
 
     async fn details(&self, settings: &Settings) -> Result<u8, Ended> {
         let session = Session::open_for(settings, Focus::Result, self.subject()).await?;
-        let gathered = session
-            .look(async |world, project, options| engine::details(world, project, options, &self.name).await)
-            .await?;
+        let gathered = session.look(async |call| engine::details(call, &self.name).await).await?;
         show(settings, self.subject(), &gathered)
     }
 

@@ -141,10 +141,7 @@ impl App {
             App::Containers => list(settings, Listing::Containers).await,
             App::Images => list(settings, Listing::Images).await,
             App::StaleContainers { stop } => {
-                change(settings, async |world, project, options| {
-                    engine::app::stale(world, project, options, stop).await
-                })
-                .await
+                change(settings, async |call| engine::app::stale(call, stop).await).await
             }
             App::Remove(confirm) => remove::asked(settings, Removal::App, confirm).await,
             App::RemoveContainer { version } => remove::remove(settings, &Removal::Container(version)).await,
@@ -158,9 +155,6 @@ impl MaintenanceArgs {
     async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let Self { message, retry_after, drain_timeout } = self;
         let request = engine::maintenance::Request { message, retry_after, drain_timeout };
-        change(settings, async |world, project, options| {
-            engine::maintenance::begin(world, project, options, &request).await
-        })
-        .await
+        change(settings, async |call| engine::maintenance::begin(call, &request).await).await
     }
 }

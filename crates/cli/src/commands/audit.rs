@@ -18,9 +18,6 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        look(settings, async |world, project, options| {
-            engine::audit::audit(world, project, options, self.lines).await
-        })
-        .await
+        look(settings, async |call| engine::audit::audit(call, self.lines).await).await
     }
 }

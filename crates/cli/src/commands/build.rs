@@ -104,34 +104,19 @@ impl Build {
             }
             Build::Push { cache, archive, output } => {
                 let output = destination(&output);
-                tell(&archive.on(&cache.on(settings)), Focus::Progress, async |world, project, options| {
-                    engine::image::build::push(world, project, options, output).await
+                tell(&archive.on(&cache.on(settings)), Focus::Progress, async |call| {
+                    engine::image::build::push(call, output).await
                 })
                 .await
             }
             Build::Pull => change(settings, engine::image::pull::pull).await,
-            Build::Create => {
-                tell(settings, Focus::Result, async |world, project, _| {
-                    engine::image::builder::create(world, project).await
-                })
-                .await
-            }
-            Build::Remove => {
-                tell(settings, Focus::Result, async |world, project, _| {
-                    engine::image::builder::remove(world, project).await
-                })
-                .await
-            }
-            Build::Details => {
-                tell(settings, Focus::Result, async |world, project, _| {
-                    engine::image::builder::details(world, project).await
-                })
-                .await
-            }
+            Build::Create => tell(settings, Focus::Result, engine::image::builder::create).await,
+            Build::Remove => tell(settings, Focus::Result, engine::image::builder::remove).await,
+            Build::Details => tell(settings, Focus::Result, engine::image::builder::details).await,
             Build::Dev { cache, output } => {
                 let output = destination(&output);
-                tell(&cache.on(settings), Focus::Progress, async |world, project, options| {
-                    engine::image::dev::dev(world, project, options, output).await
+                tell(&cache.on(settings), Focus::Progress, async |call| {
+                    engine::image::dev::dev(call, output).await
                 })
                 .await
             }

@@ -103,18 +103,12 @@ impl Rollback {
     /// Rolls back to this version, or to `--version`'s, or to the one before.
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let version = self.version.or_else(|| settings.options.version.clone());
-        carry_out(settings, async |world, project, options| {
-            engine::deploy::rollback(world, project, options, version).await
-        })
-        .await
+        carry_out(settings, async |call| engine::deploy::rollback(call, version).await).await
     }
 }
 
 pub(super) async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
-    carry_out(settings, async |world, project, options| {
-        engine::deploy::deploy(world, project, options, kind).await
-    })
-    .await
+    carry_out(settings, async |call| engine::deploy::deploy(call, kind).await).await
 }
 
 pub(super) async fn carry_out(settings: &Settings, work: impl Work<()>) -> Result<u8, Ended> {

@@ -19,8 +19,5 @@ impl Details {
 }
 
 pub(super) async fn list(settings: &Settings, listing: Listing) -> Result<u8, Ended> {
-    look(settings, async |world, project, options| {
-        engine::listing::list(world, project, options, listing).await
-    })
-    .await
+    look(settings, async |call| engine::listing::list(call, listing).await).await
 }

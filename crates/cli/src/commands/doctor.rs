@@ -36,11 +36,7 @@ impl Doctor {
             }
         };
         let session = Session::of(settings, project, Focus::Result, Subject::App, NewHosts::Accept)?;
-        let found = session
-            .look(async |world, project, options| {
-                engine::doctor::examine(world, project, options, Some(&warnings)).await
-            })
-            .await?;
+        let found = session.look(async |call| engine::doctor::examine(call, Some(&warnings)).await).await?;
         Ok(show(settings, &found))
     }
 }

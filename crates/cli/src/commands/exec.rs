@@ -79,11 +79,9 @@ async fn gather(
     request: &ExecRequest,
 ) -> Result<Gathered, Ended> {
     session
-        .run(async |world, project, options| match subject {
-            Subject::App => engine::exec::exec(world, project, options, request).await,
-            Subject::Accessory(name) => {
-                engine::accessory::exec::exec(world, project, options, name, request).await
-            }
+        .run(async |call| match subject {
+            Subject::App => engine::exec::exec(call, request).await,
+            Subject::Accessory(name) => engine::accessory::exec::exec(call, name, request).await,
         })
         .await
 }
@@ -95,11 +93,9 @@ async fn attach(session: Session<'_>, subject: Subject<'_>, mut request: ExecReq
         request.mode = console.mode();
     }
     let exit = session
-        .run(async |world, project, options| match subject {
-            Subject::App => engine::exec::attach(world, project, options, &request, &console).await,
-            Subject::Accessory(name) => {
-                engine::accessory::exec::attach(world, project, options, name, &request, &console).await
-            }
+        .run(async |call| match subject {
+            Subject::App => engine::exec::attach(call, &request, &console).await,
+            Subject::Accessory(name) => engine::accessory::exec::attach(call, name, &request, &console).await,
         })
         .await?;
     Ok(exit::of_program(&exit))

@@ -47,11 +47,7 @@ impl Lock {
                 return show(settings, Subject::App, &held);
             }
             Lock::Acquire { message } => {
-                session
-                    .run(async |world, project, options| {
-                        lock::acquire(world, project, options, &message).await
-                    })
-                    .await?;
+                session.run(async |call| lock::acquire(call, &message).await).await?;
                 say(settings, "Acquired the deploy lock");
             }
             Lock::Release => match session.run(lock::release).await? {

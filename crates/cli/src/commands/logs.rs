@@ -3,7 +3,7 @@
 use bowline_core::commands::logs::Lines;
 use bowline_engine::error::RunError;
 use bowline_engine::logs::{Whose, logs};
-use bowline_engine::world::{Gathered, Options, Project, World};
+use bowline_engine::world::{Call, Gathered};
 use clap::Args;
 
 use super::show;
@@ -40,13 +40,12 @@ impl LogsArgs {
         self,
         settings: &Settings,
         subject: Subject<'_>,
-        logs: impl AsyncFnOnce(&World, &Project, &Options, &Lines) -> Result<Gathered, RunError>,
+        logs: impl AsyncFnOnce(Call<'_>, &Lines) -> Result<Gathered, RunError>,
     ) -> Result<u8, Ended> {
         let lines = self.lines()?;
         let focus = if lines.follow { Focus::Lines } else { Focus::Result };
         let session = Session::open_for(settings, focus, subject).await?;
-        let gathered =
-            session.look(async |world, project, options| logs(world, project, options, &lines).await).await?;
+        let gathered = session.look(async |call| logs(call, &lines).await).await?;
         show(settings, subject, &gathered)
     }
 
@@ -81,11 +80,7 @@ pub(crate) struct AppLogsArgs {
 impl AppLogsArgs {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let whose = self.container_id.map_or(Whose::Serving, Whose::Container);
-        self.lines
-            .show(settings, Subject::App, async |world, project, options, lines| {
-                logs(world, project, options, lines, &whose).await
-            })
-            .await
+        self.lines.show(settings, Subject::App, async |call, lines| logs(call, lines, &whose).await).await
     }
 }
 

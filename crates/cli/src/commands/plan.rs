@@ -54,9 +54,8 @@ impl Plan {
             options.version = self.to.or(options.version.take());
         });
         let session = Session::open(&settings, Focus::Result).await?;
-        let Planned { plan, expected, unseen } = session
-            .look(async |world, project, options| engine::deploy::plan(world, project, options, kind).await)
-            .await?;
+        let Planned { plan, expected, unseen } =
+            session.look(async |call| engine::deploy::plan(call, kind).await).await?;
         if settings.view == View::Json {
             out::stdout([json::plan("plan", &plan, &expected).to_string()]);
         } else {

@@ -155,17 +155,13 @@ impl Proxy {
                 } else {
                     "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
                 };
-                let reboot = change(settings, async |world, project, options| {
-                    engine::reboot(world, project, options, rolling).await
-                });
+                let reboot = change(settings, async |call| engine::reboot(call, rolling).await);
                 confirm.before(async { Ok(question.into()) }, reboot).await
             }
             Proxy::Upgrade { rolling, confirm } => {
                 let question =
                     "A server whose proxy isn't Bowline's own takes no requests for a moment. Are you sure?";
-                let upgrade = change(settings, async |world, project, options| {
-                    engine::upgrade(world, project, options, rolling).await
-                });
+                let upgrade = change(settings, async |call| engine::upgrade(call, rolling).await);
                 confirm.before(async { Ok(question.into()) }, upgrade).await
             }
             Proxy::Start => power(settings, Action::Start).await,
@@ -180,9 +176,7 @@ impl Proxy {
                     }
                     false => "This removes the proxy where no app is left for it to route to. Are you sure?",
                 };
-                let remove = change(settings, async |world, project, options| {
-                    engine::remove(world, project, options, force).await
-                });
+                let remove = change(settings, async |call| engine::remove(call, force).await);
                 confirm.before(async { Ok(question.into()) }, remove).await
             }
             Proxy::BootConfig(files) => files.run(settings).await,
@@ -195,10 +189,7 @@ impl OfFiles {
         match self {
             OfFiles::Set(set) => {
                 let config = set.config();
-                change(settings, async |world, project, options| {
-                    engine::set_boot_config(world, project, options, &config).await
-                })
-                .await
+                change(settings, async |call| engine::set_boot_config(call, &config).await).await
             }
             OfFiles::Get => look(settings, engine::boot_config).await,
             OfFiles::Reset => change(settings, engine::reset_boot_config).await,
@@ -207,6 +198,5 @@ impl OfFiles {
 }
 
 async fn power(settings: &Settings, action: Action) -> Result<u8, Ended> {
-    change(settings, async |world, project, options| engine::power(world, project, options, action).await)
-        .await
+    change(settings, async |call| engine::power(call, action).await).await
 }

@@ -34,9 +34,6 @@ impl Prune {
             Prune::Containers(retain) => (Parts::Containers, retain.retain),
             Prune::Images => (Parts::Images, None),
         };
-        change(settings, async |world, project, options| {
-            engine::prune::prune(world, project, options, parts, retain.map(usize::from)).await
-        })
-        .await
+        change(settings, async |call| engine::prune::prune(call, parts, retain.map(usize::from)).await).await
     }
 }

@@ -39,17 +39,17 @@ impl Skip {
 
 impl Registry {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        change(settings, async |world, project, options| match self {
+        change(settings, async |call| match self {
             Registry::Login(skip) => {
-                check_login(project, "log in to")?;
-                log_in(world, project, options, skip.place()).await
+                check_login(call.project, "log in to")?;
+                log_in(call, skip.place()).await
             }
             Registry::Logout(skip) => {
-                check_login(project, "log out of")?;
-                log_out(world, project, options, skip.place()).await
+                check_login(call.project, "log out of")?;
+                log_out(call, skip.place()).await
             }
-            Registry::Setup(skip) => log_in(world, project, options, skip.place()).await,
-            Registry::Remove(skip) => log_out(world, project, options, skip.place()).await,
+            Registry::Setup(skip) => log_in(call, skip.place()).await,
+            Registry::Remove(skip) => log_out(call, skip.place()).await,
         })
         .await
     }

@@ -46,10 +46,7 @@ pub(super) async fn asked(settings: &Settings, removal: Removal, confirm: Confir
 }
 
 pub(super) async fn remove(settings: &Settings, removal: &Removal) -> Result<u8, Ended> {
-    change(settings, async |world, project, options| {
-        engine::remove::remove(world, project, options, removal).await
-    })
-    .await
+    change(settings, async |call| engine::remove::remove(call, removal).await).await
 }
 
 /// The servers it is about, and the accessories that go too.

@@ -75,20 +75,13 @@ impl ServerExecArgs {
         exec::check_json(settings, attached)?;
         let session = Session::open(settings, Focus::Result).await?;
         if attached.is_none() {
-            let gathered = session
-                .run(async |world, project, options| {
-                    engine::server::exec(world, project, options, &command).await
-                })
-                .await?;
+            let gathered = session.run(async |call| engine::server::exec(call, &command).await).await?;
             return exec::show_with_status(settings, Subject::App, &gathered);
         }
         let console = session.console();
         let mode = if self.raw { Mode::Raw } else { console.mode() };
-        let exit = session
-            .run(async |world, project, options| {
-                engine::server::attach(world, project, options, &command, mode, &console).await
-            })
-            .await?;
+        let exit =
+            session.run(async |call| engine::server::attach(call, &command, mode, &console).await).await?;
         Ok(exit::of_program(&exit))
     }
 }

@@ -72,9 +72,7 @@ impl Moving {
 impl Upgrade {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let (how, question) = (self.how.how(), self.how.question());
-        let upgrade = carry_out(settings, async |world, project, options| {
-            engine::upgrade(world, project, options, how).await
-        });
+        let upgrade = carry_out(settings, async |call| engine::upgrade(call, how).await);
         self.how.confirm.before(async { Ok(question) }, upgrade).await
     }
 }
@@ -82,9 +80,7 @@ impl Upgrade {
 impl Downgrade {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         let (how, question) = (self.how.how(), self.how.question());
-        let downgrade = carry_out(settings, async |world, project, options| {
-            engine::downgrade(world, project, options, how).await
-        });
+        let downgrade = carry_out(settings, async |call| engine::downgrade(call, how).await);
         self.how.confirm.before(async { Ok(question) }, downgrade).await
     }
 }

@@ -57,9 +57,7 @@ impl Traefik {
                 } else {
                     "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
                 };
-                let reboot = change(settings, async |world, project, options| {
-                    engine::reboot(world, project, options, rolling).await
-                });
+                let reboot = change(settings, async |call| engine::reboot(call, rolling).await);
                 confirm.before(async { Ok(question.into()) }, reboot).await
             }
             Traefik::Start => power(settings, Action::Start).await,
@@ -76,6 +74,5 @@ impl Traefik {
 }
 
 async fn power(settings: &Settings, action: Action) -> Result<u8, Ended> {
-    change(settings, async |world, project, options| engine::power(world, project, options, action).await)
-        .await
+    change(settings, async |call| engine::power(call, action).await).await
 }

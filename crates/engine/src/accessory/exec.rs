@@ -3,7 +3,6 @@
 use bowline_config::{Accessory, Config};
 use bowline_core::commands::Scope;
 use bowline_core::commands::exec::{Exec, Missing, Mode, Of, Place};
-use bowline_core::names::Names;
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};
@@ -12,9 +11,7 @@ use crate::error::{Result, RunError};
 use crate::exec::work::{Command, Work, unless_stopped};
 use crate::exec::{ExecRequest, attached};
 use crate::ports::{Console, Exit};
-use crate::run::fleet::Fleet;
-use crate::world::{Gathered, Options, Project, World};
-use crate::{hooks, version};
+use crate::world::{Call, Gathered, Options};
 
 /// An accessory on its servers.
 type Target<'a> = (&'a Accessory, Vec<&'a str>);
@@ -23,16 +20,10 @@ type Target<'a> = (&'a Accessory, Vec<&'a str>);
 ///
 /// # Errors
 /// No such accessory, secrets that aren't there, an interrupt.
-pub async fn exec(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    name: &str,
-    request: &ExecRequest,
-) -> Result<Gathered> {
-    let target = target(&project.config, options, name)?;
-    let work = unless_stopped(world, work(world, project, options, request, &target)).await?;
-    work.gather(world).await
+pub async fn exec(call: Call<'_>, name: &str, request: &ExecRequest) -> Result<Gathered> {
+    let target = target(call.config(), call.options, name)?;
+    let work = unless_stopped(call.world, work(call, request, &target)).await?;
+    work.gather(call.world).await
 }
 
 /// Runs it on one server, its input and output connected to `console`; gives how it ended. With a terminal or something
@@ -41,14 +32,12 @@ pub async fn exec(
 /// # Errors
 /// As [`exec`], and a server that is lost.
 pub async fn attach(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     name: &str,
     request: &ExecRequest,
     console: &dyn Console,
 ) -> Result<Exit> {
-    let (accessory, mut hosts) = target(&project.config, options, name)?;
+    let (accessory, mut hosts) = target(call.config(), call.options, name)?;
     if request.mode == Mode::Raw && hosts.len() > 1 {
         return Err(RunError::Usage {
             message: format!(
@@ -60,8 +49,8 @@ pub async fn attach(
     }
     hosts.truncate(1);
     let target = (accessory, hosts);
-    let work = unless_stopped(world, work(world, project, options, request, &target)).await?;
-    attached::run(world, &work, console).await
+    let work = unless_stopped(call.world, work(call, request, &target)).await?;
+    attached::run(call.world, &work, console).await
 }
 
 /// One accessory, never all.
@@ -78,37 +67,26 @@ fn target<'a>(config: &'a Config, options: &Options, name: &str) -> Result<Targe
 }
 
 /// Connects, with the commands for all of its servers.
-async fn work(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    request: &ExecRequest,
-    (accessory, hosts): &Target<'_>,
-) -> Result<Work> {
-    let scope = Scope {
-        names: Names::of(&project.config),
-        run: world.local.random_hex(16),
-        performer: version::performer(world).await,
-    };
-    let secrets = if request.reuse { Secrets::new() } else { secrets(world, project, accessory).await? };
+async fn work(call: Call<'_>, request: &ExecRequest, (accessory, hosts): &Target<'_>) -> Result<Work> {
+    let scope = call.scope().await;
+    let secrets = if request.reuse { Secrets::new() } else { secrets(call, accessory).await? };
     let mut commands = Vec::new();
     for host in hosts {
-        let place = place(&project.config, &secrets, request, accessory, host)?;
+        let place = place(call.config(), &secrets, request, accessory, host)?;
         commands.push(Command::in_container(host, in_place(&scope, request, accessory, place)));
     }
-    hooks::pre_connect(world, project, options, hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, hosts).await?;
+    let (fleet, failures) = call.connect(hosts).await?;
     commands.retain(|command| fleet.has(&command.host));
-    Ok(Work { images: world.images.clone(), fleet, commands, failures, total: hosts.len() })
+    Ok(Work { images: call.world.images.clone(), fleet, commands, failures, total: hosts.len() })
 }
 
 /// The secrets of its env. Those of the registry may be missing: only an image that isn't there needs them.
-async fn secrets(world: &World, project: &Project, accessory: &Accessory) -> Result<Secrets> {
-    let known = project.secrets.names();
-    let mut names = planning::pull_secrets(&project.config, accessory);
+async fn secrets(call: Call<'_>, accessory: &Accessory) -> Result<Secrets> {
+    let known = call.project.secrets.names();
+    let mut names = planning::pull_secrets(call.config(), accessory);
     names.retain(|name| known.contains(&name.as_str()));
     names.extend(planning::env_secrets(accessory));
-    project.secrets(world, &names).await
+    call.project.secrets(call.world, &names).await
 }
 
 fn place(

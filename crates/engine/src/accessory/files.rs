@@ -13,17 +13,12 @@ use bowline_core::plan::secrets::Secrets;
 use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::template::Around;
-use crate::world::{Project, World};
+use crate::world::Call;
 
-pub(super) async fn read(
-    world: &World,
-    project: &Project,
-    accessory: &Accessory,
-    secrets: &Secrets,
-) -> Result<Vec<Upload>> {
+pub(super) async fn read(call: Call<'_>, accessory: &Accessory, secrets: &Secrets) -> Result<Vec<Upload>> {
     let around = Around {
-        local: world.local.as_ref(),
-        destination: project.config.destination.as_deref(),
+        local: call.world.local.as_ref(),
+        destination: call.config().destination.as_deref(),
         env: &variables(accessory, secrets),
     };
     let mut outputs = Outputs::new();
@@ -31,7 +26,7 @@ pub(super) async fn read(
     for file in &accessory.files {
         let content = content(&around, &mut outputs, accessory, file).await?;
         if is_for_all(file) && has_a_secret(&content, accessory, secrets) {
-            world.events.emit(Event::Note { host: None, text: readable(accessory, file) });
+            call.world.events.emit(Event::Note { host: None, text: readable(accessory, file) });
         }
         uploads.push(Upload {
             path: file.remote.clone(),

@@ -10,10 +10,10 @@ use bowline_core::proxy::ProxyKind;
 
 use super::{problem, said};
 use crate::error::Result;
+use crate::git;
 use crate::hooks::{self, Fault};
 use crate::ports::{Local, LocalCommand, Output};
-use crate::world::{Options, Project, World};
-use crate::{git, version};
+use crate::world::Call;
 
 /// No program takes longer to say what it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,13 +133,8 @@ async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding
 }
 
 /// The project's files, as far as no secret is needed for it.
-pub(super) async fn project(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    warnings: Option<&Diagnostics>,
-) -> Vec<Finding> {
-    let config = &project.config;
+pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> Vec<Finding> {
+    let config = call.config();
     let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
     let kinds = ProxyKind::of_all(config.roles.iter());
     let proxies: Vec<&str> =
@@ -157,8 +152,8 @@ pub(super) async fn project(
     );
     let mut found = vec![Finding::ok(Topic::Configuration, text)];
     found.extend(warnings.map(|all| said(Topic::Configuration, all, Finding::warning)).unwrap_or_default());
-    found.extend(of_version(world, config, options).await);
-    let hooks = hooks::doubtful(world.local.as_ref(), config);
+    found.extend(of_version(call).await);
+    let hooks = hooks::doubtful(call.world.local.as_ref(), config);
     found.extend(hooks.into_iter().map(|hook| {
         let level = if hook.kind == Fault::Extension { Level::Warning } else { Level::Problem };
         Finding { level, ..Finding::problem(Topic::Hooks, hook.text, hook.hint) }
@@ -167,14 +162,15 @@ pub(super) async fn project(
 }
 
 /// What would be built.
-async fn of_version(world: &World, config: &Config, options: &Options) -> Vec<Finding> {
-    let mut found = match version::resolve(world, config, options).await {
+async fn of_version(call: Call<'_>) -> Vec<Finding> {
+    let config = call.config();
+    let mut found = match call.version().await {
         Ok(version) => {
             vec![Finding::ok(Topic::Configuration, format!("version {version} would be deployed"))]
         }
         Err(error) => problem(Topic::Configuration, error).unwrap_or_default(),
     };
-    let changed = git::uncommitted(world).await.len();
+    let changed = git::uncommitted(call.world).await.len();
     let known = found.iter().all(|finding| finding.level == Level::Ok);
     if known && config.builder.context.is_none() && changed > 0 {
         let what = if changed == 1 {
@@ -189,7 +185,7 @@ async fn of_version(world: &World, config: &Config, options: &Options) -> Vec<Fi
         ));
     }
     let file = &config.builder.dockerfile;
-    if config.builder.pack.is_none() && world.local.executable(file).is_none() {
+    if config.builder.pack.is_none() && call.world.local.executable(file).is_none() {
         found.push(Finding::problem(
             Topic::Configuration,
             format!("there is no {file} to build from"),
@@ -200,15 +196,15 @@ async fn of_version(world: &World, config: &Config, options: &Options) -> Vec<Fi
 }
 
 /// The values of all secrets that the configuration names, if they can be had.
-pub(super) async fn secrets(world: &World, project: &Project) -> Result<(Option<Secrets>, Vec<Finding>)> {
-    let names: Vec<String> = project.secret_uses.names().into_iter().map(Into::into).collect();
+pub(super) async fn secrets(call: Call<'_>) -> Result<(Option<Secrets>, Vec<Finding>)> {
+    let names: Vec<String> = call.project.secret_uses.names().into_iter().map(Into::into).collect();
     if names.is_empty() {
         return Ok((
             Some(Secrets::new()),
             vec![Finding::ok(Topic::Secrets, "the configuration needs no secrets")],
         ));
     }
-    match project.secrets(world, &names).await {
+    match call.project.secrets(call.world, &names).await {
         Ok(secrets) => {
             let what = if names.len() == 1 {
                 "1 secret has a value".into()
@@ -226,8 +222,8 @@ pub(super) async fn secrets(world: &World, project: &Project) -> Result<(Option<
 }
 
 /// Whether the registry lets this machine in.
-pub(super) async fn login(world: &World, project: &Project, secrets: Option<&Secrets>) -> Option<Finding> {
-    let registry = &project.config.registry;
+pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<Finding> {
+    let registry = &call.config().registry;
     if registry.is_absent() {
         return Some(Finding::ok(Topic::Registry, "no registry: servers get the image from this machine"));
     }
@@ -240,7 +236,7 @@ pub(super) async fn login(world: &World, project: &Project, secrets: Option<&Sec
         ..LocalCommand::default()
     };
     let hint = "see `registry:` (server, username, password), and that this machine can reach it";
-    Some(match tokio::time::timeout(LOGIN, world.local.run(&command, &|_| {})).await {
+    Some(match tokio::time::timeout(LOGIN, call.world.local.run(&command, &|_| {})).await {
         Ok(Ok(output)) if output.success() => {
             Finding::ok(Topic::Registry, format!("{server} accepts the login from this machine"))
         }
@@ -264,10 +260,10 @@ pub(super) async fn login(world: &World, project: &Project, secrets: Option<&Sec
 }
 
 /// Certificates of the project's own.
-pub(super) fn certificates(world: &World, project: &Project, secrets: Option<&Secrets>) -> Vec<Finding> {
+pub(super) fn certificates(call: Call<'_>, secrets: Option<&Secrets>) -> Vec<Finding> {
     let Some(secrets) = secrets else { return Vec::new() };
     let mut names: Vec<&str> = Vec::new();
-    for proxy in project.config.roles.iter().filter_map(|role| role.kamal_proxy()) {
+    for proxy in call.config().roles.iter().filter_map(|role| role.kamal_proxy()) {
         if let Tls::Custom { certificate, .. } = &proxy.tls
             && !names.contains(&certificate.as_str())
         {
@@ -283,7 +279,7 @@ pub(super) fn certificates(world: &World, project: &Project, secrets: Option<&Se
                 "it begins with `-----BEGIN CERTIFICATE-----`",
             ));
         };
-        let found = server::ends(&format!("the secret {name}"), end, world.local.now());
+        let found = server::ends(&format!("the secret {name}"), end, call.world.local.now());
         let renew = || "put a newer one into the secret, and deploy".to_owned();
         Some(Finding { hint: found.hint.as_ref().map(|_| renew()), ..found })
     };

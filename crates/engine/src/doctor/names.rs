@@ -7,7 +7,7 @@ use bowline_config::{Proxy, Tls};
 use bowline_core::doctor::{Finding, Topic};
 use futures_util::future::join_all;
 
-use crate::world::{Project, World};
+use crate::world::{Call, World};
 
 /// A name, and the servers that it should lead to.
 struct Name<'p> {
@@ -18,8 +18,8 @@ struct Name<'p> {
 }
 
 /// A finding for each name.
-pub(super) async fn findings(world: &World, project: &Project) -> Vec<Finding> {
-    let config = &project.config;
+pub(super) async fn findings(call: Call<'_>) -> Vec<Finding> {
+    let config = call.config();
     let roles = config.roles.iter().filter_map(|role| {
         let hosts: Vec<&str> = role.hosts.iter().map(|at| at.host.as_str()).collect();
         Some((role.kamal_proxy()?, hosts))
@@ -38,7 +38,7 @@ pub(super) async fn findings(world: &World, project: &Project) -> Vec<Finding> {
             }
         }
     }
-    join_all(names.iter().map(|name| one(world, name))).await
+    join_all(names.iter().map(|name| one(call.world, name))).await
 }
 
 /// The hosts of a proxy that can be asked for: not the wildcards.

@@ -7,7 +7,6 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::doctor::{Checkup, Examine};
 use bowline_core::doctor::server::Seen;
 use bowline_core::doctor::{Finding, Level, Topic};
-use bowline_core::names::Names;
 use bowline_core::observed::Observed;
 use bowline_core::plan::Kind;
 use bowline_core::plan::deploy::{PlanError, Request, plan};
@@ -23,13 +22,11 @@ use crate::event::{Event, Phase};
 use crate::hooks;
 use crate::ports::{Accept, Entry, Known, Stream};
 use crate::run::fleet::Fleet;
-use crate::world::{Options, Project, World};
+use crate::world::Call;
 
 /// What all servers are asked, and what is known for it.
 struct Round<'a> {
-    world: &'a World,
-    project: &'a Project,
-    options: &'a Options,
+    call: Call<'a>,
     fleet: &'a Fleet,
     scope: Scope,
     /// Their values, or what stands in for them.
@@ -49,32 +46,26 @@ impl Accept for Probe {
 
 /// What there is to say about each server.
 pub(super) async fn findings(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     hosts: &[&str],
     secrets: Option<&Secrets>,
 ) -> Result<Vec<Finding>> {
-    if let Err(error) = hooks::pre_connect(world, project, options, hosts).await {
+    if let Err(error) = hooks::pre_connect(call, hosts).await {
         return problem(Topic::Hooks, error);
     }
-    world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
-    let (fleet, failures) = match Fleet::connect(world, project, hosts).await {
+    call.world.events.emit(Event::Phase(Phase::Connect(hosts.len())));
+    let (fleet, failures) = match Fleet::connect(call, hosts).await {
         Ok(connected) => connected,
         // Secrets with keys, which were spoken of.
         Err(_) if secrets.is_none() => return Ok(Vec::new()),
         Err(error) => return problem(Topic::Ssh, error),
     };
     let there: Vec<&str> = hosts.iter().copied().filter(|host| fleet.has(host)).collect();
-    world.events.emit(Event::Phase(Phase::Observe(there.len())));
-    let scope = Scope {
-        names: Names::of(&project.config),
-        run: crate::run::lock::run_id(world),
-        performer: String::new(),
-    };
+    call.world.events.emit(Event::Phase(Phase::Observe(there.len())));
+    let scope = call.scope_to_look();
     let known = secrets.is_some();
-    let secrets = secrets.cloned().unwrap_or_else(|| stand_ins(project));
-    let round = Round { world, project, options, fleet: &fleet, scope, secrets, known };
+    let secrets = secrets.cloned().unwrap_or_else(|| stand_ins(call.project));
+    let round = Round { call, fleet: &fleet, scope, secrets, known };
     let mut found: Vec<Finding> = failures.iter().map(unreachable).collect();
     found.extend(join_all(there.iter().map(|host| round.one(host))).await.into_iter().flatten());
     Ok(found)
@@ -102,14 +93,14 @@ impl Round<'_> {
             }
             Ok(Asked { checkup, observed, ahead }) => {
                 let seen = Seen {
-                    config: &self.project.config,
+                    config: self.call.config(),
                     names: &self.scope.names,
                     host,
                     checkup: &checkup,
                     observed: observed.as_ref(),
                     forwards: forwards.map(|listening| listening.is_some()),
                     ahead,
-                    now: self.world.local.now(),
+                    now: self.call.world.local.now(),
                 };
                 found.extend(seen.findings());
                 found.extend(
@@ -121,7 +112,7 @@ impl Round<'_> {
     }
 
     async fn ask(&self, host: &str) -> Result<Asked, Failure> {
-        let config = &self.project.config;
+        let config = self.call.config();
         let login = if self.known { login(&config.registry, &self.secrets).ok().flatten() } else { None };
         let step = Step::Examine(Examine {
             scope: self.scope.clone(),
@@ -129,9 +120,9 @@ impl Round<'_> {
             ports: bowline_core::proxy::ports(config, host),
             login,
         });
-        let before = self.world.local.now();
+        let before = self.call.world.local.now();
         let output = self.fleet.run(host, None, &step).await?;
-        let after = self.world.local.now();
+        let after = self.call.world.local.now();
         let checkup: Checkup =
             output.answer().map_err(|error| self.fleet.failed(host, None, &step, error.into()))?;
         // It was somewhere between the two.
@@ -141,8 +132,8 @@ impl Round<'_> {
 
     /// What a deploy would say about a server: it is planned, and not carried out. What was said already isn't said again.
     fn planned(&self, host: &str, observed: Observed, found: &[Finding]) -> Vec<Finding> {
-        let config = &self.project.config;
-        let Ok(selection) = Selection::new(config, &self.options.filters) else { return Vec::new() };
+        let config = self.call.config();
+        let Ok(selection) = Selection::new(config, &self.call.options.filters) else { return Vec::new() };
         if !selection.hosts.contains(&host) {
             return Vec::new();
         }

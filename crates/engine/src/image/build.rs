@@ -11,59 +11,49 @@ use tokio::time::Instant;
 
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
+use crate::git;
 use crate::hooks::{self, Facts};
 use crate::image::clone::{Source, source};
 use crate::image::{builder, keep, registry};
 use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
-use crate::world::{Options, Project, World};
-use crate::{git, version};
+use crate::world::{Call, Project};
 use trouble::{explained, hint, is_refused, was_not_merged};
 
 /// A build that can begin: what is needed for it is there, and the registry lets us in.
 pub(crate) struct Build<'a> {
-    world: &'a World,
-    project: &'a Project,
+    call: Call<'a>,
     secrets: &'a Secrets,
     builder: Builder<'a>,
     output: Output,
-    no_cache: bool,
 }
 
 impl<'a> Build<'a> {
     /// Looks for what builds, and logs in.
-    pub(crate) async fn begin(
-        world: &'a World,
-        project: &'a Project,
-        secrets: &'a Secrets,
-        options: &Options,
-        output: Output,
-    ) -> Result<Self> {
-        let build = Self::without_registry(world, project, secrets, options, output).await?;
-        registry::log_in_here(world, &project.config, secrets).await?;
+    pub(crate) async fn begin(call: Call<'a>, secrets: &'a Secrets, output: Output) -> Result<Self> {
+        let build = Self::without_registry(call, secrets, output).await?;
+        registry::log_in_here(call.world, call.config(), secrets).await?;
         Ok(build)
     }
 
     /// The same for an image that stays here.
     pub(crate) async fn without_registry(
-        world: &'a World,
-        project: &'a Project,
+        call: Call<'a>,
         secrets: &'a Secrets,
-        options: &Options,
         output: Output,
     ) -> Result<Self> {
-        let builder = builder::choose(world, &project.config).await?;
-        let build = Self { world, project, secrets, builder, output, no_cache: options.no_cache };
+        let builder = builder::choose(call.world, call.config()).await?;
+        let build = Self { call, secrets, builder, output };
         build.dockerfile_is_there(None)?;
         // What is wrong with its command line is told before anything is done.
-        build.commands(&Source::as_it_is(&project.config), Vec::new(), build.output.clone())?;
+        build.commands(&Source::as_it_is(call.config()), Vec::new(), build.output.clone())?;
         Ok(build)
     }
 
     /// Builds a version, and puts it where it should go.
     pub(crate) async fn carry_out(&self, version: &str) -> Result<()> {
-        let config = &self.project.config;
-        let source = source(self.world, config).await?;
+        let config = self.call.config();
+        let source = source(self.call.world, config).await?;
         self.dockerfile_is_there(Some(&source))?;
         let images = vec![config.image_of(version), config.latest_image()];
         match self.output {
@@ -83,20 +73,16 @@ impl<'a> Build<'a> {
             _ => Phase::BuildOnly(named),
         };
         let commands = self.commands(source, images, output)?;
-        builder::ensure(self.world, &self.builder).await?;
-        self.world.events.emit(Event::Phase(phase));
+        builder::ensure(self.call.world, &self.builder).await?;
+        self.call.world.events.emit(Event::Phase(phase));
         for command in &commands {
             self.run(command, source).await?;
         }
         Ok(())
     }
 
-    pub(super) fn world(&self) -> &'a World {
-        self.world
-    }
-
-    pub(super) fn project(&self) -> &'a Project {
-        self.project
+    pub(super) fn call(&self) -> Call<'a> {
+        self.call
     }
 
     /// Whether what builds can write an image into a directory.
@@ -111,13 +97,13 @@ impl<'a> Build<'a> {
         output: Output,
     ) -> Result<Vec<Command>, BuildError> {
         let context = source.context.clone();
-        let request = Request { images, context, output, no_cache: self.no_cache };
-        self.builder.build(&request, |name| self.world.local.variable(name))
+        let request = Request { images, context, output, no_cache: self.call.options.no_cache };
+        self.builder.build(&request, |name| self.call.world.local.variable(name))
     }
 
     /// Docker's own message doesn't say that the file only isn't committed.
     fn dockerfile_is_there(&self, source: Option<&Source>) -> Result<()> {
-        let wanted = &self.project.config.builder;
+        let wanted = &self.call.config().builder;
         let elsewhere = wanted.context.as_deref().is_some_and(is_url);
         if wanted.pack.is_some() || elsewhere {
             return Ok(());
@@ -127,7 +113,7 @@ impl<'a> Build<'a> {
             Some(directory) => directory.join(&wanted.dockerfile).to_string_lossy().into_owned(),
             None => wanted.dockerfile.clone(),
         };
-        if self.world.local.executable(&path).is_some() {
+        if self.call.world.local.executable(&path).is_some() {
             return Ok(());
         }
         let (reason, hint) = match clone {
@@ -149,19 +135,19 @@ impl<'a> Build<'a> {
             words: command.words.clone(),
             env: if command.what == "build" { self.environment() } else { Vec::new() },
             // Docker asks git what it builds, and clones what has an address.
-            without: git::variables(self.world).await,
+            without: git::variables(self.call.world).await,
             directory: source.directory.clone(),
             ..Default::default()
         };
         let mut tries = 0;
         loop {
-            let failed = match run_shown(self.world, &local, command.shown()).await {
+            let failed = match run_shown(self.call.world, &local, command.shown()).await {
                 Err(failed) => failed,
                 Ok(output) if was_not_merged(&output.stderr) => Failed::Because(last(&output.stderr)),
                 Ok(_) => return Ok(()),
             };
             if !self.is_worth_another(&failed, tries).await? {
-                let hint = hint(failed.said(), self.project.config.builder.context.is_none());
+                let hint = hint(failed.said(), self.call.config().builder.context.is_none());
                 return Err(explained(failed).at(command.what, hint));
             }
             tries += 1;
@@ -173,17 +159,17 @@ impl<'a> Build<'a> {
     /// Docker writes all logins of a user into one file, so another build's login at the same moment may undo ours:
     /// after a refusal we log in again, once.
     async fn is_worth_another(&self, failed: &Failed, tries: usize) -> Result<bool> {
-        let config = &self.project.config;
+        let config = self.call.config();
         let again = tries == 0 && config.registry.login.is_some() && is_refused(failed.said());
         if again {
-            registry::log_in_here(self.world, config, self.secrets).await?;
+            registry::log_in_here(self.call.world, config, self.secrets).await?;
         }
         Ok(again)
     }
 
     /// The values of build secrets, by their names; a machine that builds fetches no tokens through us.
     fn environment(&self) -> Vec<(String, Secret)> {
-        let names = &self.project.config.builder.secrets;
+        let names = &self.call.config().builder.secrets;
         let value = |name: &String| Some((name.clone(), self.secrets.get(name)?.clone()));
         let mut env: Vec<(String, Secret)> = names.iter().filter_map(value).collect();
         if !self.builder.nodes().is_empty() {
@@ -211,37 +197,24 @@ impl From<BuildError> for RunError {
 }
 
 /// `build push`: builds the version, and pushes it or puts it where `output` says. Gives its name.
-pub async fn push(world: &World, project: &Project, options: &Options, output: Output) -> Result<String> {
+pub async fn push(call: Call<'_>, output: Output) -> Result<String> {
     let started = Instant::now();
-    let version = version::resolve(world, &project.config, options).await?;
-    keep::given(world, project, options, &version).await?;
-    if options.image_archive.is_none() {
-        build_and_push(world, project, options, output, &version).await?;
+    let version = call.version().await?;
+    keep::given(call, &version).await?;
+    if call.options.image_archive.is_none() {
+        build_and_push(call, output, &version).await?;
     }
-    world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
-    Ok(project.config.image_of(&version))
+    call.world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
+    Ok(call.config().image_of(&version))
 }
 
-async fn build_and_push(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    output: Output,
-    version: &str,
-) -> Result<()> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    let secrets = project.secrets(world, &secrets_needed(project)).await?;
-    let facts = Facts {
-        performer: version::performer(world).await,
-        version: version.into(),
-        hosts: selection.hosts.iter().map(|host| (*host).to_string()).collect(),
-        locked: false,
-        run: String::new(),
-        runtime: None,
-    };
-    hooks::run(world, project, options, "pre-connect", &facts).await?;
-    let build = Build::begin(world, project, &secrets, options, output).await?;
-    hooks::run(world, project, options, "pre-build", &facts).await?;
+async fn build_and_push(call: Call<'_>, output: Output, version: &str) -> Result<()> {
+    let selection = Selection::new(call.config(), &call.options.filters)?;
+    let secrets = call.project.secrets(call.world, &secrets_needed(call.project)).await?;
+    let facts = Facts::of(&call.scope().await, version, &selection.hosts);
+    hooks::run(call, "pre-connect", &facts).await?;
+    let build = Build::begin(call, &secrets, output).await?;
+    hooks::run(call, "pre-build", &facts).await?;
     build.carry_out(version).await
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::local::{Failed, ask, error_line, run, words};
 use crate::ports::LocalCommand;
-use crate::world::{Project, World};
+use crate::world::{Call, World};
 
 /// What builds this project's image, as far as this machine can.
 pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>> {
@@ -146,28 +146,28 @@ fn as_it_is(builder: &Builder<'_>) -> String {
 }
 
 /// `build create`.
-pub async fn create(world: &World, project: &Project) -> Result<String> {
-    let builder = choose(world, &project.config).await?;
+pub async fn create(call: Call<'_>) -> Result<String> {
+    let builder = choose(call.world, call.config()).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
-    let made = ensure(world, &builder).await?;
+    let made = ensure(call.world, &builder).await?;
     Ok(if made { format!("made the builder {name}") } else { format!("the builder {name} is there already") })
 }
 
 /// `build remove`.
-pub async fn remove(world: &World, project: &Project) -> Result<String> {
-    let builder = choose(world, &project.config).await?;
+pub async fn remove(call: Call<'_>) -> Result<String> {
+    let builder = choose(call.world, call.config()).await?;
     let Some(name) = &builder.name else { return Ok(as_it_is(&builder)) };
-    let removed = take_away(world, &builder).await?;
+    let removed = take_away(call.world, &builder).await?;
     Ok(if removed { format!("removed the builder {name}") } else { format!("there is no builder {name}") })
 }
 
 /// `build details`: its class, and what Docker says of builders.
-pub async fn details(world: &World, project: &Project) -> Result<String> {
-    let builder = choose(world, &project.config).await?;
+pub async fn details(call: Call<'_>) -> Result<String> {
+    let builder = choose(call.world, call.config()).await?;
     let name = builder.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     let mut text = format!("Builder: {}{name}\n", builder.class());
     for words in builder.details() {
-        let output = ask(world, &words).await;
+        let output = ask(call.world, &words).await;
         text.push_str(&output.map_err(|failed| failed.at(&words.join(" "), None))?.stdout);
     }
     Ok(text)

@@ -10,48 +10,47 @@ use crate::event::Event;
 use crate::git;
 use crate::image::build::Build;
 use crate::image::clone::{Source, listed};
-use crate::version;
-use crate::world::{Options, Project, World};
+use crate::world::Call;
 
 /// What is added to the tags.
 const DIRTY: &str = "-dirty";
 
 /// Builds it; gives its name.
-pub async fn dev(world: &World, project: &Project, options: &Options, output: Output) -> Result<String> {
+pub async fn dev(call: Call<'_>, output: Output) -> Result<String> {
     let started = Instant::now();
-    let config = &project.config;
-    let version = version::resolve(world, config, options).await?;
-    let secrets = project.secrets(world, &config.builder.secrets).await?;
-    let build = Build::without_registry(world, project, &secrets, options, output).await?;
+    let config = call.config();
+    let version = call.version().await?;
+    let secrets = call.project.secrets(call.world, &config.builder.secrets).await?;
+    let build = Build::without_registry(call, &secrets, output).await?;
     let source = Source::as_it_is(config);
-    warn(world, project, &source.context).await?;
+    warn(call, &source.context).await?;
     let images: Vec<String> = [config.image_of(&version), config.latest_image()]
         .into_iter()
         .map(|image| format!("{image}{DIRTY}"))
         .collect();
     let image = images.first().cloned().unwrap_or_default();
     build.build(&source, images).await?;
-    world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
+    call.world.events.emit(Event::Finished { elapsed: started.elapsed(), commands: Vec::new() });
     Ok(image)
 }
 
 /// Names the files in the build that are in no commit.
-async fn warn(world: &World, project: &Project, context: &str) -> Result<()> {
+async fn warn(call: Call<'_>, context: &str) -> Result<()> {
     let context = context.trim_start_matches("./").trim_end_matches('/');
     let inside = |path: &str| match context {
         "" | "." => format!("./{path}"),
         context => format!("{context}/{path}"),
     };
-    let own = format!("{}.dockerignore", project.config.builder.dockerfile);
+    let own = format!("{}.dockerignore", call.config().builder.dockerfile);
     let mut ignore = None;
     for path in [own, inside(".dockerignore")] {
-        let read = world.local.read(&path).map_err(|message| RunError::Usage { message, hint: None })?;
+        let read = call.world.local.read(&path).map_err(|message| RunError::Usage { message, hint: None })?;
         ignore = ignore.or(read);
     }
     let ignore = ignore.map(|text| Dockerignore::new(&text)).unwrap_or_default();
     for (what, files) in [
-        ("files with uncommitted changes will be in the image", git::files(world, "--modified").await),
-        ("untracked files will be in the image", git::files(world, "--others").await),
+        ("files with uncommitted changes will be in the image", git::files(call.world, "--modified").await),
+        ("untracked files will be in the image", git::files(call.world, "--others").await),
     ] {
         let below = |file: String| match context {
             "" | "." => Some(file),
@@ -61,7 +60,7 @@ async fn warn(world: &World, project: &Project, context: &str) -> Result<()> {
             files.into_iter().filter_map(below).filter(|file| !ignore.leaves_out(file)).collect();
         if !files.is_empty() {
             let text = format!("{what}: {}", listed(&files, 20));
-            world.events.emit(Event::Note { host: None, text });
+            call.world.events.emit(Event::Note { host: None, text });
         }
     }
     Ok(())

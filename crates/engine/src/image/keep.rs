@@ -8,12 +8,12 @@ use crate::image::build::Build;
 use crate::image::clone::Source;
 use crate::local::{run, words};
 use crate::ports::{Built, LocalCommand, Variant};
-use crate::world::{Options, Project, World};
+use crate::world::{Call, World};
 
 /// Builds, and keeps the image under the first of the names. A builder of its own writes a directory, and compresses layers as it
 /// does; from Docker the image is saved.
 pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String>) -> Result<()> {
-    let world = build.world();
+    let world = build.call().world;
     let (directory, held) = world.images.workspace().await.map_err(failed)?;
     let image = images.first().cloned().unwrap_or_default();
     let built = if build.writes_layouts() {
@@ -33,13 +33,13 @@ pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String
     };
     take(world, &built, &image).await?.map_err(failed)?;
     drop(held);
-    tidy(world, build.project(), &image).await
+    tidy(build.call(), &image).await
 }
 
 /// Keeps the image that the user names a file or directory of (`--image-archive`), if one is named, as this version.
-pub(crate) async fn given(world: &World, project: &Project, options: &Options, version: &str) -> Result<()> {
-    let Some(path) = &options.image_archive else { return Ok(()) };
-    let config = &project.config;
+pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
+    let Some(path) = &call.options.image_archive else { return Ok(()) };
+    let config = call.config();
     if !config.registry.is_absent() {
         return Err(RunError::Usage {
             message: "`--image-archive` is for servers that get images from this machine, and the configuration has a registry".into(),
@@ -47,7 +47,7 @@ pub(crate) async fn given(world: &World, project: &Project, options: &Options, v
         });
     }
     let image = config.image_of(version);
-    world.events.emit(Event::Phase(Phase::Keep(image.clone())));
+    call.world.events.emit(Event::Phase(Phase::Keep(image.clone())));
     let refused = |reason: String, hint: Option<String>| RunError::Local {
         what: format!("reading {path}"),
         reason,
@@ -55,7 +55,7 @@ pub(crate) async fn given(world: &World, project: &Project, options: &Options, v
         standing: Vec::new(),
     };
     let expected = "it takes what `docker save IMAGE` writes, also through gzip, or an OCI layout, as a directory or in a tar archive";
-    let taken = take(world, &Built::Given(path.clone()), &image).await?;
+    let taken = take(call.world, &Built::Given(path.clone()), &image).await?;
     let variants = taken.map_err(|reason| {
         let hint = crate::error::hint_to(&reason).unwrap_or_else(|| expected.into());
         refused(reason, Some(hint))
@@ -63,7 +63,7 @@ pub(crate) async fn given(world: &World, project: &Project, options: &Options, v
     if let Err((reason, hint)) = is_for(&variants, &config.service, &config.builder.arch) {
         return Err(refused(reason, Some(hint)));
     }
-    tidy(world, project, &image).await
+    tidy(call, &image).await
 }
 
 /// Whether an image can be this service's: what isn't, no server need get.
@@ -103,10 +103,10 @@ async fn take(world: &World, built: &Built, image: &str) -> Result<Result<Vec<Va
 
 /// Keeps it as the latest, too, which accessories may be made of; and no more of them than servers may go back to, and the one that
 /// comes.
-async fn tidy(world: &World, project: &Project, image: &str) -> Result<()> {
-    let config = &project.config;
-    world.images.keep_as(image, &config.latest_image()).await.map_err(failed)?;
-    world.images.tidy(&config.repository(), config.retain_containers + 1).await.map_err(failed)
+async fn tidy(call: Call<'_>, image: &str) -> Result<()> {
+    let config = call.config();
+    call.world.images.keep_as(image, &config.latest_image()).await.map_err(failed)?;
+    call.world.images.tidy(&config.repository(), config.retain_containers + 1).await.map_err(failed)
 }
 
 fn failed(reason: String) -> RunError {

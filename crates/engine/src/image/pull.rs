@@ -2,11 +2,9 @@
 //!
 //! Where several servers share a mirror of the registry, one of them pulls first: the others then find the image there.
 
-use bowline_core::names::Names;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use bowline_core::commands::Scope;
 use bowline_core::commands::builder::Output;
 use bowline_core::commands::registry::{self, Pull, Receive, Way};
 use bowline_core::plan::secrets::{login, registry_secrets};
@@ -18,52 +16,48 @@ use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::run::fleet::Fleet;
 
+use crate::hooks;
 use crate::image::{build, send};
-use crate::world::{Gathered, HostOutput, Options, Project, World};
-use crate::{hooks, version};
+use crate::world::{Call, Gathered, HostOutput, Options, World};
 
 /// Pulls the version's image on every server.
-pub async fn pull(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let config = &project.config;
-    let selection = Selection::new(config, &options.filters)?;
-    let version = version::resolve(world, config, options).await?;
-    let secrets = project.secrets(world, &registry_secrets(config)).await?;
+pub async fn pull(call: Call<'_>) -> Result<Gathered> {
+    let config = call.config();
+    let selection = Selection::new(config, &call.options.filters)?;
+    let version = call.version().await?;
+    let secrets = call.project.secrets(call.world, &registry_secrets(config)).await?;
     let pull = Pull {
-        scope: Scope {
-            names: Names::of(config),
-            run: world.local.random_hex(16),
-            performer: version::performer(world).await,
-        },
+        scope: call.scope().await,
         locked: false,
         login: login(&config.registry, &secrets)?,
         image: config.image_of(&version),
         version,
     };
-    hooks::pre_connect(world, project, options, &selection.hosts).await?;
+    hooks::pre_connect(call, &selection.hosts).await?;
     let total = selection.hosts.len();
-    world.events.emit(Event::Phase(Phase::Connect(total)));
-    let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
+    call.world.events.emit(Event::Phase(Phase::Connect(total)));
+    let (fleet, failures) = Fleet::connect(call, &selection.hosts).await?;
     let mut gathered = Gathered { outputs: Vec::new(), failures, total };
     let there: Vec<&str> = selection.hosts.iter().copied().filter(|host| fleet.has(host)).collect();
     if config.registry.is_absent() {
         let Pull { scope, locked, image, version, .. } = pull;
         let receive = Receive { scope, locked, image, version, way: Way::Load };
-        send_to(world, &fleet, &receive, &there, &mut gathered).await;
-        return if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) };
+        send_to(call.world, &fleet, &receive, &there, &mut gathered).await;
+        return if call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) };
     }
     let seeds = seeds(&fleet, &there).await;
     if !seeds.is_empty() {
         let text = format!("pulling on {} first, for the mirrors of the others", seeds.join(", "));
-        world.events.emit(Event::Note { host: None, text });
+        call.world.events.emit(Event::Note { host: None, text });
     }
-    world.events.emit(Event::Phase(Phase::Pull));
+    call.world.events.emit(Event::Phase(Phase::Pull));
     let rest: Vec<&str> = there.iter().copied().filter(|host| !seeds.contains(host)).collect();
     for group in [seeds, rest] {
-        if !group.is_empty() && !world.stop.is_set() {
+        if !group.is_empty() && !call.world.stop.is_set() {
             pull_on(&fleet, &pull, &group, &mut gathered).await;
         }
     }
-    if world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
+    if call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(gathered) }
 }
 
 /// The same from this machine.
@@ -87,13 +81,13 @@ async fn send_to(world: &World, fleet: &Fleet, receive: &Receive, hosts: &[&str]
 }
 
 /// `build deliver`: builds and pushes the version, then pulls it on every server.
-pub async fn deliver(world: &World, project: &Project, options: &Options) -> Result<Gathered> {
-    let version = version::resolve(world, &project.config, options).await?;
-    let options = Options { version: Some(version), ..options.clone() };
-    build::push(world, project, &options, Output::Registry).await?;
+pub async fn deliver(call: Call<'_>) -> Result<Gathered> {
+    let version = call.version().await?;
+    let options = Options { version: Some(version), ..call.options.clone() };
+    build::push(Call { options: &options, ..call }, Output::Registry).await?;
     // The hook has run, unless there was nothing to build.
     let options = Options { skip_hooks: options.skip_hooks || options.image_archive.is_none(), ..options };
-    pull(world, project, &options).await
+    pull(Call { options: &options, ..call }).await
 }
 
 /// One server of each mirror, if there are others that could use it.

@@ -9,11 +9,10 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
 use crate::error::{RunError, hint_to};
-use crate::hooks;
 use crate::local::{run, run_shown, words};
 use crate::ports::LocalCommand;
-use crate::run::fleet::{Fleet, run_all};
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::run::fleet::run_all;
+use crate::world::{Call, Gathered, HostOutput, Project, World};
 
 /// Where `registry login` and `registry logout` do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,70 +52,54 @@ pub fn check_login(project: &Project, command: &str) -> Result<(), RunError> {
 }
 
 /// `registry login`, `registry setup`.
-pub async fn log_in(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    place: Where,
-) -> Result<Gathered, RunError> {
-    if project.config.registry.is_absent() {
+pub async fn log_in(call: Call<'_>, place: Where) -> Result<Gathered, RunError> {
+    if call.config().registry.is_absent() {
         let said = "nothing to set up: servers get the image from this machine";
         return Ok(only(vec![HostOutput::said("this machine", None, said)]));
     }
-    let secrets = project.secrets(world, &registry_secrets(&project.config)).await?;
+    let secrets = call.project.secrets(call.world, &registry_secrets(call.config())).await?;
     let mut said = Vec::new();
     if place.here {
-        log_in_here(world, &project.config, &secrets).await?;
+        log_in_here(call.world, call.config(), &secrets).await?;
         said.push(HostOutput::said("this machine", None, "logged in"));
     }
-    let Some(login) = login(&project.config.registry, &secrets)?.filter(|_| place.servers) else {
+    let Some(login) = login(&call.config().registry, &secrets)?.filter(|_| place.servers) else {
         return Ok(only(said));
     };
     let step = || Step::Run("log in to the registry", registry::login(&login));
-    let gathered = on_servers(world, project, options, step).await?;
+    let gathered = on_servers(call, step).await?;
     Ok(with(said, gathered, "logged in"))
 }
 
 /// `registry logout`, `registry remove`.
-pub async fn log_out(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    place: Where,
-) -> Result<Gathered, RunError> {
-    if project.config.registry.is_local() {
-        return own::remove(world, place).await.map(only);
+pub async fn log_out(call: Call<'_>, place: Where) -> Result<Gathered, RunError> {
+    if call.config().registry.is_local() {
+        return own::remove(call.world, place).await.map(only);
     }
-    if project.config.registry.is_absent() {
+    if call.config().registry.is_absent() {
         let said = "nothing to remove: there is no registry";
         return Ok(only(vec![HostOutput::said("this machine", None, said)]));
     }
-    let server = project.config.registry.server.as_deref();
+    let server = call.config().registry.server.as_deref();
     let mut said = Vec::new();
     if place.here {
         let mut words = words(&["docker", "logout"]);
         words.extend(server.map(Into::into));
         let command = LocalCommand { words, ..Default::default() };
-        run(world, &command).await.map_err(|failed| failed.at("registry logout", None))?;
+        run(call.world, &command).await.map_err(|failed| failed.at("registry logout", None))?;
         said.push(HostOutput::said("this machine", None, "logged out"));
     }
     if !place.servers {
         return Ok(only(said));
     }
     let step = || Step::Run("log out of the registry", registry::logout(server));
-    let gathered = on_servers(world, project, options, step).await?;
+    let gathered = on_servers(call, step).await?;
     Ok(with(said, gathered, "logged out"))
 }
 
-async fn on_servers(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    step: impl Fn() -> Step,
-) -> Result<Gathered, RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
-    hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, &selection.hosts).await?;
+async fn on_servers(call: Call<'_>, step: impl Fn() -> Step) -> Result<Gathered, RunError> {
+    let selection = Selection::new(call.config(), &call.options.filters)?;
+    let (fleet, failures) = call.connect(&selection.hosts).await?;
     let there = selection.hosts.iter().filter(|host| fleet.has(host));
     let steps = there.map(|host| ((*host).to_string(), None, step())).collect();
     Ok(run_all(&fleet, steps, failures, selection.hosts.len()).await)

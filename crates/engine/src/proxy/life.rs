@@ -11,19 +11,17 @@ use crate::error::RunError;
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
 use crate::run::change::{Change, Told};
-use crate::run::fleet::{Fleet, run_all};
-use crate::world::{Gathered, Options, Project, World};
+use crate::run::fleet::run_all;
+use crate::world::{Call, Gathered};
 
 /// Changes all of them at once.
 pub(crate) async fn on_each(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     kind: ProxyKind,
     work: impl AsyncFn(&Change<'_>, &str) -> Told,
 ) -> Result<Gathered, RunError> {
-    let (selection, served) = behind(&project.config, &options.filters, kind)?;
-    let mut change = Change::of(world, project, options, selection).await?;
+    let (selection, served) = behind(call.config(), &call.options.filters, kind)?;
+    let mut change = Change::of(call, selection).await?;
     let part = {
         let (change, work) = (&change, &work);
         let served = &served;
@@ -39,15 +37,13 @@ pub(crate) async fn on_each(
 /// Changes all of them at once or (`rolling`) one after the other, with the hooks of a reboot around each turn. After a failure
 /// no further turn begins.
 pub(crate) async fn in_groups(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     (kind, rolling): (ProxyKind, bool),
     work: impl AsyncFn(&Change<'_>, &str) -> Told,
 ) -> Result<Gathered, RunError> {
-    let (selection, served) = behind(&project.config, &options.filters, kind)?;
+    let (selection, served) = behind(call.config(), &call.options.filters, kind)?;
     let hosts: Vec<String> = served.into_iter().map(Into::into).collect();
-    let mut change = Change::of(world, project, options, selection).await?;
+    let mut change = Change::of(call, selection).await?;
     let there: Vec<String> = hosts.into_iter().filter(|host| change.observed.contains_key(host)).collect();
     let groups: Vec<Vec<String>> =
         if rolling { there.into_iter().map(|host| vec![host]).collect() } else { vec![there] };
@@ -60,7 +56,7 @@ pub(crate) async fn in_groups(
             change.keep(Gathered { failures: vec![failure], ..Gathered::default() });
             break;
         }
-        match one_group(world, options, &change, (kind, &group), &work).await {
+        match one_group(&change, (kind, &group), &work).await {
             Ok(part) => change.keep(part),
             Err(error) => {
                 hook_failed = Some(error);
@@ -73,33 +69,25 @@ pub(crate) async fn in_groups(
 }
 
 async fn one_group(
-    world: &World,
-    options: &Options,
     change: &Change<'_>,
     (kind, group): (ProxyKind, &[String]),
     work: &impl AsyncFn(&Change<'_>, &str) -> Told,
 ) -> Result<Gathered, RunError> {
-    let project = change.project;
-    let facts = Facts {
-        performer: change.scope.performer.clone(),
-        version: crate::version::resolve(world, &project.config, options).await.unwrap_or_default(),
-        hosts: group.to_vec(),
-        locked: true,
-        run: change.scope.run.clone(),
-        runtime: None,
-    };
-    hooks::run(world, project, options, &hook(world, project, kind, "pre"), &facts).await?;
+    let call = change.call;
+    let version = call.version().await.unwrap_or_default();
+    let facts = Facts { locked: true, ..Facts::of(&change.scope, &version, group) };
+    hooks::run(call, &hook(call, kind, "pre"), &facts).await?;
     let told = join_all(group.iter().map(|host| work(change, host))).await;
     let part = change.told(group.iter().map(|host| (host.clone(), None)).zip(told));
-    hooks::run(world, project, options, &hook(world, project, kind, "post"), &facts).await?;
+    hooks::run(call, &hook(call, kind, "post"), &facts).await?;
     Ok(part)
 }
 
 /// The hook around a reboot of the proxy. The other Kamal has it by another name: that one counts where there is none of the right
 /// name, rather than that a load balancer isn't told.
-pub(crate) fn hook(world: &World, project: &Project, kind: ProxyKind, when: &str) -> String {
-    let path = &project.config.hooks_path;
-    let there = |name: &str| world.local.executable(&format!("{path}/{name}")).is_some();
+pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
+    let path = &call.config().hooks_path;
+    let there = |name: &str| call.world.local.executable(&format!("{path}/{name}")).is_some();
     let [own, other] = match kind {
         ProxyKind::Traefik => ["traefik", "proxy"],
         ProxyKind::Kamal | ProxyKind::None => ["proxy", "traefik"],
@@ -109,27 +97,15 @@ pub(crate) fn hook(world: &World, project: &Project, kind: ProxyKind, when: &str
 }
 
 /// Its container on each server.
-pub(crate) async fn details(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    kind: ProxyKind,
-) -> Result<Gathered, RunError> {
+pub(crate) async fn details(call: Call<'_>, kind: ProxyKind) -> Result<Gathered, RunError> {
     let script = kind.details().map(|(_, script)| script).unwrap_or_default();
-    ask(world, project, options, kind, &script).await
+    ask(call, kind, &script).await
 }
 
 /// What a script prints on each server.
-pub(crate) async fn ask(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    kind: ProxyKind,
-    script: &Script,
-) -> Result<Gathered, RunError> {
-    let (_, hosts) = behind(&project.config, &options.filters, kind)?;
-    hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
+pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Result<Gathered, RunError> {
+    let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
+    let (fleet, failures) = call.connect(&hosts).await?;
     let step = |host: &&str| ((*host).to_string(), None, Step::Run("list", script.clone()));
     let steps = hosts.iter().filter(|host| fleet.has(host)).map(step).collect();
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
@@ -137,15 +113,12 @@ pub(crate) async fn ask(
 
 /// The log of its container on every server, or followed as it comes until the run is stopped.
 pub(crate) async fn logs(
-    world: &World,
-    project: &Project,
-    options: &Options,
+    call: Call<'_>,
     (kind, name): (ProxyKind, &str),
     lines: &Lines,
 ) -> Result<Gathered, RunError> {
-    let (_, hosts) = behind(&project.config, &options.filters, kind)?;
-    hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
+    let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
+    let (fleet, failures) = call.connect(&hosts).await?;
     let total = hosts.len();
     let step = || Step::Wait("show the log", logs::logs(name, lines), logs::LONGEST_S);
     let there: Vec<&str> = hosts.into_iter().filter(|host| fleet.has(host)).collect();
@@ -154,6 +127,6 @@ pub(crate) async fn logs(
         return Ok(run_all(&fleet, steps, failures, total).await);
     }
     let steps = there.into_iter().map(|host| (host.to_string(), name.to_string(), step())).collect();
-    let failed = until_stopped(world, follow_all(&fleet, steps)).await?;
+    let failed = until_stopped(call.world, follow_all(&fleet, steps)).await?;
     Ok(Gathered { outputs: Vec::new(), failures: failures.into_iter().chain(failed).collect(), total })
 }

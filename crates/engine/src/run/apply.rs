@@ -6,17 +6,16 @@
 
 mod back;
 mod kept;
+mod progress;
 mod role;
 mod succession;
 mod takeover;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::assets::Prepare;
-use bowline_core::commands::finish;
 use bowline_core::commands::prune::Left;
 use bowline_core::commands::status::Status;
 use bowline_core::plan::delivery::Delivery;
@@ -33,7 +32,7 @@ use crate::proxy::Proxies;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
 use crate::world::{Stop, World};
-use kept::Kept;
+use progress::{Progress, Stage};
 use role::{Booted, RoleTask};
 
 /// A plan being carried out.
@@ -47,14 +46,8 @@ pub struct Apply<'a> {
     /// Whether the lock was lost.
     pub lock_lost: watch::Receiver<bool>,
     barrier: Barrier,
-    failures: Mutex<Vec<Failure>>,
+    progress: Progress,
     pub(crate) proxies: Proxies<'a>,
-    done: Mutex<BTreeMap<(String, String), Booted>>,
-    /// What was done on each server when its roles all served.
-    finished: Mutex<BTreeMap<String, finish::Answer>>,
-    roles_finished: Mutex<BTreeSet<(String, String)>>,
-    took_over: Mutex<BTreeSet<String>>,
-    kept: Mutex<Kept>,
     told_closed: AtomicBool,
 }
 
@@ -72,20 +65,15 @@ impl<'a> Apply<'a> {
             stop: &world.stop,
             lock_lost,
             barrier: Barrier::new(plan.barrier.opened_by.is_some()),
-            failures: Mutex::default(),
+            progress: Progress::of(plan),
             proxies: Proxies::of_plan(fleet, plan, &world.own_proxy),
-            done: Mutex::default(),
-            finished: Mutex::default(),
-            roles_finished: Mutex::default(),
-            took_over: Mutex::default(),
-            kept: Mutex::new(kept::planned(plan)),
             told_closed: AtomicBool::new(false),
         }
     }
 
     /// What failed so far.
     pub fn failures(&self) -> Vec<Failure> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.progress.failures()
     }
 
     /// Whether a role serves the new version on a server.
@@ -95,31 +83,15 @@ impl<'a> Apply<'a> {
 
     /// The container by which a role serves the new version on a server.
     fn done_at(&self, host: &str, role: &str) -> Option<Booted> {
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.get(&(host.into(), role.into())).cloned()
-    }
-
-    /// A role serves the new version on a server.
-    fn serves(&self, host: &str, role: &str, booted: Booted) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.insert((host.into(), role.into()), booted);
-    }
-
-    fn serves_no_more(&self, host: &str, role: &str) {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).remove(&(host.into(), role.into()));
+        match self.progress.stage(host, role)? {
+            Stage::Kept => None,
+            Stage::Serves(booted) | Stage::Finished(booted) => Some(booted),
+        }
     }
 
     fn fail(&self, failure: Failure) {
         self.fleet.emit(Event::Failed(failure.clone()));
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
-    }
-
-    fn has_failed(&self, host: &str) -> bool {
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .any(|failure| failure.host == host)
+        self.progress.fail(failure);
     }
 
     /// Whether another run has the servers by now.
@@ -140,7 +112,7 @@ impl<'a> Apply<'a> {
 
     /// The servers on which nothing has failed.
     fn sound(&self) -> impl Iterator<Item = &'a ServerPlan> {
-        self.plan.servers.iter().filter(|server| !self.has_failed(&server.host))
+        self.plan.servers.iter().filter(|server| !self.progress.has_failed(&server.host))
     }
 
     /// Whether a role of the primary kind can still come up anywhere, if one should.
@@ -196,7 +168,7 @@ impl<'a> Apply<'a> {
         let network = server.network.clone().map(|network| (None, Step::Network(network)));
         self.one_by_one(server, network.into_iter().collect()).await;
         for proxy in &server.proxies {
-            if self.has_failed(&server.host) || self.may_go_on().is_err() {
+            if self.progress.has_failed(&server.host) || self.may_go_on().is_err() {
                 return;
             }
             if let Err(failure) = self.proxies.on(&server.host, proxy.kind()).ensure().await {
@@ -307,7 +279,7 @@ impl<'a> Apply<'a> {
         let servers: Vec<&ServerPlan> = indexes
             .iter()
             .filter_map(|index| self.plan.servers.get(*index))
-            .filter(|server| !self.has_failed(&server.host) && !self.leaves_alone(server))
+            .filter(|server| !self.progress.has_failed(&server.host) && !self.leaves_alone(server))
             .collect();
         if let Err(cause) = self.may_go_on() {
             self.lost(&servers, &cause);

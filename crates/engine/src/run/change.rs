@@ -1,7 +1,6 @@
 //! A change outside a plan (`app stop`, `prune`, …): under the deploy lock, on all servers at once, each to its
 //! own end.
 
-use bowline_core::names::Names;
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -21,17 +20,15 @@ use crate::proxy::{self, At, Proxy};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::version;
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::world::{Call, Gathered, HostOutput};
 
 /// A change that holds the lock.
 pub(crate) struct Change<'a> {
-    pub project: &'a Project,
+    pub call: Call<'a>,
     pub selection: Selection<'a>,
     pub fleet: Fleet,
     pub scope: Scope,
     pub observed: BTreeMap<String, Observed>,
-    world: &'a World,
     lock: Option<Lock>,
     gathered: Gathered,
 }
@@ -49,43 +46,29 @@ pub(crate) type Told = Result<String, Failure>;
 
 impl<'a> Change<'a> {
     /// A change of the app's roles.
-    pub(crate) async fn begin(
-        world: &'a World,
-        project: &'a Project,
-        options: &Options,
-    ) -> Result<Self, RunError> {
-        let selection = Selection::new(&project.config, &options.filters)?;
-        Self::of(world, project, options, selection).await
+    pub(crate) async fn begin(call: Call<'a>) -> Result<Self, RunError> {
+        let selection = Selection::new(call.config(), &call.options.filters)?;
+        Self::of(call, selection).await
     }
 
     /// Connects, takes the lock on the selection's first server, looks at every server and makes it this run's.
-    pub(crate) async fn of(
-        world: &'a World,
-        project: &'a Project,
-        options: &Options,
-        selection: Selection<'a>,
-    ) -> Result<Self, RunError> {
-        let config = &project.config;
-        let scope = Scope {
-            names: Names::of(config),
-            run: crate::run::lock::run_id(world),
-            performer: version::performer(world).await,
-        };
-        hooks::pre_connect(world, project, options, &selection.hosts).await?;
-        world.events.emit(Event::Phase(Phase::Connect(selection.hosts.len())));
-        let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
+    pub(crate) async fn of(call: Call<'a>, selection: Selection<'a>) -> Result<Self, RunError> {
+        let config = call.config();
+        let scope = call.scope().await;
+        hooks::pre_connect(call, &selection.hosts).await?;
+        call.world.events.emit(Event::Phase(Phase::Connect(selection.hosts.len())));
+        let (fleet, mut failures) = Fleet::connect(call, &selection.hosts).await?;
         let total = selection.hosts.len();
         if fleet.hosts().next().is_none() {
             return Err(RunError::Servers { failures, total, standing: Vec::new() });
         }
-        let version =
-            version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
-        let lock = Lock::for_run(world, &fleet, &selection.hosts, &scope, &version).await?;
-        world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
+        let version = call.version().await.unwrap_or_else(|_| "unknown".into());
+        let lock = Lock::for_run(call.world, &fleet, &selection.hosts, &scope, &version).await?;
+        call.world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
         let (observed, unseen) = observe(&fleet, &scope, &config.repository(), true).await;
         failures.extend(unseen);
         let gathered = Gathered { outputs: Vec::new(), failures, total };
-        Ok(Self { project, selection, fleet, scope, observed, world, lock, gathered })
+        Ok(Self { call, selection, fleet, scope, observed, lock, gathered })
     }
 
     /// Every role on every server that was looked at.
@@ -103,7 +86,7 @@ impl<'a> Change<'a> {
 
     /// Whether all roles of a server are part of this: what one role leaves, another may need.
     pub(crate) fn is_whole(&self, host: &str) -> bool {
-        let roles = &self.project.config.roles;
+        let roles = &self.call.config().roles;
         let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
         self.selection.roles_of(host).count() == all
     }
@@ -171,12 +154,12 @@ impl<'a> Change<'a> {
     /// The run, for work on accessories on some of the servers.
     pub(crate) fn held<'s>(&'s self, hosts: &'s [&'s str]) -> Held<'s> {
         let observed = &self.observed;
-        Held { world: self.world, fleet: &self.fleet, scope: &self.scope, observed, hosts }
+        Held { world: self.call.world, fleet: &self.fleet, scope: &self.scope, observed, hosts }
     }
 
     /// Whether the next part may begin: nobody interrupted, nothing failed so far.
     pub(crate) fn goes_on(&self) -> bool {
-        !self.world.stop.is_set() && self.gathered.failures.is_empty()
+        !self.call.world.stop.is_set() && self.gathered.failures.is_empty()
     }
 
     /// That the lock is no longer held, if so. Steps on servers are refused then; what is done here is not.
@@ -193,8 +176,8 @@ impl<'a> Change<'a> {
     /// Gives the lock back, and what was said; an interrupted change was perhaps not whole.
     pub(crate) async fn end(self) -> Result<Gathered, RunError> {
         if let Some(lock) = self.lock {
-            lock.give_back(self.world).await;
+            lock.give_back(self.call.world).await;
         }
-        if self.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(self.gathered) }
+        if self.call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(self.gathered) }
     }
 }

@@ -24,7 +24,7 @@ use crate::keys;
 use crate::ports::{
     Accept, Attached, Channel, Exit, Limit, Line, Listening, Output, Reader, Server, ServerError, Terminal,
 };
-use crate::world::{Gathered, HostOutput, Project, World};
+use crate::world::{Call, Gathered, HostOutput};
 
 /// How long a server may be examined, in seconds: a registry has 20 of them to answer.
 const EXAMINE_S: u64 = 40;
@@ -44,16 +44,12 @@ impl Fleet {
     ///
     /// # Errors
     /// If the project's own keys can't be had.
-    pub async fn connect(
-        world: &World,
-        project: &Project,
-        hosts: &[&str],
-    ) -> Result<(Self, Vec<Failure>), RunError> {
-        keys::hand_over(world, project).await?;
+    pub async fn connect(call: Call<'_>, hosts: &[&str]) -> Result<(Self, Vec<Failure>), RunError> {
+        keys::hand_over(call).await?;
         let connect = async |host: &str| {
-            let connected = world.network.connect(host).await;
+            let connected = call.world.network.connect(host).await;
             if connected.is_ok() {
-                world.events.emit(Event::Connected { host: host.to_owned() });
+                call.world.events.emit(Event::Connected { host: host.to_owned() });
             }
             connected
         };
@@ -72,12 +68,12 @@ impl Fleet {
                         doing: "connect".into(),
                         cause: error.into(),
                     };
-                    world.events.emit(Event::Failed(failure.clone()));
+                    call.world.events.emit(Event::Failed(failure.clone()));
                     failures.push(failure);
                 }
             }
         }
-        let (events, timeouts) = (world.events.clone(), world.timeouts);
+        let (events, timeouts) = (call.world.events.clone(), call.world.timeouts);
         Ok((Self { servers, events, timeouts, counts: Mutex::default() }, failures))
     }
 

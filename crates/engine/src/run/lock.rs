@@ -22,7 +22,7 @@ use crate::event::{Event, Phase};
 use crate::ports::{Channel, Reader, ServerError};
 use crate::run::fleet::{Fleet, run_all};
 use crate::version::{self, AUTOMATIC};
-use crate::world::{Gathered, Options, Project, World};
+use crate::world::{Call, Gathered, Project, World};
 
 /// How often the lease is renewed: several times within it.
 const RENEW: Duration = Duration::from_secs(10);
@@ -279,11 +279,11 @@ fn servers(failure: Failure) -> RunError {
 }
 
 /// The server that holds, or would hold, the lock of these filters, connected.
-async fn primary(world: &World, project: &Project, options: &Options) -> Result<(Fleet, String), RunError> {
-    let selection = Selection::new(&project.config, &options.filters)?;
+async fn primary(call: Call<'_>) -> Result<(Fleet, String), RunError> {
+    let selection = Selection::new(call.config(), &call.options.filters)?;
     let host = selection.primary_host();
-    crate::hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, mut failures) = Fleet::connect(world, project, &[host]).await?;
+    crate::hooks::pre_connect(call, &selection.hosts).await?;
+    let (fleet, mut failures) = Fleet::connect(call, &[host]).await?;
     match failures.pop() {
         Some(failure) => Err(servers(failure)),
         None => Ok((fleet, host.to_string())),
@@ -291,11 +291,10 @@ async fn primary(world: &World, project: &Project, options: &Options) -> Result<
 }
 
 /// `lock status`: the locks there are. Runs with other filters take theirs on other servers, so all are looked at.
-pub async fn status(world: &World, project: &Project, options: &Options) -> Result<Gathered, RunError> {
-    let hosts = selection::servers(&project.config, &options.filters)?;
-    crate::hooks::pre_connect(world, project, options, &hosts).await?;
-    let (fleet, failures) = Fleet::connect(world, project, &hosts).await?;
-    let step = || Step::Run("look at the lock", lock::status(&Names::of(&project.config)));
+pub async fn status(call: Call<'_>) -> Result<Gathered, RunError> {
+    let hosts = selection::servers(call.config(), &call.options.filters)?;
+    let (fleet, failures) = call.connect(&hosts).await?;
+    let step = || Step::Run("look at the lock", lock::status(&Names::of(call.config())));
     let there = hosts.iter().filter(|host| fleet.has(host));
     let steps = there.map(|host| ((*host).to_owned(), None, step())).collect();
     let mut gathered = run_all(&fleet, steps, failures, hosts.len()).await;
@@ -311,41 +310,31 @@ async fn look(fleet: &Fleet, project: &Project, host: &str) -> Result<String, Ru
 }
 
 /// `lock acquire -m`: a lock by hand, which nobody takes over.
-pub async fn acquire(
-    world: &World,
-    project: &Project,
-    options: &Options,
-    message: &str,
-) -> Result<(), RunError> {
-    let (fleet, host) = primary(world, project, options).await?;
-    let names = Names::of(&project.config);
+pub async fn acquire(call: Call<'_>, message: &str) -> Result<(), RunError> {
+    let (fleet, host) = primary(call).await?;
+    let names = Names::of(call.config());
     // A lock by hand may be about no version at all.
-    let version =
-        crate::version::resolve(world, &project.config, options).await.unwrap_or_else(|_| "unknown".into());
-    let details = crate::version::lock_details(world, &version, message).await;
+    let version = call.version().await.unwrap_or_else(|_| "unknown".into());
+    let details = crate::version::lock_details(call.world, &version, message).await;
     let step = Step::Run("take the deploy lock", lock::acquire(&names, &details));
     let take = async || {
         let output = fleet.run_watched(&host, None, &step, &|_| {}).await.map_err(servers)?;
         match output.status() {
             None if output.success() => Ok(()),
             Some(Status::Held) => {
-                let details = look(&fleet, project, &host).await?;
+                let details = look(&fleet, call.project, &host).await?;
                 Err(RunError::Locked { host: host.clone(), details })
             }
             _ => Err(servers(fleet.failed(&host, None, &step, Cause::Command(output)))),
         }
     };
-    patiently(world, &fleet, &host, take).await
+    patiently(call.world, &fleet, &host, take).await
 }
 
 /// `lock release`: removes the lock, whoever holds it; gives the server, and whether there was one.
-pub async fn release(
-    world: &World,
-    project: &Project,
-    options: &Options,
-) -> Result<(String, bool), RunError> {
-    let (fleet, host) = primary(world, project, options).await?;
-    let step = Step::Run("release the deploy lock", lock::release(&Names::of(&project.config)));
+pub async fn release(call: Call<'_>) -> Result<(String, bool), RunError> {
+    let (fleet, host) = primary(call).await?;
+    let step = Step::Run("release the deploy lock", lock::release(&Names::of(call.config())));
     let lock::Removed(released) = fleet.ask(&host, None, &step).await.map_err(servers)?;
     Ok((host, released))
 }

@@ -1,6 +1,5 @@
 //! Looking at all servers at once.
 
-use bowline_core::names::Names;
 use std::collections::BTreeMap;
 
 use bowline_core::commands::Scope;
@@ -12,10 +11,9 @@ use futures_util::future::join_all;
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::hooks;
 use crate::ports::{Exit, Output, ServerError};
 use crate::run::fleet::Fleet;
-use crate::world::{Gathered, HostOutput, Options, Project, World};
+use crate::world::{Call, Gathered, HostOutput};
 
 /// Servers that were looked at without changing anything.
 pub(crate) struct Looked<'a> {
@@ -30,16 +28,11 @@ pub(crate) struct Looked<'a> {
 }
 
 /// Connects to the servers of a command that only looks, and looks.
-pub(crate) async fn look<'a>(
-    world: &World,
-    project: &'a Project,
-    options: &Options,
-) -> Result<Looked<'a>, RunError> {
-    let config = &project.config;
-    let selection = Selection::new(config, &options.filters)?;
-    let scope = Scope { names: Names::of(config), run: world.local.random_hex(16), performer: String::new() };
-    hooks::pre_connect(world, project, options, &selection.hosts).await?;
-    let (fleet, mut failures) = Fleet::connect(world, project, &selection.hosts).await?;
+pub(crate) async fn look<'a>(call: Call<'a>) -> Result<Looked<'a>, RunError> {
+    let config = call.config();
+    let selection = Selection::new(config, &call.options.filters)?;
+    let scope = call.scope_to_look();
+    let (fleet, mut failures) = call.connect(&selection.hosts).await?;
     let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;
     failures.extend(unseen);
     Ok(Looked { fleet, selection, observed, failures })

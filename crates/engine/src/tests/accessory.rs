@@ -58,7 +58,7 @@ fn changes(scripted: &Scripted, host: &str) -> Vec<String> {
 async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
     let (scripted, project) = scripted();
     let options = Options::default();
-    let gathered = accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+    let gathered = accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
     assert_eq!(said(&gathered), ["b: booted db", "c: booted db", "a: booted cache"]);
     let of_db =
         ["make the directories of db", "upload /etc/my.cnf for db", "upload /init.sql for db", "boot db"];
@@ -69,10 +69,10 @@ async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
     let shown = format!("{:?}", scripted.recorder.events());
     assert!(!shown.contains("sentinel-db"), "{shown}");
 
-    let again = accessory::boot(&scripted.world, &project, &options, "db").await.unwrap();
+    let again = accessory::boot(scripted.call(&project, &options), "db").await.unwrap();
     assert_eq!(said(&again), ["b: db runs already", "c: db runs already"]);
     scripted.network.machine("c").files.insert("app-db/etc/my.cnf".into(), Vec::new());
-    let again = accessory::boot(&scripted.world, &project, &options, "db").await.unwrap();
+    let again = accessory::boot(scripted.call(&project, &options), "db").await.unwrap();
     assert_eq!(
         said(&again)[1],
         "c: db runs already; `accessory restart db` lets it see what changed (/etc/my.cnf)"
@@ -82,23 +82,23 @@ async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
 #[tokio::test(start_paused = true)]
 async fn stopped_started_rebooted_and_removed() {
     let (scripted, project) = scripted();
-    let (world, options) = (&scripted.world, Options::default());
-    let power =
-        async |action| said(&accessory::power(world, &project, &options, "cache", action).await.unwrap());
+    let options = Options::default();
+    let call = scripted.call(&project, &options);
+    let power = async |action| said(&accessory::power(call, "cache", action).await.unwrap());
     assert_eq!(power(Action::Stop).await, ["a: cache has no container here"]);
-    let gathered = accessory::power(world, &project, &options, "cache", Action::Start).await.unwrap();
+    let gathered = accessory::power(call, "cache", Action::Start).await.unwrap();
     assert_eq!(gathered.failures[0].cause.to_string(), "there is none");
     assert_eq!(gathered.failures[0].hint().as_deref(), Some("`accessory boot cache` makes one"));
-    accessory::boot(world, &project, &options, "cache").await.unwrap();
+    accessory::boot(call, "cache").await.unwrap();
     assert_eq!(power(Action::Stop).await, ["a: stopped cache"]);
-    let gathered = accessory::boot(world, &project, &options, "cache").await.unwrap();
+    let gathered = accessory::boot(call, "cache").await.unwrap();
     assert_eq!(said(&gathered), ["a: started cache, which was there"]);
     assert_eq!(power(Action::Restart).await, ["a: restarted cache"]);
-    let gathered = accessory::reboot(world, &project, &options, "cache", false).await.unwrap();
+    let gathered = accessory::reboot(call, "cache", false).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted cache"]);
-    let gathered = accessory::pull(world, &project, &options, "cache").await.unwrap();
+    let gathered = accessory::pull(call, "cache").await.unwrap();
     assert_eq!(said(&gathered), ["a: pulled redis"]);
-    let gathered = accessory::remove(world, &project, &options, "cache").await.unwrap();
+    let gathered = accessory::remove(call, "cache").await.unwrap();
     assert_eq!(said(&gathered), ["a: removed cache"]);
     assert!(scripted.network.machine("a").accessories.is_empty());
 }
@@ -127,22 +127,23 @@ accessories:
 ",
         "",
     );
-    let (world, options) = (&scripted.world, Options::default());
+    let options = Options::default();
+    let call = scripted.call(&project, &options);
     let told = || {
         let note = |event| if let Event::Note { text, .. } = event { Some(text) } else { None };
         scripted.recorder.events().into_iter().filter_map(note).collect::<Vec<String>>()
     };
-    let gathered = accessory::boot(world, &project, &options, "search").await.unwrap();
+    let gathered = accessory::boot(call, "search").await.unwrap();
     assert_eq!(said(&gathered), ["a: booted search"]);
     assert_eq!(told(), ["Traefik does not run here: that requests reach app-search was not seen"]);
 
     scripted.network.machine("a").proxies.insert(TRAEFIK.into(), true);
-    let gathered = accessory::reboot(world, &project, &options, "all", false).await.unwrap();
+    let gathered = accessory::reboot(call, "all", false).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted search, serving", "a: rebooted queue, serving"]);
 
     let refused = ("queue".to_owned(), "no valid entryPoint for this router".to_owned());
     scripted.network.machine("a").refused.extend([refused]);
-    let gathered = accessory::reboot(world, &project, &options, "queue", false).await.unwrap();
+    let gathered = accessory::reboot(call, "queue", false).await.unwrap();
     let failure = &gathered.failures[0];
     assert_eq!(failure.doing, "see requests reach queue, which runs");
     let cause = failure.cause.to_string();
@@ -151,7 +152,7 @@ accessories:
     assert!(hint.contains("`traefik.tcp.routers.queue.entrypoints`"), "{hint}");
 
     scripted.network.machine("a").no_api = true;
-    let gathered = accessory::reboot(world, &project, &options, "queue", false).await.unwrap();
+    let gathered = accessory::reboot(call, "queue", false).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted queue"]);
     assert!(told().last().unwrap().contains("Traefik here has no API"), "{:?}", told());
 }
@@ -160,18 +161,18 @@ accessories:
 async fn one_server_after_the_other_ends_where_one_fails() {
     let (scripted, project) = scripted();
     let options = Options::default();
-    accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+    accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
     HOSTS.iter().for_each(|host| drop(changes(&scripted, host)));
     let failed =
         Output { exit: Exit::Status(74), stdout: "@back\n".into(), stderr: "no such network".into() };
     scripted.network.faults().accessories = BTreeMap::from([(("b".into(), "reboot db".into()), failed)]);
-    let gathered = accessory::reboot(&scripted.world, &project, &options, "db", true).await.unwrap();
+    let gathered = accessory::reboot(scripted.call(&project, &options), "db", true).await.unwrap();
     assert_eq!(
         gathered.failures.iter().map(|failure| failure.cause.to_string()).collect::<Vec<_>>(),
         ["docker would not run the container: no such network; the old container runs again"]
     );
     assert_eq!(changes(&scripted, "c"), [""; 0], "its turn never came");
-    let gathered = accessory::reboot(&scripted.world, &project, &options, "db", false).await.unwrap();
+    let gathered = accessory::reboot(scripted.call(&project, &options), "db", false).await.unwrap();
     assert_eq!((gathered.failures.len(), gathered.outputs.len()), (1, 1));
     assert_eq!(changes(&scripted, "c").last().unwrap(), "reboot db");
 }
@@ -179,12 +180,13 @@ async fn one_server_after_the_other_ends_where_one_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_command_runs_on_each_server_and_an_interactive_one_on_the_first() {
     let (scripted, project) = scripted();
-    let (world, options) = (&scripted.world, Options::default());
+    let options = Options::default();
+    let call = scripted.call(&project, &options);
     let request = |mode, reuse| {
         let words = vec!["echo".into(), "hi".into()];
         ExecRequest { words, env: Vec::new(), reuse, mode }
     };
-    let run = async |name, request: &ExecRequest| exec::exec(world, &project, &options, name, request).await;
+    let run = async |name, request: &ExecRequest| exec::exec(call, name, request).await;
     let gathered = run("db", &request(Mode::Gathered, true)).await.unwrap();
     assert_eq!(said(&gathered), ["b: hi", "c: hi"]);
     assert_eq!(changes(&scripted, "b"), [""; 0], "nothing is prepared in a container that is there");
@@ -195,7 +197,7 @@ async fn a_command_runs_on_each_server_and_an_interactive_one_on_the_first() {
 
     let attach = async |mode| {
         let (console, request) = (FakeConsole::default(), request(mode, true));
-        exec::attach(world, &project, &options, "db", &request, &console).await
+        exec::attach(call, "db", &request, &console).await
     };
     attach(Mode::Piped).await.unwrap();
     assert!(!scripted.network.machine("b").attached.is_empty());
@@ -214,7 +216,7 @@ async fn what_is_missing_is_known_before_anything_is_begun() {
     for (config, message) in cases {
         let (scripted, _) = scripted();
         let project = project_with(&config, "DB_PW=x\n");
-        let ended = accessory::boot(&scripted.world, &project, &Options::default(), "all").await;
+        let ended = accessory::boot(scripted.call(&project, &Options::default()), "all").await;
         let text = match ended.unwrap_err() {
             RunError::Invalid(found) => found.render(false),
             error => error.to_string(),
@@ -231,20 +233,21 @@ async fn an_accessory_with_a_proxy_is_registered_as_long_as_it_runs() {
     let (scripted, _) = scripted();
     let ui = "  ui: {image: i, host: a, proxy: {host: h.example}}\n";
     let project = project_with(&CONFIG.replace("  cache: {image: redis, host: a}\n", ui), "DB_PW=x\n");
-    let (world, options) = (&scripted.world, Options::default());
+    let options = Options::default();
+    let call = scripted.call(&project, &options);
     let registered = || scripted.network.machine("a").services.contains_key("app-ui");
     let told =
         |gathered: Gathered| gathered.outputs.iter().map(|o| o.output.stdout.clone()).collect::<String>();
-    let booted = accessory::boot(world, &project, &options, "ui").await.unwrap();
+    let booted = accessory::boot(call, "ui").await.unwrap();
     assert_eq!((told(booted).as_str(), registered()), ("booted ui, serving\n", true));
     assert_eq!(scripted.network.machine("a").proxies.get("kamal-proxy"), Some(&true), "it was booted");
-    accessory::power(world, &project, &options, "ui", Action::Stop).await.unwrap();
+    accessory::power(call, "ui", Action::Stop).await.unwrap();
     assert!(!registered(), "stopped");
-    accessory::power(world, &project, &options, "ui", Action::Start).await.unwrap();
+    accessory::power(call, "ui", Action::Start).await.unwrap();
     assert!(registered(), "started again");
-    accessory::reboot(world, &project, &options, "ui", false).await.unwrap();
+    accessory::reboot(call, "ui", false).await.unwrap();
     assert!(registered(), "rebooted");
-    accessory::remove(world, &project, &options, "ui").await.unwrap();
+    accessory::remove(call, "ui").await.unwrap();
     assert!(!registered(), "removed");
 }
 
@@ -273,7 +276,7 @@ async fn a_failure_says_what_it_means() {
         let (scripted, project) = scripted();
         let failed = Output { exit: Exit::Status(status), stdout: stdout.into(), stderr: stderr.into() };
         scripted.network.faults().accessories = BTreeMap::from([(("b".into(), "boot db".into()), failed)]);
-        let gathered = accessory::boot(&scripted.world, &project, &Options::default(), "all").await.unwrap();
+        let gathered = accessory::boot(scripted.call(&project, &Options::default()), "all").await.unwrap();
         let failures: Vec<String> =
             gathered.failures.iter().map(|failure| failure.cause.to_string()).collect();
         assert_eq!(failures, [reason]);
@@ -286,8 +289,8 @@ async fn removing_everything_takes_accessories_with_it_and_the_app_alone_does_no
     for (removal, left) in [(Removal::App, true), (Removal::Everything, false)] {
         let (scripted, project) = scripted();
         let options = Options::default();
-        accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
-        let gathered = remove(&scripted.world, &project, &options, &removal).await.unwrap();
+        accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
+        let gathered = remove(scripted.call(&project, &options), &removal).await.unwrap();
         assert_eq!(gathered.failures, []);
         for host in HOSTS {
             let machine = scripted.network.machine(host);
@@ -304,7 +307,7 @@ async fn a_lock_by_hand_on_the_apps_first_server_keeps_them_out() {
         Some(crate::testing::FakeLock { owner: None, orphaned: false, details: "maintenance".into() });
     let filters = Filters { hosts: vec!["b".into()], ..Filters::default() };
     let options = Options { filters, ..Options::default() };
-    let ended = accessory::boot(&scripted.world, &project, &options, "db").await;
+    let ended = accessory::boot(scripted.call(&project, &options), "db").await;
     assert!(matches!(&ended, Err(RunError::Locked { host, .. }) if host == "a"), "{ended:?}");
     assert_eq!(scripted.network.machine("b").changes, [""; 0]);
 }
@@ -313,11 +316,11 @@ async fn a_lock_by_hand_on_the_apps_first_server_keeps_them_out() {
 async fn an_interrupt_begins_nothing_more_and_unlocks() {
     let (scripted, project) = scripted();
     let options = Options::default();
-    accessory::boot(&scripted.world, &project, &options, "all").await.unwrap();
+    accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
     HOSTS.iter().for_each(|host| drop(changes(&scripted, host)));
     scripted.network.take_boundaries();
     scripted.network.faults().notify_at = Some(3);
-    let stop = accessory::power(&scripted.world, &project, &options, "all", Action::Stop);
+    let stop = accessory::power(scripted.call(&project, &options), "all", Action::Stop);
     let interrupt = async {
         scripted.network.reached.notified().await;
         scripted.trigger.stop();
@@ -335,7 +338,7 @@ async fn a_file_with_a_secret_that_everybody_could_read_is_told() {
         let (scripted, _) = scripted();
         let config = CONFIG.replace("'config/init.sql.erb:/init.sql'", file);
         let project = project_with(&config, "DB_PW=sentinel-db\n");
-        accessory::boot(&scripted.world, &project, &Options::default(), "db").await.unwrap();
+        accessory::boot(scripted.call(&project, &Options::default()), "db").await.unwrap();
         let notes = format!("{:?}", scripted.recorder.events());
         assert_eq!(notes.contains("config/init.sql.erb has a secret in it"), told, "{notes}");
         assert!(!notes.contains("config/my.cnf has") && !notes.contains("sentinel-db"));

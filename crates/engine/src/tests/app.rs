@@ -25,7 +25,7 @@ fn everywhere(scripted: &Scripted, check: impl Fn(&crate::testing::Machine)) {
 async fn stopped_gently_and_started_again_it_is_the_same_container() {
     let (scripted, project) = fleet().await;
     let options = Options::default();
-    let gathered = app::stop(&scripted.world, &project, &options).await.unwrap();
+    let gathered = app::stop(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(
         said(&gathered),
         ["a: stopped app-web-v1", "b: stopped app-web-v1", "c: stopped app-workers-v1"]
@@ -35,12 +35,12 @@ async fn stopped_gently_and_started_again_it_is_the_same_container() {
         let unrouted = |loss: &String| loss.ends_with("was stopped while requests went to it");
         assert!(!machine.losses.iter().any(unrouted), "{:?}", machine.losses);
     });
-    let again = app::stop(&scripted.world, &project, &options).await.unwrap();
+    let again = app::stop(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(said(&again), ["a: nothing runs", "b: nothing runs", "c: nothing runs"]);
-    let gathered = app::start(&scripted.world, &project, &options).await.unwrap();
+    let gathered = app::start(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(gathered.failures, []);
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 1));
-    let again = app::start(&scripted.world, &project, &options).await.unwrap();
+    let again = app::start(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(said(&again)[0], "a: app-web-v1 runs already");
     for host in HOSTS {
         scripted.network.machine(host).losses.clear();
@@ -52,7 +52,7 @@ async fn stopped_gently_and_started_again_it_is_the_same_container() {
 async fn a_version_without_a_container_cannot_be_started() {
     let (scripted, project) = fleet().await;
     let options = Options { version: Some("v9".into()), ..Options::default() };
-    let gathered = app::start(&scripted.world, &project, &options).await.unwrap();
+    let gathered = app::start(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(gathered.failures.len(), 3);
     assert_eq!(gathered.failures[0].cause.to_string(), "there is no container of version v9 to start");
     assert_only(&scripted, "v1");
@@ -68,7 +68,7 @@ async fn what_runs_beside_the_serving_container_is_stale() {
         machine.containers[0].healthy = Some(true);
     }
     let options = Options::default();
-    let listed = app::stale(&scripted.world, &project, &options, false).await.unwrap();
+    let listed = app::stale(scripted.call(&project, &options), false).await.unwrap();
     assert_eq!(
         said(&listed),
         [
@@ -77,7 +77,7 @@ async fn what_runs_beside_the_serving_container_is_stale() {
             "c: no stale containers"
         ]
     );
-    let stopped = app::stale(&scripted.world, &project, &options, true).await.unwrap();
+    let stopped = app::stale(scripted.call(&project, &options), true).await.unwrap();
     assert_eq!(said(&stopped), ["a: stopped app-web-v1", "b: no stale containers", "c: no stale containers"]);
     assert_only(&scripted, "v2");
 }
@@ -87,14 +87,14 @@ async fn removing_the_app_leaves_nothing_of_it_and_is_safe_to_repeat() {
     for (removal, traefik) in [(Removal::App, true), (Removal::Everything, false)] {
         let (scripted, project) = fleet().await;
         let options = Options::default();
-        let gathered = remove(&scripted.world, &project, &options, &removal).await.unwrap();
+        let gathered = remove(scripted.call(&project, &options), &removal).await.unwrap();
         assert_eq!(gathered.failures, []);
         everywhere(&scripted, |machine| {
             assert_eq!(machine.containers, []);
             assert!(machine.images.is_empty() && machine.history.is_empty() && machine.mark.is_none());
         });
         assert_eq!(scripted.network.machine("a").routes(), traefik);
-        let again = remove(&scripted.world, &project, &options, &removal).await.unwrap();
+        let again = remove(scripted.call(&project, &options), &removal).await.unwrap();
         assert_eq!(again.failures, []);
     }
 }
@@ -108,7 +108,7 @@ async fn images_stay_while_another_role_of_the_server_is_left_out() {
     deploy(&scripted, &project, "v1").await.unwrap();
     let filters = bowline_core::selection::Filters { roles: vec!["web".into()], ..Default::default() };
     let options = Options { filters, ..Options::default() };
-    remove(&scripted.world, &project, &options, &Removal::App).await.unwrap();
+    remove(scripted.call(&project, &options), &Removal::App).await.unwrap();
     let machine = scripted.network.machine("a");
     assert_eq!(machine.running(), ["app-workers-v1"]);
     assert!(!machine.images.is_empty() && !machine.history.is_empty());
@@ -120,12 +120,12 @@ async fn a_running_container_is_not_removed_by_its_version() {
     deploy(&scripted, &project, "v2").await.unwrap();
     let one = |version: &str| Removal::Container(version.into());
     let options = Options::default();
-    let gathered = remove(&scripted.world, &project, &options, &one("v2")).await.unwrap();
+    let gathered = remove(scripted.call(&project, &options), &one("v2")).await.unwrap();
     assert_eq!(gathered.failures.len(), 3);
-    let gathered = remove(&scripted.world, &project, &options, &one("v1")).await.unwrap();
+    let gathered = remove(scripted.call(&project, &options), &one("v1")).await.unwrap();
     assert_eq!(said(&gathered)[0], "a: removed app-web-v1");
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 1));
-    let gathered = remove(&scripted.world, &project, &options, &one("v1")).await.unwrap();
+    let gathered = remove(scripted.call(&project, &options), &one("v1")).await.unwrap();
     assert_eq!(said(&gathered)[0], "a: no container of version v1");
 }
 
@@ -136,7 +136,7 @@ async fn pruning_by_hand_keeps_as_many_as_it_is_told() {
         deploy(&scripted, &project, version).await.unwrap();
     }
     let options = Options::default();
-    prune(&scripted.world, &project, &options, Parts::Containers, Some(1)).await.unwrap();
+    prune(scripted.call(&project, &options), Parts::Containers, Some(1)).await.unwrap();
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 2));
     assert_only(&scripted, "v4");
 }
@@ -148,9 +148,9 @@ async fn a_lock_by_hand_keeps_all_of_them_out() {
         Some(crate::testing::FakeLock { owner: None, orphaned: false, details: "maintenance".into() });
     let options = Options::default();
     let ended = [
-        app::stop(&scripted.world, &project, &options).await,
-        remove(&scripted.world, &project, &options, &Removal::Everything).await,
-        prune(&scripted.world, &project, &options, Parts::All, None).await,
+        app::stop(scripted.call(&project, &options)).await,
+        remove(scripted.call(&project, &options), &Removal::Everything).await,
+        prune(scripted.call(&project, &options), Parts::All, None).await,
     ];
     for ended in ended {
         assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");

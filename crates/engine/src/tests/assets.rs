@@ -73,7 +73,7 @@ async fn s14_every_way_of_deploying_leaves_the_current_and_the_previous_versions
     }
     assert_eq!(assets_of(&scripted, "a"), ["web-v2", "web-v3"]);
     let options = Options { command: "rollback".into(), ..Options::default() };
-    deploy::rollback(&scripted.world, &project, &options, Some("v1".into())).await.unwrap();
+    deploy::rollback(scripted.call(&project, &options), Some("v1".into())).await.unwrap();
     assert_eq!(assets_of(&scripted, "b"), ["web-v1", "web-v3"]);
     let versions = scripted.network.machine("b").volumes.values().next().unwrap().clone();
     assert!(versions.contains("v1") && versions.contains("v3"), "{versions:?}");

@@ -10,6 +10,7 @@ use crate::image::{build, builder, dev};
 use crate::ports::Output;
 use crate::testing::{Answer, Shop, project_with, says};
 use crate::version;
+use crate::world::Call;
 
 /// What every machine that builds has.
 const DOCKER: [(&str, &str); 4] = [
@@ -35,7 +36,7 @@ async fn pushed(project: &Project, shop: Shop) -> (Vec<String>, Result<String, R
     let shop = Arc::new(shop);
     let mut scripted = Scripted::new(&HOSTS);
     scripted.world.local = shop.clone();
-    let ended = build::push(&scripted.world, project, &options("v1"), To::Registry).await;
+    let ended = build::push(scripted.call(project, &options("v1")), To::Registry).await;
     let note = |event| match event {
         Event::Note { text, .. } => Some(text),
         _ => None,
@@ -95,7 +96,7 @@ async fn without_a_context_a_clean_clone_is_built_and_what_is_left_out_is_said()
     let mut scripted = Scripted::new(&HOSTS);
     scripted.world.local = shop.clone();
     let project = project("service: app\nimage: app\nservers: [a]\n");
-    build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
+    build::push(scripted.call(&project, &options("v1")), To::Registry).await.unwrap();
     let ran = shop.ran();
     let cloning = lines(&[&clone().make()[..], &clone().reset()].concat());
     let all: Vec<String> = ran.iter().map(|command| command.words.join(" ")).collect();
@@ -153,7 +154,7 @@ async fn no_git_of_a_build_gets_the_variables_that_point_at_another_repository()
     );
     let mut scripted = Scripted::new(&HOSTS);
     scripted.world.local = shop.clone();
-    build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
+    build::push(scripted.call(&project, &options("v1")), To::Registry).await.unwrap();
     let begins = |command: &&crate::ports::LocalCommand| {
         let line = command.words.join(" ");
         ["git -C", "git -c", "docker build "].iter().any(|begin| line.starts_with(begin))
@@ -299,7 +300,7 @@ async fn secrets_are_in_the_environment_of_the_build_and_nowhere_else() {
     let mut scripted = Scripted::new(&HOSTS);
     scripted.world.local = shop.clone();
     let project = two("  secrets: [TOKEN]\n");
-    build::push(&scripted.world, &project, &options("v1"), To::Registry).await.unwrap();
+    build::push(scripted.call(&project, &options("v1")), To::Registry).await.unwrap();
     for command in shop.ran() {
         let line = command.words.join(" ");
         let builds = line.starts_with("docker buildx build");
@@ -415,7 +416,7 @@ async fn a_builder_whose_machine_is_gone_is_removed_here() {
     let remove = async |answers: &[(&str, Answer)]| {
         let mut scripted = Scripted::new(&HOSTS);
         scripted.world.local = Arc::new(with_buildx(answers));
-        let ended = builder::remove(&scripted.world, &project).await;
+        let ended = builder::remove(scripted.call(&project, &Options::default())).await;
         (ended, scripted.recorder.events())
     };
     let (ended, events) = remove(&[gone.clone(), forgotten, context.clone()]).await;
@@ -441,21 +442,19 @@ async fn a_builder_is_made_and_removed_once_and_said_to_be_there_or_not() {
         ("docker buildx ls", says("builders\n", 0)),
     ];
     scripted.world.local = Arc::new(with_buildx(&answers));
-    let (world, project) = (&scripted.world, two(""));
+    let (project, options) = (two(""), Options::default());
+    let call = scripted.call(&project, &options);
     let name = "kamal-local-docker-container";
-    assert_eq!(builder::create(world, &project).await.unwrap(), format!("made the builder {name}"));
+    assert_eq!(builder::create(call).await.unwrap(), format!("made the builder {name}"));
+    assert_eq!(builder::create(call).await.unwrap(), format!("the builder {name} is there already"));
+    assert_eq!(builder::remove(call).await.unwrap(), format!("removed the builder {name}"));
+    assert_eq!(builder::remove(call).await.unwrap(), format!("there is no builder {name}"));
     assert_eq!(
-        builder::create(world, &project).await.unwrap(),
-        format!("the builder {name} is there already")
-    );
-    assert_eq!(builder::remove(world, &project).await.unwrap(), format!("removed the builder {name}"));
-    assert_eq!(builder::remove(world, &project).await.unwrap(), format!("there is no builder {name}"));
-    assert_eq!(
-        builder::details(world, &project).await.unwrap(),
+        builder::details(call).await.unwrap(),
         format!("Builder: local ({name})\ncontexts\nbuilders\n")
     );
     let native = project_with("service: app\nimage: app\nservers: [a]\n", "");
-    let said = builder::create(world, &native).await.unwrap();
+    let said = builder::create(Call { project: &native, ..call }).await.unwrap();
     assert_eq!(said, "no builder is made for this project: its class is native");
 }
 
@@ -470,7 +469,7 @@ async fn a_dev_image_is_dirty_stays_here_and_names_what_is_not_committed() {
     let shop = Arc::new(shop);
     let mut scripted = Scripted::new(&HOSTS);
     scripted.world.local = shop.clone();
-    let image = dev::dev(&scripted.world, &two(""), &options("v1"), To::Docker).await.unwrap();
+    let image = dev::dev(scripted.call(&two(""), &options("v1")), To::Docker).await.unwrap();
     assert_eq!(image, "r.test/app:v1-dirty");
     let ran = shop.lines();
     assert!(!ran.iter().any(|line| line.contains("login") || line.contains("push")), "{ran:?}");

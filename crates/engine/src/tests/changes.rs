@@ -128,18 +128,18 @@ impl Act {
         };
         let (scripted, project) =
             (World::on(network, local()), project_with(&before.serves(CONFIG), "TOKEN=x\n"));
-        let world = &scripted.world;
         let options = Options::default();
+        let call = scripted.call(&project, &options);
         let versions: &[&str] = if self == Prune { &["v1", "v2", "v3"] } else { &["v1"] };
         for version in versions {
             deploy(&scripted, &project, version).await.unwrap();
         }
         if self != AccessoryBoot {
-            whole(accessory::boot(world, &project, &options, "all").await).unwrap();
+            whole(accessory::boot(call, "all").await).unwrap();
         }
         match self {
-            AppStart => whole(app::stop(world, &project, &options).await).unwrap(),
-            Live => whole(maintenance::begin(world, &project, &options, &page()).await).unwrap(),
+            AppStart => whole(app::stop(call).await).unwrap(),
+            Live => whole(maintenance::begin(call, &page()).await).unwrap(),
             TraefikBoot => HOSTS.iter().for_each(|host| scripted.network.machine(host).proxies.clear()),
             Prune => scripted.network.machine("a").containers[0].running = false,
             // On one of them a reboot has to do it.
@@ -168,36 +168,32 @@ impl Act {
     }
 
     async fn run(self, scripted: &World, project: &Project) -> Result<(), RunError> {
-        let (world, options) = (&scripted.world, Options::default());
+        let options = Options::default();
+        let call = scripted.call(project, &options);
         whole(match self {
-            AccessoryBoot => accessory::boot(world, project, &options, "all").await,
-            AccessoryReboot { rolling } => accessory::reboot(world, project, &options, "db", rolling).await,
-            AccessoryRemove => accessory::remove(world, project, &options, "all").await,
-            TraefikBoot => traefik::boot(world, project, &options).await,
-            TraefikReboot { rolling } => traefik::reboot(world, project, &options, rolling).await,
-            ProxyReboot { rolling } => kamal_proxy::reboot(world, project, &options, rolling).await,
-            ProxyUpgrade { rolling } => kamal_proxy::upgrade(world, project, &options, rolling).await,
-            AppStop => app::stop(world, project, &options).await,
-            AppStart => app::start(world, project, &options).await,
-            AppBoot => return deploy::deploy(world, project, &super::options("v1"), Kind::Boot).await,
-            AppRemove => remove(world, project, &options, &Removal::App).await,
-            Maintenance => maintenance::begin(world, project, &options, &page()).await,
-            Live => maintenance::end(world, project, &options).await,
-            Prune => prune::prune(world, project, &options, Parts::All, None).await,
-            RemoveAll => remove(world, project, &options, &Removal::Everything).await,
-            EnvPush => env::push(world, project, &options).await,
+            AccessoryBoot => accessory::boot(call, "all").await,
+            AccessoryReboot { rolling } => accessory::reboot(call, "db", rolling).await,
+            AccessoryRemove => accessory::remove(call, "all").await,
+            TraefikBoot => traefik::boot(call).await,
+            TraefikReboot { rolling } => traefik::reboot(call, rolling).await,
+            ProxyReboot { rolling } => kamal_proxy::reboot(call, rolling).await,
+            ProxyUpgrade { rolling } => kamal_proxy::upgrade(call, rolling).await,
+            AppStop => app::stop(call).await,
+            AppStart => app::start(call).await,
+            AppBoot => {
+                return deploy::deploy(scripted.call(project, &super::options("v1")), Kind::Boot).await;
+            }
+            AppRemove => remove(call, &Removal::App).await,
+            Maintenance => maintenance::begin(call, &page()).await,
+            Live => maintenance::end(call).await,
+            Prune => prune::prune(call, Parts::All, None).await,
+            RemoveAll => remove(call, &Removal::Everything).await,
+            EnvPush => env::push(call).await,
             Upgrade { rolling } => {
-                return takeover::upgrade(world, project, &options, takeover::How { rolling, force: false })
-                    .await;
+                return takeover::upgrade(call, takeover::How { rolling, force: false }).await;
             }
             Downgrade { rolling } => {
-                return takeover::downgrade(
-                    world,
-                    project,
-                    &options,
-                    takeover::How { rolling, force: false },
-                )
-                .await;
+                return takeover::downgrade(call, takeover::How { rolling, force: false }).await;
             }
         })
     }
@@ -488,7 +484,7 @@ async fn nor_a_deploy_or_a_rollback() {
                     return deploy(scripted, project, "v2").await;
                 }
                 let options = Options { command: "rollback".into(), ..Options::default() };
-                deploy::rollback(&scripted.world, project, &options, Some("v2".into())).await
+                deploy::rollback(scripted.call(project, &options), Some("v2".into())).await
             },
             |scripted, when| {
                 for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
@@ -511,18 +507,19 @@ async fn nor_does_it_hang_a_look() {
             &format!("look {look}"),
             async || Act::AppBoot.fleet(By::Traefik).await,
             async |scripted: &World, project: &Project| {
-                let (world, options) = (&scripted.world, Options::default());
+                let options = Options::default();
+                let call = scripted.call(project, &options);
                 whole(match look {
-                    0 => audit::audit(world, project, &options, 100).await,
-                    1 => lock::status(world, project, &options).await,
-                    2 => listing::list(world, project, &options, Listing::Everything).await,
-                    3 => listing::versions(world, project, &options).await,
-                    4 => app::stale(world, project, &options, false).await,
-                    5 => accessory::details(world, project, &options, "all").await,
-                    6 => traefik::details(world, project, &options).await,
-                    7 => log_in(world, project, &options, place).await,
-                    8 => log_out(world, project, &options, place).await,
-                    _ => pull::pull(world, project, &super::options("v1")).await,
+                    0 => audit::audit(call, 100).await,
+                    1 => lock::status(call).await,
+                    2 => listing::list(call, Listing::Everything).await,
+                    3 => listing::versions(call).await,
+                    4 => app::stale(call, false).await,
+                    5 => accessory::details(call, "all").await,
+                    6 => traefik::details(call).await,
+                    7 => log_in(call, place).await,
+                    8 => log_out(call, place).await,
+                    _ => pull::pull(scripted.call(project, &super::options("v1"))).await,
                 })
             },
             |_, _| {},

@@ -13,7 +13,7 @@ use crate::testing::{FakeDocker, FakeLocal};
 /// What is found, a line each.
 async fn said(scripted: &Scripted, project: &Project) -> Vec<String> {
     let options = options("v2");
-    let run = examine(&scripted.world, project, &options, None);
+    let run = examine(scripted.call(project, &options), None);
     let found = timeout(Duration::from_secs(600), run).await.expect("it ends").unwrap();
     found.iter().map(line).collect()
 }

@@ -19,7 +19,7 @@ async fn every_role_and_the_accessories_beside_it_get_their_file() {
     let scripted = Scripted::new(&["a", "b"]);
     let project = project_with(CONFIG, "KEY=sentinel-key\nDB='two\nlines'\n");
     let options = Options::default();
-    let pushed = env::push(&scripted.world, &project, &options).await.unwrap();
+    let pushed = env::push(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(pushed.failures, []);
     let said: Vec<_> =
         pushed.outputs.iter().map(|out| (out.host.as_str(), out.output.stdout.trim())).collect();
@@ -31,7 +31,7 @@ async fn every_role_and_the_accessories_beside_it_get_their_file() {
     let (web, workers) = (role("web"), role("workers"));
     assert_eq!(said, [("a", web.as_str()), ("a", &workers), ("b", &workers), ("b", &db)]);
     assert!(!format!("{:?}", scripted.recorder.events()).contains("sentinel-key"));
-    let deleted = env::delete(&scripted.world, &project, &options).await.unwrap();
+    let deleted = env::delete(scripted.call(&project, &options)).await.unwrap();
     assert_eq!((deleted.outputs.len(), deleted.failures), (4, vec![]));
     let last = format!("remove {directory}/accessories/db.env");
     assert_eq!(scripted.network.machine("b").changes.last(), Some(&last));
@@ -41,16 +41,16 @@ async fn every_role_and_the_accessories_beside_it_get_their_file() {
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_is_not_there_is_told_before_any_server_is_asked() {
     let scripted = Scripted::new(&["a", "b"]);
-    let error = env::push(&scripted.world, &project_with(CONFIG, "KEY=1\n"), &Options::default()).await;
+    let error = env::push(scripted.call(&project_with(CONFIG, "KEY=1\n"), &Options::default())).await;
     let RunError::Invalid(missing) = error.unwrap_err() else { panic!("the secret is missing") };
     assert!(missing.render(false).contains("`DB`") && scripted.recorder.events().is_empty());
     // Nor is anything begun with one that no environment can hold. What is Traefik's is asked of nobody.
     let long = format!("KEY=1\nDB={}\n", "x".repeat(200_000));
-    let error = env::push(&scripted.world, &project_with(CONFIG, &long), &Options::default()).await;
+    let error = env::push(scripted.call(&project_with(CONFIG, &long), &Options::default())).await;
     assert!(error.unwrap_err().to_string().contains("longer than Linux allows"));
     assert!(scripted.network.machine("a").changes.is_empty());
     // What is only removed needs none.
-    env::delete(&scripted.world, &project_with(CONFIG, ""), &Options::default()).await.unwrap();
+    env::delete(scripted.call(&project_with(CONFIG, ""), &Options::default())).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_role_that_is_removed_takes_its_secrets_along_though_others_stay() {
     let project = project_with(CONFIG, "KEY=1\nDB=2\n");
     let mut options = Options::default();
     options.filters.roles = vec!["workers".into()];
-    let removed = remove(&scripted.world, &project, &options, &Removal::App).await.unwrap();
+    let removed = remove(scripted.call(&project, &options), &Removal::App).await.unwrap();
     assert_eq!(removed.failures, []);
     let machine = scripted.network.machine("a");
     assert!(machine.changes.contains(&"remove .kamal/apps/app/env/roles/workers.env".to_owned()));

@@ -25,7 +25,7 @@ fn unversioned() -> Options {
 
 async fn gather(scripted: &Scripted, project: &Project, request: &ExecRequest) -> Result<Gathered, RunError> {
     let options = unversioned();
-    let run = exec::exec(&scripted.world, project, &options, request);
+    let run = exec::exec(scripted.call(project, &options), request);
     timeout(Duration::from_secs(600), run).await.expect("it ends")
 }
 
@@ -36,7 +36,7 @@ async fn attach(
     console: &FakeConsole,
 ) -> Result<Exit, RunError> {
     let options = unversioned();
-    let run = exec::attach(&scripted.world, project, &options, request, console);
+    let run = exec::attach(scripted.call(project, &options), request, console);
     timeout(Duration::from_secs(600), run).await.expect("it ends")
 }
 
@@ -126,8 +126,7 @@ async fn one_container_is_enough_for_raw_output() {
     let options = Options { filters, ..unversioned() };
     let console = pipe(&["unread"]);
     let exit =
-        exec::attach(&scripted.world, &project(CONFIG), &options, &request(Mode::Raw, "both"), &console)
-            .await;
+        exec::attach(scripted.call(&project(CONFIG), &options), &request(Mode::Raw, "both"), &console).await;
     assert_eq!(exit, Ok(Exit::Status(0)));
     let written = console.written.lock().unwrap().clone();
     assert_eq!(written, [Piece::Out(b"out".to_vec()), Piece::Err(b"err".to_vec())]);
@@ -187,7 +186,7 @@ async fn a_slow_reader_holds_the_command_up_and_a_signal_ends_it() {
         scripted.trigger.stop();
     };
     let options = unversioned();
-    let run = exec::attach(&scripted.world, &project, &options, &request, &console);
+    let run = exec::attach(scripted.call(&project, &options), &request, &console);
     let (ended, ()) = tokio::join!(run, interrupt);
     assert_eq!(ended, Err(RunError::interrupted()));
     assert!(console.is_restored());
@@ -232,7 +231,7 @@ async fn the_container_that_serves_is_found_by_its_version() {
 
     let other = Options { version: Some("v9".into()), ..unversioned() };
     let request = reuse(Mode::Gathered, "echo");
-    let gathered = exec::exec(&scripted.world, &project, &other, &request).await.unwrap();
+    let gathered = exec::exec(scripted.call(&project, &other), &request).await.unwrap();
     assert!(gathered.outputs.is_empty());
     let reasons: Vec<String> = gathered.failures.iter().map(|failure| failure.cause.to_string()).collect();
     assert_eq!(reasons, ["no container of version v9 runs"; 3]);

@@ -65,11 +65,11 @@ async fn a_rollback_goes_to_the_version_before_and_then_further_back() {
     deploy(&scripted, &project, "v3").await.unwrap();
     for version in ["v2", "v1"] {
         let options = Options { command: "rollback".into(), ..Options::default() };
-        deploy::rollback(&scripted.world, &project, &options, None).await.unwrap();
+        deploy::rollback(scripted.call(&project, &options), None).await.unwrap();
         assert_only(&scripted, version);
     }
     let options = Options::default();
-    let error = deploy::rollback(&scripted.world, &project, &options, Some("v9".into())).await.unwrap_err();
+    let error = deploy::rollback(scripted.call(&project, &options), Some("v9".into())).await.unwrap_err();
     let RunError::Usage { message, hint } = error else { panic!("{error:?}") };
     assert_eq!(message, "version v9 is not on a (web), b (web), c (workers)");
     assert!(hint.unwrap().contains("v2"));
@@ -80,7 +80,7 @@ async fn a_rollback_goes_to_the_version_before_and_then_further_back() {
 async fn a_plan_changes_nothing_and_is_what_the_deploy_does() {
     let (scripted, project) = fleet().await;
     let before: Vec<Vec<String>> = HOSTS.map(|host| scripted.network.machine(host).changes.clone()).into();
-    let planned = deploy::plan(&scripted.world, &project, &options("v2"), Kind::Deploy).await.unwrap();
+    let planned = deploy::plan(scripted.call(&project, &options("v2")), Kind::Deploy).await.unwrap();
     let after: Vec<Vec<String>> = HOSTS.map(|host| scripted.network.machine(host).changes.clone()).into();
     assert_eq!(before, after);
     let marks: Vec<bool> = HOSTS.map(|host| scripted.network.machine(host).mark.is_some()).into();
@@ -100,7 +100,7 @@ async fn a_plan_leaves_a_server_out_that_can_t_be_asked_and_says_so() {
     let (scripted, project) = fleet().await;
     let plan = async |down: &[&str]| {
         scripted.network.faults().unreachable = down.iter().map(|host| (*host).into()).collect();
-        deploy::plan(&scripted.world, &project, &options("v2"), Kind::Deploy).await
+        deploy::plan(scripted.call(&project, &options("v2")), Kind::Deploy).await
     };
     let planned = plan(&["b"]).await.unwrap();
     let hosts: Vec<&str> = planned.plan.servers.iter().map(|server| server.host.as_str()).collect();

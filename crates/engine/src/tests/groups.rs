@@ -72,7 +72,7 @@ async fn with_rollback_servers_switched_before_go_back_to_the_very_container_the
     scripted.network.faults().behaviour.clear();
     deploy(&scripted, &project, "v3").await.unwrap();
     assert_only_web(&scripted, "v3");
-    deploy::rollback(&scripted.world, &project, &Options::default(), None).await.unwrap();
+    deploy::rollback(scripted.call(&project, &Options::default()), None).await.unwrap();
     assert_only_web(&scripted, "v1");
 }
 

@@ -81,7 +81,7 @@ async fn a_server_that_cannot_get_it_says_why_and_the_others_go_on() {
     let scripted = Scripted::new(&HOSTS);
     scripted.network.faults().no_pull.insert("b".into());
     scripted.images.kept.lock().unwrap().insert("app:v1".into());
-    let gathered = pull(&scripted.world, &project, &options("v1")).await.unwrap();
+    let gathered = pull(scripted.call(&project, &options("v1"))).await.unwrap();
     let [failure] = gathered.failures.as_slice() else { panic!("{gathered:?}") };
     assert!(
         failure.cause.to_string().contains("could not get the image through the SSH connection"),
@@ -111,7 +111,7 @@ async fn a_build_is_kept_here_and_nothing_is_pushed_or_logged_in_to() {
         );
         let mut scripted = Scripted::new(&HOSTS);
         scripted.world.local = shop.clone();
-        let ended = build::push(&scripted.world, project, &options("v1"), To::Registry).await;
+        let ended = build::push(scripted.call(project, &options("v1")), To::Registry).await;
         assert_eq!(ended.unwrap(), "app:v1");
         assert!(scripted.images.kept.lock().unwrap().contains("app:v1"));
         let lines: Vec<String> = shop
@@ -153,7 +153,7 @@ async fn an_image_that_is_given_is_sent_without_a_build() {
             image_archive: Some("shop.tar".into()),
             ..options("v1")
         };
-        let ended = crate::deploy::deploy(&scripted.world, project, &given, Kind::Deploy).await;
+        let ended = crate::deploy::deploy(scripted.call(project, &given), Kind::Deploy).await;
         (ended, scripted)
     };
     let (ended, scripted) = run(&project, &[Some("app")]).await;

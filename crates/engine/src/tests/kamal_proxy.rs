@@ -16,7 +16,7 @@ async fn with(change: impl Fn(&mut Machine)) -> (Scripted, Project) {
 
 async fn upgrade(scripted: &Scripted, project: &Project, rolling: bool) -> Gathered {
     let options = Options::default();
-    let run = kamal_proxy::upgrade(&scripted.world, project, &options, rolling);
+    let run = kamal_proxy::upgrade(scripted.call(project, &options), rolling);
     timeout(Duration::from_secs(3600), run).await.expect("the run ends").unwrap()
 }
 
@@ -111,12 +111,12 @@ async fn servers_with_accessories_alone_have_their_proxy_looked_after() {
         By::Kamal.serves(CONFIG).replace("web: {hosts: [a, b]}\n  workers: {hosts: [c], cmd: work}", servers);
     let (scripted, project) = (Scripted::new(&HOSTS), project(&format!("{config}{accessories}")));
     let options = Options::default();
-    let gathered = kamal_proxy::boot(&scripted.world, &project, &options).await.unwrap();
+    let gathered = kamal_proxy::boot(scripted.call(&project, &options)).await.unwrap();
     let hosts: Vec<&str> = gathered.outputs.iter().map(|output| output.host.as_str()).collect();
     assert_eq!(hosts, ["a", "c"]);
     let booted = |host: &str| scripted.network.machine(host).proxies.contains_key("kamal-proxy");
     assert_eq!(HOSTS.map(booted), [true, false, true]);
-    let details = kamal_proxy::details(&scripted.world, &project, &options).await.unwrap();
+    let details = kamal_proxy::details(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(details.total, 2);
 }
 
@@ -138,9 +138,9 @@ async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopp
     let noted = |event: &Event| matches!(event, Event::Note { text: said, .. } if said.contains(text));
     assert!(position(&scripted.recorder.events(), noted).is_some());
     let options = Options::default();
-    let listed = crate::app::stale(&scripted.world, &without, &options, false).await.unwrap();
+    let listed = crate::app::stale(scripted.call(&without, &options), false).await.unwrap();
     assert!(told(&listed).iter().any(|text| text.starts_with("app-shop-v1")), "{:?}", told(&listed));
-    crate::app::stale(&scripted.world, &without, &options, true).await.unwrap();
+    crate::app::stale(scripted.call(&without, &options), true).await.unwrap();
     assert_eq!(services(&scripted), ["app-web"]);
     assert!(!scripted.network.machine("a").running().contains(&"app-shop-v1"));
 

@@ -26,7 +26,7 @@ async fn they_are_handed_over_by_whatever_connects() {
     let looked = Scripted::on(scripted.network.clone(), FakeLocal::default());
     scripted.network.keys.lock().unwrap().clear();
     let listing = crate::listing::Listing::Running;
-    crate::listing::list(&looked.world, &project, &Options::default(), listing).await.unwrap();
+    crate::listing::list(looked.call(&project, &Options::default()), listing).await.unwrap();
     assert_eq!(handed(&looked), expected);
 }
 

@@ -35,7 +35,7 @@ impl Run {
             return deploy(scripted, project, "v2").await;
         }
         let options = Options { command: "rollback".into(), ..Options::default() };
-        let run = deploy::rollback(&scripted.world, project, &options, Some("v2".into()));
+        let run = deploy::rollback(scripted.call(project, &options), Some("v2".into()));
         timeout(Duration::from_secs(600), run).await.expect("the run ends")
     }
 }
@@ -244,7 +244,7 @@ fn bare() -> (World, Project) {
 /// Sets the same servers up from another process; what was begun there is no hindrance.
 async fn set_up_again(first: &World, project: &Project, boundary: usize) {
     let second = World::on(first.network.clone(), FakeLocal::default());
-    let ended = setup(&second.world, project, &options("v1")).await;
+    let ended = setup(second.call(project, &options("v1"))).await;
     assert_eq!(ended, Ok(()), "after boundary {boundary}");
     for (host, role) in [("a", "web"), ("b", "web"), ("c", "workers")] {
         let machine = second.network.machine(host);
@@ -258,7 +258,7 @@ async fn a_setup_that_was_killed_anywhere_is_finished_by_the_next() {
     let mut boundary = 0;
     loop {
         let (first, project) = bare();
-        let reached = killed_at(&first, setup(&first.world, &project, &options("v1")), boundary).await;
+        let reached = killed_at(&first, setup(first.call(&project, &options("v1"))), boundary).await;
         set_up_again(&first, &project, boundary).await;
         if !reached {
             break;
@@ -275,7 +275,7 @@ async fn a_setup_that_was_interrupted_anywhere_gives_its_lock_back_and_is_finish
         let (first, project) = bare();
         first.network.faults().notify_at = Some(boundary);
         let options = options("v1");
-        let running = setup(&first.world, &project, &options);
+        let running = setup(first.call(&project, &options));
         tokio::pin!(running);
         let (reached, ended) = tokio::select! {
             biased;
@@ -305,7 +305,7 @@ async fn a_setup_whose_connections_are_cut_anywhere_is_finished_by_the_next() {
     loop {
         let (first, project) = bare();
         first.network.faults().silent = Some(Silent { host: "a".into(), after, how: How::Cut });
-        let ended = setup(&first.world, &project, &options("v1")).await;
+        let ended = setup(first.call(&project, &options("v1"))).await;
         if !first.network.fell_silent() {
             assert_eq!(ended, Ok(()));
             break;

@@ -103,13 +103,13 @@ async fn a_run_that_a_hook_started_uses_the_lock_that_is_there_and_leaves_it() {
 async fn the_status_finds_locks_on_whichever_servers_they_are() {
     let (scripted, project) = fleet().await;
     let options = Options::default();
-    let none = lock::status(&scripted.world, &project, &options).await.unwrap();
+    let none = lock::status(scripted.call(&project, &options)).await.unwrap();
     assert_eq!((none.outputs, none.failures), (vec![], vec![]));
     let by_hand = |text: &str| Some(FakeLock { owner: None, orphaned: false, details: text.into() });
     scripted.network.machine("b").lock = by_hand("of a run on b alone");
     scripted.network.machine("c").lock = by_hand("of a run on c alone");
     scripted.network.faults().unreachable.insert("a".into());
-    let found = lock::status(&scripted.world, &project, &options).await.unwrap();
+    let found = lock::status(scripted.call(&project, &options)).await.unwrap();
     let said: Vec<_> =
         found.outputs.iter().map(|out| (out.host.as_str(), out.output.stdout.as_str())).collect();
     assert_eq!(said, [("b", "of a run on b alone"), ("c", "of a run on c alone")]);
@@ -129,12 +129,12 @@ async fn the_lease_is_renewed_while_nothing_else_goes_over_the_wire() {
     let (first, project) = fleet().await;
     let scripted = with_a_long_hook(&first, "pre-deploy", 600);
     let options = options("v2");
-    let run = deploy::deploy(&scripted.world, &project, &options, Kind::Deploy);
+    let run = deploy::deploy(scripted.call(&project, &options), Kind::Deploy);
     let others = async {
         for _ in 0..19 {
             tokio::time::sleep(Duration::from_secs(30)).await;
             let other = World::on(first.network.clone(), FakeLocal::default());
-            let ended = crate::app::stop(&other.world, &project, &Options::default()).await;
+            let ended = crate::app::stop(other.call(&project, &Options::default())).await;
             assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
         }
     };
@@ -214,7 +214,7 @@ async fn so_it_is_between_the_groups_of_a_rolling_reboot() {
     let (first, project) = fleet().await;
     let scripted = with_a_long_hook(&first, "post-traefik-reboot", 60);
     let options = Options::default();
-    let run = crate::traefik::reboot(&scripted.world, &project, &options, true);
+    let run = crate::traefik::reboot(scripted.call(&project, &options), true);
     let stolen = async {
         tokio::time::sleep(Duration::from_secs(20)).await;
         steal(&scripted)
@@ -240,9 +240,7 @@ async fn what_a_hook_starts_does_not_fence_the_run_off_that_runs_the_hook() {
             ["KAMAL_LOCK", "BOWLINE_RUN"].map(|name| (name.to_string(), env[name].clone())).into();
         let inner = World::on(first.network.clone(), FakeLocal { variables, ..FakeLocal::default() });
         crate::prune::prune(
-            &inner.world,
-            &project,
-            &Options::default(),
+            inner.call(&project, &Options::default()),
             bowline_core::commands::prune::Parts::All,
             None,
         )
@@ -267,7 +265,7 @@ async fn a_lock_by_hand_waits_for_another_as_long_as_that_is_wanted() {
         network.machine("a").lock = None;
     });
     let started = tokio::time::Instant::now();
-    lock::acquire(&scripted.world, &project, &Options::default(), "mine").await.unwrap();
+    lock::acquire(scripted.call(&project, &Options::default()), "mine").await.unwrap();
     assert!((30..40).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     release.await.unwrap();
 }

@@ -15,7 +15,7 @@ async fn show(
 ) -> Result<Gathered, RunError> {
     let lines = Lines { follow, tail: Some(10), ..Lines::default() };
     let options = Options::default();
-    let run = logs(&scripted.world, project, &options, &lines, &whose);
+    let run = logs(scripted.call(project, &options), &lines, &whose);
     timeout(Duration::from_secs(3600), run).await.expect("it ends")
 }
 
@@ -72,7 +72,7 @@ async fn when_nothing_runs_any_more_it_says_so_and_ends() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let filters = Filters { hosts: vec!["b".into(), "c".into()], ..Filters::default() };
         let options = Options { filters, ..Options::default() };
-        crate::app::stop(&scripted.world, &project, &options).await.unwrap();
+        crate::app::stop(scripted.call(&project, &options)).await.unwrap();
         scripted.network.faults().unreachable.insert("a".into());
     };
     let (ended, ()) = tokio::join!(show(&scripted, &project, true, Whose::Serving), stop);

@@ -21,7 +21,7 @@ async fn a_server_of_each_mirror_pulls_before_the_others() {
     for host in ["b", "c"] {
         scripted.network.machine(host).mirror = "http://mirror:5000/\n".into();
     }
-    let gathered = pull(&scripted.world, &project(CONFIG), &options("v1")).await.unwrap();
+    let gathered = pull(scripted.call(&project(CONFIG), &options("v1"))).await.unwrap();
     assert_eq!(said(&gathered).len(), 3, "{gathered:?}");
     let events = scripted.recorder.events();
     let seeded = position(&events, ended("b", "pull")).unwrap();
@@ -40,7 +40,7 @@ async fn where_nobody_shares_a_mirror_all_pull_at_once_and_to_their_own_end() {
     let scripted = Scripted::new(&HOSTS);
     scripted.network.faults().no_pull.insert("b".into());
     scripted.network.faults().unreachable.insert("c".into());
-    let gathered = pull(&scripted.world, &project(CONFIG), &options("v1")).await.unwrap();
+    let gathered = pull(scripted.call(&project(CONFIG), &options("v1"))).await.unwrap();
     assert_eq!(said(&gathered), [("a", "pulled r.test/app:v1")]);
     let mut failed: Vec<&str> = gathered.failures.iter().map(|failure| failure.host.as_str()).collect();
     failed.sort_unstable();
@@ -60,11 +60,12 @@ async fn logging_in_and_out_happens_where_it_should() {
         (Where { here: false, servers: true }, false, true),
     ] {
         let scripted = Scripted::new(&HOSTS);
-        let (world, options) = (&scripted.world, Options::default());
+        let options = Options::default();
+        let call = scripted.call(&project, &options);
         for word in ["in", "out"] {
             let gathered = match word {
-                "in" => log_in(world, &project, &options, place).await,
-                _ => log_out(world, &project, &options, place).await,
+                "in" => log_in(call, place).await,
+                _ => log_out(call, place).await,
             };
             let gathered = gathered.unwrap();
             let text = format!("logged {word}");

@@ -81,7 +81,7 @@ async fn where_traefik_has_no_api_the_report_says_that_nothing_was_seen() {
 async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
     let (scripted, project) = fleet().await;
     scripted.network.machine("a").next_is_deaf = true;
-    let ended = traefik::reboot(&scripted.world, &project, &Options::default(), false).await.unwrap();
+    let ended = traefik::reboot(scripted.call(&project, &Options::default()), false).await.unwrap();
     let failed: Vec<(&str, String)> =
         ended.failures.iter().map(|failure| (failure.host.as_str(), failure.cause.to_string())).collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
@@ -92,7 +92,7 @@ async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
     assert!(scripted.network.machine("a").routes() && !scripted.network.machine("a").deaf);
 
     scripted.network.machine("a").proxies.clear();
-    let ended = traefik::boot(&scripted.world, &project, &Options::default()).await.unwrap();
+    let ended = traefik::boot(scripted.call(&project, &Options::default())).await.unwrap();
     assert!(ended.failures[0].cause.to_string().ends_with("it was removed"), "{ended:?}");
     assert!(scripted.network.machine("a").proxies.is_empty(), "the next boot makes another");
 
@@ -106,9 +106,9 @@ async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
 async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_done() {
     let (scripted, project) = fleet().await;
     let request = maintenance::Request { message: None, retry_after: 60, drain_timeout: None };
-    maintenance::begin(&scripted.world, &project, &Options::default(), &request).await.unwrap();
+    maintenance::begin(scripted.call(&project, &Options::default()), &request).await.unwrap();
     scripted.network.machine("a").proxies.clear();
-    let ended = maintenance::end(&scripted.world, &project, &Options::default()).await.unwrap();
+    let ended = maintenance::end(scripted.call(&project, &Options::default())).await.unwrap();
     assert_eq!(ended.failures.len(), 1, "{ended:?}");
     assert_eq!(ended.failures[0].cause.to_string(), "Traefik does not run");
     assert_eq!(scripted.network.machine("a").pages.len(), 1, "the page stays");
@@ -116,7 +116,7 @@ async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_
     for container in &mut scripted.network.machine("a").containers {
         (container.running, container.stopped) = (false, true);
     }
-    let ended = app::start(&scripted.world, &project, &Options::default()).await.unwrap();
+    let ended = app::start(scripted.call(&project, &Options::default())).await.unwrap();
     assert_eq!(ended.failures.len(), 1, "{ended:?}");
     assert!(ended.failures[0].cause.to_string().ends_with("no request reaches it"), "{ended:?}");
 }

@@ -40,10 +40,10 @@ async fn a_command_runs_on_every_server_that_is_meant() {
         (on(&[], true), vec!["a"]),
     ] {
         let scripted = Scripted::new(&HOSTS);
-        let gathered = server::exec(&scripted.world, &project, &options, "echo hi").await.unwrap();
+        let gathered = server::exec(scripted.call(&project, &options), "echo hi").await.unwrap();
         assert_eq!(told(&gathered), hosts.iter().map(|host| pair(host, "hi")).collect::<Vec<_>>());
     }
-    let none = server::exec(&Scripted::new(&HOSTS).world, &project, &on(&["x"], false), "echo").await;
+    let none = server::exec(Scripted::new(&HOSTS).call(&project, &on(&["x"], false)), "echo").await;
     let RunError::Usage { message, .. } = none.unwrap_err() else { panic!("a filter without match") };
     assert!(message.contains("web, workers"), "{message}");
 }
@@ -52,7 +52,7 @@ async fn a_command_runs_on_every_server_that_is_meant() {
 async fn one_server_down_does_not_keep_the_others_from_answering() {
     let scripted = Scripted::new(&HOSTS);
     scripted.network.faults().unreachable.insert("b".into());
-    let gathered = server::exec(&scripted.world, &project(WITH_ACCESSORY), &on(&[], false), "exit 75").await;
+    let gathered = server::exec(scripted.call(&project(WITH_ACCESSORY), &on(&[], false)), "exit 75").await;
     let gathered = gathered.unwrap();
     // 75 is what a script says whose server another run has taken; a person's command may say so too.
     let statuses: Vec<_> = gathered.outputs.iter().map(|out| out.output.exit.clone()).collect();
@@ -66,7 +66,7 @@ async fn attached_it_runs_on_the_first_and_raw_only_where_there_is_one() {
     let project = project(WITH_ACCESSORY);
     let console = FakeConsole::default();
     let attach = async |mode, options: &Options, command: &str| {
-        server::attach(&scripted.world, &project, options, command, mode, &console).await
+        server::attach(scripted.call(&project, options), command, mode, &console).await
     };
     assert_eq!(attach(Mode::Piped, &on(&[], false), "exit 3").await, Ok(Exit::Status(3)));
     assert_eq!(scripted.network.machine("a").attached.first().map(String::as_str), Some("attach"));
@@ -95,7 +95,7 @@ async fn a_bootstrap_does_what_is_missing_and_says_it_of_each_server() {
     first.network.machine("c").docker = FakeDocker::Refused(Refusal::NoTool);
     let scripted = with_hook(&first, 0);
     let options = Options { command: "server".into(), ..Options::default() };
-    let gathered = bootstrap(&scripted.world, &project(WITH_ACCESSORY), &options).await.unwrap();
+    let gathered = bootstrap(scripted.call(&project(WITH_ACCESSORY), &options)).await.unwrap();
     assert_eq!(
         told(&gathered),
         [
@@ -110,7 +110,7 @@ async fn a_bootstrap_does_what_is_missing_and_says_it_of_each_server() {
     let hook = ran.iter().find(|(path, _)| path.ends_with("docker-setup")).unwrap();
     assert_eq!((hook.1["KAMAL_HOSTS"].as_str(), hook.1["KAMAL_LOCK"].as_str()), ("a,b", "true"));
     assert_eq!(first.network.machine("a").lock, None);
-    let again = bootstrap(&with_hook(&first, 1).world, &project(WITH_ACCESSORY), &options).await;
+    let again = bootstrap(with_hook(&first, 1).call(&project(WITH_ACCESSORY), &options)).await;
     assert!(matches!(again, Err(RunError::Local { what, .. }) if what == "hook docker-setup"));
     assert_eq!(first.network.machine("a").lock, None, "given back after a hook that fails");
 }
@@ -119,7 +119,7 @@ async fn a_bootstrap_does_what_is_missing_and_says_it_of_each_server() {
 async fn a_user_who_joined_the_group_logs_in_again_and_no_lock_is_lost_with_the_connection() {
     let scripted = Scripted::new(&HOSTS);
     scripted.network.machine("a").docker = FakeDocker::MissingForUser;
-    let gathered = bootstrap(&scripted.world, &project(WITH_ACCESSORY), &Options::default()).await.unwrap();
+    let gathered = bootstrap(scripted.call(&project(WITH_ACCESSORY), &Options::default())).await.unwrap();
     let expected = "installed Docker\nada can now use Docker\nDocker 26.1.5 runs\nthe network exists";
     assert!(told(&gathered).contains(&pair("a", expected)), "{gathered:?}");
     let machine = scripted.network.machine("a");

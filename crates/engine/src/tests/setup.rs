@@ -8,7 +8,7 @@ use bowline_core::commands::server::Refusal;
 
 async fn set_up(scripted: &Scripted, options: &Options) -> Result<(), RunError> {
     let project = project(CONFIG);
-    let run = setup(&scripted.world, &project, options);
+    let run = setup(scripted.call(&project, options));
     timeout(Duration::from_secs(600), run).await.expect("the run ends")
 }
 
@@ -76,7 +76,7 @@ async fn accessories_run_before_the_app_and_without_one_it_is_not_deployed() {
     let config = format!(
         "{CONFIG}accessories: {{db: {{image: mysql:8, host: d}}, cache: {{image: redis, host: a}}}}\n"
     );
-    let run = async |scripted: &Scripted| setup(&scripted.world, &project(&config), &options("v1")).await;
+    let run = async |scripted: &Scripted| setup(scripted.call(&project(&config), &options("v1"))).await;
     let scripted = Scripted::new(&["a", "b", "c", "d"]);
     run(&scripted).await.unwrap();
     assert_only(&scripted, "v1");
@@ -99,7 +99,7 @@ async fn accessories_run_before_the_app_and_without_one_it_is_not_deployed() {
 #[tokio::test(start_paused = true)]
 async fn of_a_project_with_accessories_alone_they_run_after_it_and_there_is_no_build() {
     let config = "service: app\nimage: app\naccessories: {db: {image: mysql:8, hosts: [a, b]}}\n";
-    let run = async |scripted: &Scripted| setup(&scripted.world, &project(config), &Options::default()).await;
+    let run = async |scripted: &Scripted| setup(scripted.call(&project(config), &Options::default())).await;
     let scripted = Scripted::new(&["a", "b"]);
     scripted.network.machine("b").docker = FakeDocker::Missing;
     run(&scripted).await.unwrap();

@@ -15,7 +15,7 @@ async fn to_upgrade() -> (Scripted, Project) {
 }
 
 async fn upgraded(scripted: &Scripted, project: &Project, how: How) -> Result<(), RunError> {
-    timeout(Duration::from_secs(600), upgrade(&scripted.world, project, &Options::default(), how))
+    timeout(Duration::from_secs(600), upgrade(scripted.call(project, &Options::default()), how))
         .await
         .unwrap()
 }
@@ -97,7 +97,7 @@ async fn p6_a_traefik_that_hears_nothing_does_not_keep_the_ports() {
             }
             scripted.network.machine("b").next_is_deaf = true;
         };
-        let run = downgrade(&scripted.world, &project, &options, ALL_AT_ONCE);
+        let run = downgrade(scripted.call(&project, &options), ALL_AT_ONCE);
         let (ended, ()) = tokio::join!(timeout(Duration::from_secs(600), run), becomes_deaf);
         let failed = failures_of(&ended.unwrap().unwrap_err());
         assert!(failed.iter().all(|(host, _)| host == "b") && !failed.is_empty(), "{deaf:?}: {failed:?}");
@@ -131,7 +131,7 @@ async fn p6_other_apps_and_roles_that_stay_are_told_before_anything_changes() {
         filters: bowline_core::selection::Filters { roles: vec!["web".into()], ..Default::default() },
         ..Options::default()
     };
-    let refused = said(upgrade(&scripted.world, &project_, &roles, ALL_AT_ONCE).await.unwrap_err());
+    let refused = said(upgrade(scripted.call(&project_, &roles), ALL_AT_ONCE).await.unwrap_err());
     assert!(refused.contains("whole servers"), "{refused}");
     ["a", "b"].iter().for_each(|host| is_behind(&scripted, host, "traefik"));
 }

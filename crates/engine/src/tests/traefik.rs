@@ -13,8 +13,7 @@ async fn a_rolling_reboot_goes_from_server_to_server_with_its_hooks_around_each(
         let names = ["pre-traefik-reboot", "post-traefik-reboot"];
         let programs: BTreeMap<String, u32> = names.map(|name| (format!(".kamal/hooks/{name}"), 0)).into();
         let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-        let gathered =
-            traefik::reboot(&scripted.world, &project, &Options::default(), rolling).await.unwrap();
+        let gathered = traefik::reboot(scripted.call(&project, &Options::default()), rolling).await.unwrap();
         assert_eq!(gathered.failures, []);
         assert_eq!(gathered.outputs.len(), 2, "the worker's server has no Traefik: {gathered:?}");
         let ran: Vec<(String, String)> = scripted
@@ -42,7 +41,7 @@ async fn the_hooks_of_kamal_2_run_where_there_are_none_by_traefiks_name() {
     ] {
         let programs = there.iter().map(|name| (format!(".kamal/hooks/{name}"), 0)).collect();
         let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-        traefik::reboot(&scripted.world, &project, &Options::default(), false).await.unwrap();
+        traefik::reboot(scripted.call(&project, &Options::default()), false).await.unwrap();
         let ran = scripted.local.ran();
         let hooks = ran.iter().filter_map(|(program, _)| program.strip_prefix(".kamal/hooks/"));
         assert_eq!(hooks.collect::<Vec<_>>(), runs);
@@ -54,7 +53,7 @@ async fn a_hook_that_fails_stops_the_servers_to_come() {
     let (first, project) = fleet().await;
     let programs: BTreeMap<String, u32> = [(".kamal/hooks/post-traefik-reboot".to_string(), 1)].into();
     let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-    let error = traefik::reboot(&scripted.world, &project, &Options::default(), true).await.unwrap_err();
+    let error = traefik::reboot(scripted.call(&project, &Options::default()), true).await.unwrap_err();
     assert!(matches!(&error, RunError::Local { what, .. } if what == "hook post-traefik-reboot"));
     let rebooted = |host: &str| {
         let machine = scripted.network.machine(host);
@@ -69,7 +68,7 @@ async fn servers_without_a_role_behind_it_are_an_error() {
     let (scripted, project) = fleet().await;
     let filters = bowline_core::selection::Filters { hosts: vec!["c".into()], ..Default::default() };
     let options = Options { filters, ..Options::default() };
-    let ended = traefik::boot(&scripted.world, &project, &options).await;
+    let ended = traefik::boot(scripted.call(&project, &options)).await;
     assert!(matches!(ended, Err(RunError::Usage { .. })), "{ended:?}");
 }
 
@@ -78,7 +77,7 @@ async fn a_server_is_let_into_the_registry_of_an_image_that_is_in_ours() {
     let log_ins = async |image: &str| {
         let scripted = Scripted::new(&HOSTS);
         let project = project(&format!("{CONFIG}traefik: {{image: '{image}'}}\n"));
-        traefik::boot(&scripted.world, &project, &Options::default()).await.unwrap();
+        traefik::boot(scripted.call(&project, &Options::default())).await.unwrap();
         let log_in = |event: &&Event| matches!(event, Event::StepStarted { what, .. } if what == "log in to the registry");
         scripted.recorder.events().iter().filter(log_in).count()
     };

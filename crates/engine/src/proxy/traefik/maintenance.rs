@@ -58,7 +58,7 @@ pub(super) async fn end(client: Option<Client>, change: &Change<'_>, place: Plac
         leave(change, place, Client { api: None }, false).await?;
         return Ok("was not in maintenance".into());
     }
-    let latest = change.project.config.latest_image();
+    let latest = change.call.config().latest_image();
     let Some(app) = place.observed.current(&change.scope.names, role, &latest) else {
         let hint = Some("`app boot` boots it, `app start` starts it again; the page stays until then".into());
         return Err(failed(place, Cause::Told { reason: "the app does not run".into(), hint }));
@@ -82,7 +82,7 @@ fn at<'a>(change: &'a Change<'_>, place: Place<'a>) -> At<'a> {
 fn labels(change: &Change<'_>, place: Place<'_>) -> (Vec<(String, String)>, bool) {
     let names = &change.scope.names;
     let prefix = names.prefix(&place.role.name);
-    let latest = change.project.config.latest_image();
+    let latest = change.call.config().latest_image();
     match place.observed.current(names, &place.role.name, &latest) {
         Some(serving) => {
             let own = serving.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();

@@ -52,7 +52,7 @@ impl Apply<'_> {
             return Ok(false);
         };
         RoleTask { apply: self, server, role }.go_back(back, &new).await?;
-        self.serves_no_more(&server.host, &role.role);
+        self.progress.fall_back(&server.host, &role.role);
         self.fleet.emit(Event::WentBack {
             host: server.host.clone(),
             role: role.role.clone(),

@@ -1,30 +1,16 @@
 //! What is left alone because it is as wanted already (`core::plan::resume`), and what the pull says about that.
 
-use std::collections::BTreeSet;
-use std::sync::PoisonError;
-
 use bowline_core::commands::registry::Pulled;
-use bowline_core::plan::{Plan, ServerPlan, resume};
+use bowline_core::plan::{ServerPlan, resume};
 
 use super::Apply;
+use super::progress::Stage;
 use crate::event::Event;
-
-/// Servers with the roles on them.
-pub(super) type Kept = BTreeSet<(String, String)>;
-
-/// What the plan keeps.
-pub(super) fn planned(plan: &Plan) -> Kept {
-    let of = |server: &ServerPlan| {
-        let kept = server.roles.iter().filter(|role| role.kept.is_some());
-        kept.map(|role| (server.host.clone(), role.role.clone())).collect::<Vec<_>>()
-    };
-    plan.servers.iter().flat_map(of).collect()
-}
 
 impl Apply<'_> {
     /// Whether a role is left alone on a server.
     pub(super) fn keeps(&self, host: &str, role: &str) -> bool {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(&(host.into(), role.into()))
+        matches!(self.progress.stage(host, role), Some(Stage::Kept))
     }
 
     /// Whether nothing is left to do on a server.
@@ -41,7 +27,7 @@ impl Apply<'_> {
 
     /// Whether a role serves the new version on a server, because of this run or already before it.
     pub fn has_it(&self, host: &str, role: &str) -> bool {
-        self.is_done(host, role) || self.keeps(host, role)
+        self.progress.stage(host, role).is_some()
     }
 
     /// Whether the barrier is open from the start: the primary role serves the new version somewhere.
@@ -57,9 +43,7 @@ impl Apply<'_> {
             if pulled.image == kept.image_id {
                 continue;
             }
-            let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            all.remove(&(server.host.clone(), role.role.clone()));
-            drop(all);
+            self.progress.fall_back(&server.host, &role.role);
             let text = format!(
                 "{} runs {}, but the registry now has another image of it: booting it again",
                 role.role, self.plan.version

@@ -14,6 +14,7 @@ use bowline_core::proxy::{Attach, Opens, ProxyKind};
 use tokio::sync::watch;
 
 use super::Apply;
+use super::progress::Stage;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
 use crate::proxy::{Seen, Target, wait_for};
@@ -79,7 +80,7 @@ impl RoleTask<'_> {
             Seen::Routed | Seen::Registered { .. } => "serving",
             Seen::Unseen => "running, not seen to be routed to",
         });
-        self.apply.serves(&self.server.host, &self.role.role, booted.clone());
+        self.reach(Stage::Serves(booted.clone()));
         if self.apply.plan.kind.direction().is_some() {
             // The old one goes on serving until its proxy has given its ports away.
             return Ok(());
@@ -88,10 +89,14 @@ impl RoleTask<'_> {
         self.finish(&booted).await
     }
 
+    fn reach(&self, stage: Stage) {
+        self.apply.progress.reach(&self.server.host, &self.role.role, stage);
+    }
+
     /// Retires what served before.
     pub(super) async fn finish(&self, booted: &Booted) -> Result<(), Failure> {
         self.succeed(booted).await?;
-        self.apply.has_finished(self.server, self.role);
+        self.reach(Stage::Finished(booted.clone()));
         self.apply.fleet.emit(Event::RoleDone {
             host: self.server.host.clone(),
             role: self.role.role.clone(),

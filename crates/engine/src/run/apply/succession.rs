@@ -3,8 +3,6 @@
 //! It was seen to be ready, but that may be long ago: a role waits at the barrier for others. So each script that takes
 //! something from an old container looks at the new one first, and here is what comes of it if that doesn't serve.
 
-use std::sync::PoisonError;
-
 use bowline_config::OnFailure;
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::app;
@@ -13,6 +11,7 @@ use bowline_core::commands::status::Status;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
 
 use super::Apply;
+use super::progress::Stage;
 use super::role::{Booted, Gets, RoleTask};
 use crate::error::{Cause, Failure};
 use crate::event::Event;
@@ -79,7 +78,7 @@ impl RoleTask<'_> {
     async fn or_undone(&self, ended: Result<(), Failure>, new: &Booted) -> Result<(), Failure> {
         match ended {
             Err(failure) if matches!(failure.cause, Cause::NotReady(_) | Cause::Told { .. }) => {
-                self.apply.serves_no_more(&self.server.host, &self.role.role);
+                self.apply.progress.fall_back(&self.server.host, &self.role.role);
                 let switches = self.role.attach.kind().switches();
                 let gets = if switches { Gets::All } else { Gets::Some };
                 Err(self.undone(failure, new, gets).await)
@@ -138,42 +137,29 @@ impl Apply<'_> {
         // A container to go back to must not be pruned before all is well.
         let prune = server.prune.clone().filter(|_| self.plan.on_failure == OnFailure::Keep);
         let tag = Some(app::Tag { serving, ..server.tag.clone() });
-        let done = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        let whole = Finish { stop: None, tag, prune };
-        done.get(&server.host).map_or(whole.clone(), |done| whole.rest(done))
+        Finish { stop: None, tag, prune }.rest(&self.progress.finish(&server.host))
     }
 
     /// What is left to do on a server when the last old container of this role stops, if this is all that it waits for.
     fn after(&self, server: &ServerPlan, role: &RolePlan) -> Option<Finish> {
-        let finished = self.roles_finished.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |other: &RolePlan| {
-            self.keeps(&server.host, &other.role)
-                || finished.contains(&(server.host.clone(), other.role.clone()))
+            let stage = self.progress.stage(&server.host, &other.role);
+            matches!(stage, Some(Stage::Kept | Stage::Finished(_)))
         };
         let mut others = server.roles.iter().filter(|other| other.role != role.role);
         let takes_over = self.plan.kind.direction().is_some();
         (!takes_over && others.all(is_over)).then(|| self.left(server))
     }
 
-    /// A role has come to its end on a server.
-    pub(super) fn has_finished(&self, server: &ServerPlan, role: &RolePlan) {
-        let mut finished = self.roles_finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished.insert((server.host.clone(), role.role.clone()));
-    }
-
     /// Keeps in mind what was done on a server, and tells what could not be.
     fn hear(&self, server: &ServerPlan, finished: &Finished) {
         self.tell_left(server, finished.pruned.clone().unwrap_or_default());
-        let mut all = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.entry(server.host.clone()).or_default();
-        known.tagged |= finished.tagged;
-        known.pruned = finished.pruned.clone().or(known.pruned.take());
+        self.progress.add(&server.host, finished);
     }
 
     /// Whether the new version was tagged as the latest on a server.
     pub(super) fn is_tagged(&self, host: &str) -> bool {
-        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished.get(host).is_some_and(|finished| finished.tagged)
+        self.progress.finish(host).tagged
     }
 
     /// The containers of the version on a server.

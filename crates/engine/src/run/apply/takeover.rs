@@ -1,8 +1,6 @@
 //! One kind of proxy takes the place of another on a server, where the app's new containers are known to it. Until its ports are
 //! given away the one before serves, by the old containers.
 
-use std::sync::PoisonError;
-
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::plan::{ServerPlan, step::Step};
 use bowline_core::proxy::kamal::files::Files;
@@ -27,7 +25,7 @@ impl Apply<'_> {
 
     /// Whether the new proxy may have the ports of a server by now.
     pub(crate) fn took_over(&self, host: &str) -> bool {
-        self.took_over.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+        self.progress.is_taken_over(host)
     }
 
     /// The new proxy takes the ports on a server, and what served before is retired; whether it went well.
@@ -44,7 +42,7 @@ impl Apply<'_> {
     async fn taken_over(&self, server: &ServerPlan, direction: Direction) -> Result<(), Failure> {
         let host = server.host.as_str();
         self.may_go_on().map_err(|cause| failure(host, direction, cause))?;
-        self.took_over.lock().unwrap_or_else(PoisonError::into_inner).insert(host.into());
+        self.progress.take_over(host);
         match self.switch(server, direction).await {
             Ok(gap) => self.tell_taken(host, direction, gap),
             Err(failure) => {
@@ -107,7 +105,7 @@ impl Apply<'_> {
         }
         for role in &server.roles {
             let Some(booted) = self.done_at(host, &role.role) else { continue };
-            self.serves_no_more(host, &role.role);
+            self.progress.fall_back(host, &role.role);
             let task = RoleTask { apply: self, server, role };
             if let Err(failure) = task.retire(&role.undo(&booted.serving.id, false)).await {
                 note(format!("the new container could not be stopped: {}", failure.cause));
