@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs Bowline from a release archive. Works in any POSIX shell, with the programs of a plain system or of busybox.
+# Installs Bowline from a release archive. Needs a POSIX shell and standard tools (busybox is enough).
 #
 #   sh install.sh ARCHIVE                  installs for you, in ~/.local
 #   sh install.sh --system ARCHIVE         installs for all users, in /usr/local (as root)
 #   sh install.sh --prefix DIR ARCHIVE     installs in DIR
 #   sh install.sh --uninstall [--system | --prefix DIR]
 #
-# ARCHIVE is a file or a URL: bowline-VERSION-x86_64-linux.tar.gz and the like. Its SHA-256 is read from ARCHIVE.sha256 beside it,
-# or given: --sha256 HEX. An installation that is there already is replaced.
+# ARCHIVE is a file or a URL, such as bowline-VERSION-x86_64-linux.tar.gz. Its SHA-256 comes from ARCHIVE.sha256 next to it,
+# or from --sha256 HEX. Replaces an existing installation.
 set -eu
 umask 022
 
@@ -43,7 +43,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ -z "$prefix" ]; then
-  [ -n "${HOME-}" ] || die "HOME is not set, so there is no ~/.local" "fix: --system or --prefix DIR"
+  [ -n "${HOME-}" ] || die "HOME is not set, so there is no ~/.local" "fix: use --system or --prefix DIR"
   prefix=$HOME/.local
 fi
 case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
@@ -63,7 +63,7 @@ remove_listed() {
 uninstall() {
   [ -z "$archive" ] || misused "--uninstall takes no archive"
   [ -f "$prefix/$LIST" ] || die "this script did not install Bowline in $prefix: there is no $prefix/$LIST" \
-    "fix: --system or --prefix DIR, as it was installed"
+    "fix: give the --system or --prefix that you installed with"
   for directory in bin share/doc/bowline; do
     [ -w "$prefix/$directory" ] || cannot_write "no permission to write to $prefix/$directory"
   done
@@ -121,7 +121,7 @@ sha256_of() {
   elif have openssl; then
     openssl dgst -r -sha256 <"$1"
   else
-    die "no program to compute a SHA-256" "fix: install sha256sum (coreutils), shasum or openssl"
+    die "there is no program to compute a SHA-256" "fix: install sha256sum (coreutils), shasum or openssl"
   fi
 }
 
@@ -151,7 +151,7 @@ unpack() {
   [ -f "$root/bin/bowline" ] || die "$archive is not a release of Bowline: it has no bin/bowline"
   case ${root##*/} in
     *-"$(this_machine)") ;;
-    *) die "${root##*/} does not run here: this machine is $(this_machine)" "fix: use the archive for this machine" ;;
+    *) die "${root##*/} is for another machine; this one is $(this_machine)" "fix: use the archive for $(this_machine)" ;;
   esac
   version=$("$root/bin/bowline" version 2>"$work/error") || die "bowline does not run on this machine" "$(tail -n 1 "$work/error")"
 }
@@ -172,7 +172,7 @@ install_file() {
 }
 
 install() {
-  [ -n "$archive" ] || misused "which archive?"
+  [ -n "$archive" ] || misused "no archive given"
   work=$(mktemp -d "${TMPDIR:-/tmp}/bowline-install.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   trap 'exit 130' HUP INT TERM
@@ -197,7 +197,9 @@ installed() {
     "${HOME-}"/.local) how='' ;;
     *) how=" --prefix $prefix" ;;
   esac
+  say "manual pages and shell completions are in $prefix/share"
   say "to remove it: sh install.sh --uninstall$how"
+  say "next: bowline help"
 }
 
 "$action"

@@ -283,7 +283,7 @@ fn a_release_for_another_machine_is_refused() {
     let other = place.archive("1.0.0", "riscv64-linux", "echo 1.0.0", &[]);
     place
         .run(&[other.to_str().unwrap()])
-        .says(1, &["bowline-1.0.0-riscv64-linux does not run here: this machine is", &this_machine()]);
+        .says(1, &["bowline-1.0.0-riscv64-linux is for another machine; this one is", &this_machine()]);
     let broken = place.archive("1.0.0", &this_machine(), "echo no such interpreter >&2; exit 1", &[]);
     place
         .run(&[broken.to_str().unwrap()])
@@ -324,7 +324,7 @@ fn what_is_not_understood_is_a_usage_error() {
     let place = Place::new();
     for (words, text) in [
         (&["--no-such"][..], "unknown option --no-such"),
-        (&[], "which archive?"),
+        (&[], "no archive given"),
         (&["one", "two"], "more than one archive: one, two"),
         (&["--prefix"], "--prefix needs a value"),
         (&["--uninstall", "one"], "--uninstall takes no archive"),

@@ -29,7 +29,7 @@ pub(super) fn explain(failed: &Failed, timeout: u64) -> Explanation {
         );
     }
     let reason = format!(
-        "not healthy within {timeout} s; the last check of {} by kamal-proxy failed: {}",
+        "not healthy within {timeout} s; the proxy's last check of {} failed: {}",
         probe.url, probe.error
     );
     Explanation { reason, hint: Some(check_hint(&probe, failed)) }
