@@ -30,9 +30,11 @@ pub struct Project {
     secrets: BTreeMap<String, String>,
     build_args: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
-    registry: String,
+    pub(crate) registry: String,
     kamal: PathBuf,
     buildx: PathBuf,
+    /// The image of another proxy than ours, for tests with that one.
+    pub(crate) other_proxy: Option<(String, String)>,
 }
 
 impl Project {
@@ -55,6 +57,7 @@ impl Project {
             registry: sandbox.registry.clone(),
             kamal: sandbox.kamal.clone(),
             buildx: sandbox.buildx.clone(),
+            other_proxy: sandbox.push_other_proxy(),
         };
         let servers: String = lease.addresses().iter().map(|address| format!("\n  - {address}")).collect();
         project.set("service", &service);

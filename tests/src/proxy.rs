@@ -29,9 +29,25 @@ impl Project {
 
     /// Sets `proxy:` to the project's host name and port and these lines.
     pub fn set_proxy(&mut self, more: &str) -> &mut Self {
-        let lines: String = more.lines().map(|line| format!("\n  {line}")).collect();
+        let other = self.other_proxy.as_ref().filter(|_| !more.contains("run:"));
+        let run = other.map(|(repository, tag)| {
+            format!("run: {{registry: '{}', repository: {repository}, version: {tag}}}", self.registry)
+        });
+        let lines: String = more.lines().chain(run.as_deref()).map(|line| format!("\n  {line}")).collect();
         let proxy = format!("\n  host: {}\n  app_port: 3000{lines}", self.host());
         self.set("proxy", &proxy)
+    }
+
+    /// Leaves `proxy: run:` to the roles.
+    pub fn without_run(&mut self) -> &mut Self {
+        self.other_proxy = None;
+        self.set_proxy("healthcheck: {interval: 1}")
+    }
+
+    /// Whether it is behind our own proxy.
+    #[must_use]
+    pub fn has_own_proxy(&self) -> bool {
+        self.other_proxy.is_none()
     }
 
     /// The host name that the web role answers for.
@@ -114,6 +130,9 @@ impl Sandbox {
     /// When the image can't be made or pushed.
     #[must_use]
     pub fn push_proxy(&self) -> (String, String) {
+        if let Some(other) = self.push_other_proxy() {
+            return other;
+        }
         // Two tests that load and forget the same image would be in each other's way.
         let turn = self.lock_file("proxy");
         turn.lock().expect("the lock of the proxy's image");
@@ -133,6 +152,44 @@ impl Sandbox {
         (repository.to_owned(), tag.to_owned())
     }
 }
+
+impl Sandbox {
+    /// Puts an image of the proxy that `PROXY_UNDER_TEST` names, a static program, into the registry; its repository and its tag there. Without
+    /// that variable, tests run with our own proxy.
+    pub(crate) fn push_other_proxy(&self) -> Option<(String, String)> {
+        let program = PathBuf::from(std::env::var_os("PROXY_UNDER_TEST")?);
+        let size = fs::metadata(&program).expect("the program that PROXY_UNDER_TEST names").len();
+        // Servers keep images, and have to see that this is another one.
+        let (repository, tag) = ("other-kamal-proxy", format!("v0.99.{size}"));
+        let pushed = format!("{}/{repository}:{tag}", self.registry);
+        let turn = self.lock_file("proxy");
+        turn.lock().expect("the lock of the proxy's image");
+        let mark = self.state.join(format!("{repository}-{tag}"));
+        if !mark.exists() {
+            let mut import = Command::new("sh");
+            import.args(["-euc", OTHER_IMAGE, "sh"]).arg(&program).arg(&pushed);
+            run(&mut import).ok();
+            let mut push = Command::new("docker");
+            push.arg("--config").arg(self.state.join("docker")).args(["push", "-q", &pushed]);
+            again(|| run(&mut push)).ok();
+            fs::write(&mark, "").expect("a mark beside the sandbox's state");
+        }
+        Some((repository.to_owned(), tag))
+    }
+}
+
+/// Makes an image like kamal-proxy's own, without a system in it: `sh PROGRAM NAME`.
+const OTHER_IMAGE: &str = r#"
+files=$(mktemp -d)
+trap 'rm -rf "$files"' EXIT
+mkdir -p "$files/usr/local/bin" "$files/etc" "$files/home/kamal-proxy/.config/kamal-proxy" "$files/tmp"
+cp "$1" "$files/usr/local/bin/kamal-proxy"
+echo kamal-proxy:x:1001:1001::/home/kamal-proxy:/bin/sh >"$files/etc/passwd"
+chmod 1777 "$files/tmp"
+tar -C "$files" --owner=1001 --group=1001 -c . | docker import --change 'USER 1001:1001' --change 'CMD ["kamal-proxy", "run"]' \
+  --change 'ENV PATH=/usr/local/bin' --change 'EXPOSE 80 443' \
+  --change 'LABEL org.opencontainers.image.title=kamal-proxy' - "$2"
+"#;
 
 impl Server {
     /// Loads the image of an older version of our proxy: the program of now, in all but the number. Its tag.

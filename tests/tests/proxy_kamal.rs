@@ -24,6 +24,7 @@ fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     );
     let (host, hosts) = (project.host(), lease.addresses().join(", "));
     project
+        .without_run()
         .set(
             "servers",
             &format!(

@@ -2,11 +2,12 @@
 
 use bowline_core::commands::Action;
 use bowline_core::commands::logs::Lines;
+use bowline_core::plan::secrets::Secrets;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::kamal::boot_config::{self, BootConfig};
 use bowline_core::proxy::kamal::container::{Power, Replace};
-use bowline_core::proxy::kamal::{self as core, NAME};
+use bowline_core::proxy::kamal::{self as core, NAME, secrets as of};
 
 use crate::error::RunError;
 use crate::proxy::kamal::{ensure, gap, remove_from, step, upgrade, with_image};
@@ -18,8 +19,10 @@ const KIND: ProxyKind = ProxyKind::Kamal;
 
 /// `proxy boot`: makes sure it runs.
 pub async fn boot(call: Call<'_>) -> Result<Gathered, RunError> {
+    let secrets = pull_secrets(call).await?;
     life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
         let wanted = core::ensure(call.config(), &change.scope, host);
+        life::log_in(change, of::login(call.config(), &secrets, host), host).await?;
         let answer = ensure(At { fleet: &change.fleet, host }, &call.world.own_proxy, &wanted).await?;
         Ok(format!("{} {NAME}", if answer.made { "booted" } else { "started" }))
     })
@@ -28,9 +31,11 @@ pub async fn boot(call: Call<'_>) -> Result<Gathered, RunError> {
 
 /// `proxy reboot`: a new one with the configuration as it is now, on all servers at once or (`rolling`) one after the other.
 pub async fn reboot(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError> {
+    let secrets = pull_secrets(call).await?;
     life::in_groups(call, (KIND, rolling), async |change: &Change<'_>, host: &str| {
         let wanted = core::ensure(call.config(), &change.scope, host);
         let at = At { fleet: &change.fleet, host };
+        life::log_in(change, of::login(call.config(), &secrets, host), host).await?;
         let replace = |ensure| core::Step::Replace(Box::new(Replace { ensure }));
         let answer = with_image(at, &call.world.own_proxy, &wanted, replace).await?;
         Ok(format!("rebooted {NAME}{}", gap(&answer)))
@@ -40,11 +45,18 @@ pub async fn reboot(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError>
 
 /// `proxy upgrade`: the running one becomes the one that is wanted, without a gap where it is Bowline's own.
 pub async fn upgrade(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError> {
+    let secrets = pull_secrets(call).await?;
     life::in_groups(call, (KIND, rolling), async |change: &Change<'_>, host: &str| {
         let wanted = core::ensure(call.config(), &change.scope, host);
+        life::log_in(change, of::login(call.config(), &secrets, host), host).await?;
         upgrade::upgrade(At { fleet: &change.fleet, host }, &call.world.own_proxy, &wanted).await
     })
     .await
+}
+
+/// The secrets of the registry that its image is in.
+async fn pull_secrets(call: Call<'_>) -> Result<Secrets, RunError> {
+    call.project.secrets(call.world, &of::of_pull(call.config())).await
 }
 
 /// `proxy start`, `stop`, `restart`.

@@ -1,10 +1,9 @@
 //! `traefik boot|reboot|start|stop|restart|remove|details|logs`: the proxy that all apps of a server share.
 
 use bowline_core::commands::logs::Lines;
-use bowline_core::commands::{Action, policy, registry};
+use bowline_core::commands::{Action, policy};
 use bowline_core::plan::deploy::PlanError;
 use bowline_core::plan::secrets::Secrets;
-use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::traefik::container::{
     Ensure, Power, Replace, Verdict, has_api, own_route, will_have_api,
@@ -12,7 +11,7 @@ use bowline_core::proxy::traefik::container::{
 use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self as core, Answer, Api, NAME, secrets as of};
 
-use crate::error::{Cause, Failure, RunError};
+use crate::error::RunError;
 use crate::proxy::traefik::settle::{Started, came_up, client_at, deaf, explained, gives_way, settle};
 use crate::proxy::traefik::{Client, remove_from, step};
 use crate::proxy::{At, life};
@@ -26,8 +25,8 @@ const KIND: ProxyKind = ProxyKind::Traefik;
 pub async fn boot(call: Call<'_>) -> Result<Gathered, RunError> {
     let secrets = secrets(call).await?;
     life::on_each(call, KIND, async |change: &Change<'_>, host: &str| {
-        let ensure = ensure(change, &secrets, host).map_err(|error| unusable(&error, host))?;
-        log_in(change, &secrets, host).await?;
+        let ensure = ensure(change, &secrets, host).map_err(|error| life::unusable(&error, host))?;
+        life::log_in(change, of::login(change.call.config(), &secrets), host).await?;
         let started = step(core::Step::Ensure(Box::new(ensure.clone())));
         let answer: Answer = change.fleet.ask(host, None, &started).await.map_err(explained)?;
         let before = change.observed.get(host).and_then(|observed| observed.proxy(NAME));
@@ -83,8 +82,8 @@ async fn reboot_one(change: &Change<'_>, secrets: &Secrets, host: &str) -> Told 
         _ => None,
     };
     let before = before.unwrap_or_default();
-    let ensure = ensure(change, secrets, host).map_err(|error| unusable(&error, host))?;
-    log_in(change, secrets, host).await?;
+    let ensure = ensure(change, secrets, host).map_err(|error| life::unusable(&error, host))?;
+    life::log_in(change, of::login(change.call.config(), secrets), host).await?;
     let (own, api) = (ensure.route(), will_have_api(&ensure.traefik));
     let replace = step(core::Step::Replace(Box::new(Replace { ensure: ensure.clone() })));
     let answer: Answer = change.fleet.ask(host, None, &replace).await.map_err(explained)?;
@@ -108,26 +107,9 @@ async fn secrets(call: Call<'_>) -> Result<Secrets, RunError> {
     call.project.secrets(call.world, &names).await
 }
 
-/// Lets a server into that registry: no deploy may have been there yet.
-async fn log_in(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<(), Failure> {
-    let login = of::login(change.call.config(), secrets).map_err(|error| unusable(&error, host))?;
-    let Some(login) = login else { return Ok(()) };
-    let step = Step::Run("log in to the registry", registry::login(&login));
-    change.fleet.run(host, None, &step).await.map(drop)
-}
-
 /// Traefik as the configuration wants it; every server gets the same.
 fn ensure(change: &Change<'_>, secrets: &Secrets, host: &str) -> Result<Ensure, PlanError> {
     core::ensure(change.call.config(), secrets, &change.scope, host)
-}
-
-fn unusable(error: &PlanError, host: &str) -> Failure {
-    Failure {
-        host: host.into(),
-        role: None,
-        doing: "read the configuration".into(),
-        cause: Cause::Told { reason: error.to_string(), hint: None },
-    }
 }
 
 /// `traefik details`.

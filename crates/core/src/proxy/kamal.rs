@@ -7,6 +7,7 @@ pub mod container;
 pub mod files;
 pub mod flags;
 mod notes;
+pub mod secrets;
 pub mod service;
 pub mod takeover;
 pub mod upgrade;
@@ -69,6 +70,12 @@ pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
         config.accessories.iter().filter(|accessory| accessory.hosts.iter().any(|at| at == host));
     let of_roles = roles.filter_map(|role| role.kamal_proxy()?.run.as_ref());
     of_roles.chain(accessories.filter_map(|accessory| accessory.proxy.as_ref()?.run.as_ref())).next()
+}
+
+/// All that the configuration says of how it is run, on whatever server.
+fn runs(config: &Config) -> impl Iterator<Item = &Run> {
+    let of_roles = config.roles.iter().filter_map(|role| role.kamal_proxy()?.run.as_ref());
+    of_roles.chain(config.accessories.iter().filter_map(|accessory| accessory.proxy.as_ref()?.run.as_ref()))
 }
 
 /// Its container as a server should have it.

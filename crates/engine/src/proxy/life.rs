@@ -1,13 +1,15 @@
 //! What the commands for one kind of proxy have in common: which servers they are for, and in which order these are changed.
 
 use bowline_core::commands::logs::{self, Lines};
+use bowline_core::commands::registry::{self, Login};
+use bowline_core::plan::deploy::PlanError;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::shell::Script;
 use futures_util::future::join_all;
 
 use super::behind;
-use crate::error::RunError;
+use crate::error::{Cause, Failure, RunError};
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
 use crate::run::change::{Change, Told};
@@ -32,6 +34,27 @@ pub(crate) async fn on_each(
     };
     change.keep(part);
     change.end().await
+}
+
+/// Lets a server into the registry that the proxy's image is in: no deploy may have been there yet.
+pub(crate) async fn log_in(
+    change: &Change<'_>,
+    login: Result<Option<Login>, PlanError>,
+    host: &str,
+) -> Result<(), Failure> {
+    let Some(login) = login.map_err(|error| unusable(&error, host))? else { return Ok(()) };
+    let step = Step::Run("log in to the registry", registry::login(&login));
+    change.fleet.run(host, None, &step).await.map(drop)
+}
+
+/// A configuration that can't be carried out on a server.
+pub(crate) fn unusable(error: &PlanError, host: &str) -> Failure {
+    Failure {
+        host: host.into(),
+        role: None,
+        doing: "read the configuration".into(),
+        cause: Cause::Told { reason: error.to_string(), hint: None },
+    }
 }
 
 /// Changes all of them at once or (`rolling`) one after the other, with the hooks of a reboot around each turn. After a failure

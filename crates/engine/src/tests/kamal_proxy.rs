@@ -155,3 +155,15 @@ async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopp
     deploy(&scripted, &without, "v2").await.unwrap();
     assert_eq!(services(&scripted), ["app-web"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_let_into_the_registry_of_an_image_that_is_in_ours() {
+    for (registry, times) in [("r.test", 2), ("other.test", 0)] {
+        let run = format!("{{registry: {registry}, repository: proxy, version: v1.0.0}}");
+        let (scripted, config) = (Scripted::new(&HOSTS), By::Kamal.serves(CONFIG));
+        let project = project(&config.replace("proxy: {", &format!("proxy: {{run: {run}, ")));
+        kamal_proxy::boot(scripted.call(&project, &Options::default())).await.unwrap();
+        let log_in = |event: &&Event| matches!(event, Event::StepStarted { what, .. } if what == "log in to the registry");
+        assert_eq!(scripted.recorder.events().iter().filter(log_in).count(), times, "{registry}");
+    }
+}
