@@ -362,6 +362,9 @@ pub trait Local: Send + Sync {
     /// Runs a program to its end. `Err` if it could not be started, with the reason. When the future is
     /// dropped, the program and what it started are ended.
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String>;
+    /// What a program writes to its standard output, as it comes. That it failed, and what it said, is the reason why there are no
+    /// more. When this is dropped, the program and what it started are ended.
+    fn pieces(&self, command: &LocalCommand) -> Box<dyn Pieces>;
     /// A program that came with this one: beside it, or else as it is found on `PATH`.
     fn companion(&self, program: &str) -> String;
     /// Reads a text file of the project; `Ok(None)` if there is none.
@@ -395,9 +398,7 @@ pub trait Local: Send + Sync {
 pub enum Built {
     /// A directory with an OCI layout.
     Layout(String),
-    /// A file as `docker save` writes it.
-    Archive(String),
-    /// What a user names: either of these, the archive perhaps compressed.
+    /// What a user names: such a directory, or a file as `docker save` writes it, perhaps compressed.
     Given(String),
 }
 
@@ -410,7 +411,7 @@ pub trait Images: Send + Sync {
     async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String>;
     /// Keeps an image that is kept under another name, too.
     async fn keep_as(&self, name: &str, other: &str) -> Result<(), String>;
-    /// Takes an image from what `docker save` says elsewhere, and keeps it under its name.
+    /// Takes an image from what `docker save` writes, here or elsewhere, and keeps it under its name.
     async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String>;
     /// The image of this name, whole; `None` if it isn't kept. It is to be offered under another name.
     async fn open(&self, name: &str, offered: &str) -> Result<Option<Arc<dyn Image>>, String>;

@@ -23,7 +23,7 @@ mod takeover;
 mod traefik;
 
 pub(crate) use docker::FakeDocker;
-pub(crate) use images::FakeImages;
+pub(crate) use images::{FakeImages, Printed};
 pub(crate) use kamal::{FakeProgram, Upgrades};
 pub(crate) use machine::{Behaviour, FakeLock, Machine, Present};
 pub(crate) use network::{FakeNetwork, Garbled, How, Silent};
@@ -38,7 +38,7 @@ use async_trait::async_trait;
 use bowline_config::{SourceFile, load};
 
 use crate::event::{Event, Events};
-use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output};
+use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output, Pieces};
 use crate::secrets::Store;
 use crate::world::{Call, Options, OwnImage, Project, Stop, StopTrigger, World};
 
@@ -108,6 +108,11 @@ impl Local for FakeLocal {
         }
         let answer = command.words.last().and_then(|word| self.answers.get(word));
         Ok(answer.unwrap_or(&self.otherwise).clone())
+    }
+
+    fn pieces(&self, command: &LocalCommand) -> Box<dyn Pieces> {
+        locked(&self.ran).push(command.clone());
+        Box::new(Printed::of(Ok(self.otherwise.clone())))
     }
 
     fn companion(&self, program: &str) -> String {

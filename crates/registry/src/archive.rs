@@ -4,22 +4,20 @@
 //! serve to find them again. Nothing is ever written to a path that an archive names.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
-use tempfile::TempPath;
 
 use crate::digest::{Digest, Hashing};
 use crate::error::Error;
 use crate::image::Image;
 use crate::layout::{is_called, read};
 use crate::manifest::{Config, Descriptor, LARGEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, parse};
-use crate::store::Store;
-use crate::take::{self, Files};
+use crate::store::{Store, Written};
+use crate::take::{self, Files, Found};
 
 const TABLE: &str = "manifest.json";
 /// Docker allows 127 layers, and old archives have three files and a directory for each.
@@ -60,14 +58,6 @@ impl Store {
         Ok(image)
     }
 
-    /// The same of a file.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn take_archive_file(&self, path: &Path, name: &str) -> Result<Image, Error> {
-        self.take_archive(File::open(path).map_err(Error::io(path))?, name)
-    }
-
     /// Writes the manifest that an image of the old form doesn't have.
     fn manifest_of(&self, files: &Unpacked, row: &Row) -> Result<Descriptor, Error> {
         let Some(bytes) = read(files, &row.config)? else { return Err(absent(&row.config)) };
@@ -92,27 +82,29 @@ impl Store {
         self.write(OCI_MANIFEST, manifest.to_string().as_bytes())
     }
 
-    /// Stores a layer: compressed, if it isn't.
+    /// Stores a layer: as it is, if it is compressed.
     fn layer(&self, files: &Unpacked, path: &str, diff_id: &Digest) -> Result<Descriptor, Error> {
-        let media_type = format!("{OCI_LAYER}+gzip");
-        if let Some(made) = self.compressed(diff_id)? {
-            return Ok(Descriptor { media_type, ..made });
-        }
         let open = || files.open(path)?.ok_or_else(|| absent(path));
+        let plain = |size| Descriptor::new(OCI_LAYER, *diff_id, size);
+        if let Some((digest, size)) = self.packed(diff_id)? {
+            return Ok(plain(size).kept_as(digest, size));
+        }
+        let Some(written) = files.find(path)? else { return Err(absent(path)) };
         let fault = |source| Error::Io { what: path.into(), source };
+        let mut file = open()?.read()?;
         let mut start = Vec::new();
-        open()?.take(2).read_to_end(&mut start).map_err(fault)?;
-        let (digest, size) = Hashing::new(BufReader::new(open()?)).finish().map_err(fault)?;
+        (&mut file).take(2).read_to_end(&mut start).map_err(fault)?;
         if start != [0x1f, 0x8b] {
             // The layer is what its configuration calls it, or refused.
-            return self.compress(&Descriptor::new(OCI_LAYER, *diff_id, size), &media_type, open()?);
+            return self.pack(&plain(written.size), open);
         }
+        let whole = Cursor::new(start).chain(file);
         let (content, _) =
-            Hashing::new(MultiGzDecoder::new(BufReader::new(open()?))).finish().map_err(fault)?;
+            Hashing::new(MultiGzDecoder::new(BufReader::new(whole))).finish().map_err(fault)?;
         if content != *diff_id {
             return Err(Error::unsound(path, format!("is damaged: its content is not {diff_id}")));
         }
-        let layer = Descriptor::new(&media_type, digest, size);
+        let layer = plain(0).kept_as(written.digest, written.size);
         self.put(&layer, open()?)?;
         Ok(layer)
     }
@@ -136,29 +128,33 @@ fn choose<'a>(rows: &'a [Row], name: &str) -> Result<&'a Row, Error> {
 }
 
 /// The files of an archive. They are deleted with this.
-struct Unpacked(BTreeMap<PathBuf, Found>);
+struct Unpacked(BTreeMap<PathBuf, Item>);
 
-enum Found {
-    File(TempPath),
+enum Item {
+    File(Written),
     /// Docker saves a layer that an image has twice as a link to the first.
     Link(PathBuf),
 }
 
 impl Files for Unpacked {
-    fn open(&self, path: &str) -> Result<Option<File>, Error> {
-        let mut at = inside(path.as_bytes(), None)?;
-        for _ in 0..MOST_LINKS {
-            match self.0.get(&at) {
-                None => return Ok(None),
-                Some(Found::File(file)) => return File::open(file).map(Some).map_err(Error::io(file)),
-                Some(Found::Link(to)) => at.clone_from(to),
-            }
-        }
-        Err(Error::unsound(path, "is a link to too many others"))
+    fn open(&self, path: &str) -> Result<Option<Found>, Error> {
+        Ok(self.find(path)?.cloned().map(Found::Ours))
     }
 }
 
 impl Unpacked {
+    fn find(&self, path: &str) -> Result<Option<&Written>, Error> {
+        let mut at = inside(path.as_bytes(), None)?;
+        for _ in 0..MOST_LINKS {
+            match self.0.get(&at) {
+                None => return Ok(None),
+                Some(Item::File(written)) => return Ok(Some(written)),
+                Some(Item::Link(to)) => at.clone_from(to),
+            }
+        }
+        Err(Error::unsound(path, "is a link to too many others"))
+    }
+
     fn read(store: &Store, archive: impl Read) -> Result<Self, Error> {
         let fault = |source| Error::Io { what: "reading the archive".into(), source };
         let mut archive = Archive::new(BufReader::with_capacity(1 << 16, archive));
@@ -177,11 +173,14 @@ impl Unpacked {
             let path = inside(&names.path.unwrap_or_else(|| entry.path_bytes().into_owned()), None)?;
             let found = match kind {
                 EntryType::Directory => continue,
-                EntryType::Regular | EntryType::Continuous => Found::File(unpack(store, &mut entry)?),
+                EntryType::Regular | EntryType::Continuous => {
+                    let Some(written) = unpack(store, &path, &mut entry)? else { continue };
+                    Item::File(written)
+                }
                 EntryType::Symlink | EntryType::Link => {
                     let from = if kind == EntryType::Symlink { path.parent() } else { None };
                     let to = names.link.or_else(|| entry.link_name_bytes().map(|name| name.into_owned()));
-                    Found::Link(inside(&to.unwrap_or_default(), from.map(PathBuf::from))?)
+                    Item::Link(inside(&to.unwrap_or_default(), from.map(PathBuf::from))?)
                 }
                 kind => {
                     let fault = format!("is a tar entry of type {kind:?}, which no image archive needs");
@@ -194,18 +193,33 @@ impl Unpacked {
     }
 }
 
-/// Unpacks an entry into a file of ours.
-fn unpack(store: &Store, entry: &mut Entry<'_, impl Read>) -> Result<TempPath, Error> {
-    let mut file = store.incoming()?;
+/// Unpacks an entry into a file of ours; `None` if the store has what it holds.
+fn unpack(store: &Store, path: &Path, entry: &mut Entry<'_, impl Read>) -> Result<Option<Written>, Error> {
     let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
     let fault = |source| Error::Io { what: format!("unpacking {name}"), source };
     let size = entry.header().entry_size().map_err(fault)?;
-    let length = io::copy(entry, &mut file).map_err(fault)?;
+    let (length, unpacked) = if is_kept(store, path, size)? {
+        (io::copy(entry, &mut io::sink()).map_err(fault)?, None)
+    } else {
+        let written = store.write_down(entry).map_err(fault)?;
+        (written.size, Some(written))
+    };
     if length != size {
         let fault = format!("is cut off: {length} of {size} bytes are in the archive");
         return Err(Error::unsound(name, fault));
     }
-    Ok(file.into_temp_path())
+    Ok(unpacked)
+}
+
+/// Whether the store has a file that is called by its digest, or what it made of that layer.
+fn is_kept(store: &Store, path: &Path, size: u64) -> Result<bool, Error> {
+    let hex = path.strip_prefix("blobs/sha256").ok().and_then(Path::to_str).unwrap_or_default();
+    let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else { return Ok(false) };
+    let is_blob = || match store.length(hex) {
+        Some(length) if length == size => store.holds(&Descriptor::new(OCI_LAYER, digest, size)),
+        _ => Ok(false),
+    };
+    Ok(size > LARGEST && (store.packed(&digest)?.is_some() || is_blob()?))
 }
 
 /// Names that don't fit into an entry's header and come in entries before it.

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::manifest::{Descriptor, Index, LARGEST, parse};
 use crate::store::Store;
-use crate::take::{self, Files};
+use crate::take::{self, Files, Found};
 
 const INDEX: &str = "index.json";
 
@@ -16,12 +16,14 @@ const INDEX: &str = "index.json";
 struct Directory<'a>(&'a Path);
 
 impl Files for Directory<'_> {
-    fn open(&self, path: &str) -> Result<Option<File>, Error> {
+    fn open(&self, path: &str) -> Result<Option<Found>, Error> {
         let path = self.0.join(path);
         match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(&path)(error)),
-            Ok(metadata) if metadata.is_file() => File::open(&path).map(Some).map_err(Error::io(&path)),
+            Ok(metadata) if metadata.is_file() => {
+                File::open(&path).map(|file| Some(Found::Theirs(file))).map_err(Error::io(&path))
+            }
             Ok(_) => Err(Error::unsound(path.display().to_string(), "is not a plain file")),
         }
     }
@@ -54,7 +56,8 @@ impl Store {
 
 /// A small file, whole.
 pub(crate) fn read(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>, Error> {
-    let Some(file) = files.open(path)? else { return Ok(None) };
+    let Some(found) = files.open(path)? else { return Ok(None) };
+    let file = found.read()?;
     let mut bytes = Vec::new();
     let fault = |source| Error::Io { what: path.into(), source };
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fault)?;

@@ -8,6 +8,7 @@
 //! Nothing here knows of deploys, servers or SSH.
 
 mod archive;
+mod compress;
 mod digest;
 mod error;
 mod given;

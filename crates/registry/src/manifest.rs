@@ -58,6 +58,16 @@ impl Descriptor {
     pub(crate) fn is_plain_layer(&self) -> bool {
         [OCI_LAYER, DOCKER_LAYER].contains(&self.media_type.as_str())
     }
+
+    /// The descriptor of this plain layer as it is kept: compressed, or as it is.
+    pub(crate) fn kept_as(&self, digest: Digest, size: u64) -> Self {
+        let media_type = match self.media_type.as_str() {
+            plain if digest == self.digest => plain.to_owned(),
+            DOCKER_LAYER => format!("{DOCKER_LAYER}.gzip"),
+            plain => format!("{plain}+gzip"),
+        };
+        Self::new(&media_type, digest, size)
+    }
 }
 
 /// Operating system and architecture.

@@ -3,29 +3,30 @@
 //! Every file appears under its name by a rename, when it is whole: a process that dies leaves nothing half done. What a disk or a
 //! crash damaged is found by its digest when an image is opened, and taken again.
 
-use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use flate2::{Compression, GzBuilder};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
-use crate::digest::{Digest, Hashing};
+use crate::compress;
+use crate::digest::{Digest, Hashing, HashingWriter};
 use crate::error::Error;
 use crate::image::Image;
 use crate::manifest::{Descriptor, LARGEST, parse};
-use crate::take::{self, Nothing};
+use crate::take::{self, Found, Nothing};
 
 /// Blobs; named as in an OCI layout.
 const BLOBS: &str = "blobs/sha256";
 /// A file for each image that is kept.
 const IMAGES: &str = "images";
-/// For the digest of a layer as it was built, the descriptor of the compressed one.
+/// For the digest of a layer as it was built, the descriptor of the one that is kept: compressed, or the same.
 const COMPRESSED: &str = "compressed";
 /// What is being written.
 const INCOMING: &str = "incoming";
@@ -36,6 +37,32 @@ pub struct Store {
     root: PathBuf,
     /// Locked by everyone who uses the store, and by one process alone while it deletes blobs.
     lock: File,
+    /// The blobs that were found or written whole since this was opened.
+    whole: Mutex<BTreeMap<Digest, Stamp>>,
+}
+
+/// What changes when another program writes to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    written: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let written = (metadata.mtime(), metadata.mtime_nsec());
+        Self { inode: metadata.ino(), size: metadata.len(), written }
+    }
+}
+
+/// A file in the store's directory that has no name yet, with what was learnt while it was written.
+/// It is deleted with the last of its clones.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) path: Arc<TempPath>,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
 }
 
 /// An image that is kept.
@@ -86,7 +113,7 @@ impl Store {
         let path = root.join("lock");
         let lock = File::options().create(true).append(true).open(&path).map_err(Error::io(&path))?;
         flock(&lock, FlockOperation::LockShared).map_err(|error| Error::io(&path)(error.into()))?;
-        Ok(Self { root: root.to_owned(), lock })
+        Ok(Self { root: root.to_owned(), lock, whole: Mutex::default() })
     }
 
     /// Opens an image that is kept, and checks every blob of it.
@@ -228,7 +255,8 @@ impl Store {
         NamedTempFile::new_in(&path).map_err(Error::io(&path))
     }
 
-    /// Whether the blob is here and undamaged. A damaged one is deleted.
+    /// Whether the blob is here and undamaged. A damaged one is deleted. What was seen to be whole since the store was opened is not
+    /// read again.
     pub(crate) fn holds(&self, wanted: &Descriptor) -> Result<bool, Error> {
         let path = self.blob(&wanted.digest);
         let file = match File::open(&path) {
@@ -236,29 +264,81 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io(&path)(error)),
         };
+        let stamp = Stamp::of(&file.metadata().map_err(Error::io(&path))?);
+        let known = self.whole.lock().unwrap_or_else(PoisonError::into_inner).get(&wanted.digest).copied();
+        if known == Some(stamp) && stamp.size == wanted.size {
+            return Ok(true);
+        }
         let found = Hashing::new(BufReader::with_capacity(1 << 16, file)).finish();
         if found.map_err(Error::io(&path))? == (wanted.digest, wanted.size) {
+            self.is_whole(wanted.digest, stamp);
             return Ok(true);
         }
         remove(&path)?;
         Ok(false)
     }
 
+    fn is_whole(&self, digest: Digest, stamp: Stamp) {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stamp);
+    }
+
     /// Stores a blob, if it is what it should be.
-    pub(crate) fn put(&self, wanted: &Descriptor, source: impl Read) -> Result<(), Error> {
-        let mut file = self.incoming()?;
-        // Not a byte more: a lying source can't fill the disk.
-        let mut source = Hashing::new(source.take(wanted.size.saturating_add(1)));
-        copy(&mut source, &mut file, &wanted.digest)?;
-        check(source, wanted)?;
-        persist(file, &self.blob(&wanted.digest))
+    pub(crate) fn put(&self, wanted: &Descriptor, source: Found) -> Result<(), Error> {
+        self.name(&self.ours(wanted, source)?)
+    }
+
+    /// A file of ours that is what it should be.
+    fn ours(&self, wanted: &Descriptor, source: Found) -> Result<Written, Error> {
+        let fault = |source| Error::Io { what: format!("storing {}", wanted.digest), source };
+        let written = match source {
+            Found::Ours(written) => written,
+            // Not a byte more: a lying source can't fill the disk.
+            Found::Theirs(file) => {
+                self.write_down(file.take(wanted.size.saturating_add(1))).map_err(fault)?
+            }
+        };
+        check((written.digest, written.size), wanted)?;
+        Ok(written)
+    }
+
+    /// Writes everything there is to read into a file of ours.
+    pub(crate) fn write_down(&self, mut source: impl Read) -> io::Result<Written> {
+        let mut to = HashingWriter::new(NamedTempFile::new_in(self.root.join(INCOMING))?);
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => to.write_all(&buffer[..length])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (file, digest, size) = to.finish();
+        Ok(Written { path: Arc::new(file.into_temp_path()), digest, size })
+    }
+
+    /// Gives a file its name as a blob; it may keep the one it has.
+    fn name(&self, written: &Written) -> Result<(), Error> {
+        let blob = self.blob(&written.digest);
+        let linked = fs::hard_link(&*written.path, &blob);
+        // Not every file system has links, and another process may have been faster.
+        if linked.is_err() {
+            let fault = Error::io(&blob);
+            let mut file = self.incoming()?;
+            io::copy(&mut File::open(&*written.path).map_err(&fault)?, &mut file).map_err(&fault)?;
+            persist(file, &blob)?;
+        }
+        let metadata = blob.metadata().map_err(Error::io(&blob))?;
+        self.is_whole(written.digest, Stamp::of(&metadata));
+        Ok(())
     }
 
     /// Stores a document that was made here.
     pub(crate) fn write(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
-        let made = Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64);
-        self.put(&made, bytes)?;
-        Ok(made)
+        let fault = |source| Error::Io { what: "storing a document".into(), source };
+        let written = self.write_down(bytes).map_err(fault)?;
+        self.name(&written)?;
+        Ok(Descriptor::new(media_type, written.digest, written.size))
     }
 
     /// Reads a document that the store holds.
@@ -270,52 +350,47 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The compressed form of a layer, if it was made before and is undamaged.
-    pub(crate) fn compressed(&self, plain: &Digest) -> Result<Option<Descriptor>, Error> {
+    /// The form in which a plain layer is kept, if it is, undamaged.
+    pub(crate) fn packed(&self, plain: &Digest) -> Result<Option<(Digest, u64)>, Error> {
         let made = fs::read(self.root.join(COMPRESSED).join(plain.hex())).ok();
         match made.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok()) {
-            Some(made) if self.holds(&made)? => Ok(Some(made)),
+            Some(made) if self.holds(&made)? => Ok(Some((made.digest, made.size))),
             _ => Ok(None),
         }
     }
 
-    /// Compresses a layer, once and for all: servers have it under the digest of the compressed form, so that another one would be sent
-    /// again. gzip is what every Docker reads; zstd needs 23.0.
-    pub(crate) fn compress(
+    /// Keeps a plain layer: compressed, or as it is if that would save next to nothing. This is done once and for all: servers have it
+    /// under the digest of what is kept, so that another form would be sent again.
+    pub(crate) fn pack(
         &self,
         plain: &Descriptor,
-        media_type: &str,
-        source: impl Read,
+        open: impl FnOnce() -> Result<Found, Error>,
     ) -> Result<Descriptor, Error> {
-        let file = self.incoming()?;
-        let mut source = Hashing::new(source.take(plain.size.saturating_add(1)));
-        // Without a time or a system in its header the same layer gives the same bytes.
-        let mut gzip = GzBuilder::new().operating_system(255).write(file, Compression::default());
-        copy(&mut source, &mut gzip, &plain.digest)?;
-        check(source, plain)?;
-        let file = gzip.finish().map_err(Error::io(&self.root))?;
-        let written = file.reopen().map_err(Error::io(file.path()))?;
-        let (digest, size) = Hashing::new(written).finish().map_err(Error::io(file.path()))?;
-        persist(file, &self.blob(&digest))?;
-        let made = Descriptor::new(media_type, digest, size);
+        if let Some((digest, size)) = self.packed(&plain.digest)? {
+            return Ok(plain.kept_as(digest, size));
+        }
+        let written = self.ours(plain, open()?)?;
+        let file = File::open(&*written.path).map_err(Error::io(&written.path))?;
+        let fault = |source| Error::Io { what: format!("compressing {}", plain.digest), source };
+        let (digest, size) = if compress::is_dense(&file, written.size).map_err(fault)? {
+            self.name(&written)?;
+            (written.digest, written.size)
+        } else {
+            let mut to = HashingWriter::new(self.incoming()?);
+            compress::gzip(&file, written.size, &mut to).map_err(fault)?;
+            let (file, digest, size) = to.finish();
+            let stamp = file.as_file().metadata().map_err(fault)?;
+            persist(file, &self.blob(&digest))?;
+            self.is_whole(digest, Stamp::of(&stamp));
+            (digest, size)
+        };
+        let made = plain.kept_as(digest, size);
         self.write_record(&self.root.join(COMPRESSED).join(plain.digest.hex()), &made)?;
         Ok(made)
     }
 }
 
-fn copy(source: &mut impl Read, to: &mut impl Write, what: &Digest) -> Result<(), Error> {
-    let fault = |source| Error::Io { what: format!("storing {what}"), source };
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match source.read(&mut buffer).map_err(fault)? {
-            0 => return Ok(()),
-            length => to.write_all(&buffer[..length]).map_err(fault)?,
-        }
-    }
-}
-
-fn check(read: Hashing<impl Read>, wanted: &Descriptor) -> Result<(), Error> {
-    let found = read.finish().map_err(|source| Error::Io { what: wanted.digest.to_string(), source })?;
+fn check(found: (Digest, u64), wanted: &Descriptor) -> Result<(), Error> {
     if found == (wanted.digest, wanted.size) {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::image::{Image, Layer, Part, Variant};
 use crate::manifest::{Config, Descriptor, Index, Kind, LARGEST, Manifest, parse};
-use crate::store::Store;
+use crate::store::{Store, Written};
 
 /// An index may list indexes; real ones do so once.
 const DEEPEST: usize = 4;
@@ -18,14 +18,32 @@ const DEEPEST: usize = 4;
 /// The files of a source, by the names they have in an OCI layout or an archive.
 pub(crate) trait Files {
     /// Opens a file, if it is there.
-    fn open(&self, path: &str) -> Result<Option<File>, Error>;
+    fn open(&self, path: &str) -> Result<Option<Found>, Error>;
+}
+
+/// A file of a source.
+pub(crate) enum Found {
+    /// What is in it is not known yet.
+    Theirs(File),
+    /// It was written into the store's directory, and its digest and length computed meanwhile.
+    Ours(Written),
+}
+
+impl Found {
+    /// Its content.
+    pub(crate) fn read(self) -> Result<File, Error> {
+        match self {
+            Self::Theirs(file) => Ok(file),
+            Self::Ours(written) => File::open(&*written.path).map_err(Error::io(&written.path)),
+        }
+    }
 }
 
 /// A source without files: what the store doesn't hold is missing.
 pub(crate) struct Nothing;
 
 impl Files for Nothing {
-    fn open(&self, _: &str) -> Result<Option<File>, Error> {
+    fn open(&self, _: &str) -> Result<Option<Found>, Error> {
         Ok(None)
     }
 }
@@ -37,7 +55,7 @@ pub(crate) fn all(store: &Store, files: &dyn Files, root: &Descriptor) -> Result
         // The index names its manifests by their digests, and some of them each other: nothing in them is changed.
         Kind::Index => taking.index(root, DEEPEST).map(|()| root.clone())?,
         Kind::Manifest => {
-            let root = taking.with_compressed_layers(root)?;
+            let root = taking.with_packed_layers(root)?;
             taking.manifest(&root)?;
             root
         }
@@ -116,35 +134,29 @@ impl Taking<'_> {
         Ok(Some(variant).filter(|variant| variant.platform.os != "unknown"))
     }
 
-    /// The same image with its layers compressed. A manifest without plain layers stays as it is.
-    fn with_compressed_layers(&self, at: &Descriptor) -> Result<Descriptor, Error> {
+    /// The same image with its layers as they are kept. A manifest whose layers stay as they are does so, too.
+    fn with_packed_layers(&self, at: &Descriptor) -> Result<Descriptor, Error> {
         let manifest: Manifest = self.document(at)?;
-        if !manifest.layers.iter().any(Descriptor::is_plain_layer) {
-            return Ok(at.clone());
-        }
         let mut document: Value = self.document(at)?;
+        let mut changed = false;
         let layers = document["layers"].as_array_mut().into_iter().flatten();
         for (layer, entry) in manifest.layers.iter().zip(layers) {
-            if layer.is_plain_layer() {
-                let made = self.compressed(layer)?;
-                entry["mediaType"] = made.media_type.into();
-                entry["digest"] = made.digest.to_string().into();
-                entry["size"] = made.size.into();
+            if !layer.is_plain_layer() {
+                continue;
+            }
+            let open = || self.files.open(&path(&layer.digest))?.ok_or(Error::Missing(layer.digest));
+            let kept = self.store.pack(layer, open)?;
+            if kept.digest != layer.digest {
+                changed = true;
+                entry["mediaType"] = kept.media_type.into();
+                entry["digest"] = kept.digest.to_string().into();
+                entry["size"] = kept.size.into();
             }
         }
-        self.store.write(&at.media_type, document.to_string().as_bytes())
-    }
-
-    fn compressed(&self, layer: &Descriptor) -> Result<Descriptor, Error> {
-        let media_type = match layer.media_type.strip_suffix("diff.tar") {
-            Some(_) => format!("{}.gzip", layer.media_type),
-            None => format!("{}+gzip", layer.media_type),
-        };
-        if let Some(made) = self.store.compressed(&layer.digest)? {
-            return Ok(Descriptor { media_type, ..made });
+        match changed {
+            true => self.store.write(&at.media_type, document.to_string().as_bytes()),
+            false => Ok(at.clone()),
         }
-        let file = self.files.open(&path(&layer.digest))?.ok_or(Error::Missing(layer.digest))?;
-        self.store.compress(layer, &media_type, file)
     }
 
     /// A document, small enough to be read and of the kind that it was called.
@@ -175,8 +187,8 @@ impl Taking<'_> {
         if self.parts.contains_key(&at.digest) || self.store.holds(at)? {
             return Ok(());
         }
-        let file = self.files.open(&path(&at.digest))?.ok_or(Error::Missing(at.digest))?;
-        self.store.put(at, file)
+        let found = self.files.open(&path(&at.digest))?.ok_or(Error::Missing(at.digest))?;
+        self.store.put(at, found)
     }
 
     fn has(&mut self, at: &Descriptor) {

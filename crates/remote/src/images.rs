@@ -62,7 +62,6 @@ impl Images for KeptImages {
         let (store, built, name) = (self.store().await?, built.clone(), name.to_owned());
         let taken = aside(move || match built {
             Built::Layout(directory) => store.take_layout(&PathBuf::from(directory), &name),
-            Built::Archive(file) => store.take_archive_file(&PathBuf::from(file), &name),
             Built::Given(path) => store.take_given(&PathBuf::from(path), &name),
         });
         taken.await.map(|image| variants(&image))

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bowline_config::secret::Secret;
-use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output};
+use bowline_engine::ports::{Exit, Files, Held, Loan, Local, LocalCommand, OnLine, Output, Pieces};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -25,6 +25,9 @@ use crate::lines::Capture;
 const LINGER: Duration = Duration::from_millis(500);
 /// How long a program has between SIGTERM and SIGKILL when it is ended.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Bytes that are kept of what a program says whose output is data.
+const SAID: usize = 16 * 1024;
 
 #[derive(Clone, Default)]
 pub struct LocalMachine {
@@ -51,6 +54,10 @@ impl Local for LocalMachine {
             processes.let_go();
         }
         watched
+    }
+
+    fn pieces(&self, command: &LocalCommand) -> Box<dyn Pieces> {
+        Box::new(Printed { running: Running::start(command).map(Some), said: Vec::new() })
     }
 
     fn cache(&self) -> Result<String, String> {
@@ -313,6 +320,57 @@ impl Running {
         }
         Ok(capture.finish(exit(status)))
     }
+}
+
+/// What a program writes to its standard output.
+struct Printed {
+    /// `None` at its end, or why it could not be started.
+    running: Result<Option<Running>, String>,
+    /// What it wrote to standard error.
+    said: Vec<u8>,
+}
+
+#[async_trait]
+impl Pieces for Printed {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let Some(running) = self.running.as_mut().map_err(|reason| reason.clone())? else { return Ok(None) };
+        let Some(child) = running.child.as_mut() else { return Ok(None) };
+        let (mut piece, mut said) = (vec![0; 64 * 1024], [0; 4096]);
+        while child.stdout.is_some() {
+            tokio::select! {
+                count = read(&mut child.stdout, &mut piece) => match count {
+                    0 => child.stdout = None,
+                    count => {
+                        piece.truncate(count);
+                        return Ok(Some(piece));
+                    }
+                },
+                count = read(&mut child.stderr, &mut said), if child.stderr.is_some() => match count {
+                    0 => child.stderr = None,
+                    count => keep(&mut self.said, &said[..count]),
+                },
+            }
+        }
+        let status = child.wait().await.map_err(|e| e.to_string())?;
+        while let Ok(count @ 1..) = tokio::time::timeout(LINGER, read(&mut child.stderr, &mut said)).await {
+            keep(&mut self.said, &said[..count]);
+        }
+        if let Some(processes) = running.processes.take() {
+            processes.let_go();
+        }
+        self.running = Ok(None);
+        if status.success() {
+            return Ok(None);
+        }
+        let said = String::from_utf8_lossy(&self.said).trim().to_owned();
+        Err(if said.is_empty() { exit(Some(status)).to_string() } else { said })
+    }
+}
+
+/// Keeps the beginning of what is said.
+fn keep(kept: &mut Vec<u8>, said: &[u8]) {
+    let room = SAID.saturating_sub(kept.len()).min(said.len());
+    kept.extend_from_slice(&said[..room]);
 }
 
 impl Drop for Running {

@@ -23,6 +23,38 @@ fn alive(pid: &str) -> bool {
 }
 
 #[tokio::test]
+async fn data_comes_in_pieces_and_a_failure_says_why() {
+    let all = async |text: &str| {
+        let (mut pieces, mut bytes) = (LocalMachine::default().pieces(&sh(text)), Vec::new());
+        loop {
+            match pieces.next().await {
+                Ok(Some(piece)) => bytes.extend(piece),
+                Ok(None) => return (bytes, None),
+                Err(reason) => return (bytes, Some(reason)),
+            }
+        }
+    };
+    let (bytes, failed) = all("echo note >&2; head -c 1000000 /dev/zero; sleep 30 >/dev/null 2>&1 &").await;
+    assert_eq!((bytes.len(), failed), (1_000_000, None));
+    let (bytes, failed) = all("printf some; echo 'no such image' >&2; exit 3").await;
+    assert_eq!((&*bytes, failed.as_deref()), (&b"some"[..], Some("no such image")));
+    assert_eq!(all("kill -KILL $$").await.1.as_deref(), Some("killed by SIGKILL"));
+    let absent = LocalCommand { words: vec!["/absent/program".into()], ..LocalCommand::default() };
+    let reason = LocalMachine::default().pieces(&absent).next().await.unwrap_err();
+    assert!(reason.contains("is not installed"), "{reason}");
+
+    let mut pieces = LocalMachine::default().pieces(&sh("echo $$; sleep 30"));
+    let pid = String::from_utf8(pieces.next().await.unwrap().unwrap()).unwrap().trim().to_owned();
+    drop(pieces);
+    let ended = async {
+        while alive(&pid) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+}
+
+#[tokio::test]
 async fn status_output_input_variables_and_directory() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = sh("cat; echo \"$NAME\"; pwd; echo oops >&2; exit 4");

@@ -6,7 +6,7 @@ use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::image::build::Build;
 use crate::image::clone::Source;
-use crate::local::{run, words};
+use crate::local::{Limit, words};
 use crate::ports::{Built, LocalCommand, Variant};
 use crate::world::{Call, World};
 
@@ -14,26 +14,32 @@ use crate::world::{Call, World};
 /// does; from Docker the image is saved.
 pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String>) -> Result<()> {
     let world = build.call().world;
-    let (directory, held) = world.images.workspace().await.map_err(failed)?;
     let image = images.first().cloned().unwrap_or_default();
-    let built = if build.writes_layouts() {
+    if build.writes_layouts() {
+        let (directory, _held) = world.images.workspace().await.map_err(failed)?;
         let layout = format!("{directory}/layout");
         build.build_to(source, images, Output::Other(format!("oci,tar=false,dest={layout}"))).await?;
-        Built::Layout(layout)
+        take(world, &Built::Layout(layout), &image).await?.map_err(failed)?;
     } else {
         build.build_to(source, images, Output::Docker).await?;
-        let archive = format!("{directory}/image.tar");
-        world.events.emit(Event::Phase(Phase::Keep(image.clone())));
-        let command = LocalCommand {
-            words: words(&["docker", "save", "--output", &archive, &image]),
-            ..Default::default()
-        };
-        run(world, &command).await.map_err(|said| said.at("saving the image", None))?;
-        Built::Archive(archive)
-    };
-    take(world, &built, &image).await?.map_err(failed)?;
-    drop(held);
+        save(world, &image).await?;
+    }
     tidy(build.call(), &image).await
+}
+
+/// Takes an image out of this machine's Docker.
+async fn save(world: &World, image: &str) -> Result<()> {
+    world.events.emit(Event::Phase(Phase::Keep(image.into())));
+    let command = LocalCommand { words: words(&["docker", "save", image]), ..Default::default() };
+    world.events.emit(Event::Program { command: command.words.join(" ") });
+    let mut saved = world.local.pieces(&command);
+    let Limit { time, setting, .. } = Limit::build(world);
+    let taking = tokio::time::timeout(time, world.images.receive(saved.as_mut(), image));
+    let taken = tokio::select! {
+        taken = taking => taken.unwrap_or_else(|_| Err(format!("it took longer than {} s ({setting} sets the limit)", time.as_secs()))),
+        () = world.stop.triggered() => return Err(RunError::interrupted()),
+    };
+    taken.map_err(|reason| failed_at("saving the image", reason))
 }
 
 /// Keeps the image that the user names a file or directory of (`--image-archive`), if one is named, as this version.
@@ -110,10 +116,9 @@ async fn tidy(call: Call<'_>, image: &str) -> Result<()> {
 }
 
 fn failed(reason: String) -> RunError {
-    RunError::Local {
-        what: "keeping the image".into(),
-        hint: crate::error::hint_to(&reason),
-        reason,
-        standing: Vec::new(),
-    }
+    failed_at("keeping the image", reason)
+}
+
+fn failed_at(what: &str, reason: String) -> RunError {
+    RunError::Local { what: what.into(), hint: crate::error::hint_to(&reason), reason, standing: Vec::new() }
 }

@@ -9,7 +9,7 @@ use bowline_core::commands::registry::Layers;
 use futures_util::future::BoxFuture;
 
 use super::locked;
-use crate::ports::{Accept, Built, Held, Image, Images, Offer, Pieces, Stream, Variant};
+use crate::ports::{Accept, Built, Held, Image, Images, Offer, Output, Pieces, Stream, Variant};
 
 /// What is kept, and what was done with it.
 #[derive(Debug, Default)]
@@ -123,5 +123,24 @@ impl Pieces for FakePieces {
         }
         self.0 -= 1;
         Ok(Some(vec![0; 100]))
+    }
+}
+
+/// What a program on the machine of a test prints, in one piece.
+pub(crate) struct Printed(Option<Result<Vec<u8>, String>>);
+
+impl Printed {
+    pub(crate) fn of(answer: Result<Output, String>) -> Self {
+        Self(Some(answer.and_then(|output| match output.success() {
+            true => Ok(output.stdout.into_bytes()),
+            false => Err(output.stderr),
+        })))
+    }
+}
+
+#[async_trait]
+impl Pieces for Printed {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.0.take().transpose()
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::locked;
-use crate::ports::{Exit, Held, Line, Loan, Local, LocalCommand, OnLine, Output};
+use super::{Printed, locked};
+use crate::ports::{Exit, Held, Line, Loan, Local, LocalCommand, OnLine, Output, Pieces};
 
 /// What a program answers.
 pub(crate) type Answer = Result<Output, String>;
@@ -116,6 +116,11 @@ impl Local for Shop {
         tokio::task::yield_now().await;
         locked(&self.running).0 -= 1;
         self.answer(&words(command))
+    }
+
+    fn pieces(&self, command: &LocalCommand) -> Box<dyn Pieces> {
+        locked(&self.ran).push(command.clone());
+        Box::new(Printed::of(self.answer(&words(command))))
     }
 
     fn companion(&self, program: &str) -> String {

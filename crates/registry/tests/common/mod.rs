@@ -146,7 +146,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut plain).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut plain).unwrap();
     plain
 }
 
