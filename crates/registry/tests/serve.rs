@@ -230,7 +230,7 @@ async fn connections_that_take_nothing_hold_up_no_other_and_little_memory() {
     }
     let (bytes, path) = first_layer();
     let read = served.traffic.sent();
-    assert!(read <= 50 * 2 * 128 * 1024, "{read} bytes were read ahead of clients that take nothing");
+    assert!(read <= 50 * 2 * 64 * 1024, "{read} bytes were read ahead of clients that take nothing");
     assert!(served.client().await.get(&path).await.body == bytes);
     // The one file is open once.
     let layer = served.directory.path().join("store/blobs/sha256").join(Digest::of(&bytes).hex());
@@ -278,6 +278,18 @@ async fn a_blob_that_breaks_while_it_is_sent_breaks_the_connection() {
     let mut rest = Vec::new();
     pipe.read_to_end(&mut rest).await.unwrap();
     assert!(rest.len() < bytes.len());
+}
+
+#[tokio::test]
+async fn a_blob_that_has_vanished_is_named() {
+    let served = served();
+    let (bytes, path) = first_layer();
+    let layer = served.directory.path().join("store/blobs/sha256").join(Digest::of(&bytes).hex());
+    std::fs::remove_file(layer).unwrap();
+    let answer = served.client().await.get(&path).await;
+    assert_eq!((answer.status, &*answer.code()), (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"));
+    let said = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(said.contains(&format!("{} can't be read any more", Digest::of(&bytes))), "{said}");
 }
 
 #[tokio::test]

@@ -9,13 +9,17 @@ use russh::client::{ChannelOpenHandle, Msg};
 use tokio::sync::watch;
 
 use crate::Result;
+use crate::backlog::{Backlog, Paced};
 use crate::session::{Session, Stay, Staying};
 
 const THERE: &str = "127.0.0.1";
 
 /// The ports that lead to us: programs on the server reach us in no other way.
-#[derive(Clone, Default)]
-pub(crate) struct Forwards(Arc<Mutex<BTreeMap<u32, Forward>>>);
+#[derive(Clone)]
+pub(crate) struct Forwards {
+    ports: Arc<Mutex<BTreeMap<u32, Forward>>>,
+    backlog: Backlog,
+}
 
 /// Who takes the connections to a port, and until when.
 #[derive(Clone)]
@@ -25,8 +29,13 @@ struct Forward {
 }
 
 impl Forwards {
+    /// Those of the connection with this backlog: none yet.
+    pub(crate) fn new(backlog: Backlog) -> Self {
+        Self { ports: Arc::default(), backlog }
+    }
+
     fn ports(&self) -> MutexGuard<'_, BTreeMap<u32, Forward>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,11 +86,12 @@ pub(crate) fn pass(forwards: &Forwards, port: u32, channel: Channel<Msg>, reply:
         // Dropped, the reply is a refusal.
         return;
     };
+    let backlog = forwards.backlog.clone();
     tokio::spawn(async move {
         reply.accept().await;
         // The channel is closed when its stream is dropped.
         tokio::select! {
-            () = accept.accept(Box::new(channel.into_stream())) => {}
+            () = accept.accept(Box::new(Paced::new(channel.into_stream(), backlog))) => {}
             _ = over.changed() => {}
         }
     });

@@ -9,6 +9,7 @@
 
 mod agent;
 mod auth;
+mod backlog;
 mod begin;
 mod channel;
 mod descriptors;

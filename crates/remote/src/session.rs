@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::Result;
 use crate::auth::{Budget, Credentials, Login};
+use crate::backlog::Backlog;
 use crate::channel::{Opened, Start};
 use crate::descriptors::Descriptors;
 use crate::forward::{self, Forwards};
@@ -119,12 +120,13 @@ impl Session {
         let for_login = room.as_mut().and_then(|room| room.split(agent as usize));
         let room = room.filter(|room| room.num_permits() > 0);
         let places = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let (stream, cut, heard) = Guarded::new(stream, target.timeouts.silence, room);
+        let backlog = Backlog::default();
+        let (stream, cut, heard) = Guarded::new(stream, target.timeouts.silence, backlog.clone(), room);
         if let Some(command) = &target.command {
             let printed = command.run(&target.name, Asks::Types).await?;
             target.sources.take(&command.words.join(" "), &printed);
         }
-        let (ending, forwards) = (Ending::default(), Forwards::default());
+        let (ending, forwards) = (Ending::default(), Forwards::new(backlog));
         let shown = Arc::default();
         let client = Client {
             name: target.name.clone(),

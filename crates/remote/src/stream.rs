@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, Sleep};
 
+use crate::backlog::Backlog;
+
 /// Anything that carries an SSH connection.
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
@@ -28,6 +30,7 @@ pub(crate) struct Guarded {
     /// How long the other side may refuse to take what is written.
     patience: Duration,
     heard: Heard,
+    backlog: Backlog,
     /// Room for its descriptors, which ends with it.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -55,11 +58,12 @@ impl Guarded {
     pub(crate) fn new(
         inner: Box<dyn Bytes>,
         patience: Duration,
+        backlog: Backlog,
         room: Option<OwnedSemaphorePermit>,
     ) -> (Self, Cut, Heard) {
         let (sender, cut) = oneshot::channel();
         let heard = Heard(Arc::new(Mutex::new(Instant::now())));
-        let stream = Self { inner, cut, stalled: None, patience, heard: heard.clone(), _room: room };
+        let stream = Self { inner, cut, stalled: None, patience, heard: heard.clone(), backlog, _room: room };
         (stream, Cut(sender), heard)
     }
 
@@ -106,6 +110,9 @@ impl AsyncRead for Guarded {
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(bytes)) = poll {
+            self.backlog.sent(bytes);
+        }
         self.watch(cx, poll)
     }
 
@@ -129,7 +136,8 @@ mod tests {
     #[tokio::test]
     async fn a_cut_ends_a_read_that_waits() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25), None);
+        let (mut stream, cut, _) =
+            Guarded::new(Box::new(near), Duration::from_secs(25), Backlog::default(), None);
         let read = tokio::spawn(async move { stream.read_u8().await.unwrap_err().kind() });
         tokio::task::yield_now().await;
         drop(cut);
@@ -139,7 +147,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_is_an_error() {
         let (near, _far) = tokio::io::duplex(64);
-        let (mut stream, _cut, _) = Guarded::new(Box::new(near), Duration::from_secs(25), None);
+        let (mut stream, _cut, _) =
+            Guarded::new(Box::new(near), Duration::from_secs(25), Backlog::default(), None);
         let began = tokio::time::Instant::now();
         let error = stream.write_all(&[0; 1000]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 25));

@@ -18,8 +18,8 @@ use super::Traffic;
 use crate::digest::Digest;
 use crate::store::Store;
 
-/// A connection holds two of them at most: one that is being sent, and the next.
-const PIECE: u64 = 128 * 1024;
+/// A connection holds two of them at most: one that is being sent, and the next. A server has three connections, and there may be many.
+const PIECE: u64 = 64 * 1024;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
