@@ -1,6 +1,6 @@
 //! Images to servers without a registry, beside two ways without Bowline: `docker save | ssh docker load`, and a registry on this
-//! machine that servers pull from through `ssh -R`. All of them begin with an image in this machine's Docker and end when every server
-//! has it; all go through a delay line, which counts the bytes.
+//! machine that servers pull from through `ssh -R`. All of them begin with `docker build`, which finds everything built, and end when
+//! every server has the image; all go through a delay line, which counts the bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,8 +34,8 @@ struct Took {
 /// A way to bring an image to servers.
 trait Way {
     fn name(&self) -> &'static str;
-    /// Brings it there.
-    fn bring(&self, image: &str, version: &str) -> Vec<Child>;
+    /// Brings it there. `build` is the command that builds it.
+    fn bring(&self, image: &str, version: &str, build: &str) -> Child;
     /// A program that runs all the time, whose work counts.
     fn pid(&self) -> Option<u32> {
         None
@@ -89,7 +89,8 @@ fn compare(sandbox: &Sandbox, lease: &Lease, mib: u64, count: usize, one_way: Du
             let build =
                 ["build", "-q", "-t", &image, "--label", &label, context.to_str().unwrap_or_default()];
             docker(&build).ok();
-            let took = measure(way, &lines, &image, &version);
+            let build = format!("docker {} >/dev/null", build.join(" "));
+            let took = measure(way, &lines, || way.bring(&image, &version, &build));
             println!(
                 "{mib:>5}  {count:>7}  {:>4} ms   {round:<18}  {:<24} {:>7}  {:>5.0} MB  {:>8}   {:>3} MiB",
                 (one_way * 2).as_millis(),
@@ -140,33 +141,27 @@ fn noise(project: &Project, path: &str, mib: u64) {
 }
 
 /// Runs it to its end.
-fn measure(way: &dyn Way, lines: &[Delay], image: &str, version: &str) -> Took {
+fn measure(way: &dyn Way, lines: &[Delay], bring: impl FnOnce() -> Child) -> Took {
     let daemon = fs::read_to_string("/var/run/docker.pid").ok().and_then(|pid| pid.trim().parse().ok());
     let others: Vec<u32> = daemon.into_iter().chain(way.pid()).collect();
     let ticks = || -> u64 { others.iter().map(|pid| ticks(*pid).0).sum() };
     let sent = || -> u64 { lines.iter().map(Delay::sent).sum() };
     let (before, bytes, started) = (ticks(), sent(), Instant::now());
-    let mut children = way.bring(image, version);
-    let (mut memory, mut own, mut time) = (BTreeMap::new(), 0, Duration::ZERO);
-    while !children.is_empty() {
+    let mut child = bring();
+    let mut memory = BTreeMap::new();
+    let own = loop {
         std::thread::sleep(Duration::from_millis(20));
-        let mut at = 0;
-        while let Some(child) = children.get(at) {
-            let (ticks, ended) = self::ticks(child.id());
-            for pid in family(child.id()) {
-                let most: &mut u64 = memory.entry(pid).or_default();
-                *most = peak(pid).max(*most);
-            }
-            if !ended {
-                at += 1;
-                continue;
-            }
-            own += ticks;
-            time = started.elapsed();
-            let status = children.remove(at).wait();
-            assert!(status.is_ok_and(|status| status.success()), "{} failed", way.name());
+        let (ticks, ended) = self::ticks(child.id());
+        for pid in family(child.id()) {
+            let most: &mut u64 = memory.entry(pid).or_default();
+            *most = peak(pid).max(*most);
         }
-    }
+        if ended {
+            break ticks;
+        }
+    };
+    let time = started.elapsed();
+    assert!(child.wait().is_ok_and(|status| status.success()), "{} failed", way.name());
     let processor = TICK * u32::try_from(own + ticks() - before).unwrap_or(u32::MAX);
     Took { time, bytes: sent() - bytes, processor, memory: memory.into_values().sum() }
 }
@@ -201,10 +196,10 @@ impl Way for Ours<'_> {
         "bowline"
     }
 
-    fn bring(&self, _: &str, version: &str) -> Vec<Child> {
+    fn bring(&self, _: &str, version: &str, _: &str) -> Child {
         self.0.write_config();
         let mut command = self.0.command(&["build", "deliver", "--version", version, "--quiet"]);
-        vec![command.stdout(Stdio::null()).spawn().expect("bowline starts")]
+        command.stdout(Stdio::null()).spawn().expect("bowline starts")
     }
 }
 
@@ -224,8 +219,14 @@ impl Ssh {
     }
 }
 
-fn sh(script: &str) -> Child {
-    Command::new("bash").args(["-c", &format!("set -eo pipefail\n{script}")]).spawn().expect("bash starts")
+/// Does this at the same time, after the build.
+fn sh(build: &str, all: impl Iterator<Item = String>, then: &str) -> Child {
+    let all: String = all.map(|one| format!("{one} & all+=($!)\n")).collect();
+    let script = format!("{build}\n{all}for one in \"${{all[@]}}\"; do wait $one; done\n{then}");
+    Command::new("bash")
+        .args(["-c", &format!("set -eo pipefail; all=()\n{script}")])
+        .spawn()
+        .expect("bash starts")
 }
 
 struct SaveAndLoad<'a>(&'a Ssh);
@@ -235,11 +236,11 @@ impl Way for SaveAndLoad<'_> {
         "save | ssh docker load"
     }
 
-    fn bring(&self, image: &str, _: &str) -> Vec<Child> {
+    fn bring(&self, image: &str, _: &str, build: &str) -> Child {
         let one = |host: &String| {
-            sh(&format!("docker save {image} | {} docker load -q >/dev/null", self.0.line(host, "")))
+            format!("docker save {image} | {} docker load -q >/dev/null", self.0.line(host, ""))
         };
-        self.0.hosts.iter().map(one).collect()
+        sh(build, self.0.hosts.iter().map(one), "")
     }
 }
 
@@ -302,17 +303,14 @@ impl Way for Tunnel<'_> {
         "registry and ssh -R"
     }
 
-    fn bring(&self, image: &str, _: &str) -> Vec<Child> {
+    fn bring(&self, image: &str, _: &str, build: &str) -> Child {
         let there = format!("localhost:{PORT}/{image}");
         let pull = |host: &String| {
             let ssh = self.ssh.line(host, &format!("-R {PORT}:localhost:{PORT}"));
-            format!("{ssh} 'docker pull -q {there} >/dev/null && docker tag {there} {image}' & all+=($!)\n")
+            format!("{ssh} 'docker pull -q {there} >/dev/null && docker tag {there} {image}'")
         };
-        let pulls: String = self.ssh.hosts.iter().map(pull).collect();
-        let wait = "for one in \"${all[@]}\"; do wait $one; done";
-        vec![sh(&format!(
-            "docker tag {image} {there}\ndocker push -q {there} >/dev/null\n{pulls}{wait}\ndocker rmi {there} >/dev/null"
-        ))]
+        let push = format!("{build}\ndocker tag {image} {there}\ndocker push -q {there} >/dev/null");
+        sh(&push, self.ssh.hosts.iter().map(pull), &format!("docker rmi {there} >/dev/null"))
     }
 
     fn pid(&self) -> Option<u32> {
