@@ -368,6 +368,14 @@ fn i2_an_image_archive_is_deployed_without_a_build() {
         refused.says(&format!("reading {file} failed")).says(says).never_says("Connecting");
     }
 
+    let kept = project.home().join(".cache/bowline/images/images");
+    let planned = project.bowline(&["plan", "--image-archive", "v1.tar", "--version", "v1"]);
+    planned
+        .exits(0)
+        .says(&format!("send {}: ", project.image("v1")))
+        .says(" MB")
+        .never_says("on this machine");
+    assert_eq!(fs::read_dir(&kept).unwrap().count(), 0, "a plan keeps no image");
     project
         .bowline(&["setup", "--image-archive", "v1.tar", "--version", "v1"])
         .exits(0)
@@ -475,6 +483,48 @@ fn i4_a_server_without_room_says_so_and_the_other_one_goes_on() {
     assert!(lease[1].serves(&project.host(), "v1"));
     drop(full);
     project.bowline(&["deploy", "-P", "--version", "v1"]).ok();
+    assert!(lease[0].serves(&project.host(), "v1"));
+}
+
+/// A file system of so few MiB in the place of a directory, as long as this lives.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn on(path: std::path::PathBuf, mib: u64) -> Self {
+        fs::create_dir_all(&path).unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(&path)
+            .status();
+        assert!(mount.unwrap().success());
+        Self(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn i2_without_room_on_this_machine_nothing_is_sent_and_nothing_left_behind() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = project(sandbox, &lease, "tight", 8);
+    let cache = project.home().join(".cache");
+    let small = Small::on(cache.clone(), 4);
+    let ran = project.deploy("v1");
+    ran.exits(1).says("saving the image failed").says("No space left on device");
+    ran.says(&cache.join("bowline/images/incoming").display().to_string()).says("set XDG_CACHE_HOME");
+    for part in ["incoming", "images", "blobs/sha256"] {
+        let left = fs::read_dir(cache.join("bowline/images").join(part)).unwrap().count();
+        assert_eq!(left, 0, "files in {part}");
+    }
+    assert_eq!(expect::image_id(&project, &lease[0], "v1"), "");
+    expect::unlocked(&project, &lease[0]);
+    drop(small);
+    project.deploy("v1").ok();
     assert!(lease[0].serves(&project.host(), "v1"));
 }
 

@@ -72,6 +72,7 @@ pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
     let mut run = Run::new(call, kind, version).await?;
     run.secrets = call.project.stand_ins(&run.secrets_needed())?;
     run.only_planned = true;
+    let given = keep::look_into(call, &run.named()).await?;
     hooks::run(call, "pre-connect", &run.facts(&run.named())).await?;
     call.world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
     let (fleet, mut failures) = Fleet::connect(call, &run.selection.hosts).await?;
@@ -87,7 +88,7 @@ pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
     }
     let plan = run.plan(&observed)?;
     let unseen = (!failures.is_empty()).then(|| run.failed(failures, Vec::new()));
-    let expected = expected(call.world, &fleet, &plan, run.builds()).await;
+    let expected = expected(call.world, &fleet, &plan, run.builds(), given).await;
     Ok(Planned { plan, expected, unseen })
 }
 

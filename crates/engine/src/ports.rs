@@ -393,22 +393,16 @@ pub trait Local: Send + Sync {
     fn random_hex(&self, bytes: usize) -> String;
 }
 
-/// What a build left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Built {
-    /// A directory with an OCI layout.
-    Layout(String),
-    /// What a user names: such a directory, or a file as `docker save` writes it, perhaps compressed.
-    Given(String),
-}
-
 /// The images that are kept on this machine, for servers that get theirs from it.
 #[async_trait]
 pub trait Images: Send + Sync {
     /// A directory for what is built, deleted with what is returned.
     async fn workspace(&self) -> Result<(String, Held), String>;
-    /// Takes an image from where it was built, and keeps it under its name (`REPO:TAG`). Gives what it is on each platform.
-    async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String>;
+    /// Takes an image from the directory with an OCI layout that it was built into, and keeps it under its name (`REPO:TAG`).
+    async fn take(&self, layout: &str, name: &str) -> Result<(), String>;
+    /// Looks into what a user names, for the image of this name: such a directory, or a file as `docker save` writes it, perhaps
+    /// compressed. It isn't kept yet.
+    async fn look_into(&self, path: &str, name: &str) -> Result<Box<dyn Given>, String>;
     /// Keeps an image that is kept under another name, too.
     async fn keep_as(&self, name: &str, other: &str) -> Result<(), String>;
     /// Takes an image from what `docker save` writes, here or elsewhere, and keeps it under its name.
@@ -417,6 +411,17 @@ pub trait Images: Send + Sync {
     async fn open(&self, name: &str, offered: &str) -> Result<Option<Arc<dyn Image>>, String>;
     /// Keeps no more than so many images of a repository, and of all no more than there should be room for.
     async fn tidy(&self, repository: &str, images: usize) -> Result<(), String>;
+}
+
+/// An image that a user gave.
+pub trait Given: Send + Sync {
+    /// What it is on each of the platforms it is for.
+    fn variants(&self) -> Vec<Variant>;
+    /// Keeps it under the name that was looked for.
+    ///
+    /// # Errors
+    /// Why it can't be kept.
+    fn keep(&self) -> Result<(), String>;
 }
 
 /// An image that is kept on this machine.

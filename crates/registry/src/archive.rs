@@ -43,6 +43,12 @@ impl Store {
     /// # Errors
     /// If this is not such an archive, holds no such image, or anything in it is not what it says.
     pub fn take_archive(&self, archive: impl Read, name: &str) -> Result<Image, Error> {
+        let image = self.in_archive(archive, name)?;
+        self.keep(name, &image)?;
+        Ok(image)
+    }
+
+    pub(crate) fn in_archive(&self, archive: impl Read, name: &str) -> Result<Image, Error> {
         let files = Unpacked::read(self, archive)?;
         if let Some(index) = read(&files, "index.json")? {
             return self.take_from(&files, &index, name);
@@ -53,9 +59,7 @@ impl Store {
         };
         let rows: Vec<Row> = parse(&table, TABLE)?;
         let root = self.manifest_of(&files, choose(&rows, name)?)?;
-        let image = take::all(self, &files, &root)?;
-        self.keep(name, &image.root)?;
-        Ok(image)
+        take::all(self, &files, &root)
     }
 
     /// Writes the manifest that an image of the old form doesn't have.
@@ -201,7 +205,7 @@ fn unpack(store: &Store, path: &Path, entry: &mut Entry<'_, impl Read>) -> Resul
     let (length, unpacked) = if is_kept(store, path, size)? {
         (io::copy(entry, &mut io::sink()).map_err(fault)?, None)
     } else {
-        let written = store.write_down(entry).map_err(fault)?;
+        let written = store.write_down(entry, &format!("unpacking {name}"))?;
         (written.size, Some(written))
     };
     if length != size {

@@ -21,28 +21,28 @@ const OTHERS: [(&[u8], &str); 3] =
 
 impl Store {
     /// Takes an image out of an archive as `docker save` or buildx writes it, compressed with gzip or not, or out of a directory with an
-    /// OCI layout; keeps it under a name. Where there are several images, it is the one of that name.
+    /// OCI layout. Where there are several images, it is the one of that name. Its blobs stay until [`Store::collect`], unless it is kept.
     ///
     /// # Errors
     /// If it is none of these, holds no such image, or anything in it is not what it says.
-    pub fn take_given(&self, path: &Path, name: &str) -> Result<Image, Error> {
+    pub fn look_into(&self, path: &Path, name: &str) -> Result<Image, Error> {
         let fault = |source| Error::Io { what: "reading the file".into(), source };
         let mut file = File::open(path).map_err(fault)?;
         if file.metadata().map_err(fault)?.is_dir() {
-            return self.take_layout(path, name);
+            return self.in_layout(path, name);
         }
         let mut start = Vec::new();
         (&mut file).take(HEADER).read_to_end(&mut start).map_err(fault)?;
         let whole = Cursor::new(start.clone()).chain(file);
         if !start.starts_with(GZIP) {
             is_archive(&start)?;
-            return self.take_archive(whole, name);
+            return self.in_archive(whole, name);
         }
         let mut plain = MultiGzDecoder::new(BufReader::new(whole));
         let mut start = Vec::new();
         (&mut plain).take(HEADER).read_to_end(&mut start).map_err(fault)?;
         is_archive(&start)?;
-        self.take_archive(Cursor::new(start).chain(plain), name)
+        self.in_archive(Cursor::new(start).chain(plain), name)
     }
 }
 

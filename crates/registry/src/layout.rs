@@ -35,6 +35,12 @@ impl Store {
     /// # Errors
     /// If the directory is not a layout, holds no such image, or anything in it is not what it says.
     pub fn take_layout(&self, directory: &Path, name: &str) -> Result<Image, Error> {
+        let image = self.in_layout(directory, name)?;
+        self.keep(name, &image)?;
+        Ok(image)
+    }
+
+    pub(crate) fn in_layout(&self, directory: &Path, name: &str) -> Result<Image, Error> {
         let files = Directory(directory);
         let Some(index) = read(&files, INDEX)? else {
             return Err(Error::unsound(
@@ -48,9 +54,7 @@ impl Store {
     /// Takes an image out of files with an `index.json`.
     pub(crate) fn take_from(&self, files: &dyn Files, index: &[u8], name: &str) -> Result<Image, Error> {
         let index: Index = parse(index, INDEX)?;
-        let image = take::all(self, files, choose(&index.manifests, name)?)?;
-        self.keep(name, &image.root)?;
-        Ok(image)
+        take::all(self, files, choose(&index.manifests, name)?)
     }
 }
 

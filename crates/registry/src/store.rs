@@ -154,7 +154,7 @@ impl Store {
     pub fn keep_as(&self, name: &str, other: &str) -> Result<(), Error> {
         let kept = self.images()?.into_iter().find(|kept| kept.name == name);
         let kept = kept.ok_or_else(|| Error::Unknown(name.into()))?;
-        self.keep(other, &kept.root)
+        self.record_as(other, &kept.root)
     }
 
     /// Keeps an image no longer. Its blobs stay until [`Store::collect`].
@@ -214,7 +214,14 @@ impl Store {
     }
 
     /// Keeps an image under a name; one that was kept under it before gives way.
-    pub(crate) fn keep(&self, name: &str, root: &Descriptor) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If its record can't be written.
+    pub fn keep(&self, name: &str, image: &Image) -> Result<(), Error> {
+        self.record_as(name, &image.root)
+    }
+
+    fn record_as(&self, name: &str, root: &Descriptor) -> Result<(), Error> {
         let kept = Kept { name: name.into(), root: root.clone(), taken: SystemTime::now() };
         self.write_record(&self.record(name), &kept)
     }
@@ -289,28 +296,29 @@ impl Store {
 
     /// A file of ours that is what it should be.
     fn ours(&self, wanted: &Descriptor, source: Found) -> Result<Written, Error> {
-        let fault = |source| Error::Io { what: format!("storing {}", wanted.digest), source };
         let written = match source {
             Found::Ours(written) => written,
             // Not a byte more: a lying source can't fill the disk.
             Found::Theirs(file) => {
-                self.write_down(file.take(wanted.size.saturating_add(1))).map_err(fault)?
+                let source = file.take(wanted.size.saturating_add(1));
+                self.write_down(source, &format!("reading {}", wanted.digest))?
             }
         };
         check((written.digest, written.size), wanted)?;
         Ok(written)
     }
 
-    /// Writes everything there is to read into a file of ours.
-    pub(crate) fn write_down(&self, mut source: impl Read) -> io::Result<Written> {
-        let mut to = HashingWriter::new(NamedTempFile::new_in(self.root.join(INCOMING))?);
+    /// Writes everything there is to read into a file of ours. `reading` says what can't be read, where that fails.
+    pub(crate) fn write_down(&self, mut source: impl Read, reading: &str) -> Result<Written, Error> {
+        let directory = self.root.join(INCOMING);
+        let mut to = HashingWriter::new(self.incoming()?);
         let mut buffer = vec![0; 1 << 17];
         loop {
             match source.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(length) => to.write_all(&buffer[..length])?,
+                Ok(length) => to.write_all(&buffer[..length]).map_err(Error::io(&directory))?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(source) => return Err(Error::Io { what: reading.into(), source }),
             }
         }
         let (file, digest, size) = to.finish();
@@ -335,8 +343,7 @@ impl Store {
 
     /// Stores a document that was made here.
     pub(crate) fn write(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
-        let fault = |source| Error::Io { what: "storing a document".into(), source };
-        let written = self.write_down(bytes).map_err(fault)?;
+        let written = self.write_down(bytes, "a document")?;
         self.name(&written)?;
         Ok(Descriptor::new(media_type, written.digest, written.size))
     }
@@ -371,7 +378,8 @@ impl Store {
         }
         let written = self.ours(plain, open()?)?;
         let file = File::open(&*written.path).map_err(Error::io(&written.path))?;
-        let fault = |source| Error::Io { what: format!("compressing {}", plain.digest), source };
+        let to = self.root.join(INCOMING);
+        let fault = |source| Error::Io { what: format!("compressing a layer into {}", to.display()), source };
         let (digest, size) = if compress::is_dense(&file, written.size).map_err(fault)? {
             self.name(&written)?;
             (written.digest, written.size)

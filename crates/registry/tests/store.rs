@@ -557,7 +557,9 @@ fn a_file_that_a_user_names_may_have_any_of_the_usual_forms() {
     }
     let take = |name: &str| {
         let (_kept, store) = store();
-        store.take_given(&directory.path().join(name), NAME)
+        let image = store.look_into(&directory.path().join(name), NAME);
+        assert_eq!(store.images().unwrap(), [], "nothing is kept by looking");
+        image
     };
     for name in ["layout", "oci.tar", "oci.tar.gz", "old.tar", "old.tgz"] {
         let image = take(name).unwrap_or_else(|error| panic!("{name}: {error}"));

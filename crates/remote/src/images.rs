@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bowline_config::secret::Secret;
 use bowline_core::commands::registry::{Layer, Layers};
-use bowline_engine::ports::{Accept, Built, Held, Image, Images, Local, Offer, Pieces, Stream, Variant};
+use bowline_engine::ports::{Accept, Given, Held, Image, Images, Local, Offer, Pieces, Stream, Variant};
 use bowline_registry::{Access, Limits, Registry, Store, Traffic};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, mpsc};
@@ -58,13 +58,15 @@ impl Images for KeptImages {
         Ok((path, Box::new(workspace)))
     }
 
-    async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String> {
-        let (store, built, name) = (self.store().await?, built.clone(), name.to_owned());
-        let taken = aside(move || match built {
-            Built::Layout(directory) => store.take_layout(&PathBuf::from(directory), &name),
-            Built::Given(path) => store.take_given(&PathBuf::from(path), &name),
-        });
-        taken.await.map(|image| variants(&image))
+    async fn take(&self, layout: &str, name: &str) -> Result<(), String> {
+        let (store, layout, name) = (self.store().await?, PathBuf::from(layout), name.to_owned());
+        aside(move || store.take_layout(&layout, &name)).await.map(drop)
+    }
+
+    async fn look_into(&self, path: &str, name: &str) -> Result<Box<dyn Given>, String> {
+        let (store, path, name) = (self.store().await?, PathBuf::from(path), name.to_owned());
+        let found = aside(move || Ok(Found { image: store.look_into(&path, &name)?, store, name }));
+        Ok(Box::new(found.await?))
     }
 
     async fn keep_as(&self, name: &str, other: &str) -> Result<(), String> {
@@ -139,6 +141,23 @@ fn variants(image: &bowline_registry::Image) -> Vec<Variant> {
         service: variant.labels.get("service").cloned(),
     };
     image.variants().iter().map(variant).collect()
+}
+
+/// What was found in a file or directory.
+struct Found {
+    store: Arc<Store>,
+    image: bowline_registry::Image,
+    name: String,
+}
+
+impl Given for Found {
+    fn variants(&self) -> Vec<Variant> {
+        variants(&self.image)
+    }
+
+    fn keep(&self) -> Result<(), String> {
+        self.store.keep(&self.name, &self.image).map_err(|error| error.to_string())
+    }
 }
 
 struct KeptImage {

@@ -14,7 +14,8 @@ use crate::ui::{Focus, clean, json, out};
 #[command(after_help = "Examples:
   bowline plan
   bowline plan redeploy -r worker
-  bowline plan rollback 1f3a9c2")]
+  bowline plan rollback 1f3a9c2
+  bowline plan --image-archive shop.tar --version 1f3a9c2")]
 pub(crate) struct Plan {
     /// What to plan.
     #[arg(value_enum, value_name = "RUN", default_value = "deploy")]
@@ -23,8 +24,11 @@ pub(crate) struct Plan {
     #[arg(value_name = "VERSION")]
     to: Option<String>,
     /// Leave out the build and the push.
-    #[arg(short = 'P', long)]
+    #[arg(short = 'P', long, conflicts_with = "image_archive")]
     skip_push: bool,
+    /// Plan with the image in FILE: what `docker save` writes, or an OCI layout.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    image_archive: Option<String>,
 }
 
 /// A run that can be planned.
@@ -49,8 +53,14 @@ impl Plan {
             (Run::Deploy, None) => Kind::Deploy,
             (Run::Redeploy, None) => Kind::Redeploy,
         };
+        if kind == Kind::Rollback && self.image_archive.is_some() {
+            let message = "a rollback goes to a version that servers have; it takes no `--image-archive`";
+            let hint = "leave it out, or plan a deploy: `bowline plan --image-archive FILE`";
+            return Err(exit::usage(message, hint.to_owned()).into());
+        }
         let settings = settings.with(|options| {
             options.skip_push = self.skip_push;
+            options.image_archive = self.image_archive;
             options.version = self.to.or(options.version.take());
         });
         let session = Session::open(&settings, Focus::Result).await?;

@@ -7,7 +7,7 @@ use crate::event::{Event, Phase};
 use crate::image::build::Build;
 use crate::image::clone::Source;
 use crate::local::{Limit, words};
-use crate::ports::{Built, LocalCommand, Variant};
+use crate::ports::{Given, LocalCommand, Variant};
 use crate::world::{Call, World};
 
 /// Builds, and keeps the image under the first of the names. A builder of its own writes a directory, and compresses layers as it
@@ -19,7 +19,8 @@ pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String
         let (directory, _held) = world.images.workspace().await.map_err(failed)?;
         let layout = format!("{directory}/layout");
         build.build_to(source, images, Output::Other(format!("oci,tar=false,dest={layout}"))).await?;
-        take(world, &Built::Layout(layout), &image).await?.map_err(failed)?;
+        let taking = world.images.take(&layout, &image);
+        until_stopped(world, taking).await?.map_err(failed)?;
     } else {
         build.build_to(source, images, Output::Docker).await?;
         save(world, &image).await?;
@@ -35,16 +36,24 @@ async fn save(world: &World, image: &str) -> Result<()> {
     let mut saved = world.local.pieces(&command);
     let Limit { time, setting, .. } = Limit::build(world);
     let taking = tokio::time::timeout(time, world.images.receive(saved.as_mut(), image));
-    let taken = tokio::select! {
-        taken = taking => taken.unwrap_or_else(|_| Err(format!("it took longer than {} s ({setting} sets the limit)", time.as_secs()))),
-        () = world.stop.triggered() => return Err(RunError::interrupted()),
-    };
+    let too_long = |_| Err(format!("it took longer than {} s ({setting} sets the limit)", time.as_secs()));
+    let taken = until_stopped(world, taking).await?.unwrap_or_else(too_long);
     taken.map_err(|reason| failed_at("saving the image", reason))
 }
 
 /// Keeps the image that the user names a file or directory of (`--image-archive`), if one is named, as this version.
 pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
-    let Some(path) = &call.options.image_archive else { return Ok(()) };
+    if call.options.image_archive.is_some() {
+        call.world.events.emit(Event::Phase(Phase::Keep(call.config().image_of(version))));
+    }
+    let Some(given) = look_into(call, version).await? else { return Ok(()) };
+    given.keep().map_err(failed)?;
+    tidy(call, &call.config().image_of(version)).await
+}
+
+/// Looks into what the user names, if anything is named, for an image that can be this service's.
+pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Box<dyn Given>>> {
+    let Some(path) = &call.options.image_archive else { return Ok(None) };
     let config = call.config();
     if !config.registry.is_absent() {
         return Err(RunError::Usage {
@@ -52,8 +61,6 @@ pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
             hint: Some("push the image there, and deploy with `--skip-push --version V`; or leave `registry:` out".into()),
         });
     }
-    let image = config.image_of(version);
-    call.world.events.emit(Event::Phase(Phase::Keep(image.clone())));
     let refused = |reason: String, hint: Option<String>| RunError::Local {
         what: format!("reading {path}"),
         reason,
@@ -61,15 +68,16 @@ pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
         standing: Vec::new(),
     };
     let expected = "it takes what `docker save IMAGE` writes, also through gzip, or an OCI layout, as a directory or in a tar archive";
-    let taken = take(call.world, &Built::Given(path.clone()), &image).await?;
-    let variants = taken.map_err(|reason| {
-        let hint = crate::error::hint_to(&reason).unwrap_or_else(|| expected.into());
+    let image = config.image_of(version);
+    let found = until_stopped(call.world, call.world.images.look_into(path, &image)).await?;
+    let found = found.map_err(|reason| {
+        let hint = hint_to(&reason).unwrap_or_else(|| expected.into());
         refused(reason, Some(hint))
     })?;
-    if let Err((reason, hint)) = is_for(&variants, &config.service, &config.builder.arch) {
-        return Err(refused(reason, Some(hint)));
+    match is_for(&found.variants(), &config.service, &config.builder.arch) {
+        Ok(()) => Ok(Some(found)),
+        Err((reason, hint)) => Err(refused(reason, Some(hint))),
     }
-    tidy(call, &image).await
 }
 
 /// Whether an image can be this service's: what isn't, no server need get.
@@ -99,10 +107,9 @@ fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (S
     Ok(())
 }
 
-/// Takes an image into what is kept; the reason if it can't be.
-async fn take(world: &World, built: &Built, image: &str) -> Result<Result<Vec<Variant>, String>> {
+async fn until_stopped<T>(world: &World, work: impl Future<Output = T>) -> Result<T> {
     tokio::select! {
-        taken = world.images.take(built, image) => Ok(taken),
+        done = work => Ok(done),
         () = world.stop.triggered() => Err(RunError::interrupted()),
     }
 }
@@ -120,5 +127,14 @@ fn failed(reason: String) -> RunError {
 }
 
 fn failed_at(what: &str, reason: String) -> RunError {
-    RunError::Local { what: what.into(), hint: crate::error::hint_to(&reason), reason, standing: Vec::new() }
+    RunError::Local { what: what.into(), hint: hint_to(&reason), reason, standing: Vec::new() }
+}
+
+/// What to do about it on this machine.
+fn hint_to(reason: &str) -> Option<String> {
+    if reason.to_lowercase().contains("no space left on device") {
+        let hint = "the disk of this machine's cache directory is full: free space there, or set XDG_CACHE_HOME to a directory with more";
+        return Some(hint.into());
+    }
+    crate::error::hint_to(reason)
 }

@@ -123,7 +123,12 @@ impl<'a> Sender<'a> {
                 let output = self.watched(host, image.size(), || offer.sent(), pulling).await?;
                 Ok((output, offer.sent()))
             }
-            None => self.load(host, image.as_ref(), &step(Way::Load)).await,
+            None => {
+                let text = "sshd doesn't forward ports here, so the whole image is sent (`AllowTcpForwarding remote` in \
+                            sshd_config allows sending only the missing layers)";
+                self.fleet.emit(Event::Note { host: Some(host.into()), text: text.into() });
+                self.load(host, image.as_ref(), &step(Way::Load)).await
+            }
         }
     }
 
@@ -228,7 +233,8 @@ fn fitting(variants: &[Variant], server: &str) -> Option<String> {
 }
 
 fn unusable(reason: String) -> Cause {
-    Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint: None }
+    let hint = Some("deploy without `--skip-push`, which makes what is missing or damaged again".into());
+    Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint }
 }
 
 /// What a program on a server prints, to its end.

@@ -9,12 +9,12 @@ use bowline_core::commands::registry::Layers;
 use futures_util::future::BoxFuture;
 
 use super::locked;
-use crate::ports::{Accept, Built, Held, Image, Images, Offer, Output, Pieces, Stream, Variant};
+use crate::ports::{Accept, Given, Held, Image, Images, Offer, Output, Pieces, Stream, Variant};
 
 /// What is kept, and what was done with it.
 #[derive(Debug, Default)]
 pub(crate) struct FakeImages {
-    pub kept: Mutex<BTreeSet<String>>,
+    pub kept: Arc<Mutex<BTreeSet<String>>>,
     pub did: Mutex<Vec<String>>,
     /// The label `service` of the images that are taken, for each platform.
     pub services: Mutex<Vec<Option<String>>>,
@@ -37,10 +37,15 @@ impl Images for FakeImages {
         Ok(("/work".into(), Box::new(())))
     }
 
-    async fn take(&self, built: &Built, name: &str) -> Result<Vec<Variant>, String> {
-        locked(&self.did).push(format!("take {built:?}"));
+    async fn take(&self, layout: &str, name: &str) -> Result<(), String> {
+        locked(&self.did).push(format!("take {layout}"));
         locked(&self.kept).insert(name.into());
-        Ok(self.variants())
+        Ok(())
+    }
+
+    async fn look_into(&self, path: &str, name: &str) -> Result<Box<dyn Given>, String> {
+        locked(&self.did).push(format!("look into {path}"));
+        Ok(Box::new(FakeGiven { variants: self.variants(), name: name.into(), kept: Arc::clone(&self.kept) }))
     }
 
     async fn keep_as(&self, _: &str, other: &str) -> Result<(), String> {
@@ -65,6 +70,23 @@ impl Images for FakeImages {
 
     async fn tidy(&self, repository: &str, images: usize) -> Result<(), String> {
         locked(&self.did).push(format!("keep {images} of {repository}"));
+        Ok(())
+    }
+}
+
+struct FakeGiven {
+    variants: Vec<Variant>,
+    name: String,
+    kept: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Given for FakeGiven {
+    fn variants(&self) -> Vec<Variant> {
+        self.variants.clone()
+    }
+
+    fn keep(&self) -> Result<(), String> {
+        locked(&self.kept).insert(self.name.clone());
         Ok(())
     }
 }

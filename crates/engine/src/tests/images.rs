@@ -10,6 +10,7 @@ use crate::image::build;
 use crate::image::pull::pull;
 use crate::testing::{Shop, says};
 use bowline_core::commands::builder::Output as To;
+use bowline_core::plan::delivery::Expected;
 
 /// The project without a registry, or with Kamal's on localhost.
 fn without_registry(more: &str) -> Project {
@@ -51,6 +52,15 @@ async fn servers_get_it_through_a_port_that_is_open_as_long_as_they_pull() {
             assert_eq!(changes(&scripted, host), expected, "on {host}");
         }
         assert_eq!(sent(&scripted), [("a".into(), 700), ("b".into(), 300), ("c".into(), 700)]);
+        let notes: Vec<Event> = scripted
+            .recorder
+            .events()
+            .into_iter()
+            .filter(|event| matches!(event, Event::Note { .. }))
+            .collect();
+        let [Event::Note { host, text }] = &notes[..] else { panic!("{notes:?}") };
+        assert_eq!(host.as_deref(), Some("b"));
+        assert!(text.contains("AllowTcpForwarding"), "{text}");
         let said = format!("{:?}", scripted.recorder.events());
         assert!(!said.contains("sentinel-auth"), "the password is shown");
     }
@@ -137,7 +147,7 @@ async fn a_build_is_kept_here_and_nothing_is_pushed_or_logged_in_to() {
         lines[0].starts_with("docker buildx build --output=type=oci,tar=false,dest=/work/layout"),
         "{lines:?}"
     );
-    assert_eq!((lines.len(), did[0].as_str()), (1, "take Layout(\"/work/layout\")"));
+    assert_eq!((lines.len(), did[0].as_str()), (1, "take /work/layout"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +168,7 @@ async fn an_image_that_is_given_is_sent_without_a_build() {
     };
     let (ended, scripted) = run(&project, &[Some("app")]).await;
     ended.unwrap();
-    assert_eq!(*scripted.images.did.lock().unwrap(), ["take Given(\"shop.tar\")", "keep 6 of app"]);
+    assert_eq!(*scripted.images.did.lock().unwrap(), ["look into shop.tar", "keep 6 of app"]);
     assert!(changes(&scripted, "a").contains(&"pull app:v1".to_owned()));
 
     let arm = without_registry("builder: {arch: arm64}\n");
@@ -177,5 +187,42 @@ async fn an_image_that_is_given_is_sent_without_a_build() {
             !phases.iter().any(|event| matches!(event, Event::Phase(Phase::Connect(_)))),
             "it is seen before anything is connected to"
         );
+        assert!(scripted.images.kept.lock().unwrap().is_empty(), "what no server may get is not kept");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_with_a_given_image_says_what_would_be_sent_and_keeps_nothing() {
+    let project = without_registry("");
+    let scripted = Scripted::new(&HOSTS);
+    *scripted.images.services.lock().unwrap() = vec![Some("app".into())];
+    let given = Options { image_archive: Some("shop.tar".into()), ..options("v1") };
+    let planned = crate::deploy::plan(scripted.call(&project, &given), Kind::Deploy).await.unwrap();
+    let known = |expected: &Expected| !matches!(expected, Expected::Unbuilt | Expected::Absent);
+    assert_eq!(planned.expected.values().filter(|expected| known(expected)).count(), HOSTS.len());
+    assert_eq!(*scripted.images.did.lock().unwrap(), ["look into shop.tar"]);
+    assert!(scripted.images.kept.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_on_this_machine_is_told_with_a_way_out() {
+    let project = without_registry("builder: {context: .}\n");
+    let full = "writing /home/me/.cache/bowline/images/incoming: No space left on device (os error 28)";
+    let shop = Shop::new(&[
+        ("docker --version", says("", 0)),
+        ("docker buildx version", says("", 1)),
+        ("docker version", says("amd64\n", 0)),
+        ("git status", says("", 0)),
+        ("git rev-parse --local-env-vars", says("GIT_DIR\n", 0)),
+        ("docker build ", says("", 0)),
+        ("docker save", says(full, 1)),
+    ]);
+    let mut scripted = Scripted::new(&HOSTS);
+    scripted.world.local = Arc::new(shop.with_file("Dockerfile", ""));
+    let error = build::push(scripted.call(&project, &options("v1")), To::Registry).await.unwrap_err();
+    let RunError::Local { what, reason, hint, .. } = error else { panic!("{error:?}") };
+    assert_eq!(what, "saving the image");
+    assert!(reason.contains(full), "{reason}");
+    assert!(hint.unwrap().contains("XDG_CACHE_HOME"));
+    assert!(scripted.images.kept.lock().unwrap().is_empty());
 }
