@@ -1,12 +1,13 @@
 //! The log: JSON lines on standard output, written by a thread of its own.
 //!
-//! A line is built once, in a buffer of the thread that has something to say, and appended to what the writer takes next. Logging never waits
-//! for standard output: when it is stuck and [`LIMIT`] bytes wait, lines are left out and counted.
+//! A line is built once, in a buffer of the thread that has something to say, and appended to what the writer takes next from that thread.
+//! Logging waits neither for standard output nor for other threads: when [`LIMIT`] bytes wait, lines are left out and counted. Lines of
+//! different threads can change places within [`BATCH`].
 
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, SystemTime};
 
 mod line;
@@ -117,42 +118,51 @@ fn event(level: &str, message: &str, fields: &[Field<'_>]) {
 
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
+/// The lines of one thread that wait to be written. Only the writer and that thread lock it, so that no thread waits for another.
 #[derive(Default)]
-struct Waiting {
-    bytes: Vec<u8>,
-    lost: u64,
-    /// The writer sleeps until it is woken.
-    idle: bool,
-    /// A writer runs at all.
-    started: bool,
-    /// Bytes are on their way to standard output.
-    writing: bool,
+struct Shard(Mutex<Vec<u8>>);
+
+thread_local! {
+    static SHARD: Arc<Shard> = Shard::registered();
 }
 
-static WAITING: Mutex<Waiting> =
-    Mutex::new(Waiting { bytes: Vec::new(), lost: 0, idle: false, started: false, writing: false });
+static SHARDS: Mutex<Vec<Arc<Shard>>> = Mutex::new(Vec::new());
+/// Bytes of all threads that are not written yet.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static LOST: AtomicU64 = AtomicU64::new(0);
+/// The writer sleeps until it is woken.
+static IDLE: AtomicBool = AtomicBool::new(false);
+static WRITER: Once = Once::new();
+static SLEEP: Mutex<()> = Mutex::new(());
 static WAKE: Condvar = Condvar::new();
 static DONE: Condvar = Condvar::new();
 
-fn waiting() -> MutexGuard<'static, Waiting> {
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    fn registered() -> Arc<Self> {
+        let shard = Arc::new(Self::default());
+        lock(&SHARDS).push(Arc::clone(&shard));
+        shard
+    }
 }
 
 /// Hands a finished line to the writer.
 fn submit(line: &[u8]) {
-    let mut waiting = waiting();
-    if waiting.bytes.len() + line.len() > LIMIT {
-        waiting.lost += 1;
+    if WAITING.fetch_add(line.len(), Ordering::SeqCst) + line.len() > LIMIT {
+        WAITING.fetch_sub(line.len(), Ordering::SeqCst);
+        LOST.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    waiting.bytes.extend_from_slice(line);
-    if !waiting.started {
-        waiting.started = true;
+    SHARD.with(|shard| lock(&shard.0).extend_from_slice(line));
+    WRITER.call_once(|| {
         // Without a thread for it, the log is not written at all.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(write_for_ever);
-    }
-    if std::mem::take(&mut waiting.idle) {
-        drop(waiting);
+    });
+    if IDLE.load(Ordering::SeqCst) {
+        drop(lock(&SLEEP));
         WAKE.notify_one();
     }
 }
@@ -160,12 +170,12 @@ fn submit(line: &[u8]) {
 fn write_for_ever() {
     let mut spare = Vec::new();
     loop {
-        let mut guard = waiting();
-        while guard.bytes.is_empty() {
-            guard.idle = true;
+        let mut guard = lock(&SLEEP);
+        IDLE.store(true, Ordering::SeqCst);
+        while WAITING.load(Ordering::SeqCst) == 0 {
             guard = WAKE.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
-        guard.idle = false;
+        IDLE.store(false, Ordering::SeqCst);
         drop(guard);
         std::thread::sleep(BATCH);
         spare = write_what_waits(spare);
@@ -173,28 +183,35 @@ fn write_for_ever() {
 }
 
 fn write_what_waits(mut spare: Vec<u8>) -> Vec<u8> {
-    let mut guard = waiting();
-    std::mem::swap(&mut spare, &mut guard.bytes);
-    let lost = std::mem::take(&mut guard.lost);
-    guard.writing = true;
-    drop(guard);
-    if lost > 0 {
-        spare.extend(Line::lost(lost, SystemTime::now()));
+    let shards = lock(&SHARDS).clone();
+    for shard in &shards {
+        std::mem::swap(&mut spare, &mut *lock(&shard.0));
+        put(&spare);
+        WAITING.fetch_sub(spare.len(), Ordering::SeqCst);
+        spare.clear();
+        spare.shrink_to(LIMIT / 16);
     }
-    let mut out = std::io::stdout().lock();
-    // Without a standard output there is no place to complain either.
-    let _ = out.write_all(&spare).and_then(|()| out.flush());
-    spare.clear();
-    spare.shrink_to(LIMIT / 16);
-    waiting().writing = false;
+    drop(shards);
+    let lost = LOST.swap(0, Ordering::Relaxed);
+    if lost > 0 {
+        put(&Line::lost(lost, SystemTime::now()));
+    }
+    // A thread that has ended leaves only what it wrote last.
+    lock(&SHARDS).retain(|shard| Arc::strong_count(shard) > 1 || !lock(&shard.0).is_empty());
+    drop(lock(&SLEEP));
     DONE.notify_all();
     spare
+}
+
+fn put(lines: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // Without a standard output there is no place to complain either.
+    let _ = out.write_all(lines).and_then(|()| out.flush());
 }
 
 /// Returns when everything logged so far is written, or after a second.
 pub fn flush() {
     let patience = Duration::from_secs(1);
-    let guard = waiting();
-    let busy = |waiting: &mut Waiting| waiting.writing || !waiting.bytes.is_empty();
-    drop(DONE.wait_timeout_while(guard, patience, busy));
+    let busy = |(): &mut ()| WAITING.load(Ordering::SeqCst) > 0;
+    drop(DONE.wait_timeout_while(lock(&SLEEP), patience, busy));
 }

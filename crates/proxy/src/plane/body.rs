@@ -33,6 +33,11 @@ pub(super) enum RequestBody {
 }
 
 impl RequestBody {
+    /// The body of a client's request, to be passed on as it comes.
+    pub(super) fn of(client: &Arc<Client>, body: Received) -> Self {
+        Self::Incoming(FromClient { body, client: Arc::clone(client) })
+    }
+
     /// The client's connection, once it is no longer HTTP.
     pub(super) fn upgrade(&self) -> Option<http1::Upgraded> {
         match self {
@@ -95,12 +100,6 @@ impl Received {
 pub(super) struct FromClient {
     body: Received,
     client: Arc<Client>,
-}
-
-impl FromClient {
-    pub(super) fn new(body: Received, client: &Arc<Client>) -> Self {
-        Self { body, client: Arc::clone(client) }
-    }
 }
 
 impl Body for FromClient {

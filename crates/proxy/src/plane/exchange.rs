@@ -1,5 +1,6 @@
 //! A request and its answer between the proxy and one target.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -47,7 +48,7 @@ struct Asked {
 /// Sends a request to its target and makes its answer ready for the client.
 pub(super) async fn run(
     flow: &mut Flow<'_>,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     route: &Route,
     in_flight: InFlight,
 ) -> Result<Response<Outgoing>, Ending> {
@@ -72,7 +73,7 @@ pub(super) async fn run(
         response.headers_mut().remove(header::CONTENT_LENGTH);
         client(response);
     };
-    let sent = upstream::send(&target, flow.worker.id, request, dial, &interim);
+    let sent = pin!(upstream::send(&target, flow.worker.id, request, dial, &interim));
     let answer = match within(service.target_options.response_timeout, sent).await {
         Some(Ok(answer)) => answer,
         Some(Err(_)) if target.is_cancelled() || target.cancels() != cancels => {

@@ -9,7 +9,7 @@ use hyper::body::Body;
 use tokio::time::Instant;
 
 use super::answers::{self, Refusal};
-use super::body::{FromClient, Kind, Outgoing, Received, RequestBody};
+use super::body::{Kind, Outgoing, RequestBody};
 use super::client::{Client, Scheme};
 use super::record::Open;
 use super::upstream::Interim;
@@ -34,7 +34,7 @@ pub(super) const WRITER_COOKIE: &str = "kamal-writer";
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
-    mut request: Request<Received>,
+    mut request: Box<Request<RequestBody>>,
     interim: Interim<'_>,
 ) -> Response<Outgoing> {
     client.request_begun();
@@ -117,11 +117,11 @@ impl Route {
 }
 
 impl Flow<'_> {
-    async fn run(&mut self, request: Request<Received>) -> Result<Response<Outgoing>, Ending> {
+    async fn run(&mut self, request: Box<Request<RequestBody>>) -> Result<Response<Outgoing>, Ending> {
         if let Some(answer) = self.acme_challenge(&request) {
             return Ok(answer);
         }
-        let mut request = Some(request.map(|body| RequestBody::Incoming(FromClient::new(body, self.client))));
+        let mut request = Some(request);
         for _ in 0..MAX_ROUTINGS {
             let Some(current) = &request else { break };
             let route = self.route(current)?;
@@ -220,9 +220,9 @@ impl Flow<'_> {
     /// Reads the body of a request that is to be buffered.
     async fn read_whole(
         &self,
-        request: Option<Request<RequestBody>>,
+        request: Option<Box<Request<RequestBody>>>,
         service: &Arc<Service>,
-    ) -> Result<Option<Request<RequestBody>>, Ending> {
+    ) -> Result<Option<Box<Request<RequestBody>>>, Ending> {
         let options = &service.target_options;
         if !options.buffer_requests {
             return Ok(request);
@@ -230,15 +230,18 @@ impl Flow<'_> {
         let Some(request) = request else { return Ok(None) };
         let (parts, body) = request.into_parts();
         let RequestBody::Incoming(incoming) = body else {
-            return Ok(Some(Request::from_parts(parts, body)));
+            return Ok(Some(Box::new(Request::from_parts(parts, body))));
         };
         if headers::upgrade(&parts.headers).is_some() || incoming.is_end_stream() {
-            return Ok(Some(Request::from_parts(parts, RequestBody::Incoming(incoming))));
+            return Ok(Some(Box::new(Request::from_parts(parts, RequestBody::Incoming(incoming)))));
         }
         let sizes =
             spool::Sizes { memory: options.max_memory_buffer_size, limit: options.max_request_body_size };
         let status = match Box::pin(spool::read(incoming, sizes)).await {
-            Ok(spooled) => return Ok(Some(Request::from_parts(parts, RequestBody::Spooled(spooled)))),
+            Ok(spooled) => {
+                let request = Request::from_parts(parts, RequestBody::Spooled(spooled));
+                return Ok(Some(Box::new(request)));
+            }
             Err(spool::Error::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Err(spool::Error::Read(_)) => StatusCode::BAD_REQUEST,
             Err(spool::Error::Disk(error)) => {

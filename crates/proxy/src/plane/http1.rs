@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Response, StatusCode, Version};
 
-use super::body::{Outgoing, Received};
+use super::body::{Outgoing, Received, RequestBody};
 use super::client::Client;
 use super::forward;
 use super::wire::{Broken, Message};
@@ -77,7 +77,8 @@ async fn answered(
             link.borrow_mut().say(&response);
         }
     };
-    let request = head.request.map(|()| Received::Http1(Body::new(link)));
+    let body = RequestBody::of(client, Received::Http1(Body::new(link)));
+    let request = Box::new(head.request.map(|()| body));
     let mut answering = pin!(forward::answer(worker, client, request, &interim));
     poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
-use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use h2::{Ping, PingPong, Reason, SendStream};
 use http::header::{self, HeaderMap};
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body as _, Frame};
@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::body::{Outgoing, Received};
+use super::body::{Outgoing, Received, RequestBody};
 use super::client::Client;
 use super::worker::Worker;
 use super::{forward, headers, http1};
@@ -67,6 +67,9 @@ where
         while let Some(accepted) = ready!(connection.poll_accept(cx)) {
             let (request, respond) = accepted?;
             client.speaks_http2(&goodbye);
+            let (head, stream) = request.into_parts();
+            let body = RequestBody::of(&client, Received::Http2(Body::new(stream, &head.headers)));
+            let request = Box::new(Request::from_parts(head, body));
             tokio::task::spawn_local(answer(Rc::clone(worker), Arc::clone(&client), request, respond));
         }
         Poll::Ready(Ok(()))
@@ -114,7 +117,7 @@ async fn silence(pings: Option<PingPong>) {
 async fn answer(
     worker: Rc<Worker>,
     client: Arc<Client>,
-    request: Request<RecvStream>,
+    request: Box<Request<RequestBody>>,
     respond: SendResponse<Bytes>,
 ) {
     let respond = RefCell::new(respond);
@@ -140,16 +143,14 @@ async fn answer(
 async fn answered(
     worker: &Rc<Worker>,
     client: &Arc<Client>,
-    request: Request<RecvStream>,
+    request: Box<Request<RequestBody>>,
     respond: &RefCell<SendResponse<Bytes>>,
 ) -> Option<Response<Outgoing>> {
     let interim = |response| {
         // A client that is gone is noticed below.
         let _ = respond.borrow_mut().send_informational(response);
     };
-    let (head, stream) = request.into_parts();
-    let body = Received::Http2(Body::new(stream, &head.headers));
-    let mut answering = pin!(forward::answer(worker, client, Request::from_parts(head, body), &interim));
+    let mut answering = pin!(forward::answer(worker, client, request, &interim));
     poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => respond.borrow_mut().poll_reset(cx).map(|_| None),

@@ -66,12 +66,12 @@ const MAX_INTERIM: usize = 16;
 pub(super) async fn send(
     target: &Arc<Target>,
     worker: usize,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     dial: Duration,
     interim: Interim<'_>,
 ) -> Result<Response<AnswerBody>, Failure> {
     let cancels = target.cancels();
-    let mut sending = Box::new(Sending::new(request));
+    let mut sending = Box::new(Sending::new(*request));
     loop {
         let (mut connection, reused) = match reusable(target, worker, &sending) {
             Some(connection) => (connection, true),
