@@ -117,7 +117,7 @@ fn what_is_broken_is_a_problem_with_its_fix_and_the_others_are_examined() {
     ran.says("AllowTcpForwarding").says(&format!("{}: full: 0 kB free", all[0]));
     ran.says(&format!("{}: the deploy lock is held (Locked by: ", all[1])).says("Message: maintenance");
     ran.says(&format!("bowline lock release -h {}", all[1]));
-    ran.says(&format!("{}: no login: ", all[2])).says("is sshd running on port 22?");
+    ran.says(&format!("{}: could not connect: ", all[2])).says("is sshd running on port 22?");
     ran.says("no registry: servers get the image from this machine");
     ran.says(&format!("{}, {}: Docker 26", all[0], all[1]));
     project.bowline(&["lock", "release", "-h", &all[1]]).ok();

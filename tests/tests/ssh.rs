@@ -49,7 +49,7 @@ fn a_key_that_is_a_secret_lets_in_and_is_never_shown_or_written_down() {
     let key = fs::read_to_string(&sandbox.ssh_key).unwrap();
     let inside = key.lines().nth(2).unwrap();
     project.set("ssh", "{keys_only: true, key_data: [DEPLOY_KEY]}");
-    project.bowline(&["lock", "status"]).says("secret `DEPLOY_KEY` is in no secrets file").exits(2);
+    project.bowline(&["lock", "status"]).says("no secrets file defines `DEPLOY_KEY`").exits(2);
     project.secret("DEPLOY_KEY", &format!("'{key}'"));
     project.bowline(&["lock", "acquire", "-m", "by its own key", "-v"]).never_says(inside).ok();
     assert!(lease[0].has(&format!("/root/.kamal/lock-{}", project.service)));

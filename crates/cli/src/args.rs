@@ -2,6 +2,7 @@
 //!
 //! Names and flags are Kamal's wherever it has them, `-h` for `--hosts` among them; so help is `--help` only.
 
+pub(crate) mod mistyped;
 #[cfg(test)]
 mod tests;
 

@@ -27,7 +27,7 @@ pub(crate) fn call(settings: &Settings, words: &str) -> String {
 
 pub(crate) fn new_project(settings: &Settings) -> String {
     let check = call(settings, "config");
-    format!("Now set your image and servers in {}, and run `{check}`.", settings.config_file)
+    format!("Now set the servers and the host name in {}, and run `{check}`.", settings.config_file)
 }
 
 pub(crate) fn deploy_version(version: &str) -> String {

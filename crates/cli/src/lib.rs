@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 
+use settings::Surroundings;
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     bug::tell_panics();
@@ -46,6 +48,12 @@ fn usage(error: &clap::Error) -> u8 {
         ui::out::stdout([error.render().to_string().trim_end()]);
         return exit::DONE;
     }
-    let _ = error.print();
+    match args::mistyped::told(error) {
+        Some((message, hint)) => {
+            let paint = ui::paint::Paint(Surroundings::look().colour_err);
+            ui::out::stderr(ui::report::mistake(&message, hint.as_deref(), paint));
+        }
+        None => drop(error.print()),
+    }
     if error.use_stderr() { exit::USAGE } else { exit::DONE }
 }

@@ -13,7 +13,9 @@ use bowline_remote::{LocalMachine, NewHosts, Prompt, SshNetwork};
 
 use crate::args;
 use crate::settings::Settings;
+use crate::ui::paint::Paint;
 use crate::ui::prompt::{Asker, Lent};
+use crate::ui::report;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -52,8 +54,8 @@ fn told(error: project::LoadError, colour: bool) -> LoadError {
     if let project::LoadError::Invalid(errors) = error {
         return LoadError { text: errors.render(colour) };
     }
-    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    LoadError { text: format!("error: {error}{hint}") }
+    let lines = report::mistake(&error.to_string(), error.hint(), Paint(colour));
+    LoadError { text: lines.join("\n") }
 }
 
 /// This machine beside a screen, which is still as long as a program has the terminal.

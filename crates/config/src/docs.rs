@@ -97,7 +97,12 @@ pub fn find(words: &[&str]) -> Vec<Found> {
 /// The first sentence, as plain text.
 fn first_line(text: &str) -> String {
     let text = unlinked(text);
-    let paragraph = text.trim().split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let paragraph = text
+        .trim()
+        .split("\n\n")
+        .find(|part| !part.starts_with("```"))
+        .unwrap_or_default()
+        .replace('\n', " ");
     paragraph.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 

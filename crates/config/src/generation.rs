@@ -69,5 +69,5 @@ fn conflict(one: &Sign, two: &Sign) -> Diagnostic {
     Diagnostic::error(one.span, message)
         .label("Kamal 1's")
         .also(two.span, "Kamal 2's")
-        .help(format!("in Kamal 2 its place is taken by `{}`; keep the keys of one of them", one.instead))
+        .help(format!("Kamal 2 has `{}` instead; keep the keys of one of them", one.instead))
 }

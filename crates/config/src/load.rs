@@ -136,7 +136,8 @@ fn resolve(trees: Vec<Node>, destination: Option<&str>, report: &mut Report) -> 
     let mut merged = trees.into_iter().reduce(merge::merge_files)?;
     if merged.kind == source::NodeKind::Null {
         let error = Diagnostic::error(Span::whole(0), "the configuration is empty");
-        report.push(error.help("at least `service`, `image`, `servers` and `registry` are needed"));
+        report
+            .push(error.help("it needs at least `service` and `servers`; `bowline init` writes an example"));
         return None;
     }
     if let (None, Some(error)) = (destination, root::wants_destination(&Field::new("", &merged))) {

@@ -47,9 +47,9 @@ impl SecretUses {
 
     fn one(&self, missing: &MissingSecret<'_>, severity: Severity) -> Diagnostic {
         let mut places = self.uses.iter().filter(|place| place.name == missing.name).map(|place| place.span);
-        let message = format!("secret `{}` is in no secrets file", missing.name);
+        let message = format!("no secrets file defines `{}`", missing.name);
         let span = places.next().unwrap_or(Span::whole(0));
-        let mut item = Diagnostic { severity, ..Diagnostic::error(span, message) }.label("wanted here");
+        let mut item = Diagnostic { severity, ..Diagnostic::error(span, message) }.label("needed here");
         for span in places.take(OTHERS) {
             item = item.also(span, "and here");
         }

@@ -232,13 +232,27 @@ fn reads(node: &Node, like: &Like) -> bool {
     matches!(&node.kind, NodeKind::Scalar(scalar) if (like.reads)(scalar.text.trim()))
 }
 
+/// Other names of words that keys take.
+const ALIASES: &[(&str, &str)] = &[
+    ("x86", "amd64"),
+    ("x86_64", "amd64"),
+    ("x86-64", "amd64"),
+    ("x64", "amd64"),
+    ("linux/amd64", "amd64"),
+    ("aarch64", "arm64"),
+    ("armv8", "arm64"),
+    ("linux/arm64", "arm64"),
+];
+
 fn other_word(path: &str, node: &Node, scalar: &Scalar, words: &[&str]) -> Vec<Diagnostic> {
     let word = scalar.word();
     if words.contains(&word) {
         return Vec::new();
     }
     let error = error(path, node, &format!("should be {}", quoted(words, "or")));
-    vec![match nearest(word, words.iter().copied()) {
+    let alias = ALIASES.iter().find(|(alias, of)| *alias == word && words.contains(of));
+    let meant = alias.map(|(_, of)| *of).or_else(|| nearest(word, words.iter().copied()));
+    vec![match meant {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,
     }]

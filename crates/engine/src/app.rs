@@ -3,6 +3,7 @@
 use bowline_core::names::Names;
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire as planning, step::Step};
+use bowline_core::shell::Script;
 
 use crate::error::{Cause, Failure, Result};
 use crate::proxy::{self, At, Target, wait_for};
@@ -101,7 +102,14 @@ fn told(stopped: &[String], otherwise: &str) -> String {
 }
 
 pub(crate) async fn stop_all(change: &Change<'_>, place: Place<'_>) -> Told {
-    Ok(told(&stop_those(change, place, |_| true).await?, "nothing runs"))
+    let stopped = stop_those(change, place, |_| true).await?;
+    if !stopped.is_empty() {
+        let (scope, role) = (&change.scope, place.role.name.as_str());
+        let note = Script::new(scope.fence() + &scope.audit(Some(role), "Stopped app"));
+        let step = Step::Run("write to the audit log", note);
+        change.fleet.run(&place.host.host, Some(role), &step).await?;
+    }
+    Ok(told(&stopped, "nothing runs"))
 }
 
 /// `app stale-containers`: running containers beside the one that serves; with `stop`, they are stopped.

@@ -76,6 +76,7 @@ pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
     hooks::run(call, "pre-connect", &run.facts(&run.named())).await?;
     call.world.events.emit(Event::Phase(Phase::Connect(run.selection.hosts.len())));
     let (fleet, mut failures) = Fleet::connect(call, &run.selection.hosts).await?;
+    run.worth_going_on(|host| fleet.has(host), &failures)?;
     call.world.events.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
     let (observed, unseen) = observe(&fleet, &run.scope, &call.config().repository(), false).await;
     failures.extend(unseen);
@@ -376,7 +377,15 @@ impl<'a> Run<'a> {
             Some((_, hosts)) => hosts.iter().any(|host| there(&host.host)),
             None => self.selection.hosts.iter().any(|host| there(host)),
         };
-        if goes { Ok(()) } else { Err(self.failed(failures.to_vec(), Vec::new())) }
+        if goes {
+            return Ok(());
+        }
+        if !self.only_planned {
+            let of = primary.map_or(String::new(), |(role, _)| format!(" of {}", role.name));
+            let text = format!("nothing was deployed: no server{of} can be used");
+            self.emit(Event::Note { host: None, text });
+        }
+        Err(self.failed(failures.to_vec(), Vec::new()))
     }
 
     pub(crate) fn failed(&self, failures: Vec<Failure>, standing: Vec<String>) -> RunError {

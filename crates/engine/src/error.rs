@@ -1,5 +1,7 @@
 //! What can go wrong in a run, told so that a person knows what failed, where, why, and what to do.
 
+use std::collections::BTreeSet;
+
 use bowline_config::Diagnostics;
 use bowline_config::unbuilt::Unbuilt;
 use bowline_core::commands::answer::{Explanation, Unreadable};
@@ -172,11 +174,26 @@ pub enum RunError {
     #[error("{what} failed: {reason}")]
     Local { what: String, reason: String, hint: Option<String>, standing: Vec<String> },
     /// It failed on some of `total` servers. `standing`: what servers serve now, if not what they did before.
-    #[error("failed on {} of {total} servers", .failures.iter().map(|f| &f.host).collect::<std::collections::BTreeSet<_>>().len())]
+    #[error("{}", failed_on(.failures, *.total))]
     Servers { failures: Vec<Failure>, total: usize, standing: Vec<String> },
     /// Interrupted by a signal; what was begun and could be undone was. `standing`: what servers serve now.
     #[error("interrupted")]
     Interrupted { standing: Vec<String> },
+}
+
+/// On how many servers something failed. Those that were only held back didn't.
+fn failed_on(failures: &[Failure], total: usize) -> String {
+    let hosts = |halted: bool| {
+        let of = failures.iter().filter(|failure| matches!(failure.cause, Cause::Halted(_)) == halted);
+        of.map(|failure| failure.host.as_str()).collect::<BTreeSet<_>>()
+    };
+    let failed = hosts(false);
+    let held_back = hosts(true).difference(&failed).count();
+    let held_back = if held_back == 0 { String::new() } else { format!(", {held_back} held back") };
+    match (failed.len(), total) {
+        (_, 1) => "failed".into(),
+        (count, total) => format!("failed on {count} of {total} servers{held_back}"),
+    }
 }
 
 impl RunError {
@@ -233,5 +250,19 @@ mod tests {
             assert!(hint_to(said).is_some_and(|hint| hint.contains(advice)), "{said}");
         }
         assert_eq!(hint_to("sh: 1: cannot create .kamal/run: Permission denied"), None);
+    }
+
+    #[test]
+    fn servers_that_were_held_back_did_not_fail() {
+        let failure =
+            |host: &str, cause| Failure { host: host.into(), role: None, doing: "boot".into(), cause };
+        let lost = |host| failure(host, Cause::LockLost);
+        let halted = |host| failure(host, Cause::Halted("web".into()));
+        let said = |failures: &[Failure], total| {
+            RunError::Servers { failures: failures.to_vec(), total, standing: Vec::new() }.to_string()
+        };
+        assert_eq!(said(&[lost("a"), halted("b"), halted("c")], 4), "failed on 1 of 4 servers, 2 held back");
+        assert_eq!(said(&[lost("a"), halted("a")], 2), "failed on 1 of 2 servers");
+        assert_eq!(said(&[lost("a")], 1), "failed");
     }
 }

@@ -117,7 +117,7 @@ async fn files(
         [only] => format!("; the only destination here is {only}"),
         names => format!("; the destinations here are {}", names.join(", ")),
     };
-    let over = read(local, &path, &format!("the destination `{name}` has its settings there{others}"))?;
+    let over = read(local, &path, &format!("check the name after `-d`, or create the file{others}"))?;
     let base = templates.render(local, base, destination).await?;
     let file = templates.render(local, over, destination).await?;
     Ok((base, Some(Destination { name: name.into(), file })))

@@ -192,7 +192,22 @@ pub(crate) fn behind<'a>(
     let has = |host: &&str| selection.roles_of(host).any(|(role, _)| ProxyKind::of(role) == kind);
     let served: Vec<&str> = wanted.iter().copied().filter(|host| has(host) || of_accessories(host)).collect();
     selection.hosts = wanted;
-    if served.is_empty() { Err(none_there(kind)) } else { Ok((selection, served)) }
+    if !served.is_empty() {
+        return Ok((selection, served));
+    }
+    let others = ProxyKind::of_all(selection.roles.iter().map(|(role, _)| *role));
+    let command = |other: &ProxyKind| match other {
+        ProxyKind::Traefik => Some("traefik"),
+        ProxyKind::Kamal => Some("proxy"),
+        ProxyKind::None => None,
+    };
+    Err(match (none_there(kind), others.iter().find_map(|other| Some((other.name(), command(other)?)))) {
+        (RunError::Usage { message, .. }, Some((name, command))) => {
+            let hint = format!("the roles are behind {name}: use the commands of `bowline {command}`");
+            RunError::Usage { message, hint: Some(hint) }
+        }
+        (error, _) => error,
+    })
 }
 
 /// Refuses servers without a role behind a proxy.

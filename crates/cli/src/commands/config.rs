@@ -1,3 +1,4 @@
+use bowline_config::diagnostic::Severity;
 use bowline_config::show::show;
 use bowline_engine::hooks::doubtful;
 use bowline_remote::LocalMachine;
@@ -25,8 +26,9 @@ impl Config {
         } else {
             out::stdout([show(&project.config).trim_end()]);
         }
+        let secrets = project.doubtful_secrets();
         if settings.verbosity != Verbosity::Quiet {
-            out::stderr(project.doubtful_secrets().iter().map(|found| found.render(settings.err.0)));
+            out::stderr(secrets.iter().map(|found| found.render(settings.err.0)));
             let paint = settings.err;
             let hooks = doubtful(&LocalMachine::default(), &project.config);
             out::stderr(hooks.iter().flat_map(|hook| {
@@ -34,6 +36,8 @@ impl Config {
                 [warning].into_iter().chain(hints::lines(Some(&hook.hint), paint))
             }));
         }
-        Ok(exit::DONE)
+        // Files that a deploy would stop at; their errors are shown, unless `--quiet` hides them.
+        let broken = secrets.iter().any(|found| found.iter().any(|one| one.severity == Severity::Error));
+        Ok(if broken { exit::USAGE } else { exit::DONE })
     }
 }

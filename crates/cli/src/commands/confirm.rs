@@ -30,6 +30,15 @@ impl Confirm {
     }
 }
 
+/// What is asked before a proxy changes on servers.
+pub(super) fn down(rolling: bool) -> String {
+    let down = "down for a moment, until the new proxy has the ports";
+    match rolling {
+        true => format!("Each server in turn is {down}. Are you sure?"),
+        false => format!("All servers at once are {down} (`--rolling`: one after the other). Are you sure?"),
+    }
+}
+
 /// Whether the person at the terminal says yes. Anything but `y` or `yes` is no, and so is the end of the input.
 /// Without a terminal it is an error: what is piped in may be meant for another program.
 fn ask(question: &str) -> Result<bool, RunError> {
@@ -37,7 +46,7 @@ fn ask(question: &str) -> Result<bool, RunError> {
     if !stdin.is_terminal() {
         let question = question.trim_end_matches("Are you sure?").trim_end();
         return Err(exit::usage(
-            format!("this asks for confirmation, and standard input is not a terminal: {question}"),
+            format!("this needs confirmation, and standard input is not a terminal\n{question}"),
             hints::CONFIRM.to_owned(),
         ));
     }

@@ -3,7 +3,7 @@ use bowline_core::proxy::kamal::boot_config::BootConfig;
 use bowline_engine::kamal_proxy as engine;
 use clap::{ArgAction, Args, Subcommand};
 
-use super::confirm::Confirm;
+use super::confirm::{Confirm, down};
 use super::logs::LogsArgs;
 use super::{change, look};
 use crate::exit::Ended;
@@ -150,13 +150,8 @@ impl Proxy {
         match self {
             Proxy::Boot => change(settings, engine::boot).await,
             Proxy::Reboot { rolling, confirm } => {
-                let question = if rolling {
-                    "Each server in turn takes no requests for a moment. Are you sure?"
-                } else {
-                    "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
-                };
                 let reboot = change(settings, async |call| engine::reboot(call, rolling).await);
-                confirm.before(async { Ok(question.into()) }, reboot).await
+                confirm.before(async { Ok(down(rolling)) }, reboot).await
             }
             Proxy::Upgrade { rolling, confirm } => {
                 let question =

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::exit::{self, Ended};
 use crate::session;
-use crate::settings::{Settings, View};
+use crate::settings::{Settings, Verbosity, View};
 use crate::signals::unless_interrupted;
 use crate::ui::{json, out};
 
@@ -117,6 +117,9 @@ async fn print(settings: &Settings) -> Result<u8, Ended> {
         out::stdout([json::secrets(&object(&found))]);
     } else {
         out::stdout(found.map(|(name, value)| format!("{name}={}", value.expose())));
+        if names.is_empty() && settings.verbosity != Verbosity::Quiet {
+            out::stderr(["no secrets file defines a secret"]);
+        }
     }
     match error {
         Some(error) => Err(RunError::from(error).into()),

@@ -3,7 +3,7 @@
 use bowline_engine::takeover::{self as engine, How};
 use clap::Args;
 
-use super::confirm::Confirm;
+use super::confirm::{Confirm, down};
 use super::deploy::carry_out;
 use crate::exit::Ended;
 use crate::settings::Settings;
@@ -56,22 +56,11 @@ impl Moving {
     fn how(&self) -> How {
         How { rolling: self.rolling, force: self.force }
     }
-
-    fn question(&self) -> String {
-        let takes = "for a moment, while one proxy stops and the other starts";
-        if self.rolling {
-            format!("Each server in turn takes no requests {takes}. Are you sure?")
-        } else {
-            format!(
-                "All servers at once take no requests {takes} (`--rolling`: one after the other). Are you sure?"
-            )
-        }
-    }
 }
 
 impl Upgrade {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let (how, question) = (self.how.how(), self.how.question());
+        let (how, question) = (self.how.how(), down(self.how.rolling));
         let upgrade = carry_out(settings, async |call| engine::upgrade(call, how).await);
         self.how.confirm.before(async { Ok(question) }, upgrade).await
     }
@@ -79,7 +68,7 @@ impl Upgrade {
 
 impl Downgrade {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let (how, question) = (self.how.how(), self.how.question());
+        let (how, question) = (self.how.how(), down(self.how.rolling));
         let downgrade = carry_out(settings, async |call| engine::downgrade(call, how).await);
         self.how.confirm.before(async { Ok(question) }, downgrade).await
     }

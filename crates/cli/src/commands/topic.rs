@@ -1,5 +1,6 @@
 //! Finding help by any word: in the commands' help and in the documentation of the configuration.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use bowline_config::docs;
@@ -28,7 +29,7 @@ pub(crate) fn help(words: &[OsString]) -> Option<u8> {
         return Some(exit::DONE);
     }
     let lines = places(&wanted.join(" "))?;
-    out::stdout([format!("There is no command `{}`. It comes up in:", clean::line(&wanted.join(" ")))]);
+    out::stdout([format!("`{}` comes up in:", clean::line(&wanted.join(" ")))]);
     out::stdout(lines);
     Some(exit::DONE)
 }
@@ -47,6 +48,9 @@ pub(super) fn places(text: &str) -> Option<Vec<String>> {
     let found =
         docs::find(&words).into_iter().map(|found| (format!("bowline docs {}", found.name), found.what));
     places.extend(found);
+    // A section and its key at the root are the same place.
+    let mut seen = BTreeSet::new();
+    places.retain(|(command, _)| seen.insert(command.clone()));
     let more = places.len().saturating_sub(MOST);
     places.truncate(MOST);
     let width = places.iter().map(|(command, _)| command.len()).max()?;

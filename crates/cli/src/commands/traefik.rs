@@ -2,7 +2,7 @@ use bowline_core::commands::Action;
 use bowline_engine::traefik as engine;
 use clap::Subcommand;
 
-use super::confirm::Confirm;
+use super::confirm::{Confirm, down};
 use super::logs::LogsArgs;
 use super::{change, look};
 use crate::exit::Ended;
@@ -52,13 +52,8 @@ impl Traefik {
         match self {
             Traefik::Boot => change(settings, engine::boot).await,
             Traefik::Reboot { rolling, confirm } => {
-                let question = if rolling {
-                    "Each server in turn takes no requests for a moment. Are you sure?"
-                } else {
-                    "All servers at once take no requests for a moment (`--rolling`: one after the other). Are you sure?"
-                };
                 let reboot = change(settings, async |call| engine::reboot(call, rolling).await);
-                confirm.before(async { Ok(question.into()) }, reboot).await
+                confirm.before(async { Ok(down(rolling)) }, reboot).await
             }
             Traefik::Start => power(settings, Action::Start).await,
             Traefik::Stop => power(settings, Action::Stop).await,

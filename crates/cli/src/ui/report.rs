@@ -39,7 +39,12 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
 }
 
 fn message(ended: &Ended, hint: Option<&str>, paint: Paint) -> Vec<String> {
-    let text = clean::lines(&ended.to_string());
+    mistake(&ended.to_string(), hint, paint)
+}
+
+/// An error, and what to do about it if that is known.
+pub fn mistake(text: &str, hint: Option<&str>, paint: Paint) -> Vec<String> {
+    let text = clean::lines(text);
     let mut rest = text.lines();
     let mut lines = vec![error(rest.next().unwrap_or_default(), paint)];
     lines.extend(rest.map(|line| format!("  {line}")));

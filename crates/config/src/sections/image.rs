@@ -43,7 +43,7 @@ pub(crate) fn check_server(field: &Field, report: &mut Report) -> bool {
         false => format!("`server: {}`", given(bare)),
     };
     let message = match bare == server {
-        false => "should be the registry's name alone, as it stands before the image's",
+        false => "should have no `https://` before it and no `/` after it",
         true if bare.contains('$') => "is used as it is written; `$` has no meaning here",
         true if bare.split('/').skip(1).any(|part| !is_component(part)) => {
             "should have only lower-case letters, digits, `.`, `_` and `-` after the host"

@@ -222,7 +222,7 @@ impl Tls {
         };
         if tls != Tls::Off && without_host && !section.has("host") && !section.has("hosts") {
             let error = field.error("Must set a host to enable automatic SSL");
-            report.push(error.help("`host: app.example.com` beside it"));
+            report.push(error.help("add `host: app.example.com`"));
         }
         tls
     }

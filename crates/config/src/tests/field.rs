@@ -180,7 +180,7 @@ fn images_that_cannot_work_are_refused_with_their_place() {
       |
       = help: `image: shop`
 
-    error: registry/server: should be the registry's name alone, as it stands before the image's
+    error: registry/server: should have no `https://` before it and no `/` after it
      --> config/deploy.yml:4:20
       |
     4 | registry: {server: "https://ghcr.io", username: me, password: [P]}
@@ -188,7 +188,7 @@ fn images_that_cannot_work_are_refused_with_their_place() {
       |
       = help: `server: ghcr.io`
 
-    error: registry/server: should be the registry's name alone, as it stands before the image's
+    error: registry/server: should have no `https://` before it and no `/` after it
      --> config/deploy.yml:4:20
       |
     4 | registry: {server: "https://index.docker.io/v1/", username: me, password: [P]}

@@ -20,7 +20,7 @@ fn an_empty_file() {
     insta::assert_snapshot!(rendered(read("# nothing\n")), @r##"
     error: the configuration is empty
     --> config/deploy.yml:1:1
-     = help: at least `service`, `image`, `servers` and `registry` are needed
+     = help: it needs at least `service` and `servers`; `bowline init` writes an example
     "##);
 }
 

@@ -303,7 +303,12 @@ fn of_services(scope: &Scope) -> Vec<Step> {
         id: Some(HOSTILE.into()),
         drain: 1,
     };
-    let pause = |to| kamal::service::Pause { scope: scope.clone(), service: HOSTILE.into(), to };
+    let pause = |to| kamal::service::Pause {
+        scope: scope.clone(),
+        role: HOSTILE.into(),
+        service: HOSTILE.into(),
+        to,
+    };
     let stop = kamal::service::Pausing::Stop { drain: 1, message: Some(HOSTILE.into()) };
     let secret = || Secret::new("sentinel-secret");
     let files = kamal::files::Files {

@@ -1,8 +1,9 @@
 //! This machine and the project: programs, files, secrets, the registry's answer.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bowline_config::{Config, Diagnostics, Tls};
+use bowline_config::{Config, Diagnostics, Generation, Tls};
 use bowline_core::commands::builder::{Builder, Here};
 use bowline_core::doctor::{Finding, Level, Topic, expiry, server};
 use bowline_core::plan::secrets::{Secrets, login as login_of};
@@ -67,7 +68,12 @@ pub(super) async fn tools(local: &dyn Local, config: Option<&Config>) -> Vec<Fin
 
 /// What builds the image.
 async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
-    let elsewhere = "or build elsewhere, and deploy with `--skip-push --version V`";
+    let elsewhere = match config {
+        Some(config) if config.registry.is_absent() => {
+            "or build elsewhere, and deploy with `--image-archive FILE --version V`"
+        }
+        _ => "or build elsewhere, and deploy with `--skip-push --version V`",
+    };
     let Some(client) = run(local, &["docker", "--version"]).await else {
         return vec![Finding::problem(
             Topic::Tools,
@@ -88,13 +94,13 @@ async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
         ),
         None => Finding::problem(
             Topic::Tools,
-            "Docker on this machine does not answer",
+            "Docker on this machine does not respond",
             format!("start it, and check that you may use it (`docker version`), {elsewhere}"),
         ),
     });
     let buildx = run(local, &["docker", "buildx", "version"]).await;
     let here = Here { buildx: buildx.is_some(), arch: arch.to_owned() };
-    let Some(config) = config else { return found };
+    let Some(config) = config.filter(|_| said.is_some() || remote) else { return found };
     found.push(match (Builder::new(config, &here), buildx) {
         (Err(needs), _) => Finding::problem(
             Topic::Tools,
@@ -152,6 +158,17 @@ pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> V
     );
     let mut found = vec![Finding::ok(Topic::Configuration, text)];
     found.extend(warnings.map(|all| said(Topic::Configuration, all, Finding::warning)).unwrap_or_default());
+    if config.generation == Generation::One
+        && config.told_by.is_none()
+        && proxies.contains(&ProxyKind::Traefik.name())
+    {
+        found.push(Finding::warning(
+            Topic::Configuration,
+            "no key says which generation of Kamal this is for, so Traefik serves the app",
+            "add `proxy: {}` for kamal-proxy or Bowline's own, or `traefik: {}` to keep Traefik",
+        ));
+    }
+    found.extend(config.all_hosts().into_iter().filter_map(example));
     found.extend(of_version(call).await);
     let hooks = hooks::doubtful(call.world.local.as_ref(), config);
     found.extend(hooks.into_iter().map(|hook| {
@@ -159,6 +176,15 @@ pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> V
         Finding { level, ..Finding::problem(Topic::Hooks, hook.text, hook.hint) }
     }));
     found
+}
+
+/// An address that `bowline init` wrote, and that no server can have.
+fn example(host: &str) -> Option<Finding> {
+    let [a, b, c, _] = host.parse::<Ipv4Addr>().ok()?.octets();
+    [[192, 0, 2], [198, 51, 100], [203, 0, 113]].contains(&[a, b, c]).then(|| {
+        let text = format!("{host} is an address for examples");
+        Finding::problem(Topic::Configuration, text, "put your server's address in its place")
+    })
 }
 
 /// What would be built.

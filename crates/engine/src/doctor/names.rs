@@ -52,7 +52,7 @@ fn plain(proxy: &Proxy) -> impl Iterator<Item = &str> {
 
 async fn one(world: &World, name: &Name<'_>) -> Finding {
     let Name { name, hosts, certified } = name;
-    let hint = format!("its DNS records should lead to {}", hosts.join(", "));
+    let hint = format!("create a DNS record that points to {}", hosts.join(", "));
     let found = match world.network.resolve(name).await {
         Ok(found) => found,
         Err(_) if *certified => {
@@ -71,7 +71,7 @@ async fn one(world: &World, name: &Name<'_>) -> Finding {
     Finding::warning(
         Topic::Dns,
         format!("{text}, which is none of its servers"),
-        format!("that is right with a load balancer or a CDN in front; otherwise {hint}"),
+        format!("that is right behind a load balancer or a CDN; otherwise {hint}"),
     )
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn findings(
 }
 
 fn unreachable(failure: &Failure) -> Finding {
-    let finding = Finding::problem(Topic::Ssh, format!("no login: {}", failure.cause), "");
+    let finding = Finding::problem(Topic::Ssh, format!("could not connect: {}", failure.cause), "");
     Finding { hint: failure.hint(), ..finding }.on(&failure.host)
 }
 

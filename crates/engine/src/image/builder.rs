@@ -47,7 +47,8 @@ async fn look(world: &World, config: &Config) -> Result<Here> {
         // Another machine may build without any help of an engine here.
         Err(Failed::Because(_)) if config.builder.remote.is_some() => String::new(),
         Err(failed) => {
-            return Err(failed.at("build", Some("does Docker run here, and may you use it?".into())));
+            return Err(failed
+                .at("build", Some("start Docker, and check that you may use it: `docker version`".into())));
         }
     };
     Ok(Here { buildx, arch })

@@ -186,7 +186,12 @@ impl Proxy for KamalProxy<'_> {
 async fn paused(change: &Change<'_>, place: Place<'_>, to: Pausing) -> Result<(), Failure> {
     let role = place.role.name.as_str();
     let service = change.scope.names.prefix(role);
-    let pause = step(kamal::Step::Pause(Pause { scope: change.scope.clone(), service, to }));
+    let pause = step(kamal::Step::Pause(Pause {
+        scope: change.scope.clone(),
+        role: place.role.name.clone(),
+        service,
+        to,
+    }));
     let ended = change.fleet.run(&place.host.host, Some(role), &pause).await;
     ended.map(drop).map_err(|mut failure| {
         if let Cause::Command(output) = &failure.cause

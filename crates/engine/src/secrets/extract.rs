@@ -25,7 +25,7 @@ pub fn extract(name: &str, json: &str) -> Result<Secret, Trouble> {
             let there = if names.is_empty() {
                 "nothing was fetched".into()
             } else {
-                format!("there are {}", names.join(", "))
+                format!("fetched: {}", names.join(", "))
             };
             Err(Trouble::failed(format!("secret `{name}` was not fetched")).hint(there))
         }
@@ -57,7 +57,7 @@ mod tests {
     fn a_name_that_is_not_there_is_told_with_those_that_are() {
         let error = extract("N", r#"{"x/A":"hunter2","B":"hunter2","C":null}"#).unwrap_err();
         assert_eq!(error.message, "secret `N` was not fetched");
-        assert_eq!(error.hint.as_deref(), Some("there are x/A, B"));
+        assert_eq!(error.hint.as_deref(), Some("fetched: x/A, B"));
         assert!(extract("N", "hunter2").unwrap_err().is_usage());
         assert!(!format!("{:?}", extract("N", "[\"hunter2\"]")).contains("hunter2"));
     }

@@ -79,7 +79,7 @@ async fn what_is_wrong_on_one_server_is_said_of_that_one() {
     }
     scripted.network.machine("c").docker = FakeDocker::Missing;
     let all = said(&scripted, &project).await;
-    says(&all, "problem a: no login: connection refused");
+    says(&all, "problem a: could not connect: connection refused");
     says(&all, "ok b: sshd forwards no connections, and nothing here needs them");
     says(&all, "problem b: the deploy lock is held");
     says(&all, "warning b: the clock is 2 hours ahead of this machine's");
@@ -153,4 +153,16 @@ async fn without_a_project_it_says_what_to_run() {
         (Level::Problem, "there is no configuration at config/deploy.yml")
     );
     assert!(last.hint.as_ref().unwrap().contains("bowline init"), "{found:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_of_examples_and_a_proxy_that_no_key_chose_are_found() {
+    let scripted = Scripted::new(&["192.0.2.1"]);
+    let untouched = crate::testing::project("service: app\nimage: app\nservers: [192.0.2.1]\n");
+    let all = said(&scripted, &untouched).await;
+    says(&all, "problem 192.0.2.1 is an address for examples");
+    says(&all, "warning no key says which generation of Kamal this is for, so Traefik serves the app");
+    let chosen = crate::testing::project("service: app\nimage: app\nservers: [192.0.2.1]\ntraefik: {}\n");
+    let all = said(&scripted, &chosen).await;
+    assert!(!all.iter().any(|said| said.contains("which generation")), "{all:#?}");
 }

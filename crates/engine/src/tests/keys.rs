@@ -36,7 +36,7 @@ async fn one_that_is_missing_is_told_before_anything_is_connected_to() {
     let scripted = Scripted::new(&HOSTS);
     let error = deploy(&scripted, &project, "v1").await.unwrap_err();
     let RunError::Invalid(missing) = error else { panic!("the secret is missing") };
-    assert!(missing.render(false).contains("secret `DEPLOY_KEY` is in no secrets file"));
+    assert!(missing.render(false).contains("no secrets file defines `DEPLOY_KEY`"));
     let connects = |event: &Event| matches!(event, Event::Phase(crate::event::Phase::Connect(_)));
     assert!(!scripted.recorder.events().iter().any(connects));
 }

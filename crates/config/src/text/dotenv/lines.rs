@@ -67,8 +67,8 @@ fn passed_over(text: &str, start: usize, end: usize) -> Option<Problem> {
     }
     let start = start + (line.len() - line.trim_start().len());
     Some(
-        Problem::new(start..start + content.len(), "this line is no `NAME=value` and is passed over")
-            .help("a name has letters, digits, `_` and `.`; a value of several lines wants quotes around it"),
+        Problem::new(start..start + content.len(), "Bowline ignores this line: it isn't `NAME=value`")
+            .help("a name has letters, digits, `_` and `.`; put a value with several lines in quotes"),
     )
 }
 
@@ -141,11 +141,11 @@ fn quoted(text: &str, start: usize, quote: u8, lines: &mut Lines) -> Read {
             let rest = blanks(text, at + 1)..line_end(text, *at);
             Problem::new(rest, "there is text after the closing quote")
                 .label("expected the end of the line, or a comment")
-                .help("put the whole value into quotes; the other kind of quotes can stand in it")
+                .help("put the whole value in quotes; it can contain the other kind")
         }
         None => Problem::new(start..start + 1, "this quote doesn't end")
             .label(format!("expected another `{mark}` at the end of the value"))
-            .help("a value that begins with a quote wants the other kind of quotes around it"),
+            .help("if the value itself begins with a quote, put the other kind of quotes around it"),
     });
     // What follows is read on from the next line, so that one slip is one error.
     Read { raw: Raw { quotes, inner: start..start }, end: closing.last().map_or(end, |at| at + 1) }

@@ -267,6 +267,7 @@ fn basic(text: &str) -> String {
 pub struct Pause {
     /// The run.
     pub scope: Scope,
+    pub role: String,
     /// The service.
     pub service: String,
     /// What becomes of it.
@@ -304,14 +305,16 @@ impl Pause {
 
     /// The script.
     pub fn script(&self) -> Script {
-        let line = match &self.to {
+        let (line, done) = match &self.to {
             Pausing::Stop { drain, message } => {
                 let line = command(&["stop", &self.service, &format!("--drain-timeout={drain}s")]);
-                message.iter().fold(line, |line, text| line.word(&format!("--message={text}")))
+                let line = message.iter().fold(line, |line, text| line.word(&format!("--message={text}")));
+                (line, "Put the app into maintenance")
             }
-            Pausing::Resume => command(&["resume", &self.service]),
+            Pausing::Resume => (command(&["resume", &self.service]), "Ended maintenance"),
         };
-        Script::new(format!("{}{line}\n", self.scope.fence()))
+        let audit = self.scope.audit(Some(&self.role), done);
+        Script::new(format!("{}{line} || exit\n{audit}", self.scope.fence()))
     }
 }
 

@@ -79,7 +79,10 @@ const USUAL: [(&[&str], &str); 8] = [
         "is the file committed? A clone of the last commit is built; `builder: {context: .}` builds the working \
          directory",
     ),
-    (&["Cannot connect to the Docker daemon"], "does Docker run here, and may you use it?"),
+    (
+        &["Cannot connect to the Docker daemon"],
+        "start Docker, and check that you may use it: `docker version`",
+    ),
     (
         &["signed by unknown authority", "server gave HTTP response to HTTPS client"],
         "a builder in a container doesn't know what Docker here knows of the registry: write it into \
