@@ -89,7 +89,7 @@ fn compare(sandbox: &Sandbox, lease: &Lease, mib: u64, count: usize, one_way: Du
             let build =
                 ["build", "-q", "-t", &image, "--label", &label, context.to_str().unwrap_or_default()];
             docker(&build).ok();
-            let build = format!("docker {} >/dev/null", build.join(" "));
+            let build = format!("docker {} >/dev/null 2>&1", build.join(" "));
             let took = measure(way, &lines, || way.bring(&image, &version, &build));
             println!(
                 "{mib:>5}  {count:>7}  {:>4} ms   {round:<18}  {:<24} {:>7}  {:>5.0} MB  {:>8}   {:>3} MiB",
