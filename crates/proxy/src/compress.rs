@@ -284,7 +284,7 @@ fn finish(state: &mut State) -> io::Result<Bytes> {
 enum Encoder {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
 }
 
 impl Encoder {
@@ -300,7 +300,8 @@ impl Encoder {
                 Encoder::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, 4, 17)))
             }
             Coding::Gzip => {
-                Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(5)))
+                let level = flate2::Compression::new(5);
+                Encoder::Gzip(Box::new(flate2::write::GzEncoder::new(Vec::new(), level)))
             }
         })
     }
@@ -327,7 +328,7 @@ impl Encoder {
         match self {
             Encoder::Zstd(encoder) => encoder,
             Encoder::Brotli(encoder) => encoder.as_mut(),
-            Encoder::Gzip(encoder) => encoder,
+            Encoder::Gzip(encoder) => encoder.as_mut(),
         }
     }
 
