@@ -98,7 +98,7 @@ fn phase(phase: &Phase) -> Value {
         Phase::Proxy => ("proxy", json!({})),
         Phase::Assets => ("assets", json!({})),
         Phase::Boot(group, groups) => ("boot", json!({ "group": group, "groups": groups })),
-        Phase::GoBack(servers) => ("go-back", json!({ "servers": servers })),
+        Phase::GoBack(servers) => ("go_back", json!({ "servers": servers })),
         Phase::Prune => ("prune", json!({})),
         Phase::Unlock => ("unlock", json!({})),
         Phase::Hook { name, .. } => ("hook", json!({ "hook": text(name) })),

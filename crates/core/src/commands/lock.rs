@@ -47,7 +47,7 @@ impl Keep {
              took_over() {{\n{audit}}}\n{keep}",
             lock = make(&self.scope.names, &self.details),
             run = quote(&self.scope.run),
-            audit = self.scope.audit(None, "Took over the deploy lock of a run that is gone"),
+            audit = self.scope.audit(None, "Took over the deploy lock of a run that died"),
             keep = answer::sent(include_str!("lock/keep.sh")),
         ))
     }

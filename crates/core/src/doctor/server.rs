@@ -308,7 +308,7 @@ impl Seen<'_> {
             ),
             Holder::Gone => Finding::warning(
                 Topic::Lock,
-                format!("the deploy lock is that of a run that is gone{whose}"),
+                format!("the deploy lock belongs to a run that died{whose}"),
                 "the next run takes it over",
             ),
             Holder::Person => Finding::problem(

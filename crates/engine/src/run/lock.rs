@@ -66,7 +66,7 @@ impl Lock {
                     "" => "it ended before it wrote its name".to_owned(),
                     details => details.replace('\n', "; "),
                 };
-                let text = format!("took over the deploy lock of a run that is gone ({whose})");
+                let text = format!("took over the deploy lock of a run that died ({whose})");
                 fleet.emit(Event::Note { host: Some(host.into()), text });
             }
             Ok(Ok(Answer::Said(Said::Held(details)))) => {

@@ -160,7 +160,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_output_says_so() {
     assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
     leave_a_lock(&scripted, 61);
     deploy(&scripted, &project, "v2").await.unwrap();
-    let told = |event: &Event| matches!(event, Event::Note { text, .. } if text.starts_with("took over the deploy lock of a run that is gone"));
+    let told = |event: &Event| matches!(event, Event::Note { text, .. } if text.starts_with("took over the deploy lock of a run that died"));
     assert!(position(&scripted.recorder.events(), told).is_some());
     assert_only(&scripted, "v2");
 }

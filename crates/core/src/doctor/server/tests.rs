@@ -142,7 +142,7 @@ fn behind_traefik_other_things_count() {
 #[test]
 fn a_lock_and_a_certificate_have_their_time() {
     for (holder, level) in
-        [(Holder::Run, "warning a run holds"), (Holder::Gone, "warning the deploy lock is that of a run")]
+        [(Holder::Run, "warning a run holds"), (Holder::Gone, "warning the deploy lock belongs to a run")]
     {
         let all = said(PROXIED, &Checkup { holder: Some(holder), ..healthy() }, None, 0);
         assert!(all.iter().any(|line| line.starts_with(level)), "{all:#?}");

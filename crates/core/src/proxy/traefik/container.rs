@@ -257,8 +257,8 @@ impl Settle {
     /// In a few words.
     pub fn describe(&self) -> &'static str {
         match self.verdict {
-            Verdict::Stays => "remove the Traefik before",
-            Verdict::GivesWay => "put the Traefik before back",
+            Verdict::Stays => "remove the previous Traefik",
+            Verdict::GivesWay => "restore the previous Traefik",
         }
     }
 
@@ -277,7 +277,7 @@ impl Settle {
                     ask::functions(),
                     policy::give_back(self.restart.as_ref(), TRAEFIK, PROXY_FAILED),
                 ));
-                text.push_str(&self.scope.audit(None, "Put the traefik before back"));
+                text.push_str(&self.scope.audit(None, "Restored the previous Traefik"));
             }
         }
         Script::new(text)

@@ -33,7 +33,7 @@ pub(crate) async fn came_up(at: At<'_>, ensure: &Ensure, started: Started) -> Re
     }
 }
 
-/// Puts the Traefik before back, if there was one; the failure with what became of it.
+/// Restores the previous Traefik, if there was one. The failure says what came of that.
 pub(crate) async fn gives_way(at: At<'_>, ensure: &Ensure, cause: Cause) -> Failure {
     let mut failure = deaf(at.host, cause);
     let became = match settle(at, ensure, Verdict::GivesWay).await {
