@@ -1,6 +1,6 @@
-//! `accessory boot|reboot|start|stop|restart|pull-image|remove|details|logs|exec`: the containers beside the app.
+//! `accessory boot|reboot|start|stop|restart|pull-image|remove|details|logs|exec`: the containers next to the app.
 //!
-//! A change runs under the deploy lock. One accessory comes after the other, in the order of the file; each is changed on
+//! A change runs under the deploy lock. It handles one accessory after the other, in the order of the file, and each on
 //! all its servers at once, and a server that fails keeps no other from its end.
 
 pub mod exec;
@@ -32,7 +32,7 @@ use crate::run::fleet::{Fleet, run_all};
 use crate::run::retire::tell_returns;
 use crate::world::{Call, Gathered, HostOutput, World};
 
-/// Accessories with all that their containers need: what is missing is known before anything is begun.
+/// Accessories with everything that their containers need, so that anything missing is known before the run starts.
 pub struct Prepared<'a> {
     config: &'a Config,
     accessories: Accessories<'a>,
@@ -57,17 +57,17 @@ pub struct Held<'a> {
 /// How a container comes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// Unless one is there.
+    /// Unless there is a container.
     Boot,
-    /// In the place of the one that is there.
+    /// In place of the existing container.
     Replace,
 }
 
 impl<'a> Prepared<'a> {
-    /// Works secrets out and reads files. No connection is made.
+    /// Resolves secrets and reads files, without a connection.
     ///
     /// # Errors
-    /// Secrets that aren't there, files that can't be read, and what nobody can do yet.
+    /// Missing secrets, unreadable files, and features that aren't implemented.
     pub async fn new(call: Call<'a>, accessories: Accessories<'a>) -> Result<Self> {
         let config = call.config();
         let wanted = || accessories.placed.iter().map(|(accessory, _)| *accessory);
@@ -93,7 +93,7 @@ impl<'a> Prepared<'a> {
         self.accessories.hosts()
     }
 
-    /// Boots each that doesn't run, for a run that holds the lock (`setup`).
+    /// Boots the accessories that don't run, for a run that holds the lock (`setup`).
     pub async fn boot(&self, held: Held<'_>) -> Gathered {
         self.install(held, How::Boot).await
     }
@@ -261,7 +261,7 @@ fn waiting(answer: &Answer) -> &'static str {
     if answer.is_starting() { "; its health check doesn't succeed yet" } else { "" }
 }
 
-/// Does work for each accessory on each of its servers; what it says is kept. An interrupt lets what was begun come to
+/// Does work for each accessory on each of its servers, and keeps the results. An interrupt lets unfinished work come to
 /// its end.
 async fn each(
     held: Held<'_>,
@@ -419,7 +419,7 @@ pub(crate) async fn remove_all(held: Held<'_>, config: &Config, accessories: &Ac
     each(held, accessories, one).await
 }
 
-/// Servers that are only looked at, connected.
+/// Connected servers of a command that changes nothing.
 async fn look<'a>(
     call: Call<'_>,
     accessories: &Accessories<'a>,
@@ -444,7 +444,7 @@ pub async fn details(call: Call<'_>, name: &str) -> Result<Gathered> {
     Ok(run_all(&fleet, steps, failures, accessories.hosts().len()).await)
 }
 
-/// `accessory logs`: of every server, or followed as they come until the run is stopped.
+/// `accessory logs`: of every server, once or followed until the run is interrupted.
 pub async fn logs(call: Call<'_>, name: &str, lines: &logs::Lines) -> Result<Gathered> {
     let accessories = Accessories::new(call.config(), &call.options.filters, name)?;
     let (fleet, failures, places) = look(call, &accessories).await?;

@@ -70,7 +70,7 @@ async fn start_one(change: &Change<'_>, place: Place<'_>, version: Option<&str>)
     Ok(format!("started {}", start.name))
 }
 
-/// `app stop`: every running container, gently.
+/// `app stop`: every running container, after its open requests have finished.
 pub async fn stop(call: Call<'_>) -> Result<Gathered> {
     let mut change = Change::begin(call).await?;
     let part = change.each_role(|place| stop_all(&change, place)).await;
@@ -78,7 +78,7 @@ pub async fn stop(call: Call<'_>) -> Result<Gathered> {
     change.end().await
 }
 
-/// Stops a role's running containers that are wanted, one after the other; gives their names.
+/// Stops a role's selected running containers, one after the other, and returns their names.
 async fn stop_those(
     change: &Change<'_>,
     place: Place<'_>,
@@ -112,7 +112,7 @@ pub(crate) async fn stop_all(change: &Change<'_>, place: Place<'_>) -> Told {
     Ok(told(&stopped, "nothing runs"))
 }
 
-/// `app stale-containers`: running containers beside the one that serves; with `stop`, they are stopped.
+/// `app stale-containers`: lists running containers other than the one that serves, and with `stop`, stops them.
 pub async fn stale(call: Call<'_>, stop: bool) -> Result<Gathered> {
     if !stop {
         return list_stale(call).await;
@@ -125,7 +125,7 @@ pub async fn stale(call: Call<'_>, stop: bool) -> Result<Gathered> {
     change.end().await
 }
 
-/// Stops what still runs on a server of roles that the configuration no longer has there.
+/// Stops the containers on a server whose roles are no longer in the configuration.
 pub(crate) async fn stop_orphans(change: &Change<'_>, host: &str) -> Told {
     let config = change.call.config();
     let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {

@@ -1,5 +1,5 @@
-//! `server bootstrap`: what every server needs before its first deploy, found or made. Docker is installed where it is
-//! missing; what is there already is left as it is.
+//! `server bootstrap`: prepares servers for their first deploy. Installs Docker where it is
+//! missing, and leaves an existing installation alone.
 
 use bowline_core::commands::Scope;
 use bowline_core::commands::answer::Unreadable;
@@ -48,11 +48,11 @@ pub(crate) struct Site<'a> {
     pub version: &'a str,
 }
 
-/// How far a server is.
+/// The state of a server.
 enum Stand {
-    /// An app can be deployed to it; what was found and done, for people.
+    /// It is ready for a deploy. The text says what was found and done.
     Ready(String),
-    /// This user may use Docker from the next login on.
+    /// The user can use Docker after the next login.
     Joined(String),
 }
 
@@ -163,7 +163,7 @@ impl Site<'_> {
     }
 }
 
-/// What a server has come to.
+/// The result for a server.
 fn stand(answer: Answer) -> Result<Stand, Unreadable> {
     let mut said = Vec::new();
     if answer.installed {

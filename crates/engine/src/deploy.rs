@@ -1,4 +1,4 @@
-//! A deploy, from the hooks to the unlocking: what comes after what. A redeploy, a rollback and a boot are the
+//! A deploy, from the first hook to the release of the lock: the order of its parts. A redeploy, a rollback and a boot are the
 //! same with parts left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub async fn deploy(call: Call<'_>, kind: Kind) -> Result<(), RunError> {
     Run::new(call, kind, Some(version)).await?.carry_out().await
 }
 
-/// `rollback`: to a version, or to the one before.
+/// `rollback`: to a version, or to the previous one.
 pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), RunError> {
     if let Some(version) = &version {
         version::check(version)?;
@@ -52,13 +52,13 @@ pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), Run
     Run::new(call, Kind::Rollback, version).await?.carry_out().await
 }
 
-/// A plan, and the servers that it leaves out because they could not be looked at.
+/// A plan, and the servers that it leaves out because Bowline couldn't reach them.
 pub struct Planned {
-    /// The plan of the others.
+    /// The plan for the servers that were reached.
     pub plan: Plan,
-    /// What they would be sent.
+    /// What Bowline would send to each server.
     pub expected: AllExpected,
-    /// Why the others could not be.
+    /// Why the other servers are missing.
     pub unseen: Option<RunError>,
 }
 
@@ -100,9 +100,9 @@ pub(crate) struct Run<'a> {
     pub(crate) version: Option<String>,
     pub(crate) scope: Scope,
     pub(crate) selection: Selection<'a>,
-    /// The values of [`Run::secrets_needed`], once somebody got them.
+    /// The values of [`Run::secrets_needed`], once they are resolved.
     secrets: Secrets,
-    /// Whether nothing is carried out: then something stands in for the secrets.
+    /// Whether this is only a plan, which uses empty values for secrets.
     only_planned: bool,
     started: Instant,
     /// Whether the lock is held from the first step to the last.
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         Ok(Self { call, kind, version, scope, selection, secrets, only_planned, started, under_lock })
     }
 
-    /// Whether it begins with a build.
+    /// Whether it starts with a build.
     fn builds(&self) -> bool {
         matches!(self.kind, Kind::Deploy | Kind::Redeploy)
             && !self.call.options.skip_push
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         names
     }
 
-    /// The values of the secrets, once the run has begun.
+    /// The values of the secrets, once the run has started.
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
@@ -151,12 +151,12 @@ impl<'a> Run<'a> {
         self.call.world.events.emit(event);
     }
 
-    /// What hooks outside of the lock are told.
+    /// The facts for hooks outside of the lock.
     fn facts(&self, version: &str) -> Facts {
         Facts::of(&self.scope, version, &self.selection.hosts)
     }
 
-    /// Hooks around a deploy; a boot of what is there isn't one.
+    /// Runs a hook around a deploy. `app boot` has none.
     async fn deploy_hook(&self, name: &str, facts: Facts) -> Result<(), RunError> {
         if matches!(self.kind, Kind::Boot | Kind::TakeOver(_)) {
             return Ok(());
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         hooks::run(self.call, name, &facts).await
     }
 
-    /// Hooks around a group are told its servers.
+    /// Runs a hook around a group, with the group's servers.
     pub(crate) async fn boot_hook(&self, name: &str, plan: &Plan, hosts: &[String]) -> Result<(), RunError> {
         let facts = Facts { locked: true, ..Facts::of(&self.scope, &plan.version, hosts) };
         hooks::run(self.call, name, &facts).await
@@ -185,12 +185,12 @@ impl<'a> Run<'a> {
         self.end(&fleet, result).await
     }
 
-    /// The version as far as it is known before the servers are.
+    /// The version, if it is known before the servers are observed.
     pub(crate) fn named(&self) -> String {
         self.version.clone().unwrap_or_default()
     }
 
-    /// Up to the connections, to these servers: what is wrong with the project is told before any is made.
+    /// Everything up to the connections to these servers. Errors in the project are reported before that.
     pub(crate) async fn begin(&mut self, hosts: &[&str]) -> Result<(Fleet, Vec<Failure>), RunError> {
         self.secrets = self.call.project.secrets(self.call.world, &self.secrets_needed()).await?;
         check_secrets(self.call.config(), &self.secrets, &self.selection)?;
@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
         if self.call.world.stop.is_set() { Err(RunError::interrupted()) } else { Ok(()) }
     }
 
-    /// What comes after the servers: how long it took, and the last hook if all went well.
+    /// The end of the run: its duration, and the last hook if everything succeeded.
     pub(crate) async fn end(&self, fleet: &Fleet, result: Result<String, RunError>) -> Result<(), RunError> {
         let elapsed = self.started.elapsed();
         self.emit(Event::Finished { elapsed, commands: fleet.commands() });
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
         self.deploy_hook("post-deploy", facts).await
     }
 
-    /// What happens while the lock is held, by us or by whoever called us; gives the version.
+    /// The part of the run under the lock, which we or the run that called us holds. Returns the version.
     pub(crate) async fn locked(
         &self,
         fleet: &Fleet,
@@ -365,7 +365,7 @@ impl<'a> Run<'a> {
         Ok(planning::plan(config, &self.selection, &self.secrets, &request, observed)?)
     }
 
-    /// Without a server, or without any of the primary role's, nothing is begun.
+    /// Without a server, or without one of the primary role, the run ends here.
     pub(crate) fn worth_going_on(
         &self,
         there: impl Fn(&str) -> bool,

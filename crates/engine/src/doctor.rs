@@ -1,6 +1,6 @@
-//! `doctor`: looks at everything that a deploy rests on, here and on the servers, and changes nothing anywhere.
+//! `doctor`: checks everything that a deploy depends on, here and on the servers, without changing anything there.
 //!
-//! What can't be looked at is a finding too, and the rest goes on. What is made of a server is in [`bowline_core::doctor`].
+//! A failed check is a finding too, and the other checks continue. [`bowline_core::doctor`] judges the servers.
 
 mod here;
 mod names;
@@ -16,7 +16,7 @@ use crate::ports::Local;
 use crate::project::LoadError;
 use crate::world::{Call, Project};
 
-/// Where there is no project that can be used: why, and what can be said all the same.
+/// The checks without a usable project: why it can't be used, and everything else.
 pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Finding> {
     let mut found = here::tools(local, None).await;
     found.extend(match error {
@@ -63,7 +63,7 @@ fn said(topic: Topic, all: &Diagnostics, level: impl Fn(Topic, String, String) -
     all.iter().map(of).collect()
 }
 
-/// An error that is no reason to stop, as a finding.
+/// An error as a finding, if the checks can continue.
 fn problem(topic: Topic, error: RunError) -> Result<Vec<Finding>> {
     let of = |text: String, hint: Option<String>| {
         let finding = Finding::problem(topic, text, "");
@@ -78,7 +78,7 @@ fn problem(topic: Topic, error: RunError) -> Result<Vec<Finding>> {
     })
 }
 
-/// Stands in for values that can't be had: a plan is made without looking at them.
+/// Empty values for secrets that can't be resolved: a plan doesn't look at them.
 fn stand_ins(project: &Project) -> Secrets {
     project.secret_uses.names().into_iter().map(|name| (name.to_owned(), Default::default())).collect()
 }

@@ -1,4 +1,4 @@
-//! `env push`, `env delete`: the files with secret variables on the servers, apart from a boot, which writes its own.
+//! `env push`, `env delete`: the files with secret variables on the servers. (A boot writes its own.)
 
 use bowline_config::{Accessory, Config, Role, RoleHost};
 use bowline_core::commands::env::{EnvFile, SecretEnv};

@@ -1,4 +1,4 @@
-//! What can go wrong in a run, told so that a person knows what failed, where, why, and what to do.
+//! What can go wrong in a run. Each error says what failed, where, why, and what to do.
 
 use std::collections::BTreeSet;
 
@@ -33,13 +33,13 @@ pub enum Cause {
     /// The container did not become ready.
     #[error("{}", .0.summary)]
     NotReady(Box<NotReady>),
-    /// Its answer can't be read.
+    /// Its output can't be parsed.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
-    /// The barrier is closed: no container of the primary role got healthy.
+    /// The barrier is closed: no container of the primary role became healthy.
     #[error("halted at the barrier: no {0} container became healthy; the old container keeps serving")]
     Halted(String),
-    /// The proxy never routed to the new container; `why` is what it said last.
+    /// The proxy never routed to the new container. `why` is its last message.
     #[error("{proxy} did not route to {container} within {waited_s} s: {why}")]
     NotRouted { proxy: &'static str, container: String, waited_s: u64, why: String, hint: String },
     #[error("interrupted; the new container was stopped, the old one keeps serving")]
@@ -50,7 +50,7 @@ pub enum Cause {
     /// The image lacks the directory of its assets (`path`, as configured), which is the same on every server.
     #[error("the image {image} has no directory {path}: {found}")]
     NoAssets { image: String, path: String, found: String },
-    /// Said in words.
+    /// A cause in words.
     #[error("{reason}")]
     Told { reason: String, hint: Option<String> },
 }
@@ -85,7 +85,7 @@ impl Failure {
         matches!(&self.cause, Cause::Command(output) if output.status() == Some(status))
     }
 
-    /// In the words of what its script's status means.
+    /// Describes the failure by the meaning of the script's status.
     pub(crate) fn explained(mut self) -> Self {
         if let Cause::Command(output) = &self.cause
             && let Some(status) = output.status()
@@ -103,7 +103,7 @@ impl Failure {
     }
 }
 
-/// What to do about what a server's programs say, where it is one of the usual mishaps.
+/// What to do about the output of a server's programs, for common mistakes.
 pub(crate) fn hint_to(said: &str) -> Option<String> {
     if let Some(helper) = missing_helper(said) {
         return Some(format!(
@@ -129,7 +129,7 @@ pub(crate) fn hint_to(said: &str) -> Option<String> {
     usual.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| (*hint).to_owned())
 }
 
-/// Whether Docker's client was kept from a file of ours that this user has just written.
+/// Whether Docker's client couldn't read a file that this user has just written, as with Docker from snap.
 fn is_kept_out_by_snap(said: &str) -> bool {
     // A shell would say "Permission denied".
     said.lines().any(|line| {
@@ -158,13 +158,13 @@ pub type Result<T, E = RunError> = std::result::Result<T, E>;
 /// Why a run did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
-    /// Wrong usage or configuration: nothing was done anywhere.
+    /// Wrong usage or configuration. Nothing was changed.
     #[error("{message}")]
     Usage { message: String, hint: Option<String> },
-    /// The project's files are not as they should be: nothing was done anywhere.
+    /// Errors in the project's files. Nothing was changed.
     #[error("{0}")]
     Invalid(Box<Diagnostics>),
-    /// Secrets can't be had: a command failed, a variable isn't set.
+    /// Secrets can't be resolved: a command failed, or a variable isn't set.
     #[error("{0}")]
     Secrets(Box<Diagnostics>),
     /// Another run has the lock; `details` says who, since when and why, as its file does.
@@ -176,7 +176,7 @@ pub enum RunError {
     /// It failed on some of `total` servers. `standing`: what servers serve now, if not what they did before.
     #[error("{}", failed_on(.failures, *.total))]
     Servers { failures: Vec<Failure>, total: usize, standing: Vec<String> },
-    /// Interrupted by a signal; what was begun and could be undone was. `standing`: what servers serve now.
+    /// Interrupted by a signal. Unfinished steps were undone where possible. `standing`: what servers serve now.
     #[error("interrupted")]
     Interrupted { standing: Vec<String> },
 }

@@ -1,4 +1,4 @@
-//! The pages of `error_pages_path` that a proxy shows in place of errors of its own.
+//! The pages of `error_pages_path`, which a proxy shows instead of its own error pages.
 
 use bowline_core::proxy::kamal::files::Pages;
 

@@ -1,4 +1,4 @@
-//! What happens during a run, as values. The engine never prints: whoever runs it gets these, in order.
+//! What happens during a run, as values. The engine never prints: its caller gets these values, in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ pub enum Phase {
     Secrets,
     /// Opening connections to so many servers.
     Connect(usize),
-    /// Having Docker and the network on so many servers.
+    /// Preparing Docker and the network on so many servers.
     Bootstrap(usize),
-    /// Cloning the repository into this directory, or bringing the clone that is there up to date.
+    /// Cloning the repository into this directory, or updating the existing clone.
     Clone(String),
     /// Building the version's image and pushing it.
     Build(String),
@@ -34,7 +34,7 @@ pub enum Phase {
     Accessories(usize),
     /// Taking the lock, on this server.
     Lock(String),
-    /// Looking at so many servers.
+    /// Observing so many servers.
     Observe(usize),
     Pull,
     /// Sending the image to so many servers, from this machine.
@@ -44,15 +44,15 @@ pub enum Phase {
     Assets,
     /// Booting group `.0` of `.1`.
     Boot(usize, usize),
-    /// Going back to the version before on so many servers, because the run failed on another one.
+    /// Going back to the previous version on so many servers, because the run failed on another one.
     GoBack(usize),
     /// Removing old containers and images.
     Prune,
-    /// Giving the lock back.
+    /// Releasing the lock.
     Unlock,
     Hook {
         name: String,
-        /// The configuration wants no word of it.
+        /// The configuration turns its output off.
         quiet: bool,
     },
 }
@@ -60,11 +60,11 @@ pub enum Phase {
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It did what it should.
+    /// It succeeded.
     Done,
     /// The server lacks an image that it needs, which is sent next.
     LacksImage,
-    /// It did not; the reason follows in a [`Event::Failed`].
+    /// It failed. The reason follows in an [`Event::Failed`].
     Failed,
 }
 
@@ -76,7 +76,7 @@ impl From<bool> for Outcome {
 
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A part of the run begins.
+    /// A part of the run starts.
     Phase(Phase),
     /// The plan that will be carried out.
     Planned(Arc<Plan>),
@@ -97,21 +97,21 @@ pub enum Event {
     Output { host: Option<String>, role: Option<String>, line: String },
     /// A hook printed a line. `level` is what the configuration says of its output.
     Hook { name: String, line: String, level: Option<HookLevel> },
-    /// A container's state changed, or a role gets on: `starting`, `healthy`, `waiting at the barrier`, …
+    /// A container's state changed, or a role started its next part: `starting`, `healthy`, `waiting at the barrier`, …
     State { host: String, role: String, state: String },
     /// The barrier opened: this server's container of the primary role is healthy.
     BarrierOpened { host: String, role: String },
-    /// The barrier closed: no container of the primary role got healthy.
+    /// The barrier closed: no container of the primary role became healthy.
     BarrierClosed { role: String },
-    /// A role serves the version before again on a server, because the run failed on another one.
+    /// A role serves the previous version again on a server, because the run failed on another one.
     WentBack { host: String, role: String, version: String },
-    /// A role serves the new version on a server, and what served before is gone.
+    /// A role serves the new version on a server, and its old container is retired.
     RoleDone { host: String, role: String, version: String },
-    /// Something went wrong on a server; the run goes on elsewhere.
+    /// Something failed on a server. The run continues on the others.
     Failed(Failure),
-    /// A person should know, but nothing is wrong.
+    /// Something that the user should know, without anything being wrong.
     Note { host: Option<String>, text: String },
-    /// The run was interrupted; what was begun is being undone.
+    /// The run was interrupted, and undoes unfinished steps.
     Interrupted,
     /// The run is over. `commands`: how many ran one after the other on each server, the longest first.
     Finished { elapsed: Duration, commands: Vec<(String, usize)> },

@@ -1,8 +1,8 @@
 //! `app exec`: a command once for each role on each server (S12), in a new container or in the one that serves.
 //!
-//! [`exec`] runs it everywhere and gathers what is printed, [`attach`] runs it in one place and lets its bytes
-//! pass. Either takes no lock and belongs to no deploy. Interrupted, both end what they began: Docker would let
-//! it run on.
+//! [`exec`] runs it everywhere and collects the output. [`attach`] runs it in one place and streams its bytes, both
+//! ways. Neither takes a lock or belongs to a deploy. When interrupted, both end the command, which Docker would let
+//! continue.
 
 pub(crate) mod attached;
 pub(crate) mod work;
@@ -24,16 +24,16 @@ use work::{Command, Work, unless_stopped};
 #[derive(Debug, Clone)]
 pub struct ExecRequest {
     pub words: Vec<String>,
-    /// Further variables.
+    /// More variables.
     pub env: Pairs,
-    /// In the container that serves instead of a new one.
+    /// Whether to use the running container instead of a new one.
     pub reuse: bool,
     pub mode: Mode,
 }
 
 type Target<'a> = (&'a Role, &'a RoleHost);
 
-/// Runs it everywhere at once. A command that fails is no error here: its status is in the output.
+/// Runs it everywhere in parallel. The status of a failed command is in its output; it isn't an error here.
 pub async fn exec(call: Call<'_>, request: &ExecRequest) -> Result<Gathered> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let targets: Vec<Target<'_>> =
@@ -42,10 +42,10 @@ pub async fn exec(call: Call<'_>, request: &ExecRequest) -> Result<Gathered> {
     work.gather(call.world).await
 }
 
-/// Runs it in one place, its input and output connected to `console`; gives how it ended. With a terminal or
+/// Runs it in one place, connected to `console`, and returns how it ended. With a terminal or
 /// something to read, that is the primary role on the first server, as with Kamal.
 ///
-/// If nobody reads its output any more, it is ended, as a signal PIPE would have.
+/// If the reader of its output goes away, Bowline ends it, as SIGPIPE would.
 pub async fn attach(call: Call<'_>, request: &ExecRequest, console: &dyn Console) -> Result<Exit> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let target = one_target(&selection, request.mode)?;
@@ -75,7 +75,7 @@ fn one_target<'a>(selection: &Selection<'a>, mode: Mode) -> Result<Target<'a>> {
 }
 
 impl Work {
-    /// Connects, and finds the containers if they are to be reused.
+    /// Connects, and finds the containers for `--reuse`.
     async fn find(
         call: Call<'_>,
         request: &ExecRequest,
@@ -165,8 +165,8 @@ fn nothing_runs(host: &str, role: &str, version: Option<&str>) -> Failure {
     }
 }
 
-/// The secrets that new containers in these places need. Those of the registry may be missing: only an image that
-/// isn't there needs them.
+/// The secrets that new containers in these places need. Those of the registry may be missing: only a missing image
+/// needs them.
 async fn secrets(call: Call<'_>, targets: &[Target<'_>]) -> Result<Secrets> {
     let known = call.project.secrets.names();
     let mut names = registry_secrets(call.config());

@@ -1,8 +1,8 @@
-//! What git says of the project's repository, which is the one that the directory of the project is in.
+//! Questions to git about the project's repository: the one that contains the project's directory.
 //!
-//! Where git itself started us, in a hook or an alias, its variables point at a repository. That is usually this one,
-//! and then they only stand in the way: they may be relative to another directory, or name the wrong root. Where they
-//! point at another one, as for a deploy from a bare repository with its files checked out elsewhere, they count.
+//! If git itself started us, in a hook or an alias, its variables point to a repository. That is usually this one,
+//! and then we unset them: they may be relative to another directory, or name the wrong root. If they
+//! point to another one, as in a deploy from a bare repository with files checked out elsewhere, we keep them.
 
 use bowline_config::secret::Secret;
 use bowline_core::commands::clone::{Place, REPOSITORY_VARIABLES, repository_variables};
@@ -23,7 +23,7 @@ async fn run(world: &World, words: &[&str], without: &[String]) -> Result<Output
     within(world.local.as_ref(), &command, Limit::command(world), &|_| {}).await
 }
 
-/// The variables that point git at a repository, which no git of ours in another one may get.
+/// The variables that point git to a repository. Our git commands in other repositories must not get them.
 pub(crate) async fn variables(world: &World) -> Vec<String> {
     let listed = run(world, &["git", "rev-parse", "--local-env-vars"], &[]).await;
     repository_variables(&listed.map(|output| output.stdout).unwrap_or_default())
@@ -60,7 +60,7 @@ pub(crate) async fn ask(world: &World, words: &[&str]) -> Option<String> {
 /// The last commit; `None` where there is no repository, or nothing in it.
 ///
 /// # Errors
-/// What git says where it has a repository and can't read it, because it belongs to another user, say.
+/// Git's message if it can't read the repository, for example because it belongs to another user.
 pub(crate) async fn revision(world: &World) -> Result<Option<String>> {
     let without = in_the_way(world).await;
     let Ok(output) = run(world, &["git", "rev-parse", "HEAD"], &without).await else { return Ok(None) };
@@ -103,7 +103,7 @@ pub(crate) async fn remote(world: &World, root: &str) -> Option<String> {
     Some(if relative { format!("{root}/{address}") } else { address })
 }
 
-/// What isn't as committed, a file a line, as `git status --porcelain` has it.
+/// The uncommitted changes, one file per line, as `git status --porcelain` prints them.
 pub(crate) async fn uncommitted(world: &World) -> Vec<String> {
     let said = said(world, &["git", "status", "--porcelain"]).await.unwrap_or_default();
     said.lines().map(str::to_owned).collect()

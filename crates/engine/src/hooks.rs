@@ -1,4 +1,4 @@
-//! Hooks: the project's own programs, run on this machine at fixed places of a run.
+//! Hooks: programs of the project that run on this machine at certain points of a run.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub enum Fault {
     Extension,
 }
 
-/// The files among a project's hooks that don't do what they seem to.
+/// The files among a project's hooks that never run, or fail.
 pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     let directory = &config.hooks_path;
     let path = |file: &str| format!("{directory}/{file}");
@@ -65,7 +65,7 @@ pub fn doubtful(local: &dyn Local, config: &Config) -> Vec<Doubtful> {
     doubtful
 }
 
-/// What hooks are told of the run, beyond the project.
+/// What hooks get to know about the run.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub performer: String,
@@ -93,7 +93,7 @@ impl Facts {
     }
 }
 
-/// The hook before the first connection of a command that only looks or runs something.
+/// Runs pre-connect, for commands other than a deploy.
 pub async fn pre_connect(call: Call<'_>, hosts: &[&str]) -> Result<()> {
     if call.options.skip_hooks
         || call.world.local.executable(&format!("{}/pre-connect", call.config().hooks_path)).is_none()
@@ -125,8 +125,8 @@ pub async fn prepare(call: Call<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a hook if the project has it. Its output is told as it comes, with what `hooks_output` says of it; a failure
-/// carries its last lines in any case.
+/// Runs a hook if the project has it. Reports each line of output as it comes, with its level in `hooks_output`. A failure
+/// always contains the last lines.
 pub async fn run(call: Call<'_>, name: &str, facts: &Facts) -> Result<()> {
     let path = format!("{}/{name}", call.config().hooks_path);
     if call.options.skip_hooks {

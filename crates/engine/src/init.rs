@@ -1,15 +1,15 @@
-//! Starting a project: writes its files, and never over one that is there.
+//! Starting a project: writes its files, and never overwrites one.
 
 use bowline_config::init::{Behind, HOOKS, Known, SECRETS};
 
 use crate::error::{Result, RunError};
 use crate::ports::{Files, Local};
 
-/// What became of one of the files.
+/// The result for one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     New(String),
-    /// It was there already, and was left as it is.
+    /// It existed already and wasn't changed.
     Kept(String),
 }
 

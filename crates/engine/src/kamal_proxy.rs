@@ -43,7 +43,7 @@ pub async fn reboot(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError>
     .await
 }
 
-/// `proxy upgrade`: the running one becomes the one that is wanted, without a gap where it is Bowline's own.
+/// `proxy upgrade`: replaces the running proxy, without downtime if it is Bowline's own.
 pub async fn upgrade(call: Call<'_>, rolling: bool) -> Result<Gathered, RunError> {
     let secrets = pull_secrets(call).await?;
     life::in_groups(call, (KIND, rolling), async |change: &Change<'_>, host: &str| {
@@ -69,13 +69,13 @@ pub async fn power(call: Call<'_>, action: Action) -> Result<Gathered, RunError>
     .await
 }
 
-/// `proxy remove`: unless it has services, or also then (`force`).
+/// `proxy remove`: only without services, unless `force`.
 pub async fn remove(call: Call<'_>, force: bool) -> Result<Gathered, RunError> {
     let remove = async |change: &Change<'_>, host: &str| remove_from(change, host, force).await;
     life::on_each(call, KIND, remove).await
 }
 
-/// `proxy details`: its container, and what it routes where.
+/// `proxy details`: its container and routes.
 pub async fn details(call: Call<'_>) -> Result<Gathered, RunError> {
     life::details(call, KIND).await
 }
@@ -85,7 +85,7 @@ pub async fn logs(call: Call<'_>, lines: &Lines) -> Result<Gathered, RunError> {
     life::logs(call, (KIND, NAME), lines).await
 }
 
-/// `proxy boot-config set`: how it is run where the configuration has no `proxy/run`.
+/// `proxy boot-config set`: settings for servers whose configuration has no `proxy/run`.
 pub async fn set_boot_config(call: Call<'_>, config: &BootConfig) -> Result<Gathered, RunError> {
     on_files(call, &boot_config::set(config), "the next reboot applies it").await
 }

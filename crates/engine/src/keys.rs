@@ -1,15 +1,15 @@
-//! Private keys of the project's own (`ssh: key_data`): worked out when the first server is about to be reached, since a
-//! vault may have to be asked for them.
+//! Private keys of the project's own (`ssh: key_data`): resolved just before the first connection, since a
+//! vault may ask the user for a password.
 
 use bowline_config::KeyData;
 
 use crate::error::Result;
 use crate::world::Call;
 
-/// Gives them to what makes connections.
+/// Passes them to the connector.
 ///
 /// # Errors
-/// Secrets that are in no file, or can't be worked out.
+/// Secrets that no file defines, or that can't be resolved.
 pub(crate) async fn hand_over(call: Call<'_>) -> Result<()> {
     let ssh = &call.config().ssh;
     if ssh.key_data.is_empty() {

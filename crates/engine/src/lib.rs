@@ -1,6 +1,6 @@
-//! Making it so: the phases of a deploy, the barrier, waiting, undoing, the lock, hooks, secrets.
+//! Carrying out plans: the phases of a deploy, the barrier, waiting, undoing, the lock, hooks, secrets.
 //!
-//! Everything outside comes through the traits in [`ports`]; what happens is told as typed events
+//! Everything outside comes through the traits in [`ports`]. The engine reports what happens as typed events
 //! ([`event::Event`]). No SSH and no terminal here.
 
 pub mod accessory;

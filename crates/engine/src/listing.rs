@@ -1,4 +1,4 @@
-//! What is there, as Docker lists it: `app details`, `app version`, `app containers`, `app images`, `details`.
+//! Docker's lists: `app details`, `app version`, `app containers`, `app images`, `details`.
 
 use bowline_core::commands::listing;
 use bowline_core::names::Names;

@@ -1,4 +1,4 @@
-//! Programs on this machine that a run needs done: what they print is told as it comes, what they fail with is kept.
+//! Programs that a run starts on this machine. Reports their output line by line, and keeps the last lines for errors.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) struct Limit {
     pub(crate) time: Duration,
     /// What gives it more.
     pub(crate) setting: &'static str,
-    /// Whether what it said last may be told.
+    /// Whether errors may show its last output.
     pub(crate) quoted: bool,
 }
 
@@ -69,11 +69,11 @@ pub(crate) async fn within(
     })
 }
 
-/// A program that did not do what it should.
+/// A program that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failed {
     Stopped,
-    /// It could not be started, or ended badly; what it said last.
+    /// It couldn't start, or failed. The text is its last output.
     Because(String),
 }
 
@@ -122,13 +122,13 @@ fn is_about_the_legacy_builder(line: &str) -> bool {
     LEGACY.iter().any(|words| line.trim_start().starts_with(words))
 }
 
-/// Runs a program whose lines people want to see.
+/// Runs a program and shows its output.
 pub(crate) async fn run(world: &World, command: &LocalCommand) -> Result<Output, Failed> {
     let words: Vec<String> = command.words.iter().map(|word| quote(word)).collect();
     run_shown(world, command, words.join(" ")).await
 }
 
-/// The same for one that has words that nobody may see.
+/// The same for a program with secret arguments.
 pub(crate) async fn run_shown(
     world: &World,
     command: &LocalCommand,
@@ -144,12 +144,12 @@ pub(crate) async fn run_shown(
     wanted(world, command, &told).await
 }
 
-/// Runs a program whose lines are for us.
+/// Runs a program and returns its output without showing it.
 pub(crate) async fn ask(world: &World, words: &[String]) -> Result<Output, Failed> {
     ask_without(world, words, &[]).await
 }
 
-/// The same for one that doesn't get these variables.
+/// The same, without these environment variables.
 pub(crate) async fn ask_without(
     world: &World,
     words: &[String],

@@ -1,4 +1,4 @@
-//! `app logs`: what the app's containers said, and go on saying.
+//! `app logs`: the output of the app's containers, once or as it comes.
 
 use bowline_core::names::Names;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub async fn logs(call: Call<'_>, lines: &Lines, whose: &Whose) -> Result<Gather
     Ok(gathered)
 }
 
-/// The containers that serve, and what is to be said where there is none.
+/// The containers that serve, and a message for servers without one.
 fn serving(project: &Project, looked: &Looked<'_>) -> (Vec<Source>, Vec<HostOutput>) {
     let (mut sources, mut silent) = (Vec::new(), Vec::new());
     let (names, latest) = (Names::of(&project.config), project.config.latest_image());
@@ -165,8 +165,8 @@ impl Following<'_> {
     }
 }
 
-/// Follows until nothing is left to follow or, which is the usual end, until somebody has seen enough: that is an
-/// interrupt as any other.
+/// Follows until nothing is left to follow or, usually, until the user interrupts it: an
+/// interrupt like any other.
 pub(crate) async fn until_stopped(
     world: &World,
     followed: impl Future<Output = Vec<Failure>>,
@@ -193,7 +193,7 @@ pub(crate) async fn follow_all(fleet: &Fleet, steps: Vec<(String, String, Step)>
     failures
 }
 
-/// Hands every line on as it comes and keeps none: a log may be followed for days. Gives when it ended.
+/// Passes every line on and keeps none: a user may follow a log for days. Returns when it ended.
 async fn pass(fleet: &Fleet, host: &str, role: Option<&str>, step: &Step) -> Result<Option<String>, Failure> {
     let lost = |error: ServerError| fleet.failed(host, role, step, error.into());
     let mut channel = fleet.open(host, step, Reader::Pauses).await?;

@@ -20,7 +20,7 @@ pub struct Request {
     pub drain_timeout: Option<u64>,
 }
 
-/// What stands in the app's place.
+/// What replaces the app.
 pub(crate) struct Page {
     /// The project's own page, if it has one.
     pub own: Option<String>,
@@ -32,7 +32,7 @@ pub(crate) struct Page {
     pub drain_timeout: u64,
 }
 
-/// `app maintenance`: every request gets 503 and a page from now on; those that the app has are waited for.
+/// `app maintenance`: new requests get 503 and a page. Waits for the requests that the app already has.
 pub async fn begin(call: Call<'_>, request: &Request) -> Result<Gathered> {
     check(call.project, call.options)?;
     let page = Page {
@@ -48,7 +48,7 @@ pub async fn begin(call: Call<'_>, request: &Request) -> Result<Gathered> {
     change.end().await
 }
 
-/// `app live`: the app answers again.
+/// `app live`: the app gets requests again.
 pub async fn end(call: Call<'_>) -> Result<Gathered> {
     check(call.project, call.options)?;
     let mut change = Change::begin(call).await?;
@@ -58,7 +58,7 @@ pub async fn end(call: Call<'_>) -> Result<Gathered> {
     change.end().await
 }
 
-/// Only what a proxy sends requests to can be stood in for.
+/// Reports an error for roles without a proxy, which can't have a maintenance page.
 fn check(project: &Project, options: &Options) -> Result<()> {
     any_role(&Selection::new(&project.config, &options.filters)?)
 }

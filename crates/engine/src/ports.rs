@@ -1,4 +1,4 @@
-//! What the engine needs of the world, as traits: servers, the machine it runs on, the wall clock.
+//! What the engine needs from outside, as traits: servers, the machine it runs on, the wall clock.
 //!
 //! `remote` implements them with SSH and processes, [`crate::testing`] with a scripted server. Waiting is
 //! tokio's own clock, which tests can pause.
@@ -24,9 +24,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
     pub exit: Exit,
-    /// Standard output, whole (bounded by the implementation; see [`ServerError::TooMuchOutput`]).
+    /// The whole standard output (bounded by the implementation; see [`ServerError::TooMuchOutput`]).
     pub stdout: String,
-    /// Standard error, its last lines (bounded).
+    /// The last lines of standard error (bounded).
     pub stderr: String,
 }
 
@@ -67,7 +67,7 @@ impl Output {
         }
     }
 
-    /// What our script answered.
+    /// The parsed output of our script.
     pub fn answer<A: FromStr<Err = Unreadable>>(&self) -> Result<A, Unreadable> {
         self.stdout.parse()
     }
@@ -94,7 +94,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Waits so long and no longer.
+    /// Waits for a future up to this limit.
     pub async fn bound<T>(
         self,
         work: impl Future<Output = Result<T, ServerError>>,
@@ -107,20 +107,20 @@ impl Limit {
 /// Who reads the lines of a program that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// A program of ours, which takes every line soon. If it takes none, the rest is dropped.
+    /// A program of ours, which reads lines promptly. If it doesn't, the rest is dropped.
     Prompt,
-    /// A person, who may pause: the program on the server is held up as long.
+    /// A person, who may pause. Meanwhile the program on the server waits.
     Pauses,
 }
 
-/// One connection to one server. Cheap to share; steps run side by side, at most 8 at a time. What waits for its turn
-/// has not begun: a limit counts from when a step is handed over.
+/// One connection to one server. Cheap to share. Up to 8 steps run at a time. A step that waits for its turn
+/// hasn't started: its limit starts when it is sent to the server.
 #[async_trait]
 pub trait Server: Send + Sync {
-    /// Runs a step: one round trip. Lines are handed on as they come and the whole output is returned at the
+    /// Runs a step: one round trip. Passes lines on as they come, and returns the whole output at the
     /// end. A non-zero status is not an error here.
     ///
-    /// Dropping the future closes the channel; what runs on the server may go on.
+    /// Dropping the future closes the channel, but the program on the server may continue.
     async fn run(
         &self,
         step: &Step,
@@ -129,11 +129,11 @@ pub trait Server: Send + Sync {
     ) -> Result<Output, ServerError>;
 
     /// Starts a step that lives as long as its channel (the lock's keeper, a log that is followed): its standard input
-    /// stays open. The limit is that of its start.
+    /// stays open. The limit is for the start.
     async fn open(&self, step: &Step, limit: Limit, reader: Reader) -> Result<Box<dyn Channel>, ServerError>;
 
-    /// Starts a step whose bytes pass as they are, in both directions, with a terminal there if one is given.
-    /// The limit is that of its start.
+    /// Starts a step whose bytes pass unchanged in both directions, with a terminal on the server if `terminal` is set.
+    /// The limit is for the start.
     async fn attach(
         &self,
         step: &Step,
@@ -141,8 +141,8 @@ pub trait Server: Send + Sync {
         limit: Limit,
     ) -> Result<Attached, ServerError>;
 
-    /// Lets programs on the server connect to us, at a port of its `127.0.0.1` that sshd chooses, for as long as what is
-    /// returned lives. `None` if sshd doesn't let us.
+    /// Lets programs on the server connect to us, at a port of its `127.0.0.1` that sshd chooses, until the returned value
+    /// is dropped. `None` if sshd doesn't allow it.
     async fn listen(&self, accept: Arc<dyn Accept>) -> Result<Option<Listening>, ServerError>;
 
     /// How the connection was made; `None` where that isn't known.
@@ -160,7 +160,7 @@ pub trait Server: Send + Sync {
 pub struct Entry {
     /// The login, as `USER@HOST` or `USER@HOST:PORT`.
     pub login: String,
-    /// What we logged in with; `None` if the server asked for no key.
+    /// The key that logged us in; `None` if the server asked for none.
     pub key: Option<String>,
     /// The server's own key: its type and its fingerprint.
     pub host_key: String,
@@ -179,16 +179,16 @@ pub enum Known {
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Takes the connections that programs on a server make.
+/// Accepts the connections that programs on a server make.
 pub trait Accept: Send + Sync {
     /// Serves one to its end.
     fn accept(&self, stream: Box<dyn Stream>) -> BoxFuture<'static, ()>;
 }
 
-/// A port of a server that leads to us.
+/// A port of a server whose connections come to us.
 pub struct Listening {
     pub port: u16,
-    /// It leads to us as long as this lives.
+    /// Dropping this closes the port.
     pub held: Held,
 }
 
@@ -196,13 +196,13 @@ pub struct Listening {
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// The next line of its standard output; `None` when the program ended. [`ServerError::Lost`] when the
-    /// connection broke before that: it may have ended or not.
+    /// connection broke before that, so that the program may still run.
     async fn next_line(&mut self) -> Result<Option<String>, ServerError>;
     /// Writes one line to its standard input.
     async fn send_line(&mut self, line: &str) -> Result<(), ServerError>;
 }
 
-/// A terminal, as a program on a server is to find it.
+/// A terminal for a program on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terminal {
     /// Its type: the variable `TERM`.
@@ -232,7 +232,7 @@ pub enum Piece {
     Err(Vec<u8>),
 }
 
-/// A program on a server whose bytes pass through us.
+/// A program on a server that is connected to this side.
 pub struct Attached {
     /// What it prints.
     pub output: Box<dyn FarOutput>,
@@ -240,19 +240,19 @@ pub struct Attached {
     pub input: Box<dyn FarInput>,
 }
 
-/// What an attached program prints. Dropping it lets the program go.
+/// The output of an attached program. Dropping it detaches from the program.
 #[async_trait]
 pub trait FarOutput: Send {
-    /// The next piece, or how the program ended. As long as nobody asks for a piece, the program is held up
-    /// once some (a few MiB at most) are under way: nothing grows. [`ServerError::Lost`] when the connection
+    /// The next piece, or how the program ended. Until the caller asks for a piece, the program waits
+    /// once a few MiB are in transit, so memory stays bounded. [`ServerError::Lost`] when the connection
     /// broke before its end. Dropping the future loses nothing.
     async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>, ServerError>;
 }
 
-/// What an attached program reads. What is sent to one that has ended is lost without an error.
+/// The input of an attached program. Input to a program that has ended is lost without an error.
 #[async_trait]
 pub trait FarInput: Send + Sync {
-    /// Sends bytes; waits as long as the program takes none.
+    /// Sends bytes, and waits until the program reads them.
     async fn send(&self, bytes: Vec<u8>);
     /// Nothing more will come.
     async fn end(&self);
@@ -264,23 +264,23 @@ pub trait FarInput: Send + Sync {
 pub trait Console: Send + Sync {
     /// The terminal that standard input is; `None` if it is none.
     fn terminal(&self) -> Option<Terminal>;
-    /// The command runs, as told: from now on standard input is read, if it is to, and a terminal hands every
-    /// key on. An error, with the reason, if the terminal can't.
+    /// The command runs: start to read standard input, if the command gets it, and let the terminal pass on every
+    /// key. Reports an error, with the reason, if the terminal can't.
     fn begin(&self, told: &str, reads: bool) -> Result<(), String>;
     /// The next bytes of standard input; `None` when it has ended.
     async fn read(&self) -> Option<Vec<u8>>;
     /// Waits until the terminal has another size, and gives it.
     async fn resized(&self) -> Size;
-    /// Hands a piece on; waits while whoever reads it is slow. An error if nobody reads standard output any
+    /// Passes a piece on, and waits for a slow reader. Reports an error if standard output has no reader any
     /// more.
     async fn write(&self, piece: Piece) -> Result<(), Closed>;
     /// Waits until everything is written.
     async fn flush(&self) -> Result<(), Closed>;
-    /// The command is over: the terminal is as it was before. `cut_off`: in the middle of whatever it drew.
+    /// The command has ended: restores the terminal. `cut_off`: the command may have been in the middle of drawing.
     fn end(&self, cut_off: bool);
 }
 
-/// Nobody reads standard output any more.
+/// Standard output has no reader any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the reader of the output is gone")]
 pub struct Closed;
@@ -297,26 +297,26 @@ pub trait Network: Send + Sync {
     /// Why it has none.
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, String>;
 
-    /// Takes private keys, each with what it is called, for the connections from now on.
+    /// Sets private keys, each with a name for messages, for later connections.
     fn take_keys(&self, keys: Vec<(String, Secret)>);
 }
 
-/// What can go wrong between us and a server.
+/// What can go wrong with a connection.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum ServerError {
-    /// No connection, or none that lets us in: what was tried and what happened. Nothing ran.
+    /// No connection or no login. The text says what was tried and what happened. Nothing ran.
     #[error("{reason}")]
     Unreachable { reason: String, hint: Option<String> },
-    /// The server is there, and forwards no connections.
+    /// The server responds, but forwards no connections.
     #[error("{reason}")]
     NotForwarded { reason: String },
     /// The connection broke; a step that was running may have run to its end or not.
     #[error("the connection was lost: {reason}")]
     Lost { reason: String },
-    /// The step printed more than can be kept.
+    /// The step printed more than the limit.
     #[error("printed more than {limit} bytes")]
     TooMuchOutput { limit: usize },
-    /// What is gathered from all servers is more than can be kept.
+    /// The output of all servers together exceeds the limit.
     #[error("together the servers printed more than {limit} bytes")]
     TooMuchTogether { limit: usize },
     /// A deadline passed. `setting` is the key of `timeouts` that gives it more.
@@ -337,23 +337,23 @@ pub struct LocalCommand {
     pub input: Option<Secret>,
     /// Where it runs; this process's directory when `None`.
     pub directory: Option<PathBuf>,
-    /// What it has of the terminal. Where standard input is none, it has nothing in any case.
+    /// Its access to the terminal. If standard input isn't a terminal, it has none.
     pub terminal: Loan,
 }
 
-/// What a program on this machine has of the terminal.
+/// A local program's access to the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Loan {
-    /// Nothing: it runs in a group of its own, and asks nobody.
+    /// None: it runs in a process group of its own and can't ask questions.
     #[default]
     None,
-    /// It may open the terminal and read from it; what it says on standard error is kept for us.
+    /// It may open the terminal and read from it. We read its standard error.
     Keyboard,
-    /// Standard error too, where that is a terminal: it may ask there.
+    /// It may also write to standard error, if that is a terminal, for example to ask for a password.
     Whole,
 }
 
-/// Something that is ours until this is dropped.
+/// A lock or directory that we own until this is dropped.
 pub type Held = Box<dyn Send + Sync>;
 
 /// The machine that deploys.
@@ -365,27 +365,27 @@ pub trait Local: Send + Sync {
     /// What a program writes to its standard output, as it comes. That it failed, and what it said, is the reason why there are no
     /// more. When this is dropped, the program and what it started are ended.
     fn pieces(&self, command: &LocalCommand) -> Box<dyn Pieces>;
-    /// A program that came with this one: beside it, or else as it is found on `PATH`.
+    /// A program that was installed with this one: in the same directory, or else from `PATH`.
     fn companion(&self, program: &str) -> String;
     /// Reads a text file of the project; `Ok(None)` if there is none.
     fn read(&self, path: &str) -> Result<Option<String>, String>;
-    /// Reads a file of the project whole, whatever is in it; `Ok(None)` if there is none.
+    /// Reads any file of the project as bytes; `Ok(None)` if there is none.
     fn read_bytes(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
     /// Whether a file exists and may be executed: `None` if there is none.
     fn executable(&self, path: &str) -> Option<bool>;
-    /// The names of what is in a directory (the current one if empty); none where it can't be read.
+    /// The names of the entries of a directory (the current one if empty); empty if it can't be read.
     fn list(&self, directory: &str) -> Vec<String>;
-    /// Locks a file for as long as what is returned, or this process, lives; makes it where it is missing. `None` if
+    /// Locks a file until the returned value is dropped or this process ends, and creates it if necessary. `None` if
     /// another process holds it.
     fn hold(&self, path: &str) -> Result<Option<Held>, String>;
-    /// A directory for files of ours that we can make again: it belongs to this user, and no other may look into it.
+    /// A directory for files that we can recreate. It belongs to this user, and no other user can read it.
     ///
     /// # Errors
     /// Why there is none.
     fn cache(&self) -> Result<String, String>;
-    /// Whether there is a terminal for programs that may ask.
+    /// Whether there is a terminal for programs that ask questions.
     fn has_terminal(&self) -> bool;
-    /// A variable of this process's environment; U+FFFD stands where it is not UTF-8.
+    /// A variable of this process's environment, with U+FFFD in place of bytes that aren't UTF-8.
     fn variable(&self, name: &str) -> Option<String>;
     /// The wall clock as seconds since 1970 (UTC).
     fn now(&self) -> i64;
@@ -393,23 +393,23 @@ pub trait Local: Send + Sync {
     fn random_hex(&self, bytes: usize) -> String;
 }
 
-/// The images that are kept on this machine, for servers that get theirs from it.
+/// The images on this machine, for servers that get theirs from it.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// A directory for what is built, deleted with what is returned.
+    /// A directory for a build, which is deleted when the returned value is dropped.
     async fn workspace(&self) -> Result<(String, Held), String>;
     /// Takes an image from the directory with an OCI layout that it was built into, and keeps it under its name (`REPO:TAG`).
     async fn take(&self, layout: &str, name: &str) -> Result<(), String>;
     /// Looks into what a user names, for the image of this name: such a directory, or a file as `docker save` writes it, perhaps
     /// compressed. It isn't kept yet.
     async fn look_into(&self, path: &str, name: &str) -> Result<Box<dyn Given>, String>;
-    /// Keeps an image that is kept under another name, too.
+    /// Stores an image under another name too.
     async fn keep_as(&self, name: &str, other: &str) -> Result<(), String>;
     /// Takes an image from what `docker save` writes, here or elsewhere, and keeps it under its name.
     async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String>;
-    /// The image of this name, whole; `None` if it isn't kept. It is to be offered under another name.
+    /// The image with this name, to be served under another name; `None` if it is missing.
     async fn open(&self, name: &str, offered: &str) -> Result<Option<Arc<dyn Image>>, String>;
-    /// Keeps no more than so many images of a repository, and of all no more than there should be room for.
+    /// Removes all but so many images of a repository, and the oldest images if all together exceed the limit.
     async fn tidy(&self, repository: &str, images: usize) -> Result<(), String>;
 }
 
@@ -424,15 +424,15 @@ pub trait Given: Send + Sync {
     fn keep(&self) -> Result<(), String>;
 }
 
-/// An image that is kept on this machine.
+/// A stored image.
 pub trait Image: Send + Sync {
-    /// The bytes of all it consists of.
+    /// Its size in bytes.
     fn size(&self) -> u64;
     /// What it is on each of the platforms it is for.
     fn variants(&self) -> Vec<Variant>;
-    /// A registry that has it, for one server.
+    /// A registry that serves it to one server.
     fn offer(&self) -> Arc<dyn Offer>;
-    /// The whole for an architecture (`amd64`), as `docker load` takes it.
+    /// The whole image for an architecture (`amd64`), as `docker load` reads it.
     fn archive(&self, name: &str, architecture: &str) -> Box<dyn Pieces>;
 }
 
@@ -449,18 +449,18 @@ pub struct Variant {
 
 /// A registry for one server.
 pub trait Offer: Accept {
-    /// User and password as HTTP has them: in base64, with a colon between.
+    /// User and password as in HTTP's basic authentication: in base64, with a colon between them.
     fn auth(&self) -> Secret;
     /// The bytes of the image that have been sent.
     fn sent(&self) -> u64;
-    /// It as what takes connections.
+    /// The registry as an acceptor of connections.
     fn accepts(self: Arc<Self>) -> Arc<dyn Accept>;
 }
 
-/// Bytes, as they are wanted.
+/// Bytes on demand.
 #[async_trait]
 pub trait Pieces: Send {
-    /// The next, or `None` at the end; the reason if there are no more.
+    /// The next bytes, or `None` at the end. The error is the reason why they ended early.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, String>;
 }
 
@@ -468,6 +468,6 @@ pub trait Pieces: Send {
 pub trait Files {
     /// Whether there is a file or directory of this name.
     fn exists(&self, path: &str) -> bool;
-    /// Writes a file, and the directories it is in; `Ok(false)`, and nothing changed, if it is there already.
+    /// Writes a file, and creates its directories. Returns `Ok(false)` without a change if the file exists.
     fn create(&self, path: &str, text: &str, executable: bool) -> Result<bool, String>;
 }

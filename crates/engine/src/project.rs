@@ -1,4 +1,4 @@
-//! Loading a project: its configuration with its templates rendered, its destination's over it, its secrets.
+//! Loading a project: its configuration with rendered templates, merged with its destination's, and its secrets.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl LoadError {
     }
 }
 
-/// Reads everything; gives the project and what to tell about it all the same. `commands` are the names that no alias
+/// Reads everything. Returns the project and its warnings. `commands` are the names that no alias
 /// can take.
 pub async fn load(
     local: &dyn Local,

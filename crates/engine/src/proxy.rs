@@ -1,7 +1,7 @@
-//! The proxies of servers, at work: what a run asks of them, whatever kind they are.
+//! The proxies of servers: what a run asks of any kind of proxy.
 //!
-//! A role's way is the same for all: its new container is attached, the old one is detached and stopped. How a proxy is
-//! told, and how it is seen to have followed, is in the room of its kind, and only there.
+//! The order is the same for all: the new container is attached, the old one is detached and stopped. How to command a proxy,
+//! and how to check the result, is in the module of its kind, and only there.
 
 pub(crate) mod kamal;
 pub(crate) mod life;
@@ -36,11 +36,11 @@ pub(crate) trait Proxy: Send + Sync {
     /// Whether it is known to run.
     fn runs(&self) -> bool;
 
-    /// Makes sure that it is there and answers, if the plan wants that.
+    /// Makes sure that it runs and responds, if the plan says so.
     async fn ensure(&self) -> Result<(), Failure>;
 
-    /// Takes the ports of the proxy of another kind, if the plan wants that: for how many milliseconds no proxy took requests, as
-    /// far as that could be seen.
+    /// Takes the ports of the proxy of another kind, if the plan says so. Returns for how many milliseconds the server was down, as
+    /// far as Bowline could see.
     async fn take_over(&self) -> Result<Option<u64>, Failure> {
         Ok(None)
     }
@@ -48,14 +48,14 @@ pub(crate) trait Proxy: Send + Sync {
     /// Returns when requests reach a container.
     async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Cause>;
 
-    /// Returns when no request goes to a container of the role any more, so that it can be stopped; with what its stop
-    /// does if it is healthy all the same.
+    /// Returns when the role's container gets no requests any more and can be stopped, and what the stop
+    /// does if the container is healthy nevertheless.
     async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure>;
 
-    /// Puts a page in the app's place.
+    /// Replaces the app with a page.
     async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told;
 
-    /// Puts the app back in the page's place.
+    /// Replaces the page with the app again.
     async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told;
 
     /// Where requests go now.
@@ -65,10 +65,10 @@ pub(crate) trait Proxy: Send + Sync {
 /// A container that is ready to be attached.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
-    /// The role that it is one of, if it is.
+    /// Its role, if it belongs to one.
     pub role: Option<&'a str>,
     pub id: &'a str,
-    /// Where it is reached.
+    /// Its addresses.
     pub addresses: &'a [IpAddr],
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Target<'a> {
 pub(crate) enum Seen {
     /// The proxy says so.
     Routed,
-    /// The proxy was told to, and says that it does.
+    /// The proxy accepted the command, and confirms it.
     Registered {
         /// How often Docker had started the container again.
         restarts: u32,
@@ -95,7 +95,7 @@ pub(crate) enum Serves {
     By(Listed),
     /// To whatever runs.
     WhatRuns,
-    /// That could not be seen.
+    /// Unknown.
     Unknown,
 }
 
@@ -119,7 +119,7 @@ type OfServer<'a> = Vec<(ProxyKind, Box<dyn Proxy + 'a>)>;
 pub(crate) struct Proxies<'a>(BTreeMap<&'a str, OfServer<'a>>);
 
 impl<'a> Proxies<'a> {
-    /// As the plan has them. One that serves no role on a server may still have a container to let go.
+    /// As in the plan. A proxy without a role on a server may still have to release a container.
     pub(crate) fn of_plan(fleet: &'a Fleet, plan: &'a Plan, image: &'a OwnImage) -> Self {
         let of = |server: &'a ServerPlan| {
             let host = server.host.as_str();
@@ -169,7 +169,7 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
     }
 }
 
-/// What is being done while a proxy is to route to a container.
+/// The name of the step in which a proxy starts to route to a container.
 pub(crate) fn wait_for(kind: ProxyKind) -> String {
     match kind {
         ProxyKind::Kamal => "switch requests to the container".into(),
@@ -210,13 +210,13 @@ pub(crate) fn behind<'a>(
     })
 }
 
-/// Refuses servers without a role behind a proxy.
+/// Rejects a selection of servers without a role behind a proxy.
 pub(crate) fn any_role(selection: &Selection<'_>) -> Result<(), RunError> {
     let proxied = selection.roles.iter().any(|(role, _)| ProxyKind::of(role) != ProxyKind::None);
     if proxied { Ok(()) } else { Err(none_there(ProxyKind::Kamal)) }
 }
 
-/// No role behind this kind of proxy is where one is wanted.
+/// The error if no role is behind this kind of proxy.
 pub(crate) fn none_there(kind: ProxyKind) -> RunError {
     let (name, hint) = match kind {
         ProxyKind::Traefik => {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::run::change::{Change, Told};
 use crate::world::{Call, Gathered};
 
-/// `prune`: what each role no longer needs; `retain` instead of the configured number of stopped containers.
+/// `prune`: removes what each role no longer needs. `retain` overrides the configured number of stopped containers.
 pub async fn prune(call: Call<'_>, parts: Parts, retain: Option<usize>) -> Result<Gathered> {
     let mut change = Change::begin(call).await?;
     let part = change.each_server(|host| prune_one(&change, host, parts, retain)).await;

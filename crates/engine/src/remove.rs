@@ -1,5 +1,5 @@
-//! `remove`, `app remove` and its parts: what the app left on servers goes, a server at a time only where all
-//! before it went well.
+//! `remove`, `app remove` and its parts: remove the app from servers. Each part starts only where everything
+//! before it succeeded.
 
 use std::collections::BTreeSet;
 
@@ -65,8 +65,8 @@ async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
     change.end().await
 }
 
-/// Stops, then removes containers, accessories, images and the directory; after a failure nothing more is begun. With
-/// accessories, even if there are none, the proxy goes too.
+/// Stops, then removes containers, accessories, images and the directory. After a failure, no further part starts. With
+/// accessories, even if there are none, it removes the proxy too.
 async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_>>) {
     let part = change.each_role(|place| stop_all(change, place)).await;
     change.keep(part);
@@ -102,7 +102,7 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
     }
 }
 
-/// Where roles of the app are; on a server with accessories alone it is not ours to look after.
+/// Removes the proxy from a server with roles of the app. On a server with only accessories, it isn't this app's concern.
 async fn remove_proxies(change: &Change<'_>, host: &str) -> Told {
     if change.selection.roles_of(host).next().is_none() {
         return Ok(String::new());
@@ -135,7 +135,7 @@ async fn remove_containers(change: &Change<'_>, place: Place<'_>) -> Told {
     removed(change, &place.host.host, Some(&place.role.name), what, "removed the stopped containers").await
 }
 
-/// Those of roles that the configuration no longer has on a server.
+/// Removes the containers of roles that are no longer in the configuration of a server.
 async fn remove_orphans(change: &Change<'_>, host: &str) -> Told {
     let (config, names) = (change.call.config(), &change.scope.names);
     let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {

@@ -1,8 +1,8 @@
 //! Secrets: `.kamal/secrets-common` and `.kamal/secrets`, or `.kamal/secrets.DESTINATION`; later files win.
 //!
-//! The files are read when a project is loaded, but no value is worked out before a run needs it, and each is
-//! once: most commands need none, and a command of a vendor takes seconds and may ask for a password. Values that
-//! don't depend on each other are worked out side by side.
+//! Loading a project reads the files, but resolves a value only when a run needs it, and each
+//! once: most commands need none, and a vendor's command takes seconds and may ask for a password. Values that
+//! don't depend on each other are resolved in parallel.
 
 pub mod adapters;
 mod base64;
@@ -32,7 +32,7 @@ use evaluate::{Evaluation, Failure, Value};
 use fetch::Fetcher;
 pub use trouble::Trouble;
 
-/// The secrets files of a project, and the values that were worked out so far.
+/// The secrets files of a project, and the values resolved so far.
 pub struct Store {
     /// `secrets_path`.
     path: String,
@@ -41,7 +41,7 @@ pub struct Store {
     files: Vec<Evaluated>,
     /// Why one that exists can't be read.
     unreadable: Option<String>,
-    /// Without a secrets file: Kamal 1's `.env`, which is not read.
+    /// Kamal 1's `.env`, which Bowline doesn't read, if there is no secrets file.
     passed_over: Option<String>,
     fetcher: Fetcher,
     warned: AtomicBool,
@@ -60,12 +60,12 @@ struct Place {
     entry: usize,
 }
 
-/// Why secrets can't be had.
+/// Why secrets can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unavailable {
     /// A file is there and can't be read.
     Unreadable(String),
-    /// Files are not written as they should be, or ask for something that makes no sense.
+    /// Files contain errors.
     Invalid(Box<Diagnostics>),
     /// A command failed, or a variable is not set.
     Failed(Box<Diagnostics>),
@@ -109,7 +109,7 @@ impl Store {
         store
     }
 
-    /// The files that are looked for, in the order in which they count.
+    /// The files to read, in order: later ones win.
     fn paths(&self) -> [String; 2] {
         let own = match &self.destination {
             Some(destination) => format!("{}.{destination}", self.path),
@@ -157,7 +157,7 @@ impl Store {
         Err(Unavailable::Invalid(Box::new(self.report(errors, Severity::Error))))
     }
 
-    /// What probably isn't meant as it will be taken; told once.
+    /// Warnings about lines that probably mean something else. Returned once.
     pub fn warnings(&self) -> Option<Diagnostics> {
         let warnings: Vec<(usize, Problem)> = self.problems(|file| &file.warnings).collect();
         if warnings.is_empty() || self.warned.swap(true, Ordering::Relaxed) {
@@ -196,7 +196,7 @@ impl Store {
         !value.initialized() && (entry.has_command() || entry.parts.iter().any(refers))
     }
 
-    /// The values of these names, worked out where they are not known yet. Names that are in no file are left out.
+    /// The values of these names, resolved if necessary. Names that no file defines are left out.
     ///
     /// # Errors
     /// All that went wrong, with the places.
@@ -206,8 +206,8 @@ impl Store {
         if failures.is_empty() { Ok(secrets) } else { Err(self.unavailable(&failures)) }
     }
 
-    /// The values of all names that can be had without a variable that isn't set: what is given to programs that
-    /// take all there is and may do without.
+    /// The values of all names, except those that need an unset variable: for programs that
+    /// get all secrets and may not need each of them.
     ///
     /// # Errors
     /// What else went wrong, with the places.
@@ -218,7 +218,7 @@ impl Store {
         if failures.is_empty() { Ok(secrets) } else { Err(self.unavailable(&failures)) }
     }
 
-    /// The values of all names that can be had, and what is wrong with the others.
+    /// The values of all names that can be resolved, and the errors of the others.
     pub async fn all(&self, local: &dyn Local) -> (Secrets, Option<Unavailable>) {
         if let Err(error) = self.check() {
             return (Secrets::new(), Some(error));

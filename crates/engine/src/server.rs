@@ -1,5 +1,5 @@
-//! `server exec`: a command on the servers themselves, on all of them at once or on one with its bytes passed on.
-//! No lock is taken, and none is looked at.
+//! `server exec`: a command on the servers themselves, on all of them in parallel or on one with its bytes streamed.
+//! It takes no lock and ignores existing ones.
 
 use bowline_core::commands::exec::Mode;
 use bowline_core::commands::server::OnServer;
@@ -11,7 +11,7 @@ use crate::exec::work::{Command, Work, unless_stopped};
 use crate::ports::{Console, Exit};
 use crate::world::{Call, Gathered};
 
-/// Runs it on every server. A command that fails is no error here: its status is in the output.
+/// Runs it on every server. The status of a failed command is in its output; it isn't an error here.
 pub async fn exec(call: Call<'_>, command: &str) -> Result<Gathered> {
     let hosts = servers(call.config(), &call.options.filters)?;
     let work = find(call, command, Mode::Gathered, &hosts);

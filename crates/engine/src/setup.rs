@@ -1,5 +1,5 @@
-//! `setup`: from bare servers to an app that serves, under one lock. What is there already is left as it is, so a setup
-//! of servers that are set up is a deploy. A project may have accessories alone: then it is the same without the app.
+//! `setup`: from bare servers to an app that serves, under one lock. It leaves existing installations alone, so a setup
+//! of servers that are ready is a deploy. If a project has only accessories, it does the same without the app.
 
 use bowline_core::plan::Kind;
 use bowline_core::selection::{Accessories, servers};
@@ -39,7 +39,7 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
     ended
 }
 
-/// Of a project that has accessories alone. There is nothing to build, so it has no version.
+/// `setup` of a project with only accessories: without a build, and so without a version.
 async fn without_app(call: Call<'_>) -> Result<()> {
     let started = Instant::now();
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
@@ -70,7 +70,7 @@ async fn without_app(call: Call<'_>) -> Result<()> {
     ended
 }
 
-/// What comes after what. A server that one part fails on is left out of the next.
+/// The parts in order. A server on which one part fails is left out of the next.
 async fn under_lock(
     run: &Run<'_>,
     site: &Site<'_>,
@@ -94,7 +94,7 @@ async fn under_lock(
     run.end(&fleet, result).await
 }
 
-/// Docker and the network; gives the servers that have them now, and says what was done for it.
+/// Prepares Docker and the network. Returns the servers that are ready, and what was done.
 async fn bootstrap(site: &Site<'_>, lock: &mut Option<Lock>, failures: &mut Vec<Failure>) -> Result<Fleet> {
     let ready = site.bootstrap(lock).await?;
     for output in &ready.outputs {
@@ -105,7 +105,7 @@ async fn bootstrap(site: &Site<'_>, lock: &mut Option<Lock>, failures: &mut Vec<
     Ok(site.fleet.only(|host| ready.outputs.iter().any(|output| output.host == host)))
 }
 
-/// The accessories that don't run yet. The app may need any of them, so it isn't deployed without one.
+/// Boots the accessories that don't run yet. The app may need any of them, so a failure stops the deploy.
 async fn boot_accessories(
     site: &Site<'_>,
     accessories: &Prepared<'_>,

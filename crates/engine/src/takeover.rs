@@ -1,9 +1,9 @@
 //! `upgrade`, `downgrade`: the app moves from one kind of proxy to the other.
 //!
-//! The new proxy waits beside the one that serves, without ports, and the app's version boots once more for it, beside what serves.
-//! Where the new proxy reaches all that, it takes the ports; then what served before goes. So a server's requests meet nothing only
-//! for as long as one proxy stops and the other starts, and what doesn't fit shows before that. A server that failed goes on as
-//! before. Whatever a run leaves that was killed, the same command goes on from there.
+//! The new proxy starts without ports next to the running one, and new containers of the app's version boot behind it.
+//! When the new proxy reaches them, it takes the ports. Then the old proxy and containers are removed. So a server is down only
+//! while one proxy stops and the other starts, and a wrong configuration fails before that. A server that failed continues as
+//! before. After a killed run, the same command continues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,12 +32,12 @@ use crate::run::lock::Lock;
 use crate::run::observe::observe;
 use crate::world::{Call, Project};
 
-/// How it is done.
+/// The options.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
     /// One server after the other.
     pub rolling: bool,
-    /// Also where other apps can't be reached without the proxy that goes.
+    /// Continue even if other apps become unreachable without the old proxy.
     pub force: bool,
 }
 
@@ -111,7 +111,7 @@ struct Moving<'a> {
     call: Call<'a>,
     direction: Direction,
     how: How,
-    /// The servers on which the new proxy has the ports already, and only the end was missing.
+    /// The servers on which the new proxy already has the ports, and only the last part is missing.
     has_ports: BTreeSet<String>,
     /// Error pages, for accessories that move too.
     pages: Pages,
@@ -126,7 +126,7 @@ impl Moving<'_> {
         self.run.emit(Event::Note { host: host.map(Into::into), text });
     }
 
-    /// Gives the version.
+    /// Returns the version.
     async fn under_lock(
         &mut self,
         fleet: &Fleet,
@@ -191,7 +191,7 @@ impl Moving<'_> {
         }
     }
 
-    /// Other apps must not be taken off the air unasked, nor this one be put back into service.
+    /// Checks that no other app becomes unreachable without `force`, and that this app isn't in maintenance mode.
     async fn check_neighbours(
         &self,
         fleet: &Fleet,
@@ -269,7 +269,7 @@ impl Moving<'_> {
         moved
     }
 
-    /// All but the ports: the proxy that waits, and the new containers, which it reaches.
+    /// Everything but the ports: the new proxy, and the new containers behind it.
     async fn prepare(&self, apply: &Apply<'_>, plan: &Plan) -> Result<(), RunError> {
         if !apply.primary_is_possible() {
             return Ok(());
@@ -331,7 +331,7 @@ impl Moving<'_> {
     }
 }
 
-/// The version that serves on the servers, where its image is there by that name; else what is tagged as the latest.
+/// The version that serves on the servers, if they have its image under that name; else the one tagged as the latest.
 fn version(project: &Project, run: &Run<'_>, observed: &BTreeMap<String, Observed>) -> String {
     let (config, names) = (&project.config, &run.scope.names);
     let places =

@@ -1,7 +1,7 @@
-//! Templates rendered: with this machine's environment, and what programs on it print.
+//! Rendering templates with this machine's environment and the output of its programs.
 //!
-//! A file is read more than once: the word that is an alias is looked up in it before the command is known that loads
-//! it. So what programs printed is kept in [`Templates`], and none of them runs a second time.
+//! Bowline reads a file more than once: it looks up an alias in it before it knows the command that loads
+//! it. [`Templates`] keeps the output of programs, so that none of them runs a second time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -27,7 +27,7 @@ const NOT_FOUND: Exit = Exit::Status(127);
 pub struct Templates(Mutex<Vec<(Option<String>, Outputs)>>);
 
 impl Templates {
-    /// Renders a file that has been read; gives it as it is if it is no template.
+    /// Renders a file's text. Text that isn't a template stays as it is.
     ///
     /// # Errors
     /// What is wrong in the template, or with a program in it.
@@ -66,7 +66,7 @@ pub(crate) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// Renders a template; programs that are not among `outputs` are run and their ends noted there.
+    /// Renders a template. Runs programs that are missing in `outputs`, and adds their results there.
     pub(crate) async fn render(
         &self,
         template: &Template,

@@ -117,7 +117,7 @@ pub async fn details(call: Call<'_>) -> Result<Gathered, RunError> {
     life::details(call, KIND).await
 }
 
-/// `traefik logs`: of every server, or followed as they come until the run is stopped.
+/// `traefik logs`: of every server, once or followed until the run is interrupted.
 pub async fn logs(call: Call<'_>, lines: &Lines) -> Result<Gathered, RunError> {
     life::logs(call, (KIND, NAME), lines).await
 }

@@ -1,4 +1,4 @@
-//! Which version a run is about, and who runs it: from the options, the environment, git.
+//! The version of a run, and who runs it: from the options, the environment, git.
 
 use jiff::Timestamp;
 
@@ -8,8 +8,8 @@ use crate::error::{Result, RunError};
 use crate::git::{self, ask};
 use crate::world::{Options, World};
 
-/// `--version`, else `VERSION`, else git's commit; with `_uncommitted_…` if the tree has changes that are built: those of
-/// a `builder: context:`, not those beside a clone.
+/// `--version`, else `VERSION`, else git's commit, with `_uncommitted_…` if the build includes uncommitted changes: those of
+/// a `builder: context:`, but not those that a clone leaves out.
 pub async fn resolve(world: &World, config: &Config, options: &Options) -> Result<String> {
     let given = options.version.clone().filter(|version| !version.is_empty());
     let version =

@@ -1,4 +1,4 @@
-//! What every run gets: the world outside, the project, and how it was asked for.
+//! What every run gets: everything outside, the project, and the options.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +25,15 @@ pub struct World {
     pub local: Arc<dyn Local>,
     /// The images on this machine.
     pub images: Arc<dyn Images>,
-    /// Is told what happens.
+    /// Receives the events.
     pub events: Arc<dyn Events>,
-    /// Says when to stop.
+    /// Triggered when the run should stop.
     pub stop: Stop,
     /// Bowline's own image of the proxy.
     pub own_proxy: OwnImage,
-    /// How long a deploy lock that somebody else holds is waited for.
+    /// How long to wait for a deploy lock that another run holds.
     pub lock_wait: Duration,
-    /// How long other things may take.
+    /// Time limits for everything else.
     pub timeouts: Timeouts,
 }
 
@@ -41,13 +41,13 @@ pub struct World {
 pub struct Project {
     /// Its configuration, for one destination.
     pub config: Config,
-    /// Its secrets files, and what was worked out of them.
+    /// Its secrets files, with the values resolved so far.
     pub secrets: Arc<Store>,
     /// Where the configuration names secrets.
     pub secret_uses: SecretUses,
 }
 
-/// What a use case is called with.
+/// The arguments of every use case.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     pub world: &'a World,
@@ -60,7 +60,7 @@ impl<'a> Call<'a> {
         &self.project.config
     }
 
-    /// The version that the run is about.
+    /// The version of the run.
     pub(crate) async fn version(self) -> Result<String, RunError> {
         version::resolve(self.world, self.config(), self.options).await
     }
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// How a run was asked for.
+/// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `--hosts`, `--roles`, `--primary`.
@@ -113,20 +113,20 @@ pub struct HostOutput {
 }
 
 impl HostOutput {
-    /// What we have to say about a server ourselves.
+    /// A message of our own about a server.
     pub fn said(host: &str, role: Option<&str>, text: &str) -> Self {
         let output = Output { stdout: format!("{text}\n"), ..Output::default() };
         Self { host: host.into(), role: role.map(Into::into), output }
     }
 }
 
-/// What servers printed, and which of them could not be asked.
+/// The output of servers, and the servers that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gathered {
     pub outputs: Vec<HostOutput>,
     /// What failed where; none of it is in `outputs`.
     pub failures: Vec<Failure>,
-    /// Servers that were to be asked.
+    /// The number of servers in the selection.
     pub total: usize,
 }
 
@@ -141,7 +141,7 @@ impl Gathered {
     }
 }
 
-/// Says when a run should stop: undo what was begun, unlock, end.
+/// Tells a run to stop: undo unfinished steps, release the lock, end.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Receiver<bool>);
 
@@ -150,7 +150,7 @@ pub struct Stop(watch::Receiver<bool>);
 pub struct StopTrigger(watch::Sender<bool>);
 
 impl Stop {
-    /// A trigger and what it triggers.
+    /// A trigger, and the other end that waits for it.
     pub fn new() -> (StopTrigger, Stop) {
         let (sender, receiver) = watch::channel(false);
         (StopTrigger(sender), Stop(receiver))

@@ -16,21 +16,21 @@ use crate::world::{Call, Gathered, Options};
 /// An accessory on its servers.
 type Target<'a> = (&'a Accessory, Vec<&'a str>);
 
-/// Runs it on every server of the accessory at once. A command that fails is no error here: its status is in the output.
+/// Runs it on every server of the accessory in parallel. The status of a failed command is in its output; it isn't an error here.
 ///
 /// # Errors
-/// No such accessory, secrets that aren't there, an interrupt.
+/// An unknown accessory, missing secrets, an interrupt.
 pub async fn exec(call: Call<'_>, name: &str, request: &ExecRequest) -> Result<Gathered> {
     let target = target(call.config(), call.options, name)?;
     let work = unless_stopped(call.world, work(call, request, &target)).await?;
     work.gather(call.world).await
 }
 
-/// Runs it on one server, its input and output connected to `console`; gives how it ended. With a terminal or something
+/// Runs it on one server, connected to `console`, and returns how it ended. With a terminal or something
 /// to read, that is the accessory's first server, as with Kamal.
 ///
 /// # Errors
-/// As [`exec`], and a server that is lost.
+/// As [`exec`], and a lost connection.
 pub async fn attach(
     call: Call<'_>,
     name: &str,
@@ -80,7 +80,7 @@ async fn work(call: Call<'_>, request: &ExecRequest, (accessory, hosts): &Target
     Ok(Work { images: call.world.images.clone(), fleet, commands, failures, total: hosts.len() })
 }
 
-/// The secrets of its env. Those of the registry may be missing: only an image that isn't there needs them.
+/// The secrets of its env. Those of the registry may be missing: only a missing image needs them.
 async fn secrets(call: Call<'_>, accessory: &Accessory) -> Result<Secrets> {
     let known = call.project.secrets.names();
     let mut names = planning::pull_secrets(call.config(), accessory);

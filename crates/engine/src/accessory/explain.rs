@@ -1,4 +1,4 @@
-//! Why something could not be done to an accessory, in the words of what it means.
+//! Explains failures of accessories.
 
 use bowline_config::Accessory;
 use bowline_core::commands::accessory::Answer;
@@ -19,7 +19,7 @@ pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Ca
     explanation.map_or_else(|| Cause::Command(output), Into::into)
 }
 
-/// There is nothing to start.
+/// There is no container to start.
 pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
     let name = &accessory.name;
     told(
@@ -31,12 +31,12 @@ pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
     )
 }
 
-/// The configuration gives no container. It was checked before anything was begun.
+/// The configuration makes no valid container. The checks before the run should prevent this.
 pub(super) fn unusable(error: &PlanError, accessory: &Accessory, host: &str) -> Failure {
     told(accessory, host, "read the configuration", &error.to_string(), "see the secrets of its env")
 }
 
-/// Its proxy would not have it.
+/// The proxy rejected it.
 pub(super) fn refused(refusal: &Refusal, accessory: &Accessory, host: &str) -> Failure {
     told(accessory, host, &format!("boot {}", accessory.name), &refusal.message, &refusal.hint)
 }

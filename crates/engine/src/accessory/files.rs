@@ -1,8 +1,8 @@
-//! The files of accessories, read from the project before anything is begun: one that is missing is an error while
-//! nothing has happened yet.
+//! The files of accessories. The run reads them before it changes anything, so that a missing file is an error while
+//! nothing has changed.
 //!
-//! One whose name ends in `erb` is a template. It is rendered with the accessory's own variables around it, secret ones
-//! too, and what it gives is uploaded.
+//! A file whose name ends in `erb` is a template. It is rendered with the accessory's variables in the environment, secrets
+//! included, and the result is uploaded.
 
 use bowline_config::secret::{Secret, SecretBytes};
 use bowline_config::template::{Outputs, Template};
@@ -74,10 +74,10 @@ async fn content(
     Ok(rendered.into_text().into_bytes())
 }
 
-/// A value shorter than this is found everywhere.
+/// Shorter values are not searched for, because they occur everywhere.
 const SHORT: usize = 4;
 
-/// Whether everybody on the server can read it, by its mode.
+/// Whether its mode lets all users of the server read it.
 fn is_for_all(file: &AccessoryMount) -> bool {
     let mode = file.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok());
     mode.is_some_and(|mode| mode & 0o004 != 0)

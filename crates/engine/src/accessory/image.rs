@@ -1,4 +1,4 @@
-//! Accessories made of the app's own image, where there is no registry: this machine sends it, as it does for the app.
+//! Accessories with the app's own image, without a registry: this machine sends the image, as for the app.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,10 +17,10 @@ use crate::event::Event;
 use crate::image::send;
 use crate::run::change::Told;
 
-/// Why an accessory's image could not get to a server, by both their names.
+/// Why an accessory's image didn't get to a server.
 pub(super) type Missing = BTreeMap<(String, String), Failure>;
 
-/// Sends the image of each accessory that is made of the app's own to the servers that need it.
+/// Sends the app's image to the servers whose accessories use it and that lack it.
 pub(super) async fn bring(
     held: Held<'_>,
     config: &Config,
@@ -72,7 +72,7 @@ async fn lacking<'h>(
     hosts.iter().zip(looked).filter_map(lacks).collect()
 }
 
-/// The same work, but for what lacks its image.
+/// The same accessories, without those that lack their image.
 pub(super) fn unless(
     missing: &Missing,
     work: impl AsyncFn(&Accessory, &str) -> Told,

@@ -1,4 +1,4 @@
-//! This machine and the project: programs, files, secrets, the registry's answer.
+//! Checks of this machine and the project: programs, files, secrets, the registry.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::hooks::{self, Fault};
 use crate::ports::{Local, LocalCommand, Output};
 use crate::world::Call;
 
-/// No program takes longer to say what it is.
+/// The time limit for a program to print its version.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A registry has so long to answer.
+/// The time limit for a login to the registry.
 const LOGIN: Duration = Duration::from_secs(30);
 
-/// Logs in with a configuration of its own, so that the user's stays as it is. With some login in it Docker's client looks for
-/// no helper to keep this one.
+/// Logs in with a temporary Docker configuration, so that the user's doesn't change. It contains a dummy login, because Docker's
+/// client would otherwise look for a credential helper.
 const LOGIN_SCRIPT: &str = "d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && \
     printf '{\"auths\":{\"bowline.invalid\":{}}}\\n' >\"$d/config.json\" && docker --config \"$d\" login \"$@\"";
 
@@ -33,7 +33,7 @@ async fn run(local: &dyn Local, words: &[&str]) -> Option<Output> {
     output.success().then_some(output)
 }
 
-/// The first word of what a program says that looks like a version.
+/// The first word in a program's output that looks like a version.
 fn number(said: &str) -> &str {
     let starts = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
     said.split([' ', ',', '\n']).find(starts).unwrap_or("of an unknown version")
@@ -120,7 +120,7 @@ async fn docker(local: &dyn Local, config: Option<&Config>) -> Vec<Finding> {
     found
 }
 
-/// The program that servers without a proxy get.
+/// The proxy for servers without one.
 async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding> {
     let config = config?;
     let gets_ours = |proxy: &bowline_config::Proxy| proxy.run.is_none();
@@ -138,7 +138,7 @@ async fn own_proxy(local: &dyn Local, config: Option<&Config>) -> Option<Finding
     })
 }
 
-/// The project's files, as far as no secret is needed for it.
+/// The checks of the project's files that need no secret.
 pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> Vec<Finding> {
     let config = call.config();
     let roles: Vec<&str> = config.roles.iter().map(|role| role.name.as_str()).collect();
@@ -221,7 +221,7 @@ async fn of_version(call: Call<'_>) -> Vec<Finding> {
     found
 }
 
-/// The values of all secrets that the configuration names, if they can be had.
+/// The values of all secrets that the configuration names, if they can be resolved.
 pub(super) async fn secrets(call: Call<'_>) -> Result<(Option<Secrets>, Vec<Finding>)> {
     let names: Vec<String> = call.project.secret_uses.names().into_iter().map(Into::into).collect();
     if names.is_empty() {
@@ -247,7 +247,7 @@ pub(super) async fn secrets(call: Call<'_>) -> Result<(Option<Secrets>, Vec<Find
     }
 }
 
-/// Whether the registry lets this machine in.
+/// Whether the registry accepts the login from this machine.
 pub(super) async fn login(call: Call<'_>, secrets: Option<&Secrets>) -> Option<Finding> {
     let registry = &call.config().registry;
     if registry.is_absent() {

@@ -1,4 +1,4 @@
-//! DNS: whether the names that the proxies answer for lead to their servers.
+//! DNS: whether the host names of the proxies resolve to their servers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 
 use crate::world::{Call, World};
 
-/// A name, and the servers that it should lead to.
+/// A name, and the servers that it should resolve to.
 struct Name<'p> {
     name: &'p str,
     hosts: Vec<&'p str>,
-    /// Whether a certificate is got for it, which takes that it resolves.
+    /// Whether it needs a certificate, which it gets only if it resolves.
     certified: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn findings(call: Call<'_>) -> Vec<Finding> {
     join_all(names.iter().map(|name| one(call.world, name))).await
 }
 
-/// The hosts of a proxy that can be asked for: not the wildcards.
+/// The hosts of a proxy that can be looked up: not the wildcards.
 fn plain(proxy: &Proxy) -> impl Iterator<Item = &str> {
     proxy
         .hosts
@@ -75,7 +75,7 @@ async fn one(world: &World, name: &Name<'_>) -> Finding {
     )
 }
 
-/// The addresses of a server, as far as its name says.
+/// The addresses to which a server's name resolves.
 async fn addresses(world: &World, host: &str) -> Vec<IpAddr> {
     let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
     match name.trim_matches(['[', ']']).parse() {

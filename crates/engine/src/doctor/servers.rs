@@ -1,4 +1,4 @@
-//! The servers: each is asked once, all at the same time.
+//! Checks of the servers: one command each, in parallel.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use crate::ports::{Accept, Entry, Known, Stream};
 use crate::run::fleet::Fleet;
 use crate::world::Call;
 
-/// What all servers are asked, and what is known for it.
+/// What the checks of all servers share.
 struct Round<'a> {
     call: Call<'a>,
     fleet: &'a Fleet,
     scope: Scope,
-    /// Their values, or what stands in for them.
+    /// Their values, or empty ones.
     secrets: Secrets,
-    /// Whether the values are the true ones.
+    /// Whether the values are real.
     known: bool,
 }
 
-/// Closes each connection: doctor only asks whether sshd would forward one.
+/// Closes each connection: doctor only checks whether sshd forwards connections.
 struct Probe;
 
 impl Accept for Probe {
@@ -130,7 +130,7 @@ impl Round<'_> {
         Ok(Asked { checkup, observed: Observed::parse(&output.stdout).ok(), ahead })
     }
 
-    /// What a deploy would say about a server: it is planned, and not carried out. What was said already isn't said again.
+    /// What a deploy would report about a server: plans one without carrying it out. Leaves out findings that are known already.
     fn planned(&self, host: &str, observed: Observed, found: &[Finding]) -> Vec<Finding> {
         let config = self.call.config();
         let Ok(selection) = Selection::new(config, &self.call.options.filters) else { return Vec::new() };
@@ -166,7 +166,7 @@ impl Round<'_> {
     }
 }
 
-/// A server that answered.
+/// A server that responded.
 struct Asked {
     checkup: Checkup,
     observed: Option<Observed>,

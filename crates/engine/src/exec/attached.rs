@@ -1,8 +1,8 @@
 //! One command whose bytes pass between a server and the console.
 //!
-//! Nothing is kept on the way: a piece is asked for when the one before is handed on, so whoever reads slowly
-//! holds the far program up. There is no deadline: a person may think for as long as they like, and a dead
-//! connection shows by itself.
+//! Nothing is buffered: we ask for a piece when the previous one is passed on, so a slow reader
+//! makes the program on the server wait. There is no deadline: a person may take any time to type, and a dead
+//! connection is detected separately.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -15,13 +15,13 @@ use crate::error::{Failure, Result, RunError};
 use crate::ports::{Attached, Closed, Console, Exit, FarInput, FarOutput, ServerError};
 use crate::world::World;
 
-/// Why nothing passes any more.
+/// Why the transfer ended.
 enum Over {
     /// The program ended.
     Exit(Exit),
-    /// Nobody reads what it prints.
+    /// Its output has no reader any more.
     Closed,
-    /// We were told to stop.
+    /// The run was interrupted.
     Stopped,
     /// The connection broke.
     Lost(ServerError),
@@ -78,7 +78,7 @@ pub(crate) async fn run(world: &World, work: &Work, console: &dyn Console) -> Re
     }
 }
 
-/// Lets bytes pass until it is over; then the console is as it was before.
+/// Passes bytes until the command ends, then restores the console.
 async fn pass(world: &World, command: &Command, attached: Attached, console: &dyn Console) -> Result<Over> {
     let mode = command.mode;
     let Attached { output, input } = attached;

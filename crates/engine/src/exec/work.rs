@@ -1,5 +1,5 @@
-//! Commands that somebody wants run on servers, of the app or not: begun, gathered or attached, and ended if whoever
-//! asked goes away.
+//! The user's commands on servers, in the app or not: starting them, collecting or streaming their output, and ending them if
+//! the user goes away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +21,10 @@ use crate::run::fleet::Fleet;
 use crate::run::observe;
 use crate::world::{Gathered, HostOutput, World};
 
-/// How long it may take to end what an interrupted command began.
+/// The time limit for ending an interrupted command.
 const ENDING: Duration = Duration::from_secs(20);
 
-/// Waits for what changes nothing that would have to be undone.
+/// Waits for a future that an interrupt can drop, because it leaves nothing to undo.
 pub(crate) async fn unless_stopped<T>(world: &World, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         done = work => done,
@@ -39,15 +39,15 @@ pub(crate) struct Command {
     /// The command, and where it runs, in words.
     pub(super) told: String,
     pub(super) step: Step,
-    /// What it needs first.
+    /// What it needs before it starts.
     prepare: Option<Step>,
-    /// The image, if it may have to be brought.
+    /// The image, if the server may lack it.
     bring: Option<Receive>,
     /// What it runs in, in words.
     place: String,
-    /// Ends it from outside; it has so many seconds to end by itself.
+    /// Ends it from outside. It gets so many seconds to end on its own.
     end: Box<dyn Fn(u64) -> Script + Send + Sync>,
-    /// It has begun, and has not ended yet as far as we know.
+    /// It has started, and hasn't ended as far as we know.
     runs: AtomicBool,
 }
 
@@ -108,7 +108,7 @@ impl Command {
     }
 }
 
-/// What is to be run where, on connected servers.
+/// The commands for each connected server.
 pub(crate) struct Work {
     pub(crate) images: Arc<dyn Images>,
     pub(crate) fleet: Fleet,
@@ -123,7 +123,7 @@ impl Work {
         self.failures.push(failure);
     }
 
-    /// Runs all of it, and gathers what is printed; ends it all when the run is stopped.
+    /// Runs all commands and collects their output. Ends them all when the run is interrupted.
     pub(crate) async fn gather(&self, world: &World) -> Result<Gathered> {
         tokio::select! {
             gathered = self.run_all() => Ok(gathered),
@@ -165,7 +165,7 @@ impl Work {
         result.map_err(too_much)
     }
 
-    /// Has what it needs.
+    /// Prepares what the command needs.
     pub(super) async fn prepare(&self, command: &Command) -> Result<(), Failure> {
         let Some(step) = &command.prepare else { return Ok(()) };
         // From here on there may be an env file to remove.
@@ -191,7 +191,7 @@ impl Work {
         })
     }
 
-    /// Ends whatever runs; what is made for it has so many seconds to end by itself.
+    /// Ends everything that runs. Containers of these commands get so many seconds to end on their own.
     pub(super) async fn end(&self, grace: u64) {
         let running = self.commands.iter().filter(|command| command.runs.load(Ordering::Relaxed));
         join_all(running.map(|command| self.end_one(command, grace))).await;
@@ -208,7 +208,7 @@ impl Work {
     }
 }
 
-/// Why a container could not be prepared, in the words of what it means.
+/// Explains why a container couldn't be prepared.
 fn explained(failure: Failure) -> Failure {
     if failure.has_status(Status::LoginRefused) || failure.has_status(Status::PullFailed) {
         return failure.explained();

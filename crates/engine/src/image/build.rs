@@ -1,4 +1,4 @@
-//! Building the image on this machine, or on one that it tells to, and pushing it to the registry, once for all
+//! Building the image on this machine, or from it on a remote builder, and pushing it to the registry, once for all
 //! servers.
 
 mod trouble;
@@ -20,7 +20,7 @@ use crate::ports::LocalCommand;
 use crate::world::{Call, Project};
 use trouble::{explained, hint, is_refused, was_not_merged};
 
-/// A build that can begin: what is needed for it is there, and the registry lets us in.
+/// A build that can start: its programs exist, and we are logged in to the registry.
 pub(crate) struct Build<'a> {
     call: Call<'a>,
     secrets: &'a Secrets,
@@ -29,7 +29,7 @@ pub(crate) struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// Looks for what builds, and logs in.
+    /// Checks the programs, and logs in.
     pub(crate) async fn begin(call: Call<'a>, secrets: &'a Secrets, output: Output) -> Result<Self> {
         let build = Self::without_registry(call, secrets, output).await?;
         registry::log_in_here(call.world, call.config(), secrets).await?;
@@ -50,7 +50,7 @@ impl<'a> Build<'a> {
         Ok(build)
     }
 
-    /// Builds a version, and puts it where it should go.
+    /// Builds a version, and pushes or stores it.
     pub(crate) async fn carry_out(&self, version: &str) -> Result<()> {
         let config = self.call.config();
         let source = source(self.call.world, config).await?;
@@ -85,7 +85,7 @@ impl<'a> Build<'a> {
         self.call
     }
 
-    /// Whether what builds can write an image into a directory.
+    /// Whether the builder can write an image into a directory.
     pub(super) fn writes_layouts(&self) -> bool {
         self.builder.writes_layouts()
     }
@@ -154,7 +154,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// Whether what failed may work now, after so many tries.
+    /// Whether to try again after so many failures.
     ///
     /// Docker writes all logins of a user into one file, so another build's login at the same moment may undo ours:
     /// after a refusal we log in again, once.
@@ -167,7 +167,7 @@ impl<'a> Build<'a> {
         Ok(again)
     }
 
-    /// The values of build secrets, by their names; a machine that builds fetches no tokens through us.
+    /// The values of build secrets, by their names.
     fn environment(&self) -> Vec<(String, Secret)> {
         let names = &self.call.config().builder.secrets;
         let value = |name: &String| Some((name.clone(), self.secrets.get(name)?.clone()));

@@ -1,4 +1,4 @@
-//! The builder on this machine: looked at before a build, made where it is missing or not as configured;
+//! The builder on this machine: checked before a build, and created if it is missing or differs from the configuration;
 //! `build create`, `build remove`, `build details`.
 
 use bowline_config::Config;
@@ -63,7 +63,7 @@ fn absent(reason: &str, hint: &str) -> RunError {
     }
 }
 
-/// Whether a program is there; what it prints is nobody's business.
+/// Whether a program exists. Ignores its output.
 async fn answers(world: &World, line: &[&str]) -> Result<bool> {
     match ask(world, &words(line)).await {
         Ok(_) => Ok(true),
@@ -72,7 +72,7 @@ async fn answers(world: &World, line: &[&str]) -> Result<bool> {
     }
 }
 
-/// Sees to it that the builder is there and as configured; whether it had to be made.
+/// Makes sure that the builder exists as configured. Returns whether it was created.
 pub(crate) async fn ensure(world: &World, builder: &Builder<'_>) -> Result<bool> {
     if is_sound(world, builder).await? {
         return Ok(false);
@@ -135,13 +135,13 @@ async fn take_away(world: &World, builder: &Builder<'_>) -> Result<bool> {
     Ok(removed)
 }
 
-/// Whether what could not be removed is gone all the same: buildx forgets a builder whose machine it can't reach, and
+/// Whether a builder is gone although removing it failed: buildx forgets a builder whose machine it can't reach, and
 /// fails.
 async fn is_gone_now(world: &World, remove: &[String]) -> bool {
     matches!(ask(world, remove).await, Err(failed) if Builder::is_absent(failed.said()))
 }
 
-/// Nothing has to be made for it.
+/// It needs no builder.
 fn as_it_is(builder: &Builder<'_>) -> String {
     format!("no builder is made for this project: its class is {}", builder.class())
 }
@@ -162,7 +162,7 @@ pub async fn remove(call: Call<'_>) -> Result<String> {
     Ok(if removed { format!("removed the builder {name}") } else { format!("there is no builder {name}") })
 }
 
-/// `build details`: its class, and what Docker says of builders.
+/// `build details`: its kind, and Docker's lists of contexts and builders.
 pub async fn details(call: Call<'_>) -> Result<String> {
     let builder = choose(call.world, call.config()).await?;
     let name = builder.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What is built: a clean clone of the repository, or the directory that `builder: context:` names, as it is.
 //!
-//! A clone is kept for the next time. Two builds of a project at once (two destinations, say) each get their own:
-//! one must not change the files under the other.
+//! Clones are kept for the next build. Two builds of a project at the same time (two destinations, say) use separate clones:
+//! neither may change the other's files.
 
 use std::path::PathBuf;
 
@@ -18,9 +18,9 @@ use crate::local::{Failed, ask_without, error_line};
 use crate::ports::{Held, Output};
 use crate::world::World;
 
-/// So many builds of a project at once.
+/// The maximum number of builds of a project at the same time.
 const AT_ONCE: usize = 100;
-/// So many files are named where people are told of them.
+/// The maximum number of files in a message.
 const NAMED: usize = 5;
 
 /// Where a build runs.
@@ -29,7 +29,7 @@ pub(crate) struct Source {
     pub directory: Option<PathBuf>,
     /// The build's context, as seen from there.
     pub context: String,
-    /// As long as it is held, nobody else touches the clone.
+    /// While it is held, no other build uses the clone.
     _held: Option<Held>,
 }
 
@@ -41,7 +41,7 @@ impl Source {
     }
 }
 
-/// Makes ready what is built, and says which changes are in it or left out of it.
+/// Prepares the source of a build, and reports uncommitted changes that are included or left out.
 pub(crate) async fn source(world: &World, config: &Config) -> Result<Source> {
     let changes = git::uncommitted(world).await;
     if config.builder.context.is_some() {
@@ -103,18 +103,18 @@ fn free(world: &World, clone: impl Fn(usize) -> CleanClone) -> Result<(CleanClon
     Err(unprepared(format!("{AT_ONCE} other builds of this project are running"), None))
 }
 
-/// Bringing a clone to a commit.
+/// Updates a clone to a commit.
 struct Preparation<'a> {
     world: &'a World,
     clone: &'a CleanClone,
     revision: &'a str,
     place: &'a Place,
-    /// What no git here may get.
+    /// Variables that no git command here may get.
     variables: Vec<String>,
 }
 
 impl Preparation<'_> {
-    /// One that can't be brought to the commit is made again, once. What is not ours is left alone.
+    /// If the update fails, creates the clone again, once. Leaves directories alone that aren't ours.
     async fn carry_out(&self) -> Result<()> {
         self.world.events.emit(Event::Phase(Phase::Clone(self.clone.directory())));
         let there = self.world.local.executable(&self.clone.directory()).is_some();
@@ -136,7 +136,7 @@ impl Preparation<'_> {
         })
     }
 
-    /// Nothing is reset, cleaned or removed that was not made here.
+    /// Checks our mark, so that we never reset, clean or remove a directory that isn't ours.
     async fn is_ours(&self) -> Result<()> {
         match self.ask(&self.clone.marked()).await {
             Ok(_) => Ok(()),

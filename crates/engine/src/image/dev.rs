@@ -1,5 +1,5 @@
-//! `build dev`: an image of the working directory for trying out. It is tagged as dirty, goes to no server, and whatever
-//! in it isn't committed is named first.
+//! `build dev`: an image of the working directory for trying out. It is tagged as dirty, stays on this machine, and Bowline first lists
+//! its uncommitted files.
 
 use bowline_core::commands::builder::Output;
 use bowline_core::dockerignore::Dockerignore;
@@ -12,10 +12,10 @@ use crate::image::build::Build;
 use crate::image::clone::{Source, listed};
 use crate::world::Call;
 
-/// What is added to the tags.
+/// The suffix of the tags.
 const DIRTY: &str = "-dirty";
 
-/// Builds it; gives its name.
+/// Builds it, and returns its name.
 pub async fn dev(call: Call<'_>, output: Output) -> Result<String> {
     let started = Instant::now();
     let config = call.config();
@@ -34,7 +34,7 @@ pub async fn dev(call: Call<'_>, output: Output) -> Result<String> {
     Ok(image)
 }
 
-/// Names the files in the build that are in no commit.
+/// Lists the uncommitted files in the build.
 async fn warn(call: Call<'_>, context: &str) -> Result<()> {
     let context = context.trim_start_matches("./").trim_end_matches('/');
     let inside = |path: &str| match context {

@@ -1,4 +1,4 @@
-//! What servers would be sent of an image, as far as it can be known before anything is done.
+//! Which parts of an image a run would send to servers, as far as a plan can know.
 
 use bowline_core::commands::registry::{self, Held, Layers, Receive};
 use bowline_core::plan::Plan;

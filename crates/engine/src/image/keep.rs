@@ -1,4 +1,4 @@
-//! Images for servers that get theirs from this machine: built, or given by the user, into the store that is kept here.
+//! Storing images on this machine, for servers that get theirs from it: built ones, and files from the user.
 
 use bowline_core::commands::builder::Output;
 
@@ -10,7 +10,7 @@ use crate::local::{Limit, words};
 use crate::ports::{Given, LocalCommand, Variant};
 use crate::world::{Call, World};
 
-/// Builds, and keeps the image under the first of the names. A builder of its own writes a directory, and compresses layers as it
+/// Builds the image, and stores it under the first of the names. A buildx builder writes a directory, and compresses layers as it
 /// does; from Docker the image is saved.
 pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String>) -> Result<()> {
     let world = build.call().world;
@@ -41,7 +41,7 @@ async fn save(world: &World, image: &str) -> Result<()> {
     taken.map_err(|reason| failed_at("saving the image", reason))
 }
 
-/// Keeps the image that the user names a file or directory of (`--image-archive`), if one is named, as this version.
+/// Stores the image of `--image-archive`, if the user set it, as this version.
 pub(crate) async fn given(call: Call<'_>, version: &str) -> Result<()> {
     if call.options.image_archive.is_some() {
         call.world.events.emit(Event::Phase(Phase::Keep(call.config().image_of(version))));
@@ -80,7 +80,7 @@ pub(crate) async fn look_into(call: Call<'_>, version: &str) -> Result<Option<Bo
     }
 }
 
-/// Whether an image can be this service's: what isn't, no server need get.
+/// Checks that an image belongs to this service, before a server gets it.
 fn is_for(variants: &[Variant], service: &str, arch: &[String]) -> Result<(), (String, String)> {
     if let Some(other) = variants.iter().find(|variant| variant.service.as_deref() != Some(service)) {
         let label = match &other.service {
@@ -114,8 +114,8 @@ async fn until_stopped<T>(world: &World, work: impl Future<Output = T>) -> Resul
     }
 }
 
-/// Keeps it as the latest, too, which accessories may be made of; and no more of them than servers may go back to, and the one that
-/// comes.
+/// Stores it as the latest too, for accessories, and removes all but the versions that servers can go back to and one
+/// more.
 async fn tidy(call: Call<'_>, image: &str) -> Result<()> {
     let config = call.config();
     call.world.images.keep_as(image, &config.latest_image()).await.map_err(failed)?;

@@ -40,7 +40,7 @@ pub(crate) async fn log_in_here(world: &World, config: &Config, secrets: &Secret
     })
 }
 
-/// `registry login` and `registry logout` are about a registry that wants a login.
+/// Reports an error unless there is a registry with a login.
 pub fn check_login(project: &Project, command: &str) -> Result<(), RunError> {
     if project.config.registry.is_absent() {
         return Err(RunError::Usage {
@@ -109,7 +109,7 @@ fn only(outputs: Vec<HostOutput>) -> Gathered {
     Gathered { total: outputs.len(), outputs, failures: Vec::new() }
 }
 
-/// What was said here, then what became of each server.
+/// This machine's result, followed by the servers' results.
 fn with(said: Vec<HostOutput>, mut gathered: Gathered, done: &str) -> Gathered {
     for output in gathered.outputs.iter_mut().filter(|output| output.output.success()) {
         *output = HostOutput::said(&output.host, None, done);

@@ -1,5 +1,5 @@
-//! An image from this machine to servers, through their SSH connections: each server pulls from this run what it lacks. Where
-//! sshd forwards nothing, the whole is sent to `docker load`.
+//! Sending an image from this machine to servers, through their SSH connections: each server pulls the layers it lacks. If
+//! sshd doesn't forward, the whole image goes to `docker load`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::event::Event;
 use crate::ports::{Attached, Exit, FarOutput, Image, Images, Output, Piece, Pieces, ServerError, Variant};
 use crate::run::fleet::Fleet;
 
-/// The most bytes that are kept of what a load prints.
+/// The maximum number of bytes kept from the output of `docker load`.
 const PRINTED: usize = 256 * 1024;
 
 /// The time between two progress events.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A server that has the image now: its name, what it said at the end, and how many bytes went there.
+/// A server that has the image now: its name, its last output, and how many bytes it got.
 pub(crate) type Sent<'h> = (&'h str, Output, u64);
 
-/// Brings an image to servers, all at once and each to its own end. Where none is kept here, a server that has it gives it. Each
+/// Sends an image to servers, in parallel. If this machine doesn't have it, a server that does provides it. Each
 /// failure is reported when it happens, not when the last server is done.
 pub(crate) async fn to_all<'h>(
     images: &dyn Images,
@@ -70,20 +70,20 @@ pub(crate) async fn to_all<'h>(
 /// An image, ready to be sent.
 pub(crate) struct Sender<'a> {
     fleet: &'a Fleet,
-    /// None is kept here: servers may have it all the same.
+    /// This machine doesn't have it, but servers may.
     image: Option<Arc<dyn Image>>,
     receive: Receive,
 }
 
 impl<'a> Sender<'a> {
     /// # Errors
-    /// Why what is kept here can't be used.
+    /// Why the stored image can't be used.
     pub(crate) async fn new(images: &dyn Images, fleet: &'a Fleet, receive: &Receive) -> Result<Self, Cause> {
         let image = images.open(&receive.image, &receive.offered()).await.map_err(unusable)?;
         Ok(Self { fleet, image, receive: receive.clone() })
     }
 
-    /// Brings it to servers at once; those that need it and for which none is kept here are given back.
+    /// Sends it to servers in parallel. Returns the servers that need it if this machine doesn't have it.
     async fn to_each<'h>(
         &self,
         hosts: &[&'h str],
@@ -109,7 +109,7 @@ impl<'a> Sender<'a> {
         (sent, lacking)
     }
 
-    /// Brings it to a server; gives how many bytes went there.
+    /// Sends it to a server. Returns the number of bytes.
     pub(crate) async fn to(&self, host: &str) -> Result<(Output, u64), Failure> {
         let Some(image) = &self.image else { return self.look(host).await.map(|output| (output, 0)) };
         let offer = image.offer();
@@ -132,7 +132,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// What isn't kept here may be there.
+    /// Checks whether the server has an image that this machine lacks.
     async fn look(&self, host: &str) -> Result<Output, Failure> {
         let step = Step::Receive(Receive { way: Way::There, ..self.receive.clone() });
         self.fleet.run(host, None, &step).await.map_err(|mut failure| {
@@ -172,7 +172,7 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// Does the work, and tells meanwhile how far it is.
+    /// Does the work, and reports its progress meanwhile.
     async fn watched<T>(
         &self,
         host: &str,
@@ -225,7 +225,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// The architecture of an image for a server, if it has one: the server's own, or one that runs there, too.
+/// The image's architecture for a server, if there is one: the server's own, or another that it can run.
 fn fitting(variants: &[Variant], server: &str) -> Option<String> {
     let all = || variants.iter().map(|variant| &variant.image.architecture);
     let own = all().find(|architecture| *architecture == server);
@@ -237,7 +237,7 @@ fn unusable(reason: String) -> Cause {
     Cause::Told { reason: format!("the image can't be read on this machine: {reason}"), hint }
 }
 
-/// What a program on a server prints, to its end.
+/// The whole output of a program on a server.
 struct Saved {
     output: Box<dyn FarOutput>,
     said: Vec<u8>,
@@ -259,7 +259,7 @@ impl Pieces for Saved {
     }
 }
 
-/// Lets a program read the pieces, and counts their bytes; gives what it printed, or why the pieces had no end.
+/// Passes the pieces to a program, and counts their bytes. Returns its output, or why the pieces ended early.
 async fn feed(
     attached: Attached,
     mut pieces: Box<dyn Pieces>,

@@ -1,4 +1,4 @@
-//! kamal-proxy: a deploy tells it which container gets a service's requests, and it returns when that container does.
+//! kamal-proxy: a deploy names the container that gets a service's requests. The command returns when it does.
 
 pub(crate) mod image;
 pub(crate) mod upgrade;
@@ -37,25 +37,25 @@ pub(crate) fn step(step: kamal::Step) -> Step {
 }
 
 impl<'a> KamalProxy<'a> {
-    /// As the plan has it; without one no role is behind it there.
+    /// As in the plan. `None` if no role is behind it there.
     pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>, image: &'a OwnImage) -> Self {
         let runs = AtomicBool::new(plan.is_some_and(|plan| plan.ensure.is_none()));
         Self { at, plan, image: Some(image), runs }
     }
 
-    /// As it was seen.
+    /// As observed.
     pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
         let runs = observed.proxy(NAME).is_some_and(|proxy| proxy.status == "running");
         Self { at, plan: None, image: None, runs: AtomicBool::new(runs) }
     }
 }
 
-/// Has the proxy run and answer on a server; Bowline's own image is sent there if it is needed and missing.
+/// Makes sure that the proxy runs and responds on a server. Sends Bowline's own image if it is needed and missing.
 pub(crate) async fn ensure(at: At<'_>, image: &OwnImage, ensure: &Ensure) -> Result<Answer, Failure> {
     with_image(at, image, ensure, |ensure| kamal::Step::Ensure(Box::new(ensure))).await
 }
 
-/// Runs a step that makes the proxy's container, and once more when the image that it needs is there.
+/// Runs a step that creates the proxy's container. If it lacks the image, sends it and tries again.
 pub(crate) async fn with_image(
     at: At<'_>,
     image: &OwnImage,
@@ -80,7 +80,7 @@ pub(crate) async fn with_image(
     }
 }
 
-/// For how long no proxy took requests, for people.
+/// The downtime, in words.
 pub(crate) fn gap(answer: &Answer) -> String {
     answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0)).unwrap_or_default()
 }
@@ -95,7 +95,7 @@ pub(crate) async fn remove_from(change: &Change<'_>, host: &str, force: bool) ->
     })
 }
 
-/// Why the proxy could not be run, with what to do.
+/// Why the proxy couldn't start, and what to do.
 pub(crate) fn explained(mut failure: Failure) -> Failure {
     let Cause::Command(output) = &failure.cause else { return failure };
     if output.status() == Some(Status::PortTaken)

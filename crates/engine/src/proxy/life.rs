@@ -1,4 +1,4 @@
-//! What the commands for one kind of proxy have in common: which servers they are for, and in which order these are changed.
+//! What the commands for one kind of proxy share: the choice of servers, and their order.
 
 use bowline_core::commands::logs::{self, Lines};
 use bowline_core::commands::registry::{self, Login};
@@ -16,7 +16,7 @@ use crate::run::change::{Change, Told};
 use crate::run::fleet::run_all;
 use crate::world::{Call, Gathered};
 
-/// Changes all of them at once.
+/// Changes all servers in parallel.
 pub(crate) async fn on_each(
     call: Call<'_>,
     kind: ProxyKind,
@@ -57,8 +57,8 @@ pub(crate) fn unusable(error: &PlanError, host: &str) -> Failure {
     }
 }
 
-/// Changes all of them at once or (`rolling`) one after the other, with the hooks of a reboot around each turn. After a failure
-/// no further turn begins.
+/// Changes all servers in parallel or (`rolling`) one after the other, with the hooks of a reboot around each turn. After a failure,
+/// no other turn starts.
 pub(crate) async fn in_groups(
     call: Call<'_>,
     (kind, rolling): (ProxyKind, bool),
@@ -106,8 +106,8 @@ async fn one_group(
     Ok(part)
 }
 
-/// The hook around a reboot of the proxy. The other Kamal has it by another name: that one counts where there is none of the right
-/// name, rather than that a load balancer isn't told.
+/// The hook around a reboot of the proxy. If the project has no hook of this name, the name of the other generation of Kamal is
+/// used, so that a hook for a load balancer always runs.
 pub(crate) fn hook(call: Call<'_>, kind: ProxyKind, when: &str) -> String {
     let path = &call.config().hooks_path;
     let there = |name: &str| call.world.local.executable(&format!("{path}/{name}")).is_some();
@@ -125,7 +125,7 @@ pub(crate) async fn details(call: Call<'_>, kind: ProxyKind) -> Result<Gathered,
     ask(call, kind, &script).await
 }
 
-/// What a script prints on each server.
+/// The output of a script on each server.
 pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Result<Gathered, RunError> {
     let (_, hosts) = behind(call.config(), &call.options.filters, kind)?;
     let (fleet, failures) = call.connect(&hosts).await?;
@@ -134,7 +134,7 @@ pub(crate) async fn ask(call: Call<'_>, kind: ProxyKind, script: &Script) -> Res
     Ok(run_all(&fleet, steps, failures, hosts.len()).await)
 }
 
-/// The log of its container on every server, or followed as it comes until the run is stopped.
+/// The log of its container on every server, once or followed until the run is interrupted.
 pub(crate) async fn logs(
     call: Call<'_>,
     (kind, name): (ProxyKind, &str),

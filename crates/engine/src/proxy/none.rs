@@ -1,4 +1,4 @@
-//! No proxy: what runs is reached, and what is stopped is no longer.
+//! No proxy: a container counts as reached while it runs.
 
 use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;

@@ -1,4 +1,4 @@
-//! Traefik: it finds out by itself what runs. So it is asked what it routes to, and told by the health of containers.
+//! Traefik finds containers on its own. So we ask it where it routes, and steer it through the health of containers.
 
 mod api;
 mod cord;
@@ -51,7 +51,7 @@ pub(crate) async fn remove_from(change: &Change<'_>, host: &str) -> Told {
     })
 }
 
-/// How a Traefik that runs is asked; `None` if it doesn't run.
+/// A client for the API of a running Traefik; `None` if it doesn't run.
 fn client(api: traefik::Api) -> Option<Client> {
     match api {
         traefik::Api::At(api) => Some(Client { api: Some(api) }),
@@ -61,12 +61,12 @@ fn client(api: traefik::Api) -> Option<Client> {
 }
 
 impl<'a> Traefik<'a> {
-    /// As the plan has it; without one no role is behind it there.
+    /// As in the plan. `None` if no role is behind it there.
     pub(super) fn planned(at: At<'a>, plan: Option<&'a OnServer>) -> Self {
         Self { at, plan, runs: Mutex::new(plan.and_then(|plan| client(plan.api))) }
     }
 
-    /// As it was seen.
+    /// As observed.
     pub(super) fn observed(at: At<'a>, observed: &Observed) -> Self {
         Self { at, plan: None, runs: Mutex::new(traefik::running(observed).and_then(client)) }
     }
@@ -76,7 +76,7 @@ impl<'a> Traefik<'a> {
     }
 }
 
-/// There is nothing that could be asked.
+/// There is no API to ask.
 fn down(reason: String) -> Cause {
     Cause::Told { reason, hint: Some("`traefik boot` boots it".into()) }
 }

@@ -1,7 +1,7 @@
-//! Carrying a plan out: every server and role at once, each to its own end.
+//! Applying a plan: every server and role in parallel, each independent of the others.
 //!
-//! What a role does, in order: boot and see it ready; open the barrier or wait at it; see the proxy route to the
-//! new container; retire the old ones. Until the old ones are touched, any failure stops the new container and
+//! What a role does, in order: boot the new container and wait until it is ready; open the barrier or wait at it; attach the
+//! new container to the proxy; retire the old ones. Before it touches the old ones, any failure stops the new container and
 //! leaves the old one serving.
 
 mod back;
@@ -35,13 +35,13 @@ use crate::world::{Stop, World};
 use progress::{Progress, Stage};
 use role::{Booted, RoleTask};
 
-/// A plan being carried out.
+/// A plan that is being applied.
 pub struct Apply<'a> {
     /// The servers.
     pub fleet: &'a Fleet,
     /// The plan.
     pub plan: &'a Plan,
-    /// Says when to stop.
+    /// Triggered when the run should stop.
     pub stop: &'a Stop,
     /// Whether the lock was lost.
     pub lock_lost: watch::Receiver<bool>,
@@ -52,7 +52,7 @@ pub struct Apply<'a> {
 }
 
 impl<'a> Apply<'a> {
-    /// Ready to begin.
+    /// Creates it, ready to start.
     pub(crate) fn new(
         world: &'a World,
         fleet: &'a Fleet,
@@ -94,12 +94,12 @@ impl<'a> Apply<'a> {
         self.progress.fail(failure);
     }
 
-    /// Whether another run has the servers by now.
+    /// Whether another run has taken the servers over.
     pub fn lost_the_lock(&self) -> bool {
         *self.lock_lost.borrow()
     }
 
-    /// Whether the next change may be made.
+    /// Whether the run may make its next change.
     fn may_go_on(&self) -> Result<(), Cause> {
         if self.lost_the_lock() {
             Err(Cause::LockLost)
@@ -121,7 +121,7 @@ impl<'a> Apply<'a> {
         self.sound().any(|server| server.roles.iter().any(|role| role.role == *primary))
     }
 
-    /// Brings the image to every server that needs it: from a registry, or from this machine.
+    /// Gets the image to every server that needs it: from a registry, or from this machine.
     pub async fn deliver(&self, world: &World) {
         self.everywhere(Phase::Pull, |server| match &server.delivery {
             Some(Delivery::Pull(pull)) => vec![(None, Step::Pull(pull.clone()))],
@@ -155,7 +155,7 @@ impl<'a> Apply<'a> {
         self.fleet.emit(Event::Sent(told));
     }
 
-    /// Makes sure network and proxies are there.
+    /// Makes sure that the network and the proxies exist.
     pub async fn proxy(&self) {
         let missing = |server: &&ServerPlan| {
             server.network.is_some() || server.proxies.iter().any(|proxy| !proxy.steps().is_empty())
@@ -192,7 +192,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Whether nothing failed for a reason that lies in the image, and so would on every server.
+    /// Whether the image is fine: no failure had a reason in the image, which would recur on every server.
     pub fn image_is_sound(&self) -> bool {
         !self.failures().iter().any(|failure| matches!(failure.cause, Cause::NoAssets { .. }))
     }
@@ -217,7 +217,7 @@ impl<'a> Apply<'a> {
         self.at_once(phase, work).await;
     }
 
-    /// Does work on servers at once. A phase without work isn't told.
+    /// Does work on servers in parallel. Doesn't report a phase without work.
     async fn at_once(&self, phase: Phase, work: Vec<impl Future<Output = ()>>) {
         if work.is_empty() || self.may_go_on().is_err() {
             return;
@@ -252,7 +252,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Tells what a step left undone.
+    /// Reports what a step couldn't do.
     fn learn(&self, server: &ServerPlan, step: &Step, output: &Output) -> Result<(), Unreadable> {
         match step {
             Step::Prune(_) => self.tell_left(server, output.answer()?),
@@ -273,7 +273,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Boots one group of servers; whether all went well there.
+    /// Boots one group of servers. Returns whether everything succeeded.
     pub async fn boot(&self, group: usize) -> bool {
         let Some(indexes) = self.plan.groups.get(group) else { return true };
         let servers: Vec<&ServerPlan> = indexes
@@ -312,7 +312,7 @@ impl<'a> Apply<'a> {
         results.into_iter().all(|done| done)
     }
 
-    /// Tells that a group isn't begun because the lock was lost.
+    /// Reports that a group doesn't start because the lock was lost.
     fn lost(&self, servers: &[&ServerPlan], cause: &Cause) {
         if *cause == Cause::Interrupted {
             return;
@@ -339,7 +339,7 @@ impl<'a> Apply<'a> {
         self.plan.barrier.opened_by.as_ref() == Some(&role.role)
     }
 
-    /// All roles of a server side by side; then, if all came up, the latest tag (S11) and the pruning.
+    /// All roles of a server in parallel. Then, if all came up, the latest tag (S11) and the pruning.
     async fn server(&self, server: &ServerPlan, keepers: Vec<Option<Gatekeeper>>) -> bool {
         let mut roles: Vec<_> = server.roles.iter().zip(keepers).collect();
         // One after the other: who opens the barrier goes first, or the rest would wait for it for ever.

@@ -1,22 +1,22 @@
 //! The barrier (S2, S3): until one container of the primary role is healthy, no old container of another role is
 //! stopped.
 //!
-//! It opens or closes on every path. Whoever may open it holds a [`Gatekeeper`]; when the last one is gone
-//! without having opened it (failed, unreachable, interrupted, or never there), it closes. Nobody waits for
-//! somebody who won't come.
+//! It opens or closes on every code path. Each role that may open it holds a [`Gatekeeper`]. When the last one is dropped
+//! without opening it (failed, unreachable, interrupted, or never started), it closes. So no role waits
+//! forever.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// Where the barrier stands.
+/// The state of the barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Not decided.
     Undecided,
     /// One container of the primary role is healthy.
     Open,
-    /// None will be.
+    /// None will become healthy.
     Closed,
 }
 
@@ -30,7 +30,7 @@ struct Inner {
     gatekeepers: Mutex<usize>,
 }
 
-/// May open the barrier; closes it when it is the last one to go.
+/// May open the barrier. Closes it if it is the last one to be dropped.
 #[derive(Debug)]
 pub struct Gatekeeper(Barrier);
 
@@ -41,23 +41,23 @@ impl Barrier {
         Self(Arc::new(Inner { standing: watch::Sender::new(standing), gatekeepers: Mutex::new(0) }))
     }
 
-    /// Somebody who may open it. All of a run's are made before the first one can go.
+    /// Creates a gatekeeper. A run creates all of them before it can drop the first.
     pub fn gatekeeper(&self) -> Gatekeeper {
         *self.0.gatekeepers.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         Gatekeeper(self.clone())
     }
 
-    /// Where it stands now.
+    /// Its state now.
     pub fn standing(&self) -> Standing {
         *self.0.standing.borrow()
     }
 
-    /// Closes it if it isn't open: nobody will open it any more.
+    /// Closes it unless it is open.
     pub fn close(&self) -> bool {
         self.decide(Standing::Closed)
     }
 
-    /// Waits until it is decided; whether it is open.
+    /// Waits for the decision. Returns whether it is open.
     pub async fn passed(&self) -> bool {
         let mut standing = self.0.standing.subscribe();
         let decided = standing.wait_for(|standing| *standing != Standing::Undecided).await;
@@ -65,7 +65,7 @@ impl Barrier {
         decided.is_ok_and(|standing| *standing == Standing::Open)
     }
 
-    /// The first decision holds; whether this was it.
+    /// Decides, unless that has happened. Returns whether this was the decision.
     fn decide(&self, decision: Standing) -> bool {
         self.0.standing.send_if_modified(|standing| {
             let first = *standing == Standing::Undecided;
@@ -78,7 +78,7 @@ impl Barrier {
 }
 
 impl Gatekeeper {
-    /// Opens the barrier; whether this did it.
+    /// Opens the barrier. Returns whether this call did it.
     pub fn open(&self) -> bool {
         self.0.decide(Standing::Open)
     }

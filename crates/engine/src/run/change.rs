@@ -1,5 +1,5 @@
-//! A change outside a plan (`app stop`, `prune`, …): under the deploy lock, on all servers at once, each to its
-//! own end.
+//! A change outside a plan (`app stop`, `prune`, …): under the deploy lock, on all servers in parallel, each
+//! independent of the others.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -33,7 +33,7 @@ pub(crate) struct Change<'a> {
     gathered: Gathered,
 }
 
-/// A role on a server that was looked at.
+/// A role on an observed server.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub role: &'a Role,
@@ -41,7 +41,7 @@ pub(crate) struct Place<'a> {
     pub observed: &'a Observed,
 }
 
-/// What a piece of work has to say: a line for people, or why it failed.
+/// The result of a piece of work: a line for people, or why it failed.
 pub(crate) type Told = Result<String, Failure>;
 
 impl<'a> Change<'a> {
@@ -71,7 +71,7 @@ impl<'a> Change<'a> {
         Ok(Self { call, selection, fleet, scope, observed, lock, gathered })
     }
 
-    /// Every role on every server that was looked at.
+    /// Every role on every observed server.
     pub(crate) fn places(&self) -> Vec<Place<'_>> {
         let mut places = Vec::new();
         for (role, hosts) in &self.selection.roles {
@@ -84,7 +84,7 @@ impl<'a> Change<'a> {
         places
     }
 
-    /// Whether all roles of a server are part of this: what one role leaves, another may need.
+    /// Whether this change includes all roles of a server. Otherwise, another role may need what this one doesn't.
     pub(crate) fn is_whole(&self, host: &str) -> bool {
         let roles = &self.call.config().roles;
         let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
@@ -101,7 +101,7 @@ impl<'a> Change<'a> {
         proxy::observed(kind, At { fleet: &self.fleet, host: &place.host.host }, place.observed)
     }
 
-    /// Does work for every role on every server at once; what it says is kept.
+    /// Does work for every role on every server in parallel, and keeps the results.
     pub(crate) async fn each_role<'s, W>(&'s self, work: impl Fn(Place<'s>) -> W) -> Gathered
     where
         W: Future<Output = Told>,
@@ -112,7 +112,7 @@ impl<'a> Change<'a> {
         self.told(places.iter().map(with_role).zip(done))
     }
 
-    /// Does work for every server that was looked at, at once; what it says is kept.
+    /// Does work for every observed server in parallel, and keeps the results.
     pub(crate) async fn each_server<'s, W>(&'s self, work: impl Fn(&'s str) -> W) -> Gathered
     where
         W: Future<Output = Told>,
@@ -140,13 +140,13 @@ impl<'a> Change<'a> {
         gathered
     }
 
-    /// Keeps what a part of the change said.
+    /// Keeps the results of a part of the change.
     pub(crate) fn keep(&mut self, part: Gathered) {
         self.gathered.outputs.extend(part.outputs);
         self.gathered.failures.extend(part.failures);
     }
 
-    /// The servers that were looked at.
+    /// The observed servers.
     pub(crate) fn hosts(&self) -> Vec<&str> {
         self.observed.keys().map(String::as_str).collect()
     }
@@ -157,12 +157,12 @@ impl<'a> Change<'a> {
         Held { world: self.call.world, fleet: &self.fleet, scope: &self.scope, observed, hosts }
     }
 
-    /// Whether the next part may begin: nobody interrupted, nothing failed so far.
+    /// Whether the next part may start: no interrupt and no failure so far.
     pub(crate) fn goes_on(&self) -> bool {
         !self.call.world.stop.is_set() && self.gathered.failures.is_empty()
     }
 
-    /// That the lock is no longer held, if so. Steps on servers are refused then; what is done here is not.
+    /// The failure, if the lock was lost. Servers then reject steps, but work on this machine would continue.
     pub(crate) fn lost(&self) -> Option<Failure> {
         let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
         Some(Failure {
@@ -173,7 +173,7 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// Gives the lock back, and what was said; an interrupted change was perhaps not whole.
+    /// Releases the lock, and returns the results. Reports an interrupt, because the change may be incomplete.
     pub(crate) async fn end(self) -> Result<Gathered, RunError> {
         if let Some(lock) = self.lock {
             lock.give_back(self.call.world).await;

@@ -1,6 +1,6 @@
-//! The servers of a run: their connections, and the one way a step gets to them.
+//! The servers of a run: their connections, and the one way to run a step on them.
 //!
-//! Every step passes [`Fleet::run`]: it is told, counted, bounded by a deadline, and its status looked at.
+//! Every step goes through [`Fleet::run`], which reports it, counts it, limits its time, and checks its status.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
@@ -26,9 +26,9 @@ use crate::ports::{
 };
 use crate::world::{Call, Gathered, HostOutput};
 
-/// How long a server may be examined, in seconds: a registry has 20 of them to answer.
+/// The time limit for checking a server, in seconds. A registry has 20 of them to respond.
 const EXAMINE_S: u64 = 40;
-/// The setting for what has none of its own.
+/// The setting for steps without one of their own.
 const COMMAND: &str = "command";
 
 /// The servers that were reached.
@@ -40,10 +40,10 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Connects to all at once; those that can't be reached are told and left out.
+    /// Connects to all in parallel. Reports servers that it can't reach, and leaves them out.
     ///
     /// # Errors
-    /// If the project's own keys can't be had.
+    /// If the project's own keys can't be resolved.
     pub async fn connect(call: Call<'_>, hosts: &[&str]) -> Result<(Self, Vec<Failure>), RunError> {
         keys::hand_over(call).await?;
         let connect = async |host: &str| {
@@ -103,12 +103,12 @@ impl Fleet {
         })
     }
 
-    /// Tells an event.
+    /// Emits an event.
     pub fn emit(&self, event: Event) {
         self.events.emit(event);
     }
 
-    /// Runs a step and wants status 0.
+    /// Runs a step. Any status but 0 is a failure.
     pub async fn run(&self, host: &str, role: Option<&str>, step: &Step) -> Result<Output, Failure> {
         let output = self.run_watched(host, role, step, &|_| {}).await?;
         match output.exit {
@@ -117,7 +117,7 @@ impl Fleet {
         }
     }
 
-    /// Runs a step, wants status 0, and reads its answer.
+    /// Runs a step and parses its output. Any status but 0 is a failure.
     pub async fn ask<A: FromStr<Err = Unreadable>>(
         &self,
         host: &str,
@@ -128,7 +128,7 @@ impl Fleet {
         output.answer().map_err(|error| self.failed(host, role, step, error.into()))
     }
 
-    /// Runs a step, whatever its status; hands its lines on.
+    /// Runs a step with any status, and passes its lines on.
     pub async fn run_watched(
         &self,
         host: &str,
@@ -184,7 +184,7 @@ impl Fleet {
         })
     }
 
-    /// The longest that an image may take to a server.
+    /// The time limit for sending an image to a server.
     pub(crate) fn pull_limit(&self) -> Limit {
         Limit { time: self.timeouts.pull, setting: "pull" }
     }
@@ -199,7 +199,7 @@ impl Fleet {
         opened.map_err(|error| self.failed(host, None, step, error.into()))
     }
 
-    /// Starts a step whose bytes pass through us; with when it started, for [`Fleet::ended`].
+    /// Starts a step whose bytes we stream. Returns the start time too, for [`Fleet::ended`].
     pub async fn attach(
         &self,
         host: &str,
@@ -218,17 +218,17 @@ impl Fleet {
         }
     }
 
-    /// Starting something takes no longer than any command.
+    /// The time limit for starting a program.
     fn patience(&self) -> Limit {
         Limit { time: self.timeouts.command, setting: COMMAND }
     }
 
-    /// The longest that the servers may take for what they do.
+    /// The project's time limits.
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
 
-    /// Tells that a step begins, and counts it.
+    /// Reports that a step starts, and counts it.
     fn started(&self, host: &str, role: Option<&str>, step: &Step) -> Instant {
         self.count(host, role);
         self.emit(Event::StepStarted {
@@ -240,7 +240,7 @@ impl Fleet {
         Instant::now()
     }
 
-    /// Tells that a step has ended.
+    /// Reports that a step has ended.
     pub fn ended(
         &self,
         host: &str,
@@ -268,7 +268,7 @@ impl Fleet {
     }
 
     /// How many commands ran one after the other on each server: those of the server, and those of the role
-    /// that had most (roles run side by side).
+    /// that had most (roles run in parallel).
     pub fn commands(&self) -> Vec<(String, usize)> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut commands: Vec<(String, usize)> = self
@@ -289,7 +289,7 @@ impl Fleet {
     }
 }
 
-/// Runs steps on their servers at once and gathers what they printed.
+/// Runs steps on their servers in parallel, and collects their output.
 pub async fn run_all(
     fleet: &Fleet,
     steps: Vec<(String, Option<String>, Step)>,
@@ -315,13 +315,13 @@ pub async fn run_all(
     Gathered { outputs, failures, total }
 }
 
-/// Whether a step is a command that somebody else wrote, whose status may be anything.
+/// Whether a step is a user's command, which may end with any status.
 fn is_a_persons(step: &Step) -> bool {
     matches!(step, Step::Exec(_) | Step::OnServer(_))
 }
 
-/// How long a step may take, what it waits for by itself included, and the setting that gives it more. A person's
-/// command may take as long as it takes.
+/// The time limit of a step, including its own waits, and the setting that raises it. A user's
+/// command has no limit.
 fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
     let limit = |time, setting| Some(Limit { time, setting });
     let waits = match step {
@@ -352,7 +352,7 @@ fn limit(timeouts: &Timeouts, step: &Step) -> Option<Limit> {
     limit(timeouts.command + Duration::from_secs(waits), COMMAND)
 }
 
-/// How long removing things may take, in seconds.
+/// The time limit for removing containers and images, in seconds.
 const PRUNE_S: u64 = 300;
 
 /// How long a container may take to stop, in seconds. If Docker restarts meanwhile, the container is stopped a second time.

@@ -1,4 +1,4 @@
-//! What became of a booting container: ready, or why not.
+//! The result of booting a container: ready, or why not.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! The deploy lock, held by a program on the server that lives as long as our connection.
 //!
 //! See `core::commands::lock` for the files. [`Lock::take`] starts the keeper and a task that renews the lease;
-//! when the keeper says that somebody else has the lock, [`Lock::lost`] tells, and the run stops before its next
+//! when the keeper says that the lock is lost, [`Lock::lost`] reports it, and the run stops before its next
 //! change. When only the connection breaks, the run goes on: every server carries the run's mark, and a run
 //! that takes over changes the marks first, so that this one's steps are refused there.
 
@@ -26,9 +26,9 @@ use crate::world::{Call, Gathered, Project, World};
 
 /// How often the lease is renewed: several times within it.
 const RENEW: Duration = Duration::from_secs(10);
-/// How often a lock that somebody else holds is asked for.
+/// How often to ask for a lock that is held.
 const AGAIN: Duration = Duration::from_secs(2);
-/// So many lines a login shell may print before the keeper does.
+/// How many lines a login shell may print before the keeper does.
 const NOISE: usize = 1000;
 
 /// A lock that is held.
@@ -43,10 +43,10 @@ pub struct Lock {
     limit: Duration,
 }
 
-/// What the keeper answered first.
+/// The keeper's first message.
 enum Answer {
     Said(Said),
-    /// The lock could not be made; what the server said.
+    /// The keeper couldn't create the lock. The text is the server's message.
     Ended(String),
 }
 
@@ -121,7 +121,7 @@ impl Lock {
         Err(silent.unwrap_or_else(nobody))
     }
 
-    /// Gives it back and tells so; a lock that is lost already is no longer ours to give.
+    /// Releases it and reports that. Leaves a lost lock alone, which belongs to another run.
     pub async fn give_back(self, world: &World) {
         world.events.emit(Event::Phase(Phase::Unlock));
         if self.is_lost() {
@@ -141,12 +141,12 @@ impl Lock {
         *self.lost.borrow()
     }
 
-    /// Watches for its loss.
+    /// A receiver that learns of its loss.
     pub fn lost(&self) -> watch::Receiver<bool> {
         self.lost.clone()
     }
 
-    /// Gives it back; whether that worked.
+    /// Releases it. Returns whether that worked.
     pub async fn release(self) -> bool {
         let (answer, answered) = oneshot::channel();
         if self.release.send(answer).await.is_err() {
@@ -157,13 +157,13 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Ends the keeper's connection; it then marks the lock as orphaned, unless it was given back.
+    /// Ends the keeper's connection. The keeper then marks the lock as orphaned, unless it was released.
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Takes a lock; one that somebody holds is waited for, as long as that is wanted.
+/// Takes a lock, and waits for one that is held, up to `--lock-wait`.
 async fn patiently<T>(
     world: &World,
     fleet: &Fleet,
@@ -194,7 +194,7 @@ async fn patiently<T>(
     }
 }
 
-/// Where a run's hooks find its id, so that what they start works under its lock.
+/// The variable with the run's id for its hooks, so that the commands they start work under its lock.
 pub const RUN: &str = "BOWLINE_RUN";
 
 /// A new run's id. One that a hook of a run started is of that one's family: their marks on the servers don't fence
@@ -230,7 +230,7 @@ async fn answer(channel: &mut dyn Channel) -> Result<Answer, ServerError> {
     Err(ServerError::Lost { reason: format!("{NOISE} lines came in place of the keeper's answer") })
 }
 
-/// Renews the lease until the lock is given back or lost.
+/// Renews the lease until the lock is released or lost.
 async fn keep(
     mut channel: Box<dyn Channel>,
     mut releases: mpsc::Receiver<oneshot::Sender<bool>>,
@@ -290,7 +290,7 @@ async fn primary(call: Call<'_>) -> Result<(Fleet, String), RunError> {
     }
 }
 
-/// `lock status`: the locks there are. Runs with other filters take theirs on other servers, so all are looked at.
+/// `lock status`: all locks. Checks every server, because runs with other filters lock other servers.
 pub async fn status(call: Call<'_>) -> Result<Gathered, RunError> {
     let hosts = selection::servers(call.config(), &call.options.filters)?;
     let (fleet, failures) = call.connect(&hosts).await?;
@@ -309,7 +309,7 @@ async fn look(fleet: &Fleet, project: &Project, host: &str) -> Result<String, Ru
     Ok(output.stdout.trim_end().to_owned())
 }
 
-/// `lock acquire -m`: a lock by hand, which nobody takes over.
+/// `lock acquire -m`: a person's lock, which no run takes over.
 pub async fn acquire(call: Call<'_>, message: &str) -> Result<(), RunError> {
     let (fleet, host) = primary(call).await?;
     let names = Names::of(call.config());
@@ -331,7 +331,7 @@ pub async fn acquire(call: Call<'_>, message: &str) -> Result<(), RunError> {
     patiently(call.world, &fleet, &host, take).await
 }
 
-/// `lock release`: removes the lock, whoever holds it; gives the server, and whether there was one.
+/// `lock release`: removes any lock. Returns the server, and whether there was a lock.
 pub async fn release(call: Call<'_>) -> Result<(String, bool), RunError> {
     let (fleet, host) = primary(call).await?;
     let step = Step::Run("release the deploy lock", lock::release(&Names::of(call.config())));

@@ -1,4 +1,4 @@
-//! Looking at all servers at once.
+//! Observing all servers in parallel.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::ports::{Exit, Output, ServerError};
 use crate::run::fleet::Fleet;
 use crate::world::{Call, Gathered, HostOutput};
 
-/// Servers that were looked at without changing anything.
+/// Servers that were observed without changing anything.
 pub(crate) struct Looked<'a> {
     /// The connections.
     pub fleet: Fleet,
-    /// What was asked about.
+    /// The selected roles and servers.
     pub selection: Selection<'a>,
-    /// What was seen, by server.
+    /// The observations, by server.
     pub observed: BTreeMap<String, Observed>,
-    /// What could not be reached or seen.
+    /// The servers that couldn't be reached or observed.
     pub failures: Vec<Failure>,
 }
 
-/// Connects to the servers of a command that only looks, and looks.
+/// Connects to the servers of a command that changes nothing, and observes them.
 pub(crate) async fn look<'a>(call: Call<'a>) -> Result<Looked<'a>, RunError> {
     let config = call.config();
     let selection = Selection::new(config, &call.options.filters)?;
@@ -39,7 +39,7 @@ pub(crate) async fn look<'a>(call: Call<'a>) -> Result<Looked<'a>, RunError> {
 }
 
 impl Looked<'_> {
-    /// One text for each role on each server that was seen.
+    /// One text for each role on each observed server.
     pub(crate) fn told(self, tell: impl Fn(&str, &Observed) -> String) -> Gathered {
         let mut outputs = Vec::new();
         for (role, hosts) in &self.selection.roles {
@@ -78,10 +78,10 @@ pub async fn observe(
     (observed, failures)
 }
 
-/// The longest answer that is read: hundreds of containers. Read, it takes many times the memory.
+/// The maximum size of an observation: enough for hundreds of containers. Parsed, it takes many times the memory.
 const LONGEST: usize = 4 * 1024 * 1024;
 
-/// Looks at one server.
+/// Observes one server.
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
     let output = fleet.run_watched(host, None, step, &|_| {}).await?;
     let failed = |cause| Failure { host: host.into(), role: None, doing: step.describe(), cause };
@@ -94,7 +94,7 @@ pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observ
     Observed::parse(&output.stdout).map_err(|error| failed(error.into()))
 }
 
-/// Why Docker can't be asked, with what to do.
+/// Why Docker doesn't respond, and what to do.
 pub(crate) fn explain(output: Output) -> Cause {
     let Exit::Status(status) = output.exit else { return Cause::Command(output) };
     observe::explain(status, &output.stderr).map_or_else(|| Cause::Command(output), Into::into)

@@ -1,6 +1,6 @@
-//! Retiring a container (S18): no request goes to it any more, then it is stopped.
+//! Retiring a container (S18): it gets no new requests, then it stops.
 //!
-//! Whether requests go to it is what the server says at that moment, not what was planned.
+//! Whether it gets requests is checked on the server at that moment, not taken from the plan.
 
 use bowline_core::commands::answer::Unreadable;
 use bowline_core::commands::app::{Drained, IfHealthy, Stopped};
@@ -15,10 +15,10 @@ use crate::ports::{Output, ServerError};
 use crate::proxy::Proxy;
 use crate::run::fleet::Fleet;
 
-/// How often a container whose health comes and goes is retired gently; then it is stopped in any case.
+/// How often to wait for a container whose health comes and goes. After that, it is stopped in any case.
 const GENTLY: usize = 3;
 
-/// Retires one container. Nothing here is undone when it fails: running the same command again retires what is left.
+/// Retires one container. A failure undoes nothing: the same command again retires the rest.
 pub(crate) async fn retire(
     fleet: &Fleet,
     host: &str,
@@ -29,8 +29,8 @@ pub(crate) async fn retire(
     retire_and(fleet, host, role, retire, proxy, None).await.map(drop)
 }
 
-/// The same, followed by the end of the server's run in the same round trip; how far that came. A part of it that failed says
-/// why when it is tried by itself.
+/// The same, followed by the end of the server's run in the same round trip. Returns how far that got. A failed part is tried
+/// again separately, which reports why it failed.
 pub(crate) async fn retire_and(
     fleet: &Fleet,
     host: &str,
@@ -78,8 +78,8 @@ fn has_stopped(then: Option<&Finish>, output: &Output) -> bool {
     then.is_some() && output.answer::<Finished>().is_ok_and(|finished| finished.stopped.is_some())
 }
 
-/// Runs a step, and if its connection breaks once more over another one: to do it twice does no harm, and not to
-/// know whether it was done would leave two containers serving.
+/// Runs a step, and if its connection breaks, runs it again over another one: twice does no harm, and not
+/// knowing whether it ran could leave two containers serving.
 pub(crate) async fn once_or_twice(
     fleet: &Fleet,
     host: &str,
@@ -94,7 +94,7 @@ pub(crate) async fn once_or_twice(
     }
 }
 
-/// Tells what a stop could not do.
+/// Reports what a stop couldn't do.
 fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     let note = |text: String| fleet.emit(Event::Note { host: Some(host.into()), text });
     if stopped.drain == Some(Drained::Busy) {
@@ -112,7 +112,7 @@ fn tell(fleet: &Fleet, host: &str, name: &str, stopped: Stopped) {
     }
 }
 
-/// Tells of a container that is stopped and will come back.
+/// Reports a stopped container that Docker will start again.
 pub(crate) fn tell_returns(fleet: &Fleet, host: &str, name: &str, Returns(policy): &Returns) {
     let Some(policy) = policy else { return };
     let text = format!(

@@ -1,4 +1,4 @@
-//! What servers serve after a run that did not end well: as it is seen then, not as it was planned.
+//! What servers serve after a failed run: observed at the end, not taken from the plan.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ fn serving(role: &RolePlan, observed: &Observed, scope: &Scope, serves: &Serves)
     }
 }
 
-/// What it should serve by what the run knows.
+/// What it should serve, from what the run knows.
 fn planned(apply: &Apply<'_>, server: &ServerPlan, role: &RolePlan) -> String {
     if apply.has_it(&server.host, &role.role) {
         return apply.plan.version.clone();

@@ -1,6 +1,6 @@
-//! The vaults that secrets can be fetched from. Each has a module that knows its vendor's command: how to log in,
-//! what to ask, how to read the answer. Commands, words and keys are those of Kamal, so a secrets file works with
-//! both. A vault is asked one question after the other: its command may want a finger on a sensor at the first.
+//! The vaults from which Bowline fetches secrets. Each has a module for its vendor's command: how to log in,
+//! what to ask, how to parse the output. Commands, arguments and keys are those of Kamal, so a secrets file works with
+//! both. A vault gets one request after the other: its command may ask for a fingerprint at the first.
 
 mod aws;
 mod bitwarden;
@@ -37,16 +37,16 @@ pub enum Adapter {
     Doppler,
     Enpass,
     Passbolt,
-    /// None: values made of the names, to try a secrets file out.
+    /// No vault: values are the reversed names, to try a secrets file.
     Test,
 }
 
-/// What a login gave.
+/// The result of a login.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     /// Variables for the commands that follow.
     pub(super) env: Vec<(String, Secret)>,
-    /// A token that goes among their words.
+    /// A token for their arguments.
     pub(super) token: Option<Secret>,
 }
 
@@ -95,7 +95,7 @@ impl Adapter {
         }
     }
 
-    /// What can be seen to be wrong without asking the vendor.
+    /// Checks that need no command of the vendor.
     pub(super) fn check(self, request: &Request) -> Result<(), Trouble> {
         match self {
             Self::OnePassword => one_password::items(request).map(drop),
@@ -111,12 +111,12 @@ impl Adapter {
         }
     }
 
-    /// What can be seen to be wrong here, before anybody is asked to log in.
+    /// Checks on this machine, before a login.
     pub(super) fn check_here(self, tool: &Tool<'_>, request: &Request) -> Result<(), Trouble> {
         if self == Self::Doppler { doppler::configs(tool, request).map(drop) } else { Ok(()) }
     }
 
-    /// Makes sure that the vendor's command is there and lets us in.
+    /// Makes sure that the vendor's command exists and is logged in.
     pub(super) async fn log_in(self, tool: &Tool<'_>, account: Option<&str>) -> Result<Session, Trouble> {
         if self == Self::Test {
             return Ok(Session::default());
@@ -156,7 +156,7 @@ impl Adapter {
     }
 }
 
-/// Every name that is wanted has to be there.
+/// Reports an error unless the vault returned every name.
 fn complete<'n>(
     names: impl IntoIterator<Item = &'n str>,
     there: impl Fn(&str) -> bool,

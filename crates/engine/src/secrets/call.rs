@@ -1,5 +1,5 @@
-//! `kamal secrets …` in a secrets file, answered here: nobody needs a `kamal`, and what several lines fetch is
-//! fetched once.
+//! `kamal secrets …` in a secrets file, handled here: so no `kamal` is needed, and a fetch that several lines share
+//! runs once.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ async fn fetch(evaluation: Evaluation<'_>, request: &Request) -> Result<Arc<Fetc
     evaluation.store.fetcher.fetch(evaluation.local, request).await
 }
 
-/// The words that a word becomes: what stands outside of quotes is split at blanks, but for JSON.
+/// Splits a word at spaces outside of quotes, unless it is JSON.
 async fn fields(evaluation: Evaluation<'_>, place: Place, word: &Word) -> Result<Vec<String>, Wrong> {
     let mut done = Vec::new();
     let mut current: Option<String> = None;

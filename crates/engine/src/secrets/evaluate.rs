@@ -1,4 +1,4 @@
-//! Working out the values of entries: references from the lines above or the environment, commands by running
+//! Resolving the values of entries: references from the lines above or the environment, commands by running
 //! them.
 //!
 //! A shell gets the values that its text refers to in its environment, never in the text, so a value can't become
@@ -15,11 +15,11 @@ use super::trouble::{Trouble, ending};
 use super::{Place, Store, call};
 use crate::ports::{Loan, Local, LocalCommand};
 
-/// A value that was worked out.
+/// A resolved value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) text: Secret,
-    /// It is what `fetch` gave: one word wherever it goes, as Kamal escapes it.
+    /// It is the output of `fetch`: always one word, as Kamal escapes it.
     pub(super) fetched: bool,
     /// It is from our own environment, where every program finds it.
     inherited: bool,
@@ -60,7 +60,7 @@ pub(super) enum Wrong {
     Elsewhere(Failure),
 }
 
-/// Works entries out.
+/// Resolves entries.
 #[derive(Clone, Copy)]
 pub(super) struct Evaluation<'a> {
     pub(super) store: &'a Store,
@@ -68,7 +68,7 @@ pub(super) struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// The value of an entry; worked out once, however many ask.
+    /// The value of an entry, resolved only once.
     pub(super) fn entry(self, place: Place) -> LocalBoxFuture<'a, Result<Value, Failure>> {
         async move {
             let Some(file) = self.store.files.get(place.file) else { return Ok(Value::plain("")) };
@@ -158,7 +158,7 @@ impl<'a> Evaluation<'a> {
         .boxed_local()
     }
 
-    /// What a shell makes of a text, with one line end less, as `$(…)` gives it.
+    /// The output of a shell command, without its last line end, as in `$(…)`.
     pub(super) async fn shell(
         self,
         place: Place,
@@ -191,7 +191,7 @@ impl<'a> Evaluation<'a> {
         Ok(text.strip_suffix('\r').filter(|_| output.stdout.ends_with('\n')).unwrap_or(text).to_owned())
     }
 
-    /// What a shell has to be given for a piece of its text; nothing if it knows by itself.
+    /// The variable that a piece of a shell's text needs; none if the shell has it already.
     async fn piece(self, place: Place, piece: &Piece) -> Result<Option<Value>, Wrong> {
         match piece {
             Piece::Text(_) => Ok(None),
@@ -203,7 +203,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// What comes from outside is read as UTF-8, and U+FFFD stands where it wasn't: better no secret than a broken one.
+/// Whether a value contains U+FFFD, which replaces bytes that weren't UTF-8: better no secret than a broken one.
 fn is_broken(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }

@@ -1,4 +1,4 @@
-//! `secrets extract`: one value of what `secrets fetch` gave.
+//! `secrets extract`: one value from the output of `secrets fetch`.
 
 use bowline_config::secret::Secret;
 
@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 /// The value under a name, or under the first key that ends in `/NAME`.
 ///
 /// # Errors
-/// When there is none, with the names that there are.
+/// If there is none, with the existing names.
 pub fn extract(name: &str, json: &str) -> Result<Secret, Trouble> {
     let Ok(Object(entries)) = serde_json::from_str::<Object>(json.trim()) else {
         return Err(Trouble::usage(format!("{name} can't be extracted: the input isn't a JSON object"))

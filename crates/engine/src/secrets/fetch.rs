@@ -1,4 +1,4 @@
-//! `secrets fetch`: values from a vault, by way of its vendor's own command.
+//! `secrets fetch`: values from a vault, through its vendor's command.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,23 +17,23 @@ pub type Fetched = Vec<(String, Secret)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Where from.
+    /// The vault.
     pub(super) adapter: Adapter,
     /// `--account`.
     pub(super) account: Option<String>,
     /// `--from`: a vault, a folder, a project.
     pub(super) from: Option<String>,
-    /// The names; for some adapters none means all.
+    /// The names; for some adapters, an empty list means all.
     pub(super) names: Vec<String>,
-    /// Further variables for the vendor's command.
+    /// More variables for the vendor's command.
     pub(super) env: Vec<(String, Secret)>,
 }
 
 impl Request {
-    /// A request, checked as far as that can be done without asking the vendor.
+    /// A request, checked as far as possible without the vendor's command.
     ///
     /// # Errors
-    /// An adapter that doesn't exist, an account that is missing, names that make no sense.
+    /// An unknown adapter, a missing account, invalid names.
     pub fn new(
         adapter: &str,
         account: Option<String>,
@@ -60,13 +60,13 @@ impl Request {
     }
 }
 
-/// Results by what they are for, each worked out once.
+/// Results by key, each resolved once.
 type Memo<K, V> = Mutex<Vec<(K, Arc<OnceCell<Result<V, Trouble>>>)>>;
 
-/// What a session belongs to: vault, account, variables.
+/// The key of a session: vault, account, variables.
 type Login = (Adapter, Option<String>, Vec<(String, Secret)>);
 
-/// Fetches; logs in once for each account, and asks for the same things once.
+/// Fetches values. Logs in once for each account, and fetches the same values once.
 pub struct Fetcher {
     pub(super) turns: Turns,
     environment: Vec<(String, Secret)>,
@@ -87,7 +87,7 @@ impl Fetcher {
         }
     }
 
-    /// What every command gets beside our own environment.
+    /// What every command gets in addition to our environment.
     pub(super) fn environment(&self) -> &[(String, Secret)] {
         &self.environment
     }
@@ -95,7 +95,7 @@ impl Fetcher {
     /// Fetches, or gives what was fetched before.
     ///
     /// # Errors
-    /// Whatever the vendor's command says, without values.
+    /// The vendor's message, without values.
     pub async fn fetch(&self, local: &dyn Local, request: &Request) -> Result<Arc<Fetched>, Trouble> {
         let answer = cell(&self.answers, request);
         answer.get_or_init(|| self.fetch_now(local, request)).await.clone()
@@ -114,7 +114,7 @@ impl Fetcher {
     }
 }
 
-/// Of two values with the same name the later one counts, in the place of the first.
+/// Of two values with the same name, the later one wins, in the position of the first.
 fn each_once(fetched: Fetched) -> Fetched {
     let mut once = Fetched::new();
     for (name, value) in fetched {

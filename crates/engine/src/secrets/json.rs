@@ -1,4 +1,4 @@
-//! JSON as vaults give it: objects in their own order, and values that need not be texts.
+//! JSON from vaults: objects keep their order, and values can have any type.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! A vendor's command, run without a shell: its words are handed over as they are, and what it says when it fails
-//! is told without the values we know.
+//! A vendor's command, run without a shell: its arguments pass unchanged, and its error messages
+//! are shown without the values we know.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -19,14 +19,14 @@ pub(super) struct Vendor {
     /// The vault's name.
     pub(super) title: &'static str,
     pub(super) program: &'static str,
-    /// What makes it tell its version, which tells that it is there.
+    /// The argument that prints its version, to check that it is installed.
     pub(super) version: &'static str,
-    /// Where to get it.
+    /// Its home page.
     pub(super) home: &'static str,
 }
 
 /// Who may use the terminal: one that asks is alone. Of commands that are not known to ask, the first of each
-/// program is alone, so that somebody logs in once and not to all of them at the same time.
+/// program is alone, so that the user logs in once and not to all of them at the same time.
 pub(super) struct Turns {
     limit: Limit,
     terminal: RwLock<()>,
@@ -40,7 +40,7 @@ pub(super) enum Turn<'a> {
 }
 
 impl Turns {
-    /// Nobody has the terminal. A command may take so long, and whoever it asks.
+    /// A free terminal, and the time limit for each command, including the user's answers.
     pub(super) fn new(time: Duration) -> Self {
         let limit = Limit { time, setting: "`timeouts: {secrets: SECONDS}`", quoted: false };
         Self { limit, terminal: RwLock::default(), seen: Mutex::default() }
@@ -94,7 +94,7 @@ impl<'a> Tool<'a> {
         own.map(|(_, value)| value.expose().to_owned()).or_else(|| self.local.variable(name))
     }
 
-    /// Whether the command is there at all.
+    /// Checks that the command is installed.
     pub(super) async fn check(&self) -> Result<(), Trouble> {
         let Vendor { title, program, version, home } = self.vendor;
         match self.run(&[version], Loan::None).await {
@@ -115,12 +115,12 @@ impl<'a> Tool<'a> {
         }
     }
 
-    /// Runs it; how it ends is for the caller to judge.
+    /// Runs it, and returns any status.
     pub(super) async fn output(&self, words: &[&str]) -> Result<Output, Trouble> {
         self.run(words, Loan::None).await
     }
 
-    /// Runs it in a session that has only just begun.
+    /// Runs it in a session that has just started.
     pub(super) async fn output_in(&self, session: &Session, words: &[&str]) -> Result<Output, Trouble> {
         let env = self.env.iter().chain(&session.env).cloned().collect();
         Tool { env, hidden: Vec::new(), ..*self }.run(words, Loan::None).await
@@ -132,13 +132,13 @@ impl<'a> Tool<'a> {
         self.run(words, Loan::Whole).await
     }
 
-    /// Runs what lets us in, as [`Tool::ask`].
+    /// Runs the login, as [`Tool::ask`].
     pub(super) async fn log_in(&self, words: &[&str]) -> Result<Output, Trouble> {
         let output = self.ask(words).await?;
         if output.success() { Ok(output) } else { Err(self.not_logged_in(&output)) }
     }
 
-    /// What it prints, if it ends well; `what` is said in the error.
+    /// Its output, if it succeeds. `what` is for the error.
     pub(super) async fn read(&self, words: &[&str], what: &str) -> Result<String, Trouble> {
         let _turn = self.turns.turn(self.local, self.vendor.program).await;
         // A password may be asked for once more, a code of a second factor, a finger on a sensor.

@@ -1,4 +1,4 @@
-//! What goes wrong with a secret, in words that can be shown: never a value, whatever a program said.
+//! What goes wrong with a secret, in words that are safe to show: never a value, whatever a program printed.
 
 use bowline_config::secret::{REDACTED, Secret};
 
@@ -10,13 +10,13 @@ const LINES: usize = 5;
 /// A value shorter than this is not looked for in what a program says: it would be found everywhere.
 const SHORT: usize = 4;
 
-/// Why a secret can't be had.
+/// Why a secret can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     sort: Sort,
     /// What is wrong, in one line.
     pub message: String,
-    /// What a program said to it.
+    /// A program's message.
     pub said: Option<String>,
     pub hint: Option<String>,
 }
@@ -29,12 +29,12 @@ enum Sort {
 }
 
 impl Trouble {
-    /// It was asked for wrongly.
+    /// The request was wrong.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { sort: Sort::Usage, message: message.into(), said: None, hint: None }
     }
 
-    /// It was asked for, and failed.
+    /// The request failed.
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self { sort: Sort::Failed, ..Self::usage(message) }
     }
@@ -49,7 +49,7 @@ impl Trouble {
         self
     }
 
-    /// With a program's last words, in which these values are blackened.
+    /// Adds a program's last lines, with these values redacted.
     pub(super) fn said<'s>(mut self, words: &str, values: impl IntoIterator<Item = &'s Secret>) -> Self {
         let mut words = words.trim().to_owned();
         for value in values {

@@ -1,4 +1,4 @@
-//! What a run wants of a project's secrets: that they are there, and later their values.
+//! What a run needs from a project's secrets: that they exist, and later their values.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ impl Project {
     /// The values of these secrets.
     ///
     /// # Errors
-    /// Those that are in no file, or all that went wrong in working the others out.
+    /// Secrets that no file defines, or everything that went wrong in resolving the others.
     pub async fn secrets(&self, world: &World, names: &[String]) -> Result<Secrets> {
         self.check_secrets(names)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -24,7 +24,7 @@ impl Project {
         unless_stopped(world, self.secrets.values(world.local.as_ref(), &names)).await
     }
 
-    /// Values in the place of those of these secrets, for a plan that nobody carries out: no command has to run.
+    /// Empty values for these secrets, for a plan that isn't applied, so that no command has to run.
     ///
     /// # Errors
     /// Those that are in no file.
@@ -33,16 +33,16 @@ impl Project {
         Ok(names.iter().map(|name| (name.clone(), Secret::default())).collect())
     }
 
-    /// The values of all secrets, but for those that refer to a variable that isn't set: what hooks get.
+    /// The values of all secrets for hooks, without those that refer to an unset variable.
     ///
     /// # Errors
-    /// What went wrong in working them out.
+    /// What went wrong in resolving them.
     pub async fn hook_secrets(&self, world: &World) -> Result<Secrets> {
         self.tell(world, &self.secrets.names());
         unless_stopped(world, self.secrets.all_set(world.local.as_ref())).await
     }
 
-    /// Whether these secrets are there, as far as that can be told without working them out.
+    /// Checks that these secrets exist, without resolving them.
     fn check_secrets(&self, names: &[String]) -> Result<()> {
         if names.is_empty() {
             return Ok(());
@@ -54,7 +54,7 @@ impl Project {
     }
 
     /// What is wrong with the secrets that the configuration names: those that are in no file, files that can't be
-    /// read. Nothing is worked out for it.
+    /// read. Resolves nothing.
     pub fn doubtful_secrets(&self) -> Vec<Diagnostics> {
         let files = match self.secrets.check() {
             Ok(()) => self.secrets.warnings(),
@@ -81,7 +81,7 @@ impl Project {
         Some(self.secret_uses.missing(&missing, severity))
     }
 
-    /// Says that it may take a while, and what is doubtful in the files.
+    /// Reports that resolving may take a while, and the warnings of the files.
     fn tell(&self, world: &World, names: &[&str]) {
         for text in self.secrets.warnings().iter().flat_map(notes) {
             world.events.emit(Event::Note { host: None, text });
@@ -104,7 +104,7 @@ fn notes(warnings: &Diagnostics) -> Vec<String> {
 }
 
 impl Store {
-    /// What to do about a secret that is in no file.
+    /// What to do about a secret that no file defines.
     fn where_to_write(&self, name: &str) -> String {
         let [common, own] = self.paths();
         let read = match self.files().as_slice() {
