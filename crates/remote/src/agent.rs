@@ -1,4 +1,4 @@
-//! The agent: which keys it holds, and its signatures.
+//! The SSH agent: its keys and signatures.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,12 @@ use tokio::net::UnixStream;
 pub(crate) struct Agent {
     client: AgentClient<UnixStream>,
     identities: Vec<AgentIdentity>,
-    /// Whether a signature is being waited for: the agent may be asking its owner.
+    /// Whether we wait for a signature: the agent may ask its user for confirmation.
     signing: AtomicBool,
 }
 
 impl Agent {
-    /// Asks the agent what it holds. The error says why it can't be used.
+    /// Lists the agent's keys. The error says why it can't be used.
     pub(crate) async fn open(
         socket: &Path,
         binding: Option<&AgentSessionBinding>,
@@ -54,7 +54,7 @@ impl Agent {
         &self.identities
     }
 
-    /// Whether it can sign with a key, by itself or under a certificate.
+    /// Whether it can sign with a key, with or without a certificate.
     pub(crate) fn holds(&self, key: &PublicKey) -> bool {
         self.identities.iter().any(|held| held.public_key().key_data() == key.key_data())
     }

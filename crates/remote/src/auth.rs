@@ -1,7 +1,8 @@
-//! Being let in: keys that were given or named first, then the agent's, then the default key files.
+//! Logging in: first the configured keys, then the agent's, then the default key files.
 //!
-//! A server hangs up after a few wrong keys (OpenSSH after six), so what was named comes first and no key is
-//! offered twice. A key that has a certificate is offered with it first. An encrypted key that the agent holds is used through the agent, and nobody is asked.
+//! A server hangs up after a few wrong keys (OpenSSH after six), so configured keys come first and we offer no key
+//! twice. A key with a certificate is offered with the certificate first. For an encrypted key that the agent holds, we use the
+//! agent, without asking for the passphrase.
 
 use std::future::Future;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -20,34 +21,34 @@ use crate::agent::{Agent, FileSigner};
 use crate::keys::{self, Given, KeyFile, KeyStore};
 use crate::session::Client;
 
-/// What there is to try.
+/// The credentials to try.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Credentials {
     pub(crate) user: String,
-    /// Key files that somebody named.
+    /// Configured key files.
     pub(crate) named: Vec<PathBuf>,
-    /// Key files that are tried because they are there.
+    /// Default key files.
     pub(crate) defaults: Vec<PathBuf>,
     /// Files with certificates for any of the keys.
     pub(crate) certificates: Vec<PathBuf>,
     /// The agent's socket.
     pub(crate) agent: Option<PathBuf>,
-    /// The agent signs for keys of the files alone.
+    /// Use the agent only for keys of these files.
     pub(crate) agent_only_files: bool,
-    /// The keyword of the SSH configuration that forbids to use keys.
+    /// The keyword of the SSH configuration that forbids keys.
     pub(crate) keyless: Option<&'static str>,
     /// A provider of keys that are not offered.
     pub(crate) pkcs11: Option<String>,
 }
 
-/// Why nobody let us in.
+/// Why the login failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) reason: String,
     pub(crate) hint: String,
 }
 
-/// The time a connection may take, spent where the server is waited for.
+/// The time limit of a connection, for waits for the server.
 #[derive(Debug)]
 pub(crate) struct Budget {
     timeouts: Timeouts,
@@ -103,7 +104,7 @@ impl Budget {
     }
 }
 
-/// Who has the private half of a key.
+/// Where the private half of a key is.
 enum Half<'a> {
     Agent(&'a mut Agent),
     File(&'a PrivateKey),
@@ -118,14 +119,14 @@ impl Half<'_> {
     }
 }
 
-/// What ends the tries.
+/// What ends the attempts.
 enum End {
     In,
     /// The connection ended, or more than a key is asked for.
     Over(String),
 }
 
-/// What became of one try: unless it was the end, the next one may do.
+/// The result of one attempt. Unless it ends the login, the next one may succeed.
 type Try<T = ()> = ControlFlow<End, T>;
 
 const NO: Try = Continue(());
@@ -142,11 +143,11 @@ pub(crate) struct Login<'a> {
     offered: Vec<PublicKey>,
     /// Certificates that were offered, as sent over the wire.
     shown: Vec<Vec<u8>>,
-    /// What was tried or passed over, for the error; the last is what is being tried.
+    /// What was tried or skipped, for the error. The last entry is the current attempt.
     notes: Vec<String>,
     /// All keys were tried.
     without_key: bool,
-    /// What the server would take, as it last said.
+    /// The methods that the server last offered.
     takes: Vec<String>,
 }
 
@@ -170,7 +171,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Logs in; gives what did it, for people, unless the server asked for no key.
+    /// Logs in. Returns the key that worked, for people, unless the server asked for none.
     pub(crate) async fn run(mut self) -> Result<Option<String>, Refused> {
         let mut agent = match &self.credentials.agent {
             Some(socket) => {
@@ -245,8 +246,8 @@ impl<'a> Login<'a> {
         NO
     }
 
-    /// A key that was given as a text. There is no file to name when somebody is asked for its passphrase, and where
-    /// keys are given like this there is nobody to ask.
+    /// A key given as text. There is no file name for a question about its passphrase, and where
+    /// keys are given as text, no user is present.
     async fn given(&mut self, given: Given, agent: Option<&mut Agent>) -> Try {
         let name = given.name;
         let why = match (given.key, agent) {
@@ -269,7 +270,7 @@ impl<'a> Login<'a> {
         self.note(format!("{name} ({why})"))
     }
 
-    /// One key file; one that was named is spoken of even if it isn't there.
+    /// One key file. A configured file is reported even if it doesn't exist.
     async fn file(&mut self, path: &Path, agent: Option<&mut Agent>, named: bool) -> Try {
         let shown = path.display();
         match (self.keys.read(path).await, agent) {
@@ -318,7 +319,7 @@ impl<'a> Login<'a> {
         self.offered.iter().any(|offered| offered.key_data() == key.key_data())
     }
 
-    /// A key that the agent holds, under its certificates first.
+    /// A key of the agent, with its certificates first.
     async fn through_agent(
         &mut self,
         agent: &mut Agent,

@@ -1,12 +1,12 @@
-//! Where a program's own output begins: what a login shell's start-up files print before is not its output.
+//! Finds the start of a program's own output, after anything that a login shell's start-up files print.
 
 use bowline_core::shell::beginning;
 use bowline_engine::ports::ServerError;
 
-/// So much of what came before is kept, to be told if nothing else comes.
+/// How much of the earlier output is kept, for an error if nothing else comes.
 const KEPT: usize = 4 * 1024;
 
-/// One stream of a program, up to the point where it begins and from there on.
+/// One stream of a program, before and after its start.
 #[derive(Debug)]
 pub(crate) struct Begin {
     mark: Vec<u8>,
@@ -15,7 +15,7 @@ pub(crate) struct Begin {
 }
 
 impl Begin {
-    /// For a program whose line was made with this word.
+    /// For a program whose command line contains this word.
     pub(crate) fn new(word: &str) -> Self {
         Self { mark: beginning(word).into_bytes(), before: Vec::new(), begun: false }
     }
@@ -24,7 +24,7 @@ impl Begin {
         self.begun
     }
 
-    /// What of these bytes is the program's own.
+    /// The program's own part of these bytes.
     pub(crate) fn own(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.begun {
             return bytes.to_vec();
@@ -42,7 +42,7 @@ impl Begin {
         own
     }
 
-    /// The last line of what came before.
+    /// The last line before the start.
     fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.before);
         text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
@@ -79,7 +79,7 @@ impl Begins {
     }
 }
 
-/// Whether these are the words of `nologin` or of its like.
+/// Whether this is the message of `nologin` or a similar program.
 fn is_refusal(said: &str) -> bool {
     let said = said.to_lowercase();
     ["not available", "nologin", "not permitted", "not allowed", "disabled"]

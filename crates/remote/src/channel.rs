@@ -1,7 +1,7 @@
-//! A step on its channel: sent, watched, and never in doubt about whether it ran.
+//! A step on its channel: sending and watching it, and knowing whether it may have run.
 //!
-//! Up to the moment in which the command line is handed to the connection, a failure means that nothing ran
-//! ([`Start::NotSent`]), and the step may go over a new connection. From then on a broken connection is
+//! Until the command line is sent over the connection, a failure means that nothing ran
+//! ([`Start::NotSent`]), and the step may go over a new connection. After that, a broken connection is
 //! [`ServerError::Lost`]: the step may have run to its end or not.
 
 mod attached;
@@ -24,23 +24,23 @@ use crate::begin::Begins;
 use crate::lines::{Capture, Lines, Room};
 use crate::session::{Session, Stay, Staying};
 
-/// Lines of a kept channel that may wait to be read.
+/// How many lines of a kept channel can wait to be read.
 const WAITING_LINES: usize = 1024;
-/// How long all that may wait may stand there before the rest is dropped.
+/// How long a full queue may wait before further lines are dropped.
 const TAKEN: Duration = Duration::from_secs(1);
 
 /// Why a step did not start.
 #[derive(Debug)]
 pub(crate) enum Start {
-    /// The connection ended before the step was handed to it.
+    /// The connection ended before the step was sent.
     NotSent(String),
-    /// Programs that stay have all channels of the connection.
+    /// Long-running programs use all channels of the connection.
     Full,
-    /// The server does not want it.
+    /// The server refused it.
     Refused(ServerError),
 }
 
-/// An open channel, and its place among those that may be open at once.
+/// An open channel, and its permit among the limited number of channels.
 pub(crate) struct Opened {
     reader: ChannelReadHalf,
     channel: Leaving,
@@ -129,7 +129,7 @@ impl Running {
         Ok(Self { session: Arc::clone(session), reader, channel, input: script.input, begins, permit })
     }
 
-    /// Watches it to its end; what it prints has to fit into the room.
+    /// Watches it to its end. Its output has to fit into the limits.
     pub(crate) async fn finish(mut self, on_line: OnLine<'_>, room: Option<&Room>) -> Result<Output> {
         let mut capture = Capture::new(on_line).within(room);
         let mut exit = None;
@@ -171,8 +171,8 @@ impl Running {
         }
     }
 
-    /// What of its standard output is the program's own. Once there is a beginning, the login shell is known to run
-    /// what it is given.
+    /// The program's own part of its standard output. Once it starts, the login shell is known to run
+    /// our programs.
     fn own(&mut self, data: &[u8]) -> Vec<u8> {
         let own = self.begins.out.own(data);
         if self.begins.out.has_begun() {
@@ -186,7 +186,7 @@ impl Running {
         self.begins.never(&format!("has been running for {silence} s (`timeouts: {{silence: SECONDS}}`)"))
     }
 
-    /// Waits until it has begun; what it printed since. A server may say how a quick program ended before it sends what
+    /// Waits until it has started, and returns its output since then. A server may report how a quick program ended before it sends what
     /// that printed.
     async fn begun(&mut self, marks: &Marks) -> Result<Vec<u8>> {
         let until = Instant::now() + self.session.timeouts().silence;
@@ -216,7 +216,7 @@ impl Running {
         }
     }
 
-    /// Waits until the server has agreed to the next thing it was asked for; else the answer is `refused`.
+    /// Waits until the server has confirmed the last request. Otherwise returns `refused`.
     async fn agreed(&mut self, refused: fn() -> ServerError) -> Result<()> {
         loop {
             match self.reader.wait().await {
@@ -251,7 +251,7 @@ impl Running {
     }
 }
 
-/// Writes what the program reads. A program that ends without reading it is no error: its status says more.
+/// Writes the program's input. Ignores a program that ends without reading it: its status says more.
 async fn feed(writer: &ChannelWriteHalf<Msg>, input: &Input, end: bool) {
     if *input != Input::None {
         let _ = writer.data_bytes(input.expose().to_vec()).await;
@@ -276,10 +276,10 @@ fn not_run() -> ServerError {
     }
 }
 
-/// What became of a kept channel.
+/// The state of a kept channel.
 #[derive(Clone, Default)]
 struct Marks {
-    /// There were more lines than are kept, and nobody took any.
+    /// The queue of lines was full, and its reader took none.
     overflowed: Arc<AtomicBool>,
     /// The server said how the program ended.
     exited: Arc<AtomicBool>,
@@ -287,9 +287,9 @@ struct Marks {
     ended: Arc<AtomicBool>,
 }
 
-/// Reads a kept channel in a task of its own: the library stops reading the whole connection, keepalives and
-/// all, for a channel that nobody reads. A reader that goes on reading is waited for, since output may come in bursts;
-/// one that pauses ([`Reader::Pauses`]) is waited for as long as it likes, and the server with it.
+/// Reads a kept channel in a separate task: the library stops reading the whole connection, keepalives
+/// included, for an unread channel. It waits for a reader that keeps reading, since output may come in bursts;
+/// for one that pauses ([`Reader::Pauses`]) it waits without a limit, and so does the server.
 async fn pump(
     mut reader: ChannelReadHalf,
     first: Vec<u8>,
@@ -324,7 +324,7 @@ async fn pump(
     }
 }
 
-/// Hands lines on, until nobody has taken any for too long: from then on they are dropped.
+/// Passes lines on until the reader has taken none for too long. After that, drops them.
 async fn pass(lines: Vec<String>, sender: &mpsc::Sender<String>, by: Reader, marks: &Marks) {
     for line in lines {
         if by == Reader::Pauses {

@@ -1,6 +1,6 @@
-//! Open files are bounded (`ulimit -n`), and each connection is one. So many connections as there is room for are
-//! open at once; where a run has more servers, one that nobody uses makes room for the next, and is made anew when it
-//! is wanted again.
+//! The number of open files is limited (`ulimit -n`), and each connection uses one. As many connections as fit are
+//! open at a time. If a run has more servers, an unused connection closes to make room for the next, and opens again when
+//! it is needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,16 +12,16 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::Result;
 
-/// As many as are ever asked for: some systems refuse more than this.
+/// The maximum to ask for: some systems refuse more.
 const ENOUGH: u64 = 10_240;
 
-/// Left for all else: the runtime, files, `ssh -G`, hooks, git and the build.
+/// Reserved for everything else: the runtime, files, `ssh -G`, hooks, git and the build.
 const RESERVE: usize = 64;
 
-/// How soon it is looked again for a connection that nobody uses.
+/// The pause between two searches for an unused connection.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Raises the soft limit of open files as far as it may be, and gives how many connections there is room for.
+/// Raises the soft limit of open files as far as possible. Returns how many connections fit.
 pub(crate) fn raise() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
@@ -37,7 +37,7 @@ pub(crate) struct Descriptors {
     capacity: usize,
     /// Those of connections that are in use for as long as the run wants.
     kept: AtomicUsize,
-    /// One at a time looks for a connection that can be closed.
+    /// Held during the search for a connection to close.
     looking: Mutex<()>,
 }
 

@@ -1,5 +1,5 @@
-//! A TCP connection to a host: its name resolved, its addresses tried in turn, and a reason that a person can
-//! act on when none answers.
+//! Opens a TCP connection to a host: resolves its name, tries its addresses in turn, and reports a reason that the user can
+//! act on if none responds.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::Result;
 use crate::ssh_config::Ends;
 
-/// Pauses before a name that did not resolve is tried again: resolvers of small networks stumble.
+/// Pauses before resolving a name again: resolvers of small networks fail occasionally.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
 /// The addresses of a host, within a time. There is at least one.
@@ -34,7 +34,7 @@ pub(crate) async fn addresses(host: &str, port: u16, within: Duration) -> Result
     }
 }
 
-/// Connects to the first of these addresses that answers, within a time.
+/// Connects to the first of these addresses that responds, within a time.
 pub(crate) async fn tcp(addresses: &[SocketAddr], ends: &Ends, within: Duration) -> Result<TcpStream> {
     let until = Instant::now() + within;
     let mut last = None;

@@ -1,4 +1,4 @@
-//! Ports of a server that lead to us: sshd hands each connection to `127.0.0.1:PORT` there to us as a channel, as with `ssh -R`.
+//! Ports of a server that lead to us: sshd forwards each connection to `127.0.0.1:PORT` there as a channel, as with `ssh -R`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ pub(crate) struct Forwards {
     backlog: Backlog,
 }
 
-/// Who takes the connections to a port, and until when.
+/// The acceptor of a port's connections, and its end.
 #[derive(Clone)]
 struct Forward {
     accept: Arc<dyn Accept>,
@@ -66,7 +66,7 @@ impl Drop for Open {
     }
 }
 
-/// Has sshd open a port; `None` if it doesn't.
+/// Asks sshd to open a port; `None` if it refuses.
 pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Result<Option<Listening>> {
     let port = match session.handle().tcpip_forward(THERE, 0).await {
         Ok(port) => port,
@@ -80,7 +80,7 @@ pub(crate) async fn listen(session: Arc<Session>, accept: Arc<dyn Accept>) -> Re
     Ok(Some(Listening { port: number, held: Box::new(Open { session, port, _over, _staying }) }))
 }
 
-/// Something on the server has connected: it is connected to the port's acceptor, if the port leads to us.
+/// Passes a new connection to the port's acceptor, if the port is ours.
 pub(crate) fn pass(forwards: &Forwards, port: u32, channel: Channel<Msg>, reply: ChannelOpenHandle) {
     let Some(Forward { accept, mut over }) = forwards.ports().get(&port).cloned() else {
         // Dropped, the reply is a refusal.

@@ -12,10 +12,10 @@ use russh::{ChannelOpenFailure, Error};
 use crate::Result;
 use crate::session::Session;
 
-/// The longest answer.
+/// The maximum size of a response body.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Asks, and gives status and body.
+/// Sends the request, and returns status and body.
 pub(crate) async fn get(session: &Session, address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let limit = session.timeouts().api;
     let asked = tokio::time::timeout(limit, ask(session, address, path)).await;

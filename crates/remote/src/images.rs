@@ -1,4 +1,4 @@
-//! The images that are kept on this machine, below the user's cache directory, and the registry that servers get them from.
+//! The images on this machine, below the user's cache directory, and the registry from which servers pull them.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::LocalMachine;
 
-/// So much may be kept, of all projects.
+/// The maximum size of all images together, in bytes.
 const MOST: u64 = 20_000_000_000;
-/// The user that servers are to us.
+/// The user name with which servers log in.
 const USER: &str = "bowline";
 /// Bytes of the pieces that an archive is sent in.
 const PIECE: usize = 128 * 1024;
 /// Pieces that wait to be sent.
 const WAITING: usize = 8;
 
-/// What is kept on this machine. Nothing is opened before it is wanted.
+/// The images on this machine. Opens the store on first use.
 #[derive(Default)]
 pub struct KeptImages {
     store: OnceCell<Arc<Store>>,
@@ -41,7 +41,7 @@ impl KeptImages {
     }
 }
 
-/// Does what reads and writes files.
+/// Runs work that reads and writes files on a thread for blocking work.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, bowline_registry::Error> + Send + 'static,
 ) -> Result<T, String> {

@@ -1,4 +1,4 @@
-//! The way to a host: over jump hosts, each an SSH connection inside the one before, or through a local
+//! The route to a host: over jump hosts, each an SSH connection inside the previous one, or through a local
 //! command (`proxy_command`).
 
 use std::collections::VecDeque;
@@ -20,14 +20,14 @@ use crate::session::Session;
 use crate::ssh_config::{ConfigReader, Endpoint, HostSettings, Tokens};
 use crate::stream::Bytes;
 
-/// One host on the way; the last is where we are going.
+/// One host of the route; the last one is the destination.
 #[derive(Debug, Clone)]
 pub(crate) struct Hop {
     pub(crate) endpoint: Endpoint,
     pub(crate) settings: Arc<HostSettings>,
 }
 
-/// The whole way.
+/// The whole route.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     /// A local command in place of the first TCP connection.
@@ -35,11 +35,11 @@ pub(crate) struct Route {
     pub(crate) hops: Vec<Hop>,
 }
 
-/// More jump hosts than this are a mistake.
+/// The maximum number of jump hosts: more are a mistake.
 const HOPS: usize = 16;
 
 impl Route {
-    /// Plans the way to a host, written `[USER@]HOST[:PORT]`. `deploy.yml`'s proxy wins over that of `ssh_config`; the
+    /// Plans the route to a host, written `[USER@]HOST[:PORT]`. `deploy.yml`'s proxy wins over that of `ssh_config`; the
     /// first jump host is reached as its own configuration says, and the others through the one before them.
     pub(crate) async fn plan(host: &str, ssh: &Ssh, config: &ConfigReader) -> Result<Self> {
         let Target { user, host, port } = ssh.target(host);
@@ -64,7 +64,7 @@ impl Route {
     }
 }
 
-/// The way that `deploy.yml` gives to every server.
+/// The route that `deploy.yml` sets for every server.
 fn given(ssh: &Ssh) -> Option<(Vec<Endpoint>, Option<String>)> {
     let jump = |jump: &Jump| Endpoint {
         host: jump.host.clone(),
@@ -78,8 +78,8 @@ fn given(ssh: &Ssh) -> Option<(Vec<Endpoint>, Option<String>)> {
     }
 }
 
-/// The way that the first host's own settings give. One that leads through a host of the way itself, as a pattern for
-/// all hosts does, is none: that host is reached directly.
+/// The route in the first host's own settings. If it leads through a host of the route itself, as a pattern for
+/// all hosts does, it is ignored, and that host is reached directly.
 fn own(hops: &VecDeque<Hop>) -> (Vec<Endpoint>, Option<String>) {
     let Some(first) = hops.front() else { return (Vec::new(), None) };
     let on_the_way = |jump: &Endpoint| {

@@ -1,5 +1,5 @@
-//! Private keys. A file is read, and its passphrase asked for, once in the life of the process, however many
-//! servers want the key. Others are given to us as texts, and never written anywhere.
+//! Private keys. We read a file, and ask for its passphrase, only once per process, for any number of
+//! servers. Other keys are given as text, and never written anywhere.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,7 +26,7 @@ pub(crate) enum KeyFile {
     /// The handle of a key in a security token (FIDO), which agents can use and we can't.
     Token(PublicKey),
     Missing,
-    /// It is there and can't be used, with the reason.
+    /// It exists and can't be used, with the reason.
     Unusable(String),
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct KeyStore {
     prompt: Arc<dyn Prompt>,
     given: std::sync::Mutex<Vec<Given>>,
     files: Mutex<HashMap<PathBuf, KeyFile>>,
-    /// Held while someone types.
+    /// Held while the user types.
     asking: Mutex<HashMap<PathBuf, Result<Arc<PrivateKey>, String>>>,
 }
 
@@ -50,7 +50,7 @@ impl KeyStore {
         Self { prompt, given: std::sync::Mutex::default(), files: Mutex::default(), asking: Mutex::default() }
     }
 
-    /// Takes keys as texts, in the place of those it was given before.
+    /// Sets keys given as text, in place of earlier ones.
     pub(crate) fn take(&self, keys: Vec<(String, Secret)>) {
         let given = |(name, text): (String, Secret)| Given { name, key: parse(text.expose(), None) };
         let keys = keys.into_iter().map(given).collect();
@@ -71,7 +71,7 @@ impl KeyStore {
         file
     }
 
-    /// Opens an encrypted key with the passphrase that a person types. The error says why it is not used.
+    /// Opens an encrypted key with the passphrase that the user types. The error says why it isn't used.
     pub(crate) async fn unlock(&self, path: &Path) -> Result<Arc<PrivateKey>, String> {
         let mut asked = self.asking.lock().await;
         if let Some(answer) = asked.get(path) {
@@ -95,7 +95,7 @@ fn load(path: &Path) -> KeyFile {
     parse(&text, Some(path))
 }
 
-/// What this text is, which is that of a file or of nobody's.
+/// The kind of key in this text, which comes from a file or from the configuration.
 fn parse(text: &str, path: Option<&Path>) -> KeyFile {
     if let Ok(key) = PublicKey::from_openssh(text.trim()) {
         return KeyFile::Public(key);

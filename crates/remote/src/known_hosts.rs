@@ -1,8 +1,8 @@
 //! Which key a server must show, and remembering the key of a new one.
 //!
-//! The rule is that of `StrictHostKeyChecking=accept-new`: a host never seen is accepted and written down, a
-//! host that shows another key than the one written down is not spoken to. The SSH library has such a check, but it
-//! misses patterns and takes keys that are marked `@revoked`, so this is our own, with the words of sshd(8):
+//! The rule is `StrictHostKeyChecking=accept-new`: the key of a new host is accepted and recorded. We don't talk to
+//! a host that shows another key than the recorded one. The SSH library has such a check, but it
+//! misses patterns and accepts keys marked `@revoked`, so this is our own, with the syntax of sshd(8):
 //! lists, `*` and `?`, `!`, `[host]:port`, hashed names and markers.
 //!
 //! Stricter than OpenSSH in one point: a host of which a key of another type is known is not new. We ask for
@@ -29,7 +29,7 @@ pub(crate) use line::glob;
 use line::{Line, Marker};
 pub(crate) use store::Store;
 
-/// How a host is called in the files.
+/// The name of a host in the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostName {
     host: String,
@@ -42,7 +42,7 @@ impl HostName {
     }
 }
 
-/// As it is written down: the port only where it is not 22.
+/// As written in the files: with the port only if it isn't 22.
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
@@ -63,13 +63,13 @@ pub(crate) struct KnownHosts {
     pub(crate) command: Option<String>,
     /// Whether a new host is refused (`StrictHostKeyChecking yes`).
     pub(crate) strict: bool,
-    /// What becomes of a new host's key, if it isn't refused.
+    /// What to do with a new host's key, if it isn't rejected.
     pub(crate) new_hosts: NewHosts,
-    /// Whether names are written down hashed (`HashKnownHosts`).
+    /// Whether new names are hashed (`HashKnownHosts`).
     pub(crate) hash: bool,
 }
 
-/// A line that speaks of the host.
+/// A line about the host.
 #[derive(Debug)]
 struct Entry {
     file: PathBuf,
@@ -204,7 +204,7 @@ impl KnownHosts {
         Ok(entries)
     }
 
-    /// Writes a new host's key down, unless someone else just has.
+    /// Records a new host's key, unless another process has just done so.
     fn remember(&self, sources: &Sources, name: &HostName, key: &PublicKey, shown: &[u8]) -> Result<()> {
         let Some(file) = self.user.first() else { return Ok(()) };
         let _one = WRITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -1,6 +1,6 @@
-//! Where it happens: SSH connections and local processes, behind the traits of [`bowline_engine::ports`].
+//! SSH connections and local processes, behind the traits of [`bowline_engine::ports`].
 //!
-//! Nothing is decided here. A step comes in as text, what it printed and how it ended goes out, and what can
+//! This crate decides nothing. A step comes in as text, its output and status go out, and everything that can
 //! break between the two has a bound: starts of connections ([`Timeouts::connect`](bowline_config::Timeouts::connect)), dead connections
 //! (keepalive), output, channels.
 //!

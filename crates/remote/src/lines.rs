@@ -1,5 +1,5 @@
-//! Output in bounds: what a program prints is cut into lines for whoever watches, and kept for whoever reads
-//! the result, and neither can eat the memory of the deploying machine.
+//! Output within limits: a program's output is cut into lines for the view, and kept for the reader of
+//! the result. Neither can exhaust the memory of this machine.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,14 +7,14 @@ use bowline_engine::ports::{Exit, Line, OnLine, Output, ServerError};
 
 use crate::Result;
 
-/// The longest line handed on; the rest of a longer one is dropped.
+/// The maximum length of a line. The rest of a longer one is dropped.
 pub(crate) const LINE_LIMIT: usize = 8 * 1024;
-/// The most standard output that is kept; more is an error, because half an answer is none.
+/// The maximum size of standard output. More is an error, because half an answer is useless.
 pub(crate) const STDOUT_LIMIT: usize = 16 * 1024 * 1024;
 /// How much of the end of standard error is kept.
 pub(crate) const STDERR_LIMIT: usize = 64 * 1024;
 
-/// The most standard output that is kept of all servers together, where it is gathered.
+/// The maximum size of collected standard output of all servers together.
 pub(crate) const TOGETHER_LIMIT: usize = 16 * STDOUT_LIMIT;
 
 /// Room for what servers print, which they share.
@@ -44,7 +44,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes bytes as they come; `each` gets every line that ended, without its line end.
+    /// Takes bytes as they come. `each` gets every complete line, without its line end.
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&str)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.keep(&bytes[..end]);
@@ -73,7 +73,7 @@ impl Lines {
     }
 }
 
-/// Collects what a program prints and hands its lines on.
+/// Collects a program's output, and passes its lines on.
 pub(crate) struct Capture<'a> {
     on_line: OnLine<'a>,
     out_lines: Lines,

@@ -20,8 +20,8 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use crate::lines::Capture;
 
-/// How long the output of a program that has ended is still waited for: something it started in the
-/// background may hold its pipes for ever.
+/// How long to wait for the output of a program that has ended: a process that it started in the
+/// background may hold its pipes open forever.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long a program has between SIGTERM and SIGKILL when it is ended.
 const GRACE: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub struct LocalMachine {
 }
 
 impl LocalMachine {
-    /// One where a program that may ask has the terminal to itself: what `lend` gives is held as long as it runs.
+    /// Creates one that lends the terminal to programs that ask questions, and holds the result of `lend` while they run.
     pub fn lending(lend: impl Fn() -> Held + Send + Sync + 'static) -> Self {
         Self { lend: Some(Arc::new(lend)) }
     }
@@ -139,7 +139,7 @@ impl Local for LocalMachine {
     }
 }
 
-/// Makes a directory that no other user may look into, or sees that the one there is such a directory.
+/// Creates a directory that no other user can read, or checks that an existing one is private.
 fn private(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let failed = |e: io::Error| format!("can't make {shown}: {e}");
@@ -184,11 +184,11 @@ impl Files for LocalMachine {
     }
 }
 
-/// A process group of our own making; dropped, it is killed.
+/// A process group that we created. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: Option<Pid>,
-    /// There is no group: the leader is in ours, where it can use the terminal.
+    /// There is no group: the leader is in our group, where it can use the terminal.
     alone: bool,
 }
 
@@ -199,8 +199,8 @@ impl Group {
         Self { leader: id.and_then(Pid::from_raw), alone: false }
     }
 
-    /// Runs a command in a group of its own to its end. What it leaves in the background may go on; if this is dropped
-    /// before, all of it ends.
+    /// Runs a command to its end, in a separate group. Its background processes may continue; if this is dropped
+    /// before, all of them end.
     pub(crate) async fn output(command: &mut Command) -> io::Result<std::process::Output> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
@@ -210,7 +210,7 @@ impl Group {
         output
     }
 
-    /// What is left of it may go on.
+    /// Lets the remaining processes continue.
     pub(crate) fn let_go(mut self) {
         self.leader = None;
     }
@@ -230,10 +230,10 @@ impl Drop for Group {
     }
 }
 
-/// A program and what it started, which end when this is dropped.
+/// A program and its processes, which end when this is dropped.
 struct Running {
     child: Option<Child>,
-    /// `None` once the program has ended by itself: what it left in the background is meant to stay.
+    /// `None` once the program has ended on its own: its background processes are meant to stay.
     processes: Option<Group>,
 }
 
@@ -374,7 +374,7 @@ fn keep(kept: &mut Vec<u8>, said: &[u8]) {
 }
 
 impl Drop for Running {
-    /// SIGTERM to the group now, SIGKILL after a grace, or at once where the runtime is ending too.
+    /// SIGTERM to the group now, SIGKILL after a delay, or immediately if the runtime ends too.
     fn drop(&mut self) {
         let (Some(group), Some(mut child)) = (self.processes.take(), self.child.take()) else { return };
         group.signal(Signal::TERM);

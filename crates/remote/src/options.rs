@@ -15,7 +15,7 @@ pub trait Prompt: Send + Sync {
     fn passphrase(&self, key: &Path) -> Option<Secret>;
 }
 
-/// Nobody to ask: encrypted keys that no agent holds are skipped.
+/// No user to ask: skips encrypted keys that no agent holds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoPrompt;
 
@@ -25,7 +25,7 @@ impl Prompt for NoPrompt {
     }
 }
 
-/// Which `ssh_config` counts.
+/// The `ssh_config` to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum UserConfig {
     /// The user's, in [`Options::home`], and the system's.
@@ -36,36 +36,36 @@ pub enum UserConfig {
     None,
 }
 
-/// What becomes of the key of a server that is new, unless the SSH configuration refuses new servers.
+/// What to do with the key of a new server, unless the SSH configuration rejects new servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NewHosts {
-    /// It is written down.
+    /// Record it.
     #[default]
     Remember,
-    /// It is taken, and written down nowhere.
+    /// Accept it without recording it.
     Accept,
 }
 
-/// How connections are made. [`Options::from_env`] is what a person expects.
+/// How to connect. [`Options::from_env`] is what a user expects.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The longest that is waited. Time in which a person is asked for a passphrase, or an agent asks its owner, does
+    /// Time limits. Time in which the user types a passphrase, or the agent asks for confirmation, does
     /// not count as time to connect.
     pub timeouts: Timeouts,
     /// The home directory: `~` in paths, `~/.ssh/config`, the default key files, `known_hosts`. It may be
-    /// another than that of the passwd entry, by which `ssh` goes.
+    /// differ from the passwd entry, which `ssh` uses.
     pub home: Option<PathBuf>,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
     pub user_config: UserConfig,
     /// Known hosts, in place of what `ssh_config` or the defaults say; new keys go into the first.
     pub known_hosts: Option<Vec<PathBuf>>,
-    /// What becomes of the key of a server that is new.
+    /// What to do with the key of a new server.
     pub new_hosts: NewHosts,
-    /// How many connections are being started at once at one address: an sshd has few places for those that have not
+    /// How many logins can be in progress at one address: an sshd accepts only a few connections that have not
     /// logged in yet (`MaxStartups`).
     pub starts: usize,
-    /// How many connections are open at once: each is a descriptor.
+    /// How many connections can be open: each is a file descriptor.
     pub connections: usize,
     /// How many steps run at once on one server. OpenSSH refuses more than ten sessions a connection
     /// (`MaxSessions`).

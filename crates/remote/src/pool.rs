@@ -1,4 +1,4 @@
-//! The connections of this process: one a server, shared by all that is done there, made anew when it died
+//! The connections of this process: one per server, shared by all steps, and opened again if it broke
 //! between two steps.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ struct Shared {
     options: Options,
     config: ConfigReader,
     keys: KeyStore,
-    /// For what is gathered.
+    /// The limit for collected output.
     room: Room,
     known_hosts: Store,
     starts: Starts,
@@ -60,12 +60,12 @@ struct Slot {
 #[derive(Default)]
 struct State {
     session: Option<Arc<Session>>,
-    /// The last failure: who waited while it happened gets the same answer, and does not wait again.
+    /// The last failure. Steps that waited at that time get the same error, without another attempt.
     failed: Option<(Instant, ServerError)>,
 }
 
 impl SshNetwork {
-    /// Servers reached as `ssh` in `deploy.yml` says. Nothing is connected or read yet.
+    /// Creates it from `ssh` in `deploy.yml`. Doesn't connect or read anything yet.
     pub fn new(ssh: Ssh, options: Options, prompt: Arc<dyn Prompt>) -> Self {
         let options = options.for_project(&ssh);
         let shared = Shared {
@@ -103,7 +103,7 @@ impl Network for SshNetwork {
     }
 }
 
-/// A server: whatever connection to it is alive.
+/// A server, over any connection to it.
 struct SshServer {
     shared: Arc<Shared>,
     route: Arc<Route>,
@@ -114,7 +114,7 @@ impl SshServer {
         self.shared.session(&self.route, self.route.hops.len() - 1).await
     }
 
-    /// Starts a step; one that a dying connection did not take goes over a new one.
+    /// Starts a step. If a dying connection didn't accept it, uses a new one.
     async fn start(&self, step: &Step, terminal: Option<&Terminal>) -> Result<Running> {
         let mut first = true;
         loop {
@@ -179,7 +179,7 @@ impl Server for SshServer {
 }
 
 impl Shared {
-    /// The live connection to a hop of a route, made if there is none.
+    /// The live connection to a hop of a route. Opens one if necessary.
     fn session<'a>(
         &'a self,
         route: &'a Route,
@@ -257,7 +257,7 @@ impl Shared {
         Session::open(way, self.target(hop)?, &self.keys, budget).await
     }
 
-    /// A connection to the first of a host's addresses that answers, in its turn.
+    /// Connects to the first of a host's addresses that responds, when its turn comes.
     async fn dial(
         &self,
         settings: &HostSettings,
@@ -280,7 +280,7 @@ impl Shared {
         self.descriptors.take(descriptors, || self.close_an_idle_one()).await
     }
 
-    /// Closes a connection that nobody uses; `false` if there is none.
+    /// Closes an unused connection; `false` if there is none.
     fn close_an_idle_one(&self) -> bool {
         let slots = self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         slots.values().any(|slot| {
@@ -358,14 +358,14 @@ fn through(settings: &HostSettings, why: &str) -> ServerError {
     }
 }
 
-/// Whether a file is one that `ssh` tries unasked.
+/// Whether a file is one of `ssh`'s default keys.
 fn is_default(options: &Options, file: &std::path::Path) -> bool {
     const NAMES: [&str; 8] =
         ["rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa", "mldsa44_ed25519"];
     NAMES.iter().any(|name| file == options.expand(&format!("~/.ssh/id_{name}")))
 }
 
-/// A failure at a jump host says so.
+/// Adds the jump host to its failure.
 fn on_the_way(error: ServerError, route: &Route, index: usize) -> ServerError {
     let host = route.hops.get(index).map(|hop| hop.endpoint.host.as_str()).unwrap_or_default();
     match error {

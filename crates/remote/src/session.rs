@@ -23,27 +23,27 @@ use crate::known_hosts::{self, Asks, HostName, KnownHosts, Sources};
 use crate::ssh_config::Algorithms;
 use crate::stream::{Bytes, Cut, Guarded, Heard};
 
-/// With so many keepalives unanswered, and the time of one more, a connection is dead.
+/// After so many unanswered keepalives, and the time of one more, a connection is dead.
 const KEEPALIVES: u32 = 4;
 
-/// Without a word for so long a connection is in doubt. Usually a keepalive is answered every five seconds.
+/// After so much silence, a connection is in doubt. Usually there is a response to a keepalive every five seconds.
 const QUIET: Duration = Duration::from_secs(8);
 
-/// After so many channels were left while their program ran, steps go over a new connection: sshd counts
+/// After so many channels were abandoned while their program ran, steps use a new connection: sshd counts
 /// those sessions until the programs end, and refuses more than ten (`MaxSessions`).
 const LEFT_BEHIND: usize = 2;
 
-/// Who is at the other end, and how to get in.
+/// The server, and how to log in.
 pub(crate) struct Target {
     /// The name by which its key is known.
     pub(crate) name: HostName,
     pub(crate) known_hosts: KnownHosts,
-    /// Where the known keys come from.
+    /// The known keys.
     pub(crate) sources: Sources,
-    /// A command that knows further keys.
+    /// A command that prints more keys.
     pub(crate) command: Option<known_hosts::Command>,
     pub(crate) credentials: Credentials,
-    /// What it may be encrypted and signed with.
+    /// The algorithms for encryption and signatures.
     pub(crate) algorithms: Algorithms,
     /// How many channels may be open at once.
     pub(crate) channels: usize,
@@ -100,7 +100,7 @@ pub(crate) struct Session {
     heard: Heard,
     timeouts: Timeouts,
     forwards: Forwards,
-    /// How we got in.
+    /// How we logged in.
     entry: Entry,
     _cut: Cut,
     /// The connection that carries this one.
@@ -184,7 +184,7 @@ impl Session {
             && self.left.load(Ordering::Relaxed) <= LEFT_BEHIND
     }
 
-    /// Whether the login shell is known to run what it is given.
+    /// Whether the login shell is known to run our programs.
     pub(crate) fn runs_programs(&self) -> bool {
         self.runs.load(Ordering::Relaxed)
     }
@@ -193,7 +193,7 @@ impl Session {
         self.runs.store(true, Ordering::Relaxed);
     }
 
-    /// No new steps over this one.
+    /// Accepts no new steps.
     pub(crate) fn give_up(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
@@ -203,7 +203,7 @@ impl Session {
         self.room.0 > 0
     }
 
-    /// It is in use for as long as the run wants, until what is returned is dropped.
+    /// Marks it as in use until the returned value is dropped.
     pub(crate) fn stay(self: &Arc<Self>, what: Stay) -> Staying {
         if what == Stay::Channel {
             self.kept.send_modify(|kept| *kept += 1);
@@ -214,7 +214,7 @@ impl Session {
         Staying { session: Arc::clone(self), what }
     }
 
-    /// Waits until all its channels have programs that stay: no other will become free.
+    /// Waits until long-running programs use all its channels, so that none will become free.
     async fn only_kept(&self) {
         let full = |kept: &usize| *kept >= self.limit.load(Ordering::SeqCst);
         // The sender lives as long as this.
@@ -233,7 +233,7 @@ impl Session {
         &self.forwards
     }
 
-    /// A channel was left while its program ran.
+    /// Counts a channel that was abandoned while its program ran.
     pub(crate) fn leave_behind(&self) {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
@@ -242,12 +242,12 @@ impl Session {
         &self.timeouts
     }
 
-    /// Why the connection ended, or else these words.
+    /// Why the connection ended, or else this text.
     pub(crate) fn why(&self, otherwise: &str) -> String {
         self.ending.get().unwrap_or_else(|| otherwise.to_owned())
     }
 
-    /// The connection broke while something was under way.
+    /// The error for a connection that broke during a step.
     pub(crate) fn lost(&self) -> ServerError {
         ServerError::Lost { reason: self.why("the channel closed without a status") }
     }
@@ -306,7 +306,7 @@ impl Session {
         }
     }
 
-    /// In a task of its own, so that a channel that nobody waits for any more is closed when it opens.
+    /// In a separate task, so that a channel without a waiting step is closed when it opens.
     async fn open_with(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
@@ -321,7 +321,7 @@ impl Session {
         opening.await.unwrap_or(Err((None, russh::Error::Disconnect)))
     }
 
-    /// The server wants no more channels: `Ok` to wait until another one ends.
+    /// Handles a server that refuses more channels: `Ok` to wait until another one ends.
     fn refused(&self, permit: Option<OwnedSemaphorePermit>, why: &ChannelOpenFailure) -> Result<(), Start> {
         if self.left.load(Ordering::Relaxed) > 0 {
             self.give_up();
@@ -351,7 +351,7 @@ impl Session {
     }
 }
 
-/// What a connection stays in use for.
+/// Why a connection stays in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stay {
     /// A program that runs as long as its channel is open.

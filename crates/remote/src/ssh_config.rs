@@ -1,9 +1,9 @@
-//! What `~/.ssh/config` says of a host.
+//! The settings of `~/.ssh/config` for a host.
 //!
-//! `ssh` is asked (`ssh -G HOST`): it alone is right about `Match`, `Include` and canonical names. Where it isn't
-//! installed there may be no configuration, rather than that we connect to another place than `ssh` would.
+//! We run `ssh -G HOST`: only `ssh` itself is right about `Match`, `Include` and canonical names. If it isn't
+//! installed, we reject a configuration, because we might connect elsewhere than `ssh` would.
 //!
-//! `~` is `HOME` in both cases, though `ssh` by itself would go by the passwd entry ([`home`]).
+//! `~` is `HOME` in both cases, although `ssh` would use the passwd entry ([`home`]).
 //!
 //! The user and port of `deploy.yml` always win, as Kamal passes both always; its `proxy` and `proxy_command`
 //! win where they are given.
@@ -27,7 +27,7 @@ use crate::ssh_config::ask::Asker;
 pub(crate) use crate::ssh_config::tokens::{Tokens, expand};
 pub(crate) use crate::ssh_config::transport::{Algorithms, Ends};
 
-/// A host as it is written down, in `deploy.yml` or as somebody's jump host.
+/// A host as written in `deploy.yml` or as a jump host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
@@ -55,13 +55,13 @@ pub(crate) struct HostSettings {
     pub(crate) known_hosts: KnownHosts,
     pub(crate) ends: Ends,
     pub(crate) algorithms: Algorithms,
-    /// The keyword that forbids to log in with keys.
+    /// The keyword that forbids logging in with keys.
     pub(crate) keyless: Option<&'static str>,
     /// `PKCS11Provider`, whose keys are not offered.
     pub(crate) pkcs11: Option<String>,
 }
 
-/// Looks hosts up, each once.
+/// Looks up hosts, each once.
 #[derive(Debug)]
 pub(crate) struct ConfigReader {
     options: Options,
@@ -96,7 +96,7 @@ fn trouble(reason: String) -> ServerError {
     }
 }
 
-/// `keyword value` lines, keywords in lower case, the first one counts.
+/// `keyword value` lines with keywords in lower case. The first one wins.
 struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
@@ -127,7 +127,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(pair).collect()
 }
 
-/// What sends us elsewhere, or trusts otherwise, and is not done here.
+/// Settings that change the route or the trust, and that we don't support.
 fn refuse(pairs: &Pairs) -> Result<()> {
     if let Some(file) = pairs.some("revokedhostkeys") {
         return Err(trouble(format!("RevokedHostKeys ({file}) is not supported; mark keys as @revoked")));

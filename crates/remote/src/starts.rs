@@ -1,5 +1,5 @@
-//! How many connections are begun at once. An sshd refuses at random from the eleventh on that has not logged in yet
-//! (`MaxStartups 10:30:100`): that is a rule for each address, and none for a fleet.
+//! Limits logins in progress. An sshd refuses connections at random once ten have not logged in yet
+//! (`MaxStartups 10:30:100`), so the limit is per address, not for a fleet.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,23 +9,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ssh_config::Endpoint;
 
-/// At once through one jump host or one kind of command: the jump host has all the work.
+/// The limit through one jump host or for local commands: the jump host does all the work.
 const THROUGH: usize = 30;
 
-/// What connections are begun at.
+/// What a limit applies to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Gate {
     Address(SocketAddr),
-    /// What lies behind a jump host.
+    /// Servers behind a jump host.
     Jump(Vec<Endpoint>),
     /// What local commands connect to.
     Command,
 }
 
-/// The connections that are being begun.
+/// The logins in progress.
 #[derive(Debug)]
 pub(crate) struct Starts {
-    /// At once at one address.
+    /// The limit for one address.
     limit: usize,
     gates: Mutex<HashMap<Gate, Arc<Semaphore>>>,
 }

@@ -1,8 +1,8 @@
 //! The bytes beneath an SSH connection, wherever they go: a TCP socket, a channel of a jump host, a local
-//! command. They are wrapped once, for two things the SSH library leaves open.
+//! command. The wrapper adds two things that the SSH library lacks.
 //!
-//! A connection can be *cut* from outside: the library reads in a task of its own, which would wait for ever
-//! on a server that accepts and says nothing. And a write that nobody takes is an error after a while: the
+//! A connection can be *cut* from outside: the library reads in a separate task, which would wait forever
+//! for a server that accepts and stays silent. And a write that makes no progress fails after a while: the
 //! library sends keepalives from the task that writes, so a full socket to a dead server would silence both.
 
 use std::future::Future;
@@ -31,11 +31,11 @@ pub(crate) struct Guarded {
     patience: Duration,
     heard: Heard,
     backlog: Backlog,
-    /// Room for its descriptors, which ends with it.
+    /// The permits for its file descriptors, released with it.
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// When the other side was last heard.
+/// When the other side last sent something.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard(Arc<Mutex<Instant>>);
 

@@ -1,10 +1,10 @@
-//! A step whose bytes pass through us, with or without a terminal on the server.
+//! A step whose bytes we stream, with or without a terminal on the server.
 //!
-//! Its output is read straight from the channel, and only when somebody wants more. The library then stops
+//! We read its output straight from the channel, and only on demand. Otherwise the library stops
 //! reading the connection (it gives a channel its window back as soon as data has come, read or not), so that
-//! the server's TCP window fills and the program is held up: that is the back-pressure. Keepalives stand still
-//! with it, so a server that insists on them (`ClientAliveInterval`) gives a reader up that pauses for long.
-//! Whoever attaches has the connection to themselves.
+//! the server's TCP window fills and the program has to wait: that is the back-pressure. It also blocks keepalives,
+//! so a server with `ClientAliveInterval` gives up on a reader that pauses for long.
+//! An attached step has the connection for itself.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{Running, feed, not_run, signal};
 use crate::Result;
 use crate::session::{Stay, Staying};
 
-/// Asks for a terminal. No modes are asked for: whoever draws on it sets its own, Docker's client first.
+/// Asks for a terminal, without modes: programs that draw set their own, first of all Docker's client.
 pub(super) async fn request(writer: &ChannelWriteHalf<Msg>, terminal: &Terminal) -> Result<(), russh::Error> {
     let Size { columns, rows, width, height } = terminal.size;
     writer.request_pty(true, &terminal.kind, columns, rows, width, height, &[]).await
@@ -90,7 +90,7 @@ impl FarOutput for Output {
     }
 }
 
-/// Errors are for whoever reads the output to see: there is no connection to send over then.
+/// Ignores errors: the reader of the output sees that the connection is gone.
 struct Input(Arc<ChannelWriteHalf<Msg>>);
 
 #[async_trait]

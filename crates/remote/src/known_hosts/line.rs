@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// What a line says of its key.
+/// The meaning of a line's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
     /// It is the host's.
@@ -52,12 +52,12 @@ enum Host {
     Glob(String),
     /// The keyed half of the hash is done.
     Hashed { mac: Box<Hmac<Sha1>>, hash: Vec<u8> },
-    /// Not understood: nobody's.
+    /// Not understood: it matches no host.
     None,
 }
 
 impl Line {
-    /// `None` for comments, blank lines and what is not understood (as OpenSSH passes over those).
+    /// `None` for comments, blank lines and lines that it can't parse, which OpenSSH skips too.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().peekable();
         let marker = match *words.peek()? {

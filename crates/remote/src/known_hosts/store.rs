@@ -1,4 +1,4 @@
-//! The files of known hosts, each read once in a run however many servers are looked up in it.
+//! The files of known hosts. Each is read once per run, for any number of servers.
 //!
 //! Plain names are found by an index. A hashed name has to be tried with each line of its kind, which is most of the
 //! work in a long file: the keyed half of every hash is prepared once, and a line that has been found to be one
@@ -38,7 +38,7 @@ impl Store {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines of a file that speak of a host.
+    /// The lines of a file about a host.
     pub(super) fn entries(&self, file: &Path, name: &str) -> Result<Vec<Entry>> {
         let mut files = self.files();
         if !files.contains_key(file) {
@@ -102,7 +102,7 @@ impl Index {
         Ok(index)
     }
 
-    /// The places of the lines that speak of a host, in the order of the file.
+    /// The positions of the lines about a host, in the order of the file.
     fn find(&mut self, name: &str) -> Vec<usize> {
         if let Some(found) = self.found.get(name) {
             return found.clone();

@@ -1,9 +1,9 @@
-//! Which hosts the configuration does not tell apart, so that one answer of `ssh -G` serves them all.
+//! Finds hosts that the configuration doesn't distinguish, so that one `ssh -G` answers for all of them.
 //!
-//! `ssh` alone says what a configuration means. What is read here is only its outline: which `Host` lines match a
+//! Only `ssh` knows what a configuration means. This module reads only its outline: which `Host` lines match a
 //! host, and which values depend on its name. Two hosts that match the same lines, of which no value depends on the
-//! name, have one answer in common. Where that is in doubt (`Match exec`, canonical names, a line that is not
-//! understood, a file that `ssh` read and this did not) each host is asked for by itself.
+//! name, share one answer. In case of doubt (`Match exec`, canonical names, a line that is not
+//! understood, a file that `ssh` read and this module didn't), `ssh -G` runs for each host.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ type Below = Vec<usize>;
 #[derive(Debug, Clone, Default)]
 struct Place {
     below: Below,
-    /// Below `Match final`: looked at once more when the name is known, and not before.
+    /// Below `Match final`: evaluated again when the name is known, and not before.
     late: bool,
     depth: usize,
 }
@@ -53,7 +53,7 @@ pub(super) struct Outline {
     dependent: Vec<Below>,
     /// Lines whose value names the host by a token that must still stand in the answer.
     tokens: Vec<(String, Below)>,
-    /// There is something that this can't judge.
+    /// The configuration contains something that this module can't judge.
     doubtful: bool,
     pub(super) algorithms: bool,
     /// The values of lists of files with blanks in their names, which `ssh -G` prints without their quotes.
@@ -77,7 +77,7 @@ impl Outline {
         outline
     }
 
-    /// One by which nothing can be judged.
+    /// An outline that can't judge anything.
     pub(super) fn doubtful() -> Self {
         Self { doubtful: true, ..Self::default() }
     }
@@ -88,7 +88,7 @@ impl Outline {
         self
     }
 
-    /// `None` if the host must be asked for by itself.
+    /// `None` if `ssh -G` must run for this host.
     pub(super) fn class(&self, host: &str) -> Option<Class> {
         // `ssh` makes names lower-case between two looks at its files.
         let plain = !host.bytes().any(|byte| byte.is_ascii_uppercase());

@@ -1,4 +1,4 @@
-//! Asking `ssh -G`: as few processes as the configuration allows, and never more at once than there are cores.
+//! Running `ssh -G`: as few processes as the configuration allows, and no more at a time than there are cores.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +17,7 @@ use crate::Result;
 use crate::local::Group;
 use crate::options::{Options, UserConfig};
 
-/// At most so many processes at once, however many cores there are: each has descriptors of ours.
+/// The maximum number of processes at a time, for any number of cores: each uses file descriptors of ours.
 const PROCESSES: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -170,7 +170,7 @@ impl Asker {
         Ok(command)
     }
 
-    /// Where there is no `ssh`, a configuration would go unread.
+    /// Without `ssh`, a configuration would be ignored.
     fn without_ssh(&self) -> Result<Answer> {
         let path = match &self.options.user_config {
             UserConfig::File(file) => file.clone(),
@@ -192,7 +192,7 @@ impl Asker {
     }
 }
 
-/// What `ssh -v` says beside its errors.
+/// What `ssh -v` prints in addition to its errors.
 fn is_chatter(line: &str) -> bool {
     line.starts_with("debug1: ") || line.starts_with("OpenSSH_")
 }

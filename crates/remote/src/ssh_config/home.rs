@@ -1,8 +1,8 @@
 //! Where `HOME` is not the home directory of the passwd entry, as in CI containers (`HOME=/github/home`).
 //!
-//! `ssh` goes by the passwd entry alone: it would read the `~/.ssh/config` and use the `known_hosts` of
-//! another home than everything else here. So it gets a configuration that names the two files it would have
-//! read by itself, `~/.ssh/config` and the system's, the first through `Include`, in which `~` is `HOME`. Both
+//! `ssh` uses only the passwd entry: it would read the `~/.ssh/config` and use the `known_hosts` of
+//! another home directory than we do. So it gets a configuration that names the two files it would
+//! read on its own, `~/.ssh/config` and the system's, the first through `Include`, in which `~` is `HOME`. Both
 //! must belong to us or to root, which `ssh` demands of what is included as of its own file.
 //!
 //! What it prints with the home directory of the passwd entry is then read as below `HOME`: known hosts (its
@@ -42,7 +42,7 @@ impl Elsewhere {
         (real(&passwd) != real(&home)).then_some(Self { passwd, home })
     }
 
-    /// `HOME` as it is to be.
+    /// The `HOME` to use.
     pub(super) fn home(&self) -> &Path {
         &self.home
     }

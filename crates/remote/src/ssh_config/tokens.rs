@@ -1,4 +1,4 @@
-//! What `%` letters and `${NAME}` stand for, and words with quotes.
+//! Expands `%` tokens and `${NAME}`, and splits words with quotes.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::home;
 use super::{Endpoint, HostSettings};
 use crate::options::Options;
 
-/// What is known of a host when a value is looked at.
+/// What is known about a host when a value is expanded.
 pub(crate) struct Tokens<'a> {
     pub(crate) options: &'a Options,
     pub(crate) endpoint: &'a Endpoint,
@@ -16,7 +16,7 @@ pub(crate) struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    /// A path. What is not understood stays: the file is missing then, and named.
+    /// A path. Unknown tokens stay, so that the error about the missing file shows them.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         self.options.expand(&variables(&expand(text, |letter| self.meaning(letter))))
     }
@@ -47,7 +47,7 @@ impl Tokens<'_> {
         kept.map(|word| self.expanded(&word, letter)).collect()
     }
 
-    /// A command line; a letter that means nothing is an error, as it is for `ssh`.
+    /// A command line. An unknown token is an error, as for `ssh`.
     pub(crate) fn command(&self, text: &str) -> Result<String, String> {
         self.expanded(text, |_| None)
     }

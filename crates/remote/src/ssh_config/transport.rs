@@ -1,4 +1,4 @@
-//! What `ssh_config` says of how a connection is made: from where, to which addresses, and by which algorithms.
+//! The settings of `ssh_config` for the connection itself: its source, its addresses, and its algorithms.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ impl Ends {
         Self { family, address: text("bindaddress"), interface: text("bindinterface") }
     }
 
-    /// Those of a host's addresses that may be used.
+    /// The addresses of a host that the settings allow.
     pub(crate) fn fitting(&self, host: &str, all: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
         let (version, family) = match self.family {
             Family::Any => return Ok(all),
@@ -104,7 +104,7 @@ impl Algorithms {
     }
 }
 
-/// Those algorithms of a list that there are here.
+/// The algorithms of a list that we support.
 fn chosen<T: Clone>(
     keyword: &str,
     list: Option<&[String]>,
