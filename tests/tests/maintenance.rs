@@ -66,7 +66,7 @@ fn summary(answer: &str) -> String {
 }
 
 #[test]
-fn a_page_takes_the_apps_place_and_nobody_meets_nothing() {
+fn a_maintenance_page_takes_the_apps_place_and_every_request_gets_a_response() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let mut project = Project::new(sandbox, &lease, "pause");

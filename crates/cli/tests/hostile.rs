@@ -147,7 +147,7 @@ fn what_a_server_says_never_draws() {
 }
 
 #[test]
-fn at_a_terminal_neither() {
+fn what_a_server_says_never_draws_at_a_terminal() {
     for harm in [
         Harm::Err(format!("{DRAWING}\n").into_bytes(), 3, 1),
         Harm::Out(format!("{DRAWING}\n").into_bytes(), 3, 0),

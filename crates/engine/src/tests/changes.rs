@@ -395,7 +395,7 @@ async fn a_change_whose_connections_are_cut_anywhere_names_that_server_and_the_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_it_is_when_a_server_vanishes() {
+async fn a_server_that_vanishes_anywhere_in_a_change_is_named_and_the_next_finishes_it() {
     for (act, by) in all() {
         for host in ["a", "b"] {
             let boundaries = cut_off_everywhere(act, by, host, How::Vanishes).await;
@@ -467,7 +467,7 @@ async fn an_answer_that_makes_no_sense_hangs_no_change_and_the_next_sets_all_rig
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_a_deploy_or_a_rollback() {
+async fn an_answer_that_makes_no_sense_hangs_no_deploy_or_rollback() {
     for back in [false, true] {
         let answers = garbled_everywhere(
             if back { "rollback" } else { "deploy" },
@@ -500,7 +500,7 @@ async fn nor_a_deploy_or_a_rollback() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_does_it_hang_a_look() {
+async fn an_answer_that_makes_no_sense_hangs_no_query() {
     let place = Where { here: false, servers: true };
     for look in 0..10 {
         let answers = garbled_everywhere(

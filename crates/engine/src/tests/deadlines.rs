@@ -89,7 +89,7 @@ async fn a_program_of_a_secrets_file_that_never_ends_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_has_the_lock() {
+async fn a_lock_that_hangs_is_given_up() {
     for (setting, seconds) in [("", 30), ("timeouts: {lock: 7}\n", 7)] {
         let (first, _) = fleet().await;
         let project = project(&format!("{CONFIG}{setting}"));

@@ -210,7 +210,7 @@ async fn a_lock_that_is_lost_during_a_hook_ends_the_run_before_its_next_hook_too
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_it_is_between_the_groups_of_a_rolling_reboot() {
+async fn a_lock_that_is_lost_between_the_groups_of_a_rolling_reboot_ends_it() {
     let (first, project) = fleet().await;
     let scripted = with_a_long_hook(&first, "post-traefik-reboot", 60);
     let options = Options::default();

@@ -58,7 +58,7 @@ async fn a_server_that_vanishes_at_any_step_is_named_and_the_others_finish() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_is_the_one_that_holds_the_lock() {
+async fn a_lock_holder_that_vanishes_at_any_step_is_named_and_the_others_finish() {
     assert!(at_every_boundary("a", How::Vanishes).await > 10);
 }
 

@@ -157,7 +157,7 @@ async fn a_worker_that_ended_while_it_waited_at_the_barrier_takes_nobodys_place(
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_does_a_first_deploy_say_that_it_serves() {
+async fn a_first_deploy_whose_container_ended_does_not_say_that_it_serves() {
     let scripted = Scripted::new(&HOSTS);
     slow_web(&scripted, 20_000);
     let project = project(CONFIG);
