@@ -56,10 +56,10 @@ pub struct Globals {
     /// The destination: `-d staging` merges config/deploy.staging.yml into the configuration.
     #[arg(short, long, global = true, value_name = "NAME")]
     pub destination: Option<String>,
-    /// Only these servers, comma-separated; `*`, `?` and `[ab]` match.
+    /// Only these servers, comma-separated, with wildcards (`*`, `?`, `[ab]`).
     #[arg(short = 'h', long, global = true, value_name = "LIST", value_delimiter = ',')]
     pub hosts: Vec<String>,
-    /// Only these roles, comma-separated; `*`, `?` and `[ab]` match.
+    /// Only these roles, comma-separated, with wildcards (`*`, `?`, `[ab]`).
     #[arg(short, long, global = true, value_name = "LIST", value_delimiter = ',')]
     pub roles: Vec<String>,
     /// Only the primary server.
@@ -80,7 +80,7 @@ pub struct Globals {
     /// Run no hooks.
     #[arg(short = 'H', long, global = true)]
     pub skip_hooks: bool,
-    /// Print all output as JSON on standard output, one object per line.
+    /// Print events and results as JSON on standard output, one object per line.
     #[arg(long, global = true)]
     pub json: bool,
     /// Print without colours; the environment variable NO_COLOR does the same.

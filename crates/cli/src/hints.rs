@@ -26,8 +26,8 @@ pub(crate) fn call(settings: &Settings, words: &str) -> String {
 }
 
 pub(crate) fn new_project(settings: &Settings) -> String {
-    let check = call(settings, "config");
-    format!("Now set the servers and the host name in {}, and run `{check}`.", settings.config_file)
+    let check = call(settings, "doctor");
+    format!("Now set the servers and the host name in {}, commit, and run `{check}`.", settings.config_file)
 }
 
 pub(crate) fn deploy_version(version: &str) -> String {

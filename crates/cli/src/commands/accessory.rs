@@ -35,7 +35,7 @@ Examples:
     )]
     Reboot(Name),
     /// Reboot an accessory, on all its servers at once or one by one.
-    #[command(after_help = "Does the same as `accessory reboot`, but asks first. Kamal has this command too.
+    #[command(after_help = "The same as `accessory reboot`, with `--rolling` and a confirmation.
 
 Examples:
   bowline accessory upgrade all --rolling -y")]
@@ -92,7 +92,7 @@ Examples:
 
 Examples:
   bowline accessory remove db
-  bowline accessory remove all -y")]
+  bowline accessory remove all")]
     Remove {
         #[command(flatten)]
         name: Name,

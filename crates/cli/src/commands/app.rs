@@ -23,7 +23,7 @@ successfully. The server must have the image.
 
 Examples:
   bowline app boot                       # the latest version of each server
-  bowline app boot --version 1f3a9c2     # this version
+  bowline app boot --version VERSION     # this version
   bowline app boot -h 10.0.0.4           # on one server"
     )]
     Boot,
@@ -37,13 +37,13 @@ Put Bowline's flags before the command; flags after it belong to the command. Bo
 status: the first that is not 0.
 
 Examples:
-  bowline app exec -p bin/rails db:migrate       # on the primary server only
-  bowline app exec -i bash                       # a shell, which gets Ctrl-C and Ctrl-Z
+  bowline app exec -p -r web bin/rails db:migrate   # on the primary server only
+  bowline app exec -i bash                       # a shell
   bowline app exec -i --reuse sh < migrate.sh    # with your standard input
-  bowline app exec --raw -p tar c . > app.tar    # byte for byte
+  bowline app exec --raw -p -r web tar c . > app.tar   # byte for byte
   bowline app exec --reuse ls -la                # in the containers that serve
   bowline app exec -e DEBUG=1 -r worker bin/check
-  bowline app exec 'sh -c \"echo $HOME\"'          # a single word is split as in a shell"
+  bowline app exec 'sh -c \"echo $HOME\"'          # one quoted argument is split into words; $HOME is the container's"
     )]
     Exec(ExecArgs),
     /// Show the app's logs.
@@ -61,7 +61,7 @@ Examples:
     /// Start the stopped containers of the app, and wait until they are ready.
     #[command(after_help = "Examples:
   bowline app start                       # the container of the last successful deploy
-  bowline app start --version 1f3a9c2     # the container of this version")]
+  bowline app start --version VERSION     # the container of this version")]
     Start,
     /// Stop the app after its open requests have finished.
     #[command(after_help = "Examples:

@@ -15,7 +15,7 @@ pub(crate) enum Build {
     /// Build the app, push its image to the registry, and pull it on all servers.
     #[command(after_help = "Examples:
   bowline build deliver
-  bowline build deliver --version 1f3a9c2")]
+  bowline build deliver --version VERSION")]
     Deliver {
         #[command(flatten)]
         cache: Cache,
@@ -28,7 +28,7 @@ pub(crate) enum Build {
 Examples:
   bowline build push
   bowline build push --no-cache -v
-  bowline build push --image-archive shop.tar    # keep an image from elsewhere
+  bowline build push --image-archive shop.tar    # store an image that another program built
   bowline build push --output docker     # into this machine's Docker instead of the registry")]
     Push {
         #[command(flatten)]
@@ -42,7 +42,7 @@ Examples:
     /// Pull the version's image on all servers.
     #[command(after_help = "Examples:
   bowline build pull
-  bowline build pull --version 1f3a9c2 -h 10.0.0.3")]
+  bowline build pull --version VERSION -h 10.0.0.3")]
     Pull,
     /// Create the builder that the configuration describes, if it is missing.
     Create,
@@ -68,7 +68,7 @@ Examples:
 /// An image that is there already.
 #[derive(Debug, Args)]
 pub(crate) struct Archive {
-    /// Instead of building, take the image from FILE: what `docker save` writes, or an OCI layout.
+    /// Instead of building, take the image from FILE: what `docker save` writes, or an OCI layout (only without a registry).
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, conflicts_with = "no_cache")]
     image_archive: Option<String>,
 }

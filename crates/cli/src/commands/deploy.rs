@@ -12,7 +12,7 @@ use crate::ui::Focus;
 
 #[derive(Debug, Args)]
 pub(crate) struct Push {
-    /// Skip the build and the push, because the image is already in the registry.
+    /// Don't build or push: use an existing image of this version.
     #[arg(short = 'P', long, conflicts_with = "image_archive")]
     pub(crate) skip_push: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ existing Docker installations alone, so on servers that are already set up it do
 
 Examples:
   bowline setup
-  bowline setup -P --version 1f3a9c2             # a new server gets the others' version"
+  bowline setup -P --version VERSION     # a new server gets the others' version"
 )]
 pub(crate) struct Setup {
     #[command(flatten)]
@@ -54,7 +54,7 @@ impl Setup {
 #[command(after_help = "Examples:
   bowline deploy                         # the version in git
   bowline deploy -d staging              # to another destination
-  bowline deploy -P --version 1f3a9c2    # an image that is already in the registry
+  bowline deploy -P --version VERSION    # an existing image
   bowline deploy --image-archive shop.tar --version 1f3a9c2    # built elsewhere, without a registry
   bowline deploy -h 10.0.0.3 -v          # to one server, showing every command")]
 pub(crate) struct Deploy {
@@ -71,12 +71,12 @@ impl Deploy {
 /// Deploy with new containers on every server, without pruning.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Unlike `deploy`, which leaves servers alone that already run the version after a failed deploy, `redeploy` \
-always replaces the containers. It doesn't remove old containers and images.
+    after_help = "After a failed deploy, `deploy` skips servers that already run the version. `redeploy` doesn't: it always replaces \
+the containers. It doesn't remove old containers and images.
 
 Examples:
   bowline redeploy
-  bowline redeploy -P --version 1f3a9c2"
+  bowline redeploy -P --version VERSION"
 )]
 pub(crate) struct Redeploy {
     #[command(flatten)]

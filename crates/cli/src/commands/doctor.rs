@@ -9,14 +9,14 @@ use crate::settings::{Settings, Verbosity, View};
 use crate::ui::{Focus, findings, json, out};
 use crate::{load, signals};
 
-/// Check this machine, the project and the servers, changing nothing.
+/// Check this machine, the project and the servers, without changing anything.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Run it before a first deploy, and when something is odd. Each line is one finding: ok, a warning, or a problem with \
-its fix. It looks at the programs here, the files, the secrets, the registry and DNS, and asks each server once: SSH, Docker, disks, \
-clock, ports, proxy, certificates, leftovers, lock. A server that can't be reached is a problem, and the others are still checked.
+    after_help = "Run it before a first deploy, and when something seems wrong. Each line is one finding: ok, a warning, or a problem with \
+its fix. It checks the programs here, the files, the secrets, the registry and DNS, and on each server SSH, Docker, disks, \
+clock, ports, proxy, certificates, leftovers, lock. An unreachable server doesn't stop the check of the others.
 
-It works out the secrets as a deploy does, runs the hook pre-connect, and writes nothing, not even into known_hosts. With -q, it \
+It resolves the secrets, which runs their commands, and runs the hook pre-connect. It changes nothing on servers, and doesn't write to known_hosts. With -q, it \
 shows only warnings and problems. The exit status is 1 if there is a problem.
 
 Examples:

@@ -34,7 +34,7 @@ impl Init {
             .iter()
             .map(|written| match written {
                 Written::New(path) => format!("created {path}"),
-                Written::Kept(path) => format!("{path} is there already, and was left as it is"),
+                Written::Kept(path) => format!("{path} already exists; not changed"),
             })
             .collect();
         if written.first() == Some(&Written::New(settings.config_file.clone())) {

@@ -14,7 +14,7 @@ pub(crate) enum Lock {
     /// Show who holds the deploy lock, on which server, since when and why.
     #[command(
         after_help = "A run takes the lock on the first of its servers, so with filters it can be on any server. This command checks \
-all of them. `bowline lock release -h HOST` releases a lock that isn't on the first server.
+all of them.
 
 Examples:
   bowline lock status
@@ -30,6 +30,14 @@ Examples:
         message: String,
     },
     /// Release the deploy lock, even if another run holds it.
+    #[command(
+        after_help = "A run that is still going stops before its next change. With `-h HOST`, Bowline releases a lock that isn't on the \
+first server: `bowline lock status` shows where it is.
+
+Examples:
+  bowline lock release
+  bowline lock release -h 10.0.0.4"
+    )]
     Release,
 }
 

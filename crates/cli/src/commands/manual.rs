@@ -19,7 +19,7 @@ use crate::ui::out;
 /// Print shell completion for Bowline.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  bowline completion bash > /etc/bash_completion.d/bowline
+  bowline completion bash > ~/.local/share/bash-completion/completions/bowline
   bowline completion zsh > ~/.zfunc/_bowline      # with ~/.zfunc in fpath, before compinit
   bowline completion fish > ~/.config/fish/completions/bowline.fish")]
 pub(crate) struct Completion {
@@ -60,7 +60,7 @@ impl Completion {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline man app exec | man -l -
-  bowline man --dir /usr/local/share/man/man1     # the manual pages of all commands
+  bowline man --dir ~/.local/share/man/man1       # the manual pages of all commands
   bowline man --markdown > commands.md            # all commands on one page")]
 pub(crate) struct Man {
     /// The command; without one, Bowline as a whole.

@@ -13,10 +13,10 @@ use crate::settings::Settings;
 /// Manage the proxy (kamal-proxy or Bowline's own) that all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proxy {
-    /// Make sure that the proxy runs on every server with a role behind it.
+    /// Make sure that the proxy runs on every server with a role or an accessory behind it.
     #[command(
         after_help = "If a server already has a proxy container, Bowline starts it as it is. Otherwise, Bowline starts the image that \
-`proxy: run:` names, or else its own proxy, which it sends over the SSH connection."
+`proxy: run:` or the files of `proxy boot-config` name, or else its own proxy, which it sends over the SSH connection."
     )]
     Boot,
     /// Replace the running proxy with a new one that has the current configuration.
@@ -75,7 +75,7 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Manage files on the servers that say how the proxy runs if the configuration has no `proxy: run:`. Kamal reads them too.
+    /// Manage the proxy settings that are stored on the servers (Kamal's `boot_config`). `proxy: run:` overrides them.
     #[command(subcommand)]
     BootConfig(OfFiles),
 }

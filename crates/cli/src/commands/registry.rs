@@ -15,9 +15,9 @@ pub(crate) enum Registry {
     Login(Skip),
     /// Log out of the registry, here and on all servers.
     Logout(Skip),
-    /// Log in, as `registry login` does; without a registry, do nothing.
+    /// Log in, as `registry login` does, or do nothing if there is no registry.
     Setup(Skip),
-    /// Log out; with `server: localhost:PORT`, remove the registry that Kamal started on this machine.
+    /// Log out, or remove Kamal's local registry (with `server: localhost:PORT`).
     Remove(Skip),
 }
 

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Deletes the data of accessories: everything in their directories on the servers. Docker volumes and directories with an \
-absolute path in the configuration stay, and so do the audit log in .kamal, the network, and Docker itself.
+absolute path in the configuration stay, and so do the audit log in .kamal, the network, the proxy's volume with its certificates, and Docker itself.
 
 Examples:
   bowline remove

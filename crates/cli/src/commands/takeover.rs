@@ -14,7 +14,7 @@ use crate::settings::Settings;
     after_help = "First replace `traefik:` and `healthcheck:` in the configuration with `proxy:`. On each server, Bowline starts kamal-proxy next \
 to Traefik, without the ports, and new containers of the current version behind it. When these are healthy, Bowline stops \
 Traefik, gives kamal-proxy the ports, and stops the old containers. It prints the downtime of each server. If anything fails \
-before that, the server keeps Traefik.
+before Traefik stops, the server keeps Traefik.
 
 Examples:
   bowline upgrade                 # all servers at once

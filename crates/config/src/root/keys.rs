@@ -87,7 +87,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("builder", Form::Keys(&builder::KEYS), "how the image is built").examples(&["{dockerfile: docker/Dockerfile}"]),
         Setting::new("ssh", Form::Keys(&ssh::KEYS), "how Bowline connects to servers").examples(&["{user: deploy}"]),
         Setting::new("deploy_timeout", Form::Seconds(1), "how long a new container may take to become ready")
-            .default("30; with `max_attempts: n`, 1+2+…+n but at least 30")
+            .default("30. A Kamal 1 `max_attempts: n` sets it to n(n+1)/2, at least 30")
             .kamal2("healthcheck/max_attempts"),
         Setting::new("readiness_delay", Form::Seconds(0), "how long a container without a health check must run before it counts as ready")
             .default("7"),
@@ -107,7 +107,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "hooks_output",
             Form::Either(&[LEVEL, Form::Map("HOOK", &LEVEL)]),
-            "how much Bowline shows of all hooks, or of each: `verbose` also prints their output, `quiet` prints nothing. `-v` and `-q` \
+            "how much output of the hooks Bowline shows: one value for all hooks, or a map of hook names. `verbose` prints the output, `quiet` prints nothing. `-v` and `-q` \
              override this. Bowline always prints the last lines of a failed hook",
         )
         .default("only the hook's name")

@@ -85,7 +85,7 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new("port", QUOTABLE_PORT, "the port that the default command requests").default("3000").examples(&["8080", "\"8080\""]),
         Setting::new("path", Form::Filled, "the path that the default command requests").default("`/up`").examples(&["/health"]),
         Setting::new("interval", Form::Like(&DURATION), "the time between two checks: `500ms`, `1m30s`, or whole seconds").default("`1s`"),
-        Setting::new("max_attempts", Form::Integer(1, 400), "another way to set `deploy_timeout`: n attempts mean 1+2+…+n seconds, at least 30"),
+        Setting::new("max_attempts", Form::Integer(1, 400), "another way to set `deploy_timeout`: n attempts mean n(n+1)/2 seconds, at least 30"),
         Setting::new(
             "cord",
             Form::Either(&[Form::False, Form::Like(&DIRECTORY)]),

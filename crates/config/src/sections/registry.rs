@@ -41,10 +41,10 @@ pub(crate) const KEYS: Keys = Keys::new(
             .default("Docker Hub")
             .examples(&["ghcr.io", "\"localhost:5000\""]),
         Setting::new("username", Form::Credential, "the user name, or a list with the name of one secret")
-            .default("required")
+            .default("required, except with `localhost:PORT`")
             .examples(&["me", "[REGISTRY_USERNAME]"]),
         Setting::new("password", Form::Credential, "the password, or a list with the name of one secret")
-            .default("required")
+            .default("required, except with `localhost:PORT`")
             .examples(&["[REGISTRY_PASSWORD]"]),
     ],
 );

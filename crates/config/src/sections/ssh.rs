@@ -110,8 +110,8 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "config",
             Form::Either(&[Form::Boolean, Form::Filled, LIST]),
-            "the OpenSSH configuration to read: `true` for `~/.ssh/config`, `false` for none, or the path of another file. Bowline \
-             rejects a list of several files",
+            "the OpenSSH configuration to read: `true` for `~/.ssh/config`, `false` for none, or the path of another file. A list may \
+             have one entry",
         )
         .default("true")
         .kamal2("")
@@ -131,7 +131,7 @@ pub(crate) const KEYS: Keys = Keys::new(
      and writes it to `known_hosts`. To reject unknown servers, set `StrictHostKeyChecking yes` in `~/.ssh/config`. Bowline never \
      connects to a server whose key has changed or was revoked.\n\n\
      **Not supported**: passwords, agent forwarding, and `PKCS11Provider` (load its keys into an agent with `ssh-add -s`).\n\n\
-     [timeouts](#timeouts) has the time limits for connections.",
+     [timeouts](#timeouts) lists the time limits for connections.",
 )
 .slips(&[("key", "keys"), ("identity_file", "keys"), ("jump", "proxy")]);
 

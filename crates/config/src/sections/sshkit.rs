@@ -14,4 +14,4 @@ pub(crate) const KEYS: Keys = Keys::new(
             .kamal2(""),
     ],
 )
-.no_effect("Bowline opens at most 8 connections at a time to one address, and keeps them alive");
+.no_effect("Bowline starts at most 8 logins at a time at one address, keeps one connection to each server, and keeps it alive");

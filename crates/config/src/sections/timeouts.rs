@@ -47,13 +47,13 @@ pub(crate) const KEYS: Keys = Keys::new(
     "timeouts",
     "Time limits, in seconds, for operations that no other key covers.",
     &[
-        Setting::new("connect", Form::Seconds(1), "opening a connection, from the first packet to the end of authentication, without the time that you take for a passphrase. The same limit applies to `ssh -G`, which runs first")
+        Setting::new("connect", Form::Seconds(1), "connecting and authenticating. The time that you take to type a passphrase isn't included. The same limit applies to `ssh -G`, which runs first")
             .default("10")
             .ours(),
         Setting::new("agent", Form::Seconds(1), "listing the keys of the SSH agent").default("5").ours(),
         Setting::new("confirm", Form::Seconds(1), "your confirmation, if the SSH agent asks you before it uses a key").default("90").ours(),
         Setting::new("silence", Form::Seconds(5), "silence on a connection, after which it counts as lost").default("25").ours(),
-        Setting::new("command", Form::Seconds(1), "any other command that Bowline runs on a server, without waits that have their own limit (such as `deploy_timeout`)").default("60").ours(),
+        Setting::new("command", Form::Seconds(1), "any other command on a server, not counting waits that have a limit of their own (such as `deploy_timeout`)").default("60").ours(),
         Setting::new("lock", Form::Seconds(1), "taking or releasing the deploy lock").default("30").ours(),
         Setting::new("api", Form::Seconds(1), "each request to Traefik's API").default("5").ours(),
         Setting::new("route", Form::Seconds(1), "the wait until Traefik sends requests to a new container, or stops sending them to an old one").default("15").ours(),

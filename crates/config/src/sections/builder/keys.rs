@@ -67,7 +67,7 @@ pub(crate) const KEYS: Keys = Keys::new(
             .default("`Dockerfile`")
             .examples(&["docker/Dockerfile"]),
         Setting::new("target", Form::Filled, "the stage of the Dockerfile to build").default("the last stage").examples(&["production"]),
-        Setting::new("args", ARGS, "build arguments (`--build-arg`). `${NAME}` is replaced by that variable of your environment; an unset variable is an error")
+        Setting::new("args", ARGS, "build arguments (`--build-arg`). `${NAME}` is replaced by that variable of your environment. Bowline reports an error if it isn't set")
             .examples(&["{RUBY_VERSION: \"3.4\"}"]),
         Setting::new(
             "arch",

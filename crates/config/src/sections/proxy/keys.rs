@@ -219,13 +219,13 @@ const RUN: Keys = Keys::new(
         .default("`10m`")
         .examples(&["100m", "\"\""]),
         Setting::new("registry", Form::Filled, "the registry of the proxy's image")
-            .default("Docker Hub")
+            .default("if you set one of the next two: Docker Hub")
             .examples(&["ghcr.io"]),
         Setting::new("repository", Form::Filled, "the name of the proxy's image")
-            .default("`basecamp/kamal-proxy`")
+            .default("if you set `registry` or `version`: `basecamp/kamal-proxy`")
             .examples(&["me/kamal-proxy"]),
         Setting::new("version", Form::Filled, "the tag of the proxy's image")
-            .default("`v0.9.2`")
+            .default("if you set one of the other two: `v0.9.2`")
             .examples(&["v0.9.3"]),
         Setting::new("options", OPTIONS, "more flags for `docker run`").examples(&["{memory: 512m}"]),
     ],

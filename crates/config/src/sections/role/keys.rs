@@ -67,11 +67,15 @@ pub(in crate) const KEYS: Keys = Keys::new(
     ],
 )
 .notes(
-    "**Variables of the server.** In the values of `env: clear:`, `labels`, `options`, `logging` and `cmd`, in an accessory's `port` and in \
-     Traefik's `args`, `${NAME}` is a variable of the SSH user's shell on the server. Everything else is literal. There is \
-     no escape for `${NAME}`, except that `cmd` leaves it alone after a backslash and in single quotes: `sh -c 'echo ${PORT}'` uses the \
-     container's `PORT`. Put a value that contains `${NAME}` into the secrets file: nothing in a secret is expanded. `volumes` \
-     also expand `$NAME`, `$(pwd)` and `~/`; `builder: args:` use the environment of your machine.\n\n\
+    "**Variables.** Bowline expands variables in some values:\n\n\
+     | values | what is expanded | where the value comes from |\n\
+     |---|---|---|\n\
+     | `env: clear:`, `labels`, `options`, `logging`, `cmd`; an accessory's `port`; Traefik's `args` | `${NAME}` | the SSH user's shell on the server |\n\
+     | `volumes` | `${NAME}`, `$NAME`, `$(pwd)`, `~/` at the start | the same |\n\
+     | `builder: args:` | `${NAME}` | the environment of your machine |\n\n\
+     Everything else is literal. There is no escape for `${NAME}`, except that `cmd` leaves it alone after a backslash and in single \
+     quotes: `sh -c 'echo ${PORT}'` uses the container's `PORT`. Put a value that contains `${NAME}` into the secrets file: nothing in a \
+     secret is expanded.\n\n\
      **Traefik's routes** come from labels. Bowline gives each role behind Traefik a router that is named after the role's containers \
      (`SERVICE-ROLE`, or `SERVICE-ROLE-DESTINATION`), with the rule ``PathPrefix(`/`)`` and up to five retries. Each label \
      that you set replaces Bowline's:\n\n\
