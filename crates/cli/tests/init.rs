@@ -19,7 +19,7 @@ fn a_new_project_is_accepted_at_once() {
     assert_eq!(std::fs::metadata(hook).unwrap().permissions().mode() & 0o100, 0o100);
     let (status, out, err) = bowline(&place, &[], &["config"]);
     assert_eq!((status, err.as_str()), (0, ""));
-    assert!(out.starts_with("service: my-app\n") && out.contains("\nrepository: my-user/my-app\n"), "{out}");
+    assert!(out.starts_with("service: my-app\n") && out.contains("\nrepository: my-app\n"), "{out}");
     assert!(out.contains("app_port: 8080"), "{out}");
 }
 
