@@ -147,7 +147,8 @@ impl Tls {
         })
     }
 
-    /// Takes the services as they are now. Names that stay keep their certificates and their orders under way.
+    /// Takes the services as they are now. Names that stay keep their certificates and their orders under way. A name whose last order
+    /// failed gets its next one now rather than at the end of its wait.
     pub fn set(&self, services: Vec<TlsService>) {
         let old = self.shared.table.load_full();
         let mut services = services;
@@ -202,7 +203,10 @@ impl Tls {
     fn kept(&self, old: &Table, acme: &Acme, host: &str) -> Arc<Kept> {
         let issuer = self.issuer(acme);
         match old.names.get(host) {
-            Some(Source::Kept(kept)) if kept.is_from(&issuer) => Arc::clone(kept),
+            Some(Source::Kept(kept)) if kept.is_from(&issuer) => {
+                kept.hurry();
+                Arc::clone(kept)
+            }
             _ => Arc::new(Kept::start(host, &issuer, &self.backoff, &self.runtime)),
         }
     }

@@ -3,11 +3,11 @@
 //! Each name has one task, so there is never more than one order for it. The task starts when a service with the name is deployed and ends
 //! when no service has it any more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -22,23 +22,40 @@ const SHORTEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long to wait after so many failures. Let's Encrypt allows five failed validations for a name in an hour: after the first failure
 /// the other kind of challenge is tried at once, and the next attempts keep within that limit.
 #[derive(Clone, Debug)]
-pub struct Backoff(Vec<Duration>);
+pub struct Backoff {
+    waits: Vec<Duration>,
+    /// How long after a failure a deploy may cut its wait short.
+    apart: Duration,
+}
 
 impl Default for Backoff {
     fn default() -> Self {
-        Backoff([5, 120, 600, 1800, 3600, 7200, 14_400, 21_600].map(Duration::from_secs).to_vec())
+        let waits = [5, 120, 600, 1800, 3600, 7200, 14_400, 21_600].map(Duration::from_secs);
+        // Let's Encrypt allows another attempt every twelve minutes, on top of the first five.
+        Backoff::of(waits.to_vec()).apart(Duration::from_secs(12 * 60))
     }
 }
 
 impl Backoff {
-    /// Other waits, for tests.
+    /// Other waits, for tests. No deploy cuts them short.
     pub fn of(waits: Vec<Duration>) -> Self {
-        Backoff(waits)
+        Backoff { waits, apart: LONGEST_SLEEP }
+    }
+
+    /// Lets a deploy cut a wait short this long after the failure.
+    #[must_use]
+    pub fn apart(self, apart: Duration) -> Self {
+        Backoff { apart, ..self }
     }
 
     /// The wait after `failures` in a row, up to a tenth longer by chance.
     fn after(&self, failures: usize, fraction: f64) -> Duration {
-        let wait = self.0.get(failures.saturating_sub(1)).or(self.0.last()).copied().unwrap_or(LONGEST_SLEEP);
+        let wait = self
+            .waits
+            .get(failures.saturating_sub(1))
+            .or(self.waits.last())
+            .copied()
+            .unwrap_or(LONGEST_SLEEP);
         wait + wait.mul_f64(fraction / 10.0)
     }
 }
@@ -56,6 +73,9 @@ struct State {
     name: String,
     certificate: ArcSwapOption<Certificate>,
     progress: watch::Sender<Progress>,
+    /// Since when the wait for the next attempt may be cut short.
+    hasty: Mutex<Option<Instant>>,
+    hurry: Notify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +101,8 @@ impl Kept {
             name: name.to_owned(),
             certificate: ArcSwapOption::new(cached),
             progress: watch::Sender::new(progress),
+            hasty: Mutex::default(),
+            hurry: Notify::new(),
         });
         let task = runtime.spawn(keep(Arc::clone(&state), Arc::clone(issuer), backoff.clone()));
         Kept { state, issuer: Arc::clone(issuer), task: task.abort_handle() }
@@ -88,6 +110,18 @@ impl Kept {
 
     pub(super) fn is_from(&self, issuer: &Arc<Issuer>) -> bool {
         Arc::ptr_eq(&self.issuer, issuer)
+    }
+
+    /// Tries again at once if the last attempt failed long enough ago: what was wrong, such as a DNS record, may be right now.
+    pub(super) fn hurry(&self) {
+        let mut hasty = self.state.hasty.lock().unwrap_or_else(PoisonError::into_inner);
+        if hasty.is_some_and(|since| since <= Instant::now()) {
+            *hasty = None;
+            if self.state.certificate.load().is_none() {
+                self.state.progress.send_replace(Progress::Working);
+            }
+            self.state.hurry.notify_one();
+        }
     }
 
     /// Orders and renews nothing from here on. Handshakes go on with the certificate that is there.
@@ -145,8 +179,14 @@ async fn keep(state: Arc<State>, issuer: Arc<Issuer>, backoff: Backoff) {
             Err(failure) => {
                 failures += 1;
                 let wait = wait_after(&failure, backoff.after(failures, fraction));
-                state.failed(&failure, wait);
-                tokio::time::sleep(wait).await;
+                // A hurry that came too late was about the attempt before.
+                std::pin::pin!(state.hurry.notified()).enable();
+                state.failed(&failure, wait, wait_after(&failure, backoff.apart));
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = state.hurry.notified() => {}
+                }
+                *state.hasty.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
         }
     }
@@ -158,13 +198,15 @@ impl State {
         self.progress.send_replace(Progress::Ready);
     }
 
-    fn failed(&self, failure: &Failure, wait: Duration) {
+    fn failed(&self, failure: &Failure, wait: Duration, apart: Duration) {
         let seconds = wait.as_secs();
         let fields: [crate::log::Field<'_>; 3] =
             [("host", &self.name), ("error", failure), ("retry_in_seconds", &seconds)];
         crate::log::error("Failed to obtain certificate", &fields);
+        let now = Instant::now();
+        *self.hasty.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + apart);
         if self.certificate.load().is_none() {
-            self.progress.send_replace(Progress::Failed(Instant::now() + wait));
+            self.progress.send_replace(Progress::Failed(now + wait));
         }
     }
 }

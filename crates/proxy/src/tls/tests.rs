@@ -294,6 +294,38 @@ async fn a_handshake_does_not_wait_for_what_will_not_come() {
 }
 
 #[tokio::test]
+async fn a_deploy_orders_again_what_failed_but_not_before_the_authority_would_allow_it() {
+    let ordered_again = async |apart: Duration| {
+        let base = tempfile::tempdir().unwrap();
+        let authority = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let directory = format!("https://{}/dir", authority.local_addr().unwrap());
+        let tls = Tls { backoff: Backoff::of(vec![HOUR]).apart(apart), ..new_tls() };
+        let acme = Acme { directory, cache_path: base.path().to_owned() };
+        let hosts = vec!["a.example.com".to_owned()];
+        let service = TlsService { name: "one".into(), hosts, certificates: Certificates::Automatic(acme) };
+        tls.set(vec![service.clone()]);
+        // The order fails at once: the authority closes what it accepts.
+        let refuse = async || {
+            while let Ok((stream, _)) = authority.accept().await {
+                drop(stream)
+            }
+        };
+        tokio::select! {
+            () = refuse() => {}
+            hello = tls_hello(&tls, "a.example.com", &[]) => assert_eq!(hello, None),
+        }
+        tls.set(vec![service]);
+        let again = tokio::time::timeout(
+            Duration::from_secs(if apart.is_zero() { 60 } else { 1 }),
+            authority.accept(),
+        );
+        again.await.is_ok()
+    };
+    assert!(ordered_again(Duration::ZERO).await);
+    assert!(!ordered_again(HOUR).await);
+}
+
+#[tokio::test]
 async fn a_process_that_has_been_taken_over_from_orders_no_more() {
     let base = tempfile::tempdir().unwrap();
     let authority = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
