@@ -105,8 +105,11 @@ impl Frame {
                 return over;
             }
             Event::Planned(plan) => {
+                // What it rests on was seen, so that phase is over.
+                let mut over = self.end_phase(now);
                 self.make_rows(plan);
-                return self.above(self.paint.bold(&clean::line(&words::planned(plan))));
+                over.extend(self.above(self.paint.bold(&clean::line(&words::planned(plan)))));
+                return over;
             }
             Event::Output { host: None, line, .. } => return self.local_line(line),
             Event::Hook { line, level: Some(HookLevel::Verbose), .. } => {
