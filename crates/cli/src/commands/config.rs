@@ -10,7 +10,7 @@ use crate::session;
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::{json, out};
 
-/// Show the resolved configuration, with secrets hidden.
+/// Show the resolved configuration. Secrets appear only by name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bowline config
