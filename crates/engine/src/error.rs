@@ -190,9 +190,9 @@ fn failed_on(failures: &[Failure], total: usize) -> String {
     let failed = hosts(false);
     let held_back = hosts(true).difference(&failed).count();
     let held_back = if held_back == 0 { String::new() } else { format!(", {held_back} held back") };
-    match (failed.len(), total) {
-        (_, 1) => "failed".into(),
-        (count, total) => format!("failed on {count} of {total} servers{held_back}"),
+    match (failed.first(), total) {
+        (Some(only), 1) => format!("failed on {only}"),
+        _ => format!("failed on {} of {total} servers{held_back}", failed.len()),
     }
 }
 
@@ -263,6 +263,6 @@ mod tests {
         };
         assert_eq!(said(&[lost("a"), halted("b"), halted("c")], 4), "failed on 1 of 4 servers, 2 held back");
         assert_eq!(said(&[lost("a"), halted("a")], 2), "failed on 1 of 2 servers");
-        assert_eq!(said(&[lost("a")], 1), "failed");
+        assert_eq!(said(&[lost("a")], 1), "failed on a");
     }
 }
