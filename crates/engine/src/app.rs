@@ -1,9 +1,9 @@
 //! `app start`, `stop`, `stale-containers`: the app's containers, outside of a deploy.
 
+use bowline_core::commands::app;
 use bowline_core::names::Names;
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire as planning, step::Step};
-use bowline_core::shell::Script;
 
 use crate::error::{Cause, Failure, Result};
 use crate::proxy::{self, At, Target, wait_for};
@@ -104,9 +104,8 @@ fn told(stopped: &[String], otherwise: &str) -> String {
 pub(crate) async fn stop_all(change: &Change<'_>, place: Place<'_>) -> Told {
     let stopped = stop_those(change, place, |_| true).await?;
     if !stopped.is_empty() {
-        let (scope, role) = (&change.scope, place.role.name.as_str());
-        let note = Script::new(scope.fence() + &scope.audit(Some(role), "Stopped app"));
-        let step = Step::Run("write to the audit log", note);
+        let role = place.role.name.as_str();
+        let step = Step::Run("write to the audit log", app::stopped(&change.scope, role));
         change.fleet.run(&place.host.host, Some(role), &step).await?;
     }
     Ok(told(&stopped, "nothing runs"))

@@ -382,7 +382,8 @@ impl<'a> Run<'a> {
         }
         if !self.only_planned {
             let of = primary.map_or(String::new(), |(role, _)| format!(" of {}", role.name));
-            let text = format!("nothing was deployed: no server{of} can be used");
+            let done = if self.kind.direction().is_some() { "moved" } else { "deployed" };
+            let text = format!("nothing was {done}: no server{of} can be used");
             self.emit(Event::Note { host: None, text });
         }
         Err(self.failed(failures.to_vec(), Vec::new()))

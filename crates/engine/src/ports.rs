@@ -362,8 +362,8 @@ pub trait Local: Send + Sync {
     /// Runs a program to its end. `Err` if it could not be started, with the reason. When the future is
     /// dropped, the program and what it started are ended.
     async fn run(&self, command: &LocalCommand, on_line: OnLine<'_>) -> Result<Output, String>;
-    /// What a program writes to its standard output, as it comes. That it failed, and what it said, is the reason why there are no
-    /// more. When this is dropped, the program and what it started are ended.
+    /// The standard output of a program, piece by piece. If the program fails, the last piece is an error with what it wrote to standard
+    /// error. Dropping this ends the program and what it started.
     fn pieces(&self, command: &LocalCommand) -> Box<dyn Pieces>;
     /// A program that was installed with this one: in the same directory, or else from `PATH`.
     fn companion(&self, program: &str) -> String;

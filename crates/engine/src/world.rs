@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
         Scope { performer: version::performer(self.world).await, ..self.scope_to_look() }
     }
 
-    /// The same for a run that leaves no line in an audit log, so that git need not say who runs it.
+    /// The same without the performer, which costs a call of git: for a run that writes nothing to an audit log.
     pub(crate) fn scope_to_look(self) -> Scope {
         Scope { names: Names::of(self.config()), run: run_id(self.world), performer: String::new() }
     }

@@ -1,5 +1,5 @@
-//! Layers, compressed: gzip in members of a fixed length, each of which is made by itself. So all cores work on one layer, and the same
-//! layer always gives the same bytes. What reads gzip reads several members as one.
+//! Compresses layers with gzip, in members that each cover a fixed length. So all cores can work on one layer, and the same layer always
+//! gives the same bytes. A gzip reader reads several members as one.
 //!
 //! gzip is what every Docker reads; zstd needs 23.0.
 
@@ -11,16 +11,16 @@ use std::thread;
 
 use flate2::{Compress, Compression, FlushCompress, GzBuilder, Status};
 
-/// Bytes of a layer in a member: many times more than gzip looks back, few enough that a small layer has several.
+/// The bytes of a layer that a member covers: many times gzip's window, but few enough that a small layer has several members.
 const MEMBER: u64 = 256 * 1024;
-/// Each has two or three members in memory.
+/// Each thread holds two or three members in memory.
 const MOST_THREADS: usize = 8;
-/// A sample of so many bytes …
+/// The bytes of a sample …
 const SAMPLE: usize = 16 * 1024;
-/// … out of every so many says whether a layer can be compressed.
+/// … and the distance between samples, which tell whether a layer can be compressed.
 const STRIDE: u64 = 1024 * 1024;
 
-/// Whether compressing a layer would save less than a twentieth: archives, pictures, films and the like.
+/// Whether compressing a layer would save less than 5%, as with archives, pictures and films.
 pub(crate) fn is_dense(layer: &File, size: u64) -> io::Result<bool> {
     let (mut sampled, mut squeezed) = (0, 0);
     for start in (0..size).step_by(usize::try_from(STRIDE).map_err(io::Error::other)?) {
@@ -35,7 +35,7 @@ fn saves_little(bytes: usize, squeezed: usize) -> bool {
     squeezed > bytes - bytes / 20
 }
 
-/// How long these would be, compressed in a hurry.
+/// The length of these bytes after fast compression.
 fn squeeze(bytes: &[u8]) -> io::Result<usize> {
     let mut to = Vec::with_capacity(bytes.len() + 1024);
     let status =
@@ -69,9 +69,9 @@ pub(crate) fn gzip(layer: &File, size: u64, to: &mut impl Write) -> io::Result<(
     })
 }
 
-/// Makes a worker's members, until they are all made or not wanted any more.
+/// Compresses a worker's members, until all are done or the receiver is gone.
 fn make(layer: &File, size: u64, (first, threads): (usize, usize), to: &SyncSender<io::Result<Vec<u8>>>) {
-    // A layer without a byte is a member, too.
+    // An empty layer is one empty member.
     let members = size.div_ceil(MEMBER).max(1);
     for number in (first as u64..members).step_by(threads) {
         let start = number * MEMBER;

@@ -37,7 +37,7 @@ pub struct Store {
     root: PathBuf,
     /// Locked by everyone who uses the store, and by one process alone while it deletes blobs.
     lock: File,
-    /// The blobs that were found or written whole since this was opened.
+    /// The blobs that were written or verified since the store was opened.
     whole: Mutex<BTreeMap<Digest, Stamp>>,
 }
 
@@ -56,7 +56,7 @@ impl Stamp {
     }
 }
 
-/// A file in the store's directory that has no name yet, with what was learnt while it was written.
+/// A file in the store's directory that isn't a blob yet, with the digest and size computed while it was written.
 /// It is deleted with the last of its clones.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
@@ -262,8 +262,8 @@ impl Store {
         NamedTempFile::new_in(&path).map_err(Error::io(&path))
     }
 
-    /// Whether the blob is here and undamaged. A damaged one is deleted. What was seen to be whole since the store was opened is not
-    /// read again.
+    /// Whether the blob is here and undamaged. A damaged one is deleted. A blob that was verified since the store was opened isn't read
+    /// again.
     pub(crate) fn holds(&self, wanted: &Descriptor) -> Result<bool, Error> {
         let path = self.blob(&wanted.digest);
         let file = match File::open(&path) {
@@ -366,8 +366,8 @@ impl Store {
         }
     }
 
-    /// Keeps a plain layer: compressed, or as it is if that would save next to nothing. This is done once and for all: servers have it
-    /// under the digest of what is kept, so that another form would be sent again.
+    /// Keeps a plain layer: compressed, or unchanged if compression would save almost nothing. This is decided once: servers know the layer
+    /// by the digest of the kept form, and would need another form sent again.
     pub(crate) fn pack(
         &self,
         plain: &Descriptor,

@@ -1,5 +1,5 @@
-//! How much of what servers get through their ports waits in this process. The SSH library takes what is written to a channel as long
-//! as the other side's window is open, which is megabytes; over a slow line, that would be megabytes for each of many servers.
+//! Limits the bytes that wait in this process on their way to a server. The SSH library accepts writes to a channel while the other
+//! side's window is open, and a window is megabytes. With many servers on slow lines, that would add up.
 
 use std::future::Future;
 use std::io;
@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-/// So much may wait, in bytes: more than the kernel takes at once, so that no line runs dry.
+/// The limit in bytes: more than the kernel accepts at once, so that no line runs dry.
 const MOST: usize = 128 * 1024;
 
-/// The bytes of one SSH connection that channels have taken and the kernel hasn't.
+/// The bytes of one SSH connection that channels have accepted and the kernel hasn't.
 ///
-/// They are counted as plain text at one end and as packets at the other. What packets have on top makes the count too small by little, and
-/// only until nothing waits.
+/// They are counted as plain text on one side and as packets on the other. The overhead of packets makes the count slightly too small,
+/// until nothing waits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog(Arc<Waiting>);
 
@@ -29,7 +29,7 @@ struct Waiting {
 }
 
 impl Backlog {
-    /// The kernel has taken so many.
+    /// The kernel has accepted this many bytes.
     pub(crate) fn sent(&self, bytes: usize) {
         let less = |waiting: usize| Some(waiting.saturating_sub(bytes));
         let _ = self.0.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
@@ -41,7 +41,7 @@ impl Backlog {
     }
 }
 
-/// A channel that is written to only while little waits.
+/// A channel that accepts bytes only below the limit.
 pub(crate) struct Paced<S> {
     inner: S,
     backlog: Backlog,
@@ -57,7 +57,7 @@ impl<S> Paced<S> {
         while self.backlog.is_full() {
             let less = self.less.get_or_insert_with(|| {
                 let mut less = Box::pin(Arc::clone(&self.backlog.0.less).notified_owned());
-                // What is sent from here on is not missed.
+                // From here on, no notification is missed.
                 less.as_mut().enable();
                 less
             });
@@ -121,7 +121,7 @@ mod tests {
         });
         let mut sent = 0;
         while !writing.is_finished() {
-            // Whoever can write does so before this goes on.
+            // The clock is paused, so the writer writes as much as it can before this continues.
             tokio::time::sleep(Duration::from_millis(1)).await;
             let waiting = backlog.0.bytes.load(Ordering::Acquire);
             assert!(waiting < MOST + 16 * 1024, "{waiting} bytes wait");

@@ -5,10 +5,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{command, is_shown};
 use crate::hints;
 
-/// No more commands are proposed.
+/// The most commands that a hint proposes.
 const MOST: usize = 4;
 
-/// Words that other tools have for what a command of ours does.
+/// Other tools' commands, and ours that do the same.
 const ELSEWHERE: [(&str, &[&str]); 14] = [
     ("bash", &["app exec -i bash", "server exec -i"]),
     ("console", &["app exec -i"]),
@@ -89,9 +89,7 @@ fn asked(error: &clap::Error) -> String {
         _ => return String::new(),
     };
     let words = usage.split_whitespace().skip_while(|word| *word != "bowline").skip(1);
-    let names =
-        words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-' && *word != "-"));
-    names.filter(|word| !word.starts_with('-')).collect::<Vec<_>>().join(" ")
+    words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect::<Vec<_>>().join(" ")
 }
 
 /// What to type instead: commands of this name below others, what the word means elsewhere, names like it.

@@ -105,7 +105,7 @@ impl Frame {
                 return over;
             }
             Event::Planned(plan) => {
-                // What it rests on was seen, so that phase is over.
+                // The plan follows from what was observed, so observing is over.
                 let mut over = self.end_phase(now);
                 self.make_rows(plan);
                 over.extend(self.above(self.paint.bold(&clean::line(&words::planned(plan)))));

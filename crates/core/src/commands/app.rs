@@ -11,7 +11,7 @@ use bowline_config::{Logging, OptionValue, Pairs};
 
 pub(super) use boot::label_file;
 pub use boot::{Boot, Find, HealthFlags, NameTaken, Start};
-pub use stop::{Answer as Stopped, Drained, IfHealthy, Stop, stop_limit};
+pub use stop::{Answer as Stopped, Drained, IfHealthy, Stop, stop_limit, stopped};
 
 /// What `docker run` and `docker run --rm` of a role on a host share.
 #[derive(Debug, Clone, PartialEq, Eq)]

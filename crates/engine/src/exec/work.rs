@@ -45,7 +45,7 @@ pub(crate) struct Command {
     bring: Option<Receive>,
     /// What it runs in, in words.
     place: String,
-    /// Ends it from outside. It gets so many seconds to end on its own.
+    /// Stops it from outside, after giving it this many seconds to end on its own.
     end: Box<dyn Fn(u64) -> Script + Send + Sync>,
     /// It has started, and hasn't ended as far as we know.
     runs: AtomicBool,
@@ -191,7 +191,7 @@ impl Work {
         })
     }
 
-    /// Ends everything that runs. Containers of these commands get so many seconds to end on their own.
+    /// Stops everything that runs, after giving the containers of these commands this many seconds to end on their own.
     pub(super) async fn end(&self, grace: u64) {
         let running = self.commands.iter().filter(|command| command.runs.load(Ordering::Relaxed));
         join_all(running.map(|command| self.end_one(command, grace))).await;

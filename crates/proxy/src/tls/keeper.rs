@@ -73,7 +73,7 @@ struct State {
     name: String,
     certificate: ArcSwapOption<Certificate>,
     progress: watch::Sender<Progress>,
-    /// Since when the wait for the next attempt may be cut short.
+    /// From when on a deploy may cut the wait for the next attempt short.
     hasty: Mutex<Option<Instant>>,
     hurry: Notify,
 }
@@ -179,7 +179,7 @@ async fn keep(state: Arc<State>, issuer: Arc<Issuer>, backoff: Backoff) {
             Err(failure) => {
                 failures += 1;
                 let wait = wait_after(&failure, backoff.after(failures, fraction));
-                // A hurry that came too late was about the attempt before.
+                // A deploy that came too late to cut the last wait short doesn't count for this one.
                 std::pin::pin!(state.hurry.notified()).enable();
                 state.failed(&failure, wait, wait_after(&failure, backoff.apart));
                 tokio::select! {

@@ -70,6 +70,11 @@ impl Stop {
     }
 }
 
+/// Notes in the audit log that a role was stopped for good.
+pub fn stopped(scope: &Scope, role: &str) -> Script {
+    Script::new(scope.fence() + &scope.audit(Some(role), "Stopped app"))
+}
+
 /// How the wait for open requests ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {

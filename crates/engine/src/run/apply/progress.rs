@@ -9,7 +9,7 @@ use bowline_core::plan::Plan;
 use super::role::Booted;
 use crate::error::Failure;
 
-/// How far a role is on a server. Without a stage it has not served the new version yet, or does so no more.
+/// How far a role is on a server. Without a stage, it doesn't serve the new version yet, or no longer does.
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
     /// Its container is as wanted and left alone.
@@ -25,7 +25,7 @@ struct Server {
     roles: BTreeMap<String, Stage>,
     /// What was done when its roles all served.
     finish: finish::Answer,
-    /// Whether the new kind of proxy may have its ports by now.
+    /// Whether the new kind of proxy may already have its ports.
     taken_over: bool,
 }
 
@@ -35,7 +35,7 @@ struct State {
     failures: Vec<Failure>,
 }
 
-/// Shared by all that carries out the plan.
+/// Shared by everything that carries out the plan.
 #[derive(Debug)]
 pub(super) struct Progress(Mutex<State>);
 
