@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
+use bowline_engine::call::Call;
 use bowline_engine::error::RunError;
-use bowline_engine::world::{Call, OwnImage, Project, Stop, World};
+use bowline_engine::world::{OwnImage, Project, Stop, World};
 use bowline_remote::{KeptImages, NewHosts};
 
 use crate::console::StandardStreams;

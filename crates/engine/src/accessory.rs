@@ -22,6 +22,7 @@ use bowline_core::proxy::{Attach, ProxyKind, kamal};
 use bowline_core::selection::{Accessories, Selection};
 use futures_util::future::join_all;
 
+use crate::call::Call;
 use crate::error::{Failure, Result};
 use crate::error_pages;
 use crate::event::Event;
@@ -30,7 +31,7 @@ use crate::proxy::{self, At, Seen, Target};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::retire::tell_returns;
-use crate::world::{Call, Gathered, HostOutput, World};
+use crate::world::{Gathered, HostOutput, World};
 
 /// Accessories with everything that their containers need, so that anything missing is known before the run starts.
 pub struct Prepared<'a> {

@@ -5,13 +5,14 @@ use bowline_core::names::Names;
 use bowline_core::observed::Container;
 use bowline_core::plan::{retire as planning, step::Step};
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, Result};
 use crate::proxy::{self, At, Target, wait_for};
 use crate::run::change::{Change, Place, Told};
 use crate::run::health;
 use crate::run::observe::look;
 use crate::run::retire::retire;
-use crate::world::{Call, Gathered, HostOutput};
+use crate::world::{Gathered, HostOutput};
 
 const NO_STALE: &str = "no stale containers";
 

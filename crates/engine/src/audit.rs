@@ -6,9 +6,10 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
+use crate::call::Call;
 use crate::error::Result;
 use crate::event::Event;
-use crate::world::{Call, Gathered, HostOutput};
+use crate::world::{Gathered, HostOutput};
 
 /// The newest lines of every server's audit log.
 pub async fn audit(call: Call<'_>, lines: usize) -> Result<Gathered> {

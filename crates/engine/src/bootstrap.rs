@@ -8,13 +8,14 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::servers;
 use futures_util::future::join_all;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::explain;
-use crate::world::{Call, Gathered, HostOutput};
+use crate::world::{Gathered, HostOutput};
 
 /// `server bootstrap`: every server, under the deploy lock; then the hook docker-setup.
 pub async fn bootstrap(call: Call<'_>) -> Result<Gathered> {

@@ -19,6 +19,7 @@ use bowline_core::selection::Selection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::error_pages;
 use crate::event::{Event, Phase};
@@ -32,7 +33,6 @@ use crate::run::lock::{Lock, is_inherited};
 use crate::run::observe::observe;
 use crate::run::standing::standing;
 use crate::version;
-use crate::world::Call;
 
 /// `deploy`, `redeploy`, `app boot`.
 pub async fn deploy(call: Call<'_>, kind: Kind) -> Result<(), RunError> {

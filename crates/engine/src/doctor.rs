@@ -11,10 +11,11 @@ use bowline_core::doctor::{Finding, Topic};
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::selection::servers as hosts_of;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::ports::Local;
 use crate::project::LoadError;
-use crate::world::{Call, Project};
+use crate::world::Project;
 
 /// The checks without a usable project: why it can't be used, and everything else.
 pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Finding> {

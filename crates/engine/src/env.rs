@@ -7,9 +7,10 @@ use bowline_core::plan::secrets::{Secrets, check_env_secrets, env_secrets, envir
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, Result};
 use crate::run::change::{Change, Told};
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 /// `env push`: every role's file, and those of the accessories on the same servers.
 pub async fn push(call: Call<'_>) -> Result<Gathered> {

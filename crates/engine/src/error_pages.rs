@@ -2,9 +2,9 @@
 
 use bowline_core::proxy::kamal::files::Pages;
 
+use crate::call::Call;
 use crate::error::RunError;
 use crate::event::Event;
-use crate::world::Call;
 
 /// Those for a status of an error; none without `error_pages_path`.
 pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {

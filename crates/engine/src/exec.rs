@@ -14,11 +14,12 @@ use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::secrets::{Secrets, env_secrets, environment, login, registry_secrets};
 use bowline_core::selection::Selection;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, Result, RunError};
 use crate::ports::{Console, Exit};
 use crate::run::observe;
 use crate::version;
-use crate::world::{Call, Gathered, Options, Project};
+use crate::world::{Gathered, Options, Project};
 use work::{Command, Work, unless_stopped};
 
 #[derive(Debug, Clone)]

@@ -9,12 +9,12 @@ use bowline_core::commands::Scope;
 use bowline_core::names::service_version;
 use bowline_core::selection::Selection;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::local::{Limit, last, within};
 use crate::ports::{Line, Local, LocalCommand};
 use crate::version::now;
-use crate::world::Call;
 
 /// Extensions that programs have. (Another one, `.sample` or `.off`, may be there so that the hook doesn't run.)
 const PROGRAMS: [&str; 8] = ["sh", "bash", "zsh", "rb", "py", "pl", "js", "ts"];

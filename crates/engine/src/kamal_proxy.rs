@@ -9,11 +9,12 @@ use bowline_core::proxy::kamal::boot_config::{self, BootConfig};
 use bowline_core::proxy::kamal::container::{Power, Replace};
 use bowline_core::proxy::kamal::{self as core, NAME, secrets as of};
 
+use crate::call::Call;
 use crate::error::RunError;
 use crate::proxy::kamal::{ensure, gap, remove_from, step, upgrade, with_image};
 use crate::proxy::{At, life};
 use crate::run::change::Change;
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 const KIND: ProxyKind = ProxyKind::Kamal;
 

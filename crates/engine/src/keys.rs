@@ -3,8 +3,8 @@
 
 use bowline_config::KeyData;
 
+use crate::call::Call;
 use crate::error::Result;
-use crate::world::Call;
 
 /// Passes them to the connector.
 ///

@@ -7,6 +7,7 @@ pub mod accessory;
 pub mod app;
 pub mod audit;
 pub mod bootstrap;
+pub mod call;
 pub mod deploy;
 pub mod doctor;
 pub mod env;

@@ -6,10 +6,11 @@ use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::{Accessories, Selection};
 
+use crate::call::Call;
 use crate::error::Result;
 use crate::run::fleet::run_all;
 use crate::run::observe::look;
-use crate::world::{Call, Gathered, Project};
+use crate::world::{Gathered, Project};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {

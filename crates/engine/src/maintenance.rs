@@ -2,10 +2,11 @@
 
 use bowline_core::selection::Selection;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::proxy::any_role;
 use crate::run::change::Change;
-use crate::world::{Call, Gathered, Options, Project};
+use crate::world::{Gathered, Options, Project};
 
 /// The largest page, in bytes: it goes into a file that the proxy reads whole.
 const LARGEST: usize = 1 << 20;

@@ -3,9 +3,10 @@
 use bowline_core::commands::prune::{Parts, Prune};
 use bowline_core::plan::step::Step;
 
+use crate::call::Call;
 use crate::error::Result;
 use crate::run::change::{Change, Told};
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 /// `prune`: removes what each role no longer needs. `retain` overrides the configured number of stopped containers.
 pub async fn prune(call: Call<'_>, parts: Parts, retain: Option<usize>) -> Result<Gathered> {

@@ -11,10 +11,11 @@ use bowline_core::selection::{Accessories, Selection};
 
 use crate::accessory;
 use crate::app::{stop_all, stop_orphans};
+use crate::call::Call;
 use crate::error::{Cause, Failure, Result};
 use crate::proxy;
 use crate::run::change::{Change, Place, Told};
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {

@@ -5,11 +5,12 @@ use bowline_core::commands::exec::Mode;
 use bowline_core::commands::server::OnServer;
 use bowline_core::selection::servers;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::exec::attached;
 use crate::exec::work::{Command, Work, unless_stopped};
 use crate::ports::{Console, Exit};
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 /// Runs it on every server. The status of a failed command is in its output; it isn't an error here.
 pub async fn exec(call: Call<'_>, command: &str) -> Result<Gathered> {

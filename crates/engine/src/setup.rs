@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::accessory::{Held, Prepared};
 use crate::bootstrap::Site;
+use crate::call::Call;
 use crate::deploy::Run;
 use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
@@ -14,7 +15,6 @@ use crate::hooks;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::world::Call;
 
 /// `setup`.
 pub async fn setup(call: Call<'_>) -> Result<()> {

@@ -21,6 +21,7 @@ use bowline_core::shell::{Line, Script};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
+use crate::call::Call;
 use crate::deploy::Run;
 use crate::error::{Cause, Failure, RunError};
 use crate::error_pages;
@@ -30,7 +31,7 @@ use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::world::{Call, Project};
+use crate::world::Project;
 
 /// The options.
 #[derive(Debug, Clone, Copy)]

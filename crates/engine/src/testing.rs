@@ -37,10 +37,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bowline_config::{SourceFile, load};
 
+use crate::call::Call;
 use crate::event::{Event, Events};
 use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output, Pieces};
 use crate::secrets::Store;
-use crate::world::{Call, Options, OwnImage, Project, Stop, StopTrigger, World};
+use crate::world::{Options, OwnImage, Project, Stop, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,13 +11,14 @@ use bowline_core::proxy::traefik::container::{
 use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self as core, Answer, Api, NAME, secrets as of};
 
+use crate::call::Call;
 use crate::error::RunError;
 use crate::proxy::traefik::settle::{Started, came_up, client_at, deaf, explained, gives_way, settle};
 use crate::proxy::traefik::{Client, remove_from, step};
 use crate::proxy::{At, life};
 use crate::run::change::{Change, Told};
 use crate::run::retire::tell_returns;
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 const KIND: ProxyKind = ProxyKind::Traefik;
 

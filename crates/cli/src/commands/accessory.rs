@@ -1,8 +1,9 @@
 use bowline_core::commands::Action;
 use bowline_core::selection::Accessories;
 use bowline_engine::accessory as engine;
+use bowline_engine::call::Call;
 use bowline_engine::error::RunError;
-use bowline_engine::world::{Call, Gathered};
+use bowline_engine::world::Gathered;
 use clap::{Args, Subcommand};
 
 use super::confirm::Confirm;

@@ -1,9 +1,10 @@
 //! What `logs` takes, of the app and of all else.
 
 use bowline_core::commands::logs::Lines;
+use bowline_engine::call::Call;
 use bowline_engine::error::RunError;
 use bowline_engine::logs::{Whose, logs};
-use bowline_engine::world::{Call, Gathered};
+use bowline_engine::world::Gathered;
 use clap::Args;
 
 use super::show;

@@ -7,11 +7,12 @@ use bowline_core::plan::accessory as planning;
 use bowline_core::plan::secrets::Secrets;
 use bowline_core::selection::{Accessories, NoMatch};
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::exec::work::{Command, Work, unless_stopped};
 use crate::exec::{ExecRequest, attached};
 use crate::ports::{Console, Exit};
-use crate::world::{Call, Gathered, Options};
+use crate::world::{Gathered, Options};
 
 /// An accessory on its servers.
 type Target<'a> = (&'a Accessory, Vec<&'a str>);

@@ -10,10 +10,10 @@ use bowline_config::{Accessory, AccessoryMount, SourceFile, Value};
 use bowline_core::commands::accessory::Upload;
 use bowline_core::plan::secrets::Secrets;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::template::Around;
-use crate::world::Call;
 
 pub(super) async fn read(call: Call<'_>, accessory: &Accessory, secrets: &Secrets) -> Result<Vec<Upload>> {
     let around = Around {

@@ -10,11 +10,11 @@ use bowline_core::plan::secrets::{Secrets, login as login_of};
 use bowline_core::proxy::ProxyKind;
 
 use super::{problem, said};
+use crate::call::Call;
 use crate::error::Result;
 use crate::git;
 use crate::hooks::{self, Fault};
 use crate::ports::{Local, LocalCommand, Output};
-use crate::world::Call;
 
 /// The time limit for a program to print its version.
 const PATIENCE: Duration = Duration::from_secs(10);

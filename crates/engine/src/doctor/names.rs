@@ -7,7 +7,8 @@ use bowline_config::{Proxy, Tls};
 use bowline_core::doctor::{Finding, Topic};
 use futures_util::future::join_all;
 
-use crate::world::{Call, World};
+use crate::call::Call;
+use crate::world::World;
 
 /// A name, and the servers that it should resolve to.
 struct Name<'p> {

@@ -17,12 +17,12 @@ use bowline_core::selection::Selection;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::{problem, stand_ins};
+use crate::call::Call;
 use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks;
 use crate::ports::{Accept, Entry, Known, Stream};
 use crate::run::fleet::Fleet;
-use crate::world::Call;
 
 /// What the checks of all servers share.
 struct Round<'a> {

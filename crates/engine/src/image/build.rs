@@ -9,6 +9,7 @@ use bowline_core::plan::secrets::{Secrets, registry_secrets};
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::git;
@@ -17,7 +18,7 @@ use crate::image::clone::{Source, source};
 use crate::image::{builder, keep, registry};
 use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
-use crate::world::{Call, Project};
+use crate::world::Project;
 use trouble::{explained, hint, is_refused, was_not_merged};
 
 /// A build that can start: its programs exist, and we are logged in to the registry.

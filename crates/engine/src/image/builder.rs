@@ -4,11 +4,12 @@
 use bowline_config::Config;
 use bowline_core::commands::builder::{Builder, Here, Kind};
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::local::{Failed, ask, error_line, run, words};
 use crate::ports::LocalCommand;
-use crate::world::{Call, World};
+use crate::world::World;
 
 /// What builds this project's image, as far as this machine can.
 pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Builder<'c>> {

@@ -5,12 +5,12 @@ use bowline_core::commands::builder::Output;
 use bowline_core::dockerignore::Dockerignore;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::Event;
 use crate::git;
 use crate::image::build::Build;
 use crate::image::clone::{Source, listed};
-use crate::world::Call;
 
 /// The suffix of the tags.
 const DIRTY: &str = "-dirty";

@@ -2,13 +2,14 @@
 
 use bowline_core::commands::builder::Output;
 
+use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
 use crate::image::build::Build;
 use crate::image::clone::Source;
 use crate::local::{Limit, words};
 use crate::ports::{Given, LocalCommand, Variant};
-use crate::world::{Call, World};
+use crate::world::World;
 
 /// Builds the image, and stores it under the first of the names. A buildx builder writes a directory, and compresses layers as it
 /// does; from Docker the image is saved.

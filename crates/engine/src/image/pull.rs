@@ -16,9 +16,10 @@ use crate::error::{Failure, Result, RunError};
 use crate::event::{Event, Phase};
 use crate::run::fleet::Fleet;
 
+use crate::call::Call;
 use crate::hooks;
 use crate::image::{build, send};
-use crate::world::{Call, Gathered, HostOutput, Options, World};
+use crate::world::{Gathered, HostOutput, Options, World};
 
 /// Pulls the version's image on every server.
 pub async fn pull(call: Call<'_>) -> Result<Gathered> {

@@ -8,11 +8,12 @@ use bowline_core::plan::secrets::{Secrets, login, registry_secrets};
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 
+use crate::call::Call;
 use crate::error::{RunError, hint_to};
 use crate::local::{run, run_shown, words};
 use crate::ports::LocalCommand;
 use crate::run::fleet::run_all;
-use crate::world::{Call, Gathered, HostOutput, Project, World};
+use crate::world::{Gathered, HostOutput, Project, World};
 
 /// Where `registry login` and `registry logout` do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,12 +9,13 @@ use bowline_core::shell::Script;
 use futures_util::future::join_all;
 
 use super::behind;
+use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::hooks::{self, Facts};
 use crate::logs::{follow_all, until_stopped};
 use crate::run::change::{Change, Told};
 use crate::run::fleet::run_all;
-use crate::world::{Call, Gathered};
+use crate::world::Gathered;
 
 /// Changes all servers in parallel.
 pub(crate) async fn on_each(

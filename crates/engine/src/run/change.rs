@@ -12,6 +12,7 @@ use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
 use crate::accessory::Held;
+use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks;
@@ -20,7 +21,7 @@ use crate::proxy::{self, At, Proxy};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::world::{Call, Gathered, HostOutput};
+use crate::world::{Gathered, HostOutput};
 
 /// A change that holds the lock.
 pub(crate) struct Change<'a> {

@@ -18,13 +18,14 @@ use bowline_core::proxy::Takes;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Events, Outcome};
 use crate::keys;
 use crate::ports::{
     Accept, Attached, Channel, Exit, Limit, Line, Listening, Output, Reader, Server, ServerError, Terminal,
 };
-use crate::world::{Call, Gathered, HostOutput};
+use crate::world::{Gathered, HostOutput};
 
 /// The time limit for checking a server, in seconds. A registry has 20 of them to respond.
 const EXAMINE_S: u64 = 40;

@@ -17,12 +17,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::ports::{Channel, Reader, ServerError};
 use crate::run::fleet::{Fleet, run_all};
 use crate::version::{self, AUTOMATIC};
-use crate::world::{Call, Gathered, Project, World};
+use crate::world::{Gathered, Project, World};
 
 /// How often the lease is renewed: several times within it.
 const RENEW: Duration = Duration::from_secs(10);

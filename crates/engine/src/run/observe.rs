@@ -9,11 +9,12 @@ use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
+use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
 use crate::ports::{Exit, Output, ServerError};
 use crate::run::fleet::Fleet;
-use crate::world::{Call, Gathered, HostOutput};
+use crate::world::{Gathered, HostOutput};
 
 /// Servers that were observed without changing anything.
 pub(crate) struct Looked<'a> {

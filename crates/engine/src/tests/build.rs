@@ -6,11 +6,11 @@ use bowline_core::commands::builder::Output as To;
 use bowline_core::commands::clone::{CleanClone, Place};
 
 use super::*;
+use crate::call::Call;
 use crate::image::{build, builder, dev};
 use crate::ports::Output;
 use crate::testing::{Answer, Shop, project_with, says};
 use crate::version;
-use crate::world::Call;
 
 /// What every machine that builds has.
 const DOCKER: [(&str, &str); 4] = [
