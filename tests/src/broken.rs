@@ -20,6 +20,13 @@ fn forwarding(allowed: &str) -> String {
     )
 }
 
+/// Sets the range from which programs get a port if they take any, and the ports in it that they don't get.
+fn ports(range: &str, reserved: &str) -> String {
+    format!(
+        "cd /proc/sys/net/ipv4 && echo '{range}' >ip_local_port_range && echo '{reserved}' >ip_local_reserved_ports"
+    )
+}
+
 /// A server that lacks something until this is dropped.
 #[derive(Debug)]
 pub struct Broken {
@@ -122,6 +129,13 @@ impl Server {
         let broken = Broken { server: self.clone() };
         wait_until("sshd with another configuration", Duration::from_secs(10), || self.sshd_greets());
         broken
+    }
+
+    /// Leaves no port to open for a program that takes any port.
+    #[must_use]
+    pub fn without_free_ports(&self) -> Broken {
+        self.run(&ports("40000 40000", "40000")).ok();
+        Broken { server: self.clone() }
     }
 
     /// Puts what Bowline keeps there on a disk of its own that can be filled, until the server is mended.
@@ -234,6 +248,7 @@ impl Server {
         if self.run("grep -q '^AllowTcpForwarding no' /etc/ssh/sshd_config").code == Some(0) {
             self.run(&forwarding("yes")).ok();
         }
+        self.run(&ports("32768 60999", "")).ok();
         self.run(&format!(
             "/usr/bin/rm -f /sandbox/hold-* /usr/local/bin/{{curl,sudo,root-bash}}
              /usr/bin/find /usr/local/bin -lname /bin/busybox -delete

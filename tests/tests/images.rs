@@ -283,6 +283,22 @@ fn i3_where_sshd_forwards_nothing_the_image_is_loaded() {
 }
 
 #[test]
+fn i3_where_sshd_can_open_no_port_the_image_is_loaded_too() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(2);
+    let mut project = project(sandbox, &lease, "portless", 2);
+    let full = lease[0].without_free_ports();
+    let loaded = "sshd opened no port here, so the whole image is sent";
+    project.deploy("v1").exits(0).says("sent ").says(loaded).says("sshd's log");
+    drop(full);
+    project.deploy("v2").exits(0).never_says(loaded);
+    for server in lease.iter() {
+        assert!(server.serves(&project.host(), "v2"), "on {}", server.name);
+        nothing_else_is_named(server);
+    }
+}
+
+#[test]
 fn i2_what_came_without_a_registry_is_whole_in_both_of_dockers_stores() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);

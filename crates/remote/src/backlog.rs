@@ -1,5 +1,6 @@
 //! Limits the bytes that wait in this process on their way to a server. The SSH library accepts writes to a channel while the other
-//! side's window is open, and a window is megabytes. With many servers on slow lines, that would add up.
+//! side's window is open, and a window is megabytes. With many servers on slow lines, that would add up. So everything that may be
+//! long is written through [`Paced`]: what a server pulls through a forwarded port, and what a program reads on its standard input.
 
 use std::future::Future;
 use std::io;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use russh::ChannelWriteHalf;
+use russh::client::Msg;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -34,6 +37,14 @@ impl Backlog {
         let less = |waiting: usize| Some(waiting.saturating_sub(bytes));
         let _ = self.0.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         self.0.less.notify_waiters();
+    }
+
+    /// Writes to a program's standard input.
+    ///
+    /// # Errors
+    /// The channel is closed.
+    pub(crate) async fn write(&self, to: &ChannelWriteHalf<Msg>, bytes: &[u8]) -> io::Result<()> {
+        Paced::new(Box::pin(to.make_writer()), self.clone()).write_all(bytes).await
     }
 
     fn is_full(&self) -> bool {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::LocalMachine;
 use crate::Result;
+use crate::backlog::Backlog;
 use crate::begin::Begins;
 use crate::lines::{Capture, Lines, Room};
 use crate::session::{Session, Stay, Staying};
@@ -135,7 +136,8 @@ impl Running {
         let mut exit = None;
         let writer = Arc::clone(&self.channel.writer);
         let input = std::mem::take(&mut self.input);
-        let writing = feed(&writer, &input, true);
+        let backlog = self.session.backlog().clone();
+        let writing = feed(&writer, &backlog, &input, true);
         tokio::pin!(writing);
         let mut fed = false;
         // A shell that reads commands where our program should read a secret would say it aloud.
@@ -237,7 +239,7 @@ impl Running {
         self.agreed(not_run).await?;
         let marks = Marks { ended: Arc::clone(&self.channel.ended), ..Marks::default() };
         let first = self.begun(&marks).await?;
-        feed(&self.channel.writer, &self.input, false).await;
+        feed(&self.channel.writer, self.session.backlog(), &self.input, false).await;
         let (sender, lines) = mpsc::channel(WAITING_LINES);
         tokio::spawn(pump(self.reader, first, sender, by, marks.clone()));
         Ok(Box::new(Kept {
@@ -252,10 +254,8 @@ impl Running {
 }
 
 /// Writes the program's input. Ignores a program that ends without reading it: its status says more.
-async fn feed(writer: &ChannelWriteHalf<Msg>, input: &Input, end: bool) {
-    if *input != Input::None {
-        let _ = writer.data_bytes(input.expose().to_vec()).await;
-    }
+async fn feed(writer: &ChannelWriteHalf<Msg>, backlog: &Backlog, input: &Input, end: bool) {
+    let _ = backlog.write(writer, input.expose()).await;
     if end {
         let _ = writer.eof().await;
     }

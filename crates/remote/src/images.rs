@@ -21,21 +21,33 @@ const MOST: u64 = 20_000_000_000;
 /// The user name with which servers log in.
 const USER: &str = "bowline";
 /// Bytes of the pieces that an archive is sent in.
-const PIECE: usize = 128 * 1024;
-/// Pieces that wait to be sent.
-const WAITING: usize = 8;
+const PIECE: usize = 64 * 1024;
+/// Pieces that wait to be sent: each server has its own.
+const WAITING: usize = 1;
+/// Pieces of a server's image that wait to be stored.
+const ARRIVED: usize = 8;
 
 /// The images on this machine. Opens the store on first use.
 #[derive(Default)]
 pub struct KeptImages {
+    /// The store's directory; `images` below the user's cache directory unless given.
+    directory: Option<PathBuf>,
     store: OnceCell<Arc<Store>>,
 }
 
 impl KeptImages {
+    /// Images in this directory.
+    pub fn below(directory: &Path) -> Self {
+        Self { directory: Some(directory.to_owned()), store: OnceCell::new() }
+    }
+
     async fn store(&self) -> Result<Arc<Store>, String> {
         let open = async {
-            let cache = LocalMachine::default().cache()?;
-            aside(move || Store::open(&Path::new(&cache).join("images"))).await.map(Arc::new)
+            let directory = match &self.directory {
+                Some(directory) => directory.clone(),
+                None => Path::new(&LocalMachine::default().cache()?).join("images"),
+            };
+            aside(move || Store::open(&directory)).await.map(Arc::new)
         };
         self.store.get_or_try_init(|| open).await.cloned()
     }
@@ -76,7 +88,7 @@ impl Images for KeptImages {
 
     async fn receive(&self, saved: &mut dyn Pieces, name: &str) -> Result<(), String> {
         let (store, name) = (self.store().await?, name.to_owned());
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(ARRIVED);
         let taking = tokio::task::spawn_blocking(move || {
             let archive = Receiving { pieces: receiver, piece: Bytes::new() };
             store.take_archive(archive, &name).map(drop).map_err(|error| error.to_string())

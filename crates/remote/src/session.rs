@@ -99,6 +99,7 @@ pub(crate) struct Session {
     runs: AtomicBool,
     heard: Heard,
     timeouts: Timeouts,
+    backlog: Backlog,
     forwards: Forwards,
     /// How we logged in.
     entry: Entry,
@@ -126,7 +127,7 @@ impl Session {
             let printed = command.run(&target.name, Asks::Types).await?;
             target.sources.take(&command.words.join(" "), &printed);
         }
-        let (ending, forwards) = (Ending::default(), Forwards::new(backlog));
+        let (ending, forwards) = (Ending::default(), Forwards::new(backlog.clone()));
         let shown = Arc::default();
         let client = Client {
             name: target.name.clone(),
@@ -170,6 +171,7 @@ impl Session {
             runs: AtomicBool::new(false),
             heard,
             timeouts: target.timeouts,
+            backlog,
             forwards,
             entry: Entry { login, key, host_key, known },
             _cut: cut,
@@ -227,6 +229,10 @@ impl Session {
 
     pub(crate) fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     pub(crate) fn forwards(&self) -> &Forwards {

@@ -1,5 +1,5 @@
 //! Sending an image from this machine to servers, through their SSH connections: each server pulls the layers it lacks. If
-//! sshd doesn't forward, the whole image goes to `docker load`.
+//! sshd opens no port, the whole image goes to `docker load`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -124,8 +124,8 @@ impl<'a> Sender<'a> {
                 Ok((output, offer.sent()))
             }
             None => {
-                let text = "sshd doesn't forward ports here, so the whole image is sent (`AllowTcpForwarding remote` in \
-                            sshd_config allows sending only the missing layers)";
+                let text = "sshd opened no port here, so the whole image is sent (`AllowTcpForwarding remote` in sshd_config \
+                            allows sending only the missing layers; if it is set, sshd's log on the server says what failed)";
                 self.fleet.emit(Event::Note { host: Some(host.into()), text: text.into() });
                 self.load(host, image.as_ref(), &step(Way::Load)).await
             }

@@ -17,6 +17,7 @@ use russh::{ChannelMsg, ChannelWriteHalf};
 
 use super::{Running, feed, not_run, signal};
 use crate::Result;
+use crate::backlog::Backlog;
 use crate::session::{Stay, Staying};
 
 /// Asks for a terminal, without modes: programs that draw set their own, first of all Docker's client.
@@ -39,8 +40,9 @@ impl Running {
             self.agreed(no_terminal).await?;
         }
         self.agreed(not_run).await?;
-        feed(&self.channel.writer, &self.input, false).await;
-        let input = Input(Arc::clone(&self.channel.writer));
+        let backlog = self.session.backlog().clone();
+        feed(&self.channel.writer, &backlog, &self.input, false).await;
+        let input = Input { writer: Arc::clone(&self.channel.writer), backlog };
         let _staying = self.session.stay(Stay::Channel);
         Ok(Attached {
             input: Box::new(input),
@@ -91,19 +93,22 @@ impl FarOutput for Output {
 }
 
 /// Ignores errors: the reader of the output sees that the connection is gone.
-struct Input(Arc<ChannelWriteHalf<Msg>>);
+struct Input {
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    backlog: Backlog,
+}
 
 #[async_trait]
 impl FarInput for Input {
     async fn send(&self, bytes: Vec<u8>) {
-        let _ = self.0.data_bytes(bytes).await;
+        let _ = self.backlog.write(&self.writer, &bytes).await;
     }
 
     async fn end(&self) {
-        let _ = self.0.eof().await;
+        let _ = self.writer.eof().await;
     }
 
     async fn resize(&self, size: Size) {
-        let _ = self.0.window_change(size.columns, size.rows, size.width, size.height).await;
+        let _ = self.writer.window_change(size.columns, size.rows, size.width, size.height).await;
     }
 }
