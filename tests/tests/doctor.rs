@@ -159,3 +159,55 @@ fn half_a_project_is_told_what_to_run_next() {
     project.write("config/deploy.yml", "service: a\nimage: b\nservers: [x\nproxy: {}\n");
     project.run_as_is(&["doctor"]).exits(1).says("config/deploy.yml:").says("git ").says("1 problem");
 }
+
+/// What Traefik's storage of the resolver `le` would have after two certificates, the second of which ends soon.
+fn storage(project: &Project) -> String {
+    let made = "\
+        pack() { base64 < \"$1\" | tr -d '\\n'; }
+        certificate() {
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj \"/CN=$1\" -days \"$2\" \\
+                -keyout \"$1.key\" -out \"$1.pem\" 2>/dev/null || exit 1
+            printf '{\"domain\": {\"main\": \"%s\"}, \"certificate\": \"%s\", \"key\": \"%s\", \"Store\": \"default\"}' \\
+                \"$1\" \"$(pack \"$1.pem\")\" \"$(pack \"$1.key\")\"
+        }
+        printf '{\"le\": {\"Account\": null, \"Certificates\": [%s, %s]}}' \"$(certificate fresh.test 60)\" \"$(certificate late.test 5)\"";
+    run(std::process::Command::new("sh").current_dir(project.home()).args(["-c", made])).ok().to_owned()
+}
+
+#[test]
+fn the_certificates_of_traefik_are_shown_and_a_router_without_one_is_a_problem() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let server = &lease[0];
+    let mut project = Project::new(sandbox, &lease, "acme");
+    let text = storage(&project);
+    server
+        .run(&format!(
+            "rm -rf acme && mkdir -m 700 acme && umask 77 && printf '%s' '{text}' > acme/acme.json"
+        ))
+        .ok();
+    let traefik = format!(
+        "{}\n  args: {{certificatesResolvers.le.acme.storage: /kept/acme.json, certificatesResolvers.le.acme.tlsChallenge: true}}\n  \
+         options: {{volume: [\"/root/acme:/kept\"]}}",
+        project.section("traefik")
+    );
+    let router = format!("traefik.http.routers.{}-web", project.service);
+    let labels = |hosts: &str| format!("\n  {router}.rule: {hosts}\n  {router}.tls.certresolver: le");
+    project.set("traefik", &traefik).set("labels", &labels("Host(`fresh.test`)"));
+    project.deploy("v1").ok();
+    project.commit();
+    let before = state(server);
+    let ran = project.run_as_is(&["doctor"]);
+    assert_eq!(state(server), before);
+    ran.exits(0).says("the certificate of fresh.test ends in 59 days");
+    ran.says("the certificate of late.test ends in 4 days").says("bowline traefik logs");
+    project.set("labels", &labels("Host(`fresh.test`) || Host(`none.test`)"));
+    project.deploy("v2").ok();
+    project.commit();
+    let ran = project.run_as_is(&["doctor"]);
+    ran.exits(1).says(&format!(
+        "there is no certificate of none.test, which the router {}-web needs from the resolver le",
+        project.service
+    ));
+    server.run("rm -r acme").ok();
+}

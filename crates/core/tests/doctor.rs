@@ -10,9 +10,11 @@ mod shells;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bowline_config::secret::Secret;
 use bowline_core::commands::Scope;
-use bowline_core::commands::doctor::{Checkup, Docker, Examine, Holder};
+use bowline_core::commands::doctor::{Checkup, Contents, Docker, Examine, Holder, Issued, Storage};
 use bowline_core::commands::registry::Login;
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
@@ -25,10 +27,11 @@ case "$1 $2" in
     [ ! -e denied ] || { echo 'permission denied while trying to connect' >&2; exit 1; }
     case $3 in *Arch*) echo 26.1.5 amd64 ;; *) echo 26.1.5 ;; esac ;;
 'info --format') case $3 in *Driver*) echo '@store overlay2 true' ;; *) pwd ;; esac ;;
-'container inspect') [ -e "$3" ] ;;
+'container inspect') if [ "$5" = traefik ]; then [ ! -e arguments ] || cat arguments; else [ -e "$3" ]; fi ;;
 'container ls') case "$*" in *publish=80*) echo web ;; esac ;;
 'cp kamal-proxy:/home/kamal-proxy/.config/kamal-proxy/certs') cd volume && tar -cf - certs ;;
 'cp kamal-proxy:/home/kamal-proxy/.config/kamal-proxy/certs/'*) cd "volume/$(dirname "${2##*/kamal-proxy/}")" && tar -cf - "${2##*/}" ;;
+'cp --follow-link') cd "volume$(dirname "${3#traefik:}")" && tar -cf - "${3##*/}" ;;
 --config*) cat "$2/config.json"; echo "$*" | sed "s|$2|DIR|" >&2; cat >&2; echo 'WARNING! no helper'; exit 1 ;;
 esac
 "#;
@@ -131,4 +134,95 @@ fn a_docker_that_refuses_is_quoted() {
     let (checkup, text) = asked(&server(&[("denied", "")]));
     assert_eq!(checkup.docker, Docker::Denied("permission denied while trying to connect".into()));
     assert!(checkup.login.is_none() && Observed::parse(&text).is_err());
+}
+
+/// What Traefik keeps in its storage: an account with a key, and certificates with theirs.
+fn acme(indented: bool) -> String {
+    let pem = |body: &str| {
+        let text = format!(
+            "-----BEGIN CERTIFICATE-----\n{body}\n{body}\n-----END CERTIFICATE-----\n\
+             -----BEGIN CERTIFICATE-----\nCHAIN\n-----END CERTIFICATE-----\n"
+        );
+        BASE64_STANDARD.encode(text)
+    };
+    let key =
+        BASE64_STANDARD.encode("-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----\n");
+    let text = format!(
+        r#"{{
+  "le": {{
+    "Account": {{
+      "Email": "a\\\"b\\\\@x.test",
+      "Registration": {{"body": {{"status": "valid", "contact": ["mailto:a@x.test"]}}, "uri": "https://ca.test/1"}},
+      "PrivateKey": "{key}",
+      "KeyType": "4096"
+    }},
+    "Certificates": [
+      {{
+        "domain": {{"main": "shop.test", "sans": ["www.shop.test", "*.shop.test"]}},
+        "certificate": "{one}",
+        "key": "{key}",
+        "Store": "default"
+      }},
+      {{"key": "{key}", "Store": "default", "certificate": "{two}", "domain": {{"main": "b.test", "sans": null}}}},
+      {{"domain": {{"main": "no.test"}}, "certificate": "{key}", "key": "{key}", "Store": "default"}}
+    ]
+  }},
+  "other": {{"Account": null, "Certificates": [{{"domain": {{"main": "c.test"}}, "certificate": "{one}", "key": "{key}"}}]}},
+  "new": {{"Account": null, "Certificates": null}}
+}}
+"#,
+        one = pem("MIIB"),
+        two = pem("MIIC"),
+    );
+    if indented { text } else { text.lines().map(str::trim).collect::<String>().replace(": ", ":") }
+}
+
+#[test]
+fn the_certificates_of_traefik_are_read_where_its_arguments_say_and_no_key_leaves_the_server() {
+    let arguments = "\n--providers.docker\n--certificatesResolvers.LE.acme.email=a@x.test\n\
+        --certificatesResolvers.LE.acme.storage=/my certs/acme.json\n--certificatesresolvers.new.acme.storage=/my certs/acme.json\n\
+        --certificatesresolvers.lost.acme.tlschallenge\n--certificatesresolvers.odd.acme.storage=/odd\n\
+        --certificatesresolvers.tail.tailscale=true\n--entrypoints.http.address=:80\n";
+    for indented in [true, false] {
+        shells::each(|| {
+            let server = server(&[
+                ("arguments", arguments),
+                ("volume/my certs/acme.json", &acme(indented)),
+                ("volume/odd", "KEY"),
+            ]);
+            let before = all(server.path());
+            let (checkup, text) = asked(&server);
+            assert_eq!(all(server.path()), before);
+            let secret = BASE64_STANDARD.encode("-----BEGIN RSA PRIVATE KEY-----\nSECRET");
+            for word in ["SECRET", "KEY", "CHAIN", &secret[..40]] {
+                assert!(!text.contains(word), "{word} is in {text}");
+            }
+            let storage = |resolver: &str, holds, file: &str| Storage {
+                resolver: resolver.into(),
+                holds,
+                file: file.into(),
+            };
+            assert_eq!(
+                checkup.storages,
+                [
+                    storage("le", Contents::Read, "/my certs/acme.json"),
+                    storage("lost", Contents::Empty, "/acme.json"),
+                    storage("new", Contents::Read, "/my certs/acme.json"),
+                    storage("odd", Contents::Unreadable, "/odd"),
+                ]
+            );
+            let issued = |names: &[&str], text: &str| Issued {
+                resolver: "le".into(),
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                text: text.into(),
+            };
+            assert_eq!(
+                checkup.issued,
+                [
+                    issued(&["shop.test", "www.shop.test", "*.shop.test"], "MIIBMIIB"),
+                    issued(&["b.test"], "MIICMIIC"),
+                ]
+            );
+        });
+    }
 }

@@ -1,5 +1,7 @@
 //! Examining a server: one script says what Bowline needs to know before a deploy, and what may be wrong. It changes nothing.
 
+mod acme;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,9 +10,11 @@ use super::answer::{self, Line, Unreadable};
 use super::lock::LEASE_S;
 use super::observe::Observe;
 use super::registry::Login;
-use crate::proxy::{kamal, spares};
+use crate::proxy::{kamal, spares, traefik};
 use crate::shell::{Script, quote};
 use bowline_config::secret::Secret;
+
+pub use acme::{Contents, Issued, Storage};
 
 /// Where kamal-proxy keeps the certificates that it was issued.
 const CERTIFICATES: &str = "/home/kamal-proxy/.config/kamal-proxy/certs";
@@ -40,12 +44,15 @@ impl Examine {
         let text = format!(
             "bowline_ports={ports}\nbowline_tools={tools}\nbowline_lock={lock}\nbowline_lease={LEASE_S}\n\
              bowline_spares={spares}\nbowline_proxy={proxy}\nbowline_certificates={CERTIFICATES}\n\
-             bowline_registry_login={login}\nbowline_server={server}\n{ask}{published}{examine}(\n{observe})\nexit 0\n",
+             bowline_traefik={traefik}\nbowline_registry_login={login}\nbowline_server={server}\n\
+             {ask}{published}{acme}{examine}(\n{observe})\nexit 0\n",
             ports = quote(&ports.join(" ")),
             tools = quote(&[&DRAINING[..], &["curl"]].concat().join(" ")),
             lock = quote(&self.scope.names.lock()),
             spares = quote(&spares().join(" ")),
             proxy = kamal::NAME,
+            traefik = traefik::NAME,
+            acme = answer::sent(include_str!("doctor/acme.sh")),
             login = if self.login.is_some() { "yes" } else { "" },
             server = quote(server),
             ask = super::ask::functions(),
@@ -77,8 +84,12 @@ pub struct Checkup {
     pub store: Option<String>,
     /// Ports of those asked for that are taken, with who has each, if that is known.
     pub ports: Vec<(u16, Option<String>)>,
-    /// The certificates that the proxy was issued: the name, and the certificate in base64.
+    /// The certificates that kamal-proxy was issued: the name, and the certificate in base64.
     pub certificates: Vec<(String, String)>,
+    /// Where Traefik's certificate resolvers keep theirs.
+    pub storages: Vec<Storage>,
+    /// The certificates in there.
+    pub issued: Vec<Issued>,
     /// What runs that did not finish left.
     pub left: Vec<String>,
     /// Who has the deploy lock, if there is one.
@@ -184,6 +195,8 @@ impl Checkup {
                 self.ports.push((port, Some(rest).filter(|who| !who.is_empty())));
             }
             "certificate" => self.certificates.push((first, rest)),
+            "storage" => self.storages.push(Storage::read(line)?),
+            "issued" => self.issued.push(Issued::read(line)?),
             "left" => self.left.push(line.some()?.into()),
             "holder" => self.holder = Some(line.value()?),
             "login" => self.login = Some(if first == "ok" { Ok(()) } else { Err(rest) }),
@@ -230,6 +243,8 @@ impl fmt::Display for Checkup {
             .iter()
             .try_for_each(|(port, who)| writeln!(f, "@port {port} {}", who.as_deref().unwrap_or_default()))?;
         self.certificates.iter().try_for_each(|(name, text)| writeln!(f, "@certificate {name} {text}"))?;
+        self.storages.iter().try_for_each(|storage| writeln!(f, "{storage}"))?;
+        self.issued.iter().try_for_each(|issued| writeln!(f, "{issued}"))?;
         self.left.iter().try_for_each(|what| writeln!(f, "@left {what}"))?;
         let holder = Holder::ALL.iter().filter(|(_, holder)| Some(*holder) == self.holder);
         holder.into_iter().try_for_each(|(word, _)| writeln!(f, "@holder {word}"))?;
@@ -266,6 +281,16 @@ mod tests {
             store: Some("overlay2".into()),
             ports: vec![(80, Some("nginx (process 7)".into())), (443, None)],
             certificates: vec![("shop.example.com".into(), "MIIB".into())],
+            storages: vec![Storage {
+                resolver: "le".into(),
+                file: "/my certs/acme.json".into(),
+                holds: Contents::Unreadable,
+            }],
+            issued: vec![Issued {
+                resolver: "le".into(),
+                names: vec!["a.test".into(), "b.test".into()],
+                text: "MIIB".into(),
+            }],
             left: vec!["the container kamal-proxy_next".into()],
             holder: Some(Holder::Gone),
             login: Some(Err("unauthorized".into())),
@@ -283,7 +308,15 @@ mod tests {
     #[test]
     fn what_is_cut_short_or_makes_no_sense_is_refused() {
         assert_eq!("@user a\n".parse::<Checkup>(), Err(Unreadable::CutShort));
-        for line in ["@holder nobody", "@disk all 1 2 3 4 /", "@port x", "@refused so", "@clock soon"] {
+        for line in [
+            "@holder nobody",
+            "@storage le what /x",
+            "@issued le",
+            "@disk all 1 2 3 4 /",
+            "@port x",
+            "@refused so",
+            "@clock soon",
+        ] {
             assert!(format!("{line}\n@checked\n").parse::<Checkup>().is_err(), "{line}");
         }
         let unlimited = "@disk files 10 5 0 0 /x\n@checked\n".parse::<Checkup>().unwrap();

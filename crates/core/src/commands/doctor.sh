@@ -16,12 +16,14 @@ ports() {
         [ -z "$bowline_who" ] && ! held 0.0.0.0 "$bowline_port" tcp || printf '@port %s %s\n' "$bowline_port" "$bowline_who"
     done
 }
-# The certificates that the proxy was issued, without their keys: the first of each file is the server's.
+# The first certificate of a PEM text, in a line: the server's, before those of its authorities.
+first() { awk '/-----END CERTIFICATE-----/ { exit } found { printf "%s", $0 } /-----BEGIN CERTIFICATE-----/ { found = 1 }'; }
+# The certificates that kamal-proxy was issued, without their keys.
 certificates() {
     docker cp "$bowline_proxy:$bowline_certificates" - 2>/dev/null | tar -tf - 2>/dev/null | grep -v -e '/$' -e '+key$' | head -n 100 |
         while IFS= read -r bowline_file; do
             bowline_text=$(docker cp "$bowline_proxy:${bowline_certificates%/*}/$bowline_file" - 2>/dev/null </dev/null | tar -xOf - 2>/dev/null |
-                awk '/-----END CERTIFICATE-----/ { exit } found { printf "%s", $0 } /-----BEGIN CERTIFICATE-----/ { found = 1 }')
+                first)
             [ -z "$bowline_text" ] || printf '@certificate %s %s\n' "${bowline_file##*/}" "$bowline_text"
         done
 }
@@ -78,7 +80,8 @@ elif bowline_said=$(docker version --format '{{.Server.Version}} {{.Server.Arch}
     echo
     disk images "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)"
     ports
-    [ -z "$bowline_proxy" ] || certificates
+    certificates
+    acme
     [ -z "$bowline_registry_login" ] || login
 else
     case $bowline_said in

@@ -1,5 +1,7 @@
 //! What is made of a server that was examined.
 
+mod acme;
+
 use bowline_config::Config;
 
 use super::{Finding, Level, Topic, expiry, span};
@@ -53,6 +55,7 @@ impl Seen<'_> {
             self.proxies(),
             self.tools().into_iter().collect(),
             self.certificates(),
+            self.issued(),
             self.leftovers(),
             vec![self.lock()],
         ];
@@ -254,7 +257,7 @@ impl Seen<'_> {
 
     fn certificates(&self) -> Vec<Finding> {
         let of = |(name, text): &(String, String)| match expiry(text) {
-            Some(end) => ends(name, end, self.now),
+            Some(end) => ends(name, end, self.now, ProxyKind::Kamal),
             None => Finding::warning(
                 Topic::Certificates,
                 format!("the certificate of {name} can't be read"),
@@ -382,8 +385,9 @@ fn size(kilobytes: u64) -> String {
     }
 }
 
-/// A finding about when a certificate ends.
-pub fn ends(name: &str, end: i64, now: i64) -> Finding {
+/// A finding about when a certificate of a proxy ends.
+pub fn ends(name: &str, end: i64, now: i64, of: ProxyKind) -> Finding {
+    let log = format!("`bowline {} logs`", command(of));
     let left = end.saturating_sub(now);
     let text = |when: &str| format!("the certificate of {name} {when}");
     let time = span(left.unsigned_abs());
@@ -391,12 +395,12 @@ pub fn ends(name: &str, end: i64, now: i64) -> Finding {
         ..=0 => Finding::problem(
             Topic::Certificates,
             text(&format!("ended {time} ago")),
-            "the proxy's log says why there is no newer one: `bowline proxy logs`",
+            format!("the proxy's log says why there is no newer one: {log}"),
         ),
         1..LATE_S => Finding::warning(
             Topic::Certificates,
             text(&format!("ends in {time}")),
-            "it should have been renewed: the proxy's log says why it wasn't",
+            format!("it should have been renewed: the proxy's log says why it wasn't, {log}"),
         ),
         _ => Finding::ok(Topic::Certificates, text(&format!("ends in {time}"))),
     }

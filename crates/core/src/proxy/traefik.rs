@@ -9,6 +9,7 @@ pub(crate) mod neighbours;
 pub mod secrets;
 pub mod takeover;
 pub mod trouble;
+pub(crate) mod wanted;
 
 use std::net::SocketAddr;
 

@@ -305,7 +305,7 @@ pub(super) fn certificates(call: Call<'_>, secrets: Option<&Secrets>) -> Vec<Fin
                 "it begins with `-----BEGIN CERTIFICATE-----`",
             ));
         };
-        let found = server::ends(&format!("the secret {name}"), end, call.world.local.now());
+        let found = server::ends(&format!("the secret {name}"), end, call.world.local.now(), ProxyKind::Kamal);
         let renew = || "put a newer one into the secret, and deploy".to_owned();
         Some(Finding { hint: found.hint.as_ref().map(|_| renew()), ..found })
     };

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::commands::doctor::{Contents, Issued, Storage};
 use bowline_config::SourceFile;
 
 const PROXIED: &str =
@@ -152,7 +155,74 @@ fn a_lock_and_a_certificate_have_their_time() {
         (86_400, "warning the certificate of x ends in 24 hours"),
         (60 * 86_400, "ok the certificate of x ends in 60 days"),
     ] {
-        let found = ends("x", end, 0);
+        let found = ends("x", end, 0, ProxyKind::Kamal);
         assert_eq!(format!("{} {}", found.level.name(), found.text), said);
     }
+}
+
+/// A server with a Traefik of these arguments, and a container with these labels.
+fn routed(arguments: &[&str], labels: &[(&str, &str)]) -> Observed {
+    let container =
+        |name: &str| Container { name: name.into(), status: "running".into(), ..Container::default() };
+    let args = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let labels: BTreeMap<String, String> =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Observed {
+        proxies: vec![Container { args, ..container("traefik") }],
+        containers: vec![
+            Container { labels: labels.clone(), ..container("app-web-v2") },
+            Container { labels, ..container("app-web-v1") },
+        ],
+        ..Observed::default()
+    }
+}
+
+#[test]
+fn the_certificates_of_traefik_have_their_time_and_those_that_routers_lack_are_named() {
+    const PEM: &str = include_str!("../testing.pem");
+    let text: String = PEM.lines().filter(|line| !line.starts_with("-----")).collect();
+    let issued = |names: &[&str], text: &str| Issued {
+        resolver: "le".into(),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        text: text.into(),
+    };
+    let storage = |holds| Storage { resolver: "le".into(), file: "/acme.json".into(), holds };
+    let labels = [
+        ("traefik.http.routers.app.rule", "Host(`a.test`, `x.b.test`) || Host(`c.test`)"),
+        ("traefik.http.routers.app.tls.certresolver", "LE"),
+        ("traefik.http.routers.all.rule", "PathPrefix(`/`)"),
+        ("traefik.http.routers.all.tls.certresolver", "le"),
+        ("traefik.http.routers.bad.rule", "Host(`d.test`)"),
+        ("traefik.http.routers.bad.tls.certresolver", "el"),
+    ];
+    let observed = routed(&["--certificatesResolvers.le.acme.storage=/acme.json"], &labels);
+    let mut checkup = healthy();
+    checkup.storages = vec![storage(Contents::Read)];
+    checkup.issued = vec![
+        issued(&["a.test", "www.a.test", "b.a.test", "c.a.test"], &text),
+        issued(&["*.b.test", "b.test"], "MIIB"),
+    ];
+    let of_certificates = |checkup: &Checkup, observed: &Observed| -> Vec<String> {
+        let all = said(TRAEFIK, checkup, Some(observed), 0);
+        all.into_iter().filter(|line| line.contains("certificate") || line.contains("resolver")).collect()
+    };
+    assert_eq!(
+        of_certificates(&checkup, &observed),
+        [
+            "ok the certificate of a.test and 3 other names ends in 44 days",
+            "warning the certificate of *.b.test, b.test can't be read",
+            "warning the router all gets no certificate from the resolver le: its rule names no host",
+            "problem there is no certificate of c.test, which the router app needs from the resolver LE",
+            "warning the router bad names the resolver el, which Traefik's arguments don't define",
+        ]
+    );
+    checkup.storages = vec![storage(Contents::Unreadable)];
+    checkup.issued.clear();
+    let unread = of_certificates(&checkup, &observed);
+    assert_eq!(unread.len(), 2, "{unread:#?}");
+    says(&unread, "warning the certificates of the resolver le can't be read (/acme.json)");
+    // A resolver of another kind keeps no certificates in a file.
+    checkup.storages.clear();
+    let other = routed(&["--certificatesResolvers.le.tailscale=true"], &labels[..2]);
+    assert_eq!(of_certificates(&checkup, &other), [""; 0]);
 }

@@ -189,6 +189,13 @@ fn element(key: &str) -> Option<(&str, &str)> {
     Some((&key[..kind.len()], name))
 }
 
+/// The protocol, the name and the field of a router that a label configures.
+pub(super) fn router(key: &str) -> Option<(Protocol, &str, &str)> {
+    let (kind, name) = element(key)?;
+    let field = key[kind.len() + name.len() + 1..].strip_prefix('.')?;
+    is_kind(kind, "routers").then(|| (protocol(kind), name, field))
+}
+
 fn is_network(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }

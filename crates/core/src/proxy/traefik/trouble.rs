@@ -85,12 +85,7 @@ impl Trouble {
 
     /// Whether its arguments define a certificate resolver.
     pub fn resolves(&self, resolver: &str) -> bool {
-        let wanted = format!("--certificatesresolvers.{resolver}.").to_ascii_lowercase();
-        let plain = wanted.trim_end_matches('.');
-        self.args
-            .iter()
-            .map(|argument| argument.to_ascii_lowercase())
-            .any(|argument| argument.starts_with(&wanted) || argument.split('=').next() == Some(plain))
+        defines(&self.args, resolver)
     }
 
     /// What it says of a router whose certificate resolver doesn't exist.
@@ -109,6 +104,16 @@ impl Trouble {
         };
         addresses.iter().map(name).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Whether arguments of Traefik's define a certificate resolver.
+pub(crate) fn defines(arguments: &[String], resolver: &str) -> bool {
+    let wanted = format!("--certificatesresolvers.{resolver}.").to_ascii_lowercase();
+    let plain = wanted.trim_end_matches('.');
+    arguments
+        .iter()
+        .map(|argument| argument.to_ascii_lowercase())
+        .any(|argument| argument.starts_with(&wanted) || argument.split('=').next() == Some(plain))
 }
 
 /// A line of Traefik's log, of version 2 or 3, as text or JSON, without colours, time and place in its code.

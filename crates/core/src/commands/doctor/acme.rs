@@ -1,0 +1,88 @@
+//! What Traefik's certificate resolvers keep: where, and the certificates without their keys.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::commands::answer::{Line, Unreadable};
+
+/// Where a resolver keeps its certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// In lower case: Traefik's arguments have it in any.
+    pub resolver: String,
+    /// The file in Traefik's container.
+    pub file: String,
+    pub holds: Contents,
+}
+
+/// What such a file is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// It could be read.
+    Read,
+    /// It is missing, or has nothing in it: no certificate was asked for yet.
+    Empty,
+    /// Something else than Traefik writes.
+    Unreadable,
+}
+
+/// A certificate that a resolver got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// In lower case.
+    pub resolver: String,
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// The certificate in base64.
+    pub text: String,
+}
+
+impl Contents {
+    const ALL: [(&str, Self); 3] =
+        [("read", Self::Read), ("empty", Self::Empty), ("unreadable", Self::Unreadable)];
+}
+
+impl FromStr for Contents {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, holds)| *holds).ok_or("unknown")
+    }
+}
+
+impl Storage {
+    pub(super) fn read(line: Line<'_>) -> Result<Self, Unreadable> {
+        let words: Vec<&str> = line.rest.splitn(3, ' ').collect();
+        let [resolver, holds, file] = words[..] else { return Err(line.unknown()) };
+        let holds = holds.parse().map_err(|_| line.unknown())?;
+        Ok(Self { resolver: resolver.into(), file: file.into(), holds })
+    }
+}
+
+impl Issued {
+    pub(super) fn read(line: Line<'_>) -> Result<Self, Unreadable> {
+        let words: Vec<&str> = line.rest.splitn(3, ' ').collect();
+        let (resolver, names, text) = match words[..] {
+            [resolver, names, text] => (resolver, names, text),
+            // What is no certificate after all.
+            [resolver, names] => (resolver, names, ""),
+            _ => return Err(line.unknown()),
+        };
+        let names = names.split(',').map(Into::into).collect();
+        Ok(Self { resolver: resolver.into(), names, text: text.into() })
+    }
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Contents::ALL.iter().filter(|(_, holds)| *holds == self.holds);
+        let word = words.next().map_or("", |(word, _)| word);
+        write!(f, "@storage {} {word} {}", self.resolver, self.file)
+    }
+}
+
+impl fmt::Display for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@issued {} {} {}", self.resolver, self.names.join(","), self.text)
+    }
+}
