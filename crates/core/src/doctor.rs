@@ -1,9 +1,11 @@
 //! What `bowline doctor` makes of what it saw: one finding for each thing that was looked at. Looking is the engine's.
 
 mod certificate;
+mod project;
 pub mod server;
 
 pub use certificate::expiry;
+pub use project::untouched;
 
 /// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

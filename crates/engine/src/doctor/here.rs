@@ -1,11 +1,10 @@
 //! Checks of this machine and the project: programs, files, secrets, the registry.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bowline_config::{Config, Diagnostics, Generation, Tls};
+use bowline_config::{Config, Diagnostics, Tls};
 use bowline_core::commands::builder::{Builder, Here};
-use bowline_core::doctor::{Finding, Level, Topic, expiry, server};
+use bowline_core::doctor::{Finding, Level, Topic, expiry, server, untouched};
 use bowline_core::plan::secrets::{Secrets, login as login_of};
 use bowline_core::proxy::ProxyKind;
 
@@ -158,17 +157,7 @@ pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> V
     );
     let mut found = vec![Finding::ok(Topic::Configuration, text)];
     found.extend(warnings.map(|all| said(Topic::Configuration, all, Finding::warning)).unwrap_or_default());
-    if config.generation == Generation::One
-        && config.told_by.is_none()
-        && proxies.contains(&ProxyKind::Traefik.name())
-    {
-        found.push(Finding::warning(
-            Topic::Configuration,
-            "no key says which generation of Kamal this is for, so Traefik serves the app",
-            "add `proxy: {}` for kamal-proxy or Bowline's own, or `traefik: {}` to keep Traefik",
-        ));
-    }
-    found.extend(config.all_hosts().into_iter().filter_map(example));
+    found.extend(untouched(config));
     found.extend(of_version(call).await);
     let hooks = hooks::doubtful(call.world.local.as_ref(), config);
     found.extend(hooks.into_iter().map(|hook| {
@@ -176,15 +165,6 @@ pub(super) async fn project(call: Call<'_>, warnings: Option<&Diagnostics>) -> V
         Finding { level, ..Finding::problem(Topic::Hooks, hook.text, hook.hint) }
     }));
     found
-}
-
-/// An address that `bowline init` wrote, and that no server can have.
-fn example(host: &str) -> Option<Finding> {
-    let [a, b, c, _] = host.parse::<Ipv4Addr>().ok()?.octets();
-    [[192, 0, 2], [198, 51, 100], [203, 0, 113]].contains(&[a, b, c]).then(|| {
-        let text = format!("{host} is an address for examples");
-        Finding::problem(Topic::Configuration, text, "put your server's address in its place")
-    })
 }
 
 /// What would be built.
@@ -305,7 +285,8 @@ pub(super) fn certificates(call: Call<'_>, secrets: Option<&Secrets>) -> Vec<Fin
                 "it begins with `-----BEGIN CERTIFICATE-----`",
             ));
         };
-        let found = server::ends(&format!("the secret {name}"), end, call.world.local.now(), ProxyKind::Kamal);
+        let found =
+            server::ends(&format!("the secret {name}"), end, call.world.local.now(), ProxyKind::Kamal);
         let renew = || "put a newer one into the secret, and deploy".to_owned();
         Some(Finding { hint: found.hint.as_ref().map(|_| renew()), ..found })
     };
