@@ -30,6 +30,7 @@ pub mod published;
 pub mod ready;
 pub mod registry;
 pub mod remove;
+pub(crate) mod replacement;
 pub mod server;
 pub mod serving;
 pub mod status;

@@ -3,6 +3,7 @@
 //! Each kind's module has everything in which it differs. The rest of the plan passes on values that it doesn't look into: what
 //! a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how they stop ([`Detach`]).
 
+mod container;
 pub mod kamal;
 mod none;
 pub mod takeover;

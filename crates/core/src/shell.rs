@@ -120,6 +120,11 @@ pub fn fill_in(
     Ok(expanded + rest)
 }
 
+/// A shell function with these lines, which may be none.
+pub(crate) fn function(name: &str, lines: &str) -> String {
+    format!("{name}() {{ :\n{lines}}}\n")
+}
+
 /// A command line, word by word.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line(String);

@@ -38,7 +38,7 @@ act() {
     case "$1 $2" in
         'container create')
             name=$4
-            [ ! -e "box/$name" ] || { echo 'the name is already in use' >&2; return 1; }
+            [ ! -e "box/$name" ] || { echo 'the container name is already in use' >&2; return 1; }
             case $* in *bowline.waits=yes*) echo 'false yes' ;; *) echo 'false ' ;; esac >"box/$name"
             ;;
         'create --name')
@@ -46,7 +46,7 @@ act() {
             echo 'false ' >"box/$3"
             ;;
         'run --detach')
-            [ ! -e "box/$4" ] || { echo 'the name is already in use' >&2; return 1; }
+            [ ! -e "box/$4" ] || { echo 'the container name is already in use' >&2; return 1; }
             case $* in *bowline.waits=yes*) echo 'true yes' ;; *) echo 'true ' ;; esac >"box/$4"
             ;;
         'container start')

@@ -9,16 +9,17 @@
 mod answer;
 mod files;
 
+use super::answer::sent;
 use super::app::{Environment, logging_words, option_words};
-use super::ask;
 use super::env::clear_words;
 use super::ready;
 use super::registry::{self, Login};
+use super::replacement::Replacement;
 use super::status::Status::{NameTaken, NotStarted};
 use super::{Action, network};
-use super::{Scope, env, policy, published};
+use super::{Scope, env, policy};
 use crate::proxy::{self, Attach};
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Line, Script, function, quote};
 pub use answer::Answer;
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
@@ -142,86 +143,50 @@ impl Act {
         }
     }
 
-    fn boot(&self, mut text: String, container: &Container) -> Script {
-        let service = quote(&self.service);
-        let login = container.login();
-        text.push_str(read_login(login));
-        text.push_str(&self.find());
-        text.push_str(&come_up(&self.service, container));
-        text.push_str(&format!(
-            "case ${{bowline_found%% *}} in\n\
-             '') ;;\n\
-             created|dead) docker container rm {service} >/dev/null || exit {NotStarted} ;;\n\
-             exited)\n\
-             {policy}docker container start {service} >/dev/null || exit {NotStarted}\n\
-             {started}echo @started; come_up; exit ;;\n\
-             running) docker container inspect --format '@id {{{{.ID}}}}' {service} && echo @runs; exit ;;\n\
-             *) come_up && echo @runs; exit ;;\n\
-             esac\n",
-            policy = policy::give_back(container.restart().as_ref(), &self.service, NotStarted),
-            started = self.audit("Started", "accessory"),
-        ));
-        text.push_str(&self.write_env(container));
-        text.push_str(&format!(
-            "bowline_have=$(docker images --quiet {}) || exit\nif [ -z \"$bowline_have\" ]; then\n{}fi\n",
-            quote(&container.image),
-            registry::pull(login, &container.image),
-        ));
-        text.push_str(&network::create());
-        text.push_str(&self.audit("Booted", "accessory"));
+    fn boot(&self, text: String, container: &Container) -> Script {
         let run = self.line(container, &["run", "--detach"], &self.service);
-        text.push_str(&format!(
-            "{} >/dev/null || {{ docker container rm {service} >/dev/null 2>&1; exit {NotStarted}; }}\n\
-             come_up || {{ bowline_status=$?; docker container rm --force {service} >/dev/null 2>&1; exit $bowline_status; }}\n",
-            container.environment.secret.run(&run, &self.env_file()),
-        ));
-        with_input(text, login, container.environment.secret.input().expose())
+        let parts = [
+            function("again", &policy::give_back(container.restart().as_ref(), &self.service, NotStarted)),
+            function("note_start", &self.audit("Started", "accessory")),
+            function("note", &self.audit("Booted", "accessory")),
+            self.makes(container, "run", &run),
+            format!("bowline_image={}\n", quote(&container.image)),
+            sent(include_str!("accessory/boot.sh")),
+        ];
+        self.with(text, container, &parts)
     }
 
-    fn replace(&self, mut text: String, container: &Container) -> Script {
-        let login = container.login();
-        text.push_str(read_login(login));
-        text.push_str(&self.find());
-        text.push_str(&come_up(&self.service, container));
-        text.push_str(&self.write_env(container));
-        if container.from != ImageFrom::ThisRun {
-            text.push_str(&registry::pull(login, &container.image));
-        }
-        text.push_str(&network::create());
-        text.push_str(&self.audit("Rebooted", "accessory"));
+    fn replace(&self, text: String, container: &Container) -> Script {
         let create = self.line(container, &["create"], &self.next());
-        text.push_str(&format!(
-            "{create} >/dev/null || exit {NotStarted}\n\
-             {free}\
-             back() {{\n\
-             bowline_status=$1\n\
-             docker container rm --force {service} {next} >/dev/null 2>&1\n\
-             [ -z \"$bowline_found\" ] || docker container rename {old} {service} || exit $bowline_status\n\
-             case $bowline_found in running*)\n\
-             docker update --restart \"$bowline_policy\" {service} >/dev/null\n\
-             docker container start {service} >/dev/null && echo @back ;; esac\n\
-             exit $bowline_status\n\
-             }}\n\
-             image() {{ docker container inspect --format '{{{{.Image}}}}' \"$1\"; }}\n\
-             if [ -n \"$bowline_found\" ]; then\n\
-             [ \"$(image {service})\" = \"$(image {next})\" ] || echo @newer\n\
-             {keep}docker container stop {service} >/dev/null && docker container rename {service} {old} || {{ docker container rm {next} >/dev/null; exit {NotStarted}; }}\n\
-             fi\n\
-             docker container rename {next} {service} && docker container start {service} >/dev/null || back {NotStarted}\n\
-             come_up || back $?\n\
-             docker container rm {old} >/dev/null 2>&1\n\
-             exit 0\n",
-            create = container.environment.secret.run(&create, &self.env_file()),
-            free = published::free_or(
-                &quote(&self.next()),
-                &quote(&self.service),
-                &format!("docker container rm {} >/dev/null", quote(&self.next())),
-            ),
-            keep = self.keep_stopped(),
-            service = quote(&self.service),
-            next = quote(&self.next()),
-            old = quote(&self.old()),
-        ));
+        let parts = [
+            function("note", &self.audit("Rebooted", "accessory")),
+            self.makes(container, "make", &create),
+            sent(include_str!("accessory/replace.sh")),
+        ];
+        self.with(text, container, &parts)
+    }
+
+    /// Shell functions for a container that is made by this line: `come_up`, `write_env`, `pull`, `make_network`, and `name`, which makes it.
+    fn makes(&self, container: &Container, name: &str, line: &Line) -> String {
+        let secret = &container.environment.secret;
+        let pull = match container.from {
+            ImageFrom::ThisRun => String::new(),
+            ImageFrom::Registry(_) => registry::pull(container.login(), &container.image),
+        };
+        [
+            come_up(container),
+            function("write_env", &secret.write(&self.env_file())),
+            function("pull", &pull),
+            function("make_network", &network::create()),
+            function(name, &format!("{}\n", secret.run(line, &self.env_file()))),
+        ]
+        .concat()
+    }
+
+    /// The script with these parts. It reads the login first, if there is one, then the env file.
+    fn with(&self, text: String, container: &Container, parts: &[String]) -> Script {
+        let login = container.login();
+        let text = text + read_login(login) + &self.find() + &parts.concat();
         with_input(text, login, container.environment.secret.input().expose())
     }
 
@@ -234,7 +199,9 @@ impl Act {
         let start = || policy::give_back(restart, &self.service, NotStarted) + &line("start") + &id;
         let (lines, done) = match action {
             Action::Start => (start(), "Started"),
-            Action::Stop => (self.keep_stopped() + &line("stop"), "Stopped"),
+            Action::Stop => {
+                ("keep_stopped \"$bowline_name\" \"$bowline_policy\"\n".to_owned() + &line("stop"), "Stopped")
+            }
             Action::Restart => (line("stop") + &start(), "Restarted"),
         };
         format!(
@@ -251,50 +218,33 @@ impl Act {
         let proxied =
             proxy::kamal::files::left_by_accessory(&self.service).map(|path| format!("{app}/{path}"));
         let proxied = Line::new("rm").word("-rf").words(proxied.iter().map(String::as_str));
-        format!(
-            "{find}\
-             if [ -n \"$bowline_found\" ]; then\n\
-             docker container stop {service} >/dev/null\n\
-             docker container rm --force {service} >/dev/null || exit\n\
-             {container}fi\n\
-             bowline_have=$(docker images --quiet {image}) || exit\n\
-             if [ -n \"$bowline_have\" ]; then\n\
-             if docker image rm {image} >/dev/null 2>&1; then\n{removed}else echo @kept; fi\n\
-             fi\n\
-             rm -rf {service} && {forget} && {proxied}\n",
-            find = self.find(),
-            service = quote(&self.service),
-            image = quote(image),
-            container = self.audit("Remove", "accessory container"),
-            removed = self.audit("Removed", "accessory image"),
-        )
+        [
+            self.find(),
+            function("note_container", &self.audit("Remove", "accessory container")),
+            function("note_image", &self.audit("Removed", "accessory image")),
+            function("forget", &format!("{forget} && {proxied}\n")),
+            format!("bowline_image={}\n", quote(image)),
+            sent(include_str!("accessory/remove.sh")),
+        ]
+        .concat()
     }
 
-    /// Shell lines that put the state of the container that is there in `$bowline_found` and its restart policy in
-    /// `$bowline_policy`, after what a run that was killed left of a reboot is put right. They end the script if the container
-    /// belongs to something else.
+    /// Shell lines that put right what a killed run left of a reboot, and find the container that is there
+    /// ([`Replacement::functions`]). They end the script if it belongs to something else.
     fn find(&self) -> String {
-        let (service, old) = (quote(&self.service), quote(&self.old()));
+        let (next, old) = (self.next(), self.old());
+        let replacement = Replacement {
+            name: &self.service,
+            next: &next,
+            old: &old,
+            gives: &self.service,
+            stop_wait: None,
+            failed: NotStarted,
+        };
         format!(
-            "{ask}ask_name {service} '{{{{.ID}}}}' || {{ ! ask_name {old} '{{{{.ID}}}}' || docker container rename {old} {service} || exit {NotStarted}; }}\n\
-             docker container rm --force {next} {old} >/dev/null 2>&1\n\
-             bowline_found=\n\
-             ! ask_name {service} '{{{{.State.Status}}}} {policy} {{{{index .Config.Labels \"service\"}}}}' || bowline_found=$bowline_said\n\
-             case $bowline_found in ''|*' '{service}) ;; *) exit {NameTaken} ;; esac\n\
-             bowline_policy=${{bowline_found#* }}; bowline_policy=${{bowline_policy%% *}}\n",
-            ask = ask::functions(),
-            next = quote(&self.next()),
-            policy = policy::FORMAT,
+            "{functions}put_right\nfind_old\ncase $bowline_found in '' | *\" $bowline_name\") ;; *) exit {NameTaken} ;; esac\n",
+            functions = replacement.functions(),
         )
-    }
-
-    /// A shell line that keeps the container stopped which [`Self::find`] found.
-    fn keep_stopped(&self) -> String {
-        policy::keep_stopped(&quote(&self.service), "\"$bowline_policy\"")
-    }
-
-    fn write_env(&self, container: &Container) -> String {
-        container.environment.secret.write(&self.env_file())
     }
 
     fn line(&self, container: &Container, how: &[&str], name: &str) -> Line {
@@ -350,24 +300,9 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
     }
 }
 
-/// A shell function that waits until the container came up: it keeps running, or is healthy if it has a check. One that
-/// has done its work and ended well is fine, and so is one that needs longer. What is said is [`ready::wait`]'s. It needs
-/// [`ask::functions`].
-fn come_up(service: &str, container: &Container) -> String {
-    format!(
-        "come_up() {{\n\
-         bowline_said=$(\nask_name {} '{{{{.ID}}}}' || {{ echo 'the container is gone' >&2; exit {NotStarted}; }}\nbowline_id=$bowline_said\necho \"@id $bowline_id\"\n{wait})\n\
-         bowline_status=$?\n\
-         printf '%s\\n' \"$bowline_said\"\n\
-         case ${{bowline_said%%@log*}} in *'@failed timeout'*|*'@state exited none 0 '*'@failed exited'*) return 0 ;; esac\n\
-         return $bowline_status\n\
-         }}\n",
-        quote(service),
-        wait = ready::wait(
-            container.ready,
-            container.timeout,
-            DELAY_S,
-            &proxy::network(container.labels.iter().map(|(key, value)| (key, value)))
-        ),
-    )
+/// The shell function `come_up`.
+fn come_up(container: &Container) -> String {
+    let network = proxy::network(container.labels.iter().map(|(key, value)| (key, value)));
+    let wait = ready::wait(container.ready, container.timeout, DELAY_S, &network);
+    function("wait_for", &wait) + &sent(include_str!("accessory/come_up.sh"))
 }

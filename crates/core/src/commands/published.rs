@@ -5,20 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::answer::{self, Unreadable};
-use super::status::Status::PortTaken;
 
-/// Shell lines that end the script with [`PortTaken`], after these for tidying up, if a port of the container `next` is had by
-/// anybody but the container `old`, and print who has it ([`Taken`]). `next` was made and doesn't run. Both are quoted. They need
+/// Shell lines that define `held ADDRESS PORT PROTOCOL`, `whose PORT PROTOCOL`, and `taken NEXT OLD`, which prints [`Taken`]. They need
 /// [`super::ask::functions`].
-pub(crate) fn free_or(next: &str, old: &str, tidy: &str) -> String {
-    format!(
-        "{functions}bowline_taken=$(taken {next} {old}) || exit\n\
-         [ -z \"$bowline_taken\" ] || {{ printf '%s\\n' \"$bowline_taken\"; {tidy}; exit {PortTaken}; }}\n",
-        functions = functions(),
-    )
-}
-
-/// Shell lines that define `held ADDRESS PORT PROTOCOL` and `whose PORT PROTOCOL`.
 pub(crate) fn functions() -> String {
     answer::sent(include_str!("published.sh"))
 }

@@ -11,10 +11,11 @@ use std::str::FromStr;
 use super::{ProxyKind, Refusal, Site, Takes, kamal, traefik};
 use crate::commands::answer::{Unreadable, lines, sent};
 use crate::commands::network::FAILED as PROXY_FAILED;
-use crate::commands::{Scope, ask, policy, published};
+use crate::commands::replacement::Replacement;
+use crate::commands::{Scope, ask};
 use crate::observed::Container;
 use crate::plan::deploy::PlanError;
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Line, Script};
 
 /// The label of a proxy's container that waits.
 pub const WAITS: &str = "bowline.waits";
@@ -121,9 +122,9 @@ pub(super) fn needs_no_ports_of_another(
 
 /// What differs between proxies that take over: shell lines.
 pub(super) struct Parts {
-    /// They define `made NAME`.
-    pub made: String,
-    /// They define `answers` and `names`.
+    /// They define `make NAME`.
+    pub make: String,
+    /// They define `answers` and `names`, and the functions of `container.sh`.
     pub functions: String,
     /// They say what there is to say at the end.
     pub told: String,
@@ -133,18 +134,14 @@ pub(super) struct Parts {
 pub(super) fn script(direction: Direction, scope: &Scope, parts: &Parts) -> String {
     let [from, to] = direction.containers();
     let [next, old] = direction.beside();
+    let replacement =
+        Replacement { name: to, next, old, gives: from, stop_wait: Some(STOP_WAIT_S), failed: PROXY_FAILED };
     format!(
-        "{fence}{ask}{keep}{made}{functions}\
-         free() {{ :\n{free}}}\n\
-         bowline_from={from}\nbowline_to={to}\nbowline_next={next}\nbowline_old={old}\nbowline_failed={PROXY_FAILED}\n\
-         bowline_stop_wait={STOP_WAIT_S}\nbowline_format={format}\n{audit}{take_over}{told}",
+        "{fence}{replacement}{make}{functions}bowline_from={from}\n{audit}{take_over}{told}",
         fence = scope.fence(),
-        ask = ask::functions(),
-        keep = policy::function(),
-        made = parts.made,
+        replacement = replacement.functions(),
+        make = parts.make,
         functions = parts.functions,
-        free = published::free_or(next, from, &format!("docker container rm {next} >/dev/null")),
-        format = quote(policy::FORMAT),
         audit = scope.audit(None, &format!("Replaced {from} with {to}")),
         take_over = sent(include_str!("takeover.sh")),
         told = parts.told,

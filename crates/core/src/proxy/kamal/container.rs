@@ -1,18 +1,20 @@
 //! The proxy's container, as Kamal runs it.
 
+use bowline_config::Run;
 use bowline_config::secret::SecretBytes;
-use bowline_config::{OptionValue, Run};
 
 use super::service::services;
 use super::upgrade::UPGRADED;
 use super::{NAME, boot_config, command, files};
 use crate::commands::app::option_words;
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
+use crate::commands::replacement::Replacement;
 use crate::commands::status::Status::NoImage;
-use crate::commands::{Action, Scope, answer, ask, policy, prune, published};
+use crate::commands::{Action, Scope, answer, ask, prune};
 use crate::names::NETWORK;
+use crate::proxy::container;
 use crate::proxy::takeover::{Ports, WAITS};
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Line, Script, function, quote};
 
 /// The files of apps for the proxy: certificates and error pages.
 pub const FILES: &str = ".kamal/proxy/apps-config";
@@ -93,8 +95,8 @@ pub(super) fn mounted(line: Line) -> Line {
 }
 
 impl Ensure {
-    /// Shell lines that define `bowline_image` and the function `made NAME`, which makes the container.
-    pub(super) fn made(&self) -> String {
+    /// Shell lines that define `bowline_image` and the function `make NAME`, which makes the container.
+    pub(super) fn make(&self) -> String {
         let fixed = |line: Line| mounted(line.words(["--network", NETWORK, "--restart", "unless-stopped"]));
         let line = fixed(Line::new("docker").words(["container", "create", "--name"]).var("1"));
         let waits = self.ports == Ports::Unpublished;
@@ -105,12 +107,12 @@ impl Ensure {
         };
         match &self.run {
             Some(run) => format!(
-                "bowline_image={named}\nmade() {{ {line}; }}\n",
+                "bowline_image={named}\nmake() {{ {line}; }}\n",
                 line = ending(options(line, &self.published(run)).var("bowline_image"), run).as_str(),
             ),
             None => format!(
                 "bowline_own={named}\nbowline_kamals={KAMALS}\nbowline_minimum={minimum}\nbowline_published={published}\n{files}{without}\
-                 made() {{ printf '%s\\n' \"$bowline_options $bowline_image $bowline_command\" | xargs {line}; }}\n",
+                 make() {{ printf '%s\\n' \"$bowline_options $bowline_image $bowline_command\" | xargs {line}; }}\n",
                 minimum = super::version::MINIMUM,
                 published = quote(PUBLISHED),
                 files = answer::sent(include_str!("boot_config.sh")),
@@ -132,9 +134,9 @@ impl Ensure {
         run
     }
 
-    /// Shell lines that define `made NAME`, where its image is there.
+    /// Shell lines that define `make NAME`, where its image is there.
     pub(super) fn ready_to_make(&self) -> String {
-        format!("(umask 022 && mkdir -p {FILES}) || exit\n{}{}", self.made(), self.has_image())
+        format!("(umask 022 && mkdir -p {FILES}) || exit\n{}{}", self.make(), self.has_image())
     }
 }
 
@@ -170,12 +172,9 @@ fn ending(line: Line, run: &Run) -> Line {
     run.metrics_port.iter().fold(line, |line, port| line.words(["--metrics-port", &port.to_string()]))
 }
 
-/// Shell lines that wait until the proxy in its container answers, or run the function `silent`.
-pub(super) fn answers() -> String {
-    format!(
-        "bowline_tries=100\nuntil {list} >/dev/null 2>&1; do [ $((bowline_tries -= 1)) -gt 0 ] || silent; sleep 0.1; done\n",
-        list = command(&["list"])
-    )
+/// Shell lines that define the functions of `container.sh`, kamal-proxy's and that of all proxies.
+pub(super) fn functions() -> String {
+    container::functions(NAME) + &services() + &answer::sent(include_str!("container.sh"))
 }
 
 impl Ensure {
@@ -183,27 +182,14 @@ impl Ensure {
     /// [`NoImage`] if Bowline's own image is needed and isn't there. Another app's deploy may do the same meanwhile.
     pub fn script(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{made}\
-             start() {{ docker container start {NAME} >/dev/null 2>&1; }}\n\
-             failed() {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PROXY_FAILED}; }}\n\
-             silent() {{ docker container logs --tail 20 {NAME} >&2; exit {PROXY_FAILED}; }}\n\
-             connected() {{ [ -n \"$(docker container inspect --format '{{{{with index .NetworkSettings.Networks \"{NETWORK}\"}}}}yes{{{{end}}}}' {NAME} 2>/dev/null)\" ]; }}\n\
-             if start; then connected || docker network connect {NETWORK} {NAME} || exit {PROXY_FAILED}\n\
-             else\n\
-             {has_image}\
-             if bowline_said=$(made {NAME} 2>&1); then\n\
-             bowline_said=$(docker container start {NAME} 2>&1) || {{ docker container rm {NAME} >/dev/null 2>&1; failed; }}\n\
-             echo @made\n\
-             else\n\
-             case $bowline_said in *'already in use'*) bowline_tries=100 ;; *) failed ;; esac\n\
-             until start; do [ $((bowline_tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
-             fi\nfi\n{answers}",
+            "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{make}{functions}{has_image}{boot}",
             fence = self.scope.fence(),
             ask = ask::functions(),
             network = network::create(),
-            made = self.made(),
-            has_image = self.has_image(),
-            answers = answers(),
+            make = self.make(),
+            functions = functions(),
+            has_image = function("before_run", &self.has_image()),
+            boot = answer::sent(include_str!("boot.sh")),
         ))
     }
 
@@ -249,57 +235,24 @@ pub struct Replace {
 impl Replace {
     /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
+        let replacement = Replacement {
+            name: NAME,
+            next: NEXT,
+            old: OLD,
+            gives: NAME,
+            stop_wait: Some(STOP_WAIT_S),
+            failed: PROXY_FAILED,
+        };
         Script::new(format!(
-            "{fence}{ask}{network}{made}{audit}\
-             ask_name {NAME} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {NAME} || exit {PROXY_FAILED}; }}\n\
-             docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
-             made {NEXT} >/dev/null || {{ docker container rm --force {NEXT} >/dev/null 2>&1; exit {PROXY_FAILED}; }}\n\
-             {free}\
-             {services}names() {{ services 2>/dev/null | awk '{{ print $1 }}' | tr '\\n' ' '; }}\n\
-             uptime_ms() {{ awk '{{ printf \"%d\", $1 * 1000 }}' /proc/uptime; }}\n\
-             bowline_services=$(names)\n\
-             bowline_stopped=$(uptime_ms)\n\
-             if ask_name {NAME} '{policy}'; then\n\
-             {keep}docker container stop -t {STOP_WAIT_S} {NAME} >/dev/null && docker container rename {NAME} {OLD} || exit {PROXY_FAILED}\n\
-             fi\n\
-             silent() {{\n\
-             docker container logs --tail 20 {NAME} >&2\n\
-             if ask_name {OLD} '{{{{.ID}}}}'; then\n\
-             docker container rm --force {NAME} {NEXT} >/dev/null 2>&1\n\
-             docker container rename {OLD} {NAME} || exit {PROXY_FAILED}\n\
-             {again}docker container start {NAME} >/dev/null && echo 'the old one was started again' >&2\n\
-             fi\n\
-             exit {PROXY_FAILED}\n\
-             }}\n\
-             docker container rename {NEXT} {NAME} && docker container start {NAME} >/dev/null || silent\n\
-             {answers}\
-             bowline_gap=$(($(uptime_ms) - bowline_stopped))\n\
-             bowline_new=\" $(names)\"\n\
-             for bowline_service in $bowline_services; do\n\
-             case $bowline_new in *\" $bowline_service \"*) ;; *) echo \"the new proxy does not have the service $bowline_service\" >&2; silent ;; esac\n\
-             done\n\
-             docker container rm {OLD} >/dev/null 2>&1\n\
-             echo \"@gap $bowline_gap\"\n",
+            "{fence}{replacement}{functions}{network}{make}{audit}{replace}",
             fence = self.ensure.scope.fence(),
-            ask = ask::functions(),
+            replacement = replacement.functions(),
+            functions = functions(),
             network = network::create(),
-            made = self.ensure.ready_to_make(),
+            make = self.ensure.ready_to_make(),
             audit = self.ensure.scope.audit(None, "Rebooted proxy"),
-            services = services(),
-            policy = policy::FORMAT,
-            keep = policy::keep_stopped(NAME, "\"$bowline_said\""),
-            again = policy::give_back(self.ensure.restart().as_ref(), NAME, PROXY_FAILED),
-            free = published::free_or(NEXT, NAME, &format!("docker container rm {NEXT} >/dev/null")),
-            answers = answers(),
+            replace = answer::sent(include_str!("replace.sh")),
         ))
-    }
-}
-
-impl Ensure {
-    /// Its restart policy: Kamal's, unless `proxy/run/options` has another one.
-    pub fn restart(&self) -> Option<String> {
-        let options: &[(String, OptionValue)] = self.run.as_ref().map_or(&[], |run| &run.options);
-        policy::configured(options).or_else(|| Some("unless-stopped".into()))
     }
 }
 
@@ -321,10 +274,10 @@ impl Power {
             stop + &self.scope.audit(None, "Stopped proxy")
         };
         let start = || {
-            let silent =
-                format!("silent() {{ docker container logs --tail 20 {NAME} >&2; exit {PROXY_FAILED}; }}\n");
-            let start = format!("docker container start {NAME} >/dev/null || exit {PROXY_FAILED}\n");
-            silent + &start + &answers() + &self.scope.audit(None, "Started proxy")
+            let start = format!(
+                "silent() {{ show; exit \"$bowline_failed\"; }}\ndocker container start {NAME} >/dev/null || exit {PROXY_FAILED}\nanswers\n"
+            );
+            functions() + &start + &self.scope.audit(None, "Started proxy")
         };
         let does = match self.action {
             Action::Start => start(),

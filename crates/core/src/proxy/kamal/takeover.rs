@@ -1,8 +1,7 @@
 //! Replaces Traefik with kamal-proxy.
 
 use super::NAME;
-use super::container::{Ensure, NEXT, answers, mounted};
-use super::service::services;
+use super::container::{Ensure, NEXT, functions, mounted};
 use crate::commands::network;
 use crate::proxy::takeover::{self, Direction, Parts, Ports};
 use crate::shell::{Line, Script};
@@ -22,11 +21,8 @@ impl TakeOver {
     pub fn script(&self) -> Script {
         let ensure = Ensure { ports: Ports::Published, ..self.ensure.clone() };
         let parts = Parts {
-            made: network::create() + &ensure.ready_to_make(),
-            functions: services()
-                + "names() { services 2>/dev/null | awk '{ print $1 }' | tr '\\n' ' '; }\nsilent() { back; }\nanswers() {\n"
-                + &answers()
-                + "}\n",
+            make: network::create() + &ensure.ready_to_make(),
+            functions: functions() + "silent() { back; }\n",
             told: String::new(),
         };
         Script::new(takeover::script(Direction::Upgrade, &ensure.scope, &parts))

@@ -32,14 +32,14 @@ impl Look {
     pub fn script(&self) -> Script {
         let named = "@image {{.Config.Image}}{{\"\\n\"}}@status {{.State.Status}}";
         Script::new(format!(
-            "{ask}{made}echo \"@wanted $bowline_image\"\n\
+            "{ask}{make}echo \"@wanted $bowline_image\"\n\
              ask_name {NAME} '{named}' || {{ echo @none; exit 0; }}\n\
              printf '%s\\n' \"$bowline_said\"\n\
              ! ask_name {OLD} '{{{{.ID}}}}' || echo @half\n\
              echo \"@runs $(docker exec {NAME} {NAME} version 2>/dev/null)\"\n\
              echo \"@keeps $(docker exec {NAME} {KEPT} --version 2>/dev/null || docker exec {NAME} {NAME} --version 2>/dev/null)\"\n",
             ask = ask::functions(),
-            made = self.ensure.made(),
+            make = self.ensure.make(),
         ))
     }
 }
@@ -163,10 +163,10 @@ impl InPlace {
     pub fn script(&self) -> Script {
         let Self { ensure, version } = self;
         Script::new(format!(
-            "{fence}{made}{has_image}bowline_version={version}\nbowline_proxy={NAME}\nbowline_next={NEXT}\n\
+            "{fence}{make}{has_image}bowline_version={version}\nbowline_proxy={NAME}\nbowline_next={NEXT}\n\
              bowline_elsewhere={NotInPlace}\nbowline_upgraded={UPGRADED}\n{upgrade}{audit}",
             fence = ensure.scope.fence(),
-            made = ensure.made(),
+            make = ensure.make(),
             has_image = ensure.has_image(),
             version = quote(version),
             upgrade = answer::sent(include_str!("upgrade.sh")),

@@ -6,11 +6,13 @@ use crate::commands::answer::Explanation;
 use crate::commands::app::{logging_words, option_words};
 use crate::commands::env::{self, SecretEnv, clear_words};
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
+use crate::commands::replacement::Replacement;
 use crate::commands::status::Status;
-use crate::commands::{Action, Scope, ask, policy, published};
+use crate::commands::{Action, Scope, answer, ask, policy, published};
 use crate::names::NETWORK;
 use crate::observed::Container;
-use crate::shell::{Line, Script, quote};
+use crate::proxy::container;
+use crate::shell::{Line, Script, function, quote};
 use bowline_config::{Logging, OptionValue, Pairs, Traefik, lay_over};
 
 /// The port of Traefik's own entry point, in its container only.
@@ -37,9 +39,6 @@ const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 /// A container's address on the network that all apps share.
 pub(super) const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
 
-/// Seconds to wait until a container that another run is creating can be started.
-const CREATED_WITHIN_S: u32 = 10;
-
 impl Ensure {
     fn env_file(&self) -> String {
         format!("{ENV_FILE}.{}", self.scope.run)
@@ -59,43 +58,32 @@ impl Ensure {
 
     /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
     /// [`super::Answer`].
-    ///
-    /// Another app's deploy may do the same meanwhile. Of two that run it the second is refused the name, from the
-    /// moment the first one's container begins to be made; then it waits until it can start that one.
     pub fn script(&self) -> Script {
-        let env_file = self.env_file();
-        let mut text = self.scope.fence() + &ask::functions();
-        text.push_str(&self.write_env_file());
-        text.push_str(&format!(
-            "{network}\
-             start() {{ docker container start {TRAEFIK} >/dev/null 2>&1; }}\n\
-             again() {{ :\n{again}}}\n\
-             run() {{ {run}; }}\n\
-             failed() {{ printf '%s\\n' \"$bowline_said\" >&2; exit {PROXY_FAILED}; }}\n\
-             bowline_address='{ADDRESS}'\n\
-             connected() {{ [ -n \"$(docker container inspect --format \"$bowline_address\" {TRAEFIK} 2>/dev/null)\" ]; }}\n\
-             connect() {{ connected || bowline_said=$(docker network connect {NETWORK} {TRAEFIK} 2>&1) || {{ sleep 0.5; connected; }} || failed; }}\n\
-             if start; then again; connect\n\
-             elif bowline_said=$(run 2>&1); then\n\
-             mv {written} {ENV_FILE}\n\
-             {leave}\n\
-             echo @made\n\
-             else\n\
-             case $bowline_said in *'already in use'*) bowline_tries={CREATED_WITHIN_S}0 ;; *) failed ;; esac\n\
-             until start; do [ $((bowline_tries -= 1)) -gt 0 ] || failed; sleep 0.1; done\n\
-             connect\n\
-             fi\n\
-             sleep 0.2\n\
-             ask_name {TRAEFIK} \"{{{{.State.Running}}}} {{{{.RestartCount}}}} $bowline_address\" || bowline_said=\n\
-             case $bowline_said in 'true 0 '*) ;; *) docker container logs --tail 20 {TRAEFIK} >&2; exit {PROXY_FAILED} ;; esac\n\
-             echo \"@address ${{bowline_said#true 0 }}\"\n",
-            again = policy::give_back(self.restart().as_ref(), TRAEFIK, PROXY_FAILED),
+        let text = format!(
+            "{fence}{ask}{written}{network}{functions}\
+             {again}\
+             run() {{ {run}; }}\n{boot}",
+            fence = self.scope.fence(),
+            ask = ask::functions(),
+            written = self.write_env_file(),
             network = network::create(),
-            run = self.secret.run(&self.run_line(), &env_file),
-            written = quote(&env_file),
-            leave = remove_left(),
-        ));
+            functions = self.functions(),
+            again = function("again", &policy::give_back(self.restart().as_ref(), TRAEFIK, PROXY_FAILED)),
+            run = self.secret.run(&self.run_line(), &self.env_file()),
+            boot = answer::sent(include_str!("boot.sh")),
+        );
         Script::new(text).with_input(self.secret.input())
+    }
+
+    /// Shell lines that define the functions of `container.sh`, Traefik's and that of all proxies.
+    pub(super) fn functions(&self) -> String {
+        format!(
+            "{functions}bowline_address={address} bowline_written={written} bowline_env_file={ENV_FILE} bowline_beside='{NEXT} {OLD}'\n{own}",
+            functions = container::functions(TRAEFIK),
+            address = quote(ADDRESS),
+            written = quote(&self.env_file()),
+            own = answer::sent(include_str!("container.sh")),
+        )
     }
 
     /// The `docker run` line.
@@ -114,11 +102,9 @@ impl Ensure {
         own_route(labels.iter().map(|(key, value)| (key, value)), &flags(&self.traefik))
     }
 
-    /// A shell command that makes the next one, and leaves its env file where the one that runs has it.
+    /// A shell command that makes the next one.
     pub(super) fn make_next(&self) -> String {
-        let env_file = self.env_file();
-        let create = self.secret.run(&self.container(&["create"], NEXT), &env_file);
-        format!("{create} >/dev/null && mv {} {ENV_FILE}", quote(&env_file))
+        self.secret.run(&self.container(&["create"], NEXT), &self.env_file())
     }
 
     fn container(&self, how: &[&str], name: &str) -> Line {
@@ -194,41 +180,25 @@ impl Replace {
     /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let ensure = &self.ensure;
-        let env_file = ensure.env_file();
-        let create = ensure.secret.run(&ensure.container(&["create"], NEXT), &env_file);
-        let mut text = ensure.scope.fence();
-        text.push_str(&ensure.write_env_file());
-        text.push_str(&network::create());
-        text.push_str(&ensure.scope.audit(None, "Rebooted traefik"));
-        text.push_str(&format!(
-            "{ask}ask_name {TRAEFIK} '{{{{.ID}}}}' || {{ ! ask_name {OLD} '{{{{.ID}}}}' || docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}; }}\n\
-             docker container rm --force {NEXT} {OLD} >/dev/null 2>&1\n\
-             {create} >/dev/null || exit {PROXY_FAILED}\n\
-             {free}mv {written} {ENV_FILE} || exit {PROXY_FAILED}\n\
-             if ask_name {TRAEFIK} '{policy}'; then\n\
-             {keep}docker container stop -t {STOP_WAIT_S} {TRAEFIK} >/dev/null && docker container rename {TRAEFIK} {OLD} || exit {PROXY_FAILED}\n\
-             fi\n\
-             back() {{\n\
-             docker container logs --tail 20 {TRAEFIK} >&2\n\
-             if ask_name {OLD} '{{{{.ID}}}}'; then\n\
-             docker container rm --force {TRAEFIK} {NEXT} >/dev/null 2>&1\n\
-             docker container rename {OLD} {TRAEFIK} || exit {PROXY_FAILED}\n\
-             {again}docker container start {TRAEFIK} >/dev/null && echo 'the old one was started again' >&2\n\
-             fi\n\
-             exit {PROXY_FAILED}\n\
-             }}\n\
-             docker container rename {NEXT} {TRAEFIK} && docker container start {TRAEFIK} >/dev/null || back\n\
-             sleep 0.5\n\
-             ask_name {TRAEFIK} '{{{{.State.Running}}}} {{{{.RestartCount}}}} {ADDRESS}' || back\n\
-             case $bowline_said in 'true 0 '*) ;; *) back ;; esac\n\
-             echo \"@address ${{bowline_said#true 0 }}\"\n",
-            ask = ask::functions(),
-            policy = policy::FORMAT,
-            keep = policy::keep_stopped(TRAEFIK, "\"$bowline_said\""),
-            again = policy::give_back(ensure.restart().as_ref(), TRAEFIK, PROXY_FAILED),
-            written = quote(&env_file),
-            free = published::free_or(NEXT, TRAEFIK, &format!("docker container rm {NEXT} >/dev/null")),
-        ));
+        let replacement = Replacement {
+            name: TRAEFIK,
+            next: NEXT,
+            old: OLD,
+            gives: TRAEFIK,
+            stop_wait: Some(STOP_WAIT_S),
+            failed: PROXY_FAILED,
+        };
+        let text = format!(
+            "{fence}{written}{network}{audit}{replacement}{functions}make() {{ {make}; }}\n{replace}",
+            fence = ensure.scope.fence(),
+            written = ensure.write_env_file(),
+            network = network::create(),
+            audit = ensure.scope.audit(None, "Rebooted traefik"),
+            replacement = replacement.functions(),
+            functions = ensure.functions(),
+            make = ensure.make_next(),
+            replace = answer::sent(include_str!("replace.sh")),
+        );
         Script::new(text).with_input(ensure.secret.input())
     }
 }
@@ -337,19 +307,11 @@ pub struct Remove {
 impl Remove {
     /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
-        let routed = Line::new("docker").words(["container", "ls", "--format", "{{.Names}} {{.Labels}}"]);
         Script::new(format!(
-            "{fence}{ask}bowline_others=$({routed}) || exit\n\
-             bowline_others=$(printf '%s\\n' \"$bowline_others\" | awk '$1 != \"traefik\" && /traefik\\.http\\.routers\\./ {{ print $1 }}' | tr '\\n' ' ')\n\
-             if [ -n \"$bowline_others\" ]; then echo \"@kept $bowline_others\"; exit 0; fi\n\
-             {left}\n\
-             ask_name traefik '{{{{.ID}}}}' || exit 0\n\
-             docker container stop traefik >/dev/null && docker container rm traefik >/dev/null || exit\n\
-             rm -f {ENV_FILE}\n\
-             {audit}",
+            "{fence}{ask}bowline_name={TRAEFIK} bowline_env_file={ENV_FILE} bowline_beside='{NEXT} {OLD}'\n{remove}{audit}",
             fence = self.scope.fence(),
             ask = ask::functions(),
-            left = remove_left(),
+            remove = answer::sent(include_str!("remove.sh")),
             audit = self.scope.audit(None, "Removed traefik container"),
         ))
     }
@@ -372,11 +334,6 @@ pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
 /// A shell line that removes the env file of one that is gone.
 pub(crate) fn forget_env() -> String {
     format!("rm -f {ENV_FILE}\n")
-}
-
-/// A shell line that removes the containers that a killed reboot left next to Traefik. Running ones stay.
-fn remove_left() -> String {
-    format!("docker container rm {NEXT} {OLD} >/dev/null 2>&1")
 }
 
 /// How a Traefik that is there differs from the configuration, in words; `None` if it doesn't.

@@ -28,19 +28,14 @@ impl TakeOver {
     pub fn script(&self) -> Script {
         let ensure = &self.ensure;
         let parts = Parts {
-            made: format!(
-                "{}{}made() {{ {}; }}\n",
+            make: format!(
+                "{}{}{}make() {{ {} && mv \"$bowline_written\" \"$bowline_env_file\"; }}\n",
                 ensure.write_env_file(),
                 network::create(),
+                ensure.functions(),
                 ensure.make_next()
             ),
-            functions: format!(
-                "names() {{ :; }}\n\
-                 answers() {{\n\
-                 sleep 0.2\n\
-                 ask_name {NAME} '{{{{.State.Running}}}} {{{{.RestartCount}}}}' && [ \"$bowline_said\" = 'true 0' ] || back\n\
-                 }}\n"
-            ),
+            functions: "names() { :; }\nanswers() { sleep 0.2; came_up >/dev/null || back; }\n".into(),
             told: format!("ask_name {NAME} '{ADDRESS}' && echo \"@address $bowline_said\"\n"),
         };
         let text = takeover::script(Direction::Downgrade, &ensure.scope, &parts);

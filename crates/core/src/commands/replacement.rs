@@ -1,0 +1,39 @@
+//! Puts a new container in the place of an old one: a proxy's, or an accessory's. The new one is made before the old one stops,
+//! and if it doesn't come up, the old one is put back.
+
+use super::status::Status::{self, PortTaken};
+use super::{answer, ask, policy, published};
+use crate::shell::quote;
+
+/// The names that the two have on the way, and what a failure ends the script with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replacement<'a> {
+    pub name: &'a str,
+    /// The new one, until the old one has stopped.
+    pub next: &'a str,
+    /// The old one, until the new one has come up.
+    pub old: &'a str,
+    /// The container that gives its ports to the new one.
+    pub gives: &'a str,
+    /// How long the old one may take to stop, in seconds; its own limit if none is given.
+    pub stop_wait: Option<u32>,
+    pub failed: Status,
+}
+
+impl Replacement<'_> {
+    /// Shell lines that define the functions of `replacement.sh`, and those that they need.
+    pub(crate) fn functions(self) -> String {
+        let [name, next, old, gives] = [self.name, self.next, self.old, self.gives].map(quote);
+        format!(
+            "bowline_name={name} bowline_next={next} bowline_old={old} bowline_gives={gives} bowline_stop_wait={stop_wait}\n\
+             bowline_failed={failed} bowline_port_taken={PortTaken} bowline_format={format}\n{ask}{policy}{published}{functions}",
+            stop_wait = self.stop_wait.map(|seconds| seconds.to_string()).unwrap_or_default(),
+            failed = self.failed,
+            format = quote(policy::FORMAT),
+            ask = ask::functions(),
+            policy = policy::function(),
+            published = published::functions(),
+            functions = answer::sent(include_str!("replacement.sh")),
+        )
+    }
+}
