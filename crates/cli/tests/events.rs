@@ -258,8 +258,10 @@ fn described(page: &str) -> BTreeMap<String, Fields> {
         let mut table = Fields::new();
         for row in body.lines().filter(|line| line.starts_with("| `")) {
             let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-            let kinds = cells[1].split(" or ").map(str::to_owned).collect();
-            table.insert(cells[0].trim_matches('`').to_owned(), kinds);
+            // A table of two columns has the values of a field.
+            let [field, kinds, _] = cells[..] else { continue };
+            let kinds = kinds.split(" or ").map(str::to_owned).collect();
+            table.insert(field.trim_matches('`').to_owned(), kinds);
         }
         for name in heading.split('`').skip(1).step_by(2) {
             described.insert(name.to_owned(), table.clone());

@@ -35,7 +35,7 @@ Examples:
   bowline accessory reboot db"
     )]
     Reboot(Name),
-    /// Reboot an accessory, on all its servers at once or one by one.
+    /// Reboot an accessory, on all its servers at the same time or one by one.
     #[command(after_help = "The same as `accessory reboot`, with `--rolling` and a confirmation.
 
 Examples:

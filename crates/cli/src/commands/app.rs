@@ -18,8 +18,8 @@ use crate::settings::Settings;
 pub(crate) enum App {
     /// Replace the running containers with new ones of the latest version.
     #[command(
-        after_help = "The latest version is the image that each server has tagged as the latest: the last one that was deployed there \
-successfully. The server must have the image.
+        after_help = "The latest version is the one that was last deployed successfully on that server, so it can differ between servers. The server \
+must have the image.
 
 Examples:
   bowline app boot                       # the latest version of each server
@@ -30,8 +30,8 @@ Examples:
     /// Run a command in the app, once for each role on each server.
     #[command(
         after_help = "Without --reuse, the command runs in new containers of the latest version, or of --version, with the role's env, \
-volumes and options. Bowline removes the containers afterwards. With -i, the command runs once: in the primary role, on \
-the first server.
+volumes and options. Bowline removes the containers afterwards. With -i, the command runs once: on the first server, in \
+the primary role or in the first role that -r selects.
 
 Put Bowline's flags before the command; flags after it belong to the command. Bowline exits with the command's \
 status: the first that is not 0.
@@ -107,7 +107,7 @@ Examples:
         /// The version.
         version: String,
     },
-    /// Remove the app's stopped containers.
+    /// Remove the app's stopped containers. After that, `rollback` has no version to go back to.
     RemoveContainers(Confirm),
     /// Remove the app's images that no container needs.
     RemoveImages(Confirm),

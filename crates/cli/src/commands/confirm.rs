@@ -35,7 +35,9 @@ pub(super) fn down(rolling: bool) -> String {
     let down = "down for a moment, until the new proxy has the ports";
     match rolling {
         true => format!("Each server in turn is {down}. Are you sure?"),
-        false => format!("All servers at once are {down} (`--rolling`: one after the other). Are you sure?"),
+        false => format!(
+            "All servers are {down}, at the same time (`--rolling`: one after the other). Are you sure?"
+        ),
     }
 }
 

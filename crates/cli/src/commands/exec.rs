@@ -30,7 +30,7 @@ pub(crate) struct ExecArgs {
     /// Pass the command's output through byte for byte; needs exactly one container.
     #[arg(long, conflicts_with = "interactive")]
     raw: bool,
-    /// Start the command in new containers, print their ids, and return. The containers stay.
+    /// Start the command in new containers, print their ids, and return. The containers stay until you remove them with `docker rm`.
     #[arg(long, conflicts_with_all = ["interactive", "reuse", "raw"])]
     detach: bool,
     /// Kamal's way to say that its output is waited for.

@@ -25,7 +25,7 @@ Examples:
     #[command(after_help = "Examples:
   bowline lock acquire -m 'database maintenance until noon'")]
     Acquire {
-        /// The reason, which other users see while they wait.
+        /// The reason, shown to users whose runs find the lock taken.
         #[arg(short, long, value_name = "TEXT")]
         message: String,
     },

@@ -11,7 +11,9 @@ use crate::ui::{Focus, clean, json, out};
 
 /// Show what a deploy would do on each server, without changing anything.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "It runs the hook pre-connect, unless you add -H.
+
+Examples:
   bowline plan
   bowline plan redeploy -r worker
   bowline plan rollback 1f3a9c2

@@ -24,8 +24,11 @@ pub(crate) enum Proxy {
         after_help = "Creates the new proxy before the old one stops. The old one finishes its open requests. If the new one doesn't \
 come up with the same services, the old one comes back. Prints the downtime of each server.
 
+Unless `proxy: run:` or the files of `proxy boot-config` name an image, the new proxy is Bowline's own, even if kamal-proxy runs now. \
+To keep kamal-proxy, set `proxy: {run: {version: v0.9.2}}`.
+
 Examples:
-  bowline proxy reboot                 # all servers at once
+  bowline proxy reboot                 # all servers at the same time
   bowline proxy reboot --rolling -y    # one by one, each serving again before the next"
     )]
     Reboot {
@@ -41,10 +44,10 @@ Examples:
 version finishes its open requests, and the container keeps the new version when it restarts. A newer version stays.
 
 If another proxy runs, or if `proxy: run:` names an image, Bowline replaces the container, as `bowline proxy reboot` does, and \
-prints the downtime of each server. If the new proxy doesn't come up, the old one keeps running.
+prints the downtime of each server. If the new proxy doesn't come up, the old one serves again.
 
 Examples:
-  bowline proxy upgrade                 # all servers at once
+  bowline proxy upgrade                 # all servers at the same time
   bowline proxy upgrade --rolling -y    # one by one"
     )]
     Upgrade {
@@ -154,8 +157,7 @@ impl Proxy {
                 confirm.before(async { Ok(down(rolling)) }, reboot).await
             }
             Proxy::Upgrade { rolling, confirm } => {
-                let question =
-                    "A server whose proxy isn't Bowline's own takes no requests for a moment. Are you sure?";
+                let question = "A server whose proxy isn't Bowline's own is down for a moment. Are you sure?";
                 let upgrade = change(settings, async |call| engine::upgrade(call, rolling).await);
                 confirm.before(async { Ok(question.into()) }, upgrade).await
             }

@@ -17,7 +17,7 @@ Traefik, gives kamal-proxy the ports, and stops the old containers. It prints th
 before Traefik stops, the server keeps Traefik.
 
 Examples:
-  bowline upgrade                 # all servers at once
+  bowline upgrade                 # all servers at the same time
   bowline upgrade --rolling -y    # one by one, each serving again before the next"
 )]
 pub(crate) struct Upgrade {
@@ -32,7 +32,7 @@ pub(crate) struct Upgrade {
 like `bowline upgrade`.
 
 Examples:
-  bowline downgrade                 # all servers at once
+  bowline downgrade                 # all servers at the same time
   bowline downgrade --rolling -y    # one by one, each serving again before the next"
 )]
 pub(crate) struct Downgrade {

@@ -20,7 +20,7 @@ pub(crate) enum Traefik {
 come up, the old one comes back. Each server is down for a few tenths of a second in between.
 
 Examples:
-  bowline traefik reboot                 # all servers at once
+  bowline traefik reboot                 # all servers at the same time
   bowline traefik reboot --rolling -y    # one by one, each serving again before the next"
     )]
     Reboot {

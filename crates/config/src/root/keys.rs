@@ -32,7 +32,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
             .default("required")
             .examples(&["shop"]),
         Setting::new("image", Form::Filled, "the image's name, without the registry's address and without a tag")
-            .default("required; the service's name if there is no `registry`")
+            .default("required with a `registry`; otherwise the service's name")
             .examples(&["me/shop"]),
         Setting::new("servers", servers::FORM, "a list of hosts, which form the role `web`, or a map of roles")
             .default("required unless there are accessories")
@@ -83,7 +83,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("healthcheck", Form::Keys(&healthcheck::KEYS), "how Docker checks that a container can serve requests")
             .kamal1("proxy/healthcheck")
             .examples(&["{path: /health}"]),
-        Setting::new("boot", Form::Keys(&boot::KEYS), "how many servers boot at once, and in which order their roles start").examples(&["{limit: 25%}"]),
+        Setting::new("boot", Form::Keys(&boot::KEYS), "how many servers boot at the same time, and in which order their roles start").examples(&["{limit: 25%}"]),
         Setting::new("builder", Form::Keys(&builder::KEYS), "how the image is built").examples(&["{dockerfile: docker/Dockerfile}"]),
         Setting::new("ssh", Form::Keys(&ssh::KEYS), "how Bowline connects to servers").examples(&["{user: deploy}"]),
         Setting::new("deploy_timeout", Form::Seconds(1), "how long a new container may take to become ready")
@@ -117,9 +117,9 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("error_pages_path", Form::Filled, "the directory with pages that kamal-proxy shows for its own errors (`502.html`, …). `503.html` is also the page of `app maintenance`; `{{ .Message }}` in it becomes the message")
             .kamal2("")
             .examples(&["public"]),
-        Setting::new("output", Form::Keys(&output::KEYS), "where else Bowline writes the output of a run")
+        Setting::new("output", Form::Keys(&output::KEYS), "other places for the output of a run")
             .kamal2("")
-            .not_yet("Bowline prints a warning and writes nothing")
+            .not_yet("Bowline accepts the keys, prints a warning and ignores them")
             .examples(&["{file: {path: log/deploys}}"]),
         Setting::new("aliases", alias::FORM, "your own commands. See [aliases](#aliases)")
             .kamal2("")

@@ -85,7 +85,7 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "limit",
             Form::Either(&[Form::Integer(1, 10_000), Form::Like(&PERCENT)]),
-            "how many servers boot at once: a number, or a percentage of all configured servers, including those that \
+            "how many servers boot at the same time: a number, or a percentage of all configured servers, including those that \
              only run accessories (rounded down, at least one)",
         )
         .default("all")
@@ -118,10 +118,11 @@ pub(crate) const KEYS: Keys = Keys::new(
     ],
 )
 .notes(
-    "The *barrier* opens when one container of the primary role is healthy. Until then, no other role gives up its old container.\n\n\
+    "The *barrier* opens when one container of the primary role is healthy. Until then, all other roles keep their old containers.\n\n\
      With a `limit`, servers boot in groups, one group after the other. The hooks `pre-app-boot` and `post-app-boot` \
      run before and after each group. If a group or one of these hooks fails, the remaining groups don't boot, and the report says \
-     which version each server serves. If you interrupt the run, nothing is rolled back.",
+     which version each server serves. If you interrupt the run, servers that have switched stay on the new \
+     version, even with `on_failure: rollback`.",
 );
 
 impl Boot {

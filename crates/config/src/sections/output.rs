@@ -13,11 +13,11 @@ pub struct Output {
     pub otel: Option<String>,
 }
 
-const NOT_YET: &str = "Bowline prints a warning and writes nothing";
+const NOT_YET: &str = "Bowline accepts the keys, prints a warning and ignores them";
 
 pub(crate) const KEYS: Keys = Keys::new(
     "output",
-    "Where else Bowline writes the output of a run.",
+    "Other places for the output of a run.",
     &[
         Setting::new("file", Form::Keys(&FILE), "one file for each run").examples(&["{path: log/deploys}"]),
         Setting::new("otel", Form::Keys(&OTEL), "a collector of OpenTelemetry")

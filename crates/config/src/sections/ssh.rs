@@ -88,10 +88,10 @@ pub(crate) const KEYS: Keys = Keys::new(
     "ssh",
     "How Bowline connects to servers.",
     &[
-        Setting::new("user", Form::Filled, "the SSH user; overrides `~/.ssh/config`")
+        Setting::new("user", Form::Filled, "the SSH user. Bowline never takes it from `~/.ssh/config`")
             .default("`root`")
             .examples(&["deploy"]),
-        Setting::new("port", QUOTABLE_PORT, "the SSH port; overrides `~/.ssh/config`")
+        Setting::new("port", QUOTABLE_PORT, "the SSH port. Bowline never takes it from `~/.ssh/config`")
             .default("22")
             .examples(&["2222", "\"2222\""]),
         Setting::new("keys", LIST, "private key files, which Bowline tries first").examples(&["[~/.ssh/deploy]"]),
@@ -110,8 +110,8 @@ pub(crate) const KEYS: Keys = Keys::new(
         Setting::new(
             "config",
             Form::Either(&[Form::Boolean, Form::Filled, LIST]),
-            "the OpenSSH configuration to read: `true` for `~/.ssh/config`, `false` for none, or the path of another file. A list may \
-             have one entry",
+            "the OpenSSH configuration to read: `true` for `~/.ssh/config`, `false` for none, or the path of another file. A list can \
+             have only one entry",
         )
         .default("true")
         .kamal2("")

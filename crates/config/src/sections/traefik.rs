@@ -73,7 +73,8 @@ pub(crate) const KEYS: Keys = Keys::new(
     "With `api.insecure=true`, Traefik serves its API on port 8080 of its container, without a password. Docker doesn't publish \
      that port: Bowline reaches it through the SSH connection. Other containers on the network `kamal` and programs on the server \
      can reach it too. With `api.insecure: false`, Bowline can't ask Traefik which containers it routes to, and waits 5 s instead.\n\n\
-     Bowline's tests run Traefik 3.7, not the default. For a new project, set `image: traefik:v3.7`.",
+     Bowline's tests run Traefik 3.7, not the default. For a new project that uses Traefik, set \
+     `image: traefik:v3.7`.",
 );
 
 impl Traefik {

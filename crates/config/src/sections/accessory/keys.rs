@@ -51,7 +51,7 @@ pub(in crate) const KEYS: Keys = Keys::new(
         Setting::new("options", OPTIONS, "more flags for `docker run`").examples(&["{memory: 2g}"]),
         Setting::new("network", Form::Filled, "the Docker network of the container").default("`kamal`").kamal2("").examples(&["data"]),
         Setting::new("registry", Form::Keys(&registry::KEYS), "the registry of its image")
-            .default("the root's, if the image is there")
+            .default("the root's, if the image's name starts with that registry's address")
             .kamal2("")
             .examples(&["{server: ghcr.io, username: me, password: [TOKEN]}"]),
         Setting::new("proxy", Form::Either(&[Form::False, Form::Keys(&proxy::KEYS)]), "how kamal-proxy sends requests to it; `false` for no proxy. It doesn't inherit the root's `proxy`")
@@ -68,8 +68,8 @@ const MOUNT_KEYS: Keys = Keys::new(
         Setting::new(
             "local",
             Form::Filled,
-            "the path of a file in the project, or of a directory on the server. A relative directory is \
-             below the accessory's directory",
+            "in `files`: the path of a file in the project. In `directories`: the path on the server; a relative one is below the \
+             accessory's directory",
         )
         .default("required")
         .examples(&["config/my.cnf"]),

@@ -115,7 +115,7 @@ const HEALTHCHECK: Keys = Keys::new(
 
 const BUFFERING: Keys = Keys::new(
     "proxy/buffering",
-    "As in Kamal 2, both are on unless you turn them off. The proxy never buffers event streams (`text/event-stream`). Bowline's own proxy \
+    "As in Kamal 2, the proxy buffers requests and responses unless you turn it off. It never buffers event streams (`text/event-stream`). Bowline's own proxy \
      also honours `X-Accel-Buffering: no`.",
     &[
         Setting::new(
@@ -191,8 +191,8 @@ const ADDRESS: Like = Like {
 
 const RUN: Keys = Keys::new(
     "proxy/run",
-    "How the proxy's container runs. Without `registry`, `repository` and `version`, Bowline starts its own proxy. If you set any of \
-     them, Bowline starts an image instead: `basecamp/kamal-proxy:v0.9.2`, with the parts that you set replaced.",
+    "How the proxy's container runs. If you set none of `registry`, `repository` and `version`, Bowline starts its own proxy, and \
+     ignores the server's files of `proxy boot-config`. If you set any of them, Bowline starts an image instead: `basecamp/kamal-proxy:v0.9.2`, with the parts that you set replaced.",
     &[
         Setting::new("http_port", Form::Port, "the server's port for HTTP").default("80"),
         Setting::new("https_port", Form::Port, "the server's port for HTTPS").default("443"),

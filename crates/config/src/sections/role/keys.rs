@@ -74,8 +74,8 @@ pub(in crate) const KEYS: Keys = Keys::new(
      | `volumes` | `${NAME}`, `$NAME`, `$(pwd)`, `~/` at the start | the same |\n\
      | `builder: args:` | `${NAME}` | the environment of your machine |\n\n\
      Everything else is literal. There is no escape for `${NAME}`, except that `cmd` leaves it alone after a backslash and in single \
-     quotes: `sh -c 'echo ${PORT}'` uses the container's `PORT`. Put a value that contains `${NAME}` into the secrets file: nothing in a \
-     secret is expanded.\n\n\
+     quotes: `sh -c 'echo ${PORT}'` uses the container's `PORT`. Put a value that contains `${NAME}` into the secrets file, in single \
+     quotes: the server expands nothing in a secret.\n\n\
      **Traefik's routes** come from labels. Bowline gives each role behind Traefik a router that is named after the role's containers \
      (`SERVICE-ROLE`, or `SERVICE-ROLE-DESTINATION`), with the rule ``PathPrefix(`/`)`` and up to five retries. Each label \
      that you set replaces Bowline's:\n\n\
