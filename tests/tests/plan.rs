@@ -93,3 +93,30 @@ fn a_plan_without_a_server_that_can_t_be_asked_is_told_and_ends_with_4() {
     drop(broken);
     expect::untouched(&project, &lease[0]);
 }
+
+#[test]
+fn a_plan_of_another_change_tells_what_it_would_do_and_changes_nothing() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = Project::new(sandbox, &lease, "planned-change");
+    project.deploy("v1").ok();
+    let serving = project.container("web", "v1");
+
+    let text = planned(&project, &lease, &["plan", "app", "maintenance"]);
+    assert!(text.contains("boot the maintenance page"), "{text}");
+    let text = planned(&project, &lease, &["plan", "app", "stop"]);
+    assert!(text.contains(&format!("cut the cord of {serving}")), "{text}");
+    assert!(text.contains(&format!("stop {serving}")), "{text}");
+    project.bowline(&["app", "stop"]).says(&format!("stopped {serving}")).ok();
+
+    let text = planned(&project, &lease, &["plan", "app", "start", "--json"]);
+    assert!(
+        text.contains(r#""run":"app start""#) && text.contains(&format!("start {serving} again")),
+        "{text}"
+    );
+    project.bowline(&["app", "start"]).says(&format!("started {serving}")).ok();
+    project
+        .bowline(&["plan", "app", "start", "--version", "v9"])
+        .says("there is no container of version v9")
+        .exits(1);
+}

@@ -93,7 +93,20 @@ pub struct Globals {
 
 /// The whole command line's description, with `_` accepted for `-` in the names of commands.
 pub(crate) fn command() -> clap::Command {
-    with_underscores(Cli::command())
+    with_underscores(planned(Cli::command()))
+}
+
+/// Below `plan` are commands that are known from elsewhere. There, their help says that they only show something.
+fn planned(command: clap::Command) -> clap::Command {
+    let below = |above: String, command: clap::Command| {
+        let about = format!("Show what `{above} {}` would do", command.get_name());
+        command.about(about).after_help(None)
+    };
+    let group = |group: clap::Command| {
+        let name = group.get_name().to_owned();
+        group.mut_subcommands(|command| below(name.clone(), command))
+    };
+    command.mut_subcommand("plan", |plan| plan.mut_subcommands(group))
 }
 
 pub(crate) fn command_names() -> Vec<String> {

@@ -32,6 +32,8 @@ mod version;
 
 use std::sync::Arc;
 
+use bowline_core::plan::change::Intent;
+use bowline_engine as engine;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Gathered;
 use clap::Subcommand;
@@ -166,6 +168,11 @@ fn in_runtime(settings: &Settings, command: Command) -> Result<u8, Ended> {
 async fn change(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
     let gathered = Session::open(settings, Focus::Result).await?.run(work).await?;
     show(settings, Subject::App, &gathered)
+}
+
+/// The same for a change that could also be planned.
+async fn change_to(settings: &Settings, intent: &Intent) -> Result<u8, Ended> {
+    change(settings, async |call| engine::change::change(call, intent).await).await
 }
 
 /// Looks at the app's servers, and shows what they say.

@@ -55,7 +55,7 @@ fn help_is_no_error() {
 
 #[test]
 fn an_error_can_be_had_as_json() {
-    let (status, out, err) = bowline(&["plan", "deploy", "1f3a9c2", "--json"]);
+    let (status, out, err) = bowline(&["traefik", "reboot", "--json"]);
     assert_eq!((status, err.as_str()), (2, ""));
     assert!(out.starts_with('{') && out.contains(r#""error":"usage""#), "{out}");
 }

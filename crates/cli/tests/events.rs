@@ -15,7 +15,10 @@ use bowline_cli::load::LoadError;
 use bowline_cli::ui::json;
 use bowline_config::Diagnostics;
 use bowline_core::doctor::{Finding, Topic};
+use bowline_core::plan::change::{Change, Piece, Stage, Work};
 use bowline_core::plan::delivery::Expected;
+use bowline_core::plan::step::Step;
+use bowline_core::shell::Script;
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
 use bowline_engine::ports::{Exit, Output};
@@ -194,6 +197,11 @@ fn printed() -> Vec<Value> {
     let hosts = plan.servers.iter().map(|server| server.host.clone());
     let expected = hosts.zip([known, Expected::Unbuilt]).collect();
     all.extend(["plan", "planned"].map(|name| json::plan(name, &plan, &expected)));
+    let then = vec![Step::Run("x", Script::new("x"))];
+    let works = [Work::Nothing("x".into()), Work::Retire { retire: Vec::new(), then }];
+    let piece = |work| Piece { host: "a".into(), role: Some("web".into()), work };
+    let stages = vec![Stage(works.map(piece).into())];
+    all.push(json::change(&Change { command: "app stop", app: "x".into(), stages }));
     let result = |role: Option<&str>, exit| HostOutput {
         host: "a".into(),
         role: role.map(Into::into),

@@ -5,6 +5,7 @@
 
 pub mod accessory;
 mod assets;
+pub mod change;
 pub mod delivery;
 pub mod deploy;
 mod neighbours;
@@ -151,6 +152,12 @@ impl Retire {
         self.stop.instead = Some(other.clone());
         self
     }
+
+    /// What it takes, in order.
+    pub fn steps(&self) -> Vec<Step> {
+        let detach = self.detach.step().map(Step::Proxy);
+        detach.into_iter().chain([Step::Stop(self.stop.clone())]).collect()
+    }
 }
 
 impl RolePlan {
@@ -243,10 +250,6 @@ impl ServerPlan {
 
 /// The steps that retire the containers of a role that serve now.
 fn retirement(role: &RolePlan) -> Vec<(Option<&str>, Step)> {
-    let name = Some(role.role.as_str());
-    let of = |retire: &Retire| {
-        let detach = retire.detach.step().map(|step| (name, Step::Proxy(step)));
-        detach.into_iter().chain([(name, Step::Stop(retire.stop.clone()))]).collect::<Vec<_>>()
-    };
+    let of = |retire: &Retire| retire.steps().into_iter().map(|step| (Some(role.role.as_str()), step));
     role.retire.iter().flat_map(of).collect()
 }

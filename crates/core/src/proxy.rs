@@ -18,8 +18,10 @@ use crate::commands::ready::Ready;
 use crate::commands::serving::Serving;
 use crate::names::Names;
 use crate::observed::{Container, Observed};
+use crate::plan::change::Page;
 use crate::plan::deploy::{PlanError, Request};
 use crate::plan::secrets::Secrets;
+use crate::plan::step;
 use crate::shell::Script;
 
 pub use traefik::cord;
@@ -152,6 +154,22 @@ pub(crate) trait Rules: Sync {
     fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
         Detach::by(cord::Cut::of(of.scope, container))
     }
+
+    /// How a page takes a role's place: the project's own page, if it has one.
+    fn pause(
+        &self,
+        _: &OfRole<'_>,
+        _: &Observed,
+        _: &Page,
+        _own: Option<&str>,
+    ) -> Result<Option<Maintain>, Refusal> {
+        Ok(None)
+    }
+
+    /// How a role takes the page's place.
+    fn resume(&self, _: &OfRole<'_>, _: &Observed) -> Result<Option<Maintain>, Refusal> {
+        Ok(None)
+    }
 }
 
 /// A role of a run.
@@ -239,6 +257,21 @@ impl OfRole<'_> {
     pub(crate) fn detach(&self, container: &Container) -> Detach {
         self.rules().detach(self, container)
     }
+
+    /// How a page takes its place on a server; `None` without a proxy.
+    pub(crate) fn pause(
+        &self,
+        observed: &Observed,
+        page: &Page,
+        own: Option<&str>,
+    ) -> Result<Option<Maintain>, Refusal> {
+        self.rules().pause(self, observed, page, own)
+    }
+
+    /// How it takes the page's place.
+    pub(crate) fn resume(&self, observed: &Observed) -> Result<Option<Maintain>, Refusal> {
+        self.rules().resume(self, observed)
+    }
 }
 
 /// A server that a plan is made for.
@@ -291,7 +324,7 @@ impl OnServer {
     pub(crate) fn attaches(&self) -> &'static str {
         match self {
             Self::Traefik(traefik) => traefik.attaches(),
-            Self::Kamal(_) => "have kamal-proxy route all requests to it, once it is healthy",
+            Self::Kamal(_) => kamal::ATTACHES,
         }
     }
 
@@ -363,6 +396,15 @@ impl Attach {
         }
     }
 
+    /// What is done, in a few words.
+    pub(crate) fn describe(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Traefik(_) => Some(traefik::ATTACHES),
+            Self::Kamal(_) => Some(kamal::ATTACHES),
+        }
+    }
+
     /// Arguments for the proxy other than the container.
     pub(crate) fn settings(&self) -> &[String] {
         match self {
@@ -427,6 +469,35 @@ impl Detach {
             Self::None => None,
             Self::Traefik(cut) => Some(format!("cut the cord of {}, until Traefik has let it go", cut.name)),
             Self::Kamal(service) => Some(format!("stop routing {}", service.service)),
+        }
+    }
+}
+
+/// How a page takes the place of a role on a server, or the role that of the page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Maintain {
+    /// Traefik routes to a container next to the app.
+    Traefik(Box<traefik::maintenance::Turn>),
+    /// kamal-proxy answers itself.
+    Kamal(Box<kamal::service::Pause>),
+}
+
+impl Maintain {
+    /// Which kind of proxy does it.
+    pub fn kind(&self) -> ProxyKind {
+        match self {
+            Self::Traefik(_) => ProxyKind::Traefik,
+            Self::Kamal(_) => ProxyKind::Kamal,
+        }
+    }
+
+    /// Its steps, in order.
+    pub(crate) fn steps(&self) -> Vec<step::Step> {
+        match self {
+            Self::Traefik(turn) => turn.steps(),
+            Self::Kamal(pause) => {
+                vec![step::Step::Proxy(Step::Kamal(kamal::Step::Pause(pause.as_ref().clone())))]
+            }
         }
     }
 }

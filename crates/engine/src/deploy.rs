@@ -30,7 +30,7 @@ use crate::image::keep;
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::{Lock, is_inherited};
-use crate::run::observe::observe;
+use crate::run::observe::{observe, tell_locks};
 use crate::run::standing::standing;
 use crate::version;
 
@@ -81,12 +81,7 @@ pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
     let (observed, unseen) = observe(&fleet, &run.scope, &call.config().repository(), false).await;
     failures.extend(unseen);
     run.worth_going_on(|host| observed.contains_key(host), &failures)?;
-    for (host, server) in &observed {
-        if let Some(details) = &server.lock {
-            let text = format!("the deploy lock is held: {}", details.trim().replace('\n', "; "));
-            call.world.events.emit(Event::Note { host: Some(host.clone()), text });
-        }
-    }
+    tell_locks(call, &observed);
     let plan = run.plan(&observed)?;
     let unseen = (!failures.is_empty()).then(|| run.failed(failures, Vec::new()));
     let expected = expected(call.world, &fleet, &plan, run.builds(), given).await;

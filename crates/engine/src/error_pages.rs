@@ -6,6 +6,9 @@ use crate::call::Call;
 use crate::error::RunError;
 use crate::event::Event;
 
+/// The largest maintenance page, in bytes: it goes into a file that Traefik reads whole.
+const LARGEST: usize = 1 << 20;
+
 /// Those for a status of an error; none without `error_pages_path`.
 pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
     let Some(path) = &call.config().error_pages_path else { return Ok(Pages::new()) };
@@ -30,4 +33,24 @@ pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
         call.world.events.emit(Event::Note { host: None, text });
     }
     Ok(pages)
+}
+
+/// `503.html` of `error_pages_path`, if the project has one.
+pub(crate) fn maintenance(call: Call<'_>) -> Result<Option<String>, RunError> {
+    let Some(directory) = &call.config().error_pages_path else { return Ok(None) };
+    let path = format!("{}/503.html", directory.trim_end_matches('/'));
+    let wrong = |reason: String, hint: &str| RunError::Local {
+        what: "maintenance page".into(),
+        reason,
+        hint: Some(hint.into()),
+        standing: Vec::new(),
+    };
+    let page = call.world.local.read(&path).map_err(|reason| wrong(reason, "it should be UTF-8 text"))?;
+    match page {
+        Some(page) if page.len() > LARGEST => Err(wrong(
+            format!("{path} has {} bytes; the limit is {LARGEST}", page.len()),
+            "leave images to another server",
+        )),
+        page => Ok(page),
+    }
 }

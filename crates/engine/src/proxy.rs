@@ -16,13 +16,12 @@ use bowline_config::Config;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::observed::Observed;
 use bowline_core::plan::{Plan, ServerPlan};
-use bowline_core::proxy::{Attach, Detach, OnServer, ProxyKind};
+use bowline_core::proxy::{Attach, Detach, Maintain, OnServer, ProxyKind};
 use bowline_core::selection::{Filters, Selection};
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::maintenance::Page;
-use crate::run::change::{Change, Place, Told};
+use crate::run::change::{Change, Told};
 use crate::run::fleet::Fleet;
 use crate::world::OwnImage;
 use bowline_core::proxy::kamal::Listed;
@@ -52,11 +51,8 @@ pub(crate) trait Proxy: Send + Sync {
     /// does if the container is healthy nevertheless.
     async fn detach(&self, role: &str, container: &Detach) -> Result<IfHealthy, Failure>;
 
-    /// Replaces the app with a page.
-    async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told;
-
-    /// Replaces the page with the app again.
-    async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told;
+    /// Replaces the role's containers with a page, or the page with them. Returns when requests follow.
+    async fn maintain(&self, role: &str, how: &Maintain) -> Told;
 
     /// Where requests go now.
     async fn serves(&self) -> Serves;
@@ -167,6 +163,11 @@ pub(crate) fn observed<'a>(kind: ProxyKind, at: At<'a>, observed: &Observed) -> 
         ProxyKind::Traefik => Box::new(Traefik::observed(at, observed)),
         ProxyKind::Kamal => Box::new(KamalProxy::observed(at, observed)),
     }
+}
+
+/// No proxy.
+pub(crate) fn none() -> Box<dyn Proxy> {
+    Box::new(NoProxy)
 }
 
 /// The name of the step in which a proxy starts to route to a container.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use bowline_core::commands::env::EnvFile;
 use bowline_core::commands::remove::{Remove, Removed, What};
+use bowline_core::plan::change::Given;
 use bowline_core::plan::retire::orphans;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 
 use crate::accessory;
-use crate::app::{stop_all, stop_orphans};
 use crate::call::Call;
 use crate::error::{Cause, Failure, Result};
 use crate::proxy;
@@ -69,10 +69,12 @@ async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
 /// Stops, then removes containers, accessories, images and the directory. After a failure, no further part starts. With
 /// accessories, even if there are none, it removes the proxy too.
 async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_>>) {
-    let part = change.each_role(|place| stop_all(change, place)).await;
+    let given = Given::default();
+    let (stop, stop_orphans) = (change.basis(&given).stop(), change.basis(&given).stop_orphans());
+    let part = change.stage(&stop).await;
     change.keep(part);
     if change.goes_on() {
-        let part = change.each_server(|host| stop_orphans(change, host)).await;
+        let part = change.stage(&stop_orphans).await;
         change.keep(part);
     }
     if change.goes_on() {

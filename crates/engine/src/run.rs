@@ -9,3 +9,5 @@ pub mod lock;
 pub mod observe;
 pub(crate) mod retire;
 pub(crate) mod standing;
+pub(crate) mod start;
+pub(crate) mod work;

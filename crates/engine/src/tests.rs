@@ -38,8 +38,10 @@ mod unbuilt;
 use std::time::Duration;
 
 use bowline_core::plan::Kind;
+use bowline_core::plan::change::{Intent, Page};
 use tokio::time::timeout;
 
+use crate::change::change;
 use crate::deploy;
 use crate::error::RunError;
 use crate::event::Event;

@@ -41,6 +41,10 @@ pub(crate) fn told(error: &clap::Error) -> Option<(String, Option<String>)> {
             let given = text(ContextKind::InvalidArg)?;
             let command = format!("bowline {asked}");
             let command = command.trim_end();
+            if matches!(asked.as_str(), "plan deploy" | "plan redeploy") && !given.starts_with('-') {
+                let message = format!("only a rollback goes to a named version, but `{given}` is given");
+                return Some((message, Some(hints::deploy_version(given))));
+            }
             if !given.starts_with('-') {
                 let hint =
                     format!("`{command} --help` shows what it takes; an argument with spaces needs quotes");

@@ -1,4 +1,5 @@
 use bowline_core::plan::Kind;
+use bowline_core::plan::change::{Intent, Page};
 use bowline_engine as engine;
 use bowline_engine::listing::Listing;
 use bowline_engine::remove::Removal;
@@ -8,7 +9,7 @@ use super::confirm::Confirm;
 use super::details::list;
 use super::exec::ExecArgs;
 use super::logs::AppLogsArgs;
-use super::{change, deploy, look, remove};
+use super::{change_to, deploy, look, remove};
 use crate::exit::Ended;
 use crate::session::Subject;
 use crate::settings::Settings;
@@ -58,32 +59,8 @@ Examples:
     Details,
     /// Show which version serves on each server.
     Version,
-    /// Start the stopped containers of the app, and wait until they are ready.
-    #[command(after_help = "Examples:
-  bowline app start                       # the container of the last successful deploy
-  bowline app start --version VERSION     # the container of this version")]
-    Start,
-    /// Stop the app after its open requests have finished.
-    #[command(after_help = "Examples:
-  bowline app stop
-  bowline app stop -r worker")]
-    Stop,
-    /// Put the app into maintenance mode: every request gets a 503 page, until `app live`.
-    #[command(
-        after_help = "The app keeps running, but the proxy sends the page instead of passing requests on. The command returns when the app has \
-finished its open requests, so no request runs during what you do next. A deploy doesn't end maintenance mode.
-
-The page is 503.html in `error_pages_path`, with the message in place of {{ .Message }}, or else Bowline's own.
-
-Examples:
-  bowline app maintenance
-  bowline app maintenance -m 'Back at noon.' --retry-after 3600
-  bowline app maintenance -m 'Back at one.'        # change the message
-  bowline app live"
-    )]
-    Maintenance(MaintenanceArgs),
-    /// End maintenance mode: requests go to the app again.
-    Live,
+    #[command(flatten)]
+    Change(AppChange),
     /// Show all containers of the app, including stopped ones.
     Containers,
     /// Show the app's images.
@@ -113,6 +90,37 @@ Examples:
     RemoveImages(Confirm),
 }
 
+/// What changes the app outside of a deploy, and can be planned.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppChange {
+    /// Start the stopped containers of the app, and wait until they are ready.
+    #[command(after_help = "Examples:
+  bowline app start                       # the container of the last successful deploy
+  bowline app start --version VERSION     # the container of this version")]
+    Start,
+    /// Stop the app after its open requests have finished.
+    #[command(after_help = "Examples:
+  bowline app stop
+  bowline app stop -r worker")]
+    Stop,
+    /// Put the app into maintenance mode: every request gets a 503 page, until `app live`.
+    #[command(
+        after_help = "The app keeps running, but the proxy sends the page instead of passing requests on. The command returns when the app has \
+finished its open requests, so no request runs during what you do next. A deploy doesn't end maintenance mode.
+
+The page is 503.html in `error_pages_path`, with the message in place of {{ .Message }}, or else Bowline's own.
+
+Examples:
+  bowline app maintenance
+  bowline app maintenance -m 'Back at noon.' --retry-after 3600
+  bowline app maintenance -m 'Back at one.'        # change the message
+  bowline app live"
+    )]
+    Maintenance(MaintenanceArgs),
+    /// End maintenance mode: requests go to the app again.
+    Live,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct MaintenanceArgs {
     /// The message on the page.
@@ -134,15 +142,11 @@ impl App {
             App::Logs(args) => args.run(settings).await,
             App::Details => list(settings, Listing::Running).await,
             App::Version => look(settings, engine::listing::versions).await,
-            App::Start => change(settings, engine::app::start).await,
-            App::Stop => change(settings, engine::app::stop).await,
-            App::Maintenance(args) => args.run(settings).await,
-            App::Live => change(settings, engine::maintenance::end).await,
+            App::Change(wanted) => change_to(settings, &wanted.intent(settings)).await,
             App::Containers => list(settings, Listing::Containers).await,
             App::Images => list(settings, Listing::Images).await,
-            App::StaleContainers { stop } => {
-                change(settings, async |call| engine::app::stale(call, stop).await).await
-            }
+            App::StaleContainers { stop: false } => look(settings, engine::app::stale).await,
+            App::StaleContainers { stop: true } => change_to(settings, &Intent::StopStale).await,
             App::Remove(confirm) => remove::asked(settings, Removal::App, confirm).await,
             App::RemoveContainer { version } => remove::remove(settings, &Removal::Container(version)).await,
             App::RemoveContainers(confirm) => remove::asked(settings, Removal::Containers, confirm).await,
@@ -151,10 +155,15 @@ impl App {
     }
 }
 
-impl MaintenanceArgs {
-    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let Self { message, retry_after, drain_timeout } = self;
-        let request = engine::maintenance::Request { message, retry_after, drain_timeout };
-        change(settings, async |call| engine::maintenance::begin(call, &request).await).await
+impl AppChange {
+    pub(super) fn intent(self, settings: &Settings) -> Intent {
+        match self {
+            AppChange::Start => Intent::Start(settings.options.version.clone()),
+            AppChange::Stop => Intent::Stop,
+            AppChange::Maintenance(MaintenanceArgs { message, retry_after, drain_timeout }) => {
+                Intent::Pause(Page { message, retry_after, drain_timeout })
+            }
+            AppChange::Live => Intent::Resume,
+        }
     }
 }

@@ -1,30 +1,57 @@
+use bowline_core::plan::change::Intent;
 use bowline_core::plan::{Kind, show};
 use bowline_engine as engine;
 use bowline_engine::deploy::Planned;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand};
 
+use super::app::AppChange;
 use crate::exit::{self, Ended};
-use crate::hints;
-use crate::session::Session;
+use crate::session::{Session, Subject};
 use crate::settings::{Settings, View};
 use crate::ui::{Focus, clean, json, out};
 
-/// Show what a deploy would do on each server, without changing anything.
+/// Show what a command would do on each server, without changing anything.
 #[derive(Debug, Args)]
-#[command(after_help = "It runs the hook pre-connect, unless you add -H.
+#[command(
+    args_conflicts_with_subcommands = true,
+    override_usage = "bowline plan [OPTIONS] [COMMAND]",
+    after_help = "Write `plan` before the command, with the command's arguments and flags. Without a command, it plans a deploy. It runs the \
+hook pre-connect, unless you add -H.
 
 Examples:
   bowline plan
   bowline plan redeploy -r worker
   bowline plan rollback 1f3a9c2
-  bowline plan --image-archive shop.tar --version 1f3a9c2")]
+  bowline plan --image-archive shop.tar --version 1f3a9c2
+  bowline plan app stop -h 10.0.0.4"
+)]
 pub(crate) struct Plan {
-    /// What to plan.
-    #[arg(value_enum, value_name = "RUN", default_value = "deploy")]
-    run: Run,
-    /// The version to roll back to.
-    #[arg(value_name = "VERSION")]
-    to: Option<String>,
+    #[command(subcommand)]
+    run: Option<Run>,
+    #[command(flatten)]
+    image: Image,
+}
+
+/// A run that can be planned.
+#[derive(Debug, Subcommand)]
+enum Run {
+    /// Show what a deploy would do.
+    Deploy(Image),
+    /// Show what a redeploy would do.
+    Redeploy(Image),
+    /// Show what a rollback would do.
+    Rollback {
+        /// The version, or at least its first 4 characters [default: the previous version]
+        version: Option<String>,
+    },
+    /// Show what a command of `app` would do.
+    #[command(subcommand)]
+    App(AppChange),
+}
+
+/// The image that would be deployed.
+#[derive(Debug, Default, Args)]
+struct Image {
     /// Leave out the build and the push.
     #[arg(short = 'P', long, conflicts_with = "image_archive")]
     skip_push: bool,
@@ -33,49 +60,51 @@ pub(crate) struct Plan {
     image_archive: Option<String>,
 }
 
-/// A run that can be planned.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Run {
-    /// A deploy.
-    Deploy,
-    /// A redeploy.
-    Redeploy,
-    /// A rollback.
-    Rollback,
-}
-
 impl Plan {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let kind = match (self.run, &self.to) {
-            (Run::Rollback, _) => Kind::Rollback,
-            (_, Some(version)) => {
-                let message = format!("only a rollback goes to a named version, but `{version}` is given");
-                return Err(exit::usage(message, hints::deploy_version(version)).into());
+        match self.run.unwrap_or(Run::Deploy(self.image)) {
+            Run::Deploy(image) => deploy(&image.on(settings), Kind::Deploy).await,
+            Run::Redeploy(image) => deploy(&image.on(settings), Kind::Redeploy).await,
+            Run::Rollback { version } => {
+                let to = |options: &mut engine::world::Options| {
+                    options.version = version.or(options.version.take())
+                };
+                deploy(&settings.with(to), Kind::Rollback).await
             }
-            (Run::Deploy, None) => Kind::Deploy,
-            (Run::Redeploy, None) => Kind::Redeploy,
-        };
-        if kind == Kind::Rollback && self.image_archive.is_some() {
-            let message = "a rollback goes to a version that servers have; it takes no `--image-archive`";
-            let hint = "leave it out, or plan a deploy: `bowline plan --image-archive FILE`";
-            return Err(exit::usage(message, hint.to_owned()).into());
-        }
-        let settings = settings.with(|options| {
-            options.skip_push = self.skip_push;
-            options.image_archive = self.image_archive;
-            options.version = self.to.or(options.version.take());
-        });
-        let session = Session::open(&settings, Focus::Result).await?;
-        let Planned { plan, expected, unseen } =
-            session.look(async |call| engine::deploy::plan(call, kind).await).await?;
-        if settings.view == View::Json {
-            out::stdout([json::plan("plan", &plan, &expected).to_string()]);
-        } else {
-            out::stdout([clean::lines(&show::with_amounts(&plan, &expected))]);
-        }
-        match unseen {
-            Some(error) => Err(error.into()),
-            None => Ok(exit::DONE),
+            Run::App(wanted) => change(settings, &wanted.intent(settings), Subject::App).await,
         }
     }
+}
+
+impl Image {
+    fn on(self, settings: &Settings) -> Settings {
+        settings.with(|options| {
+            options.skip_push = self.skip_push;
+            options.image_archive = self.image_archive;
+        })
+    }
+}
+
+async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
+    let session = Session::open(settings, Focus::Result).await?;
+    let Planned { plan, expected, unseen } =
+        session.look(async |call| engine::deploy::plan(call, kind).await).await?;
+    if settings.view == View::Json {
+        out::stdout([json::plan("plan", &plan, &expected).to_string()]);
+    } else {
+        out::stdout([clean::lines(&show::with_amounts(&plan, &expected))]);
+    }
+    unseen.map_or(Ok(exit::DONE), |error| Err(error.into()))
+}
+
+async fn change(settings: &Settings, intent: &Intent, subject: Subject<'_>) -> Result<u8, Ended> {
+    let session = Session::open_for(settings, Focus::Result, subject).await?;
+    let engine::change::Planned { plan, wrong } =
+        session.look(async |call| engine::change::plan(call, intent).await).await?;
+    if settings.view == View::Json {
+        out::stdout([json::change(&plan).to_string()]);
+    } else {
+        out::stdout([clean::lines(&show::change(&plan))]);
+    }
+    wrong.map_or(Ok(exit::DONE), |error| Err(error.into()))
 }

@@ -3,9 +3,11 @@
 //! The mapping is written out by hand, so that what the engine renames stays, and nothing gets out (a secret, a
 //! whole configuration) only because a type could be serialised.
 
-use bowline_config::{Config, show};
+use bowline_config::{Config, once, show};
 use bowline_core::doctor::Finding;
+use bowline_core::plan::change::{Change, Piece};
 use bowline_core::plan::delivery::{AllExpected, Expected};
+use bowline_core::plan::step::Step;
 use bowline_core::plan::{Kind, Plan};
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
@@ -135,6 +137,30 @@ pub fn plan(event: &str, plan: &Plan, expected: &AllExpected) -> Value {
     json!({
         "event": event, "run": kind(plan.kind), "app": text(&plan.app), "version": text(&plan.version),
         "image": text(&plan.image), "groups": plan.groups.len(), "servers": servers,
+    })
+}
+
+/// The plan of a change outside of a deploy, in the same form.
+pub fn change(plan: &Change) -> Value {
+    let server = |(host, pieces): (&str, Vec<&Piece>)| {
+        let of = |piece: &Piece| optional(piece.role.as_deref());
+        let step = |piece: &Piece, step: Step| json!({ "role": of(piece), "what": text(&step.describe()) });
+        let steps =
+            |piece: &&Piece| piece.work.steps().into_iter().map(|next| step(piece, next)).collect::<Vec<_>>();
+        let steps: Vec<Value> = pieces.iter().flat_map(steps).collect();
+        let note = |piece: &&Piece| {
+            let about = piece.role.iter().map(|role| format!("{role}: "));
+            Some(text(&(about.collect::<String>() + &piece.work.reason()?)))
+        };
+        let notes: Vec<String> = pieces.iter().filter_map(note).collect();
+        let roles: Vec<String> =
+            once(pieces.iter().filter_map(|piece| piece.role.as_deref())).into_iter().map(text).collect();
+        json!({ "host": text(host), "roles": roles, "kept": [], "steps": steps, "notes": notes })
+    };
+    let servers: Vec<Value> = plan.servers().into_iter().map(server).collect();
+    json!({
+        "event": "plan", "run": plan.command, "app": text(&plan.app), "groups": plan.stages.len(),
+        "servers": servers,
     })
 }
 

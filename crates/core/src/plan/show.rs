@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::change::{Change, Work};
 use super::delivery::{AllExpected, Expected};
 use super::step::Step;
-use super::{Kind, Plan, RolePlan, ServerPlan, resume};
+use super::{Kind, Plan, Retire, RolePlan, ServerPlan, resume};
 use crate::commands::ready::Ready;
 use bowline_config::{BarrierOrder, OnFailure};
 
@@ -91,11 +92,48 @@ fn show_server(out: &mut String, plan: &Plan, server: &ServerPlan, expected: Opt
 }
 
 fn show_retired(out: &mut String, role: &RolePlan, indent: &str) {
-    for retire in &role.retire {
-        if let Some(detached) = retire.detach.describe() {
-            let _ = writeln!(out, "{indent}{detached}");
+    for line in role.retire.iter().flat_map(retired) {
+        let _ = writeln!(out, "{indent}{line}");
+    }
+}
+
+fn retired(retire: &Retire) -> impl Iterator<Item = String> {
+    retire.detach.describe().into_iter().chain([format!("stop {}", retire.stop.name)])
+}
+
+/// A change outside of a deploy, line by line: servers, what it is about there, and what happens to that.
+pub fn change(change: &Change) -> String {
+    let mut out = format!("{}: {}\n", change.command, change.app);
+    for (host, pieces) in change.servers() {
+        let _ = writeln!(out, "\n{host}");
+        for piece in pieces {
+            let mut indent = "  ";
+            if let Some(role) = &piece.role {
+                let _ = writeln!(out, "  {role}");
+                indent = "    ";
+            }
+            for line in done(&piece.work) {
+                let _ = writeln!(out, "{indent}{line}");
+            }
         }
-        let _ = writeln!(out, "{indent}stop {}", retire.stop.name);
+    }
+    out
+}
+
+/// What happens, as far as it is known.
+fn done(work: &Work) -> Vec<String> {
+    let describe = |step: &Step| step.describe();
+    match (work.reason(), work) {
+        (Some(why), Work::Refused { .. }) => vec![why],
+        (Some(why), _) => vec![format!("nothing to do: {why}")],
+        (None, Work::Start(start)) => {
+            let attached = start.attach.describe().map(Into::into);
+            std::iter::once(format!("start {} again", start.name)).chain(attached).collect()
+        }
+        (None, Work::Retire { retire, then }) => {
+            retire.iter().flat_map(retired).chain(then.iter().map(describe)).collect()
+        }
+        (None, work) => work.steps().iter().map(describe).collect(),
     }
 }
 

@@ -16,12 +16,13 @@ pub mod version;
 use bowline_config::{Config, Pairs, Role, Run};
 
 use super::takeover::{Direction, Ports, needs_no_ports_of_another};
-use super::{Attach, Detach, OfRole, Opens, Rules, Site, Takes};
+use super::{Attach, Detach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ready::Ready;
 use crate::names::Names;
-use crate::observed::{Container, plain_version};
+use crate::observed::{Container, Observed, plain_version};
 use crate::plan::Kind;
+use crate::plan::change::Page;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::Secrets;
 use crate::shell::{Line, Script};
@@ -29,10 +30,14 @@ pub use answer::{Answer, Listed, Service};
 use container::{Ensure, Image};
 use files::{Files, Shelf};
 pub(crate) use notes::check_accessory;
+use service::Pausing;
 pub use service::Route;
 
 /// Its container. Kamal gives it this name, whatever its image.
 pub const NAME: &str = "kamal-proxy";
+
+/// How a new container is seen to be served.
+pub(super) const ATTACHES: &str = "have kamal-proxy route all requests to it, once it is healthy";
 
 /// The proxy on a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,6 +180,22 @@ impl Rules for KamalProxy {
 
     fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
         service::unregister(of, container)
+    }
+
+    fn pause(
+        &self,
+        of: &OfRole<'_>,
+        _: &Observed,
+        page: &Page,
+        _: Option<&str>,
+    ) -> Result<Option<Maintain>, Refusal> {
+        let drain = page.drain_timeout.unwrap_or(of.config.drain_timeout.as_secs());
+        let pause = service::pause(of, Pausing::Stop { drain, message: page.message.clone() });
+        Ok(Some(Maintain::Kamal(Box::new(pause))))
+    }
+
+    fn resume(&self, of: &OfRole<'_>, _: &Observed) -> Result<Option<Maintain>, Refusal> {
+        Ok(Some(Maintain::Kamal(Box::new(service::pause(of, Pausing::Resume)))))
     }
 }
 

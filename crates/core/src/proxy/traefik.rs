@@ -16,11 +16,12 @@ use std::net::SocketAddr;
 use bowline_config::{Config, Cord, Pairs, Role};
 
 use super::takeover::{Direction, needs_no_ports_of_another};
-use super::{Attach, OfRole, Opens, Rules, Site, Takes};
+use super::{Attach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
 use crate::commands::Scope;
 use crate::commands::ask::PATIENCE_S;
 use crate::names::{NETWORK, Names};
 use crate::observed::Observed;
+use crate::plan::change::Page;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::{Secrets, secret_env};
 use crate::shell::{Script, quote};
@@ -29,6 +30,9 @@ use container::{API_PORT, Ensure, difference, has_api, will_have_api};
 
 /// Its container.
 pub const NAME: &str = "traefik";
+
+/// How a new container is seen to be served.
+pub(super) const ATTACHES: &str = "until Traefik routes to it";
 
 /// Traefik on a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +66,7 @@ impl OnServer {
     pub(super) fn attaches(&self) -> &'static str {
         match self.api {
             Api::Silent => "give Traefik 5 s to route to it",
-            Api::At(_) | Api::AfterStart => "until Traefik routes to it",
+            Api::At(_) | Api::AfterStart => ATTACHES,
         }
     }
 }
@@ -183,6 +187,20 @@ impl Rules for Traefik {
 
     fn attach(&self, _: &OfRole<'_>, container: &str, labels: &[(&String, &String)]) -> Attach {
         Attach::Traefik(labels::Route::new(container, labels.iter().copied()))
+    }
+
+    fn pause(
+        &self,
+        of: &OfRole<'_>,
+        observed: &Observed,
+        page: &Page,
+        own: Option<&str>,
+    ) -> Result<Option<Maintain>, Refusal> {
+        maintenance::begin(of, observed, page, own).map(Box::new).map(Maintain::Traefik).map(Some)
+    }
+
+    fn resume(&self, of: &OfRole<'_>, observed: &Observed) -> Result<Option<Maintain>, Refusal> {
+        maintenance::end(of, observed).map(Box::new).map(Maintain::Traefik).map(Some)
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that can't go on has failed.
 
 mod assets;
+mod change;
 mod deploy;
 mod kamal_proxy;
 mod rollback;

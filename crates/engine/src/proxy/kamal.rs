@@ -11,15 +11,14 @@ use bowline_core::commands::status::Status;
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::kamal::container::{Ensure, Load, Remove};
-use bowline_core::proxy::kamal::service::{Pause, Pausing};
+use bowline_core::proxy::kamal::service::Pausing;
 use bowline_core::proxy::kamal::takeover::TakeOver;
 use bowline_core::proxy::kamal::{self, Answer, Listed, NAME, OnServer};
-use bowline_core::proxy::{self, Attach, Detach};
+use bowline_core::proxy::{self, Attach, Detach, Maintain};
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::maintenance::Page;
-use crate::run::change::{Change, Place, Told};
+use crate::run::change::{Change, Told};
 use crate::run::health;
 use crate::world::OwnImage;
 
@@ -164,15 +163,15 @@ impl Proxy for KamalProxy<'_> {
         Ok(IfHealthy::Stop)
     }
 
-    async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told {
-        let to = Pausing::Stop { drain: page.drain_timeout, message: page.message.clone() };
-        paused(change, place, to).await?;
-        Ok("in maintenance; no request is under way in the app".into())
-    }
-
-    async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told {
-        paused(change, place, Pausing::Resume).await?;
-        Ok("live".into())
+    async fn maintain(&self, role: &str, how: &Maintain) -> Told {
+        let Maintain::Kamal(pause) = how else { return Ok(String::new()) };
+        let At { fleet, host } = self.at;
+        let step = step(kamal::Step::Pause(pause.as_ref().clone()));
+        fleet.run(host, Some(role), &step).await.map_err(|failure| without_service(failure, role))?;
+        Ok(match pause.to {
+            Pausing::Stop { .. } => "in maintenance; no request is under way in the app".into(),
+            Pausing::Resume => "live".into(),
+        })
     }
 
     async fn serves(&self) -> Serves {
@@ -183,24 +182,14 @@ impl Proxy for KamalProxy<'_> {
     }
 }
 
-async fn paused(change: &Change<'_>, place: Place<'_>, to: Pausing) -> Result<(), Failure> {
-    let role = place.role.name.as_str();
-    let service = change.scope.names.prefix(role);
-    let pause = step(kamal::Step::Pause(Pause {
-        scope: change.scope.clone(),
-        role: place.role.name.clone(),
-        service,
-        to,
-    }));
-    let ended = change.fleet.run(&place.host.host, Some(role), &pause).await;
-    ended.map(drop).map_err(|mut failure| {
-        if let Cause::Command(output) = &failure.cause
-            && output.stderr.contains("service not found")
-        {
-            let reason = format!("{NAME} has no service for the role {role}");
-            failure.cause =
-                Cause::Told { reason, hint: Some("`app boot` boots it; `app start` starts it again".into()) };
-        }
-        failure
-    })
+/// Why it could not be paused or resumed, if the proxy doesn't know it.
+fn without_service(mut failure: Failure, role: &str) -> Failure {
+    if let Cause::Command(output) = &failure.cause
+        && output.stderr.contains("service not found")
+    {
+        let reason = format!("{NAME} has no service for the role {role}");
+        failure.cause =
+            Cause::Told { reason, hint: Some("`app boot` boots it; `app start` starts it again".into()) };
+    }
+    failure
 }

@@ -2,12 +2,11 @@
 
 use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
-use bowline_core::proxy::{Attach, Detach};
+use bowline_core::proxy::{Attach, Detach, Maintain};
 
 use super::{Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::maintenance::Page;
-use crate::run::change::{Change, Place, Told};
+use crate::run::change::Told;
 
 /// No proxy.
 pub(super) struct NoProxy;
@@ -30,11 +29,7 @@ impl Proxy for NoProxy {
         Ok(IfHealthy::Stop)
     }
 
-    async fn pause(&self, _: &Change<'_>, _: Place<'_>, _: &Page) -> Told {
-        Ok(String::new())
-    }
-
-    async fn resume(&self, _: &Change<'_>, _: Place<'_>) -> Told {
+    async fn maintain(&self, _: &str, _: &Maintain) -> Told {
         Ok(String::new())
     }
 

@@ -17,13 +17,12 @@ use bowline_core::plan::step::Step;
 use bowline_core::proxy::traefik::container::{API_PORT, Remove, will_have_api};
 use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self, Answer, OnServer};
-use bowline_core::proxy::{self, Attach, Detach};
+use bowline_core::proxy::{self, Attach, Detach, Maintain};
 use tokio::time::Instant;
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::maintenance::Page;
-use crate::run::change::{Change, Place, Told};
+use crate::run::change::{Change, Told};
 pub(crate) use api::Client;
 #[cfg(test)]
 pub(crate) use api::read_any;
@@ -133,12 +132,9 @@ impl Proxy for Traefik<'_> {
         }
     }
 
-    async fn pause(&self, change: &Change<'_>, place: Place<'_>, page: &Page) -> Told {
-        maintenance::begin(self.client(), change, place, page).await
-    }
-
-    async fn resume(&self, change: &Change<'_>, place: Place<'_>) -> Told {
-        maintenance::end(self.client(), change, place).await
+    async fn maintain(&self, role: &str, how: &Maintain) -> Told {
+        let Maintain::Traefik(turn) = how else { return Ok(String::new()) };
+        maintenance::turn(self.client().unwrap_or_default(), self.at, role, turn).await
     }
 
     async fn serves(&self) -> Serves {

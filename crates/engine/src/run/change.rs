@@ -7,7 +7,7 @@ use std::future::Future;
 use bowline_config::{Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
-use bowline_core::proxy::ProxyKind;
+use bowline_core::plan::change::{self as planning, Basis, Given, Stage};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
@@ -17,7 +17,6 @@ use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks;
 use crate::ports::Output;
-use crate::proxy::{self, At, Proxy};
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
@@ -92,14 +91,27 @@ impl<'a> Change<'a> {
         self.selection.roles_of(host).count() == all
     }
 
-    /// What serves a role there.
-    pub(crate) fn proxy<'s>(&'s self, place: Place<'s>) -> Box<dyn Proxy + 's> {
-        self.proxy_of(ProxyKind::of(place.role), place)
+    /// What a change is planned from.
+    pub(crate) fn basis<'s>(&'s self, given: &'s Given) -> Basis<'s> {
+        let (config, selection) = (self.call.config(), &self.selection);
+        Basis { config, given, scope: &self.scope, selection, observed: &self.observed }
     }
 
-    /// The proxy of this kind there.
-    pub(crate) fn proxy_of<'s>(&'s self, kind: ProxyKind, place: Place<'s>) -> Box<dyn Proxy + 's> {
-        proxy::observed(kind, At { fleet: &self.fleet, host: &place.host.host }, place.observed)
+    /// Carries out the stages of a plan, one after the other. Once the run is interrupted, no other begins.
+    pub(crate) async fn carry_out(&mut self, plan: &planning::Change) {
+        for stage in &plan.stages {
+            if self.call.world.stop.is_set() {
+                break;
+            }
+            let part = self.stage(stage).await;
+            self.keep(part);
+        }
+    }
+
+    /// Does all work of a stage in parallel.
+    pub(crate) async fn stage(&self, Stage(pieces): &Stage) -> Gathered {
+        let done = join_all(pieces.iter().map(|piece| self.work(piece))).await;
+        self.told(pieces.iter().map(|piece| (piece.host.clone(), piece.role.clone())).zip(done))
     }
 
     /// Does work for every role on every server in parallel, and keeps the results.

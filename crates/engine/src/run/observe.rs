@@ -30,13 +30,26 @@ pub(crate) struct Looked<'a> {
 
 /// Connects to the servers of a command that changes nothing, and observes them.
 pub(crate) async fn look<'a>(call: Call<'a>) -> Result<Looked<'a>, RunError> {
-    let config = call.config();
-    let selection = Selection::new(config, &call.options.filters)?;
+    look_at(call, Selection::new(call.config(), &call.options.filters)?).await
+}
+
+/// The same for these servers.
+pub(crate) async fn look_at<'a>(call: Call<'a>, selection: Selection<'a>) -> Result<Looked<'a>, RunError> {
     let scope = call.scope_to_look();
     let (fleet, mut failures) = call.connect(&selection.hosts).await?;
-    let (observed, unseen) = observe(&fleet, &scope, &config.repository(), false).await;
+    let (observed, unseen) = observe(&fleet, &scope, &call.config().repository(), false).await;
     failures.extend(unseen);
     Ok(Looked { fleet, selection, observed, failures })
+}
+
+/// Notes where the deploy lock is held: what a plan shows may soon be different.
+pub(crate) fn tell_locks(call: Call<'_>, observed: &BTreeMap<String, Observed>) {
+    for (host, server) in observed {
+        if let Some(details) = &server.lock {
+            let text = format!("the deploy lock is held: {}", details.trim().replace('\n', "; "));
+            call.world.events.emit(Event::Note { host: Some(host.clone()), text });
+        }
+    }
 }
 
 impl Looked<'_> {

@@ -1,11 +1,12 @@
 //! The app's containers outside of a deploy: stop, start, stale ones, prune, remove.
 
 use super::*;
-use crate::app;
+use crate::change::plan;
 use crate::prune::prune;
 use crate::remove::{Removal, remove};
 use crate::world::Gathered;
 use bowline_core::commands::prune::Parts;
+use bowline_core::plan::step::Step;
 
 fn said(gathered: &Gathered) -> Vec<String> {
     let line =
@@ -25,7 +26,7 @@ fn everywhere(scripted: &Scripted, check: impl Fn(&crate::testing::Machine)) {
 async fn stopped_gently_and_started_again_it_is_the_same_container() {
     let (scripted, project) = fleet().await;
     let options = Options::default();
-    let gathered = app::stop(scripted.call(&project, &options)).await.unwrap();
+    let gathered = change(scripted.call(&project, &options), &Intent::Stop).await.unwrap();
     assert_eq!(
         said(&gathered),
         ["a: stopped app-web-v1", "b: stopped app-web-v1", "c: stopped app-workers-v1"]
@@ -35,12 +36,12 @@ async fn stopped_gently_and_started_again_it_is_the_same_container() {
         let unrouted = |loss: &String| loss.ends_with("was stopped while requests went to it");
         assert!(!machine.losses.iter().any(unrouted), "{:?}", machine.losses);
     });
-    let again = app::stop(scripted.call(&project, &options)).await.unwrap();
+    let again = change(scripted.call(&project, &options), &Intent::Stop).await.unwrap();
     assert_eq!(said(&again), ["a: nothing runs", "b: nothing runs", "c: nothing runs"]);
-    let gathered = app::start(scripted.call(&project, &options)).await.unwrap();
+    let gathered = change(scripted.call(&project, &options), &Intent::Start(None)).await.unwrap();
     assert_eq!(gathered.failures, []);
     everywhere(&scripted, |machine| assert_eq!(machine.containers.len(), 1));
-    let again = app::start(scripted.call(&project, &options)).await.unwrap();
+    let again = change(scripted.call(&project, &options), &Intent::Start(None)).await.unwrap();
     assert_eq!(said(&again)[0], "a: app-web-v1 runs already");
     for host in HOSTS {
         scripted.network.machine(host).losses.clear();
@@ -49,10 +50,47 @@ async fn stopped_gently_and_started_again_it_is_the_same_container() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_of_a_change_names_the_steps_that_it_then_takes_and_changes_nothing() {
+    let pause = Intent::Pause(Page { message: None, retry_after: 60, drain_timeout: None });
+    for by in [By::Traefik, By::Kamal] {
+        let (scripted, project) = fleet_behind(by).await;
+        let options = Options::default();
+        let call = scripted.call(&project, &options);
+        for intent in [&pause, &Intent::Resume, &Intent::Stop, &Intent::Start(None)] {
+            let picture = || HOSTS.map(|host| scripted.network.machine(host).changes.clone());
+            let before = picture();
+            let planned = plan(call, intent).await.unwrap();
+            assert!(planned.wrong.is_none());
+            assert_eq!(picture(), before, "{intent:?} {by:?}");
+            let earlier = scripted.recorder.events().len();
+            change(call, intent).await.unwrap();
+            let events = scripted.recorder.events().split_off(earlier);
+            for piece in planned.plan.pieces() {
+                for what in piece.work.steps().iter().map(Step::describe) {
+                    let begins = position(&events, started(&piece.host, &what));
+                    assert!(begins.is_some(), "{intent:?} {by:?}: {what}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_cannot_be_carried_out_says_why() {
+    let (scripted, project) = fleet().await;
+    let planned =
+        plan(scripted.call(&project, &Options::default()), &Intent::Start(Some("v9".into()))).await.unwrap();
+    let wrong = failures_of(&planned.wrong.unwrap());
+    assert_eq!(wrong.len(), 3);
+    assert_eq!(wrong[0], ("a".into(), "there is no container of version v9 to start".into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_without_a_container_cannot_be_started() {
     let (scripted, project) = fleet().await;
-    let options = Options { version: Some("v9".into()), ..Options::default() };
-    let gathered = app::start(scripted.call(&project, &options)).await.unwrap();
+    let options = Options::default();
+    let start = Intent::Start(Some("v9".into()));
+    let gathered = change(scripted.call(&project, &options), &start).await.unwrap();
     assert_eq!(gathered.failures.len(), 3);
     assert_eq!(gathered.failures[0].cause.to_string(), "there is no container of version v9 to start");
     assert_only(&scripted, "v1");
@@ -68,7 +106,7 @@ async fn what_runs_beside_the_serving_container_is_stale() {
         machine.containers[0].healthy = Some(true);
     }
     let options = Options::default();
-    let listed = app::stale(scripted.call(&project, &options), false).await.unwrap();
+    let listed = crate::app::stale(scripted.call(&project, &options)).await.unwrap();
     assert_eq!(
         said(&listed),
         [
@@ -77,7 +115,7 @@ async fn what_runs_beside_the_serving_container_is_stale() {
             "c: no stale containers"
         ]
     );
-    let stopped = app::stale(scripted.call(&project, &options), true).await.unwrap();
+    let stopped = change(scripted.call(&project, &options), &Intent::StopStale).await.unwrap();
     assert_eq!(said(&stopped), ["a: stopped app-web-v1", "b: no stale containers", "c: no stale containers"]);
     assert_only(&scripted, "v2");
 }
@@ -148,7 +186,7 @@ async fn a_lock_by_hand_keeps_all_of_them_out() {
         Some(crate::testing::FakeLock { owner: None, orphaned: false, details: "maintenance".into() });
     let options = Options::default();
     let ended = [
-        app::stop(scripted.call(&project, &options)).await,
+        change(scripted.call(&project, &options), &Intent::Stop).await,
         remove(scripted.call(&project, &options), &Removal::Everything).await,
         prune(scripted.call(&project, &options), Parts::All, None).await,
     ];

@@ -12,7 +12,6 @@ use super::*;
 use crate::image::pull;
 use crate::image::registry::{Where, log_in, log_out};
 use crate::listing::{self, Listing};
-use crate::maintenance::{self, Request};
 use crate::remove::{Removal, remove};
 use crate::run::lock;
 use crate::takeover;
@@ -20,7 +19,7 @@ use crate::testing::{
     FakeLocal, FakeProgram, Garbled, How, Machine, Scripted as World, Silent, Upgrades, project_with,
 };
 use crate::world::Gathered;
-use crate::{accessory, app, audit, env, kamal_proxy, prune, traefik};
+use crate::{accessory, audit, env, kamal_proxy, prune, traefik};
 
 /// Two web servers, a worker, and accessories beside all of them.
 const CONFIG: &str = "service: app
@@ -104,8 +103,8 @@ fn all() -> impl Iterator<Item = (Act, By)> {
     ALL.into_iter().flat_map(|act| By::ALL.map(|by| (act, by))).filter(fits)
 }
 
-fn page() -> Request {
-    Request { message: None, retry_after: 60, drain_timeout: None }
+fn page() -> Page {
+    Page { message: None, retry_after: 60, drain_timeout: None }
 }
 
 fn whole(gathered: Result<Gathered, RunError>) -> Result<(), RunError> {
@@ -138,8 +137,8 @@ impl Act {
             whole(accessory::boot(call, "all").await).unwrap();
         }
         match self {
-            AppStart => whole(app::stop(call).await).unwrap(),
-            Live => whole(maintenance::begin(call, &page()).await).unwrap(),
+            AppStart => whole(change(call, &Intent::Stop).await).unwrap(),
+            Live => whole(change(call, &Intent::Pause(page())).await).unwrap(),
             TraefikBoot => HOSTS.iter().for_each(|host| scripted.network.machine(host).proxies.clear()),
             Prune => scripted.network.machine("a").containers[0].running = false,
             // On one of them a reboot has to do it.
@@ -178,14 +177,14 @@ impl Act {
             TraefikReboot { rolling } => traefik::reboot(call, rolling).await,
             ProxyReboot { rolling } => kamal_proxy::reboot(call, rolling).await,
             ProxyUpgrade { rolling } => kamal_proxy::upgrade(call, rolling).await,
-            AppStop => app::stop(call).await,
-            AppStart => app::start(call).await,
+            AppStop => change(call, &Intent::Stop).await,
+            AppStart => change(call, &Intent::Start(None)).await,
             AppBoot => {
                 return deploy::deploy(scripted.call(project, &super::options("v1")), Kind::Boot).await;
             }
             AppRemove => remove(call, &Removal::App).await,
-            Maintenance => maintenance::begin(call, &page()).await,
-            Live => maintenance::end(call).await,
+            Maintenance => change(call, &Intent::Pause(page())).await,
+            Live => change(call, &Intent::Resume).await,
             Prune => prune::prune(call, Parts::All, None).await,
             RemoveAll => remove(call, &Removal::Everything).await,
             EnvPush => env::push(call).await,
@@ -514,7 +513,7 @@ async fn an_answer_that_makes_no_sense_hangs_no_query() {
                     1 => lock::status(call).await,
                     2 => listing::list(call, Listing::Everything).await,
                     3 => listing::versions(call).await,
-                    4 => app::stale(call, false).await,
+                    4 => crate::app::stale(call).await,
                     5 => accessory::details(call, "all").await,
                     6 => traefik::details(call).await,
                     7 => log_in(call, place).await,

@@ -138,9 +138,9 @@ async fn a_role_that_is_gone_gives_its_service_back_when_its_container_has_stopp
     let noted = |event: &Event| matches!(event, Event::Note { text: said, .. } if said.contains(text));
     assert!(position(&scripted.recorder.events(), noted).is_some());
     let options = Options::default();
-    let listed = crate::app::stale(scripted.call(&without, &options), false).await.unwrap();
+    let listed = crate::app::stale(scripted.call(&without, &options)).await.unwrap();
     assert!(told(&listed).iter().any(|text| text.starts_with("app-shop-v1")), "{:?}", told(&listed));
-    crate::app::stale(scripted.call(&without, &options), true).await.unwrap();
+    change(scripted.call(&without, &options), &Intent::StopStale).await.unwrap();
     assert_eq!(services(&scripted), ["app-web"]);
     assert!(!scripted.network.machine("a").running().contains(&"app-shop-v1"));
 

@@ -134,7 +134,7 @@ async fn the_lease_is_renewed_while_nothing_else_goes_over_the_wire() {
         for _ in 0..19 {
             tokio::time::sleep(Duration::from_secs(30)).await;
             let other = World::on(first.network.clone(), FakeLocal::default());
-            let ended = crate::app::stop(other.call(&project, &Options::default())).await;
+            let ended = change(other.call(&project, &Options::default()), &Intent::Stop).await;
             assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
         }
     };

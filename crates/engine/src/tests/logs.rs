@@ -72,7 +72,7 @@ async fn when_nothing_runs_any_more_it_says_so_and_ends() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let filters = Filters { hosts: vec!["b".into(), "c".into()], ..Filters::default() };
         let options = Options { filters, ..Options::default() };
-        crate::app::stop(scripted.call(&project, &options)).await.unwrap();
+        change(scripted.call(&project, &options), &Intent::Stop).await.unwrap();
         scripted.network.faults().unreachable.insert("a".into());
     };
     let (ended, ()) = tokio::join!(show(&scripted, &project, true, Whose::Serving), stop);

@@ -1,7 +1,7 @@
 //! Nothing is called done before requests were seen to reach it.
 
 use super::*;
-use crate::{app, maintenance, traefik};
+use crate::traefik;
 
 fn told(scripted: &Scripted) -> Vec<String> {
     let events = scripted.recorder.events();
@@ -105,10 +105,10 @@ async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
 #[tokio::test(start_paused = true)]
 async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_done() {
     let (scripted, project) = fleet().await;
-    let request = maintenance::Request { message: None, retry_after: 60, drain_timeout: None };
-    maintenance::begin(scripted.call(&project, &Options::default()), &request).await.unwrap();
+    let pause = Intent::Pause(Page { message: None, retry_after: 60, drain_timeout: None });
+    change(scripted.call(&project, &Options::default()), &pause).await.unwrap();
     scripted.network.machine("a").proxies.clear();
-    let ended = maintenance::end(scripted.call(&project, &Options::default())).await.unwrap();
+    let ended = change(scripted.call(&project, &Options::default()), &Intent::Resume).await.unwrap();
     assert_eq!(ended.failures.len(), 1, "{ended:?}");
     assert_eq!(ended.failures[0].cause.to_string(), "Traefik does not run");
     assert_eq!(scripted.network.machine("a").pages.len(), 1, "the page stays");
@@ -116,7 +116,7 @@ async fn without_traefik_neither_a_start_nor_the_end_of_a_maintenance_is_called_
     for container in &mut scripted.network.machine("a").containers {
         (container.running, container.stopped) = (false, true);
     }
-    let ended = app::start(scripted.call(&project, &Options::default())).await.unwrap();
+    let ended = change(scripted.call(&project, &Options::default()), &Intent::Start(None)).await.unwrap();
     assert_eq!(ended.failures.len(), 1, "{ended:?}");
     assert!(ended.failures[0].cause.to_string().ends_with("no request reaches it"), "{ended:?}");
 }

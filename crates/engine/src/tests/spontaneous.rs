@@ -2,7 +2,6 @@
 //! API fails once. What a run takes from an old container rests on how things are at that moment.
 
 use super::*;
-use crate::app;
 use crate::testing::{Behaviour, FakeLocal, Happens, Scripted as World, What};
 
 /// What is deployed over `v1`, and what happens to which of its containers.
@@ -228,10 +227,9 @@ async fn what_was_retired_stays_down_when_docker_restarts_and_gets_its_policy_ba
     };
     assert_eq!(scripted.network.machine("c").running(), ["app-workers-v4"]);
     assert_eq!([policy("v3"), policy("v4")], [Some("unless-stopped".into()), Some("always".into())]);
-    app::stop(scripted.call(&project, &Options::default())).await.unwrap();
+    change(scripted.call(&project, &Options::default()), &Intent::Stop).await.unwrap();
     assert_eq!(policy("v4"), Some("unless-stopped".into()));
-    app::start(scripted.call(&project, &Options { version: Some("v3".into()), ..Options::default() }))
-        .await
-        .unwrap();
+    let start = Intent::Start(Some("v3".into()));
+    change(scripted.call(&project, &Options::default()), &start).await.unwrap();
     assert_eq!(policy("v3"), Some("always".into()));
 }

@@ -288,6 +288,12 @@ pub enum Pausing {
     Resume,
 }
 
+/// What becomes of the service of a role.
+pub(super) fn pause(of: &OfRole<'_>, to: Pausing) -> Pause {
+    let role = of.role.name.clone();
+    Pause { scope: of.scope.clone(), service: of.scope.names.prefix(&role), role, to }
+}
+
 impl Pause {
     pub(super) fn describe(&self) -> String {
         match self.to {

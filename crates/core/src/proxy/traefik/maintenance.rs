@@ -8,14 +8,18 @@
 //! from when it is asked to stop, while it still responds for [`GRACE_S`]. The check has to be a part of the image, because
 //! `docker run` can only create one that needs a shell, which the image may not have.
 
+mod turn;
+
 use super::NAME as TRAEFIK;
-use super::labels::{SUFFIX, rename, routes};
+use super::labels::{Route, SUFFIX, rename, routes};
 use crate::commands::status::Status;
 use crate::commands::{Scope, ask, drain, prune};
 use crate::names::{NETWORK, Names};
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
+pub use turn::Turn;
+pub(super) use turn::{begin, end};
 
 /// Marks the containers and images: `SERVICE/DESTINATION`.
 pub(crate) const LABEL: &str = "bowline.maintenance";
@@ -137,6 +141,12 @@ pub struct Begin {
 impl Begin {
     fn name(&self) -> String {
         format!("{}-maintenance-{}", self.scope.names.prefix(&self.role), self.scope.token())
+    }
+
+    /// How requests get to the page.
+    pub fn route(&self) -> Route {
+        let labels = self.labels.iter().map(|(key, value)| (key, value));
+        Route::new(&format!("the maintenance page of {}", self.role), labels)
     }
 
     /// Runs the container and waits until it can answer. Prints [`super::Answer`].

@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_millis(100);
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// A Traefik that runs, as far as it can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Client {
     /// Where its API answers; none if it was booted without.
     pub(crate) api: Option<SocketAddr>,

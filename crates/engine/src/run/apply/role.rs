@@ -10,17 +10,18 @@ use bowline_core::commands::finish::{Answer as Finished, Finish};
 use bowline_core::commands::ready::{Answer, Event as Heard};
 use bowline_core::commands::serving::Serving;
 use bowline_core::plan::{Retire, RolePlan, ServerPlan, step::Step};
-use bowline_core::proxy::{Attach, Opens, ProxyKind};
+use bowline_core::proxy::{Attach, Opens};
 use tokio::sync::watch;
 
 use super::Apply;
 use super::progress::Stage;
 use crate::error::{Cause, Failure};
 use crate::event::Event;
-use crate::proxy::{Seen, Target, wait_for};
+use crate::proxy::{At, Seen, Target, wait_for};
 use crate::run::barrier::Gatekeeper;
 use crate::run::health;
 use crate::run::retire::retire_and;
+use crate::run::start::Spot;
 
 /// How long after an interrupt a booting container may take to show itself, so that it can be stopped.
 const SHOW: Duration = Duration::from_secs(10);
@@ -155,13 +156,13 @@ impl RoleTask<'_> {
 
     /// Sees that requests go to a container of the role.
     pub(super) async fn attach(&self, to: &Attach, container: Target<'_>) -> Result<Seen, Failure> {
-        let kind = to.kind();
-        let container = Target { role: Some(&self.role.role), ..container };
-        if kind != ProxyKind::None {
-            self.tell(&format!("waiting for {} to route to it", kind.name()));
-        }
-        let attached = self.apply.proxies.on(&self.server.host, kind).attach(to, container).await;
-        attached.map_err(|cause| self.failure(&wait_for(kind), cause))
+        let proxy = self.apply.proxies.on(&self.server.host, to.kind());
+        self.spot(&|state| self.tell(state)).attach(to, container, proxy).await
+    }
+
+    fn spot<'s>(&'s self, tell: &'s (dyn Fn(&str) + Sync)) -> Spot<'s> {
+        let at = At { fleet: self.apply.fleet, host: &self.server.host };
+        Spot { at, role: &self.role.role, tell }
     }
 
     /// Back to the container that served before: started again and seen healthy and routed, then the new one is
@@ -185,13 +186,8 @@ impl RoleTask<'_> {
 
     /// Starts the container that served before and sees it routed. How often Docker had to start it again.
     pub(super) async fn start(&self, back: &app::Start) -> Result<u32, Failure> {
-        let step = Step::Start(Box::new(back.clone()));
-        let (addresses, restarts) = self.ready(&step, &back.name, back.timeout).await?;
-        let ready = Target { role: None, id: &back.id, addresses: &addresses };
-        match self.attach(&back.attach, ready).await? {
-            Seen::Registered { restarts } => Ok(restarts),
-            Seen::Routed | Seen::Unseen => Ok(restarts),
-        }
+        let proxy = self.apply.proxies.on(&self.server.host, back.attach.kind());
+        self.spot(&|state| self.tell(state)).start(back, proxy).await
     }
 
     /// Runs a step that waits until a container is ready: where it is reached, and how often Docker had to start it
@@ -202,17 +198,7 @@ impl RoleTask<'_> {
         container: &str,
         timeout: u64,
     ) -> Result<(Vec<IpAddr>, u32), Failure> {
-        let told = |line: &str| {
-            if let Some(state) = Heard::heard(line).and_then(|heard| heard.told()) {
-                self.tell(&state);
-            }
-        };
-        let role = Some(self.role.role.as_str());
-        let output = self.apply.fleet.run_watched(&self.server.host, role, step, &told).await?;
-        let restarts = health::restarts(&output);
-        let addresses = health::outcome(container, timeout, output)
-            .map_err(|cause| self.failure(&step.describe(), cause))?;
-        Ok((addresses, restarts))
+        self.spot(&|state| self.tell(state)).ready(step, container, timeout).await
     }
 
     /// Retires a container of the role.

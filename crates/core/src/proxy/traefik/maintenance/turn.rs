@@ -1,0 +1,118 @@
+//! From the app to its page, and back.
+
+use std::net::IpAddr;
+
+use super::{Begin, End, MESSAGE, idle, labels, page};
+use crate::observed::{Container, Observed};
+use crate::plan::change::Page;
+use crate::plan::step::Step;
+use crate::proxy::traefik::labels::{Route, route_labels};
+use crate::proxy::traefik::{self, running};
+use crate::proxy::{self, OfRole, Refusal};
+use bowline_config::{Pairs, lay_over};
+
+/// What takes the other's place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turn {
+    /// The page answers before the app is left.
+    Begin {
+        page: Begin,
+        /// Earlier pages go.
+        leave: End,
+        /// Waits for the requests that the app has, a container each.
+        idle: Vec<Step>,
+    },
+    /// The app is routed before the page goes.
+    End {
+        /// How requests get to the app, and where it is; `None` if it is not in maintenance.
+        app: Option<(Route, Vec<IpAddr>)>,
+        leave: End,
+    },
+}
+
+impl Turn {
+    /// Its steps, in order.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let step = |step| Step::Proxy(proxy::Step::Traefik(step));
+        let leave = |end: &End| {
+            [traefik::Step::EndPages(end.clone()), traefik::Step::RemovePages(end.clone())].map(step)
+        };
+        match self {
+            Turn::Begin { page, idle, .. } => {
+                let begin = step(traefik::Step::BeginPage(Box::new(page.clone())));
+                std::iter::once(begin).chain(idle.iter().cloned()).collect()
+            }
+            Turn::End { app: None, .. } => Vec::new(),
+            Turn::End { leave: end, .. } => leave(end).into(),
+        }
+    }
+}
+
+/// How a page takes a role's place.
+pub(in crate::proxy::traefik) fn begin(
+    of: &OfRole<'_>,
+    observed: &Observed,
+    wanted: &Page,
+    own: Option<&str>,
+) -> Result<Turn, Refusal> {
+    traefik_runs(observed)?;
+    let (labels, configured) = page_labels(of, observed);
+    let (scope, role) = (of.scope.clone(), of.role.name.clone());
+    let message = wanted.message.as_deref().unwrap_or(MESSAGE);
+    let page = Begin {
+        scope: scope.clone(),
+        role: role.clone(),
+        labels,
+        configured,
+        page: page(own, message),
+        retry_after: wanted.retry_after,
+    };
+    let seconds = wanted.drain_timeout.unwrap_or(of.config.drain_timeout.as_secs());
+    let wait =
+        |container: &Container| Step::Wait("wait for open requests", idle(&container.id, seconds), seconds);
+    let all = observed.of_role(&of.scope.names, &of.role.name);
+    let idle = all.filter(|container| container.is_running()).map(wait).collect();
+    Ok(Turn::Begin { page, leave: End { scope, role, others: true }, idle })
+}
+
+/// How a role takes the page's place.
+pub(in crate::proxy::traefik) fn end(of: &OfRole<'_>, observed: &Observed) -> Result<Turn, Refusal> {
+    let leave = End { scope: of.scope.clone(), role: of.role.name.clone(), others: false };
+    if !observed.maintenance.contains(&of.role.name) {
+        return Ok(Turn::End { app: None, leave });
+    }
+    let Some(app) = current(of, observed) else {
+        return Err(Refusal {
+            message: "the app does not run".into(),
+            hint: "`app boot` boots it, `app start` starts it again; the page stays until then".into(),
+        });
+    };
+    traefik_runs(observed)?;
+    Ok(Turn::End { app: Some((Route::new(&app.name, &app.labels), app.addresses())), leave })
+}
+
+fn traefik_runs(observed: &Observed) -> Result<(), Refusal> {
+    match running(observed) {
+        Some(_) => Ok(()),
+        None => {
+            Err(Refusal { message: "Traefik does not run".into(), hint: "`traefik boot` boots it".into() })
+        }
+    }
+}
+
+fn current<'o>(of: &OfRole<'o>, observed: &'o Observed) -> Option<&'o Container> {
+    observed.current(&of.scope.names, &of.role.name, &of.config.latest_image())
+}
+
+/// What Traefik goes by for this role, without the part that is no route: the labels of the container that serves, or
+/// else the configuration's, which is also told.
+fn page_labels(of: &OfRole<'_>, observed: &Observed) -> (Pairs, bool) {
+    let prefix = of.scope.names.prefix(&of.role.name);
+    match current(of, observed) {
+        Some(serving) => {
+            let own = serving.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+            (labels(&own, &prefix), false)
+        }
+        None => (labels(&lay_over(&route_labels(&prefix), &of.role.labels), &prefix), true),
+    }
+}

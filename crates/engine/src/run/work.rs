@@ -1,0 +1,66 @@
+//! One piece of a change, carried out on its server.
+
+use bowline_core::plan::Retire;
+use bowline_core::plan::change::{Piece, Work};
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::{ProxyKind, Refusal};
+
+use crate::error::{Cause, Failure};
+use crate::proxy::{self, At, Proxy};
+use crate::run::change::{Change, Told};
+use crate::run::retire::retire;
+use crate::run::start::Spot;
+
+/// The failure that a piece is which can't be done.
+pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
+    let Work::Refused { doing, refusal } = &piece.work else { return None };
+    let Refusal { message, hint } = refusal.clone();
+    Some(Failure {
+        host: piece.host.clone(),
+        role: piece.role.clone(),
+        doing: (*doing).into(),
+        cause: Cause::Told { reason: message, hint: Some(hint) },
+    })
+}
+
+impl Change<'_> {
+    pub(super) async fn work(&self, piece: &Piece) -> Told {
+        let at = At { fleet: &self.fleet, host: &piece.host };
+        let role = piece.role.as_deref().unwrap_or_default();
+        if let Some(failure) = refused(piece) {
+            return Err(failure);
+        }
+        match &piece.work {
+            Work::Refused { .. } => Ok(String::new()),
+            Work::Nothing(why) => Ok(why.clone()),
+            Work::Start(start) => {
+                let spot = Spot { at, role, tell: &|_| {} };
+                spot.start(start, self.proxy(start.attach.kind(), at).as_ref()).await?;
+                Ok(format!("started {}", start.name))
+            }
+            Work::Retire { retire, then } => self.retire(at, retire, then).await,
+            Work::Maintain(how) => self.proxy(how.kind(), at).maintain(role, how).await,
+        }
+    }
+
+    /// The proxy of this kind on a server.
+    fn proxy<'s>(&self, kind: ProxyKind, at: At<'s>) -> Box<dyn Proxy + 's> {
+        match self.observed.get(at.host) {
+            Some(observed) => proxy::observed(kind, at, observed),
+            None => proxy::none(),
+        }
+    }
+
+    async fn retire(&self, at: At<'_>, all: &[Retire], then: &[Step]) -> Told {
+        let mut stopped = Vec::new();
+        for one in all {
+            let proxy = self.proxy(one.detach.kind(), at);
+            retire(at.fleet, at.host, &one.stop.role, one, proxy.as_ref()).await?;
+            stopped.push(one.stop.name.as_str());
+        }
+        for step in then {
+            at.fleet.run(at.host, all.last().map(|last| last.stop.role.as_str()), step).await?;
+        }
+        Ok(format!("stopped {}", stopped.join(", ")))
+    }
+}
