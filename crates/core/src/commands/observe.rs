@@ -1,13 +1,13 @@
 //! Looks at a server: one script returns everything that a decision needs. [`crate::observed`] reads its answer.
 
 use super::Scope;
-use super::answer::Explanation;
+use super::answer::{Explanation, sent};
 use crate::names::{NETWORK, Names};
 use crate::proxy::kamal::NAME as KAMAL;
 use crate::proxy::kamal::service::{ROWS, services};
 use crate::proxy::kamal::upgrade::UPGRADED;
 use crate::proxy::{self, maintenance};
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Script, function, quote};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observe {
@@ -55,50 +55,28 @@ fn told(names: &Names) -> String {
 impl Observe {
     /// The script. It exits with Docker's own status when Docker can't be asked.
     pub fn script(&self) -> Script {
-        let docker = || Line::new("docker");
         let names = &self.scope.names;
-        // One list and one look at all that matters: each program that is started on the server costs it as much as
-        // most of what it tells.
-        let list = docker().words(["container", "ls", "--all", "--no-trunc", "--format"]).word(&format!(
+        let list = format!(
             "{{{{.ID}}}} {{{{.Names}}}} {{{{.Label \"service\"}}}}{{{{.Label \"{}\"}}}}",
             maintenance::LABEL
-        ));
-        let inspect = docker().words(["container", "inspect", "--format"]).word(&told(names));
-        let images = docker().words(["image", "ls", "--no-trunc", "--format"]);
-        let lock = quote(&names.lock());
-        // A container that Docker failed to remove is listed without a name, and can't be found.
-        let mut text =
-            String::from("bowline_version=$(docker version --format '{{.Server.Version}}') || exit\n");
-        if self.claim {
-            text.push_str(&self.scope.claim());
-        }
-        text.push_str(&format!(
-            "echo \"@docker $bowline_version\"\n\
-             containers() {{\n\
-             bowline_all=$({list}) || return\n\
-             bowline_ids=$(printf '%s\\n' \"$bowline_all\" | sed -n '/^[0-9a-f]\\{{64\\}} [^ ]/{{{proxies}s/ [^ ]* ..*//p}}')\n\
-             [ -z \"$bowline_ids\" ] || {inspect} $bowline_ids\n\
-             }}\n\
-             # A container may vanish between the two: then again.\n\
-             bowline_tries=4; until bowline_found=$(containers 2>/dev/null) || [ $((bowline_tries -= 1)) = 0 ]; do :; done\n\
-             [ $bowline_tries != 0 ] || bowline_found=$(containers) || exit\n\
-             printf '%s\\n' \"$bowline_found\"\n\
-             printf '%s\\n' \"$bowline_found\" | grep -q '^@network ' || docker network inspect {NETWORK} --format '@network {{{{.Name}}}}' 2>/dev/null\n\
-             # What the proxy routes where; one that is just being started is not waited for.\n\
-             {services}case $bowline_found in *@routes*)\n\
-             ! bowline_list=$(services 2>/dev/null) || {{ echo @services; {ROWS}; }}\n\
-             [ ! -f {UPGRADED} ] || sed 's/^/@upgraded /' {UPGRADED} ;;\n\
-             esac\n\
-             {images} '@image {{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}' {repository} || exit\n\
-             if [ -d {lock} ]; then echo \"@lock $(base64 -d < {lock}/details 2>/dev/null | base64 | tr -d '\\n')\"; fi\n\
-             [ ! -f {history} ] || tail -n 100 {history} | sed 's/^/@served /'\n\
-             echo @end\n",
-            services = services(),
-            proxies = proxy::CONTAINERS.map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).concat(),
+        );
+        // A proxy's container is listed without a label of ours.
+        let proxies = proxy::CONTAINERS.map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).concat();
+        let claim = if self.claim { self.scope.claim() } else { String::new() };
+        Script::new(format!(
+            "bowline_list_format={list} bowline_proxies={proxies} bowline_told={told} bowline_network={NETWORK}\n\
+             bowline_upgraded={UPGRADED} bowline_repository={repository} bowline_lock={lock} bowline_history={history}\n\
+             {claim}{services}rows() {{ {ROWS}; }}\n{observe}",
+            list = quote(&list),
+            proxies = quote(&proxies),
+            told = quote(&told(names)),
             repository = quote(&self.repository),
+            lock = quote(&names.lock()),
             history = quote(&names.history()),
-        ));
-        Script::new(text)
+            claim = function("claim", &claim),
+            services = services(),
+            observe = sent(include_str!("observe.sh")),
+        ))
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::answer::{self, Unreadable};
 use super::{Scope, assets};
 use crate::names::ALL_PULLED;
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Line, Script, function, quote};
 
 /// Removes old assets, old stopped containers of each role, images no container needs, and cords that nothing mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,27 +70,42 @@ impl Prune {
         }
         let Some(parts) = self.parts else { return Script::new(text) };
         let (containers, images) = (parts != Parts::Images, parts != Parts::Containers);
+        text.push_str(&self.functions());
         if images {
-            let list = Line::new("docker").words(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-            text.push_str(&format!("bowline_images=$({}) || exit\n", list.word(&self.repository)));
+            text.push_str("list_images\n");
         }
-        text.push_str(&list());
+        text.push_str("list\n");
         if containers {
             for role in &self.roles {
                 text.push_str(&self.stopped(role));
             }
-            // Listed again: if two destinations prune at the same time, the last one must see what both have removed.
-            text.push_str("bowline_old=$(echo $bowline_old)\nif [ -n \"$bowline_old\" ]; then docker rm $bowline_old >/dev/null; bowline_all=$(containers) || exit; fi\n");
+            text.push_str("remove_old\n");
             text.push_str(&self.scope.audit(None, "Pruned containers"));
         }
         if images {
-            text.push_str(&self.unused());
+            text.push_str("remove_unused\n");
             text.push_str(&self.scope.audit(None, "Pruned images"));
         }
         if containers {
-            text.push_str(&self.cords());
+            text.push_str("remove_cords\n");
         }
         Script::new(text)
+    }
+
+    fn functions(&self) -> String {
+        let owner =
+            ["service", "destination", "role"].map(|label| format!("{{{{.Label \"{label}\"}}}}")).join("/");
+        let format = format!("{{{{.ID}}}} {{{{.State}}}}/{owner} {{{{.Image}}}} ,{{{{.Mounts}}}},");
+        let nameless = nameless(&format!("label=service={}", self.scope.names.service()));
+        format!(
+            "bowline_format={format} bowline_repository={repository} bowline_all_pulled={all} bowline_cords={cords}\n{nameless}{functions}",
+            format = quote(&format),
+            repository = quote(&self.repository),
+            all = quote(ALL_PULLED),
+            cords = quote(&self.scope.names.cords()),
+            nameless = function("remove_nameless", &format!("{nameless}\n")),
+            functions = answer::sent(include_str!("prune.sh")),
+        )
     }
 
     /// Adds the oldest stopped containers of a role to `$bowline_old`.
@@ -98,34 +113,6 @@ impl Prune {
         let names = &self.scope.names;
         let owner = format!("{}/{}/{role}", names.service(), names.destination().unwrap_or(""));
         format!("bowline_old=\"$bowline_old $(stopped {} | tail -n +{})\"\n", quote(&owner), self.retain + 1)
-    }
-
-    /// Removes tags of the repository that no container uses, but for the latest tags of all destinations. By the
-    /// repository and not by a label: an image may come without one. Other apps may share the repository, so any
-    /// container counts, and so does what one of them has pulled and not run yet.
-    fn unused(&self) -> String {
-        format!(
-            "bowline_pulled=$(cat {ALL_PULLED} 2>/dev/null)\n\
-             bowline_unused=$(printf '%s\\n' \"$bowline_images\" | while read -r bowline_image; do\n\
-             case $bowline_image in ''|*:latest|*:latest-*|*:'<none>') continue ;; esac\n\
-             case \"$bowline_all\" in *\" $bowline_image ,\"*) continue ;; esac\n\
-             printf '%s\\n' \"$bowline_pulled\" | grep -qxF -e \"$bowline_image\" || printf '%s ' \"$bowline_image\"\n\
-             done)\n\
-             [ -z \"$bowline_unused\" ] || docker rmi $bowline_unused >/dev/null\n\
-             {nameless}\n",
-            nameless = nameless(&format!("label=service={}", self.scope.names.service())),
-        )
-    }
-
-    /// Removes cords that nothing mounts. Another service may have the same directory, so any container counts.
-    fn cords(&self) -> String {
-        format!(
-            "for bowline_cord in {cords}/*; do\n\
-             [ -d \"$bowline_cord\" ] || continue\n\
-             case \"$bowline_all\" in *\",$PWD/$bowline_cord,\"*) ;; *) rm -rf \"$bowline_cord\" ;; esac\n\
-             done\n",
-            cords = quote(&self.scope.names.cords()),
-        )
     }
 }
 
@@ -146,27 +133,4 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|directory| writeln!(f, "@left {directory}"))
     }
-}
-
-/// Lists all containers as `$bowline_all`, a line each, the newest first, and makes the function `stopped OWNER`: the ids (nothing that a label
-/// with line breaks may look like) of an owner's stopped ones. Mounts are between commas, an image before a blank and a comma: so they are found without taking lines apart.
-fn list() -> String {
-    let owner =
-        ["service", "destination", "role"].map(|label| format!("{{{{.Label \"{label}\"}}}}")).join("/");
-    let format = format!("{{{{.ID}}}} {{{{.State}}}}/{owner} {{{{.Image}}}} ,{{{{.Mounts}}}},");
-    let list =
-        Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format"]).word(&format);
-    format!(
-        "containers() {{ {list}; }}\n\
-         bowline_all=$(containers) || exit\n\
-         bowline_old=\n\
-         stopped() {{\n\
-         while read -r bowline_id bowline_owner bowline_more; do\n\
-         case $bowline_id in *[!0-9a-f]*) continue ;; esac\n\
-         case $bowline_owner in created/\"$1\"|exited/\"$1\"|dead/\"$1\") echo \"$bowline_id\" ;; esac\n\
-         done <<END\n\
-         $bowline_all\n\
-         END\n\
-         }}\n"
-    )
 }

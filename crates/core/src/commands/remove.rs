@@ -6,7 +6,7 @@ use super::answer::{self, Unreadable};
 use super::{Scope, listing, prune};
 use crate::names::ALL_PULLED;
 use crate::proxy;
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Line, Script, function, quote};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remove {
@@ -79,45 +79,25 @@ impl FromStr for Removed {
 }
 
 fn directory(scope: &Scope) -> String {
-    let directory = quote(&scope.names.directory());
-    let list = Line::new("docker").words(["container", "ls", "--all", "--quiet"]);
-    let inspect = Line::new("docker")
-        .words(["container", "inspect", "--format"])
-        .word("{{$name := .Name}}{{range .Mounts}}{{println $name .Source}}{{end}}");
     format!(
-        "bowline_ids=$({list}) || exit\n\
-         bowline_shared=; [ -z \"$bowline_ids\" ] || bowline_shared=$({inspect} $bowline_ids | grep -F \"$PWD/\"{directory}/ | cut -d' ' -f1 | sed 's,^/,,' | sort -u)\n\
-         if [ -n \"$bowline_shared\" ]; then echo \"@shared\" $bowline_shared; exit 0; fi\n\
-         {sweep}{audit}rm -rf {directory} {proxied}\n",
+        "bowline_directory={directory} bowline_proxied={proxied}\n{sweep}{note}{remove}",
+        directory = quote(&scope.names.directory()),
         proxied = quote(&proxy::kamal::files::directory(&scope.names)),
-        sweep = proxy::maintenance::sweep(&scope.names),
-        audit = scope.audit(None, "Removed app directory"),
+        sweep = function("sweep", &proxy::maintenance::sweep(&scope.names)),
+        note = function("note", &scope.audit(None, "Removed app directory")),
+        remove = answer::sent(include_str!("remove/directory.sh")),
     )
 }
 
-/// Untags every image of the repository but those that a container uses, those that another app has pulled and not
-/// run yet, and those that are the latest of another destination, under whatever tag.
+/// Untags every image of the repository that nothing needs.
 fn images(scope: &Scope, repository: &str, latest: &str) -> String {
-    let used =
-        Line::new("docker").words(["container", "ls", "--all", "--no-trunc", "--format", "{{.Image}}"]);
-    let list = Line::new("docker")
-        .words(["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"])
-        .word(repository);
     format!(
-        "rm -f {pulled}\n\
-         bowline_list=$({list}) && bowline_used=$({used}) || exit\n\
-         bowline_used=$(printf '%s\\n' \"$bowline_used\"; cat {ALL_PULLED} 2>/dev/null; :)\n\
-         bowline_others=$(printf '%s\\n' \"$bowline_list\" | awk -v own={own} '$1 ~ /:latest(-[^ ]*)?$/ && $1 != own {{ print $2 }}')\n\
-         printf '%s\\n' \"$bowline_list\" | while read -r bowline_image bowline_id; do\n\
-         [ -n \"$bowline_image\" ] || continue\n\
-         case $bowline_image in *:'<none>') bowline_image=$bowline_id ;; esac\n\
-         printf '%s\\n' \"$bowline_used\" | grep -qxF -e \"$bowline_image\" && continue\n\
-         printf '%s\\n' \"$bowline_others\" | grep -qxF -e \"$bowline_id\" && continue\n\
-         docker image rm \"$bowline_image\" >/dev/null 2>&1\n\
-         done\n\
-         {nameless}\n",
+        "bowline_repository={repository} bowline_latest={latest} bowline_pulled={pulled} bowline_all_pulled={all}\n{remove}{nameless}\n",
+        all = quote(ALL_PULLED),
+        repository = quote(repository),
+        latest = quote(&format!("{repository}:{latest}")),
         pulled = quote(&scope.names.pulled()),
-        own = quote(&format!("{repository}:{latest}")),
+        remove = answer::sent(include_str!("remove/images.sh")),
         nameless = prune::nameless(&format!("label=service={}", scope.names.service())),
     )
 }

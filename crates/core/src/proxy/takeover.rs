@@ -15,7 +15,7 @@ use crate::commands::replacement::Replacement;
 use crate::commands::{Scope, ask};
 use crate::observed::Container;
 use crate::plan::deploy::PlanError;
-use crate::shell::{Line, Script};
+use crate::shell::{Line, Script, quote};
 
 /// The label of a proxy's container that waits.
 pub const WAITS: &str = "bowline.waits";
@@ -169,18 +169,11 @@ impl Survey {
             Direction::Downgrade => self.behind_kamal_proxy(),
         };
         Script::new(format!(
-            "{fence}{ask}\
-             if ask_name {from} '{{{{.State.Running}}}}' && [ \"$bowline_said\" = false ]; then\n\
-             ask_name {to} '{{{{.State.Running}}}} {{{{index .Config.Labels \"{WAITS}\"}}}}' || bowline_said=\n\
-             [ \"$bowline_said\" = 'true ' ] || docker container start {from} >/dev/null 2>&1\n\
-             fi\n\
-             # One that is stopped would want its ports with its start.\n\
-             if ask_name {from} '{{{{.State.Running}}}}' && [ \"$bowline_said\" = true ] &&\n\
-             ask_name {to} '{{{{.State.Running}}}} {{{{index .Config.Labels \"{WAITS}\"}}}}' && [ \"$bowline_said\" = 'false ' ]; then\n\
-             docker container rm {to} >/dev/null || exit {PROXY_FAILED}\n\
-             fi\n{others}",
+            "{fence}{ask}bowline_from={from} bowline_to={to} bowline_failed={PROXY_FAILED} bowline_look={look}\n{survey}{others}",
             fence = self.scope.fence(),
             ask = ask::functions(),
+            look = quote(&format!("{{{{.State.Running}}}} {{{{index .Config.Labels \"{WAITS}\"}}}}")),
+            survey = sent(include_str!("takeover/survey.sh")),
         ))
     }
 

@@ -1,6 +1,7 @@
 //! What an accessory mounts: its directories and the files of the project that it wants.
 
-use crate::shell::{Line, quote_path};
+use crate::commands::answer::sent;
+use crate::shell::{Line, function, quote_path};
 use bowline_config::AccessoryMount;
 use bowline_config::secret::SecretBytes;
 
@@ -49,29 +50,19 @@ impl Upload {
         with_options(format!("$PWD/{service}{}:{}", mount.remote, mount.remote), mount)
     }
 
-    /// Shell lines that write standard input to the file: readable by its owner alone from the first byte, and in its
-    /// place only when it came whole and has its rights. One that is the same stays, and who has it open sees it on.
+    /// Shell lines that write standard input to the file.
     pub(super) fn receive(&self, service: &str) -> String {
         let path = format!("$PWD/{service}{}", self.path);
         let directory = path.rsplit_once('/').map_or("$PWD", |(directory, _)| directory);
+        let rights = rights(self.owner.as_deref(), self.mode.as_deref(), "\"$bowline_at\"");
         format!(
-            "bowline_file={file}; bowline_new={new}\n\
-             mkdir -p {directory} || exit\n\
-             trap 'rm -f \"$bowline_new\"' EXIT\n\
-             (umask 077 && cat > \"$bowline_new\") || exit\n\
-             [ \"$(($(wc -c < \"$bowline_new\")))\" = {length} ] || {{ echo 'the file did not come whole' >&2; exit 1; }}\n\
-             if cmp -s \"$bowline_new\" \"$bowline_file\"; then rm -f \"$bowline_new\"; bowline_at=$bowline_file; else bowline_at=$bowline_new; echo @changed; fi\n\
-             {rights}\
-             if [ \"$bowline_at\" = \"$bowline_new\" ]; then\n\
-             # Docker makes a directory of what it is to mount and isn't there.\n\
-             [ ! -d \"$bowline_file\" ] || rmdir \"$bowline_file\" || exit\n\
-             mv -f \"$bowline_new\" \"$bowline_file\" || exit\n\
-             fi\n",
+            "bowline_file={file} bowline_new={new} bowline_directory={directory} bowline_length={length}\n{rights}{receive}",
             file = quote_path(&path),
             new = quote_path(&format!("{path}.new")),
             directory = quote_path(directory),
             length = self.content.expose().len(),
-            rights = rights(self.owner.as_deref(), self.mode.as_deref(), "\"$bowline_at\""),
+            rights = function("set_rights", &rights),
+            receive = sent(include_str!("files.sh")),
         )
     }
 }

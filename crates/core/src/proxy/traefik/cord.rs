@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::answer::addresses;
-use crate::commands::answer::{Unreadable, lines};
+use crate::commands::answer::{Unreadable, lines, sent};
 use crate::commands::app::Boot;
 use crate::commands::serving::Serving;
 use crate::commands::{Scope, ask, events};
@@ -83,53 +83,23 @@ impl Cut {
 
     /// Prints [`Answer`], with a line of addresses as often as they change.
     pub fn script(&self) -> Script {
-        let instead = self.instead.as_ref().map(Serving::or_exit).unwrap_or_default();
-        // An event that says it all spares a look.
-        Script::new(format!(
-            "{fence}{ask}{instead}{since}bowline_id={id}; bowline_was=; bowline_at=\n\
-             see() {{\n\
-             ask \"$bowline_id\" {format} || {{ echo @gone; exit 0; }}\n\
-             set -- $bowline_said\n\
-             bowline_state=\"$1 $2\"; shift 2\n\
-             [ -z \"$*\" ] || [ \"$*\" = \"$bowline_at\" ] || {{ bowline_at=$*; echo \"@address $bowline_at\"; }}\n\
-             }}\n\
-             {delete}bowline_deadline=$(($(date +%s) + {timeout}))\n\
-             look() {{\n\
-             case $1 in 'health_status: unhealthy'|die) echo @unhealthy; exit 0 ;; esac\n\
-             see\n\
-             [ \"$bowline_state\" = 'running healthy' ] || {{ echo @unhealthy; exit 0; }}\n\
-             [ -n \"$bowline_was\" ] || {{ echo @healthy; bowline_was=1; }}\n\
-             [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ echo @still-healthy; exit 0; }}\n\
-             }}\n\
-             {follow}",
-            since = events::SINCE,
-            follow = events::follow(),
-            fence = self.scope.fence(),
-            ask = ask::functions(),
-            id = quote(&self.id),
-            format = quote(
-                "{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} \
-                 {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
-            ),
-            delete = self.delete(),
-            timeout = self.timeout,
-        ))
-    }
-
-    /// Shell lines that delete the file. It may belong to another user than the one who deploys now; in the container
-    /// root may delete it all the same.
-    fn delete(&self) -> String {
-        let cord = quote(&self.directory);
-        let inside = quote(&format!(
+        let inside = format!(
             "{{{{range .Mounts}}}}{{{{if eq .Source {:?}}}}}{{{{.Destination}}}}{{{{end}}}}{{{{end}}}}",
             self.directory
-        ));
-        format!(
-            "if ! bowline_why=$(rm -f {cord}/cord 2>&1); then\n\
-             ask \"$bowline_id\" {inside} || {{ echo @gone; exit 0; }}\n\
-             {{ [ -n \"$bowline_said\" ] && docker exec --user 0 \"$bowline_id\" rm -f \"$bowline_said/cord\" >/dev/null 2>&1; }} || {{ echo \"@uncut $bowline_why\"; exit 0; }}\n\
-             fi\n"
-        )
+        );
+        Script::new(format!(
+            "{fence}{ask}{instead}{since}bowline_id={id} bowline_cord={cord} bowline_inside={inside} bowline_timeout={timeout}\n{cut}{follow}",
+            fence = self.scope.fence(),
+            ask = ask::functions(),
+            instead = self.instead.as_ref().map(Serving::or_exit).unwrap_or_default(),
+            since = events::SINCE,
+            id = quote(&self.id),
+            cord = quote(&self.directory),
+            inside = quote(&inside),
+            timeout = self.timeout,
+            cut = sent(include_str!("cord.sh")),
+            follow = events::follow(),
+        ))
     }
 }
 

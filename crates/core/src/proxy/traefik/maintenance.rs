@@ -12,10 +12,11 @@ mod turn;
 
 use super::NAME as TRAEFIK;
 use super::labels::{Route, SUFFIX, rename, routes};
+use crate::commands::answer::sent;
 use crate::commands::status::Status;
 use crate::commands::{Scope, ask, drain, prune};
 use crate::names::{NETWORK, Names};
-use crate::shell::{Line, Script, quote};
+use crate::shell::{Line, Script, function, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 pub use turn::Turn;
@@ -34,9 +35,9 @@ const GRACE_S: u32 = 60;
 /// Added to every router's priority, so that these routers take precedence over all of the app's.
 const PRIORITY: u64 = 1_000_000;
 
-const PLUGIN: &str = include_str!("maintenance.go");
+const PLUGIN: &str = include_str!("maintenance/plugin.go");
 const MODULE: &str = "bowline.local/maintenance";
-const PAGE: &str = include_str!("maintenance.html");
+const PAGE: &str = include_str!("maintenance/page.html");
 
 /// The default message of the page.
 pub const MESSAGE: &str = "The site is down for maintenance.";
@@ -152,45 +153,28 @@ impl Begin {
     /// Runs the container and waits until it can answer. Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let name = self.name();
-        let build = quote(&format!("{name}-image"));
-        let mut text = self.scope.fence();
-        text.push_str(&format!(
-            "{ask}ask_name {TRAEFIK} '{{{{.Image}}}}' || {{ echo 'there is no Traefik' >&2; exit {NO_PAGE}; }}\n\
-             bowline_image=$bowline_said\n\
-             bowline_files=$(mktemp -d) || exit {NO_PAGE}\n\
-             trap 'rm -rf \"$bowline_files\"; docker container rm --force '{build}' >/dev/null 2>&1' EXIT\n\
-             trap 'exit 129' HUP TERM INT\n\
-             chmod 755 \"$bowline_files\"\n\
-             bowline_module=$bowline_files/plugins-local/src/{MODULE}\n\
-             mkdir -p \"$bowline_module\" \"$bowline_files/maintenance\" &&\n\
-             cat >\"$bowline_files/maintenance/routes.yml\" &&\n\
-             printf '%s' {plugin} >\"$bowline_module/maintenance.go\" &&\n\
-             printf '%s' {manifest} >\"$bowline_module/.traefik.yml\" &&\n\
-             printf '%s' {module} >\"$bowline_module/go.mod\" &&\n\
-             {create} \"$bowline_image\" >/dev/null &&\n\
-             docker container cp \"$bowline_files/.\" {build}:/ >/dev/null &&\n\
-             bowline_image=$({commit}) || exit {NO_PAGE}\n\
-             bowline_id=$({run}) || exit {NO_PAGE}\n\
-             bowline_deadline=$(($(date +%s) + {READY_S}))\n\
-             until ask \"$bowline_id\" '{{{{.State.Health.Status}}}}' && [ \"$bowline_said\" = healthy ]; do\n\
-             [ \"$(date +%s)\" -lt \"$bowline_deadline\" ] || {{ docker container logs --tail 20 \"$bowline_id\" >&2; docker container rm --force \"$bowline_id\" >/dev/null; {prune}exit {NO_PAGE}; }}\n\
-             sleep 0.1\n\
-             done\n\
-             ask \"$bowline_id\" '{ADDRESS}'\n\
-             echo \"@address $bowline_said\"\n\
-             {audit}",
+        let build = format!("{name}-image");
+        let create = self.labelled(Line::new("docker").words(["container", "create", "--name", &build]));
+        let manifest = format!(
+            "displayName: maintenance\ntype: middleware\nimport: {MODULE}\nsummary: Answers 503 with a page.\ntestData: {{}}\n"
+        );
+        let text = format!(
+            "{fence}{ask}bowline_traefik={TRAEFIK} bowline_no_page={NO_PAGE} bowline_build={build} bowline_module={MODULE} bowline_ready={READY_S}\n\
+             bowline_plugin={plugin} bowline_manifest={manifest} bowline_go_mod={go_mod} bowline_address={address}\n\
+             create() {{ {create} \"$bowline_image\"; }}\ncommit() {{ {commit}; }}\nrun() {{ {run}; }}\n{prune}{begin}{audit}",
+            fence = self.scope.fence(),
             ask = ask::functions(),
+            build = quote(&build),
             plugin = quote(PLUGIN),
-            manifest = quote(&format!(
-                "displayName: maintenance\ntype: middleware\nimport: {MODULE}\nsummary: Answers 503 with a page.\ntestData: {{}}\n"
-            )),
-            module = quote(&format!("module {MODULE}\n\ngo 1.19\n")),
-            create = self.labelled(Line::new("docker").words(["container", "create", "--name", &format!("{name}-image")])),
-            commit = self.commit(&format!("{name}-image")),
+            manifest = quote(&manifest),
+            go_mod = quote(&format!("module {MODULE}\n\ngo 1.19\n")),
+            address = quote(ADDRESS),
+            commit = self.commit(&build),
             run = self.run(&name),
-            prune = pages_gone(&self.scope.names).replace('\n', "; "),
+            prune = function("pages_gone", &pages_gone(&self.scope.names)),
+            begin = sent(include_str!("maintenance/begin.sh")),
             audit = self.scope.audit(Some(&self.role), "Put the app into maintenance"),
-        ));
+        );
         Script::new(text).with_input(Secret::new(self.routes()))
     }
 
@@ -287,17 +271,12 @@ impl End {
     /// Asks the containers to stop, and waits until Docker sees it. They still respond. Prints [`super::Answer`].
     pub fn tell(&self) -> Script {
         Script::new(format!(
-            "{fence}{ask}{ids}for bowline_id in $bowline_ids; do\n\
-             ask \"$bowline_id\" '{ADDRESS}' || continue\n\
-             bowline_address=$bowline_said\n\
-             docker container kill --signal TERM \"$bowline_id\" >/dev/null 2>&1\n\
-             bowline_tries=100\n\
-             while ask \"$bowline_id\" '{{{{.State.Status}}}}{{{{with .State.Health}}}} {{{{.Status}}}}{{{{end}}}}' && [ \"$bowline_said\" = 'running healthy' ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
-             echo \"@address $bowline_address\"\n\
-             done\n",
+            "{fence}{ask}{ids}bowline_address={address}\n{tell}",
             fence = self.scope.fence(),
             ask = ask::functions(),
             ids = self.ids(),
+            address = quote(ADDRESS),
+            tell = sent(include_str!("maintenance/end.sh")),
         ))
     }
 
