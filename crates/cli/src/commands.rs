@@ -41,7 +41,7 @@ use clap::Subcommand;
 use crate::args::Cli;
 use crate::bug;
 use crate::exit::{self, Ended};
-use crate::session::{self, Session, Subject, Work};
+use crate::invocation::{self, Invocation, Subject, Work};
 use crate::settings::{Settings, Surroundings, View};
 use crate::ui::{Focus, json, out, results};
 
@@ -146,10 +146,10 @@ pub(crate) fn run(cli: Cli, templates: Arc<Templates>) -> u8 {
         out::stdout([json::began(&path).to_string()]);
     }
     if let Command::Version(version) = command {
-        return session::conclude(&settings, Ok(version.run(&settings)));
+        return invocation::conclude(&settings, Ok(version.run(&settings)));
     }
     let ended = in_runtime(&settings, command);
-    session::conclude(&settings, ended)
+    invocation::conclude(&settings, ended)
 }
 
 fn in_runtime(settings: &Settings, command: Command) -> Result<u8, Ended> {
@@ -166,7 +166,7 @@ fn in_runtime(settings: &Settings, command: Command) -> Result<u8, Ended> {
 
 /// Changes something on the app's servers, and shows what they say.
 async fn change(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
-    let gathered = Session::open(settings, Focus::Result).await?.run(work).await?;
+    let gathered = Invocation::open(settings, Focus::Result).await?.run(work).await?;
     show(settings, Subject::App, &gathered)
 }
 
@@ -177,7 +177,7 @@ async fn change_to(settings: &Settings, intent: &Intent) -> Result<u8, Ended> {
 
 /// Looks at the app's servers, and shows what they say.
 async fn look(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, Ended> {
-    let gathered = Session::open(settings, Focus::Result).await?.look(work).await?;
+    let gathered = Invocation::open(settings, Focus::Result).await?.look(work).await?;
     show(settings, Subject::App, &gathered)
 }
 

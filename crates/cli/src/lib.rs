@@ -1,6 +1,6 @@
 //! What people type and see: the command line `bowline`.
 //!
-//! Arguments ([`args`]) are resolved once ([`settings`]); a command ([`commands`]) opens a [`session`], lets the
+//! Arguments ([`args`]) are resolved once ([`settings`]); a command ([`commands`]) opens an [`invocation`], lets the
 //! engine do the work on what [`load`] gives it, and shows what came of it ([`ui`]), or lends it the [`console`]. No rules of
 //! deploying are here.
 //!
@@ -13,8 +13,8 @@ mod commands;
 pub mod console;
 pub mod exit;
 mod hints;
+pub mod invocation;
 pub mod load;
-pub mod session;
 pub mod settings;
 pub mod signals;
 pub mod ui;

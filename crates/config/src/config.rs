@@ -59,7 +59,7 @@ pub struct Config {
     pub aliases: Pairs,
     /// `error_pages_path`: a directory of the project with pages for kamal-proxy to show on errors.
     pub error_pages_path: Option<String>,
-    pub output: Output,
+    pub output: OutputPlaces,
     /// `minimum_version` as written. Never later than the last version of Kamal whose format Bowline knows.
     pub minimum_version: Option<String>,
     /// `run_directory` as written, for showing. Bowline always uses `.kamal`.

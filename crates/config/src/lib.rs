@@ -46,7 +46,7 @@ pub use healthcheck::{Cord, Healthcheck};
 pub use hooks::{HookLevel, HooksOutput};
 pub use load::{Destination, Loaded, aliases, destination_path, destinations, load, load_for};
 pub use logging::Logging;
-pub use output::Output;
+pub use output::OutputPlaces;
 pub use pairs::{OptionValue, Pairs, lay_over, once};
 pub use proxy::{Own, Proxy, Run, Tls, route_of};
 pub use registry::{Credential, Credentials, Registry};

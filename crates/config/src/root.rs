@@ -14,7 +14,7 @@ use super::generation::Generation;
 use super::healthcheck::Parts;
 use super::hooks::HooksOutput;
 use super::image::{self, Before};
-use super::output::Output;
+use super::output::OutputPlaces;
 use super::role::{AssetPath, Inherited};
 use super::{
     Accessory, Config, Logging, Pairs, Proxy, Registry, Role, Ssh, Timeouts, Traefik, accessory, alias,
@@ -105,7 +105,7 @@ struct Rest {
     secrets_path: String,
     aliases: Pairs,
     error_pages_path: Option<String>,
-    output: Output,
+    output: OutputPlaces,
     minimum_version: Option<String>,
     run_directory: Option<String>,
 }
@@ -120,7 +120,7 @@ impl Rest {
             secrets_path: root.text("secrets_path").unwrap_or_else(|| ".kamal/secrets".into()),
             aliases: alias::decode(&root.part("aliases"), report),
             error_pages_path: root.text_unless_off("error_pages_path"),
-            output: Output::decode(&root.part("output"), report),
+            output: OutputPlaces::decode(&root.part("output"), report),
             minimum_version: version::minimum(root, report),
             run_directory: run_directory(root, report),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bowline_config::OnFailure;
 use bowline_core::commands::Scope;
-use bowline_core::commands::builder::Output;
+use bowline_core::commands::builder::BuildOutput;
 use bowline_core::observed::Observed;
 use bowline_core::plan::accessory;
 use bowline_core::plan::delivery::AllExpected;
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
     pub(crate) async fn build(&self) -> Result<(), RunError> {
         if self.builds() {
             let version = self.named();
-            let build = Build::begin(self.call, &self.secrets, Output::Registry).await?;
+            let build = Build::begin(self.call, &self.secrets, BuildOutput::Registry).await?;
             let facts = Facts { locked: self.under_lock, ..self.facts(&version) };
             hooks::run(self.call, "pre-build", &facts).await?;
             build.carry_out(&version).await?;

@@ -1,6 +1,6 @@
 //! The control socket: a small versioned protocol of JSON lines between the commands and the daemon.
 //!
-//! One connection carries one command: a line with a [`Request`], answered by a line with a [`Reply`] once the command is done. Commands run side by
+//! One connection carries one command: a line with a [`ControlRequest`], answered by a line with a [`Reply`] once the command is done. Commands run side by
 //! side. A command goes on when its client goes away, as kamal-proxy's do.
 
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const LINE: usize = 1 << 20;
 
 /// What a client sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct ControlRequest {
     /// [`VERSION`] of the client.
     pub version: u32,
     /// What it asks for.

@@ -21,7 +21,7 @@ const BATCH: Duration = Duration::from_millis(10);
 
 /// One request, after it is done. What does not apply is empty.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
+pub struct Logged<'a> {
     /// The Host header.
     pub host: &'a str,
     /// The configured port it came in on.
@@ -69,7 +69,7 @@ pub struct Request<'a> {
 }
 
 /// Logs a request.
-pub fn request(request: &Request<'_>) {
+pub fn request(request: &Logged<'_>) {
     Line::with("INFO", "Request", SystemTime::now(), |line| line.request(request));
 }
 

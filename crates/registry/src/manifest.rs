@@ -91,7 +91,7 @@ impl std::fmt::Display for Platform {
 
 /// What a media type says of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum DocumentKind {
     /// One image for each of several platforms.
     Index,
     /// An image.
@@ -100,7 +100,7 @@ pub(crate) enum Kind {
     Blob,
 }
 
-impl Kind {
+impl DocumentKind {
     pub(crate) fn of(media_type: &str) -> Self {
         match media_type {
             OCI_INDEX | DOCKER_INDEX => Self::Index,

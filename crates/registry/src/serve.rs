@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 
 use crate::digest::Digest;
 use crate::image::{Image, Part};
-use crate::manifest::Kind;
+use crate::manifest::DocumentKind;
 use crate::store::Store;
 use body::{Blobs, Body};
 use range::Slice;
@@ -191,7 +191,7 @@ impl Registry {
             }
             Route::Manifest(name, digest) => {
                 let part = repository(name)?.parts.get(&digest);
-                let part = part.filter(|part| Kind::of(&part.media_type) != Kind::Blob);
+                let part = part.filter(|part| DocumentKind::of(&part.media_type) != DocumentKind::Blob);
                 let part = part.ok_or_else(|| Refusal::manifest_unknown(&digest.to_string()))?;
                 Ok(Some(Found { digest, part: part.clone() }))
             }

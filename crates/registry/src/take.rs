@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::image::{Image, Layer, Part, Variant};
-use crate::manifest::{Config, Descriptor, Index, Kind, LARGEST, Manifest, parse};
+use crate::manifest::{Config, Descriptor, DocumentKind, Index, LARGEST, Manifest, parse};
 use crate::store::{Store, Written};
 
 /// An index may list indexes; real ones do so once.
@@ -51,15 +51,15 @@ impl Files for Nothing {
 /// Takes everything the image consists of that the store doesn't hold.
 pub(crate) fn all(store: &Store, files: &dyn Files, root: &Descriptor) -> Result<Image, Error> {
     let mut taking = Taking { store, files, parts: BTreeMap::new(), variants: Vec::new() };
-    let root = match Kind::of(&root.media_type) {
+    let root = match DocumentKind::of(&root.media_type) {
         // The index names its manifests by their digests, and some of them each other: nothing in them is changed.
-        Kind::Index => taking.index(root, DEEPEST).map(|()| root.clone())?,
-        Kind::Manifest => {
+        DocumentKind::Index => taking.index(root, DEEPEST).map(|()| root.clone())?,
+        DocumentKind::Manifest => {
             let root = taking.with_packed_layers(root)?;
             taking.manifest(&root)?;
             root
         }
-        Kind::Blob => {
+        DocumentKind::Blob => {
             let fault = format!("has the media type {:?}, which is not an image's", root.media_type);
             return Err(Error::unsound(root.digest.to_string(), fault));
         }
@@ -84,10 +84,10 @@ impl Taking<'_> {
         let index: Index = self.document(at)?;
         let mut missing = None;
         for child in &index.manifests {
-            let taken = match Kind::of(&child.media_type) {
-                Kind::Index => self.index(child, floors),
-                Kind::Manifest => self.manifest(child),
-                Kind::Blob => self.blob(child).map(|()| self.has(child)),
+            let taken = match DocumentKind::of(&child.media_type) {
+                DocumentKind::Index => self.index(child, floors),
+                DocumentKind::Manifest => self.manifest(child),
+                DocumentKind::Blob => self.blob(child).map(|()| self.has(child)),
             };
             match taken {
                 Err(Error::Missing(digest)) => missing = missing.or(Some(digest)),
@@ -208,10 +208,12 @@ pub(crate) fn reach(store: &Store, at: &Descriptor, found: &mut BTreeSet<String>
         return Ok(());
     }
     let what = at.digest.to_string();
-    let parts = match Kind::of(&at.media_type) {
-        Kind::Index => parse::<Index>(&store.read(at)?, &what).map(|index| index.manifests),
-        Kind::Manifest => parse::<Manifest>(&store.read(at)?, &what).map(|m| m.parts().cloned().collect()),
-        Kind::Blob => return Ok(()),
+    let parts = match DocumentKind::of(&at.media_type) {
+        DocumentKind::Index => parse::<Index>(&store.read(at)?, &what).map(|index| index.manifests),
+        DocumentKind::Manifest => {
+            parse::<Manifest>(&store.read(at)?, &what).map(|m| m.parts().cloned().collect())
+        }
+        DocumentKind::Blob => return Ok(()),
     };
     // A damaged document is found when the image is opened.
     parts.unwrap_or_default().iter().try_for_each(|part| reach(store, part, found))

@@ -12,7 +12,7 @@ use bowline_cli::exit::Ended;
 use bowline_cli::settings::{Settings, Surroundings, Verbosity, View};
 use bowline_cli::ui::prompt::Asker;
 use bowline_cli::ui::{Focus, Follow, Screen, out, report};
-use bowline_cli::{session, signals};
+use bowline_cli::{invocation, signals};
 use bowline_engine::event::Events;
 use bowline_engine::world::Stop;
 
@@ -39,7 +39,7 @@ async fn main() {
     }
     let tally = screen.finish(!given("broken"));
     if given("broken") {
-        session::conclude(&settings, Err(Ended::Run(events::error(servers))));
+        invocation::conclude(&settings, Err(Ended::Run(events::error(servers))));
     } else if settings.view != View::Json && settings.verbosity != Verbosity::Quiet {
         out::stdout([report::success(&tally, settings.out)]);
     }

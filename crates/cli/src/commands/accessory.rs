@@ -11,7 +11,7 @@ use super::exec::ExecArgs;
 use super::logs::LogsArgs;
 use super::show;
 use crate::exit::Ended;
-use crate::session::{self, Session, Subject};
+use crate::invocation::{self, Invocation, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
@@ -145,8 +145,8 @@ impl Name {
         settings: &Settings,
         work: impl AsyncFnOnce(Call<'_>, &str) -> Result<Gathered, RunError>,
     ) -> Result<u8, Ended> {
-        let session = Session::open_for(settings, Focus::Result, self.subject()).await?;
-        let gathered = session.run(async |call| work(call, &self.name).await).await?;
+        let invocation = Invocation::open_for(settings, Focus::Result, self.subject()).await?;
+        let gathered = invocation.run(async |call| work(call, &self.name).await).await?;
         show(settings, self.subject(), &gathered)
     }
 
@@ -159,8 +159,8 @@ impl Name {
     }
 
     async fn details(&self, settings: &Settings) -> Result<u8, Ended> {
-        let session = Session::open_for(settings, Focus::Result, self.subject()).await?;
-        let gathered = session.look(async |call| engine::details(call, &self.name).await).await?;
+        let invocation = Invocation::open_for(settings, Focus::Result, self.subject()).await?;
+        let gathered = invocation.look(async |call| engine::details(call, &self.name).await).await?;
         show(settings, self.subject(), &gathered)
     }
 
@@ -170,7 +170,7 @@ impl Name {
         settings: &Settings,
         question: fn(&Accessories<'_>) -> String,
     ) -> Result<String, Ended> {
-        let project = session::load_project(settings).await?;
+        let project = invocation::load_project(settings).await?;
         let accessories = Accessories::new(&project.config, &settings.options.filters, &self.name);
         Ok(question(&accessories.map_err(RunError::from)?))
     }

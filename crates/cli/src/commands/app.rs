@@ -11,7 +11,7 @@ use super::exec::ExecArgs;
 use super::logs::AppLogsArgs;
 use super::{change_to, deploy, look, remove};
 use crate::exit::Ended;
-use crate::session::Subject;
+use crate::invocation::Subject;
 use crate::settings::Settings;
 
 /// Manage the app: boot it, run commands in it, read its logs.

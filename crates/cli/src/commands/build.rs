@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{change, show};
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject, Work};
+use crate::invocation::{Invocation, Subject, Work};
 use crate::settings::Settings;
 use crate::ui::Focus;
 use crate::ui::results::say;
@@ -99,8 +99,8 @@ impl Build {
         match self {
             Build::Deliver { cache, archive } => {
                 let settings = archive.on(&cache.on(settings));
-                let session = Session::open(&settings, Focus::Progress).await?;
-                show(&settings, Subject::App, &session.run(engine::image::pull::deliver).await?)
+                let invocation = Invocation::open(&settings, Focus::Progress).await?;
+                show(&settings, Subject::App, &invocation.run(engine::image::pull::deliver).await?)
             }
             Build::Push { cache, archive, output } => {
                 let output = destination(&output);
@@ -126,13 +126,13 @@ impl Build {
 
 /// Does the work, and shows the text that comes of it.
 async fn tell(settings: &Settings, focus: Focus, work: impl Work<String>) -> Result<u8, Ended> {
-    let text = Session::open(settings, focus).await?.run(work).await?;
+    let text = Invocation::open(settings, focus).await?.run(work).await?;
     say(settings, &text);
     Ok(exit::DONE)
 }
 
 /// A file that is named relative to where we are is there, wherever the build runs.
-fn destination(output: &str) -> builder::Output {
+fn destination(output: &str) -> builder::BuildOutput {
     let here = std::env::current_dir().unwrap_or_default();
-    builder::Output::new(output, &here.to_string_lossy())
+    builder::BuildOutput::new(output, &here.to_string_lossy())
 }

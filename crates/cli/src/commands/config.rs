@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::exit::{self, Ended};
 use crate::hints;
-use crate::session;
+use crate::invocation;
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::{json, out};
 
@@ -20,7 +20,7 @@ pub(crate) struct Config;
 impl Config {
     /// Shows it as YAML, and what is doubtful about the secrets it names; none is worked out, and no server is asked.
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let project = session::load_project(settings).await?;
+        let project = invocation::load_project(settings).await?;
         if settings.view == View::Json {
             out::stdout([json::config(&project.config).to_string()]);
         } else {

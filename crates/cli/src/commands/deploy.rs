@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::build::{Archive, Cache};
 use crate::exit::{self, Ended};
-use crate::session::{Session, Work};
+use crate::invocation::{Invocation, Work};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
@@ -112,6 +112,6 @@ pub(super) async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended>
 }
 
 pub(super) async fn carry_out(settings: &Settings, work: impl Work<()>) -> Result<u8, Ended> {
-    Session::open(settings, Focus::Progress).await?.run(work).await?;
+    Invocation::open(settings, Focus::Progress).await?.run(work).await?;
     Ok(exit::DONE)
 }

@@ -4,7 +4,7 @@ use bowline_remote::{LocalMachine, NewHosts};
 use clap::Args;
 
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject};
+use crate::invocation::{Invocation, Subject};
 use crate::settings::{Settings, Verbosity, View};
 use crate::ui::{Focus, findings, json, out};
 use crate::{load, signals};
@@ -35,8 +35,9 @@ impl Doctor {
                 return Ok(show(settings, &found));
             }
         };
-        let session = Session::of(settings, project, Focus::Result, Subject::App, NewHosts::Accept)?;
-        let found = session.look(async |call| engine::doctor::examine(call, Some(&warnings)).await).await?;
+        let invocation = Invocation::of(settings, project, Focus::Result, Subject::App, NewHosts::Accept)?;
+        let found =
+            invocation.look(async |call| engine::doctor::examine(call, Some(&warnings)).await).await?;
         Ok(show(settings, &found))
     }
 }

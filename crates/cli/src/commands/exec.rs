@@ -8,7 +8,7 @@ use bowline_engine::world::{Gathered, HostOutput};
 use clap::Args;
 
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject};
+use crate::invocation::{Invocation, Subject};
 use crate::settings::{Settings, View};
 use crate::ui::Focus;
 use crate::ui::results;
@@ -57,7 +57,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl ExecArgs {
     /// Runs it in containers of the app or of an accessory.
     pub(super) async fn run(self, settings: &Settings, subject: Subject<'_>) -> Result<u8, Ended> {
-        let session = Session::open_for(settings, Focus::Result, subject).await?;
+        let invocation = Invocation::open_for(settings, Focus::Result, subject).await?;
         let attached = self.raw.then_some("--raw").or(self.interactive.then_some("--interactive"));
         check_json(settings, attached)?;
         let mode = match (self.raw, self.detach) {
@@ -67,18 +67,18 @@ impl ExecArgs {
         };
         let request = ExecRequest { words: split(self.words)?, env: self.env, reuse: self.reuse, mode };
         if attached.is_some() {
-            return attach(session, subject, request).await;
+            return attach(invocation, subject, request).await;
         }
-        show_with_status(settings, subject, &gather(session, subject, &request).await?)
+        show_with_status(settings, subject, &gather(invocation, subject, &request).await?)
     }
 }
 
 async fn gather(
-    session: Session<'_>,
+    invocation: Invocation<'_>,
     subject: Subject<'_>,
     request: &ExecRequest,
 ) -> Result<Gathered, Ended> {
-    session
+    invocation
         .run(async |call| match subject {
             Subject::App => engine::exec::exec(call, request).await,
             Subject::Accessory(name) => engine::accessory::exec::exec(call, name, request).await,
@@ -87,12 +87,16 @@ async fn gather(
 }
 
 /// In one place, on our own streams; the exit status is its own.
-async fn attach(session: Session<'_>, subject: Subject<'_>, mut request: ExecRequest) -> Result<u8, Ended> {
-    let console = session.console();
+async fn attach(
+    invocation: Invocation<'_>,
+    subject: Subject<'_>,
+    mut request: ExecRequest,
+) -> Result<u8, Ended> {
+    let console = invocation.console();
     if request.mode != Mode::Raw {
         request.mode = console.mode();
     }
-    let exit = session
+    let exit = invocation
         .run(async |call| match subject {
             Subject::App => engine::exec::attach(call, &request, &console).await,
             Subject::Accessory(name) => engine::accessory::exec::attach(call, name, &request, &console).await,

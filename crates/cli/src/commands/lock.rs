@@ -3,7 +3,7 @@ use clap::Subcommand;
 
 use super::show;
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject};
+use crate::invocation::{Invocation, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 use crate::ui::results::say;
@@ -45,20 +45,20 @@ const NONE: &str = "There is no deploy lock";
 
 impl Lock {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let session = Session::open(settings, Focus::Result).await?;
+        let invocation = Invocation::open(settings, Focus::Result).await?;
         match self {
             Lock::Status => {
-                let held = session.look(lock::status).await?;
+                let held = invocation.look(lock::status).await?;
                 if held.outputs.is_empty() && held.failures.is_empty() {
                     say(settings, NONE);
                 }
                 return show(settings, Subject::App, &held);
             }
             Lock::Acquire { message } => {
-                session.run(async |call| lock::acquire(call, &message).await).await?;
+                invocation.run(async |call| lock::acquire(call, &message).await).await?;
                 say(settings, "Acquired the deploy lock");
             }
-            Lock::Release => match session.run(lock::release).await? {
+            Lock::Release => match invocation.run(lock::release).await? {
                 (_, true) => say(settings, "Released the deploy lock"),
                 (host, false) => say(settings, &format!("{NONE} on {host}")),
             },

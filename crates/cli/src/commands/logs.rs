@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::show;
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject};
+use crate::invocation::{Invocation, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
@@ -45,8 +45,8 @@ impl LogsArgs {
     ) -> Result<u8, Ended> {
         let lines = self.lines()?;
         let focus = if lines.follow { Focus::Lines } else { Focus::Result };
-        let session = Session::open_for(settings, focus, subject).await?;
-        let gathered = session.look(async |call| logs(call, &lines).await).await?;
+        let invocation = Invocation::open_for(settings, focus, subject).await?;
+        let gathered = invocation.look(async |call| logs(call, &lines).await).await?;
         show(settings, subject, &gathered)
     }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::app::AppChange;
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject};
+use crate::invocation::{Invocation, Subject};
 use crate::settings::{Settings, View};
 use crate::ui::{Focus, clean, json, out};
 
@@ -86,9 +86,9 @@ impl Image {
 }
 
 async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
-    let session = Session::open(settings, Focus::Result).await?;
+    let invocation = Invocation::open(settings, Focus::Result).await?;
     let Planned { plan, expected, unseen } =
-        session.look(async |call| engine::deploy::plan(call, kind).await).await?;
+        invocation.look(async |call| engine::deploy::plan(call, kind).await).await?;
     if settings.view == View::Json {
         out::stdout([json::plan("plan", &plan, &expected).to_string()]);
     } else {
@@ -98,9 +98,9 @@ async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
 }
 
 async fn change(settings: &Settings, intent: &Intent, subject: Subject<'_>) -> Result<u8, Ended> {
-    let session = Session::open_for(settings, Focus::Result, subject).await?;
+    let invocation = Invocation::open_for(settings, Focus::Result, subject).await?;
     let engine::change::Planned { plan, wrong } =
-        session.look(async |call| engine::change::plan(call, intent).await).await?;
+        invocation.look(async |call| engine::change::plan(call, intent).await).await?;
     if settings.view == View::Json {
         out::stdout([json::change(&plan).to_string()]);
     } else {

@@ -7,7 +7,7 @@ use super::confirm::{Confirm, down};
 use super::logs::LogsArgs;
 use super::{change, look};
 use crate::exit::Ended;
-use crate::session::Subject;
+use crate::invocation::Subject;
 use crate::settings::Settings;
 
 /// Manage the proxy (kamal-proxy or Bowline's own) that all apps of a server share.

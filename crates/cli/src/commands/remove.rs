@@ -11,7 +11,7 @@ use clap::Args;
 use super::confirm::Confirm;
 use super::{accessory, change};
 use crate::exit::Ended;
-use crate::session;
+use crate::invocation;
 use crate::settings::Settings;
 
 /// Remove the app, its accessories with their data directories, and the proxy unless another app needs it.
@@ -37,7 +37,7 @@ impl Remove {
 
 pub(super) async fn asked(settings: &Settings, removal: Removal, confirm: Confirm) -> Result<u8, Ended> {
     let question = async {
-        let project = session::load_project(settings).await?;
+        let project = invocation::load_project(settings).await?;
         let (hosts, accessories) =
             concerned(&removal, &project.config, &settings.options.filters).map_err(RunError::from)?;
         Ok(question(&removal, &Names::of(&project.config).app(), &hosts, &accessories))

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::exit::{self, Ended};
-use crate::session;
+use crate::invocation;
 use crate::settings::{Settings, Verbosity, View};
 use crate::signals::unless_interrupted;
 use crate::ui::{json, out};
@@ -83,7 +83,7 @@ impl Secrets {
 impl FetchArgs {
     /// Prints a JSON object.
     async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        let request = fetch::Request::new(&self.adapter, self.account, self.from, self.names)
+        let request = fetch::FetchRequest::new(&self.adapter, self.account, self.from, self.names)
             .map_err(RunError::from)?;
         let fetcher = Fetcher::new(settings.destination.as_deref(), Timeouts::default().secrets);
         let fetched = unless_interrupted(fetcher.fetch(&LocalMachine::default(), &request)).await?;
@@ -108,7 +108,7 @@ fn extract(settings: &Settings, name: &str, mut json: String) -> Result<u8, Ende
 
 /// Prints all secrets of the project as `NAME=value`; what can't be had is told at the end.
 async fn print(settings: &Settings) -> Result<u8, Ended> {
-    let project = session::load_project(settings).await?;
+    let project = invocation::load_project(settings).await?;
     let (secrets, error) = unless_interrupted(project.secrets.all(&LocalMachine::default())).await?;
     let names = project.secrets.names();
     let found = names.iter().filter_map(|name| Some((*name, secrets.get(*name)?)));

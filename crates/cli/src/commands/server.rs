@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::{change, exec};
 use crate::exit::{self, Ended};
-use crate::session::{Session, Subject};
+use crate::invocation::{Invocation, Subject};
 use crate::settings::Settings;
 use crate::ui::Focus;
 
@@ -73,15 +73,15 @@ impl ServerExecArgs {
         let command = command(&self.words)?;
         let attached = self.raw.then_some("--raw").or(self.interactive.then_some("--interactive"));
         exec::check_json(settings, attached)?;
-        let session = Session::open(settings, Focus::Result).await?;
+        let invocation = Invocation::open(settings, Focus::Result).await?;
         if attached.is_none() {
-            let gathered = session.run(async |call| engine::server::exec(call, &command).await).await?;
+            let gathered = invocation.run(async |call| engine::server::exec(call, &command).await).await?;
             return exec::show_with_status(settings, Subject::App, &gathered);
         }
-        let console = session.console();
+        let console = invocation.console();
         let mode = if self.raw { Mode::Raw } else { console.mode() };
         let exit =
-            session.run(async |call| engine::server::attach(call, &command, mode, &console).await).await?;
+            invocation.run(async |call| engine::server::attach(call, &command, mode, &console).await).await?;
         Ok(exit::of_program(&exit))
     }
 }

@@ -6,7 +6,7 @@ use super::confirm::{Confirm, down};
 use super::logs::LogsArgs;
 use super::{change, look};
 use crate::exit::Ended;
-use crate::session::Subject;
+use crate::invocation::Subject;
 use crate::settings::Settings;
 
 /// Manage Traefik, which all apps of a server share.

@@ -6,7 +6,7 @@ use crate::decode::{Field, Report};
 use crate::describe::{Form, Keys, Setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Output {
+pub struct OutputPlaces {
     /// `file/path`: a directory with a file for each run.
     pub file: Option<String>,
     /// `otel/endpoint`: a collector of OpenTelemetry.
@@ -44,7 +44,7 @@ const OTEL: Keys = Keys::new(
 )
 .not_yet(NOT_YET);
 
-impl Output {
+impl OutputPlaces {
     pub(crate) fn decode(field: &Field, report: &mut Report) -> Self {
         let section = field.section();
         let mut part = |name: &str, key: &str, missing: &str| {

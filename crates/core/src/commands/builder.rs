@@ -6,7 +6,7 @@
 mod build;
 mod buildx;
 
-pub use build::{BuildError, Command, Output, Request};
+pub use build::{BuildError, BuildOutput, BuildRequest, Command};
 pub use buildx::Check;
 
 use bowline_config::{Builder as Wanted, Config, Generation, Machine};
@@ -22,7 +22,7 @@ pub struct Here {
 
 /// What builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum BuilderKind {
     /// Docker, or buildx's builder as it is set up.
     Native,
     /// A builder of our own on this machine, with this driver.
@@ -55,7 +55,7 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Builder<'c> {
     config: &'c Config,
-    pub kind: Kind,
+    pub kind: BuilderKind,
     /// Its name; none for what is there anyway.
     pub name: Option<String>,
     /// Whether buildx builds; else `docker build`, or `pack`.
@@ -79,9 +79,9 @@ impl<'c> Builder<'c> {
     /// If there is no buildx and it has to be.
     pub fn new(config: &'c Config, here: &Here) -> Result<Self, NeedsBuildx> {
         let (kind, name) = choose(config, here);
-        let buildx = here.buildx && kind != Kind::Pack;
+        let buildx = here.buildx && kind != BuilderKind::Pack;
         if !here.buildx
-            && kind != Kind::Pack
+            && kind != BuilderKind::Pack
             && let Some(wanted) = needs_buildx(config, &kind, here)
         {
             return Err(NeedsBuildx { wanted });
@@ -92,24 +92,24 @@ impl<'c> Builder<'c> {
     /// What Kamal calls its kind.
     pub fn class(&self) -> &'static str {
         match &self.kind {
-            Kind::Native => "native",
-            Kind::Local(_) => "local",
-            Kind::Cached => "native/cached",
-            Kind::Multiarch => "multiarch",
-            Kind::Remote(_) if self.config.generation == Generation::One => "native/remote",
-            Kind::Remote(_) => "remote",
-            Kind::Hybrid { .. } => "hybrid",
-            Kind::Pair(..) => "multiarch/remote",
-            Kind::Cloud(_) => "cloud",
-            Kind::Pack => "pack",
+            BuilderKind::Native => "native",
+            BuilderKind::Local(_) => "local",
+            BuilderKind::Cached => "native/cached",
+            BuilderKind::Multiarch => "multiarch",
+            BuilderKind::Remote(_) if self.config.generation == Generation::One => "native/remote",
+            BuilderKind::Remote(_) => "remote",
+            BuilderKind::Hybrid { .. } => "hybrid",
+            BuilderKind::Pair(..) => "multiarch/remote",
+            BuilderKind::Cloud(_) => "cloud",
+            BuilderKind::Pack => "pack",
         }
     }
 
     /// The engines on other machines, or of other contexts.
     pub fn nodes(&self) -> Vec<&Node> {
         match &self.kind {
-            Kind::Remote(node) | Kind::Hybrid { remote: node, .. } => vec![node],
-            Kind::Pair(local, remote) => vec![local, remote],
+            BuilderKind::Remote(node) | BuilderKind::Hybrid { remote: node, .. } => vec![node],
+            BuilderKind::Pair(local, remote) => vec![local, remote],
             _ => Vec::new(),
         }
     }
@@ -119,48 +119,48 @@ impl<'c> Builder<'c> {
         let nodes: Vec<&str> =
             self.nodes().into_iter().flat_map(|node| node.arch.iter().map(String::as_str)).collect();
         match &self.kind {
-            Kind::Pair(..) | Kind::Remote(_) if !nodes.is_empty() => nodes,
+            BuilderKind::Pair(..) | BuilderKind::Remote(_) if !nodes.is_empty() => nodes,
             _ => self.config.builder.arch.iter().map(String::as_str).collect(),
         }
     }
 }
 
 /// The kind and the name, as Kamal has them.
-fn choose(config: &Config, here: &Here) -> (Kind, Option<String>) {
+fn choose(config: &Config, here: &Here) -> (BuilderKind, Option<String>) {
     let wanted = &config.builder;
     let service = &config.service;
     if let Some((kind, name)) = elsewhere(config, here) {
         return (kind, Some(name));
     }
     if wanted.pack.is_some() {
-        return (Kind::Pack, None);
+        return (BuilderKind::Pack, None);
     }
     if let Some(cloud) = wanted.driver.as_deref().and_then(|driver| driver.strip_prefix("cloud ")) {
         let cloud = cloud.trim().to_string();
         let name = format!("cloud-{}", cloud.replace('/', "-"));
-        return (Kind::Cloud(cloud), Some(name));
+        return (BuilderKind::Cloud(cloud), Some(name));
     }
     if wanted.driver.is_some() || config.generation == Generation::Two {
         return match driver(wanted) {
-            "docker" => (Kind::Local("docker"), None),
+            "docker" => (BuilderKind::Local("docker"), None),
             // It reaches a registry on this machine through the machine's own network.
             driver if config.registry.is_local() => {
-                (Kind::Local(driver), Some(format!("kamal-local-registry-{driver}")))
+                (BuilderKind::Local(driver), Some(format!("kamal-local-registry-{driver}")))
             }
-            driver => (Kind::Local(driver), Some(format!("kamal-local-{driver}"))),
+            driver => (BuilderKind::Local(driver), Some(format!("kamal-local-{driver}"))),
         };
     }
     if wanted.arch.iter().any(|arch| *arch != here.arch) {
-        return (Kind::Multiarch, Some(format!("kamal-{service}-multiarch")));
+        return (BuilderKind::Multiarch, Some(format!("kamal-{service}-multiarch")));
     }
     match wanted.cache {
-        Some(_) => (Kind::Cached, Some(format!("kamal-{service}-native-cached"))),
-        None => (Kind::Native, None),
+        Some(_) => (BuilderKind::Cached, Some(format!("kamal-{service}-native-cached"))),
+        None => (BuilderKind::Native, None),
     }
 }
 
 /// Where another machine builds, or takes part.
-fn elsewhere(config: &Config, here: &Here) -> Option<(Kind, String)> {
+fn elsewhere(config: &Config, here: &Here) -> Option<(BuilderKind, String)> {
     let wanted = &config.builder;
     let remote = wanted.remote.as_ref()?;
     let url = remote.url.clone()?;
@@ -185,14 +185,14 @@ fn elsewhere(config: &Config, here: &Here) -> Option<(Kind, String)> {
     };
     let node = Node { context: format!("{name}-context"), url, arch: others };
     let kind = match local.is_empty() {
-        true => Kind::Remote(node),
-        false => Kind::Hybrid { driver: driver(wanted), local, remote: node },
+        true => BuilderKind::Remote(node),
+        false => BuilderKind::Hybrid { driver: driver(wanted), local, remote: node },
     };
     Some((kind, name))
 }
 
 /// Machines in Kamal 1's form, each with its platform.
-fn kamal_1(config: &Config, remote: &Machine, local: Option<&Machine>) -> (Kind, String) {
+fn kamal_1(config: &Config, remote: &Machine, local: Option<&Machine>) -> (BuilderKind, String) {
     let node = |name: &str, machine: &Machine| {
         let arch = machine.arch.clone().unwrap_or_default();
         Node {
@@ -204,11 +204,11 @@ fn kamal_1(config: &Config, remote: &Machine, local: Option<&Machine>) -> (Kind,
     match local.filter(|local| local.arch.is_some() && local.url.is_some()) {
         Some(local) => {
             let name = format!("kamal-{}-multiarch-remote", config.service);
-            (Kind::Pair(node(&name, local), node(&name, remote)), name)
+            (BuilderKind::Pair(node(&name, local), node(&name, remote)), name)
         }
         None => {
             let name = format!("kamal-{}-native-remote", config.service);
-            (Kind::Remote(node(&name, remote)), name)
+            (BuilderKind::Remote(node(&name, remote)), name)
         }
     }
 }
@@ -218,11 +218,11 @@ fn driver(wanted: &Wanted) -> &'static str {
 }
 
 /// What of the configuration `docker build` alone can't do.
-fn needs_buildx(config: &Config, kind: &Kind, here: &Here) -> Option<String> {
+fn needs_buildx(config: &Config, kind: &BuilderKind, here: &Here) -> Option<String> {
     let builder = &config.builder;
     let elsewhere = match kind {
-        Kind::Remote(_) | Kind::Hybrid { .. } | Kind::Pair(..) => Some("builder/remote"),
-        Kind::Cloud(_) => Some("builder/driver: cloud"),
+        BuilderKind::Remote(_) | BuilderKind::Hybrid { .. } | BuilderKind::Pair(..) => Some("builder/remote"),
+        BuilderKind::Cloud(_) => Some("builder/driver: cloud"),
         _ => None,
     };
     if let Some(other) = builder.arch.iter().find(|arch| **arch != here.arch) {

@@ -4,7 +4,7 @@
 mod trouble;
 
 use bowline_config::secret::Secret;
-use bowline_core::commands::builder::{BuildError, Builder, Command, Output, Request};
+use bowline_core::commands::builder::{BuildError, BuildOutput, BuildRequest, Builder, Command};
 use bowline_core::plan::secrets::{Secrets, registry_secrets};
 use bowline_core::selection::Selection;
 use tokio::time::Instant;
@@ -26,12 +26,12 @@ pub(crate) struct Build<'a> {
     call: Call<'a>,
     secrets: &'a Secrets,
     builder: Builder<'a>,
-    output: Output,
+    output: BuildOutput,
 }
 
 impl<'a> Build<'a> {
     /// Checks the programs, and logs in.
-    pub(crate) async fn begin(call: Call<'a>, secrets: &'a Secrets, output: Output) -> Result<Self> {
+    pub(crate) async fn begin(call: Call<'a>, secrets: &'a Secrets, output: BuildOutput) -> Result<Self> {
         let build = Self::without_registry(call, secrets, output).await?;
         registry::log_in_here(call.world, call.config(), secrets).await?;
         Ok(build)
@@ -41,7 +41,7 @@ impl<'a> Build<'a> {
     pub(crate) async fn without_registry(
         call: Call<'a>,
         secrets: &'a Secrets,
-        output: Output,
+        output: BuildOutput,
     ) -> Result<Self> {
         let builder = builder::choose(call.world, call.config()).await?;
         let build = Self { call, secrets, builder, output };
@@ -58,7 +58,7 @@ impl<'a> Build<'a> {
         self.dockerfile_is_there(Some(&source))?;
         let images = vec![config.image_of(version), config.latest_image()];
         match self.output {
-            Output::Registry if config.registry.is_absent() => keep::build(self, &source, images).await,
+            BuildOutput::Registry if config.registry.is_absent() => keep::build(self, &source, images).await,
             _ => self.build(&source, images).await,
         }
     }
@@ -67,10 +67,15 @@ impl<'a> Build<'a> {
         self.build_to(source, images, self.output.clone()).await
     }
 
-    pub(super) async fn build_to(&self, source: &Source, images: Vec<String>, output: Output) -> Result<()> {
+    pub(super) async fn build_to(
+        &self,
+        source: &Source,
+        images: Vec<String>,
+        output: BuildOutput,
+    ) -> Result<()> {
         let named = images.first().cloned().unwrap_or_default();
         let phase = match output {
-            Output::Registry => Phase::Build(named),
+            BuildOutput::Registry => Phase::Build(named),
             _ => Phase::BuildOnly(named),
         };
         let commands = self.commands(source, images, output)?;
@@ -95,10 +100,10 @@ impl<'a> Build<'a> {
         &self,
         source: &Source,
         images: Vec<String>,
-        output: Output,
+        output: BuildOutput,
     ) -> Result<Vec<Command>, BuildError> {
         let context = source.context.clone();
-        let request = Request { images, context, output, no_cache: self.call.options.no_cache };
+        let request = BuildRequest { images, context, output, no_cache: self.call.options.no_cache };
         self.builder.build(&request, |name| self.call.world.local.variable(name))
     }
 
@@ -198,7 +203,7 @@ impl From<BuildError> for RunError {
 }
 
 /// `build push`: builds the version, and pushes it or puts it where `output` says. Gives its name.
-pub async fn push(call: Call<'_>, output: Output) -> Result<String> {
+pub async fn push(call: Call<'_>, output: BuildOutput) -> Result<String> {
     let started = Instant::now();
     let version = call.version().await?;
     keep::given(call, &version).await?;
@@ -209,7 +214,7 @@ pub async fn push(call: Call<'_>, output: Output) -> Result<String> {
     Ok(call.config().image_of(&version))
 }
 
-async fn build_and_push(call: Call<'_>, output: Output, version: &str) -> Result<()> {
+async fn build_and_push(call: Call<'_>, output: BuildOutput, version: &str) -> Result<()> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let secrets = call.project.secrets(call.world, &secrets_needed(call.project)).await?;
     let facts = Facts::of(&call.scope().await, version, &selection.hosts);

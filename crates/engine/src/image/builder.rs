@@ -2,7 +2,7 @@
 //! `build create`, `build remove`, `build details`.
 
 use bowline_config::Config;
-use bowline_core::commands::builder::{Builder, Here, Kind};
+use bowline_core::commands::builder::{Builder, BuilderKind, Here};
 
 use crate::call::Call;
 use crate::error::{Result, RunError};
@@ -24,7 +24,7 @@ pub(crate) async fn choose<'c>(world: &World, config: &'c Config) -> Result<Buil
         ),
         standing: Vec::new(),
     })?;
-    if builder.kind == Kind::Pack && !answers(world, &["pack", "version"]).await? {
+    if builder.kind == BuilderKind::Pack && !answers(world, &["pack", "version"]).await? {
         return Err(absent(
             "there is no `pack` on this machine, and `builder: pack:` builds with it",
             "install it: https://buildpacks.io/docs/tools/pack/",

@@ -1,7 +1,7 @@
 //! `build dev`: an image of the working directory for trying out. It is tagged as dirty, stays on this machine, and Bowline first lists
 //! its uncommitted files.
 
-use bowline_core::commands::builder::Output;
+use bowline_core::commands::builder::BuildOutput;
 use bowline_core::dockerignore::Dockerignore;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::image::clone::{Source, listed};
 const DIRTY: &str = "-dirty";
 
 /// Builds it, and returns its name.
-pub async fn dev(call: Call<'_>, output: Output) -> Result<String> {
+pub async fn dev(call: Call<'_>, output: BuildOutput) -> Result<String> {
     let started = Instant::now();
     let config = call.config();
     let version = call.version().await?;

@@ -1,6 +1,6 @@
 //! Storing images on this machine, for servers that get theirs from it: built ones, and files from the user.
 
-use bowline_core::commands::builder::Output;
+use bowline_core::commands::builder::BuildOutput;
 
 use crate::call::Call;
 use crate::error::{Result, RunError};
@@ -19,11 +19,11 @@ pub(super) async fn build(build: &Build<'_>, source: &Source, images: Vec<String
     if build.writes_layouts() {
         let (directory, _held) = world.images.workspace().await.map_err(failed)?;
         let layout = format!("{directory}/layout");
-        build.build_to(source, images, Output::Other(format!("oci,tar=false,dest={layout}"))).await?;
+        build.build_to(source, images, BuildOutput::Other(format!("oci,tar=false,dest={layout}"))).await?;
         let taking = world.images.take(&layout, &image);
         until_stopped(world, taking).await?.map_err(failed)?;
     } else {
-        build.build_to(source, images, Output::Docker).await?;
+        build.build_to(source, images, BuildOutput::Docker).await?;
         save(world, &image).await?;
     }
     tidy(build.call(), &image).await

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use bowline_core::commands::builder::Output;
+use bowline_core::commands::builder::BuildOutput;
 use bowline_core::commands::registry::{self, Pull, Receive, Way};
 use bowline_core::plan::secrets::{login, registry_secrets};
 use bowline_core::plan::step::Step;
@@ -85,7 +85,7 @@ async fn send_to(world: &World, fleet: &Fleet, receive: &Receive, hosts: &[&str]
 pub async fn deliver(call: Call<'_>) -> Result<Gathered> {
     let version = call.version().await?;
     let options = Options { version: Some(version), ..call.options.clone() };
-    build::push(Call { options: &options, ..call }, Output::Registry).await?;
+    build::push(Call { options: &options, ..call }, BuildOutput::Registry).await?;
     // The hook has run, unless there was nothing to build.
     let options = Options { skip_hooks: options.skip_hooks || options.image_archive.is_none(), ..options };
     pull(Call { options: &options, ..call }).await

@@ -18,7 +18,7 @@ mod tests;
 
 use bowline_config::secret::Secret;
 
-use super::fetch::{Fetched, Request};
+use super::fetch::{FetchRequest, Fetched};
 use super::tool::{Tool, Vendor};
 use super::trouble::Trouble;
 
@@ -43,7 +43,7 @@ pub enum Adapter {
 
 /// The result of a login.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Session {
+pub(super) struct SignedIn {
     /// Variables for the commands that follow.
     pub(super) env: Vec<(String, Secret)>,
     /// A token for their arguments.
@@ -96,7 +96,7 @@ impl Adapter {
     }
 
     /// Checks that need no command of the vendor.
-    pub(super) fn check(self, request: &Request) -> Result<(), Trouble> {
+    pub(super) fn check(self, request: &FetchRequest) -> Result<(), Trouble> {
         match self {
             Self::OnePassword => one_password::items(request).map(drop),
             Self::Gcp => gcp::versions(request).map(drop),
@@ -112,14 +112,14 @@ impl Adapter {
     }
 
     /// Checks on this machine, before a login.
-    pub(super) fn check_here(self, tool: &Tool<'_>, request: &Request) -> Result<(), Trouble> {
+    pub(super) fn check_here(self, tool: &Tool<'_>, request: &FetchRequest) -> Result<(), Trouble> {
         if self == Self::Doppler { doppler::configs(tool, request).map(drop) } else { Ok(()) }
     }
 
     /// Makes sure that the vendor's command exists and is logged in.
-    pub(super) async fn log_in(self, tool: &Tool<'_>, account: Option<&str>) -> Result<Session, Trouble> {
+    pub(super) async fn log_in(self, tool: &Tool<'_>, account: Option<&str>) -> Result<SignedIn, Trouble> {
         if self == Self::Test {
-            return Ok(Session::default());
+            return Ok(SignedIn::default());
         }
         tool.check().await?;
         let account = account.unwrap_or_default();
@@ -131,15 +131,15 @@ impl Adapter {
             Self::Gcp => gcp::log_in(tool).await,
             Self::Doppler => doppler::log_in(tool).await,
             Self::Passbolt => passbolt::log_in(tool).await,
-            Self::Aws | Self::Enpass | Self::Test => Ok(Session::default()),
+            Self::Aws | Self::Enpass | Self::Test => Ok(SignedIn::default()),
         }
     }
 
     pub(super) async fn fetch(
         self,
         tool: &Tool<'_>,
-        session: &Session,
-        request: &Request,
+        session: &SignedIn,
+        request: &FetchRequest,
     ) -> Result<Fetched, Trouble> {
         match self {
             Self::OnePassword => one_password::fetch(tool, session, request).await,

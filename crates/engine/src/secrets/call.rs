@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::evaluate::{Evaluation, Value, Wrong};
 use super::extract::extract;
-use super::fetch::{Fetched, Request};
+use super::fetch::{FetchRequest, Fetched};
 use super::trouble::Trouble;
 use super::{Place, json};
 
@@ -54,7 +54,7 @@ pub(super) async fn answer(
     }
 }
 
-async fn fetch(evaluation: Evaluation<'_>, request: &Request) -> Result<Arc<Fetched>, Trouble> {
+async fn fetch(evaluation: Evaluation<'_>, request: &FetchRequest) -> Result<Arc<Fetched>, Trouble> {
     evaluation.store.fetcher.fetch(evaluation.local, request).await
 }
 
@@ -94,7 +94,7 @@ const IGNORED_WITH_VALUE: [&str; 9] =
 const IGNORED: [&str; 10] =
     ["--inline", "-v", "--verbose", "-q", "--quiet", "-p", "--primary", "-H", "--skip-hooks", "--no-inline"];
 
-fn fetch_words(words: &[String], env: Vec<(String, Secret)>) -> Result<Request, Trouble> {
+fn fetch_words(words: &[String], env: Vec<(String, Secret)>) -> Result<FetchRequest, Trouble> {
     let (mut adapter, mut account, mut from, mut names) = (None, None, None, Vec::new());
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -128,7 +128,7 @@ fn fetch_words(words: &[String], env: Vec<(String, Secret)>) -> Result<Request, 
         }
     }
     let Some(adapter) = adapter else { return Err(Trouble::usage("`secrets fetch` needs `--adapter NAME`")) };
-    Ok(Request { env, ..Request::new(&adapter, account, from, names)? })
+    Ok(FetchRequest { env, ..FetchRequest::new(&adapter, account, from, names)? })
 }
 
 fn extract_words(words: &[String]) -> Result<(&str, &str), Trouble> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bowline_config::secret::Secret;
 use tokio::sync::OnceCell;
 
-use super::adapters::{Adapter, Session};
+use super::adapters::{Adapter, SignedIn};
 pub use super::json::object;
 use super::tool::{Tool, Turns};
 use super::trouble::Trouble;
@@ -16,7 +16,7 @@ use crate::ports::Local;
 pub type Fetched = Vec<(String, Secret)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct FetchRequest {
     /// The vault.
     pub(super) adapter: Adapter,
     /// `--account`.
@@ -29,7 +29,7 @@ pub struct Request {
     pub(super) env: Vec<(String, Secret)>,
 }
 
-impl Request {
+impl FetchRequest {
     /// A request, checked as far as possible without the vendor's command.
     ///
     /// # Errors
@@ -70,8 +70,8 @@ type Login = (Adapter, Option<String>, Vec<(String, Secret)>);
 pub struct Fetcher {
     pub(super) turns: Turns,
     environment: Vec<(String, Secret)>,
-    sessions: Memo<Login, Session>,
-    answers: Memo<Request, Arc<Fetched>>,
+    sessions: Memo<Login, SignedIn>,
+    answers: Memo<FetchRequest, Arc<Fetched>>,
 }
 
 impl Fetcher {
@@ -96,12 +96,12 @@ impl Fetcher {
     ///
     /// # Errors
     /// The vendor's message, without values.
-    pub async fn fetch(&self, local: &dyn Local, request: &Request) -> Result<Arc<Fetched>, Trouble> {
+    pub async fn fetch(&self, local: &dyn Local, request: &FetchRequest) -> Result<Arc<Fetched>, Trouble> {
         let answer = cell(&self.answers, request);
         answer.get_or_init(|| self.fetch_now(local, request)).await.clone()
     }
 
-    async fn fetch_now(&self, local: &dyn Local, request: &Request) -> Result<Arc<Fetched>, Trouble> {
+    async fn fetch_now(&self, local: &dyn Local, request: &FetchRequest) -> Result<Arc<Fetched>, Trouble> {
         let env = self.environment.iter().chain(&request.env).cloned().collect();
         let mut tool = Tool::new(local, &self.turns, request.adapter.vendor(), env);
         request.adapter.check_here(&tool, request)?;

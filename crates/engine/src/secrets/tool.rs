@@ -9,7 +9,7 @@ use bowline_config::secret::Secret;
 use serde::de::DeserializeOwned;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::adapters::Session;
+use super::adapters::SignedIn;
 use super::trouble::{Trouble, ending};
 use crate::local::{Limit, within};
 use crate::ports::{Loan, Local, LocalCommand, Output};
@@ -83,7 +83,7 @@ impl<'a> Tool<'a> {
         Self { local, turns, vendor, env, hidden: Vec::new() }
     }
 
-    pub(super) fn use_session(&mut self, session: &Session) {
+    pub(super) fn use_session(&mut self, session: &SignedIn) {
         self.env.extend(session.env.iter().cloned());
         self.hidden.extend(session.token.clone());
     }
@@ -121,7 +121,7 @@ impl<'a> Tool<'a> {
     }
 
     /// Runs it in a session that has just started.
-    pub(super) async fn output_in(&self, session: &Session, words: &[&str]) -> Result<Output, Trouble> {
+    pub(super) async fn output_in(&self, session: &SignedIn, words: &[&str]) -> Result<Output, Trouble> {
         let env = self.env.iter().chain(&session.env).cloned().collect();
         Tool { env, hidden: Vec::new(), ..*self }.run(words, Loan::None).await
     }

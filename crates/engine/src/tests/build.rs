@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bowline_core::commands::builder::Output as To;
+use bowline_core::commands::builder::BuildOutput as To;
 use bowline_core::commands::clone::{CleanClone, Place};
 
 use super::*;

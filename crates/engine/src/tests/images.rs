@@ -9,7 +9,7 @@ use crate::event::Phase;
 use crate::image::build;
 use crate::image::pull::pull;
 use crate::testing::{Shop, says};
-use bowline_core::commands::builder::Output as To;
+use bowline_core::commands::builder::BuildOutput as To;
 use bowline_core::plan::delivery::Expected;
 
 /// The project without a registry, or with Kamal's on localhost.

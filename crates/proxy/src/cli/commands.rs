@@ -1,6 +1,6 @@
 //! The commands and their flags.
 
-use super::flags::{Flag, Kind, Set};
+use super::flags::{Flag, FlagKind, Set};
 
 /// Which command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,166 +39,201 @@ pub(super) struct Command {
     pub(super) required: &'static [&'static str],
 }
 
-const fn flag(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Flag {
+const fn flag(name: &'static str, kind: FlagKind, default: &'static str, help: &'static str) -> Flag {
     Flag { name, kind, default, help }
 }
 
 const TARGETS: &[Flag] = &[
-    flag("target", Kind::List, "", "Address of a container that serves the app, HOST[:PORT] (repeatable)"),
-    flag("read-target", Kind::List, "", "Address of a container that serves reads only (repeatable)"),
-    flag("deploy-timeout", Kind::Duration, "30s", "How long a new target may take to pass its health check"),
+    flag(
+        "target",
+        FlagKind::List,
+        "",
+        "Address of a container that serves the app, HOST[:PORT] (repeatable)",
+    ),
+    flag("read-target", FlagKind::List, "", "Address of a container that serves reads only (repeatable)"),
+    flag(
+        "deploy-timeout",
+        FlagKind::Duration,
+        "30s",
+        "How long a new target may take to pass its health check",
+    ),
 ];
 
 const DRAIN: &[Flag] = &[
-    flag("drain-timeout", Kind::Duration, "30s", "How long open requests may take to finish"),
+    flag("drain-timeout", FlagKind::Duration, "30s", "How long open requests may take to finish"),
     flag(
         "stream-timeout",
-        Kind::Duration,
+        FlagKind::Duration,
         "5s",
         "How long to keep WebSockets and event streams open, within the drain timeout",
     ),
 ];
 
 const ROUTE: &[Flag] = &[
-    flag("host", Kind::List, "", "Host name of the service; without one, every host (repeatable)"),
-    flag("path-prefix", Kind::List, "", "Path below which the service gets requests (repeatable)"),
+    flag("host", FlagKind::List, "", "Host name of the service; without one, every host (repeatable)"),
+    flag("path-prefix", FlagKind::List, "", "Path below which the service gets requests (repeatable)"),
     flag(
         "strip-path-prefix",
-        Kind::Bool,
+        FlagKind::Bool,
         "true",
         "Remove the path prefix before forwarding a request to the target",
     ),
     flag(
         "tls",
-        Kind::Bool,
+        FlagKind::Bool,
         "false",
         "Serve the hosts over HTTPS, with certificates that the proxy gets from an ACME authority",
     ),
     flag(
         "tls-on-demand-url",
-        Kind::Text,
+        FlagKind::Text,
         "",
         "URL or path to request with ?host=NAME before issuing a certificate for a name that isn't listed",
     ),
     flag(
         "tls-staging",
-        Kind::Bool,
+        FlagKind::Bool,
         "false",
         "Get test certificates from Let's Encrypt's staging environment",
     ),
-    flag("tls-acme-directory", Kind::Text, "", "URL of another ACME directory than Let's Encrypt's"),
-    flag("tls-certificate-path", Kind::Text, "", "PEM file with your own certificate chain"),
-    flag("tls-private-key-path", Kind::Text, "", "PEM file with the private key of your own certificate"),
-    flag("tls-acme-cache-path", Kind::Text, "", "Directory for certificates and ACME accounts"),
-    flag("tls-redirect", Kind::Bool, "true", "Redirect HTTP to HTTPS"),
-    flag("canonical-host", Kind::Text, "", "Redirect all other hosts to this one"),
+    flag("tls-acme-directory", FlagKind::Text, "", "URL of another ACME directory than Let's Encrypt's"),
+    flag("tls-certificate-path", FlagKind::Text, "", "PEM file with your own certificate chain"),
+    flag("tls-private-key-path", FlagKind::Text, "", "PEM file with the private key of your own certificate"),
+    flag("tls-acme-cache-path", FlagKind::Text, "", "Directory for certificates and ACME accounts"),
+    flag("tls-redirect", FlagKind::Bool, "true", "Redirect HTTP to HTTPS"),
+    flag("canonical-host", FlagKind::Text, "", "Redirect all other hosts to this one"),
 ];
 
 const HEALTH: &[Flag] = &[
-    flag("force", Kind::Bool, "false", "Switch without waiting for the new target to be healthy"),
-    flag("health-check-interval", Kind::Duration, "1s", "Time between two health checks"),
-    flag("health-check-timeout", Kind::Duration, "5s", "How long one health check may take"),
-    flag("health-check-path", Kind::Text, "/up", "Path that the health check requests"),
-    flag("health-check-port", Kind::Int, "0", "Port that the health check requests (0 for the target's own)"),
-    flag("health-check-host", Kind::Text, "", "Host header of the health check"),
+    flag("force", FlagKind::Bool, "false", "Switch without waiting for the new target to be healthy"),
+    flag("health-check-interval", FlagKind::Duration, "1s", "Time between two health checks"),
+    flag("health-check-timeout", FlagKind::Duration, "5s", "How long one health check may take"),
+    flag("health-check-path", FlagKind::Text, "/up", "Path that the health check requests"),
+    flag(
+        "health-check-port",
+        FlagKind::Int,
+        "0",
+        "Port that the health check requests (0 for the target's own)",
+    ),
+    flag("health-check-host", FlagKind::Text, "", "Host header of the health check"),
 ];
 
 const REQUESTS: &[Flag] = &[
     flag(
         "writer-affinity-timeout",
-        Kind::Duration,
+        FlagKind::Duration,
         "1s",
         "How long a client's reads go to the main targets after it has sent a write",
     ),
-    flag("read-target-websockets", Kind::Bool, "false", "Let WebSockets go to read targets too"),
+    flag("read-target-websockets", FlagKind::Bool, "false", "Let WebSockets go to read targets too"),
     flag(
         "target-timeout",
-        Kind::Duration,
+        FlagKind::Duration,
         "30s",
         "How long the target may take to send the headers of its response",
     ),
-    flag("dial-timeout", Kind::Duration, "5s", "How long the target may take to accept a connection"),
-    flag("buffer-requests", Kind::Bool, "false", "Read a whole request body before forwarding the request"),
-    flag("buffer-responses", Kind::Bool, "false", "Read a whole response before sending it to the client"),
+    flag("dial-timeout", FlagKind::Duration, "5s", "How long the target may take to accept a connection"),
+    flag(
+        "buffer-requests",
+        FlagKind::Bool,
+        "false",
+        "Read a whole request body before forwarding the request",
+    ),
+    flag(
+        "buffer-responses",
+        FlagKind::Bool,
+        "false",
+        "Read a whole response before sending it to the client",
+    ),
     flag(
         "buffer-memory",
-        Kind::Int,
+        FlagKind::Int,
         "1048576",
         "Bytes of a buffered body that stay in memory; the rest goes to disk",
     ),
-    flag("max-request-body", Kind::Int, "0", "Largest buffered request body in bytes (0 for no limit)"),
-    flag("max-response-body", Kind::Int, "0", "Largest buffered response body in bytes (0 for no limit)"),
-    flag("error-pages", Kind::Text, "", "Directory with your own error pages"),
-    flag("log-request-header", Kind::List, "", "Request header to add to the log (repeatable)"),
-    flag("log-response-header", Kind::List, "", "Response header to add to the log (repeatable)"),
-    flag("exclude-metrics-path", Kind::List, "", "Path that the metrics don't count (repeatable)"),
+    flag("max-request-body", FlagKind::Int, "0", "Largest buffered request body in bytes (0 for no limit)"),
+    flag("max-response-body", FlagKind::Int, "0", "Largest buffered response body in bytes (0 for no limit)"),
+    flag("error-pages", FlagKind::Text, "", "Directory with your own error pages"),
+    flag("log-request-header", FlagKind::List, "", "Request header to add to the log (repeatable)"),
+    flag("log-response-header", FlagKind::List, "", "Response header to add to the log (repeatable)"),
+    flag("exclude-metrics-path", FlagKind::List, "", "Path that the metrics don't count (repeatable)"),
     flag(
         "forward-headers",
-        Kind::Bool,
+        FlagKind::Bool,
         "false",
         "Trust the client's X-Forwarded headers (default: only without TLS)",
     ),
-    flag("client-ip-header", Kind::Text, "", "Request header that names the client's address"),
-    flag("scope-cookie-paths", Kind::Bool, "false", "Add the path prefix to the paths of cookies"),
-    flag("trusted-proxies", Kind::List, "", "Networks from which to trust X-Forwarded-For and Forwarded"),
-    flag("compress", Kind::Bool, "false", "Compress responses with zstd, br or gzip"),
-    flag("basic-auth", Kind::List, "", "USER:PASSWORD that may use the service (repeatable)"),
+    flag("client-ip-header", FlagKind::Text, "", "Request header that names the client's address"),
+    flag("scope-cookie-paths", FlagKind::Bool, "false", "Add the path prefix to the paths of cookies"),
+    flag("trusted-proxies", FlagKind::List, "", "Networks from which to trust X-Forwarded-For and Forwarded"),
+    flag("compress", FlagKind::Bool, "false", "Compress responses with zstd, br or gzip"),
+    flag("basic-auth", FlagKind::List, "", "USER:PASSWORD that may use the service (repeatable)"),
     flag(
         "basic-auth-file",
-        Kind::Text,
+        FlagKind::Text,
         "",
         "File with one USER:PASSWORD per line, which keeps them out of process lists",
     ),
-    flag("allow-ip", Kind::List, "", "Network that may use the service (repeatable)"),
+    flag("allow-ip", FlagKind::List, "", "Network that may use the service (repeatable)"),
     flag(
         "set-request-header",
-        Kind::List,
+        FlagKind::List,
         "",
         "'Name: value' to set on requests; without a value the header is removed",
     ),
     flag(
         "set-response-header",
-        Kind::List,
+        FlagKind::List,
         "",
         "'Name: value' to set on responses; without a value the header is removed",
     ),
 ];
 
 const RUN: &[Flag] = &[
-    flag("debug", Kind::Bool, "false", "Log debug messages too"),
-    flag("http-port", Kind::Int, "80", "Port for HTTP"),
-    flag("https-port", Kind::Int, "443", "Port for HTTPS"),
-    flag("metrics-port", Kind::Int, "0", "Port for Prometheus metrics (0 for none)"),
-    flag("http3", Kind::Bool, "false", "HTTP/3 is not supported yet: an error"),
-    flag("header-timeout", Kind::Duration, "30s", "Maximum time to read the headers of a request"),
-    flag("idle-timeout", Kind::Duration, "2m", "Maximum time a connection may be idle between two requests"),
-    flag("max-connections", Kind::Int, "65536", "Maximum number of open connections; more connections wait"),
-    flag("threads", Kind::Int, "0", "Threads that handle requests (default one per core)"),
-    flag("proxy-protocol", Kind::Bool, "false", "Require the PROXY protocol at the start of connections"),
-    flag("trusted-proxies", Kind::List, "", "Networks that may speak the PROXY protocol (default all)"),
+    flag("debug", FlagKind::Bool, "false", "Log debug messages too"),
+    flag("http-port", FlagKind::Int, "80", "Port for HTTP"),
+    flag("https-port", FlagKind::Int, "443", "Port for HTTPS"),
+    flag("metrics-port", FlagKind::Int, "0", "Port for Prometheus metrics (0 for none)"),
+    flag("http3", FlagKind::Bool, "false", "HTTP/3 is not supported yet: an error"),
+    flag("header-timeout", FlagKind::Duration, "30s", "Maximum time to read the headers of a request"),
+    flag(
+        "idle-timeout",
+        FlagKind::Duration,
+        "2m",
+        "Maximum time a connection may be idle between two requests",
+    ),
+    flag(
+        "max-connections",
+        FlagKind::Int,
+        "65536",
+        "Maximum number of open connections; more connections wait",
+    ),
+    flag("threads", FlagKind::Int, "0", "Threads that handle requests (default one per core)"),
+    flag("proxy-protocol", FlagKind::Bool, "false", "Require the PROXY protocol at the start of connections"),
+    flag("trusted-proxies", FlagKind::List, "", "Networks that may speak the PROXY protocol (default all)"),
     flag(
         "newer-binary",
-        Kind::Text,
+        FlagKind::Text,
         crate::upgrade::NEWER_BINARY,
         "Start this binary of the proxy instead, if it is newer and only root can write it",
     ),
 ];
 
 const SPLIT: &[Flag] = &[
-    flag("percent", Kind::Int, "0", "Share of clients, in percent, that get the second set"),
+    flag("percent", FlagKind::Int, "0", "Share of clients, in percent, that get the second set"),
     flag(
         "list",
-        Kind::List,
+        FlagKind::List,
         "",
         "Value of the cookie kamal-rollout that always gets the second set (repeatable)",
     ),
 ];
 
-const JSON: &[Flag] = &[flag("json", Kind::Bool, "false", "Print JSON")];
+const JSON: &[Flag] = &[flag("json", FlagKind::Bool, "false", "Print JSON")];
 
 const IMAGE: &[Flag] = &[
-    flag("output", Kind::Text, "", "File to write the archive to"),
-    flag("reference", Kind::Bool, "false", "Print only the name that the image would have"),
+    flag("output", FlagKind::Text, "", "File to write the archive to"),
+    flag("reference", FlagKind::Bool, "false", "Print only the name that the image would have"),
 ];
 
 /// All of them.
@@ -275,18 +310,27 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 const UPGRADE: &[Flag] = &[
-    flag("drain-timeout", Kind::Duration, "10m", "How long the old process may take to finish open requests"),
+    flag(
+        "drain-timeout",
+        FlagKind::Duration,
+        "10m",
+        "How long the old process may take to finish open requests",
+    ),
     flag(
         "stream-timeout",
-        Kind::Duration,
+        FlagKind::Duration,
         "1m",
         "How long the old process keeps WebSockets and event streams open, within the drain timeout",
     ),
 ];
 
-const PAUSE: &[Flag] =
-    &[flag("max-pause", Kind::Duration, "30s", "How long a new request waits before the client gets 504")];
-const STOP: &[Flag] = &[flag("message", Kind::Text, "", "Text on the page that clients get")];
+const PAUSE: &[Flag] = &[flag(
+    "max-pause",
+    FlagKind::Duration,
+    "30s",
+    "How long a new request waits before the client gets 504",
+)];
+const STOP: &[Flag] = &[flag("message", FlagKind::Text, "", "Text on the page that clients get")];
 
 const fn command(
     name: Name,

@@ -9,7 +9,7 @@ use crate::duration;
 
 /// What a flag holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FlagKind {
     Bool,
     Int,
     Text,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: FlagKind,
     /// As it would be typed.
     pub(super) default: &'static str,
     pub(super) help: &'static str,
@@ -87,7 +87,7 @@ impl Given {
         };
         let value = match (value, flag.kind) {
             (Some(value), _) => value,
-            (None, Kind::Bool) => "true",
+            (None, FlagKind::Bool) => "true",
             (None, _) => words.next().ok_or_else(|| format!("flag needs an argument: --{name}"))?,
         };
         let refused = |why| format!("invalid argument {value:?} for \"--{name}\" flag: {why}");
@@ -155,13 +155,13 @@ impl Flags<'_> {
     }
 }
 
-fn parse(kind: Kind, text: &str) -> Result<Value, String> {
+fn parse(kind: FlagKind, text: &str) -> Result<Value, String> {
     Ok(match kind {
-        Kind::Bool => Value::Bool(bool(text)?),
-        Kind::Int => Value::Int(int(text)?),
-        Kind::Text => Value::Text(text.to_owned()),
-        Kind::Duration => Value::Duration(duration::parse(text)?),
-        Kind::List => Value::List(list(text)?),
+        FlagKind::Bool => Value::Bool(bool(text)?),
+        FlagKind::Int => Value::Int(int(text)?),
+        FlagKind::Text => Value::Text(text.to_owned()),
+        FlagKind::Duration => Value::Duration(duration::parse(text)?),
+        FlagKind::List => Value::List(list(text)?),
     })
 }
 
@@ -241,12 +241,12 @@ mod tests {
     use super::*;
 
     const FLAGS: Set = &[&[
-        Flag { name: "on", kind: Kind::Bool, default: "true", help: "" },
-        Flag { name: "off", kind: Kind::Bool, default: "false", help: "" },
-        Flag { name: "many", kind: Kind::List, default: "", help: "" },
-        Flag { name: "wait", kind: Kind::Duration, default: "30s", help: "" },
-        Flag { name: "count", kind: Kind::Int, default: "7", help: "" },
-        Flag { name: "word", kind: Kind::Text, default: "w", help: "" },
+        Flag { name: "on", kind: FlagKind::Bool, default: "true", help: "" },
+        Flag { name: "off", kind: FlagKind::Bool, default: "false", help: "" },
+        Flag { name: "many", kind: FlagKind::List, default: "", help: "" },
+        Flag { name: "wait", kind: FlagKind::Duration, default: "30s", help: "" },
+        Flag { name: "count", kind: FlagKind::Int, default: "7", help: "" },
+        Flag { name: "word", kind: FlagKind::Text, default: "w", help: "" },
     ]];
 
     fn read(line: &str) -> Result<Given, String> {

@@ -1,7 +1,7 @@
 //! What `--help` prints.
 
 use super::commands::{COMMANDS, Command, Name};
-use super::flags::{Flag, Kind};
+use super::flags::{Flag, FlagKind};
 
 /// The whole program.
 pub(super) fn all(program: &str) -> String {
@@ -46,15 +46,15 @@ pub(super) fn of(program: &str, command: &Command) -> String {
 
 fn line(flag: &Flag) -> String {
     let kind = match flag.kind {
-        Kind::Bool => "",
-        Kind::Int => " int",
-        Kind::Text => " string",
-        Kind::Duration => " duration",
-        Kind::List => " strings",
+        FlagKind::Bool => "",
+        FlagKind::Int => " int",
+        FlagKind::Text => " string",
+        FlagKind::Duration => " duration",
+        FlagKind::List => " strings",
     };
     let default = match (flag.kind, flag.default) {
         (_, "" | "0" | "false") => String::new(),
-        (Kind::Text, default) => format!(" (default {default:?})"),
+        (FlagKind::Text, default) => format!(" (default {default:?})"),
         (_, default) => format!(" (default {default})"),
     };
     format!("      {:<38} {}{default}\n", format!("--{}{kind}", flag.name), flag.help)

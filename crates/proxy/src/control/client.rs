@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Command, LINE, Reply, Request, VERSION};
+use super::{Command, ControlRequest, LINE, Reply, VERSION};
 use crate::duration;
 
 /// Asks the daemon and waits until it is done. What it answers, or why it failed.
@@ -21,8 +21,8 @@ pub fn call(socket: &Path, command: Command) -> Result<Value, String> {
         }
         _ => format!("{}: {error}", socket.display()),
     };
-    let mut line =
-        serde_json::to_vec(&Request { version: VERSION, command }).map_err(|error| error.to_string())?;
+    let mut line = serde_json::to_vec(&ControlRequest { version: VERSION, command })
+        .map_err(|error| error.to_string())?;
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;
     let mut answer = String::new();

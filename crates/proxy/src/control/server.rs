@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::{Command, Deploy, Drain, LINE, Reply, Request, VERSION};
+use super::{Command, ControlRequest, Deploy, Drain, LINE, Reply, VERSION};
 use crate::drain::Limits;
 use crate::log;
 use crate::service::{self, Services};
@@ -211,7 +211,7 @@ pub fn read(line: &[u8]) -> Result<Command, String> {
             "this command speaks version {version} of the control protocol, the running proxy version {VERSION}: use the command of the running proxy"
         ));
     }
-    Ok(serde_json::from_slice::<Request>(line).map_err(not_ours)?.command)
+    Ok(serde_json::from_slice::<ControlRequest>(line).map_err(not_ours)?.command)
 }
 
 fn refusal(error: String) -> Reply {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt::{Display, Write};
 use std::time::{Duration, SystemTime};
 
-use super::Request;
+use super::Logged;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -72,7 +72,7 @@ impl Line<'_> {
         quoted(self.bytes, value.as_bytes());
     }
 
-    pub(super) fn request(&mut self, request: &Request<'_>) {
+    pub(super) fn request(&mut self, request: &Logged<'_>) {
         self.text("host", request.host);
         self.raw("port", request.port);
         self.text("path", request.path);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_of_json_in_this_order() {
-        let request = Request {
+        let request = Logged {
             host: "a.example",
             port: 80,
             path: "/a\"b\\c\u{1}\n",

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::body::{Kind, Outgoing};
+use super::body::{BodySource, Outgoing};
 use super::client::Scheme;
 use crate::error_pages::ErrorPages;
 use crate::router::without_port;
@@ -25,7 +25,7 @@ impl From<StatusCode> for Refusal {
 /// The page of an error.
 pub(super) fn page(pages: &ErrorPages, refusal: &Refusal) -> Response<Outgoing> {
     let body = pages.render(refusal.status, &refusal.message);
-    let mut answer = Response::new(Outgoing::new(Kind::Whole(body)));
+    let mut answer = Response::new(Outgoing::new(BodySource::Whole(body)));
     *answer.status_mut() = refusal.status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     answer
@@ -33,7 +33,7 @@ pub(super) fn page(pages: &ErrorPages, refusal: &Refusal) -> Response<Outgoing> 
 
 /// An answer of the status alone.
 pub(super) fn plain(status: StatusCode) -> Response<Outgoing> {
-    let mut answer = Response::new(Outgoing::new(Kind::Empty));
+    let mut answer = Response::new(Outgoing::new(BodySource::Empty));
     *answer.status_mut() = status;
     answer
 }

@@ -193,12 +193,12 @@ impl Body for Spooled {
 
 /// A body on its way to a client, with what has to last as long as it does.
 pub(super) struct Outgoing {
-    kind: Kind,
+    kind: BodySource,
     open: Option<Box<Open>>,
 }
 
 /// Where the bytes come from.
-pub(super) enum Kind {
+pub(super) enum BodySource {
     /// Nowhere.
     Empty,
     /// From the proxy itself.
@@ -213,7 +213,7 @@ pub(super) enum Kind {
 
 impl Outgoing {
     /// A body that has yet to be given its [`Open`] request.
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: BodySource) -> Self {
         Self { kind, open: None }
     }
 
@@ -234,12 +234,12 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let polled = match &mut this.kind {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Whole(bytes) if !bytes.has_remaining() => Poll::Ready(None),
-            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Target(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Kind::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Kind::Packed(body) => {
+            BodySource::Empty => Poll::Ready(None),
+            BodySource::Whole(bytes) if !bytes.has_remaining() => Poll::Ready(None),
+            BodySource::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            BodySource::Target(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            BodySource::Spooled(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            BodySource::Packed(body) => {
                 Pin::new(&mut **body).poll_frame(cx).map_err(|error| error.to_string().into())
             }
         };
@@ -253,21 +253,21 @@ impl Body for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty => true,
-            Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Target(body) => body.is_end_stream(),
-            Kind::Spooled(body) => body.is_end_stream(),
-            Kind::Packed(body) => body.is_end_stream(),
+            BodySource::Empty => true,
+            BodySource::Whole(bytes) => bytes.is_empty(),
+            BodySource::Target(body) => body.is_end_stream(),
+            BodySource::Spooled(body) => body.is_end_stream(),
+            BodySource::Packed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Target(body) => body.size_hint(),
-            Kind::Spooled(body) => body.size_hint(),
-            Kind::Packed(body) => body.size_hint(),
+            BodySource::Empty => SizeHint::with_exact(0),
+            BodySource::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            BodySource::Target(body) => body.size_hint(),
+            BodySource::Spooled(body) => body.size_hint(),
+            BodySource::Packed(body) => body.size_hint(),
         }
     }
 }

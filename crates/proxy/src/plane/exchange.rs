@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use tokio::time::timeout;
 
-use super::body::{Kind, Outgoing, RequestBody};
+use super::body::{BodySource, Outgoing, RequestBody};
 use super::forward::{Ending, Flow, Route, WRITER_COOKIE, is_read};
 use super::headers::{self, Origin};
 use super::record::Open;
@@ -198,7 +198,7 @@ async fn pass_on(
         let answer = read_whole(answer, service).await?;
         return Ok(finish(answer, service, asked));
     }
-    Ok(finish(answer.map(|body| Outgoing::new(Kind::Target(body))), service, asked))
+    Ok(finish(answer.map(|body| Outgoing::new(BodySource::Target(body))), service, asked))
 }
 
 /// Packs the answer if the service says so and the client can unpack it, and applies the service's rules.
@@ -210,9 +210,9 @@ fn finish(answer: Response<Outgoing>, service: &Service, asked: &Asked) -> Respo
         None
     };
     if let Some(coding) = coding {
-        let unpacked = std::mem::replace(&mut body, Outgoing::new(Kind::Empty));
+        let unpacked = std::mem::replace(&mut body, Outgoing::new(BodySource::Empty));
         match compress::wrap(coding, &mut parts.headers, unpacked) {
-            Ok(packed) => body = Outgoing::new(Kind::Packed(Box::new(packed))),
+            Ok(packed) => body = Outgoing::new(BodySource::Packed(Box::new(packed))),
             Err(error) => log::error("Error compressing response", &[("error", &error)]),
         }
     }
@@ -244,7 +244,7 @@ async fn read_whole(
         spool::Sizes { memory: options.max_memory_buffer_size, limit: options.max_response_body_size };
     let (parts, body) = answer.into_parts();
     let (status, error) = match Box::pin(spool::read(body, sizes)).await {
-        Ok(spooled) => return Ok(Response::from_parts(parts, Outgoing::new(Kind::Spooled(spooled)))),
+        Ok(spooled) => return Ok(Response::from_parts(parts, Outgoing::new(BodySource::Spooled(spooled)))),
         Err(spool::Error::TooLarge) => (StatusCode::INTERNAL_SERVER_ERROR, "larger than allowed".to_owned()),
         Err(spool::Error::Read(error)) => (StatusCode::BAD_GATEWAY, error.to_string()),
         Err(spool::Error::Disk(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

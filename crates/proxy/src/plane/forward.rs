@@ -9,7 +9,7 @@ use hyper::body::Body;
 use tokio::time::Instant;
 
 use super::answers::{self, Refusal};
-use super::body::{Kind, Outgoing, RequestBody};
+use super::body::{BodySource, Outgoing, RequestBody};
 use super::client::{Client, Scheme};
 use super::record::Open;
 use super::upstream::Interim;
@@ -59,7 +59,7 @@ pub(super) async fn answer(
         }
         Err(Ending::Upgraded(upgraded)) => {
             open.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16(), upgraded.head.headers());
-            return upgraded.tunnel(open).map(|()| Outgoing::new(Kind::Empty));
+            return upgraded.tunnel(open).map(|()| Outgoing::new(BodySource::Empty));
         }
     };
     open.answered(response.status().as_u16(), response.headers());
@@ -153,7 +153,7 @@ impl Flow<'_> {
         let token = request.uri().path().strip_prefix("/.well-known/acme-challenge/")?;
         let host = without_port(self.host.to_str().unwrap_or_default());
         let answer = self.worker.shared.tls.as_ref()?.http01(host, token)?;
-        Some(Response::new(Outgoing::new(Kind::Whole(answer.into()))))
+        Some(Response::new(Outgoing::new(BodySource::Whole(answer.into()))))
     }
 
     fn route(&mut self, request: &Request<RequestBody>) -> Result<Route, Ending> {

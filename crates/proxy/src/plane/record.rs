@@ -118,7 +118,7 @@ impl Open {
 
     fn log(&self, duration: Duration) {
         let address = self.client.address_text();
-        log::request(&log::Request {
+        log::request(&log::Logged {
             host: &self.host,
             port: self.client.port,
             path: self.uri.path(),

@@ -26,7 +26,7 @@ pub(crate) fn state_file(text: &str) -> bool {
 /// A command that was read can be written, and is read again as the same.
 pub(crate) fn command(text: &str) -> bool {
     let Ok(command) = control::read(text.as_bytes()) else { return false };
-    let request = control::Request { version: control::VERSION, command };
+    let request = control::ControlRequest { version: control::VERSION, command };
     let written = serde_json::to_vec(&request).unwrap();
     assert_eq!(control::read(&written).unwrap(), request.command);
     true

@@ -42,16 +42,16 @@ impl Running {
         self.agreed(not_run).await?;
         let backlog = self.session.backlog().clone();
         feed(&self.channel.writer, &backlog, &self.input, false).await;
-        let input = Input { writer: Arc::clone(&self.channel.writer), backlog };
+        let input = AttachedInput { writer: Arc::clone(&self.channel.writer), backlog };
         let _staying = self.session.stay(Stay::Channel);
         Ok(Attached {
             input: Box::new(input),
-            output: Box::new(Output { running: self, exit: None, _staying }),
+            output: Box::new(AttachedOutput { running: self, exit: None, _staying }),
         })
     }
 }
 
-struct Output {
+struct AttachedOutput {
     running: Running,
     /// How it ended; output may still be under way then.
     exit: Option<Exit>,
@@ -59,7 +59,7 @@ struct Output {
 }
 
 #[async_trait]
-impl FarOutput for Output {
+impl FarOutput for AttachedOutput {
     async fn next(&mut self) -> Result<ControlFlow<Exit, Piece>> {
         loop {
             match self.running.reader.wait().await {
@@ -93,13 +93,13 @@ impl FarOutput for Output {
 }
 
 /// Ignores errors: the reader of the output sees that the connection is gone.
-struct Input {
+struct AttachedInput {
     writer: Arc<ChannelWriteHalf<Msg>>,
     backlog: Backlog,
 }
 
 #[async_trait]
-impl FarInput for Input {
+impl FarInput for AttachedInput {
     async fn send(&self, bytes: Vec<u8>) {
         let _ = self.backlog.write(&self.writer, &bytes).await;
     }

@@ -1,14 +1,14 @@
 //! The command line of a build.
 
 use super::buildx::{docker, linux};
-use super::{Builder, Kind, NeedsBuildx};
+use super::{Builder, BuilderKind, NeedsBuildx};
 use crate::shell::{fill_in, quote};
 use bowline_config::secret::REDACTED;
 use bowline_config::{Cache, Pack, is_secret_key};
 
 /// Where the image goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Output {
+pub enum BuildOutput {
     #[default]
     Registry,
     /// To this machine's Docker.
@@ -17,7 +17,7 @@ pub enum Output {
     Other(String),
 }
 
-impl Output {
+impl BuildOutput {
     /// Reads buildx's words for it: `TYPE[,NAME=VALUE…]`. A relative `dest` is one in `directory`: what builds may run
     /// elsewhere, in a clone.
     pub fn new(words: &str, directory: &str) -> Self {
@@ -52,12 +52,12 @@ impl Output {
 
 /// What to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct BuildRequest {
     /// The image's names, tag and all.
     pub images: Vec<String>,
     /// The directory, as seen from where the build runs, or a URL.
     pub context: String,
-    pub output: Output,
+    pub output: BuildOutput,
     /// Without layers of earlier builds.
     pub no_cache: bool,
 }
@@ -109,7 +109,7 @@ impl Builder<'_> {
     /// If a value can't be had, or the output only of buildx, or has no place.
     pub fn build(
         &self,
-        request: &Request,
+        request: &BuildRequest,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<Command>, BuildError> {
         if request.output.has_no_place() {
@@ -117,17 +117,17 @@ impl Builder<'_> {
         }
         let values = Values::new(self, variable)?;
         let build = match (&self.kind, &self.config.builder.pack) {
-            (Kind::Pack, Some(pack)) => self.pack(pack, request, &values),
+            (BuilderKind::Pack, Some(pack)) => self.pack(pack, request, &values),
             _ if self.buildx => self.buildx(request, &values),
             _ => match &request.output {
-                Output::Other(output) => {
+                BuildOutput::Other(output) => {
                     return Err(NeedsBuildx { wanted: format!("--output={output}") }.into());
                 }
                 _ => self.plain(request, &values),
             },
         };
         let mut commands = vec![Command { what: "build", words: build }];
-        if !self.buildx && request.output == Output::Registry {
+        if !self.buildx && request.output == BuildOutput::Registry {
             let push = |image: &String| Command {
                 what: "push",
                 words: docker(&["push", "--quiet", image.as_str()]),
@@ -137,10 +137,10 @@ impl Builder<'_> {
         Ok(commands)
     }
 
-    fn buildx(&self, request: &Request, values: &Values) -> Vec<String> {
+    fn buildx(&self, request: &BuildRequest, values: &Values) -> Vec<String> {
         let mut words = docker(&["buildx", "build", &format!("--output=type={}", request.output.word())]);
         let mut platforms = self.platforms();
-        if request.output == Output::Docker && platforms.contains(&self.own.as_str()) {
+        if request.output == BuildOutput::Docker && platforms.contains(&self.own.as_str()) {
             // Docker holds an image for one platform only.
             platforms = vec![&self.own];
         }
@@ -152,14 +152,14 @@ impl Builder<'_> {
         words
     }
 
-    fn plain(&self, request: &Request, values: &Values) -> Vec<String> {
+    fn plain(&self, request: &BuildRequest, values: &Values) -> Vec<String> {
         let mut words = docker(&["build"]);
         self.options(request, values, &mut words);
         words
     }
 
     /// What `docker build` and `docker buildx build` have in common; what only the latter knows was refused before.
-    fn options(&self, request: &Request, values: &Values, words: &mut Vec<String>) {
+    fn options(&self, request: &BuildRequest, values: &Values, words: &mut Vec<String>) {
         let builder = &self.config.builder;
         let mut flag = |flag: &str, value: &str| words.extend([flag.into(), value.into()]);
         request.images.iter().for_each(|image| flag("-t", image));
@@ -221,7 +221,7 @@ impl Builder<'_> {
         (with(&from, options), from)
     }
 
-    fn pack(&self, pack: &Pack, request: &Request, values: &Values) -> Vec<String> {
+    fn pack(&self, pack: &Pack, request: &BuildRequest, values: &Values) -> Vec<String> {
         let mut words: Vec<String> = vec!["pack".into(), "build".into(), self.config.repository()];
         let mut flag = |flag: &str, value: &str| words.extend([flag.into(), value.into()]);
         let platforms = self.platforms();

@@ -1,7 +1,7 @@
 //! Inspects, creates and removes buildx builders. Each of these is a list of commands without a shell, so that a URL or a name
 //! is always one word, whatever characters it contains.
 
-use super::{Builder, Kind, Node};
+use super::{Builder, BuilderKind, Node};
 
 /// A look at a builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,15 +68,15 @@ impl Builder<'_> {
         let network: &[&str] =
             if self.config.registry.is_local() { &["--driver-opt", "network=host"] } else { &[] };
         match &self.kind {
-            Kind::Native | Kind::Pack => Vec::new(),
-            Kind::Local(driver) => {
+            BuilderKind::Native | BuilderKind::Pack => Vec::new(),
+            BuilderKind::Local(driver) => {
                 let driver = format!("--driver={driver}");
                 vec![builder(&[&["--name", name, &driver], network].concat())]
             }
-            Kind::Cached => vec![builder(&["--name", name, "--driver=docker-container"])],
-            Kind::Multiarch => vec![builder(&["--name", name])],
-            Kind::Cloud(cloud) => vec![builder(&["--driver", "cloud", cloud])],
-            Kind::Remote(node) => {
+            BuilderKind::Cached => vec![builder(&["--name", name, "--driver=docker-container"])],
+            BuilderKind::Multiarch => vec![builder(&["--name", name])],
+            BuilderKind::Cloud(cloud) => vec![builder(&["--driver", "cloud", cloud])],
+            BuilderKind::Remote(node) => {
                 let mut words = [&["--name", name], network, &[&node.context]].concat();
                 let platform = platform(node);
                 if node.is_kamal_1s(name) {
@@ -84,7 +84,7 @@ impl Builder<'_> {
                 }
                 vec![node.create(name), builder(&words)]
             }
-            Kind::Hybrid { driver, local, remote } => {
+            BuilderKind::Hybrid { driver, local, remote } => {
                 let own = linux(local);
                 let driver = format!("--driver={driver}");
                 vec![
@@ -100,7 +100,7 @@ impl Builder<'_> {
                     ),
                 ]
             }
-            Kind::Pair(local, remote) => vec![
+            BuilderKind::Pair(local, remote) => vec![
                 local.create(name),
                 remote.create(name),
                 builder(&["--name", name, &local.context, "--platform", &platform(local)]),
@@ -119,7 +119,7 @@ impl Builder<'_> {
 
     pub fn details(&self) -> Vec<Vec<String>> {
         match &self.config.builder.pack {
-            Some(pack) if self.kind == Kind::Pack => {
+            Some(pack) if self.kind == BuilderKind::Pack => {
                 let builder = pack.builder.clone().unwrap_or_default();
                 vec![vec!["pack".into(), "builder".into(), "inspect".into(), builder]]
             }
@@ -139,7 +139,9 @@ impl Builder<'_> {
     /// Whether it can write an image into a directory, layers compressed: Docker itself keeps what it builds.
     pub fn writes_layouts(&self) -> bool {
         match &self.kind {
-            Kind::Local(driver) | Kind::Hybrid { driver, .. } => self.buildx && *driver != "docker",
+            BuilderKind::Local(driver) | BuilderKind::Hybrid { driver, .. } => {
+                self.buildx && *driver != "docker"
+            }
             _ => self.buildx && self.name.is_some(),
         }
     }

@@ -17,9 +17,9 @@ fn lines(commands: Vec<Vec<String>>) -> Vec<String> {
     commands.into_iter().map(|words| words.join(" ")).collect()
 }
 
-fn request() -> Request {
+fn request() -> BuildRequest {
     let images = vec!["r.io/me/app:v1".to_string(), "r.io/me/app:latest".to_string()];
-    Request { images, context: ".".into(), output: Output::Registry, no_cache: false }
+    BuildRequest { images, context: ".".into(), output: BuildOutput::Registry, no_cache: false }
 }
 
 /// The commands of a build on a machine with buildx.
@@ -146,7 +146,7 @@ fn the_command_line_of_a_build() {
 fn this_machines_docker_gets_the_image_for_its_own_platform() {
     let config = config(&format!("{KAMAL_2}builder: {{arch: [arm64, amd64]}}\n"));
     let builder = Builder::new(&config, &here(true)).unwrap();
-    let request = Request { output: Output::Docker, ..request() };
+    let request = BuildRequest { output: BuildOutput::Docker, ..request() };
     let line = builder.build(&request, |_| None).unwrap().remove(0).words.join(" ");
     assert!(
         line.starts_with("docker buildx build --output=type=docker --platform linux/amd64 --builder"),
@@ -214,7 +214,7 @@ fn without_buildx_docker_builds_and_pushes() {
     let config = config("builder: {args: {A: '${HOME}/x'}, provenance: false}\n");
     let builder = Builder::new(&config, &here(false)).unwrap();
     let variable = |name: &str| (name == "HOME").then(|| "/home/me".to_string());
-    let commands = builder.build(&Request { no_cache: true, ..request() }, variable).unwrap();
+    let commands = builder.build(&BuildRequest { no_cache: true, ..request() }, variable).unwrap();
     assert_eq!(
         lines(commands.into_iter().map(|command| command.words).collect()),
         [
@@ -224,9 +224,9 @@ fn without_buildx_docker_builds_and_pushes() {
             "docker push --quiet r.io/me/app:latest",
         ]
     );
-    let kept = builder.build(&Request { output: Output::Docker, ..request() }, variable).unwrap();
+    let kept = builder.build(&BuildRequest { output: BuildOutput::Docker, ..request() }, variable).unwrap();
     assert_eq!(kept.len(), 1, "nothing is pushed");
-    let other = Request { output: Output::new("cacheonly", "/work"), ..request() };
+    let other = BuildRequest { output: BuildOutput::new("cacheonly", "/work"), ..request() };
     let error = builder.build(&other, variable).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -241,7 +241,7 @@ fn an_output_is_a_place_where_one_stands_not_where_the_build_runs_and_never_the_
     let config = config("");
     let builder = Builder::new(&config, &here(true)).unwrap();
     let built = |output: &str| {
-        let request = Request { output: Output::new(output, "/work/shop"), ..request() };
+        let request = BuildRequest { output: BuildOutput::new(output, "/work/shop"), ..request() };
         let built = builder.build(&request, |_| None);
         built.map(|mut commands| commands.remove(0).words.remove(3)).map_err(|error| error.to_string())
     };

@@ -4,7 +4,7 @@
 use bowline_config::secret::Secret;
 use serde::Deserialize;
 
-use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Object;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -41,7 +41,7 @@ struct Refusal {
     message: String,
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let names = request.prefixed();
     let mut fetched = Fetched::new();
     for batch in names.chunks(BATCH) {

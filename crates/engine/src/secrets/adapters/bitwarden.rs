@@ -4,8 +4,8 @@
 use bowline_config::secret::Secret;
 use serde::Deserialize;
 
-use super::Session;
-use crate::secrets::fetch::{Fetched, Request};
+use super::SignedIn;
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -41,14 +41,14 @@ struct Field {
     value: Text,
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<SignedIn, Trouble> {
     let failed = || Trouble::failed("could not log in to and unlock Bitwarden");
     let mut state = status(tool, None).await?;
     if state == "unauthenticated" {
         tool.ask(&["login", account]).await?;
         state = status(tool, None).await?;
     }
-    let mut session = Session::default();
+    let mut session = SignedIn::default();
     if state == "locked" {
         let unlocked = tool.ask(&["unlock", "--raw"]).await?;
         let token = Secret::new(unlocked.stdout.trim());
@@ -64,16 +64,16 @@ pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Tr
     if output.success() { Ok(session) } else { Err(tool.failed("could not sync Bitwarden", &output)) }
 }
 
-async fn status(tool: &Tool<'_>, session: Option<&Session>) -> Result<String, Trouble> {
+async fn status(tool: &Tool<'_>, session: Option<&SignedIn>) -> Result<String, Trouble> {
     let what = "could not ask Bitwarden for its status";
-    let output = tool.output_in(session.unwrap_or(&Session::default()), &["status"]).await?;
+    let output = tool.output_in(session.unwrap_or(&SignedIn::default()), &["status"]).await?;
     if !output.success() {
         return Err(tool.failed(what, &output));
     }
     Ok(tool.parse::<Status>(&output.stdout, what)?.status)
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let mut fetched = Fetched::new();
     for (name, fields) in by_item(&request.prefixed()) {
         let what = format!("could not read {name} from Bitwarden");

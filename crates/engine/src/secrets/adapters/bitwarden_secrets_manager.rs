@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use super::Session;
-use crate::secrets::fetch::{Fetched, Request};
+use super::SignedIn;
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -23,17 +23,17 @@ struct Entry {
     value: Text,
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>) -> Result<SignedIn, Trouble> {
     let output = tool.output(&["project", "list"]).await?;
     if output.success() {
-        return Ok(Session::default());
+        return Ok(SignedIn::default());
     }
     Err(tool
         .failed("could not log in to Bitwarden Secrets Manager", &output)
         .hint("is BWS_ACCESS_TOKEN set to a valid access token?"))
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let mut fetched = Fetched::new();
     for name in request.prefixed() {
         let entries = one(tool, &name).await?;

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use super::Session;
-use crate::secrets::fetch::{Fetched, Request};
+use super::SignedIn;
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -30,14 +30,14 @@ pub(super) struct Config {
     names: Vec<String>,
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>) -> Result<SignedIn, Trouble> {
     if !tool.output(&["me", "--json"]).await?.success() {
         tool.log_in(&["login", "-y"]).await?;
     }
-    Ok(Session::default())
+    Ok(SignedIn::default())
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let mut fetched = Fetched::new();
     for config in configs(tool, request)? {
         let mut words = vec!["secrets", "get"];
@@ -63,7 +63,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched,
 }
 
 /// The configs that a request is about, with the names of each.
-pub(super) fn configs(tool: &Tool<'_>, request: &Request) -> Result<Vec<Config>, Trouble> {
+pub(super) fn configs(tool: &Tool<'_>, request: &FetchRequest) -> Result<Vec<Config>, Trouble> {
     let with_token = tool.variable("DOPPLER_TOKEN").is_some_and(|token| token.starts_with("dp.st"));
     let mut configs: Vec<Config> = Vec::new();
     for name in request.prefixed() {

@@ -4,7 +4,7 @@
 use bowline_config::once;
 use serde::Deserialize;
 
-use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -25,7 +25,7 @@ struct Entry {
     password: Text,
 }
 
-pub(super) fn check(request: &Request) -> Result<(), Trouble> {
+pub(super) fn check(request: &FetchRequest) -> Result<(), Trouble> {
     if request.from.is_none() {
         return Err(Trouble::usage("Enpass needs `--from` with the path of the vault"));
     }
@@ -35,7 +35,7 @@ pub(super) fn check(request: &Request) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let titles = once(request.names.iter().map(|name| title(name)));
     let mut words = vec!["-json", "-vault", request.from.as_deref().unwrap_or_default(), "show"];
     words.extend(&titles);

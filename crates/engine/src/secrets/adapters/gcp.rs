@@ -5,9 +5,9 @@
 use bowline_config::secret::Secret;
 use serde::Deserialize;
 
-use super::Session;
+use super::SignedIn;
 use crate::secrets::base64;
-use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
 
@@ -35,7 +35,7 @@ struct Payload {
     data: String,
 }
 
-pub(super) fn versions(request: &Request) -> Result<Vec<Version>, Trouble> {
+pub(super) fn versions(request: &FetchRequest) -> Result<Vec<Version>, Trouble> {
     let version = |name: String| {
         let parts: Vec<&str> = name.split('/').collect();
         let (project, name, version) = match parts.as_slice() {
@@ -55,14 +55,14 @@ pub(super) fn versions(request: &Request) -> Result<Vec<Version>, Trouble> {
     request.prefixed().into_iter().map(version).collect()
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>) -> Result<SignedIn, Trouble> {
     if !somebody(tool).await? {
         tool.ask(&["auth", "login"]).await?;
         if !somebody(tool).await? {
             return Err(Trouble::failed("could not log in to gcloud").hint("try `gcloud auth login` by hand"));
         }
     }
-    Ok(Session::default())
+    Ok(SignedIn::default())
 }
 
 async fn somebody(tool: &Tool<'_>) -> Result<bool, Trouble> {
@@ -71,7 +71,7 @@ async fn somebody(tool: &Tool<'_>) -> Result<bool, Trouble> {
     Ok(!accounts.is_empty())
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let account = request.account.as_deref().unwrap_or("default");
     let mut fetched = Fetched::new();
     for version in versions(request)? {

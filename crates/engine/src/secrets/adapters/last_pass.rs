@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Session;
-use crate::secrets::fetch::{Fetched, Request};
+use super::SignedIn;
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -22,15 +22,15 @@ struct Item {
     password: Text,
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<SignedIn, Trouble> {
     let status = tool.output(&["status", "--color", "never"]).await?;
     if status.stdout.trim() != format!("Logged in as {account}.") {
         tool.log_in(&["login", account]).await?;
     }
-    Ok(Session::default())
+    Ok(SignedIn::default())
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let names = request.prefixed();
     let mut words = vec!["show"];
     words.extend(names.iter().map(String::as_str));

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use super::Session;
-use crate::secrets::fetch::{Fetched, Request};
+use super::SignedIn;
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -43,7 +43,7 @@ struct Field {
 }
 
 /// The items that a request is about, those of a vault together.
-pub(super) fn items(request: &Request) -> Result<Vec<Item>, Trouble> {
+pub(super) fn items(request: &FetchRequest) -> Result<Vec<Item>, Trouble> {
     let mut items: Vec<Item> = Vec::new();
     let names =
         if request.names.is_empty() { request.from.iter().cloned().collect() } else { request.prefixed() };
@@ -75,17 +75,21 @@ pub(super) fn items(request: &Request) -> Result<Vec<Item>, Trouble> {
     Ok(items)
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>, account: &str) -> Result<SignedIn, Trouble> {
     if tool.output(&["account", "get", "--account", account]).await?.success() {
-        return Ok(Session::default());
+        return Ok(SignedIn::default());
     }
     let output = tool.log_in(&["signin", "--account", account, "--force", "--raw"]).await?;
     let token = output.stdout.trim();
     // With the desktop app there is none: the app keeps the session.
-    Ok(Session { token: (!token.is_empty()).then(|| Secret::new(token)), ..Session::default() })
+    Ok(SignedIn { token: (!token.is_empty()).then(|| Secret::new(token)), ..SignedIn::default() })
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, session: &Session, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(
+    tool: &Tool<'_>,
+    session: &SignedIn,
+    request: &FetchRequest,
+) -> Result<Fetched, Trouble> {
     let account = request.account.as_deref().unwrap_or_default();
     let mut fetched = Fetched::new();
     for item in items(request)? {
@@ -94,7 +98,7 @@ pub(super) async fn fetch(tool: &Tool<'_>, session: &Session, request: &Request)
     Ok(fetched)
 }
 
-async fn one(tool: &Tool<'_>, session: &Session, account: &str, item: &Item) -> Result<Fetched, Trouble> {
+async fn one(tool: &Tool<'_>, session: &SignedIn, account: &str, item: &Item) -> Result<Fetched, Trouble> {
     let Item { vault, item: name, fields } = item;
     let mut words = vec!["item", "get", name, "--vault", vault, "--format", "json", "--account", account];
     if let Some(token) = &session.token {

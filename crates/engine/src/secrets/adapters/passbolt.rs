@@ -5,8 +5,8 @@
 use bowline_config::once;
 use serde::Deserialize;
 
-use super::Session;
-use crate::secrets::fetch::{Fetched, Request};
+use super::SignedIn;
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::json::Text;
 use crate::secrets::tool::{Tool, Vendor};
 use crate::secrets::trouble::Trouble;
@@ -40,12 +40,12 @@ struct Resource {
     password: Text,
 }
 
-pub(super) async fn log_in(tool: &Tool<'_>) -> Result<Session, Trouble> {
+pub(super) async fn log_in(tool: &Tool<'_>) -> Result<SignedIn, Trouble> {
     tool.log_in(&["verify"]).await?;
-    Ok(Session::default())
+    Ok(SignedIn::default())
 }
 
-pub(super) async fn fetch(tool: &Tool<'_>, request: &Request) -> Result<Fetched, Trouble> {
+pub(super) async fn fetch(tool: &Tool<'_>, request: &FetchRequest) -> Result<Fetched, Trouble> {
     let paths = request.prefixed();
     let wanted: Vec<(Option<&str>, &str)> = paths.iter().map(|path| split(path)).collect();
     unambiguous(&wanted)?;

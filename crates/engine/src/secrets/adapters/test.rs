@@ -2,13 +2,13 @@
 
 use bowline_config::secret::Secret;
 
-use crate::secrets::fetch::{Fetched, Request};
+use crate::secrets::fetch::{FetchRequest, Fetched};
 use crate::secrets::tool::Vendor;
 
 pub(super) const VENDOR: Vendor =
     Vendor { title: "the test adapter", program: "true", version: "", home: "" };
 
-pub(super) fn fetch(request: &Request) -> Fetched {
+pub(super) fn fetch(request: &FetchRequest) -> Fetched {
     let value =
         |name: &str| -> String { name.replace("LPAREN", "(").replace("RPAREN", ")").chars().rev().collect() };
     request.prefixed().into_iter().map(|name| (name.clone(), Secret::new(value(&name)))).collect()

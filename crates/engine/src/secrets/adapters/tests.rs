@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bowline_config::secret::Secret;
 
-use crate::secrets::fetch::{Fetcher, Request, object};
+use crate::secrets::fetch::{FetchRequest, Fetcher, object};
 use crate::secrets::trouble::Trouble;
 use crate::testing::{Shop, says};
 
@@ -18,7 +18,7 @@ async fn fetch(shop: &Shop, words: &[&str]) -> Result<String, Trouble> {
     let names =
         words.iter().skip(1).filter(|word| !word.starts_with("account=") && !word.starts_with("from="));
     let names = names.map(|name| (*name).to_owned()).collect();
-    let request = Request::new(words[0], flag("account="), flag("from="), names)?;
+    let request = FetchRequest::new(words[0], flag("account="), flag("from="), names)?;
     Fetcher::new(None, LIMIT).fetch(shop, &request).await.map(|fetched| object(&fetched))
 }
 
@@ -383,7 +383,7 @@ async fn a_session_and_an_answer_are_for_all_who_want_the_same() {
     ]);
     let fetcher = Fetcher::new(Some("staging"), LIMIT);
     let request =
-        |name: &str| Request::new("1password", Some("acc".into()), None, vec![name.to_owned()]).unwrap();
+        |name: &str| FetchRequest::new("1password", Some("acc".into()), None, vec![name.to_owned()]).unwrap();
     let (one, two) = (request("V/I/a"), request("V/J/a"));
     let (first, second, third) =
         tokio::join!(fetcher.fetch(&shop, &one), fetcher.fetch(&shop, &two), fetcher.fetch(&shop, &one));

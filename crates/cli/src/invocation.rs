@@ -52,7 +52,7 @@ impl Subject<'_> {
     }
 }
 
-pub(crate) struct Session<'a> {
+pub(crate) struct Invocation<'a> {
     settings: &'a Settings,
     project: Project,
     world: World,
@@ -60,7 +60,7 @@ pub(crate) struct Session<'a> {
     focus: Focus,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Invocation<'a> {
     /// Loads the project, and starts to show what happens. To be called inside the runtime. No connection is made yet.
     pub(crate) async fn open(settings: &'a Settings, focus: Focus) -> Result<Self, Ended> {
         Self::open_for(settings, focus, Subject::App).await
