@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::pairs::once;
 use super::{
-    Accessory, Boot, Builder, Env, Generation, HooksOutput, Logging, Output, Pairs, Registry, Role, RoleHost,
-    Ssh, Timeouts, Traefik,
+    Accessory, Boot, Builder, Env, Generation, HooksOutput, Logging, OutputPlaces, Pairs, Registry, Role,
+    RoleHost, Ssh, Timeouts, Traefik,
 };
 
 /// A whole project, for one destination.
