@@ -9,7 +9,7 @@ use bowline_config::Config;
 use bowline_core::commands::clone::{
     CleanClone, Place, has_relative_address, project_directory, unsound_submodules,
 };
-use hmac_sha256::Hash;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
@@ -59,7 +59,7 @@ pub(crate) async fn source(world: &World, config: &Config) -> Result<Source> {
     let cache = world.local.cache().map_err(|reason| {
         unprepared(reason, Some("XDG_CACHE_HOME names the directory for caches; it has to be yours".into()))
     })?;
-    let hash: String = Hash::hash(project_directory(&place.root, &place.prefix).as_bytes())
+    let hash: String = Sha256::digest(project_directory(&place.root, &place.prefix))
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
