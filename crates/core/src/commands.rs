@@ -112,26 +112,16 @@ impl Scope {
     /// Shell lines that claim this server for this run. If the previous run was killed or cut off, its last command may still
     /// be at work here: it ends first, because it started before the fence could stop it.
     pub fn claim(&self) -> String {
-        let directory = quote(&self.names.directory());
         format!(
-            "bowline_before=$(cat {mark} 2>/dev/null)\n\
-             mkdir -p {directory} && printf '%s\\n' {run} > {mark} && rm -f {given_up} || exit 1\n\
-             case $bowline_before in {family}*|*[!0-9a-f]*) bowline_before= ;; esac\n\
-             at_work() {{\n\
-             printf '%s\\n' \"$bowline_before\" | grep -lsF -f - /proc/[0-9]*/cmdline |\n\
-             while read -r bowline_file; do grep -qsF {KEEPER} \"$bowline_file\" || echo \"${{bowline_file%/cmdline}}\"; done\n\
-             }}\n\
-             if [ ${{#bowline_before}} = {RUN} ]; then\n\
-             bowline_before=${{bowline_before%{token}}}\n\
-             bowline_tries={WAIT_S}0\n\
-             while bowline_at_work=$(at_work); [ -n \"$bowline_at_work\" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done\n\
-             for bowline_process in $bowline_at_work; do kill \"${{bowline_process#/proc/}}\" 2>/dev/null; done\n\
-             fi\n",
+            "bowline_directory={directory} bowline_mark={mark} bowline_given_up={given_up} bowline_run={run} bowline_family={family}\n\
+             bowline_length={RUN} bowline_token={token} bowline_wait={WAIT_S} bowline_keeper={KEEPER}\n{claim}",
+            directory = quote(&self.names.directory()),
             mark = quote(&self.mark()),
             given_up = quote(&self.given_up()),
             run = quote(&self.run),
             family = quote(self.family()),
-            token = "?".repeat(FAMILY),
+            token = quote(&"?".repeat(FAMILY)),
+            claim = answer::sent(include_str!("commands/claim.sh")),
             RUN = 2 * FAMILY,
         )
     }

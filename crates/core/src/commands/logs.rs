@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::answer::Line;
+use super::answer::{self, Line};
 use crate::shell::{self, Script};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,16 +73,9 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
         )
     });
     Script::new(format!(
-        "{}exec 3<&0\n\
-         follow() {{\n\
-         {line} </dev/null 3<&- 2>&1 & bowline_docker=$!\n\
-         {{ while IFS= read -r bowline_line; do :; done; kill $bowline_docker; }} <&3 >/dev/null 2>&1 & bowline_listener=$!\n\
-         wait $bowline_docker\n\
-         kill $bowline_listener 2>/dev/null\n\
-         }}\n\
-         follow{filter}\n\
-         echo \"@ended $(date +%s)\"\n",
+        "{}show() {{ exec {line}; }}\n{}follow{filter}\necho \"@ended $(date +%s)\"\n",
         understood.unwrap_or_default(),
+        answer::sent(include_str!("logs.sh")),
     ))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::NAME as TRAEFIK;
+use crate::commands::answer::sent;
 use crate::names::NETWORK;
 use crate::shell::{Script, quote};
 
@@ -18,13 +19,8 @@ const LONGEST: usize = 400;
 pub fn explain() -> Script {
     let (read, kept) = LINES;
     Script::new(format!(
-        "bowline_ids=$(docker container ls --quiet)\n\
-         [ -z \"$bowline_ids\" ] || docker container inspect --format '{{{{$name := .Name}}}}{{{{range $network, $at := .NetworkSettings.Networks}}}}\
-         @at {{{{$at.IPAddress}}}} {{{{$name}}}} {{{{$network}}}}{{{{\"\\n\"}}}}{{{{end}}}}' $bowline_ids\n\
-         docker container inspect --format '{{{{range .Args}}}}@arg {{{{.}}}}{{{{\"\\n\"}}}}{{{{end}}}}' {TRAEFIK}\n\
-         docker container logs --since {SINCE_S}s --tail {read} {TRAEFIK} 2>&1 |\n\
-         grep -E 'ERR|FTL|level=(error|fatal)|\"level\":\"(error|fatal)\"' | tail -n {kept} | sed 's/^/@said /'\n\
-         exit 0\n"
+        "bowline_traefik={TRAEFIK} bowline_since={SINCE_S} bowline_read={read} bowline_kept={kept}\n{}",
+        sent(include_str!("trouble.sh"))
     ))
 }
 

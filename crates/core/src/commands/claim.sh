@@ -1,0 +1,17 @@
+# Writes the run $bowline_run into $bowline_mark. What another run has begun here may take $bowline_wait seconds to come to its end. It
+# is known by that run's id among its arguments, which the keeper of a lock has too, but that waits for its connection.
+bowline_before=$(cat "$bowline_mark" 2>/dev/null)
+mkdir -p "$bowline_directory" && printf '%s\n' "$bowline_run" >"$bowline_mark" && rm -f "$bowline_given_up" || exit 1
+case $bowline_before in "$bowline_family"* | *[!0-9a-f]*) bowline_before= ;; esac
+at_work() {
+    # shellcheck disable=SC2062 # files
+    printf '%s\n' "$bowline_before" | grep -lsF -f - /proc/[0-9]*/cmdline |
+        while read -r bowline_file; do grep -qsF -e "$bowline_keeper" "$bowline_file" || echo "${bowline_file%/cmdline}"; done
+}
+if [ ${#bowline_before} = "$bowline_length" ]; then
+    # shellcheck disable=SC2295 # a pattern
+    bowline_before=${bowline_before%$bowline_token}
+    bowline_tries=${bowline_wait}0
+    while bowline_at_work=$(at_work); [ -n "$bowline_at_work" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done
+    for bowline_process in $bowline_at_work; do kill "${bowline_process#/proc/}" 2>/dev/null; done
+fi

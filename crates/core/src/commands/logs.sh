@@ -1,0 +1,15 @@
+# Follows a log, which `show` prints, until it or standard input ends: the connection holds the latter open. Docker's client would
+# only notice with the next line that nobody reads.
+exec 3<&0
+follow() {
+    show </dev/null 3<&- 2>&1 &
+    bowline_docker=$!
+    {
+        # shellcheck disable=SC2034 # what comes doesn't matter
+        while IFS= read -r bowline_line; do :; done
+        kill $bowline_docker
+    } <&3 >/dev/null 2>&1 &
+    bowline_listener=$!
+    wait $bowline_docker
+    kill $bowline_listener 2>/dev/null
+}
