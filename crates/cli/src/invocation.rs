@@ -8,7 +8,7 @@ use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::call::Call;
 use bowline_engine::error::RunError;
-use bowline_engine::world::{OwnImage, Project, Stop, World};
+use bowline_engine::world::{OwnImage, Project, StopSignal, World};
 use bowline_remote::{KeptImages, NewHosts};
 
 use crate::console::StandardStreams;
@@ -84,7 +84,7 @@ impl<'a> Invocation<'a> {
         new_hosts: NewHosts,
     ) -> Result<Self, Ended> {
         unbuilt::connection(&project.config).map_err(RunError::from)?;
-        let (trigger, stop) = Stop::new();
+        let (trigger, stop) = StopSignal::new();
         let trigger = Arc::new(trigger);
         let servers = subject.servers(&project.config, &settings.options.filters).map_err(RunError::from)?;
         let follow = match focus {

@@ -25,7 +25,7 @@ use delivery::Delivery;
 use step::Step;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum DeployKind {
     /// Everything.
     Deploy,
     /// Without pruning.
@@ -38,23 +38,23 @@ pub enum Kind {
     TakeOver(Direction),
 }
 
-impl Kind {
+impl DeployKind {
     /// From which kind of proxy to which, if that is what it is about.
     pub fn direction(self) -> Option<Direction> {
         match self {
-            Kind::TakeOver(direction) => Some(direction),
-            Kind::Deploy | Kind::Redeploy | Kind::Rollback | Kind::Boot => None,
+            DeployKind::TakeOver(direction) => Some(direction),
+            DeployKind::Deploy | DeployKind::Redeploy | DeployKind::Rollback | DeployKind::Boot => None,
         }
     }
 
     /// What people call it.
     pub fn verb(self) -> &'static str {
         match self {
-            Kind::Deploy => "deploy",
-            Kind::Redeploy => "redeploy",
-            Kind::Rollback => "roll back",
-            Kind::Boot => "boot",
-            Kind::TakeOver(direction) => direction.command(),
+            DeployKind::Deploy => "deploy",
+            DeployKind::Redeploy => "redeploy",
+            DeployKind::Rollback => "roll back",
+            DeployKind::Boot => "boot",
+            DeployKind::TakeOver(direction) => direction.command(),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Kind {
 /// A run, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    pub kind: Kind,
+    pub kind: DeployKind,
     /// The service and its destination, as people write it.
     pub app: String,
     pub version: String,

@@ -19,7 +19,7 @@ use crate::commands::serving::Serving;
 use crate::names::Names;
 use crate::observed::{Container, Observed};
 use crate::plan::change::Page;
-use crate::plan::deploy::{PlanError, Request};
+use crate::plan::deploy::{DeployRequest, PlanError};
 use crate::plan::secrets::Secrets;
 use crate::plan::step;
 use crate::shell::Script;
@@ -281,7 +281,7 @@ pub(crate) struct Site<'a> {
     pub scope: &'a Scope,
     pub host: &'a str,
     pub observed: &'a Observed,
-    pub request: &'a Request,
+    pub request: &'a DeployRequest,
 }
 
 /// A proxy on a server: what it needs there.

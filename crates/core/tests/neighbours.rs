@@ -19,9 +19,9 @@ use bowline_core::commands::env::SecretEnv;
 use bowline_core::commands::{Scope, app, observe, prune, registry, remove};
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{PlanError, Request, plan};
+use bowline_core::plan::deploy::{DeployRequest, PlanError, plan};
 use bowline_core::plan::secrets::Secrets;
-use bowline_core::plan::{Kind, Plan};
+use bowline_core::plan::{DeployKind, Plan};
 use bowline_core::proxy::traefik::container as traefik;
 use bowline_core::selection::{Filters, Selection};
 use bowline_core::shell::Script;
@@ -348,8 +348,8 @@ fn beside(config: &Config, labels: &[(&str, &str)]) -> Result<Plan, PlanError> {
         Observed::parse(&format!("@docker 26.1.5\n@other {other}\n@network kamal\n@end\n")).unwrap();
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-    let request = Request {
-        kind: Kind::Deploy,
+    let request = DeployRequest {
+        kind: DeployKind::Deploy,
         version: "v1".into(),
         scope,
         secrets_known: true,
@@ -404,8 +404,8 @@ fn assets_of_a_role_of_the_same_name_in_a_shared_directory_stay() {
             let selection = Selection::new(config, &Filters::default()).unwrap();
             let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
             let planned = |version: &str| {
-                let request = Request {
-                    kind: Kind::Deploy,
+                let request = DeployRequest {
+                    kind: DeployKind::Deploy,
                     version: version.into(),
                     scope: scope.clone(),
                     secrets_known: true,

@@ -17,8 +17,8 @@ use bowline_core::commands::Scope;
 use bowline_core::commands::env::SecretEnv;
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{Request, plan};
-use bowline_core::plan::{Kind, show};
+use bowline_core::plan::deploy::{DeployRequest, plan};
+use bowline_core::plan::{DeployKind, show};
 use bowline_core::proxy::kamal::{container as kamal, takeover as of_kamal};
 use bowline_core::proxy::takeover::{Direction, Others, Ports, Settle, Survey, Verdict};
 use bowline_core::proxy::traefik::{container as traefik, takeover as of_traefik};
@@ -364,7 +364,7 @@ fn who_else_is_behind_the_proxy_is_seen_and_one_that_stopped_for_nothing_is_star
 }
 
 /// What is planned for a server with these proxies, behind kamal-proxy from now on.
-fn planned(kind: Kind, proxies: &[serde_json::Value]) -> Result<String, String> {
+fn planned(kind: DeployKind, proxies: &[serde_json::Value]) -> Result<String, String> {
     let text = "service: app\nimage: app\nservers: [a]\nregistry: {server: r.test, username: u, password: [PW]}\n\
                 proxy: {host: a.test}\nbuilder: {arch: amd64}\n";
     let config = load(SourceFile::new("deploy.yml", text.to_owned()), None).unwrap().config;
@@ -379,7 +379,7 @@ fn planned(kind: Kind, proxies: &[serde_json::Value]) -> Result<String, String> 
     );
     let observed = [("a".to_owned(), Observed::parse(&observed).unwrap())].into();
     let secrets = [("PW".to_owned(), Secret::new("x"))].into();
-    let request = Request {
+    let request = DeployRequest {
         kind,
         version: "v1".into(),
         scope: scope(),
@@ -403,16 +403,16 @@ fn proxy(name: &str, port: &str, labels: &serde_json::Value) -> serde_json::Valu
 #[test]
 fn a_plan_knows_who_has_the_ports_and_what_happens_before_they_change_hands() {
     let traefik = |port: &str| proxy("traefik", port, &json!({}));
-    let refused = planned(Kind::Deploy, &[traefik("80")]).unwrap_err();
+    let refused = planned(DeployKind::Deploy, &[traefik("80")]).unwrap_err();
     assert_eq!(refused, "Traefik on a uses port 80, which kamal-proxy needs");
-    assert!(planned(Kind::Deploy, &[traefik("8080")]).is_ok());
+    assert!(planned(DeployKind::Deploy, &[traefik("8080")]).is_ok());
     let both = [traefik("8080"), proxy("kamal-proxy", "80", &json!({}))];
-    assert!(planned(Kind::Deploy, &both).is_ok());
+    assert!(planned(DeployKind::Deploy, &both).is_ok());
     let waiting = proxy("kamal-proxy", "", &json!({"bowline.waits": "yes"}));
-    let refused = planned(Kind::Deploy, std::slice::from_ref(&waiting)).unwrap_err();
+    let refused = planned(DeployKind::Deploy, std::slice::from_ref(&waiting)).unwrap_err();
     assert_eq!(refused, "kamal-proxy on a is still waiting for the ports of Traefik");
 
-    let take_over = planned(Kind::TakeOver(Direction::Upgrade), &[traefik("80"), waiting]).unwrap();
+    let take_over = planned(DeployKind::TakeOver(Direction::Upgrade), &[traefik("80"), waiting]).unwrap();
     let mut rest = take_over.as_str();
     let order = [
         "upgrade app version v1",

@@ -11,9 +11,9 @@ use bowline_core::commands::builder::BuildOutput;
 use bowline_core::observed::Observed;
 use bowline_core::plan::accessory;
 use bowline_core::plan::delivery::AllExpected;
-use bowline_core::plan::deploy::{self as planning, Request};
+use bowline_core::plan::deploy::{self as planning, DeployRequest};
 use bowline_core::plan::secrets::{Secrets, check_secrets, secrets_needed};
-use bowline_core::plan::{Kind, Plan};
+use bowline_core::plan::{DeployKind, Plan};
 use bowline_core::proxy::takeover::Direction;
 use bowline_core::selection::Selection;
 use tokio::sync::watch;
@@ -35,10 +35,10 @@ use crate::run::standing::standing;
 use crate::version;
 
 /// `deploy`, `redeploy`, `app boot`.
-pub async fn deploy(call: Call<'_>, kind: Kind) -> Result<(), RunError> {
+pub async fn deploy(call: Call<'_>, kind: DeployKind) -> Result<(), RunError> {
     let version = match (kind, &call.options.version) {
         // The latest tag is the version where none is given (S10).
-        (Kind::Boot, None) => call.config().latest_tag(),
+        (DeployKind::Boot, None) => call.config().latest_tag(),
         _ => call.version().await?,
     };
     Run::new(call, kind, Some(version)).await?.carry_out().await
@@ -49,7 +49,7 @@ pub async fn rollback(call: Call<'_>, version: Option<String>) -> Result<(), Run
     if let Some(version) = &version {
         version::check(version)?;
     }
-    Run::new(call, Kind::Rollback, version).await?.carry_out().await
+    Run::new(call, DeployKind::Rollback, version).await?.carry_out().await
 }
 
 /// A plan, and the servers that it leaves out because Bowline couldn't reach them.
@@ -63,10 +63,10 @@ pub struct Planned {
 }
 
 /// What `deploy`, `redeploy`, `rollback` or `app boot` would do now. Changes nothing anywhere.
-pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
+pub async fn plan(call: Call<'_>, kind: DeployKind) -> Result<Planned, RunError> {
     let version = match (kind, &call.options.version) {
-        (Kind::Rollback, version) => version.clone(),
-        (Kind::Boot, None) => Some(call.config().latest_tag()),
+        (DeployKind::Rollback, version) => version.clone(),
+        (DeployKind::Boot, None) => Some(call.config().latest_tag()),
         _ => Some(call.version().await?),
     };
     let mut run = Run::new(call, kind, version).await?;
@@ -91,7 +91,7 @@ pub async fn plan(call: Call<'_>, kind: Kind) -> Result<Planned, RunError> {
 /// One run.
 pub(crate) struct Run<'a> {
     call: Call<'a>,
-    kind: Kind,
+    kind: DeployKind,
     pub(crate) version: Option<String>,
     pub(crate) scope: Scope,
     pub(crate) selection: Selection<'a>,
@@ -106,7 +106,11 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Checks all that can be checked without a connection.
-    pub(crate) async fn new(call: Call<'a>, kind: Kind, version: Option<String>) -> Result<Self, RunError> {
+    pub(crate) async fn new(
+        call: Call<'a>,
+        kind: DeployKind,
+        version: Option<String>,
+    ) -> Result<Self, RunError> {
         let config = call.config();
         let selection = Selection::new(config, &call.options.filters)?;
         let scope = call.scope().await;
@@ -118,7 +122,7 @@ impl<'a> Run<'a> {
 
     /// Whether it starts with a build.
     fn builds(&self) -> bool {
-        matches!(self.kind, Kind::Deploy | Kind::Redeploy)
+        matches!(self.kind, DeployKind::Deploy | DeployKind::Redeploy)
             && !self.call.options.skip_push
             && self.call.options.image_archive.is_none()
     }
@@ -153,7 +157,7 @@ impl<'a> Run<'a> {
 
     /// Runs a hook around a deploy. `app boot` has none.
     async fn deploy_hook(&self, name: &str, facts: Facts) -> Result<(), RunError> {
-        if matches!(self.kind, Kind::Boot | Kind::TakeOver(_)) {
+        if matches!(self.kind, DeployKind::Boot | DeployKind::TakeOver(_)) {
             return Ok(());
         }
         hooks::run(self.call, name, &facts).await
@@ -334,7 +338,7 @@ impl<'a> Run<'a> {
     pub(crate) fn plan(&self, observed: &BTreeMap<String, Observed>) -> Result<Plan, RunError> {
         let config = self.call.config();
         let version = match &self.version {
-            Some(name) if self.kind == Kind::Rollback => {
+            Some(name) if self.kind == DeployKind::Rollback => {
                 planning::named_version(config, &self.selection, observed, name)
             }
             Some(version) => version.clone(),
@@ -350,7 +354,7 @@ impl<'a> Run<'a> {
                 }
             })?,
         };
-        let request = Request {
+        let request = DeployRequest {
             kind: self.kind,
             version,
             scope: self.scope.clone(),

@@ -1,7 +1,7 @@
 //! `setup`: from bare servers to an app that serves, under one lock. It leaves existing installations alone, so a setup
 //! of servers that are ready is a deploy. If a project has only accessories, it does the same without the app.
 
-use bowline_core::plan::Kind;
+use bowline_core::plan::DeployKind;
 use bowline_core::selection::{Accessories, servers};
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
         return without_app(call).await;
     }
     let version = call.version().await?;
-    let mut run = Run::new(call, Kind::Deploy, Some(version.clone())).await?;
+    let mut run = Run::new(call, DeployKind::Deploy, Some(version.clone())).await?;
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
     let accessories = Prepared::new(call, accessories).await?;
     let hosts = servers(call.config(), &call.options.filters)?;

@@ -12,7 +12,7 @@ use bowline_config::{Accessory, Config};
 use bowline_core::observed::{Container, Observed};
 use bowline_core::plan::accessory as planning;
 use bowline_core::plan::step::Step;
-use bowline_core::plan::{Kind, Plan, ServerPlan};
+use bowline_core::plan::{DeployKind, Plan, ServerPlan};
 use bowline_core::proxy::kamal::files::Pages;
 use bowline_core::proxy::takeover::{Direction, Others, Survey, Verdict};
 use bowline_core::proxy::{self, ProxyKind};
@@ -59,7 +59,7 @@ async fn take_over(call: Call<'_>, direction: Direction, how: How) -> Result<(),
             hint: Some("choose servers with `--hosts`".into()),
         });
     }
-    let kind = Kind::TakeOver(direction);
+    let kind = DeployKind::TakeOver(direction);
     let mut run = Run::new(call, kind, call.options.version.clone()).await?;
     let pages = error_pages::read(call)?;
     run.selection = moving(call.config(), run.selection, direction)?;

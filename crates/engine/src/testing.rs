@@ -41,7 +41,7 @@ use crate::call::Call;
 use crate::event::{Event, Events};
 use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output, Pieces};
 use crate::secrets::Store;
-use crate::world::{Options, OwnImage, Project, Stop, StopTrigger, World};
+use crate::world::{Options, OwnImage, Project, StopSignal, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -207,7 +207,7 @@ impl Scripted {
     /// Another process that deploys to the same servers.
     pub(crate) fn on(network: Arc<FakeNetwork>, local: FakeLocal) -> Self {
         let recorder = Arc::new(Recorder::default());
-        let (trigger, stop) = Stop::new();
+        let (trigger, stop) = StopSignal::new();
         *locked(&local.counter) = network.next_process();
         let local = Arc::new(local);
         let images = Arc::new(FakeImages::default());

@@ -37,7 +37,7 @@ mod unbuilt;
 
 use std::time::Duration;
 
-use bowline_core::plan::Kind;
+use bowline_core::plan::DeployKind;
 use bowline_core::plan::change::{Intent, Page};
 use tokio::time::timeout;
 
@@ -90,7 +90,7 @@ fn options(version: &str) -> Options {
 /// A deploy that must end: a run that hangs is a failure by itself.
 async fn deploy(scripted: &Scripted, project: &Project, version: &str) -> Result<(), RunError> {
     let options = options(version);
-    let run = deploy::deploy(scripted.call(project, &options), Kind::Deploy);
+    let run = deploy::deploy(scripted.call(project, &options), DeployKind::Deploy);
     timeout(Duration::from_secs(600), run).await.expect("the run ends")
 }
 

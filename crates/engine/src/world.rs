@@ -22,7 +22,7 @@ pub struct World {
     /// Receives the events.
     pub events: Arc<dyn Events>,
     /// Triggered when the run should stop.
-    pub stop: Stop,
+    pub stop: StopSignal,
     /// Bowline's own image of the proxy.
     pub own_proxy: OwnImage,
     /// How long to wait for a deploy lock that another run holds.
@@ -102,17 +102,17 @@ impl Gathered {
 
 /// Tells a run to stop: undo unfinished steps, release the lock, end.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct StopSignal(watch::Receiver<bool>);
 
 /// Makes a run stop.
 #[derive(Debug)]
 pub struct StopTrigger(watch::Sender<bool>);
 
-impl Stop {
+impl StopSignal {
     /// A trigger, and the other end that waits for it.
-    pub fn new() -> (StopTrigger, Stop) {
+    pub fn new() -> (StopTrigger, StopSignal) {
         let (sender, receiver) = watch::channel(false);
-        (StopTrigger(sender), Stop(receiver))
+        (StopTrigger(sender), StopSignal(receiver))
     }
 
     pub fn is_set(&self) -> bool {

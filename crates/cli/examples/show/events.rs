@@ -7,7 +7,7 @@ use bowline_config::HookLevel;
 use bowline_config::{BarrierOrder, OnFailure};
 use bowline_core::commands::{Scope, app};
 use bowline_core::names::Names;
-use bowline_core::plan::{BarrierPlan, Kind, Plan, RolePlan, ServerPlan};
+use bowline_core::plan::{BarrierPlan, DeployKind, Plan, RolePlan, ServerPlan};
 use bowline_core::proxy::Attach;
 use bowline_engine::error::{Cause, Failure, NotReady, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
@@ -21,7 +21,7 @@ pub(crate) type Timed = (u64, Event);
 /// A plan for so many servers; the last quarter of them has the role `worker`.
 pub(crate) fn plan(servers: usize) -> Plan {
     Plan {
-        kind: Kind::Deploy,
+        kind: DeployKind::Deploy,
         app: "shop".into(),
         version: VERSION.into(),
         image: format!("registry.example.com/shop:{VERSION}"),

@@ -14,7 +14,7 @@ use bowline_cli::ui::prompt::Asker;
 use bowline_cli::ui::{Focus, Follow, Screen, out, report};
 use bowline_cli::{invocation, signals};
 use bowline_engine::event::Events;
-use bowline_engine::world::Stop;
+use bowline_engine::world::StopSignal;
 
 #[tokio::main]
 async fn main() {
@@ -27,7 +27,7 @@ async fn main() {
     let focus = if given("query") { Focus::Result } else { Focus::Progress };
     let screen = Screen::start(&settings, focus, Follow::No, || ());
     let handle = screen.handle();
-    let (trigger, _stop) = Stop::new();
+    let (trigger, _stop) = StopSignal::new();
     signals::listen(Arc::new(trigger), screen.handle());
     for (number, (after, event)) in events::run(servers, given("broken")).into_iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(after)).await;

@@ -1,4 +1,4 @@
-use bowline_core::plan::Kind;
+use bowline_core::plan::DeployKind;
 use bowline_core::plan::change::{Intent, Page};
 use bowline_engine as engine;
 use bowline_engine::listing::Listing;
@@ -137,7 +137,7 @@ pub(crate) struct MaintenanceArgs {
 impl App {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
-            App::Boot => deploy::deploy(settings, Kind::Boot).await,
+            App::Boot => deploy::deploy(settings, DeployKind::Boot).await,
             App::Exec(args) => args.run(settings, Subject::App).await,
             App::Logs(args) => args.run(settings).await,
             App::Details => list(settings, Listing::Running).await,

@@ -1,6 +1,6 @@
 //! The runs that put a version on servers: `setup`, `deploy`, `redeploy`, `rollback`, `app boot`.
 
-use bowline_core::plan::Kind;
+use bowline_core::plan::DeployKind;
 use bowline_engine as engine;
 use clap::Args;
 
@@ -64,7 +64,7 @@ pub(crate) struct Deploy {
 
 impl Deploy {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        deploy(&self.push.on(settings), Kind::Deploy).await
+        deploy(&self.push.on(settings), DeployKind::Deploy).await
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Redeploy {
 
 impl Redeploy {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        deploy(&self.push.on(settings), Kind::Redeploy).await
+        deploy(&self.push.on(settings), DeployKind::Redeploy).await
     }
 }
 
@@ -107,7 +107,7 @@ impl Rollback {
     }
 }
 
-pub(super) async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
+pub(super) async fn deploy(settings: &Settings, kind: DeployKind) -> Result<u8, Ended> {
     carry_out(settings, async |call| engine::deploy::deploy(call, kind).await).await
 }
 

@@ -1,5 +1,5 @@
 use bowline_core::plan::change::Intent;
-use bowline_core::plan::{Kind, show};
+use bowline_core::plan::{DeployKind, show};
 use bowline_engine as engine;
 use bowline_engine::deploy::Planned;
 use clap::{Args, Subcommand};
@@ -63,13 +63,13 @@ struct Image {
 impl Plan {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self.run.unwrap_or(Run::Deploy(self.image)) {
-            Run::Deploy(image) => deploy(&image.on(settings), Kind::Deploy).await,
-            Run::Redeploy(image) => deploy(&image.on(settings), Kind::Redeploy).await,
+            Run::Deploy(image) => deploy(&image.on(settings), DeployKind::Deploy).await,
+            Run::Redeploy(image) => deploy(&image.on(settings), DeployKind::Redeploy).await,
             Run::Rollback { version } => {
                 let to = |options: &mut engine::world::Options| {
                     options.version = version.or(options.version.take())
                 };
-                deploy(&settings.with(to), Kind::Rollback).await
+                deploy(&settings.with(to), DeployKind::Rollback).await
             }
             Run::App(wanted) => change(settings, &wanted.intent(settings), Subject::App).await,
         }
@@ -85,7 +85,7 @@ impl Image {
     }
 }
 
-async fn deploy(settings: &Settings, kind: Kind) -> Result<u8, Ended> {
+async fn deploy(settings: &Settings, kind: DeployKind) -> Result<u8, Ended> {
     let invocation = Invocation::open(settings, Focus::Result).await?;
     let Planned { plan, expected, unseen } =
         invocation.look(async |call| engine::deploy::plan(call, kind).await).await?;

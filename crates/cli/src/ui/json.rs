@@ -8,7 +8,7 @@ use bowline_core::doctor::Finding;
 use bowline_core::plan::change::{Change, Piece};
 use bowline_core::plan::delivery::{AllExpected, Expected};
 use bowline_core::plan::step::Step;
-use bowline_core::plan::{Kind, Plan};
+use bowline_core::plan::{DeployKind, Plan};
 use bowline_engine::error::{Cause, Failure, RunError};
 use bowline_engine::event::{Event, Outcome, Phase};
 use bowline_engine::ports::{Exit, ServerError};
@@ -176,13 +176,13 @@ fn expected(expected: &Expected) -> Value {
     }
 }
 
-fn kind(kind: Kind) -> &'static str {
+fn kind(kind: DeployKind) -> &'static str {
     match kind {
-        Kind::Deploy => "deploy",
-        Kind::Redeploy => "redeploy",
-        Kind::Rollback => "rollback",
-        Kind::Boot => "boot",
-        Kind::TakeOver(direction) => direction.command(),
+        DeployKind::Deploy => "deploy",
+        DeployKind::Redeploy => "redeploy",
+        DeployKind::Rollback => "rollback",
+        DeployKind::Boot => "boot",
+        DeployKind::TakeOver(direction) => direction.command(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bowline_core::plan::{Kind, Plan};
+use bowline_core::plan::{DeployKind, Plan};
 use bowline_core::size::bytes;
 use bowline_engine::error::{Cause, Failure};
 use bowline_engine::event::Phase;
@@ -110,11 +110,11 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
     }
     let servers = count(plan.servers.len(), "server");
     match plan.kind {
-        Kind::Deploy => format!("deployed {app} version {version} to {servers}{time}"),
-        Kind::Redeploy => format!("redeployed {app} version {version} to {servers}{time}"),
-        Kind::Rollback => format!("rolled back {app} to version {version} on {servers}{time}"),
-        Kind::Boot => format!("booted {app} version {version} on {servers}{time}"),
-        Kind::TakeOver(direction) => {
+        DeployKind::Deploy => format!("deployed {app} version {version} to {servers}{time}"),
+        DeployKind::Redeploy => format!("redeployed {app} version {version} to {servers}{time}"),
+        DeployKind::Rollback => format!("rolled back {app} to version {version} on {servers}{time}"),
+        DeployKind::Boot => format!("booted {app} version {version} on {servers}{time}"),
+        DeployKind::TakeOver(direction) => {
             format!("{} serves {app} version {version} on {servers}{time}", direction.to().name())
         }
     }

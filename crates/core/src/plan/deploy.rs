@@ -7,7 +7,7 @@ use super::delivery::Delivery;
 use super::resume;
 use super::retire::{restart, retirement, stop_wait};
 use super::secrets::{Secrets, environment, login};
-use super::{BarrierPlan, Kind, Plan, Retire, RolePlan, ServerPlan, neighbours, retire};
+use super::{BarrierPlan, DeployKind, Plan, Retire, RolePlan, ServerPlan, neighbours, retire};
 use crate::commands::env::Unfit;
 use crate::commands::network::Network;
 use crate::commands::{Scope, app, prune, registry};
@@ -20,9 +20,9 @@ use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct DeployRequest {
     /// What kind of run.
-    pub kind: Kind,
+    pub kind: DeployKind,
     /// The version.
     pub version: String,
     /// The run.
@@ -139,11 +139,11 @@ pub fn plan(
     config: &Config,
     selection: &Selection<'_>,
     secrets: &Secrets,
-    request: &Request,
+    request: &DeployRequest,
     observed: &BTreeMap<String, Observed>,
 ) -> Result<Plan, PlanError> {
     let planner = Planner { config, secrets, request };
-    if request.kind == Kind::Rollback {
+    if request.kind == DeployKind::Rollback {
         planner.check_rollback(selection, observed)?;
     }
     let mut servers = Vec::new();
@@ -177,7 +177,7 @@ pub fn plan(
 struct Planner<'a> {
     config: &'a Config,
     secrets: &'a Secrets,
-    request: &'a Request,
+    request: &'a DeployRequest,
 }
 
 impl Planner<'_> {
@@ -268,9 +268,9 @@ impl Planner<'_> {
                 latest: self.config.latest_image(),
                 version: self.request.version.clone(),
                 kind: match kind {
-                    Kind::Rollback => Some("rollback"),
-                    Kind::TakeOver(_) => None,
-                    Kind::Boot if self.request.version == self.config.latest_tag() => None,
+                    DeployKind::Rollback => Some("rollback"),
+                    DeployKind::TakeOver(_) => None,
+                    DeployKind::Boot if self.request.version == self.config.latest_tag() => None,
                     _ => Some("deploy"),
                 },
                 serving: Vec::new(),
@@ -290,7 +290,7 @@ impl Planner<'_> {
     /// another run only assets, if it has to do with any.
     fn prune(&self, entries: &[(&Role, &RoleHost)], observed: &Observed) -> Option<prune::Prune> {
         let parts = match self.request.kind {
-            Kind::Deploy => Some(prune::Parts::All),
+            DeployKind::Deploy => Some(prune::Parts::All),
             _ if entries.iter().any(|(role, _)| role.asset_path.is_some()) => None,
             _ => return None,
         };
@@ -329,11 +329,12 @@ impl Planner<'_> {
     /// How the image gets there. Where there is no registry, Docker must not look for one that is missing either.
     fn delivery(&self, image: &str, observed: &Observed) -> Result<Option<Delivery>, PlanError> {
         let kind = self.request.kind;
-        let delivers = matches!(kind, Kind::Deploy | Kind::Redeploy);
+        let delivers = matches!(kind, DeployKind::Deploy | DeployKind::Redeploy);
         if !self.config.registry.is_absent() {
             return if delivers { self.pull(image).map(|pull| Some(Delivery::Pull(pull))) } else { Ok(None) };
         }
-        let missing = matches!(kind, Kind::Boot | Kind::TakeOver(_)) && !observed.images.contains_key(image);
+        let missing = matches!(kind, DeployKind::Boot | DeployKind::TakeOver(_))
+            && !observed.images.contains_key(image);
         Ok((delivers || missing).then(|| {
             Delivery::Send(registry::Receive {
                 scope: self.scope().clone(),

@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
 
-use super::deploy::Request;
-use super::{Kind, Plan, RolePlan, ServerPlan};
+use super::deploy::DeployRequest;
+use super::{DeployKind, Plan, RolePlan, ServerPlan};
 use crate::commands::app;
 use crate::observed::{Container, Observed};
 use crate::proxy::Attach;
@@ -57,10 +57,15 @@ fn part(fingerprint: &str, secrets_known: bool) -> &str {
 }
 
 /// The container of a role that is just what this plan of it would make, if there is one.
-pub(super) fn kept(config: &Config, request: &Request, role: &RolePlan, observed: &Observed) -> Option<Kept> {
+pub(super) fn kept(
+    config: &Config,
+    request: &DeployRequest,
+    role: &RolePlan,
+    observed: &Observed,
+) -> Option<Kept> {
     // Whether a proxy knows the container can't be seen here. Where the run came to its end, it does.
     let is_attached = !role.attach.kind().switches() || is_tagged(config, &request.version, observed);
-    if !is_attached || !matches!(request.kind, Kind::Deploy | Kind::Rollback) {
+    if !is_attached || !matches!(request.kind, DeployKind::Deploy | DeployKind::Rollback) {
         return None;
     }
     let boot = &role.boot;
@@ -129,7 +134,7 @@ pub fn told<'a>(plan: &'a Plan, kept: impl Fn(&str, &str) -> bool) -> Option<Str
     let who = all.into_iter().chain(parts).collect::<Vec<_>>().join(", ");
     let runs = if count == 1 && whole.len() < 2 { "runs" } else { "run" };
     let again = match plan.kind {
-        Kind::Rollback => String::new(),
+        DeployKind::Rollback => String::new(),
         _ => "; `redeploy` boots it again everywhere".into(),
     };
     (count > 0).then(|| format!("{who} already {runs} {}: nothing to do there{again}", plan.version))

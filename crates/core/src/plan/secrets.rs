@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Kind;
+use super::DeployKind;
 use super::deploy::PlanError;
 use crate::commands::app::Environment;
 use crate::commands::env::SecretEnv;
@@ -17,9 +17,9 @@ pub type Secrets = BTreeMap<String, Secret>;
 
 /// Every secret that a run on these servers needs, by name: for the registry where something is pulled, for
 /// the proxies where requests come in, for the containers.
-pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: Kind) -> Vec<String> {
+pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: DeployKind) -> Vec<String> {
     let mut names = env_secrets(config, places(selection));
-    if matches!(kind, Kind::Deploy | Kind::Redeploy) {
+    if matches!(kind, DeployKind::Deploy | DeployKind::Redeploy) {
         names.extend(registry_secrets(config));
     }
     for kind in kinds(selection) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::change::{Change, Work};
 use super::delivery::{AllExpected, Expected};
 use super::step::Step;
-use super::{Kind, Plan, Retire, RolePlan, ServerPlan, resume};
+use super::{DeployKind, Plan, Retire, RolePlan, ServerPlan, resume};
 use crate::commands::ready::Ready;
 use bowline_config::{BarrierOrder, OnFailure};
 
@@ -18,7 +18,7 @@ pub fn text(plan: &Plan) -> String {
 pub fn with_amounts(plan: &Plan, expected: &AllExpected) -> String {
     let mut out = String::new();
     let what = match plan.kind {
-        Kind::Rollback => "roll back to",
+        DeployKind::Rollback => "roll back to",
         kind => kind.verb(),
     };
     let _ = writeln!(out, "{what} {} version {}", plan.app, plan.version);

@@ -21,7 +21,7 @@ use crate::commands::Scope;
 use crate::commands::ready::Ready;
 use crate::names::Names;
 use crate::observed::{Container, Observed, plain_version};
-use crate::plan::Kind;
+use crate::plan::DeployKind;
 use crate::plan::change::Page;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::Secrets;
@@ -155,7 +155,7 @@ impl Rules for KamalProxy {
         };
         let files = (!files.is_empty()).then(|| Box::new(files));
         let orphans = match request.kind {
-            Kind::Deploy => service::orphans(config, scope, host, observed),
+            DeployKind::Deploy => service::orphans(config, scope, host, observed),
             _ => Vec::new(),
         };
         Ok(Some(super::OnServer::Kamal(OnServer { ensure, files, ports, orphans, take_over })))

@@ -31,7 +31,7 @@ fn s15_assets_are_bridged_with_every_volume_that_is_in_use_whoever_made_it() {
         stopped(&with_assets(&web("v9", 0), &format!("{ours}/web-v9"), "/public")),
     ];
     let observed = fleet(&running.concat(), "");
-    let plan = planned(&config, Kind::Deploy, "v2", &observed).unwrap();
+    let plan = planned(&config, DeployKind::Deploy, "v2", &observed).unwrap();
     let [prepare] = plan.servers[0].assets.as_slice() else { panic!("one role with assets") };
     let found: Vec<_> = prepare
         .running
@@ -53,7 +53,7 @@ fn s15_assets_are_bridged_with_every_volume_that_is_in_use_whoever_made_it() {
 
     // The app was stopped: what served last hands its assets on, and its directories are nobody's.
     let last = stopped(&with_assets(&web("v1", 2), &format!("{ours}/web-v1"), "/public"));
-    let plan = planned(&config, Kind::Deploy, "v1", &fleet(&last, "")).unwrap();
+    let plan = planned(&config, DeployKind::Deploy, "v1", &fleet(&last, "")).unwrap();
     let prepare = &plan.servers[0].assets[0];
     assert_eq!((prepare.running.len(), prepare.in_use), (1, false));
 }
@@ -82,21 +82,21 @@ fn s14_what_is_cleaned_is_told_by_what_is_there() {
     };
     let with = config("asset_path: /p\n");
     let mut observed = server(&here);
-    let (parts, roles) = clean(&with, Kind::Deploy, "v2", &observed).unwrap();
+    let (parts, roles) = clean(&with, DeployKind::Deploy, "v2", &observed).unwrap();
     assert_eq!(parts, Some(bowline_core::commands::prune::Parts::All));
     assert_eq!((roles[0].role.as_str(), roles[0].siblings.join(" ").as_str()), ("web", "web-api"));
     assert_eq!((roles[0].elsewhere.join(" ").as_str(), roles[0].helper), (kamal, true));
     assert_eq!((roles[1].role.as_str(), roles[1].siblings.len(), roles[1].helper), ("web-api", 0, false));
 
-    assert_eq!(keeps(&with, Kind::Deploy, "v2", &observed), "v2 v1");
-    assert_eq!(keeps(&with, Kind::Redeploy, "v1", &observed), "v1", "nobody knows what was before");
+    assert_eq!(keeps(&with, DeployKind::Deploy, "v2", &observed), "v2 v1");
+    assert_eq!(keeps(&with, DeployKind::Redeploy, "v1", &observed), "v1", "nobody knows what was before");
     observed.served = vec!["v0".into(), "v1".into()];
-    assert_eq!(keeps(&with, Kind::Redeploy, "v1", &observed), "v1 v0");
+    assert_eq!(keeps(&with, DeployKind::Redeploy, "v1", &observed), "v1 v0");
     observed.containers.clear();
-    assert_eq!(keeps(&with, Kind::Boot, "latest", &observed), "latest v1");
+    assert_eq!(keeps(&with, DeployKind::Boot, "latest", &observed), "latest v1");
 
     // A role that has no asset path any more is cleaned by the next deploy; other runs have nothing to do with it.
-    assert_eq!(keeps(&config(""), Kind::Deploy, "v2", &observed), "v2 v1");
-    assert_eq!(clean(&config(""), Kind::Redeploy, "v2", &observed), None);
-    assert_eq!(clean(&with, Kind::Redeploy, "v2", &observed).unwrap().0, None, "only assets");
+    assert_eq!(keeps(&config(""), DeployKind::Deploy, "v2", &observed), "v2 v1");
+    assert_eq!(clean(&config(""), DeployKind::Redeploy, "v2", &observed), None);
+    assert_eq!(clean(&with, DeployKind::Redeploy, "v2", &observed).unwrap().0, None, "only assets");
 }

@@ -16,7 +16,7 @@ fn a_deploy_over_a_running_version() {
             container("app-workers-v1", "workers", 1, None, false)
         ),
     );
-    let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
+    let plan = planned(&config(""), DeployKind::Deploy, "v2", &observed).unwrap();
     insta::assert_snapshot!(show::text(&plan));
     assert!(!format!("{plan:?}").contains("sentinel"), "a plan shows no secret");
 }
@@ -29,7 +29,7 @@ fn what_a_killed_run_left_is_retired_with_the_rest() {
         container("app-web-v2_replaced_00ff", "web", 2, Some("healthy"), true),
         container("app-web-v2", "web", 3, Some("starting"), true)
     );
-    let plan = planned(&config(""), Kind::Deploy, "v2", &fleet(&half, "")).unwrap();
+    let plan = planned(&config(""), DeployKind::Deploy, "v2", &fleet(&half, "")).unwrap();
     let retired: Vec<(&str, bool)> = plan.servers[0].roles[0]
         .retire
         .iter()
@@ -43,14 +43,18 @@ fn what_a_killed_run_left_is_retired_with_the_rest() {
 #[test]
 fn groups_count_all_configured_servers() {
     for (limit, groups) in [("1", 2), ("'50%'", 2), ("'10%'", 2), ("5", 1)] {
-        let plan =
-            planned(&config(&format!("boot: {{limit: {limit}}}\n")), Kind::Deploy, "v2", &fleet("", ""))
-                .unwrap();
+        let plan = planned(
+            &config(&format!("boot: {{limit: {limit}}}\n")),
+            DeployKind::Deploy,
+            "v2",
+            &fleet("", ""),
+        )
+        .unwrap();
         assert_eq!(plan.groups.len(), groups, "limit {limit}");
     }
     // Half of four servers, two of which only an accessory has.
     let more = "boot: {limit: '50%'}\naccessories: {db: {image: db, hosts: [b, c, d]}}\n";
-    let plan = planned(&config(more), Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let plan = planned(&config(more), DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     assert_eq!(plan.groups, [[0, 1]]);
     assert_eq!(plan.servers.len(), 2, "a deploy leaves accessories alone");
 }
@@ -59,7 +63,7 @@ fn groups_count_all_configured_servers() {
 fn a_plan_says_how_a_failure_would_end_and_knows_the_way_back() {
     let config = config("boot: {on_failure: rollback, parallel_roles: false}\n");
     let running = fleet(&container("app-web-v1", "web", 1, Some("healthy"), true), "");
-    let plan = planned(&config, Kind::Deploy, "v2", &running).unwrap();
+    let plan = planned(&config, DeployKind::Deploy, "v2", &running).unwrap();
     let text = show::text(&plan);
     assert!(
         text.contains(
@@ -71,7 +75,7 @@ fn a_plan_says_how_a_failure_would_end_and_knows_the_way_back() {
     assert_eq!((back.name.as_str(), back.version.as_str()), ("app-web-v1", "v1"));
     let tag = plan.servers[0].tag_back.as_ref().unwrap();
     assert_eq!((tag.version.as_str(), tag.kind), ("v1", Some("rollback")));
-    let first = planned(&config, Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let first = planned(&config, DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     assert_eq!(first.servers[0].roles[0].back, None);
 }
 
@@ -82,14 +86,14 @@ fn s09_the_latest_tag_carries_the_destination() {
     let config =
         load(SourceFile::new("deploy.yml", BASE), Some(destination)).unwrap_or_else(|e| panic!("{e}")).config;
     assert_eq!(config.latest_image(), "r.test/org/app:latest-staging");
-    let plan = planned(&config, Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let plan = planned(&config, DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     assert_eq!(plan.servers[0].tag.latest, "r.test/org/app:latest-staging");
     assert_eq!(plan.servers[0].roles[0].boot.container(), "app-web-staging-v2");
 }
 
 #[test]
 fn the_latest_image_is_not_tagged_as_itself() {
-    let plan = planned(&config(""), Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let plan = planned(&config(""), DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     let tag = plan.servers[0].tag.clone();
     assert_eq!(Step::Tag(tag.clone()).describe(), "tag r.test/org/app:v2 as r.test/org/app:latest");
     assert!(tag.script().text.contains("docker tag"));
@@ -112,7 +116,7 @@ fn what_is_as_wanted_is_kept_while_something_else_is_not() {
     let workers = container("app-workers-v1", "workers", 1, Some("healthy"), false);
     let seen = |a: &str, b: &str| {
         let mut observed = fleet(a, b);
-        let fresh = planned(&config, Kind::Redeploy, "v1", &fleet("", "")).unwrap();
+        let fresh = planned(&config, DeployKind::Redeploy, "v1", &fleet("", "")).unwrap();
         for (number, server) in observed.values_mut().enumerate() {
             for container in &mut server.containers {
                 let role = usize::from(container.name.contains("workers"));
@@ -128,28 +132,28 @@ fn what_is_as_wanted_is_kept_while_something_else_is_not() {
     };
     let both = format!("{}{workers}", web("healthy"));
     let all = seen(&web("healthy"), &both);
-    assert_eq!(kept(Kind::Deploy, &all), [false, false, false], "all is done: it is booted anew");
+    assert_eq!(kept(DeployKind::Deploy, &all), [false, false, false], "all is done: it is booted anew");
     let mut one_untagged = all.clone();
     one_untagged.get_mut("b").unwrap().served.clear();
-    assert_eq!(kept(Kind::Deploy, &one_untagged), [true, true, true]);
+    assert_eq!(kept(DeployKind::Deploy, &one_untagged), [true, true, true]);
     let sick = seen(&web("unhealthy"), &both);
-    assert_eq!(kept(Kind::Deploy, &sick), [false, true, true]);
-    assert_eq!(kept(Kind::Rollback, &sick), [false, true, true]);
-    assert_eq!(kept(Kind::Redeploy, &sick), [false, false, false]);
-    assert_eq!(kept(Kind::Boot, &sick), [false, false, false]);
+    assert_eq!(kept(DeployKind::Deploy, &sick), [false, true, true]);
+    assert_eq!(kept(DeployKind::Rollback, &sick), [false, true, true]);
+    assert_eq!(kept(DeployKind::Redeploy, &sick), [false, false, false]);
+    assert_eq!(kept(DeployKind::Boot, &sick), [false, false, false]);
     let missing = seen(&web("healthy"), &workers);
-    assert_eq!(kept(Kind::Deploy, &missing), [true, false, true]);
+    assert_eq!(kept(DeployKind::Deploy, &missing), [true, false, true]);
     let half = format!("{both}{}", container("app-web-v0", "web", 0, Some("healthy"), true));
     assert_eq!(
-        kept(Kind::Deploy, &seen(&web("healthy"), &half)),
+        kept(DeployKind::Deploy, &seen(&web("healthy"), &half)),
         [true, false, true],
         "one is to be retired"
     );
     let mut other = all.clone();
     let labels = &mut other.get_mut("a").unwrap().containers[0].labels;
     labels.insert("bowline.config".into(), "0-0".into());
-    assert_eq!(kept(Kind::Deploy, &other), [false, true, true], "it was made of something else");
+    assert_eq!(kept(DeployKind::Deploy, &other), [false, true, true], "it was made of something else");
     let mut kamals = all;
     kamals.get_mut("a").unwrap().containers[0].labels.remove("bowline.config");
-    assert_eq!(kept(Kind::Deploy, &kamals), [false, true, true]);
+    assert_eq!(kept(DeployKind::Deploy, &kamals), [false, true, true]);
 }

@@ -29,7 +29,7 @@ const OURS: &str = "bowline-proxy:v10.9999.0.0";
 fn a_route_that_another_app_has_is_refused_before_anything_begins() {
     let refused = |proxy: &str, rows: &str| {
         let observed = [("a".to_string(), behind_kamal_proxy(OURS, rows))].into();
-        planned(&proxied(proxy), Kind::Deploy, "v2", &observed).err().map(|error| error.to_string())
+        planned(&proxied(proxy), DeployKind::Deploy, "v2", &observed).err().map(|error| error.to_string())
     };
     let shop = "shop-web  a.test,b.test  /,/api  0123456789ab:80  running  no";
     let wanted =
@@ -61,7 +61,7 @@ fn a_route_of_an_accessory_that_another_app_has_is_noted_and_refused_when_it_boo
         let rows = format!("{service}  tool.test  /  0123456789ab:80  running  no");
         let observed = behind_kamal_proxy(OURS, &rows);
         let refused = check_route(&config, &scope, &config.accessories[0], "a", &observed).err();
-        let plan = planned(&config, Kind::Deploy, "v2", &[("a".to_string(), observed)].into()).unwrap();
+        let plan = planned(&config, DeployKind::Deploy, "v2", &[("a".to_string(), observed)].into()).unwrap();
         (plan.servers[0].notes.join("\n"), refused.map(|refusal| refusal.to_string()).unwrap_or_default())
     };
     let conflict = "app-tool can't have tool.test on a: kamal-proxy sends it to shop-web";
@@ -72,8 +72,12 @@ fn a_route_of_an_accessory_that_another_app_has_is_noted_and_refused_when_it_boo
 #[test]
 fn an_older_proxy_and_a_service_that_does_not_serve_are_noted() {
     let notes = |observed: Observed| {
-        let plan =
-            planned(&proxied("{host: a.test}"), Kind::Deploy, "v2", &[("a".to_string(), observed)].into());
+        let plan = planned(
+            &proxied("{host: a.test}"),
+            DeployKind::Deploy,
+            "v2",
+            &[("a".to_string(), observed)].into(),
+        );
         plan.unwrap().servers[0].notes.join("\n")
     };
     let row = |state: &str| format!("app-web  a.test  /  0123456789ab:80  {state}  no");
@@ -97,7 +101,7 @@ fn a_role_without_its_proxy_gives_its_service_back() {
     let target = |target: &str| format!("app-web  a.test  /  {target}:80  running  no");
     let detached = |rows: &str| {
         let observed = [("a".to_string(), behind_kamal_proxy(OURS, rows))].into();
-        let plan = planned(&proxied("false"), Kind::Deploy, "v2", &observed).unwrap();
+        let plan = planned(&proxied("false"), DeployKind::Deploy, "v2", &observed).unwrap();
         plan.servers[0].roles[0].retire[0].detach.is_some()
     };
     assert!(detached(&target("id-app-web-v1")));

@@ -17,9 +17,9 @@ use bowline_config::{Config, SourceFile, load};
 use bowline_core::commands::Scope;
 use bowline_core::names::Names;
 use bowline_core::observed::Observed;
-use bowline_core::plan::deploy::{PlanError, Request, plan};
+use bowline_core::plan::deploy::{DeployRequest, PlanError, plan};
 use bowline_core::plan::secrets::Secrets;
-use bowline_core::plan::{Kind, Plan};
+use bowline_core::plan::{DeployKind, Plan};
 use bowline_core::selection::{Filters, Selection};
 use serde_json::json;
 
@@ -67,15 +67,20 @@ fn server(containers: &str) -> Observed {
 
 fn planned(
     config: &Config,
-    kind: Kind,
+    kind: DeployKind,
     version: &str,
     observed: &BTreeMap<String, Observed>,
 ) -> Result<Plan, PlanError> {
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let secrets: Secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
     let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-    let request =
-        Request { kind, version: version.into(), scope, secrets_known: true, pages: Default::default() };
+    let request = DeployRequest {
+        kind,
+        version: version.into(),
+        scope,
+        secrets_known: true,
+        pages: Default::default(),
+    };
     plan(config, &selection, &secrets, &request, observed)
 }
 

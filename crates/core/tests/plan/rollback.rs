@@ -9,11 +9,11 @@ fn a_rollback_needs_the_version_everywhere_and_says_what_there_is() {
     let web = container("app-web-v1", "web", 1, Some("healthy"), true);
     let workers = container("app-workers-v1", "workers", 1, None, false);
     let observed = fleet(&web, &format!("{web}{workers}"));
-    let error = planned(&config(""), Kind::Rollback, "v0", &observed).unwrap_err();
+    let error = planned(&config(""), DeployKind::Rollback, "v0", &observed).unwrap_err();
     let PlanError::NoSuchVersion { missing, choices, .. } = error else { panic!("{error:?}") };
     assert_eq!(missing, ["a (web)", "b (web)", "b (workers)"]);
     assert_eq!(choices, ["v1"]);
-    let plan = planned(&config(""), Kind::Rollback, "v1", &observed).unwrap();
+    let plan = planned(&config(""), DeployKind::Rollback, "v1", &observed).unwrap();
     assert!(plan.servers.iter().all(|server| server.delivery.is_none() && server.prune.is_none()));
 }
 

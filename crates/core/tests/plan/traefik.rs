@@ -12,7 +12,7 @@ fn a_route_that_changes_gets_names_of_its_own() {
     let mut observed = fleet(&container("app-web-v1", "web", 1, Some("healthy"), true), "");
     let labels = &mut observed.get_mut("a").unwrap().containers[0].labels;
     labels.insert("traefik.http.routers.app-web.rule".into(), "Host(`old.example`)".into());
-    let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
+    let plan = planned(&config(""), DeployKind::Deploy, "v2", &observed).unwrap();
     let rule = |server: usize| {
         let labels = &plan.servers[server].roles[0].boot.labels;
         labels.iter().find(|(key, _)| key.ends_with(".rule")).unwrap().0.clone()
@@ -31,7 +31,7 @@ fn traefik_is_kept_away_from_what_it_has_no_route_to() {
     let config = config(
         "accessories: {search: {image: i, host: b}, ui: {image: i, host: b, labels: {traefik.enable: 'true'}}}\n",
     );
-    let plan = planned(&config, Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let plan = planned(&config, DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     let seen = |role: usize| {
         let labels = &plan.servers[1].roles[role].boot.labels;
         let mut own =
@@ -59,7 +59,7 @@ fn an_accessory_from_before_that_traefik_still_sees_is_told() {
     let notes = |labels: serde_json::Value| {
         let other = json!({"name": "/app-search", "labels": labels});
         let observed = [("a".to_owned(), server("")), ("b".to_owned(), server(&format!("@other {other}\n")))];
-        let plan = planned(&config, Kind::Deploy, "v2", &observed.into()).unwrap();
+        let plan = planned(&config, DeployKind::Deploy, "v2", &observed.into()).unwrap();
         plan.servers
             .iter()
             .flat_map(|server| server.notes.clone())
@@ -79,7 +79,7 @@ fn an_accessory_from_before_that_traefik_still_sees_is_told() {
 #[test]
 fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
     let labels = "labels: {team: x, traefik.http.routers.app-web.rule: 'Host(`a.example`)'}\n";
-    let plan = planned(&config(labels), Kind::Deploy, "v2", &fleet("", "")).unwrap();
+    let plan = planned(&config(labels), DeployKind::Deploy, "v2", &fleet("", "")).unwrap();
     let labels_of = |role: usize| {
         let labels = &plan.servers[1].roles[role].boot.labels;
         labels.iter().filter(|(key, _)| key.starts_with("t")).map(|(key, _)| key.as_str()).collect::<Vec<_>>()
@@ -92,7 +92,7 @@ fn labels_for_traefik_at_the_root_are_for_the_roles_behind_it_and_must_agree() {
     let worker = both.roles.iter_mut().find(|role| role.name == "workers").unwrap();
     worker.served_by = ServedBy::Traefik;
     worker.labels = behind.roles[0].labels.clone();
-    let error = planned(&both, Kind::Deploy, "v2", &fleet("", "")).unwrap_err();
+    let error = planned(&both, DeployKind::Deploy, "v2", &fleet("", "")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "`traefik.http.routers.app-web` is set differently by the roles web and workers on b: Traefik would drop both"
@@ -104,7 +104,7 @@ fn a_traefik_without_api_is_not_asked() {
     let mut observed = fleet("", "");
     observed.get_mut("a").unwrap().proxies[0].args.clear();
     observed.get_mut("b").unwrap().proxies.clear();
-    let plan = planned(&config(""), Kind::Deploy, "v2", &observed).unwrap();
+    let plan = planned(&config(""), DeployKind::Deploy, "v2", &observed).unwrap();
     let [OnServer::Traefik(on_a)] = plan.servers[0].proxies.as_slice() else { panic!("one proxy") };
     let [OnServer::Traefik(on_b)] = plan.servers[1].proxies.as_slice() else { panic!("one proxy") };
     assert_eq!(on_a.api, Api::Silent);

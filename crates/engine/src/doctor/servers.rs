@@ -8,8 +8,8 @@ use bowline_core::commands::doctor::{Checkup, Examine};
 use bowline_core::doctor::server::Seen;
 use bowline_core::doctor::{Finding, Level, Topic};
 use bowline_core::observed::Observed;
-use bowline_core::plan::Kind;
-use bowline_core::plan::deploy::{PlanError, Request, plan};
+use bowline_core::plan::DeployKind;
+use bowline_core::plan::deploy::{DeployRequest, PlanError, plan};
 use bowline_core::plan::secrets::{Secrets, login};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::kamal::files::Pages;
@@ -137,8 +137,8 @@ impl Round<'_> {
         if !selection.hosts.contains(&host) {
             return Vec::new();
         }
-        let request = Request {
-            kind: Kind::Deploy,
+        let request = DeployRequest {
+            kind: DeployKind::Deploy,
             version: "next".into(),
             scope: self.scope.clone(),
             secrets_known: self.known,

@@ -31,7 +31,7 @@ use crate::ports::Output;
 use crate::proxy::Proxies;
 use crate::run::barrier::{Barrier, Gatekeeper};
 use crate::run::fleet::Fleet;
-use crate::world::{Stop, World};
+use crate::world::{StopSignal, World};
 use progress::{Progress, Stage};
 use role::{Booted, RoleTask};
 
@@ -42,7 +42,7 @@ pub struct Apply<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// Triggered when the run should stop.
-    pub stop: &'a Stop,
+    pub stop: &'a StopSignal,
     /// Whether the lock was lost.
     pub lock_lost: watch::Receiver<bool>,
     barrier: Barrier,

@@ -66,7 +66,7 @@ async fn a_run_without_the_primary_role_does_not_wait_for_it() {
     let (scripted, project) = fleet().await;
     let mut options = options("v2");
     options.filters.roles = vec!["work*".into()];
-    let run = deploy::deploy(scripted.call(&project, &options), Kind::Deploy);
+    let run = deploy::deploy(scripted.call(&project, &options), DeployKind::Deploy);
     timeout(Duration::from_secs(60), run).await.expect("the run ends").unwrap();
     assert_eq!(scripted.network.machine("a").running(), ["app-web-v1"]);
     assert_eq!(scripted.network.machine("c").running(), ["app-workers-v2"]);

@@ -180,7 +180,7 @@ impl Act {
             AppStop => change(call, &Intent::Stop).await,
             AppStart => change(call, &Intent::Start(None)).await,
             AppBoot => {
-                return deploy::deploy(scripted.call(project, &super::options("v1")), Kind::Boot).await;
+                return deploy::deploy(scripted.call(project, &super::options("v1")), DeployKind::Boot).await;
             }
             AppRemove => remove(call, &Removal::App).await,
             Maintenance => change(call, &Intent::Pause(page())).await,

@@ -28,7 +28,7 @@ fn hanging(fleet: &Scripted, hangs: &str, project: &Project) -> Scripted {
 /// A deploy that ends with something on this machine having failed: what, and why.
 async fn fails_here(scripted: &Scripted, project: &Project) -> (String, String) {
     let options = Options { skip_push: false, ..options("v2") };
-    let run = deploy::deploy(scripted.call(project, &options), Kind::Deploy);
+    let run = deploy::deploy(scripted.call(project, &options), DeployKind::Deploy);
     match timeout(Duration::from_secs(24 * 3600), run).await.expect("the run ends") {
         Err(RunError::Local { what, reason, .. }) => (what, reason),
         other => panic!("{other:?}"),
@@ -61,7 +61,7 @@ async fn a_build_that_never_ends_is_given_up() {
         let project = project(&format!("{CONFIG}{setting}builder: {{context: .}}\n"));
         let scripted = hanging(&first, "build", &project);
         let without_hooks = Options { skip_push: false, skip_hooks: true, ..options("v2") };
-        let run = deploy::deploy(scripted.call(&project, &without_hooks), Kind::Deploy);
+        let run = deploy::deploy(scripted.call(&project, &without_hooks), DeployKind::Deploy);
         let error = timeout(Duration::from_secs(24 * 3600), run).await.expect("the run ends").unwrap_err();
         let RunError::Local { reason, .. } = &error else { panic!("{error:?}") };
         assert!(

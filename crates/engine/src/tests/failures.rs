@@ -80,7 +80,7 @@ async fn a_rollback_goes_to_the_version_before_and_then_further_back() {
 async fn a_plan_changes_nothing_and_is_what_the_deploy_does() {
     let (scripted, project) = fleet().await;
     let before: Vec<Vec<String>> = HOSTS.map(|host| scripted.network.machine(host).changes.clone()).into();
-    let planned = deploy::plan(scripted.call(&project, &options("v2")), Kind::Deploy).await.unwrap();
+    let planned = deploy::plan(scripted.call(&project, &options("v2")), DeployKind::Deploy).await.unwrap();
     let after: Vec<Vec<String>> = HOSTS.map(|host| scripted.network.machine(host).changes.clone()).into();
     assert_eq!(before, after);
     let marks: Vec<bool> = HOSTS.map(|host| scripted.network.machine(host).mark.is_some()).into();
@@ -100,7 +100,7 @@ async fn a_plan_leaves_a_server_out_that_can_t_be_asked_and_says_so() {
     let (scripted, project) = fleet().await;
     let plan = async |down: &[&str]| {
         scripted.network.faults().unreachable = down.iter().map(|host| (*host).into()).collect();
-        deploy::plan(scripted.call(&project, &options("v2")), Kind::Deploy).await
+        deploy::plan(scripted.call(&project, &options("v2")), DeployKind::Deploy).await
     };
     let planned = plan(&["b"]).await.unwrap();
     let hosts: Vec<&str> = planned.plan.servers.iter().map(|server| server.host.as_str()).collect();

@@ -123,13 +123,13 @@ async fn run(case: &Case, world: &World, project: &Project) {
     };
     let call = world.call(project, &options);
     match case.command {
-        ("deploy", _) => deploy::deploy(call, Kind::Deploy).await.unwrap(),
-        ("redeploy", _) => deploy::deploy(call, Kind::Redeploy).await.unwrap(),
+        ("deploy", _) => deploy::deploy(call, DeployKind::Deploy).await.unwrap(),
+        ("redeploy", _) => deploy::deploy(call, DeployKind::Redeploy).await.unwrap(),
         ("rollback", _) => deploy::rollback(call, Some("v1".into())).await.unwrap(),
         ("setup", _) => crate::setup::setup(call).await.unwrap(),
         ("app", Some("boot")) => {
             let options = Options { version: None, ..options };
-            deploy::deploy(world.call(project, &options), Kind::Boot).await.unwrap();
+            deploy::deploy(world.call(project, &options), DeployKind::Boot).await.unwrap();
         }
         ("server", _) => drop(crate::bootstrap::bootstrap(call).await.unwrap()),
         ("traefik", _) => drop(crate::traefik::reboot(call, false).await.unwrap()),
@@ -181,7 +181,7 @@ async fn roles_are_told_by_their_names_where_some_were_asked_for() {
     let world = with_hooks(&first, &[("pre-connect", 0)]);
     let filters = bowline_core::selection::Filters { roles: vec!["w*r*".into()], ..Default::default() };
     let options = Options { filters, ..options("v2") };
-    deploy::deploy(world.call(&project, &options), Kind::Deploy).await.unwrap();
+    deploy::deploy(world.call(&project, &options), DeployKind::Deploy).await.unwrap();
     assert_eq!(hooks_run(&world)[0].1["KAMAL_ROLES"], "workers");
 }
 
@@ -191,7 +191,7 @@ async fn a_failing_one_stops_what_comes_after_it_and_changes_nothing() {
         let (first, project) = fleet().await;
         let world = with_hooks(&first, &[(failing, 3), ("post-deploy", 0)]);
         let options = Options { skip_push: false, ..options("v2") };
-        let error = deploy::deploy(world.call(&project, &options), Kind::Deploy).await.unwrap_err();
+        let error = deploy::deploy(world.call(&project, &options), DeployKind::Deploy).await.unwrap_err();
         assert!(
             matches!(&error, RunError::Local { what, reason, .. }
                 if what == &format!("hook {failing}") && reason.starts_with("exit status 3")),
@@ -209,7 +209,7 @@ async fn one_with_windows_line_ends_says_so() {
     let files = [(hook.clone(), "#!/usr/bin/env bash\r\nset -e\r\n".to_owned())].into();
     let local = FakeLocal { programs: [(hook, 127)].into(), files, ..FakeLocal::default() };
     let world = World::on(first.network.clone(), local);
-    let error = deploy::deploy(world.call(&project, &options("v2")), Kind::Deploy).await.unwrap_err();
+    let error = deploy::deploy(world.call(&project, &options("v2")), DeployKind::Deploy).await.unwrap_err();
     assert!(
         matches!(&error, RunError::Local { hint: Some(hint), .. } if hint.contains("Windows line ends")),
         "{error:?}"
@@ -221,10 +221,10 @@ async fn skip_hooks_runs_none_and_a_boot_is_no_deploy() {
     let (first, project) = fleet().await;
     let world = with_hooks(&first, &ALL.map(|name| (name, 0)));
     let options = Options { skip_hooks: true, ..options("v2") };
-    deploy::deploy(world.call(&project, &options), Kind::Deploy).await.unwrap();
+    deploy::deploy(world.call(&project, &options), DeployKind::Deploy).await.unwrap();
     assert_eq!(hooks_run(&world), []);
     let options = Options { command: "app".into(), ..Options::default() };
-    deploy::deploy(world.call(&project, &options), Kind::Boot).await.unwrap();
+    deploy::deploy(world.call(&project, &options), DeployKind::Boot).await.unwrap();
     let names: Vec<String> = hooks_run(&world).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["pre-connect", "pre-app-boot", "post-app-boot"]);
     assert_eq!(hooks_run(&world)[0].1["KAMAL_VERSION"], "latest");

@@ -163,7 +163,7 @@ async fn an_image_that_is_given_is_sent_without_a_build() {
             image_archive: Some("shop.tar".into()),
             ..options("v1")
         };
-        let ended = crate::deploy::deploy(scripted.call(project, &given), Kind::Deploy).await;
+        let ended = crate::deploy::deploy(scripted.call(project, &given), DeployKind::Deploy).await;
         (ended, scripted)
     };
     let (ended, scripted) = run(&project, &[Some("app")]).await;
@@ -197,7 +197,7 @@ async fn a_plan_with_a_given_image_says_what_would_be_sent_and_keeps_nothing() {
     let scripted = Scripted::new(&HOSTS);
     *scripted.images.services.lock().unwrap() = vec![Some("app".into())];
     let given = Options { image_archive: Some("shop.tar".into()), ..options("v1") };
-    let planned = crate::deploy::plan(scripted.call(&project, &given), Kind::Deploy).await.unwrap();
+    let planned = crate::deploy::plan(scripted.call(&project, &given), DeployKind::Deploy).await.unwrap();
     let known = |expected: &Expected| !matches!(expected, Expected::Unbuilt | Expected::Absent);
     assert_eq!(planned.expected.values().filter(|expected| known(expected)).count(), HOSTS.len());
     assert_eq!(*scripted.images.did.lock().unwrap(), ["look into shop.tar"]);

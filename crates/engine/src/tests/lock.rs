@@ -129,7 +129,7 @@ async fn the_lease_is_renewed_while_nothing_else_goes_over_the_wire() {
     let (first, project) = fleet().await;
     let scripted = with_a_long_hook(&first, "pre-deploy", 600);
     let options = options("v2");
-    let run = deploy::deploy(scripted.call(&project, &options), Kind::Deploy);
+    let run = deploy::deploy(scripted.call(&project, &options), DeployKind::Deploy);
     let others = async {
         for _ in 0..19 {
             tokio::time::sleep(Duration::from_secs(30)).await;

@@ -43,7 +43,7 @@ async fn failed_on_b() -> (Scripted, Project) {
 #[tokio::test(start_paused = true)]
 async fn after_a_failure_on_one_server_only_that_one_is_touched_and_the_rest_is_named() {
     let (scripted, project) = failed_on_b().await;
-    let planned = deploy::plan(scripted.call(&project, &options("v2")), Kind::Deploy).await.unwrap();
+    let planned = deploy::plan(scripted.call(&project, &options("v2")), DeployKind::Deploy).await.unwrap();
     insta::assert_snapshot!(bowline_core::plan::show::text(&planned.plan));
     deploy(&scripted, &project, "v2").await.unwrap();
     let [a, b, c] = changes(&scripted).try_into().unwrap();
@@ -125,7 +125,7 @@ async fn an_image_that_was_built_again_is_booted_everywhere() {
 #[tokio::test(start_paused = true)]
 async fn a_redeploy_boots_it_on_every_server() {
     let (scripted, project) = failed_on_b().await;
-    deploy::deploy(scripted.call(&project, &options("v2")), Kind::Redeploy).await.unwrap();
+    deploy::deploy(scripted.call(&project, &options("v2")), DeployKind::Redeploy).await.unwrap();
     assert!(changes(&scripted).iter().all(|all| all.iter().any(|change| change.starts_with("run app-"))));
     assert_only(&scripted, "v2");
 }

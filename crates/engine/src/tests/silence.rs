@@ -13,7 +13,7 @@ async fn silenced(host: &str, after: usize, how: How) -> Option<(Scripted, Proje
     let (scripted, project) = fleet().await;
     scripted.network.faults().silent = Some(Silent { host: host.into(), after, how });
     let options = options("v2");
-    let run = deploy::deploy(scripted.call(&project, &options), Kind::Deploy);
+    let run = deploy::deploy(scripted.call(&project, &options), DeployKind::Deploy);
     let ended =
         timeout(DAY, run).await.unwrap_or_else(|_| panic!("{host} silent after {after} hangs the run"));
     if !scripted.network.fell_silent() {

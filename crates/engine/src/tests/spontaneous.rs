@@ -33,7 +33,7 @@ async fn happened(host: &str, by: By, what: What, after: usize) -> bool {
     HOSTS.iter().for_each(|host| scripted.network.machine(host).changes.clear());
     scripted.network.faults().happens = Some(Happens { host: host.into(), after, what });
     let options = options("v2");
-    let run = deploy::deploy(scripted.call(&project, &options), Kind::Deploy);
+    let run = deploy::deploy(scripted.call(&project, &options), DeployKind::Deploy);
     let ended = timeout(Duration::from_secs(3600), run).await.expect("the run ends");
     let reached = scripted.network.faults().happens.take().is_none();
     let when = format!("{what:?} on {host} by {by:?} after {after}: {ended:?}");
@@ -200,7 +200,7 @@ async fn a_boot_whose_time_is_up_before_it_named_its_container_leaves_none_that_
         let key = ("a".to_owned(), "web".to_owned(), "v2".to_owned());
         scripted.network.faults().behaviour.insert(key, Behaviour::Late(seconds));
         let options = options("v2");
-        let run = deploy::deploy(scripted.call(&project, &options), Kind::Deploy);
+        let run = deploy::deploy(scripted.call(&project, &options), DeployKind::Deploy);
         let error = timeout(Duration::from_secs(3600), run).await.expect("it ends").unwrap_err();
         assert_eq!(failures_of(&error).len(), 1, "{error:?}");
         tokio::time::sleep(Duration::from_secs(2 * seconds)).await;
