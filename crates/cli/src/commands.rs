@@ -32,7 +32,7 @@ mod version;
 
 use std::sync::Arc;
 
-use bowline_core::plan::change::Intent;
+use bowline_core::plan::change::{Intent, Turns};
 use bowline_engine as engine;
 use bowline_engine::template::Templates;
 use bowline_engine::world::Gathered;
@@ -173,6 +173,11 @@ async fn change(settings: &Settings, work: impl Work<Gathered>) -> Result<u8, En
 /// The same for a change that could also be planned.
 async fn change_to(settings: &Settings, intent: &Intent) -> Result<u8, Ended> {
     change(settings, async |call| engine::change::change(call, intent).await).await
+}
+
+/// As `--rolling` says.
+fn turns(rolling: bool) -> Turns {
+    if rolling { Turns::OneByOne } else { Turns::Together }
 }
 
 /// Looks at the app's servers, and shows what they say.

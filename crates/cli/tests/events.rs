@@ -200,8 +200,8 @@ fn printed() -> Vec<Value> {
     let then = vec![Step::Run("x", Script::new("x"))];
     let works = [Work::Nothing("x".into()), Work::Retire { retire: Vec::new(), then }];
     let piece = |work| Piece { host: "a".into(), role: Some("web".into()), work };
-    let stages = vec![Stage(works.map(piece).into())];
-    all.push(json::change(&Change { command: "app stop", app: "x".into(), stages }));
+    let stages = vec![Stage::from(works.map(piece).to_vec())];
+    all.push(json::change(&Change { command: "app stop".into(), app: "x".into(), stages }));
     let result = |role: Option<&str>, exit| HostOutput {
         host: "a".into(),
         role: role.map(Into::into),

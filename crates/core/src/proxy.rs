@@ -5,6 +5,7 @@
 
 mod container;
 pub mod kamal;
+pub mod life;
 mod none;
 pub mod takeover;
 pub mod traefik;
@@ -212,6 +213,15 @@ impl ProxyKind {
     /// How people call it.
     pub fn name(self) -> &'static str {
         self.rules().name()
+    }
+
+    /// The command that has to do with it.
+    pub fn command(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Traefik => Some("traefik"),
+            Self::Kamal => Some("proxy"),
+        }
     }
 
     /// Its container on a server.

@@ -1,14 +1,15 @@
-//! The commands that change something outside of a deploy (`app stop`, `app maintenance`, …).
+//! The commands that change something outside of a deploy (`app stop`, `traefik reboot`, …).
 //!
 //! What they do is decided in `core`, from what was observed: [`change`] carries it out under the lock, [`plan`] only shows it.
 
 use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given, Intent};
+use bowline_core::proxy::ProxyKind;
 use bowline_core::selection::Selection;
 
 use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::error_pages;
-use crate::proxy::any_role;
+use crate::proxy::{any_role, behind};
 use crate::run::change::Change;
 use crate::run::observe::{Looked, look_at, tell_locks};
 use crate::run::work::refused;
@@ -23,16 +24,19 @@ pub struct Planned {
 
 /// Does what a command wants.
 pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
-    let (selection, given) = prepare(call, intent)?;
+    let (selection, mut given) = prepare(call, intent)?;
+    given.secrets = call.project.secrets(call.world, &secrets(call, intent)).await?;
     let mut change = Change::of(call, selection).await?;
     let plan = planning::plan(intent, change.basis(&given));
-    change.carry_out(&plan).await;
-    change.end().await
+    let carried_out = change.carry_out(&plan).await;
+    let gathered = change.end().await;
+    carried_out.and(gathered)
 }
 
 /// What [`change`] would do now. Changes nothing anywhere.
 pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
-    let (selection, given) = prepare(call, intent)?;
+    let (selection, mut given) = prepare(call, intent)?;
+    given.secrets = call.project.stand_ins(&secrets(call, intent))?;
     let Looked { selection, observed, mut failures, .. } = look_at(call, selection).await?;
     let total = selection.hosts.len();
     if observed.is_empty() {
@@ -49,15 +53,35 @@ pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     Ok(Planned { plan, wrong })
 }
 
-/// Everything that needs no connection.
-fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given)> {
-    let selection = Selection::new(call.config(), &call.options.filters)?;
-    if matches!(intent, Intent::Pause(_) | Intent::Resume) {
-        any_role(&selection)?;
+/// Everything that needs no connection, but for the secrets.
+fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given<'a>)> {
+    let (config, filters) = (call.config(), &call.options.filters);
+    match intent {
+        Intent::Start(_) | Intent::Stop | Intent::StopStale => {
+            Ok((Selection::new(config, filters)?, Given::default()))
+        }
+        Intent::Pause(_) | Intent::Resume => {
+            let selection = Selection::new(config, filters)?;
+            any_role(&selection)?;
+            let pauses = matches!(intent, Intent::Pause(_));
+            let page = if pauses { error_pages::maintenance(call)? } else { None };
+            Ok((selection, Given { page, ..Given::default() }))
+        }
+        Intent::BootConfig(_) => about(call, ProxyKind::Kamal),
+        Intent::Proxies(kind, ..) => about(call, *kind),
     }
-    let page = match intent {
-        Intent::Pause(_) => error_pages::maintenance(call)?,
-        _ => None,
-    };
-    Ok((selection, Given { page }))
+}
+
+/// The servers of a change of their proxies.
+fn about<'a>(call: Call<'a>, kind: ProxyKind) -> Result<(Selection<'a>, Given<'a>)> {
+    let (selection, behind) = behind(call.config(), &call.options.filters, kind)?;
+    Ok((selection, Given { behind, ..Given::default() }))
+}
+
+/// The secrets that it takes, by name.
+fn secrets(call: Call<'_>, intent: &Intent) -> Vec<String> {
+    match intent {
+        Intent::Proxies(kind, act, _) => act.secrets(call.config(), *kind),
+        _ => Vec::new(),
+    }
 }

@@ -21,7 +21,7 @@ use bowline_core::selection::{Filters, Selection};
 
 use crate::error::{Cause, Failure, RunError};
 use crate::event::Event;
-use crate::run::change::{Change, Told};
+use crate::run::change::Told;
 use crate::run::fleet::Fleet;
 use crate::world::OwnImage;
 use bowline_core::proxy::kamal::Listed;
@@ -103,7 +103,7 @@ pub(crate) struct At<'a> {
 }
 
 impl At<'_> {
-    fn note(self, text: String) {
+    pub(crate) fn note(self, text: String) {
         self.fleet.emit(Event::Note { host: Some(self.host.into()), text });
     }
 }
@@ -197,12 +197,7 @@ pub(crate) fn behind<'a>(
         return Ok((selection, served));
     }
     let others = ProxyKind::of_all(selection.roles.iter().map(|(role, _)| *role));
-    let command = |other: &ProxyKind| match other {
-        ProxyKind::Traefik => Some("traefik"),
-        ProxyKind::Kamal => Some("proxy"),
-        ProxyKind::None => None,
-    };
-    Err(match (none_there(kind), others.iter().find_map(|other| Some((other.name(), command(other)?)))) {
+    Err(match (none_there(kind), others.iter().find_map(|other| Some((other.name(), other.command()?)))) {
         (RunError::Usage { message, .. }, Some((name, command))) => {
             let hint = format!("the roles are behind {name}: use the commands of `bowline {command}`");
             RunError::Usage { message, hint: Some(hint) }
@@ -232,17 +227,4 @@ pub(crate) fn none_there(kind: ProxyKind) -> RunError {
         message: format!("no role behind {name} runs on these servers"),
         hint: Some(hint.into()),
     }
-}
-
-/// Removes the proxies that the app has on a server, unless they have other apps to serve.
-pub(crate) async fn remove(change: &Change<'_>, host: &str) -> Told {
-    let mut told = Vec::new();
-    for kind in ProxyKind::of_all(change.selection.roles_of(host).map(|(role, _)| role)) {
-        told.push(match kind {
-            ProxyKind::None => continue,
-            ProxyKind::Traefik => traefik::remove_from(change, host).await?,
-            ProxyKind::Kamal => kamal::remove_from(change, host, false).await?,
-        });
-    }
-    Ok(told.join("\n"))
 }

@@ -13,7 +13,6 @@ use bowline_core::selection::{Accessories, Selection};
 use crate::accessory;
 use crate::call::Call;
 use crate::error::{Cause, Failure, Result};
-use crate::proxy;
 use crate::run::change::{Change, Place, Told};
 use crate::world::Gathered;
 
@@ -70,7 +69,8 @@ async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
 /// accessories, even if there are none, it removes the proxy too.
 async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_>>) {
     let given = Given::default();
-    let (stop, stop_orphans) = (change.basis(&given).stop(), change.basis(&given).stop_orphans());
+    let basis = change.basis(&given);
+    let (stop, stop_orphans, remove_proxies) = (basis.stop(), basis.stop_orphans(), basis.remove_proxies());
     let part = change.stage(&stop).await;
     change.keep(part);
     if change.goes_on() {
@@ -92,7 +92,7 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
         let config = change.call.config();
         let part = accessory::remove_all(change.held(&change.hosts()), config, accessories).await;
         change.keep(part);
-        let part = change.each_server(|host| remove_proxies(change, host)).await;
+        let part = change.stage(&remove_proxies).await;
         change.keep(part);
     }
     if change.goes_on() {
@@ -103,14 +103,6 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
         let part = change.each_server(|host| remove_directory(change, host)).await;
         change.keep(part);
     }
-}
-
-/// Removes the proxy from a server with roles of the app. On a server with only accessories, it isn't this app's concern.
-async fn remove_proxies(change: &Change<'_>, host: &str) -> Told {
-    if change.selection.roles_of(host).next().is_none() {
-        return Ok(String::new());
-    }
-    proxy::remove(change, host).await
 }
 
 async fn remove_container(change: &Change<'_>, place: Place<'_>, version: &str) -> Told {

@@ -38,7 +38,9 @@ mod unbuilt;
 use std::time::Duration;
 
 use bowline_core::plan::DeployKind;
-use bowline_core::plan::change::{Intent, Page};
+use bowline_core::plan::change::{Intent, Page, Turns};
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::life;
 use tokio::time::timeout;
 
 use crate::change::change;
@@ -106,6 +108,11 @@ async fn fleet_behind(by: By) -> (Scripted, Project) {
     deploy(&scripted, &project, "v1").await.unwrap();
     scripted.network.take_boundaries();
     (scripted, project)
+}
+
+/// What a command of a proxy wants.
+fn proxies(kind: ProxyKind, act: life::Act, rolling: bool) -> Intent {
+    Intent::Proxies(kind, act, if rolling { Turns::OneByOne } else { Turns::Together })
 }
 
 /// Only this version runs, everywhere, in good order.

@@ -2,14 +2,17 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use bowline_core::plan::change::Intent;
 use bowline_engine::error::RunError;
 use clap::Args;
 
+use super::change_to;
 use crate::exit::{self, Ended};
 use crate::hints;
+use crate::settings::Settings;
 use crate::ui::{clean, out};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Confirm {
     /// Don't ask for confirmation.
     #[arg(short = 'y', long)]
@@ -27,6 +30,19 @@ impl Confirm {
             return Ok(exit::FAILED);
         }
         work.await
+    }
+}
+
+/// Does what a command wants, once the question about it is answered with yes, if there is one.
+pub(super) async fn confirmed(
+    settings: &Settings,
+    intent: &Intent,
+    question: Option<(Confirm, String)>,
+) -> Result<u8, Ended> {
+    let change = change_to(settings, intent);
+    match question {
+        Some((confirm, question)) => confirm.before(async { Ok(question) }, change).await,
+        None => change.await,
     }
 }
 

@@ -5,6 +5,8 @@ use bowline_engine::deploy::Planned;
 use clap::{Args, Subcommand};
 
 use super::app::AppChange;
+use super::proxy::ProxyChange;
+use super::traefik::TraefikChange;
 use crate::exit::{self, Ended};
 use crate::invocation::{Invocation, Subject};
 use crate::settings::{Settings, View};
@@ -23,7 +25,8 @@ Examples:
   bowline plan redeploy -r worker
   bowline plan rollback 1f3a9c2
   bowline plan --image-archive shop.tar --version 1f3a9c2
-  bowline plan app stop -h 10.0.0.4"
+  bowline plan app stop -h 10.0.0.4
+  bowline plan proxy reboot --rolling"
 )]
 pub(crate) struct Plan {
     #[command(subcommand)]
@@ -47,6 +50,12 @@ enum Run {
     /// Show what a command of `app` would do.
     #[command(subcommand)]
     App(AppChange),
+    /// Show what a command of `proxy` would do.
+    #[command(subcommand)]
+    Proxy(ProxyChange),
+    /// Show what a command of `traefik` would do.
+    #[command(subcommand)]
+    Traefik(TraefikChange),
 }
 
 /// The image that would be deployed.
@@ -71,6 +80,8 @@ impl Plan {
                 };
                 deploy(&settings.with(to), DeployKind::Rollback).await
             }
+            Run::Proxy(wanted) => change(settings, &wanted.intent(), Subject::App).await,
+            Run::Traefik(wanted) => change(settings, &wanted.intent(), Subject::App).await,
             Run::App(wanted) => change(settings, &wanted.intent(settings), Subject::App).await,
         }
     }

@@ -1,11 +1,14 @@
 use bowline_core::commands::Action;
+use bowline_core::plan::change::{Intent, Turns};
+use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::kamal::boot_config::BootConfig;
+use bowline_core::proxy::life::Act;
 use bowline_engine::kamal_proxy as engine;
 use clap::{ArgAction, Args, Subcommand};
 
-use super::confirm::{Confirm, down};
+use super::confirm::{Confirm, confirmed, down};
 use super::logs::LogsArgs;
-use super::{change, look};
+use super::{change_to, look, turns};
 use crate::exit::Ended;
 use crate::invocation::Subject;
 use crate::settings::Settings;
@@ -13,6 +16,23 @@ use crate::settings::Settings;
 /// Manage the proxy (kamal-proxy or Bowline's own) that all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proxy {
+    #[command(flatten)]
+    Change(ProxyChange),
+    /// Show the proxy's container and services on each server.
+    Details,
+    /// Show the proxy's logs.
+    #[command(after_help = "Examples:
+  bowline proxy logs -f -h 10.0.0.1
+  bowline proxy logs -s 1h -g '\"status\":502'")]
+    Logs(LogsArgs),
+    /// Manage the proxy settings that are stored on the servers (Kamal's `boot_config`). `proxy: run:` overrides them.
+    #[command(subcommand)]
+    BootConfig(OfFiles),
+}
+
+/// What changes the proxy, and can be planned.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyChange {
     /// Make sure that the proxy runs on every server with a role or an accessory behind it.
     #[command(
         after_help = "If a server already has a proxy container, Bowline starts it as it is. Otherwise, Bowline starts the image that \
@@ -63,13 +83,6 @@ Examples:
     Stop,
     /// Stop and start the proxy.
     Restart,
-    /// Show the proxy's container and services on each server.
-    Details,
-    /// Show the proxy's logs.
-    #[command(after_help = "Examples:
-  bowline proxy logs -f -h 10.0.0.1
-  bowline proxy logs -s 1h -g '\"status\":502'")]
-    Logs(LogsArgs),
     /// Remove the proxy where no app needs it.
     Remove {
         /// Remove it even where other apps need it.
@@ -78,9 +91,6 @@ Examples:
         #[command(flatten)]
         confirm: Confirm,
     },
-    /// Manage the proxy settings that are stored on the servers (Kamal's `boot_config`). `proxy: run:` overrides them.
-    #[command(subcommand)]
-    BootConfig(OfFiles),
 }
 
 /// What is done to the files.
@@ -151,49 +161,52 @@ impl Set {
 impl Proxy {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
-            Proxy::Boot => change(settings, engine::boot).await,
-            Proxy::Reboot { rolling, confirm } => {
-                let reboot = change(settings, async |call| engine::reboot(call, rolling).await);
-                confirm.before(async { Ok(down(rolling)) }, reboot).await
-            }
-            Proxy::Upgrade { rolling, confirm } => {
-                let question = "A server whose proxy isn't Bowline's own is down for a moment. Are you sure?";
-                let upgrade = change(settings, async |call| engine::upgrade(call, rolling).await);
-                confirm.before(async { Ok(question.into()) }, upgrade).await
-            }
-            Proxy::Start => power(settings, Action::Start).await,
-            Proxy::Stop => power(settings, Action::Stop).await,
-            Proxy::Restart => power(settings, Action::Restart).await,
+            Proxy::Change(wanted) => confirmed(settings, &wanted.intent(), wanted.question()).await,
             Proxy::Details => look(settings, engine::details).await,
             Proxy::Logs(args) => args.show(settings, Subject::App, engine::logs).await,
-            Proxy::Remove { force, confirm } => {
+            Proxy::BootConfig(OfFiles::Set(set)) => {
+                change_to(settings, &Intent::BootConfig(Some(set.config()))).await
+            }
+            Proxy::BootConfig(OfFiles::Get) => look(settings, engine::boot_config).await,
+            Proxy::BootConfig(OfFiles::Reset) => change_to(settings, &Intent::BootConfig(None)).await,
+        }
+    }
+}
+
+impl ProxyChange {
+    pub(super) fn intent(&self) -> Intent {
+        let of = |act, turns| Intent::Proxies(ProxyKind::Kamal, act, turns);
+        match self {
+            Self::Boot => of(Act::Boot, Turns::Together),
+            Self::Reboot { rolling, .. } => of(Act::Reboot, turns(*rolling)),
+            Self::Upgrade { rolling, .. } => of(Act::Upgrade, turns(*rolling)),
+            Self::Start => of(Act::Power(Action::Start), Turns::Together),
+            Self::Stop => of(Act::Power(Action::Stop), Turns::Together),
+            Self::Restart => of(Act::Power(Action::Restart), Turns::Together),
+            Self::Remove { force: false, .. } => of(Act::Remove, Turns::Together),
+            Self::Remove { force: true, .. } => of(Act::ForceRemove, Turns::Together),
+        }
+    }
+
+    /// What is asked before, if anything.
+    fn question(&self) -> Option<(Confirm, String)> {
+        let (confirm, question) = match self {
+            Self::Reboot { rolling, confirm } => (confirm, down(*rolling)),
+            Self::Upgrade { confirm, .. } => {
+                let question = "A server whose proxy isn't Bowline's own is down for a moment. Are you sure?";
+                (confirm, question.into())
+            }
+            Self::Remove { force, confirm } => {
                 let question = match force {
                     true => {
                         "This removes the proxy, also where apps can't be reached without it. Are you sure?"
                     }
                     false => "This removes the proxy where no app is left for it to route to. Are you sure?",
                 };
-                let remove = change(settings, async |call| engine::remove(call, force).await);
-                confirm.before(async { Ok(question.into()) }, remove).await
+                (confirm, question.into())
             }
-            Proxy::BootConfig(files) => files.run(settings).await,
-        }
+            Self::Boot | Self::Start | Self::Stop | Self::Restart => return None,
+        };
+        Some((*confirm, question))
     }
-}
-
-impl OfFiles {
-    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
-        match self {
-            OfFiles::Set(set) => {
-                let config = set.config();
-                change(settings, async |call| engine::set_boot_config(call, &config).await).await
-            }
-            OfFiles::Get => look(settings, engine::boot_config).await,
-            OfFiles::Reset => change(settings, engine::reset_boot_config).await,
-        }
-    }
-}
-
-async fn power(settings: &Settings, action: Action) -> Result<u8, Ended> {
-    change(settings, async |call| engine::power(call, action).await).await
 }

@@ -1,10 +1,13 @@
 use bowline_core::commands::Action;
+use bowline_core::plan::change::{Intent, Turns};
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::life::Act;
 use bowline_engine::traefik as engine;
 use clap::Subcommand;
 
-use super::confirm::{Confirm, down};
+use super::confirm::{Confirm, confirmed, down};
 use super::logs::LogsArgs;
-use super::{change, look};
+use super::{look, turns};
 use crate::exit::Ended;
 use crate::invocation::Subject;
 use crate::settings::Settings;
@@ -12,6 +15,20 @@ use crate::settings::Settings;
 /// Manage Traefik, which all apps of a server share.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Traefik {
+    #[command(flatten)]
+    Change(TraefikChange),
+    /// Show Traefik's container on each server.
+    Details,
+    /// Show Traefik's logs.
+    #[command(after_help = "Examples:
+  bowline traefik logs -f -h 10.0.0.1
+  bowline traefik logs -s 1h -g ' 502 '")]
+    Logs(LogsArgs),
+}
+
+/// What changes Traefik, and can be planned.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraefikChange {
     /// Make sure that Traefik runs on every server with a role behind it.
     Boot,
     /// Replace the running Traefik with a new one that has the current configuration.
@@ -36,13 +53,6 @@ Examples:
     Stop,
     /// Stop and start Traefik.
     Restart,
-    /// Show Traefik's container on each server.
-    Details,
-    /// Show Traefik's logs.
-    #[command(after_help = "Examples:
-  bowline traefik logs -f -h 10.0.0.1
-  bowline traefik logs -s 1h -g ' 502 '")]
-    Logs(LogsArgs),
     /// Remove Traefik where no app needs it.
     Remove(Confirm),
 }
@@ -50,24 +60,35 @@ Examples:
 impl Traefik {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
-            Traefik::Boot => change(settings, engine::boot).await,
-            Traefik::Reboot { rolling, confirm } => {
-                let reboot = change(settings, async |call| engine::reboot(call, rolling).await);
-                confirm.before(async { Ok(down(rolling)) }, reboot).await
-            }
-            Traefik::Start => power(settings, Action::Start).await,
-            Traefik::Stop => power(settings, Action::Stop).await,
-            Traefik::Restart => power(settings, Action::Restart).await,
+            Traefik::Change(wanted) => confirmed(settings, &wanted.intent(), wanted.question()).await,
             Traefik::Details => look(settings, engine::details).await,
             Traefik::Logs(args) => args.show(settings, Subject::App, engine::logs).await,
-            Traefik::Remove(confirm) => {
-                let question = "This removes Traefik where no app is left for it to route to. Are you sure?";
-                confirm.before(async { Ok(question.into()) }, change(settings, engine::remove)).await
-            }
         }
     }
 }
 
-async fn power(settings: &Settings, action: Action) -> Result<u8, Ended> {
-    change(settings, async |call| engine::power(call, action).await).await
+impl TraefikChange {
+    pub(super) fn intent(&self) -> Intent {
+        let of = |act, turns| Intent::Proxies(ProxyKind::Traefik, act, turns);
+        match self {
+            Self::Boot => of(Act::Boot, Turns::Together),
+            Self::Reboot { rolling, .. } => of(Act::Reboot, turns(*rolling)),
+            Self::Start => of(Act::Power(Action::Start), Turns::Together),
+            Self::Stop => of(Act::Power(Action::Stop), Turns::Together),
+            Self::Restart => of(Act::Power(Action::Restart), Turns::Together),
+            Self::Remove(_) => of(Act::Remove, Turns::Together),
+        }
+    }
+
+    /// What is asked before, if anything.
+    fn question(&self) -> Option<(Confirm, String)> {
+        match self {
+            Self::Reboot { rolling, confirm } => Some((*confirm, down(*rolling))),
+            Self::Remove(confirm) => {
+                let question = "This removes Traefik where no app is left for it to route to. Are you sure?";
+                Some((*confirm, question.into()))
+            }
+            Self::Boot | Self::Start | Self::Stop | Self::Restart => None,
+        }
+    }
 }

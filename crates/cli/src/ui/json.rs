@@ -159,7 +159,7 @@ pub fn change(plan: &Change) -> Value {
     };
     let servers: Vec<Value> = plan.servers().into_iter().map(server).collect();
     json!({
-        "event": "plan", "run": plan.command, "app": text(&plan.app), "groups": plan.stages.len(),
+        "event": "plan", "run": &plan.command, "app": text(&plan.app), "groups": plan.stages.len(),
         "servers": servers,
     })
 }

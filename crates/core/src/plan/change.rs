@@ -4,14 +4,19 @@
 //! carries out the same value.
 
 mod app;
+mod proxies;
 
 use std::collections::BTreeMap;
 
+use super::secrets::Secrets;
 use super::{Retire, step::Step};
 use crate::commands::Scope;
 use crate::commands::app::Start;
+use crate::commands::registry::{self, Login};
 use crate::observed::Observed;
-use crate::proxy::{self, Refusal};
+use crate::proxy::kamal::boot_config::BootConfig;
+use crate::proxy::life::{Act, Life};
+use crate::proxy::{self, ProxyKind, Refusal};
 use crate::selection::Selection;
 use bowline_config::{Config, once};
 
@@ -28,6 +33,17 @@ pub enum Intent {
     Pause(Page),
     /// Put the app in the page's place.
     Resume,
+    /// Do something to the proxies of this kind.
+    Proxies(ProxyKind, Act, Turns),
+    /// Write the files with settings of kamal-proxy, or remove them.
+    BootConfig(Option<BootConfig>),
+}
+
+/// Which servers have their turn together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    Together,
+    OneByOne,
 }
 
 /// A maintenance page.
@@ -40,18 +56,22 @@ pub struct Page {
     pub drain_timeout: Option<u64>,
 }
 
-/// What this machine adds to the configuration.
+/// What else a plan needs to know.
 #[derive(Debug, Clone, Default)]
-pub struct Given {
+pub struct Given<'a> {
     /// The project's own maintenance page.
     pub page: Option<String>,
+    /// The secrets that the intent needs; for a plan that is only shown, something that stands in for them.
+    pub secrets: Secrets,
+    /// Those of the selected servers that have a proxy of the kind that it is about.
+    pub behind: Vec<&'a str>,
 }
 
 /// What a change is planned from.
 #[derive(Clone, Copy)]
 pub struct Basis<'a> {
     pub config: &'a Config,
-    pub given: &'a Given,
+    pub given: &'a Given<'a>,
     pub scope: &'a Scope,
     pub selection: &'a Selection<'a>,
     /// The servers that were observed; nothing is done on others.
@@ -62,7 +82,7 @@ pub struct Basis<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The command: `app stop`.
-    pub command: &'static str,
+    pub command: String,
     /// The service and its destination, as people write it.
     pub app: String,
     pub stages: Vec<Stage>,
@@ -70,7 +90,21 @@ pub struct Change {
 
 /// Work that is done in parallel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stage(pub Vec<Piece>);
+pub struct Stage {
+    pub pieces: Vec<Piece>,
+    pub after: After,
+    /// The proxies whose reboot it is: the project's hooks run around it.
+    pub reboots: Option<ProxyKind>,
+}
+
+/// When a stage begins. Once the run is interrupted, none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// After whatever was before.
+    Anything,
+    /// Only if nothing has failed so far. Otherwise, this stage and all after it are left out.
+    Success,
+}
 
 /// Work on one server.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +123,8 @@ pub enum Work {
     Refused {
         /// What can't be done.
         doing: &'static str,
-        refusal: Refusal,
+        reason: String,
+        hint: Option<String>,
     },
     /// Start a container again and attach it.
     Start(Box<Start>),
@@ -101,21 +136,63 @@ pub enum Work {
     },
     /// Put a page in a role's place, or the role in the page's.
     Maintain(proxy::Maintain),
+    /// These steps.
+    Run {
+        steps: Vec<Step>,
+        /// What a person should know first.
+        note: Option<String>,
+        /// What is said when they are done.
+        said: String,
+    },
+    /// Do something to a proxy itself.
+    Proxy { login: Option<Login>, life: Box<Life> },
 }
 
 /// Decides what a command does, on the servers that were observed.
 pub fn plan(intent: &Intent, basis: Basis<'_>) -> Change {
-    let (command, stages) = match intent {
-        Intent::Start(version) => ("app start", vec![basis.start(version.as_deref())]),
-        Intent::Stop => ("app stop", vec![basis.stop()]),
-        Intent::StopStale => ("app stale-containers", vec![basis.stop_stale(), basis.stop_orphans()]),
-        Intent::Pause(page) => ("app maintenance", vec![basis.pause(page)]),
-        Intent::Resume => ("app live", vec![basis.resume()]),
+    let stages = match intent {
+        Intent::Start(version) => vec![basis.start(version.as_deref())],
+        Intent::Stop => vec![basis.stop()],
+        Intent::StopStale => vec![basis.stop_stale(), basis.stop_orphans()],
+        Intent::Pause(page) => vec![basis.pause(page)],
+        Intent::Resume => vec![basis.resume()],
+        Intent::Proxies(kind, act, turns) => basis.proxies(*kind, *act, *turns),
+        Intent::BootConfig(config) => vec![basis.boot_config(config.as_ref())],
     };
-    Change { command, app: basis.scope.names.app(), stages }
+    Change { command: intent.command(), app: basis.scope.names.app(), stages }
+}
+
+impl Intent {
+    /// The command: `app stop`.
+    pub fn command(&self) -> String {
+        match self {
+            Intent::Start(_) => "app start".into(),
+            Intent::Stop => "app stop".into(),
+            Intent::StopStale => "app stale-containers".into(),
+            Intent::Pause(_) => "app maintenance".into(),
+            Intent::Resume => "app live".into(),
+            Intent::BootConfig(_) => "proxy boot-config".into(),
+            Intent::Proxies(kind, act, _) => format!("{} {}", kind.command().unwrap_or_default(), act.verb()),
+        }
+    }
+}
+
+impl From<Vec<Piece>> for Stage {
+    fn from(pieces: Vec<Piece>) -> Self {
+        Self { pieces, after: After::Anything, reboots: None }
+    }
+}
+
+/// Logs a server in to the registry that an image is in.
+pub fn log_in(login: &Login) -> Step {
+    Step::Run("log in to the registry", registry::login(login))
 }
 
 impl Work {
+    pub(super) fn refused(doing: &'static str, Refusal { message, hint }: Refusal) -> Self {
+        Self::Refused { doing, reason: message, hint: Some(hint) }
+    }
+
     /// Its steps in order, as far as they are known. What a proxy is asked in between isn't among them.
     pub fn steps(&self) -> Vec<Step> {
         match self {
@@ -128,6 +205,10 @@ impl Work {
                 retire.iter().flat_map(Retire::steps).chain(then.iter().cloned()).collect()
             }
             Work::Maintain(maintain) => maintain.steps(),
+            Work::Run { steps, .. } => steps.clone(),
+            Work::Proxy { login, life } => {
+                login.iter().map(log_in).chain(life.steps().into_iter().map(Step::Proxy)).collect()
+            }
         }
     }
 
@@ -135,9 +216,9 @@ impl Work {
     pub fn reason(&self) -> Option<String> {
         match self {
             Work::Nothing(why) => Some(why.clone()),
-            Work::Refused { doing, refusal } => Some(format!("can't {doing}: {}", refusal.message)),
+            Work::Refused { doing, reason, .. } => Some(format!("can't {doing}: {reason}")),
             Work::Maintain(how) if how.steps().is_empty() => Some("it is not in maintenance".into()),
-            Work::Start(_) | Work::Retire { .. } | Work::Maintain(_) => None,
+            _ => None,
         }
     }
 }
@@ -145,7 +226,7 @@ impl Work {
 impl Change {
     /// All its work, in order.
     pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
-        self.stages.iter().flat_map(|Stage(pieces)| pieces)
+        self.stages.iter().flat_map(|stage| &stage.pieces)
     }
 
     /// The servers, in the order in which they come up, each with its work.

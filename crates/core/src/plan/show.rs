@@ -104,6 +104,9 @@ fn retired(retire: &Retire) -> impl Iterator<Item = String> {
 /// A change outside of a deploy, line by line: servers, what it is about there, and what happens to that.
 pub fn change(change: &Change) -> String {
     let mut out = format!("{}: {}\n", change.command, change.app);
+    if change.stages.iter().filter(|stage| stage.reboots.is_some()).count() > 1 {
+        let _ = writeln!(out, "one server at a time");
+    }
     for (host, pieces) in change.servers() {
         let _ = writeln!(out, "\n{host}");
         for piece in pieces {
@@ -132,6 +135,10 @@ fn done(work: &Work) -> Vec<String> {
         }
         (None, Work::Retire { retire, then }) => {
             retire.iter().flat_map(retired).chain(then.iter().map(describe)).collect()
+        }
+        (None, Work::Proxy { life, .. }) => {
+            let then = life.depends().map(Into::into);
+            work.steps().iter().map(describe).chain(then).collect()
         }
         (None, work) => work.steps().iter().map(describe).collect(),
     }

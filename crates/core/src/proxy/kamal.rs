@@ -6,6 +6,7 @@ pub mod boot_config;
 pub mod container;
 pub mod files;
 pub mod flags;
+pub mod life;
 mod notes;
 pub mod secrets;
 pub mod service;

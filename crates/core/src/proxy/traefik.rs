@@ -4,6 +4,7 @@ mod answer;
 pub mod container;
 pub mod cord;
 pub mod labels;
+pub mod life;
 pub mod maintenance;
 pub(crate) mod neighbours;
 pub mod secrets;

@@ -1,16 +1,29 @@
 //! What commands other than a deploy do, from what was observed.
 
 use super::*;
-use bowline_core::plan::change::{Given, Intent, Page};
+use bowline_core::commands::Action;
+use bowline_core::plan::change::{After, Change, Given, Intent, Page, Turns};
 use bowline_core::plan::{change, show};
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::life::Act;
 
-/// The plan as people read it.
-fn told(config: &Config, intent: &Intent, observed: &BTreeMap<String, Observed>) -> String {
+/// The plan, with these servers behind the proxies that it is about.
+fn planned_change(
+    config: &Config,
+    intent: &Intent,
+    observed: &BTreeMap<String, Observed>,
+    behind: Vec<&str>,
+) -> Change {
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-    let given = &Given::default();
-    let basis = change::Basis { config, given, scope: &scope, selection: &selection, observed };
-    show::change(&change::plan(intent, basis))
+    let secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
+    let given = &Given { behind, secrets, ..Given::default() };
+    change::plan(intent, change::Basis { config, given, scope: &scope, selection: &selection, observed })
+}
+
+/// The same as people read it.
+fn told(config: &Config, intent: &Intent, observed: &BTreeMap<String, Observed>) -> String {
+    show::change(&planned_change(config, intent, observed, Vec::new()))
 }
 
 fn stopped(container: &str) -> String {
@@ -50,4 +63,22 @@ fn maintenance_is_for_roles_behind_a_proxy() {
     observed.get_mut("a").unwrap().proxies.clear();
     let after = told(&config(""), &Intent::Resume, &observed);
     insta::assert_snapshot!([before.join("\n"), after].join("\n"));
+}
+
+#[test]
+fn proxies_have_their_turns_and_a_login_only_where_they_may_pull() {
+    let behind_traefik = |act, turns| {
+        let config = config("traefik: {image: r.test/traefik}\n");
+        let intent = Intent::Proxies(ProxyKind::Traefik, act, turns);
+        planned_change(&config, &intent, &uneven(), vec!["a", "b"])
+    };
+    let rolling = behind_traefik(Act::Reboot, Turns::OneByOne);
+    assert_eq!(rolling.stages.len(), 2);
+    assert!(rolling.stages.iter().all(|stage| stage.reboots.is_some() && stage.after == After::Success));
+    let stopped = behind_traefik(Act::Power(Action::Stop), Turns::Together);
+    assert_eq!(stopped.stages.len(), 1);
+    let upgrade = Intent::Proxies(ProxyKind::Kamal, Act::Upgrade, Turns::Together);
+    let upgraded = planned_change(&config(""), &upgrade, &uneven(), vec!["a"]);
+    let told = [rolling, stopped, upgraded].map(|change| show::change(&change));
+    insta::assert_snapshot!(told.join("\n"));
 }

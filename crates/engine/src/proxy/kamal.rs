@@ -1,6 +1,7 @@
 //! kamal-proxy: a deploy names the container that gets a service's requests. The command returns when it does.
 
 pub(crate) mod image;
+pub(crate) mod life;
 pub(crate) mod upgrade;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use bowline_core::commands::app::IfHealthy;
 use bowline_core::commands::status::Status;
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::kamal::container::{Ensure, Load, Remove};
+use bowline_core::proxy::kamal::container::{Ensure, Load};
 use bowline_core::proxy::kamal::service::Pausing;
 use bowline_core::proxy::kamal::takeover::TakeOver;
 use bowline_core::proxy::kamal::{self, Answer, Listed, NAME, OnServer};
@@ -18,7 +19,7 @@ use bowline_core::proxy::{self, Attach, Detach, Maintain};
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::run::change::{Change, Told};
+use crate::run::change::Told;
 use crate::run::health;
 use crate::world::OwnImage;
 
@@ -82,16 +83,6 @@ pub(crate) async fn with_image(
 /// The downtime, in words.
 pub(crate) fn gap(answer: &Answer) -> String {
     answer.gap_ms.map(|gap| format!(", {:.1} s without it", gap as f64 / 1000.0)).unwrap_or_default()
-}
-
-/// Removes it from a server, unless it has services.
-pub(crate) async fn remove_from(change: &Change<'_>, host: &str, force: bool) -> Told {
-    let remove = step(kamal::Step::Remove(Remove { scope: change.scope.clone(), force }));
-    let answer: Answer = change.fleet.ask(host, None, &remove).await?;
-    Ok(match answer.kept {
-        Some(services) => format!("{NAME} stays: it routes to {services}"),
-        None => format!("removed {NAME}"),
-    })
 }
 
 /// Why the proxy couldn't start, and what to do.

@@ -2,6 +2,7 @@
 
 mod api;
 mod cord;
+pub(crate) mod life;
 mod listed;
 mod maintenance;
 pub(crate) mod settle;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use bowline_core::commands::app::IfHealthy;
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::traefik::container::{API_PORT, Remove, will_have_api};
+use bowline_core::proxy::traefik::container::{API_PORT, will_have_api};
 use bowline_core::proxy::traefik::labels::Route;
 use bowline_core::proxy::traefik::{self, Answer, OnServer};
 use bowline_core::proxy::{self, Attach, Detach, Maintain};
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use super::{At, Proxy, Seen, Serves, Target};
 use crate::error::{Cause, Failure};
-use crate::run::change::{Change, Told};
+use crate::run::change::Told;
 pub(crate) use api::Client;
 #[cfg(test)]
 pub(crate) use api::read_any;
@@ -38,16 +39,6 @@ pub(super) struct Traefik<'a> {
 /// One step of Traefik's.
 pub(crate) fn step(step: traefik::Step) -> Step {
     Step::Proxy(proxy::Step::Traefik(step))
-}
-
-/// Removes it from a server, unless it has containers to route to.
-pub(crate) async fn remove_from(change: &Change<'_>, host: &str) -> Told {
-    let remove = step(traefik::Step::Remove(Remove { scope: change.scope.clone() }));
-    let answer: Answer = change.fleet.ask(host, None, &remove).await?;
-    Ok(match answer.kept {
-        Some(others) => format!("Traefik stays: it routes to {others}"),
-        None => "removed Traefik".into(),
-    })
 }
 
 /// A client for the API of a running Traefik; `None` if it doesn't run.

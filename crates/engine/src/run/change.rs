@@ -7,7 +7,7 @@ use std::future::Future;
 use bowline_config::{Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
-use bowline_core::plan::change::{self as planning, Basis, Given, Stage};
+use bowline_core::plan::change::{self as planning, After, Basis, Given, Stage};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
@@ -15,8 +15,9 @@ use crate::accessory::Held;
 use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
-use crate::hooks;
+use crate::hooks::{self, Facts};
 use crate::ports::Output;
+use crate::proxy::life::hook;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
@@ -92,24 +93,44 @@ impl<'a> Change<'a> {
     }
 
     /// What a change is planned from.
-    pub(crate) fn basis<'s>(&'s self, given: &'s Given) -> Basis<'s> {
+    pub(crate) fn basis<'s>(&'s self, given: &'s Given<'s>) -> Basis<'s> {
         let (config, selection) = (self.call.config(), &self.selection);
         Basis { config, given, scope: &self.scope, selection, observed: &self.observed }
     }
 
-    /// Carries out the stages of a plan, one after the other. Once the run is interrupted, no other begins.
-    pub(crate) async fn carry_out(&mut self, plan: &planning::Change) {
+    /// Carries out the stages of a plan, one after the other.
+    ///
+    /// # Errors
+    /// A hook that failed.
+    pub(crate) async fn carry_out(&mut self, plan: &planning::Change) -> Result<(), RunError> {
         for stage in &plan.stages {
-            if self.call.world.stop.is_set() {
+            let wanted = stage.after == After::Anything || self.gathered.failures.is_empty();
+            if self.call.world.stop.is_set() || !wanted {
                 break;
             }
+            if let Some(failure) = self.lost() {
+                self.keep(Gathered { failures: vec![failure], ..Gathered::default() });
+                break;
+            }
+            self.hook("pre", stage).await?;
             let part = self.stage(stage).await;
             self.keep(part);
+            self.hook("post", stage).await?;
         }
+        Ok(())
+    }
+
+    /// Runs a hook around the reboot of proxies.
+    async fn hook(&self, when: &str, stage: &Stage) -> Result<(), RunError> {
+        let Some(kind) = stage.reboots else { return Ok(()) };
+        let version = self.call.version().await.unwrap_or_default();
+        let hosts: Vec<&str> = stage.pieces.iter().map(|piece| piece.host.as_str()).collect();
+        let facts = Facts { locked: true, ..Facts::of(&self.scope, &version, &hosts) };
+        hooks::run(self.call, &hook(self.call, kind, when), &facts).await
     }
 
     /// Does all work of a stage in parallel.
-    pub(crate) async fn stage(&self, Stage(pieces): &Stage) -> Gathered {
+    pub(crate) async fn stage(&self, Stage { pieces, .. }: &Stage) -> Gathered {
         let done = join_all(pieces.iter().map(|piece| self.work(piece))).await;
         self.told(pieces.iter().map(|piece| (piece.host.clone(), piece.role.clone())).zip(done))
     }

@@ -1,25 +1,25 @@
 //! One piece of a change, carried out on its server.
 
 use bowline_core::plan::Retire;
-use bowline_core::plan::change::{Piece, Work};
+use bowline_core::plan::change::{Piece, Work, log_in};
 use bowline_core::plan::step::Step;
-use bowline_core::proxy::{ProxyKind, Refusal};
+use bowline_core::proxy::ProxyKind;
+use bowline_core::proxy::life::Life;
 
 use crate::error::{Cause, Failure};
-use crate::proxy::{self, At, Proxy};
+use crate::proxy::{self, At, Proxy, kamal, traefik};
 use crate::run::change::{Change, Told};
 use crate::run::retire::retire;
 use crate::run::start::Spot;
 
 /// The failure that a piece is which can't be done.
 pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
-    let Work::Refused { doing, refusal } = &piece.work else { return None };
-    let Refusal { message, hint } = refusal.clone();
+    let Work::Refused { doing, reason, hint } = &piece.work else { return None };
     Some(Failure {
         host: piece.host.clone(),
         role: piece.role.clone(),
         doing: (*doing).into(),
-        cause: Cause::Told { reason: message, hint: Some(hint) },
+        cause: Cause::Told { reason: reason.clone(), hint: hint.clone() },
     })
 }
 
@@ -39,6 +39,24 @@ impl Change<'_> {
                 Ok(format!("started {}", start.name))
             }
             Work::Retire { retire, then } => self.retire(at, retire, then).await,
+            Work::Run { steps, note, said } => {
+                if let Some(text) = note.clone() {
+                    at.note(text);
+                }
+                for step in steps {
+                    at.fleet.run(at.host, piece.role.as_deref(), step).await?;
+                }
+                Ok(said.clone())
+            }
+            Work::Proxy { login, life } => {
+                if let Some(login) = login {
+                    at.fleet.run(at.host, None, &log_in(login)).await?;
+                }
+                match life.as_ref() {
+                    Life::Traefik(life) => traefik::life::carry_out(at, life).await,
+                    Life::Kamal(life) => kamal::life::carry_out(at, &self.call.world.own_proxy, life).await,
+                }
+            }
             Work::Maintain(how) => self.proxy(how.kind(), at).maintain(role, how).await,
         }
     }

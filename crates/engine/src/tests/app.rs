@@ -5,6 +5,7 @@ use crate::change::plan;
 use crate::prune::prune;
 use crate::remove::{Removal, remove};
 use crate::world::Gathered;
+use bowline_core::commands::Action;
 use bowline_core::commands::prune::Parts;
 use bowline_core::plan::step::Step;
 
@@ -51,12 +52,17 @@ async fn stopped_gently_and_started_again_it_is_the_same_container() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_a_change_names_the_steps_that_it_then_takes_and_changes_nothing() {
+    use life::Act::*;
     let pause = Intent::Pause(Page { message: None, retry_after: 60, drain_timeout: None });
     for by in [By::Traefik, By::Kamal] {
         let (scripted, project) = fleet_behind(by).await;
         let options = Options::default();
         let call = scripted.call(&project, &options);
-        for intent in [&pause, &Intent::Resume, &Intent::Stop, &Intent::Start(None)] {
+        let kind = if by == By::Kamal { ProxyKind::Kamal } else { ProxyKind::Traefik };
+        let act = |act| proxies(kind, act, true);
+        let on_app = [pause.clone(), Intent::Resume, Intent::Stop, Intent::Start(None)];
+        let on_proxy = [Boot, Reboot, Upgrade, Power(Action::Stop), Power(Action::Start), Remove].map(act);
+        for intent in on_app.iter().chain(&on_proxy) {
             let picture = || HOSTS.map(|host| scripted.network.machine(host).changes.clone());
             let before = picture();
             let planned = plan(call, intent).await.unwrap();

@@ -19,7 +19,7 @@ use crate::testing::{
     FakeLocal, FakeProgram, Garbled, How, Machine, Scripted as World, Silent, Upgrades, project_with,
 };
 use crate::world::Gathered;
-use crate::{accessory, audit, env, kamal_proxy, prune, traefik};
+use crate::{accessory, audit, env, prune, traefik};
 
 /// Two web servers, a worker, and accessories beside all of them.
 const CONFIG: &str = "service: app
@@ -173,10 +173,16 @@ impl Act {
             AccessoryBoot => accessory::boot(call, "all").await,
             AccessoryReboot { rolling } => accessory::reboot(call, "db", rolling).await,
             AccessoryRemove => accessory::remove(call, "all").await,
-            TraefikBoot => traefik::boot(call).await,
-            TraefikReboot { rolling } => traefik::reboot(call, rolling).await,
-            ProxyReboot { rolling } => kamal_proxy::reboot(call, rolling).await,
-            ProxyUpgrade { rolling } => kamal_proxy::upgrade(call, rolling).await,
+            TraefikBoot => change(call, &proxies(ProxyKind::Traefik, life::Act::Boot, false)).await,
+            TraefikReboot { rolling } => {
+                change(call, &proxies(ProxyKind::Traefik, life::Act::Reboot, rolling)).await
+            }
+            ProxyReboot { rolling } => {
+                change(call, &proxies(ProxyKind::Kamal, life::Act::Reboot, rolling)).await
+            }
+            ProxyUpgrade { rolling } => {
+                change(call, &proxies(ProxyKind::Kamal, life::Act::Upgrade, rolling)).await
+            }
             AppStop => change(call, &Intent::Stop).await,
             AppStart => change(call, &Intent::Start(None)).await,
             AppBoot => {

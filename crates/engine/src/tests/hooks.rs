@@ -132,7 +132,9 @@ async fn run(case: &Case, world: &World, project: &Project) {
             deploy::deploy(world.call(project, &options), DeployKind::Boot).await.unwrap();
         }
         ("server", _) => drop(crate::bootstrap::bootstrap(call).await.unwrap()),
-        ("traefik", _) => drop(crate::traefik::reboot(call, false).await.unwrap()),
+        ("traefik", _) => {
+            drop(change(call, &proxies(ProxyKind::Traefik, life::Act::Reboot, false)).await.unwrap())
+        }
         _ => {
             let listing = crate::listing::Listing::Running;
             drop(crate::listing::list(call, listing).await.unwrap());

@@ -16,7 +16,8 @@ async fn with(change: impl Fn(&mut Machine)) -> (Scripted, Project) {
 
 async fn upgrade(scripted: &Scripted, project: &Project, rolling: bool) -> Gathered {
     let options = Options::default();
-    let run = kamal_proxy::upgrade(scripted.call(project, &options), rolling);
+    let upgrade = proxies(ProxyKind::Kamal, life::Act::Upgrade, rolling);
+    let run = change(scripted.call(project, &options), &upgrade);
     timeout(Duration::from_secs(3600), run).await.expect("the run ends").unwrap()
 }
 
@@ -111,7 +112,10 @@ async fn servers_with_accessories_alone_have_their_proxy_looked_after() {
         By::Kamal.serves(CONFIG).replace("web: {hosts: [a, b]}\n  workers: {hosts: [c], cmd: work}", servers);
     let (scripted, project) = (Scripted::new(&HOSTS), project(&format!("{config}{accessories}")));
     let options = Options::default();
-    let gathered = kamal_proxy::boot(scripted.call(&project, &options)).await.unwrap();
+    let gathered =
+        change(scripted.call(&project, &options), &proxies(ProxyKind::Kamal, life::Act::Boot, false))
+            .await
+            .unwrap();
     let hosts: Vec<&str> = gathered.outputs.iter().map(|output| output.host.as_str()).collect();
     assert_eq!(hosts, ["a", "c"]);
     let booted = |host: &str| scripted.network.machine(host).proxies.contains_key("kamal-proxy");
@@ -162,7 +166,12 @@ async fn a_server_is_let_into_the_registry_of_an_image_that_is_in_ours() {
         let run = format!("{{registry: {registry}, repository: proxy, version: v1.0.0}}");
         let (scripted, config) = (Scripted::new(&HOSTS), By::Kamal.serves(CONFIG));
         let project = project(&config.replace("proxy: {", &format!("proxy: {{run: {run}, ")));
-        kamal_proxy::boot(scripted.call(&project, &Options::default())).await.unwrap();
+        change(
+            scripted.call(&project, &Options::default()),
+            &proxies(ProxyKind::Kamal, life::Act::Boot, false),
+        )
+        .await
+        .unwrap();
         let log_in = |event: &&Event| matches!(event, Event::StepStarted { what, .. } if what == "log in to the registry");
         assert_eq!(scripted.recorder.events().iter().filter(log_in).count(), times, "{registry}");
     }

@@ -214,7 +214,8 @@ async fn a_lock_that_is_lost_between_the_groups_of_a_rolling_reboot_ends_it() {
     let (first, project) = fleet().await;
     let scripted = with_a_long_hook(&first, "post-traefik-reboot", 60);
     let options = Options::default();
-    let run = crate::traefik::reboot(scripted.call(&project, &options), true);
+    let reboot = proxies(ProxyKind::Traefik, life::Act::Reboot, true);
+    let run = change(scripted.call(&project, &options), &reboot);
     let stolen = async {
         tokio::time::sleep(Duration::from_secs(20)).await;
         steal(&scripted)

@@ -1,7 +1,6 @@
 //! Nothing is called done before requests were seen to reach it.
 
 use super::*;
-use crate::traefik;
 
 fn told(scripted: &Scripted) -> Vec<String> {
     let events = scripted.recorder.events();
@@ -81,7 +80,12 @@ async fn where_traefik_has_no_api_the_report_says_that_nothing_was_seen() {
 async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
     let (scripted, project) = fleet().await;
     scripted.network.machine("a").next_is_deaf = true;
-    let ended = traefik::reboot(scripted.call(&project, &Options::default()), false).await.unwrap();
+    let ended = change(
+        scripted.call(&project, &Options::default()),
+        &proxies(ProxyKind::Traefik, life::Act::Reboot, false),
+    )
+    .await
+    .unwrap();
     let failed: Vec<(&str, String)> =
         ended.failures.iter().map(|failure| (failure.host.as_str(), failure.cause.to_string())).collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
@@ -92,7 +96,12 @@ async fn a_traefik_that_hears_nothing_from_docker_does_not_stay() {
     assert!(scripted.network.machine("a").routes() && !scripted.network.machine("a").deaf);
 
     scripted.network.machine("a").proxies.clear();
-    let ended = traefik::boot(scripted.call(&project, &Options::default())).await.unwrap();
+    let ended = change(
+        scripted.call(&project, &Options::default()),
+        &proxies(ProxyKind::Traefik, life::Act::Boot, false),
+    )
+    .await
+    .unwrap();
     assert!(ended.failures[0].cause.to_string().ends_with("it was removed"), "{ended:?}");
     assert!(scripted.network.machine("a").proxies.is_empty(), "the next boot makes another");
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::testing::FakeLocal;
-use crate::traefik;
 
 #[tokio::test(start_paused = true)]
 async fn a_rolling_reboot_goes_from_server_to_server_with_its_hooks_around_each() {
@@ -13,7 +12,12 @@ async fn a_rolling_reboot_goes_from_server_to_server_with_its_hooks_around_each(
         let names = ["pre-traefik-reboot", "post-traefik-reboot"];
         let programs: BTreeMap<String, u32> = names.map(|name| (format!(".kamal/hooks/{name}"), 0)).into();
         let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-        let gathered = traefik::reboot(scripted.call(&project, &Options::default()), rolling).await.unwrap();
+        let gathered = change(
+            scripted.call(&project, &Options::default()),
+            &proxies(ProxyKind::Traefik, life::Act::Reboot, rolling),
+        )
+        .await
+        .unwrap();
         assert_eq!(gathered.failures, []);
         assert_eq!(gathered.outputs.len(), 2, "the worker's server has no Traefik: {gathered:?}");
         let ran: Vec<(String, String)> = scripted
@@ -41,7 +45,12 @@ async fn the_hooks_of_kamal_2_run_where_there_are_none_by_traefiks_name() {
     ] {
         let programs = there.iter().map(|name| (format!(".kamal/hooks/{name}"), 0)).collect();
         let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-        traefik::reboot(scripted.call(&project, &Options::default()), false).await.unwrap();
+        change(
+            scripted.call(&project, &Options::default()),
+            &proxies(ProxyKind::Traefik, life::Act::Reboot, false),
+        )
+        .await
+        .unwrap();
         let ran = scripted.local.ran();
         let hooks = ran.iter().filter_map(|(program, _)| program.strip_prefix(".kamal/hooks/"));
         assert_eq!(hooks.collect::<Vec<_>>(), runs);
@@ -53,7 +62,12 @@ async fn a_hook_that_fails_stops_the_servers_to_come() {
     let (first, project) = fleet().await;
     let programs: BTreeMap<String, u32> = [(".kamal/hooks/post-traefik-reboot".to_string(), 1)].into();
     let scripted = Scripted::on(first.network.clone(), FakeLocal { programs, ..FakeLocal::default() });
-    let error = traefik::reboot(scripted.call(&project, &Options::default()), true).await.unwrap_err();
+    let error = change(
+        scripted.call(&project, &Options::default()),
+        &proxies(ProxyKind::Traefik, life::Act::Reboot, true),
+    )
+    .await
+    .unwrap_err();
     assert!(matches!(&error, RunError::Local { what, .. } if what == "hook post-traefik-reboot"));
     let rebooted = |host: &str| {
         let machine = scripted.network.machine(host);
@@ -68,7 +82,8 @@ async fn servers_without_a_role_behind_it_are_an_error() {
     let (scripted, project) = fleet().await;
     let filters = bowline_core::selection::Filters { hosts: vec!["c".into()], ..Default::default() };
     let options = Options { filters, ..Options::default() };
-    let ended = traefik::boot(scripted.call(&project, &options)).await;
+    let ended =
+        change(scripted.call(&project, &options), &proxies(ProxyKind::Traefik, life::Act::Boot, false)).await;
     assert!(matches!(ended, Err(RunError::Usage { .. })), "{ended:?}");
 }
 
@@ -77,7 +92,12 @@ async fn a_server_is_let_into_the_registry_of_an_image_that_is_in_ours() {
     let log_ins = async |image: &str| {
         let scripted = Scripted::new(&HOSTS);
         let project = project(&format!("{CONFIG}traefik: {{image: '{image}'}}\n"));
-        traefik::boot(scripted.call(&project, &Options::default())).await.unwrap();
+        change(
+            scripted.call(&project, &Options::default()),
+            &proxies(ProxyKind::Traefik, life::Act::Boot, false),
+        )
+        .await
+        .unwrap();
         let log_in = |event: &&Event| matches!(event, Event::StepStarted { what, .. } if what == "log in to the registry");
         scripted.recorder.events().iter().filter(log_in).count()
     };

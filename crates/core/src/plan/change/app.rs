@@ -27,7 +27,7 @@ impl<'a> Basis<'a> {
         let of_role = |(role, hosts): &(&'a Role, Vec<&'a RoleHost>)| {
             hosts.iter().filter_map(|host| piece(role, host)).collect::<Vec<_>>()
         };
-        Stage(selection.roles.iter().flat_map(of_role).collect())
+        selection.roles.iter().flat_map(of_role).collect::<Vec<_>>().into()
     }
 
     fn of(&self, role: &'a Role) -> OfRole<'a> {
@@ -65,7 +65,7 @@ impl<'a> Basis<'a> {
                 let what = version.map_or_else(String::new, |version| format!(" of version {version}"));
                 let message = format!("there is no container{what} to start");
                 let hint = "`app containers` lists the existing ones; `app boot` creates a new one".into();
-                Work::Refused { doing: "start the app", refusal: Refusal { message, hint } }
+                Work::refused("start the app", Refusal { message, hint })
             }
             Some(running) if running.is_running() => Work::Nothing(format!("{} runs already", running.name)),
             Some(stopped) => Work::Start(Box::new(retire::restart(config, scope, place.role, stopped))),
@@ -120,7 +120,7 @@ impl<'a> Basis<'a> {
                 };
                 (!retire.is_empty()).then(|| piece(retire))
             });
-        Stage(pieces.collect())
+        pieces.collect::<Vec<_>>().into()
     }
 
     /// Whether all roles of a server are selected. Otherwise, another role may need what this one doesn't.
@@ -143,6 +143,6 @@ impl<'a> Basis<'a> {
 fn maintain(decided: Result<Option<Maintain>, Refusal>) -> Option<Work> {
     match decided {
         Ok(maintain) => maintain.map(Work::Maintain),
-        Err(refusal) => Some(Work::Refused { doing: "change to or from maintenance", refusal }),
+        Err(refusal) => Some(Work::refused("change to or from maintenance", refusal)),
     }
 }

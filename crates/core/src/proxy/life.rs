@@ -1,0 +1,119 @@
+//! What is done to a proxy itself, outside of a deploy.
+
+use bowline_config::Config;
+
+use super::{ProxyKind, Step, kamal, traefik};
+use crate::commands::registry::Login;
+use crate::commands::{Action, Scope};
+use crate::observed::Observed;
+use crate::plan::deploy::PlanError;
+use crate::plan::secrets::Secrets;
+
+/// What a command wants of a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// That it runs.
+    Boot,
+    /// A new one with the configuration as it is now.
+    Reboot,
+    /// The version that comes with this Bowline, without downtime where that is possible.
+    Upgrade,
+    Power(Action),
+    /// That it goes, unless it has something to serve.
+    Remove,
+    /// That it goes in any case.
+    ForceRemove,
+}
+
+/// The same, decided for a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Life {
+    Traefik(traefik::life::Life),
+    Kamal(kamal::life::Life),
+}
+
+/// A proxy on a server, for a command about proxies.
+#[derive(Clone, Copy)]
+pub(crate) struct Here<'a> {
+    pub config: &'a Config,
+    pub secrets: &'a Secrets,
+    pub scope: &'a Scope,
+    pub host: &'a str,
+    pub observed: &'a Observed,
+}
+
+impl Act {
+    /// The name of the command.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Act::Boot => "boot",
+            Act::Reboot => "reboot",
+            Act::Upgrade => "upgrade",
+            Act::Power(action) => action.verb(),
+            Act::Remove | Act::ForceRemove => "remove",
+        }
+    }
+
+    /// Whether it makes a container, for which an image may have to be pulled.
+    pub fn makes(self) -> bool {
+        matches!(self, Act::Boot | Act::Reboot | Act::Upgrade)
+    }
+
+    /// Whether the hooks of a reboot run around it.
+    pub fn reboots(self) -> bool {
+        matches!(self, Act::Reboot | Act::Upgrade)
+    }
+
+    /// The secrets that it needs, by name.
+    pub fn secrets(self, config: &Config, kind: ProxyKind) -> Vec<String> {
+        match kind {
+            _ if !self.makes() => Vec::new(),
+            ProxyKind::None => Vec::new(),
+            ProxyKind::Traefik => {
+                [traefik::secrets::of_env(config), traefik::secrets::of_pull(config)].concat()
+            }
+            ProxyKind::Kamal => kamal::secrets::of_pull(config),
+        }
+    }
+}
+
+impl Here<'_> {
+    /// What it comes to for a proxy of this kind.
+    pub(crate) fn life(self, kind: ProxyKind, act: Act) -> Result<Option<Life>, PlanError> {
+        Ok(match kind {
+            ProxyKind::None => None,
+            ProxyKind::Traefik => Some(Life::Traefik(traefik::life::life(self, act)?)),
+            ProxyKind::Kamal => Some(Life::Kamal(kamal::life::life(self, act))),
+        })
+    }
+
+    /// The login to the registry that its image is in: no deploy may have been there yet.
+    pub(crate) fn login(self, kind: ProxyKind, act: Act) -> Result<Option<Login>, PlanError> {
+        match kind {
+            _ if !act.makes() => Ok(None),
+            ProxyKind::None => Ok(None),
+            ProxyKind::Traefik => traefik::secrets::login(self.config, self.secrets),
+            ProxyKind::Kamal => kamal::secrets::login(self.config, self.secrets, self.host),
+        }
+    }
+}
+
+impl Life {
+    /// What follows, if that depends on what a step finds.
+    pub(crate) fn depends(&self) -> Option<&'static str> {
+        match self {
+            Life::Kamal(kamal::life::Life::Upgrade(_)) => {
+                Some("upgrade it if it is older, in its container if that can take the new program")
+            }
+            _ => None,
+        }
+    }
+
+    /// Its steps in order, as far as they are known.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        match self {
+            Life::Traefik(life) => life.steps().into_iter().map(Step::Traefik).collect(),
+            Life::Kamal(life) => vec![Step::Kamal(life.step())],
+        }
+    }
+}

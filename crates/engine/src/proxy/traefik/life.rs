@@ -1,0 +1,62 @@
+//! `traefik boot|reboot|start|stop|restart|remove` on a server. A Traefik counts as started when it hears from Docker.
+
+use bowline_core::proxy::traefik::container::{Replace, Verdict, will_have_api};
+use bowline_core::proxy::traefik::life::{Life, Routes};
+use bowline_core::proxy::traefik::{self, Answer, Api, NAME};
+
+use super::settle::{Started, came_up, client_at, deaf, explained, gives_way, settle};
+use super::{Client, step};
+use crate::proxy::At;
+use crate::run::change::Told;
+use crate::run::retire::tell_returns;
+
+pub(crate) async fn carry_out(at: At<'_>, life: &Life) -> Told {
+    let At { fleet, host } = at;
+    match life {
+        Life::Boot { ensure, routes } => {
+            let started = step(traefik::Step::Ensure(ensure.clone()));
+            let answer: Answer = fleet.ask(host, None, &started).await.map_err(explained)?;
+            let Routes { own, has_api } = routes.clone();
+            came_up(at, ensure, Started { own, has_api, answer }).await?;
+            Ok("Traefik runs".into())
+        }
+        Life::Reboot { ensure, before } => {
+            let routed = match before {
+                Some(Api::At(api)) => Client { api: Some(*api) }.routed(at).await,
+                _ => None,
+            };
+            let routed = routed.unwrap_or_default();
+            let replace = Box::new(Replace { ensure: ensure.as_ref().clone() });
+            let replaced = fleet.ask(host, None, &step(traefik::Step::Replace(replace))).await;
+            let answer: Answer = replaced.map_err(explained)?;
+            if let Some(address) = answer.address() {
+                let client = client_at(address, will_have_api(&ensure.traefik));
+                let routes = async {
+                    client.hears_docker(at, &ensure.route()).await?;
+                    client.routes_again(at, &routed).await
+                };
+                if let Err(cause) = routes.await {
+                    return Err(gives_way(at, ensure, cause).await);
+                }
+            }
+            settle(at, ensure, Verdict::Stays).await?;
+            Ok("rebooted Traefik".into())
+        }
+        Life::Power { power, routes } => {
+            let answer: Answer = fleet.ask(host, None, &step(traefik::Step::Power(power.clone()))).await?;
+            tell_returns(fleet, host, NAME, &answer.returns);
+            if let (Some(Routes { own, has_api }), Some(address)) = (routes, answer.address()) {
+                let heard = client_at(address, *has_api).hears_docker(at, own).await;
+                heard.map_err(|cause| deaf(host, cause))?;
+            }
+            Ok(format!("{} Traefik", power.action.done()))
+        }
+        Life::Remove(remove) => {
+            let answer: Answer = fleet.ask(host, None, &step(traefik::Step::Remove(remove.clone()))).await?;
+            Ok(match answer.kept {
+                Some(others) => format!("Traefik stays: it routes to {others}"),
+                None => "removed Traefik".into(),
+            })
+        }
+    }
+}
