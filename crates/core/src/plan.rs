@@ -19,7 +19,7 @@ use crate::commands::app::{self, IfHealthy};
 use crate::commands::serving::{Check, Serving};
 use crate::commands::{assets::Prepare, network::Network, prune};
 use crate::proxy::takeover::Direction;
-use crate::proxy::{self, Attach, Detach, OnServer, ProxyKind, cord};
+use crate::proxy::{self, Attach, Detach, OnServer, ProxyKind};
 use bowline_config::{BarrierOrder, OnFailure};
 use delivery::Delivery;
 use step::Step;
@@ -165,8 +165,7 @@ impl RolePlan {
     pub fn undo(&self, id: &str, healthy: bool) -> Retire {
         let boot = &self.boot;
         let kind = self.attach.kind();
-        let detach =
-            Detach::by(cord::Cut::of_new(boot, id).filter(|_| kind == ProxyKind::Traefik && healthy));
+        let detach = if healthy { kind.rules().detach_new(boot, id) } else { Detach::None };
         let stop = app::Stop {
             scope: boot.scope.clone(),
             role: self.role.clone(),

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use bowline_config::{Config, Pairs, Role, ServedBy};
 
 use crate::commands::Scope;
+use crate::commands::app::Boot;
 use crate::commands::ready::Ready;
 use crate::commands::serving::Serving;
 use crate::names::Names;
@@ -134,6 +135,11 @@ pub(crate) trait Rules: Sync {
     /// Where the cord appears in a role's containers, if it goes by one.
     fn cord(&self, _: &Role) -> Option<String> {
         None
+    }
+
+    /// How requests stop going to a container that was just booted, and is healthy.
+    fn detach_new(&self, _boot: &Boot, _id: &str) -> Detach {
+        Detach::None
     }
 
     /// Whether the open requests of a container are waited for when it is stopped: the proxy doesn't do so itself.

@@ -74,8 +74,8 @@ pub fn orphan(config: &Config, scope: &Scope, role: &str, container: &Container)
             instead: None,
         },
         detach: match cut {
-            Some(cut) => Detach::Traefik(Box::new(cut)),
             None => Detach::Kamal(Box::new(unregister())),
+            cut => Detach::by(cut),
         },
         again: None,
     }

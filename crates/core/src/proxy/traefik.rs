@@ -17,8 +17,9 @@ use std::net::SocketAddr;
 use bowline_config::{Config, Cord, Pairs, Role};
 
 use super::takeover::{Direction, needs_no_ports_of_another};
-use super::{Attach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
+use super::{Attach, Detach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
 use crate::commands::Scope;
+use crate::commands::app::Boot;
 use crate::commands::ask::PATIENCE_S;
 use crate::names::{NETWORK, Names};
 use crate::observed::Observed;
@@ -176,6 +177,10 @@ impl Rules for Traefik {
             Some(Cord::At(path)) => Some(path.clone()),
             _ => None,
         }
+    }
+
+    fn detach_new(&self, boot: &Boot, id: &str) -> Detach {
+        Detach::by(cord::Cut::of_new(boot, id))
     }
 
     fn leaves_open_requests(&self) -> bool {
