@@ -19,11 +19,11 @@ fn a_bootstrap_installs_docker_and_lets_the_user_use_it_and_repeats_nothing() {
     project.hook("docker-setup", "#!/bin/sh\necho \"$KAMAL_COMMAND $KAMAL_LOCK $KAMAL_HOSTS\" >>hooked\n");
     let _bare = lease[0].without_docker_installed();
     let refused = project.bowline(&["server", "bootstrap"]);
-    refused.exits(1).says("not root").says("ssh: user:").says("made the network");
+    refused.exits(1).says("not root").says("ssh: user:").says("created the network");
     let _lonely = lease[0].without_group();
     let ran = project.bowline(&["server", "bootstrap"]);
     ran.exits(0).says("Docker is missing: installing it").says("installed Docker");
-    ran.says("deploy can now use Docker").says("made the network").never_says("gone");
+    ran.says("deploy can now use Docker").says("created the network").never_says("gone");
     let again = project.bowline(&["server", "bootstrap"]);
     again.exits(0).says("Docker 26").never_says("install").never_says("made");
     for server in lease.iter() {

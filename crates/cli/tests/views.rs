@@ -150,11 +150,27 @@ fn a_phase_that_was_interrupted_is_not_said_to_be_done() {
     assert_eq!(
         shown,
         [
-            "stopping: undoing unfinished steps (interrupt again to quit at once)",
+            "stopping: undoing unfinished steps (interrupt again to quit immediately)",
             "■ Pulling the image: interrupted 2.0 s",
             "✗ Releasing the deploy lock 1.0 s",
         ]
     );
+}
+
+#[test]
+fn a_step_that_was_cut_short_does_not_go_on_in_the_last_picture() {
+    let mut frame = Frame::new(Focus::Progress, BARE);
+    let step = |role: Option<&str>, what: &str| Event::StepStarted {
+        host: "10.0.0.1".into(),
+        role: role.map(Into::into),
+        what: what.into(),
+        command: String::new(),
+    };
+    let served = Event::RoleDone { host: "10.0.0.1".into(), role: "web".into(), version: "v1".into() };
+    for event in [step(None, "take the deploy lock"), served, step(Some("worker"), "boot app-worker-v2")] {
+        frame.apply(&event, Duration::ZERO);
+    }
+    assert_eq!(frame.end(Duration::from_secs(3), false), ["  ✓ 10.0.0.1 web  serves version v1"]);
 }
 
 #[test]

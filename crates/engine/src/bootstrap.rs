@@ -175,6 +175,6 @@ fn stand(answer: Answer) -> Result<Stand, Unreadable> {
         return Ok(Stand::Joined(said.join("\n")));
     }
     said.push(format!("Docker {} runs", answer.version()?));
-    said.push(if answer.network { "made the network" } else { "the network exists" }.into());
+    said.push(if answer.network { "created the network" } else { "the network exists" }.into());
     Ok(Stand::Ready(said.join("\n")))
 }

@@ -172,12 +172,14 @@ impl<'a> Run<'a> {
     /// From the first hook to the last.
     async fn carry_out(mut self) -> Result<(), RunError> {
         let hosts = self.selection.hosts.clone();
-        let (fleet, failures) = self.begin(&hosts).await?;
+        let (fleet, failures) = self.begin(&hosts).await.map_err(|error| untouched(error, &hosts))?;
         self.worth_going_on(|host| fleet.has(host), &failures)?;
-        self.build().await?;
+        self.build().await.map_err(|error| untouched(error, &hosts))?;
         let version = self.named();
-        let lock = Lock::for_run(self.call.world, &fleet, &hosts, &self.scope, &version).await?;
+        let lock = Lock::for_run(self.call.world, &fleet, &hosts, &self.scope, &version).await;
+        let lock = lock.map_err(|error| untouched(error, &hosts))?;
         let result = self.locked(&fleet, failures, lock.as_ref()).await;
+        let result = result.map_err(|error| untouched(error, &hosts));
         if let Some(lock) = lock {
             lock.give_back(self.call.world).await;
         }
@@ -253,7 +255,9 @@ impl<'a> Run<'a> {
         }
         apply.deliver(self.call.world).await;
         apply.tell_kept();
-        self.still_wanted()?;
+        if self.call.world.stop.is_set() {
+            return Err(RunError::Interrupted { standing: self.standing(&apply, &plan).await });
+        }
         let all_or_nothing = plan.on_failure == OnFailure::Rollback;
         let worth_it = || {
             let whole = failures.is_empty() && apply.failures().is_empty();
@@ -393,5 +397,15 @@ impl<'a> Run<'a> {
         let mut failures = failures;
         failures.sort_by_key(|failure| place(&failure.host));
         RunError::Servers { failures, total: self.selection.hosts.len(), standing }
+    }
+}
+
+/// An interruption before anything was booted: the servers serve what they did.
+fn untouched(error: RunError, hosts: &[&str]) -> RunError {
+    match error {
+        RunError::Interrupted { standing } if standing.is_empty() => RunError::Interrupted {
+            standing: hosts.iter().map(|host| format!("{host}: as before")).collect(),
+        },
+        error => error,
     }
 }

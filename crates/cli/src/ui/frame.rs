@@ -233,7 +233,11 @@ impl Frame {
             current.failed |= !good;
         }
         let mut lines = self.end_phase(now);
-        let roles: Vec<&Row> = self.in_order().filter(|row| row.for_role).collect();
+        // Nothing goes on any more, whatever step was cut short.
+        self.rows.iter_mut().for_each(|row| row.steps.clear());
+        let ended =
+            |row: &&Row| row.for_role && (row.done.is_some() || row.failed.is_some() || row.state.is_some());
+        let roles: Vec<&Row> = self.in_order().filter(ended).collect();
         if self.focus == Focus::Progress && roles.len() <= ROWS {
             let width = roles.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
             lines.extend(roles.iter().map(|row| self.show(row, now, width)));

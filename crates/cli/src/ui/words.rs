@@ -122,8 +122,8 @@ pub fn summary(plan: Option<&Plan>, elapsed: Option<Duration>) -> String {
 
 pub fn interrupted(focus: Focus) -> &'static str {
     match focus {
-        Focus::Progress => "stopping: undoing unfinished steps (interrupt again to quit at once)",
-        Focus::Result | Focus::Lines => "stopping (interrupt again to quit at once)",
+        Focus::Progress => "stopping: undoing unfinished steps (interrupt again to quit immediately)",
+        Focus::Result | Focus::Lines => "stopping (interrupt again to quit immediately)",
     }
 }
 

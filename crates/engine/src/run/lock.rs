@@ -54,11 +54,13 @@ enum Answer {
 impl Lock {
     /// Takes the lock on a server that was reached.
     pub async fn take(fleet: &Fleet, host: &str, scope: &Scope, details: String) -> Result<Self, RunError> {
-        fleet.emit(Event::Phase(Phase::Lock(host.into())));
         let step = Step::Lock(lock::Keep { scope: scope.clone(), details });
+        let started = Instant::now();
         let mut channel = fleet.open(host, &step, Reader::Prompt).await.map_err(servers)?;
         let limit = fleet.timeouts().lock;
         let answer = tokio::time::timeout(limit, answer(channel.as_mut())).await;
+        // The keeper stays, but the question has its answer. A lock that is held may be waited for, so that is no failure yet.
+        fleet.ended(host, None, &step, started, matches!(&answer, Ok(Ok(Answer::Said(_)))));
         let failed =
             |cause: Cause| servers(Failure { host: host.into(), role: None, doing: step.describe(), cause });
         match answer {
@@ -112,6 +114,7 @@ impl Lock {
                     text: format!("{first} can't be reached: the deploy lock is taken on {host}"),
                 });
             }
+            fleet.emit(Event::Phase(Phase::Lock(host.into())));
             let take = async || Self::take(fleet, host, scope, details.clone()).await;
             match patiently(world, fleet, host, take).await {
                 Err(error) if is_silence(&error) => silent = Some(error),

@@ -1,6 +1,7 @@
 //! The lock: held, taken over, lost.
 
 use super::*;
+use crate::event::Phase;
 use crate::run::lock;
 use crate::testing::{FakeLocal, FakeLock, Scripted as World};
 
@@ -36,7 +37,11 @@ async fn a_lock_is_waited_for_as_long_as_that_is_wanted() {
             assert_eq!(ended, Ok(()));
             assert!((released..wait).contains(&waited), "{waited}");
             let told = |event: &Event| matches!(event, Event::Note { text, .. } if text.contains("waiting up to 120 s for the deploy lock"));
-            assert_eq!(scripted.recorder.events().iter().filter(|event| told(event)).count(), 1);
+            let events = scripted.recorder.events();
+            assert_eq!(events.iter().filter(|event| told(event)).count(), 1);
+            let after = events.iter().skip_while(|event| !told(event));
+            let taking = |event: &&Event| matches!(event, Event::Phase(Phase::Lock(_)));
+            assert_eq!(after.filter(taking).count(), 0, "it is not said to be taken before it is");
         } else {
             assert!(matches!(ended, Err(RunError::Locked { .. })), "{ended:?}");
             assert!((wait..released).contains(&waited), "{waited}");
@@ -269,4 +274,22 @@ async fn a_lock_by_hand_waits_for_another_as_long_as_that_is_wanted() {
     lock::acquire(scripted.call(&project, &Options::default()), "mine").await.unwrap();
     assert!((30..40).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     release.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_step_that_starts_ends_also_that_of_the_lock() {
+    let (scripted, project) = fleet().await;
+    deploy(&scripted, &project, "v2").await.unwrap();
+    let mut open: Vec<(String, String)> = Vec::new();
+    for event in scripted.recorder.events() {
+        match event {
+            Event::StepStarted { host, what, .. } => open.push((host, what)),
+            Event::StepEnded { host, what, .. } => {
+                let place = open.iter().position(|step| *step == (host.clone(), what.clone())).unwrap();
+                open.remove(place);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(open, []);
 }

@@ -100,7 +100,7 @@ async fn a_bootstrap_does_what_is_missing_and_says_it_of_each_server() {
         told(&gathered),
         [
             pair("a", "Docker 26.1.5 runs\nthe network exists"),
-            pair("b", "installed Docker\nDocker 26.1.5 runs\nmade the network"),
+            pair("b", "installed Docker\nDocker 26.1.5 runs\ncreated the network"),
         ]
     );
     let reasons: Vec<String> = gathered.failures.iter().map(|failure| failure.cause.to_string()).collect();

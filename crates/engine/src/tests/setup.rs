@@ -27,7 +27,7 @@ async fn from_bare_servers_to_an_app_that_serves_under_one_lock() {
     let events = scripted.recorder.events();
     let note = |text: &'static str| move |event: &Event| matches!(event, Event::Note { host: Some(_), text: told } if told.contains(text));
     let installed =
-        position(&events, note("installed Docker, Docker 26.1.5 runs, made the network")).unwrap();
+        position(&events, note("installed Docker, Docker 26.1.5 runs, created the network")).unwrap();
     assert!(position(&events, note("installing it")).unwrap() < installed);
     assert!(installed < position(&events, started("b", "boot app-web-v1")).unwrap());
     // Once more it is a deploy.
