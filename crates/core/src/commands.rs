@@ -45,6 +45,8 @@ pub const FAMILY: usize = 16;
 /// How long [`Scope::claim`] waits for what another run began before it ends that, in seconds: as long as a container
 /// may take to stop.
 pub const WAIT_S: u64 = 35;
+/// What a claim prints before such a wait.
+pub const WAITS: &str = "@waits";
 /// A text that only the keeper of a lock has. The keeper ends with its connection, so no run waits for it.
 const KEEPER: &str = "@lost";
 

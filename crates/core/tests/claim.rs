@@ -5,33 +5,42 @@
 #[path = "common/shells.rs"]
 mod shells;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bowline_core::commands::{Scope, lock};
+use bowline_core::commands::{Scope, WAITS, lock};
 use bowline_core::names::Names;
+
+thread_local! {
+    /// Whether the last claim said that it waits.
+    static SAID: Cell<bool> = const { Cell::new(false) };
+}
 
 fn scope(run: &str) -> Scope {
     Scope { names: Names::new("app", None), run: run.into(), performer: "me".into() }
 }
 
-fn start(home: &Path, script: &str) -> Child {
+fn shell(home: &Path, script: &str) -> Command {
     let mut command = Command::new(home.join("bin/sh"));
+    command.args(["-c", script]).current_dir(home).stdin(Stdio::piped());
     command
-        .args(["-c", script])
-        .current_dir(home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
-/// Takes the server; how long that took.
+fn start(home: &Path, script: &str) -> Child {
+    shell(home, script).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// Takes the server; how long that took. A claim that waits says so.
 fn claim(home: &Path, run: &str) -> Duration {
     let started = Instant::now();
-    assert!(start(home, &scope(run).claim()).wait().unwrap().success());
-    started.elapsed()
+    let output = shell(home, &scope(run).claim()).output().unwrap();
+    assert!(output.status.success());
+    let took = started.elapsed();
+    let said = String::from_utf8(output.stdout).unwrap();
+    SAID.set(said.trim_end() == WAITS);
+    took
 }
 
 /// An id that no process of this machine has but those of one test.
@@ -57,7 +66,9 @@ fn what_the_run_before_began_is_waited_for_and_its_hooks_runs_and_keeper_are_not
         assert!(start(home.path(), &scope(&first).fence()).wait().unwrap().success());
 
         claim(home.path(), &first);
+        assert!(!SAID.get());
         assert!(claim(home.path(), &later) > Duration::from_millis(300));
+        assert!(SAID.get(), "it says that it waits");
         assert!(home.path().join("done").exists(), "it was let come to its end");
         assert_eq!(script.wait().unwrap().code(), Some(0));
         assert_eq!(keeper.try_wait().unwrap(), None, "the keeper ends with its connection");

@@ -239,7 +239,11 @@ impl<'a> Run<'a> {
     ) -> Result<String, RunError> {
         let lock_lost = lock.map_or_else(|| watch::channel(false).1, Lock::lost);
         self.emit(Event::Phase(Phase::Observe(fleet.hosts().count())));
-        let (observed, unseen) = observe(fleet, &self.scope, &self.call.config().repository(), true).await;
+        let repository = self.call.config().repository();
+        let (observed, unseen) = tokio::select! {
+            seen = observe(fleet, &self.scope, &repository, true) => seen,
+            () = self.call.world.stop.triggered() => return Err(RunError::interrupted()),
+        };
         failures.extend(unseen);
         self.still_wanted()?;
         let plan = Arc::new(self.plan(&observed)?);

@@ -66,6 +66,9 @@ impl Failure {
                     .into(),
             ),
             Cause::NotRouted { hint, .. } => Some(hint.clone()),
+            Cause::Server(ServerError::Lost { .. }) => Some(
+                "is the server up? The step may have finished there or not: a deploy that you run again finishes it".into(),
+            ),
             Cause::Server(ServerError::NotForwarded { .. }) => {
                 Some("AllowTcpForwarding in its sshd_config must be `yes` or `local`; or install curl there".into())
             }

@@ -498,6 +498,12 @@ impl Handler for Client {
                     ClientError::Ssh(russh::Error::HUP | russh::Error::Disconnect) => {
                         "closed by the other side".to_owned()
                     }
+                    // A server that goes down may not even say that much.
+                    ClientError::Ssh(russh::Error::IO(error))
+                        if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+                    {
+                        "closed by the other side".to_owned()
+                    }
                     error => error.to_string(),
                 });
                 Err(error)

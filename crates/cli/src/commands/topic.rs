@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use bowline_config::docs;
-use clap::Command;
+use clap::builder::StyledStr;
+use clap::{Arg, Command};
 
 use super::docs::columns;
 use crate::args::{self, is_shown};
@@ -43,6 +44,10 @@ pub(super) fn places(text: &str) -> Option<Vec<String>> {
     let mut root = args::command();
     root.build();
     let mut places = Vec::new();
+    if written(&root, "exit codes", |_| true, &words) {
+        let what = "The commands, the global flags and the exit codes".to_owned();
+        places.push(("bowline help".to_owned(), what));
+    }
     commands(&root, &words, &mut places);
     places.sort_by_key(|(command, _)| !words.iter().all(|word| command.contains(&word.to_lowercase())));
     let found =
@@ -77,15 +82,23 @@ fn commands(command: &Command, words: &[&str], places: &mut Vec<(String, String)
     for below in command.get_subcommands().filter(searched) {
         let name = below.get_bin_name().unwrap_or_default().replacen("bowline ", "bowline help ", 1);
         let about = below.get_about().map(ToString::to_string).unwrap_or_default();
-        let after = below.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let flags = below.get_arguments().filter(|flag| !flag.is_global_set() && !flag.is_hide_set());
-        let flags: Vec<String> = flags.filter_map(|flag| flag.get_help().map(ToString::to_string)).collect();
-        let text = format!("{name} {about} {after} {}", flags.join(" ")).to_lowercase();
-        if words.iter().all(|word| text.contains(&word.to_lowercase())) {
+        if written(below, &name, |flag| !flag.is_global_set(), words) {
             places.push((name, about.trim_end_matches('.').to_owned()));
         }
         commands(below, words, places);
     }
+}
+
+/// Whether the help of a command has all these words, in what is said of it or of these flags.
+fn written(command: &Command, name: &str, flags: impl Fn(&Arg) -> bool, words: &[&str]) -> bool {
+    let said = |text: Option<&StyledStr>| text.map(ToString::to_string).unwrap_or_default();
+    let flags = command.get_arguments().filter(|flag| flags(flag) && !flag.is_hide_set());
+    let flags =
+        flags.map(|flag| format!("--{} {}", flag.get_long().unwrap_or_default(), said(flag.get_help())));
+    let flags: Vec<String> = flags.collect();
+    let (about, after) = (said(command.get_about()), said(command.get_after_help()));
+    let text = format!("{name} {about} {after} {}", flags.join(" ")).to_lowercase();
+    words.iter().all(|word| text.contains(&word.to_lowercase()))
 }
 
 #[cfg(test)]
@@ -108,6 +121,9 @@ mod tests {
         says("lock", "bowline help lock status ");
         says("known_hosts", "bowline help doctor ");
         says("builder arch", "bowline docs builder/arch ");
+        says("exit codes", "bowline help ");
+        says("lock-wait", "bowline help ");
+        says("rolling", "bowline help proxy reboot ");
         assert_eq!(places("zeppelin"), None);
         assert_eq!(places(" "), None);
     }

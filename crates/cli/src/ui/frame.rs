@@ -235,8 +235,9 @@ impl Frame {
         let mut lines = self.end_phase(now);
         // Nothing goes on any more, whatever step was cut short.
         self.rows.iter_mut().for_each(|row| row.steps.clear());
-        let ended =
-            |row: &&Row| row.for_role && (row.done.is_some() || row.failed.is_some() || row.state.is_some());
+        let ended = |row: &&Row| {
+            row.for_role && (row.done.is_some() || self.wrong(row).is_some() || row.state.is_some())
+        };
         let roles: Vec<&Row> = self.in_order().filter(ended).collect();
         if self.focus == Focus::Progress && roles.len() <= ROWS {
             let width = roles.iter().map(|row| row.label.chars().count()).max().unwrap_or_default();
@@ -322,17 +323,27 @@ impl Frame {
         row.step().or_else(of_server)
     }
 
+    /// What went wrong with it; with a role that isn't done, also what went wrong with its server.
+    fn wrong<'r>(&'r self, row: &'r Row) -> Option<&'r String> {
+        let of_server = || {
+            let place =
+                self.places.get(&(row.host.clone(), None)).filter(|_| row.for_role && row.done.is_none())?;
+            self.rows.get(*place)?.failed.as_ref()
+        };
+        row.failed.as_ref().or_else(of_server)
+    }
+
     /// Whether it has a line: always, if it is for a role and there is room; else only while something is up.
     fn is_shown(&self, row: &Row, many: bool) -> bool {
         let busy = self.busy(row).is_some();
         if row.for_role {
-            return busy || !many || row.failed.is_some();
+            return busy || !many || self.wrong(row).is_some();
         }
         busy && !self.with_roles.contains(&row.host)
     }
 
     fn standing(&self, row: &Row) -> (u8, &'static str) {
-        match (row.failed.is_some(), row.done.is_some(), self.busy(row).is_some()) {
+        match (self.wrong(row).is_some(), row.done.is_some(), self.busy(row).is_some()) {
             (true, _, _) => (0, "failed"),
             (_, true, false) => (1, "done"),
             (_, true, true) => (2, "finishing"),
@@ -342,7 +353,7 @@ impl Frame {
     }
 
     fn show(&self, row: &Row, now: Duration, width: usize) -> String {
-        let (mark, text) = match (self.busy(row), &row.failed, &row.done) {
+        let (mark, text) = match (self.busy(row), self.wrong(row), &row.done) {
             (Some((step, since)), _, None) => {
                 // A state that is news since the step began says more than the step.
                 let news = row.state.as_ref().filter(|(_, at)| *at >= since);

@@ -33,6 +33,10 @@ pub fn failure(ended: &Ended, release: &str, paint: Paint) -> Vec<String> {
         Ended::Run(RunError::Interrupted { standing }) => {
             let mut lines = vec![paint.yellow("interrupted")];
             lines.extend(serving(standing, paint));
+            if !standing.is_empty() {
+                let hint = "to go on, run the same command again: it continues where this run stopped";
+                lines.extend(hints::lines(Some(hint), paint));
+            }
             lines
         }
     }

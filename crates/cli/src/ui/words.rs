@@ -74,6 +74,9 @@ pub fn sending(sent: u64, at_most: u64, per_second: u64) -> String {
 pub fn sent(sent: &[(String, u64)]) -> Option<String> {
     let most = sent.iter().max_by_key(|(_, bytes)| *bytes)?;
     let least = sent.iter().map(|(_, bytes)| *bytes).min()?;
+    if most.1 == 0 {
+        return Some("nothing was missing".into());
+    }
     if sent.len() == 1 {
         return Some(format!("sent {} to {}", bytes(most.1), clean::line(&most.0)));
     }
@@ -189,7 +192,7 @@ mod tests {
         };
         assert_eq!(said(&[]), None);
         assert_eq!(said(&[812]).as_deref(), Some("sent 812 B to a"));
-        assert_eq!(said(&[0, 0]).as_deref(), Some("sent 0 B to each of 2 servers"));
+        assert_eq!(said(&[0, 0]).as_deref(), Some("nothing was missing"));
         assert_eq!(said(&[1_200_000, 1_180_000]).as_deref(), Some("sent 1.2 MB to each of 2 servers"));
         assert_eq!(
             said(&[1_000, 999_960, 2_000]).as_deref(),

@@ -11,6 +11,7 @@ at_work() {
 if [ ${#bowline_before} = "$bowline_length" ]; then
     # shellcheck disable=SC2295 # a pattern
     bowline_before=${bowline_before%$bowline_token}
+    [ -z "$(at_work)" ] || echo @waits
     bowline_tries=${bowline_wait}0
     while bowline_at_work=$(at_work); [ -n "$bowline_at_work" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done
     for bowline_process in $bowline_at_work; do kill "${bowline_process#/proc/}" 2>/dev/null; done

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bowline_core::commands::Scope;
 use bowline_core::commands::observe::{self, Observe};
+use bowline_core::commands::{Scope, WAIT_S, WAITS};
 use bowline_core::observed::Observed;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::Selection;
@@ -97,7 +97,14 @@ const LONGEST: usize = 4 * 1024 * 1024;
 
 /// Observes one server.
 pub(crate) async fn one(fleet: &Fleet, host: &str, step: &Step) -> Result<Observed, Failure> {
-    let output = fleet.run_watched(host, None, step, &|_| {}).await?;
+    let told = |line: &str| {
+        if line == WAITS {
+            let text =
+                format!("a step of the previous run is still at work: waiting up to {WAIT_S} s for its end");
+            fleet.emit(Event::Note { host: Some(host.into()), text });
+        }
+    };
+    let output = fleet.run_watched(host, None, step, &told).await?;
     let failed = |cause| Failure { host: host.into(), role: None, doing: step.describe(), cause };
     if output.exit != Exit::Status(0) {
         return Err(failed(explain(output)));

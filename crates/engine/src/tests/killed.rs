@@ -318,3 +318,18 @@ async fn a_setup_whose_connections_are_cut_anywhere_is_finished_by_the_next() {
     }
     assert!(after > 10, "{after}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_while_servers_are_looked_at_does_not_wait_for_one_that_is_silent() {
+    let (scripted, project) = fleet().await;
+    scripted.network.faults().silent = Some(Silent { host: "b".into(), after: 0, how: How::DockerHangs });
+    let running = deploy(&scripted, &project, "v2");
+    tokio::pin!(running);
+    let waited = timeout(Duration::from_secs(3), &mut running).await;
+    assert!(waited.is_err(), "it looks at the servers: {waited:?}");
+    scripted.trigger.stop();
+    let ended = timeout(Duration::from_secs(5), running).await.expect("it ends");
+    let standing = HOSTS.map(|host| format!("{host}: as before")).into();
+    assert_eq!(ended, Err(RunError::Interrupted { standing }));
+    assert!(scripted.network.machine("a").lock.is_none());
+}

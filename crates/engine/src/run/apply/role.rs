@@ -141,7 +141,17 @@ impl RoleTask<'_> {
     async fn switched(&self, booted: &Booted) -> Result<Seen, (Failure, Gets)> {
         let doing = wait_for(self.role.attach.kind());
         self.apply.may_go_on().map_err(|cause| (self.failure(&doing, cause), Gets::None))?;
-        self.attach(&self.role.attach, booted.target()).await.map_err(|failure| {
+        let attaching = self.attach(&self.role.attach, booted.target());
+        tokio::pin!(attaching);
+        let attached = tokio::select! {
+            biased;
+            attached = &mut attaching => attached,
+            () = self.interrupted() => {
+                self.tell("the proxy is checking it already: waiting for the result");
+                attaching.await
+            }
+        };
+        attached.map_err(|failure| {
             let gets = if is_refused(&failure) { Gets::None } else { Gets::All };
             (failure, gets)
         })
@@ -343,7 +353,7 @@ impl RoleTask<'_> {
             && let Err(other) = self.start(back).await
         {
             let text = format!(
-                "{} may not get requests again ({}), so the new container was left running: deploy again",
+                "could not give the requests back to {} ({}), so the new container still runs: deploy again",
                 back.name, other.cause
             );
             self.apply.fleet.emit(Event::Note { host: Some(self.server.host.clone()), text });
