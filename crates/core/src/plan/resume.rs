@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 
-use sha2::{Digest as _, Sha256};
+use hmac_sha256::Hash;
 
 use super::deploy::DeployRequest;
 use super::{DeployKind, Plan, RolePlan, ServerPlan};
@@ -39,7 +39,7 @@ pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
     let line = attach.settings().iter().fold(boot.run_line().to_string(), |line, word| line + "\0" + word);
-    let (mut clear, mut secret) = (Sha256::new(), Sha256::new());
+    let (mut clear, mut secret) = (Hash::new(), Hash::new());
     clear.update(&line);
     secret.update(&line);
     secret.update([0]);
@@ -47,7 +47,7 @@ pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     Secret::new(format!("{LABEL}={}", [clear, secret].map(hex).join("-")))
 }
 
-fn hex(hash: Sha256) -> String {
+fn hex(hash: Hash) -> String {
     hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
