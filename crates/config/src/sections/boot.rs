@@ -80,7 +80,7 @@ const PERCENT: Like = Like {
 
 pub(crate) const KEYS: Keys = Keys::new(
     "boot",
-    "How many servers boot at once, and in which order their roles start.",
+    "How many servers boot at the same time, and in which order their roles start.",
     &[
         Setting::new(
             "limit",
