@@ -1,6 +1,6 @@
 //! The memory for an image on its way to fifty servers whose lines are slow. The figures include the test's own clients.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // It prints what it measured.
 
 mod common;
 
