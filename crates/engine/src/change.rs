@@ -4,8 +4,9 @@
 
 use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given, Intent};
 use bowline_core::proxy::ProxyKind;
-use bowline_core::selection::Selection;
+use bowline_core::selection::{Accessories, Selection};
 
+use crate::accessory;
 use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::error_pages;
@@ -25,10 +26,11 @@ pub struct Planned {
 /// Does what a command wants.
 pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     let (selection, mut given) = prepare(call, intent)?;
-    given.secrets = call.project.secrets(call.world, &secrets(call, intent)).await?;
+    given.secrets = call.project.secrets(call.world, &secrets(call, intent, &given)).await?;
+    complete(call, intent, &mut given).await?;
     let mut change = Change::of(call, selection).await?;
     let plan = planning::plan(intent, change.basis(&given));
-    let carried_out = change.carry_out(&plan).await;
+    let carried_out = change.carry_out(&plan.stages).await;
     let gathered = change.end().await;
     carried_out.and(gathered)
 }
@@ -36,7 +38,8 @@ pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
 /// What [`change`] would do now. Changes nothing anywhere.
 pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     let (selection, mut given) = prepare(call, intent)?;
-    given.secrets = call.project.stand_ins(&secrets(call, intent))?;
+    given.secrets = call.project.stand_ins(&secrets(call, intent, &given))?;
+    complete(call, intent, &mut given).await?;
     let Looked { selection, observed, mut failures, .. } = look_at(call, selection).await?;
     let total = selection.hosts.len();
     if observed.is_empty() {
@@ -67,8 +70,21 @@ fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given<
             let page = if pauses { error_pages::maintenance(call)? } else { None };
             Ok((selection, Given { page, ..Given::default() }))
         }
+        Intent::Accessories(name, ..) => {
+            let accessories = Accessories::new(config, filters, name)?;
+            let selection = Selection { roles: Vec::new(), hosts: accessories.hosts_to_lock() };
+            Ok((selection, Given { accessories, ..Given::default() }))
+        }
         Intent::BootConfig(_) => about(call, ProxyKind::Kamal),
         Intent::Proxies(kind, ..) => about(call, *kind),
+    }
+}
+
+/// What takes secrets to know.
+async fn complete(call: Call<'_>, intent: &Intent, given: &mut Given<'_>) -> Result<()> {
+    match intent {
+        Intent::Accessories(_, deed, _) if deed.makes() => accessory::complete(call, given).await,
+        _ => Ok(()),
     }
 }
 
@@ -79,8 +95,9 @@ fn about<'a>(call: Call<'a>, kind: ProxyKind) -> Result<(Selection<'a>, Given<'a
 }
 
 /// The secrets that it takes, by name.
-fn secrets(call: Call<'_>, intent: &Intent) -> Vec<String> {
+fn secrets(call: Call<'_>, intent: &Intent, given: &Given<'_>) -> Vec<String> {
     match intent {
+        Intent::Accessories(_, deed, _) => accessory::secrets(call, *deed, &given.accessories),
         Intent::Proxies(kind, act, _) => act.secrets(call.config(), *kind),
         _ => Vec::new(),
     }

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 
 use bowline_core::commands::env::EnvFile;
 use bowline_core::commands::remove::{Remove, Removed, What};
-use bowline_core::plan::change::Given;
+use bowline_core::plan::change::{Deed, Given, Turns};
 use bowline_core::plan::retire::orphans;
 use bowline_core::plan::step::Step;
 use bowline_core::selection::{Accessories, Selection};
 
-use crate::accessory;
 use crate::call::Call;
 use crate::error::{Cause, Failure, Result};
 use crate::run::change::{Change, Place, Told};
@@ -61,16 +60,18 @@ async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
         selection.hosts = accessories.hosts_to_lock();
     }
     let mut change = Change::of(call, selection).await?;
-    remove_all(&mut change, Some(&accessories)).await;
+    remove_all(&mut change, Some(accessories)).await;
     change.end().await
 }
 
 /// Stops, then removes containers, accessories, images and the directory. After a failure, no further part starts. With
 /// accessories, even if there are none, it removes the proxy too.
-async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_>>) {
-    let given = Given::default();
+async fn remove_all(change: &mut Change<'_>, accessories: Option<Accessories<'_>>) {
+    let with_accessories = accessories.is_some();
+    let given = Given { accessories: accessories.unwrap_or_default(), ..Given::default() };
     let basis = change.basis(&given);
     let (stop, stop_orphans, remove_proxies) = (basis.stop(), basis.stop_orphans(), basis.remove_proxies());
+    let accessories = basis.accessories(Deed::Remove, Turns::Together);
     let part = change.stage(&stop).await;
     change.keep(part);
     if change.goes_on() {
@@ -87,13 +88,14 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<&Accessories<'_
         let part = change.each_role(|place| forget_secrets(change, place)).await;
         change.keep(part);
     }
-    if let Some(accessories) = accessories.filter(|_| change.goes_on()) {
+    if with_accessories && change.goes_on() {
         // First what the proxy may have requests for: it stays as long as it has some.
-        let config = change.call.config();
-        let part = accessory::remove_all(change.held(&change.hosts()), config, accessories).await;
-        change.keep(part);
-        let part = change.stage(&remove_proxies).await;
-        change.keep(part);
+        for stage in accessories.iter().chain([&remove_proxies]) {
+            if !change.call.world.stop.is_set() {
+                let part = change.stage(stage).await;
+                change.keep(part);
+            }
+        }
     }
     if change.goes_on() {
         let part = change.each_server(|host| remove_images(change, host)).await;

@@ -2,10 +2,11 @@
 //! of servers that are ready is a deploy. If a project has only accessories, it does the same without the app.
 
 use bowline_core::plan::DeployKind;
-use bowline_core::selection::{Accessories, servers};
+use bowline_core::plan::change::{Basis, Deed, Given, Turns};
+use bowline_core::selection::{Accessories, Selection, servers};
 use tokio::time::Instant;
 
-use crate::accessory::{Held, Prepared};
+use crate::accessory;
 use crate::bootstrap::Site;
 use crate::call::Call;
 use crate::deploy::Run;
@@ -15,6 +16,8 @@ use crate::hooks;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
+use crate::run::work::Crew;
+use crate::world::Gathered;
 
 /// `setup`.
 pub async fn setup(call: Call<'_>) -> Result<()> {
@@ -24,7 +27,7 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
     let version = call.version().await?;
     let mut run = Run::new(call, DeployKind::Deploy, Some(version.clone())).await?;
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
-    let accessories = Prepared::new(call, accessories).await?;
+    let accessories = accessory::given(call, accessories).await?;
     let hosts = servers(call.config(), &call.options.filters)?;
     let (fleet, failures) = run.begin(&hosts).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
@@ -43,7 +46,7 @@ pub async fn setup(call: Call<'_>) -> Result<()> {
 async fn without_app(call: Call<'_>) -> Result<()> {
     let started = Instant::now();
     let accessories = Accessories::within(call.config(), &call.options.filters)?;
-    let accessories = Prepared::new(call, accessories).await?;
+    let accessories = accessory::given(call, accessories).await?;
     let hosts = servers(call.config(), &call.options.filters)?;
     hooks::prepare(call).await?;
     hooks::pre_connect(call, &hosts).await?;
@@ -74,14 +77,14 @@ async fn without_app(call: Call<'_>) -> Result<()> {
 async fn under_lock(
     run: &Run<'_>,
     site: &Site<'_>,
-    accessories: &Prepared<'_>,
+    accessories: &Given<'_>,
     lock: &mut Option<Lock>,
     mut failures: Vec<Failure>,
 ) -> Result<()> {
     let fleet = bootstrap(site, lock, &mut failures).await?;
     run.worth_going_on(|host| fleet.has(host), &failures)?;
     // Accessories may be made of the image that this run builds and sends.
-    let early = accessories.need_the_app(site.scope);
+    let early = accessory::need_the_app(site.call, site.scope, &accessories.accessories);
     if early {
         run.build().await?;
     }
@@ -108,21 +111,29 @@ async fn bootstrap(site: &Site<'_>, lock: &mut Option<Lock>, failures: &mut Vec<
 /// Boots the accessories that don't run yet. The app may need any of them, so a failure stops the deploy.
 async fn boot_accessories(
     site: &Site<'_>,
-    accessories: &Prepared<'_>,
+    accessories: &Given<'_>,
     fleet: &Fleet,
     failures: &[Failure],
 ) -> Result<()> {
-    let hosts = accessories.hosts();
+    let hosts = accessories.accessories.hosts();
     if hosts.is_empty() {
         return Ok(());
     }
     site.call.world.events.emit(Event::Phase(Phase::Accessories(hosts.len())));
     let fleet = fleet.only(|host| hosts.contains(&host));
     let (seen, unseen) = observe(&fleet, site.scope, &site.call.config().repository(), true).await;
-    let there: Vec<&str> = seen.keys().map(String::as_str).collect();
-    let held =
-        Held { world: site.call.world, fleet: &fleet, scope: site.scope, observed: &seen, hosts: &there };
-    let booted = accessories.boot(held).await;
+    let (config, selection) = (site.call.config(), &Selection { roles: Vec::new(), hosts: hosts.clone() });
+    let basis = Basis { config, given: accessories, scope: site.scope, selection, observed: &seen };
+    let crew = Crew { call: site.call, fleet: &fleet, observed: &seen };
+    let mut booted = Gathered::default();
+    for stage in basis.accessories(Deed::Boot, Turns::Together) {
+        if site.call.world.stop.is_set() {
+            break;
+        }
+        let part = crew.stage(&stage).await;
+        booted.outputs.extend(part.outputs);
+        booted.failures.extend(part.failures);
+    }
     for output in &booted.outputs {
         let text = output.output.stdout.trim().into();
         site.fleet.emit(Event::Note { host: Some(output.host.clone()), text });

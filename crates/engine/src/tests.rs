@@ -38,7 +38,7 @@ mod unbuilt;
 use std::time::Duration;
 
 use bowline_core::plan::DeployKind;
-use bowline_core::plan::change::{Intent, Page, Turns};
+use bowline_core::plan::change::{Deed, Intent, Page, Turns};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life;
 use tokio::time::timeout;
@@ -113,6 +113,11 @@ async fn fleet_behind(by: By) -> (Scripted, Project) {
 /// What a command of a proxy wants.
 fn proxies(kind: ProxyKind, act: life::Act, rolling: bool) -> Intent {
     Intent::Proxies(kind, act, if rolling { Turns::OneByOne } else { Turns::Together })
+}
+
+/// What a command of an accessory wants.
+fn accessory_to(name: &str, deed: Deed, rolling: bool) -> Intent {
+    Intent::Accessories(name.into(), deed, if rolling { Turns::OneByOne } else { Turns::Together })
 }
 
 /// Only this version runs, everywhere, in good order.

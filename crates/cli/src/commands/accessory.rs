@@ -1,15 +1,14 @@
 use bowline_core::commands::Action;
+use bowline_core::plan::change::{Deed, Intent, Turns};
 use bowline_core::selection::Accessories;
-use bowline_engine::accessory as engine;
-use bowline_engine::call::Call;
+use bowline_engine as engine;
 use bowline_engine::error::RunError;
-use bowline_engine::world::Gathered;
 use clap::{Args, Subcommand};
 
 use super::confirm::Confirm;
 use super::exec::ExecArgs;
 use super::logs::LogsArgs;
-use super::show;
+use super::{show, turns};
 use crate::exit::Ended;
 use crate::invocation::{self, Invocation, Subject};
 use crate::settings::Settings;
@@ -18,6 +17,44 @@ use crate::ui::Focus;
 /// Manage accessories, such as databases: boot them, run commands in them, read their logs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Accessory {
+    #[command(flatten)]
+    Change(AccessoryChange),
+    /// Run a command in an accessory.
+    #[command(
+        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network. \
+Bowline removes the container afterwards. With -i, the command runs on the accessory's first server only.
+
+Put Bowline's flags before the command; flags after it belong to the command. Bowline exits with the command's \
+status: the first that is not 0.
+
+Examples:
+  bowline accessory exec db -i --reuse psql
+  bowline accessory exec db --reuse 'pg_isready -q'
+  bowline accessory exec db --raw --reuse pg_dump shop > shop.sql"
+    )]
+    Exec {
+        /// The accessory's name in the configuration.
+        name: String,
+        #[command(flatten)]
+        exec: ExecArgs,
+    },
+    /// Show an accessory's logs.
+    #[command(after_help = "Examples:
+  bowline accessory logs db -f
+  bowline accessory logs db -s 1h -g ERROR")]
+    Logs {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        logs: LogsArgs,
+    },
+    /// Show an accessory's container on each server.
+    Details(Name),
+}
+
+/// What changes accessories, and can be planned.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessoryChange {
     /// Boot an accessory: create its directories, upload its files, start its container.
     #[command(after_help = "Leaves a running accessory as it is, and starts a stopped one.
 
@@ -55,37 +92,6 @@ Examples:
     Stop(Name),
     /// Restart an accessory's container, so that it reads files that were uploaded after it started.
     Restart(Name),
-    /// Run a command in an accessory.
-    #[command(
-        after_help = "Without --reuse, the command runs in a new container with the accessory's env, volumes, options and network. \
-Bowline removes the container afterwards. With -i, the command runs on the accessory's first server only.
-
-Put Bowline's flags before the command; flags after it belong to the command. Bowline exits with the command's \
-status: the first that is not 0.
-
-Examples:
-  bowline accessory exec db -i --reuse psql
-  bowline accessory exec db --reuse 'pg_isready -q'
-  bowline accessory exec db --raw --reuse pg_dump shop > shop.sql"
-    )]
-    Exec {
-        /// The accessory's name in the configuration.
-        name: String,
-        #[command(flatten)]
-        exec: ExecArgs,
-    },
-    /// Show an accessory's logs.
-    #[command(after_help = "Examples:
-  bowline accessory logs db -f
-  bowline accessory logs db -s 1h -g ERROR")]
-    Logs {
-        #[command(flatten)]
-        name: Name,
-        #[command(flatten)]
-        logs: LogsArgs,
-    },
-    /// Show an accessory's container on each server.
-    Details(Name),
     /// Pull an accessory's image.
     PullImage(Name),
     /// Stop an accessory and delete its container, its image and its directory with all data in it.
@@ -111,26 +117,57 @@ pub(crate) struct Name {
 impl Accessory {
     pub(super) async fn run(self, settings: &Settings) -> Result<u8, Ended> {
         match self {
-            Accessory::Boot(name) => name.change(settings, engine::boot).await,
-            Accessory::Reboot(name) => name.reboot(settings, false).await,
-            Accessory::Upgrade { name, rolling, confirm } => {
-                confirm.before(name.ask(settings, reboots), name.reboot(settings, rolling)).await
-            }
-            Accessory::Start(name) => name.power(settings, Action::Start).await,
-            Accessory::Stop(name) => name.power(settings, Action::Stop).await,
-            Accessory::Restart(name) => name.power(settings, Action::Restart).await,
+            Accessory::Change(wanted) => wanted.run(settings).await,
             Accessory::Exec { name, exec } => exec.run(settings, Subject::Accessory(&name)).await,
             Accessory::Logs { name: Name { name }, logs } => {
                 logs.show(settings, Subject::Accessory(&name), async |call, lines| {
-                    engine::logs(call, &name, lines).await
+                    engine::accessory::logs(call, &name, lines).await
                 })
                 .await
             }
             Accessory::Details(name) => name.details(settings).await,
-            Accessory::PullImage(name) => name.change(settings, engine::pull).await,
-            Accessory::Remove { name, confirm } => {
-                confirm.before(name.ask(settings, removes), name.change(settings, engine::remove)).await
-            }
+        }
+    }
+}
+
+impl AccessoryChange {
+    async fn run(self, settings: &Settings) -> Result<u8, Ended> {
+        let (intent, name) = (self.intent(), self.name());
+        let change = async {
+            let invocation = Invocation::open_for(settings, Focus::Result, name.subject()).await?;
+            let gathered = invocation.run(async |call| engine::change::change(call, &intent).await).await?;
+            show(settings, name.subject(), &gathered)
+        };
+        match &self {
+            Self::Upgrade { confirm, .. } => confirm.before(name.ask(settings, reboots), change).await,
+            Self::Remove { confirm, .. } => confirm.before(name.ask(settings, removes), change).await,
+            _ => change.await,
+        }
+    }
+
+    fn name(&self) -> &Name {
+        match self {
+            Self::Boot(name) | Self::Reboot(name) | Self::PullImage(name) => name,
+            Self::Start(name) | Self::Stop(name) | Self::Restart(name) => name,
+            Self::Upgrade { name, .. } | Self::Remove { name, .. } => name,
+        }
+    }
+
+    pub(super) fn subject(&self) -> Subject<'_> {
+        self.name().subject()
+    }
+
+    pub(super) fn intent(&self) -> Intent {
+        let of = |deed, turns| Intent::Accessories(self.name().name.clone(), deed, turns);
+        match self {
+            Self::Boot(_) => of(Deed::Boot, Turns::Together),
+            Self::Reboot(_) => of(Deed::Reboot, Turns::Together),
+            Self::Upgrade { rolling, .. } => of(Deed::Reboot, turns(*rolling)),
+            Self::Start(_) => of(Deed::Power(Action::Start), Turns::Together),
+            Self::Stop(_) => of(Deed::Power(Action::Stop), Turns::Together),
+            Self::Restart(_) => of(Deed::Power(Action::Restart), Turns::Together),
+            Self::PullImage(_) => of(Deed::Pull, Turns::Together),
+            Self::Remove { .. } => of(Deed::Remove, Turns::Together),
         }
     }
 }
@@ -140,27 +177,10 @@ impl Name {
         Subject::Accessory(&self.name)
     }
 
-    async fn change(
-        &self,
-        settings: &Settings,
-        work: impl AsyncFnOnce(Call<'_>, &str) -> Result<Gathered, RunError>,
-    ) -> Result<u8, Ended> {
-        let invocation = Invocation::open_for(settings, Focus::Result, self.subject()).await?;
-        let gathered = invocation.run(async |call| work(call, &self.name).await).await?;
-        show(settings, self.subject(), &gathered)
-    }
-
-    async fn reboot(&self, settings: &Settings, rolling: bool) -> Result<u8, Ended> {
-        self.change(settings, async |call, name| engine::reboot(call, name, rolling).await).await
-    }
-
-    async fn power(&self, settings: &Settings, action: Action) -> Result<u8, Ended> {
-        self.change(settings, async |call, name| engine::power(call, name, action).await).await
-    }
-
     async fn details(&self, settings: &Settings) -> Result<u8, Ended> {
         let invocation = Invocation::open_for(settings, Focus::Result, self.subject()).await?;
-        let gathered = invocation.look(async |call| engine::details(call, &self.name).await).await?;
+        let gathered =
+            invocation.look(async |call| engine::accessory::details(call, &self.name).await).await?;
         show(settings, self.subject(), &gathered)
     }
 

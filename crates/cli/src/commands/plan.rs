@@ -4,6 +4,7 @@ use bowline_engine as engine;
 use bowline_engine::deploy::Planned;
 use clap::{Args, Subcommand};
 
+use super::accessory::AccessoryChange;
 use super::app::AppChange;
 use super::proxy::ProxyChange;
 use super::traefik::TraefikChange;
@@ -26,7 +27,8 @@ Examples:
   bowline plan rollback 1f3a9c2
   bowline plan --image-archive shop.tar --version 1f3a9c2
   bowline plan app stop -h 10.0.0.4
-  bowline plan proxy reboot --rolling"
+  bowline plan proxy reboot --rolling
+  bowline plan accessory boot all"
 )]
 pub(crate) struct Plan {
     #[command(subcommand)]
@@ -50,6 +52,9 @@ enum Run {
     /// Show what a command of `app` would do.
     #[command(subcommand)]
     App(AppChange),
+    /// Show what a command of `accessory` would do.
+    #[command(subcommand)]
+    Accessory(AccessoryChange),
     /// Show what a command of `proxy` would do.
     #[command(subcommand)]
     Proxy(ProxyChange),
@@ -80,6 +85,7 @@ impl Plan {
                 };
                 deploy(&settings.with(to), DeployKind::Rollback).await
             }
+            Run::Accessory(wanted) => change(settings, &wanted.intent(), wanted.subject()).await,
             Run::Proxy(wanted) => change(settings, &wanted.intent(), Subject::App).await,
             Run::Traefik(wanted) => change(settings, &wanted.intent(), Subject::App).await,
             Run::App(wanted) => change(settings, &wanted.intent(settings), Subject::App).await,

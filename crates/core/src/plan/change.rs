@@ -3,6 +3,7 @@
 //! [`plan`] turns what a command wants and what was observed into pieces of work. `bowline plan` shows them, and the engine
 //! carries out the same value.
 
+mod accessories;
 mod app;
 mod proxies;
 
@@ -11,13 +12,16 @@ use std::collections::BTreeMap;
 use super::secrets::Secrets;
 use super::{Retire, step::Step};
 use crate::commands::Scope;
+use crate::commands::accessory::Upload;
 use crate::commands::app::Start;
-use crate::commands::registry::{self, Login};
+use crate::commands::registry::{self, Login, Receive};
 use crate::observed::Observed;
 use crate::proxy::kamal::boot_config::BootConfig;
+use crate::proxy::kamal::files::Pages;
 use crate::proxy::life::{Act, Life};
 use crate::proxy::{self, ProxyKind, Refusal};
-use crate::selection::Selection;
+use crate::selection::{Accessories, Selection};
+pub use accessories::{Deed, OnAccessory, Serve};
 use bowline_config::{Config, once};
 
 /// What a command wants.
@@ -35,6 +39,8 @@ pub enum Intent {
     Resume,
     /// Do something to the proxies of this kind.
     Proxies(ProxyKind, Act, Turns),
+    /// Do something to the accessory of this name, or to all (`all`).
+    Accessories(String, Deed, Turns),
     /// Write the files with settings of kamal-proxy, or remove them.
     BootConfig(Option<BootConfig>),
 }
@@ -65,6 +71,12 @@ pub struct Given<'a> {
     pub secrets: Secrets,
     /// Those of the selected servers that have a proxy of the kind that it is about.
     pub behind: Vec<&'a str>,
+    /// The accessories that it is about, with their servers.
+    pub accessories: Accessories<'a>,
+    /// Their files, by accessory.
+    pub files: BTreeMap<String, Vec<Upload>>,
+    /// Pages that the proxy shows for those behind it.
+    pub pages: Pages,
 }
 
 /// What a change is planned from.
@@ -95,6 +107,16 @@ pub struct Stage {
     pub after: After,
     /// The proxies whose reboot it is: the project's hooks run around it.
     pub reboots: Option<ProxyKind>,
+    /// The image that this machine sends first.
+    pub brings: Option<Brings>,
+}
+
+/// An image that this machine sends to the servers of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brings {
+    pub receive: Receive,
+    /// Also to servers that have one of its name.
+    pub anew: bool,
 }
 
 /// When a stage begins. Once the run is interrupted, none does.
@@ -122,7 +144,7 @@ pub enum Work {
     /// It can't be done.
     Refused {
         /// What can't be done.
-        doing: &'static str,
+        doing: String,
         reason: String,
         hint: Option<String>,
     },
@@ -146,6 +168,8 @@ pub enum Work {
     },
     /// Do something to a proxy itself.
     Proxy { login: Option<Login>, life: Box<Life> },
+    /// Do something to an accessory.
+    Accessory(Box<OnAccessory>),
 }
 
 /// Decides what a command does, on the servers that were observed.
@@ -157,6 +181,7 @@ pub fn plan(intent: &Intent, basis: Basis<'_>) -> Change {
         Intent::Pause(page) => vec![basis.pause(page)],
         Intent::Resume => vec![basis.resume()],
         Intent::Proxies(kind, act, turns) => basis.proxies(*kind, *act, *turns),
+        Intent::Accessories(_, deed, turns) => basis.accessories(*deed, *turns),
         Intent::BootConfig(config) => vec![basis.boot_config(config.as_ref())],
     };
     Change { command: intent.command(), app: basis.scope.names.app(), stages }
@@ -171,6 +196,7 @@ impl Intent {
             Intent::StopStale => "app stale-containers".into(),
             Intent::Pause(_) => "app maintenance".into(),
             Intent::Resume => "app live".into(),
+            Intent::Accessories(_, deed, _) => format!("accessory {}", deed.verb()),
             Intent::BootConfig(_) => "proxy boot-config".into(),
             Intent::Proxies(kind, act, _) => format!("{} {}", kind.command().unwrap_or_default(), act.verb()),
         }
@@ -179,7 +205,7 @@ impl Intent {
 
 impl From<Vec<Piece>> for Stage {
     fn from(pieces: Vec<Piece>) -> Self {
-        Self { pieces, after: After::Anything, reboots: None }
+        Self { pieces, after: After::Anything, reboots: None, brings: None }
     }
 }
 
@@ -189,8 +215,8 @@ pub fn log_in(login: &Login) -> Step {
 }
 
 impl Work {
-    pub(super) fn refused(doing: &'static str, Refusal { message, hint }: Refusal) -> Self {
-        Self::Refused { doing, reason: message, hint: Some(hint) }
+    pub(super) fn refused(doing: &str, Refusal { message, hint }: Refusal) -> Self {
+        Self::Refused { doing: doing.into(), reason: message, hint: Some(hint) }
     }
 
     /// Its steps in order, as far as they are known. What a proxy is asked in between isn't among them.
@@ -206,6 +232,7 @@ impl Work {
             }
             Work::Maintain(maintain) => maintain.steps(),
             Work::Run { steps, .. } => steps.clone(),
+            Work::Accessory(work) => work.steps(),
             Work::Proxy { login, life } => {
                 login.iter().map(log_in).chain(life.steps().into_iter().map(Step::Proxy)).collect()
             }
@@ -217,6 +244,7 @@ impl Work {
         match self {
             Work::Nothing(why) => Some(why.clone()),
             Work::Refused { doing, reason, .. } => Some(format!("can't {doing}: {reason}")),
+            Work::Accessory(work) if work.act.is_none() => Some("this machine sends its image".into()),
             Work::Maintain(how) if how.steps().is_empty() => Some("it is not in maintenance".into()),
             _ => None,
         }

@@ -2,10 +2,11 @@
 
 use super::*;
 use bowline_core::commands::Action;
-use bowline_core::plan::change::{After, Change, Given, Intent, Page, Turns};
+use bowline_core::plan::change::{After, Change, Deed, Given, Intent, Page, Turns};
 use bowline_core::plan::{change, show};
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life::Act;
+use bowline_core::selection::Accessories;
 
 /// The plan, with these servers behind the proxies that it is about.
 fn planned_change(
@@ -14,10 +15,18 @@ fn planned_change(
     observed: &BTreeMap<String, Observed>,
     behind: Vec<&str>,
 ) -> Change {
+    let secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
+    planned_with(config, intent, observed, &Given { behind, secrets, ..Given::default() })
+}
+
+fn planned_with(
+    config: &Config,
+    intent: &Intent,
+    observed: &BTreeMap<String, Observed>,
+    given: &Given<'_>,
+) -> Change {
     let selection = Selection::new(config, &Filters::default()).unwrap();
     let scope = Scope { names: Names::of(config), run: "f".repeat(32), performer: "me".into() };
-    let secrets = [("PW".to_string(), Secret::new("sentinel"))].into();
-    let given = &Given { behind, secrets, ..Given::default() };
     change::plan(intent, change::Basis { config, given, scope: &scope, selection: &selection, observed })
 }
 
@@ -81,4 +90,29 @@ fn proxies_have_their_turns_and_a_login_only_where_they_may_pull() {
     let upgraded = planned_change(&config(""), &upgrade, &uneven(), vec!["a"]);
     let told = [rolling, stopped, upgraded].map(|change| show::change(&change));
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn accessories_come_one_after_the_other_and_take_turns() {
+    let config = config(
+        "builder: {arch: amd64}\naccessories:\n  db: {image: mysql, hosts: [a, b], directories: ['data:/d']}\n  \
+         ui: {image: ui, host: b, proxy: {host: h.test}}\n",
+    );
+    let of = |deed, turns| {
+        let given = Given {
+            accessories: Accessories::new(&config, &Filters::default(), "all").unwrap(),
+            ..Given::default()
+        };
+        planned_with(&config, &Intent::Accessories("all".into(), deed, turns), &uneven(), &given)
+    };
+    let rolling = of(Deed::Reboot, Turns::OneByOne);
+    let after: Vec<After> = rolling.stages.iter().map(|stage| stage.after).collect();
+    assert_eq!(
+        after,
+        [After::Anything, After::Success, After::Anything],
+        "a server's turn depends on those before"
+    );
+    let all = [of(Deed::Boot, Turns::Together), of(Deed::Remove, Turns::Together)];
+    assert_eq!(all[0].stages.len(), 2);
+    insta::assert_snapshot!(all.map(|change| show::change(&change)).join("\n"));
 }

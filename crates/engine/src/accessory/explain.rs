@@ -3,8 +3,6 @@
 use bowline_config::Accessory;
 use bowline_core::commands::accessory::Answer;
 use bowline_core::commands::status::Status;
-use bowline_core::plan::deploy::PlanError;
-use bowline_core::proxy::Refusal;
 
 use crate::error::{Cause, Failure};
 use crate::ports::Output;
@@ -21,31 +19,11 @@ pub(super) fn cause(accessory: &Accessory, answer: Answer, output: Output) -> Ca
 
 /// There is no container to start.
 pub(super) fn no_container(accessory: &Accessory, host: &str) -> Failure {
-    let name = &accessory.name;
-    told(
-        accessory,
-        host,
-        "find the container",
-        "there is none",
-        &format!("`accessory boot {name}` makes one"),
-    )
-}
-
-/// The configuration makes no valid container. The checks before the run should prevent this.
-pub(super) fn unusable(error: &PlanError, accessory: &Accessory, host: &str) -> Failure {
-    told(accessory, host, "read the configuration", &error.to_string(), "see the secrets of its env")
-}
-
-/// The proxy rejected it.
-pub(super) fn refused(refusal: &Refusal, accessory: &Accessory, host: &str) -> Failure {
-    told(accessory, host, &format!("boot {}", accessory.name), &refusal.message, &refusal.hint)
-}
-
-fn told(accessory: &Accessory, host: &str, doing: &str, reason: &str, hint: &str) -> Failure {
+    let hint = format!("`accessory boot {}` makes one", accessory.name);
     Failure {
         host: host.into(),
         role: Some(accessory.name.clone()),
-        doing: doing.into(),
-        cause: Cause::Told { reason: reason.into(), hint: Some(hint.into()) },
+        doing: "find the container".into(),
+        cause: Cause::Told { reason: "there is none".into(), hint: Some(hint) },
     }
 }

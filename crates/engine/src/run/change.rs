@@ -7,21 +7,20 @@ use std::future::Future;
 use bowline_config::{Role, RoleHost};
 use bowline_core::commands::Scope;
 use bowline_core::observed::Observed;
-use bowline_core::plan::change::{self as planning, After, Basis, Given, Stage};
+use bowline_core::plan::change::{After, Basis, Given, Stage};
 use bowline_core::selection::Selection;
 use futures_util::future::join_all;
 
-use crate::accessory::Held;
 use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::hooks::{self, Facts};
-use crate::ports::Output;
 use crate::proxy::life::hook;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::world::{Gathered, HostOutput};
+use crate::run::work::Crew;
+use crate::world::Gathered;
 
 /// A change that holds the lock.
 pub(crate) struct Change<'a> {
@@ -98,12 +97,12 @@ impl<'a> Change<'a> {
         Basis { config, given, scope: &self.scope, selection, observed: &self.observed }
     }
 
-    /// Carries out the stages of a plan, one after the other.
+    /// Carries out stages, one after the other.
     ///
     /// # Errors
     /// A hook that failed.
-    pub(crate) async fn carry_out(&mut self, plan: &planning::Change) -> Result<(), RunError> {
-        for stage in &plan.stages {
+    pub(crate) async fn carry_out(&mut self, stages: &[Stage]) -> Result<(), RunError> {
+        for stage in stages {
             let wanted = stage.after == After::Anything || self.gathered.failures.is_empty();
             if self.call.world.stop.is_set() || !wanted {
                 break;
@@ -129,10 +128,13 @@ impl<'a> Change<'a> {
         hooks::run(self.call, &hook(self.call, kind, when), &facts).await
     }
 
-    /// Does all work of a stage in parallel.
-    pub(crate) async fn stage(&self, Stage { pieces, .. }: &Stage) -> Gathered {
-        let done = join_all(pieces.iter().map(|piece| self.work(piece))).await;
-        self.told(pieces.iter().map(|piece| (piece.host.clone(), piece.role.clone())).zip(done))
+    /// What carries out its stages.
+    pub(crate) fn crew(&self) -> Crew<'_> {
+        Crew { call: self.call, fleet: &self.fleet, observed: &self.observed }
+    }
+
+    pub(crate) async fn stage(&self, stage: &Stage) -> Gathered {
+        self.crew().stage(stage).await
     }
 
     /// Does work for every role on every server in parallel, and keeps the results.
@@ -143,7 +145,7 @@ impl<'a> Change<'a> {
         let places = self.places();
         let done = join_all(places.iter().map(|place| work(*place))).await;
         let with_role = |place: &Place<'_>| (place.host.host.clone(), Some(place.role.name.clone()));
-        self.told(places.iter().map(with_role).zip(done))
+        self.crew().told(places.iter().map(with_role).zip(done))
     }
 
     /// Does work for every observed server in parallel, and keeps the results.
@@ -153,42 +155,13 @@ impl<'a> Change<'a> {
     {
         let hosts: Vec<&str> = self.observed.keys().map(String::as_str).collect();
         let done = join_all(hosts.iter().map(|host| work(host))).await;
-        self.told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
-    }
-
-    pub(crate) fn told(&self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
-        let mut gathered = Gathered::default();
-        for ((host, role), told) in done {
-            match told {
-                Ok(text) if text.is_empty() => {}
-                Ok(text) => {
-                    let output = Output { stdout: format!("{text}\n"), ..Output::default() };
-                    gathered.outputs.push(HostOutput { host, role, output });
-                }
-                Err(failure) => {
-                    self.fleet.emit(Event::Failed(failure.clone()));
-                    gathered.failures.push(failure);
-                }
-            }
-        }
-        gathered
+        self.crew().told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
     }
 
     /// Keeps the results of a part of the change.
     pub(crate) fn keep(&mut self, part: Gathered) {
         self.gathered.outputs.extend(part.outputs);
         self.gathered.failures.extend(part.failures);
-    }
-
-    /// The observed servers.
-    pub(crate) fn hosts(&self) -> Vec<&str> {
-        self.observed.keys().map(String::as_str).collect()
-    }
-
-    /// The run, for work on accessories on some of the servers.
-    pub(crate) fn held<'s>(&'s self, hosts: &'s [&'s str]) -> Held<'s> {
-        let observed = &self.observed;
-        Held { world: self.call.world, fleet: &self.fleet, scope: &self.scope, observed, hosts }
     }
 
     /// Whether the next part may start: no interrupt and no failure so far.

@@ -1,16 +1,27 @@
 //! One piece of a change, carried out on its server.
 
+use std::collections::BTreeMap;
+
+use bowline_core::observed::Observed;
 use bowline_core::plan::Retire;
-use bowline_core::plan::change::{Piece, Work, log_in};
+use bowline_core::plan::change::{Piece, Stage, Work, log_in};
 use bowline_core::plan::step::Step;
 use bowline_core::proxy::ProxyKind;
 use bowline_core::proxy::life::Life;
 
+use futures_util::future::join_all;
+
+use crate::accessory::image;
+use crate::accessory::work::OnServer;
+use crate::call::Call;
 use crate::error::{Cause, Failure};
+use crate::event::Event;
 use crate::proxy::{self, At, Proxy, kamal, traefik};
-use crate::run::change::{Change, Told};
+use crate::run::change::Told;
+use crate::run::fleet::Fleet;
 use crate::run::retire::retire;
 use crate::run::start::Spot;
+use crate::world::{Gathered, HostOutput};
 
 /// The failure that a piece is which can't be done.
 pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
@@ -18,14 +29,55 @@ pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
     Some(Failure {
         host: piece.host.clone(),
         role: piece.role.clone(),
-        doing: (*doing).into(),
+        doing: doing.clone(),
         cause: Cause::Told { reason: reason.clone(), hint: hint.clone() },
     })
 }
 
-impl Change<'_> {
-    pub(super) async fn work(&self, piece: &Piece) -> Told {
-        let at = At { fleet: &self.fleet, host: &piece.host };
+/// A run that holds the lock, and what it saw.
+#[derive(Clone, Copy)]
+pub(crate) struct Crew<'a> {
+    pub call: Call<'a>,
+    pub fleet: &'a Fleet,
+    pub observed: &'a BTreeMap<String, Observed>,
+}
+
+impl Crew<'_> {
+    /// Does all work of a stage in parallel, once this machine has sent what it takes.
+    pub(crate) async fn stage(self, stage: &Stage) -> Gathered {
+        let missing = match &stage.brings {
+            Some(brings) => image::bring(self, brings, stage).await,
+            None => BTreeMap::new(),
+        };
+        let done = join_all(stage.pieces.iter().map(|piece| async {
+            match missing.get(&piece.host) {
+                Some(failure) => Err(Failure { role: piece.role.clone(), ..failure.clone() }),
+                None => self.work(piece).await,
+            }
+        }));
+        let done = done.await;
+        let places = stage.pieces.iter().map(|piece| (piece.host.clone(), piece.role.clone()));
+        self.told(places.zip(done))
+    }
+
+    /// Keeps results.
+    pub(crate) fn told(self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
+        let mut gathered = Gathered::default();
+        for ((host, role), told) in done {
+            match told {
+                Ok(text) if text.is_empty() => {}
+                Ok(text) => gathered.outputs.push(HostOutput::said(&host, role.as_deref(), &text)),
+                Err(failure) => {
+                    self.fleet.emit(Event::Failed(failure.clone()));
+                    gathered.failures.push(failure);
+                }
+            }
+        }
+        gathered
+    }
+
+    async fn work(self, piece: &Piece) -> Told {
+        let at = At { fleet: self.fleet, host: &piece.host };
         let role = piece.role.as_deref().unwrap_or_default();
         if let Some(failure) = refused(piece) {
             return Err(failure);
@@ -57,19 +109,26 @@ impl Change<'_> {
                     Life::Kamal(life) => kamal::life::carry_out(at, &self.call.world.own_proxy, life).await,
                 }
             }
+            Work::Accessory(work) => {
+                let own = self.call.config().accessories.iter().find(|accessory| accessory.name == role);
+                match own {
+                    Some(accessory) => OnServer { crew: self, at, accessory }.carry_out(work).await,
+                    None => Ok(String::new()),
+                }
+            }
             Work::Maintain(how) => self.proxy(how.kind(), at).maintain(role, how).await,
         }
     }
 
     /// The proxy of this kind on a server.
-    fn proxy<'s>(&self, kind: ProxyKind, at: At<'s>) -> Box<dyn Proxy + 's> {
+    pub(crate) fn proxy<'s>(self, kind: ProxyKind, at: At<'s>) -> Box<dyn Proxy + 's> {
         match self.observed.get(at.host) {
             Some(observed) => proxy::observed(kind, at, observed),
             None => proxy::none(),
         }
     }
 
-    async fn retire(&self, at: At<'_>, all: &[Retire], then: &[Step]) -> Told {
+    async fn retire(self, at: At<'_>, all: &[Retire], then: &[Step]) -> Told {
         let mut stopped = Vec::new();
         for one in all {
             let proxy = self.proxy(one.detach.kind(), at);

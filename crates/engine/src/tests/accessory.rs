@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use bowline_core::commands::Action;
 use bowline_core::commands::exec::Mode;
+use bowline_core::plan::step::Step;
 use bowline_core::proxy::traefik::NAME as TRAEFIK;
 use bowline_core::selection::Filters;
 
 use super::*;
-use crate::accessory::{self, exec};
+use crate::accessory::exec;
+use crate::change::plan;
 use crate::exec::ExecRequest;
 use crate::ports::{Exit, Output};
 use crate::remove::{Removal, remove};
@@ -58,7 +60,8 @@ fn changes(scripted: &Scripted, host: &str) -> Vec<String> {
 async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
     let (scripted, project) = scripted();
     let options = Options::default();
-    let gathered = accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
+    let gathered =
+        change(scripted.call(&project, &options), &accessory_to("all", Deed::Boot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["b: booted db", "c: booted db", "a: booted cache"]);
     let of_db =
         ["make the directories of db", "upload /etc/my.cnf for db", "upload /init.sql for db", "boot db"];
@@ -69,10 +72,12 @@ async fn booted_once_with_all_they_mount_and_left_alone_the_second_time() {
     let shown = format!("{:?}", scripted.recorder.events());
     assert!(!shown.contains("sentinel-db"), "{shown}");
 
-    let again = accessory::boot(scripted.call(&project, &options), "db").await.unwrap();
+    let again =
+        change(scripted.call(&project, &options), &accessory_to("db", Deed::Boot, false)).await.unwrap();
     assert_eq!(said(&again), ["b: db runs already", "c: db runs already"]);
     scripted.network.machine("c").files.insert("app-db/etc/my.cnf".into(), Vec::new());
-    let again = accessory::boot(scripted.call(&project, &options), "db").await.unwrap();
+    let again =
+        change(scripted.call(&project, &options), &accessory_to("db", Deed::Boot, false)).await.unwrap();
     assert_eq!(
         said(&again)[1],
         "c: db runs already; `accessory restart db` lets it see what changed (/etc/my.cnf)"
@@ -84,21 +89,22 @@ async fn stopped_started_rebooted_and_removed() {
     let (scripted, project) = scripted();
     let options = Options::default();
     let call = scripted.call(&project, &options);
-    let power = async |action| said(&accessory::power(call, "cache", action).await.unwrap());
+    let power =
+        async |action| said(&change(call, &accessory_to("cache", Deed::Power(action), false)).await.unwrap());
     assert_eq!(power(Action::Stop).await, ["a: cache has no container here"]);
-    let gathered = accessory::power(call, "cache", Action::Start).await.unwrap();
+    let gathered = change(call, &accessory_to("cache", Deed::Power(Action::Start), false)).await.unwrap();
     assert_eq!(gathered.failures[0].cause.to_string(), "there is none");
     assert_eq!(gathered.failures[0].hint().as_deref(), Some("`accessory boot cache` makes one"));
-    accessory::boot(call, "cache").await.unwrap();
+    change(call, &accessory_to("cache", Deed::Boot, false)).await.unwrap();
     assert_eq!(power(Action::Stop).await, ["a: stopped cache"]);
-    let gathered = accessory::boot(call, "cache").await.unwrap();
+    let gathered = change(call, &accessory_to("cache", Deed::Boot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: started cache, which was there"]);
     assert_eq!(power(Action::Restart).await, ["a: restarted cache"]);
-    let gathered = accessory::reboot(call, "cache", false).await.unwrap();
+    let gathered = change(call, &accessory_to("cache", Deed::Reboot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted cache"]);
-    let gathered = accessory::pull(call, "cache").await.unwrap();
+    let gathered = change(call, &accessory_to("cache", Deed::Pull, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: pulled redis"]);
-    let gathered = accessory::remove(call, "cache").await.unwrap();
+    let gathered = change(call, &accessory_to("cache", Deed::Remove, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: removed cache"]);
     assert!(scripted.network.machine("a").accessories.is_empty());
 }
@@ -133,17 +139,17 @@ accessories:
         let note = |event| if let Event::Note { text, .. } = event { Some(text) } else { None };
         scripted.recorder.events().into_iter().filter_map(note).collect::<Vec<String>>()
     };
-    let gathered = accessory::boot(call, "search").await.unwrap();
+    let gathered = change(call, &accessory_to("search", Deed::Boot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: booted search"]);
     assert_eq!(told(), ["Traefik does not run here: that requests reach app-search was not seen"]);
 
     scripted.network.machine("a").proxies.insert(TRAEFIK.into(), true);
-    let gathered = accessory::reboot(call, "all", false).await.unwrap();
+    let gathered = change(call, &accessory_to("all", Deed::Reboot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted search, serving", "a: rebooted queue, serving"]);
 
     let refused = ("queue".to_owned(), "no valid entryPoint for this router".to_owned());
     scripted.network.machine("a").refused.extend([refused]);
-    let gathered = accessory::reboot(call, "queue", false).await.unwrap();
+    let gathered = change(call, &accessory_to("queue", Deed::Reboot, false)).await.unwrap();
     let failure = &gathered.failures[0];
     assert_eq!(failure.doing, "see requests reach queue, which runs");
     let cause = failure.cause.to_string();
@@ -152,7 +158,7 @@ accessories:
     assert!(hint.contains("`traefik.tcp.routers.queue.entrypoints`"), "{hint}");
 
     scripted.network.machine("a").no_api = true;
-    let gathered = accessory::reboot(call, "queue", false).await.unwrap();
+    let gathered = change(call, &accessory_to("queue", Deed::Reboot, false)).await.unwrap();
     assert_eq!(said(&gathered), ["a: rebooted queue"]);
     assert!(told().last().unwrap().contains("Traefik here has no API"), "{:?}", told());
 }
@@ -161,18 +167,20 @@ accessories:
 async fn one_server_after_the_other_ends_where_one_fails() {
     let (scripted, project) = scripted();
     let options = Options::default();
-    accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
+    change(scripted.call(&project, &options), &accessory_to("all", Deed::Boot, false)).await.unwrap();
     HOSTS.iter().for_each(|host| drop(changes(&scripted, host)));
     let failed =
         Output { exit: Exit::Status(74), stdout: "@back\n".into(), stderr: "no such network".into() };
     scripted.network.faults().accessories = BTreeMap::from([(("b".into(), "reboot db".into()), failed)]);
-    let gathered = accessory::reboot(scripted.call(&project, &options), "db", true).await.unwrap();
+    let gathered =
+        change(scripted.call(&project, &options), &accessory_to("db", Deed::Reboot, true)).await.unwrap();
     assert_eq!(
         gathered.failures.iter().map(|failure| failure.cause.to_string()).collect::<Vec<_>>(),
         ["docker would not run the container: no such network; the old container runs again"]
     );
     assert_eq!(changes(&scripted, "c"), [""; 0], "its turn never came");
-    let gathered = accessory::reboot(scripted.call(&project, &options), "db", false).await.unwrap();
+    let gathered =
+        change(scripted.call(&project, &options), &accessory_to("db", Deed::Reboot, false)).await.unwrap();
     assert_eq!((gathered.failures.len(), gathered.outputs.len()), (1, 1));
     assert_eq!(changes(&scripted, "c").last().unwrap(), "reboot db");
 }
@@ -216,7 +224,9 @@ async fn what_is_missing_is_known_before_anything_is_begun() {
     for (config, message) in cases {
         let (scripted, _) = scripted();
         let project = project_with(&config, "DB_PW=x\n");
-        let ended = accessory::boot(scripted.call(&project, &Options::default()), "all").await;
+        let ended =
+            change(scripted.call(&project, &Options::default()), &accessory_to("all", Deed::Boot, false))
+                .await;
         let text = match ended.unwrap_err() {
             RunError::Invalid(found) => found.render(false),
             error => error.to_string(),
@@ -225,6 +235,31 @@ async fn what_is_missing_is_known_before_anything_is_begun() {
         let touched =
             scripted.recorder.events().into_iter().any(|event| matches!(event, Event::StepStarted { .. }));
         assert!(!touched, "{message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_names_the_steps_that_follow_and_changes_nothing() {
+    let (scripted, _) = scripted();
+    let ui = "  ui: {image: i, host: a, proxy: {host: h.example}}\n";
+    let project = project_with(&format!("{CONFIG}{ui}"), "DB_PW=x\n");
+    let options = Options::default();
+    let call = scripted.call(&project, &options);
+    let power = [Action::Stop, Action::Start].map(Deed::Power);
+    for deed in [Deed::Boot, Deed::Reboot, power[0], power[1], Deed::Pull, Deed::Remove] {
+        let intent = accessory_to("all", deed, deed == Deed::Reboot);
+        let before = HOSTS.map(|host| changes(&scripted, host));
+        let planned = plan(call, &intent).await.unwrap();
+        assert!(planned.wrong.is_none() && (deed != Deed::Boot || before.concat().is_empty()));
+        assert!(HOSTS.map(|host| changes(&scripted, host)).concat().is_empty(), "{deed:?}");
+        let earlier = scripted.recorder.events().len();
+        said(&change(call, &intent).await.unwrap());
+        let events = scripted.recorder.events().split_off(earlier);
+        for piece in planned.plan.pieces() {
+            for what in piece.work.steps().iter().map(Step::describe) {
+                assert!(position(&events, started(&piece.host, &what)).is_some(), "{deed:?}: {what}");
+            }
+        }
     }
 }
 
@@ -238,16 +273,16 @@ async fn an_accessory_with_a_proxy_is_registered_as_long_as_it_runs() {
     let registered = || scripted.network.machine("a").services.contains_key("app-ui");
     let told =
         |gathered: Gathered| gathered.outputs.iter().map(|o| o.output.stdout.clone()).collect::<String>();
-    let booted = accessory::boot(call, "ui").await.unwrap();
+    let booted = change(call, &accessory_to("ui", Deed::Boot, false)).await.unwrap();
     assert_eq!((told(booted).as_str(), registered()), ("booted ui, serving\n", true));
     assert_eq!(scripted.network.machine("a").proxies.get("kamal-proxy"), Some(&true), "it was booted");
-    accessory::power(call, "ui", Action::Stop).await.unwrap();
+    change(call, &accessory_to("ui", Deed::Power(Action::Stop), false)).await.unwrap();
     assert!(!registered(), "stopped");
-    accessory::power(call, "ui", Action::Start).await.unwrap();
+    change(call, &accessory_to("ui", Deed::Power(Action::Start), false)).await.unwrap();
     assert!(registered(), "started again");
-    accessory::reboot(call, "ui", false).await.unwrap();
+    change(call, &accessory_to("ui", Deed::Reboot, false)).await.unwrap();
     assert!(registered(), "rebooted");
-    accessory::remove(call, "ui").await.unwrap();
+    change(call, &accessory_to("ui", Deed::Remove, false)).await.unwrap();
     assert!(!registered(), "removed");
 }
 
@@ -276,7 +311,10 @@ async fn a_failure_says_what_it_means() {
         let (scripted, project) = scripted();
         let failed = Output { exit: Exit::Status(status), stdout: stdout.into(), stderr: stderr.into() };
         scripted.network.faults().accessories = BTreeMap::from([(("b".into(), "boot db".into()), failed)]);
-        let gathered = accessory::boot(scripted.call(&project, &Options::default()), "all").await.unwrap();
+        let gathered =
+            change(scripted.call(&project, &Options::default()), &accessory_to("all", Deed::Boot, false))
+                .await
+                .unwrap();
         let failures: Vec<String> =
             gathered.failures.iter().map(|failure| failure.cause.to_string()).collect();
         assert_eq!(failures, [reason]);
@@ -289,7 +327,7 @@ async fn removing_everything_takes_accessories_with_it_and_the_app_alone_does_no
     for (removal, left) in [(Removal::App, true), (Removal::Everything, false)] {
         let (scripted, project) = scripted();
         let options = Options::default();
-        accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
+        change(scripted.call(&project, &options), &accessory_to("all", Deed::Boot, false)).await.unwrap();
         let gathered = remove(scripted.call(&project, &options), &removal).await.unwrap();
         assert_eq!(gathered.failures, []);
         for host in HOSTS {
@@ -307,7 +345,7 @@ async fn a_lock_by_hand_on_the_apps_first_server_keeps_them_out() {
         Some(crate::testing::FakeLock { owner: None, orphaned: false, details: "maintenance".into() });
     let filters = Filters { hosts: vec!["b".into()], ..Filters::default() };
     let options = Options { filters, ..Options::default() };
-    let ended = accessory::boot(scripted.call(&project, &options), "db").await;
+    let ended = change(scripted.call(&project, &options), &accessory_to("db", Deed::Boot, false)).await;
     assert!(matches!(&ended, Err(RunError::Locked { host, .. }) if host == "a"), "{ended:?}");
     assert_eq!(scripted.network.machine("b").changes, [""; 0]);
 }
@@ -316,11 +354,12 @@ async fn a_lock_by_hand_on_the_apps_first_server_keeps_them_out() {
 async fn an_interrupt_begins_nothing_more_and_unlocks() {
     let (scripted, project) = scripted();
     let options = Options::default();
-    accessory::boot(scripted.call(&project, &options), "all").await.unwrap();
+    change(scripted.call(&project, &options), &accessory_to("all", Deed::Boot, false)).await.unwrap();
     HOSTS.iter().for_each(|host| drop(changes(&scripted, host)));
     scripted.network.take_boundaries();
     scripted.network.faults().notify_at = Some(3);
-    let stop = accessory::power(scripted.call(&project, &options), "all", Action::Stop);
+    let stop = accessory_to("all", Deed::Power(Action::Stop), false);
+    let stop = change(scripted.call(&project, &options), &stop);
     let interrupt = async {
         scripted.network.reached.notified().await;
         scripted.trigger.stop();
@@ -338,7 +377,9 @@ async fn a_file_with_a_secret_that_everybody_could_read_is_told() {
         let (scripted, _) = scripted();
         let config = CONFIG.replace("'config/init.sql.erb:/init.sql'", file);
         let project = project_with(&config, "DB_PW=sentinel-db\n");
-        accessory::boot(scripted.call(&project, &Options::default()), "db").await.unwrap();
+        change(scripted.call(&project, &Options::default()), &accessory_to("db", Deed::Boot, false))
+            .await
+            .unwrap();
         let notes = format!("{:?}", scripted.recorder.events());
         assert_eq!(notes.contains("config/init.sql.erb has a secret in it"), told, "{notes}");
         assert!(!notes.contains("config/my.cnf has") && !notes.contains("sentinel-db"));

@@ -134,7 +134,7 @@ impl Act {
             deploy(&scripted, &project, version).await.unwrap();
         }
         if self != AccessoryBoot {
-            whole(accessory::boot(call, "all").await).unwrap();
+            whole(change(call, &accessory_to("all", Deed::Boot, false)).await).unwrap();
         }
         match self {
             AppStart => whole(change(call, &Intent::Stop).await).unwrap(),
@@ -170,9 +170,9 @@ impl Act {
         let options = Options::default();
         let call = scripted.call(project, &options);
         whole(match self {
-            AccessoryBoot => accessory::boot(call, "all").await,
-            AccessoryReboot { rolling } => accessory::reboot(call, "db", rolling).await,
-            AccessoryRemove => accessory::remove(call, "all").await,
+            AccessoryBoot => change(call, &accessory_to("all", Deed::Boot, false)).await,
+            AccessoryReboot { rolling } => change(call, &accessory_to("db", Deed::Reboot, rolling)).await,
+            AccessoryRemove => change(call, &accessory_to("all", Deed::Remove, false)).await,
             TraefikBoot => change(call, &proxies(ProxyKind::Traefik, life::Act::Boot, false)).await,
             TraefikReboot { rolling } => {
                 change(call, &proxies(ProxyKind::Traefik, life::Act::Reboot, rolling)).await

@@ -15,7 +15,7 @@ impl Basis<'_> {
             self.given.behind.iter().filter_map(|host| self.proxy(host, kind, act)).collect();
         let reboots = act.reboots().then_some(kind);
         let after = if act.reboots() { After::Success } else { After::Anything };
-        let stage = |pieces| Stage { pieces, after, reboots };
+        let stage = |pieces| Stage { after, reboots, ..Stage::from(pieces) };
         match turns {
             Turns::Together => vec![stage(pieces)],
             Turns::OneByOne => pieces.into_iter().map(|piece| stage(vec![piece])).collect(),
@@ -32,7 +32,11 @@ impl Basis<'_> {
             Ok(life.map(|life| Work::Proxy { login, life }))
         };
         let work = decided().unwrap_or_else(|error| {
-            Some(Work::Refused { doing: "read the configuration", reason: error.to_string(), hint: None })
+            Some(Work::Refused {
+                doing: "read the configuration".into(),
+                reason: error.to_string(),
+                hint: None,
+            })
         });
         Some(Piece { host: host.into(), role: None, work: work? })
     }

@@ -1,0 +1,141 @@
+//! What is done to an accessory on a server.
+
+use bowline_config::Accessory;
+use bowline_core::commands::Action;
+use bowline_core::commands::accessory::{Act, Answer, What};
+use bowline_core::plan::change::{OnAccessory, Serve};
+use bowline_core::plan::step::Step;
+use bowline_core::proxy::{Attach, ProxyKind, kamal};
+
+use super::explain;
+use crate::error::{Cause, Failure};
+use crate::proxy::{self, At, Seen, Target};
+use crate::run::change::Told;
+use crate::run::retire::tell_returns;
+use crate::run::work::Crew;
+
+/// An accessory on a server.
+#[derive(Clone, Copy)]
+pub(crate) struct OnServer<'a> {
+    pub crew: Crew<'a>,
+    pub at: At<'a>,
+    pub accessory: &'a Accessory,
+}
+
+impl OnServer<'_> {
+    pub(crate) async fn carry_out(self, work: &OnAccessory) -> Told {
+        let (name, host) = (&self.accessory.name, self.at.host);
+        if let Some(step) = work.unregister.clone() {
+            self.at.fleet.run(host, Some(name), &Step::Proxy(step)).await?;
+        }
+        let mut changed = Vec::new();
+        for file in &work.files {
+            if let (true, What::Upload(upload)) = (self.act(file).await?.changed, &file.what) {
+                changed.push(upload.path.as_str());
+            }
+        }
+        let Some(act) = &work.act else { return Ok(format!("received {}", self.accessory.image)) };
+        let answer = self.act(act).await?;
+        let done = match &act.what {
+            What::Boot(_) => booted(name, &answer, &changed),
+            What::Replace(_) => {
+                let newer = if answer.newer { " with a newer image" } else { "" };
+                format!("rebooted {name}{newer}{}", waiting(&answer))
+            }
+            What::Pull { image, .. } => format!("pulled {image}"),
+            What::Power { action, .. } => {
+                tell_returns(self.at.fleet, host, name, &answer.returns);
+                match (action, answer.none) {
+                    (Action::Stop, true) => return Ok(format!("{name} has no container here")),
+                    (_, true) => return Err(explain::no_container(self.accessory, host)),
+                    (_, false) => format!("{} {name}", action.done()),
+                }
+            }
+            What::Remove { .. } => {
+                let kept = if answer.kept { "; its image stays, something else needs it" } else { "" };
+                format!("removed {name}{kept}")
+            }
+            What::Directories(_) | What::Upload(_) => String::new(),
+        };
+        Ok(done + self.serve(&work.serve, &answer).await?)
+    }
+
+    async fn act(self, act: &Act) -> Result<Answer, Failure> {
+        let At { fleet, host } = self.at;
+        let step = Step::Accessory(Box::new(act.clone()));
+        let output = fleet.run_watched(host, Some(&self.accessory.name), &step, &|_| {}).await?;
+        let cause = match output.answer() {
+            Ok(answer) if output.success() => return Ok(answer),
+            Ok(answer) => explain::cause(self.accessory, answer, output),
+            Err(error) => error.into(),
+        };
+        Err(fleet.failed(host, Some(&self.accessory.name), &step, cause))
+    }
+
+    /// Sees to it that requests reach a container that has come up; in a word.
+    async fn serve(self, serve: &Serve, answer: &Answer) -> Result<&'static str, Failure> {
+        match serve {
+            Serve::No => Ok(""),
+            Serve::ByLabels(attach) => self.routed(attach, answer).await,
+            Serve::Registered { files, ensure, route } => {
+                let At { fleet, host } = self.at;
+                if let Some(files) = files.clone() {
+                    let step = proxy::kamal::step(kamal::Step::Files(files));
+                    fleet.run(host, Some(&self.accessory.name), &step).await?;
+                }
+                if let Some(wanted) = ensure {
+                    proxy::kamal::ensure(self.at, &self.crew.call.world.own_proxy, wanted).await?;
+                }
+                let Some(id) = &answer.came_up.id else { return Ok("") };
+                let ready = Target { role: Some(&self.accessory.name), id, addresses: &[] };
+                let attached = self.crew.proxy(ProxyKind::Kamal, self.at).attach(route, ready).await;
+                let doing = format!("route requests to {}", self.accessory.name);
+                attached.map(|_| ", serving").map_err(|cause| self.failure(doing, cause))
+            }
+        }
+    }
+
+    /// Whether requests reach it, by the routers that its own labels define.
+    async fn routed(self, attach: &Attach, answer: &Answer) -> Result<&'static str, Failure> {
+        let kind = attach.kind();
+        let Some(addresses) = answer.came_up.ready.as_ref().filter(|_| kind != ProxyKind::None) else {
+            return Ok("");
+        };
+        let proxy = self.crew.proxy(kind, self.at);
+        if !proxy.runs() {
+            let (proxy, service) = (kind.name(), &self.accessory.service);
+            self.at.note(format!("{proxy} does not run here: that requests reach {service} was not seen"));
+            return Ok("");
+        }
+        let id = answer.came_up.id.as_deref().unwrap_or_default();
+        match proxy.attach(attach, Target { role: None, id, addresses }).await {
+            Ok(Seen::Routed | Seen::Registered { .. }) => Ok(", serving"),
+            Ok(Seen::Unseen) => Ok(""),
+            Err(cause) => {
+                let doing = format!("see requests reach {}, which runs", self.accessory.name);
+                Err(self.failure(doing, cause))
+            }
+        }
+    }
+
+    fn failure(self, doing: String, cause: Cause) -> Failure {
+        Failure { host: self.at.host.into(), role: Some(self.accessory.name.clone()), doing, cause }
+    }
+}
+
+fn booted(name: &str, answer: &Answer, changed: &[&str]) -> String {
+    if answer.runs && !changed.is_empty() {
+        let files = changed.join(", ");
+        return format!("{name} runs already; `accessory restart {name}` lets it see what changed ({files})");
+    }
+    let done = match (answer.runs, answer.started) {
+        (true, _) => format!("{name} runs already"),
+        (_, true) => format!("started {name}, which was there"),
+        (false, false) => format!("booted {name}"),
+    };
+    done + waiting(answer)
+}
+
+fn waiting(answer: &Answer) -> &'static str {
+    if answer.is_starting() { "; its health check doesn't succeed yet" } else { "" }
+}
