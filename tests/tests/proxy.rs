@@ -311,6 +311,12 @@ fn our_proxy_does_what_kamal_has_no_keys_for() {
         server.run(&format!("stat -c '%a %u' .kamal/proxy/apps-config/{service}/auth/{service}-tool/logins"));
     assert_eq!(file.ok(), "600 1001");
 
+    // Another proxy would let everyone in.
+    project.set_proxy("healthcheck: {interval: 1}\nrun: {version: v0.9.2}");
+    let refused = project.bowline(&["proxy", "reboot", "-y"]);
+    refused.exits(1).says("needs Bowline's own proxy").says("deploy first");
+    assert!(asked(&tool, &[]).contains(" 401 "), "it still asks");
+
     // Bad values are refused before anything happens.
     project.set_proxy("basic_auth: [OTHER]");
     project.deploy("v2").exits(2).says("the secret OTHER of `basic_auth` is not a login");

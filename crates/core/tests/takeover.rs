@@ -222,6 +222,7 @@ fn ensure_kamal(ports: Ports) -> kamal::Ensure {
         image: kamal::Image::Named("proxy:v1".into()),
         own: String::new(),
         ports,
+        needs_own: None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 use bowline_core::commands::Scope;
 use bowline_core::commands::status::Status;
 use bowline_core::names::Names;
-use bowline_core::proxy::kamal::container::{Ensure, Image};
+use bowline_core::proxy::kamal::container::{Ensure, Image, Replace};
 use bowline_core::proxy::kamal::upgrade::{Found, InPlace, Look, UPGRADED, Way};
 use bowline_core::proxy::takeover::Ports;
 use bowline_core::shell::Script;
@@ -25,7 +25,7 @@ case "$*" in
 "image inspect bowline-proxy:v10.0.2.0") [ -e image ] ;;
 "container inspect --format {{.ID}} kamal-proxy") echo abc ;;
 "container inspect --format"*" kamal-proxy_old") exit 1 ;;
-"container ls "*) ;;
+"container ls "* | "network inspect "*) ;;
 "container inspect --format"*) printf '@image bowline-proxy:v10.0.1.0\n@status running\n' ;;
 "container rm --force "*) rm -rf "c/$4" ;;
 "container create --name kamal-proxy_next bowline-proxy:v10.0.2.0") mkdir c/kamal-proxy_next ;;
@@ -72,6 +72,7 @@ fn ensure() -> Ensure {
         run: None,
         image: Image::Own,
         ports: Ports::Published,
+        needs_own: None,
         own: "bowline-proxy:v10.0.2.0".into(),
     }
 }
@@ -139,5 +140,21 @@ fn what_does_not_work_leaves_the_old_one_with_the_reason() {
         fails("broken", 1, "Error: it ended before it was ready");
         fails("read-only", Status::NotInPlace as i32, "container rootfs is marked read-only");
         fails("image", Status::NoImage as i32, "");
+    });
+}
+
+#[test]
+fn a_reboot_stops_nothing_where_files_on_the_server_choose_a_proxy_that_would_ignore_keys() {
+    shells::each(|| {
+        let home = server();
+        let at = home.path();
+        fs::create_dir_all(at.join(".kamal/proxy")).unwrap();
+        fs::write(at.join(".kamal/proxy/image"), "basecamp/kamal-proxy").unwrap();
+        let ensure = Ensure { needs_own: Some("basic_auth"), ..ensure() };
+        let output = run(at, &Replace { ensure }.script());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(Status::ProxyFailed.code() as i32), "{said}");
+        let why = "`proxy boot-config` chose the image basecamp/kamal-proxy:v0.9.2 here, and `proxy: basic_auth` needs Bowline's own proxy";
+        assert_eq!(said.trim_end(), why);
     });
 }

@@ -88,7 +88,8 @@ fn runs(config: &Config) -> impl Iterator<Item = &Run> {
 pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
     let run = run_of(config, host).cloned();
     let image = run.as_ref().map_or(Image::Own, Image::of);
-    Ensure { scope: scope.clone(), run, image, own: String::new(), ports: Ports::Published }
+    let needs_own = version::own_keys(config, host).next();
+    Ensure { scope: scope.clone(), run, image, own: String::new(), ports: Ports::Published, needs_own }
 }
 
 /// What the proxy has to say about a plan.
@@ -138,6 +139,9 @@ impl Rules for KamalProxy {
         let wanted = ensure(config, scope, host);
         let take_over = takes_over.then(|| Box::new(takeover::TakeOver { ensure: wanted.clone() }));
         let ensure = (!has_ports).then(|| Box::new(Ensure { ports: waits, ..wanted }));
+        if let Some(ensure) = &ensure {
+            version::makes(host, ensure)?;
+        }
         let of = |role: &Role| {
             let running =
                 observed.of_role(&scope.names, &role.name).filter(|container| container.is_running());

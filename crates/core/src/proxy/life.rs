@@ -83,7 +83,7 @@ impl Here<'_> {
         Ok(match kind {
             ProxyKind::None => None,
             ProxyKind::Traefik => Some(Life::Traefik(traefik::life::life(self, act)?)),
-            ProxyKind::Kamal => Some(Life::Kamal(kamal::life::life(self, act))),
+            ProxyKind::Kamal => Some(Life::Kamal(kamal::life::life(self, act)?)),
         })
     }
 

@@ -293,6 +293,7 @@ fn of_services(scope: &Scope) -> Vec<Step> {
         scope: scope.clone(),
         image: run.as_ref().map_or(kamal::container::Image::Own, kamal::container::Image::of),
         ports: Ports::Published,
+        needs_own: Some("basic_auth"),
         run,
         own: HOSTILE.into(),
     };

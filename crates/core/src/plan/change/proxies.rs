@@ -3,10 +3,10 @@
 use super::{After, Basis, Piece, Stage, Turns, Work};
 use crate::plan::deploy::PlanError;
 use crate::plan::step::Step;
-use crate::proxy::ProxyKind;
 use crate::proxy::kamal::boot_config::{self, BootConfig};
 use crate::proxy::kamal::run_of;
 use crate::proxy::life::{Act, Here};
+use crate::proxy::{ProxyKind, Refusal};
 
 impl Basis<'_> {
     /// What is done to the proxies of a kind. A reboot has its hooks, and after a failure no other turn begins.
@@ -31,13 +31,17 @@ impl Basis<'_> {
             let login = here.login(kind, act)?;
             Ok(life.map(|life| Work::Proxy { login, life }))
         };
-        let work = decided().unwrap_or_else(|error| {
-            Some(Work::Refused {
+        let refused = |error| match error {
+            PlanError::Proxy(Refusal { message, hint }) => {
+                Work::Refused { doing: "run this proxy".into(), reason: message, hint: Some(hint) }
+            }
+            error => Work::Refused {
                 doing: "read the configuration".into(),
                 reason: error.to_string(),
                 hint: None,
-            })
-        });
+            },
+        };
+        let work = decided().unwrap_or_else(|error| Some(refused(error)));
         Some(Piece { host: host.into(), role: None, work: work? })
     }
 

@@ -5,6 +5,7 @@ use bowline_config::secret::SecretBytes;
 
 use super::service::services;
 use super::upgrade::UPGRADED;
+use super::version::PROGRAM;
 use super::{NAME, boot_config, command, files};
 use crate::commands::app::option_words;
 use crate::commands::network::{self, FAILED as PROXY_FAILED};
@@ -85,6 +86,8 @@ pub struct Ensure {
     pub own: String,
     /// Whether it has its ports, if it has to be made.
     pub ports: Ports,
+    /// A key that another image than Bowline's own would ignore, if one is set.
+    pub needs_own: Option<&'static str>,
 }
 
 /// The words that give a container the proxy's volume and the files of apps.
@@ -112,10 +115,11 @@ impl Ensure {
             ),
             None => format!(
                 "bowline_own={named}\nbowline_kamals={KAMALS}\nbowline_minimum={minimum}\nbowline_published={published}\n{files}{without}\
-                 make() {{ printf '%s\\n' \"$bowline_options $bowline_image $bowline_command\" | xargs {line}; }}\n",
+                 make() {{ {own_only}printf '%s\\n' \"$bowline_options $bowline_image $bowline_command\" | xargs {line}; }}\n",
                 minimum = super::version::MINIMUM,
                 published = quote(PUBLISHED),
                 files = answer::sent(include_str!("boot_config.sh")),
+                own_only = self.own_only(),
                 // Ports are among its options: one that waits gets none.
                 without = if waits { "bowline_options=\n" } else { "" },
             ),
@@ -124,6 +128,15 @@ impl Ensure {
 }
 
 impl Ensure {
+    /// A shell command that fails where files on the server name another image than the one that knows all keys.
+    fn own_only(&self) -> String {
+        let Some(key) = self.needs_own else { return String::new() };
+        format!(
+            "case ${{bowline_image##*/}} in {PROGRAM}:*) ;; *) \
+             echo \"\\`proxy boot-config\\` chose the image $bowline_image here, and \\`proxy: {key}\\` needs Bowline's own proxy\" >&2; return 1 ;; esac; "
+        )
+    }
+
     /// The same without ports, if it waits for those of another proxy.
     fn published(&self, run: &Run) -> Run {
         let mut run = run.clone();

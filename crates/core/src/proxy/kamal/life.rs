@@ -2,7 +2,8 @@
 
 use super::container::{Ensure, Power, Remove, Replace};
 use super::upgrade::Look;
-use super::{Step, ensure};
+use super::{Step, ensure, version};
+use crate::plan::deploy::PlanError;
 use crate::proxy::life::{Act, Here};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -14,17 +15,20 @@ pub enum Life {
     Remove(Remove),
 }
 
-pub(in crate::proxy) fn life(here: Here<'_>, act: Act) -> Life {
+pub(in crate::proxy) fn life(here: Here<'_>, act: Act) -> Result<Life, PlanError> {
     let Here { config, scope, host, .. } = here;
-    let ensure = || Box::new(ensure(config, scope, host));
-    match act {
-        Act::Boot => Life::Boot(ensure()),
-        Act::Reboot => Life::Reboot(ensure()),
-        Act::Upgrade => Life::Upgrade(ensure()),
+    let ensure = Box::new(ensure(config, scope, host));
+    if act.makes() {
+        version::makes(host, &ensure)?;
+    }
+    Ok(match act {
+        Act::Boot => Life::Boot(ensure),
+        Act::Reboot => Life::Reboot(ensure),
+        Act::Upgrade => Life::Upgrade(ensure),
         Act::Power(action) => Life::Power(Power { scope: scope.clone(), action }),
         Act::Remove => Life::Remove(Remove { scope: scope.clone(), force: false }),
         Act::ForceRemove => Life::Remove(Remove { scope: scope.clone(), force: true }),
-    }
+    })
 }
 
 impl Life {

@@ -5,8 +5,12 @@ use std::cmp::Ordering;
 use bowline_config::Config;
 
 use super::NAME;
+use super::container::{Ensure, Image};
 use crate::observed::Container;
 use crate::proxy::Refusal;
+
+/// Bowline's own proxy: the last part of its image's name.
+pub(super) const PROGRAM: &str = "bowline-proxy";
 
 /// The oldest version that understands what is asked of it. Kamal 2.11 has the same minimum.
 pub const MINIMUM: &str = "v0.9.2";
@@ -30,9 +34,7 @@ pub(super) fn knows(host: &str, proxy: &Container, config: &Config) -> Result<()
     if is_own(proxy) {
         return Ok(());
     }
-    let here = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
-    let mut keys = here.filter_map(|role| role.kamal_proxy()).flat_map(|proxy| proxy.own.keys());
-    let Some(key) = keys.next() else { return Ok(()) };
+    let Some(key) = own_keys(config, host).next() else { return Ok(()) };
     Err(Refusal {
         message: format!(
             "`proxy: {key}` needs Bowline's own proxy, and {NAME} on {host} runs {}",
@@ -43,11 +45,38 @@ pub(super) fn knows(host: &str, proxy: &Container, config: &Config) -> Result<()
     })
 }
 
+/// The keys for roles and accessories on a server that only Bowline's own proxy knows.
+pub(super) fn own_keys<'c>(config: &'c Config, host: &'c str) -> impl Iterator<Item = &'static str> + 'c {
+    let roles = config.roles.iter().filter(move |role| role.hosts.iter().any(|at| at.host == host));
+    let accessories =
+        config.accessories.iter().filter(move |accessory| accessory.hosts.iter().any(|at| at == host));
+    let proxies = roles.filter_map(|role| role.kamal_proxy());
+    let proxies = proxies.chain(accessories.filter_map(|accessory| accessory.proxy.as_ref()));
+    proxies.flat_map(|proxy| proxy.own.keys())
+}
+
+/// Refuses to put another image in the place of Bowline's own proxy that would ignore keys: without `basic_auth`, an app is open
+/// to everyone.
+pub(super) fn makes(host: &str, ensure: &Ensure) -> Result<(), Refusal> {
+    let (Some(key), Image::Named(image)) = (ensure.needs_own, &ensure.image) else { return Ok(()) };
+    let repository =
+        of_image(image).and_then(|tag| image.strip_suffix(tag)?.strip_suffix(':')).unwrap_or(image);
+    if repository.rsplit('/').next() == Some(PROGRAM) {
+        return Ok(());
+    }
+    Err(Refusal {
+        message: format!(
+            "`proxy: run:` names {image} for {host}, and `proxy: {key}` needs Bowline's own proxy"
+        ),
+        hint: format!("remove the image from `proxy: run:`, or remove `{key}` and deploy first"),
+    })
+}
+
 /// The version of an image, if it is of Bowline's own proxy. What stands in front of it is for Kamal's minimum.
 pub(super) fn of_own(image: &str) -> Option<&str> {
     let tag = of_image(image)?;
     let repository = image.strip_suffix(tag)?.strip_suffix(':')?;
-    tag.strip_prefix("v10.").filter(|_| repository.rsplit('/').next() == Some("bowline-proxy"))
+    tag.strip_prefix("v10.").filter(|_| repository.rsplit('/').next() == Some(PROGRAM))
 }
 
 /// The tag of an image.
@@ -95,6 +124,8 @@ mod tests {
     use bowline_config::SourceFile;
 
     use super::*;
+    use crate::commands::Scope;
+    use crate::names::Names;
 
     #[test]
     fn what_only_our_proxy_does_is_refused_where_another_runs() {
@@ -110,6 +141,27 @@ mod tests {
         assert_eq!(knows("b", &proxy, &config), Ok(()));
         proxy.labels.insert("org.opencontainers.image.vendor".into(), "Bowline".into());
         assert_eq!(knows("a", &proxy, &config), Ok(()));
+    }
+
+    #[test]
+    fn no_proxy_is_made_that_would_ignore_keys() {
+        let text = "service: app\nimage: app\nregistry: {username: u, password: [PW]}\nbuilder: {arch: amd64}\nservers: [a, c]\nproxy: {run: {version: v0.9.2}}\n\
+                    accessories: {admin: {image: i, host: b, proxy: {host: b.test, basic_auth: [LOGIN]}}}\n";
+        let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
+        let made = |text: &str, host: &str| {
+            let config =
+                bowline_config::load(SourceFile::new("config/deploy.yml", text), None).unwrap().config;
+            makes(host, &crate::proxy::kamal::ensure(&config, &scope, host))
+                .map_err(|refusal| refusal.message)
+        };
+        assert_eq!(made(text, "a"), Ok(()));
+        let wanted = text.replace("run: {", "allow_ips: [10.0.0.0/8], run: {");
+        assert_eq!(
+            made(&wanted, "a").unwrap_err(),
+            "`proxy: run:` names basecamp/kamal-proxy:v0.9.2 for a, and `proxy: allow_ips` needs Bowline's own proxy"
+        );
+        assert_eq!(made(&wanted.replace("version: v0.9.2", "repository: me/bowline-proxy"), "a"), Ok(()));
+        assert_eq!(made(&wanted.replace("run: {version: v0.9.2}", "ssl: false"), "a"), Ok(()));
     }
 
     #[test]
