@@ -190,6 +190,25 @@ fn i4_over_long_lines_other_commands_are_answered_and_what_was_cut_off_has_less_
     assert!(lease.iter().all(|server| server.serves(&project.host(), "v1")));
 }
 
+#[test]
+fn i4_a_deploy_interrupted_while_it_sends_an_image_holds_up_no_later_one() {
+    let sandbox = Sandbox::get();
+    let lease = sandbox.lease(1);
+    let mut project = project(sandbox, &lease, "interrupted", 48);
+    let lines = [line(0, 0, &lease[0])];
+    far(sandbox, &mut project, &lines);
+    project.build_arg("VERSION", "v1");
+    project.bowline(&["build", "push", "--version", "v1"]).ok();
+    let mut deploy = project.spawn(&["deploy", "-P", "--version", "v1", "--json"]);
+    // Docker has begun with the layer: it would ask for that again, but not for the manifest.
+    deploy.wait_for("\"seconds\":2.", DEADLINE);
+    deploy.signal("INT");
+    deploy.wait(DEADLINE).exits(130);
+    let again = project.bowline(&["deploy", "-P", "--version", "v1"]);
+    again.exits(0).never_says("the previous run");
+    assert!(lease[0].serves(&project.host(), "v1"));
+}
+
 /// What `curl` is answered by each of these ports of a server that sshd listens on, for each of these paths: statuses.
 fn answers(server: &Server, user: &str, ports: &[&str], more: &str, paths: &[String]) -> Vec<String> {
     let urls =

@@ -49,6 +49,8 @@ pub const WAIT_S: u64 = 35;
 pub const WAITS: &str = "@waits";
 /// A text that only the keeper of a lock has. The keeper ends with its connection, so no run waits for it.
 const KEEPER: &str = "@lost";
+/// A text that only a script has which pulls an image from its run. That image comes no more.
+pub(crate) const PULLS: &str = "@pulls";
 
 /// What is done to a container that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +118,7 @@ impl Scope {
     pub fn claim(&self) -> String {
         format!(
             "bowline_directory={directory} bowline_mark={mark} bowline_given_up={given_up} bowline_run={run} bowline_family={family}\n\
-             bowline_length={RUN} bowline_token={token} bowline_wait={WAIT_S} bowline_keeper={KEEPER}\n{claim}",
+             bowline_length={RUN} bowline_token={token} bowline_wait={WAIT_S} bowline_keeper={KEEPER} bowline_pulls={PULLS}\n{claim}",
             directory = quote(&self.names.directory()),
             mark = quote(&self.mark()),
             given_up = quote(&self.given_up()),

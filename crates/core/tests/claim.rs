@@ -6,10 +6,14 @@
 mod shells;
 
 use std::cell::Cell;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bowline_config::secret::Secret;
+use bowline_core::commands::registry::{Receive, Served, Way};
 use bowline_core::commands::{Scope, WAITS, lock};
 use bowline_core::names::Names;
 
@@ -57,7 +61,7 @@ fn what_the_run_before_began_is_waited_for_and_its_hooks_runs_and_keeper_are_not
         claim(home.path(), &first);
         let keep = lock::Keep { scope: scope(&first), details: "Locked by: me".into() };
         let mut keeper = start(home.path(), &keep.script().sent());
-        let mut script = start(home.path(), &format!("{}sleep 1.5; echo done > done", scope(&first).fence()));
+        let mut script = start(home.path(), &format!("{}sleep 2.5; echo done > done", scope(&first).fence()));
         std::thread::sleep(Duration::from_millis(200));
 
         // A run that a hook of the first started: the server stays the first's, and nobody waits.
@@ -76,6 +80,42 @@ fn what_the_run_before_began_is_waited_for_and_its_hooks_runs_and_keeper_are_not
         assert!(claim(home.path(), &first) < Duration::from_secs(1), "nothing of the later one runs");
         drop(keeper.stdin.take());
         keeper.wait().unwrap();
+    });
+}
+
+#[test]
+fn an_image_that_comes_no_more_is_not_waited_for() {
+    const DOCKER: &str =
+        "#!/bin/sh\ncase $* in *pull*) echo $$ >pull; exec sleep 100 ;; version*) echo amd64 ;; esac\n";
+    shells::each(|| {
+        let home = tempfile::tempdir().unwrap();
+        let at = home.path();
+        shells::link(&at.join("bin"));
+        std::fs::write(at.join("bin/docker"), DOCKER).unwrap();
+        std::fs::set_permissions(at.join("bin/docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (first, later) = (id('d'), id('e'));
+        claim(at, &first);
+        let served = Served { port: 40_000, auth: Secret::new("x"), architectures: vec!["amd64".into()] };
+        let receive = Receive {
+            scope: scope(&first),
+            locked: true,
+            image: "app:v1".into(),
+            version: "v1".into(),
+            way: Way::Pull(served),
+        };
+        let path = format!("{}:{}", at.join("bin").display(), std::env::var("PATH").unwrap());
+        let mut pulling =
+            shell(at, &receive.script().sent()).env("PATH", path).stdout(Stdio::null()).spawn().unwrap();
+        pulling.stdin.take().unwrap().write_all(b"x\n").unwrap();
+        let pull = || std::fs::read_to_string(at.join("pull")).unwrap_or_default().trim().to_owned();
+        let until = Instant::now() + Duration::from_secs(20);
+        while pull().is_empty() {
+            assert!(Instant::now() < until, "it doesn't pull");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        claim(at, &later);
+        assert_eq!(pulling.try_wait().unwrap().and_then(|status| status.code()), Some(143));
+        assert!(!Path::new("/proc").join(pull()).exists(), "Docker still asks for it");
     });
 }
 

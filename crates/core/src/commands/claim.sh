@@ -11,8 +11,14 @@ at_work() {
 if [ ${#bowline_before} = "$bowline_length" ]; then
     # shellcheck disable=SC2295 # a pattern
     bowline_before=${bowline_before%$bowline_token}
-    [ -z "$(at_work)" ] || echo @waits
+    # An image that the other run would send comes no more, but Docker would ask for it again and again.
+    for bowline_process in $(at_work); do
+        ! grep -qsF -e "$bowline_pulls" "$bowline_process/cmdline" || kill "${bowline_process#/proc/}" 2>/dev/null
+    done
     bowline_tries=${bowline_wait}0
-    while bowline_at_work=$(at_work); [ -n "$bowline_at_work" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done
+    while bowline_at_work=$(at_work); [ -n "$bowline_at_work" ] && [ $((bowline_tries -= 1)) -gt 0 ]; do
+        [ "$bowline_tries" != "$((bowline_wait * 10 - 2))" ] || echo @waits
+        sleep 0.1
+    done
     for bowline_process in $bowline_at_work; do kill "${bowline_process#/proc/}" 2>/dev/null; done
 fi

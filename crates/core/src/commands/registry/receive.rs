@@ -4,8 +4,8 @@
 use bowline_config::secret::Secret;
 
 use super::{noted, there};
-use crate::commands::Scope;
 use crate::commands::status::Status::{NoSuchImage, NotReceived, OtherPlatform};
+use crate::commands::{PULLS, Scope};
 use crate::shell::{Line, Script, quote};
 
 /// Gets the version's image from this run.
@@ -90,7 +90,9 @@ impl Receive {
                 text.push_str(&set("image", &self.image));
                 text.push_str(&set("stale", &format!("localhost:*/{}", self.repository())));
                 text.push_str(&set("fits", &served.fits()));
-                text.push_str(&format!("bowline_failed={NotReceived}\nbowline_unfit={OtherPlatform}\n"));
+                text.push_str(&format!(
+                    "bowline_failed={NotReceived}\nbowline_unfit={OtherPlatform}\n: {PULLS}\n"
+                ));
                 text.push_str(include_str!("receive.sh"));
             }
             Way::Load => {

@@ -14,7 +14,9 @@ case " $bowline_fits " in
   ;;
 esac
 bowline_config=$(mktemp -d) || exit 1
-trap 'rm -rf "$bowline_config"' EXIT
+bowline_pull=
+ended() { [ -z "$bowline_pull" ] || kill "$bowline_pull" 2>/dev/null; }
+trap 'ended; rm -rf "$bowline_config"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -23,7 +25,13 @@ bowline_usual=${DOCKER_CONFIG:-$HOME/.docker}
 bowline_context=$(docker context inspect --format '{{.Name}}' 2>/dev/null)
 (umask 077 && printf '{"auths":{"localhost:%s":{"auth":"%s"}},"currentContext":"%s"}\n' "$bowline_port" "$bowline_auth" "$bowline_context" \
   >"$bowline_config/config.json") || exit 1
-docker --config "$bowline_config" pull --quiet "$bowline_from" >/dev/null || exit "$bowline_failed"
+# In the background, so that a signal is heard meanwhile.
+docker --config "$bowline_config" pull --quiet "$bowline_from" >/dev/null &
+bowline_pull=$!
+wait "$bowline_pull"
+bowline_status=$?
+bowline_pull=
+[ $bowline_status = 0 ] || exit "$bowline_failed"
 docker tag "$bowline_from" "$bowline_image" || exit
 # With the names that runs left here which were killed.
 bowline_names=$(docker image ls --filter "reference=$bowline_stale" --format '{{.Repository}}:{{.Tag}}')
