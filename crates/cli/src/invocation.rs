@@ -8,7 +8,8 @@ use bowline_config::{Config, unbuilt};
 use bowline_core::selection::{Accessories, Filters, NoMatch, servers};
 use bowline_engine::call::Call;
 use bowline_engine::error::RunError;
-use bowline_engine::world::{OwnImage, Project, StopSignal, World};
+use bowline_engine::project::Project;
+use bowline_engine::world::{OwnImage, StopSignal, World};
 use bowline_remote::{KeptImages, NewHosts};
 
 use crate::console::StandardStreams;

@@ -7,8 +7,8 @@ use bowline_config::secret::Secret;
 use bowline_config::{Diagnostics, Pairs};
 use bowline_engine::ports::{Local, Network};
 use bowline_engine::project;
+use bowline_engine::project::Project;
 use bowline_engine::template::Templates;
-use bowline_engine::world::Project;
 use bowline_remote::{LocalMachine, NewHosts, Prompt, SshNetwork};
 
 use crate::args;

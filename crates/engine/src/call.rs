@@ -6,10 +6,11 @@ use bowline_core::names::Names;
 
 use crate::error::{Failure, RunError};
 use crate::hooks;
+use crate::project::Project;
 use crate::run::fleet::Fleet;
 use crate::run::lock::run_id;
 use crate::version;
-use crate::world::{Options, Project, World};
+use crate::world::{Options, World};
 
 /// The arguments of every use case.
 #[derive(Clone, Copy)]

@@ -15,7 +15,7 @@ use crate::call::Call;
 use crate::error::{Result, RunError};
 use crate::ports::Local;
 use crate::project::LoadError;
-use crate::world::Project;
+use crate::project::Project;
 
 /// The checks without a usable project: why it can't be used, and everything else.
 pub async fn without_project(local: &dyn Local, error: &LoadError) -> Vec<Finding> {

@@ -17,9 +17,10 @@ use bowline_core::selection::Selection;
 use crate::call::Call;
 use crate::error::{Cause, Failure, Result, RunError};
 use crate::ports::{Console, Exit};
+use crate::project::Project;
 use crate::run::observe;
 use crate::version;
-use crate::world::{Gathered, Options, Project};
+use crate::world::{Gathered, Options};
 use work::{Command, Work, unless_stopped};
 
 #[derive(Debug, Clone)]

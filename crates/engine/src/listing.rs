@@ -8,9 +8,10 @@ use bowline_core::selection::{Accessories, Selection};
 
 use crate::call::Call;
 use crate::error::Result;
+use crate::project::Project;
 use crate::run::fleet::run_all;
 use crate::run::observe::look;
-use crate::world::{Gathered, Project};
+use crate::world::Gathered;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {

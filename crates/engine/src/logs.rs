@@ -13,9 +13,10 @@ use crate::call::Call;
 use crate::error::{Cause, Failure, Result, RunError};
 use crate::event::Event;
 use crate::ports::{Reader, ServerError};
+use crate::project::Project;
 use crate::run::fleet::{Fleet, run_all};
 use crate::run::observe::{Looked, look, one};
-use crate::world::{Gathered, HostOutput, Project, World};
+use crate::world::{Gathered, HostOutput, World};
 
 /// Before a container is looked for again whose log has ended: one that starts over and over is no reason to hurry.
 const PAUSE: Duration = Duration::from_secs(1);

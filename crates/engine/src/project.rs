@@ -3,14 +3,23 @@
 use std::sync::Arc;
 
 use bowline_config::{
-    Destination, Diagnostics, Loaded, Pairs, SourceFile, aliases as read_aliases, destination_path,
-    destinations, load_for,
+    Config, Destination, Diagnostics, Loaded, Pairs, SecretUses, SourceFile, aliases as read_aliases,
+    destination_path, destinations, load_for,
 };
 
 use crate::ports::Local;
 use crate::secrets::Store;
 use crate::template::Templates;
-use crate::world::Project;
+
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its configuration, for one destination.
+    pub config: Config,
+    /// Its secrets files, with the values resolved so far.
+    pub secrets: Arc<Store>,
+    /// Where the configuration names secrets.
+    pub secret_uses: SecretUses,
+}
 
 /// Why a project can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -26,12 +26,12 @@ use crate::deploy::Run;
 use crate::error::{Cause, Failure, RunError};
 use crate::error_pages;
 use crate::event::{Event, Phase};
+use crate::project::Project;
 use crate::proxy::{life, none_there};
 use crate::run::apply::Apply;
 use crate::run::fleet::Fleet;
 use crate::run::lock::Lock;
 use crate::run::observe::observe;
-use crate::world::Project;
 
 /// The options.
 #[derive(Debug, Clone, Copy)]

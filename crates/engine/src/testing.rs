@@ -40,8 +40,9 @@ use bowline_config::{SourceFile, load};
 use crate::call::Call;
 use crate::event::{Event, Events};
 use crate::ports::{Held, Line, Local, LocalCommand, OnLine, Output, Pieces};
+use crate::project::Project;
 use crate::secrets::Store;
-use crate::world::{Options, OwnImage, Project, StopSignal, StopTrigger, World};
+use crate::world::{Options, OwnImage, StopSignal, StopTrigger, World};
 
 /// Locks, whatever happened to whoever held it.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -47,8 +47,9 @@ use crate::change::change;
 use crate::deploy;
 use crate::error::RunError;
 use crate::event::Event;
+use crate::project::Project;
 use crate::testing::{Scripted, project};
-use crate::world::{Options, Project};
+use crate::world::Options;
 
 /// Two web servers and a worker.
 const HOSTS: [&str; 3] = ["a", "b", "c"];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_config::{Config, SecretUses, Timeouts};
+use bowline_config::Timeouts;
 use bowline_core::selection::Filters;
 use tokio::sync::watch;
 
@@ -11,7 +11,6 @@ use crate::error::{Failure, RunError};
 use crate::event::Events;
 use crate::ports::{Images, Local, Network, Output};
 pub use crate::proxy::kamal::image::OwnImage;
-use crate::secrets::Store;
 
 pub struct World {
     pub network: Arc<dyn Network>,
@@ -29,16 +28,6 @@ pub struct World {
     pub lock_wait: Duration,
     /// Time limits for everything else.
     pub timeouts: Timeouts,
-}
-
-#[derive(Debug, Clone)]
-pub struct Project {
-    /// Its configuration, for one destination.
-    pub config: Config,
-    /// Its secrets files, with the values resolved so far.
-    pub secrets: Arc<Store>,
-    /// Where the configuration names secrets.
-    pub secret_uses: SecretUses,
 }
 
 /// The options of a run.

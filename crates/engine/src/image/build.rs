@@ -18,7 +18,7 @@ use crate::image::clone::{Source, source};
 use crate::image::{builder, keep, registry};
 use crate::local::{Failed, last, run_shown};
 use crate::ports::LocalCommand;
-use crate::world::Project;
+use crate::project::Project;
 use trouble::{explained, hint, is_refused, was_not_merged};
 
 /// A build that can start: its programs exist, and we are logged in to the registry.

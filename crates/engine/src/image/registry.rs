@@ -12,8 +12,9 @@ use crate::call::Call;
 use crate::error::{RunError, hint_to};
 use crate::local::{run, run_shown, words};
 use crate::ports::LocalCommand;
+use crate::project::Project;
 use crate::run::fleet::run_all;
-use crate::world::{Gathered, HostOutput, Project, World};
+use crate::world::{Gathered, HostOutput, World};
 
 /// Where `registry login` and `registry logout` do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

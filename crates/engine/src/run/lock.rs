@@ -21,9 +21,10 @@ use crate::call::Call;
 use crate::error::{Cause, Failure, RunError};
 use crate::event::{Event, Phase};
 use crate::ports::{Channel, Reader, ServerError};
+use crate::project::Project;
 use crate::run::fleet::{Fleet, run_all};
 use crate::version::{self, AUTOMATIC};
-use crate::world::{Gathered, Project, World};
+use crate::world::{Gathered, World};
 
 /// How often the lease is renewed: several times within it.
 const RENEW: Duration = Duration::from_secs(10);

@@ -10,7 +10,8 @@ use bowline_core::plan::secrets::Secrets;
 use super::{Store, Unavailable};
 use crate::error::{Result, RunError};
 use crate::event::{Event, Phase};
-use crate::world::{Project, World};
+use crate::project::Project;
+use crate::world::World;
 
 impl Project {
     /// The values of these secrets.
