@@ -421,7 +421,10 @@ fn i2_an_image_archive_is_deployed_without_a_build() {
     server.run(&save).ok();
     bowline_tests::docker::docker(&["cp", &format!("{}:/tmp/v1.tgz", server.name), &path("v2.tgz")]).ok();
     let again = project.bowline(&["redeploy", "--image-archive", "v2.tgz", "--version", "v2"]);
-    assert!(sent(&again) < MIB / 4, "its layers are there: {again}");
+    again.exits(0);
+    // Docker may still have the manifest as well.
+    let nothing = again.stderr.contains("nothing was missing");
+    assert!(nothing || sent(&again) < MIB / 4, "its layers are there: {again}");
     expect::runs(&project, server, &[("web", "v2")]);
     assert_eq!(expect::image_id(&project, server, "v1"), expect::image_id(&project, server, "v2"));
     let kept = project.bowline(&["build", "push", "--image-archive", "v1.tar", "--version", "v3"]);
