@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bowline_core::commands::Scope;
+use bowline_core::commands::ready::Ready;
+use bowline_core::commands::serving::{Check, Serving};
 use bowline_core::names::Names;
 use bowline_core::proxy::cord;
 
@@ -49,6 +51,34 @@ fn start(home: &Path, script: &str) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", script]).current_dir(home).env("PATH", path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// Docker starts it again, and says then that it runs. How it ended is only among the events.
+#[test]
+fn the_end_of_a_container_that_waited_long_is_looked_for_far_back() {
+    const RESTARTED: &str = "#!/bin/sh\ncase $1 in container) echo running none 0 1 false ;; events) echo \"$3\" >since; echo die=3 ;; esac\n";
+    shells::each(|| {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let scope = Scope { names: Names::new("app", None), run: "f00d".into(), performer: "me".into() };
+        let serving = Serving { id: "abc".into(), restarts: Some(0), ready: Ready::Healthy };
+        let (name, network) = ("app-web-1".into(), "kamal".into());
+        let check = Check { scope, name, serving, network, timeout: 1, readiness_delay: 0 };
+        shells::link(&home.join("bin"));
+        fs::create_dir_all(home.join(".kamal/apps/app")).unwrap();
+        fs::write(home.join(".kamal/apps/app/run"), "f00d\n").unwrap();
+        let docker = home.join("bin/docker");
+        fs::write(&docker, RESTARTED).unwrap();
+        fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let mut command = Command::new("sh");
+        command.args(["-c", &check.script().sent()]).current_dir(home).env("PATH", path);
+        let said = String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stdout).unwrap();
+        assert!(said.contains("@ended die=3"), "{said}");
+        let since: u64 = fs::read_to_string(home.join("since")).unwrap().trim().parse().unwrap();
+        assert!(since + 3000 < now, "{since}, and it is {now}");
+    });
 }
 
 /// Docker tells of an event.

@@ -6,8 +6,9 @@ bowline_deadline=$(($(date +%s) + bowline_timeout))
 bowline_last=
 failed() {
     echo "@failed $1"
-    # Docker forgets a container's end when it starts it again; its events don't.
-    echo "@ended $(docker events --since $((bowline_deadline - bowline_timeout - 5)) --until 0s --filter "container=$bowline_id" --filter event=oom \
+    # Docker forgets a container's end when it starts it again; its events don't. $bowline_past is for how many seconds before this it may
+    # have ended.
+    echo "@ended $(docker events --since $((bowline_deadline - bowline_timeout - ${bowline_past:-5})) --until 0s --filter "container=$bowline_id" --filter event=oom \
         --filter event=die --format '{{.Action}}{{with index .Actor.Attributes "exitCode"}}={{.}}{{end}}' | tail -n "$bowline_ends" | tr '\n' ' ')"
     bowline_pid=$(docker container inspect --format '{{.State.Pid}}' "$bowline_id")
     echo "@listening $(cat "/proc/$bowline_pid/net/tcp" "/proc/$bowline_pid/net/tcp6" 2>/dev/null | awk '$4 == "0A" { printf "%s ", $2 }')"

@@ -62,12 +62,15 @@ pub struct Check {
     pub readiness_delay: u64,
 }
 
+/// How long ago it may have ended, in seconds: it may have waited at the barrier since it was ready.
+const PAST_S: u64 = 3600;
+
 impl Check {
     /// Prints a [`ready::Answer`].
     pub fn script(&self) -> Script {
         let ready = self.serving.ready;
         Script::new(format!(
-            "{}{}bowline_id={}\n{}",
+            "{}{}bowline_id={}\nbowline_past={PAST_S}\n{}",
             self.scope.fence(),
             ask::functions(),
             quote(&self.serving.id),
