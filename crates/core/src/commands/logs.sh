@@ -1,5 +1,5 @@
-# Follows a log, which `show` prints, until it or standard input ends: the connection holds the latter open. Docker's client would
-# only notice with the next line that nobody reads.
+# Follows a log, which `show` prints, until it or standard input ends: the connection holds the latter open. Without this,
+# Docker's client would stay until it writes the next line.
 exec 3<&0
 follow() {
     show </dev/null 3<&- 2>&1 &

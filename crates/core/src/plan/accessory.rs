@@ -99,14 +99,15 @@ pub fn container(
 /// Refuses what its proxy would refuse once its container runs.
 ///
 /// # Errors
-/// Another app has its host and path there.
-pub fn check_route(
+/// Another app has its host and path there, or the proxy doesn't know its keys.
+pub fn check_proxy(
     config: &Config,
     scope: &Scope,
     accessory: &Accessory,
     host: &str,
     observed: &Observed,
 ) -> Result<(), Refusal> {
+    kamal::knows_accessory(config, scope, accessory, host, observed)?;
     kamal::check_accessory(config, &scope.names, accessory, host, observed)
 }
 
@@ -181,6 +182,8 @@ const HOST_VARIABLE: &str = "KAMAL_HOST";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Names;
+    use crate::observed::Container;
     use bowline_config::{SourceFile, load};
 
     fn config(server: &str, image: &str) -> Config {
@@ -207,6 +210,31 @@ mod tests {
             let secrets = secrets_needed(&config, &config.accessories[0]);
             assert_eq!(secrets, if wanted { vec!["ROOT"] } else { vec![] }, "{server} {image}");
             assert_eq!(secrets_needed(&config, &config.accessories[1]), ["OWN"]);
+        }
+    }
+
+    #[test]
+    fn keys_that_the_proxy_there_does_not_know_are_refused_before_the_container_boots() {
+        let text = "service: app\nimage: app\nregistry: {username: u, password: [PW]}\nbuilder: {arch: amd64}\nservers: [a]\n\
+                    proxy: {run: {version: v0.9.2}}\n\
+                    accessories: {admin: {image: i, host: a, proxy: {host: a.test, app_port: 80, basic_auth: [LOGIN]}}}\n";
+        let config = load(SourceFile::new("d", text), None).unwrap().config;
+        let scope = Scope { names: Names::of(&config), run: "f00d".into(), performer: "me".into() };
+        let checked = |image: Option<&str>| {
+            let proxy = |image: &str| Container {
+                name: kamal::NAME.into(),
+                image: image.into(),
+                status: "running".into(),
+                ..Container::default()
+            };
+            let observed =
+                Observed { proxies: image.map(proxy).into_iter().collect(), ..Observed::default() };
+            check_proxy(&config, &scope, &config.accessories[0], "a", &observed)
+                .map_err(|refusal| refusal.message)
+        };
+        for image in [None, Some("basecamp/kamal-proxy:v0.9.2")] {
+            let refused = checked(image).unwrap_err();
+            assert!(refused.contains("`proxy: basic_auth` needs Bowline's own proxy"), "{refused}");
         }
     }
 

@@ -115,8 +115,8 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brings {
     pub receive: Receive,
-    /// Also to servers that have one of its name.
-    pub anew: bool,
+    /// Also to servers that already have one of this name.
+    pub always: bool,
 }
 
 /// When a stage begins. Once the run is interrupted, none does.

@@ -14,7 +14,7 @@ pub mod takeover;
 pub mod upgrade;
 pub mod version;
 
-use bowline_config::{Config, Pairs, Role, Run};
+use bowline_config::{Accessory, Config, Pairs, Role, Run};
 
 use super::takeover::{Direction, Ports, needs_no_ports_of_another};
 use super::{Attach, Detach, Maintain, OfRole, Opens, Refusal, Rules, Site, Takes};
@@ -92,6 +92,21 @@ pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
     Ensure { scope: scope.clone(), run, image, own: String::new(), ports: Ports::Published, needs_own }
 }
 
+/// Refuses an accessory with keys that the proxy there, or the one that would be made, doesn't know.
+pub(crate) fn knows_accessory(
+    config: &Config,
+    scope: &Scope,
+    accessory: &Accessory,
+    host: &str,
+    observed: &Observed,
+) -> Result<(), Refusal> {
+    let Some(proxy) = &accessory.proxy else { return Ok(()) };
+    match observed.proxy(NAME) {
+        Some(found) => version::knows(host, found, proxy.own.keys().into_iter()),
+        None => version::makes(host, &ensure(config, scope, host)),
+    }
+}
+
 /// What the proxy has to say about a plan.
 pub(super) struct KamalProxy;
 
@@ -126,7 +141,7 @@ impl Rules for KamalProxy {
         let found = observed.proxy(NAME);
         if let Some(proxy) = found {
             version::check(host, &proxy.image)?;
-            version::knows(host, proxy, config)?;
+            version::knows(host, proxy, version::keys_of_roles(config, host))?;
         }
         notes::check(site)?;
         let has_ports = found.is_some_and(|proxy| proxy.status == "running" && !proxy.waits());
@@ -137,11 +152,11 @@ impl Rules for KamalProxy {
         }
         let waits = if takes_over { Ports::Unpublished } else { Ports::Published };
         let wanted = ensure(config, scope, host);
+        if found.is_none() {
+            version::makes(host, &wanted)?;
+        }
         let take_over = takes_over.then(|| Box::new(takeover::TakeOver { ensure: wanted.clone() }));
         let ensure = (!has_ports).then(|| Box::new(Ensure { ports: waits, ..wanted }));
-        if let Some(ensure) = &ensure {
-            version::makes(host, ensure)?;
-        }
         let of = |role: &Role| {
             let running =
                 observed.of_role(&scope.names, &role.name).filter(|container| container.is_running());

@@ -1,7 +1,7 @@
 //! What kamal-proxy adds to a plan: routes that others have, and services.
 
 use super::*;
-use bowline_core::plan::accessory::check_route;
+use bowline_core::plan::accessory::check_proxy;
 
 /// A server with kamal-proxy, of this image and with these rows in its table, and a container of each role that runs.
 fn behind_kamal_proxy(image: &str, rows: &str) -> Observed {
@@ -60,7 +60,7 @@ fn a_route_of_an_accessory_that_another_app_has_is_noted_and_refused_when_it_boo
     let said = |service: &str| {
         let rows = format!("{service}  tool.test  /  0123456789ab:80  running  no");
         let observed = behind_kamal_proxy(OURS, &rows);
-        let refused = check_route(&config, &scope, &config.accessories[0], "a", &observed).err();
+        let refused = check_proxy(&config, &scope, &config.accessories[0], "a", &observed).err();
         let plan = planned(&config, DeployKind::Deploy, "v2", &[("a".to_string(), observed)].into()).unwrap();
         (plan.servers[0].notes.join("\n"), refused.map(|refusal| refusal.to_string()).unwrap_or_default())
     };

@@ -19,7 +19,7 @@ pub(crate) async fn bring(crew: Crew<'_>, brings: &Brings, stage: &Stage) -> BTr
     let failures = Mutex::new(Vec::new());
     let failed = |failure| failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
     let hosts: Vec<&str> = stage.pieces.iter().map(|piece| piece.host.as_str()).collect();
-    let hosts = if brings.anew { hosts } else { lacking(crew, &brings.receive, &hosts, &failed).await };
+    let hosts = if brings.always { hosts } else { lacking(crew, &brings.receive, &hosts, &failed).await };
     if !hosts.is_empty() {
         let images = crew.call.world.images.as_ref();
         let sent = send::to_all(images, crew.fleet, &brings.receive, &hosts, &failed).await;

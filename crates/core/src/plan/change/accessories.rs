@@ -119,8 +119,8 @@ impl Basis<'_> {
         let receive = planning::receive(self.config, self.scope, accessory)?;
         match deed {
             // What a server has is good enough for a container that isn't there yet.
-            Deed::Boot => Some(Brings { receive, anew: false }),
-            Deed::Reboot | Deed::Pull => Some(Brings { receive, anew: true }),
+            Deed::Boot => Some(Brings { receive, always: false }),
+            Deed::Reboot | Deed::Pull => Some(Brings { receive, always: true }),
             Deed::Power(_) | Deed::Remove => None,
         }
     }
@@ -133,7 +133,7 @@ impl Basis<'_> {
             hint: Some("see the secrets of its env".into()),
         };
         let refused = match deed.makes() {
-            true => planning::check_route(self.config, self.scope, accessory, host, observed).err(),
+            true => planning::check_proxy(self.config, self.scope, accessory, host, observed).err(),
             false => None,
         };
         let work = match refused {

@@ -30,11 +30,15 @@ pub fn is_own(proxy: &Container) -> bool {
 }
 
 /// Refuses what only Bowline's own proxy does where another one runs.
-pub(super) fn knows(host: &str, proxy: &Container, config: &Config) -> Result<(), Refusal> {
+pub(super) fn knows(
+    host: &str,
+    proxy: &Container,
+    mut keys: impl Iterator<Item = &'static str>,
+) -> Result<(), Refusal> {
     if is_own(proxy) {
         return Ok(());
     }
-    let Some(key) = own_keys(config, host).next() else { return Ok(()) };
+    let Some(key) = keys.next() else { return Ok(()) };
     Err(Refusal {
         message: format!(
             "`proxy: {key}` needs Bowline's own proxy, and {NAME} on {host} runs {}",
@@ -45,14 +49,21 @@ pub(super) fn knows(host: &str, proxy: &Container, config: &Config) -> Result<()
     })
 }
 
-/// The keys for roles and accessories on a server that only Bowline's own proxy knows.
-pub(super) fn own_keys<'c>(config: &'c Config, host: &'c str) -> impl Iterator<Item = &'static str> + 'c {
+/// The keys for roles on a server that only Bowline's own proxy knows.
+pub(super) fn keys_of_roles<'c>(
+    config: &'c Config,
+    host: &'c str,
+) -> impl Iterator<Item = &'static str> + 'c {
     let roles = config.roles.iter().filter(move |role| role.hosts.iter().any(|at| at.host == host));
+    roles.filter_map(|role| role.kamal_proxy()).flat_map(|proxy| proxy.own.keys())
+}
+
+/// The same for accessories too.
+pub(super) fn own_keys<'c>(config: &'c Config, host: &'c str) -> impl Iterator<Item = &'static str> + 'c {
     let accessories =
         config.accessories.iter().filter(move |accessory| accessory.hosts.iter().any(|at| at == host));
-    let proxies = roles.filter_map(|role| role.kamal_proxy());
-    let proxies = proxies.chain(accessories.filter_map(|accessory| accessory.proxy.as_ref()));
-    proxies.flat_map(|proxy| proxy.own.keys())
+    let proxies = accessories.filter_map(|accessory| accessory.proxy.as_ref());
+    keys_of_roles(config, host).chain(proxies.flat_map(|proxy| proxy.own.keys()))
 }
 
 /// Refuses to put another image in the place of Bowline's own proxy that would ignore keys: without `basic_auth`, an app is open
@@ -133,14 +144,14 @@ mod tests {
                     servers: [a]\nproxy: {compress: true}";
         let config = bowline_config::load(SourceFile::new("config/deploy.yml", text), None).unwrap().config;
         let mut proxy = Container { image: "basecamp/kamal-proxy:v0.9.2".into(), ..Container::default() };
-        let refusal = knows("a", &proxy, &config).unwrap_err();
+        let refusal = knows("a", &proxy, keys_of_roles(&config, "a")).unwrap_err();
         assert_eq!(
             refusal.message,
             "`proxy: compress` needs Bowline's own proxy, and kamal-proxy on a runs basecamp/kamal-proxy:v0.9.2"
         );
-        assert_eq!(knows("b", &proxy, &config), Ok(()));
+        assert_eq!(knows("b", &proxy, keys_of_roles(&config, "b")), Ok(()));
         proxy.labels.insert("org.opencontainers.image.vendor".into(), "Bowline".into());
-        assert_eq!(knows("a", &proxy, &config), Ok(()));
+        assert_eq!(knows("a", &proxy, keys_of_roles(&config, "a")), Ok(()));
     }
 
     #[test]
