@@ -1,6 +1,7 @@
-//! The commands that change something outside of a deploy (`app stop`, `traefik reboot`, …).
+//! The commands that change something outside a deploy (`app stop`, `traefik reboot`, …).
 //!
-//! What they do is decided in `core`, from what was observed: [`change`] carries it out under the lock, [`plan`] only shows it.
+//! `core` plans the change from what was observed. [`change`] carries the plan out under the lock, [`plan`] only
+//! returns it.
 
 use bowline_core::plan::change::{self as planning, Basis, Change as Plan, Given, Intent};
 use bowline_core::proxy::ProxyKind;
@@ -16,14 +17,13 @@ use crate::run::observe::{Looked, look_at, tell_locks};
 use crate::run::work::refused;
 use crate::world::Gathered;
 
-/// A plan, and what is wrong.
 pub struct Planned {
     pub plan: Plan,
-    /// The servers that it leaves out because Bowline couldn't reach them, and what can't be done on others.
+    /// The servers that Bowline couldn't reach, and the pieces of the plan that can't be carried out.
     pub wrong: Option<RunError>,
 }
 
-/// Does what a command wants.
+/// Plans a change and carries it out under the lock.
 pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     let (selection, mut given) = prepare(call, intent)?;
     given.secrets = call.project.secrets(call.world, &secrets(call, intent, &given)).await?;
@@ -35,7 +35,7 @@ pub async fn change(call: Call<'_>, intent: &Intent) -> Result<Gathered> {
     carried_out.and(gathered)
 }
 
-/// What [`change`] would do now. Changes nothing anywhere.
+/// Plans a change without making it.
 pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     let (selection, mut given) = prepare(call, intent)?;
     given.secrets = call.project.stand_ins(&secrets(call, intent, &given))?;
@@ -56,7 +56,7 @@ pub async fn plan(call: Call<'_>, intent: &Intent) -> Result<Planned> {
     Ok(Planned { plan, wrong })
 }
 
-/// Everything that needs no connection, but for the secrets.
+/// Prepares what needs neither a connection nor secrets.
 fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given<'a>)> {
     let (config, filters) = (call.config(), &call.options.filters);
     match intent {
@@ -80,7 +80,7 @@ fn prepare<'a>(call: Call<'a>, intent: &Intent) -> Result<(Selection<'a>, Given<
     }
 }
 
-/// What takes secrets to know.
+/// Adds what depends on the values of secrets.
 async fn complete(call: Call<'_>, intent: &Intent, given: &mut Given<'_>) -> Result<()> {
     match intent {
         Intent::Accessories(_, deed, _) if deed.makes() => accessory::complete(call, given).await,
@@ -88,13 +88,13 @@ async fn complete(call: Call<'_>, intent: &Intent, given: &mut Given<'_>) -> Res
     }
 }
 
-/// The servers of a change of their proxies.
+/// Selects the servers for a change of their proxies.
 fn about<'a>(call: Call<'a>, kind: ProxyKind) -> Result<(Selection<'a>, Given<'a>)> {
     let (selection, behind) = behind(call.config(), &call.options.filters, kind)?;
     Ok((selection, Given { behind, ..Given::default() }))
 }
 
-/// The secrets that it takes, by name.
+/// The names of the secrets that the change needs.
 fn secrets(call: Call<'_>, intent: &Intent, given: &Given<'_>) -> Vec<String> {
     match intent {
         Intent::Accessories(_, deed, _) => accessory::secrets(call, *deed, &given.accessories),

@@ -1,4 +1,4 @@
-//! `env push`, `env delete`: the files with secret variables on the servers. (A boot writes its own.)
+//! `env push` and `env delete`: the files of secret variables on the servers. (A boot writes its own.)
 
 use bowline_config::{Accessory, Config, Role, RoleHost};
 use bowline_core::commands::env::{EnvFile, SecretEnv};
@@ -12,7 +12,7 @@ use crate::error::{Cause, Failure, Result};
 use crate::run::change::{Change, Told};
 use crate::world::Gathered;
 
-/// `env push`: every role's file, and those of the accessories on the same servers.
+/// Writes the file of each role, and of each accessory on the same servers.
 pub async fn push(call: Call<'_>) -> Result<Gathered> {
     let config = call.config();
     let selection = Selection::new(config, &call.options.filters)?;
@@ -29,12 +29,11 @@ pub async fn push(call: Call<'_>) -> Result<Gathered> {
     write_all(call, Some(&secrets)).await
 }
 
-/// `env delete`: removes them again.
 pub async fn delete(call: Call<'_>) -> Result<Gathered> {
     write_all(call, None).await
 }
 
-/// The servers of the app that an accessory is on.
+/// The selected servers of the app that also run this accessory.
 fn beside<'a>(selection: &'a Selection<'_>, accessory: &'a Accessory) -> impl Iterator<Item = &'a str> {
     selection.hosts.iter().copied().filter(|host| accessory.hosts.iter().any(|own| own == host))
 }
@@ -70,7 +69,7 @@ fn of_role(config: &Config, secrets: &Secrets, role: &Role, host: &RoleHost) -> 
     Ok(environment(config, secrets, role, host)?.secret)
 }
 
-/// Writes one file, or removes it.
+/// Writes one file, or removes it if `secret` is `None`.
 async fn one(
     change: &Change<'_>,
     host: &str,

@@ -1,4 +1,4 @@
-//! `prune`: containers and images beyond those that are kept.
+//! `prune`: removes old containers and images.
 
 use bowline_core::commands::prune::{Parts, Prune};
 use bowline_core::plan::step::Step;
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::run::change::{Change, Told};
 use crate::world::Gathered;
 
-/// `prune`: removes what each role no longer needs. `retain` overrides the configured number of stopped containers.
+/// Removes what each role no longer needs. `retain` overrides the configured number of stopped containers to keep.
 pub async fn prune(call: Call<'_>, parts: Parts, retain: Option<usize>) -> Result<Gathered> {
     let mut change = Change::begin(call).await?;
     let part = change.each_server(|host| prune_one(&change, host, parts, retain)).await;

@@ -1,5 +1,5 @@
-//! `remove`, `app remove` and its parts: remove the app from servers. Each part starts only where everything
-//! before it succeeded.
+//! `remove`, `app remove` and its parts: remove the app from servers. Each part starts only if all parts before it
+//! succeeded.
 
 use std::collections::BTreeSet;
 
@@ -17,19 +17,17 @@ use crate::world::Gathered;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// The app, its accessories, and the proxy where nothing else needs it.
+    /// The app, its accessories, and the proxy if nothing else uses it.
     Everything,
-    /// The app: what runs is stopped first.
+    /// The app. Running containers are stopped first.
     App,
-    /// One stopped container of each role, by its version.
+    /// One stopped container of each role, selected by version.
     Container(String),
-    /// The stopped containers.
     Containers,
-    /// The images that no container needs.
+    /// The images that no container uses.
     Images,
 }
 
-/// `remove`, `app remove`, `remove-container`, `remove-containers`, `remove-images`.
 pub async fn remove(call: Call<'_>, removal: &Removal) -> Result<Gathered> {
     if *removal == Removal::Everything {
         return remove_everything(call).await;
@@ -53,7 +51,7 @@ pub async fn remove(call: Call<'_>, removal: &Removal) -> Result<Gathered> {
     change.end().await
 }
 
-/// The app where it is selected, with all accessories there. There may be servers with accessories alone.
+/// Removes the app from the selected servers, and all accessories there. Some servers may run only accessories.
 async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
     let (mut selection, accessories) = Selection::whole(call.config(), &call.options.filters)?;
     if selection.roles.is_empty() {
@@ -64,8 +62,8 @@ async fn remove_everything(call: Call<'_>) -> Result<Gathered> {
     change.end().await
 }
 
-/// Stops, then removes containers, accessories, images and the directory. After a failure, no further part starts. With
-/// accessories, even if there are none, it removes the proxy too.
+/// Stops the app, then removes its containers, accessories, images and directory. After a failure, no further part
+/// starts. The proxy is removed only if `accessories` is `Some`, even if it lists none.
 async fn remove_all(change: &mut Change<'_>, accessories: Option<Accessories<'_>>) {
     let with_accessories = accessories.is_some();
     let given = Given { accessories: accessories.unwrap_or_default(), ..Given::default() };
@@ -89,7 +87,7 @@ async fn remove_all(change: &mut Change<'_>, accessories: Option<Accessories<'_>
         change.keep(part);
     }
     if with_accessories && change.goes_on() {
-        // First what the proxy may have requests for: it stays as long as it has some.
+        // The accessories go first, because the proxy stays while it may still have requests for one.
         for stage in accessories.iter().chain([&remove_proxies]) {
             if !change.call.world.stop.is_set() {
                 let part = change.stage(stage).await;
@@ -132,7 +130,7 @@ async fn remove_containers(change: &Change<'_>, place: Place<'_>) -> Told {
     removed(change, &place.host.host, Some(&place.role.name), what, "removed the stopped containers").await
 }
 
-/// Removes the containers of roles that are no longer in the configuration of a server.
+/// Removes the containers of roles that the configuration no longer has on this server.
 async fn remove_orphans(change: &Change<'_>, host: &str) -> Told {
     let (config, names) = (change.call.config(), &change.scope.names);
     let Some(observed) = change.observed.get(host).filter(|_| change.is_whole(host)) else {
@@ -146,7 +144,7 @@ async fn remove_orphans(change: &Change<'_>, host: &str) -> Told {
     Ok(String::new())
 }
 
-/// The directory that they are in may stay, for other roles or another app.
+/// Removes the role's file of secrets. Its directory may stay, for other roles or another app.
 async fn forget_secrets(change: &Change<'_>, place: Place<'_>) -> Told {
     let role = place.role.name.as_str();
     let (scope, path) = (change.scope.clone(), change.scope.names.env_file(role));

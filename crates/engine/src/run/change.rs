@@ -1,5 +1,5 @@
-//! A change outside a plan (`app stop`, `prune`, …): under the deploy lock, on all servers in parallel, each
-//! independent of the others.
+//! A change outside a deploy (`app stop`, `prune`, …). It holds the deploy lock, and works on all servers in
+//! parallel and independently.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,7 +22,6 @@ use crate::run::observe::observe;
 use crate::run::work::Crew;
 use crate::world::Gathered;
 
-/// A change that holds the lock.
 pub(crate) struct Change<'a> {
     pub call: Call<'a>,
     pub selection: Selection<'a>,
@@ -41,17 +40,17 @@ pub(crate) struct Place<'a> {
     pub observed: &'a Observed,
 }
 
-/// The result of a piece of work: a line for people, or why it failed.
+/// The result of a piece of work: a human-readable line, empty if there is nothing to say, or the failure.
 pub(crate) type Told = Result<String, Failure>;
 
 impl<'a> Change<'a> {
-    /// A change of the app's roles.
+    /// Begins a change of the selected roles.
     pub(crate) async fn begin(call: Call<'a>) -> Result<Self, RunError> {
         let selection = Selection::new(call.config(), &call.options.filters)?;
         Self::of(call, selection).await
     }
 
-    /// Connects, takes the lock on the selection's first server, looks at every server and makes it this run's.
+    /// Connects, takes the lock on the first selected server, then observes and claims every server.
     pub(crate) async fn of(call: Call<'a>, selection: Selection<'a>) -> Result<Self, RunError> {
         let config = call.config();
         let scope = call.scope().await;
@@ -84,23 +83,23 @@ impl<'a> Change<'a> {
         places
     }
 
-    /// Whether this change includes all roles of a server. Otherwise, another role may need what this one doesn't.
+    /// Whether this change includes all roles of a server. If not, it must keep what the other roles may need.
     pub(crate) fn is_whole(&self, host: &str) -> bool {
         let roles = &self.call.config().roles;
         let all = roles.iter().filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();
         self.selection.roles_of(host).count() == all
     }
 
-    /// What a change is planned from.
     pub(crate) fn basis<'s>(&'s self, given: &'s Given<'s>) -> Basis<'s> {
         let (config, selection) = (self.call.config(), &self.selection);
         Basis { config, given, scope: &self.scope, selection, observed: &self.observed }
     }
 
-    /// Carries out stages, one after the other.
+    /// Carries out stages in order. Stops at an interrupt, a lost lock, or a failure, unless the stage runs after
+    /// anything.
     ///
     /// # Errors
-    /// A hook that failed.
+    /// When a hook fails.
     pub(crate) async fn carry_out(&mut self, stages: &[Stage]) -> Result<(), RunError> {
         for stage in stages {
             let wanted = stage.after == After::Anything || self.gathered.failures.is_empty();
@@ -119,7 +118,7 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Runs a hook around the reboot of proxies.
+    /// Runs the hook before or after a reboot of proxies.
     async fn hook(&self, when: &str, stage: &Stage) -> Result<(), RunError> {
         let Some(kind) = stage.reboots else { return Ok(()) };
         let version = self.call.version().await.unwrap_or_default();
@@ -128,7 +127,6 @@ impl<'a> Change<'a> {
         hooks::run(self.call, &hook(self.call, kind, when), &facts).await
     }
 
-    /// What carries out its stages.
     pub(crate) fn crew(&self) -> Crew<'_> {
         Crew { call: self.call, fleet: &self.fleet, observed: &self.observed }
     }
@@ -137,7 +135,7 @@ impl<'a> Change<'a> {
         self.crew().stage(stage).await
     }
 
-    /// Does work for every role on every server in parallel, and keeps the results.
+    /// Does work for every role on every server in parallel.
     pub(crate) async fn each_role<'s, W>(&'s self, work: impl Fn(Place<'s>) -> W) -> Gathered
     where
         W: Future<Output = Told>,
@@ -148,7 +146,7 @@ impl<'a> Change<'a> {
         self.crew().told(places.iter().map(with_role).zip(done))
     }
 
-    /// Does work for every observed server in parallel, and keeps the results.
+    /// Does work for every observed server in parallel.
     pub(crate) async fn each_server<'s, W>(&'s self, work: impl Fn(&'s str) -> W) -> Gathered
     where
         W: Future<Output = Told>,
@@ -158,18 +156,19 @@ impl<'a> Change<'a> {
         self.crew().told(hosts.iter().map(|host| ((*host).to_string(), None)).zip(done))
     }
 
-    /// Keeps the results of a part of the change.
+    /// Adds the results of one part to those of the whole change.
     pub(crate) fn keep(&mut self, part: Gathered) {
         self.gathered.outputs.extend(part.outputs);
         self.gathered.failures.extend(part.failures);
     }
 
-    /// Whether the next part may start: no interrupt and no failure so far.
+    /// Whether the next part may start: there was no interrupt and no failure so far.
     pub(crate) fn goes_on(&self) -> bool {
         !self.call.world.stop.is_set() && self.gathered.failures.is_empty()
     }
 
-    /// The failure, if the lock was lost. Servers then reject steps, but work on this machine would continue.
+    /// The failure to report if the lock was lost. Servers then reject steps, but work on this machine would
+    /// continue.
     pub(crate) fn lost(&self) -> Option<Failure> {
         let lock = self.lock.as_ref().filter(|lock| lock.is_lost())?;
         Some(Failure {
@@ -180,7 +179,8 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// Releases the lock, and returns the results. Reports an interrupt, because the change may be incomplete.
+    /// Releases the lock and returns the results, or an error if the run was interrupted, because the change may
+    /// then be incomplete.
     pub(crate) async fn end(self) -> Result<Gathered, RunError> {
         if let Some(lock) = self.lock {
             lock.give_back(self.call.world).await;

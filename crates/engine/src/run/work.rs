@@ -1,4 +1,4 @@
-//! One piece of a change, carried out on its server.
+//! Carries out the pieces of a change.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::run::retire::retire;
 use crate::run::start::Spot;
 use crate::world::{Gathered, HostOutput};
 
-/// The failure that a piece is which can't be done.
+/// The failure to report for a piece that the plan refuses.
 pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
     let Work::Refused { doing, reason, hint } = &piece.work else { return None };
     Some(Failure {
@@ -34,7 +34,7 @@ pub(crate) fn refused(piece: &Piece) -> Option<Failure> {
     })
 }
 
-/// A run that holds the lock, and what it saw.
+/// What a piece needs from a run that holds the lock: its connections and observations.
 #[derive(Clone, Copy)]
 pub(crate) struct Crew<'a> {
     pub call: Call<'a>,
@@ -43,7 +43,7 @@ pub(crate) struct Crew<'a> {
 }
 
 impl Crew<'_> {
-    /// Does all work of a stage in parallel, once this machine has sent what it takes.
+    /// Does all work of a stage in parallel, after this machine has sent the images that it needs.
     pub(crate) async fn stage(self, stage: &Stage) -> Gathered {
         let missing = match &stage.brings {
             Some(brings) => image::bring(self, brings, stage).await,
@@ -60,7 +60,7 @@ impl Crew<'_> {
         self.told(places.zip(done))
     }
 
-    /// Keeps results.
+    /// Sorts results into outputs and failures, and emits an event for each failure.
     pub(crate) fn told(self, done: impl Iterator<Item = ((String, Option<String>), Told)>) -> Gathered {
         let mut gathered = Gathered::default();
         for ((host, role), told) in done {
@@ -120,7 +120,7 @@ impl Crew<'_> {
         }
     }
 
-    /// The proxy of this kind on a server.
+    /// The proxy of this kind on a server; none if the server wasn't observed.
     pub(crate) fn proxy<'s>(self, kind: ProxyKind, at: At<'s>) -> Box<dyn Proxy + 's> {
         match self.observed.get(at.host) {
             Some(observed) => proxy::observed(kind, at, observed),
