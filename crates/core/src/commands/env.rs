@@ -1,35 +1,32 @@
 //! How environment variables reach a container.
 //!
-//! Clear variables are words of the command line. Secret ones never are: they go to the script's standard input and from there
-//! into an env file that only its owner can read, which Docker reads (the file is Kamal's). An env file has one line per
-//! variable, so it can't hold a value with a line break. Such values go into a second file of assignments, which the shell
-//! reads into the environment of the one `docker run`, whose command line only has `--env NAME`. Bowline removes that file before
-//! the container starts. Either way, every value arrives byte for byte.
+//! Clear variables are arguments of `docker run`. Secret ones never are: the script reads them from standard input and
+//! writes them to an env file for Docker, readable only by its owner, at the path that Kamal uses. An env file has one line
+//! per variable, so it can't hold a value with a line break. Such values go to a second file, of shell assignments. A
+//! subshell sources that file, deletes it, and executes `docker run` with `--env NAME`. Both ways pass every value byte for byte.
 
 use super::Scope;
 use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 
-/// Linux takes no longer variable, name and value together (`MAX_ARG_STRLEN` without the NUL).
+/// The longest variable that Linux accepts in bytes, as `NAME=VALUE` (`MAX_ARG_STRLEN` without the NUL).
 const LONGEST: usize = 128 * 1024 - 1;
-/// Docker reads no longer line of an env file (64 KiB), with room to spare.
+/// The longest line that Bowline writes to an env file, in bytes. Docker's limit is 64 KiB.
 const LONGEST_LINE: usize = 60_000;
 
-/// Secret variables of a container, in order, all of which can reach it.
+/// A container's secret variables, in order. Each of them can be passed to the container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SecretEnv(Vec<(String, Secret)>);
 
-/// A secret variable that can't reach a container.
+/// A secret variable that can't be passed to a container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// The kernel ends values there.
     #[error("the value of the secret variable `{0}` has a NUL byte, which no environment can hold")]
     Nul(String),
-    /// The kernel takes no such value.
     #[error("the value of the secret variable `{0}` is longer than Linux allows (128 KiB)")]
     Long(String),
-    /// A shell can't export this name, or takes it for itself.
+    /// A shell can't export this name, or gives it a special meaning.
     #[error(
         "the secret variable `{0}` has a value with a line break, which can't be given to a container under this name"
     )]
@@ -50,7 +47,8 @@ impl Unfit {
 }
 
 impl SecretEnv {
-    /// Takes variables, or says which of them can't reach a container.
+    /// # Errors
+    /// The first variable that can't be passed to a container.
     pub fn new(variables: Vec<(String, Secret)>) -> Result<Self, Unfit> {
         for (name, value) in &variables {
             if value.expose().contains('\0') {
@@ -70,7 +68,7 @@ impl SecretEnv {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// The names of those that a line of an env file can't hold.
+    /// The names of the variables that an env file can't hold.
     pub fn left_out(&self) -> Vec<&str> {
         self.exported().map(|(name, _)| name.as_str()).collect()
     }
@@ -79,13 +77,13 @@ impl SecretEnv {
         self.0.iter().filter(|(name, value)| !fits_a_line(name, value))
     }
 
-    /// The assignments, in as many lines as their values have.
+    /// The shell assignments. A value with line breaks takes several lines.
     fn assignments(&self) -> String {
         self.exported().map(|(name, value)| format!("export {name}={}\n", quote(value.expose()))).collect()
     }
 
-    /// What a script with [`SecretEnv::write`] reads: the assignments, then the env file. A file without variables
-    /// has one empty line.
+    /// The standard input of a script with [`SecretEnv::write`]: the assignments, then the env file. An env file without
+    /// variables is one empty line.
     pub(crate) fn input(&self) -> Secret {
         let lines = self.0.iter().filter(|(name, value)| fits_a_line(name, value));
         let file: String = lines.map(|(name, value)| format!("{name}={}\n", value.expose())).collect();
@@ -93,7 +91,8 @@ impl SecretEnv {
         Secret::new(self.assignments() + &file)
     }
 
-    /// Shell lines that write standard input to the env file: 0600 from its first byte, put in place whole.
+    /// Shell lines that write standard input to the env file. The file has mode 0600 from its first byte, and replaces the
+    /// old one atomically.
     pub(crate) fn write(&self, path: &str) -> String {
         let directory = quote(path.rsplit_once('/').map_or(".", |(directory, _)| directory));
         let [env, new, input, exports] = files(path).map(|file| quote(&file));
@@ -108,15 +107,15 @@ impl SecretEnv {
         format!("mkdir -p {directory} && (umask 077 && {write}) && mv {new} {env} || exit\n")
     }
 
-    /// Adds the words that name the secret variables and the env file.
+    /// Adds the options that pass the secret variables: `--env NAME` and `--env-file`.
     pub(crate) fn words(&self, line: Line, path: &str) -> Line {
         let line = self.exported().fold(line, |line, (name, _)| line.words(["--env", name]));
         line.words(["--env-file", path])
     }
 
-    /// The command line of Docker's, given the values that [`SecretEnv::words`] only names. Its own words are read before, so that
-    /// a `${NAME}` among them can't become a secret's value, and no
-    /// variable of ours is set while they are. May begin with a parenthesis: `$( …)`, not `$(…)`.
+    /// A command that runs a `docker` line with the values that [`SecretEnv::words`] passes by name. The shell expands the
+    /// line before it sources the assignments, so a `${NAME}` in it can't expand to a secret. The command may begin with a
+    /// parenthesis, so write `$( …)`, not `$(…)`.
     pub(crate) fn run(&self, line: &Line, path: &str) -> String {
         if self.exported().next().is_none() {
             return line.to_string();
@@ -127,14 +126,14 @@ impl SecretEnv {
     }
 }
 
-/// Writes an env file, or removes it, while no container is booted: `env push`, `env delete`.
+/// Writes or removes an env file without booting a container: `env push`, `env delete`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvFile {
     pub scope: Scope,
-    /// The role, for the audit log; none for an accessory.
+    /// The role, for the audit log. `None` for an accessory.
     pub role: Option<String>,
     pub path: String,
-    /// Its content; `None` removes the file.
+    /// The content. `None` removes the file.
     pub secret: Option<SecretEnv>,
 }
 
@@ -152,7 +151,7 @@ impl EnvFile {
             return Script::new(text);
         };
         text.push_str(&secret.write(&self.path));
-        // Values that the file can't hold are only useful to a container that is about to run.
+        // The export file is only useful to a container that boots right after.
         text.push_str(&format!("{}\n{}", remove(&rest), audit("Pushed env files")));
         Script::new(text).with_input(secret.input())
     }
@@ -162,23 +161,23 @@ impl EnvFile {
     }
 }
 
-/// The env file, and the files next to it while it is written and until it is used.
+/// The paths of the env file, and of the temporary files: the new version, the script's input, and the assignments.
 pub(crate) fn files(path: &str) -> [String; 4] {
     ["", ".new", ".input", ".export"].map(|ending| format!("{path}{ending}"))
 }
 
-/// Adds clear variables. In values `${NAME}` is the server's.
+/// Adds clear variables. The server's shell expands `${NAME}` in their values.
 pub(crate) fn clear_words(line: Line, clear: &Pairs) -> Line {
     clear.iter().fold(line, |line, (name, value)| line.word("--env").expanding(&format!("{name}={value}")))
 }
 
-/// Whether a line of an env file can hold it: Docker takes a carriage return at its end for a part of the line break.
+/// Whether an env file can hold the variable. Docker strips a carriage return at the end of a line.
 fn fits_a_line(name: &str, value: &Secret) -> bool {
     let value = value.expose();
     !value.contains('\n') && !value.ends_with('\r') && name.len() + value.len() < LONGEST_LINE
 }
 
-/// Whether the shell that runs `docker` can have a variable of this name without being led astray by it.
+/// Whether a shell that runs `docker` can export this name safely: some names change how the shell, the linker or Docker behaves.
 fn can_be_exported(name: &str) -> bool {
     const OURS: &[&str] =
         &["PATH", "HOME", "PWD", "OLDPWD", "IFS", "OPTIND", "ENV", "UID", "EUID", "PPID", "SHELLOPTS"];

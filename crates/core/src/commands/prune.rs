@@ -1,4 +1,4 @@
-//! Pruning: removes what a role and destination no longer need.
+//! Removes old assets, containers, images and cords.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +8,29 @@ use super::{Scope, assets};
 use crate::names::ALL_PULLED;
 use crate::shell::{Line, Script, function, quote};
 
-/// Removes old assets, old stopped containers of each role, images no container needs, and cords that nothing mounts.
+/// Removes old assets, each role's old stopped containers, unused images, and cords that no container mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prune {
     pub scope: Scope,
-    /// The roles of this server whose containers are counted, each for itself.
+    /// The roles of this server. [`Prune::retain`] applies to each of them.
     pub roles: Vec<String>,
-    /// Stopped containers kept for each role.
+    /// How many stopped containers each role keeps.
     pub retain: usize,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
-    /// Old assets, a role each.
+    /// One entry per role.
     pub assets: Vec<assets::Clean>,
-    /// Directories that no proxy reads any more.
+    /// Obsolete directories of a proxy's files, which the script deletes.
     pub unread: Vec<String>,
-    /// What else, if anything.
+    /// Whether to prune containers and images. `None` prunes neither.
     pub parts: Option<Parts>,
 }
 
-/// How long a prune waits for another one to end, in tenths of a second.
+/// How long a prune waits for another prune to finish, in tenths of a second.
 const TURNS: u32 = 600;
 
-/// One of Docker's prunes, in a line without its newline that ends with the prune's status. Docker refuses to run two at once, and roles
-/// and other apps have theirs: this one waits for its turn.
+/// A `docker KIND prune` as one shell command without a newline, whose exit status is the prune's. Docker refuses to run
+/// two prunes at once, and other roles and apps prune too, so the command retries until the other prune has finished.
 pub(crate) fn in_turn(kind: &str, filter: impl FnOnce(Line) -> Line) -> String {
     let line = filter(Line::new("docker").words([kind, "prune", "--force"]));
     format!(
@@ -40,25 +40,21 @@ pub(crate) fn in_turn(kind: &str, filter: impl FnOnce(Line) -> Line) -> String {
     )
 }
 
-/// Removes the images of a label that have no name and no container.
+/// Removes the images with a label that have no tag and no container.
 pub(crate) fn nameless(label: &str) -> String {
     in_turn("image", |line| line.words(["--filter", label]))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts {
-    /// Containers and images.
     All,
-    /// Only containers, with their cords.
+    /// Containers and their cords.
     Containers,
     Images,
 }
 
 impl Prune {
-    /// The script. It leaves what can't be removed because it is in use, and reports directories ([`Left`]).
-    ///
-    /// Images are listed before containers: a tag that comes meanwhile is no candidate, and what uses it counts. Decisions
-    /// are made from these lists, as each program of Docker costs the server as much as what it does.
+    /// A script that skips containers and images in use, and reports the directories that it can't remove ([`Left`]).
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         text.extend(self.assets.iter().map(|clean| clean.lines(&self.scope.names)));
@@ -108,7 +104,7 @@ impl Prune {
         )
     }
 
-    /// Adds the oldest stopped containers of a role to `$bowline_old`.
+    /// Adds a role's oldest stopped containers to `$bowline_old`.
     fn stopped(&self, role: &str) -> String {
         let names = &self.scope.names;
         let owner = format!("{}/{}/{role}", names.service(), names.destination().unwrap_or(""));

@@ -1,17 +1,18 @@
-# Removes containers, images and cords that nothing needs. Images are listed before containers: a tag that comes meanwhile is no
-# candidate, and what uses it counts. Decisions are made from these lists, as each program of Docker costs the server as much as
-# what it does.
+# Removes containers, images and cords that nothing uses. Lists images before containers: an image tagged after the first
+# list is not a candidate, and a container started after it still counts as a user. All decisions use these two lists,
+# because every call of Docker's client is expensive for the server.
 list_images() { bowline_images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' "$bowline_repository") || exit; }
-# A line for each container, the newest first. Mounts are between commas, and an image before a blank and a comma, so they are found
-# without taking lines apart.
+# Prints a line per container, newest first. The commas around mounts, and the space and comma after the image, make both
+# searchable without parsing the line.
 containers() { docker container ls --all --no-trunc --format "$bowline_format"; }
 list() {
     bowline_all=$(containers) || exit
     bowline_old=
 }
-# stopped OWNER: the ids of an owner's stopped containers. A label with line breaks may look like a line, but not like an id.
+# stopped OWNER: prints the ids of an owner's stopped containers. A label with a line break can start a line with anything,
+# so the id is checked.
 stopped() {
-    # shellcheck disable=SC2034 # what else the line has
+    # shellcheck disable=SC2034 # fields that aren't needed
     while read -r bowline_id bowline_owner bowline_more; do
         case $bowline_id in *[!0-9a-f]*) continue ;; esac
         case $bowline_owner in created/"$1" | exited/"$1" | dead/"$1") echo "$bowline_id" ;; esac
@@ -19,18 +20,18 @@ stopped() {
 $bowline_all
 END
 }
-# Containers are listed again: if two destinations prune at the same time, the last one must see what both have removed.
+# Lists containers again afterwards: if two destinations prune at the same time, the last one must see what both have removed.
 remove_old() {
-    # shellcheck disable=SC2086,SC2116 # ids, and whether there is any
+    # shellcheck disable=SC2086,SC2116 # ids, trimmed to test for none
     bowline_old=$(echo $bowline_old)
     [ -n "$bowline_old" ] || return 0
     # shellcheck disable=SC2086 # ids
     docker rm $bowline_old >/dev/null
     bowline_all=$(containers) || exit
 }
-# Tags of the repository that no container uses, but for the latest tags of all destinations. By the repository and not by a label:
-# an image may come without one. Other apps may share the repository, so any container counts, and so does what one of them has
-# pulled and not run yet.
+# Removes the repository's tags that no container uses, except the latest tags of all destinations. Images are selected by
+# repository because they may lack the service's label. Other apps may share the repository: their containers count, and so
+# do images that they have pulled but not run yet.
 remove_unused() {
     # shellcheck disable=SC2086 # a pattern
     bowline_pulled=$(cat $bowline_all_pulled 2>/dev/null)
@@ -43,7 +44,7 @@ remove_unused() {
     [ -z "$bowline_unused" ] || docker rmi $bowline_unused >/dev/null
     remove_nameless
 }
-# Cords that nothing mounts. Another service may have the same directory, so any container counts.
+# Removes cords that no container mounts. Containers of all services count, because another service may share the directory.
 remove_cords() {
     for bowline_cord in "$bowline_cords"/*; do
         [ -d "$bowline_cord" ] || continue

@@ -1,4 +1,4 @@
-//! Removes what the app left on a server. It removes nothing that runs: a step of its own stops containers first.
+//! Removes the app's containers, images and files from a server. Running containers are stopped by an earlier step.
 
 use std::str::FromStr;
 
@@ -16,15 +16,16 @@ pub struct Remove {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// One stopped container, by its name.
+    /// One stopped container.
     Container { role: String, name: String },
-    /// The stopped containers of a role.
+    /// All stopped containers of a role.
     Containers(String),
-    /// The app's images (`[SERVER/]IMAGE`) that nothing else needs, and our `latest[-DEST]`, not that of other destinations.
+    /// The app's unused images in `repository` (`[SERVER/]IMAGE`), including its tag `latest[-DEST]`. Images that are the
+    /// latest of another destination stay.
     Images { repository: String, latest: String },
-    /// The app's directory: env files, assets, cords, the history; and its files for the proxy. The mark of this run is in it, so this is the
-    /// last step on a server. It stays if a container of another app mounts something of it (destination `staging` of
-    /// `app` and the service `app-staging` have one directory): then prints [`Removed::shared`].
+    /// The app's directory (env files, assets, cords, history) and its files for the proxy. This is the last step on a
+    /// server, because the directory holds the mark of this run. The directory stays if a container of another app mounts
+    /// part of it, as destination `staging` of `app` and the service `app-staging` share one: see [`Removed::shared`].
     Directory,
 }
 
@@ -65,7 +66,7 @@ impl Remove {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// The containers that have files in the app's directory, which therefore stays.
+    /// The containers that mount files of the app's directory, which is why it was not removed.
     pub shared: Option<String>,
 }
 
@@ -89,7 +90,6 @@ fn directory(scope: &Scope) -> String {
     )
 }
 
-/// Untags every image of the repository that nothing needs.
 fn images(scope: &Scope, repository: &str, latest: &str) -> String {
     format!(
         "bowline_repository={repository} bowline_latest={latest} bowline_pulled={pulled} bowline_all_pulled={all}\n{remove}{nameless}\n",

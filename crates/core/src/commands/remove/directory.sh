@@ -1,4 +1,4 @@
-# Removes the app's directory $bowline_directory and its files for the proxy, unless a container mounts something of it.
+# Removes the app's directory $bowline_directory and its files for the proxy, unless a container mounts part of the directory.
 bowline_ids=$(docker container ls --all --quiet) || exit
 bowline_shared=
 # shellcheck disable=SC2086 # ids

@@ -1,5 +1,5 @@
-# Untags every image of $bowline_repository but those that a container uses, those that another app has pulled and not run yet, and
-# those that are the latest of another destination, under whatever tag.
+# Untags the images of $bowline_repository, except those that a container uses, those that another app has pulled but not
+# run yet, and those that are the latest image of another destination, under any tag.
 rm -f "$bowline_pulled"
 bowline_list=$(docker image ls --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}' "$bowline_repository") &&
     bowline_used=$(docker container ls --all --no-trunc --format '{{.Image}}') || exit
