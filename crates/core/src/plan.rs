@@ -26,20 +26,19 @@ use step::Step;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeployKind {
-    /// Everything.
     Deploy,
-    /// Without pruning.
+    /// Like a deploy, but without pruning containers and images, and it replaces every container.
     Redeploy,
-    /// Back to a version that is still on the servers: no pull, no pruning.
+    /// Boots a version that is still on the servers: no pull, no pruning.
     Rollback,
-    /// Only the boot: `app boot`.
+    /// Only boots containers (`app boot`).
     Boot,
-    /// The boot of what serves, for another kind of proxy, which then takes the ports of the one before.
+    /// Boots the serving version behind another kind of proxy, which then takes over the ports.
     TakeOver(Direction),
 }
 
 impl DeployKind {
-    /// From which kind of proxy to which, if that is what it is about.
+    /// Which kind of proxy replaces which, if this run does that.
     pub fn direction(self) -> Option<Direction> {
         match self {
             DeployKind::TakeOver(direction) => Some(direction),
@@ -47,7 +46,6 @@ impl DeployKind {
         }
     }
 
-    /// What people call it.
     pub fn verb(self) -> &'static str {
         match self {
             DeployKind::Deploy => "deploy",
@@ -59,29 +57,28 @@ impl DeployKind {
     }
 }
 
-/// A run, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub kind: DeployKind,
-    /// The service and its destination, as people write it.
+    /// Service and destination, for display.
     pub app: String,
     pub version: String,
     /// `REPO:VER`.
     pub image: String,
-    /// The servers, those of the primary role first.
+    /// The servers of the primary role come first.
     pub servers: Vec<ServerPlan>,
-    /// The servers that boot together, one group after the other; indexes into `servers`.
+    /// Indexes into `servers`. The servers of a group boot together, one group after the other.
     pub groups: Vec<Vec<usize>>,
     /// Seconds between two groups.
     pub group_wait: u64,
     pub barrier: BarrierPlan,
     /// Whether the roles of a server boot in parallel, or one after the other.
     pub parallel_roles: bool,
-    /// What becomes of servers that were switched already when another one fails.
+    /// What to do with servers that have already switched when another one fails.
     pub on_failure: OnFailure,
 }
 
-/// Who opens the barrier and who waits at it.
+/// Which role opens the barrier, and when the others wait at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BarrierPlan {
     /// The role that opens it. `None`: this run has no primary role, so no role waits.
@@ -90,62 +87,58 @@ pub struct BarrierPlan {
     pub order: BarrierOrder,
 }
 
-/// What happens on one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerPlan {
     pub host: String,
-    /// How the image gets there, if it has to.
+    /// How the image gets to the server. `None` if it need not be sent or pulled.
     pub delivery: Option<Delivery>,
-    /// The network, if it is missing and no proxy comes with it.
+    /// The network to create, if it is missing and no proxy's step creates it.
     pub network: Option<Network>,
-    /// The proxies that serve roles here, one of a kind.
+    /// The proxies that serve roles here, at most one of each kind.
     pub proxies: Vec<OnServer>,
-    /// Assets to prepare, a role each.
+    /// The assets to prepare, one entry per role.
     pub assets: Vec<Prepare>,
     pub roles: Vec<RolePlan>,
-    /// The latest tag.
     pub tag: app::Tag,
-    /// Whether it is there already.
+    /// Whether the server already records this version as the latest.
     pub tagged: bool,
-    /// The latest tag as it was, should the server have to go back.
+    /// Restores the previous latest tag, if the server has to go back.
     pub tag_back: Option<app::Tag>,
-    /// What is removed in the end.
     pub prune: Option<prune::Prune>,
-    /// What a person should know about it.
+    /// Remarks about the server, for display.
     pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolePlan {
     pub role: String,
-    /// The new container.
     pub boot: app::Boot,
-    /// The container that is just that already: then nothing is done. An image that turns out to be another one when
-    /// it is pulled undoes this.
+    /// The running container that already matches the plan, so that this role needs no step. If pulling brings
+    /// another image for the same version, the container is replaced after all.
     pub kept: Option<resume::Kept>,
-    /// How requests get to it.
+    /// How requests get to the new container.
     pub attach: Attach,
-    /// The containers that serve now and won't afterwards.
+    /// The running containers that the new one replaces.
     pub retire: Vec<Retire>,
-    /// `docker stop -t`.
+    /// Seconds for `docker stop -t`.
     pub stop_wait: Option<u64>,
-    /// The container that served before, should the role have to go back to it.
+    /// Restarts the container that served before, if the role has to go back to it.
     pub back: Option<app::Start>,
 }
 
-/// A container to retire: gracefully, if requests go to it.
+/// Retires a container, gracefully if it gets requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retire {
     pub version: String,
-    /// How requests stop going to it.
+    /// How to take requests away from it first.
     pub detach: Detach,
     pub stop: app::Stop,
-    /// How it is given its requests back, should what comes in its place fail in the middle of this.
+    /// Restarts it, if its replacement fails while this is in progress.
     pub again: Option<app::Start>,
 }
 
 impl Retire {
-    /// The same, as long as another container serves.
+    /// Retires the container only as long as `other` serves.
     #[must_use]
     pub fn instead(mut self, other: &Serving) -> Self {
         self.detach.instead(other);
@@ -153,7 +146,6 @@ impl Retire {
         self
     }
 
-    /// What it takes, in order.
     pub fn steps(&self) -> Vec<Step> {
         let detach = self.detach.step().map(Step::Proxy);
         detach.into_iter().chain([Step::Stop(self.stop.clone())]).collect()
@@ -161,7 +153,7 @@ impl Retire {
 }
 
 impl RolePlan {
-    /// The retirement of the new container itself, should it have to go.
+    /// How to retire the new container if the role has to go back.
     pub fn undo(&self, id: &str, healthy: bool) -> Retire {
         let boot = &self.boot;
         let kind = self.attach.kind();
@@ -180,12 +172,12 @@ impl RolePlan {
         Retire { version: boot.version.clone(), detach, stop, again: None }
     }
 
-    /// The new container, as it has to be.
+    /// Identifies the new container for checks of whether it still serves.
     pub fn serving(&self, id: &str) -> Serving {
         Serving { id: id.into(), restarts: None, ready: self.boot.ready }
     }
 
-    /// The look whether the new container still serves.
+    /// Checks whether the new container still serves.
     pub fn check(&self, serving: Serving) -> Check {
         let boot = &self.boot;
         Check {
@@ -199,7 +191,7 @@ impl RolePlan {
     }
 }
 
-/// How long a new container that has to go again may answer its open requests, in seconds.
+/// How long a new container that is undone may take to answer its open requests, in seconds.
 const DRAIN_UNDONE_S: u64 = 30;
 
 impl ServerPlan {
@@ -208,7 +200,7 @@ impl ServerPlan {
         self.proxies.iter().find(|proxy| proxy.kind() == kind)
     }
 
-    /// All its steps in the order they begin, with the role they are for, as long as what is kept stays so.
+    /// All steps in the order in which they begin, each with its role. Kept containers need none.
     pub fn steps(&self) -> Vec<(Option<&str>, Step)> {
         let mut steps: Vec<(Option<&str>, Step)> = Vec::new();
         steps.extend(self.delivery.clone().map(|delivery| (None, delivery.step())));
@@ -241,13 +233,13 @@ impl ServerPlan {
         steps
     }
 
-    /// The step in which one of its proxies takes the ports of another, if any.
+    /// The step in which one of the proxies takes over the ports of another, if any.
     pub fn take_over(&self) -> Option<proxy::Step> {
         self.proxies.iter().find_map(OnServer::take_over)
     }
 }
 
-/// The steps that retire the containers of a role that serve now.
+/// The steps that retire the serving containers of a role.
 fn retirement(role: &RolePlan) -> Vec<(Option<&str>, Step)> {
     let of = |retire: &Retire| retire.steps().into_iter().map(|step| (Some(role.role.as_str()), step));
     role.retire.iter().flat_map(of).collect()

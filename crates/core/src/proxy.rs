@@ -1,7 +1,8 @@
 //! The kinds of proxy, and what a plan asks of them.
 //!
-//! Each kind's module has everything in which it differs. The rest of the plan passes on values that it doesn't look into: what
-//! a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and how they stop ([`Detach`]).
+//! Everything that differs between the kinds is in their own modules. The rest of the plan passes on values without
+//! looking into them: what a proxy needs on a server ([`OnServer`]), how requests get to a container ([`Attach`]) and
+//! how they stop ([`Detach`]).
 
 mod container;
 pub mod kamal;
@@ -27,18 +28,17 @@ use crate::plan::step;
 use crate::shell::Script;
 
 pub use traefik::cord;
-/// The label of a container that no proxy is to find.
+/// The label of a container that proxies must ignore.
 pub(crate) use traefik::labels::HIDDEN;
 pub use traefik::labels::hidden;
-/// Names in labels that must differ from those of other running containers.
 pub(crate) use traefik::labels::{by_labels, network, unlike};
 pub(crate) use traefik::neighbours::{apps_agree, roles_agree, shared_requests};
 pub(crate) use traefik::{maintenance, shared_network};
 
-/// The containers of all kinds.
+/// The names of the proxies' containers.
 pub(crate) const CONTAINERS: [&str; 2] = [traefik::NAME, kamal::NAME];
 
-/// The kinds of proxy that serve roles or accessories of a server, and none that is no proxy.
+/// The kinds of proxy that serve roles or accessories of a server, sorted, without [`ProxyKind::None`].
 pub(crate) fn kinds(config: &Config, host: &str) -> Vec<ProxyKind> {
     let here = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
     let mut kinds = ProxyKind::of_all(here);
@@ -52,7 +52,7 @@ pub(crate) fn kinds(config: &Config, host: &str) -> Vec<ProxyKind> {
     kinds
 }
 
-/// The ports that the proxies of a server take requests on.
+/// The ports on which the proxies of a server accept requests.
 pub fn ports(config: &Config, host: &str) -> Vec<u16> {
     let of = |kind| match kind {
         ProxyKind::None => Vec::new(),
@@ -64,7 +64,8 @@ pub fn ports(config: &Config, host: &str) -> Vec<u16> {
     kinds(config, host).into_iter().flat_map(of).collect()
 }
 
-/// Containers that a proxy has beside its own for a while: only a run that did not finish leaves them.
+/// Containers that exist next to a proxy's own while it is replaced. Afterwards, only a run that didn't finish leaves
+/// any.
 pub(crate) fn spares() -> Vec<&'static str> {
     [kamal::container::BESIDE, traefik::container::BESIDE].concat()
 }
@@ -72,97 +73,93 @@ pub(crate) fn spares() -> Vec<&'static str> {
 /// What sends requests to a role's containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProxyKind {
-    /// No proxy.
     None,
-    /// Traefik.
     Traefik,
-    /// kamal-proxy.
     Kamal,
 }
 
 /// When a container of the primary role opens the barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opens {
-    /// Once Docker sees that it is ready.
+    /// As soon as Docker considers it ready.
     Ready,
-    /// Once requests go to it: the proxy is what sees that it is ready.
+    /// Once requests go to it: the proxy checks whether it is ready.
     Attached,
 }
 
-/// What a kind of proxy has to say about a plan. The answers given here are those of no proxy.
+/// How a kind of proxy affects a plan. The default methods describe a role without a proxy.
 pub(crate) trait Rules: Sync {
-    /// How people call it.
+    /// The name for display.
     fn name(&self) -> &'static str;
 
-    /// When a container of the primary role opens the barrier.
     fn opens(&self) -> Opens;
 
-    /// Whether it sends a role's requests to one container alone: attaching one takes them from the one before.
+    /// Whether only one container of a role gets requests, so that attaching one detaches the previous one.
     fn switches(&self) -> bool {
         false
     }
 
-    /// What makes a container ready to be attached.
     fn ready(&self) -> Ready {
         Ready::Healthy
     }
 
-    /// The secrets that it needs, by name.
+    /// The names of the secrets that the proxy needs.
     fn secrets(&self, _: &Config) -> Vec<String> {
         Vec::new()
     }
 
-    /// Checks that these can reach it.
+    /// Checks that the proxy can receive these secrets.
     fn check_secrets(&self, _: &Config, _: &Secrets) -> Result<(), PlanError> {
         Ok(())
     }
 
-    /// What a server with a role behind it needs.
+    /// What this proxy needs on a server with a role behind it.
     fn on_server(&self, _: &Site<'_>) -> Result<Option<OnServer>, PlanError> {
         Ok(None)
     }
 
-    /// What of a server contradicts the configuration, for a person.
+    /// Where the server contradicts the configuration, for display.
     fn notes(&self, _: &Site<'_>) -> Vec<String> {
         Vec::new()
     }
 
-    /// The labels that it adds to those of a role's containers.
+    /// Labels that the proxy adds to those of a role's containers.
     fn labels(&self, _: &Names, role: &Role) -> Pairs {
         hidden(&role.labels, &role.options)
     }
 
-    /// Where the cord appears in a role's containers, if it goes by one.
+    /// Where the cord is mounted in a role's containers, if the proxy uses one.
     fn cord(&self, _: &Role) -> Option<String> {
         None
     }
 
-    /// How requests stop going to a container that was just booted, and is healthy.
+    /// How to detach a container that was just booted and is healthy.
     fn detach_new(&self, _boot: &Boot, _id: &str) -> Detach {
         Detach::None
     }
 
-    /// Whether the open requests of a container are waited for when it is stopped: the proxy doesn't do so itself.
+    /// Whether stopping a container must wait for its open requests, because the proxy doesn't.
     fn leaves_open_requests(&self) -> bool {
         false
     }
 
-    /// Its container on a server, with what lists it.
+    /// The name of the proxy's container, and a script that lists it.
     fn details(&self) -> Option<(&'static str, Script)> {
         None
     }
 
-    /// How requests get to a container of this name, with these labels.
+    /// How requests get to the container with this name and these labels.
     fn attach(&self, _: &OfRole<'_>, _container: &str, _labels: &[(&String, &String)]) -> Attach {
         Attach::None
     }
 
-    /// How a container stops getting requests. By its cord, if it was made with one, whatever serves the role now.
+    /// How to detach a container. One that was created with a cord is detached by it, whichever proxy serves the role
+    /// now.
     fn detach(&self, of: &OfRole<'_>, container: &Container) -> Detach {
         Detach::by(cord::Cut::of(of.scope, container))
     }
 
-    /// How a page takes a role's place: the project's own page, if it has one.
+    /// How to show a maintenance page in place of a role. `_own` is the project's own page.
     fn pause(
         &self,
         _: &OfRole<'_>,
@@ -173,13 +170,12 @@ pub(crate) trait Rules: Sync {
         Ok(None)
     }
 
-    /// How a role takes the page's place.
+    /// How to put a role back in place of its maintenance page.
     fn resume(&self, _: &OfRole<'_>, _: &Observed) -> Result<Option<Maintain>, Refusal> {
         Ok(None)
     }
 }
 
-/// A role of a run.
 #[derive(Clone, Copy)]
 pub struct OfRole<'a> {
     pub config: &'a Config,
@@ -188,10 +184,8 @@ pub struct OfRole<'a> {
 }
 
 impl ProxyKind {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::None, Self::Traefik, Self::Kamal];
 
-    /// The kind that serves a role.
     pub fn of(role: &Role) -> Self {
         match role.served_by {
             ServedBy::Traefik => Self::Traefik,
@@ -200,7 +194,7 @@ impl ProxyKind {
         }
     }
 
-    /// The kinds that serve any of these roles, each once.
+    /// The kinds that serve any of these roles, sorted.
     pub fn of_all<'r>(roles: impl Iterator<Item = &'r Role>) -> Vec<Self> {
         let mut kinds: Vec<Self> = roles.map(Self::of).collect();
         kinds.sort();
@@ -216,12 +210,11 @@ impl ProxyKind {
         }
     }
 
-    /// How people call it.
     pub fn name(self) -> &'static str {
         self.rules().name()
     }
 
-    /// The command that has to do with it.
+    /// The `bowline` command that manages this kind.
     pub fn command(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -230,7 +223,7 @@ impl ProxyKind {
         }
     }
 
-    /// Its container on a server.
+    /// The name of its container.
     pub fn container(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -239,17 +232,15 @@ impl ProxyKind {
         }
     }
 
-    /// Its container on a server, with what lists it.
     pub fn details(self) -> Option<(&'static str, Script)> {
         self.rules().details()
     }
 
-    /// When a container of the primary role opens the barrier.
     pub fn opens(self) -> Opens {
         self.rules().opens()
     }
 
-    /// Whether it sends a role's requests to one container alone.
+    /// Whether only one container of a role gets requests.
     pub fn switches(self) -> bool {
         self.rules().switches()
     }
@@ -260,7 +251,7 @@ impl OfRole<'_> {
         ProxyKind::of(self.role).rules()
     }
 
-    /// How requests get to a container of this name, with these labels.
+    /// How requests get to the container with this name and these labels.
     pub fn attach<'l>(
         &self,
         container: &str,
@@ -269,12 +260,11 @@ impl OfRole<'_> {
         self.rules().attach(self, container, &labels.into_iter().collect::<Vec<_>>())
     }
 
-    /// How a container stops getting requests.
     pub(crate) fn detach(&self, container: &Container) -> Detach {
         self.rules().detach(self, container)
     }
 
-    /// How a page takes its place on a server; `None` without a proxy.
+    /// How to show a maintenance page in place of this role. `None` without a proxy.
     pub(crate) fn pause(
         &self,
         observed: &Observed,
@@ -284,7 +274,7 @@ impl OfRole<'_> {
         self.rules().pause(self, observed, page, own)
     }
 
-    /// How it takes the page's place.
+    /// How to put this role back in place of its page.
     pub(crate) fn resume(&self, observed: &Observed) -> Result<Option<Maintain>, Refusal> {
         self.rules().resume(self, observed)
     }
@@ -300,17 +290,14 @@ pub(crate) struct Site<'a> {
     pub request: &'a DeployRequest,
 }
 
-/// A proxy on a server: what it needs there.
+/// What a proxy needs on a server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OnServer {
-    /// Traefik.
     Traefik(traefik::OnServer),
-    /// kamal-proxy.
     Kamal(kamal::OnServer),
 }
 
 impl OnServer {
-    /// Which kind it is.
     pub fn kind(&self) -> ProxyKind {
         match self {
             Self::Traefik(_) => ProxyKind::Traefik,
@@ -318,7 +305,7 @@ impl OnServer {
         }
     }
 
-    /// The steps that make sure of it, if there have to be some.
+    /// The steps that make sure that the proxy runs as configured, if any are needed.
     pub fn steps(&self) -> Vec<Step> {
         match self {
             Self::Traefik(traefik) => traefik.step().into_iter().collect(),
@@ -326,7 +313,7 @@ impl OnServer {
         }
     }
 
-    /// The step in which it takes the ports of another proxy, if any.
+    /// The step in which it takes over the ports of another proxy, if any.
     pub fn take_over(&self) -> Option<Step> {
         match self {
             Self::Traefik(traefik) => {
@@ -336,7 +323,7 @@ impl OnServer {
         }
     }
 
-    /// How a new container is seen to be served, in a few words.
+    /// How a new container is attached, for display.
     pub(crate) fn attaches(&self) -> &'static str {
         match self {
             Self::Traefik(traefik) => traefik.attaches(),
@@ -344,7 +331,7 @@ impl OnServer {
         }
     }
 
-    /// The ports of the server that it takes requests on.
+    /// The server's ports on which it accepts requests.
     fn ports(&self) -> Vec<u16> {
         match self {
             Self::Traefik(traefik) => traefik.ports.clone(),
@@ -353,7 +340,7 @@ impl OnServer {
     }
 }
 
-/// Refuses two proxies on one server that want the same port.
+/// Rejects two proxies on one server that want the same port.
 pub(crate) fn share_no_port(host: &str, proxies: &[OnServer]) -> Result<(), PlanError> {
     ports_differ(host, proxies.iter().map(|proxy| (proxy.kind().name(), proxy.ports())))
 }
@@ -372,30 +359,23 @@ fn ports_differ(host: &str, wanted: impl Iterator<Item = (&'static str, Vec<u16>
     Ok(())
 }
 
-/// Why a plan can't be made: the proxy would not do what it says.
+/// Why there is no plan: the proxy would not do what the plan says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What contradicts what.
     pub message: String,
-    /// What to do.
     pub hint: String,
 }
 
-/// How requests get to a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Attach {
-    /// Without a proxy.
     #[default]
     None,
-    /// By Traefik.
     Traefik(traefik::labels::Route),
-    /// By kamal-proxy.
     Kamal(Box<kamal::Route>),
 }
 
 impl Attach {
-    /// Which kind of proxy they go through.
     pub fn kind(&self) -> ProxyKind {
         match self {
             Self::None => ProxyKind::None,
@@ -404,7 +384,7 @@ impl Attach {
         }
     }
 
-    /// The step that does it for a container with this id, if it takes one.
+    /// The step that attaches the container with this id, if one is needed.
     pub fn step(&self, id: &str) -> Option<Step> {
         match self {
             Self::None | Self::Traefik(_) => None,
@@ -412,7 +392,7 @@ impl Attach {
         }
     }
 
-    /// What is done, in a few words.
+    /// What happens, for display.
     pub(crate) fn describe(&self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -430,30 +410,27 @@ impl Attach {
     }
 }
 
-/// What is done before a container is stopped, so that no request goes to it any more.
+/// What to do before a container is stopped, so that it gets no more requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Detach {
-    /// Nothing.
     #[default]
     None,
-    /// Its cord is cut, and Traefik stops sending it requests.
+    /// Cut its cord, so that Traefik stops sending it requests.
     Traefik(Box<cord::Cut>),
-    /// kamal-proxy forgets it.
+    /// Remove it from kamal-proxy.
     Kamal(Box<kamal::service::Unregister>),
 }
 
 impl Detach {
-    /// By the cord that a container was made with.
+    /// Detaches by the cord that a container was created with.
     pub(crate) fn by(cut: Option<cord::Cut>) -> Self {
         cut.map_or(Self::None, |cut| Self::Traefik(Box::new(cut)))
     }
 
-    /// Whether there is something to do.
     pub fn is_some(&self) -> bool {
         *self != Self::None
     }
 
-    /// Which kind of proxy does it.
     pub fn kind(&self) -> ProxyKind {
         match self {
             Self::None => ProxyKind::None,
@@ -462,7 +439,7 @@ impl Detach {
         }
     }
 
-    /// Only as long as another container serves.
+    /// Detaches only as long as `other` serves.
     pub(crate) fn instead(&mut self, other: &Serving) {
         match self {
             Self::None | Self::Kamal(_) => {}
@@ -470,7 +447,7 @@ impl Detach {
         }
     }
 
-    /// The step that begins it.
+    /// The step that begins the detaching.
     pub fn step(&self) -> Option<Step> {
         match self {
             Self::None => None,
@@ -479,7 +456,7 @@ impl Detach {
         }
     }
 
-    /// What is done, in a few words.
+    /// What happens, for display.
     pub(crate) fn describe(&self) -> Option<String> {
         match self {
             Self::None => None,
@@ -489,17 +466,16 @@ impl Detach {
     }
 }
 
-/// How a page takes the place of a role on a server, or the role that of the page.
+/// How to replace a role on a server with a maintenance page, or the page with the role.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Maintain {
     /// Traefik routes to a container next to the app.
     Traefik(Box<traefik::maintenance::Turn>),
-    /// kamal-proxy answers itself.
+    /// kamal-proxy answers the requests itself.
     Kamal(Box<kamal::service::Pause>),
 }
 
 impl Maintain {
-    /// Which kind of proxy does it.
     pub fn kind(&self) -> ProxyKind {
         match self {
             Self::Traefik(_) => ProxyKind::Traefik,
@@ -507,7 +483,6 @@ impl Maintain {
         }
     }
 
-    /// Its steps, in order.
     pub(crate) fn steps(&self) -> Vec<step::Step> {
         match self {
             Self::Traefik(turn) => turn.steps(),
@@ -518,30 +493,26 @@ impl Maintain {
     }
 }
 
-/// One round trip to one server that a proxy is about.
+/// One round trip to one server that manages a proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Traefik.
     Traefik(traefik::Step),
-    /// kamal-proxy.
     Kamal(kamal::Step),
-    /// See who is behind a proxy that goes.
+    /// Find out which apps are behind a proxy that is going to be removed.
     Survey(takeover::Survey),
-    /// Decide which of two proxies goes.
+    /// Decide which of two proxies remains.
     Settle(takeover::Settle),
 }
 
-/// How many seconds a step may wait on purpose.
+/// How long a step may wait deliberately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// As long as pulling an image may.
+    /// As long as pulling an image.
     Pull,
-    /// So many seconds at most.
     Seconds(u64),
 }
 
 impl Step {
-    /// What is sent.
     pub fn script(&self) -> Script {
         match self {
             Step::Traefik(step) => step.script(),
@@ -551,7 +522,7 @@ impl Step {
         }
     }
 
-    /// What it does, in a few words for a person.
+    /// What it does, for display.
     pub fn describe(&self) -> String {
         match self {
             Step::Traefik(step) => step.describe(),
@@ -571,7 +542,6 @@ impl Step {
         }
     }
 
-    /// How many seconds it may wait on purpose.
     pub fn takes(&self) -> Takes {
         match self {
             Step::Traefik(step) => step.takes(),

@@ -1,4 +1,4 @@
-//! From the configuration of an accessory to the contents of its container on a server.
+//! Turns the configuration of an accessory into its container, its route and its files on a server.
 
 use super::deploy::PlanError;
 use super::secrets::{Secrets, registry_of, secret_env};
@@ -11,7 +11,7 @@ use crate::observed::Observed;
 use crate::proxy::{Attach, Detach, Refusal, hidden, kamal};
 use bowline_config::{Accessory, Config, Pairs, Registry, lay_over};
 
-/// The secrets that it needs: those of its env and, if its image is behind a login, those of the registry.
+/// The names of the secrets that an accessory needs: for its env, for its registry, and for the proxy.
 pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
     let mut names = env_secrets(accessory);
     names.extend(pull_secrets(config, accessory));
@@ -21,7 +21,7 @@ pub fn secrets_needed(config: &Config, accessory: &Accessory) -> Vec<String> {
     names
 }
 
-/// The secrets that the proxy needs for it.
+/// The names of the secrets that the proxy needs for it.
 pub fn proxy_secrets(accessory: &Accessory) -> Vec<String> {
     accessory.proxy.iter().flat_map(kamal::files::secrets_of).collect()
 }
@@ -34,21 +34,21 @@ pub fn pull_secrets(config: &Config, accessory: &Accessory) -> Vec<String> {
     registry(config, accessory).into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
 }
 
-/// The registry that its image is in, if we have a login there: its own, or the app's if the image names that server.
-/// For an image that is elsewhere no login is of any use.
+/// The registry to log in to for its image: its own, or the app's if the image's name starts with that server. An image
+/// elsewhere needs no login.
 pub fn registry<'a>(config: &'a Config, accessory: &'a Accessory) -> Option<&'a Registry> {
     accessory.registry.as_ref().or_else(|| registry_of(config, &accessory.image))
 }
 
-/// Who we are to that registry.
+/// The login at that registry.
 ///
 /// # Errors
-/// A secret that isn't there.
+/// A secret is missing.
 pub fn login(config: &Config, secrets: &Secrets, accessory: &Accessory) -> Result<Option<Login>, PlanError> {
     registry(config, accessory).map_or(Ok(None), |registry| super::secrets::login(registry, secrets))
 }
 
-/// The tag of its image, if that is the app's own and there is no registry to get it from: then runs send it.
+/// The tag of its image, if that is the app's own image and there is no registry. Then the run sends it.
 fn receive_tag<'a>(config: &Config, accessory: &'a Accessory) -> Option<&'a str> {
     let (repository, tag) = match accessory.image.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
@@ -58,7 +58,7 @@ fn receive_tag<'a>(config: &Config, accessory: &'a Accessory) -> Option<&'a str>
     (own && repository == config.repository()).then_some(tag)
 }
 
-/// How its image gets to a server, if it comes from this run.
+/// How the server gets its image, if this run sends it.
 pub fn receive(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Receive> {
     let tag = receive_tag(config, accessory)?;
     Some(Receive {
@@ -73,7 +73,7 @@ pub fn receive(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<
 /// Its container on a server.
 ///
 /// # Errors
-/// A secret that isn't there, or can't reach a container.
+/// A secret is missing, or can't be passed to a container.
 pub fn container(
     config: &Config,
     secrets: &Secrets,
@@ -96,10 +96,10 @@ pub fn container(
     })
 }
 
-/// Refuses what its proxy would refuse once its container runs.
+/// Checks in advance what its proxy would reject once the container runs.
 ///
 /// # Errors
-/// Another app has its host and path there, or the proxy doesn't know its keys.
+/// Another app uses the same host and path, or the proxy doesn't know some of the keys.
 pub fn check_proxy(
     config: &Config,
     scope: &Scope,
@@ -111,16 +111,16 @@ pub fn check_proxy(
     kamal::check_accessory(config, &scope.names, accessory, host, observed)
 }
 
-/// How requests get to its container on a server, if it has a `proxy`.
+/// How requests get to its container, if it has a `proxy`.
 pub fn route(config: &Config, scope: &Scope, accessory: &Accessory) -> Option<Attach> {
     let of = |proxy| kamal::service::of_accessory(config, scope, &accessory.service, proxy);
     Some(Attach::Kamal(Box::new(of(accessory.proxy.as_ref()?))))
 }
 
-/// What the proxy has to read for it: its certificate, its logins, and error pages.
+/// The files that the proxy reads for it: its certificate, its logins and error pages.
 ///
 /// # Errors
-/// A secret that isn't there, or isn't a login.
+/// A secret is missing, or isn't a login.
 pub fn files(
     scope: &Scope,
     secrets: &Secrets,
@@ -131,7 +131,7 @@ pub fn files(
     kamal::files::of_accessory(scope, &accessory.service, proxy, secrets, pages.clone())
 }
 
-/// How they stop getting to it.
+/// How to take requests away from its container.
 pub fn detach(config: &Config, scope: &Scope, accessory: &Accessory) -> Detach {
     let unregister = |_| kamal::service::Unregister {
         scope: scope.clone(),
@@ -176,7 +176,7 @@ pub fn environment(
     })
 }
 
-/// Kamal's own variable, which the configuration may set differently.
+/// A variable that Kamal sets. The configuration can override it.
 const HOST_VARIABLE: &str = "KAMAL_HOST";
 
 #[cfg(test)]

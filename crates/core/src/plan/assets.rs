@@ -1,4 +1,4 @@
-//! Which assets a run prepares, and which it removes at the end, according to the containers that exist.
+//! Which assets a run prepares and which it removes at the end, according to the existing containers.
 
 use super::{RolePlan, neighbours};
 use crate::commands::Scope;
@@ -7,8 +7,8 @@ use crate::names::Names;
 use crate::observed::{Container, Observed};
 use bowline_config::{Config, Role};
 
-/// The preparation for a role on a server, if it has an asset path. Where nothing runs (the app was stopped), the
-/// container that served last hands its assets on.
+/// The preparation for a role on a server, if the role has an asset path. If nothing runs (the app was stopped), the
+/// assets come from the container that served last.
 pub(super) fn prepare(scope: &Scope, role: &RolePlan, observed: &Observed, latest: &str) -> Option<Prepare> {
     let path = role.boot.assets.clone()?;
     let names = &scope.names;
@@ -51,8 +51,8 @@ fn seen(container: &Container) -> Running {
     Running { image: container.image_id.clone(), volume }
 }
 
-/// What goes when a role serves a version: all but this version's and those of the one that served before, and those
-/// of another app that has the same directory. Also for a role that has no asset path any more.
+/// Which assets to remove when a role serves `version`: all except those of this version, of the version that served
+/// before, and of other apps with the same directory. Also applies to a role that no longer has an asset path.
 pub(super) fn clean(config: &Config, role: &Role, version: &str, observed: &Observed) -> Clean {
     let names = &Names::of(config);
     let current = observed.current(names, &role.name, &config.latest_image());
@@ -81,7 +81,7 @@ pub(super) fn clean(config: &Config, role: &Role, version: &str, observed: &Obse
     }
 }
 
-/// Volumes of stopped containers that Kamal 1 booted: it had them in another place.
+/// Asset volumes of stopped containers that Kamal 1 booted. Kamal 1 kept them in another place.
 fn elsewhere(names: &Names, role: &str, keep: &[String], observed: &Observed) -> Vec<String> {
     let ours = format!("/{}/", names.assets_volumes());
     let theirs = format!("/assets/volumes/{}-", names.prefix(role));

@@ -1,7 +1,7 @@
 //! What a command changes outside of a deploy (`app stop`, `traefik reboot`, …), decided before it does anything.
 //!
-//! [`plan`] turns what a command wants and what was observed into pieces of work. `bowline plan` shows them, and the engine
-//! carries out the same value.
+//! [`plan`] turns the command's [`Intent`] and the observed state into pieces of work. `bowline plan` shows them, and
+//! the engine carries out the same value.
 
 mod accessories;
 mod app;
@@ -24,151 +24,142 @@ use crate::selection::{Accessories, Selection};
 pub use accessories::{Deed, OnAccessory, Serve};
 use bowline_config::{Config, once};
 
-/// What a command wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
-    /// Start each role's container again: of this version, or the one that served last.
+    /// Start each role's container: the one with this version, or the one that served last.
     Start(Option<String>),
-    /// Stop everything that runs.
+    /// Stop all running containers.
     Stop,
-    /// Stop what runs next to the container that serves.
+    /// Stop containers that run next to the serving one.
     StopStale,
-    /// Put a page in the app's place.
+    /// Show a maintenance page in place of the app.
     Pause(Page),
-    /// Put the app in the page's place.
+    /// Show the app again in place of the page.
     Resume,
-    /// Do something to the proxies of this kind.
     Proxies(ProxyKind, Act, Turns),
-    /// Do something to the accessory of this name, or to all (`all`).
+    /// For the accessory with this name, or for all (`all`).
     Accessories(String, Deed, Turns),
-    /// Write the files with settings of kamal-proxy, or remove them.
+    /// Write the files with kamal-proxy's boot settings, or remove them.
     BootConfig(Option<BootConfig>),
 }
 
-/// Which servers have their turn together.
+/// Which servers are changed at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turns {
     Together,
     OneByOne,
 }
 
-/// A maintenance page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     pub message: Option<String>,
-    /// `Retry-After`, in seconds.
+    /// The value of `Retry-After`, in seconds.
     pub retry_after: u32,
-    /// How many seconds open requests may take; `drain_timeout` unless given.
+    /// How many seconds open requests may take, instead of `drain_timeout`.
     pub drain_timeout: Option<u64>,
 }
 
-/// What else a plan needs to know.
+/// Further input of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct Given<'a> {
     /// The project's own maintenance page.
     pub page: Option<String>,
-    /// The secrets that the intent needs; for a plan that is only shown, something that stands in for them.
+    /// The secrets that the intent needs. A plan that is only shown gets placeholders.
     pub secrets: Secrets,
-    /// Those of the selected servers that have a proxy of the kind that it is about.
+    /// The selected servers that have the kind of proxy that the intent concerns.
     pub behind: Vec<&'a str>,
-    /// The accessories that it is about, with their servers.
+    /// The accessories that the intent concerns, with their servers.
     pub accessories: Accessories<'a>,
-    /// Their files, by accessory.
+    /// The accessories' files, by accessory.
     pub files: BTreeMap<String, Vec<Upload>>,
-    /// Pages that the proxy shows for those behind it.
+    /// Error pages that the proxy shows for the apps behind it.
     pub pages: Pages,
 }
 
-/// What a change is planned from.
 #[derive(Clone, Copy)]
 pub struct Basis<'a> {
     pub config: &'a Config,
     pub given: &'a Given<'a>,
     pub scope: &'a Scope,
     pub selection: &'a Selection<'a>,
-    /// The servers that were observed; nothing is done on others.
+    /// The observed servers. No other server is changed.
     pub observed: &'a BTreeMap<String, Observed>,
 }
 
-/// A change, decided: stages, one after the other.
+/// Stages of work, carried out one after the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// The command: `app stop`.
+    /// For example `app stop`.
     pub command: String,
-    /// The service and its destination, as people write it.
+    /// Service and destination, for display.
     pub app: String,
     pub stages: Vec<Stage>,
 }
 
-/// Work that is done in parallel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
     pub pieces: Vec<Piece>,
     pub after: After,
-    /// The proxies whose reboot it is: the project's hooks run around it.
+    /// Which proxies this stage reboots, if it does. The project's hooks run around it.
     pub reboots: Option<ProxyKind>,
-    /// The image that this machine sends first.
+    /// The image that this machine sends before the stage.
     pub brings: Option<Brings>,
 }
 
-/// An image that this machine sends to the servers of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brings {
     pub receive: Receive,
-    /// Also to servers that already have one of this name.
+    /// Whether to send it even to servers that already have an image with this name.
     pub always: bool,
 }
 
-/// When a stage begins. Once the run is interrupted, none does.
+/// When a stage begins. After an interrupt, no stage begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// After whatever was before.
+    /// After the previous stage, even if it failed.
     Anything,
-    /// Only if nothing has failed so far. Otherwise, this stage and all after it are left out.
+    /// Only if nothing has failed so far. Otherwise, this stage and all later ones are skipped.
     Success,
 }
 
-/// Work on one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piece {
     pub host: String,
-    /// The role that it is about.
+    /// The name of the role or accessory, unless the work concerns the whole server.
     pub role: Option<String>,
     pub work: Work,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
-    /// Nothing, because of this.
+    /// Nothing to do, for this reason.
     Nothing(String),
-    /// It can't be done.
     Refused {
-        /// What can't be done.
+        /// What can't be done, as in "can't …".
         doing: String,
         reason: String,
         hint: Option<String>,
     },
-    /// Start a container again and attach it.
+    /// Start an existing container and attach it.
     Start(Box<Start>),
-    /// Retire containers, one after the other.
+    /// Retire containers one after the other.
     Retire {
         retire: Vec<Retire>,
-        /// What follows.
+        /// Steps that follow.
         then: Vec<Step>,
     },
-    /// Put a page in a role's place, or the role in the page's.
+    /// Show a page in place of a role, or the role again.
     Maintain(proxy::Maintain),
-    /// These steps.
     Run {
         steps: Vec<Step>,
-        /// What a person should know first.
+        /// A remark to show before.
         note: Option<String>,
-        /// What is said when they are done.
+        /// What to report when the steps are done.
         said: String,
     },
-    /// Do something to a proxy itself.
+    /// Change a proxy itself.
     Proxy { login: Option<Login>, life: Box<Life> },
-    /// Do something to an accessory.
+    /// Change an accessory.
     Accessory(Box<OnAccessory>),
 }
 
@@ -188,7 +179,7 @@ pub fn plan(intent: &Intent, basis: Basis<'_>) -> Change {
 }
 
 impl Intent {
-    /// The command: `app stop`.
+    /// For example `app stop`.
     pub fn command(&self) -> String {
         match self {
             Intent::Start(_) => "app start".into(),
@@ -209,7 +200,6 @@ impl From<Vec<Piece>> for Stage {
     }
 }
 
-/// Logs a server in to the registry that an image is in.
 pub fn log_in(login: &Login) -> Step {
     Step::Run("log in to the registry", registry::login(login))
 }
@@ -219,7 +209,7 @@ impl Work {
         Self::Refused { doing: doing.into(), reason: message, hint: Some(hint) }
     }
 
-    /// Its steps in order, as far as they are known. What a proxy is asked in between isn't among them.
+    /// The steps in order, as far as they are known. The engine's questions to a proxy aren't among them.
     pub fn steps(&self) -> Vec<Step> {
         match self {
             Work::Nothing(_) | Work::Refused { .. } => Vec::new(),
@@ -239,7 +229,7 @@ impl Work {
         }
     }
 
-    /// Why it has no steps, if it has none.
+    /// Why there are no steps, if there are none.
     pub fn reason(&self) -> Option<String> {
         match self {
             Work::Nothing(why) => Some(why.clone()),
@@ -252,12 +242,11 @@ impl Work {
 }
 
 impl Change {
-    /// All its work, in order.
     pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
         self.stages.iter().flat_map(|stage| &stage.pieces)
     }
 
-    /// The servers, in the order in which they come up, each with its work.
+    /// The servers in order of first appearance, each with its work.
     pub fn servers(&self) -> Vec<(&str, Vec<&Piece>)> {
         let hosts = once(self.pieces().map(|piece| piece.host.as_str()));
         let of = |host| self.pieces().filter(|piece| piece.host == host).collect();

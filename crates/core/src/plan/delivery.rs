@@ -1,4 +1,4 @@
-//! How a version's image gets onto a server, and how much of it.
+//! How a version's image gets to a server, and how much of it must be sent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,17 +7,14 @@ use super::step::Step;
 use crate::commands::registry::{Held, Layers, Pull, Receive, runs};
 use crate::size::bytes;
 
-/// How a version's image gets onto a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// The server pulls it from the registry that it was pushed to.
     Pull(Pull),
-    /// This run sends it, through the SSH connection: the server pulls what it lacks, or is given the whole.
+    /// This run sends it through the SSH connection: the server pulls the layers it lacks, or gets the whole archive.
     Send(Receive),
 }
 
 impl Delivery {
-    /// The step that brings it there.
     pub fn step(self) -> Step {
         match self {
             Self::Pull(pull) => Step::Pull(pull),
@@ -26,26 +23,26 @@ impl Delivery {
     }
 }
 
-/// What servers would be sent, by their names.
+/// What would be sent to each server, by host.
 pub type AllExpected = BTreeMap<String, Expected>;
 
-/// What a server would be sent, as far as it can be known.
+/// What would be sent to a server, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// These layers of so many; the configuration and the manifest come with them.
+    /// This many layers of the total, with the configuration and the manifest.
     Layers { layers: usize, of: usize, bytes: u64 },
-    /// The version's image is not on this machine yet: this run builds it.
+    /// This machine doesn't have the image yet. This run builds it.
     Unbuilt,
-    /// It is not on this machine, and this run doesn't build it: servers that have it use theirs.
+    /// This machine doesn't have the image, and this run doesn't build it. Servers that have it use theirs.
     Absent,
-    /// It is for other platforms than the server.
+    /// The image is for other platforms than the server's.
     OtherPlatform { server: String },
-    /// The server could not be asked.
+    /// The query failed, for this reason.
     Unasked(String),
 }
 
 impl Expected {
-    /// What of an image a server lacks.
+    /// What a server lacks of an image.
     pub fn of(images: &[Layers], held: &Held) -> Self {
         let fits = |image: &&Layers| runs(&held.architecture, std::slice::from_ref(&image.architecture));
         let own = images.iter().find(|image| image.architecture == held.architecture);

@@ -1,4 +1,4 @@
-//! From the wanted and the observed state to the plan of a deploy, a redeploy, a rollback or a boot.
+//! Turns the configuration and the observed state into the plan of a deploy, redeploy, rollback or boot.
 
 use std::collections::BTreeMap;
 
@@ -18,41 +18,36 @@ use crate::proxy::{self, Detach, OfRole, ProxyKind, Refusal, Site, cord, kamal};
 use crate::selection::Selection;
 use bowline_config::{Config, Pairs, Role, RoleHost, lay_over};
 
-/// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployRequest {
-    /// What kind of run.
     pub kind: DeployKind,
-    /// The version.
     pub version: String,
-    /// The run.
     pub scope: Scope,
-    /// Whether the secrets have their values; otherwise something stands in for them.
+    /// Whether the secrets have their values. Otherwise, they are placeholders.
     pub secrets_known: bool,
     /// The project's error pages.
     pub pages: Pages,
 }
 
-/// Why there is no plan.
+/// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// A secret that the configuration names and that is missing.
     #[error("secret `{0}` is missing")]
     MissingSecret(String),
-    /// A secret that can't reach a container.
+    /// A secret whose value can't be passed to a container.
     #[error(transparent)]
     UnfitSecret(#[from] Unfit),
-    /// Something that a proxy would not do.
     #[error(transparent)]
     Proxy(#[from] Refusal),
-    /// A rollback to a version that `HOST (ROLE)`s miss. `choices` are those that every server has, newest first.
+    /// A rollback to a version that is missing on these servers, each as `HOST (ROLE)`. `choices` are the versions that
+    /// every server has, newest first.
     #[error("version {version} is not on {}", .missing.join(", "))]
     NoSuchVersion { version: String, missing: Vec<String>, choices: Vec<String> },
 }
 
-/// The version to go back to when none is named: the one that served before the one that serves now, on the
-/// first server that knows. Where servers differ, because a run came to its end on some of them only, it is the one
-/// that some serve and others did before.
+/// The version to roll back to if the user names none: the one that served before the current one, on the first server
+/// that records it. After a run that succeeded only on some servers, it is the version that some servers still serve
+/// and the others served before.
 pub fn previous_version(
     config: &Config,
     selection: &Selection<'_>,
@@ -71,7 +66,7 @@ pub fn previous_version(
     previous().find(served_elsewhere).or_else(|| previous().next()).cloned()
 }
 
-/// The version that serves on a server, and the one that did before.
+/// The version that serves on a server, and the previous one.
 fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Option<String>)> {
     let names = Names::of(config);
     let current = server.current(&names, &role.name, &config.latest_image())?;
@@ -89,7 +84,7 @@ fn turn(config: &Config, server: &Observed, role: &Role) -> Option<(String, Opti
     Some((current_version.to_owned(), previous))
 }
 
-/// The versions that could be rolled back to: on every server, newest first.
+/// The versions that every server has, and that a rollback can choose, newest first.
 pub fn versions(
     config: &Config,
     selection: &Selection<'_>,
@@ -115,10 +110,11 @@ pub fn versions(
     common.unwrap_or_default()
 }
 
-/// The characters of a version that name it, as for commits in git.
+/// The fewest characters that can abbreviate a version, as for commits in git.
 const SHORTEST: usize = 4;
 
-/// The version that a rollback names: in full, or by a beginning that no other version on all servers has.
+/// Resolves the version that a rollback names: in full, or abbreviated if only one version on all servers begins like
+/// that.
 pub fn named_version(
     config: &Config,
     selection: &Selection<'_>,
@@ -134,7 +130,7 @@ pub fn named_version(
     }
 }
 
-/// Makes the plan for the servers that were observed; a server without observation is left out.
+/// Makes the plan for the observed servers. Servers without an observation are left out.
 pub fn plan(
     config: &Config,
     selection: &Selection<'_>,
@@ -286,8 +282,8 @@ impl Planner<'_> {
         })
     }
 
-    /// A deploy removes old containers, images and assets, also those of a role that has no asset path any more;
-    /// another run only assets, if it has to do with any.
+    /// A deploy removes old containers, images and assets, including assets of roles that no longer have an asset path.
+    /// Other runs only remove assets, if any of the roles has an asset path.
     fn prune(&self, entries: &[(&Role, &RoleHost)], observed: &Observed) -> Option<prune::Prune> {
         let parts = match self.request.kind {
             DeployKind::Deploy => Some(prune::Parts::All),
@@ -314,7 +310,7 @@ impl Planner<'_> {
         let id = observed.containers.iter().find(|container| container.id == back.id);
         app::Tag {
             scope: self.scope().clone(),
-            // The version's own tag may be gone, the container's image can't be.
+            // The version's own tag may be gone, but the container's image can't be.
             image: match id {
                 Some(container) if !observed.images.contains_key(&image) => container.image_id.clone(),
                 _ => image,
@@ -326,7 +322,8 @@ impl Planner<'_> {
         }
     }
 
-    /// How the image gets there. Where there is no registry, Docker must not look for one that is missing either.
+    /// How the image gets to the server. Without a registry, a missing image must be sent, so that Docker doesn't look
+    /// for it in a registry.
     fn delivery(&self, image: &str, observed: &Observed) -> Result<Option<Delivery>, PlanError> {
         let kind = self.request.kind;
         let delivers = matches!(kind, DeployKind::Deploy | DeployKind::Redeploy);
@@ -396,7 +393,7 @@ impl Planner<'_> {
             .current(names, &role.name, &config.latest_image())
             .map(|container| restart(config, self.scope(), role, container));
         let retire = |container: &Container| {
-            // One that got its requests from kamal-proxy, which the role no longer has.
+            // kamal-proxy still sends requests to this one, but no longer serves the role.
             let service = names.prefix(&role.name);
             let known = observed.services.as_ref().and_then(|listed| listed.service(&service));
             let stays = self.request.kind.direction().is_none();
@@ -408,7 +405,7 @@ impl Planner<'_> {
                 return Retire { detach, ..retirement(config, self.scope(), role, container) };
             }
             let all = retirement(config, self.scope(), role, container);
-            // Where one container alone gets requests, attaching the new one has taken them from this one.
+            // Attaching the new container has already taken the requests from this one.
             if kind.switches() { Retire { detach: Detach::None, ..all } } else { all }
         };
         let retire = running.into_iter().map(retire).collect();
@@ -423,13 +420,12 @@ impl Planner<'_> {
         };
         plan.kept = resume::kept(config, self.request, &plan, observed);
         if self.request.kind.direction().is_some() {
-            // It still serves, through the previous proxy.
+            // The old container still serves, through the previous proxy.
             plan.back = None;
         }
         Ok(plan)
     }
 
-    /// A container's labels.
     fn labels(&self, role: &Role) -> Pairs {
         let names = &self.scope().names;
         let own: Pairs = [
@@ -444,7 +440,7 @@ impl Planner<'_> {
     }
 }
 
-/// Refuses labels of a role that contradict those of another on the same server.
+/// Rejects labels that contradict those of another role on the same server.
 fn agree(host: &str, others: &[RolePlan], role: &RolePlan) -> Result<(), PlanError> {
     for other in others {
         let theirs = (other.role.as_str(), &other.boot.labels);

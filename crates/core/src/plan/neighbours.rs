@@ -1,8 +1,8 @@
-//! Other apps on a server: other services, and other destinations of this one. They share Docker, the proxy and the SSH user's
-//! home directory with this app, and a run must not harm them.
+//! Other apps on a server: other services, and other destinations of this one. They share Docker, the proxy and the SSH
+//! user's home directory with this app, and a run must not harm them.
 //!
-//! Labels and names keep most of what they have apart. Two things are not: labels for the proxy, in which any app can name
-//! anything, and names that are joined with `-`, so that destination `staging` of `app` and the service `app-staging` have one
+//! Labels and names keep most of their things apart. Two things can clash: labels for the proxy, in which any app can
+//! use any name, and names joined with `-`. Destination `staging` of `app` and the service `app-staging` have the same
 //! directory.
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn neighbours<'o>(observed: &'o Observed, names: &Names) -> impl Iterator<Item =
     same_service.chain(others).filter(move |container| container.names() != ours)
 }
 
-/// Refuses labels that contradict those of a container of another app.
+/// Rejects labels that contradict those of another app's container.
 pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observed) -> Result<(), PlanError> {
     for neighbour in neighbours(observed, names) {
         proxy::apps_agree(host, labels, neighbour.name, neighbour.labels)?;
@@ -45,7 +45,8 @@ pub(super) fn check(host: &str, names: &Names, labels: &Pairs, observed: &Observ
     Ok(())
 }
 
-/// The versions that a role of this name serves in apps that share our directory: theirs are among our assets.
+/// The versions that other apps serve with a role of this name, if they share our directory. Their assets are among
+/// ours.
 pub(super) fn versions(names: &Names, role: &str, observed: &Observed) -> Vec<String> {
     neighbours(observed, names)
         .filter(|other| other.labels.get("role").is_some_and(|theirs| theirs == role))
@@ -54,7 +55,7 @@ pub(super) fn versions(names: &Names, role: &str, observed: &Observed) -> Vec<St
         .collect()
 }
 
-/// What a person should know about the neighbours of a role's new container.
+/// Remarks about the neighbours of a role's new container, for display.
 pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<String> {
     let of = |neighbour: Neighbour<'_>| {
         let requests = proxy::shared_requests(labels, neighbour.name, neighbour.labels);
@@ -65,7 +66,7 @@ pub(super) fn notes(names: &Names, labels: &Pairs, observed: &Observed) -> Vec<S
 
 fn shared_directory(names: &Names, neighbour: &Neighbour) -> Option<String> {
     let theirs = neighbour.names();
-    // Accessories, which have no role, keep nothing there.
+    // Accessories have no role label and keep nothing in the directory.
     let shared = neighbour.labels.contains_key("role") && theirs.directory() == names.directory();
     shared.then(|| {
         let destination =

@@ -1,10 +1,10 @@
-//! What is already as wanted: if you run a deploy again that failed on some servers, it continues there and leaves the others
-//! alone.
+//! Which containers a run keeps: if you run a deploy again that failed on some servers, it continues there and leaves
+//! the other servers alone.
 //!
-//! A label on each container says how it was configured. A container is *kept* if it is the only one that runs, is healthy,
-//! serves the wanted version, and is configured exactly as the plan would do. This holds only while something is left to do on
-//! another server. If everything is done, deploying the same version again means that the user wants new containers.
-//! `redeploy` and `app boot` never keep one.
+//! A label on each container holds a fingerprint of its configuration. A container is *kept* if it is the only running
+//! one, is healthy, serves the wanted version, and is configured exactly as the plan would do. This applies only while
+//! something is left to do on another server. If everything is done, deploying the same version again means that the
+//! user wants new containers. `redeploy` and `app boot` never keep one.
 
 use std::net::IpAddr;
 
@@ -20,21 +20,22 @@ use bowline_config::secret::Secret;
 
 /// The label with a container's [`fingerprint`].
 pub const LABEL: &str = "bowline.config";
-/// Bytes of each half of it: enough to tell two configurations of one app apart.
+/// Bytes of each half of the fingerprint: enough to distinguish the configurations of one app.
 const BYTES: usize = 8;
 
 /// A container that stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub id: String,
-    /// Where it is reached.
+    /// Where it can be reached.
     pub addresses: Vec<IpAddr>,
-    /// The id of the image it runs: one that was built again under the same version is another.
+    /// The id of its image. An image that was rebuilt for the same version has another id.
     pub image_id: String,
 }
 
-/// The label that says what a container is made of, but for what is new in each run: its command line, and after a
-/// dash that with its secrets. By the latter a secret that is short could be guessed: it is for no eyes either.
+/// The label that identifies a container's configuration, leaving out what differs in each run: a hash of its command
+/// line, a dash, and a hash of command line and secrets. The second hash would allow guessing a short secret, so the
+/// label is itself a [`Secret`].
 pub(super) fn fingerprint(boot: &app::Boot, attach: &Attach) -> Secret {
     let mut boot = boot.clone();
     boot.scope.run = String::new();
@@ -51,19 +52,19 @@ fn hex(hash: Hash) -> String {
     hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The part of a fingerprint that counts: where values stand in for the secrets, the first.
+/// The part of a fingerprint to compare. With placeholders for the secrets, only the first half counts.
 fn part(fingerprint: &str, secrets_known: bool) -> &str {
     if secrets_known { fingerprint } else { fingerprint.split('-').next().unwrap_or_default() }
 }
 
-/// The container of a role that is just what this plan of it would make, if there is one.
+/// The role's container that already matches the plan, if there is one.
 pub(super) fn kept(
     config: &Config,
     request: &DeployRequest,
     role: &RolePlan,
     observed: &Observed,
 ) -> Option<Kept> {
-    // Whether a proxy knows the container can't be seen here. Where the run came to its end, it does.
+    // The observation doesn't show whether kamal-proxy routes to the container. If the previous run finished, it does.
     let is_attached = !role.attach.kind().switches() || is_tagged(config, &request.version, observed);
     if !is_attached || !matches!(request.kind, DeployKind::Deploy | DeployKind::Rollback) {
         return None;
@@ -88,7 +89,7 @@ pub(super) fn kept(
     })
 }
 
-/// Whether a server has the version as its latest, so that nothing is left to do when all its roles are kept.
+/// Whether a server records this version as its latest. If all its roles are kept as well, nothing is left to do there.
 pub(super) fn is_tagged(config: &Config, version: &str, observed: &Observed) -> bool {
     let image = |name: &str| observed.images.get(name);
     observed.served.last().is_some_and(|served| served == version)
@@ -96,7 +97,7 @@ pub(super) fn is_tagged(config: &Config, version: &str, observed: &Observed) -> 
         && image(&config.latest_image()) == image(&config.image_of(version))
 }
 
-/// Keeps what is as wanted only if something else isn't; `all_seen`: no server was left out.
+/// Keeps containers only if something else is left to do. `all_seen`: no server was left out.
 pub(super) fn only_to_go_on(servers: &mut [ServerPlan], all_seen: bool) {
     if all_seen && servers.iter().all(ServerPlan::is_done) {
         servers.iter_mut().flat_map(|server| &mut server.roles).for_each(|role| role.kept = None);
@@ -104,13 +105,13 @@ pub(super) fn only_to_go_on(servers: &mut [ServerPlan], all_seen: bool) {
 }
 
 impl ServerPlan {
-    /// Whether nothing is left to do there.
     pub fn is_done(&self) -> bool {
         self.tagged && self.roles.iter().all(|role| role.kept.is_some())
     }
 }
 
-/// What is left alone, for people; nothing if there is nothing. `kept`: servers and roles.
+/// Says which servers and roles stay as they are, for display. `None` if there are none. `kept` takes a server and a
+/// role.
 pub fn told<'a>(plan: &'a Plan, kept: impl Fn(&str, &str) -> bool) -> Option<String> {
     let (mut whole, mut parts): (Vec<&'a str>, Vec<String>) = (Vec::new(), Vec::new());
     for server in &plan.servers {

@@ -1,4 +1,4 @@
-//! How a serving container is retired, and how a rollback brings it back.
+//! Retires a serving container, and restarts it for a rollback.
 
 use super::Retire;
 use crate::commands::app::{self, IfHealthy};
@@ -8,8 +8,8 @@ use crate::observed::{Container, Observed};
 use crate::proxy::{self, Detach, OfRole, ProxyKind, cord, kamal};
 use bowline_config::{Config, Role};
 
-/// How a container that serves is retired. Whether requests go to it is looked up when it is: by then it may be healthy,
-/// whatever it was when it was observed.
+/// How to retire a container that serves. The script checks whether requests go to it, because its health may have
+/// changed since it was observed.
 pub fn retirement(config: &Config, scope: &Scope, role: &Role, container: &Container) -> Retire {
     let waits = ProxyKind::of(role).rules().leaves_open_requests();
     let detach = OfRole { config, scope, role }.detach(container);
@@ -50,7 +50,7 @@ pub fn orphans<'o>(
     observed.containers.iter().filter_map(of).collect()
 }
 
-/// How one of them is retired: it gives back its cord or its service.
+/// How to retire one of these containers: by its cord if it has one, otherwise by unregistering it from kamal-proxy.
 pub fn orphan(config: &Config, scope: &Scope, role: &str, container: &Container) -> Retire {
     let cut = cord::Cut::of(scope, container);
     let drain = config.drain_timeout.as_secs();
@@ -81,7 +81,7 @@ pub fn orphan(config: &Config, scope: &Scope, role: &str, container: &Container)
     }
 }
 
-/// How a container is started again that was stopped.
+/// How to start a stopped container again.
 pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Container) -> app::Start {
     app::Start {
         scope: scope.clone(),
@@ -100,7 +100,8 @@ pub fn restart(config: &Config, scope: &Scope, role: &Role, container: &Containe
     }
 }
 
-/// `docker stop -t` for a container made as configured: by its own `options` if by nothing else.
+/// Seconds for `docker stop -t`, for a container created as configured: `stop_timeout`, or the `stop-timeout` in its
+/// `options`.
 pub(super) fn stop_wait(role: &Role) -> Option<u64> {
     let own = || policy::value(&role.options, "stop-timeout")?.parse().ok().map(app::stop_limit);
     role.stop_timeout.map(|timeout| timeout.as_secs()).or_else(own)

@@ -1,4 +1,4 @@
-//! Which secrets a run needs, by name, and what it makes of their values: logins, env files, environments.
+//! Which secrets a run needs, by name, and how their values become logins, env files and environments.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::selection::Selection;
 use bowline_config::secret::Secret;
 use bowline_config::{Config, Credential, Env, Registry, Role, RoleHost};
 
-/// The secrets a run may use, by name.
+/// Values of secrets by name.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// Every secret that a run on these servers needs, by name: for the registry where something is pulled, for
-/// the proxies where requests come in, for the containers.
+/// The names of all secrets that a run on these servers needs: for the registry if it pulls, for the proxies, and for
+/// the containers.
 pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: DeployKind) -> Vec<String> {
     let mut names = env_secrets(config, places(selection));
     if matches!(kind, DeployKind::Deploy | DeployKind::Redeploy) {
@@ -30,7 +30,7 @@ pub fn secrets_needed(config: &Config, selection: &Selection<'_>, kind: DeployKi
     names
 }
 
-/// The secrets in the env of the app's containers in these places.
+/// The secrets in the env of the app's containers on these servers.
 pub fn env_secrets<'a>(
     config: &Config,
     places: impl IntoIterator<Item = (&'a Role, &'a RoleHost)>,
@@ -44,12 +44,12 @@ pub fn env_secrets<'a>(
     names
 }
 
-/// The secrets that let us into the registry.
+/// The names of the secrets in the registry's login.
 pub fn registry_secrets(config: &Config) -> Vec<String> {
     config.registry.secrets().map(str::to_owned).collect()
 }
 
-/// The app's registry, if this image is in it too.
+/// The app's registry, if this image is in it as well.
 pub(crate) fn registry_of<'c>(config: &'c Config, image: &str) -> Option<&'c Registry> {
     let server = hub(config.registry.server.as_deref().unwrap_or(HUB));
     (server_of(image) == server).then_some(&config.registry)
@@ -57,7 +57,7 @@ pub(crate) fn registry_of<'c>(config: &'c Config, image: &str) -> Option<&'c Reg
 
 const HUB: &str = "docker.io";
 
-/// The registry's server that an image's name begins with: a part with a dot, with a port, or `localhost`.
+/// The server in an image's name. Its first part is a server if it has a dot or a port, or is `localhost`.
 fn server_of(image: &str) -> &str {
     match image.split_once('/') {
         Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => hub(first),
@@ -65,7 +65,7 @@ fn server_of(image: &str) -> &str {
     }
 }
 
-/// The one name of Docker Hub, which has several.
+/// Maps the several names of Docker Hub to one.
 fn hub(server: &str) -> &str {
     match server.trim_start_matches("https://").trim_end_matches('/') {
         "docker.io" | "index.docker.io" | "registry-1.docker.io" | "index.docker.io/v1" => HUB,
@@ -81,7 +81,7 @@ fn kinds(selection: &Selection<'_>) -> Vec<ProxyKind> {
     ProxyKind::of_all(selection.roles.iter().map(|(role, _)| *role))
 }
 
-/// Checks that the secrets of containers on these servers can reach them.
+/// Checks that the proxies and the containers on these servers can receive their secrets.
 pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'_>) -> Result<(), PlanError> {
     for kind in kinds(selection) {
         kind.rules().check_secrets(config, secrets)?;
@@ -89,7 +89,7 @@ pub fn check_secrets(config: &Config, secrets: &Secrets, selection: &Selection<'
     check_env_secrets(config, secrets, selection)
 }
 
-/// Checks that the secrets in the env of the app's own containers can reach them.
+/// Checks that the app's containers can receive the secrets in their env.
 pub fn check_env_secrets(
     config: &Config,
     secrets: &Secrets,
@@ -105,7 +105,7 @@ pub(crate) fn secret(secrets: &Secrets, name: &str) -> Result<Secret, PlanError>
     secrets.get(name).cloned().ok_or_else(|| PlanError::MissingSecret(name.into()))
 }
 
-/// The login at a registry; `None` if it needs no login.
+/// The login at a registry. `None` if it needs none.
 pub fn login(registry: &Registry, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
     let value = |credential: &Credential| match credential {
         Credential::Plain(value) => Ok(value.clone()),
@@ -119,13 +119,12 @@ pub fn login(registry: &Registry, secrets: &Secrets) -> Result<Option<Login>, Pl
     }))
 }
 
-/// The secret variables of an env.
 pub fn secret_env(secrets: &Secrets, env: &Env) -> Result<SecretEnv, PlanError> {
     let resolve = |(name, key): (&str, &str)| Ok((name.to_owned(), secret(secrets, key)?));
     Ok(SecretEnv::new(env.secret().map(resolve).collect::<Result<_, PlanError>>()?)?)
 }
 
-/// What containers of a role on a host have in common, with the secrets resolved.
+/// What a role's containers on a server have in common, with the secrets resolved.
 pub fn environment(
     config: &Config,
     secrets: &Secrets,

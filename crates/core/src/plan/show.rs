@@ -1,4 +1,4 @@
-//! The plan as text for people.
+//! The plan as human-readable text.
 
 use std::fmt::Write as _;
 
@@ -9,12 +9,12 @@ use super::{DeployKind, Plan, Retire, RolePlan, ServerPlan, resume};
 use crate::commands::ready::Ready;
 use bowline_config::{BarrierOrder, OnFailure};
 
-/// The plan, line by line: servers, roles, what happens there in which order.
+/// Lists servers, their roles, and the steps there in order.
 pub fn text(plan: &Plan) -> String {
     with_amounts(plan, &AllExpected::new())
 }
 
-/// The same, with what servers would be sent.
+/// Like [`text`], with how much would be sent to each server.
 pub fn with_amounts(plan: &Plan, expected: &AllExpected) -> String {
     let mut out = String::new();
     let what = match plan.kind {
@@ -101,7 +101,7 @@ fn retired(retire: &Retire) -> impl Iterator<Item = String> {
     retire.detach.describe().into_iter().chain([format!("stop {}", retire.stop.name)])
 }
 
-/// A change outside of a deploy, line by line: servers, what it is about there, and what happens to that.
+/// Lists the servers of a change outside of a deploy, and what happens there.
 pub fn change(change: &Change) -> String {
     let mut out = format!("{}: {}\n", change.command, change.app);
     if change.stages.iter().filter(|stage| stage.reboots.is_some()).count() > 1 {
@@ -123,7 +123,6 @@ pub fn change(change: &Change) -> String {
     out
 }
 
-/// What happens, as far as it is known.
 fn done(work: &Work) -> Vec<String> {
     let describe = |step: &Step| step.describe();
     match (work.reason(), work) {

@@ -7,63 +7,52 @@ use crate::commands::{
 use crate::proxy;
 use crate::shell::Script;
 
-/// One round trip to one server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Look at the server.
     Observe(observe::Observe),
-    /// Take the lock and keep it.
+    /// Take the lock and hold it.
     Lock(lock::Keep),
-    /// Log in to the registry and pull the image.
     Pull(registry::Pull),
-    /// Get the image from this run.
+    /// Receive the image from this run.
     Receive(registry::Receive),
-    /// Make sure the network exists.
     Network(network::Network),
-    /// What a proxy is about.
+    /// Manage a proxy.
     Proxy(proxy::Step),
-    /// Extract and bridge assets.
+    /// Extract assets, and make them available to the running versions.
     Assets(assets::Prepare),
-    /// Boot a container and wait until it is ready.
     Boot(Box<app::Boot>),
     /// Find the container of a boot whose result was lost.
     Find(app::Find),
-    /// Start a container again and wait until it is ready.
     Start(Box<app::Start>),
     /// Check whether a container that was ready still is.
     Check(serving::Check),
-    /// Stop a container.
     Stop(app::Stop),
-    /// Tag the image as the latest.
     Tag(app::Tag),
-    /// Remove what is no longer needed.
+    /// Remove old containers, images and assets.
     Prune(prune::Prune),
-    /// The last of these three, or all of them.
+    /// Stop a container, tag the image and prune, or some of these, in one script.
     Finish(Box<finish::Finish>),
     /// Remove a part of the app.
     Remove(remove::Remove),
-    /// Do something to an accessory.
     Accessory(Box<accessory::Act>),
     /// Write an env file, or remove it.
     Env(env::EnvFile),
-    /// Provide what a command in a new container needs.
+    /// Prepare what a command in a new container needs.
     Prepare(Box<exec::Exec>),
-    /// Run a command in the app.
+    /// Run a command in the app's container.
     Exec(Box<exec::Exec>),
     /// Run a command on the server itself.
     OnServer(server::OnServer),
-    /// Install Docker, and prepare the server for the first deploy.
     Bootstrap(server::Bootstrap),
     /// Check everything that a deploy needs on the server.
     Examine(doctor::Examine),
-    /// A script of a command outside any plan, with its name.
+    /// A named script that isn't part of a plan.
     Run(&'static str, Script),
-    /// The same for a script that may wait up to this many seconds on purpose.
+    /// Like [`Run`](Self::Run), for a script that may wait deliberately, for up to this many seconds.
     Wait(&'static str, Script, u64),
 }
 
 impl Step {
-    /// What is sent.
     pub fn script(&self) -> Script {
         match self {
             Step::Observe(step) => step.script(),
@@ -93,12 +82,12 @@ impl Step {
         }
     }
 
-    /// Whether what it prints is gathered for a person, from all servers, before any of it is shown.
+    /// Whether the output is collected from all servers before any of it is shown.
     pub fn is_gathered(&self) -> bool {
         matches!(self, Step::Exec(_) | Step::OnServer(_) | Step::Run(..) | Step::Wait(..))
     }
 
-    /// What it does, in a few words for a person: `boot app-web-1f3a…`.
+    /// What the step does, for display: `boot app-web-1f3a…`.
     pub fn describe(&self) -> String {
         match self {
             Step::Observe(_) => "look at the server".into(),

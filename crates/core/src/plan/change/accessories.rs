@@ -1,4 +1,4 @@
-//! The containers next to the app, one accessory after the other, each on all its servers at once.
+//! Changes to accessories: one accessory after the other, each on all its servers at once.
 
 use super::{After, Basis, Brings, Piece, Stage, Turns, Work};
 use crate::commands::accessory::{Act, Directory, What};
@@ -12,51 +12,50 @@ use crate::proxy::kamal::files::Files;
 use crate::proxy::{self, Attach, kamal};
 use bowline_config::Accessory;
 
-/// What a command wants of an accessory.
+/// What a command does with an accessory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
-    /// That it runs.
+    /// Make sure that it runs.
     Boot,
-    /// A new container in place of the existing one.
+    /// Replace its container.
     Reboot,
     Power(Action),
-    /// Its image.
+    /// Pull its image.
     Pull,
-    /// That it goes, with all its data.
+    /// Remove it with all its data.
     Remove,
 }
 
-/// The same, decided for a server, in this order.
+/// What happens to an accessory on one server. The fields are in the order in which they are carried out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnAccessory {
-    /// The proxy stops routing to it.
+    /// Stops the proxy from routing to it.
     pub unregister: Option<proxy::Step>,
-    /// Its directories and files.
+    /// Creates its directories and uploads its files.
     pub files: Vec<Act>,
-    /// What is done to its container; nothing if all there is to do is to send its image.
+    /// Changes its container. `None` if only its image has to be sent.
     pub act: Option<Act>,
     pub serve: Serve,
 }
 
-/// How requests get to it then.
+/// How requests get to an accessory after the change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Serve {
-    /// They don't, or nothing has to be done.
+    /// They don't, or nothing changes.
     No,
-    /// By the routers of its own labels.
+    /// Traefik routes by the container's labels.
     ByLabels(Attach),
-    /// By kamal-proxy.
     Registered {
-        /// What it has to read for this.
+        /// Files that kamal-proxy must read for this route.
         files: Option<Box<Files>>,
-        /// What makes it run, if it doesn't.
+        /// Makes kamal-proxy run, if it doesn't.
         ensure: Option<Box<Ensure>>,
         route: Attach,
     },
 }
 
 impl Deed {
-    /// The name of the command.
+    /// The subcommand's name.
     pub fn verb(self) -> &'static str {
         match self {
             Deed::Boot => "boot",
@@ -67,14 +66,13 @@ impl Deed {
         }
     }
 
-    /// Whether its container may be made.
+    /// Whether it can create a container.
     pub fn makes(self) -> bool {
         matches!(self, Deed::Boot | Deed::Reboot)
     }
 }
 
 impl OnAccessory {
-    /// Its steps, in order.
     pub(super) fn steps(&self) -> Vec<Step> {
         let act = |act: &Act| Step::Accessory(Box::new(act.clone()));
         let kamal = |step| Step::Proxy(proxy::Step::Kamal(step));
@@ -90,7 +88,8 @@ impl OnAccessory {
 }
 
 impl Basis<'_> {
-    /// What is done to the accessories that it is about. With turns, a server's begins only if all went well on those before.
+    /// The stages that change the selected accessories. With turns, a server's stages begin only after success on the
+    /// previous ones.
     pub fn accessories(&self, deed: Deed, turns: Turns) -> Vec<Stage> {
         let hosts = self.given.accessories.hosts();
         let groups = match turns {
@@ -118,7 +117,7 @@ impl Basis<'_> {
     fn brings(&self, accessory: &Accessory, deed: Deed) -> Option<Brings> {
         let receive = planning::receive(self.config, self.scope, accessory)?;
         match deed {
-            // What a server has is good enough for a container that isn't there yet.
+            // For a container that doesn't exist yet, an image that the server already has is good enough.
             Deed::Boot => Some(Brings { receive, always: false }),
             Deed::Reboot | Deed::Pull => Some(Brings { receive, always: true }),
             Deed::Power(_) | Deed::Remove => None,

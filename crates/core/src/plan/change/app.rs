@@ -1,4 +1,4 @@
-//! The app's containers, outside of a deploy: started, stopped, replaced with a page.
+//! Changes to the app's containers outside of a deploy: start, stop, maintenance.
 
 use super::{Basis, Page, Piece, Stage, Work};
 use crate::commands::app;
@@ -16,7 +16,7 @@ struct Place<'a> {
 }
 
 impl<'a> Basis<'a> {
-    /// Every role on every observed server.
+    /// Plans work for every role on every observed server.
     fn each_role(&self, work: impl Fn(Place<'a>) -> Option<Work>) -> Stage {
         let Basis { selection, observed, .. } = *self;
         let piece = |role: &'a Role, host: &'a RoleHost| {
@@ -72,7 +72,7 @@ impl<'a> Basis<'a> {
         }
     }
 
-    /// Stops everything that runs.
+    /// Stops all running containers.
     pub fn stop(&self) -> Stage {
         self.each_role(|place| {
             let role = place.role.name.as_str();
@@ -89,7 +89,7 @@ impl<'a> Basis<'a> {
         })
     }
 
-    /// Retires those of a role's running containers that are meant.
+    /// Retires a role's running containers that `meant` selects.
     fn retire(
         &self,
         place: Place<'a>,
@@ -104,7 +104,7 @@ impl<'a> Basis<'a> {
         if retire.is_empty() { Work::Nothing(otherwise.into()) } else { Work::Retire { retire, then } }
     }
 
-    /// Stops what runs for roles that are no longer in the configuration, on servers that are selected whole.
+    /// Stops containers of roles that are no longer in the configuration, on servers whose roles are all selected.
     pub fn stop_orphans(&self) -> Stage {
         let Basis { config, scope, observed, .. } = *self;
         let pieces =
@@ -123,7 +123,7 @@ impl<'a> Basis<'a> {
         pieces.collect::<Vec<_>>().into()
     }
 
-    /// Whether all roles of a server are selected. Otherwise, another role may need what this one doesn't.
+    /// Whether all roles of a server are selected, so that no filter limits what to stop there.
     fn is_whole(&self, host: &str) -> bool {
         let roles = self.config.roles.iter();
         let all = roles.filter(|role| role.hosts.iter().any(|entry| entry.host == host)).count();

@@ -1,4 +1,4 @@
-//! The proxies that all apps of a server share.
+//! Changes to the proxies, which all apps of a server share.
 
 use super::{After, Basis, Piece, Stage, Turns, Work};
 use crate::plan::deploy::PlanError;
@@ -9,7 +9,7 @@ use crate::proxy::life::{Act, Here};
 use crate::proxy::{ProxyKind, Refusal};
 
 impl Basis<'_> {
-    /// What is done to the proxies of a kind. A reboot has its hooks, and after a failure no other turn begins.
+    /// Changes the proxies of a kind. Hooks run around a reboot, and after a failure no further server is rebooted.
     pub(super) fn proxies(&self, kind: ProxyKind, act: Act, turns: Turns) -> Vec<Stage> {
         let pieces: Vec<Piece> =
             self.given.behind.iter().filter_map(|host| self.proxy(host, kind, act)).collect();
@@ -45,7 +45,7 @@ impl Basis<'_> {
         Some(Piece { host: host.into(), role: None, work: work? })
     }
 
-    /// Writes the settings for servers whose configuration has no `proxy/run`, or removes them.
+    /// Writes or removes the boot settings, for servers whose configuration has no `proxy/run`.
     pub(super) fn boot_config(&self, files: Option<&BootConfig>) -> Stage {
         let (script, said) = match files {
             Some(files) => (boot_config::set(files), "the next reboot applies it"),
@@ -65,7 +65,7 @@ impl Basis<'_> {
         there.map(piece).collect::<Vec<_>>().into()
     }
 
-    /// Removes the proxies that serve the app's roles, unless they have other apps to serve.
+    /// Removes the proxies that serve the app's roles, unless they also serve other apps.
     pub fn remove_proxies(&self) -> Stage {
         let of = |(host, kinds): (&String, Vec<ProxyKind>)| {
             kinds.into_iter().filter_map(|kind| self.proxy(host, kind, Act::Remove)).collect::<Vec<_>>()
