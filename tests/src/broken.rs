@@ -1,18 +1,17 @@
-//! Ways to break a server, each until what it gives is dropped.
+//! Ways to break a server. Each lasts until the returned guard is dropped.
 
 use std::time::Duration;
 
 use crate::docker::docker;
 use crate::sandbox::{Server, wait_until};
 
-/// Ends dockerd, which is started again, and waits until it has gone.
+/// Ends dockerd and waits until it is gone. The server's init starts it again.
 const RESTART_DOCKER: &str =
     "old=$(pgrep -x dockerd); kill $old; while kill -0 $old 2>/dev/null; do sleep 0.1; done";
 
-/// Where the volume of kamal-proxy is.
 const PROXY_DISK: &str = "/var/lib/docker/volumes/kamal-proxy-config/_data";
 
-/// Has sshd forward connections or not, and ends it, which is started again.
+/// Allows or forbids forwarding and ends sshd, which the server's init starts again.
 fn forwarding(allowed: &str) -> String {
     format!(
         "sed -i 's/^AllowTcpForwarding .*/AllowTcpForwarding {allowed}/' /etc/ssh/sshd_config
@@ -20,14 +19,14 @@ fn forwarding(allowed: &str) -> String {
     )
 }
 
-/// Sets the range from which programs get a port if they take any, and the ports in it that they don't get.
+/// Sets the range of ports that the kernel assigns to programs, and the reserved ports in it.
 fn ports(range: &str, reserved: &str) -> String {
     format!(
         "cd /proc/sys/net/ipv4 && echo '{range}' >ip_local_port_range && echo '{reserved}' >ip_local_reserved_ports"
     )
 }
 
-/// A server that lacks something until this is dropped.
+/// A server that is repaired when this is dropped.
 #[derive(Debug)]
 pub struct Broken {
     server: Server,
@@ -41,7 +40,7 @@ impl Drop for Broken {
     }
 }
 
-/// A disk that is full until this is dropped.
+/// A disk that is emptied when this is dropped.
 #[derive(Debug)]
 pub struct Filled {
     server: Server,
@@ -57,18 +56,19 @@ impl Drop for Filled {
 }
 
 impl Server {
-    /// Stops everything on it in mid-word, as a cut cable would: connections stay open and nothing answers.
+    /// Pauses all processes on the server, like a cut cable: connections stay open and don't respond.
     #[must_use]
     pub fn frozen(&self) -> Broken {
         let paused = docker(&["pause", &self.name]);
-        // An attempt that failed may have paused it all the same.
+        // A failed attempt may have paused it all the same.
         if !paused.stderr.contains("already paused") {
             paused.ok();
         }
         Broken { server: self.clone() }
     }
 
-    /// Drops every packet of SSH, in and out: the server works on, and connections to it are neither answered nor ended.
+    /// Drops every SSH packet in both directions. The server keeps working, but connections to it neither respond nor
+    /// end.
     #[must_use]
     pub fn unheard(&self) -> Broken {
         self.run(
@@ -78,7 +78,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Takes sshd away: connections are refused, and open ones are cut.
+    /// Stops sshd: new connections are refused and open ones break.
     #[must_use]
     pub fn without_sshd(&self) -> Broken {
         self.run("touch /sandbox/hold-sshd; pkill -x sshd; pkill -x sshd-session; pkill -x sshd-auth; true")
@@ -88,7 +88,7 @@ impl Server {
         broken
     }
 
-    /// Takes its Docker Engine away; containers on it are stopped with it.
+    /// Stops the Docker Engine, and its containers with it.
     #[must_use]
     pub fn without_docker(&self) -> Broken {
         self.run("touch /sandbox/hold-dockerd; pkill -x dockerd; true").ok();
@@ -99,7 +99,7 @@ impl Server {
         broken
     }
 
-    /// Lets its Docker keep images in containerd's store; those of its own are out of sight meanwhile.
+    /// Makes Docker use containerd's image store. Images in its own store are invisible meanwhile.
     #[must_use]
     pub fn with_containerd_store(&self) -> Broken {
         let features = r#"{"features": {"containerd-snapshotter": true}}"#;
@@ -110,7 +110,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Has its Docker ask a proxy that isn't there for everything that it may ask one for.
+    /// Makes Docker use an unreachable HTTP proxy.
     #[must_use]
     pub fn with_proxy(&self) -> Broken {
         let proxies =
@@ -122,7 +122,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Has its sshd forward nothing, in no direction.
+    /// Makes sshd forbid all forwarding.
     #[must_use]
     pub fn without_forwarding(&self) -> Broken {
         self.run(&forwarding("no")).ok();
@@ -131,26 +131,26 @@ impl Server {
         broken
     }
 
-    /// Leaves no port to open for a program that takes any port.
+    /// Reserves all ports that the kernel could assign to a program.
     #[must_use]
     pub fn without_free_ports(&self) -> Broken {
         self.run(&ports("40000 40000", "40000")).ok();
         Broken { server: self.clone() }
     }
 
-    /// Puts what Bowline keeps there on a disk of its own that can be filled, until the server is mended.
+    /// Puts the directory `.kamal` on a small disk of its own until the server is repaired.
     pub fn with_small_disk(&self) {
         self.run("mkdir -p /root/.kamal && mount -t tmpfs -o size=256k,nr_inodes=1000 tmpfs /root/.kamal")
             .ok();
     }
 
-    /// Fills that disk to the last byte.
+    /// Fills that disk completely.
     #[must_use]
     pub fn without_blocks(&self) -> Filled {
         self.filled("cat /dev/zero >/root/.kamal/ballast", "rm /root/.kamal/ballast")
     }
 
-    /// Lets it hold no further file, nor directory.
+    /// Uses up the inodes of that disk, so that no file or directory can be created.
     #[must_use]
     pub fn without_inodes(&self) -> Filled {
         self.filled(
@@ -159,7 +159,7 @@ impl Server {
         )
     }
 
-    /// Fills the place where Docker unpacks what it pulls.
+    /// Fills the directory in which Docker unpacks pulled images.
     #[must_use]
     pub fn without_room_for_images(&self) -> Filled {
         self.filled(
@@ -168,7 +168,7 @@ impl Server {
         )
     }
 
-    /// Puts the volume of kamal-proxy on a disk of its own that can be filled, until the server is mended.
+    /// Puts the volume of kamal-proxy on a small disk of its own until the server is repaired.
     pub fn with_small_proxy_disk(&self) {
         self.run(&format!(
             "docker volume create kamal-proxy-config && mount -t tmpfs -o size=64k tmpfs {PROXY_DISK} && chown 1001:1001 {PROXY_DISK}"
@@ -176,7 +176,7 @@ impl Server {
         .ok();
     }
 
-    /// Fills that disk to the last byte.
+    /// Fills that disk completely.
     #[must_use]
     pub fn without_room_for_the_proxy(&self) -> Filled {
         self.filled(
@@ -190,7 +190,7 @@ impl Server {
         Filled { server: self.clone(), empty }
     }
 
-    /// Gives it busybox's tools and shell in the place of GNU's and dash, as Alpine has them.
+    /// Replaces GNU's tools and dash with busybox's, as on Alpine.
     #[must_use]
     pub fn with_busybox(&self) -> Broken {
         self.run(
@@ -205,8 +205,8 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Takes Docker's command away, as on a server that has none yet, and gives it a `curl` whose installer brings it
-    /// back. The engine goes on: it is the command that is looked for.
+    /// Removes the `docker` command, as on a server without Docker, and adds a `curl` whose installer restores it.
+    /// The engine keeps running, because only the command is checked.
     #[must_use]
     pub fn without_docker_installed(&self) -> Broken {
         self.run(
@@ -218,7 +218,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Takes the user `deploy` out of the group `docker`, and gives it a `sudo` that asks for no password.
+    /// Removes the user `deploy` from the group `docker`, and adds a `sudo` that asks for no password.
     #[must_use]
     pub fn without_group(&self) -> Broken {
         self.run(
@@ -232,7 +232,7 @@ impl Server {
         Broken { server: self.clone() }
     }
 
-    /// Undoes whatever was broken, and returns when sshd and Docker answer.
+    /// Undoes all breakage and returns when sshd and Docker respond.
     ///
     /// # Panics
     /// When they don't within 30 s.

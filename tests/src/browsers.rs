@@ -1,9 +1,9 @@
-//! Browsers: clients that load pages and everything the pages refer to, and whose pages stay open.
+//! Browsers: clients that load pages with everything that the pages refer to, and keep the pages open.
 //!
-//! What a browser has seen a page of, it may ask for at any time later, whatever serves then and on whatever server. So
-//! each of them loads a page from one server after the other, and each time fetches every asset of every page it ever saw
-//! from all the servers. An asset must be there and be the right one, and what has the same name in all versions must be
-//! that of the version that answers.
+//! A browser may request the assets of a page it has seen at any later time, from any server and version. So each one
+//! loads a page from one server after the other, and each time fetches every asset of every page it ever saw from all
+//! servers. Each asset must exist and have the right content. A file with the same name in all versions must come
+//! from the version that responds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,25 +15,24 @@ use std::time::{Duration, Instant};
 use crate::http::{Answer, Connection, Target};
 use crate::load::SAMPLES;
 
-/// A request without a whole answer for this long has failed.
+/// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause of each browser between two requests.
+/// Between two requests of a browser.
 const PAUSE: Duration = Duration::from_millis(5);
-/// A forgotten browser must not run for ever.
+/// Forgotten browsers end after this time.
 const AT_MOST: Duration = Duration::from_secs(600);
 
-/// Everything counted.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Pages by the version that gave them.
+    /// The number of pages per version that served them.
     pub pages: BTreeMap<String, u64>,
-    /// Whole and right assets by the version whose page refers to them.
+    /// The number of correct assets per version whose page refers to them.
     pub assets: BTreeMap<String, u64>,
-    /// Assets of a version that were given by another one.
+    /// Assets of a version that another version served.
     pub bridged: u64,
-    /// Requests without a whole and right answer.
+    /// Requests without a complete and correct response.
     pub failed: u64,
-    /// The first of their stories, at most [`SAMPLES`].
+    /// Descriptions of the first failures, at most [`SAMPLES`].
     pub samples: Vec<String>,
 }
 
@@ -57,7 +56,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Running browsers. Stop them to get their report; dropping them stops them too.
+/// Running browsers. Close them to get the report. Dropping them also stops them.
 #[derive(Debug)]
 pub struct Browsers {
     shared: Arc<Shared>,
@@ -85,7 +84,7 @@ impl Shared {
 }
 
 impl Browsers {
-    /// Opens so many browsers on these servers' pages (`http://ADDRESS/`).
+    /// Opens `count` browsers on these servers' pages (`http://ADDRESS/`).
     ///
     /// # Panics
     /// When an address isn't a plain `http://` one, or the runtime can't be made.
@@ -94,7 +93,7 @@ impl Browsers {
         Self::open_as(count, urls, None)
     }
 
-    /// The same, of the pages that a host name has there.
+    /// Like [`Browsers::open`], with another `Host` header.
     ///
     /// # Panics
     /// When an address isn't a plain `http://` one, or the runtime can't be made.
@@ -120,13 +119,12 @@ impl Browsers {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Everything counted until now.
     #[must_use]
     pub fn so_far(&self) -> Report {
         self.shared.report().clone()
     }
 
-    /// Waits until pages of a version were seen so many times.
+    /// Waits until a version served `times` pages.
     ///
     /// # Panics
     /// When they aren't within 20 s.
@@ -140,7 +138,6 @@ impl Browsers {
         }
     }
 
-    /// Closes them, and reports.
     #[must_use]
     pub fn close(mut self) -> Report {
         self.end();
@@ -161,7 +158,7 @@ impl Drop for Browsers {
     }
 }
 
-/// One browser: its connections, and the assets of all the pages it has seen: path and version.
+/// A browser, with its connections, and the path and version of every asset of the pages it has seen.
 struct Browser {
     shared: Arc<Shared>,
     servers: Vec<Connection>,
@@ -199,7 +196,7 @@ impl Browser {
             .ok()
     }
 
-    /// Loads a page, and remembers what it refers to.
+    /// Loads a page and remembers the assets it refers to.
     async fn page(&mut self, server: usize) {
         let Some(answer) = self.get(server, "/").await else { return };
         let Some(version) = answer.version else {
@@ -213,7 +210,7 @@ impl Browser {
         *self.shared.report().pages.entry(version).or_default() += 1;
     }
 
-    /// Fetches an asset of a page it saw.
+    /// Fetches an asset of a page seen before, and checks its content.
     async fn asset(&mut self, server: usize, path: &str, version: &str) {
         let Some(answer) = self.get(server, path).await else { return };
         let body = String::from_utf8_lossy(&answer.body).into_owned();
@@ -225,7 +222,7 @@ impl Browser {
         report.bridged += u64::from(answer.version.as_deref() != Some(version));
     }
 
-    /// The file that has the same name in all versions is that of the version that gives it.
+    /// Checks that the file with the same name in all versions comes from the version that responds.
     async fn manifest(&mut self, server: usize) {
         let Some(answer) = self.get(server, "/assets/manifest.json").await else { return };
         let (version, body) = (answer.version.unwrap_or_default(), String::from_utf8_lossy(&answer.body));
@@ -235,7 +232,7 @@ impl Browser {
     }
 }
 
-/// The addresses of a page's assets.
+/// The paths of a page's assets.
 fn references(page: &str) -> BTreeSet<String> {
     let quoted = page.split('"').skip(1).step_by(2);
     quoted.filter(|text| text.starts_with("/assets/")).map(Into::into).collect()
@@ -251,7 +248,7 @@ mod tests {
     /// Status, version, body.
     type Given = (u16, &'static str, String);
 
-    /// A server whose answers are those of a function of the path and the time since its start, in units of 300 ms.
+    /// Starts a server that responds with `answer`, from the path and the time since its start in units of 300 ms.
     fn serve(answer: impl Fn(&str, u128) -> Given + Send + Sync + 'static) -> Vec<String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -268,7 +265,7 @@ mod tests {
         vec![url]
     }
 
-    /// Answers what one client asks, until it goes.
+    /// Answers one client's requests until it disconnects.
     fn talk(mut stream: TcpStream, answer: impl Fn(&str) -> Given) {
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
         while let Some(first) = lines.next() {

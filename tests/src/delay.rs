@@ -1,9 +1,10 @@
 //! A delay line: a TCP proxy that holds every chunk for a fixed time in each direction, to simulate distance.
 //!
-//! It is a line and not a throttle. Chunks keep their spacing: a hundred sent at once arrive together, one delay later,
-//! because reading goes on while earlier chunks wait. Connecting costs what a handshake over that distance costs.
+//! It delays without throttling. A hundred chunks sent at once arrive together, one delay later, because reading goes
+//! on while earlier chunks wait. Connecting takes as long as a handshake over that distance.
 //!
-//! It counts round trips, too: not by the clock, which tells how busy the machine is, but by what had to come before what.
+//! It also counts round trips. It uses the order of chunks and not the clock, which would measure how busy the
+//! machine is.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,11 +19,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How many chunks (of at most 64 KiB) may be under way in one direction before reading waits: far more than a delay
-/// of a second fills on one machine, so it bounds memory and never the pace.
+/// The chunks (of at most 64 KiB) that may be under way in one direction. Far more than a delay of one second can
+/// fill on one machine, so it limits memory and not the pace.
 const UNDER_WAY: usize = 4096;
 
-/// A running delay line; dropping it closes its socket and every connection through it.
+/// A running delay line. Dropping it closes its socket and all connections through it.
 #[derive(Debug)]
 pub struct Delay {
     address: SocketAddr,
@@ -33,7 +34,7 @@ pub struct Delay {
 }
 
 impl Delay {
-    /// Listens on `listen` (port 0 picks one) and passes everything to `target`, holding it for `one_way` each way.
+    /// Listens on `listen` (port 0 picks one) and forwards to `target`, with a delay of `one_way` in each direction.
     ///
     /// # Errors
     /// When the address can't be listened on.
@@ -58,14 +59,13 @@ impl Delay {
         Ok(Self { address, trips, sent, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The round trips that the longest of its connections so far took: each is something sent by the client after it had
-    /// heard from the server, that the server answered. What was under way at the same time counts once.
+    /// The highest number of round trips on one connection so far. A round trip is data that the client sent after it
+    /// had received something, and the server's response to it. Data under way at the same time counts once.
     #[must_use]
     pub fn trips(&self) -> u64 {
         self.trips.load(Ordering::SeqCst)
@@ -73,14 +73,14 @@ impl Delay {
 }
 
 impl Delay {
-    /// The bytes that have gone to the target.
+    /// Bytes that were sent to the target.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 }
 
-/// What all connections count together.
+/// The counts of all connections together.
 #[derive(Debug, Clone)]
 struct Counts {
     trips: Arc<AtomicU64>,
@@ -102,15 +102,15 @@ async fn accept(listener: TcpListener, target: SocketAddr, one_way: Duration, co
             Ok((near, _)) => {
                 tokio::spawn(carry(near, target, one_way, counts.clone()));
             }
-            // Out of file descriptors, or a connection that was gone before it was taken.
+            // Out of file descriptors, or the connection was gone before it was accepted.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// One connection. The kernel has already answered the client's handshake, which over a real distance takes it one
-/// round trip, and the server sees the connection half a trip after that: so the far side is connected three one-way
-/// delays later, and the first byte arrives exactly when it would have.
+/// Carries one connection. The kernel has already completed the client's handshake, which would take one round trip
+/// over the simulated distance, and the server would see the connection half a round trip later. So this connects to
+/// the target after three one-way delays, and the first byte arrives when it would have.
 async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, counts: Counts) {
     tokio::time::sleep(one_way * 3).await;
     let Ok(far) = TcpStream::connect(target).await else { return };
@@ -118,7 +118,8 @@ async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, counts: C
     let _ = far.set_nodelay(true);
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    // The handshake was the first round trip: what the client sends before it has heard anything belongs to the second.
+    // The handshake was the first round trip. What the client sends before it receives anything belongs to the
+    // second.
     let (at_client, at_server) = (AtomicU64::new(1), AtomicU64::new(1));
     tokio::join!(
         line(
@@ -144,12 +145,12 @@ async fn carry(near: TcpStream, target: SocketAddr, one_way: Duration, counts: C
     );
 }
 
-/// What is under way: when it is due, the round trip it belongs to, and the bytes (none is the end of the stream, which travels
-/// like any other).
+/// A chunk under way: when it is due, its round trip, and its bytes. An empty chunk is the end of the stream, which
+/// is delayed like any other.
 type Chunk = (Instant, u64, Bytes);
 
-/// One direction: a reader that stamps each chunk with the time it is due and its round trip, and a writer that waits for that
-/// time and tells the round trip that has arrived.
+/// Carries one direction. A reader stamps each chunk with its due time and its round trip, and a writer waits for
+/// that time and reports the round trip.
 async fn line(
     from: impl AsyncReadExt + Unpin,
     to: impl AsyncWriteExt + Unpin,
@@ -170,7 +171,7 @@ async fn read(
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(64 * 1024);
-        // An end and an error look the same from the other side: nothing more comes.
+        // The end of the stream and an error look the same to the other side.
         let ended = !matches!(from.read_buf(&mut buffer).await, Ok(n) if n > 0);
         let chunk = buffer.split().freeze();
         if chunks.send((Instant::now() + one_way, trip(), chunk)).await.is_err() || ended {
@@ -206,7 +207,7 @@ mod tests {
     const ONE_WAY: Duration = Duration::from_millis(60);
     const LATE: Duration = Duration::from_millis(55);
 
-    /// A server that echoes until its client is done, then says "bye".
+    /// Starts a server that echoes until its client closes, then sends "bye".
     fn echo() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -255,7 +256,7 @@ mod tests {
         let second = start.elapsed();
         assert!(second >= LATE * 2, "exchange took {second:?}");
         assert_eq!(delay.trips(), 3);
-        // Another connection has round trips of its own.
+        // Connections are counted separately.
         connect(&delay).write_all(b"ping").unwrap();
         assert_eq!(delay.trips(), 3);
     }
@@ -276,9 +277,10 @@ mod tests {
         let sent = start.elapsed();
         stream.read_exact(&mut [0; 40]).unwrap();
         let took = start.elapsed();
-        // If one waited for the other, they would take forty round trips: almost five seconds after two tenths of sending.
+        // Chunks that waited for each other would need forty round trips: almost five seconds, and sending took 0.2
+        // s.
         assert!(took < sent + ONE_WAY * 20, "forty chunks, sent within {sent:?}, took {took:?}");
-        // Those that were sent when the answer to others had come belong to a later round trip.
+        // Chunks that were sent after the response to earlier ones belong to a later round trip.
         let trips = delay.trips() - 2;
         assert!(
             u128::from(trips) <= 2 + sent.as_millis() / LATE.as_millis() / 2,

@@ -1,7 +1,7 @@
-//! Docker on this machine, asked again where its error says that another moment would have done.
+//! Runs Docker commands on this machine, and repeats them after transient errors.
 //!
-//! A busy machine makes Docker fail by chance: a freezer that loses a race with new processes, a daemon that takes too
-//! long. A helper that takes such an error for a verdict fails a test that has nothing to do with it.
+//! A busy machine makes Docker fail at random: a freezer loses a race with new processes, or a daemon takes too long.
+//! Without repeating, such an error would fail an unrelated test.
 
 use std::process::Command;
 use std::thread::sleep;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::sandbox::{Ran, run};
 
-/// How long it is asked.
+/// How long a command is repeated.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What Docker, runc and crun say when they lost a race or had no time.
+/// Error messages of Docker, runc and crun after a lost race or a timeout.
 const PASSING: &[&str] = &[
     "unable to freeze",
     "unable to thaw",
@@ -30,13 +30,13 @@ const PASSING: &[&str] = &[
     "toomanyrequests",
 ];
 
-/// Runs `docker` with these arguments, again while its error is one that passes.
+/// Runs `docker` with these arguments, and repeats it after transient errors.
 #[must_use]
 pub fn docker(args: &[&str]) -> Ran {
     again(|| run(Command::new("docker").args(args)))
 }
 
-/// Runs a command of Docker, again while its error is one that passes.
+/// Runs a Docker command, and repeats it after transient errors.
 #[must_use]
 pub fn again(mut ask: impl FnMut() -> Ran) -> Ran {
     let end = Instant::now() + DEADLINE;
@@ -49,7 +49,7 @@ pub fn again(mut ask: impl FnMut() -> Ran) -> Ran {
     }
 }
 
-/// Whether this is an error that another attempt may not meet.
+/// Whether this is a transient error.
 fn passes(stderr: &str) -> bool {
     let said = stderr.to_lowercase();
     PASSING.iter().any(|words| said.contains(&words.to_lowercase()))
@@ -59,7 +59,7 @@ fn passes(stderr: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Prints the next line of a file that has one for each attempt, and fails but for the last.
+    /// Runs a command that prints these lines, one per attempt, and fails until the last.
     fn attempts(said: &[&str]) -> (Ran, usize) {
         let mut made = 0;
         let ran = again(|| {

@@ -1,9 +1,9 @@
-//! What a test expects of servers after a run, each in one line.
+//! Assertions on servers after a run.
 
 use crate::project::Project;
 use crate::sandbox::Server;
 
-/// Exactly these roles and versions run on a server, and nothing else of the service.
+/// Asserts that exactly these roles and versions of the service run on a server.
 #[track_caller]
 pub fn runs(project: &Project, server: &Server, containers: &[(&str, &str)]) {
     let mut expected: Vec<String> =
@@ -18,14 +18,14 @@ pub fn runs(project: &Project, server: &Server, containers: &[(&str, &str)]) {
     );
 }
 
-/// Nobody holds the deploy lock, or is just taking it over.
+/// Asserts that the deploy lock is free and is not being taken over.
 #[track_caller]
 pub fn unlocked(project: &Project, server: &Server) {
     let locks = server.run(&format!("ls -d .kamal/lock-{}* 2>/dev/null", project.service));
     assert_eq!(locks.stdout, "", "locks on {}", server.name);
 }
 
-/// Every cord on the server is one that a container there mounts.
+/// Asserts that a container mounts each cord on the server.
 #[track_caller]
 pub fn no_loose_cords(project: &Project, server: &Server) {
     let loose = server.run(&format!(
@@ -38,7 +38,7 @@ pub fn no_loose_cords(project: &Project, server: &Server) {
     assert_eq!(loose.ok(), "", "cords that nothing mounts on {}", server.name);
 }
 
-/// Nothing of the service was ever on the server: no container, no image, no file.
+/// Asserts that the server has no container, image or file of the service.
 #[track_caller]
 pub fn untouched(project: &Project, server: &Server) {
     assert_eq!(server.containers(&project.service), [""; 0], "containers on {}", server.name);
@@ -49,14 +49,14 @@ pub fn untouched(project: &Project, server: &Server) {
     assert_eq!(found.stdout, "", "found on {}", server.name);
 }
 
-/// The image that a tag of the app names on a server; empty if there is none.
+/// The id of the image that a tag of the app names on a server. Empty if there is none.
 #[must_use]
 pub fn image_id(project: &Project, server: &Server, tag: &str) -> String {
     let image = project.image(tag);
     server.run(&format!("docker image inspect -f '{{{{.Id}}}}' {image} 2>/dev/null")).stdout.trim().to_owned()
 }
 
-/// The number of a container's label or state, as `docker inspect -f` prints it.
+/// Runs `docker inspect -f` on a container.
 #[must_use]
 pub fn inspect(server: &Server, container: &str, format: &str) -> String {
     server.run(&format!("docker inspect -f '{format}' '{container}'")).ok().to_owned()

@@ -1,4 +1,4 @@
-//! A deploy to many simulated servers (`src/bin/fleet.rs`), and what it takes of the machine that deploys.
+//! Deploys to many simulated servers (`src/bin/fleet.rs`) and measures what that takes of this machine.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -9,43 +9,39 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The file in which the servers write down which of them started a container.
+/// The file in which the servers record that they started a container.
 pub const STARTED: &str = "started";
-/// A deploy that takes longer is ended.
+/// A deploy that takes longer is killed.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The address of a server.
 #[must_use]
 pub fn address(number: u64) -> Ipv4Addr {
     let byte = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
     Ipv4Addr::new(127, 1, byte(number / 250), byte(number % 250 + 1))
 }
 
-/// Simulated servers, and a project that deploys to them.
 pub struct Fleet {
     servers: Child,
     directory: TempDir,
 }
 
-/// What a deploy took.
 #[derive(Debug, Clone)]
 pub struct Took {
-    /// From its start to its end.
     pub time: Duration,
-    /// Of the processor, by it and the programs it ran.
+    /// CPU time of the deploy and the programs it ran.
     pub processor: Duration,
-    /// The most descriptors that were seen open at once.
+    /// The most file descriptors that were seen open at once.
     pub descriptors: usize,
-    /// Servers that started a container.
+    /// The number of servers that started a container.
     pub started: usize,
-    /// Whether it ended well.
+    /// Whether it exited with 0.
     pub good: bool,
-    /// What it said.
+    /// Its output.
     pub said: String,
 }
 
 impl Fleet {
-    /// Starts so many servers, `one_way` from here.
+    /// Starts `count` servers with a network delay of `one_way`.
     ///
     /// # Panics
     /// When they can't be started.
@@ -66,7 +62,7 @@ impl Fleet {
         Self { servers, directory }
     }
 
-    /// Deploys with at most so many open files, if a number is given.
+    /// Deploys, with a limit on open files if one is given.
     ///
     /// # Panics
     /// When it can't be started.
@@ -88,7 +84,7 @@ impl Fleet {
         let began = Instant::now();
         let process = PathBuf::from(format!("/proc/{}", child.id()));
         let mut descriptors = 0;
-        // A process that has ended and was not waited for still tells what it took.
+        // A process that ended still reports its CPU time until it is waited for.
         let processor = loop {
             let (state, ticks) = stat(&process);
             if state == 'Z' {
@@ -121,7 +117,7 @@ impl Drop for Fleet {
     }
 }
 
-/// The state of a process, and its ticks (hundredths of a second), with those of the programs it waited for.
+/// A process's state, and its CPU time in ticks (hundredths of a second), with that of the programs it waited for.
 fn stat(process: &Path) -> (char, u64) {
     let text = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
     let fields: Vec<&str> =
@@ -151,7 +147,7 @@ fn project(directory: &Path, count: u64, port: &str) {
         ),
     );
     write(".kamal/secrets", "REGISTRY_PASSWORD=secret\n");
-    // As on Debian, where names of hosts are written down hashed.
+    // As on Debian, where `known_hosts` has hashed host names.
     write(".ssh/config", "Host *\n  HashKnownHosts yes\n");
     use std::os::unix::fs::PermissionsExt;
     let private = std::fs::Permissions::from_mode(0o600);

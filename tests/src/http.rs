@@ -1,4 +1,4 @@
-//! One HTTP connection as a visitor has it: a request, its whole answer, nothing tried again.
+//! An HTTP connection that never repeats a request.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -12,24 +12,23 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::tls;
 
-/// Bytes that go both ways.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// Where requests go, taken apart once.
+/// Where requests go, parsed once.
 #[derive(Clone)]
 pub(crate) struct Target {
     address: String,
     pub(crate) host: String,
-    /// For an `https://` address.
+    /// Only set for `https://`.
     tls: Option<TlsConnector>,
-    /// The path of the address, with its query.
+    /// The URL's path and query.
     pub(crate) path: String,
 }
 
 impl Target {
-    /// An `https://` address needs the certificate that is trusted.
+    /// Parses a URL. An `https://` URL needs the certificate to trust.
     ///
     /// # Panics
     /// When it isn't such an address, or a plain `http://` one.
@@ -49,14 +48,14 @@ impl Target {
         }
     }
 
-    /// A connection of its own.
+    /// Opens a new connection.
     pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, String> {
         let address = &self.address;
         let stream =
             TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))?;
         let _ = stream.set_nodelay(true);
-        // Closed without a trace once the whole answer is read: tens of thousands of connections waiting out their last
-        // minute would use up this machine's ports, which no crowd of real visitors shares.
+        // Closing resets the connection, once the whole response is read. Otherwise tens of thousands of connections
+        // in TIME_WAIT would use up this machine's ports, which real visitors don't share.
         let _ = stream.set_zero_linger();
         let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
         let name =
@@ -66,15 +65,15 @@ impl Target {
     }
 }
 
-/// A whole answer with status 200.
+/// A complete response with status 200.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Its header `X-Version`.
+    /// The header `X-Version`.
     pub(crate) version: Option<String>,
     pub(crate) body: Bytes,
 }
 
-/// A connection, open or not yet.
+/// A connection, which opens when it is first used.
 pub(crate) struct Connection {
     target: Target,
     sender: Option<SendRequest<Empty<Bytes>>>,
@@ -87,15 +86,16 @@ impl Connection {
         Self { target, sender: None, opened: 0 }
     }
 
-    /// The next request opens it anew.
+    /// Closes the connection. The next request opens a new one.
     pub(crate) fn drop_it(&mut self) {
         self.sender = None;
     }
 
-    /// One request and its whole answer, or why there is none. With `close` it says that it is the last.
+    /// Sends a request and returns the whole response, or why there is none. With `close`, the request has
+    /// `Connection: close`.
     ///
-    /// A connection that the server closed before the request began is replaced, as any client would; one that breaks
-    /// after that is a failure.
+    /// A connection that the server closed before the request is replaced, as any client would. One that breaks later
+    /// is a failure.
     pub(crate) async fn get(&mut self, path: &str, close: bool) -> Result<Answer, String> {
         let usable = match &mut self.sender {
             Some(open) => open.ready().await.is_ok(),
@@ -131,7 +131,7 @@ async fn open(target: &Target) -> Result<SendRequest<Empty<Bytes>>, String> {
     Ok(sender)
 }
 
-/// An error with its causes: hyper keeps the one that matters in the second line.
+/// An error with its causes. hyper's own message doesn't include them.
 fn story(what: &str, error: &dyn std::error::Error) -> String {
     let mut text = format!("{what}: {error}");
     let mut cause = error.source();

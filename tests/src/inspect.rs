@@ -1,4 +1,4 @@
-//! Containers as `docker inspect` shows them, side by side.
+//! Compares containers by their `docker inspect` output.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::sandbox::Server;
 
-/// What `docker inspect` tells of a container, one value a path, without what differs from run to run.
+/// The output of `docker inspect`, one value per path, without values that differ from run to run.
 ///
 /// # Panics
 /// When there is no such container.
@@ -48,7 +48,7 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         Value::Object(map) => {
             map.iter().for_each(|(key, value)| flatten(&format!("{path}/{key}"), value, found))
         }
-        // What stands in them has no order of its own.
+        // Their order is arbitrary.
         Value::Array(items)
             if path.ends_with("/Env") || path.ends_with("/Binds") || path.ends_with("/Mounts") =>
         {
@@ -60,7 +60,7 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Where two containers differ: `PATH: KAMAL'S -> BOWLINE'S`; of lists the lines that only one of them has.
+/// Where two containers differ: `PATH: KAMAL'S -> BOWLINE'S`. For lists, only the lines that one of them has.
 #[must_use]
 pub fn differences(kamals: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> Vec<String> {
     let paths: BTreeSet<&String> = kamals.keys().chain(ours.keys()).collect();

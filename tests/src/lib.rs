@@ -1,8 +1,8 @@
-//! What the end-to-end tests stand on: the sandbox of real servers, a load client that counts exactly, and a delay line
-//! that puts distance between two sockets.
+//! Support for the end-to-end tests: the sandbox of real servers, a load client that counts exactly, and a delay line
+//! that simulates distance.
 //!
-//! Everything here is blocking on the outside, so that a test is a plain `#[test]` that reads from top to bottom; the load
-//! client and the delay line run their own small runtimes on threads of their own.
+//! The API is blocking, so that a test is a plain `#[test]`. The load client and the delay line run runtimes on their
+//! own threads.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

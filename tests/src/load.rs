@@ -1,10 +1,10 @@
-//! A load client that counts exactly: how many requests it sent, how many failed, how many were answered by a version
-//! that should not have answered.
+//! A load client that counts exactly: how many requests it sent, how many failed, and how many the wrong version
+//! answered.
 //!
-//! It is strict, because what it stands for is a visitor. A request fails on a connection that can't be made, an answer
-//! that isn't 200, a body that ends early, or silence for longer than the timeout; nothing is ever tried again. A version
-//! is judged from the moment the request starts: an old version that answers a request begun before the deploy said it
-//! was done is right, one begun after is wrong.
+//! It is as strict as a visitor. A request fails if the connection can't be made, the status isn't 200, the body ends
+//! early, or there is no response within the timeout. It never repeats a request. The start of a request decides
+//! which version may answer: the old one may answer a request that began before the deploy reported success, but none
+//! that began later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,15 +15,14 @@ use std::time::{Duration, Instant};
 
 use crate::http::{Connection, Target};
 
-/// At most this many failed or wrong answers are kept with their story.
+/// The number of failed or wrong responses to describe.
 pub const SAMPLES: usize = 20;
 
-/// How a client uses its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Each client sends one request after another over one connection, as a browser does.
+    /// Each client sends its requests over one connection, as a browser does.
     KeepAlive,
-    /// Each request is sent over a connection of its own, and says so (`Connection: close`).
+    /// Each request gets its own connection and has `Connection: close`.
     NewConnection,
 }
 
@@ -36,31 +35,30 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What to send, how, and when to stop by itself.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `http://` or `https://` addresses; client N sends to address N modulo their number.
+    /// `http://` or `https://` URLs. Client N sends to URL N modulo their number.
     pub urls: Vec<String>,
-    /// The certificate that is trusted, in DER, for `https://`.
+    /// The certificate to trust for `https://`, in DER.
     pub certificate: Option<Vec<u8>>,
-    /// How connections are used.
     pub mode: Mode,
-    /// How many clients send at the same time.
+    /// The number of clients that send at the same time.
     pub clients: usize,
-    /// The pause of each client between two requests: it bounds the rate, and leaves the machine to what is measured.
+    /// The pause of each client between two requests. It limits the rate, so that the load doesn't slow what is
+    /// measured.
     pub pause: Duration,
-    /// A request without a whole answer for this long has failed.
+    /// A request that takes longer has failed.
     pub timeout: Duration,
-    /// The `Host` header, where it isn't the address's own.
+    /// The `Host` header, if it differs from the URL's host.
     pub host: Option<String>,
-    /// Ends when so many requests were sent.
+    /// Ends after this number of requests.
     pub count: Option<u64>,
-    /// Ends after so long, whatever else was asked: a forgotten client must not run for ever.
+    /// Ends after this time in any case, so that a forgotten client doesn't run forever.
     pub at_most: Duration,
 }
 
 impl Options {
-    /// Four clients without a pause, five seconds of patience, two minutes at most.
+    /// Four clients without a pause, a timeout of 5 s, and at most two minutes.
     #[must_use]
     pub fn new(url: impl Into<String>, mode: Mode) -> Self {
         Self {
@@ -76,31 +74,29 @@ impl Options {
         }
     }
 
-    /// Where it sends to.
     pub(crate) fn targets(&self) -> Vec<Target> {
         let of = |url: &String| Target::parse(url, self.host.as_deref(), self.certificate.as_deref());
         self.urls.iter().map(of).collect()
     }
 }
 
-/// Everything counted. `sent` is `right + failed + wrong_version`.
+/// The counts. `sent` is `right + failed + wrong_version`.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Requests that were begun, and whose end was waited for.
+    /// Requests that have ended.
     pub sent: u64,
-    /// Whole answers with status 200 of a version that may answer.
+    /// Complete responses with status 200 from an allowed version.
     pub right: u64,
-    /// No connection, not 200, a torn body, or silence.
+    /// Requests without a connection, with another status than 200, with an incomplete body, or timed out.
     pub failed: u64,
-    /// Whole answers with status 200 of a version that should not have answered, or of none.
+    /// Complete responses with status 200 from a version that isn't allowed, or without a version.
     pub wrong_version: u64,
-    /// Whole answers with status 200 by the version that gave them.
+    /// Complete responses with status 200, per version.
     pub by_version: BTreeMap<String, u64>,
-    /// Connections that were opened.
     pub connections: u64,
-    /// The slowest whole answer.
+    /// The longest time to a complete response.
     pub slowest: Duration,
-    /// The first stories of failed and wrong answers, at most [`SAMPLES`].
+    /// Descriptions of the first failed and wrong responses, at most [`SAMPLES`].
     pub samples: Vec<String>,
 }
 
@@ -115,7 +111,7 @@ impl Report {
     }
 }
 
-/// One line with the counts; `{:#}` adds versions, connections and samples.
+/// One line with the counts. `{:#}` adds versions, connections and samples.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sent: {}  failed: {}  wrong version: {}", self.sent, self.failed, self.wrong_version)?;
@@ -132,7 +128,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A running load client. Stop it to get its report; dropping it stops it too.
+/// A running load client. Stop it to get its report. Dropping it also stops it.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -144,20 +140,20 @@ struct Shared {
     options: Options,
     started: Instant,
     begun: AtomicU64,
-    /// Stop once so many were begun; `u64::MAX` for never.
+    /// Stops after this number of requests. `u64::MAX` means never.
     limit: AtomicU64,
     stop: AtomicBool,
     expected: Mutex<Option<Arc<BTreeSet<String>>>>,
     report: Mutex<Report>,
 }
 
-/// A poisoned lock means another client panicked; the counts are whole all the same.
+/// Ignores poisoning: if another client panicked, the counts are still consistent.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Load {
-    /// Starts to send, from a thread of its own.
+    /// Starts to send, from a new thread.
     ///
     /// # Panics
     /// When an address can't be sent to, or the runtime can't be made.
@@ -189,30 +185,29 @@ impl Load {
         Self { shared, thread: Some(thread) }
     }
 
-    /// From now on only this version may answer: call it the moment a deploy says it is done.
+    /// From now on, only this version may answer. Call it when a deploy has reported success.
     pub fn expect_from_now_on(&self, version: &str) {
         self.allow_from_now_on(&[version]);
     }
 
-    /// From now on only these versions may answer, for instance the old and the new one while a deploy is under way.
+    /// From now on, only these versions may answer, for example the old and the new one during a deploy.
     pub fn allow_from_now_on(&self, versions: &[&str]) {
         *held(&self.shared.expected) =
             Some(Arc::new(versions.iter().map(|version| (*version).to_owned()).collect()));
     }
 
-    /// How many requests were begun until now.
+    /// The number of requests begun so far.
     #[must_use]
     pub fn begun(&self) -> u64 {
         self.shared.begun.load(Ordering::SeqCst).min(self.shared.limit.load(Ordering::SeqCst))
     }
 
-    /// Everything counted until now.
     #[must_use]
     pub fn so_far(&self) -> Report {
         held(&self.shared.report).clone()
     }
 
-    /// Waits until so many more requests were begun, so that a test knows load really flows. Panics after `at_most`.
+    /// Waits until `more` requests have begun, so that a test knows that load is flowing.
     ///
     /// # Panics
     /// When they weren't begun within the time the load may run at most.
@@ -228,14 +223,14 @@ impl Load {
         }
     }
 
-    /// Begins no further request, waits for those under way, and reports.
+    /// Begins no more requests, waits for those under way, and reports.
     #[must_use]
     pub fn stop(mut self) -> Report {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.join()
     }
 
-    /// Goes on until `count` requests in all were sent (or the time is up), then reports.
+    /// Continues until `count` requests in total were sent or the time is up, then reports.
     #[must_use]
     pub fn finish_at(mut self, count: u64) -> Report {
         let begun = self.shared.begun.load(Ordering::SeqCst);
@@ -243,7 +238,7 @@ impl Load {
         self.join()
     }
 
-    /// Waits until the load ends by its own count or time, then reports.
+    /// Waits until the load reaches its own count or time limit, then reports.
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.join()
@@ -273,7 +268,7 @@ impl Shared {
             || self.begun.load(Ordering::SeqCst) >= self.limit.load(Ordering::SeqCst)
     }
 
-    /// Takes the next request, if there is one to send.
+    /// Takes the next request. Returns false if there is none left to send.
     fn begin(&self) -> bool {
         if self.over() {
             return false;
@@ -319,7 +314,7 @@ impl Shared {
     }
 }
 
-/// One client: sends, waits for the whole answer, counts, until there is nothing more to send.
+/// Sends requests one after another until none is left.
 async fn client(shared: Arc<Shared>, target: Target) {
     let options = &shared.options;
     let close = options.mode == Mode::NewConnection;
@@ -352,7 +347,8 @@ mod tests {
 
     use super::*;
 
-    /// Answers the Nth request of each connection with what `answer` writes; `None` closes without a word.
+    /// Writes what `answer` returns for the Nth request to the server. `None` closes the connection without a
+    /// response.
     fn serve(answer: impl Fn(u64) -> Option<String> + Send + Sync + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/version", listener.local_addr().unwrap());

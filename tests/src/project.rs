@@ -1,5 +1,5 @@
-//! A project directory as a user has it, with `config/deploy.yml`, `.kamal/secrets` and an app to build, and the
-//! `bowline` binary run in it with a home directory of its own.
+//! A project directory with `config/deploy.yml`, `.kamal/secrets` and an app to build, and the `bowline` binary run
+//! in it with its own home directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,13 +17,13 @@ use tempfile::TempDir;
 use crate::docker::docker;
 use crate::sandbox::{Lease, Ran, Sandbox, run, wait_until};
 
-/// No command of a test may take longer than this.
+/// No command in a test may take longer.
 pub const DEADLINE: Duration = Duration::from_secs(180);
 
-/// A project in a temporary directory; dropping it removes the directory and the images built from it.
+/// A project in a temporary directory. Dropping it removes the directory and the images built from it.
 #[derive(Debug)]
 pub struct Project {
-    /// The service's name, which no other test has.
+    /// The service's name, unique among all tests.
     pub service: String,
     directory: TempDir,
     sections: BTreeMap<String, String>,
@@ -33,12 +33,13 @@ pub struct Project {
     pub(crate) registry: String,
     kamal: PathBuf,
     buildx: PathBuf,
-    /// The image of another proxy than ours, for tests with that one.
+    /// The image of another proxy, for tests that run with it.
     pub(crate) other_proxy: Option<(String, String)>,
 }
 
 impl Project {
-    /// A project that deploys the sample app to the leased servers, all in the role `web`. Its name begins with `name`.
+    /// A project that deploys the sample app to the leased servers, all in the role `web`. Its service's name starts
+    /// with `name`.
     ///
     /// # Panics
     /// When its files can't be written.
@@ -93,25 +94,24 @@ impl Project {
         self.write("app/Dockerfile", &dockerfile.replace(from, &format!("ARG BASE={}", sandbox.app_base)));
     }
 
-    /// The project's directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The home directory `bowline` is given: its `.ssh/known_hosts` holds the servers' true keys.
+    /// The home directory for `bowline`. Its `.ssh/known_hosts` has the servers' host keys.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.path().join("home")
     }
 
-    /// Sets a top-level key of `deploy.yml`: what follows the colon, which begins with a line break for a block.
+    /// Sets a top-level key of `deploy.yml` to the text after the colon. A block starts with a line break.
     pub fn set(&mut self, key: &str, yaml: &str) -> &mut Self {
         self.sections.insert(key.to_owned(), yaml.to_owned());
         self
     }
 
-    /// Sets `servers`: each role's name, its addresses, and further lines of YAML for it (`cmd: …`).
+    /// Sets `servers`: each role's name, its addresses, and more lines of YAML for it (`cmd: …`).
     pub fn roles(&mut self, roles: &[(&str, &[&str], &str)]) -> &mut Self {
         let mut text = String::new();
         for (name, hosts, more) in roles {
@@ -123,13 +123,12 @@ impl Project {
         self.set("servers", &text).set("readiness_delay", "1")
     }
 
-    /// The name of a role's container.
     #[must_use]
     pub fn container(&self, role: &str, version: &str) -> String {
         format!("{}-{role}-{version}", self.service)
     }
 
-    /// The version's image, as servers know it.
+    /// The reference of a version's image, as servers know it.
     #[must_use]
     pub fn image(&self, tag: &str) -> String {
         match self.registry.as_str() {
@@ -138,56 +137,55 @@ impl Project {
         }
     }
 
-    /// Takes the registry out of the project: servers get the image from the machine that deploys.
+    /// Removes the registry from the project. Servers get the image from the deploying machine.
     pub fn without_registry(&mut self) -> &mut Self {
         self.registry.clear();
         self.unset("registry").forget_secret("KAMAL_REGISTRY_PASSWORD")
     }
 
-    /// Gives it a registry on the machine that deploys, as Kamal has it.
+    /// Uses a registry on the deploying machine, like Kamal's local registry.
     pub fn with_local_registry(&mut self, port: u16) -> &mut Self {
         self.registry = format!("localhost:{port}");
         self.forget_secret("KAMAL_REGISTRY_PASSWORD")
             .set("registry", &format!("{{server: 'localhost:{port}'}}"))
     }
 
-    /// What a top-level key of `deploy.yml` is set to.
+    /// The value of a top-level key of `deploy.yml`.
     #[must_use]
     pub fn section(&self, key: &str) -> &str {
         self.sections.get(key).map_or("", String::as_str)
     }
 
-    /// Leaves a top-level key out of `deploy.yml`.
+    /// Removes a top-level key from `deploy.yml`.
     pub fn unset(&mut self, key: &str) -> &mut Self {
         self.sections.remove(key);
         self
     }
 
-    /// Sets a line of `.kamal/secrets`.
     pub fn secret(&mut self, name: &str, value: &str) -> &mut Self {
         self.secrets.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Leaves a name out of `.kamal/secrets`.
+    /// Removes a name from `.kamal/secrets`.
     pub fn forget_secret(&mut self, name: &str) -> &mut Self {
         self.secrets.remove(name);
         self
     }
 
-    /// Bakes a behaviour into the versions built from now on (`EXIT_AT_BOOT`, `HEALTH`, …); empty takes it back.
+    /// Sets a build argument (`EXIT_AT_BOOT`, `HEALTH`, …), which changes the app's behaviour in the versions built
+    /// from now on. An empty value restores the default.
     pub fn build_arg(&mut self, name: &str, value: &str) -> &mut Self {
         self.build_args.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Sets an environment variable for `bowline`.
     pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Writes a file of the project, with the directories above it.
+    /// Writes a file of the project, and creates its parent directories.
     ///
     /// # Panics
     /// When it can't be written.
@@ -198,7 +196,7 @@ impl Project {
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
-    /// Gives the project's home directory the real buildx.
+    /// Installs the real buildx in the project's home directory.
     ///
     /// # Panics
     /// When there is none, or it can't be put there.
@@ -211,7 +209,7 @@ impl Project {
         self
     }
 
-    /// Writes a hook that can be run.
+    /// Writes an executable hook.
     ///
     /// # Panics
     /// When it can't be written.
@@ -221,8 +219,7 @@ impl Project {
         fs::set_permissions(self.path().join(&path), fs::Permissions::from_mode(0o755)).expect("a mode");
     }
 
-    /// Writes `config/deploy.yml` and `.kamal/secrets` as set until now. Every run does it first, unless
-    /// [`Project::run_as_is`] is used.
+    /// Writes `config/deploy.yml` and `.kamal/secrets`. Every run does this first, except [`Project::run_as_is`].
     pub fn write_config(&self) {
         let mut text = String::new();
         for (key, yaml) in &self.sections {
@@ -231,7 +228,7 @@ impl Project {
         }
         if !self.sections.contains_key("builder") {
             text.push_str("builder:\n  context: app\n  dockerfile: app/Dockerfile\n");
-            // Kamal 2 wants to be given what the servers are.
+            // Kamal 2 requires the servers' architecture.
             text.push_str(if self.sections.contains_key("proxy") { "  arch: amd64\n" } else { "" });
             text.push_str("  args:\n");
             let version = BTreeMap::from([("VERSION".to_owned(), "dev".to_owned())]);
@@ -244,7 +241,7 @@ impl Project {
         self.write(".kamal/secrets", &secrets);
     }
 
-    /// Makes the project a git repository with everything committed.
+    /// Makes the project a git repository and commits everything.
     pub fn commit(&self) {
         self.write_config();
         self.write(".gitignore", "/home\n/.kamal/secrets\n");
@@ -258,7 +255,7 @@ impl Project {
         }
     }
 
-    /// Runs `bowline` with these arguments to its end.
+    /// Runs `bowline` with these arguments and waits for its end.
     ///
     /// # Panics
     /// When it doesn't end within [`DEADLINE`].
@@ -266,12 +263,12 @@ impl Project {
         self.spawn(args).wait(DEADLINE)
     }
 
-    /// Runs the real Kamal with the project.
+    /// Runs the real Kamal on the project.
     pub fn kamal(&self, args: &[&str]) -> Ran {
         self.spawn_kamal(args).wait(DEADLINE)
     }
 
-    /// Starts the real Kamal with the project.
+    /// Starts the real Kamal on the project.
     #[must_use]
     pub fn spawn_kamal(&self, args: &[&str]) -> Running {
         assert!(self.kamal.is_file(), "Kamal is not installed: see what bin/setup says");
@@ -285,20 +282,19 @@ impl Project {
         self.start_deploy(version).wait(DEADLINE)
     }
 
-    /// Like [`Project::deploy`], but returns while it runs.
+    /// Like [`Project::deploy`], but doesn't wait for the end.
     pub fn start_deploy(&mut self, version: &str) -> Running {
         self.build_arg("VERSION", version);
         self.spawn(&["deploy", "--version", version])
     }
 
-    /// Starts `bowline` with these arguments.
     #[must_use]
     pub fn spawn(&self, args: &[&str]) -> Running {
         self.write_config();
         self.start(args)
     }
 
-    /// Runs `bowline` without writing the configuration first: for files that are broken on purpose.
+    /// Runs `bowline` without writing the configuration first, for deliberately broken files.
     pub fn run_as_is(&self, args: &[&str]) -> Ran {
         self.start(args).wait(DEADLINE)
     }
@@ -307,8 +303,8 @@ impl Project {
         Running::start(self.command(args), format!("bowline {}", args.join(" ")))
     }
 
-    /// `bowline` with these arguments, to be started with streams of one's own. The configuration is the one
-    /// written last.
+    /// The command for `bowline` with these arguments, for tests that set its streams. It doesn't write the
+    /// configuration.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let program = self.environment.get("BOWLINE_BIN").map_or_else(binary, PathBuf::from);
@@ -327,8 +323,8 @@ impl Project {
     }
 }
 
-/// Makes a home directory for `bowline`: the servers' true host keys in its `known_hosts`, and an `ssh_config` by which
-/// new ones are written there legibly, whatever the machine's own configuration says.
+/// Writes a home directory for `bowline`: a `known_hosts` with the servers' host keys, and an SSH configuration that
+/// keeps new names readable, whatever this machine's configuration says.
 ///
 /// # Panics
 /// When it can't be written.
@@ -351,13 +347,14 @@ impl Drop for Project {
         let images = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", &reference]);
         let names: Vec<&str> = images.stdout.lines().collect();
         if !names.is_empty() {
-            // What they were built from stays, for the next test that builds the same; `sandbox/down` removes it.
+            // The parent images stay for the next test that builds the same. `sandbox/down` removes them.
             let _ = run(Command::new("docker").args(["rmi", "-f", "--no-prune"]).args(names));
         }
     }
 }
 
-/// The binary under test: `BOWLINE_BIN` (a test may set its own with [`Project::env`]), or the one Cargo built beside this test.
+/// The binary under test: `BOWLINE_BIN` (a test may set its own with [`Project::env`]), or the one that Cargo built
+/// next to this test.
 ///
 /// # Panics
 /// When there is none.
@@ -376,7 +373,7 @@ pub fn binary() -> PathBuf {
     beside.unwrap_or_else(|| panic!("no bowline beside {}: cargo build -p bowline-cli", test.display()))
 }
 
-/// A command that runs, and what it has said until now.
+/// A running command, and its output so far.
 #[derive(Debug)]
 pub struct Running {
     command: String,
@@ -412,7 +409,8 @@ impl Heard {
         String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// Everything, once the command has ended. A grandchild may hold the pipe open for ever, so the wait is short.
+    /// All output, once the command has ended. A grandchild may hold the pipe open forever, so this waits for at most
+    /// 2 s.
     fn whole(&mut self) -> String {
         if let Some(thread) = self.thread.take() {
             let end = Instant::now() + Duration::from_secs(2);
@@ -434,13 +432,13 @@ impl Running {
         Self { command: shown, child, started, stdout, stderr }
     }
 
-    /// Everything it has printed until now, errors last.
+    /// Its output so far, standard output first.
     #[must_use]
     pub fn so_far(&self) -> String {
         self.stdout.so_far() + &self.stderr.so_far()
     }
 
-    /// Waits until it has said `text` somewhere.
+    /// Waits until `text` appears in its output.
     ///
     /// # Panics
     /// When it hasn't by the deadline, or has ended without saying it.
@@ -461,7 +459,7 @@ impl Running {
         }
     }
 
-    /// The most memory that it has had until now, in bytes.
+    /// The peak of its memory use so far, in bytes.
     ///
     /// # Panics
     /// When it has ended.
@@ -473,12 +471,10 @@ impl Running {
         number * 1024
     }
 
-    /// Sends a signal by name: `INT`, `TERM`, `KILL`.
     pub fn signal(&self, name: &str) {
         run(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()])).ok();
     }
 
-    /// Waits for its end.
     ///
     /// # Panics
     /// When it doesn't come within the deadline; it is killed then, and the message has all it said.
@@ -514,7 +510,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits until `url`'s path on a server answers with this version.
+/// Waits until `/version` on a server returns this version.
 #[track_caller]
 pub fn wait_for_version(server: &crate::sandbox::Server, version: &str) {
     wait_until(&format!("version {version} on {}", server.name), Duration::from_secs(30), || {

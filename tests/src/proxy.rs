@@ -1,4 +1,4 @@
-//! What tests of `proxy:` stand on: a project that has one, requests with a host name, and the proxy's own state.
+//! Support for tests of `proxy:`: a project that has one, requests with a host name, and the proxy's state.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,14 +12,13 @@ use crate::docker::{again, docker};
 use crate::project::{Project, binary};
 use crate::sandbox::{Lease, Sandbox, Server, run};
 
-/// The proxy's container, on every server that has one.
 pub const CONTAINER: &str = "kamal-proxy";
 
-/// Where the proxy's volume keeps what it was asked to do.
+/// The proxy's state file, in its volume.
 const STATE: &str = "/var/lib/docker/volumes/kamal-proxy-config/_data/kamal-proxy.state";
 
 impl Project {
-    /// A project of Kamal 2 whose web role answers for a host name of its own, by whatever proxy a server has.
+    /// A project for Kamal 2 whose web role has its own host name, with the proxy under test.
     #[must_use]
     pub fn proxied(sandbox: &Sandbox, lease: &Lease, name: &str) -> Self {
         let mut project = Self::new(sandbox, lease, name);
@@ -27,7 +26,7 @@ impl Project {
         project
     }
 
-    /// Sets `proxy:` to the project's host name and port and these lines.
+    /// Sets `proxy:` to the project's host name and port, and these lines.
     pub fn set_proxy(&mut self, more: &str) -> &mut Self {
         let other = self.other_proxy.as_ref().filter(|_| !more.contains("run:"));
         let run = other.map(|(repository, tag)| {
@@ -38,25 +37,25 @@ impl Project {
         self.set("proxy", &proxy)
     }
 
-    /// Leaves `proxy: run:` to the roles.
+    /// Removes `proxy: run:`, so that roles can set it.
     pub fn without_run(&mut self) -> &mut Self {
         self.other_proxy = None;
         self.set_proxy("healthcheck: {interval: 1}")
     }
 
-    /// Whether it is behind our own proxy.
+    /// Whether it runs with Bowline's own proxy.
     #[must_use]
     pub fn has_own_proxy(&self) -> bool {
         self.other_proxy.is_none()
     }
 
-    /// The host name that the web role answers for.
+    /// The host name of the web role.
     #[must_use]
     pub fn host(&self) -> String {
         format!("{}.test", self.service)
     }
 
-    /// The service that a role is for the proxy.
+    /// The name of a role's service in the proxy.
     #[must_use]
     pub fn route(&self, role: &str) -> String {
         format!("{}-{role}", self.service)
@@ -64,7 +63,7 @@ impl Project {
 }
 
 impl Server {
-    /// One request for a host name: the status and the body. Without an answer the status is 0.
+    /// Sends a request with a host name. Returns status and body, with status 0 if there is no response.
     #[must_use]
     pub fn ask(&self, host: &str, path: &str) -> (u16, String) {
         let header = format!("Host: {host}");
@@ -75,13 +74,13 @@ impl Server {
         (status.parse().unwrap_or_default(), body.to_owned())
     }
 
-    /// Whether a version answers for a host name.
+    /// Whether requests for the host name reach this version.
     #[must_use]
     pub fn serves(&self, host: &str, version: &str) -> bool {
         self.ask(host, "/version") == (200, version.to_owned())
     }
 
-    /// What the proxy's state file has, by the name of the service.
+    /// The proxy's state file, as a map from service names to services.
     ///
     /// # Panics
     /// When there is no such file, or it isn't a list of services.
@@ -93,7 +92,7 @@ impl Server {
         all.into_iter().map(named).collect()
     }
 
-    /// The targets of a service, as the proxy was given them.
+    /// The targets of a service, as they were passed to the proxy.
     ///
     /// # Panics
     /// When the proxy doesn't know the service.
@@ -106,7 +105,7 @@ impl Server {
         targets.iter().map(|target| target.as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Takes every image of a proxy away, whatever its name.
+    /// Removes all images of proxies, whatever their names.
     ///
     /// # Panics
     /// When one can't be removed.
@@ -115,7 +114,7 @@ impl Server {
         self.run(&format!("docker images -q --filter {title} | sort -u | xargs -r docker rmi -f")).ok();
     }
 
-    /// The short id of a container, which is what Kamal makes a target of.
+    /// The short id of a container, which Kamal uses as the target.
     #[must_use]
     pub fn short_id(&self, container: &str) -> String {
         let ran = self.run(&format!("docker inspect -f '{{{{.Id}}}}' {container}"));
@@ -124,7 +123,7 @@ impl Server {
 }
 
 impl Sandbox {
-    /// Puts our proxy's image into the registry, for servers that pull it; its repository and its tag there.
+    /// Pushes our proxy's image to the registry, for servers to pull. Returns its repository and tag.
     ///
     /// # Panics
     /// When the image can't be made or pushed.
@@ -133,7 +132,7 @@ impl Sandbox {
         if let Some(other) = self.push_other_proxy() {
             return other;
         }
-        // Two tests that load and forget the same image would be in each other's way.
+        // Two tests must not load and remove the same image at the same time.
         let turn = self.lock_file("proxy");
         turn.lock().expect("the lock of the proxy's image");
         let archive = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -146,7 +145,7 @@ impl Sandbox {
         let mut push = Command::new("docker");
         push.arg("--config").arg(self.state.join("docker")).args(["push", "-q", &pushed]);
         again(|| run(&mut push)).ok();
-        // A container may run from it on this machine.
+        // Fails if a container on this machine runs from it.
         let _ = docker(&["rmi", "--no-prune", &pushed, &name]);
         let (repository, tag) = name.split_once(':').expect("a name with a tag");
         (repository.to_owned(), tag.to_owned())
@@ -154,12 +153,12 @@ impl Sandbox {
 }
 
 impl Sandbox {
-    /// Puts an image of the proxy that `PROXY_UNDER_TEST` names, a static program, into the registry; its repository and its tag there. Without
-    /// that variable, tests run with our own proxy.
+    /// If `PROXY_UNDER_TEST` names a static program, pushes an image of that proxy to the registry. Returns its
+    /// repository and tag. Without the variable, tests run with our own proxy.
     pub(crate) fn push_other_proxy(&self) -> Option<(String, String)> {
         let program = PathBuf::from(std::env::var_os("PROXY_UNDER_TEST")?);
         let size = fs::metadata(&program).expect("the program that PROXY_UNDER_TEST names").len();
-        // Servers keep images, and have to see that this is another one.
+        // Servers keep images, so each program needs its own tag.
         let (repository, tag) = ("other-kamal-proxy", format!("v0.99.{size}"));
         let pushed = format!("{}/{repository}:{tag}", self.registry);
         let turn = self.lock_file("proxy");
@@ -178,7 +177,7 @@ impl Sandbox {
     }
 }
 
-/// Makes an image like kamal-proxy's own, without a system in it: `sh PROGRAM NAME`.
+/// Builds an image like kamal-proxy's, without an operating system: `sh PROGRAM NAME`.
 const OTHER_IMAGE: &str = r#"
 files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
@@ -192,7 +191,7 @@ tar -C "$files" --owner=1001 --group=1001 -c . | docker import --change 'USER 10
 "#;
 
 impl Server {
-    /// Loads the image of an older version of our proxy: the program of now, in all but the number. Its tag.
+    /// Loads an image of our proxy with an older version number in the current program. Returns its tag.
     ///
     /// # Panics
     /// When the image can't be made or loaded.
@@ -211,7 +210,7 @@ impl Server {
     }
 }
 
-/// A program whose version has zeros for all digits.
+/// Replaces all digits of the version number in a program with zeros.
 fn older(mut program: Vec<u8>) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     let part_of_number = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.');
@@ -230,12 +229,12 @@ fn older(mut program: Vec<u8>) -> Vec<u8> {
     program
 }
 
-/// The proxy's program, beside `bowline`.
+/// The proxy's binary, next to `bowline`.
 fn proxy_program() -> PathBuf {
     binary().with_file_name("bowline-proxy")
 }
 
-/// Takes away the images of servers that were made of another build of the proxy: its tag doesn't tell one from the other.
+/// Removes images on servers that came from another build of the proxy, which has the same tag.
 pub(crate) fn forget_other_builds(lease: &Lease, sandbox: &Sandbox) {
     let Ok(modified) = fs::metadata(proxy_program()).and_then(|about| about.modified()) else { return };
     let build = format!("{modified:?}");

@@ -1,7 +1,7 @@
-//! The sandbox as a test sees it: servers to take for oneself, commands to run on them, and ways to break them.
+//! The sandbox in tests: leasing servers, and running commands on them.
 //!
-//! Ground truth is asked through `docker exec`, which needs neither SSH nor the code under test; [`Server::ssh`] goes the
-//! way a deploy goes.
+//! [`Server::run`] reaches a server without SSH and without the code under test. [`Server::ssh`] connects as a deploy
+//! does.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
@@ -16,18 +16,15 @@ use std::time::{Duration, Instant};
 
 use crate::docker::{again, docker};
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// The command as a person would type it.
+    /// The command as it would be typed.
     pub command: String,
-    /// Its exit code; `None` when a signal ended it.
+    /// `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it printed.
     pub stdout: String,
-    /// What it printed as errors.
     pub stderr: String,
-    /// How long it took.
     pub took: Duration,
 }
 
@@ -42,21 +39,21 @@ impl Ran {
         }
     }
 
-    /// What it printed, trimmed; panics with everything it said unless it exited 0.
+    /// Its standard output, trimmed. Panics with all output unless it exited with 0.
     #[track_caller]
     pub fn ok(&self) -> &str {
         self.exits(0);
         self.stdout.trim()
     }
 
-    /// Panics with everything it said unless it exited with this code.
+    /// Panics with all output unless it exited with this code.
     #[track_caller]
     pub fn exits(&self, code: i32) -> &Self {
         assert!(self.code == Some(code), "expected exit code {code}\n{self}");
         self
     }
 
-    /// Panics with everything it said unless `text` is somewhere in it.
+    /// Panics with all output unless `text` is part of it.
     #[track_caller]
     pub fn says(&self, text: &str) -> &Self {
         assert!(
@@ -66,7 +63,7 @@ impl Ran {
         self
     }
 
-    /// Panics with everything it said if `text` is anywhere in it.
+    /// Panics with all output if `text` is part of it.
     #[track_caller]
     pub fn never_says(&self, text: &str) -> &Self {
         assert!(
@@ -88,7 +85,7 @@ impl std::fmt::Display for Ran {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for its end.
 ///
 /// # Panics
 /// When it can't be started.
@@ -101,7 +98,7 @@ pub fn run(command: &mut Command) -> Ran {
     Ran::of(shown, started, output)
 }
 
-/// Asks every 50 ms until `done`, and panics when it isn't within `deadline`.
+/// Checks every 50 ms whether `done`, and panics after `deadline`.
 #[track_caller]
 pub fn wait_until(what: &str, deadline: Duration, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + deadline;
@@ -111,57 +108,53 @@ pub fn wait_until(what: &str, deadline: Duration, mut done: impl FnMut() -> bool
     }
 }
 
-/// The root of the repository.
 #[must_use]
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
 }
 
-/// A running sandbox; the fields are the variables of its env file.
+/// A running sandbox. The fields come from the variables of its env file.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// The name that prefixes everything of it.
+    /// The prefix of the names of its containers and images.
     pub name: String,
-    /// Its servers, by the number in their name.
+    /// Sorted by the number in their names.
     pub servers: Vec<Server>,
     /// The private key that every server accepts for `root` and `deploy`.
     pub ssh_key: PathBuf,
-    /// The servers' true host keys, by address and by name.
+    /// The servers' host keys, by address and by name.
     pub known_hosts: PathBuf,
-    /// The registry as `HOST:PORT`.
+    /// `HOST:PORT`.
     pub registry: String,
-    /// The registry's user.
     pub registry_user: String,
-    /// The registry's password.
     pub registry_password: String,
     /// The Traefik image in that registry.
     pub traefik_image: String,
-    /// The image that versions of the sample app are built on, in the machine's own Docker.
+    /// The base image of the sample app, in this machine's Docker.
     pub app_base: String,
-    /// The build context of the sample app.
     pub app_context: PathBuf,
-    /// Where it keeps its keys and locks.
+    /// The directory with its keys and locks.
     pub state: PathBuf,
-    /// The real Kamal, to compare with.
+    /// The program of the real Kamal.
     pub kamal: PathBuf,
     /// Docker's buildx plugin.
     pub buildx: PathBuf,
 }
 
-/// One server: a container with sshd and its own Docker Engine.
+/// A server: a container with sshd and its own Docker Engine.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Its name, also its container's and its host name.
+    /// Its container's name and its host name.
     pub name: String,
-    /// Its address.
     pub address: String,
     ssh_config: PathBuf,
-    /// There if the last lease has emptied it.
+    /// Exists if the last lease has emptied the server.
     clean: PathBuf,
 }
 
 impl Sandbox {
-    /// The sandbox named by `SANDBOX_NAME` (else `bowline`); booted, or repaired, when one of its servers doesn't answer.
+    /// The sandbox named by `SANDBOX_NAME` (default: `bowline`). Starts or repairs it if one of its servers doesn't
+    /// respond.
     ///
     /// # Panics
     /// When it can't be booted; the message has what `sandbox/up` said.
@@ -217,8 +210,8 @@ impl Sandbox {
         })
     }
 
-    /// Every address takes a connection. A server that a test has leased may be broken on purpose, so its own test
-    /// is trusted to mend it.
+    /// Whether every server accepts connections. A leased server may be broken deliberately, so its test is trusted
+    /// to repair it.
     fn answers(&self) -> bool {
         let reached = |address: &str| {
             let address: SocketAddr = address.parse().expect("an address in the env file");
@@ -240,10 +233,11 @@ impl Sandbox {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Takes `count` servers for this test alone, emptied, and waits for them if need be. They are emptied again, and
-    /// whatever was broken is mended, when the lease is dropped (`BOWLINE_KEEP=1` leaves them for a look).
+    /// Takes `count` servers for this test alone, empties them, and waits for free ones if needed. Dropping the lease
+    /// repairs and empties them again, unless `BOWLINE_KEEP=1` leaves them for inspection.
     ///
-    /// Whoever waits holds the queue: a test that wants three servers isn't starved by many that want one.
+    /// A waiting test blocks those after it, so that a test that wants three servers isn't starved by many that want
+    /// one.
     ///
     /// # Panics
     /// When the sandbox has fewer servers, or one can't be emptied.
@@ -285,7 +279,7 @@ impl Sandbox {
     }
 
     /// Builds a version of the sample app and pushes it as `REGISTRY/IMAGE:VERSION`, for deploys that skip the push.
-    /// `args` are build arguments, see `sandbox/README.md`.
+    /// `args` are build arguments (see `sandbox/README.md`).
     ///
     /// # Panics
     /// When Docker or the registry refuses.
@@ -319,7 +313,7 @@ impl Sandbox {
     }
 }
 
-/// Servers that belong to one test until it is dropped. Indexes like a slice.
+/// Servers that belong to one test until this is dropped.
 #[derive(Debug)]
 pub struct Lease {
     servers: Vec<Server>,
@@ -327,7 +321,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Mends and empties every server: containers, networks, volumes, logins, `.kamal` directories. Images stay.
+    /// Repairs and empties every server: containers, networks, volumes, logins, `.kamal` directories. Images stay.
     ///
     /// # Panics
     /// When one can't be emptied.
@@ -335,7 +329,6 @@ impl Lease {
         empty(&self.servers.iter().collect::<Vec<_>>());
     }
 
-    /// The addresses, in the order of the servers.
     #[must_use]
     pub fn addresses(&self) -> Vec<&str> {
         self.servers.iter().map(|server| server.address.as_str()).collect()
@@ -363,12 +356,12 @@ impl Drop for Lease {
         if std::env::var_os("BOWLINE_KEEP").is_some() {
             eprintln!("left as they are: {}", self.addresses().join(" "));
         } else if std::thread::panicking() {
-            // A second panic would abort and hide the first; the next lease empties the servers anyway.
+            // A second panic would abort and hide the first. The next lease empties the servers anyway.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.empty()));
         } else {
             self.empty();
             for server in &self.servers {
-                // Without the mark the next lease empties it once more.
+                // Without this mark the next lease empties it again.
                 let _ = File::create(&server.clean);
             }
         }
@@ -384,7 +377,7 @@ fn empty(servers: &[&Server]) {
 }
 
 impl Server {
-    /// Runs a shell command as root, beside SSH.
+    /// Runs a shell command as root, without SSH.
     #[must_use]
     pub fn run(&self, command: &str) -> Ran {
         if !rustix::process::geteuid().is_root() {
@@ -392,7 +385,7 @@ impl Server {
                 Command::new("docker").args(["exec", "-w", "/root", &self.name, "bash", "-c", command])
             );
         }
-        // As `docker exec` does it, for a tenth of the work.
+        // Does the same as `docker exec`, for a tenth of the cost.
         let mut enter = Command::new("nsenter");
         enter.args([
             "--target",
@@ -413,7 +406,7 @@ impl Server {
         run(&mut enter)
     }
 
-    /// The first process of its container, on this machine.
+    /// The container's first process, as a PID on this machine.
     fn process(&self) -> String {
         static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -421,7 +414,7 @@ impl Server {
         known.entry(self.name.clone()).or_insert_with(ask).clone()
     }
 
-    /// Runs a shell command as root over SSH, the way a deploy does.
+    /// Runs a shell command as root over SSH, as a deploy does.
     #[must_use]
     pub fn ssh(&self, command: &str) -> Ran {
         run(Command::new("ssh").arg("-F").arg(&self.ssh_config).args([&self.address, command]))
@@ -445,19 +438,19 @@ impl Server {
         names
     }
 
-    /// Whether a path exists; relative ones are below root's home, where deploys keep their files.
+    /// Whether a path exists. Relative paths start in root's home directory, where deploys keep their files.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.run(&format!("test -e '{path}'")).code == Some(0)
     }
 
-    /// `http://ADDRESS` and the path, which is the proxy's published port 80.
+    /// The URL of a path on port 80, which the proxy publishes.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// One request with `curl`: the body, or `None` unless the answer is a whole 200.
+    /// Requests a path with `curl`. Returns the body if the response is complete and has status 200.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<String> {
         let ran =

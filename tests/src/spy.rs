@@ -1,5 +1,5 @@
-//! Somebody who looks for secrets where others may look: at the command lines of every process, here and on servers, and
-//! at every file of theirs that not only its owner can read, all the while.
+//! Looks for secrets that others can read: in the command lines of every process, here and on servers, and in every
+//! file that isn't only readable by its owner.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::docker::{again, docker};
 use crate::sandbox::{Server, run};
 
-/// Looks until it is stopped. Servers are containers of this machine, so that their processes are among its own.
+/// Searches until it is stopped. Servers are containers on this machine, so `/proc` here has their processes too.
 #[derive(Debug)]
 pub struct Spy {
     mark: String,
@@ -25,15 +25,15 @@ pub struct Spy {
 }
 
 impl Spy {
-    /// Begins to look for words that begin with `mark`, in files below a directory here and in the home and temporary
-    /// directories of servers. Files of the names in `known` are not looked at.
+    /// Starts to look for words that begin with `mark`, in files below `directory` and in servers' home and temporary
+    /// directories. Skips files whose names are in `known`.
     ///
     /// # Panics
     /// When a server can't be looked at.
     #[must_use]
     pub fn on(mark: &str, servers: &[Server], directory: &Path, known: &'static [&'static str]) -> Self {
         for server in servers {
-            // Its own words are none that it looks for.
+            // The brackets keep the pattern from matching its own command line.
             let pattern = format!("[{}]{}[a-z0-9-]*", &mark[..1], &mark[1..]);
             let script = format!(
                 "rm -f /run/spied /run/spied.stop
@@ -52,7 +52,7 @@ impl Spy {
             while !stopped.load(Ordering::SeqCst) {
                 command_lines(&wanted, &mut seen);
                 files(&at, known, &wanted, &mut seen);
-                // Shorter than any program of Docker's lives.
+                // Shorter than the lifetime of any Docker command.
                 sleep(Duration::from_millis(8));
             }
             seen
@@ -60,7 +60,8 @@ impl Spy {
         Self { mark, servers: servers.to_vec(), directory: directory.to_owned(), stop, thread: Some(thread) }
     }
 
-    /// Ends it, and gives what it saw: a word and where. Decoys were shown to it before: it sees what there is to see.
+    /// Stops, and returns each word it found and where. First it plants decoys, to prove that it would have found
+    /// something.
     ///
     /// # Panics
     /// When it overlooked a decoy.
@@ -105,7 +106,7 @@ impl Drop for Spy {
     }
 }
 
-/// Command lines with the mark: the word, and the line.
+/// Finds command lines that contain the mark.
 fn command_lines(mark: &str, seen: &mut BTreeSet<String>) {
     let Ok(processes) = fs::read_dir("/proc") else { return };
     for process in processes.flatten() {
@@ -119,7 +120,7 @@ fn command_lines(mark: &str, seen: &mut BTreeSet<String>) {
     }
 }
 
-/// Files with the mark that more people than their owner can read.
+/// Finds files that contain the mark and that others than their owner can read.
 fn files(directory: &Path, known: &[&str], mark: &str, seen: &mut BTreeSet<String>) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
@@ -141,7 +142,7 @@ fn holds(bytes: &[u8], mark: &str) -> bool {
     bytes.windows(mark.len()).any(|window| window == mark.as_bytes())
 }
 
-/// What the servers' and this machine's Docker tell of containers and images, but for containers' variables.
+/// Everything that Docker shows about containers and images on a server or here, except containers' environments.
 #[must_use]
 pub fn told_by_docker(server: Option<&Server>, containers: &str, images: &str) -> String {
     let script = format!(

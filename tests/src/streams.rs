@@ -1,4 +1,4 @@
-//! WebSockets and event streams that are open while something else happens, as chats and dashboards have them.
+//! Keeps WebSockets and event streams open during a deploy, as chats and dashboards do.
 
 use std::fmt;
 use std::thread::JoinHandle;
@@ -10,21 +10,20 @@ use tokio::time::timeout;
 use crate::http::{Stream, Target};
 use crate::load::Options;
 
-/// No stream is open for longer.
+/// A stream is closed after this time.
 const AT_MOST: Duration = Duration::from_secs(150);
 /// Between two messages to a WebSocket.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What came of a stream.
 #[derive(Clone, Debug)]
 pub struct Story {
     /// `WebSocket` or `event stream`.
     pub kind: &'static str,
-    /// The version that it was open to.
+    /// The version that served it.
     pub version: String,
-    /// How many messages came.
+    /// The number of messages received.
     pub messages: u64,
-    /// For how long it was open.
+    /// How long it was open.
     pub open: Duration,
 }
 
@@ -35,12 +34,11 @@ impl fmt::Display for Story {
     }
 }
 
-/// Streams that are open.
 #[derive(Debug)]
 pub struct Streams(JoinHandle<Vec<Result<Story, String>>>);
 
 impl Streams {
-    /// Opens a WebSocket and an event stream to each address of these.
+    /// Opens a WebSocket and an event stream to each URL.
     ///
     /// # Panics
     /// When an address can't be read, or the runtime can't be made.
@@ -64,7 +62,6 @@ impl Streams {
         }))
     }
 
-    /// Waits until all have ended.
     #[must_use]
     pub fn end(self) -> Vec<Result<Story, String>> {
         self.0.join().unwrap_or_else(|_| vec![Err("the streams' thread ended".into())])
@@ -85,7 +82,8 @@ async fn bounded(kind: &'static str, target: Target) -> Result<Story, String> {
     Ok(Story { kind, version, messages, open: began.elapsed() })
 }
 
-/// Has words echoed until the connection ends; the version, which greets, and how many came back.
+/// Sends messages to be echoed until the connection ends. Returns the version in the greeting, and the number of
+/// echoes.
 async fn socket(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String, u64), String> {
     let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -95,7 +93,7 @@ async fn socket(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String,
     }
     let greeting = frame(&mut stream).await.ok_or("the WebSocket ended before it began")?;
     let mut count = 0;
-    // Text, masked with zeros.
+    // A text frame, masked with zeros.
     while stream.write_all(b"\x81\x84\0\0\0\0ping").await.is_ok() && stream.flush().await.is_ok() {
         match frame(&mut stream).await {
             Some(text) if text == b"ping" => count += 1,
@@ -106,7 +104,7 @@ async fn socket(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String,
     Ok((String::from_utf8_lossy(&greeting).into_owned(), count))
 }
 
-/// Reads events until the stream ends; the version that they name, and how many came.
+/// Reads events until the stream ends. Returns their version and number.
 async fn events(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String, u64), String> {
     let head = ask(&mut stream, target, "/events", "Accept: text/event-stream\r\n").await?;
     if !head.starts_with("HTTP/1.1 200") {
@@ -125,7 +123,7 @@ async fn events(mut stream: Box<dyn Stream>, target: &Target) -> Result<(String,
     Ok((version.to_owned(), versions.len() as u64))
 }
 
-/// Sends a request; the head of its answer.
+/// Sends a request and returns the head of the response.
 async fn ask(
     stream: &mut Box<dyn Stream>,
     target: &Target,
@@ -145,7 +143,7 @@ async fn ask(
     sent.await.map_err(|error| format!("asking for {path}: {error}"))
 }
 
-/// The content of a text frame; nothing when the connection is closed.
+/// The content of a text frame. `None` when the connection is closed.
 async fn frame(stream: &mut Box<dyn Stream>) -> Option<Vec<u8>> {
     let opcode = stream.read_u8().await.ok()? & 0x0f;
     let mut content = vec![0; usize::from(stream.read_u8().await.ok()? & 0x7f)];

@@ -1,4 +1,5 @@
-//! A terminal with a person at it: a pty of our own, a command that runs in the foreground of it, keys and a size.
+//! A terminal for a command under test: a pty in whose foreground the command runs, and which can type keys and
+//! change its size.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -13,15 +14,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
-/// A terminal and the command that runs at it.
 #[derive(Debug)]
 pub struct Terminal {
     keyboard: File,
-    /// The side of the command, kept so that it can be looked at after the command's end.
+    /// The command's side of the pty, kept open to check its settings after the command ends.
     line: OwnedFd,
     settings: String,
     screen: Arc<Mutex<Vec<u8>>>,
-    /// Up to where the screen was looked at.
+    /// The screen up to here was searched before.
     seen: usize,
     child: Child,
     gone: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Runs a command (its program, arguments, directory and environment count) at a terminal of this size.
+    /// Runs a command in a terminal of this size. Uses its program, arguments, directory and environment.
     ///
     /// # Panics
     /// When it can't be started.
@@ -43,7 +43,7 @@ impl Terminal {
             .expect("the other side of a pty");
         tcsetwinsize(&master, size(columns, rows)).expect("a size");
         let stream = || line.try_clone().expect("a file descriptor");
-        // Only with a session of its own does a change of size reach the command as a signal.
+        // Only in its own session does the command get a signal when the size changes.
         let mut inside = Command::new("setsid");
         inside.arg("--ctty").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
@@ -61,7 +61,7 @@ impl Terminal {
         let keyboard = File::from(master);
         let screen = Arc::new(Mutex::new(Vec::new()));
         let from = keyboard.try_clone().expect("a file descriptor");
-        // A reader that waits in `read` would hold the terminal open when it is to go away.
+        // A reader that blocks in `read` would keep the terminal open when it should disappear.
         rustix::fs::fcntl_setfl(&from, OFlags::RDWR | OFlags::NONBLOCK).expect("a flag");
         let (to, gone) = (Arc::clone(&screen), Arc::new(AtomicBool::new(false)));
         let over = Arc::clone(&gone);
@@ -69,7 +69,7 @@ impl Terminal {
         Self { keyboard, line, settings, screen, seen: 0, child, gone, reader: Some(reader) }
     }
 
-    /// Waits until the screen shows `text`, after what was waited for before.
+    /// Waits until the screen shows `text` after the text of earlier calls.
     ///
     /// # Panics
     /// When it doesn't within 20 s, with all there was.
@@ -92,7 +92,6 @@ impl Terminal {
         }
     }
 
-    /// Types keys.
     ///
     /// # Panics
     /// When the terminal is gone.
@@ -101,7 +100,6 @@ impl Terminal {
         self
     }
 
-    /// Makes the window another size.
     ///
     /// # Panics
     /// When the terminal is gone.
@@ -110,7 +108,7 @@ impl Terminal {
         self
     }
 
-    /// Ends the command at once, so that it can't clear up.
+    /// Kills the command, so that it can't clean up.
     ///
     /// # Panics
     /// When it has ended already.
@@ -119,8 +117,8 @@ impl Terminal {
         self.child.wait().expect("its end");
     }
 
-    /// Takes the terminal away, as a closed window or a broken connection does, and waits for the end of the command;
-    /// gives its exit code.
+    /// Closes the terminal, like a closed window or a broken connection, and waits until the command ends. Returns
+    /// its exit code.
     ///
     /// # Panics
     /// When it doesn't end within 30 s.
@@ -140,7 +138,7 @@ impl Terminal {
         }
     }
 
-    /// Waits for the end of the command; gives its exit code.
+    /// Waits until the command ends. Returns its exit code.
     ///
     /// # Panics
     /// When it doesn't end within 20 s, or leaves the terminal with other settings than before.
@@ -166,7 +164,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Keeps what comes, until the command or the terminal is gone.
+/// Stores the output until the command or the terminal is gone.
 fn read(mut from: File, to: &Mutex<Vec<u8>>, over: &AtomicBool) {
     let mut buffer = [0; 4096];
     loop {

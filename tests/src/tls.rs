@@ -8,7 +8,6 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature,
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-/// What is trusted.
 #[derive(Debug)]
 struct Only {
     certificate: CertificateDer<'static>,
@@ -56,7 +55,7 @@ impl ServerCertVerifier for Only {
     }
 }
 
-/// Connects to servers that have this certificate.
+/// A connector for servers with this certificate.
 pub(crate) fn connector(certificate: &[u8]) -> TlsConnector {
     let provider = Arc::new(ring::default_provider());
     let only = Only { certificate: certificate.to_vec().into(), provider: provider.clone() };

@@ -1,4 +1,4 @@
-//! What a server's Docker Engine says happened, with its own clock: the order of things, seen from outside.
+//! Records a server's Docker events with the engine's timestamps, to check the order of what a deploy does.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use crate::sandbox::{Server, wait_until};
 
-/// Something that happened on a server.
+/// A Docker event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened {
-    /// When, in nanoseconds since 1970. All servers of a sandbox have the same clock.
+    /// In nanoseconds since 1970. All servers of a sandbox share a clock.
     pub at: u64,
     /// `container`, `image`, …
     pub kind: String,
     /// `create`, `start`, `kill`, `stop`, `die`, `health_status: healthy`, `tag`, …
     pub action: String,
-    /// The container's name, or the image's.
+    /// The name of the container or image.
     pub name: String,
 }
 
-/// Records what happens on a server from its start on.
+/// Records the events on a server.
 #[derive(Debug)]
 pub struct Watch {
     server: Server,
@@ -32,7 +32,6 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to record.
     ///
     /// # Panics
     /// When the server's engine doesn't answer.
@@ -60,13 +59,13 @@ impl Watch {
         Self { server: server.clone(), child, inside, heard, thread: Some(thread) }
     }
 
-    /// Everything until now, in order, but for the health checks' own commands.
+    /// All events so far, in order, without the health checks' commands.
     #[must_use]
     pub fn so_far(&self) -> Vec<Happened> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until something happens that the test looks for.
+    /// Waits for an event.
     ///
     /// # Panics
     /// When it doesn't within the deadline.
@@ -75,8 +74,8 @@ impl Watch {
         wait_until(what, deadline, || self.so_far().iter().any(&found));
     }
 
-    /// Ends the recording and gives all of it. What happened before this call is in it: the engine is asked for a
-    /// sign of its own, and heard.
+    /// Stops recording and returns all events. To include everything before this call, it creates a volume and waits
+    /// for that event.
     ///
     /// # Panics
     /// When the engine's sign isn't heard.
@@ -94,7 +93,7 @@ impl Watch {
     }
 
     fn end(&mut self) {
-        // Ending `docker exec` leaves what it ran alive.
+        // Killing `docker exec` leaves the process in the container running.
         let _ = self.server.run(&format!("kill {}", self.inside));
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -121,14 +120,14 @@ impl Happened {
         (!action.starts_with("exec_")).then_some(Self { at, kind, action, name })
     }
 
-    /// Whether it is this, of a container (or image) of this name.
+    /// Whether this is the action, on a container or image with this name.
     #[must_use]
     pub fn is(&self, action: &str, name: &str) -> bool {
         self.action == action && self.name == name
     }
 }
 
-/// When something first happened.
+/// When this first happened.
 ///
 /// # Panics
 /// When it didn't; the message has all that did.
@@ -139,13 +138,13 @@ pub fn when(all: &[Happened], action: &str, name: &str) -> u64 {
     found.unwrap_or_else(|| panic!("no {action} of {name} in\n{}", told(all))).at
 }
 
-/// Whether it ever happened.
+/// Whether this ever happened.
 #[must_use]
 pub fn ever(all: &[Happened], action: &str, name: &str) -> bool {
     all.iter().any(|happened| happened.is(action, name))
 }
 
-/// All of it, a line each.
+/// Formats the events, one per line.
 #[must_use]
 pub fn told(all: &[Happened]) -> String {
     let start = all.first().map_or(0, |first| first.at);

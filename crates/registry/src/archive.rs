@@ -1,7 +1,9 @@
-//! What `docker save` writes: a tar archive, with an OCI layout in it since Docker 25, and with `manifest.json` in any case.
+//! Reads the output of `docker save`: a tar archive that always has a `manifest.json` and, since Docker 25, an OCI
+//! layout.
 //!
-//! An archive may come from a pipe and has its table at its end, so its files are unpacked first: into files of our own, by names that only
-//! serve to find them again. Nothing is ever written to a path that an archive names.
+//! An archive may come from a pipe, and its table is at the end, so all files are unpacked first. They are written to
+//! temporary files in the store; names in the archive are only keys to look them up. Nothing is written to a path
+//! that an archive names.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Cursor, Read};
@@ -22,12 +24,12 @@ use crate::take::{self, Files, Found};
 const TABLE: &str = "manifest.json";
 /// Docker allows 127 layers, and old archives have three files and a directory for each.
 const MOST_ENTRIES: usize = 10_000;
-/// Real ones are far below.
+/// Real names are far shorter.
 const LONGEST_NAME: u64 = 64 * 1024;
-/// A link may lead to a link; real ones don't.
+/// A link may lead to another link, which doesn't happen in real archives.
 const MOST_LINKS: usize = 8;
 
-/// An image in `manifest.json`.
+/// An image's entry in `manifest.json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Row {
@@ -37,11 +39,11 @@ struct Row {
 }
 
 impl Store {
-    /// Takes an image out of what `docker save` writes, and keeps it under a name. Where the archive holds several images, it is the one of
-    /// that name.
+    /// Takes an image out of a `docker save` archive and keeps it under `name`. If the archive holds several images,
+    /// takes the one with that name.
     ///
     /// # Errors
-    /// If this is not such an archive, holds no such image, or anything in it is not what it says.
+    /// If this is not such an archive, it holds no such image, or its content doesn't match its digests.
     pub fn take_archive(&self, archive: impl Read, name: &str) -> Result<Image, Error> {
         let image = self.in_archive(archive, name)?;
         self.keep(name, &image)?;
@@ -62,7 +64,7 @@ impl Store {
         take::all(self, &files, &root)
     }
 
-    /// Writes the manifest that an image of the old form doesn't have.
+    /// Writes the manifest that images in the format before Docker 25 lack.
     fn manifest_of(&self, files: &Unpacked, row: &Row) -> Result<Descriptor, Error> {
         let Some(bytes) = read(files, &row.config)? else { return Err(absent(&row.config)) };
         let named = row.config.strip_suffix(".json").and_then(|hex| format!("sha256:{hex}").parse().ok());
@@ -86,7 +88,7 @@ impl Store {
         self.write(OCI_MANIFEST, manifest.to_string().as_bytes())
     }
 
-    /// Stores a layer: as it is, if it is compressed.
+    /// Stores a layer. A layer that is already compressed is stored unchanged.
     fn layer(&self, files: &Unpacked, path: &str, diff_id: &Digest) -> Result<Descriptor, Error> {
         let open = || files.open(path)?.ok_or_else(|| absent(path));
         let plain = |size| Descriptor::new(OCI_LAYER, *diff_id, size);
@@ -99,7 +101,7 @@ impl Store {
         let mut start = Vec::new();
         (&mut file).take(2).read_to_end(&mut start).map_err(fault)?;
         if start != [0x1f, 0x8b] {
-            // The layer is what its configuration calls it, or refused.
+            // `pack` checks the layer against the digest in its configuration.
             return self.pack(&plain(written.size), open);
         }
         let whole = Cursor::new(start).chain(file);
@@ -118,7 +120,7 @@ fn absent(path: &str) -> Error {
     Error::unsound(TABLE, format!("names {path:?}, which is not in the archive"))
 }
 
-/// The only image, or the one of that name.
+/// The only image, or the one called `name`.
 fn choose<'a>(rows: &'a [Row], name: &str) -> Result<&'a Row, Error> {
     let tags = |row: &'a Row| row.repo_tags.iter().flatten();
     match rows {
@@ -131,12 +133,12 @@ fn choose<'a>(rows: &'a [Row], name: &str) -> Result<&'a Row, Error> {
     }
 }
 
-/// The files of an archive. They are deleted with this.
+/// The unpacked files of an archive. They are deleted when this is dropped.
 struct Unpacked(BTreeMap<PathBuf, Item>);
 
 enum Item {
     File(Written),
-    /// Docker saves a layer that an image has twice as a link to the first.
+    /// Docker saves a layer that occurs twice in an image as a link to the first.
     Link(PathBuf),
 }
 
@@ -197,7 +199,7 @@ impl Unpacked {
     }
 }
 
-/// Unpacks an entry into a file of ours; `None` if the store has what it holds.
+/// Unpacks an entry into a temporary file in the store. Returns `None` if the store already has the content.
 fn unpack(store: &Store, path: &Path, entry: &mut Entry<'_, impl Read>) -> Result<Option<Written>, Error> {
     let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
     let fault = |source| Error::Io { what: format!("unpacking {name}"), source };
@@ -215,7 +217,7 @@ fn unpack(store: &Store, path: &Path, entry: &mut Entry<'_, impl Read>) -> Resul
     Ok(unpacked)
 }
 
-/// Whether the store has a file that is called by its digest, or what it made of that layer.
+/// Whether the store has the blob whose digest is the file's name, or the packed form of that layer.
 fn is_kept(store: &Store, path: &Path, size: u64) -> Result<bool, Error> {
     let hex = path.strip_prefix("blobs/sha256").ok().and_then(Path::to_str).unwrap_or_default();
     let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else { return Ok(false) };
@@ -226,7 +228,7 @@ fn is_kept(store: &Store, path: &Path, size: u64) -> Result<bool, Error> {
     Ok(size > LARGEST && (store.packed(&digest)?.is_some() || is_blob()?))
 }
 
-/// Names that don't fit into an entry's header and come in entries before it.
+/// Names that are too long for an entry's header. They come in entries of their own before it.
 #[derive(Default)]
 struct Long {
     path: Option<Vec<u8>>,
@@ -234,7 +236,7 @@ struct Long {
 }
 
 impl Long {
-    /// Reads an entry if it is one of those.
+    /// Reads the entry if it holds a long name, and returns whether it does.
     fn read(&mut self, entry: &mut Entry<'_, impl Read>) -> Result<bool, Error> {
         let kind = entry.header().entry_type();
         let is_one = kind.is_pax_local_extensions()
@@ -275,7 +277,7 @@ impl Long {
     }
 }
 
-/// A path within the archive, without detours; relative to `from`, or to the archive's root.
+/// Normalizes a path, relative to `from` or to the archive's root. A path that leads out of the archive is an error.
 fn inside(path: &[u8], from: Option<PathBuf>) -> Result<PathBuf, Error> {
     let shown = || String::from_utf8_lossy(path).into_owned();
     let text = str::from_utf8(path).map_err(|_| Error::unsound(shown(), "is not a name in UTF-8"))?;

@@ -1,7 +1,7 @@
-//! Compresses layers with gzip, in members that each cover a fixed length. So all cores can work on one layer, and the same layer always
-//! gives the same bytes. A gzip reader reads several members as one.
+//! Compresses layers with gzip, in members that each cover a fixed length. So all cores can work on one layer, and
+//! the same layer always gives the same bytes. A gzip reader reads several members as one.
 //!
-//! gzip is what every Docker reads; zstd needs 23.0.
+//! Every version of Docker reads gzip; zstd needs 23.0.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,16 +11,16 @@ use std::thread;
 
 use flate2::{Compress, Compression, FlushCompress, GzBuilder, Status};
 
-/// The bytes of a layer that a member covers: many times gzip's window, but few enough that a small layer has several members.
+/// Bytes of a layer per member: many times gzip's window, but few enough that a small layer has several members.
 const MEMBER: u64 = 256 * 1024;
 /// Each thread holds two or three members in memory.
 const MOST_THREADS: usize = 8;
-/// The bytes of a sample …
+/// Bytes per sample. Samples show whether a layer is worth compressing.
 const SAMPLE: usize = 16 * 1024;
-/// … and the distance between samples, which tell whether a layer can be compressed.
+/// Distance between the starts of two samples.
 const STRIDE: u64 = 1024 * 1024;
 
-/// Whether compressing a layer would save less than 5%, as with archives, pictures and films.
+/// Whether compressing a layer would save less than 5%, as with archives, pictures and videos.
 pub(crate) fn is_dense(layer: &File, size: u64) -> io::Result<bool> {
     let (mut sampled, mut squeezed) = (0, 0);
     for start in (0..size).step_by(usize::try_from(STRIDE).map_err(io::Error::other)?) {
@@ -47,7 +47,6 @@ fn squeeze(bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Compresses a layer of this size.
 pub(crate) fn gzip(layer: &File, size: u64, to: &mut impl Write) -> io::Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     thread::scope(|scope| {
@@ -58,7 +57,7 @@ pub(crate) fn gzip(layer: &File, size: u64, to: &mut impl Write) -> io::Result<(
                 receiver
             })
             .collect();
-        // Each makes every n-th member, so the next one is always the next worker's.
+        // Each worker compresses every n-th member, so reading from the workers in turn keeps the order.
         for worker in workers.iter().cycle() {
             match worker.recv() {
                 Ok(member) => to.write_all(&member?)?,
@@ -69,7 +68,7 @@ pub(crate) fn gzip(layer: &File, size: u64, to: &mut impl Write) -> io::Result<(
     })
 }
 
-/// Compresses a worker's members, until all are done or the receiver is gone.
+/// Compresses a worker's members until all are done or the receiver is gone.
 fn make(layer: &File, size: u64, (first, threads): (usize, usize), to: &SyncSender<io::Result<Vec<u8>>>) {
     // An empty layer is one empty member.
     let members = size.div_ceil(MEMBER).max(1);
@@ -94,7 +93,7 @@ fn member(bytes: &[u8]) -> io::Result<Vec<u8>> {
         true => Compression::none(),
         false => Compression::default(),
     };
-    // Without a time or a system in its header the same bytes give the same member.
+    // Without a time or an operating system in the header, the same bytes always give the same member.
     let mut gzip = GzBuilder::new().operating_system(255).write(Vec::with_capacity(bytes.len() / 2), level);
     gzip.write_all(bytes)?;
     gzip.finish()

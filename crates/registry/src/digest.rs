@@ -1,4 +1,4 @@
-//! Digests: the names of everything in a store.
+//! SHA-256 digests, the names of everything in a store.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -7,18 +7,17 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// `sha256:` and 64 hexadecimal digits in lower case: the one form that image builders write.
+/// `sha256:` and 64 hexadecimal digits in lower case, the only form that image builders write.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Its digits, which are also a safe file name.
+    /// The 64 digits, which are also a safe file name.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -36,7 +35,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A text that is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a digest: expected `sha256:` and 64 lower-case hexadecimal digits")]
 pub struct NotADigest(String);
@@ -81,7 +79,7 @@ impl From<Digest> for String {
     }
 }
 
-/// Computes the digest and the length of what is read through it.
+/// A reader that computes the digest and the length of the bytes read through it.
 pub(crate) struct Hashing<R> {
     inner: R,
     hasher: Sha256,
@@ -93,7 +91,7 @@ impl<R: Read> Hashing<R> {
         Self { inner, hasher: Sha256::new(), length: 0 }
     }
 
-    /// Reads the rest, and gives digest and length of everything.
+    /// Reads the rest, then returns digest and length of everything.
     pub(crate) fn finish(mut self) -> io::Result<(Digest, u64)> {
         io::copy(&mut self, &mut io::sink())?;
         Ok((Digest(self.hasher.finalize().into()), self.length))
@@ -109,7 +107,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Computes the digest and the length of what is written through it.
+/// A writer that computes the digest and the length of the bytes written through it.
 pub(crate) struct HashingWriter<W> {
     inner: W,
     hasher: Sha256,
@@ -121,7 +119,7 @@ impl<W: Write> HashingWriter<W> {
         Self { inner, hasher: Sha256::new(), length: 0 }
     }
 
-    /// Gives what was written to, and digest and length of what was written.
+    /// Returns the inner writer, and digest and length of what was written.
     pub(crate) fn finish(self) -> (W, Digest, u64) {
         (self.inner, Digest(self.hasher.finalize().into()), self.length)
     }

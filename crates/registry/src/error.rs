@@ -5,37 +5,32 @@ use std::path::Path;
 
 use crate::digest::Digest;
 
-/// Why an image can't be taken or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or directory of ours, or the source itself, can't be read or written.
+    /// The source, or a file or directory of the store, can't be read or written.
     #[error("{what}: {source}")]
     Io {
-        /// The path, or what was read.
+        /// The path, or the operation.
         what: String,
-        /// Why.
         source: io::Error,
     },
-    /// The source says something that can't be right, or that is not supported.
+    /// The source contradicts itself, or uses something that isn't supported.
     #[error("{what} {fault}")]
     Unsound {
-        /// The file in the source.
         what: String,
-        /// What is wrong with it.
+        /// The fault, as a predicate of `what`.
         fault: String,
     },
-    /// The source names a blob that it does not hold.
+    /// The source names a blob that it doesn't contain.
     #[error("the image is incomplete: it names {0}, which is missing")]
     Missing(Digest),
-    /// Several images, and none of the name that was asked for.
+    /// The source has several images, and none has the requested name.
     #[error("there are several images and none is named {wanted}: {found}")]
     Several {
-        /// The name that was asked for.
         wanted: String,
-        /// The names there are.
+        /// The names of the images in the source, separated by commas.
         found: String,
     },
-    /// No image of that name is kept.
     #[error("no image named {0} is kept")]
     Unknown(String),
 }

@@ -1,4 +1,4 @@
-//! A file or directory that a user names, in any of the forms that an image is kept in.
+//! Takes an image out of a file or directory that the user names, in any supported format.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -10,21 +10,22 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::store::Store;
 
-/// A tar header.
+/// The length of a tar header.
 const HEADER: u64 = 512;
-/// Where every header since 1988 says what it is.
+/// The magic bytes in a tar header and their offset. Every writer since 1988 sets them.
 const MARK: (usize, &[u8]) = (257, b"ustar");
 const GZIP: &[u8] = &[0x1f, 0x8b];
-/// Other compressions, by their first bytes.
+/// Compressions that aren't supported, by their first bytes.
 const OTHERS: [(&[u8], &str); 3] =
     [(&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"BZh", "bzip2"), (&[0xfd, b'7', b'z', b'X', b'Z'], "xz")];
 
 impl Store {
-    /// Takes an image out of an archive as `docker save` or buildx writes it, compressed with gzip or not, or out of a directory with an
-    /// OCI layout. Where there are several images, it is the one of that name. Its blobs stay until [`Store::collect`], unless it is kept.
+    /// Takes an image out of a tar archive that `docker save` or buildx wrote, with or without gzip, or out of a
+    /// directory with an OCI layout. If there are several images, takes the one called `name`. [`Store::collect`]
+    /// deletes its blobs unless it is kept.
     ///
     /// # Errors
-    /// If it is none of these, holds no such image, or anything in it is not what it says.
+    /// If the path is none of these, it holds no such image, or its content doesn't match its digests.
     pub fn look_into(&self, path: &Path, name: &str) -> Result<Image, Error> {
         let fault = |source| Error::Io { what: "reading the file".into(), source };
         let mut file = File::open(path).map_err(fault)?;
@@ -46,7 +47,7 @@ impl Store {
     }
 }
 
-/// Says what it is instead, where that can be seen.
+/// Checks that the file starts as a tar archive. The error says what it is instead, if known.
 fn is_archive(start: &[u8]) -> Result<(), Error> {
     let (at, mark) = MARK;
     if start.get(at..).is_some_and(|rest| rest.starts_with(mark)) {

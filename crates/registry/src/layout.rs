@@ -1,4 +1,4 @@
-//! OCI layouts: what `docker buildx build --output type=oci,tar=false,dest=DIRECTORY` makes.
+//! Takes images out of OCI layouts, which `docker buildx build --output type=oci,tar=false,dest=DIRECTORY` writes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use crate::take::{self, Files, Found};
 
 const INDEX: &str = "index.json";
 
-/// A directory, of which only plain files are read.
+/// A layout's directory. Only regular files in it are read.
 struct Directory<'a>(&'a Path);
 
 impl Files for Directory<'_> {
@@ -30,10 +30,11 @@ impl Files for Directory<'_> {
 }
 
 impl Store {
-    /// Takes an image out of an OCI layout, and keeps it under a name. Where the layout holds several images, it is the one of that name.
+    /// Takes an image out of an OCI layout and keeps it under `name`. If the layout holds several images, takes the
+    /// one with that name.
     ///
     /// # Errors
-    /// If the directory is not a layout, holds no such image, or anything in it is not what it says.
+    /// If the directory is not a layout, it holds no such image, or its content doesn't match its digests.
     pub fn take_layout(&self, directory: &Path, name: &str) -> Result<Image, Error> {
         let image = self.in_layout(directory, name)?;
         self.keep(name, &image)?;
@@ -51,14 +52,13 @@ impl Store {
         self.take_from(&files, &index, name)
     }
 
-    /// Takes an image out of files with an `index.json`.
     pub(crate) fn take_from(&self, files: &dyn Files, index: &[u8], name: &str) -> Result<Image, Error> {
         let index: Index = parse(index, INDEX)?;
         take::all(self, files, choose(&index.manifests, name)?)
     }
 }
 
-/// A small file, whole.
+/// Reads a whole file of at most [`LARGEST`] bytes.
 pub(crate) fn read(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>, Error> {
     let Some(found) = files.open(path)? else { return Ok(None) };
     let file = found.read()?;
@@ -71,7 +71,7 @@ pub(crate) fn read(files: &dyn Files, path: &str) -> Result<Option<Vec<u8>>, Err
     Ok(Some(bytes))
 }
 
-/// The only image, or the one of that name. An image with several names is listed once for each.
+/// The only image, or the one called `name`. An image with several names is listed once for each.
 fn choose<'a>(images: &'a [Descriptor], name: &str) -> Result<&'a Descriptor, Error> {
     let Some(first) = images.first() else { return Err(Error::unsound(INDEX, "names no image")) };
     if images.iter().all(|image| image.digest == first.digest) {
@@ -84,7 +84,7 @@ fn choose<'a>(images: &'a [Descriptor], name: &str) -> Result<&'a Descriptor, Er
     })
 }
 
-/// Whether a name found is the one wanted; Docker writes out where it comes from.
+/// Whether the two names mean the same image: Docker adds `docker.io/` and `library/`.
 pub(crate) fn is_called(found: &str, wanted: &str) -> bool {
     let short = found.strip_prefix("docker.io/");
     found == wanted

@@ -1,11 +1,12 @@
 //! A read-only OCI registry over any byte stream, and the store of images behind it.
 //!
-//! An image gets into a [`Store`] from where it was built: out of an OCI layout ([`Store::take_layout`]) or of what `docker save` writes
-//! ([`Store::take_archive`]), or of either in a file that a user names ([`Store::look_into`]). Blobs are stored once, under their digests, and everything is checked against the digest that names it: a
-//! source is data from outside. [`Store::save`] writes an image as `docker load` takes it. A [`Registry`] then offers images to whatever connects: it speaks the pull half of the OCI distribution
-//! specification, over HTTP/1.1, as Docker, containerd and Podman use it.
+//! A [`Store`] takes images from an OCI layout ([`Store::take_layout`]), from the output of `docker save`
+//! ([`Store::take_archive`]), or from a file or directory that a user names ([`Store::look_into`]). It stores each
+//! blob once, under its digest, and checks all content against its digest, because sources aren't trusted.
+//! [`Store::save`] writes an image in the format of `docker load`. A [`Registry`] serves images on any connection. It
+//! speaks the pull half of the OCI distribution specification over HTTP/1.1, as Docker, containerd and Podman use it.
 //!
-//! Nothing here knows of deploys, servers or SSH.
+//! This crate knows nothing about deploys, servers or SSH.
 
 mod archive;
 mod compress;

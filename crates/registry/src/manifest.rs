@@ -1,4 +1,4 @@
-//! Manifests: what an image consists of, in the forms of OCI and of Docker.
+//! Manifests, indexes and configurations of images, in OCI's and Docker's formats.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::Error;
 
-/// The largest manifest, index or configuration that is read into memory: the size every registry accepts at least.
+/// The largest manifest, index or configuration that is read into memory, in bytes: the size that every registry
+/// accepts.
 pub(crate) const LARGEST: u64 = 4 * 1024 * 1024;
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -18,23 +19,21 @@ const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
-/// How a manifest or blob is named by another.
+/// A reference to a manifest or blob from another document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is.
     pub media_type: String,
-    /// Its name.
     pub digest: Digest,
-    /// Its length in bytes.
+    /// In bytes.
     pub size: u64,
-    /// What it runs on, where an index says so.
+    /// Only set in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// Where else it can be had; such layers need not be there.
+    /// Where else the blob can be downloaded. Layers with URLs may be missing here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
-    /// Its name in an OCI layout, among others.
+    /// An OCI layout stores the image's name in these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<serde_json::Map<String, serde_json::Value>>,
 }
@@ -45,7 +44,7 @@ impl Descriptor {
         Self { media_type, digest, size, platform: None, urls: Vec::new(), annotations: None }
     }
 
-    /// The names that a layout gives it; buildx writes several into one line.
+    /// The names that a layout gives the image. buildx writes several into one annotation.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let annotations = self.annotations.as_ref();
         ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
@@ -54,12 +53,12 @@ impl Descriptor {
             .flat_map(|names| names.split(','))
     }
 
-    /// Whether it is a layer as it was built, without compression.
+    /// Whether this is an uncompressed layer.
     pub(crate) fn is_plain_layer(&self) -> bool {
         [OCI_LAYER, DOCKER_LAYER].contains(&self.media_type.as_str())
     }
 
-    /// The descriptor of this plain layer as it is kept: compressed, or as it is.
+    /// The descriptor of this plain layer in its stored form: compressed or unchanged.
     pub(crate) fn kept_as(&self, digest: Digest, size: u64) -> Self {
         let media_type = match self.media_type.as_str() {
             plain if digest == self.digest => plain.to_owned(),
@@ -70,7 +69,6 @@ impl Descriptor {
     }
 }
 
-/// Operating system and architecture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// `linux`.
@@ -89,14 +87,14 @@ impl std::fmt::Display for Platform {
     }
 }
 
-/// What a media type says of a document.
+/// The kind of a document, by its media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DocumentKind {
-    /// One image for each of several platforms.
+    /// A list of images, one per platform.
     Index,
-    /// An image.
+    /// The manifest of one image.
     Manifest,
-    /// Neither.
+    /// Anything else.
     Blob,
 }
 
@@ -110,13 +108,13 @@ impl DocumentKind {
     }
 }
 
-/// An index, as far as it is read here.
+/// The fields of an index that are used here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Index {
     pub(crate) manifests: Vec<Descriptor>,
 }
 
-/// An image's manifest, as far as it is read here.
+/// The fields of an image's manifest that are used here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) config: Descriptor,
@@ -124,14 +122,14 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// What it consists of, but for layers that are had elsewhere.
+    /// The configuration and the layers, without layers that are downloaded from elsewhere.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Descriptor> {
         let layers = self.layers.iter().filter(|layer| layer.urls.is_empty());
         std::iter::once(&self.config).chain(layers)
     }
 }
 
-/// A configuration, as far as it is read here.
+/// The fields of an image's configuration that are used here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Config {
     #[serde(flatten)]
@@ -141,21 +139,20 @@ pub(crate) struct Config {
     pub(crate) rootfs: RootFs,
 }
 
-/// What containers are made with.
+/// The options that containers start with.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Own {
     pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
-/// The layers of a configuration.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct RootFs {
     #[serde(default)]
     pub(crate) diff_ids: Vec<Digest>,
 }
 
-/// Reads a document; `what` names it in an error.
+/// Parses a JSON document. `what` names it in the error.
 pub(crate) fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8], what: &str) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|error| Error::unsound(what, format!("can't be read: {error}")))
 }

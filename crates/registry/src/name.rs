@@ -1,11 +1,12 @@
-//! Names of repositories and tags, which come from outside.
+//! Checks names of repositories and tags.
 
-/// Whether this names a repository: parts in lower case, divided by slashes, as the distribution specification has it.
+/// Whether this is a valid repository name: lower-case parts separated by slashes, as the distribution specification
+/// defines it.
 pub fn is_repository(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_part)
 }
 
-/// Letters and digits, with one dot, one or two underscores, or any number of dashes between them.
+/// Whether this is letters and digits, separated by one dot, one or two underscores, or any number of dashes.
 fn is_part(part: &str) -> bool {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let mut rest = part;
@@ -25,7 +26,6 @@ fn is_part(part: &str) -> bool {
     }
 }
 
-/// Whether this is a tag.
 pub fn is_tag(tag: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.len() <= 128 && tag.starts_with(is_word) && tag.chars().all(|c| is_word(c) || c == '.' || c == '-')

@@ -1,4 +1,4 @@
-//! How much is kept: so many images of a name, and so many bytes in all.
+//! Limits the number of images per repository and the size of the store.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,9 @@ use crate::store::{Collected, Kept, Store};
 use crate::take;
 
 impl Store {
-    /// Forgets all but the newest images of a repository (one with several names counts once), and then the oldest of all until what is left has no more than so many
-    /// bytes; deletes their blobs, unless another process uses the store. The newest of the repository always stays.
-    ///
-    /// # Errors
-    /// If something can't be read or deleted.
+    /// Forgets all but the newest `images` images of a repository, then the oldest images of all repositories until
+    /// the rest has at most `bytes` bytes. An image with several names counts once. The newest image of the
+    /// repository always stays. Then collects blobs as [`Store::collect`] does.
     pub fn retain(&self, repository: &str, images: usize, bytes: u64) -> Result<Option<Collected>, Error> {
         let mut kept = self.images()?;
         kept.sort_by_key(|kept| std::cmp::Reverse(kept.taken));
@@ -34,7 +32,7 @@ impl Store {
         self.collect()
     }
 
-    /// The bytes of an image that none of those seen before has.
+    /// The size of the image's blobs that are not in `seen` yet. Adds them to `seen`.
     fn bytes_of(&self, kept: &Kept, seen: &mut BTreeSet<String>) -> Result<u64, Error> {
         let mut parts = BTreeSet::new();
         take::reach(self, &kept.root, &mut parts)?;

@@ -1,5 +1,5 @@
-//! An image as `docker load` takes it: an OCI layout in a tar archive, with the table that older Dockers and the classic image
-//! store read instead. Layers are in it as they are in the store, compressed.
+//! Writes an image in the format of `docker load`: an OCI layout in a tar archive, with the table that older versions
+//! of Docker and the classic image store read instead. Layers are compressed as they are in the store.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,10 +13,10 @@ use crate::manifest::{Descriptor, Manifest, parse};
 use crate::store::Store;
 
 impl Store {
-    /// Writes the image of one architecture (`amd64`) under a name with a tag (`REPOSITORY:TAG`).
+    /// Writes the image for one architecture (such as `amd64`) under a name with a tag (`REPOSITORY:TAG`).
     ///
     /// # Errors
-    /// If the image is not for that architecture, or what is in the store can't be read, or not written.
+    /// If the image is not for that architecture, a blob can't be read, or the output can't be written.
     pub fn save(&self, image: &Image, name: &str, architecture: &str, to: impl Write) -> Result<(), Error> {
         let manifest = image.of_architecture(architecture).ok_or_else(|| {
             let there: Vec<String> = image.platforms().map(ToString::to_string).collect();
@@ -28,7 +28,7 @@ impl Store {
         let layers: Vec<&Descriptor> = document.layers.iter().filter(|layer| layer.urls.is_empty()).collect();
         let mut written = std::collections::BTreeSet::new();
         for part in [manifest, &document.config].into_iter().chain(layers.iter().copied()) {
-            // The same layer may be in it twice.
+            // An image may contain the same layer twice.
             if !written.insert(part.digest) {
                 continue;
             }
@@ -74,7 +74,7 @@ fn append(archive: &mut Builder<impl Write>, path: &str, size: u64, from: impl i
     archive.append_data(&mut header, path, from)
 }
 
-/// A name as containerd has it, with the registry that Docker takes for granted.
+/// The full name, as containerd writes it, with Docker's default registry.
 fn written_out(name: &str) -> String {
     match name.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.to_owned(),

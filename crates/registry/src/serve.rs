@@ -1,7 +1,7 @@
 //! The registry: the pull half of the OCI distribution specification.
 //!
-//! Only what was offered can be asked for, and nothing can be written. Every connection reads its blobs in pieces, and pieces are read in
-//! the order in which they were asked for: no connection gets ahead of the others, and one that takes nothing holds up none.
+//! Clients can only request what was offered, and can't write. Blobs are read in pieces, in the order in which all
+//! connections request them. So no connection gets ahead of the others, and a stalled one doesn't hold up the rest.
 
 mod body;
 mod range;
@@ -39,17 +39,16 @@ use route::Route;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-/// hyper's buffer for a request's head, and what it gathers of a body before it waits for the other side.
+/// The size of hyper's buffers: for the head of a request, and for a body until the client reads it.
 const BUFFER: usize = 64 * 1024;
 
-/// How much at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections that are served; more wait. Docker opens three for each pull, Podman six.
+    /// The number of connections served at once; others wait. Docker opens three per pull, Podman six.
     pub connections: usize,
-    /// Pieces that are read from disk.
+    /// The number of pieces read from disk at once.
     pub reads: usize,
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay open without a request.
     pub idle: Duration,
 }
 
@@ -59,12 +58,11 @@ impl Default for Limits {
     }
 }
 
-/// A user and a password that every request has to bring.
+/// The user name and password that every request must send, as HTTP basic authentication.
 #[derive(Clone)]
 pub struct Access(String);
 
 impl Access {
-    /// For this user and password.
     pub fn new(username: &str, password: &str) -> Self {
         Self(STANDARD.encode(format!("{username}:{password}")))
     }
@@ -72,20 +70,20 @@ impl Access {
     fn allows(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (scheme, given) = given.split_once(' ').unwrap_or_default();
-        // Digests are compared, so that the time it takes says nothing of the password.
+        // Comparing digests keeps the time independent of the password.
         scheme.eq_ignore_ascii_case("basic")
             && Digest::of(given.trim().as_bytes()) == Digest::of(self.0.as_bytes())
     }
 }
 
-/// What has gone over some connections: those of one server, say.
+/// Counts what was sent over some connections, such as those of one server.
 #[derive(Debug, Default)]
 pub struct Traffic {
     sent: AtomicU64,
 }
 
 impl Traffic {
-    /// Bytes of manifests and blobs that were handed to the connections.
+    /// Bytes of blobs and manifests that were handed to the connections.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -95,7 +93,7 @@ impl Traffic {
     }
 }
 
-/// Offers images to whatever connects.
+/// Serves images to clients.
 pub struct Registry {
     blobs: Arc<Blobs>,
     access: Option<Access>,
@@ -104,30 +102,27 @@ pub struct Registry {
     idle: Duration,
 }
 
-/// What is offered under one name.
 #[derive(Default)]
 struct Repository {
     tags: BTreeMap<String, Image>,
     parts: BTreeMap<Digest, Part>,
 }
 
-/// A name that can't be offered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} does not name an image: expected REPOSITORY:TAG, in lower case and without a registry")]
 pub struct NotAName(String);
 
 impl Registry {
-    /// Offers nothing yet.
     pub fn new(store: Arc<Store>, access: Option<Access>, limits: Limits) -> Self {
         let connections = Semaphore::new(limits.connections);
         let blobs = Arc::new(Blobs::new(store, limits.reads));
         Self { blobs, access, offers: RwLock::default(), connections, idle: limits.idle }
     }
 
-    /// Offers an image from now on, as `REPOSITORY:TAG`; one that was offered by that name before gives way.
+    /// Offers an image as `REPOSITORY:TAG`, in place of any image with that name.
     ///
     /// # Errors
-    /// If this is no such name.
+    /// If the name has another form.
     pub fn offer(&self, name: &str, image: &Image) -> Result<(), NotAName> {
         let (repository, tag) = name
             .rsplit_once(':')
@@ -140,10 +135,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Serves a connection until the other side closes it, or it breaks. Dropping the future closes it.
-    ///
-    /// # Errors
-    /// If it broke.
+    /// Serves a connection until the client closes it or it breaks. Dropping the future closes it.
     pub async fn serve<S>(&self, stream: S, traffic: Arc<Traffic>) -> Result<(), hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -169,7 +161,7 @@ impl Registry {
         response
     }
 
-    /// What is asked for; `None` if it is only whether this is a registry.
+    /// What the request asks for. `None` means the version check, `/v2/`.
     fn find(&self, request: &Request<Incoming>) -> Result<Option<Found>, Refusal> {
         if !self.access.as_ref().is_none_or(|access| access.allows(request.headers())) {
             return Err(Refusal::unauthorized());
@@ -222,7 +214,7 @@ impl Registry {
         if given(IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|known| known.trim() == etag)) {
             return refusal::built(response.status(StatusCode::NOT_MODIFIED).body(body::empty()));
         }
-        // A part is only of use to who has the rest of the same.
+        // A range only makes sense if the client has the rest of the same blob.
         let range = given(RANGE).filter(|_| given(IF_RANGE).is_none_or(|known| known == etag));
         let (slice, response) = match Slice::of(range, part.size) {
             Slice::Whole => (0..part.size, response),
@@ -242,13 +234,13 @@ impl Registry {
     }
 }
 
-/// A manifest or blob that is asked for.
+/// A manifest or blob to send.
 struct Found {
     digest: Digest,
     part: Part,
 }
 
-/// What of the image a client can read.
+/// The image's index or manifest, in a type that the client accepts.
 fn accepted<'a>(image: &'a Image, headers: &HeaderMap) -> Option<&'a crate::manifest::Descriptor> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let types: Vec<&str> = values

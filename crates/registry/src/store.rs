@@ -1,7 +1,7 @@
-//! A directory of blobs, each stored once under its digest, and of the images that are kept.
+//! A directory that stores blobs under their digests, and records which images are kept.
 //!
-//! Every file appears under its name by a rename, when it is whole: a process that dies leaves nothing half done. What a disk or a
-//! crash damaged is found by its digest when an image is opened, and taken again.
+//! Files are written elsewhere and renamed when complete, so a process that dies leaves no partial file under its
+//! final name. Opening an image checks the digests, and blobs damaged by a disk or crash are taken again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, Metadata};
@@ -22,26 +22,26 @@ use crate::image::Image;
 use crate::manifest::{Descriptor, LARGEST, parse};
 use crate::take::{self, Found, Nothing};
 
-/// Blobs; named as in an OCI layout.
+/// Blobs, with names as in an OCI layout.
 const BLOBS: &str = "blobs/sha256";
-/// A file for each image that is kept.
+/// One file per kept image.
 const IMAGES: &str = "images";
-/// For the digest of a layer as it was built, the descriptor of the one that is kept: compressed, or the same.
+/// Maps the digest of a plain layer to the descriptor of its stored form, compressed or unchanged.
 const COMPRESSED: &str = "compressed";
-/// What is being written.
+/// Temporary files.
 const INCOMING: &str = "incoming";
 
-/// Blobs and the images that are kept. Several processes may use one directory at the same time.
+/// A directory of blobs and kept images. Several processes may use the same directory at once.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    /// Locked by everyone who uses the store, and by one process alone while it deletes blobs.
+    /// Every user of the store holds it shared. Deleting blobs takes it exclusively.
     lock: File,
-    /// The blobs that were written or verified since the store was opened.
+    /// The blobs that were written or verified since the store was opened, as their files were then.
     whole: Mutex<BTreeMap<Digest, Stamp>>,
 }
 
-/// What changes when another program writes to a file.
+/// Changes when another program writes to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -56,8 +56,8 @@ impl Stamp {
     }
 }
 
-/// A file in the store's directory that isn't a blob yet, with the digest and size computed while it was written.
-/// It is deleted with the last of its clones.
+/// A temporary file in the store's directory, with the digest and size computed while it was written. It is deleted
+/// when its last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
     pub(crate) path: Arc<TempPath>,
@@ -65,46 +65,41 @@ pub(crate) struct Written {
     pub(crate) size: u64,
 }
 
-/// An image that is kept.
+/// The record of a kept image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The name it is kept under.
     pub name: String,
-    /// Its index or manifest.
+    /// The image's index or manifest.
     pub root: Descriptor,
-    /// When it was last taken.
+    /// When the image was last taken: the record's modification time.
     #[serde(skip, default = "SystemTime::now")]
     pub taken: SystemTime,
 }
 
-/// A directory for what an image is taken from, deleted with this. What a process that was killed left is deleted by
-/// [`Store::collect`].
+/// A temporary directory to take an image from, deleted on drop. If the process is killed, [`Store::collect`] deletes
+/// it.
 #[derive(Debug)]
 pub struct Workspace(TempDir);
 
 impl Workspace {
-    /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 }
 
-/// What was deleted.
+/// Counts what was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// Blobs.
+    /// The number of blobs.
     pub blobs: usize,
-    /// Their bytes.
+    /// Their size.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Opens the store in a directory, which is made if it is missing. No other user may look into it.
+    /// Opens the store in a directory and creates it if it is missing. Only its owner can read new directories.
     ///
     /// Waits while another process deletes blobs, which takes a moment.
-    ///
-    /// # Errors
-    /// If the directory can't be made or used.
     pub fn open(root: &Path) -> Result<Self, Error> {
         for part in [BLOBS, IMAGES, COMPRESSED, INCOMING] {
             let path = root.join(part);
@@ -116,10 +111,10 @@ impl Store {
         Ok(Self { root: root.to_owned(), lock, whole: Mutex::default() })
     }
 
-    /// Opens an image that is kept, and checks every blob of it.
+    /// Opens a kept image and checks all of its blobs.
     ///
     /// # Errors
-    /// If none is kept under this name, or a blob is missing. One that is damaged counts as missing.
+    /// If no image is kept under this name, or a blob is missing or damaged.
     pub fn image(&self, name: &str) -> Result<Image, Error> {
         let path = self.record(name);
         let bytes = match fs::read(&path) {
@@ -131,10 +126,7 @@ impl Store {
         take::all(self, &Nothing, &kept.root)
     }
 
-    /// Every image that is kept, by name.
-    ///
-    /// # Errors
-    /// If the directory can't be read.
+    /// Lists all kept images, sorted by name.
     pub fn images(&self) -> Result<Vec<Kept>, Error> {
         let mut images = Vec::new();
         for path in list(&self.root.join(IMAGES))? {
@@ -147,28 +139,20 @@ impl Store {
         Ok(images)
     }
 
-    /// Keeps an image under another name, too.
-    ///
-    /// # Errors
-    /// If none is kept under the first, or the record can't be written.
+    /// Also keeps a kept image under another name.
     pub fn keep_as(&self, name: &str, other: &str) -> Result<(), Error> {
         let kept = self.images()?.into_iter().find(|kept| kept.name == name);
         let kept = kept.ok_or_else(|| Error::Unknown(name.into()))?;
         self.record_as(other, &kept.root)
     }
 
-    /// Keeps an image no longer. Its blobs stay until [`Store::collect`].
-    ///
-    /// # Errors
-    /// If its record can't be deleted.
+    /// Removes a name. The image's blobs stay until [`Store::collect`].
     pub fn forget(&self, name: &str) -> Result<(), Error> {
         remove(&self.record(name)).map(drop)
     }
 
-    /// Deletes every blob that no kept image consists of. `None`, and nothing is deleted, while another process uses the store.
-    ///
-    /// # Errors
-    /// If something can't be read or deleted.
+    /// Deletes every blob that no kept image needs. Does nothing and returns `None` while another process uses the
+    /// store.
     pub fn collect(&self) -> Result<Option<Collected>, Error> {
         let fault = |error: rustix::io::Errno| Error::io(&self.root.join("lock"))(error.into());
         let alone = flock(&self.lock, FlockOperation::NonBlockingLockExclusive);
@@ -177,7 +161,7 @@ impl Store {
             Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
             Err(error) => Err(fault(error)),
         };
-        // A lock that couldn't be had alone may be lost.
+        // A failed upgrade to an exclusive lock may have released the shared one.
         flock(&self.lock, FlockOperation::LockShared).map_err(fault)?;
         collected
     }
@@ -203,7 +187,7 @@ impl Store {
             }
         }
         for path in list(&self.root.join(INCOMING))? {
-            // What other processes left behind: none of them uses the store now.
+            // Other processes left these behind. None of them uses the store now.
             if path.is_dir() {
                 fs::remove_dir_all(&path).map_err(Error::io(&path))?;
             } else {
@@ -213,10 +197,7 @@ impl Store {
         Ok(collected)
     }
 
-    /// Keeps an image under a name; one that was kept under it before gives way.
-    ///
-    /// # Errors
-    /// If its record can't be written.
+    /// Keeps an image under `name`, in place of any image with that name.
     pub fn keep(&self, name: &str, image: &Image) -> Result<(), Error> {
         self.record_as(name, &image.root)
     }
@@ -233,12 +214,12 @@ impl Store {
         persist(file, path)
     }
 
-    /// A name may hold anything, its digest is a file name.
+    /// The record's path. A name may contain any character, so its digest is the file name.
     fn record(&self, name: &str) -> PathBuf {
         self.root.join(IMAGES).join(Digest::of(name.as_bytes()).hex())
     }
 
-    /// The length of a blob that is there, by its digits.
+    /// The length of a stored blob, by its digest's digits.
     pub(crate) fn length(&self, digits: &str) -> Option<u64> {
         self.root.join(BLOBS).join(digits).metadata().ok().map(|metadata| metadata.len())
     }
@@ -247,23 +228,20 @@ impl Store {
         self.root.join(BLOBS).join(digest.hex())
     }
 
-    /// An empty directory of one's own.
-    ///
-    /// # Errors
-    /// If it can't be made.
+    /// Creates an empty temporary directory.
     pub fn workspace(&self) -> Result<Workspace, Error> {
         let path = self.root.join(INCOMING);
         TempDir::new_in(&path).map(Workspace).map_err(Error::io(&path))
     }
 
-    /// A new file that is deleted again unless it gets a name.
+    /// A new temporary file, deleted unless it is persisted.
     pub(crate) fn incoming(&self) -> Result<NamedTempFile, Error> {
         let path = self.root.join(INCOMING);
         NamedTempFile::new_in(&path).map_err(Error::io(&path))
     }
 
-    /// Whether the blob is here and undamaged. A damaged one is deleted. A blob that was verified since the store was opened isn't read
-    /// again.
+    /// Whether the store has the blob, undamaged. Deletes a damaged one. A blob that was verified since the store was
+    /// opened isn't read again unless its file changed.
     pub(crate) fn holds(&self, wanted: &Descriptor) -> Result<bool, Error> {
         let path = self.blob(&wanted.digest);
         let file = match File::open(&path) {
@@ -289,16 +267,16 @@ impl Store {
         self.whole.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, stamp);
     }
 
-    /// Stores a blob, if it is what it should be.
+    /// Stores a blob after checking its digest and size.
     pub(crate) fn put(&self, wanted: &Descriptor, source: Found) -> Result<(), Error> {
         self.name(&self.ours(wanted, source)?)
     }
 
-    /// A file of ours that is what it should be.
+    /// Copies the source into a temporary file, unless it is one already, and checks its digest and size.
     fn ours(&self, wanted: &Descriptor, source: Found) -> Result<Written, Error> {
         let written = match source {
             Found::Ours(written) => written,
-            // Not a byte more: a lying source can't fill the disk.
+            // Reads at most one byte too many, so a source that lies about its size can't fill the disk.
             Found::Theirs(file) => {
                 let source = file.take(wanted.size.saturating_add(1));
                 self.write_down(source, &format!("reading {}", wanted.digest))?
@@ -308,7 +286,7 @@ impl Store {
         Ok(written)
     }
 
-    /// Writes everything there is to read into a file of ours. `reading` says what can't be read, where that fails.
+    /// Copies all of `source` into a temporary file. `reading` describes the operation in an error.
     pub(crate) fn write_down(&self, mut source: impl Read, reading: &str) -> Result<Written, Error> {
         let directory = self.root.join(INCOMING);
         let mut to = HashingWriter::new(self.incoming()?);
@@ -325,11 +303,11 @@ impl Store {
         Ok(Written { path: Arc::new(file.into_temp_path()), digest, size })
     }
 
-    /// Gives a file its name as a blob; it may keep the one it has.
+    /// Links a temporary file to its name as a blob. The temporary file may remain.
     fn name(&self, written: &Written) -> Result<(), Error> {
         let blob = self.blob(&written.digest);
         let linked = fs::hard_link(&*written.path, &blob);
-        // Not every file system has links, and another process may have been faster.
+        // Some file systems lack hard links, and another process may have stored the same blob first.
         if linked.is_err() {
             let fault = Error::io(&blob);
             let mut file = self.incoming()?;
@@ -341,14 +319,13 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a document that was made here.
+    /// Stores a document that was generated here.
     pub(crate) fn write(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
         let written = self.write_down(bytes, "a document")?;
         self.name(&written)?;
         Ok(Descriptor::new(media_type, written.digest, written.size))
     }
 
-    /// Reads a document that the store holds.
     pub(crate) fn read(&self, wanted: &Descriptor) -> Result<Vec<u8>, Error> {
         let path = self.blob(&wanted.digest);
         let file = File::open(&path).map_err(Error::io(&path))?;
@@ -357,7 +334,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The form in which a plain layer is kept, if it is, undamaged.
+    /// Digest and size of the stored form of a plain layer, if the store has it, undamaged.
     pub(crate) fn packed(&self, plain: &Digest) -> Result<Option<(Digest, u64)>, Error> {
         let made = fs::read(self.root.join(COMPRESSED).join(plain.hex())).ok();
         match made.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok()) {
@@ -366,8 +343,9 @@ impl Store {
         }
     }
 
-    /// Keeps a plain layer: compressed, or unchanged if compression would save almost nothing. This is decided once: servers know the layer
-    /// by the digest of the kept form, and would need another form sent again.
+    /// Stores a plain layer: compressed, or unchanged if compression would save almost nothing. The choice is
+    /// recorded: servers know the layer by the digest of its stored form, and another form would have to be sent
+    /// again.
     pub(crate) fn pack(
         &self,
         plain: &Descriptor,
@@ -416,13 +394,12 @@ fn persist(file: NamedTempFile, path: &Path) -> Result<(), Error> {
     file.persist(path).map(drop).map_err(|error| Error::io(path)(error.error))
 }
 
-/// The files in a directory.
 fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(directory).map_err(Error::io(directory))?;
     entries.map(|entry| Ok(entry.map_err(Error::io(directory))?.path())).collect()
 }
 
-/// Removes a file, and gives its length. One that is gone already is fine.
+/// Removes a file and returns its length. A missing file is not an error.
 fn remove(path: &Path) -> Result<u64, Error> {
     let length = path.metadata().map_or(0, |metadata| metadata.len());
     match fs::remove_file(path) {

@@ -1,4 +1,4 @@
-//! Taking an image into a store: from its index down to its layers, each checked against the digest that names it.
+//! Takes an image into a store, from its index down to its layers. Each blob is checked against its digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,25 +12,22 @@ use crate::image::{Image, Layer, Part, Variant};
 use crate::manifest::{Config, Descriptor, DocumentKind, Index, LARGEST, Manifest, parse};
 use crate::store::{Store, Written};
 
-/// An index may list indexes; real ones do so once.
+/// An index may list other indexes. Real images nest one level.
 const DEEPEST: usize = 4;
 
-/// The files of a source, by the names they have in an OCI layout or an archive.
+/// The files of a source, by their paths in an OCI layout or an archive.
 pub(crate) trait Files {
-    /// Opens a file, if it is there.
     fn open(&self, path: &str) -> Result<Option<Found>, Error>;
 }
 
-/// A file of a source.
 pub(crate) enum Found {
-    /// What is in it is not known yet.
+    /// A file that hasn't been read yet.
     Theirs(File),
-    /// It was written into the store's directory, and its digest and length computed meanwhile.
+    /// A temporary file in the store, with its digest and length.
     Ours(Written),
 }
 
 impl Found {
-    /// Its content.
     pub(crate) fn read(self) -> Result<File, Error> {
         match self {
             Self::Theirs(file) => Ok(file),
@@ -39,7 +36,7 @@ impl Found {
     }
 }
 
-/// A source without files: what the store doesn't hold is missing.
+/// A source without files. Only what the store already has can be taken.
 pub(crate) struct Nothing;
 
 impl Files for Nothing {
@@ -48,11 +45,11 @@ impl Files for Nothing {
     }
 }
 
-/// Takes everything the image consists of that the store doesn't hold.
+/// Takes all parts of an image that the store lacks.
 pub(crate) fn all(store: &Store, files: &dyn Files, root: &Descriptor) -> Result<Image, Error> {
     let mut taking = Taking { store, files, parts: BTreeMap::new(), variants: Vec::new() };
     let root = match DocumentKind::of(&root.media_type) {
-        // The index names its manifests by their digests, and some of them each other: nothing in them is changed.
+        // An index names its manifests by digest, and manifests may name each other, so no manifest in it can change.
         DocumentKind::Index => taking.index(root, DEEPEST).map(|()| root.clone())?,
         DocumentKind::Manifest => {
             let root = taking.with_packed_layers(root)?;
@@ -75,8 +72,8 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// An index, with every image in it that is whole. Docker saves the index of an image for several platforms with the one platform it
-    /// holds.
+    /// Takes an index and every complete image in it. `docker save` writes the whole index of a multi-platform image,
+    /// but only the platform that it has.
     fn index(&mut self, at: &Descriptor, floors: usize) -> Result<(), Error> {
         let Some(floors) = floors.checked_sub(1) else {
             return Err(Error::unsound(at.digest.to_string(), "is an index within too many others"));
@@ -117,7 +114,7 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// What its configuration says of an image; what isn't an image (an attestation) has none.
+    /// The image's variant, from its configuration. `None` for a manifest of something else, such as an attestation.
     fn variant(&self, manifest: &Manifest, at: &Descriptor) -> Result<Option<Variant>, Error> {
         if !manifest.config.media_type.contains("image") {
             return Ok(None);
@@ -134,7 +131,8 @@ impl Taking<'_> {
         Ok(Some(variant).filter(|variant| variant.platform.os != "unknown"))
     }
 
-    /// The same image with its layers as they are kept. A manifest whose layers stay as they are does so, too.
+    /// Packs the plain layers and writes a manifest that names their stored forms. Returns the same descriptor if no
+    /// layer changes.
     fn with_packed_layers(&self, at: &Descriptor) -> Result<Descriptor, Error> {
         let manifest: Manifest = self.document(at)?;
         let mut document: Value = self.document(at)?;
@@ -159,7 +157,7 @@ impl Taking<'_> {
         }
     }
 
-    /// A document, small enough to be read and of the kind that it was called.
+    /// Reads a document. Fails if it is too large or states another media type than its descriptor.
     fn document<T: for<'de> Deserialize<'de>>(&self, at: &Descriptor) -> Result<T, Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -183,7 +181,7 @@ impl Taking<'_> {
     }
 
     fn blob(&self, at: &Descriptor) -> Result<(), Error> {
-        // What was checked for this image is not read again.
+        // A blob that was checked for this image is not checked again.
         if self.parts.contains_key(&at.digest) || self.store.holds(at)? {
             return Ok(());
         }
@@ -197,12 +195,12 @@ impl Taking<'_> {
     }
 }
 
-/// Where a layout has a blob.
+/// The path of a blob in a layout.
 fn path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// The digits of everything that the store holds of an image, damaged or not.
+/// Collects the digits of all of an image's blobs that the store has, damaged or not.
 pub(crate) fn reach(store: &Store, at: &Descriptor, found: &mut BTreeSet<String>) -> Result<(), Error> {
     if !store.blob(&at.digest).exists() || !found.insert(at.digest.hex()) || at.size > LARGEST {
         return Ok(());
@@ -215,6 +213,6 @@ pub(crate) fn reach(store: &Store, at: &Descriptor, found: &mut BTreeSet<String>
         }
         DocumentKind::Blob => return Ok(()),
     };
-    // A damaged document is found when the image is opened.
+    // A damaged document is noticed when the image is opened.
     parts.unwrap_or_default().iter().try_for_each(|part| reach(store, part, found))
 }

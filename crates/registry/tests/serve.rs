@@ -1,4 +1,4 @@
-//! What a registry answers, as the distribution specification has it.
+//! Tests the registry's answers against the distribution specification.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -24,7 +24,6 @@ fn served() -> Served {
     Served::new(&sample(), None, Limits::default())
 }
 
-/// The first layer, and its path.
 fn first_layer() -> (Vec<u8>, String) {
     let bytes = gzip(&layer(1, 400_000));
     let path = format!("/v2/me/app/blobs/{}", Digest::of(&bytes));
@@ -211,7 +210,7 @@ async fn with_a_password_nothing_is_had_without_it() {
     assert_eq!(client.ask("GET", &first_layer().1, &right).await.status, StatusCode::OK);
 }
 
-/// Asks for the layer and takes nothing of the answer.
+/// Requests the layer and then stops reading the response.
 async fn stuck(served: &Served) -> tokio::io::DuplexStream {
     let mut pipe = served.pipe(1000);
     let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", first_layer().1);
@@ -232,7 +231,7 @@ async fn connections_that_take_nothing_hold_up_no_other_and_little_memory() {
     let read = served.traffic.sent();
     assert!(read <= 50 * 2 * 64 * 1024, "{read} bytes were read ahead of clients that take nothing");
     assert!(served.client().await.get(&path).await.body == bytes);
-    // The one file is open once.
+    // The layer's file is open only once.
     let layer = served.directory.path().join("store/blobs/sha256").join(Digest::of(&bytes).hex());
     let opened = std::fs::read_dir("/proc/self/fd").unwrap();
     let opened =
@@ -247,7 +246,7 @@ async fn more_connections_than_allowed_wait_for_their_turn() {
     let (bytes, path) = first_layer();
     let mut client = served.client().await;
     let second = tokio::spawn(async move { client.get(&path).await });
-    // It has its turn as soon as the first connection goes, and not before.
+    // The second request is served only after the first connection has closed.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,5 @@
-//! Images come into a store whole and checked, each blob once, and leave it when nothing needs them.
+//! Tests that images enter a store whole and checked, that each blob is stored once, and that unneeded blobs are
+//! deleted.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -26,7 +27,7 @@ fn platforms(image: &Image) -> Vec<String> {
     image.platforms().map(ToString::to_string).collect()
 }
 
-/// The error of taking these, as a person reads it.
+/// The error from taking this layout.
 fn refused(files: &Files) -> String {
     let (_directory, store) = store();
     take(&store, files).map(|image| image.root().digest).unwrap_err().to_string()
@@ -140,7 +141,7 @@ fn a_damaged_blob_is_found_and_taken_again() {
                 _ => fs::remove_file(&blob).unwrap(),
             }
             let hex = blob.file_name().unwrap().to_str().unwrap();
-            // A run believes what it has written itself; the next one doesn't.
+            // A store trusts blobs that it wrote itself, so the check needs a new one.
             let store = Store::open(&directory.path().join("store")).unwrap();
             match store.image(NAME) {
                 Err(Error::Missing(digest)) => assert_eq!(digest.hex(), hex),
@@ -278,7 +279,7 @@ fn only_plain_files_of_a_layout_are_read() {
     assert!(error.ends_with("is not a plain file"), "{error}");
 }
 
-/// Its layers, as a server would get and unpack them.
+/// The image's layers, uncompressed, as a server would get them.
 fn unpacked_layers(directory: &TempDir, image: &Image) -> Vec<Vec<u8>> {
     let read = |digest: &str| {
         let digest: Digest = digest.parse().unwrap();
@@ -355,7 +356,7 @@ fn a_layer_that_compression_makes_no_smaller_is_kept_as_it_is() {
         assert_eq!(kept, 1);
         assert!(image.parts().any(|(digest, _)| *digest == Digest::of(&noise)));
         assert_eq!(unpacked_layers(&directory, &image), [noise.clone(), text.clone()]);
-        // What the store has of an archive is not unpacked again, also where it is compressed there.
+        // Blobs that the store has aren't unpacked again, nor are layers that it has in compressed form.
         let again = Store::open(&directory.path().join("store")).unwrap();
         assert_eq!(again.take_archive(&*archive, NAME).unwrap().root(), image.root());
         let blob = directory.path().join("store/blobs/sha256").join(Digest::of(&noise).hex());
@@ -525,7 +526,7 @@ proptest::proptest! {
         archive[at] = to;
         let (_directory, store) = store();
         if let Ok(image) = store.take_archive(&*archive, NAME) {
-            // A tag, a time or a legacy file may have changed: what is served has not.
+            // The change may be in a tag, a time or a legacy file, which the image doesn't include.
             proptest::prop_assert_eq!(image.root().digest, sound);
         }
     }

@@ -1,4 +1,4 @@
-//! Blobs, read in pieces as the other side takes them.
+//! Streams blobs to clients in pieces.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use super::Traffic;
 use crate::digest::Digest;
 use crate::store::Store;
 
-/// A connection holds two of them at most: one that is being sent, and the next. A server has three connections, and there may be many.
+/// A connection holds at most two pieces: the one being sent and the next. Docker opens three connections per pull.
 const PIECE: u64 = 64 * 1024;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -31,11 +31,11 @@ pub(super) fn text(text: String) -> Body {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// The blobs of a store, each opened once however many connections read it.
+/// Reads blobs of a store. However many connections read a blob, its file is opened once.
 pub(super) struct Blobs {
     store: Arc<Store>,
     open: Mutex<HashMap<Digest, Weak<File>>>,
-    /// First come, first served.
+    /// Limits concurrent reads. First come, first served.
     turns: Semaphore,
 }
 
@@ -44,7 +44,7 @@ impl Blobs {
         Self { store, open: Mutex::default(), turns: Semaphore::new(reads) }
     }
 
-    /// A slice of a blob. Nothing is read before it is wanted.
+    /// Streams a slice of a blob. Each piece is read when the client is ready for it.
     pub(super) fn body(
         self: &Arc<Self>,
         digest: Digest,

@@ -1,20 +1,18 @@
-//! Which bytes a `Range` header asks for.
+//! Parses the `Range` header.
 
 use std::ops::Range;
 
-/// The bytes that are sent.
+/// The part of a blob that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Slice {
-    /// All.
     Whole,
-    /// Some.
     Part(Range<u64>),
-    /// There are none where they are asked for.
+    /// The range is outside the blob.
     Beyond,
 }
 
 impl Slice {
-    /// Of so many bytes. What isn't one range of bytes is ignored, as HTTP allows.
+    /// Parses the header for a blob of `size` bytes. As HTTP allows, anything but a single range of bytes is ignored.
     pub(super) fn of(header: Option<&str>, size: u64) -> Self {
         let Some((first, last)) = header
             .and_then(|header| header.trim().strip_prefix("bytes="))

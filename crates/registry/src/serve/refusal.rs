@@ -1,4 +1,4 @@
-//! Refusals, in the form of the distribution specification.
+//! Error responses, in the format of the distribution specification.
 
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use hyper::{Method, Response, StatusCode};
@@ -8,7 +8,6 @@ use super::body::{self, Body};
 use crate::digest::{Digest, NotADigest};
 use crate::image::Image;
 
-/// Why a request gets nothing.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -98,7 +97,6 @@ impl Refusal {
     }
 }
 
-/// An answer in JSON.
 pub(super) fn json(status: StatusCode, method: &Method, text: String) -> Response<Body> {
     let builder = Response::builder()
         .status(status)
@@ -108,7 +106,7 @@ pub(super) fn json(status: StatusCode, method: &Method, text: String) -> Respons
     builder.body(body).unwrap_or_else(|_| Response::new(body::empty()))
 }
 
-/// Headers are made of digests, numbers and media types out of manifests; only the last may be none.
+/// Turns a response that can't be built into an error. Only a manifest's media type can be an invalid header.
 pub(super) fn built(response: hyper::http::Result<Response<Body>>) -> Result<Response<Body>, Refusal> {
     let fault = |error: hyper::http::Error| error.to_string();
     response.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", fault(error)))

@@ -1,20 +1,19 @@
-//! What a path asks for.
+//! Parses request paths.
 
 use crate::digest::Digest;
 use crate::name::{is_repository, is_tag};
 
 use super::refusal::Refusal;
 
-/// What a path asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    /// Whether this is a registry.
+    /// `/v2/`, which clients request to check that this is a registry.
     Version,
-    /// The manifest of a repository's tag.
+    /// A repository and a tag.
     Tag(&'a str, &'a str),
-    /// A manifest by its digest.
+    /// A repository and the manifest's digest.
     Manifest(&'a str, Digest),
-    /// A blob.
+    /// A repository and the blob's digest.
     Blob(&'a str, Digest),
 }
 

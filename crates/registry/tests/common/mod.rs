@@ -1,4 +1,4 @@
-//! Images as builders write them, and a client.
+//! Builds images as image builders write them, and a client for the registry.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses a part of this")]
 
 use std::collections::BTreeMap;
@@ -22,19 +22,18 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const NAME: &str = "localhost:5000/app:v1";
 
-/// Files of a layout or an archive, by their names.
+/// The files of a layout or an archive, by their paths.
 #[derive(Debug, Clone, Default)]
 pub struct Files(pub BTreeMap<String, Vec<u8>>);
 
 impl Files {
-    /// Adds a blob, and gives its descriptor.
+    /// Adds a blob and returns its descriptor.
     pub fn blob(&mut self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = Digest::of(bytes);
         self.0.insert(format!("blobs/sha256/{}", digest.hex()), bytes.to_vec());
         json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() })
     }
 
-    /// Adds an image with these layers, plain or compressed.
     pub fn image(&mut self, layers: &[&[u8]], compressed: bool, architecture: &str) -> Value {
         let config = config(layers, architecture);
         let config = self.blob("application/vnd.oci.image.config.v1+json", &config);
@@ -52,13 +51,12 @@ impl Files {
         descriptor
     }
 
-    /// Adds an index.
     pub fn index(&mut self, manifests: &[Value]) -> Value {
         let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
         self.blob(INDEX, index.to_string().as_bytes())
     }
 
-    /// Names the roots.
+    /// Writes `index.json` with these roots, and `oci-layout`.
     pub fn roots(mut self, roots: &[Value]) -> Self {
         let index = json!({ "schemaVersion": 2, "manifests": roots });
         self.0.insert("index.json".into(), index.to_string().into_bytes());
@@ -66,7 +64,6 @@ impl Files {
         self
     }
 
-    /// Writes a directory.
     pub fn write(&self, directory: &Path) {
         for (name, bytes) in &self.0 {
             let path = directory.join(name);
@@ -75,7 +72,6 @@ impl Files {
         }
     }
 
-    /// Writes an archive.
     pub fn archive(&self) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         for (name, bytes) in &self.0 {
@@ -84,7 +80,7 @@ impl Files {
         archive.into_inner().unwrap()
     }
 
-    /// The only file whose name ends so, to be changed.
+    /// The content of the only file whose path ends with `end`, for a test to change.
     pub fn file(&mut self, end: &str) -> &mut Vec<u8> {
         let mut found = self.0.iter_mut().filter(|(name, _)| name.ends_with(end));
         let (_, bytes) = found.next().unwrap();
@@ -93,14 +89,12 @@ impl Files {
     }
 }
 
-/// The configuration of an image with these layers.
 pub fn config(layers: &[&[u8]], architecture: &str) -> Vec<u8> {
     let diff_ids: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
     let rootfs = json!({ "type": "layers", "diff_ids": diff_ids });
     json!({ "architecture": architecture, "os": "linux", "rootfs": rootfs }).to_string().into_bytes()
 }
 
-/// Adds a plain file to an archive.
 pub fn add(archive: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes.len() as u64);
@@ -108,7 +102,7 @@ pub fn add(archive: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) {
     archive.append_data(&mut header, name, bytes).unwrap();
 }
 
-/// A layer with one file, which is hard to compress if it is long.
+/// A layer with one file of pseudo-random bytes, which hardly compress.
 pub fn layer(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed + 1;
     let noise = std::iter::repeat_with(move || {
@@ -120,7 +114,7 @@ pub fn layer(seed: u64, length: usize) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// What `docker save` wrote before Docker 25.
+/// The files that `docker save` wrote before Docker 25.
 pub fn old_archive(tags: &[&str], layers: &[&[u8]]) -> Files {
     let mut files = Files::default();
     let config = config(layers, "amd64");
@@ -150,21 +144,19 @@ pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// A store in a directory of its own.
+/// A new store in a temporary directory.
 pub fn store() -> (TempDir, Store) {
     let directory = TempDir::new().unwrap();
     let store = Store::open(&directory.path().join("store")).unwrap();
     (directory, store)
 }
 
-/// Takes a layout.
 pub fn take(store: &Store, files: &Files) -> Result<Image, bowline_registry::Error> {
     let layout = TempDir::new().unwrap();
     files.write(layout.path());
     store.take_layout(layout.path(), NAME)
 }
 
-/// A registry, and its store.
 pub struct Served {
     pub registry: Arc<Registry>,
     pub image: Image,
@@ -181,7 +173,7 @@ impl Served {
         Self { registry: Arc::new(registry), image, traffic: Arc::default(), directory }
     }
 
-    /// A connection through a pipe that holds no more than so many bytes.
+    /// A connection to the registry through a pipe that buffers at most `holds` bytes.
     pub fn pipe(&self, holds: usize) -> tokio::io::DuplexStream {
         let (near, far) = tokio::io::duplex(holds);
         let (registry, traffic) = (Arc::clone(&self.registry), Arc::clone(&self.traffic));
@@ -209,7 +201,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The code of an error.
+    /// The code of an error response.
     pub fn code(&self) -> String {
         let errors: Value = serde_json::from_slice(&self.body).unwrap();
         assert_eq!(self.header("content-type"), "application/json");
