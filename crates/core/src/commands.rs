@@ -1,9 +1,9 @@
-//! What runs on a server, one file per noun: each command is a value that renders to one [`crate::shell::Script`]. Build
-//! commands ([`builder`], [`clone`]) run on the deploying machine, as words without a shell.
+//! Commands that run on a server, one noun per file. Each command is a value that renders to one [`crate::shell::Script`].
+//! Build commands ([`builder`], [`clone`]) run on the deploying machine, without a shell.
 //!
-//! Scripts are POSIX `sh` and need nothing on the server but Docker and common small tools. On standard output, a script
-//! answers in lines that begin with `@`; the output of programs for people goes to standard error. A script that changes
-//! anything checks the run's mark first (see [`Scope::fence`]).
+//! Scripts are POSIX `sh`, and the server only needs Docker and common small tools. A script answers on standard output, in
+//! lines that begin with `@`. Human-readable output of programs goes to standard error. A script that changes anything
+//! checks the run's mark first (see [`Scope::fence`]).
 
 pub mod accessory;
 pub mod answer;
@@ -39,30 +39,30 @@ use crate::names::Names;
 use crate::shell::quote;
 use status::Status::Fenced;
 
-/// Digits of a run's id that a run shares with those that its hooks start.
+/// The number of leading digits of a run's id that it shares with the runs that its hooks start.
 pub const FAMILY: usize = 16;
 
-/// How long [`Scope::claim`] waits for what another run began before it ends that, in seconds: as long as a container
-/// may take to stop.
+/// How long [`Scope::claim`] waits for the processes of another run before it kills them, in seconds: as long as a
+/// container may take to stop.
 pub const WAIT_S: u64 = 35;
-/// What a claim prints before such a wait.
+/// The line that a claim prints before it waits.
 pub const WAITS: &str = "@waits";
-/// A text that only the keeper of a lock has. The keeper ends with its connection, so no run waits for it.
+/// A marker in the arguments of a lock's keeper. No claim waits for a keeper, because it ends with its connection.
 const KEEPER: &str = "@lost";
-/// A text that only a script has which pulls an image from its run. That image comes no more.
+/// A marker in the arguments of a script that pulls an image from its run. A claim kills such a script, because the image
+/// can't arrive any more.
 pub(crate) const PULLS: &str = "@pulls";
 
-/// What is done to a container that is there.
+/// An action on an existing container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Start,
-    /// Stop it; requests under way are answered first.
+    /// Stops the container after it has answered its open requests.
     Stop,
     Restart,
 }
 
 impl Action {
-    /// `start`.
     pub fn verb(self) -> &'static str {
         match self {
             Action::Start => "start",
@@ -81,40 +81,40 @@ impl Action {
     }
 }
 
-/// What every command of a run knows.
+/// What all commands of a run share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     pub names: Names,
-    /// The run's id: 32 hex digits, new for each run. A run that a hook of another one started shares that one's
-    /// [`Scope::family`], since both work under one lock.
+    /// The run's id: 32 hex digits, new for each run. A run that a hook starts has the same [`Scope::family`] as the run of
+    /// that hook, because both work under one lock.
     pub run: String,
-    /// Who deploys, for the audit log.
+    /// The person who deploys, for the audit log.
     pub performer: String,
 }
 
 impl Scope {
-    /// The file on each server that holds the id of the run it belongs to.
+    /// The file on each server with the id of the run that may change it.
     pub fn mark(&self) -> String {
         format!("{}/run", self.names.directory())
     }
 
-    /// The file on each server with the boots whose containers the run no longer waits for.
+    /// The file on each server that lists the boots whose containers the run no longer waits for.
     pub(crate) fn given_up(&self) -> String {
         format!("{}/given-up", self.names.directory())
     }
 
-    /// The first digits of the run's id: whose server it is.
+    /// The first digits of the run's id, which a server's mark must begin with.
     pub fn family(&self) -> &str {
         self.run.get(..FAMILY).unwrap_or(&self.run)
     }
 
-    /// The last digits of the run's id, which no other run has, for names of what it makes or moves aside.
+    /// The last digits of the run's id, unique to it. They are part of the names of what the run creates or moves aside.
     pub fn token(&self) -> &str {
         self.run.get(FAMILY..).filter(|token| !token.is_empty()).unwrap_or(&self.run)
     }
 
-    /// Shell lines that claim this server for this run. If the previous run was killed or cut off, its last command may still
-    /// be at work here: it ends first, because it started before the fence could stop it.
+    /// Shell lines that claim this server for this run. They wait for a command of a previous run that was killed or cut
+    /// off, because it has already passed the fence.
     pub fn claim(&self) -> String {
         format!(
             "bowline_directory={directory} bowline_mark={mark} bowline_given_up={given_up} bowline_run={run} bowline_family={family}\n\
@@ -130,8 +130,8 @@ impl Scope {
         )
     }
 
-    /// Shell lines that end a script if a later run has claimed this server: a deploy that was taken for dead
-    /// and wakes up, or a script that outlived its deploy, changes nothing more.
+    /// Shell lines that end a script if a later run has claimed this server. So a run that was presumed dead and wakes up,
+    /// or a script that outlives its run, changes nothing more.
     pub fn fence(&self) -> String {
         format!(
             "case $(cat {} 2>/dev/null) in {}*) ;; *) echo 'another run has taken over this server' >&2; exit {Fenced} ;; esac\n",
@@ -140,7 +140,7 @@ impl Scope {
         )
     }
 
-    /// A shell line that adds to the audit log; never an error.
+    /// A shell line that adds to the audit log. It never fails.
     pub fn audit(&self, role: Option<&str>, text: &str) -> String {
         audit::line(self, role, text)
     }

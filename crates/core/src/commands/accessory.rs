@@ -1,10 +1,10 @@
 //! Accessories on a server: one container each, and the directory with its files.
 //!
-//! Names, labels and paths are Kamal's: the container and the directory have the name of the accessory's service, and so does
-//! the container's label `service`. A container of that name without that label belongs to something else and is never touched.
+//! Names, labels and paths are Kamal's: the container, the directory and the label `service` all have the name of the
+//! accessory's service. A container of that name without that label belongs to something else and is never touched.
 //!
-//! Booting never replaces an existing container directly: it leaves a running one alone, and a new one takes over only after it
-//! came up. Two containers must not use the same data at once, so the accessory is down in between.
+//! Booting leaves a running container alone. Replacing starts a new container and removes the old one only after the new
+//! one came up. Two containers must not use the same data at once, so the accessory is down in between.
 
 mod answer;
 mod files;
@@ -30,64 +30,61 @@ pub struct Act {
     pub scope: Scope,
     /// The accessory's name in the configuration.
     pub name: String,
-    /// Its service: the name of its container and of its directory.
+    /// The accessory's service, which is also the name of its container and of its directory.
     pub service: String,
     pub what: What,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Make its directories.
+    /// Create its directories.
     Directories(Vec<Directory>),
-    /// Put a file in its place. Says [`Answer::changed`] unless it was the same already.
+    /// Install a file. Prints [`Answer::changed`] if it differs from the existing one.
     Upload(Upload),
-    /// Have its container run. Says [`Answer::runs`] if it did, [`Answer::started`] if it was there and stopped.
+    /// Make sure that its container runs. Prints [`Answer::runs`] if it already did, [`Answer::started`] if it was stopped.
     Boot(Box<Container>),
-    /// Put a new container in the place of the one that is there, once its image was pulled.
+    /// Pull the image, then replace the existing container with a new one.
     Replace(Box<Container>),
-    /// Pull its image, with a login if it is behind one.
+    /// Pull its image, after a login if the registry needs one.
     Pull { image: String, login: Option<Login> },
-    /// Start or stop its container, with its restart policy, if one is configured. Says [`Answer::none`] if there is none.
+    /// Start or stop its container, and set the restart policy that is configured. Prints [`Answer::none`] if there is no
+    /// container.
     Power { action: Action, restart: Option<String> },
-    /// Remove its container, its image unless something else needs it ([`Answer::kept`]), its directory and its env file.
+    /// Remove its container, directory and env file, and its image unless something else uses it ([`Answer::kept`]).
     Remove { image: String },
 }
 
-/// What `docker run` makes an accessory's container of.
+/// The options of `docker run` for an accessory's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     pub image: String,
-    /// Env, volumes, options, logging.
     pub environment: Environment,
     /// `docker run --publish`.
     pub port: Option<String>,
     pub network: String,
     /// Its labels, except `service`.
     pub labels: Pairs,
-    /// The command, if the image's own isn't wanted.
+    /// Replaces the image's command.
     pub cmd: Option<String>,
-    /// Where its image comes from.
     pub from: ImageFrom,
-    /// What makes it ready.
     pub ready: ready::Ready,
-    /// How long one with a health check is waited for, in seconds.
+    /// The most seconds to wait for a container with a health check.
     pub timeout: u64,
 }
 
-/// Where an accessory's image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageFrom {
-    /// A registry, with a login if the image is behind one.
+    /// A registry, and the login if it needs one.
     Registry(Option<Login>),
-    /// This run has sent it.
+    /// This run has already sent it to the server.
     ThisRun,
 }
 
-/// How long a container without health check must keep running, in seconds.
+/// How long a container without a health check must keep running, in seconds.
 const DELAY_S: u64 = 1;
 
 impl Container {
-    /// How requests get to it, if its own labels say so.
+    /// How requests reach the container, according to its labels.
     pub fn attach(&self, service: &str) -> Attach {
         proxy::by_labels(service, self.labels.iter().map(|(key, value)| (key, value)))
     }
@@ -166,7 +163,8 @@ impl Act {
         self.with(text, container, &parts)
     }
 
-    /// Shell functions for a container that is made by this line: `come_up`, `write_env`, `pull`, `make_network`, and `name`, which makes it.
+    /// Shell functions that create a container: `come_up`, `write_env`, `pull`, `make_network`, and `name`, which executes
+    /// `line`.
     fn makes(&self, container: &Container, name: &str, line: &Line) -> String {
         let secret = &container.environment.secret;
         let pull = match container.from {
@@ -183,7 +181,7 @@ impl Act {
         .concat()
     }
 
-    /// The script with these parts. It reads the login first, if there is one, then the env file.
+    /// The script with these parts. Its input is the login, if there is one, then the env file.
     fn with(&self, text: String, container: &Container, parts: &[String]) -> Script {
         let login = container.login();
         let text = text + read_login(login) + &self.find() + &parts.concat();
@@ -229,8 +227,8 @@ impl Act {
         .concat()
     }
 
-    /// Shell lines that put right what a killed run left of a reboot, and find the container that is there
-    /// ([`Replacement::functions`]). They end the script if it belongs to something else.
+    /// Shell lines that repair what a killed run left of a reboot, and find the existing container
+    /// ([`Replacement::functions`]). They end the script if that container belongs to something else.
     fn find(&self) -> String {
         let (next, old) = (self.next(), self.old());
         let replacement = Replacement {
@@ -273,12 +271,12 @@ impl Act {
         self.scope.names.accessory_env_file(&self.name)
     }
 
-    /// The new container until the old one has stopped.
+    /// The new container's name until the old one has stopped.
     fn next(&self) -> String {
         format!("{}_next", self.service)
     }
 
-    /// The old container until the new one runs.
+    /// The old container's name until the new one runs.
     fn old(&self) -> String {
         format!("{}_replaced", self.service)
     }
@@ -288,7 +286,7 @@ impl Act {
     }
 }
 
-/// Shell lines that read the login, which comes first if there is one.
+/// Shell lines that read the login from the start of the input.
 fn read_login(login: Option<&Login>) -> &'static str {
     if login.is_some() { registry::READ } else { "" }
 }
@@ -300,7 +298,6 @@ fn with_input(text: String, login: Option<&Login>, rest: &str) -> Script {
     }
 }
 
-/// The shell function `come_up`.
 fn come_up(container: &Container) -> String {
     let network = proxy::network(container.labels.iter().map(|(key, value)| (key, value)));
     let wait = ready::wait(container.ready, container.timeout, DELAY_S, &network);

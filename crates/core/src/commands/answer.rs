@@ -1,8 +1,9 @@
-//! The answers of scripts: lines on standard output that begin with `@` and a word.
+//! The answers of scripts: lines on standard output that begin with `@` and a word. All other lines are human-readable
+//! output of programs.
 //!
-//! Each command has a type for its answer next to its script. `FromStr` reads what a server printed, and `Display` writes what
-//! the script would print, for the scripted servers in tests. Output of a server is outside data: a line that can't be read is
-//! an error with that line, never a guess. All other lines are output of programs for people.
+//! Each command has a type for its answer next to its script. `FromStr` parses what a server printed. `Display` writes what
+//! the script would print, for the simulated servers in tests. Servers aren't trusted: a line that can't be parsed is an
+//! error that quotes the line.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -12,10 +13,10 @@ pub enum Unreadable {
     /// The last line is missing.
     #[error("the server's answer was cut short")]
     CutShort,
-    /// A line that has to be there is missing.
+    /// A required line is missing.
     #[error("the server's answer has no line `{0}`")]
     Missing(&'static str),
-    /// A line, shortened, that isn't what it should be.
+    /// A line that can't be parsed, cut to 200 characters.
     #[error("the server's answer has a line that can't be read ({problem}): {line}")]
     Line { line: String, problem: String },
 }
@@ -26,7 +27,7 @@ impl Unreadable {
     }
 }
 
-/// Why a script ended as it did, and what to do about it.
+/// Why a script failed, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     pub reason: String,
@@ -38,7 +39,7 @@ impl Explanation {
         Self { reason: reason.into(), hint: Some(hint.into()) }
     }
 
-    /// With what the server's programs said, if they said anything.
+    /// Appends the output of the server's programs, if there is any.
     pub(crate) fn saying(mut self, said: &str) -> Self {
         if !said.trim().is_empty() {
             self.reason = format!("{}: {}", self.reason, said.trim());
@@ -51,25 +52,25 @@ impl Explanation {
 pub(crate) struct Line<'a> {
     /// The word after the `@`.
     pub(crate) word: &'a str,
-    /// What follows it.
+    /// The text after the word.
     pub(crate) rest: &'a str,
     whole: &'a str,
 }
 
 impl<'a> Line<'a> {
-    /// None if it isn't a line of an answer.
+    /// Returns `None` if the line is not part of an answer.
     pub(super) fn read(whole: &'a str) -> Option<Self> {
         let line = whole.strip_prefix('@')?.trim_end();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(Self { word, rest, whole })
     }
 
-    /// What follows the word, as a value.
+    /// Parses the text after the word.
     pub(crate) fn value<T: FromStr<Err: Display>>(self) -> Result<T, Unreadable> {
         self.rest.parse().map_err(|problem| Unreadable::line(self.whole, problem))
     }
 
-    /// What follows the word, which may not be nothing.
+    /// The text after the word. Empty text is an error.
     pub(crate) fn some(self) -> Result<&'a str, Unreadable> {
         match self.rest.trim() {
             "" => Err(Unreadable::line(self.whole, "nothing follows")),
@@ -77,7 +78,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The error of a line with something else than one of the words that may follow.
+    /// The error for a line whose text is not one of the known words.
     pub(crate) fn unknown(self) -> Unreadable {
         Unreadable::line(self.whole, "unknown")
     }
@@ -87,7 +88,7 @@ pub(crate) fn lines(answer: &str) -> impl DoubleEndedIterator<Item = Line<'_>> {
     answer.lines().filter_map(Line::read)
 }
 
-/// A file of shell lines as it is sent: without indentation and comments.
+/// Strips indentation and whole-line comments from a shell file, to send it.
 pub(crate) fn sent(file: &str) -> String {
     let lines = file.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     lines.map(|line| format!("{line}\n")).collect()

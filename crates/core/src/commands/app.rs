@@ -1,4 +1,4 @@
-//! App containers: run one and wait until it is ready, stop one, tag its image as the latest.
+//! App containers: boots and stops them, and tags a version's image as the latest.
 
 mod boot;
 mod stop;
@@ -13,20 +13,19 @@ pub(super) use boot::label_file;
 pub use boot::{Boot, Find, HealthFlags, NameTaken, Start};
 pub use stop::{Answer as Stopped, Drained, IfHealthy, Stop, stop_limit, stopped};
 
-/// What `docker run` and `docker run --rm` of a role on a host share.
+/// The settings that `docker run` and `docker run --rm` share, for a role on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
-    /// The host, as configured.
     pub host: String,
     pub clear: Pairs,
     pub secret: SecretEnv,
     pub volumes: Vec<String>,
-    /// Further flags, as configured.
+    /// Further options of `docker run`, as configured.
     pub options: Vec<(String, OptionValue)>,
     pub logging: Logging,
 }
 
-/// The words of `logging`, as Kamal gives them.
+/// Adds the options for `logging`. The default, `max-size=10m`, is Kamal's.
 pub(crate) fn logging_words(mut line: Line, logging: &Logging) -> Line {
     if logging.driver.is_none() && logging.options.is_empty() {
         return line.words(["--log-opt", "max-size=10m"]);
@@ -42,7 +41,7 @@ pub(crate) fn logging_words(mut line: Line, logging: &Logging) -> Line {
 
 pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Line {
     options.iter().fold(line, |line, (key, value)| {
-        // In one word: of a flag without value Docker would take what follows for the image.
+        // One word per option: if the flag takes no value, Docker would read a separate word as the image.
         let flag = |line: Line, value: &String| line.expanding(&format!("--{key}={value}"));
         match value {
             OptionValue::Flag => line.word(&format!("--{key}")),
@@ -52,7 +51,7 @@ pub(crate) fn option_words(line: Line, options: &[(String, OptionValue)]) -> Lin
     })
 }
 
-/// Tags the version's image as the latest (S11).
+/// Tags the version's image as the latest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     pub scope: Scope,
@@ -62,15 +61,15 @@ pub struct Tag {
     pub latest: String,
     /// The version, for the history.
     pub version: String,
-    /// `deploy` or `rollback`: how the version came to serve (see [`crate::observed::Observed::served`]). `None`
-    /// leaves the history alone: the latest tag was booted again.
+    /// `deploy` or `rollback`, for the history (see [`crate::observed::Observed::served`]). `None` adds no entry, because
+    /// the latest version was booted again.
     pub kind: Option<&'static str>,
-    /// The containers that have to serve, or nothing is tagged.
+    /// The containers that must be serving. If one is not, the script tags nothing.
     pub serving: Vec<Serving>,
 }
 
 impl Tag {
-    /// Whether the image is the latest by its name, so that it needs no tag.
+    /// Whether the image is already named as the latest, so it needs no tag.
     pub fn is_latest(&self) -> bool {
         self.image == self.latest
     }

@@ -1,10 +1,10 @@
-//! Asks Docker about one container where a wrong answer would do harm: "there is no such container" and "Docker doesn't
-//! respond" must not be confused.
+//! Asks Docker about one container where the answer must distinguish "no such container" from "Docker doesn't respond",
+//! because confusing them would do damage.
 
 use super::answer;
 use super::status::Status::NoAnswer;
 
-/// How long a Docker daemon may take to answer again, in seconds: as long as one that is being restarted.
+/// How long to wait for a Docker daemon that doesn't respond, in seconds: a restart takes up to that long.
 pub const PATIENCE_S: u64 = 30;
 
 /// Shell lines that define `ask ID FORMAT` and `ask_name NAME FORMAT`.

@@ -1,14 +1,14 @@
-# ask ID FORMAT: puts what Docker says about a container in $bowline_said. Status 1: there is no such container, or Docker failed
-# to remove it, so that it is listed without a name and can't be found. A daemon that is being restarted is asked again for as
-# long as $bowline_patience; then the script ends with what Docker says.
+# ask ID FORMAT: stores what Docker says about a container in $bowline_said. Returns 1 if there is no such container, or
+# only the remains of one that Docker failed to remove, which is listed without a name and can't be inspected. While a
+# daemon restarts, asks again for $bowline_patience seconds. Then the script exits with Docker's error message.
 ask() {
     ask_listed "$1" "$2" "id=$1"
 }
-# ask_name NAME FORMAT: the same for the container that has a name.
+# ask_name NAME FORMAT: the same for the container of that name.
 ask_name() {
     ask_listed "$1" "$2" "name=^/?$(printf '%s' "$1" | sed 's/\./[.]/g')\$"
 }
-# shellcheck disable=SC2034 # the answer
+# shellcheck disable=SC2034 # used by the caller
 ask_listed() {
     bowline_give_up=
     until bowline_said=$(docker container inspect --format "$2" "$1" 2>/dev/null); do

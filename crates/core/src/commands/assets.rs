@@ -1,11 +1,11 @@
-//! Asset bridging: every version serves its own assets and those of the versions before and after it, so that a page finds its
-//! assets whichever version gets the request (S13 to S16).
+//! Asset bridging: every version serves its own assets and those of the versions before and after it, so that a page finds
+//! its assets whichever version answers the request.
 //!
-//! Each version has three directories. `extracted` has the files of its image, `volumes` is what its container mounts, and
-//! `earlier` has the files of older versions, whose pages may still be open in a browser. A new version's volume is made of the
-//! first and the last, and its files are added to the volumes in use. Nothing is ever overwritten: if two versions have a file
-//! of the same name, each volume keeps its own version's. Only Bowline uses `extracted` and `earlier`, so they share files as
-//! links. Volumes get copies, because an app may write to its volume.
+//! Each version has three directories. `extracted` holds the files of its image, its container mounts `volumes`, and
+//! `earlier` holds files of older versions, whose pages may still be open in a browser. A new version's volume combines its
+//! `extracted` and `earlier`, and its files are added to the volumes in use. Nothing is ever overwritten: if two versions
+//! have a file of the same name, each volume keeps its own version's. Only Bowline uses `extracted` and `earlier`, so they
+//! share files as hard links. Volumes get copies, because an app may write to its volume.
 
 use super::Scope;
 use super::status::Status::NoAssets;
@@ -13,13 +13,13 @@ use crate::names::Names;
 use crate::shell::{Line, Script, quote};
 use bowline_config::AssetPath;
 
-/// How long assets of a version are kept after the deploy that replaced it, in minutes: a day, for pages that are
-/// still open somewhere. Those of the version before are kept in any case.
+/// How long the assets of an old version stay after a deploy replaced it, in minutes: a day, for pages that are still open.
+/// The previous version's assets stay longer.
 const KEEP_MINUTES: u32 = 24 * 60;
 
 const FUNCTIONS: &str = include_str!("assets.sh");
 
-/// Extracts a version's assets and bridges them with those of the versions that run.
+/// Extracts a version's assets and bridges them with those of the running versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepare {
     pub scope: Scope,
@@ -27,56 +27,54 @@ pub struct Prepare {
     /// `REPO:VER`.
     pub image: String,
     pub version: String,
-    /// The directory in the image.
+    /// The assets' directory in the image.
     pub path: AssetPath,
-    /// The containers whose assets are bridged, those that run: one of several that share a volume.
+    /// The running containers whose assets are bridged. Of several containers with the same volume, only one.
     pub running: Vec<Running>,
-    /// Whether one of them is of this very version: its directories are in use.
+    /// Whether one of them runs this version, so that its directories are in use.
     pub in_use: bool,
 }
 
-/// A container whose assets are bridged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// The id of its image.
+    /// The image's id.
     pub image: String,
-    /// Its asset volume; none if it was booted without one.
+    /// Its asset volume. `None` if it was booted without one.
     pub volume: Option<Volume>,
 }
 
-/// An asset volume of a container, booted by Bowline or by Kamal.
+/// An asset volume of a container that Bowline or Kamal booted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     /// The directory on the server.
     pub directory: String,
-    /// Where it is in the container.
+    /// The mount point in the container.
     pub at: String,
 }
 
-/// Whether a directory on a server is one that a deploy made for assets: `…/assets/volumes/NAME`.
+/// Whether a directory on a server was created for assets: `…/assets/volumes/NAME`.
 pub fn is_volume(directory: &str) -> bool {
     directory.rsplit_once('/').is_some_and(|(parent, _)| parent.ends_with("/assets/volumes"))
 }
 
-/// Where the assets of a volume were extracted to: `…/assets/extracted/NAME`.
+/// The directory with the extracted assets of a volume: `…/assets/extracted/NAME`.
 fn extracted_beside(volume: &str) -> String {
     let (base, name) = volume.rsplit_once("/volumes/").unwrap_or_default();
     format!("{base}/extracted/{name}")
 }
 
-/// `ROLE-VER`: what a version's directories are called.
+/// The name of a version's directories: `ROLE-VER`.
 fn directory(role: &str, version: &str) -> String {
     format!("{role}-{version}")
 }
 
-/// Where a version's volume is, to be mounted.
+/// The directory that a version's container mounts.
 pub(super) fn volume(scope: &Scope, role: &str, version: &str) -> String {
     format!("{}/{}", scope.names.assets_volumes(), directory(role, version))
 }
 
 impl Volume {
-    /// The name of the directories that belong to this volume, if they are where we have them. (Kamal 1 has them
-    /// elsewhere.)
+    /// The name of the directories that belong to this volume, if it is in our directory. (Kamal 1 uses another one.)
     fn name(&self, names: &Names) -> Option<&str> {
         let (parent, name) = self.directory.rsplit_once('/')?;
         parent.ends_with(&format!("/{}", names.assets_volumes())).then_some(name)
@@ -84,7 +82,7 @@ impl Volume {
 }
 
 impl Prepare {
-    /// The script. It prepares everything in a directory of its own, adds to the volumes in use, and renames the new one into place.
+    /// Prepares everything in a private directory, adds to the volumes in use, and renames the new volume into place.
     pub fn script(&self) -> Script {
         let path = quote(&self.path.path);
         let mut text = self.scope.fence();
@@ -105,7 +103,7 @@ impl Prepare {
              cp -RP \"$bowline_work/all/.\" \"$bowline_work/volume/\" || exit\n\
              find \"$bowline_work/earlier\" -depth -type d -exec rmdir {{}} + 2>/dev/null\n"
         ));
-        // All that took its time. A run that was thought dead meanwhile must not touch what a later one has made.
+        // The steps so far take long. A run that was presumed dead must not touch what a later run has created meanwhile.
         text.push_str(&self.scope.fence());
         text.extend(self.running.iter().filter_map(|running| running.volume.as_ref()).map(reach));
         text.push_str(&self.scope.fence());
@@ -160,19 +158,19 @@ fn reach(volume: &Volume) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clean {
     pub role: String,
-    /// The versions whose directories stay.
+    /// The versions whose assets stay.
     pub keep: Vec<String>,
-    /// The roles whose names begin with this one's and a `-` (`web-api` and `web`): their assets stay.
+    /// The roles whose names begin with this role's name and a `-` (`web-api` for `web`). Their assets stay.
     pub siblings: Vec<String>,
-    /// Volumes elsewhere that belong to no version that stays.
+    /// Volumes in other directories that belong to none of the kept versions.
     pub elsewhere: Vec<String>,
-    /// Whether a throw-away container was left behind.
+    /// Whether a helper container was left behind.
     pub helper: bool,
 }
 
 impl Clean {
-    /// Shell lines. Directories that can't be removed (an app may have written to its volume as another user) are reported
-    /// ([`super::prune::Left`]), which is not a failure.
+    /// Shell lines. A directory that can't be removed, because the app wrote to its volume as another user, is reported
+    /// ([`super::prune::Left`]) and is not an error.
     pub(super) fn lines(&self, names: &Names) -> String {
         let mut text = String::from("gone() { rm -rf \"$1\" || echo \"@left $1\"; }\n");
         let mut stay: Vec<String> =

@@ -1,10 +1,10 @@
-# What the script that prepares assets is made of. Before it stand the variables, each with `bowline_` before its name,
-#   work    this run's own directory: all is made there, and put in place when it is whole
+# Functions for the script that prepares assets. It sets these variables, each with the prefix `bowline_`:
+#   work    this run's private directory, where everything is built before it moves into place
 #   run     a token of the run
-#   helper  the name of the throw-away container
-#   in_use  not empty when a container that runs has the new version's own directories
-#   keep    for how many minutes assets of earlier versions are kept
-# Every step is a few processes for all files together, whatever their number and names.
+#   helper  the name of the helper container
+#   in_use  not empty if a running container mounts the new version's directories
+#   keep    how long to keep the assets of earlier versions, in minutes
+# Each step starts a few processes for all files together, however many there are.
 
 bowline_made=
 
@@ -14,9 +14,9 @@ finish() {
     rmdir "${bowline_work%/*}" "${bowline_work%/*/*}" 2>/dev/null
 }
 
-# extract IMAGE PATH DIRECTORY: copies a directory out of an image, through a container that is created and never
-# started: the image needs no shell. Taken as a stream, because `docker cp` by itself refuses an image with a symbolic
-# link that leads out of the directory. Everything becomes readable for whatever user the app runs as.
+# extract IMAGE PATH DIRECTORY: copies a directory out of an image, through a container that is created but never started,
+# so the image needs no shell. Reads a tar stream because plain `docker cp` refuses an image with a symbolic link that leads
+# out of the directory. Makes all files readable, because the app may run as any user.
 extract() {
     docker container rm --volumes "$bowline_helper" >/dev/null 2>&1
     bowline_made=$(docker container create --name "$bowline_helper" "$1" true) || return
@@ -34,8 +34,8 @@ extract() {
     return $bowline_result
 }
 
-# why_not IMAGE PATH: what kept `extract` from it: there is no such directory, or something else. The kind of a path is
-# in the first header of its archive.
+# why_not IMAGE PATH: explains why `extract` failed, and returns $bowline_no_assets if the path is not a directory. The type
+# of a path is in the first header of its archive.
 why_not() {
     docker container inspect "$bowline_made" >/dev/null 2>&1 || { cat "$bowline_work/said" >&2; return 1; }
     case $(docker container cp -L "$bowline_made:$2" - 2>/dev/null | dd bs=1 skip=156 count=1 2>/dev/null) in
@@ -46,10 +46,10 @@ why_not() {
     return "$bowline_no_assets"
 }
 
-# merge FROM TO: links what isn't there yet, whole or not at all, and overwrites nothing. `cp -i` without an answer
-# leaves alone what exists; `cp -n` doesn't do: busybox leaves out whole directories then, and coreutils 9.2 to 9.4 call
-# a file that is left alone a failure. What a status can't tell, the names do: all must be there in the end, but for
-# those below a name that is a directory here and a file there.
+# merge FROM TO: hard-links the files that TO lacks, so none is ever partial. Overwrites nothing. `cp -i` without input
+# skips existing files. `cp -n` is no alternative: busybox then skips whole directories, and coreutils 9.2 to 9.4 report a
+# skipped file as a failure. As the exit status says too little, the names are compared: all must exist in the end, except
+# those below a name that is a directory in FROM and a file in TO.
 merge() {
     bowline_said=$(LC_ALL=C cp -RPli "$1/." "$2/" </dev/null 2>&1) && return
     bowline_left=$({
@@ -67,10 +67,10 @@ merge() {
     return 1
 }
 
-# carry IMAGE AT EXTRACTED EARLIER: what a version that runs answers for: the files of its image, whose time is up
-# when `keep` has passed from now on, and those of versions before it, if theirs isn't. A version whose files
-# nobody has extracted yet is asked for them now. Below `earlier` they lie where they are in the container, so that
-# they are found again when `asset_path` is changed to a directory above or below.
+# carry IMAGE AT EXTRACTED EARLIER: collects the files that a running version contributes to `earlier`: those of its image,
+# which expire $bowline_keep minutes from now, and those of versions before it that have not expired. Extracts the version's
+# files first if that was never done. Below `earlier`, files keep their path in the container, so that they are found after
+# `asset_path` changes to a directory above or below.
 carry() {
     mkdir -p "$bowline_work/earlier$2" || return
     if [ ! -d "$3" ]; then
@@ -90,9 +90,9 @@ carry() {
     done
 }
 
-# reach VOLUME AT: adds the new version's files to a volume that a container has mounted there. They are copied beside
-# first, within the volume (so that they get its SELinux label), and linked into place whole: a run that is killed
-# leaves no half of a file that the next one would take for the container's own.
+# reach VOLUME AT: adds the new version's files to a volume that a container mounts at AT. Copies them to a directory within
+# the volume first (so that they get its SELinux label), and links them into place whole. So a run that is killed leaves no
+# partial file that the next one would take for the container's own.
 reach() {
     [ -d "$bowline_work/new$2" ] || return 0
     for bowline_volume in "$1" "$1"_replaced_*; do
@@ -107,7 +107,7 @@ reach() {
     done
 }
 
-# put NEW PLACE: puts a directory in place, if there is one. What a container still has mounted moves aside.
+# put NEW PLACE: moves a directory into place, if it exists. Moves the old one aside if a container still mounts it.
 put() {
     if [ -e "$2" ]; then
         mv "$2" "${2}_replaced_$bowline_run" || return

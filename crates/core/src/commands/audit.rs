@@ -1,11 +1,11 @@
-//! The audit log: one line for each change on a server.
+//! The audit log, which has one line for each change on a server.
 
 use super::Scope;
 use crate::names::Names;
 use crate::shell::{Script, quote};
 
-/// `[TIME] [WHO] [DEST] [ROLE] TEXT`, appended; time is the server's, in UTC. A log that can't be written does
-/// not stop a deploy.
+/// A shell line that appends `[TIME] [PERFORMER] [DEST] [ROLE] TEXT`. The time is the server's, in UTC. A failed write is
+/// ignored, so it doesn't stop a deploy.
 pub(super) fn line(scope: &Scope, role: Option<&str>, text: &str) -> String {
     let mut tags = format!("[{}]", scope.performer);
     for tag in scope.names.destination().into_iter().chain(role) {
@@ -18,7 +18,6 @@ pub(super) fn line(scope: &Scope, role: Option<&str>, text: &str) -> String {
     )
 }
 
-/// Shows the newest lines.
 pub fn tail(names: &Names, lines: usize) -> Script {
     let log = quote(&names.audit_log());
     Script::new(format!("[ ! -e {log} ] || exec tail -n {lines} {log}"))

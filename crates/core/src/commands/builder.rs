@@ -1,7 +1,7 @@
-//! What builds the image: Docker itself, a buildx builder of the configured kind, or `pack`.
+//! Chooses what builds the image: Docker itself, a buildx builder of the configured kind, or `pack`.
 //!
-//! Kinds and names are Kamal's, so that both tools use the same builder and its cache. The kind is chosen here, from the
-//! configuration and the abilities of this machine's Docker. [`build`] has the command line of the build.
+//! Kinds and names are Kamal's, so that both tools use the same builder and its cache. The choice depends on the
+//! configuration and on what this machine's Docker can do. [`build`] renders the command line of the build.
 
 mod build;
 mod buildx;
@@ -11,21 +11,20 @@ pub use buildx::Check;
 
 use bowline_config::{Builder as Wanted, Config, Generation, Machine};
 
-/// What Docker on the machine that deploys can do.
+/// The abilities of Docker on the deploying machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Here {
-    /// `docker buildx` is there.
+    /// Whether `docker buildx` is installed.
     pub buildx: bool,
-    /// Docker's own platform: `amd64`, `arm64`.
+    /// Docker's own platform, such as `amd64` or `arm64`.
     pub arch: String,
 }
 
-/// What builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuilderKind {
-    /// Docker, or buildx's builder as it is set up.
+    /// Docker, or buildx with its current builder.
     Native,
-    /// A builder of our own on this machine, with this driver.
+    /// A Kamal builder on this machine, with this driver.
     Local(&'static str),
     /// Kamal 1's builder with a cache.
     Cached,
@@ -33,13 +32,13 @@ pub enum BuilderKind {
     Multiarch,
     /// Another machine.
     Remote(Node),
-    /// This machine with this driver for the `local` platforms, another one for the node's.
+    /// This machine with this driver for the `local` platforms, and another machine for the node's.
     Hybrid { driver: &'static str, local: Vec<String>, remote: Node },
-    /// Kamal 1's pair of engines.
+    /// Kamal 1's pair of Docker engines.
     Pair(Node, Node),
-    /// Docker's cloud: `ORGANISATION/BUILDER`.
+    /// Docker Build Cloud: `ORGANISATION/BUILDER`.
     Cloud(String),
-    /// Buildpacks.
+    /// Buildpacks, built by `pack`.
     Pack,
 }
 
@@ -47,36 +46,32 @@ pub enum BuilderKind {
 pub struct Node {
     pub context: String,
     pub url: String,
-    /// What it builds; what it likes, if empty.
+    /// The platforms that it builds for. If empty, the engine chooses.
     pub arch: Vec<String>,
 }
 
-/// What builds a project's image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Builder<'c> {
     config: &'c Config,
     pub kind: BuilderKind,
-    /// Its name; none for what is there anyway.
+    /// The buildx builder's name. `None` for one that exists without Bowline.
     pub name: Option<String>,
-    /// Whether buildx builds; else `docker build`, or `pack`.
+    /// Whether `docker buildx build` runs, rather than `docker build` or `pack`.
     pub buildx: bool,
     /// The platform of this machine's Docker.
     own: String,
 }
 
-/// Something that Docker can't do without buildx.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{wanted} needs `docker buildx`, which is not installed on this machine")]
 pub struct NeedsBuildx {
-    /// What asks for it.
+    /// The configuration key or option that needs buildx.
     pub wanted: String,
 }
 
 impl<'c> Builder<'c> {
-    /// What builds this project's image.
-    ///
     /// # Errors
-    /// If there is no buildx and it has to be.
+    /// If the configuration needs buildx, which is not installed.
     pub fn new(config: &'c Config, here: &Here) -> Result<Self, NeedsBuildx> {
         let (kind, name) = choose(config, here);
         let buildx = here.buildx && kind != BuilderKind::Pack;
@@ -89,7 +84,7 @@ impl<'c> Builder<'c> {
         Ok(Self { config, kind, name: name.filter(|_| buildx), buildx, own: here.arch.clone() })
     }
 
-    /// What Kamal calls its kind.
+    /// Kamal's name for the kind.
     pub fn class(&self) -> &'static str {
         match &self.kind {
             BuilderKind::Native => "native",
@@ -105,7 +100,7 @@ impl<'c> Builder<'c> {
         }
     }
 
-    /// The engines on other machines, or of other contexts.
+    /// The Docker engines that need a context.
     pub fn nodes(&self) -> Vec<&Node> {
         match &self.kind {
             BuilderKind::Remote(node) | BuilderKind::Hybrid { remote: node, .. } => vec![node],
@@ -114,7 +109,7 @@ impl<'c> Builder<'c> {
         }
     }
 
-    /// What it builds for; empty if that is the engine's choice.
+    /// The target platforms. If empty, the engine chooses.
     fn platforms(&self) -> Vec<&str> {
         let nodes: Vec<&str> =
             self.nodes().into_iter().flat_map(|node| node.arch.iter().map(String::as_str)).collect();
@@ -125,7 +120,7 @@ impl<'c> Builder<'c> {
     }
 }
 
-/// The kind and the name, as Kamal has them.
+/// The kind and name that Kamal would choose.
 fn choose(config: &Config, here: &Here) -> (BuilderKind, Option<String>) {
     let wanted = &config.builder;
     let service = &config.service;
@@ -143,7 +138,7 @@ fn choose(config: &Config, here: &Here) -> (BuilderKind, Option<String>) {
     if wanted.driver.is_some() || config.generation == Generation::Two {
         return match driver(wanted) {
             "docker" => (BuilderKind::Local("docker"), None),
-            // It reaches a registry on this machine through the machine's own network.
+            // This builder uses the host's network, to reach the registry on this machine.
             driver if config.registry.is_local() => {
                 (BuilderKind::Local(driver), Some(format!("kamal-local-registry-{driver}")))
             }
@@ -159,7 +154,7 @@ fn choose(config: &Config, here: &Here) -> (BuilderKind, Option<String>) {
     }
 }
 
-/// Where another machine builds, or takes part.
+/// The kind and name if another machine builds or takes part.
 fn elsewhere(config: &Config, here: &Here) -> Option<(BuilderKind, String)> {
     let wanted = &config.builder;
     let remote = wanted.remote.as_ref()?;
@@ -177,7 +172,7 @@ fn elsewhere(config: &Config, here: &Here) -> Option<(BuilderKind, String)> {
         .chars()
         .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c) { c } else { '-' })
         .collect();
-    // It reaches a registry on this machine through its own machine's network.
+    // This builder uses its host's network, to reach the registry on this machine.
     let lent = if config.registry.is_local() { "-local-registry" } else { "" };
     let name = match local.is_empty() {
         true => format!("kamal-remote-{suffix}{lent}"),
@@ -191,7 +186,7 @@ fn elsewhere(config: &Config, here: &Here) -> Option<(BuilderKind, String)> {
     Some((kind, name))
 }
 
-/// Machines in Kamal 1's form, each with its platform.
+/// Kamal 1's form, in which each machine has one platform.
 fn kamal_1(config: &Config, remote: &Machine, local: Option<&Machine>) -> (BuilderKind, String) {
     let node = |name: &str, machine: &Machine| {
         let arch = machine.arch.clone().unwrap_or_default();
@@ -217,7 +212,7 @@ fn driver(wanted: &Wanted) -> &'static str {
     if wanted.driver.as_deref() == Some("docker") { "docker" } else { "docker-container" }
 }
 
-/// What of the configuration `docker build` alone can't do.
+/// What the configuration asks for that `docker build` can't do without buildx.
 fn needs_buildx(config: &Config, kind: &BuilderKind, here: &Here) -> Option<String> {
     let builder = &config.builder;
     let elsewhere = match kind {

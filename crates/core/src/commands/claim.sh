@@ -1,17 +1,18 @@
-# Writes the run $bowline_run into $bowline_mark. What another run has begun here may take $bowline_wait seconds to come to its end. It
-# is known by that run's id among its arguments, which the keeper of a lock has too, but that waits for its connection.
+# Claims this server for the run $bowline_run by writing its id to $bowline_mark. Processes of the previous run get
+# $bowline_wait seconds to finish, then they are killed. They are recognized by the run's id in their arguments. A lock's
+# keeper has it too, but ends with its connection and is skipped.
 bowline_before=$(cat "$bowline_mark" 2>/dev/null)
 mkdir -p "$bowline_directory" && printf '%s\n' "$bowline_run" >"$bowline_mark" && rm -f "$bowline_given_up" || exit 1
 case $bowline_before in "$bowline_family"* | *[!0-9a-f]*) bowline_before= ;; esac
 at_work() {
-    # shellcheck disable=SC2062 # files
+    # shellcheck disable=SC2062 # a glob of files
     printf '%s\n' "$bowline_before" | grep -lsF -f - /proc/[0-9]*/cmdline |
         while read -r bowline_file; do grep -qsF -e "$bowline_keeper" "$bowline_file" || echo "${bowline_file%/cmdline}"; done
 }
 if [ ${#bowline_before} = "$bowline_length" ]; then
     # shellcheck disable=SC2295 # a pattern
     bowline_before=${bowline_before%$bowline_token}
-    # An image that the other run would send comes no more, but Docker would ask for it again and again.
+    # The previous run will no longer send its image, but Docker would keep asking for it.
     for bowline_process in $(at_work); do
         ! grep -qsF -e "$bowline_pulls" "$bowline_process/cmdline" || kill "${bowline_process#/proc/}" 2>/dev/null
     done

@@ -1,4 +1,4 @@
-//! The answers of the scripts for accessories, and the reasons why they fail.
+//! The answers of the scripts for accessories, and explanations of their failures.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,26 +13,26 @@ use crate::commands::{published, ready::is_port_taken};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The file is another than before.
+    /// The uploaded file differs from the previous one.
     pub changed: bool,
     pub runs: bool,
     pub started: bool,
     /// There is no container.
     pub none: bool,
-    /// The container before runs again.
+    /// The old container was restored after the new one failed.
     pub back: bool,
-    /// The image is another than that of the container before.
+    /// The new container's image differs from the old one's.
     pub newer: bool,
-    /// Something else needs the image.
+    /// The image was kept, because something else uses it.
     pub kept: bool,
-    /// The restart policy of one that was stopped and will run again when Docker restarts.
+    /// The restart policy of a stopped container that will run again when Docker restarts.
     pub returns: Returns,
-    /// The state in which it started, if the script waited for it.
+    /// The state in which the container came up, if the script waited for that.
     pub came_up: ready::Answer,
 }
 
 impl Answer {
-    /// Whether it runs, but its health check doesn't succeed yet.
+    /// Whether the container runs, but its health check doesn't succeed yet.
     pub fn is_starting(&self) -> bool {
         self.came_up.failed.as_ref().is_some_and(|failed| failed.why == Why::Timeout)
     }
@@ -49,10 +49,9 @@ impl Answer {
         ]
     }
 
-    /// Why a container did not come up.
     pub fn not_ready(self, accessory: &Accessory) -> Result<NotReady, Unreadable> {
         let restored = self.restored();
-        // Its own deadline is no failure, so none is named.
+        // A missed deadline is not a failure here, so the 0 is never shown.
         let mut found = self.came_up.not_ready(&accessory.service, 0)?;
         found.summary.push_str(restored);
         Ok(found)
@@ -62,8 +61,7 @@ impl Answer {
         if self.back { "; the old container runs again" } else { "" }
     }
 
-    /// What it means that a script for this accessory ended with a status (its own, if it is one), after what it said on
-    /// standard output and standard error.
+    /// Explains why a script for this accessory failed, from its exit status, standard output and standard error.
     pub fn explain(
         &self,
         accessory: &Accessory,

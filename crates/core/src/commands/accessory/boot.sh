@@ -1,4 +1,4 @@
-# Has the container $bowline_name run: starts the one that is there, or makes one of the image $bowline_image.
+# Makes sure that the container $bowline_name runs: starts the existing one, or creates one from $bowline_image.
 case ${bowline_found%% *} in
     '') ;;
     created | dead) docker container rm "$bowline_name" >/dev/null || exit "$bowline_failed" ;;

@@ -1,5 +1,6 @@
-# Waits until the container $bowline_name came up: it keeps running, or is healthy if it has a check. One that has done its work and
-# ended well is fine, and so is one that needs longer. `wait_for` follows the container $bowline_id, and says what it sees.
+# Waits until the container $bowline_name came up: it keeps running, or is healthy if it has a health check. A container
+# that exited with status 0 is fine, and so is one that is still starting. `wait_for` watches the container $bowline_id and
+# prints what it sees.
 come_up() {
     bowline_said=$(
         ask_name "$bowline_name" '{{.ID}}' || {

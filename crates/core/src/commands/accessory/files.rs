@@ -1,4 +1,4 @@
-//! What an accessory mounts: its directories and the files of the project that it wants.
+//! The directories and project files that an accessory mounts.
 
 use crate::commands::answer::sent;
 use crate::shell::{Line, function, quote_path};
@@ -7,32 +7,31 @@ use bowline_config::secret::SecretBytes;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// Below the accessory's own directory, unless absolute.
+    /// A path on the server, relative to the accessory's own directory unless absolute.
     pub path: String,
-    /// `chmod`, if given.
+    /// An argument for `chmod`.
     pub mode: Option<String>,
-    /// `chown`.
+    /// An argument for `chown`.
     pub owner: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Its path in the container, which is its path below the accessory's directory too.
+    /// The absolute path in the container. On the server, the file has the same path below the accessory's directory.
     pub path: String,
-    /// `chmod`.
+    /// An argument for `chmod`.
     pub mode: Option<String>,
-    /// `chown`.
+    /// An argument for `chown`.
     pub owner: Option<String>,
     pub content: SecretBytes,
 }
 
 impl Directory {
-    /// As configured.
     pub fn new(mount: &AccessoryMount) -> Self {
         Self { path: mount.local.clone(), mode: mount.mode.clone(), owner: mount.owner.clone() }
     }
 
-    /// As a volume of the container; `$PWD` is the server's.
+    /// The argument of `--volume`. The server's shell expands `$PWD`.
     pub fn volume(service: &str, mount: &AccessoryMount) -> String {
         with_options(format!("{}:{}", host_path(service, &mount.local), mount.remote), mount)
     }
@@ -45,7 +44,7 @@ impl Directory {
 }
 
 impl Upload {
-    /// As a volume of the container.
+    /// The argument of `--volume`.
     pub fn volume(service: &str, mount: &AccessoryMount) -> String {
         with_options(format!("$PWD/{service}{}:{}", mount.remote, mount.remote), mount)
     }
@@ -67,7 +66,6 @@ impl Upload {
     }
 }
 
-/// Where a directory is on the server.
 fn host_path(service: &str, local: &str) -> String {
     if local.starts_with('/') { local.into() } else { format!("$PWD/{service}/{local}") }
 }
@@ -79,8 +77,8 @@ fn with_options(volume: String, mount: &AccessoryMount) -> String {
     }
 }
 
-/// Shell lines that set owner and mode of a path that is quoted already. The owner first: `chown` takes set-id bits
-/// away.
+/// Shell lines that set the owner and mode of an already quoted path. The owner comes first, because `chown` clears the
+/// set-id bits.
 fn rights(owner: Option<&str>, mode: Option<&str>, path: &str) -> String {
     let set = |program: &str, to: Option<&str>| {
         let line = to.map(|to| Line::new(program).words(["--", to]));

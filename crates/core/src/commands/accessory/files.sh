@@ -1,5 +1,6 @@
-# Writes standard input to $bowline_file: readable by its owner alone from the first byte, and in its place only once it has come
-# whole and has its rights. One that is the same stays, and who has it open sees it on.
+# Writes standard input to $bowline_file. The new file is readable only by its owner from the first byte, and moves into
+# place once it is complete and has its owner and mode. An identical file stays, so a process that has it open still sees
+# the current one.
 mkdir -p "$bowline_directory" || exit
 trap 'rm -f "$bowline_new"' EXIT
 (umask 077 && cat >"$bowline_new") || exit
@@ -16,7 +17,7 @@ else
     bowline_at=$bowline_new
     echo @changed
     set_rights
-    # Docker makes a directory of what it is to mount and isn't there.
+    # Docker creates a directory in place of a missing file that it should mount.
     [ ! -d "$bowline_file" ] || rmdir "$bowline_file" || exit
     mv -f "$bowline_new" "$bowline_file" || exit
 fi

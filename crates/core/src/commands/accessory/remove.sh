@@ -1,4 +1,4 @@
-# Removes the container $bowline_name, its image $bowline_image unless something else needs it, and its files.
+# Removes the container $bowline_name, its files, and its image $bowline_image unless something else uses it.
 if [ -n "$bowline_found" ]; then
     docker container stop "$bowline_name" >/dev/null
     docker container rm --force "$bowline_name" >/dev/null || exit

@@ -1,4 +1,4 @@
-# Puts a new container in the place of the one that is there.
+# Replaces the existing container with a new one.
 show() { :; }
 put_back() { echo @back; }
 image() { docker container inspect --format '{{.Image}}' "$1"; }

@@ -1,4 +1,4 @@
-//! Booting a container, starting one again, and finding one.
+//! Boots a container, finds one after a lost connection, and starts a stopped one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,14 +16,13 @@ use crate::names::{NETWORK, container_hostname};
 use crate::proxy::{self, Attach, cord};
 use crate::shell::{Line, Script, quote};
 
-/// How Docker sees the new container's health.
+/// The health check of a new container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthFlags {
-    /// The whole command, with the question for the cord.
+    /// The whole command, including the check of the cord.
     pub cmd: String,
-    /// Time between two checks, in milliseconds.
     pub interval_ms: u128,
-    /// Docker 25 and later: look every 200 ms until the first success, for so many seconds.
+    /// For Docker 25 and later: check every 200 ms until the first success, for at most this many seconds.
     pub quick_start_s: Option<u64>,
 }
 
@@ -35,23 +34,21 @@ pub struct Boot {
     pub version: String,
     /// `REPO:VER`.
     pub image: String,
-    /// Env, volumes, options, logging.
     pub environment: Environment,
     pub labels: Pairs,
-    /// One label more, `KEY=VALUE`, that tells something of the secrets and so stands in no command line.
+    /// One more label, `KEY=VALUE`. It is derived from secrets, so it must not appear in a command line.
     pub made: Secret,
-    /// The command, if the image's own isn't wanted.
+    /// Replaces the image's command.
     pub cmd: Option<String>,
     pub health: Option<HealthFlags>,
-    /// Where the cord's directory appears in the container.
+    /// The mount point of the cord's directory in the container.
     pub cord: Option<String>,
-    /// The asset volume's place in the container.
+    /// The mount point of the asset volume in the container.
     pub assets: Option<AssetPath>,
-    /// What makes it ready.
     pub ready: Ready,
-    /// How long it may take to become ready, in seconds.
+    /// The most seconds until it is ready.
     pub timeout: u64,
-    /// How long it must keep running if it has no health check, in seconds.
+    /// Seconds that a container without a health check must keep running.
     pub readiness_delay: u64,
 }
 
@@ -65,12 +62,12 @@ impl Boot {
         self.scope.names.cord(&self.role, &self.scope.run)
     }
 
-    /// The network on which requests reach its container.
+    /// The network on which the proxy reaches the container.
     pub fn network(&self) -> String {
         proxy::network(self.labels.iter().map(|(key, value)| (key, value)))
     }
 
-    /// How to find its container if the result is lost.
+    /// The command that finds the container if the result of the boot is lost.
     pub fn find(&self) -> Find {
         Find {
             scope: self.scope.clone(),
@@ -79,13 +76,13 @@ impl Boot {
         }
     }
 
-    /// Renames a container of the same name, ties the cord, runs, and waits on the server. Prints a
+    /// Renames our container of the same name, ties the cord, runs the container, and waits until it is ready. Prints a
     /// [`ready::Answer`], or [`NameTaken`].
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
         text.push_str(&self.rename_clashing());
         let (secret, env_file) = (&self.environment.secret, self.scope.names.env_file(&self.role));
-        // One line, and then the env file: `read` takes no byte more than its line.
+        // Input: the label's line, then the env file. `read` consumes exactly one line.
         let label = quote(&label_file(&env_file));
         text.push_str("IFS= read -r bowline_made || exit\n");
         text.push_str(&secret.write(&env_file));
@@ -107,8 +104,8 @@ impl Boot {
         )))
     }
 
-    /// Makes room for the container's name. One that another app's container has is left to it: names of several apps
-    /// may come out the same (role `web-api` of `app`, role `api` of `app-web`).
+    /// Renames our container of the same name, and refuses another app's: the names of two apps can coincide (role
+    /// `web-api` of `app`, role `api` of `app-web`).
     fn rename_clashing(&self) -> String {
         let (name, names) = (self.container(), &self.scope.names);
         let replaced = names.replaced(&self.role, &self.version, self.scope.token());
@@ -161,7 +158,7 @@ impl Boot {
         }
     }
 
-    /// Kamal's own variables, except those that the configuration sets.
+    /// Kamal's own variables, unless the configuration sets them.
     fn automatic(&self, line: Line) -> Line {
         let (name, environment) = (self.container(), &self.environment);
         let mut variables = vec![
@@ -177,7 +174,7 @@ impl Boot {
     }
 }
 
-/// Where the label is that is given in a file, for the moment in which the container is made.
+/// The file with [`Boot::made`], which exists only while the container is created.
 pub(in crate::commands) fn label_file(env_file: &str) -> String {
     format!("{env_file}.label")
 }
@@ -199,15 +196,15 @@ fn health_words(line: Line, health: &HealthFlags) -> Line {
 pub struct Find {
     pub scope: Scope,
     pub name: String,
-    /// Its hostname, which another container of that name has not.
+    /// The container's hostname, which differs from that of any other container with this name.
     pub hostname: String,
 }
 
-/// How long a container whose boot was cut off may take to be there, in seconds.
+/// How long the container of an interrupted boot may take to appear, in seconds.
 const THERE_WITHIN_S: u32 = 10;
 
 impl Find {
-    /// A shell line for the boot: stops a container that appears after its run has given up waiting for it.
+    /// A shell line for the boot: stops the container if the run no longer waits for it.
     fn given_up(&self) -> String {
         format!(
             "! grep -qsxF -e {} {} || {{ docker stop \"$bowline_id\" >/dev/null; exit {NOT_STARTED}; }}\n",
@@ -220,7 +217,8 @@ impl Find {
         quote(&format!("{} {}", self.name, self.hostname))
     }
 
-    /// Prints a [`ready::Answer`] with its id alone, once it is there. If it doesn't come in time, its boot stops it as soon as it does.
+    /// Waits for the container and prints a [`ready::Answer`] with only its id. If the container appears too late, its boot
+    /// stops it.
     pub fn script(&self) -> Script {
         let look = Line::new("ask_name").words([self.name.as_str(), "{{.Config.Hostname}} {{.ID}}"]);
         Script::new(format!(
@@ -239,12 +237,11 @@ impl Find {
     }
 }
 
-/// Whose container has a name: `SERVICE/ROLE/DESTINATION`.
+/// The owner of the container that already has the name, as `SERVICE/ROLE/DESTINATION`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTaken(pub String);
 
 impl NameTaken {
-    /// Why the container of this name was not booted.
     pub fn explain(&self, name: &str) -> Explanation {
         let labels = &self.0;
         Explanation::new(
@@ -271,36 +268,34 @@ impl fmt::Display for NameTaken {
     }
 }
 
-/// Starts a container again that was stopped, with a tied cord, and waits until it is ready: the way back to the
-/// very container that served before.
+/// Starts a stopped container with its cord tied, and waits until it is ready. This returns to the container that served before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     pub scope: Scope,
     pub role: String,
     pub version: String,
-    /// The container's name, for people.
+    /// The container's name, for display.
     pub name: String,
     pub id: String,
-    /// How requests get to it.
+    /// How requests reach the container.
     pub attach: Attach,
-    /// The network on which they reach it.
+    /// The network on which the proxy reaches it.
     pub network: String,
-    /// Its cord's directory on the server, if it has one.
+    /// The cord's directory on the server.
     pub cord: Option<String>,
-    /// Its asset volume on the server, if it has one: Docker would make an empty one in its place.
+    /// The asset volume's directory on the server. It must exist: Docker would create an empty one.
     pub assets: Option<String>,
-    /// Its restart policy, if one is configured: the one it had went when it was stopped.
+    /// The configured restart policy, to restore what stopping the container removed.
     pub restart: Option<String>,
-    /// What makes it ready.
     pub ready: Ready,
-    /// How long it may take to become ready, in seconds.
+    /// The most seconds until it is ready.
     pub timeout: u64,
-    /// How long it must keep running if it has no health check, in seconds.
+    /// Seconds that a container without a health check must keep running.
     pub readiness_delay: u64,
 }
 
 impl Start {
-    /// Prints what [`Boot::script`] prints, from its id on.
+    /// Prints what [`Boot::script`] prints from the id on.
     pub fn script(&self) -> Script {
         let start = Line::new("docker").words(["container", "start", &self.id]);
         let mut text = self.scope.fence();

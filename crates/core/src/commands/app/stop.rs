@@ -1,4 +1,4 @@
-//! Stopping a container.
+//! Stops an app's containers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,37 +10,37 @@ use crate::commands::status::Status;
 use crate::commands::{Scope, ask, drain};
 use crate::shell::{Script, quote};
 
-/// Stops a container that serves no more, and clears up what only it needed.
+/// Stops a container that no longer serves, and removes its cord.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
     pub scope: Scope,
     pub role: String,
-    /// The container's name, for people.
+    /// The container's name, for display.
     pub name: String,
     pub id: String,
-    /// Wait until its open requests are answered, at most so many seconds; not at all if `None`.
+    /// The most seconds to wait until open requests are answered. `None` doesn't wait.
     pub drain: Option<u64>,
-    /// `docker stop -t`.
+    /// The seconds for `docker stop -t`.
     pub stop_wait: Option<u64>,
-    /// Its cord's directory on the server, if it is one of ours.
+    /// The directory of the container's cord on the server.
     pub cord: Option<String>,
     pub if_healthy: IfHealthy,
-    /// The container that serves in its place. If it doesn't, nothing is stopped.
+    /// The container that serves in its place. If it doesn't serve, the script stops nothing.
     pub instead: Option<Serving>,
 }
 
-/// What to do with a container that should have stopped being healthy: requests go to one that is.
+/// What to do if the container is still healthy although it was detached: a healthy one receives requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfHealthy {
-    /// Leave it running; the script exits with [`Status::Healthy`].
+    /// Leave it running and exit with [`Status::Healthy`].
     Leave,
     Stop,
 }
 
-/// The longest that a container is given to stop, in seconds, whatever its own stop timeout says.
+/// The longest time that a container gets to stop, in seconds, whatever its own stop timeout says.
 const LONGEST_STOP_S: u64 = 3600;
 
-/// How long a container with this `--stop-timeout` is given to stop, in seconds. Below zero, Docker would wait for ever.
+/// How long a container with this `--stop-timeout` gets to stop, in seconds. With a negative timeout, Docker would wait forever.
 pub fn stop_limit(timeout: i64) -> u64 {
     u64::try_from(timeout).map_or(LONGEST_STOP_S, |seconds| seconds.min(LONGEST_STOP_S))
 }
@@ -70,7 +70,7 @@ impl Stop {
     }
 }
 
-/// Notes in the audit log that a role was stopped for good.
+/// Notes in the audit log that a role was stopped.
 pub fn stopped(scope: &Scope, role: &str) -> Script {
     Script::new(scope.fence() + &scope.audit(Some(role), "Stopped app"))
 }
@@ -78,11 +78,11 @@ pub fn stopped(scope: &Scope, role: &str) -> Script {
 /// How the wait for open requests ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// There are none.
+    /// No requests are open.
     Idle,
-    /// There are some, and time is up.
+    /// Requests were still open when the time was up.
     Busy,
-    /// They can't be seen.
+    /// The server can't count open requests.
     Blind,
 }
 
@@ -95,16 +95,14 @@ impl Drained {
     }
 }
 
-/// What was seen while a container was stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// How the wait for open requests ended, if there was one.
     pub drain: Option<Drained>,
-    /// Whether a tool is missing with which root would see open requests.
+    /// Whether the server lacks the tool with which root could count open requests.
     pub unseen: bool,
-    /// Its restart policy, where it could not be changed.
+    /// The restart policy, if it could not be changed.
     pub returns: Returns,
-    /// Its cord's directory, where it could not be removed.
+    /// The cord's directory, if it could not be removed.
     pub left: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-# Stops the container $bowline_id, and deletes its cord $bowline_cord if it has one. $bowline_if_healthy is leave where one that is
-# healthy goes on running. If its Docker is restarted meanwhile, it is told to stop again.
+# Stops the container $bowline_id, and deletes its cord $bowline_cord if it has one. If $bowline_if_healthy is "leave", a
+# healthy container keeps running. Stops again if Docker restarts meanwhile.
 stop() {
     # shellcheck disable=SC2086 # nothing, or two words
     docker stop ${bowline_stop_wait:+-t $bowline_stop_wait} "$bowline_id" >/dev/null

@@ -1,4 +1,4 @@
-//! The command line of a build.
+//! The command line of an image build.
 
 use super::buildx::{docker, linux};
 use super::{Builder, BuilderKind, NeedsBuildx};
@@ -6,20 +6,20 @@ use crate::shell::{fill_in, quote};
 use bowline_config::secret::REDACTED;
 use bowline_config::{Cache, Pack, is_secret_key};
 
-/// Where the image goes.
+/// The destination of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum BuildOutput {
     #[default]
     Registry,
-    /// To this machine's Docker.
+    /// This machine's Docker.
     Docker,
-    /// To something else that buildx knows.
+    /// Another of buildx's outputs, as `TYPE[,NAME=VALUE…]`.
     Other(String),
 }
 
 impl BuildOutput {
-    /// Reads buildx's words for it: `TYPE[,NAME=VALUE…]`. A relative `dest` is one in `directory`: what builds may run
-    /// elsewhere, in a clone.
+    /// Parses the value of buildx's `--output`: `TYPE[,NAME=VALUE…]`. A relative `dest` is resolved against `directory`,
+    /// because the build may run in a clone.
     pub fn new(words: &str, directory: &str) -> Self {
         let in_place = |word: &str| match word.strip_prefix("dest=") {
             Some(file) if !file.starts_with('/') && file != "-" => format!("dest={directory}/{file}"),
@@ -32,7 +32,7 @@ impl BuildOutput {
         }
     }
 
-    /// Whether it would pour out on the screen, or nowhere.
+    /// Whether the build would write to the terminal, or lacks the destination that it needs.
     fn has_no_place(&self) -> bool {
         let Self::Other(words) = self else { return false };
         let mut words = words.split(',');
@@ -50,27 +50,25 @@ impl BuildOutput {
     }
 }
 
-/// What to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRequest {
-    /// The image's names, tag and all.
+    /// Full names, including tags.
     pub images: Vec<String>,
-    /// The directory, as seen from where the build runs, or a URL.
+    /// A directory, relative to the directory in which the build runs, or a URL.
     pub context: String,
     pub output: BuildOutput,
-    /// Without layers of earlier builds.
     pub no_cache: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// What it does: `build` or `push`.
+    /// `build` or `push`.
     pub what: &'static str,
     pub words: Vec<String>,
 }
 
 impl Command {
-    /// As it may be shown: without the values of arguments that people may have put a secret into.
+    /// The command line for display. Hides the values of build arguments and variables whose names look secret.
     pub fn shown(&self) -> String {
         let mut shown = Vec::new();
         let mut before = "";
@@ -87,26 +85,22 @@ impl Command {
     }
 }
 
-/// Why there is no command line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// Docker alone can't do it.
     #[error(transparent)]
     NeedsBuildx(#[from] NeedsBuildx),
-    /// A value names a variable that isn't set.
     #[error("{key} names the variable {name}, which isn't set here")]
     Unset { key: String, name: String },
-    /// An output that is a file or directory, without the place for it.
     #[error("`--output {0}` says no place for what is built")]
     NoPlace(String),
 }
 
 impl Builder<'_> {
-    /// What builds the image and puts it where it should go, in order. The values of build secrets are to be in its
-    /// environment, by their names. `variable` is this machine's environment.
+    /// The commands that build the image and deliver it, in order. They expect build secrets as environment variables of
+    /// the same names. `variable` looks up this machine's environment.
     ///
     /// # Errors
-    /// If a value can't be had, or the output only of buildx, or has no place.
+    /// If a variable is not set, the output needs buildx, or the output has no destination.
     pub fn build(
         &self,
         request: &BuildRequest,
@@ -141,7 +135,7 @@ impl Builder<'_> {
         let mut words = docker(&["buildx", "build", &format!("--output=type={}", request.output.word())]);
         let mut platforms = self.platforms();
         if request.output == BuildOutput::Docker && platforms.contains(&self.own.as_str()) {
-            // Docker holds an image for one platform only.
+            // Docker stores an image for one platform only.
             platforms = vec![&self.own];
         }
         if !platforms.is_empty() {
@@ -158,7 +152,8 @@ impl Builder<'_> {
         words
     }
 
-    /// What `docker build` and `docker buildx build` have in common; what only the latter knows was refused before.
+    /// The options that `docker build` and `docker buildx build` share. [`Builder::new`] has rejected what only the latter
+    /// supports.
     fn options(&self, request: &BuildRequest, values: &Values, words: &mut Vec<String>) {
         let builder = &self.config.builder;
         let mut flag = |flag: &str, value: &str| words.extend([flag.into(), value.into()]);
@@ -180,7 +175,7 @@ impl Builder<'_> {
         if let Some(ssh) = &values.ssh {
             flag("--ssh", ssh);
         }
-        // Without buildx there is none anyway.
+        // `docker build` without buildx creates neither.
         if self.buildx {
             if let Some(provenance) = &builder.provenance {
                 flag("--provenance", provenance);
@@ -203,7 +198,7 @@ impl Builder<'_> {
         };
         let options = cache.options.as_deref();
         if cache.kind.as_deref() == Some("gha") {
-            // The others are of no use for reading, and refused there.
+            // buildx rejects the other options in `--cache-from`.
             const READING: [&str; 5] = ["url", "url_v2", "token", "scope", "timeout"];
             let reading = |option: &&str| {
                 option.split_once('=').is_some_and(|(name, _)| READING.contains(&name.trim()))
@@ -239,14 +234,14 @@ impl Builder<'_> {
         let mut env = |value: &str| words.extend(["--env".into(), value.into()]);
         env(&format!("BP_IMAGE_LABELS=service={}", self.config.service));
         values.args.iter().for_each(|(key, value)| env(&format!("{key}={value}")));
-        // A name alone takes its value from the environment of `pack`.
+        // A name without a value takes its value from `pack`'s environment.
         self.config.builder.secrets.iter().for_each(|name| env(name));
         words.extend(["--path".into(), request.context.clone()]);
         words
     }
 }
 
-/// Values with this machine's variables put in.
+/// Configured values, with this machine's variables expanded.
 struct Values {
     args: Vec<(String, String)>,
     ssh: Option<String>,

@@ -1,27 +1,26 @@
-//! Inspects, creates and removes buildx builders. Each of these is a list of commands without a shell, so that a URL or a name
-//! is always one word, whatever characters it contains.
+//! Inspects, creates and removes buildx builders. Each action is a list of commands that run without a shell, so a URL or
+//! name is always one word, whatever characters it contains.
 
 use super::{Builder, BuilderKind, Node};
 
-/// A look at a builder.
+/// A command that checks a builder, and what its output must contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     pub words: Vec<String>,
-    /// What its answer has to have.
     wants: Wants,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wants {
     Nothing,
-    /// This context among the endpoints.
+    /// An endpoint line that contains this context.
     Endpoint(String),
     /// Exactly this line.
     Line(String),
 }
 
 impl Check {
-    /// Whether this answer is that of a builder as it should be.
+    /// Whether this output is that of the wanted builder.
     pub fn passes(&self, answer: &str) -> bool {
         match &self.wants {
             Wants::Nothing => true,
@@ -33,16 +32,17 @@ impl Check {
     }
 }
 
-/// What Docker says where a builder or context isn't there.
+/// Messages of Docker about a missing builder or context.
 const ABSENT: &[&str] = &["context not found", "no builder", "no compatible builder", "does not exist"];
 
 impl Builder<'_> {
-    /// Whether what Docker says means that the builder, or its context, isn't there.
+    /// Whether an error message of Docker means that the builder or its context doesn't exist.
     pub fn is_absent(said: &str) -> bool {
         ABSENT.iter().any(|text| said.contains(text))
     }
 
-    /// Looks at it, if it is one that has to be made: all have to pass.
+    /// The checks that tell whether the builder exists as configured: all must pass. There are none for a builder that
+    /// exists without Bowline.
     pub fn inspect(&self) -> Vec<Check> {
         let Some(name) = &self.name else { return Vec::new() };
         let builder = docker(&["buildx", "inspect", name]);
@@ -64,7 +64,7 @@ impl Builder<'_> {
     pub fn create(&self) -> Vec<Vec<String>> {
         let Some(name) = &self.name else { return Vec::new() };
         let builder = |rest: &[&str]| docker(&[&["buildx", "create"], rest].concat());
-        // Where it reaches a registry on this machine.
+        // The host's network, to reach a registry on this machine.
         let network: &[&str] =
             if self.config.registry.is_local() { &["--driver-opt", "network=host"] } else { &[] };
         match &self.kind {
@@ -111,7 +111,7 @@ impl Builder<'_> {
 
     pub fn remove(&self) -> Vec<Vec<String>> {
         let Some(name) = &self.name else { return Vec::new() };
-        // The builder first: without its context buildx may not find the way to it.
+        // Remove the builder first: without its context, buildx may not be able to connect to it.
         let builder = docker(&["buildx", "rm", name]);
         let contexts = self.nodes().into_iter().map(|node| docker(&["context", "rm", &node.context]));
         std::iter::once(builder).chain(contexts).collect()
@@ -128,7 +128,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Who has to let us in with SSH before it can be made: the arguments of `ssh` for each machine.
+    /// The SSH logins that must succeed before the builder is created: the arguments of `ssh` for each machine.
     pub fn ssh(&self) -> Vec<Vec<String>> {
         self.nodes()
             .into_iter()
@@ -136,7 +136,8 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// Whether it can write an image into a directory, layers compressed: Docker itself keeps what it builds.
+    /// Whether the builder can write an image with compressed layers to a directory. Docker's own builder stores what it
+    /// builds in Docker.
     pub fn writes_layouts(&self) -> bool {
         match &self.kind {
             BuilderKind::Local(driver) | BuilderKind::Hybrid { driver, .. } => {
@@ -157,12 +158,12 @@ impl Node {
         docker(&["context", "create", &self.context, "--description", &description, "--docker", &host])
     }
 
-    /// Its context is named by the platform.
+    /// Whether the node has Kamal 1's form, in which the context's name ends with the platform.
     fn is_kamal_1s(&self, builder: &str) -> bool {
         self.context != format!("{builder}-context")
     }
 
-    /// The same way in that Docker takes; what it should run is to follow.
+    /// The words of an `ssh` command that connects as Docker does. The remote command follows.
     fn ssh(&self) -> Option<Vec<String>> {
         let address = self.url.strip_prefix("ssh://")?.split('/').next()?;
         let (user, address) = match address.rsplit_once('@') {

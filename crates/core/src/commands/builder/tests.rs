@@ -22,7 +22,6 @@ fn request() -> BuildRequest {
     BuildRequest { images, context: ".".into(), output: BuildOutput::Registry, no_cache: false }
 }
 
-/// The commands of a build on a machine with buildx.
 fn built(more: &str) -> Vec<String> {
     let config = config(more);
     let builder = Builder::new(&config, &here(true)).unwrap();
@@ -31,7 +30,7 @@ fn built(more: &str) -> Vec<String> {
     lines(commands.into_iter().map(|command| command.words).collect())
 }
 
-/// Class, name and what makes it.
+/// The builder's class, its name, and the commands that create it.
 fn made(more: &str) -> (&'static str, String, Vec<String>) {
     let config = config(more);
     let builder = Builder::new(&config, &here(true)).unwrap();
