@@ -4,8 +4,8 @@
 //! clone's own repository and work tree, gets none of the variables with which a git hook or alias points to another
 //! repository, and resets or removes only directories with Bowline's mark.
 
-/// Variables with which git is pointed at a repository. Git exports them to its hooks and aliases; a git that knows
-/// more of them says so (`git rev-parse --local-env-vars`, see [`repository_variables`]).
+/// Environment variables that point git to a repository, which git exports to its hooks and aliases. Newer versions of git
+/// may have more and list them: `git rev-parse --local-env-vars`, see [`repository_variables`].
 pub const REPOSITORY_VARIABLES: [&str; 15] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -24,11 +24,11 @@ pub const REPOSITORY_VARIABLES: [&str; 15] = [
     "GIT_INTERNAL_SUPER_PREFIX",
 ];
 
-/// Settings given in variables, as continuous integration gives credentials. Git hands them on to submodules, and so
-/// do we: they point at no repository.
+/// Variables with git settings, in which CI systems pass credentials. They point to no repository, so Bowline passes them
+/// on as git does for submodules.
 const SETTINGS: [&str; 2] = ["GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"];
 
-/// The repository's variables: those that git listed, and those we know of.
+/// The variables that git listed, and [`REPOSITORY_VARIABLES`].
 pub fn repository_variables(listed: &str) -> Vec<String> {
     let more = listed.split_whitespace().filter(|name| name.starts_with("GIT_") && !SETTINGS.contains(name));
     let mut all: Vec<String> = REPOSITORY_VARIABLES.iter().copied().chain(more).map(Into::into).collect();
@@ -37,7 +37,7 @@ pub fn repository_variables(listed: &str) -> Vec<String> {
     all
 }
 
-/// The setting in a clone's configuration that says it is ours to reset and to remove.
+/// A setting in a clone's configuration which marks it as Bowline's to reset and remove.
 const MARK: &str = "bowline.clone";
 
 /// The project's directory, which distinguishes its clones from those of other projects.
@@ -45,29 +45,29 @@ pub fn project_directory(root: &str, prefix: &str) -> String {
     format!("{root}/{prefix}").trim_end_matches('/').to_string()
 }
 
-/// Where a project is in git.
+/// Where a project is in its git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The root of the work tree.
     pub root: String,
-    /// The project's place in it: empty, or a path that ends with `/`.
+    /// The project's directory relative to `root`: empty, or a path that ends with `/`.
     pub prefix: String,
-    /// What can be cloned: the root, or a repository that is elsewhere.
+    /// What to clone: the root, or a repository in another directory.
     pub repository: String,
 }
 
-/// A clone on the machine that deploys.
+/// A clone on the deploying machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanClone {
     place: Place,
     revision: String,
-    /// The project's own directory among the clones.
+    /// The directory of this project's clone.
     home: String,
 }
 
 impl CleanClone {
-    /// `cache` is a directory that belongs to this user alone; `hash` is the SHA-256 of the project's directory
-    /// ([`project_directory`]) in hex. Several may be in use at once: they differ by `number`, the first is 1.
+    /// `cache` is a directory that only this user can write to. `hash` is the SHA-256 of the project's directory
+    /// ([`project_directory`]) in hex. Clones that are in use at the same time differ by `number`, starting with 1.
     pub fn new(
         cache: &str,
         (service, hash): (&str, &str),
@@ -84,18 +84,18 @@ impl CleanClone {
         }
     }
 
-    /// The file that is held locked while the clone is used.
+    /// The file to lock while the clone is in use.
     pub fn lock(&self) -> String {
         format!("{}.lock", self.home)
     }
 
-    /// The clone's root.
+    /// The root of the clone's work tree.
     pub fn directory(&self) -> String {
         let name = self.place.root.rsplit('/').find(|name| !name.is_empty()).unwrap_or("repository");
         format!("{}/{name}", self.home)
     }
 
-    /// Where it is made, until it is whole.
+    /// The directory of the clone until it is complete.
     fn unfinished(&self) -> String {
         format!("{}/.unfinished", self.home)
     }
@@ -108,7 +108,7 @@ impl CleanClone {
         format!("{}/.gitmodules", self.directory())
     }
 
-    /// Succeeds if the clone was made by [`CleanClone::make`].
+    /// Succeeds if [`CleanClone::make`] created the clone.
     pub fn marked(&self) -> Vec<String> {
         words(&["git", "config", "--file", &format!("{}/.git/config", self.directory()), "--get", MARK])
     }
@@ -117,7 +117,7 @@ impl CleanClone {
         words(&["rm", "-rf", &self.directory()])
     }
 
-    /// Makes it, with our mark from the beginning, without any file of the project's yet.
+    /// Creates the clone without checking out files. It has our mark from the start.
     pub fn make(&self) -> [Vec<String>; 4] {
         let (unfinished, mark) = (self.unfinished(), format!("{MARK}=true"));
         let clone = ["git", "-c", "submodule.recurse=false", "clone", "--no-checkout", "--origin", "origin"];
@@ -130,7 +130,7 @@ impl CleanClone {
         ]
     }
 
-    /// Brings it to the commit. A branch may have gone, a tag may have moved, and the commit may be on no branch.
+    /// Resets the clone to the commit. Handles deleted branches, moved tags, and a commit that is on no branch.
     pub fn reset(&self) -> [Vec<String>; 4] {
         let fetch = ["fetch", "--force", "--prune", "--tags", "--no-recurse-submodules", "origin"];
         let refs = ["+refs/heads/*:refs/remotes/origin/*", "+HEAD:refs/bowline/head"];
@@ -142,7 +142,7 @@ impl CleanClone {
         ]
     }
 
-    /// Brings its submodules to what the commit says, and theirs. Relative addresses are relative to `remote`.
+    /// Resets all submodules, recursively, to what the commit says. Relative addresses are relative to `remote`.
     pub fn submodules(&self, remote: Option<&str>) -> Vec<Vec<String>> {
         let mut all = vec![
             self.git(&["submodule", "sync", "--quiet", "--recursive"]),
@@ -151,28 +151,27 @@ impl CleanClone {
         ];
         if let Some(remote) = remote {
             all.insert(0, self.origin(remote));
-            // What an address holds, credentials say, need not be in an image that takes `.git` in.
+            // The address may contain credentials, which must not end up in an image that includes `.git`.
             all.push(self.origin(&self.place.repository));
         }
         all
     }
 
-    /// Lets git tidy up, now and then.
     pub fn tidy(&self) -> Vec<String> {
         self.git(&["gc", "--auto", "--quiet"])
     }
 
-    /// Prints what is not as committed: nothing, in a sound clone.
+    /// Prints the files that differ from the commit: none in a sound clone.
     pub fn status(&self) -> Vec<String> {
         self.git(&["status", "--porcelain", "--ignore-submodules=none"])
     }
 
-    /// Prints its submodules, and theirs; see [`unsound_submodules`].
+    /// Prints all submodules, recursively: see [`unsound_submodules`].
     pub fn submodule_status(&self) -> Vec<String> {
         self.git(&["submodule", "status", "--recursive"])
     }
 
-    /// Prints its commit.
+    /// Prints the commit's id.
     pub fn head(&self) -> Vec<String> {
         self.git(&["rev-parse", "HEAD"])
     }
@@ -181,7 +180,7 @@ impl CleanClone {
         self.git(&["remote", "set-url", "origin", address])
     }
 
-    /// A git that can't mean another repository, wherever the clone lies and whatever became of it.
+    /// A git command that can't operate on another repository, wherever the clone is and in whatever state.
     fn git(&self, arguments: &[&str]) -> Vec<String> {
         let directory = self.directory();
         let git =
@@ -190,7 +189,7 @@ impl CleanClone {
     }
 }
 
-/// Whether a list of submodules (`.gitmodules`) has addresses that are relative to that of the repository they are in.
+/// Whether a `.gitmodules` file has addresses that are relative to the address of its repository.
 pub fn has_relative_address(list: &str) -> bool {
     list.lines().any(|line| {
         let address = line.split_once('=').filter(|(key, _)| key.trim() == "url").map(|(_, url)| url.trim());
@@ -201,8 +200,8 @@ pub fn has_relative_address(list: &str) -> bool {
     })
 }
 
-/// The submodules that are not at the commit they should be at, in what [`CleanClone::submodule_status`] printed. One
-/// that isn't there is left out on purpose (`update = none`): else updating would have failed.
+/// The submodules that are not at their commit, from the output of [`CleanClone::submodule_status`]. One that is not
+/// checked out is excluded deliberately (`update = none`), or else the update would have failed.
 pub fn unsound_submodules(listed: &str) -> Vec<&str> {
     listed.lines().filter(|line| line.starts_with(['+', 'U'])).collect()
 }

@@ -1,4 +1,4 @@
-//! Examining a server: one script says what Bowline needs to know before a deploy, and what may be wrong. It changes nothing.
+//! Examines a server before a deploy with one script, which changes nothing.
 
 mod acme;
 
@@ -16,26 +16,25 @@ use bowline_config::secret::Secret;
 
 pub use acme::{Contents, Issued, Storage};
 
-/// Where kamal-proxy keeps the certificates that it was issued.
+/// Where kamal-proxy stores the certificates that it obtained.
 const CERTIFICATES: &str = "/home/kamal-proxy/.config/kamal-proxy/certs";
 
 /// Programs that a server needs to drain an app behind Traefik.
 pub const DRAINING: [&str; 3] = ["nsenter", "ss", "awk"];
 
-/// Looks at everything on a server that a deploy rests on, in one round trip.
+/// Gathers everything about a server that a deploy depends on, in one round trip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Examine {
     pub scope: Scope,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
-    /// Ports that the proxy wants.
+    /// The ports that the proxy publishes.
     pub ports: Vec<u16>,
-    /// The login to try, if the registry needs one.
     pub login: Option<Login>,
 }
 
 impl Examine {
-    /// Prints a [`Checkup`], and what the observing script prints ([`crate::observed::Observed`]) where Docker answers.
+    /// Prints a [`Checkup`] and, if Docker responds, an [`crate::observed::Observed`].
     pub fn script(&self) -> Script {
         let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
         let server = self.login.as_ref().and_then(|login| login.server.as_deref()).unwrap_or_default();
@@ -67,63 +66,61 @@ impl Examine {
     }
 }
 
-/// What a server is like.
+/// The state of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkup {
     /// The user that commands run as.
     pub user: String,
-    /// Its clock, in seconds since 1970.
+    /// The server's clock, in seconds since 1970.
     pub clock: i64,
-    /// Programs that it lacks, of those that may be needed.
+    /// The missing ones of the programs that may be needed.
     pub lacks: Vec<String>,
-    /// What sshd is set to, where this user may see it: the key in lower case, and its value.
+    /// Settings of sshd, if this user may read them: the key in lower case, and its value.
     pub sshd: Vec<(String, String)>,
     pub disks: Vec<Disk>,
     pub docker: Docker,
-    /// How Docker keeps images.
+    /// Docker's storage driver and its status.
     pub store: Option<String>,
-    /// Ports of those asked for that are taken, with who has each, if that is known.
+    /// The wanted ports that are taken, each with its owner, if known.
     pub ports: Vec<(u16, Option<String>)>,
-    /// The certificates that kamal-proxy was issued: the name, and the certificate in base64.
+    /// The certificates that kamal-proxy obtained: the name, and the certificate in base64.
     pub certificates: Vec<(String, String)>,
-    /// Where Traefik's certificate resolvers keep theirs.
+    /// The files in which Traefik's certificate resolvers store their certificates.
     pub storages: Vec<Storage>,
-    /// The certificates in there.
+    /// The certificates in those files.
     pub issued: Vec<Issued>,
-    /// What runs that did not finish left.
+    /// What unfinished runs left behind, for display.
     pub left: Vec<String>,
-    /// Who has the deploy lock, if there is one.
+    /// The holder of the deploy lock, if it is taken.
     pub holder: Option<Holder>,
-    /// What the registry said to the login, if that was tried: nothing if it is right.
+    /// The registry's answer to the login, if that was tried. The error is its message.
     pub login: Option<Result<(), String>>,
 }
 
-/// Whether Docker can be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Docker {
-    /// Its command is not there.
+    /// Its command is not installed.
     #[default]
     Missing,
-    /// This user may not use it; what it said.
+    /// This user may not use it, according to this message.
     Denied(String),
-    /// It gives no answer; what its command said.
+    /// It doesn't respond. This is its command's message.
     Silent(String),
-    /// It runs.
+    /// It responds.
     Runs { version: String, arch: String },
 }
 
-/// A disk with something of ours on it.
+/// A disk with files of Docker or Bowline on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     pub holds: Holds,
     pub path: String,
-    /// kB in all and free, if that is known.
+    /// Total and free kB, if known.
     pub room: Option<(u64, u64)>,
-    /// Files in all and how many more there may be, if there is a limit.
+    /// The total number of inodes and the number of free ones, if there is a limit.
     pub files: Option<(u64, u64)>,
 }
 
-/// What is on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
     /// Docker's images and containers.
@@ -132,14 +129,14 @@ pub enum Holds {
     Files,
 }
 
-/// Who has a deploy lock.
+/// The holder of a deploy lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
-    /// A run that goes on.
+    /// A live run.
     Run,
-    /// A run that is gone: the next one takes the lock over.
+    /// A dead run. The next run takes the lock over.
     Gone,
-    /// A person, or Kamal: no run takes it over.
+    /// A person or Kamal. No run takes the lock over.
     Person,
 }
 
@@ -215,12 +212,11 @@ fn disk(line: Line<'_>) -> Result<Disk, Unreadable> {
         "files" => Holds::Files,
         _ => return Err(line.unknown()),
     };
-    // A file system without a limit says that it can have 0 files.
+    // A file system without a limit reports a total of 0 inodes.
     let files = pair(files, more).filter(|(all, _)| *all > 0);
     Ok(Disk { holds, path: path.into(), room: pair(size, free), files })
 }
 
-/// What the script would print.
 impl fmt::Display for Checkup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "@user {}\n@clock {}", self.user, self.clock)?;

@@ -1,9 +1,9 @@
-# What a server is like, a line each; nothing is changed. Reads: $bowline_ports (of which each is asked who has it),
-# $bowline_tools (programs that may be missing), $bowline_lock with $bowline_lease, $bowline_spares (containers that a run
-# which did not finish leaves), $bowline_certificates (a directory in the proxy's container $bowline_proxy), and
-# $bowline_registry_login: then standard input has a user and a password.
+# Prints the state of a server, one fact per line, and changes nothing. Reads: $bowline_ports (the ports whose owners to
+# find), $bowline_tools (programs that may be missing), $bowline_lock with $bowline_lease, $bowline_spares (containers that
+# an unfinished run leaves), $bowline_certificates (a directory in the proxy's container $bowline_proxy), and
+# $bowline_registry_login: if set, standard input has a user and a password.
 line() { tr '\n\r' '  ' | cut -c 1-600; }
-# The room on a disk: NAME PATH.
+# disk NAME PATH: the space on a disk.
 disk() {
     [ -d "$2" ] || return 0
     bowline_blocks=$(df -Pk "$2" 2>/dev/null | awk 'NR == 2 { print $2, $4 }')
@@ -16,9 +16,9 @@ ports() {
         [ -z "$bowline_who" ] && ! held 0.0.0.0 "$bowline_port" tcp || printf '@port %s %s\n' "$bowline_port" "$bowline_who"
     done
 }
-# The first certificate of a PEM text, in a line: the server's, before those of its authorities.
+# Prints the first certificate of a PEM text as one line of base64. It is the server's own, and those of its issuers follow.
 first() { awk '/-----END CERTIFICATE-----/ { exit } found { printf "%s", $0 } /-----BEGIN CERTIFICATE-----/ { found = 1 }'; }
-# The certificates that kamal-proxy was issued, without their keys.
+# The certificates that kamal-proxy obtained, without their keys.
 certificates() {
     docker cp "$bowline_proxy:$bowline_certificates" - 2>/dev/null | tar -tf - 2>/dev/null | grep -v -e '/$' -e '+key$' | head -n 100 |
         while IFS= read -r bowline_file; do
@@ -27,7 +27,7 @@ certificates() {
             [ -z "$bowline_text" ] || printf '@certificate %s %s\n' "${bowline_file##*/}" "$bowline_text"
         done
 }
-# What runs that did not finish left.
+# What unfinished runs left behind.
 left() {
     for bowline_name in $bowline_spares; do
         ! docker container inspect "$bowline_name" >/dev/null 2>&1 || printf '@left the container %s\n' "$bowline_name"
@@ -46,8 +46,8 @@ locked() {
         echo '@holder run'
     fi
 }
-# Logs in with a configuration of its own, so that the user's stays as it is. (With some login in it Docker's client looks for no
-# helper to keep this one.)
+# Logs in with a temporary configuration, so that the user's stays unchanged. (The dummy entry stops Docker's client from
+# looking for a credential helper to store the login.)
 login() {
     IFS= read -r bowline_username && IFS= read -r bowline_password || return 0
     bowline_home=$(mktemp -d) || return 0

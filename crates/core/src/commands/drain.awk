@@ -1,14 +1,14 @@
-# Says whether a request is under way: exit 0 when one is, 1 when none.
+# Exits with 0 if a request is open, and with 1 if none is.
 #
-# Reads a container's /proc/PID/net/tcp{,6}, then `ss -nti state established` of its network; `ports` are the
-# ports it listens on. ss tells for each connection how long ago it last sent, received and was acknowledged, in
-# steps of a few milliseconds: on an indented line of its own (`-O` for one line is not in every version).
+# Reads a container's /proc/PID/net/tcp{,6}, then `ss -nti state established` in its network namespace. `ports` are the
+# ports that it listens on. ss prints for each connection how long ago it last sent, received and was acknowledged, in steps
+# of a few milliseconds, on an indented line. (Not every version has `-O`, which prints one line.)
 function hex(text,  i, n) {
   for (i = 1; i <= length(text); i++) n = n * 16 + index("0123456789ABCDEF", toupper(substr(text, i, 1))) - 1
   return n
 }
 function port(address,  parts, n) { n = split(address, parts, ":"); return parts[n] }
-# Whether a request is under way on a connection, given as its words.
+# Whether a request is open on a connection, given as its words.
 function under_way(connection,  word, n, i, pair, field, sent, got, acked) {
   n = split(connection, word, " ")
   if (word[1] !~ /^[0-9]+$/ || !open[port(word[3])]) return 0
@@ -17,15 +17,15 @@ function under_way(connection,  word, n, i, pair, field, sent, got, acked) {
   sent = field["lastsnd"]; got = field["lastrcv"]; acked = field["lastack"]
   if (word[1] > 0 || word[2] > 0 || got < sent) return 1
   if (got > sent) return 0
-  # Sent and received within one step: an answer to what came last, or a request right after an answer.
-  if (got < 300) return 1                                                  # Not settled: look again.
+  # Sent and received within one step: either an answer to the last request, or a new request right after an answer.
+  if (got < 300) return 1                                                  # Too recent to tell: look again.
   if (acked < got && got - acked < 1000) return 0                          # The client acknowledged an answer.
-  if (prompt[port(word[3]) " " port(word[4])]) return 0                    # The last request was answered at once.
+  if (prompt[port(word[3]) " " port(word[4])]) return 0                    # The last request was answered immediately.
   return field["data_segs_in"] != field["data_segs_out"]                   # As many answers as requests.
 }
 BEGIN { n = split(ports, list, " "); for (i = 1; i <= n; i++) open[list[i]] = 1 }
-# The kernel's own table, for the acknowledgements: a request that is answered at once is acknowledged by its
-# answer; one that waits gets an acknowledgement of its own, and the lowest bit of this field goes out.
+# The kernel's table says how the last request was acknowledged. One that is answered immediately is acknowledged by its
+# answer. For any other, the kernel sends a separate acknowledgement and clears the lowest bit of this field.
 $1 ~ /^[0-9]+:$/ { if ($4 == "01") prompt[hex(port($2)) " " hex(port($3))] = $15 % 2; next }
 $1 == "sl" { next }
 /^[ \t]/ { connection = connection " " $0; next }

@@ -1,17 +1,17 @@
-//! Draining: waits until a container that gets no new requests has finished its open ones.
+//! Waits until a container that gets no new requests has answered its open ones.
 
 use super::answer;
 use crate::shell::quote;
 
-/// How long open requests get where they can't be seen: only root may look into a container's network.
+/// How long to wait if open requests can't be seen, in seconds: only root may look into a container's network namespace.
 const BLIND_S: u64 = 5;
 
-/// Tells whether a request is under way from what the kernel knows about each connection.
+/// Decides from the kernel's data about each connection whether a request is open.
 const UNDER_WAY: &str = include_str!("drain.awk");
 
-/// Shell lines that wait until the container `$bowline_id` has answered all requests, at most so many seconds. They print
-/// `@drain STATE` ([`super::app::Drained`]; of root it is `blind` only where a tool for it is missing, and `@unseen` says so), and
-/// need [`super::ask::functions`].
+/// Shell lines that wait until the container `$bowline_id` has answered all requests, for at most this many seconds. They
+/// print `@drain STATE` ([`super::app::Drained`]), and `@unseen` if it is `blind` for root, which means that a tool is
+/// missing. They need [`super::ask::functions`].
 pub(crate) fn drain(seconds: u64) -> String {
     format!(
         "bowline_drain={seconds}\nbowline_blind={blind}\nbowline_program={program}\n{drain}",
@@ -21,7 +21,7 @@ pub(crate) fn drain(seconds: u64) -> String {
     )
 }
 
-/// The program without its comments: it goes over the wire with every stop.
+/// The program without its comments, because every stop sends it.
 fn program() -> String {
     let lines = UNDER_WAY.lines().map(|line| line.split(" # ").next().unwrap_or(line).trim());
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect::<Vec<_>>().join("\n")
@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
 
-    /// One connection as ss prints it and, after the bar, whether its last request got its response immediately.
+    /// Connections as ss prints them. The bool says whether the last request was answered immediately.
     fn under_way(connections: &[(&str, bool)]) -> bool {
         let mut input = String::from("  sl  local_address rem_address   st tx_queue rx_queue\n");
         for (number, (_, prompt)) in connections.iter().enumerate() {
@@ -87,7 +87,7 @@ mod tests {
         assert!(!under_way(&[("0 0 | lastsnd:4744 lastrcv:6744 lastack:4700", false)]));
     }
 
-    /// Both happen within one tick of the kernel's clock; the times alone don't tell them apart.
+    /// The request and the answer happen within one tick of the kernel's clock, so the times alone can't order them.
     #[test]
     fn a_request_right_after_an_answer_is_told_from_an_answer_right_after_a_request() {
         let tied = "0 0 | data_segs_out:13 data_segs_in:14 lastsnd:1472 lastrcv:1472 lastack:1472";

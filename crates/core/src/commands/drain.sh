@@ -1,6 +1,6 @@
-# Waits until no connection to a port the container $bowline_id listens on has a request without an answer, at most
-# $bowline_drain seconds; $bowline_blind where open requests can't be seen. An idle keep-alive connection of the proxy therefore
-# doesn't hold a deploy up, a request that takes five seconds does. $bowline_program tells one from the other.
+# Waits until no connection to a port that the container $bowline_id listens on has an unanswered request, for at most
+# $bowline_drain seconds, or $bowline_blind seconds if open requests can't be seen. An idle keep-alive connection of the
+# proxy doesn't delay a deploy, but a request that takes five seconds does. $bowline_program tells them apart.
 drain() {
     bowline_drained=idle
     ask "$bowline_id" '{{.State.Pid}}' && [ "$bowline_said" != 0 ] || return

@@ -1,9 +1,9 @@
-//! Follows a container by Docker's events instead of polling it: every look is another process on the server, and an event is
-//! noticed immediately.
+//! Follows a container through Docker's events instead of polling it. Polling starts a process on the server each time,
+//! while an event arrives immediately.
 
 use super::answer;
 
-/// A shell line before the first look: the moment from which on events count. What was before, the look sees.
+/// A shell line that saves the time before the first look. Events count from then on, and the look sees what happened before.
 pub(crate) const SINCE: &str =
     "bowline_since=$(date +%s.%N); case $bowline_since in *N*) bowline_since=${bowline_since%.*} ;; esac\n";
 

@@ -1,7 +1,7 @@
-# Calls the function look now, and with its name after each event of the container $bowline_id, until it exits, and with it the
-# script. look has to exit when $bowline_deadline (seconds since 1970) has passed. Where Docker's events end early, it is called
-# again and again. If nobody reads any more what look prints, the program that waits for events has to be told: it would notice
-# with the next event alone.
+# Calls the function `look` immediately, and with the event's name after each event of the container $bowline_id, until
+# `look` exits and ends the script. `look` must exit when $bowline_deadline (seconds since 1970) has passed. If Docker's
+# events end early, polls instead. If the reader of `look`'s output is gone, kills `docker events`, which would otherwise
+# notice only at the next event.
 look
 sh -c 'echo $$; exec "$@"' sh docker events --since "$bowline_since" --until "$bowline_deadline" --filter container="$bowline_id" \
     --filter event=start --filter event=die --filter event=oom --filter event=destroy --filter event=health_status \

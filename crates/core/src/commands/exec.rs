@@ -1,8 +1,8 @@
-//! Runs a command in the app or in an accessory: in a new container, or in the running one.
+//! Runs a command for the app or an accessory, in a new container or in the running one.
 //!
-//! A new container takes two round trips. [`Exec::prepare`] writes the env file and provides the image. [`Exec::script`] then
-//! runs the command and nothing else: its standard input, output and status belong to the caller. When Docker's client ends, it
-//! doesn't end the command, so a command that is connected to the user's terminal or pipe has a guard (see [`guard`]).
+//! A new container takes two round trips. [`Exec::prepare`] writes the env file and provides the image. [`Exec::script`]
+//! then only runs the command, so its standard input, output and exit status are the command's. Docker's client doesn't end
+//! the command when it exits, so a command that is connected to the user's terminal or pipe has a guard (see [`guard`]).
 
 use super::Scope;
 use super::app::{Environment, logging_words, option_words};
@@ -16,32 +16,32 @@ use crate::shell::{Line, Script, quote};
 use bowline_config::Pairs;
 use bowline_config::secret::Secret;
 
-/// Replaces Docker's `ctrl-p,ctrl-q`, which would delay every Ctrl-P and leave a container behind. Docker can't turn the
-/// keys off, so this is a sequence that is never typed.
+/// Replaces Docker's `ctrl-p,ctrl-q`, which would delay every Ctrl-P and leave a container behind. Docker can't disable
+/// detaching, so this is a sequence that is never typed.
 const DETACH_KEYS: &str = "ctrl-@,ctrl-^,ctrl-@,ctrl-_";
-/// Marks what runs in a container that was there before, so that it can be found and ended.
+/// The variable that marks the processes of a command in an existing container, so that they can be found and killed.
 const MARK: &str = "BOWLINE_EXEC";
-/// Options that a container can't have next to the running one, or together with `--rm`.
+/// Options that conflict with the running container, or with `--rm`.
 const NOT_SHARED: [&str; 2] = ["publish", "restart"];
-/// Seconds that a new container has between being asked to end and being killed.
+/// Seconds between asking a new container to stop and killing it.
 pub const GRACE: u64 = 5;
 
 /// How a command's input and output are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It reads nothing; its output is shown when it has ended.
+    /// No input. The output is shown after the command has ended.
     Gathered,
-    /// It reads nothing; its output passes on byte for byte.
+    /// No input. The output passes through byte for byte.
     Raw,
-    /// It reads what we are given; its output passes on byte for byte.
+    /// Our standard input. The output passes through byte for byte.
     Piped,
     Terminal,
-    /// It is started and left alone.
+    /// The command starts and is left alone.
     Detached,
 }
 
 impl Mode {
-    /// Whether its bytes pass straight through us, so that it ends with us.
+    /// Whether the command's bytes pass straight through us, so that it must end when we do.
     pub fn is_attached(self) -> bool {
         matches!(self, Mode::Raw | Mode::Piped | Mode::Terminal)
     }
@@ -60,35 +60,34 @@ impl Mode {
     }
 }
 
-/// Where a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In a new container, which is gone afterwards unless it is detached (S12).
+    /// In a new container, which is removed afterwards unless it is detached.
     New { image: String, environment: Box<Environment>, missing: Missing },
-    /// In this container, which serves.
+    /// In this running container.
     Serving(String),
 }
 
-/// What is done about an image that is not there.
+/// What to do if the image is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
-    /// It is pulled.
+    /// Pull it.
     Pull(Option<Login>),
-    /// There is no registry: this run has to bring it first ([`super::status::Status::NoSuchImage`]).
+    /// Exit with [`super::status::Status::NoSuchImage`], because there is no registry. This run must bring the image first.
     Bring,
 }
 
-/// Whose container it is.
+/// The owner of the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Of {
-    /// The app's, of a version or tag.
+    /// A role of the app, with a version or tag.
     Role { name: String, version: String },
-    /// An accessory's, by its name in the configuration.
+    /// An accessory, by its name in the configuration.
     Accessory { name: String, service: String, network: String },
 }
 
 impl Of {
-    /// The role or the accessory.
+    /// The role's or accessory's name.
     pub fn name(&self) -> &str {
         match self {
             Of::Role { name, .. } | Of::Accessory { name, .. } => name,
@@ -131,8 +130,8 @@ impl Exec {
         }
     }
 
-    /// What has to be done first, for a new container: writes the env file, has image and network there. It may
-    /// come before the first deploy. Nothing for one that serves.
+    /// The preparation for a new container: writes the env file, and provides the image and the network, because no deploy
+    /// may have run yet. Empty for a running container.
     pub fn prepare(&self) -> Script {
         let Place::New { image, environment, missing } = &self.place else { return Script::default() };
         let mut text = String::new();
@@ -143,7 +142,7 @@ impl Exec {
         }
         input.push_str(environment.secret.input().expose());
         text.push_str(&environment.secret.write(&self.env_file()));
-        // Without the image there will be nothing that needs it, or removes it.
+        // Without the image, no container will use and remove the env file.
         let undo = format!("[ $? = 0 ] || {}", self.remove_env_file());
         text.push_str(&format!("trap {} EXIT\n", quote(&undo)));
         text.push_str(&format!("bowline_have=$(docker images --quiet {}) || exit\n", quote(image)));
@@ -178,11 +177,11 @@ impl Exec {
         Script::new(text)
     }
 
-    /// Ends it from outside: hangs up, and kills what doesn't mind, in a new container after so many seconds.
+    /// Ends the command from outside: hangs up, then kills what ignores that, in a new container after `grace` seconds.
     pub fn end(&self, grace: u64) -> Script {
         let hang_up = self.hang_up(grace);
         Script::new(match self.place {
-            // It may be about to be made.
+            // The container may not exist yet.
             Place::New { .. } => format!(
                 "for bowline_try in 1 2 3; do\n{{ {hang_up}}} && break\nsleep 1\ndone\n{}\n",
                 self.remove_env_file()
@@ -222,7 +221,7 @@ impl Exec {
                     .cloned()
                     .collect();
                 let line = option_words(line, &shared);
-                // Last, so that it counts: the image of the app listens, and the flags may have the app's labels.
+                // Last, to take precedence: the app's image listens on a port, and the options may include the app's labels.
                 line.words(["--label", proxy::HIDDEN]).word(image)
             }
             Place::Serving(container) => line.word(container),
@@ -233,7 +232,7 @@ impl Exec {
     fn hang_up(&self, grace: u64) -> String {
         let container = self.container();
         if matches!(self.place, Place::New { .. }) {
-            // `docker stop` takes its time even if it has none.
+            // `docker stop` is slow even without a grace period.
             if grace == 0 {
                 return format!("{} >/dev/null\n", Line::new("docker").words(["kill", &container]));
             }
@@ -242,7 +241,7 @@ impl Exec {
             return format!("{signal} >/dev/null 2>&1\n{stop} >/dev/null\n");
         }
         let kill = quote(&kill_marked(&self.mark()));
-        // Seen from the server its processes are root's to end, whatever is in the image.
+        // On the server, root can kill the processes whatever tools the image has.
         let inside = Line::new("docker").words(["exec", &container, "sh", "-c"]);
         format!("if [ \"$(id -u)\" = 0 ]; then sh -c {kill}; else {inside} {kill}; fi\n")
     }
@@ -268,7 +267,7 @@ impl Exec {
         self.scope.run.get(..6).unwrap_or("0")
     }
 
-    /// A separate file: the other one belongs to the running container.
+    /// A separate file, because the running container uses the other one.
     fn env_file(&self) -> String {
         let file = format!("{}.exec-{}", self.of.name(), self.short_run());
         match &self.of {
@@ -283,15 +282,15 @@ impl Exec {
     }
 }
 
-/// The variable that a run's commands have in their environment.
+/// The variable in the environment of a run's commands.
 pub(super) fn mark(scope: &Scope) -> String {
     format!("{MARK}={}", scope.run)
 }
 
-/// Shell lines that look every second whether our connection lives, and hang up when it doesn't: sshd's
-/// process, which started the script, is gone then. No signal would say so without a terminal; with one,
-/// it would end Docker's client or not, but never what runs. A container that is only being made is ended
-/// as soon as it is there. Where that process may not be asked after, there is no guard.
+/// Shell lines that check every second whether our connection lives, by sshd's process that started the script, and hang up
+/// when it is gone. Without a terminal, no signal would arrive. With one, it would at most end Docker's client, never the
+/// command. Hangs up repeatedly, so it also ends a container that is still being created. If the script may not signal that
+/// process, there is no guard.
 pub(super) fn guard(hang_up: &str) -> String {
     format!(
         "(trap '' HUP INT QUIT TERM\n\
@@ -302,7 +301,7 @@ pub(super) fn guard(hang_up: &str) -> String {
     )
 }
 
-/// A program that ends all processes with this variable in their environment, which children inherit.
+/// A program that kills all processes with this variable in their environment, which children inherit.
 pub(super) fn kill_marked(mark: &str) -> String {
     format!(
         "found() {{ bowline_pids=$(grep -lsF {} /proc/[0-9]*/environ | cut -d/ -f3); [ -n \"$bowline_pids\" ]; }}\n\

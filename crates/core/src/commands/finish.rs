@@ -1,8 +1,7 @@
-//! The end of a run on a server, in one round trip: its last old container stops, the version is tagged as the latest, and
-//! what is no longer needed is removed.
+//! Ends a run on a server in one round trip: stops its last old container, tags the version as the latest, and prunes.
 //!
-//! Each part is the script that it is by itself, so it looks at the server's mark again. The answer says how far they came:
-//! whatever wasn't done can be done by itself.
+//! Each part is the same script as on its own, so it checks the server's mark again. The answer says how far the script
+//! came. The remaining parts can run on their own.
 
 use std::fmt;
 use std::mem::take;
@@ -19,7 +18,7 @@ const STOPPED: &str = "@stopped";
 const TAGGED: &str = "@tagged";
 const PRUNED: &str = "@pruned";
 
-/// What is left to do, in this order.
+/// The remaining steps, in the order of execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Finish {
     pub stop: Option<Stop>,
@@ -28,7 +27,7 @@ pub struct Finish {
 }
 
 impl Finish {
-    /// Its parts, each with the line that says that it is done.
+    /// The steps, each with the line that reports its success.
     fn parts(&self) -> impl Iterator<Item = (Step, &'static str)> {
         let stop = self.stop.clone().map(|stop| (Step::Stop(stop), STOPPED));
         let tag = self.tag.clone().map(|tag| (Step::Tag(tag), TAGGED));
@@ -36,18 +35,17 @@ impl Finish {
         stop.into_iter().chain(tag).chain(prune)
     }
 
-    /// The run that it belongs to.
+    /// The scope of the run.
     pub fn scope(&self) -> Option<&Scope> {
         let of_stop = self.stop.as_ref().map(|stop| &stop.scope);
         of_stop.or(self.tag.as_ref().map(|tag| &tag.scope)).or(self.prune.as_ref().map(|prune| &prune.scope))
     }
 
-    /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.parts().next().is_none()
     }
 
-    /// Prints an [`Answer`]. A part that fails ends it with its status.
+    /// Prints an [`Answer`]. A part that fails ends the script with its status.
     pub fn script(&self) -> Script {
         Script::new(
             self.parts()
@@ -60,7 +58,7 @@ impl Finish {
         self.parts().map(|(part, _)| part.describe()).collect::<Vec<_>>().join(", ")
     }
 
-    /// What is left after this.
+    /// The steps that this answer doesn't report as done.
     #[must_use]
     pub fn rest(mut self, answer: &Answer) -> Self {
         self.stop = self.stop.filter(|_| answer.stopped.is_none());
@@ -69,13 +67,12 @@ impl Finish {
         self
     }
 
-    /// The part that comes first, for a person.
+    /// The first remaining step, for display.
     pub fn next(&self) -> String {
         self.parts().next().map(|(part, _)| part.describe()).unwrap_or_default()
     }
 }
 
-/// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     pub stopped: Option<Stopped>,

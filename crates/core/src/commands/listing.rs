@@ -1,9 +1,9 @@
-//! Lists of containers and images for people, as Docker prints them.
+//! Human-readable lists of containers and images, as Docker prints them.
 
 use crate::names::Names;
 use crate::shell::{Line, Script};
 
-/// The filters with which Docker finds this app's containers: of one role, or of all.
+/// Adds filters that select this app's containers, of one role or of all.
 pub(super) fn filters(line: Line, names: &Names, role: Option<&str>) -> Line {
     let line = line
         .words(["--filter", &format!("label=service={}", names.service())])
@@ -18,7 +18,7 @@ pub fn running(names: &Names, role: &str) -> Script {
     Script::new(format!("exec {}\n", filters(Line::new("docker").word("ps"), names, Some(role))))
 }
 
-/// All containers of the app, stopped ones too.
+/// Lists all containers of the app, including stopped ones.
 pub fn containers(names: &Names) -> Script {
     let line = Line::new("docker").words(["container", "ls", "--all"]);
     Script::new(format!("exec {}\n", filters(line, names, None)))

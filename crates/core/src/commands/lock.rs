@@ -18,24 +18,23 @@ use crate::names::Names;
 use crate::observed::base64_text;
 use crate::shell::{Script, quote};
 
-/// Seconds after which a lock whose lease was not renewed counts as dead.
+/// The seconds after which a lock without renewal counts as dead.
 pub const LEASE_S: u64 = 60;
 
 /// Takes the lock and keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
     pub scope: Scope,
-    /// The details (three lines), as [`details`] gives them.
+    /// The three lines of [`details`].
     pub details: String,
 }
 
-/// The text of the details file: who, since when, which version, why.
 pub fn details(who: &str, time: &str, version: &str, message: &str) -> String {
     format!("Locked by: {who} at {time}\nVersion: {version}\nMessage: {message}")
 }
 
-/// The permissions of a directory that a keeper creates, and that nothing else uses. They identify the directory from the
-/// start, even if the server stops before the owner is written.
+/// The permissions of a directory that a keeper creates. Nothing else uses them, so they identify the directory from the
+/// start, even if the server crashes before the owner is written.
 const MODE: &str = "711";
 
 impl Keep {
@@ -56,20 +55,19 @@ impl Keep {
 /// The answers of the keeper of a lock, one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// The lock is ours.
+    /// The lock was free and is now ours.
     Locked,
-    /// The lock is ours. Before, it belonged to a run that is gone, with these details.
+    /// The lock is ours. It belonged to a dead run with these details.
     Taken(String),
-    /// Another owner has it, with these details.
+    /// The lock belongs to another owner, with these details.
     Held(String),
-    /// Another owner has it by now.
+    /// Another owner has taken our lock.
     Lost,
-    /// It was released.
     Released,
 }
 
 impl Said {
-    /// None of a line that is no answer.
+    /// Returns `None` for a line that isn't an answer.
     pub fn heard(line: &str) -> Option<Self> {
         let line = Line::read(line)?;
         Some(match line.word {
@@ -95,19 +93,19 @@ impl fmt::Display for Said {
     }
 }
 
-/// Shell lines with the functions `make` and `encoded` for the lock `$bowline_lock` and these details.
+/// Shell lines that define the functions `make` and `encoded` for the lock `$bowline_lock` with these details.
 fn make(names: &Names, details: &str) -> String {
     let functions = answer::sent(include_str!("lock/make.sh"));
     format!("bowline_lock={}\nbowline_text={}\n{functions}", quote(&names.lock()), quote(details))
 }
 
-/// Prints the details of the lock, or nothing.
+/// Prints the details of the lock, or nothing if there is no lock.
 pub fn status(names: &Names) -> Script {
     let lock = quote(&names.lock());
     Script::new(format!("[ ! -d {lock} ] || base64 -d < {lock}/details || [ ! -d {lock} ]"))
 }
 
-/// Takes the lock for a person: without owner and lease, so no run takes it over. Exits with [`Held`] if there is a lock.
+/// Takes the lock for a person: without owner and lease, so no run takes it over. Exits with [`Held`] if there is a lock already.
 pub fn acquire(names: &Names, text: &str) -> Script {
     Script::new(format!(
         "{make}mkdir -p .kamal || exit\n\
@@ -117,7 +115,7 @@ pub fn acquire(names: &Names, text: &str) -> Script {
     ))
 }
 
-/// Removes the lock, whatever its owner; prints [`Removed`].
+/// Removes the lock, whatever its owner. Prints [`Removed`].
 pub fn release(names: &Names) -> Script {
     let lock = quote(&names.lock());
     Script::new(format!("[ -d {lock} ] || {{ echo @none; exit 0; }}\nrm -rf {lock}\n"))

@@ -1,4 +1,4 @@
-//! Logs of a container.
+//! The logs of a container.
 
 use std::fmt;
 
@@ -7,29 +7,28 @@ use crate::shell::{self, Script};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lines {
-    /// `docker logs --since`.
+    /// Argument of `docker logs --since`.
     pub since: Option<String>,
-    /// `docker logs --tail`.
+    /// Argument of `docker logs --tail`.
     pub tail: Option<usize>,
     pub follow: bool,
     pub skip_timestamps: bool,
-    /// Only lines that match.
+    /// A pattern for grep. Only matching lines are printed.
     pub grep: Option<String>,
-    /// Further flags of grep.
     pub grep_options: Vec<String>,
 }
 
-/// The answers while following a log, in addition to its lines.
+/// Answers while following a log, between its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// It ended, at this moment in seconds since 1970 by the server's clock.
+    /// The log ended at this time, in seconds since 1970 by the server's clock.
     Ended(String),
-    /// It can't be followed, for this reason.
+    /// The log can't be followed, for this reason.
     Refused(String),
 }
 
 impl Said {
-    /// None of a line of the log.
+    /// Returns `None` for a line of the log.
     pub fn heard(line: &str) -> Option<Self> {
         let line = Line::read(line)?;
         match line.word {
@@ -49,15 +48,14 @@ impl fmt::Display for Said {
     }
 }
 
-/// How long a server may take to show a log, in seconds: old ones are long.
+/// How long a server may take to print a log, in seconds. Old logs are long.
 pub const LONGEST_S: u64 = 300;
 
-/// The logs of a container. Following a log ends with the container, with [`Said::Ended`], and when the reader is gone, which
-/// the end of the script's standard input shows. Docker's client would only notice at the next line, and grep at the next
-/// match.
+/// Prints the logs of a container. Following ends with the container, by [`Said::Ended`], or when the reader is gone, which
+/// closes the script's standard input. Docker's client alone would only notice at the next line, and grep at the next match.
 pub fn logs(container: &str, lines: &Lines) -> Script {
     let line = docker(container, lines);
-    // Scripts have the locale C, in which only ASCII has letters.
+    // Scripts run in the locale C, in which only ASCII characters count as letters.
     let grep = lines.grep.as_ref().map(|pattern| format!("LC_ALL=C.UTF-8 {}", grep(pattern, lines)));
     if !lines.follow {
         return Script::new(match grep {
@@ -66,7 +64,7 @@ pub fn logs(container: &str, lines: &Lines) -> Script {
         });
     }
     let filter = grep.as_ref().map(|grep| format!(" | {grep} 3<&-")).unwrap_or_default();
-    // grep rejects a bad pattern immediately, and Docker's client would then run without a reader.
+    // grep rejects a bad pattern immediately, which would leave Docker's client running without a reader.
     let understood = grep.map(|grep| {
         format!(
             "bowline_said=$({grep} </dev/null 2>&1); [ $? -le 1 ] || {{ printf '@refused %s\\n' \"$bowline_said\" | head -n 1; exit 2; }}\n"
@@ -96,7 +94,7 @@ fn docker(container: &str, lines: &Lines) -> shell::Line {
     line.word(container)
 }
 
-/// Its status 1 says that nothing matched, which is no error.
+/// Exit status 1 means that nothing matched, which is not an error.
 fn grep(pattern: &str, lines: &Lines) -> shell::Line {
     let mut grep = shell::Line::new("grep");
     if lines.follow {

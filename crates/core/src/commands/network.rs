@@ -1,14 +1,14 @@
-//! The network that all apps' containers and their proxies share.
+//! The Docker network that the containers of all apps and their proxies share.
 
 use super::Scope;
 use super::status::Status;
 use crate::names::NETWORK;
 use crate::shell::Script;
 
-/// What a script exits with when the network can't be made, or a proxy can't be run in it.
+/// The exit status if the network can't be created, or a proxy can't run in it.
 pub const FAILED: Status = Status::ProxyFailed;
 
-/// Makes sure the network exists, on a server where no proxy is started.
+/// Creates the network on a server where no proxy starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     pub scope: Scope,
@@ -22,7 +22,7 @@ impl Network {
     }
 }
 
-/// Shell lines that make the network, unless it is there.
+/// Shell lines that create the network if it doesn't exist.
 pub(crate) fn create() -> String {
     format!(
         "docker network inspect {NETWORK} >/dev/null 2>&1 || docker network create {NETWORK} >/dev/null || \

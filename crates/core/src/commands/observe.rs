@@ -1,4 +1,4 @@
-//! Looks at a server: one script returns everything that a decision needs. [`crate::observed`] reads its answer.
+//! Observes a server: one script prints everything that decisions need. [`crate::observed`] parses its answer.
 
 use super::Scope;
 use super::answer::{Explanation, sent};
@@ -14,14 +14,14 @@ pub struct Observe {
     pub scope: Scope,
     /// `[SERVER/]IMAGE`.
     pub repository: String,
-    /// Whether the server becomes this run's: only while holding the lock. Otherwise nothing is changed.
+    /// Whether to claim the server for this run, which needs the lock. Otherwise the script changes nothing.
     pub claim: bool,
 }
 
-/// What `docker container inspect` tells of a container, one JSON object a line. Absent maps come as `null`.
+/// A template for `docker container inspect` that prints one JSON object per line. Missing maps become `null`.
 ///
-/// Fields have their names in Docker's own types: with one that is only in the JSON (`.Id`), the whole template is
-/// read against the JSON, where a container without health check has no `.State.Health` and the template fails.
+/// Fields have the names of Docker's Go types. If one exists only in the JSON (`.Id`), Docker applies the whole template to
+/// the JSON, where a container without health check has no `.State.Health`, and the template fails.
 const CONTAINER: &str = concat!(
     r#"{"id":{{json .ID}},"name":{{json .Name}},"created":{{json .Created}},"image":{{json .Config.Image}},"#,
     r#""image_id":{{json .Image}},"status":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"#,
@@ -31,11 +31,11 @@ const CONTAINER: &str = concat!(
     r#""stop_timeout":{{json .Config.StopTimeout}},"args":{{json .Args}},"ports":{{json .HostConfig.PortBindings}}}"#,
 );
 
-/// What the answer has about a running container of another service: its owner, and its labels, which a proxy reads.
+/// The template for a running container of another service: its owner, and its labels, which a proxy reads.
 const OTHER: &str = r#"{"name":{{json .Name}},"labels":{{json .Config.Labels}}}"#;
 
-/// The template for a container: everything about ours and a proxy, the labels of other running ones, and the role of a
-/// maintenance page. A container that runs in the network proves that the network exists, which then isn't asked for.
+/// The template for all containers. It prints everything about ours and the proxies, the labels of other running ones, and
+/// the role of a maintenance page. A running container in the network proves that the network exists, which saves a call.
 fn told(names: &Names) -> String {
     let told =
         |name: &&str| format!("{{{{if eq .Name \"/{name}\"}}}}@proxy {CONTAINER}{{{{\"\\n\"}}}}{{{{end}}}}");
@@ -53,14 +53,14 @@ fn told(names: &Names) -> String {
 }
 
 impl Observe {
-    /// The script. It exits with Docker's own status when Docker can't be asked.
+    /// Exits with Docker's own status if Docker doesn't respond.
     pub fn script(&self) -> Script {
         let names = &self.scope.names;
         let list = format!(
             "{{{{.ID}}}} {{{{.Names}}}} {{{{.Label \"service\"}}}}{{{{.Label \"{}\"}}}}",
             maintenance::LABEL
         );
-        // A proxy's container is listed without a label of ours.
+        // A proxy's container may lack our labels.
         let proxies = proxy::CONTAINERS.map(|name| format!("s/ {name}\\(,[^ ]*\\)* $//p; ")).concat();
         let claim = if self.claim { self.scope.claim() } else { String::new() };
         Script::new(format!(
@@ -80,7 +80,7 @@ impl Observe {
     }
 }
 
-/// The usual reasons why Docker can't be asked, with what to do, by how a script ended and what it said on standard error.
+/// Explains the usual reasons why Docker can't be used, from the exit status of a script and its standard error.
 pub fn explain(status: u32, said: &str) -> Option<Explanation> {
     let said = said.to_lowercase();
     let missing =

@@ -1,6 +1,6 @@
-# Prints all that decisions need to know of the server. Each program that is started costs it as much as most of what it tells, so
-# there is one list, and one look at all that matters. A container that Docker failed to remove is listed without a name, and
-# can't be found.
+# Prints everything that decisions need to know about the server. Each process costs the server about as much as most of its
+# answers, so one call lists the containers and one inspects those that matter. A container that Docker failed to remove is
+# listed without a name and can't be inspected.
 containers() {
     bowline_all=$(docker container ls --all --no-trunc --format "$bowline_list_format") || return
     bowline_ids=$(printf '%s\n' "$bowline_all" | sed -n '/^[0-9a-f]\{64\} [^ ]/{'"$bowline_proxies"'s/ [^ ]* ..*//p}')
@@ -10,13 +10,13 @@ containers() {
 bowline_version=$(docker version --format '{{.Server.Version}}') || exit
 claim
 echo "@docker $bowline_version"
-# A container may vanish between the two: then again.
+# A container may vanish between the two calls. Then try again.
 bowline_tries=4
 until bowline_found=$(containers 2>/dev/null) || [ $((bowline_tries -= 1)) = 0 ]; do :; done
 [ $bowline_tries != 0 ] || bowline_found=$(containers) || exit
 printf '%s\n' "$bowline_found"
 printf '%s\n' "$bowline_found" | grep -q '^@network ' || docker network inspect "$bowline_network" --format '@network {{.Name}}' 2>/dev/null
-# What the proxy routes where. One that is just being started is not waited for.
+# The proxy's routes. A proxy that is still starting is not waited for.
 case $bowline_found in
     *@routes*)
         # shellcheck disable=SC2034 # read by rows

@@ -1,37 +1,36 @@
-//! What Traefik's certificate resolvers keep: where, and the certificates without their keys.
+//! The certificates of Traefik's certificate resolvers, without their keys, and the files that contain them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::commands::answer::{Line, Unreadable};
 
-/// Where a resolver keeps its certificates.
+/// The file in which a resolver stores its certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
-    /// In lower case: Traefik's arguments have it in any.
+    /// The resolver's name in lower case, because Traefik's arguments ignore case.
     pub resolver: String,
-    /// The file in Traefik's container.
+    /// The path in Traefik's container.
     pub file: String,
     pub holds: Contents,
 }
 
-/// What such a file is like.
+/// The state of such a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
-    /// It could be read.
     Read,
-    /// It is missing, or has nothing in it: no certificate was asked for yet.
+    /// It is missing or empty: the resolver has not requested a certificate yet.
     Empty,
-    /// Something else than Traefik writes.
+    /// Its content is not what Traefik writes.
     Unreadable,
 }
 
-/// A certificate that a resolver got.
+/// A certificate that a resolver obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
-    /// In lower case.
+    /// The resolver's name in lower case.
     pub resolver: String,
-    /// The names that it is for.
+    /// The domain names that the certificate covers.
     pub names: Vec<String>,
     /// The certificate in base64.
     pub text: String,
@@ -64,7 +63,7 @@ impl Issued {
         let words: Vec<&str> = line.rest.splitn(3, ' ').collect();
         let (resolver, names, text) = match words[..] {
             [resolver, names, text] => (resolver, names, text),
-            // What is no certificate after all.
+            // The text was not a certificate.
             [resolver, names] => (resolver, names, ""),
             _ => return Err(line.unknown()),
         };

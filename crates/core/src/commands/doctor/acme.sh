@@ -1,5 +1,5 @@
-# The certificates that Traefik was issued, without their keys. Reads: $bowline_traefik (its container).
-# Where its resolvers keep theirs, by its arguments: a resolver and a file in the container each.
+# Prints the certificates that Traefik obtained, without their keys. Reads: $bowline_traefik (its container).
+# storages: prints each certificate resolver in Traefik's arguments, with the path of its file in the container.
 storages() {
     docker container inspect --format '{{println .Config.WorkingDir}}{{range .Args}}{{println .}}{{end}}' "$bowline_traefik" 2>/dev/null | awk '
         NR == 1 { sub(/\/$/, ""); within = $0; next }
@@ -13,9 +13,9 @@ storages() {
         }
         END { for (name in file) print name, (file[name] ~ /^\// ? "" : within "/") file[name] }' | sort
 }
-# What is in such a file of a resolver: for each certificate its names, and its PEM text in base64; and whether it could be read.
-# The file is JSON, in which every other record between quotes is a string. A line can only have a certificate: a key does not
-# begin like one.
+# issued RESOLVER: reads such a file. Prints the names and the base64 PEM text of each certificate, then whether the file
+# could be parsed. The file is JSON: with `"` as record separator, every other record is a string. Only a certificate is
+# ever printed, because a key begins differently.
 issued() {
     awk -v wanted="$1" '
         function finished() {

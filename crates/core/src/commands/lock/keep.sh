@@ -1,12 +1,12 @@
-# Takes the lock $bowline_lock for the run $bowline_run and keeps it as long as standard input is open. Errors go to standard
-# output too: of a program that is kept nothing else is read. (A printf of its own tells why it can't write, the shell's says
-# "I/O error" of a full disk.) A holder that is killed before it hears any of this leaves the lock orphaned, too: what it would
-# have heard must not end the keeper.
+# Takes the lock $bowline_lock for the run $bowline_run and keeps it while standard input is open. Errors go to standard
+# output, because nothing reads the standard error of a kept program. (An external printf reports why it can't write, while
+# the shell's own reports "I/O error" for a full disk.) SIGPIPE is ignored: if the holder is killed before it reads an
+# answer, the keeper must survive to mark the lock as orphaned.
 exec 2>&1
 trap '' PIPE
-# What is gone was given back at this moment: it is not old.
+# A file that is gone was released just now, so its age is 0.
 age() { echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || date +%s))); }
-# Whether the lock's owner is known to be gone.
+# Whether the lock's owner is dead.
 dead() {
     if [ ! -f "$bowline_lock/owner" ]; then
         [ "$(stat -c %a "$bowline_lock" 2>/dev/null)" = "$bowline_mode" ] && [ ! -e "$bowline_lock/details" ] && [ "$(age "$bowline_lock")" -gt "$bowline_lease" ]
@@ -16,7 +16,7 @@ dead() {
     [ "$(age "$bowline_lock/lease")" -gt "$bowline_lease" ]
 }
 mine() { [ "$(cat "$bowline_lock/owner" 2>/dev/null)" = "$bowline_run" ]; }
-# shellcheck disable=SC2002 # of a file that isn't there nothing is said
+# shellcheck disable=SC2002 # no message if the file is missing
 before() { cat "$bowline_lock/details" 2>/dev/null | base64 -d 2>/dev/null | base64 | tr -d '\n'; }
 claim() {
     : >"$bowline_lock/lease" && env printf '%s\n' "$bowline_run" >"$bowline_lock/owner" &&
@@ -40,7 +40,7 @@ else
         rmdir "$bowline_lock.takeover"
     else bowline_took=1; fi
     if [ $bowline_took != 0 ]; then
-        # Whoever is just taking it gets a moment to write the details.
+        # A run that is taking the lock right now gets a moment to write the details.
         bowline_tries=20
         while { [ -d "$bowline_lock.takeover" ] || [ -z "$(before)" ]; } && [ $((bowline_tries -= 1)) -gt 0 ]; do sleep 0.1; done
         echo "@held $(before)"

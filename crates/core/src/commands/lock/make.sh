@@ -1,6 +1,6 @@
-# make OPTIONS: makes the lock's directory $bowline_lock with these options of mkdir; it fails if there is one. One that is gone
-# when it is looked at was given back in between, and then there is another try. What else keeps it from being made ends the
-# script.
+# make OPTIONS: creates the lock's directory $bowline_lock with these options of mkdir. Returns 1 if it exists. If mkdir
+# fails but the directory doesn't exist, it was released in between, and make tries again. After 20 tries, another error
+# must be the cause, which ends the script.
 make() {
     bowline_tries=20
     until bowline_said=$(mkdir "$@" "$bowline_lock" 2>&1); do
@@ -11,5 +11,5 @@ make() {
         }
     done
 }
-# The details of the lock as Kamal writes them: 60 characters a line.
+# Prints the details in the encoding that Kamal uses: base64 with 60 characters per line.
 encoded() { printf %s "$bowline_text" | base64 -w 60; }
