@@ -1,5 +1,5 @@
-# What the containers of proxies have in common. $bowline_name is the container, $bowline_network the network that it must be in. It is
-# shared by all apps of a server, which may do the same at the same time.
+# Functions shared by the scripts for all proxies. $bowline_name is the container, $bowline_network the network that it
+# must be in. All apps of a server share the container and may run these scripts at the same time.
 show() { docker container logs --tail 20 "$bowline_name" >&2; }
 put_back() { echo 'the old one was started again' >&2; }
 failed() {
@@ -14,8 +14,9 @@ connected() {
 connect() {
     connected || bowline_said=$(docker network connect "$bowline_network" "$bowline_name" 2>&1) || { sleep 0.5; connected; } || failed
 }
-# Starts the one that is there, and calls `again`. If there is none, `run` makes and starts one, between `before_run` and `after_run`.
-# The name is taken from the moment another app's container begins to be made. That one is waited for until it can be started.
+# Starts the existing container and calls `again`, or lets `run` create and start one, between `before_run` and
+# `after_run`. The name is already in use as soon as another app begins to create the container. Then this waits until
+# that container can be started.
 ensure() {
     if start; then
         again
@@ -38,7 +39,7 @@ ensure() {
     done
     connect
 }
-# Whether the services in $bowline_services are all among those that `names` prints.
+# Whether `names` prints all of $bowline_services.
 has_services() {
     bowline_new=" $(names)"
     for bowline_service in $bowline_services; do

@@ -1,4 +1,4 @@
-//! What is done to a proxy itself, outside of a deploy.
+//! Commands that change a proxy itself, outside of a deploy.
 
 use bowline_config::Config;
 
@@ -9,30 +9,30 @@ use crate::observed::Observed;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::Secrets;
 
-/// What a command wants of a proxy.
+/// What a command does with a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// That it runs.
+    /// Make sure that it runs.
     Boot,
-    /// A new one with the configuration as it is now.
+    /// Replace its container, with the current configuration.
     Reboot,
-    /// The version that comes with this Bowline, without downtime where that is possible.
+    /// Install the version that comes with this Bowline, without downtime where possible.
     Upgrade,
     Power(Action),
-    /// That it goes, unless it has something to serve.
+    /// Remove it, unless it still serves something.
     Remove,
-    /// That it goes in any case.
+    /// Remove it in any case.
     ForceRemove,
 }
 
-/// The same, decided for a server.
+/// What happens to the proxy of one server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Life {
     Traefik(traefik::life::Life),
     Kamal(kamal::life::Life),
 }
 
-/// A proxy on a server, for a command about proxies.
+/// Input for a command about the proxy on a server.
 #[derive(Clone, Copy)]
 pub(crate) struct Here<'a> {
     pub config: &'a Config,
@@ -43,7 +43,7 @@ pub(crate) struct Here<'a> {
 }
 
 impl Act {
-    /// The name of the command.
+    /// The subcommand's name.
     pub fn verb(self) -> &'static str {
         match self {
             Act::Boot => "boot",
@@ -54,7 +54,7 @@ impl Act {
         }
     }
 
-    /// Whether it makes a container, for which an image may have to be pulled.
+    /// Whether it creates a container, which may require pulling an image.
     pub fn makes(self) -> bool {
         matches!(self, Act::Boot | Act::Reboot | Act::Upgrade)
     }
@@ -64,7 +64,7 @@ impl Act {
         matches!(self, Act::Reboot | Act::Upgrade)
     }
 
-    /// The secrets that it needs, by name.
+    /// The names of the secrets that it needs.
     pub fn secrets(self, config: &Config, kind: ProxyKind) -> Vec<String> {
         match kind {
             _ if !self.makes() => Vec::new(),
@@ -78,7 +78,7 @@ impl Act {
 }
 
 impl Here<'_> {
-    /// What it comes to for a proxy of this kind.
+    /// Plans the act for a proxy of this kind. `None` without a proxy.
     pub(crate) fn life(self, kind: ProxyKind, act: Act) -> Result<Option<Life>, PlanError> {
         Ok(match kind {
             ProxyKind::None => None,
@@ -87,7 +87,8 @@ impl Here<'_> {
         })
     }
 
-    /// The login to the registry that its image is in: no deploy may have been there yet.
+    /// The login to the registry of the proxy's image. The server may not be logged in, because no deploy has run on it
+    /// yet.
     pub(crate) fn login(self, kind: ProxyKind, act: Act) -> Result<Option<Login>, PlanError> {
         match kind {
             _ if !act.makes() => Ok(None),
@@ -99,7 +100,7 @@ impl Here<'_> {
 }
 
 impl Life {
-    /// What follows, if that depends on what a step finds.
+    /// What happens next if that depends on what a step finds, for display.
     pub(crate) fn depends(&self) -> Option<&'static str> {
         match self {
             Life::Kamal(kamal::life::Life::Upgrade(_)) => {
@@ -109,7 +110,7 @@ impl Life {
         }
     }
 
-    /// Its steps in order, as far as they are known.
+    /// The steps in order, as far as they are known.
     pub(crate) fn steps(&self) -> Vec<Step> {
         match self {
             Life::Traefik(life) => life.steps().into_iter().map(Step::Traefik).collect(),

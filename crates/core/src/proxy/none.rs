@@ -1,4 +1,4 @@
-//! No proxy: a container gets requests as soon as it runs, if it takes any, and until it stops.
+//! No proxy: a container accepts requests directly, if at all, for as long as it runs.
 
 use super::{Opens, Rules};
 

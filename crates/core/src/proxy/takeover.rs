@@ -17,32 +17,30 @@ use crate::observed::Container;
 use crate::plan::deploy::PlanError;
 use crate::shell::{Line, Script, quote};
 
-/// The label of a proxy's container that waits.
+/// Marks the container of a proxy that waits for the other one's ports.
 pub const WAITS: &str = "bowline.waits";
 
 /// How long a proxy may take to stop, in seconds: it waits for open requests.
 const STOP_WAIT_S: u32 = 30;
 
-/// Whether a proxy's container publishes its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ports {
-    /// It does, as configured.
+    /// As configured.
     Published,
-    /// It waits for those of another one.
+    /// None yet: it waits for the ports of another proxy.
     Unpublished,
 }
 
-/// From which kind to which.
+/// Which kind of proxy replaces which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From Traefik to kamal-proxy.
+    /// Traefik to kamal-proxy.
     Upgrade,
-    /// Back.
+    /// kamal-proxy to Traefik.
     Downgrade,
 }
 
 impl Direction {
-    /// The command.
     pub fn command(self) -> &'static str {
         match self {
             Self::Upgrade => "upgrade",
@@ -50,7 +48,7 @@ impl Direction {
         }
     }
 
-    /// The kind that serves before.
+    /// The kind that serves before the change.
     pub fn from(self) -> ProxyKind {
         match self {
             Self::Upgrade => ProxyKind::Traefik,
@@ -66,7 +64,7 @@ impl Direction {
         }
     }
 
-    /// The containers of both.
+    /// The container names: from, to.
     fn containers(self) -> [&'static str; 2] {
         match self {
             Self::Upgrade => [traefik::NAME, kamal::NAME],
@@ -74,7 +72,7 @@ impl Direction {
         }
     }
 
-    /// What the new one's container is called before it has the ports, and what the one that waited is called afterwards.
+    /// Names of the new proxy's container before it has the ports, and of the waiting one after the switch.
     fn beside(self) -> [&'static str; 2] {
         match self {
             Self::Upgrade => kamal::container::BESIDE,
@@ -83,7 +81,7 @@ impl Direction {
     }
 }
 
-/// Refuses a proxy that would want the ports of one of another kind that runs: `direction` puts it in that one's place.
+/// Rejects a proxy that needs a port of a running proxy of another kind. The error suggests the command of `direction`.
 pub(super) fn needs_no_ports_of_another(
     site: &Site<'_>,
     direction: Direction,
@@ -120,17 +118,17 @@ pub(super) fn needs_no_ports_of_another(
     }
 }
 
-/// What differs between proxies that take over: shell lines.
+/// Shell lines that differ between the proxies that take over.
 pub(super) struct Parts {
-    /// They define `make NAME`.
+    /// Define `make NAME`.
     pub make: String,
-    /// They define `answers` and `names`, and the functions of `container.sh`.
+    /// Define `answers` and `names`, and the functions of `container.sh`.
     pub functions: String,
-    /// They say what there is to say at the end.
+    /// Print further lines of the answer at the end.
     pub told: String,
 }
 
-/// The script of a proxy that takes over: it prints `@gap`, and then what it has to say itself.
+/// The script with which a proxy takes over the ports. It prints `@gap MILLISECONDS`, then the lines of `parts.told`.
 pub(super) fn script(direction: Direction, scope: &Scope, parts: &Parts) -> String {
     let [from, to] = direction.containers();
     let [next, old] = direction.beside();
@@ -148,20 +146,17 @@ pub(super) fn script(direction: Direction, scope: &Scope, parts: &Parts) -> Stri
     )
 }
 
-/// Looks who would be off the air without the proxy before, and starts that one again if a run that was cut off has left the server
-/// without any.
+/// Lists what else the proxy that goes still serves. If an interrupted run left the server without a running proxy, it
+/// starts the old one again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// The run.
     pub scope: Scope,
-    /// From which kind to which.
     pub direction: Direction,
-    /// The services that this app has at a kamal-proxy.
+    /// This app's services at kamal-proxy.
     pub services: Vec<String>,
 }
 
 impl Survey {
-    /// Prints [`Others`].
     pub fn script(&self) -> Script {
         let [from, to] = self.direction.containers();
         let others = match self.direction {
@@ -177,7 +172,7 @@ impl Survey {
         ))
     }
 
-    /// Containers with a router of Traefik's that are not this app's, and not accessories of it that move too.
+    /// Lists containers with a Traefik router, except this app's and its accessories that move too.
     fn behind_traefik(&self) -> String {
         let label = |name: &str| format!("{{{{.Label {name:?}}}}}");
         let format = format!("{{{{.Names}}}}|{}|{}|{{{{.Labels}}}}", label("service"), label("destination"));
@@ -196,7 +191,7 @@ impl Survey {
         format!("bowline_list=$({list}) || exit\nprintf '%s\\n' \"$bowline_list\" | {awk}\n")
     }
 
-    /// Services of a kamal-proxy that are not this app's.
+    /// Lists kamal-proxy's services that aren't this app's.
     fn behind_kamal_proxy(&self) -> String {
         let awk = Line::new("awk")
             .words(["-v", &format!("ours= {} ", self.services.join(" "))])
@@ -205,7 +200,7 @@ impl Survey {
     }
 }
 
-/// Who else is behind the proxy before.
+/// What else the old proxy serves: names of containers or services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Others(pub Vec<String>);
 
@@ -224,32 +219,28 @@ impl fmt::Display for Others {
     }
 }
 
-/// Decides which of the two goes.
+/// Removes one of the two proxies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settle {
-    /// The run.
     pub scope: Scope,
-    /// From which kind to which.
     pub direction: Direction,
-    /// What becomes of them.
     pub verdict: Verdict,
-    /// The services that this app has at a kamal-proxy.
+    /// This app's services at kamal-proxy.
     pub services: Vec<String>,
 }
 
-/// What becomes of the two.
+/// Which proxy remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The new one has the ports for good: the one before is removed.
+    /// The new one keeps the ports. The old one is removed.
     Stays,
-    /// The new one goes, and the one before takes requests again.
+    /// The old one gets the ports back and starts. The new one is removed.
     GivesBack,
-    /// The new one is not wanted after all. It goes if it waits.
+    /// The new one is no longer wanted. It is removed if it is still waiting.
     GivesUp,
 }
 
 impl Settle {
-    /// In a few words.
     pub fn describe(&self) -> String {
         let [from, to] = self.direction.containers();
         match self.verdict {
@@ -259,12 +250,10 @@ impl Settle {
         }
     }
 
-    /// How long it takes, in seconds.
     pub(super) fn takes(&self) -> Takes {
         Takes::Seconds(60)
     }
 
-    /// The script.
     pub fn script(&self) -> Script {
         let [from, to] = self.direction.containers();
         let [next, old] = self.direction.beside();

@@ -1,10 +1,11 @@
-# Gives the server's ports from the proxy $bowline_from to $bowline_name, which runs without ports and knows where requests go. What
-# differs between proxies: `make NAME` makes the container that has the ports, `answers` returns once it takes requests or ends
-# with `back`, `names` prints what it routes. The container without ports becomes $bowline_old, that one $bowline_next before.
+# Moves the server's ports from the proxy $bowline_from to $bowline_name, which runs without ports and already has its
+# routes. Functions that differ between proxies: `make NAME` creates the container with the ports, `answers` returns
+# once it accepts requests or calls `back`, and `names` prints its services. The container without ports is renamed to
+# $bowline_old. The one with the ports is called $bowline_next before the switch.
 
-# Whether it has the ports already, from a run that was cut off.
+# Whether an interrupted run has already moved the ports.
 has_ports() { ask_name "$bowline_name" '{{.State.Running}} {{index .Config.Labels "bowline.waits"}}' && [ "$bowline_said" = 'true ' ]; }
-# The one before takes requests again.
+# Starts the old proxy again and exits.
 back() {
     trap '' HUP INT TERM
     show

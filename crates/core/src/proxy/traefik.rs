@@ -1,4 +1,4 @@
-//! Traefik: it reads its routes from the labels of containers, and sends requests only to healthy ones.
+//! Traefik: reads its routes from the labels of containers, and sends requests only to healthy ones.
 
 mod answer;
 pub mod container;
@@ -30,33 +30,32 @@ use crate::shell::{Script, quote};
 pub use answer::Answer;
 use container::{API_PORT, Ensure, difference, has_api, will_have_api};
 
-/// Its container.
+/// Its container's name.
 pub const NAME: &str = "traefik";
 
-/// How a new container is seen to be served.
+/// How a new container is attached, for display.
 pub(super) const ATTACHES: &str = "until Traefik routes to it";
 
-/// Traefik on a server.
+/// What a server needs to have Traefik.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnServer {
-    /// What makes sure that it runs, if it doesn't.
+    /// Makes it run, if it doesn't.
     pub ensure: Option<Box<Ensure>>,
-    /// How it is asked.
     pub api: Api,
-    /// The ports that it takes requests on.
+    /// The server's ports on which it accepts requests.
     pub ports: Vec<u16>,
-    /// What gives it those of kamal-proxy, if it waits for them.
+    /// Moves kamal-proxy's ports to it, if it waits for them.
     pub take_over: Option<Box<takeover::TakeOver>>,
 }
 
-/// How Traefik can be asked what it routes to.
+/// Where to ask Traefik which containers it routes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
-    /// It runs, and answers at this address.
+    /// It runs and responds at this address.
     At(SocketAddr),
-    /// It will, once the step that starts it has said where.
+    /// The step that starts it answers with the address.
     AfterStart,
-    /// It doesn't answer such questions: pauses stand in.
+    /// It has no API. Fixed pauses replace the questions.
     Silent,
 }
 
@@ -73,7 +72,7 @@ impl OnServer {
     }
 }
 
-/// How a Traefik that runs on the app's network can be asked; `None` if none does.
+/// The API of a Traefik that runs on the app's network. `None` if none runs there.
 pub fn running(observed: &Observed) -> Option<Api> {
     let traefik = observed.proxy(NAME).filter(|traefik| traefik.status == "running")?;
     let address = traefik.networks.get(NETWORK)?.ip_address.parse().ok()?;
@@ -81,7 +80,7 @@ pub fn running(observed: &Observed) -> Option<Api> {
     Some(if has_api(&traefik.args) { at } else { Api::Silent })
 }
 
-/// Its container as a server should have it.
+/// Creates or starts Traefik's container on a server as configured.
 pub fn ensure(config: &Config, secrets: &Secrets, scope: &Scope, host: &str) -> Result<Ensure, PlanError> {
     Ok(Ensure {
         scope: scope.clone(),
@@ -92,8 +91,8 @@ pub fn ensure(config: &Config, secrets: &Secrets, scope: &Scope, host: &str) -> 
     })
 }
 
-/// Shell lines that put in `$bowline_network` this network if Traefik is on it, else the one that all apps share: on another
-/// Traefik reaches nothing, whatever the labels say.
+/// Shell lines that set `$bowline_network` to `network` if Traefik is in it, otherwise to the network that all apps
+/// share. Traefik can't reach containers on a network that it isn't in, whatever the labels say.
 pub(crate) fn shared_network(network: &str) -> String {
     if network == NETWORK {
         return format!("bowline_network={NETWORK}\n");
@@ -106,7 +105,6 @@ pub(crate) fn shared_network(network: &str) -> String {
     )
 }
 
-/// What Traefik has to say about a plan.
 pub(super) struct Traefik;
 
 impl Rules for Traefik {
@@ -210,33 +208,29 @@ impl Rules for Traefik {
     }
 }
 
-/// One round trip to one server that Traefik is about.
+/// One round trip to one server that manages Traefik.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make sure that it and the network are there.
+    /// Make sure that Traefik and the network exist.
     Ensure(Box<container::Ensure>),
-    /// Put a new one in the place of the one that runs.
+    /// Replace the running Traefik.
     Replace(Box<container::Replace>),
-    /// Take kamal-proxy's ports.
     TakeOver(Box<takeover::TakeOver>),
-    /// Let a new one stay, or put the one before back.
+    /// Keep the new Traefik, or restore the previous one.
     Settle(container::Settle),
-    /// Start or stop it.
     Power(container::Power),
-    /// Remove it.
     Remove(container::Remove),
-    /// Cut a cord and see its container unhealthy.
+    /// Cut a cord and wait until its container is unhealthy.
     Cut(cord::Cut),
-    /// Begin maintenance for a role.
+    /// Boot a role's maintenance page.
     BeginPage(Box<maintenance::Begin>),
-    /// Tell the maintenance pages of a role to end.
+    /// Ask a role's maintenance pages to stop.
     EndPages(maintenance::End),
-    /// Remove the maintenance pages of a role that were asked to stop.
+    /// Remove a role's maintenance pages after they were asked to stop.
     RemovePages(maintenance::End),
 }
 
 impl Step {
-    /// What is sent.
     pub fn script(&self) -> Script {
         match self {
             Step::Ensure(step) => step.script(),
@@ -252,7 +246,7 @@ impl Step {
         }
     }
 
-    /// What it does, in a few words for a person.
+    /// What it does, for display.
     pub fn describe(&self) -> String {
         match self {
             Step::Ensure(_) => "make sure Traefik runs".into(),
@@ -268,7 +262,6 @@ impl Step {
         }
     }
 
-    /// The run that it belongs to.
     pub fn scope(&self) -> &Scope {
         match self {
             Step::Ensure(step) => &step.scope,
@@ -283,7 +276,6 @@ impl Step {
         }
     }
 
-    /// How many seconds it may wait on purpose.
     pub fn takes(&self) -> Takes {
         match self {
             Step::Ensure(_) | Step::Replace(_) | Step::TakeOver(_) => Takes::Pull,

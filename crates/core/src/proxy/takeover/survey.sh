@@ -1,5 +1,5 @@
-# Starts the proxy $bowline_from again if a run that was cut off has left the server without any, and removes one that has stopped and
-# would want its ports with its start.
+# If an interrupted run left no proxy running, starts $bowline_from again. If $bowline_from runs, removes a stopped
+# $bowline_to, which would need the same ports when it starts.
 runs() { ask_name "$1" '{{.State.Running}}'; }
 if runs "$bowline_from" && [ "$bowline_said" = false ]; then
     ask_name "$bowline_to" "$bowline_look" || bowline_said=

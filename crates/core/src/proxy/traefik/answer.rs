@@ -1,4 +1,4 @@
-//! The answers of scripts about Traefik's container and maintenance pages.
+//! The answers of the scripts for Traefik's container and the maintenance pages.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,25 +7,25 @@ use std::str::FromStr;
 use crate::commands::answer::{Unreadable, lines};
 use crate::commands::policy::Returns;
 
-/// What was done, and where what was started is reached.
+/// What a script did, and the addresses of the containers that it started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether the container was just made.
+    /// Whether the container was created.
     pub made: bool,
-    /// Whether the one before runs again.
+    /// Whether the previous one was started again.
     pub back: bool,
-    /// For how many milliseconds no proxy took requests, as far as it was seen there.
+    /// For how many milliseconds no proxy accepted requests, as measured on the server.
     pub gap_ms: Option<u64>,
     /// The addresses on the network `kamal`.
     pub addresses: Vec<IpAddr>,
-    /// The containers for which it stays, as people read them.
+    /// Names of the containers that still need Traefik, so that it wasn't removed, for display.
     pub kept: Option<String>,
-    /// Its restart policy, where it is stopped and that could not be changed.
+    /// The restart policy of a stopped Traefik, if it couldn't be changed.
     pub returns: Returns,
 }
 
 impl Answer {
-    /// Where the one container that it is about is reached.
+    /// The address, for an answer about a single container.
     pub fn address(&self) -> Option<IpAddr> {
         self.addresses.first().copied()
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// The addresses in a list. Docker writes something else for a container without one.
+/// Parses a list of addresses. Docker prints other words for a container without one.
 pub(super) fn addresses(list: &str) -> impl Iterator<Item = IpAddr> {
     list.split_whitespace().filter_map(|address| address.parse().ok())
 }

@@ -1,5 +1,5 @@
-# Has Traefik run. One that is made gets the env file $bowline_written, which becomes $bowline_env_file. What a killed reboot left in
-# $bowline_beside is removed, unless it runs.
+# Makes sure that Traefik runs. A new container uses the env file $bowline_written, which is renamed to
+# $bowline_env_file. Containers that a killed reboot left in $bowline_beside are removed, unless they run.
 before_run() { :; }
 after_run() {
     mv "$bowline_written" "$bowline_env_file"

@@ -1,4 +1,4 @@
-//! Traefik's container, and its API on an entry point that is not published.
+//! Traefik's container, and its API on an entry point that isn't published.
 
 use super::NAME as TRAEFIK;
 use super::labels::Route;
@@ -15,25 +15,21 @@ use crate::proxy::container;
 use crate::shell::{Line, Script, function, quote};
 use bowline_config::{Logging, OptionValue, Pairs, Traefik, lay_over};
 
-/// The port of Traefik's own entry point, in its container only.
+/// The port of Traefik's default entry point, reachable only on its container's address.
 pub const API_PORT: u16 = 8080;
-/// Makes sure the network exists and Traefik runs in it.
+/// Makes sure that the network exists and Traefik runs in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ensure {
-    /// The run.
     pub scope: Scope,
-    /// The configuration.
     pub traefik: Traefik,
-    /// Its secret variables, resolved.
     pub secret: SecretEnv,
-    /// Root logging.
+    /// The `logging` at the root of the configuration.
     pub logging: Logging,
-    /// The host, for the plan.
     pub host: String,
 }
 
-/// The env file of the running container. Each run writes a file of its own next to it, and renames it into place once its
-/// container runs: several apps share the file and may deploy at the same time.
+/// The env file of the running container. Each run writes its own file next to it, and renames it once its container
+/// runs, because several apps share this file and may deploy at the same time.
 const ENV_FILE: &str = ".kamal/env/traefik/traefik.env";
 
 /// A container's address on the network that all apps share.
@@ -44,7 +40,7 @@ impl Ensure {
         format!("{ENV_FILE}.{}", self.scope.run)
     }
 
-    /// Shell lines that write this run's env file, and remove it at the end if it wasn't renamed.
+    /// Shell lines that write this run's env file, and remove it at exit unless it was renamed.
     pub(super) fn write_env_file(&self) -> String {
         let file = self.env_file();
         let written = env::files(&file);
@@ -56,8 +52,7 @@ impl Ensure {
         )
     }
 
-    /// Starts the container that is there or runs a new one; connects it to the network if it isn't. Prints
-    /// [`super::Answer`].
+    /// Starts the existing container or runs a new one, and connects it to the network. Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let text = format!(
             "{fence}{ask}{written}{network}{functions}\
@@ -75,7 +70,7 @@ impl Ensure {
         Script::new(text).with_input(self.secret.input())
     }
 
-    /// Shell lines that define the functions of `container.sh`, Traefik's and that of all proxies.
+    /// Shell lines that define the functions of both files called `container.sh`: the shared one and Traefik's.
     pub(super) fn functions(&self) -> String {
         format!(
             "{functions}bowline_address={address} bowline_written={written} bowline_env_file={ENV_FILE} bowline_beside='{NEXT} {OLD}'\n{own}",
@@ -86,23 +81,21 @@ impl Ensure {
         )
     }
 
-    /// The `docker run` line.
     pub fn run_line(&self) -> Line {
         self.container(&["run", "--detach"], TRAEFIK)
     }
 
-    /// Its restart policy, if one is configured.
     pub fn restart(&self) -> Option<String> {
         policy::configured(&self.traefik.options)
     }
 
-    /// Where Traefik routes by its own labels. That it does so shows that it hears from Docker.
+    /// The route in Traefik's own labels. When Traefik routes by it, Traefik receives Docker's events.
     pub fn route(&self) -> Route {
         let labels = lay_over(&default_labels(), &self.traefik.labels);
         own_route(labels.iter().map(|(key, value)| (key, value)), &flags(&self.traefik))
     }
 
-    /// A shell command that makes the next one.
+    /// A shell command that creates the replacement.
     pub(super) fn make_next(&self) -> String {
         self.secret.run(&self.container(&["create"], NEXT), &self.env_file())
     }
@@ -143,17 +136,18 @@ impl Ensure {
     }
 }
 
-/// The route of a Traefik with these labels and arguments; empty if its arguments have it choose among containers.
+/// The route of a Traefik with these labels and arguments. Empty if its arguments restrict which containers it reads,
+/// because then it may not read its own labels.
 pub fn own_route<'l>(labels: impl IntoIterator<Item = (&'l String, &'l String)>, args: &[String]) -> Route {
     let chooses =
         |argument: &String| argument.to_ascii_lowercase().starts_with("--providers.docker.constraints");
     if args.iter().any(chooses) { Route::default() } else { Route::new(TRAEFIK, labels) }
 }
 
-/// Where Traefik looks for Docker in its container.
+/// Where Traefik expects Docker's socket in its container.
 const SOCKET: &str = "/var/run/docker.sock";
 
-/// Whether further flags of `docker run` put something there: two mounts of one place are refused.
+/// Whether further flags of `docker run` mount a socket there. Docker rejects two mounts at one path.
 fn mounts_socket(options: &[(String, OptionValue)]) -> bool {
     let volumes = options.iter().filter(|(key, _)| key == "volume" || key == "v");
     let mut volumes = volumes.flat_map(|(_, value)| match value {
@@ -164,20 +158,18 @@ fn mounts_socket(options: &[(String, OptionValue)]) -> bool {
     volumes.any(|volume| volume.split(':').nth(1) == Some(SOCKET))
 }
 
-/// Puts a new Traefik with the configuration as it is now in the place of the one that runs. It is made before the
-/// old one stops, and if it doesn't come up, the old one is put back. Otherwise the old one stays beside it, stopped,
-/// until [`Settle`].
+/// Replaces the running Traefik with one that has the current configuration. The new container is created before the
+/// old one stops. If it doesn't come up, the old one starts again. Otherwise, the old one stays, stopped, until
+/// [`Settle`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replace {
-    /// The new one.
     pub ensure: Ensure,
 }
 
-/// How long requests that are under way get when Traefik stops, in seconds: longer than its own `graceTimeOut`.
+/// How long open requests may take when Traefik stops, in seconds. Longer than Traefik's own `graceTimeOut`.
 const STOP_WAIT_S: u32 = 30;
 
 impl Replace {
-    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let ensure = &self.ensure;
         let replacement = Replacement {
@@ -203,28 +195,24 @@ impl Replace {
     }
 }
 
-/// Decides what becomes of a Traefik that was just made, once it is known whether it routes.
+/// Keeps or removes a new Traefik, once it is known whether it routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settle {
-    /// The run.
     pub scope: Scope,
-    /// What becomes of it.
     pub verdict: Verdict,
-    /// The restart policy of the one before, if one is configured.
+    /// The restart policy to give the previous one, if one is configured.
     pub restart: Option<String>,
 }
 
-/// What becomes of a Traefik that was just made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It stays, and the one before it is removed.
+    /// Keep it, and remove the previous one.
     Stays,
-    /// It is removed, and the one before it, if there was one, is started again.
+    /// Remove it, and start the previous one again, if there was one.
     GivesWay,
 }
 
 impl Settle {
-    /// In a few words.
     pub fn describe(&self) -> &'static str {
         match self.verdict {
             Verdict::Stays => "remove the previous Traefik",
@@ -232,7 +220,6 @@ impl Settle {
         }
     }
 
-    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence();
         match self.verdict {
@@ -254,20 +241,18 @@ impl Settle {
     }
 }
 
-/// Starts or stops the Traefik that is there.
+/// Starts, stops or restarts the existing Traefik.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Power {
-    /// The run.
     pub scope: Scope,
-    /// What is done to it.
     pub action: Action,
-    /// Its restart policy, if one is configured.
+    /// The restart policy to give it, if one is configured.
     pub restart: Option<String>,
 }
 
 impl Power {
-    /// The script. Prints [`super::Answer`], and [`policy::RETURNS`] with the restart policy of one that
-    /// will run again when Docker restarts.
+    /// Prints [`super::Answer`], and [`policy::RETURNS`] with the restart policy of a stopped Traefik that Docker will
+    /// start when it restarts.
     pub fn script(&self) -> Script {
         let mut text = self.scope.fence() + &ask::functions();
         let start = format!(
@@ -297,15 +282,13 @@ impl Power {
     }
 }
 
-/// Removes Traefik's container, unless it has other apps to serve.
+/// Removes Traefik's container, unless it still serves other apps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remove {
-    /// The run.
     pub scope: Scope,
 }
 
 impl Remove {
-    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}bowline_name={TRAEFIK} bowline_env_file={ENV_FILE} bowline_beside='{NEXT} {OLD}'\n{remove}{audit}",
@@ -317,7 +300,6 @@ impl Remove {
     }
 }
 
-/// Lists Traefik's container.
 pub fn details() -> Script {
     Script::new(format!(
         "exec {}\n",
@@ -325,18 +307,17 @@ pub fn details() -> Script {
     ))
 }
 
-/// The new Traefik until the old one has stopped, and the old one until the new one runs.
+/// Names of the new container until the old one has stopped, and of the old one until the new one is settled.
 const NEXT: &str = "traefik_next";
 const OLD: &str = "traefik_replaced";
-/// Both.
 pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
 
-/// A shell line that removes the env file of one that is gone.
+/// A shell line that removes the env file of a removed Traefik.
 pub(crate) fn forget_env() -> String {
     format!("rm -f {ENV_FILE}\n")
 }
 
-/// How a Traefik that is there differs from the configuration, in words; `None` if it doesn't.
+/// How an existing Traefik differs from the configuration, for display. `None` if it doesn't.
 pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {
     if container.image != traefik.image {
         return Some(format!("it runs {}, not {}", container.image, traefik.image));
@@ -351,7 +332,7 @@ pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {
     }
     let wanted = flags(traefik);
     if wanted.iter().any(|flag| flag.contains("${")) {
-        // The server fills these in; they can't be compared here.
+        // The server's shell expands these, so they can't be compared here.
         return None;
     }
     let missing = wanted.iter().find(|flag| !container.args.contains(flag));
@@ -364,7 +345,7 @@ pub fn difference(traefik: &Traefik, container: &Container) -> Option<String> {
     }
 }
 
-/// Whether two paths name one place: `/var/run` is a link to `/run`.
+/// Whether two paths are the same place, given that `/var/run` is a link to `/run`.
 fn same_path(one: &str, other: &str) -> bool {
     let plain = |path: &str| {
         path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path).to_owned()
@@ -372,7 +353,7 @@ fn same_path(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// The catch-all route: requests that no app takes are answered by Traefik itself.
+/// The catch-all route: Traefik itself responds to requests that no app takes.
 fn default_labels() -> Pairs {
     [
         ("traefik.enable", "true"),
@@ -386,8 +367,8 @@ fn default_labels() -> Pairs {
     .into()
 }
 
-/// Arguments: the defaults with the configured ones over them. Ours beyond Kamal's: events are applied within
-/// 100 ms instead of 2 s, and the API answers on the container's own entry point.
+/// The default arguments, overridden by the configured ones. Unlike Kamal, Bowline has Traefik apply Docker's events
+/// within 100 ms instead of 2 s, and enables the API on the container's own entry point.
 fn arguments(configured: &[(String, OptionValue)]) -> Vec<(String, OptionValue)> {
     let mut arguments: Vec<(String, OptionValue)> =
         [("log.level", "DEBUG"), ("providers.providersThrottleDuration", "100ms"), ("api.insecure", "true")]
@@ -402,7 +383,7 @@ fn arguments(configured: &[(String, OptionValue)]) -> Vec<(String, OptionValue)>
     arguments
 }
 
-/// Whether a running Traefik's arguments say that its API answers on [`API_PORT`].
+/// Whether a running Traefik with these arguments serves its API on [`API_PORT`].
 pub fn has_api(arguments: &[String]) -> bool {
     let on = |argument: &String| {
         let argument = argument.to_ascii_lowercase();
@@ -413,12 +394,12 @@ pub fn has_api(arguments: &[String]) -> bool {
     arguments.iter().any(on) && !arguments.iter().any(moved)
 }
 
-/// Whether a Traefik booted with this configuration will answer there.
+/// Whether a Traefik booted with this configuration will serve its API there.
 pub fn will_have_api(traefik: &Traefik) -> bool {
     has_api(&flags(traefik))
 }
 
-/// Its arguments as Traefik gets them.
+/// The command-line arguments for Traefik.
 fn flags(traefik: &Traefik) -> Vec<String> {
     let one = |(key, value): (String, OptionValue)| match value {
         OptionValue::Flag => vec![format!("--{key}")],
@@ -428,8 +409,7 @@ fn flags(traefik: &Traefik) -> Vec<String> {
     arguments(&traefik.args).into_iter().flat_map(one).collect()
 }
 
-/// What it means that a script which runs Traefik ended with this status, after what it said on standard output and
-/// standard error.
+/// What an exit status of a script that runs Traefik means, given the script's output.
 pub fn explain(status: Status, stdout: &str, stderr: &str) -> Option<Explanation> {
     let explanation = match status {
         Status::PortTaken => Explanation::new(

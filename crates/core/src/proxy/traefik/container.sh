@@ -1,4 +1,4 @@
-# Prints where a Traefik that was just started is reached, if it still runs.
+# Prints the address of a Traefik that was just started, if it still runs.
 came_up() {
     ask_name "$bowline_name" "{{.State.Running}} {{.RestartCount}} $bowline_address" || return
     case $bowline_said in

@@ -15,43 +15,42 @@ use crate::commands::{Scope, ask, events};
 use crate::observed::Container;
 use crate::shell::{Script, quote};
 
-/// Shell lines that tie a cord.
+/// Shell lines that tie a cord: create the directory with the file.
 pub(crate) fn tie(directory: &str) -> String {
     let directory = quote(directory);
-    // A login's umask must not keep the container's user from seeing it.
+    // A restrictive umask would keep the container's user from seeing the file.
     format!("umask 022\nmkdir -p {directory} && : > {directory}/cord || exit\n")
 }
 
-/// The health command with the question for the cord added.
+/// The health check command, extended to fail if the cord is cut.
 pub fn health_command(cmd: &str, cord: &str) -> String {
     format!("({cmd}) && (stat {cord}/cord > /dev/null || exit 1)")
 }
 
-/// Whether a directory on a server is one that a deploy made for a cord: `…/cords/NAME`. A health command of the
-/// user's own may ask for a file called `cord` in data that is not ours to delete.
+/// Whether a directory on a server was created for a cord: `…/cords/NAME`. A user's own health check may look for a
+/// file called `cord` in data that Bowline must not delete.
 pub fn is_cord(directory: &str) -> bool {
     directory.rsplit('/').nth(1) == Some("cords")
 }
 
-/// Whether a health command asks for a cord in this directory of the container.
+/// Whether a health check command looks for a cord in this directory of the container.
 pub fn asks_for(health_command: &str, directory: &str) -> bool {
     !directory.is_empty() && health_command.contains(&format!("stat {directory}/cord"))
 }
 
-/// Cuts a container's cord and waits until Docker sees it as unhealthy.
+/// Cuts a container's cord and waits until Docker considers it unhealthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
-    /// The run.
     pub scope: Scope,
-    /// The container: its name, for people.
+    /// The container's name, for display.
     pub name: String,
-    /// Its id: the name may be given to another container meanwhile.
+    /// Identifies the container. Its name may be given to another one in the meantime.
     pub id: String,
     /// The cord's directory on the server.
     pub directory: String,
-    /// How long it may take to become unhealthy, in whole seconds.
+    /// How long the container may take to become unhealthy, in seconds.
     pub timeout: u64,
-    /// The container that serves in its place. If it doesn't, nothing is cut.
+    /// The container that serves in its place. The cord is cut only if that one serves.
     pub instead: Option<Serving>,
 }
 
@@ -81,7 +80,7 @@ impl Cut {
         })
     }
 
-    /// Prints [`Answer`], with a line of addresses as often as they change.
+    /// Prints [`Answer`], with a line of addresses whenever they change.
     pub fn script(&self) -> Script {
         let inside = format!(
             "{{{{range .Mounts}}}}{{{{if eq .Source {:?}}}}}{{{{.Destination}}}}{{{{end}}}}{{{{end}}}}",
@@ -103,28 +102,27 @@ impl Cut {
     }
 }
 
-/// What became of a container whose cord was to be cut.
+/// What happened to the container after its cord was cut.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Where it was reached last.
+    /// Its last known addresses.
     pub addresses: Vec<IpAddr>,
-    /// Whether it was healthy at all.
+    /// Whether it was healthy at any time.
     pub was_healthy: bool,
-    /// How it ended.
     pub end: End,
 }
 
-/// How the wait for a container without its cord ended.
+/// How the wait for the container to become unhealthy ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum End {
-    /// It is healthy no longer.
+    /// It is no longer healthy.
     #[default]
     Unhealthy,
-    /// It still is, and time is up.
+    /// It is still healthy at the timeout.
     StillHealthy,
-    /// There is no such container.
+    /// The container doesn't exist.
     Gone,
-    /// This user can't delete the file, and why.
+    /// The SSH user can't delete the file, for this reason.
     Uncut(String),
 }
 

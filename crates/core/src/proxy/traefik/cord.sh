@@ -1,5 +1,5 @@
-# Cuts the cord $bowline_cord of the container $bowline_id, and defines `look`, which prints what becomes of it, for at most
-# $bowline_timeout seconds.
+# Cuts the cord $bowline_cord of the container $bowline_id, and defines `look`, which reports the container's health for
+# at most $bowline_timeout seconds.
 bowline_was=
 bowline_at=
 see() {
@@ -16,7 +16,7 @@ see() {
         echo "@address $bowline_at"
     }
 }
-# It may belong to another user than the one who deploys now. In the container, root may delete it all the same.
+# The file may belong to another SSH user. Root in the container can delete it even then.
 if ! bowline_why=$(rm -f "$bowline_cord/cord" 2>&1); then
     ask "$bowline_id" "$bowline_inside" || {
         echo @gone
@@ -28,7 +28,7 @@ if ! bowline_why=$(rm -f "$bowline_cord/cord" 2>&1); then
     }
 fi
 bowline_deadline=$(($(date +%s) + bowline_timeout))
-# An event that says it all spares a look.
+# These events say enough to skip the inspection.
 look() {
     case $1 in 'health_status: unhealthy' | die)
         echo @unhealthy

@@ -1,4 +1,4 @@
-//! The labels that tell Traefik how to route to a container.
+//! The labels that configure how Traefik routes to a container.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,14 @@ use crate::observed::Container;
 use crate::proxy::Attach;
 use bowline_config::{OptionValue, Pairs};
 
-/// Whether Traefik sees a container at all.
+/// The label that makes Traefik read or ignore a container.
 const ENABLE: &str = "traefik.enable";
-/// Hides a container from Traefik.
 pub(crate) const HIDDEN: &str = "traefik.enable=false";
-/// The network on which Traefik reaches a container.
+/// The label with the network on which Traefik reaches a container.
 const ON: &str = "traefik.docker.network";
 
-/// The label that hides a container from Traefik, which otherwise sends it the requests for `Host: NAME`. There is none
-/// for a container whose own labels, also those among the flags of `docker run`, address Traefik.
+/// The label that hides a container from Traefik, which otherwise sends it the requests for `Host: NAME`. Empty if the
+/// container has labels for Traefik, either its own or among the flags of `docker run`.
 pub fn hidden(labels: &Pairs, options: &[(String, OptionValue)]) -> Pairs {
     let flags = options.iter().filter(|(key, _)| key == "label").flat_map(|(_, value)| match value {
         OptionValue::Flag => &[],
@@ -29,56 +28,47 @@ pub fn hidden(labels: &Pairs, options: &[(String, OptionValue)]) -> Pairs {
     vec![(ENABLE.into(), "false".into())]
 }
 
-/// Whether a label is one that Traefik reads.
 fn addresses_traefik(label: &str) -> bool {
     label.to_ascii_lowercase().starts_with("traefik.")
 }
 
-/// What was added to the names of routers, services and middlewares that a container's labels configure.
+/// The label with the suffix that was added to the names of a container's routers, services and middlewares.
 pub(super) const SUFFIX: &str = "bowline.suffix";
 
-/// What a router takes: Traefik keeps the names of each apart.
+/// What a router accepts. Traefik has separate namespaces for the protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Protocol {
-    /// Requests.
     #[default]
     Http,
-    /// TCP connections.
     Tcp,
-    /// UDP packets.
     Udp,
 }
 
 /// A router that labels configure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Router {
-    /// What it takes.
     pub protocol: Protocol,
-    /// Its name.
     pub name: String,
-    /// The service that it names.
+    /// The service that the router names.
     pub service: Option<String>,
 }
 
-/// How requests reach a container, by its labels.
+/// How requests reach a container, according to its labels.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Route {
-    /// The container.
     pub container: String,
-    /// Its routers.
     pub routers: Vec<Router>,
-    /// Its services.
     pub services: Vec<(Protocol, String)>,
-    /// What was added to the names that the configuration has.
+    /// The suffix that was added to the names in the configuration.
     pub suffix: String,
-    /// The network on which Traefik reaches it.
+    /// The network on which Traefik reaches the container.
     pub network: String,
-    /// Whether it is kept away from Traefik.
+    /// Whether the container is hidden from Traefik.
     pub hidden: bool,
 }
 
 impl Route {
-    /// The route of a container with these labels. A name that the server fills in can't be known here.
+    /// Reads the route in a container's labels. Ignores names with variables, which only the server can expand.
     pub fn new<'l>(container: &str, labels: impl IntoIterator<Item = (&'l String, &'l String)>) -> Self {
         let mut route = Self { container: container.into(), network: NETWORK.into(), ..Self::default() };
         for (key, value) in labels {
@@ -112,19 +102,19 @@ impl Route {
         route
     }
 
-    /// A name as the configuration has it.
+    /// Removes the suffix from a name, so that it is as in the configuration.
     pub fn written<'n>(&self, name: &'n str) -> &'n str {
         name.strip_suffix(self.suffix.as_str()).unwrap_or(name)
     }
 }
 
-/// A name that labels have, as the configuration has it.
+/// Removes the suffix from a name in labels, so that it is as in the configuration.
 pub fn written<'n>(labels: &Pairs, name: &'n str) -> &'n str {
     let suffix = labels.iter().find(|(key, _)| key == SUFFIX);
     suffix.and_then(|(_, suffix)| name.strip_suffix(suffix.as_str())).unwrap_or(name)
 }
 
-/// The labels that route requests to a role's containers; `name` names router, service and middleware.
+/// The labels that route requests to a role's containers. Router, service and middleware get `name`.
 pub fn route_labels(name: &str) -> Pairs {
     [
         (ENABLE.to_string(), "true".to_string()),
@@ -139,8 +129,9 @@ pub fn route_labels(name: &str) -> Pairs {
     .into()
 }
 
-/// Gives every router, service and middleware that these labels name another name, and keeps their references
-/// to each other. See [`conflict`]. One label more tells messages what the configuration has.
+/// Adds a suffix to the name of every router, service and middleware in these labels and updates the references between
+/// them, to avoid a [`conflict`]. Also adds the label `bowline.suffix`, so that messages can use the names in the
+/// configuration.
 pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
     let named: Vec<&str> = labels.iter().filter_map(|(key, _)| element(key).map(|(_, name)| name)).collect();
     let reference = |word: &str| {
@@ -166,7 +157,7 @@ pub fn rename(labels: &Pairs, suffix: &str) -> Pairs {
         .collect()
 }
 
-/// What labels configure by name.
+/// The kinds of elements that labels configure by name.
 const KINDS: [&str; 8] = [
     "traefik.http.routers",
     "traefik.http.services",
@@ -178,7 +169,7 @@ const KINDS: [&str; 8] = [
     "traefik.udp.services",
 ];
 
-/// The kind (`traefik.http.routers`) and name of what a label configures.
+/// The kind (`traefik.http.routers`) and the name of the element that a label configures.
 fn element(key: &str) -> Option<(&str, &str)> {
     let kind = KINDS.into_iter().find(|kind| {
         key.len() > kind.len()
@@ -189,7 +180,7 @@ fn element(key: &str) -> Option<(&str, &str)> {
     Some((&key[..kind.len()], name))
 }
 
-/// The protocol, the name and the field of a router that a label configures.
+/// Protocol, name and field, if a label configures a router.
 pub(super) fn router(key: &str) -> Option<(Protocol, &str, &str)> {
     let (kind, name) = element(key)?;
     let field = key[kind.len() + name.len() + 1..].strip_prefix('.')?;
@@ -212,7 +203,7 @@ fn is_kind(kind: &str, wanted: &str) -> bool {
     kind.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case(wanted))
 }
 
-/// How requests get to a container, if its labels say so.
+/// How requests get to a container, if its labels define a router.
 pub(crate) fn by_labels<'l>(
     container: &str,
     labels: impl IntoIterator<Item = (&'l String, &'l String)>,
@@ -221,13 +212,13 @@ pub(crate) fn by_labels<'l>(
     if route.hidden || route.routers.is_empty() { Attach::None } else { Attach::Traefik(route) }
 }
 
-/// The network on which a container with these labels is reached.
+/// The network on which Traefik reaches a container with these labels.
 pub(crate) fn network<'l>(labels: impl IntoIterator<Item = (&'l String, &'l String)>) -> String {
     Route::new("", labels).network
 }
 
-/// A container that runs now and is routed differently under the same names gets company under other names: Traefik
-/// would drop both.
+/// Renames the elements in the labels of a new container if a running one defines them differently. Traefik would drop
+/// the elements of both.
 pub(crate) fn unlike(labels: Pairs, running: &[&Container]) -> Pairs {
     let agrees = |labels: &Pairs| running.iter().all(|old| conflict(labels, &old.labels).is_none());
     if agrees(&labels) {
@@ -237,8 +228,8 @@ pub(crate) fn unlike(labels: Pairs, running: &[&Container]) -> Pairs {
     renamed.into_iter().find(agrees).unwrap_or(labels)
 }
 
-/// What a running container's labels configure too, and differently: its kind and name. Traefik then drops both, and
-/// nothing answers while the old and the new container overlap.
+/// The kind and name of the first element that the running container's labels configure differently. Traefik drops such
+/// an element of both, and nothing responds while the old and the new container overlap.
 pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Option<(&'n str, &'n str)> {
     let of = |found: (&str, &str)| -> (BTreeMap<&str, &str>, BTreeMap<&str, &str>) {
         let pairs = new.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -252,7 +243,7 @@ pub fn conflict<'n>(new: &'n Pairs, running: &BTreeMap<String, String>) -> Optio
     })
 }
 
-/// The routers of requests that labels configure: name, and rule with priority.
+/// The HTTP routers that labels configure: name, rule and priority.
 pub fn routes(labels: &Pairs) -> Vec<(String, (String, String))> {
     let value = |wanted: &str| labels.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
     let rules = labels.iter().filter_map(|(key, rule)| {

@@ -1,4 +1,4 @@
-//! What is done to Traefik itself.
+//! Commands that change Traefik itself.
 
 use super::container::{Ensure, Power, Remove, Replace, Settle, Verdict, has_api, own_route, will_have_api};
 use super::labels::Route;
@@ -15,12 +15,11 @@ pub enum Life {
     Remove(Remove),
 }
 
-/// What shows that it hears from Docker.
+/// What shows that Traefik receives Docker's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routes {
-    /// Where it routes by its own labels, if that is known.
+    /// The route in Traefik's own labels, if known.
     pub own: Route,
-    /// Whether its API answers.
     pub has_api: bool,
 }
 

@@ -1,12 +1,12 @@
 //! Maintenance mode: a container next to the app that responds to every request of the app's routers with 503 and a page.
 //!
-//! The container is another Traefik, from the image of the running one: the only web server that is certainly on the server. A
-//! plugin of Bowline's (Go, which Traefik interprets) serves the page. Its labels repeat the app's under other names and with a
-//! higher priority, so Traefik sends it the app's requests and the app stays unchanged.
+//! The container is another Traefik, from the image of the running one: the only web server that is certainly on the
+//! server. Bowline's plugin (in Go, which Traefik interprets) serves the page. The container's labels repeat the app's
+//! under other names and with a higher priority, so Traefik sends it the app's requests and the app stays unchanged.
 //!
-//! Traefik routes only to healthy containers, so this one needs a health check. It is healthy once it can respond, and unhealthy
-//! from when it is asked to stop, while it still responds for [`GRACE_S`]. The check has to be a part of the image, because
-//! `docker run` can only create one that needs a shell, which the image may not have.
+//! Traefik routes only to healthy containers, so this one needs a health check. It becomes healthy once it can respond,
+//! and unhealthy when it is asked to stop. It then still responds for [`GRACE_S`]. The check must be a part of the
+//! image, because `docker run` can only create one that needs a shell, which the image may not have.
 
 mod turn;
 
@@ -22,27 +22,27 @@ use bowline_config::secret::Secret;
 pub use turn::Turn;
 pub(super) use turn::{begin, end};
 
-/// Marks the containers and images: `SERVICE/DESTINATION`.
+/// The label of the containers and images. Its value is `SERVICE/DESTINATION`.
 pub(crate) const LABEL: &str = "bowline.maintenance";
-/// The role that a container stands in for.
+/// The label with the role that a container replaces.
 const ROLE: &str = "bowline.role";
-/// What the scripts exit with when no page can be shown.
+/// The exit status of the scripts if no page can be shown.
 pub const NO_PAGE: Status = Status::NoPage;
-/// How many seconds it may take until the page can be shown.
+/// How long it may take until the page can be shown, in seconds.
 const READY_S: u32 = 30;
-/// How many seconds a container still responds after it was asked to stop: Traefik needs that long to stop using it.
+/// How long a container still responds after it was asked to stop, in seconds. Traefik needs time to stop using it.
 const GRACE_S: u32 = 60;
-/// Added to every router's priority, so that these routers take precedence over all of the app's.
+/// Added to every router's priority, so that the page's routers take precedence over all of the app's.
 const PRIORITY: u64 = 1_000_000;
 
 const PLUGIN: &str = include_str!("maintenance/plugin.go");
 const MODULE: &str = "bowline.local/maintenance";
 const PAGE: &str = include_str!("maintenance/page.html");
 
-/// The default message of the page.
 pub const MESSAGE: &str = "The site is down for maintenance.";
 
-/// The page with its message: the project's own (`{{ .Message }}` in it, as kamal-proxy has it), or ours.
+/// The page with its message: the project's own, or the built-in one. As with kamal-proxy, `{{ .Message }}` in the page
+/// is replaced.
 pub fn page(own: Option<&str>, message: &str) -> String {
     let escaped = message
         .replace('&', "&amp;")
@@ -60,13 +60,12 @@ fn app(names: &Names) -> String {
     format!("{}/{}", names.service(), names.destination().unwrap_or_default())
 }
 
-/// `bowline.maintenance=…`, for a filter.
+/// `bowline.maintenance=…`, as a filter or a label.
 fn label(names: &Names) -> String {
     format!("{LABEL}={}", app(names))
 }
 
-/// The part of a template that tells of a container whether it is this app's page, and for which role:
-/// `@maintenance ROLE`.
+/// The part of an inspection template that prints `@maintenance ROLE` if the container is a running page of this app.
 pub(crate) fn told(names: &Names) -> String {
     format!(
         "{{{{if and .State.Running (eq (index .Config.Labels \"{LABEL}\") {:?})}}}}@maintenance {{{{index .Config.Labels \"{ROLE}\"}}}}\
@@ -75,7 +74,7 @@ pub(crate) fn told(names: &Names) -> String {
     )
 }
 
-/// Shell lines that remove all of the app's pages, of which there should be none.
+/// Shell lines that remove all of the app's pages, which only a killed run leaves behind.
 pub(crate) fn sweep(names: &Names) -> String {
     let filter = format!("label={}", label(names));
     let list = Line::new("docker").words(["container", "ls", "--all", "--quiet", "--filter", &filter]);
@@ -85,13 +84,13 @@ pub(crate) fn sweep(names: &Names) -> String {
     )
 }
 
-/// A shell line that removes the images that none of the containers needs.
+/// A shell line that removes the pages' images that no container uses.
 fn pages_gone(names: &Names) -> String {
     format!("{}\n", prune::nameless(&format!("label={}", label(names))))
 }
 
-/// The labels by which Traefik sends a role's requests to its page: the routers and middlewares of the role's own
-/// labels under other names, before them, and one service.
+/// The labels that make Traefik send a role's requests to its page: the routers and middlewares of the role's own
+/// labels under other names and with higher priorities, and one service.
 pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
     let is = |key: &str, kind: &str| key.to_ascii_lowercase().starts_with(kind);
     let kept: Pairs = own
@@ -113,7 +112,7 @@ pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
     });
     for (name, (rule, priority)) in routes {
         let router = format!("traefik.http.routers.{name}-maintenance");
-        // Without a priority Traefik takes the rule's length.
+        // Without a priority, Traefik uses the rule's length.
         let own = priority.trim().parse().unwrap_or(rule.len() as u64);
         labels.push((format!("{router}.priority"), (PRIORITY + own).to_string()));
         labels.push((format!("{router}.service"), service.clone()));
@@ -122,20 +121,18 @@ pub fn labels(own: &Pairs, prefix: &str) -> Pairs {
     labels
 }
 
-/// Begins it for a role.
+/// Boots a role's maintenance page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begin {
-    /// The run.
     pub scope: Scope,
-    /// The role.
     pub role: String,
-    /// From [`labels`].
+    /// See [`labels`].
     pub labels: Pairs,
-    /// Whether the labels are those of the configuration, in which `${NAME}` is the server's.
+    /// Whether the labels come from the configuration, so that the server must expand `${NAME}`.
     pub configured: bool,
-    /// The page, HTML.
+    /// The page as HTML.
     pub page: String,
-    /// `Retry-After`, in seconds.
+    /// The value of `Retry-After`, in seconds.
     pub retry_after: u32,
 }
 
@@ -144,13 +141,12 @@ impl Begin {
         format!("{}-maintenance-{}", self.scope.names.prefix(&self.role), self.scope.token())
     }
 
-    /// How requests get to the page.
     pub fn route(&self) -> Route {
         let labels = self.labels.iter().map(|(key, value)| (key, value));
         Route::new(&format!("the maintenance page of {}", self.role), labels)
     }
 
-    /// Runs the container and waits until it can answer. Prints [`super::Answer`].
+    /// Runs the container and waits until it responds. Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let name = self.name();
         let build = format!("{name}-image");
@@ -178,7 +174,8 @@ impl Begin {
         Script::new(text).with_input(Secret::new(self.routes()))
     }
 
-    /// What the container answers: the page, or where the plugin can't be used nothing but the status.
+    /// Traefik's configuration in the container: it responds with the page, or with the bare status if the plugin can't
+    /// be used.
     fn routes(&self) -> String {
         let route = |priority: u32, middlewares: &[&str]| {
             serde_json::json!({
@@ -197,11 +194,11 @@ impl Begin {
                 "page": self.page, "retryAfter": self.retry_after.to_string(),
             } } } },
         } });
-        // Traefik reads the file as a template first.
+        // Traefik first reads the file as a template, so `{{` must be escaped.
         routes.to_string().replace("{{", "\\u007b{")
     }
 
-    /// Makes an image that has the page and the health check.
+    /// The command that makes an image with the page and the health check.
     fn commit(&self, build: &str) -> String {
         let check = [&["traefik", "healthcheck"][..], &READY_FLAGS].concat();
         let health =
@@ -210,7 +207,7 @@ impl Begin {
         line.word(build).to_string()
     }
 
-    /// With the labels that what is made for it has, container or image: so what a killed run leaves is found.
+    /// Adds the labels by which containers and images of a page can be found, even after a killed run.
     fn labelled(&self, line: Line) -> Line {
         let labels = [label(&self.scope.names), format!("{ROLE}={}", self.role)];
         labels.iter().fold(line, |line, label| line.words(["--label", label]))
@@ -237,25 +234,23 @@ impl Begin {
     }
 }
 
-/// Where the container says that it can answer.
+/// Where the container's health check asks whether it can respond.
 const READY_FLAGS: [&str; 3] =
     ["--ping.entrypoint=ready", "--ping.manualrouting=true", "--entrypoints.ready.address=:8081"];
 
 const ADDRESS: &str = "{{with index .NetworkSettings.Networks \"kamal\"}}{{.IPAddress}}{{end}}";
 
-/// Ends it for a role: first Traefik has to let the containers go, then they are removed.
+/// Ends a role's maintenance: asks the pages' containers to stop, and removes them once Traefik no longer uses them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// The run.
     pub scope: Scope,
-    /// The role.
     pub role: String,
-    /// Containers of this run stay: a page is replaced by another.
+    /// Whether to keep containers of this run, because one page replaces another.
     pub others: bool,
 }
 
 impl End {
-    /// Shell lines that put the containers in `$bowline_ids`.
+    /// Shell lines that list the containers in `$bowline_ids`.
     fn ids(&self) -> String {
         let list = Line::new("docker")
             .words(["container", "ls", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}"])
@@ -268,7 +263,8 @@ impl End {
         )
     }
 
-    /// Asks the containers to stop, and waits until Docker sees it. They still respond. Prints [`super::Answer`].
+    /// Asks the containers to stop, and waits until Docker considers them unhealthy. They still respond. Prints
+    /// [`super::Answer`].
     pub fn tell(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}{ids}bowline_address={address}\n{tell}",
@@ -280,7 +276,7 @@ impl End {
         ))
     }
 
-    /// Removes them, and their images.
+    /// Removes the containers and their images.
     pub fn remove(&self) -> Script {
         let done =
             if self.others { String::new() } else { self.scope.audit(Some(&self.role), "Ended maintenance") };
@@ -293,7 +289,7 @@ impl End {
     }
 }
 
-/// Waits until a container of the app has answered the requests that it has.
+/// Waits until a container of the app has answered its open requests.
 pub fn idle(id: &str, seconds: u64) -> Script {
     Script::new(format!("{}bowline_id={}\n{}", ask::functions(), quote(id), drain::drain(seconds)))
 }

@@ -1,4 +1,4 @@
-//! Other containers on a server whose labels Traefik reads too: any app can name anything in its labels.
+//! Conflicts with other containers whose labels Traefik reads: any app can use any name in its labels.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::names::NETWORK;
 use crate::observed::Observed;
 use crate::proxy::Refusal;
 
-/// Refuses labels that contradict those of a container of another app: Traefik would drop what both name, and the
-/// other app would answer no more.
+/// Rejects labels that contradict those of another app's container. Traefik would drop every router or service that
+/// both define differently, and the other app would stop responding.
 pub(crate) fn apps_agree(
     host: &str,
     labels: &Pairs,
@@ -29,7 +29,7 @@ pub(crate) fn apps_agree(
     })
 }
 
-/// Refuses labels of a role that contradict those of another on the same server.
+/// Rejects labels that contradict those of another role on the same server.
 pub(crate) fn roles_agree(
     host: &str,
     (role, labels): (&str, &Pairs),
@@ -48,7 +48,7 @@ pub(crate) fn roles_agree(
     })
 }
 
-/// What a person should know of another app's container that takes the same requests.
+/// A remark about another app's container that gets the same requests, for display.
 pub(crate) fn shared_requests(
     labels: &Pairs,
     container: &str,
@@ -66,7 +66,7 @@ pub(crate) fn shared_requests(
     ))
 }
 
-/// Accessories of this app that were booted before they were hidden from Traefik.
+/// Remarks about accessories of this app that were booted before Bowline began to hide accessories from Traefik.
 pub(super) fn exposed(config: &Config, host: &str, observed: &Observed) -> Vec<String> {
     let is_hidden = |accessory: &&Accessory| {
         let is_here = accessory.hosts.iter().any(|known| known == host) && accessory.network == NETWORK;

@@ -1,4 +1,4 @@
-# Puts a new Traefik in the place of the one that runs. That one stays beside it, stopped, until it is known whether the new one routes.
+# Replaces the running Traefik. The old one stays next to it, stopped, until it is known whether the new one routes.
 put_right
 make_next
 mv "$bowline_written" "$bowline_env_file" || exit "$bowline_failed"

@@ -1,4 +1,4 @@
-//! The secrets that Traefik's container needs.
+//! The secrets for Traefik's container.
 
 use bowline_config::{Config, Registry};
 
@@ -6,21 +6,21 @@ use crate::commands::registry::Login;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::{Secrets, login as login_to, registry_of};
 
-/// Those in its env.
+/// The names of the secrets in its env.
 pub fn of_env(config: &Config) -> Vec<String> {
     config.traefik.env.secret().map(|(_, key)| key.to_owned()).collect()
 }
 
-/// Those that let its image be pulled.
+/// The names of the secrets that are needed to pull its image.
 pub fn of_pull(config: &Config) -> Vec<String> {
     let registry = registry_of(config, &config.traefik.image);
     registry.into_iter().flat_map(Registry::secrets).map(str::to_owned).collect()
 }
 
-/// Who we are to the registry that its image is in.
+/// The login at the registry of its image.
 ///
 /// # Errors
-/// A secret that isn't there.
+/// A secret is missing.
 pub fn login(config: &Config, secrets: &Secrets) -> Result<Option<Login>, PlanError> {
     registry_of(config, &config.traefik.image).map_or(Ok(None), |registry| login_to(registry, secrets))
 }

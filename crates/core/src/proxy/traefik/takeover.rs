@@ -8,7 +8,7 @@ use crate::commands::network;
 use crate::proxy::takeover::{self, Direction, Parts, WAITS};
 use crate::shell::Script;
 
-/// The configuration of one that waits: the same without ports.
+/// The configuration of a Traefik that waits for the ports: the same without published ports.
 pub fn waiting(traefik: &Traefik) -> Traefik {
     let mut traefik = Traefik { publish: false, ..traefik.clone() };
     traefik.options.retain(|(name, _)| !matches!(name.as_str(), "publish" | "p"));
@@ -16,15 +16,14 @@ pub fn waiting(traefik: &Traefik) -> Traefik {
     traefik
 }
 
-/// The one that waits takes kamal-proxy's ports. Whether it routes is asked of its API afterwards.
+/// Moves kamal-proxy's ports to the waiting Traefik. Its API shows afterwards whether it routes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TakeOver {
-    /// The one that has the ports.
+    /// Creates the container with the ports.
     pub ensure: Ensure,
 }
 
 impl TakeOver {
-    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let ensure = &self.ensure;
         let parts = Parts {

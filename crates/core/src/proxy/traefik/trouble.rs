@@ -1,4 +1,5 @@
-//! Why Traefik doesn't route, in its own words: the errors in its log, and the owners of the addresses that it lists.
+//! Why Traefik doesn't route, in its own words: reads the errors in its log, and the containers behind the addresses
+//! that it lists.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,14 +9,14 @@ use crate::commands::answer::sent;
 use crate::names::NETWORK;
 use crate::shell::{Script, quote};
 
-/// How far back its log is read, in seconds.
+/// How many seconds of the log to read.
 const SINCE_S: u32 = 120;
-/// Lines of its log that are read, and those that are kept.
+/// How many lines of the log to read, and how many errors to keep.
 const LINES: (u32, u32) = (5000, 40);
-/// The longest error that is shown, in characters.
+/// The maximum length of an error, in characters.
 const LONGEST: usize = 400;
 
-/// Asks a server for a [`Trouble`].
+/// Prints a [`Trouble`].
 pub fn explain() -> Script {
     let (read, kept) = LINES;
     Script::new(format!(
@@ -24,7 +25,7 @@ pub fn explain() -> Script {
     ))
 }
 
-/// Fetches an address that only the server can reach, with whatever there can do that.
+/// Fetches a URL that only the server can reach, with whichever of curl and wget it has.
 pub fn get(url: &str) -> Script {
     let url = quote(url);
     Script::new(format!(
@@ -33,19 +34,18 @@ pub fn get(url: &str) -> Script {
     ))
 }
 
-/// What a server says of its Traefik.
+/// What a server reports about its Traefik.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trouble {
-    /// The running containers by address, each with the network that it is of.
+    /// Name and network of the running containers, by address.
     pub names: BTreeMap<IpAddr, (String, String)>,
-    /// Traefik's arguments.
     pub args: Vec<String>,
-    /// The errors in its log, oldest first, without time and place in its code.
+    /// The errors in its log, oldest first, without times and source locations.
     pub errors: Vec<String>,
 }
 
 impl Trouble {
-    /// Reads the answer of [`explain`]; lines that can't be read are left out.
+    /// Reads the answer of [`explain`] and ignores malformed lines.
     pub fn parse(answer: &str) -> Self {
         let mut trouble = Self::default();
         for line in answer.lines() {
@@ -66,32 +66,32 @@ impl Trouble {
         trouble
     }
 
-    /// The last error that has one of these words.
+    /// The last error that contains one of these words.
     pub fn about(&self, words: &[&str]) -> Option<&str> {
         let has = |error: &&String| words.iter().any(|word| error.contains(word));
         self.errors.iter().rev().find(has).map(String::as_str)
     }
 
-    /// The last error of what it hears from Docker.
+    /// The last error about Traefik's connection to Docker.
     pub fn of_docker(&self) -> Option<&str> {
         let words = ["Provider", "provider", "Docker daemon", "docker client"];
         let has = |error: &&String| words.iter().any(|word| error.contains(word)) && error.contains("ocker");
         self.errors.iter().rev().find(has).map(String::as_str)
     }
 
-    /// Whether its arguments define a certificate resolver.
+    /// Whether Traefik's arguments define a certificate resolver.
     pub fn resolves(&self, resolver: &str) -> bool {
         defines(&self.args, resolver)
     }
 
-    /// What it says of a router whose certificate resolver doesn't exist.
+    /// The last error about this router's nonexistent certificate resolver.
     pub fn no_resolver(&self, router: &str) -> Option<&str> {
         let has = |error: &&String| error.contains(router) && error.contains("existent");
         self.errors.iter().rev().find(has).map(String::as_str)
     }
 
-    /// The names of containers with these addresses, and their networks unless all apps share it; an address where there
-    /// is no name.
+    /// The names of the containers with these addresses, with their network unless it is the one that all apps share.
+    /// An unknown address stays an address.
     pub fn named(&self, addresses: &[IpAddr]) -> String {
         let name = |address: &IpAddr| match self.names.get(address) {
             Some((name, network)) if network == NETWORK || network.is_empty() => name.clone(),
@@ -102,7 +102,7 @@ impl Trouble {
     }
 }
 
-/// Whether arguments of Traefik's define a certificate resolver.
+/// Whether arguments for Traefik define a certificate resolver.
 pub(crate) fn defines(arguments: &[String], resolver: &str) -> bool {
     let wanted = format!("--certificatesresolvers.{resolver}.").to_ascii_lowercase();
     let plain = wanted.trim_end_matches('.');
@@ -112,7 +112,7 @@ pub(crate) fn defines(arguments: &[String], resolver: &str) -> bool {
         .any(|argument| argument.starts_with(&wanted) || argument.split('=').next() == Some(plain))
 }
 
-/// A line of Traefik's log, of version 2 or 3, as text or JSON, without colours, time and place in its code.
+/// The message in a line of Traefik's log (version 2 or 3, text or JSON), without colours, time and source location.
 fn message(line: &str) -> String {
     let plain = without_colours(line);
     let text = match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&plain) {

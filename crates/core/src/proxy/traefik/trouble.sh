@@ -1,4 +1,4 @@
-# Prints the addresses of the containers that run, Traefik's arguments, and the errors in its log.
+# Prints the addresses of the running containers, Traefik's arguments, and the errors in its log.
 bowline_ids=$(docker container ls --quiet)
 # shellcheck disable=SC2086 # ids
 [ -z "$bowline_ids" ] || docker container inspect --format '{{$name := .Name}}{{range $network, $at := .NetworkSettings.Networks}}@at {{$at.IPAddress}} {{$name}} {{$network}}{{"\n"}}{{end}}' $bowline_ids

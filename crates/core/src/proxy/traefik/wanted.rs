@@ -1,20 +1,20 @@
-//! The certificates that Traefik gets because a router names a certificate resolver.
+//! The certificates that Traefik requests for routers with a certificate resolver.
 
 use std::collections::BTreeMap;
 
 use super::labels::{Protocol, Route, router};
 
-/// The certificates that a router asks a resolver for.
+/// The certificates that a router requests through a resolver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Wanted {
-    /// The router, as the configuration names it.
+    /// The router's name in the configuration.
     pub router: String,
     pub resolver: String,
-    /// The names that they must be for: those of `tls.domains`, else those of the rule.
+    /// The names to cover: those in `tls.domains`, otherwise those in the rule.
     pub names: Vec<String>,
 }
 
-/// A router, as far as it matters here.
+/// The parts of a router that determine its certificates.
 #[derive(Default)]
 struct Asks<'l> {
     resolver: Option<&'l str>,
@@ -22,7 +22,7 @@ struct Asks<'l> {
     domains: Vec<String>,
 }
 
-/// What the routers of a container with these labels ask for.
+/// The certificates that the routers in a container's labels request.
 pub(crate) fn wanted(labels: &BTreeMap<String, String>) -> Vec<Wanted> {
     let route = Route::new("", labels);
     if route.hidden {
@@ -55,7 +55,7 @@ fn hosts(rule: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for matcher in ["host(", "hostsni("] {
         for (at, _) in lower.match_indices(matcher) {
-            // What a rule excludes is not asked for.
+            // Traefik requests no certificates for excluded names.
             if lower[..at].ends_with(|c: char| c.is_alphanumeric() || c == '!') {
                 continue;
             }
@@ -71,7 +71,7 @@ fn hosts(rule: &str) -> Vec<String> {
     found
 }
 
-/// Whether a certificate for one of these names is valid for that one: `*` stands for one label.
+/// Whether a certificate for `names` is valid for `wanted`. `*` matches one label.
 pub(crate) fn covers(names: &[String], wanted: &str) -> bool {
     let covers = |name: &String| {
         name.eq_ignore_ascii_case(wanted)

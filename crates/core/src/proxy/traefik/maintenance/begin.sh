@@ -1,5 +1,5 @@
-# Makes an image of Traefik with the page, which it reads from its plugin and from standard input, and runs it. Prints where it is
-# reached once it responds.
+# Makes an image of Traefik with the plugin and, from standard input, the page, and runs it. Prints its address once it
+# responds.
 ask_name "$bowline_traefik" '{{.Image}}' || {
     echo 'there is no Traefik' >&2
     exit "$bowline_no_page"

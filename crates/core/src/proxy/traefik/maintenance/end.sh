@@ -1,4 +1,4 @@
-# Asks the containers $bowline_ids to stop, and waits until Docker sees it. They still respond.
+# Asks the containers $bowline_ids to stop, and waits until Docker considers them unhealthy. They still respond.
 for bowline_id in $bowline_ids; do
     ask "$bowline_id" "$bowline_address" || continue
     bowline_reached=$bowline_said

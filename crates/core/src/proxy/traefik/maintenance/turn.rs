@@ -1,4 +1,4 @@
-//! From the app to its page, and back.
+//! Switches from the app to its maintenance page, and back.
 
 use std::net::IpAddr;
 
@@ -11,27 +11,26 @@ use crate::proxy::traefik::{self, running};
 use crate::proxy::{self, OfRole, Refusal};
 use bowline_config::{Pairs, lay_over};
 
-/// What takes the other's place.
+/// A switch between the app and its page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {
-    /// The page answers before the app is left.
+    /// The page responds before the app stops getting requests.
     Begin {
         page: Begin,
-        /// Earlier pages go.
+        /// Removes earlier pages.
         leave: End,
-        /// Waits for the requests that the app has, a container each.
+        /// Waits for the app's open requests, one step per container.
         idle: Vec<Step>,
     },
-    /// The app is routed before the page goes.
+    /// Traefik routes to the app before the page is removed.
     End {
-        /// How requests get to the app, and where it is; `None` if it is not in maintenance.
+        /// How requests get to the app, and its addresses. `None` if it isn't in maintenance.
         app: Option<(Route, Vec<IpAddr>)>,
         leave: End,
     },
 }
 
 impl Turn {
-    /// Its steps, in order.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let step = |step| Step::Proxy(proxy::Step::Traefik(step));
         let leave = |end: &End| {
@@ -48,7 +47,6 @@ impl Turn {
     }
 }
 
-/// How a page takes a role's place.
 pub(in crate::proxy::traefik) fn begin(
     of: &OfRole<'_>,
     observed: &Observed,
@@ -75,7 +73,6 @@ pub(in crate::proxy::traefik) fn begin(
     Ok(Turn::Begin { page, leave: End { scope, role, others: true }, idle })
 }
 
-/// How a role takes the page's place.
 pub(in crate::proxy::traefik) fn end(of: &OfRole<'_>, observed: &Observed) -> Result<Turn, Refusal> {
     let leave = End { scope: of.scope.clone(), role: of.role.name.clone(), others: false };
     if !observed.maintenance.contains(&of.role.name) {
@@ -104,8 +101,8 @@ fn current<'o>(of: &OfRole<'o>, observed: &'o Observed) -> Option<&'o Container>
     observed.current(&of.scope.names, &of.role.name, &of.config.latest_image())
 }
 
-/// What Traefik goes by for this role, without the part that is no route: the labels of the container that serves, or
-/// else the configuration's, which is also told.
+/// The page's labels for a role. They come from the labels of the serving container, or else from the configuration.
+/// The flag says whether they come from the configuration.
 fn page_labels(of: &OfRole<'_>, observed: &Observed) -> (Pairs, bool) {
     let prefix = of.scope.names.prefix(&of.role.name);
     match current(of, observed) {
