@@ -1,22 +1,21 @@
-//! How this version behaves, read once from the environment. An empty variable counts as absent, because an image can
-//! only leave a build argument empty, not unset.
+//! Reads from the environment how this version behaves. An empty variable counts as unset, because an image can leave
+//! a build argument empty but not unset.
 
 use std::env;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What SIGTERM does.
+/// What to do on SIGTERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnTerm {
-    /// Stop accepting, finish what is under way, exit.
+    /// Stop accepting connections, finish open requests, exit.
     Drain,
-    /// Exit at once, in the middle of whatever is under way.
+    /// Exit at once, even in the middle of a request.
     Exit,
-    /// Nothing: only SIGKILL ends it.
+    /// Keep running. Only SIGKILL ends it.
     Ignore,
 }
 
-/// The whole behaviour of one version.
 #[derive(Clone, Debug)]
 pub(crate) struct Behaviour {
     pub(crate) version: String,
@@ -31,7 +30,7 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    /// Reads the environment; the error names the variable and its value.
+    /// Reads the environment. The error names the variable and its value.
     pub(crate) fn from_env() -> Result<Self, String> {
         Ok(Self {
             version: text("VERSION").unwrap_or_else(|| "dev".into()),

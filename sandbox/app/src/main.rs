@@ -1,5 +1,5 @@
-//! The sample app of the sandbox. It says which version it is and, told so by its environment, misbehaves in the ways
-//! apps do: slow to start, never healthy, gone at boot, rude or deaf on SIGTERM. `sandbox/README.md` lists what it knows.
+//! The sample app of the sandbox. It reports its version and, depending on its environment, misbehaves as apps do:
+//! slow to start, never healthy, exiting at boot, or ignoring SIGTERM. `sandbox/README.md` lists the variables.
 #![allow(clippy::print_stdout, reason = "its log is its standard output, as for any app in a container")]
 
 mod behaviour;
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Serves, or in the role of a worker only ticks, until SIGTERM says otherwise.
+/// Serves, or only ticks as a worker, until it is stopped.
 async fn run(behaviour: Behaviour) -> std::io::Result<()> {
     let term = signal(SignalKind::terminate())?;
     let interrupt = signal(SignalKind::interrupt())?;
@@ -74,12 +74,12 @@ async fn run(behaviour: Behaviour) -> std::io::Result<()> {
     }
 }
 
-/// Returns once the app has been told to stop.
+/// Waits until the app should stop.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Both families where there are two, else IPv4 alone: `localhost` may mean either inside a container.
+/// Listens on both IP families if possible, otherwise only on IPv4. Inside a container, `localhost` may mean either.
 async fn listen(port: u16) -> std::io::Result<TcpListener> {
     match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
         Ok(listener) => Ok(listener),
@@ -87,7 +87,7 @@ async fn listen(port: u16) -> std::io::Result<TcpListener> {
     }
 }
 
-/// What a role without a port does: says once a second that it is there.
+/// Runs as a worker, a role without a port. Prints a line every second.
 async fn work(version: &str, mut stopping: watch::Receiver<bool>) -> std::io::Result<()> {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -101,7 +101,7 @@ async fn work(version: &str, mut stopping: watch::Receiver<bool>) -> std::io::Re
     }
 }
 
-/// Turns SIGTERM (and Ctrl-C) into what this version is told to do about it.
+/// Handles SIGTERM and Ctrl-C as this version's behaviour says.
 async fn obey(mut term: Signal, mut interrupt: Signal, on_term: OnTerm, stop: watch::Sender<bool>) {
     loop {
         tokio::select! {

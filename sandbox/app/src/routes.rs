@@ -1,4 +1,4 @@
-//! What the app answers. Every answer carries `X-Version`, so that a client can tell which version it met.
+//! The app's routes. Every response has the header `X-Version`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -26,7 +26,7 @@ struct App {
     stopping: watch::Receiver<bool>,
 }
 
-/// The routes of a version; `stopping` ends the streams, which would otherwise never drain.
+/// The routes of a version. `stopping` ends its streams, which would otherwise never drain.
 pub(crate) fn router(behaviour: Behaviour, stopping: watch::Receiver<bool>) -> Router {
     let app = Arc::new(App { behaviour, started: Instant::now(), stopping });
     Router::new()
@@ -51,7 +51,7 @@ async fn stamp(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     response
 }
 
-/// A page that refers to the assets of its own version, as a browser would load them.
+/// A page that refers to the assets of its own version.
 async fn page(State(app): State<Arc<App>>) -> Html<String> {
     let version = &app.behaviour.version;
     Html(format!(
@@ -70,7 +70,7 @@ async fn up(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     }
 }
 
-/// Leads where nothing listens, as an app does that wants https and doesn't serve it.
+/// Redirects to a port where nothing listens, like an app that insists on HTTPS and doesn't serve it.
 async fn moved() -> (StatusCode, [(header::HeaderName, &'static str); 1]) {
     (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, "https://localhost/up")])
 }
@@ -79,7 +79,7 @@ async fn version(State(app): State<Arc<App>>) -> String {
     app.behaviour.version.clone()
 }
 
-/// Answers after `?ms=` milliseconds.
+/// Responds after `?ms=` milliseconds.
 async fn slow(State(app): State<Arc<App>>, Query(query): Query<HashMap<String, String>>) -> Response {
     let Ok(ms) = query.get("ms").map_or(Ok(1000), |ms| ms.parse()) else {
         return (StatusCode::BAD_REQUEST, "ms is no number\n").into_response();
@@ -88,7 +88,7 @@ async fn slow(State(app): State<Arc<App>>, Query(query): Query<HashMap<String, S
     app.behaviour.version.clone().into_response()
 }
 
-/// The whole environment as a JSON object, or the exact bytes of one variable with `?name=`.
+/// The whole environment as a JSON object. With `?name=`, the exact bytes of one variable.
 async fn environment(Query(query): Query<HashMap<String, String>>) -> Response {
     match query.get("name") {
         Some(name) => match std::env::var(name) {
@@ -103,7 +103,7 @@ async fn environment(Query(query): Query<HashMap<String, String>>) -> Response {
     }
 }
 
-/// Server-sent events: the version and a number, ten a second, until the app stops.
+/// Server-sent events with the version and a number, ten per second, until the app stops.
 async fn events(State(app): State<Arc<App>>) -> Response {
     let body = stream::unfold((app, 0u64), |(app, n)| async move {
         let mut stopping = app.stopping.clone();
@@ -118,7 +118,7 @@ async fn events(State(app): State<Arc<App>>) -> Response {
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// A WebSocket that greets with the version, echoes what it hears, and says goodbye when the app stops.
+/// A WebSocket that sends the version, echoes messages, and closes when the app stops.
 async fn socket(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(move |socket| converse(app, socket))
 }
@@ -147,7 +147,8 @@ async fn converse(app: Arc<App>, mut socket: WebSocket) {
     }
 }
 
-/// A file below `PUBLIC_PATH/assets`, read anew each time: assets of other versions may appear while the app runs.
+/// Serves a file below `PUBLIC_PATH/assets`. It reads the file each time, because assets of other versions may appear
+/// while the app runs.
 async fn asset(State(app): State<Arc<App>>, Path(path): Path<String>) -> Response {
     let relative = PathBuf::from(&path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_))) {

@@ -1,4 +1,4 @@
-//! Puts distance in front of servers: `delay --ms 50 127.0.0.2:22=10.0.0.11:22 …` runs until it is ended.
+//! Simulates distance to servers: `delay --ms 50 127.0.0.2:22=10.0.0.11:22 …` runs until it is killed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "says what it listens on, or why it can't")]
 
 use std::net::SocketAddr;

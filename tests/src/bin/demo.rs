@@ -1,7 +1,7 @@
-//! The part of `bin/demo` that deploys: a project of its own, a first deploy, the next versions under load, the counts.
+//! The part of `bin/demo` that deploys: it writes a project, makes a first deploy, then deploys more versions under
+//! load, and prints the counts.
 //!
-//! It shows the real thing: the project it writes is the one a reader can go on with, and every deploy is the command
-//! that stands above it.
+//! Readers can continue with the project it writes, and it runs exactly the commands that it prints.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -22,34 +22,34 @@ use bowline_tests::rollout::{Rollout, Visitors, under_load};
 use bowline_tests::sandbox::{Lease, Sandbox, root, run, wait_until};
 use bowline_tests::streams::Streams;
 
-/// Requests of each kind of client in each run, at least.
+/// The least number of requests of each kind of client in each run.
 const EACH: u64 = 20_000;
-/// The host name that the app answers to over TLS.
+/// The app's host name with TLS.
 const HOST: &str = "demo.test";
-/// How long streams may go on after their version was replaced, in seconds.
+/// How long streams may stay open after their version was replaced, in seconds.
 const STREAMS_S: u64 = 3;
-/// Of each client, between two requests.
+/// Between two requests of a client.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What stands between the visitors and the app.
+/// What routes requests to the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Front {
-    /// Our own proxy, as a project of Kamal 2 has it.
+    /// Our own proxy, as in a project of Kamal 2.
     Proxy,
-    /// The same over TLS, with a WebSocket and an event stream open across each deploy.
+    /// The same with TLS, with a WebSocket and an event stream open during each deploy.
     Tls,
-    /// Traefik, as one of Kamal 1 has it.
+    /// Traefik, as in a project of Kamal 1.
     Traefik,
 }
 
-/// A version, and how its app behaves. Whether a failed request is tried again is up to Traefik: the proxy never does it.
+/// A version and its app's behaviour. `retry` only matters to Traefik: the proxy never retries a request.
 struct Version {
     name: &'static str,
     on_term: &'static str,
     retry: bool,
 }
 
-/// Each is deployed over the one before; what happens to requests is up to the one that goes.
+/// Each version replaces the one before. The old version's behaviour decides what happens to open requests.
 const VERSIONS: [Version; 6] = [
     Version { name: "v1", on_term: "drain", retry: true },
     Version { name: "v2", on_term: "exit", retry: true },
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         (false, false) => Front::Proxy,
     };
     let demo = Demo::new(sandbox, &lease, front);
-    // The servers are left as they are, to play with; the lease ends with this process.
+    // The servers stay as they are, for the reader to use. The lease ends with this process.
     let clean = demo.run();
     std::mem::forget(lease);
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -89,7 +89,7 @@ impl<'a> Demo<'a> {
         Self { sandbox, servers, front, project }
     }
 
-    /// The project as people see it: relative to where they started the demo.
+    /// The project's path relative to the repository, where the demo was started.
     fn shown(&self) -> String {
         self.project.strip_prefix(root()).unwrap_or(&self.project).display().to_string()
     }
@@ -135,7 +135,7 @@ impl<'a> Demo<'a> {
 
         title("7. Total");
         let clean = summary(&rollouts) && streams_well;
-        // To play with, the project is the plain one again.
+        // Leaves the reader a project without special behaviour.
         self.write_project(&Version { retry: true, ..VERSIONS[5] });
         self.how_to_play();
         clean
@@ -167,7 +167,7 @@ begins. The proxy ends them {STREAMS_S} s after it has sent new requests to the 
         (self.front == Front::Tls).then(|| HOST.to_owned())
     }
 
-    /// The certificate that visitors trust.
+    /// The certificate that the clients trust.
     fn certificate(&self) -> Option<Vec<u8>> {
         (self.front == Front::Tls)
             .then(|| fs::read(self.project.join("certificate.der")).expect("a certificate"))
@@ -183,7 +183,7 @@ begins. The proxy ends them {STREAMS_S} s after it has sent new requests to the 
         }
     }
 
-    /// A certificate for the host name, signed by itself.
+    /// Writes a self-signed certificate for the host name.
     fn write_certificate(&self) {
         if self.front != Front::Tls || self.project.join("certificate.der").exists() {
             return;
@@ -276,7 +276,7 @@ bin/demo --down removes everything.",
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
     }
 
-    /// All of the project, for one version of the app.
+    /// Writes all of the project's files, for one version of the app.
     fn write_project(&self, version: &Version) {
         let sandbox = self.sandbox;
         self.write("config/deploy.yml", &self.deploy_yml(version), 0o644);
@@ -401,7 +401,8 @@ fn tell(rollout: &Rollout, new: &Version) {
     println!();
 }
 
-/// Tells what became of the streams that were open to the old version; whether all went on until the proxy ended them.
+/// Prints what happened to the streams that were open to the old version. Returns whether all stayed open until the
+/// proxy ended them.
 fn tell_streams(streams: Streams, old: &Version) -> bool {
     let mut well = true;
     for story in streams.end() {
@@ -420,7 +421,7 @@ fn tell_streams(streams: Streams, old: &Version) -> bool {
     well
 }
 
-/// Prints the sums; whether all is as it should be.
+/// Prints the totals. Returns whether every deploy and request succeeded.
 fn summary(rollouts: &[Rollout]) -> bool {
     let reports = || rollouts.iter().flat_map(|rollout| rollout.reports().map(|(_, report)| report));
     let sum = |count: fn(&bowline_tests::load::Report) -> u64| reports().map(count).sum::<u64>();

@@ -1,5 +1,5 @@
-//! The tests that passed only when they were run again: `flaky REPORT DIRECTORY` lists those of nextest's report, and
-//! keeps what each said the first time in a file of the directory.
+//! Lists the tests that only passed on a retry: `flaky REPORT DIRECTORY` reads nextest's report and writes the output
+//! of each first failure to a file in the directory.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 use std::path::Path;
@@ -11,7 +11,7 @@ fn main() {
         eprintln!("usage: flaky REPORT DIRECTORY");
         process::exit(2);
     };
-    // Without a report no test was run.
+    // Without a report, no test ran.
     let Ok(report) = fs::read_to_string(report) else { return };
     if let Err(error) = keep(&flaky(&report), Path::new(directory)) {
         eprintln!("{directory}: {error}");
@@ -19,7 +19,7 @@ fn main() {
     }
 }
 
-/// A test, and what it said when it failed.
+/// A test that failed before it passed, and the output of its failure.
 #[derive(Debug, PartialEq, Eq)]
 struct Flaky {
     name: String,
@@ -40,8 +40,8 @@ fn keep(tests: &[Flaky], directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads a report in JUnit's format as nextest writes it: a tag's begin stands at the beginning of its line, and what
-/// tests print is escaped.
+/// Parses a JUnit report as nextest writes it: tags start at the beginning of a line, and the tests' output is
+/// escaped.
 fn flaky(report: &str) -> Vec<Flaky> {
     let cases = report.split("<testcase ").skip(1);
     cases
@@ -59,7 +59,7 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     Some(plain(value.split_once('"')?.0))
 }
 
-/// Without tags and escapes.
+/// The text without tags and escapes.
 fn plain(xml: &str) -> String {
     let text = xml.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
     let text = text.collect::<Vec<_>>().join("");

@@ -1,9 +1,10 @@
-//! Simulated servers for `bin/bench --fleet`: one process that speaks SSH on many loopback addresses and answers the
-//! scripts of a deploy, with pauses for what Docker takes.
+//! Simulated servers for `bin/bench --fleet`: one process that speaks SSH on many loopback addresses. It answers a
+//! deploy's scripts, with pauses for the time that Docker would take.
 //!
-//! `fleet COUNT ONE_WAY_MS` prints the addresses' port and serves until its standard input ends. Any key is let in. Every
-//! server runs version v1 of the service `fleet`; what is done to it changes nothing, so that each deploy finds the same.
-//! The number of each server that starts a container is added to the file `started` of the directory it runs in.
+//! `fleet COUNT ONE_WAY_MS` prints the port that all addresses share, and serves until its standard input ends. It
+//! accepts any key. Every server runs version v1 of the service `fleet`, whatever a deploy does, so every deploy
+//! starts from the same state. When a server starts a container, its number is appended to the file `started` in the
+//! current directory.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -27,11 +28,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// What starts a container.
+/// The command that starts a container.
 const STARTS: &str = "docker run --detach";
-/// What it takes.
+/// How long it takes.
 const RUN: Duration = Duration::from_millis(400);
-/// What stopping a container takes, and pulling an image that is there.
+/// How long stopping a container takes, and pulling an image that the server already has.
 const STOP: Duration = Duration::from_millis(300);
 
 #[tokio::main]
@@ -74,12 +75,12 @@ async fn serve(listener: TcpListener, config: Arc<Config>, number: u64, one_way:
     }
 }
 
-/// A stream whose bytes take their time each way.
+/// A stream that delays its bytes in each direction.
 fn delayed(stream: TcpStream, one_way: Duration) -> DuplexStream {
     let (near, far) = tokio::io::duplex(1 << 20);
     let (from_client, to_client) = stream.into_split();
     let (from_server, to_server) = tokio::io::split(near);
-    // A handshake over that distance would have cost a way there and back.
+    // A handshake over that distance would have taken one round trip.
     tokio::spawn(carry(from_server, to_client, one_way, Instant::now() + one_way * 2));
     tokio::spawn(carry(from_client, to_server, one_way, Instant::now()));
     far
@@ -110,10 +111,9 @@ async fn carry(
     let _ = to.shutdown().await;
 }
 
-/// One connection to a server.
 struct Machine {
     number: u64,
-    /// Channels on which the lock is kept.
+    /// Channels that hold the lock.
     keepers: HashSet<ChannelId>,
 }
 
@@ -180,7 +180,7 @@ impl Handler for Machine {
     }
 }
 
-/// Writes down that a server started a container, before that is answered.
+/// Records that a server started a container, before the answer is sent.
 fn note(number: u64) {
     let file = OpenOptions::new().create(true).append(true).open(STARTED);
     file.and_then(|mut file| file.write_all(format!("{number}\n").as_bytes())).expect("a file to write to");
@@ -195,7 +195,7 @@ async fn finish(handle: &Handle, channel: ChannelId, text: String) {
     let _ = handle.close(channel).await;
 }
 
-/// What a script prints, and after how long.
+/// What a script prints, and how long it takes.
 fn answer(script: &str, number: u64) -> (Duration, String) {
     let id = |version: u8| format!("{:064x}", u64::from(version) << 32 | number);
     if script.contains("echo @end") {
@@ -216,7 +216,7 @@ fn answer(script: &str, number: u64) -> (Duration, String) {
     (Duration::ZERO, String::new())
 }
 
-/// A server on which version v1 runs.
+/// The observation of a server that runs version v1.
 fn observed(id: &str) -> String {
     let container = serde_json::json!({
         "id": id, "name": "/fleet-web-v1", "created": "2026-01-01T00:00:00Z", "image": "acme/fleet:v1",

@@ -1,5 +1,5 @@
-//! Sends load to the servers of a sandbox and prints what came of it. Exits 1 when a request failed or was answered by
-//! a version that `--expect` doesn't name.
+//! Sends load to the servers of a sandbox and prints the counts. Exits with 1 if a request failed or a version that
+//! `--expect` doesn't name answered.
 #![allow(clippy::print_stdout, reason = "the counts are what it is for")]
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! Images to servers without a registry, beside two ways without Bowline: `docker save | ssh docker load`, and a registry on this
-//! machine that servers pull from through `ssh -R`. All of them begin with `docker build`, which finds everything built, and end when
-//! every server has the image; all go through a delay line, which counts the bytes.
+//! Compares ways to bring an image to servers without a registry: Bowline, `docker save | ssh docker load`, and a
+//! registry on this machine that servers pull from through `ssh -R`. All start with `docker build` on a full cache
+//! and end when every server has the image. All go through a delay line, which counts the bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,27 +16,27 @@ use bowline_tests::sandbox::{Lease, Sandbox};
 use super::seconds;
 
 const MIB: u64 = 1024 * 1024;
-/// A tick of the processor's time, in Linux's account.
+/// The unit of CPU time in `/proc/PID/stat`.
 const TICK: Duration = Duration::from_millis(10);
 const ROUNDS: [&str; 2] = ["first", "one layer changed"];
 
-/// What bringing an image to servers took.
+/// What it took to bring an image to the servers.
 struct Took {
     time: Duration,
-    /// At the wire, to all servers.
+    /// Bytes sent to all servers together.
     bytes: u64,
-    /// Of the processor, on this machine, Docker's own included.
+    /// CPU time on this machine, including Docker's.
     processor: Duration,
-    /// The most of each program that was started for it, together.
+    /// The sum of the peak memory of all programs started for it, in bytes.
     memory: u64,
 }
 
 /// A way to bring an image to servers.
 trait Way {
     fn name(&self) -> &'static str;
-    /// Brings it there. `build` is the command that builds it.
+    /// Starts bringing the image. `build` is the command that builds it.
     fn bring(&self, image: &str, version: &str, build: &str) -> Child;
-    /// A program that runs all the time, whose work counts.
+    /// A long-running program whose CPU time counts too.
     fn pid(&self) -> Option<u32> {
         None
     }
@@ -57,7 +57,7 @@ pub(crate) fn images(far: Duration) {
     }
 }
 
-/// `BENCH_MIB` names others.
+/// The sizes of images in MiB: `BENCH_MIB`, or 50 and 200.
 fn sizes() -> Vec<u64> {
     let given = std::env::var("BENCH_MIB").unwrap_or_else(|_| "50 200".into());
     given.split_whitespace().filter_map(|mib| mib.parse().ok()).collect()
@@ -110,7 +110,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Removes what servers have of the images.
+/// Removes the service's images from the servers.
 fn forget(lease: &Lease, service: &str) {
     for server in lease.iter() {
         server
@@ -133,14 +133,14 @@ fn lines(lease: &Lease, count: usize, one_way: Duration) -> Vec<Delay> {
     lease.iter().take(count).enumerate().map(line).collect()
 }
 
-/// A file that no compression makes smaller.
+/// Writes a file that can't be compressed.
 fn noise(project: &Project, path: &str, mib: u64) {
     let mut random = fs::File::open("/dev/urandom").expect("noise");
     let mut file = fs::File::create(project.path().join(path)).expect("a file of the project");
     std::io::copy(&mut std::io::Read::take(&mut random, mib * MIB), &mut file).expect("noise");
 }
 
-/// Runs it to its end.
+/// Runs `bring` and measures it until the end.
 fn measure(way: &dyn Way, lines: &[Delay], bring: impl FnOnce() -> Child) -> Took {
     let daemon = fs::read_to_string("/var/run/docker.pid").ok().and_then(|pid| pid.trim().parse().ok());
     let others: Vec<u32> = daemon.into_iter().chain(way.pid()).collect();
@@ -166,7 +166,7 @@ fn measure(way: &dyn Way, lines: &[Delay], bring: impl FnOnce() -> Child) -> Too
     Took { time, bytes: sent() - bytes, processor, memory: memory.into_values().sum() }
 }
 
-/// The processor's time of a process and of what it has waited for; whether it has ended.
+/// The CPU time of a process and the children it waited for, in ticks, and whether the process has ended.
 fn ticks(pid: u32) -> (u64, bool) {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -174,21 +174,21 @@ fn ticks(pid: u32) -> (u64, bool) {
     (fields.iter().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum(), ended)
 }
 
-/// A process, what it started, and what those started.
+/// A process and all its descendants.
 fn family(pid: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
     std::iter::once(pid).chain(children.flat_map(family).collect::<Vec<_>>()).collect()
 }
 
-/// The most memory a process has had.
+/// The peak memory of a process, in bytes.
 fn peak(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }
 
-/// `bowline build deliver`, whose build finds everything built.
+/// `bowline build deliver`, whose build finds everything cached.
 struct Ours<'a>(&'a Project);
 
 impl Way for Ours<'_> {
@@ -203,7 +203,7 @@ impl Way for Ours<'_> {
     }
 }
 
-/// How programs other than ours reach the servers.
+/// How the other programs connect to the servers.
 struct Ssh {
     key: String,
     port: u16,
@@ -219,7 +219,7 @@ impl Ssh {
     }
 }
 
-/// Does this at the same time, after the build.
+/// Runs `build`, then all of `all` in parallel, then `then`.
 fn sh(build: &str, all: impl Iterator<Item = String>, then: &str) -> Child {
     let all: String = all.map(|one| format!("{one} & all+=($!)\n")).collect();
     let script = format!("{build}\n{all}for one in \"${{all[@]}}\"; do wait $one; done\n{then}");
@@ -244,7 +244,7 @@ impl Way for SaveAndLoad<'_> {
     }
 }
 
-/// A registry on this machine, without TLS or logins, as Kamal starts one.
+/// A registry on this machine without TLS or logins, as Kamal starts one.
 struct Tunnel<'a> {
     ssh: &'a Ssh,
     name: String,

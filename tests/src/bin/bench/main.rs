@@ -1,7 +1,7 @@
-//! Figures: how long a deploy takes near and far, and how fast the command starts. `bin/bench` runs it.
+//! Measures how long a deploy takes, near and far, and how fast the command starts. `bin/bench` runs it.
 //!
-//! Every deploy is of an image that the registry and the servers have already, with the default health interval, to two
-//! servers: what is measured is Bowline, not a build or a download. Of each series the median is shown.
+//! To measure Bowline and not a build or a download, every deploy goes to two servers and uses an image that they and
+//! the registry already have, with the default health interval. The table shows the median of each series.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -20,16 +20,16 @@ use bowline_tests::fleet::{Fleet, Took};
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, run};
 
-/// Deploys of each kind that count, after one that doesn't.
+/// The number of measured deploys of each kind, after two that don't count.
 const ROUNDS: usize = 5;
-/// Deploys to each of the simulated fleets, after one that doesn't count.
+/// The number of measured deploys to each simulated fleet, after one that doesn't count.
 const FLEET_ROUNDS: usize = 3;
-/// Starts of the command.
+/// How often the command is started.
 const STARTS: usize = 50;
-/// Each way between here and the servers, for the far ones.
+/// The one-way delay to servers that are far away.
 const ONE_WAY: Duration = Duration::from_millis(50);
 
-/// A series of times and what they are of.
+/// A series of times, and what was measured.
 struct Figure {
     what: String,
     times: Vec<Duration>,
@@ -60,26 +60,25 @@ fn main() {
     print(&figures);
 }
 
-/// What takes requests for the app.
+/// What routes requests to the app.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Front {
     /// Our own proxy, for both tools.
     Proxy,
-    /// Traefik, and the cord.
+    /// Traefik, with the cord.
     Cord,
     Nothing,
 }
 
-/// What deploys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tool<'a> {
     Bowline,
-    /// The real one, at this path.
+    /// The path of the real Kamal.
     Kamal(&'a str),
 }
 
-/// Deploys to many simulated servers, near and far. What Docker takes is simulated, too: 0.4 s for a container to run, 0.3 s
-/// for one to stop and for a pull.
+/// Measures deploys to many simulated servers, near and far. Docker's time is simulated too: 0.4 s to run a
+/// container, and 0.3 s to stop one or to pull.
 fn fleets() {
     let bowline = PathBuf::from(std::env::var("BOWLINE_BIN").expect("BOWLINE_BIN, which bin/bench sets"));
     let servers = bowline.with_file_name("fleet");
@@ -87,7 +86,7 @@ fn fleets() {
     for one_way in [Duration::ZERO, ONE_WAY] {
         for count in [20, 100, 250] {
             let fleet = Fleet::start(&servers, count, one_way);
-            // The first writes the host keys down.
+            // The first deploy records the host keys.
             let mut took: Vec<Took> =
                 (0..=FLEET_ROUNDS).map(|_| fleet.deploy(&bowline, None)).skip(1).collect();
             took.sort_by_key(|took| took.time);
@@ -105,7 +104,7 @@ fn fleets() {
     }
 }
 
-/// A delay line in front of each server's sshd, all on the same port of addresses of their own.
+/// Starts a delay line in front of each server's sshd, all on the same port of different addresses.
 fn delay_lines(lease: &Lease) -> Vec<Delay> {
     let mut port = 0;
     lease
@@ -132,7 +131,7 @@ fn timed(ran: Ran) -> Duration {
     ran.took
 }
 
-/// How the servers are reached.
+/// The servers' addresses and their SSH port.
 fn hosts(lease: &Lease, lines: &[Delay], far: bool) -> (Vec<String>, u16) {
     if far {
         let port = lines.first().map_or(22, |line| line.address().port());
@@ -158,7 +157,7 @@ fn project(sandbox: &Sandbox, lease: &Lease, lines: &[Delay], name: &str, far: b
     project
 }
 
-/// Deploys in turn of two versions that are there.
+/// Deploys two versions in turn, after deploying both once.
 fn series(what: String, mut deploy: impl FnMut(&str) -> Ran) -> Figure {
     for version in ["v1", "v2"] {
         deploy(version).exits(0);
@@ -180,7 +179,7 @@ fn deploys(
     let servers = hosts(lease, lines, far).0.join(", ");
     let kind = match front {
         Front::Proxy => {
-            // Kamal takes it from the registry, so Bowline does, too.
+            // Kamal pulls the proxy's image from the registry, so Bowline does too.
             let (repository, tag) = sandbox.push_proxy();
             let run =
                 format!("{{registry: '{}', repository: {repository}, version: {tag}}}", sandbox.registry);
