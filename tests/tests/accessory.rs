@@ -1,14 +1,14 @@
-//! Accessories on real servers.
+//! Tests accessories on real servers.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox, Server};
 
-/// Every character of one line that has ever been mangled on the way.
+/// Characters that get mangled easily, all in one line.
 const NASTY: &str = "pa$1wor$D # ' \" \\ \\n `x` $(touch x) ${HOME} * é =";
 
-/// A project with an accessory of the sample app's image on its first server; its own app is never deployed.
+/// A project with an accessory of the sample app's image on its first server. Its app is never deployed.
 fn project(sandbox: &Sandbox, lease: &Lease, name: &str, more: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     sandbox.push_version(&project.service, &project.service, "v1", &[]);
@@ -87,7 +87,7 @@ fn it_is_booted_with_all_it_mounts_looked_at_stopped_and_removed_without_a_trace
         .exits(2);
 
     project.bowline(&["accessory", "exec", "tool", "--reuse", "touch", "/data/kept"]).ok();
-    // A new container mounts and knows the same.
+    // A new container has the same mounts and environment.
     let asked = "cat /etc/b && ls /data && echo $GREETING";
     let ran = project.bowline(&["accessory", "exec", "tool", "--raw", "sh", "-c", asked]);
     assert_eq!(ran.ok(), format!("# hello {nasty}\nkept\nhello"));

@@ -1,4 +1,4 @@
-//! "Done" means an answer: what is called done is what requests reach, and nothing else is reached.
+//! Tests that a deploy only succeeds once requests reach the new version, and that nothing else is reachable.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server, wait_until};
 
-/// What a server answers to a request for this host's `/version`.
+/// The response to a request for `/version` with this `Host` header.
 fn asked_for(server: &Server, host: &str) -> String {
     let curl = format!("curl -s --max-time 5 -H 'Host: {host}' http://127.0.0.1/version; true");
     server.run(&curl).ok().trim().to_owned()
@@ -60,7 +60,7 @@ fn a_container_on_two_networks_is_reached_on_the_one_that_it_shares_with_traefik
     for _ in 0..10 {
         assert_eq!(server.get("/version").as_deref(), Some("v1"));
     }
-    // Traefik is not on the other network: its requests there would hang.
+    // Traefik isn't on that network, so its requests there would hang.
     project.set("labels", "\n  traefik.docker.network: aaa");
     project.deploy("v2").says("on the network aaa").exits(1);
     expect::runs(&project, server, &[("web", "v1")]);
@@ -94,7 +94,7 @@ fn a_traefik_that_can_not_reach_docker_says_so_and_does_not_stay() {
     assert_eq!(expect::inspect(server, "traefik", "{{.Id}} {{.State.Status}}"), format!("{id} running"));
     wait_until("the app to be routed again", Duration::from_secs(20), || server.get("/version").is_some());
 
-    // Where Docker listens elsewhere, as without root, the key says so.
+    // The key sets another path for Docker's socket, as rootless Docker needs.
     server.run("rm -rf /run/gone.sock; ln /run/docker.sock /run/elsewhere.sock").ok();
     project.set("traefik", &format!("{image}\n  docker_socket: /run/elsewhere.sock"));
     project.bowline(&["traefik", "reboot", "-y"]).ok();
@@ -109,14 +109,14 @@ fn what_has_no_route_is_reached_under_no_name() {
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "exposed");
     let (service, address) = (project.service.clone(), server.address.clone());
-    // Both listen, as the image of an app does.
+    // Both roles listen, as they share an image.
     project.roles(&[("web", &[&address], ""), ("job", &[&address], "")]);
     project.set("labels", &format!("\n  traefik.http.routers.{service}-web.rule: Host(`shop.test`)"));
     project.deploy("v1").ok();
     let accessory = format!("\n  search:\n    image: {}\n    host: {address}", project.image("v1"));
     project.set("accessories", &accessory);
     project.bowline(&["accessory", "boot", "search"]).ok();
-    // What any container gets that says nothing to Traefik; once it has that, it has all the others there are.
+    // Traefik exposes a container without any labels. Once it serves this one, it has seen all others.
     let image = project.image("v1");
     server
         .run(&format!(

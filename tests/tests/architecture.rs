@@ -1,6 +1,7 @@
-//! The house stands as designed: the arrows between our crates point one way, and the pure crates stay pure.
+//! Checks that the dependencies between our crates are the ones in ARCHITECTURE.md, and that the pure crates stay
+//! pure.
 //!
-//! Asked of `cargo metadata`, so that it holds for what is built and not for what somebody meant to write.
+//! It reads `cargo metadata`, and so what is really built.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Our crates, and which of ours each may use. Every crate of the workspace that isn't here is no part of the house.
+/// Our crates, and which of ours each may use. Other crates of the workspace are not checked.
 const ARROWS: [(&str, &[&str]); 7] = [
     ("bowline-config", &[]),
     ("bowline-proxy", &[]),
@@ -23,9 +24,8 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// What a crate must not get hold of, not even through another: no runtime, network or terminal in `core`
-/// (and so in `config` below it), no SSH
-/// and no terminal in `engine`, no terminal in `remote`.
+/// What a crate must not depend on, even indirectly: no runtime, network or terminal in `core` (and so in `config`),
+/// no SSH or terminal in `engine`, no terminal in `remote`.
 const KEPT_OUT: [(&str, &[&str]); 3] = [
     (
         "bowline-core",
@@ -48,7 +48,7 @@ const KEPT_OUT: [(&str, &[&str]); 3] = [
     ("bowline-remote", &["clap", "indicatif", "anstream", "owo-colors"]),
 ];
 
-/// The names of what each package uses in normal builds (tests may use what they like).
+/// The normal dependencies of each package. Dev-dependencies are left out.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 fn metadata() -> Value {
@@ -93,7 +93,7 @@ fn graph(metadata: &Value) -> Graph {
     graph
 }
 
-/// The way from one crate to another, if there is one.
+/// The chain of dependencies from one crate to another, if there is one.
 fn way(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     let mut seen = BTreeSet::from([from.to_owned()]);
     let mut ways = vec![vec![from.to_owned()]];
@@ -113,7 +113,7 @@ fn way(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     None
 }
 
-/// Everything that isn't as designed, a line each.
+/// All violations, one per line.
 fn faults(graph: &Graph) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, may_use) in ARROWS {
@@ -158,7 +158,7 @@ fn an_arrow_that_turns_is_seen() {
     assert_eq!(faults(&gone), ["bowline-cli is not there"]);
 }
 
-/// The text of every Rust file below a directory.
+/// Appends the text of every Rust file below a directory.
 fn sources(directory: &Path, text: &mut String) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -176,7 +176,7 @@ fn the_table_of_faults_names_tests_that_there_are() {
     let page = std::fs::read_to_string(root.join("tests/README.md")).unwrap();
     let (_, table) = page.split_once("## Faults\n").unwrap();
     let is_name = |word: &&str| word.matches('_').count() > 1 && !word.contains([' ', '…', '/', '-']);
-    // A row's last cell has the tests; the others may name variables and keys.
+    // The last cell of a row names the tests. Other cells may name variables and keys.
     let last = |line: &'_ str| line.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap().to_owned();
     let cells: Vec<String> = table.lines().map(last).collect();
     let words = cells.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2));

@@ -1,4 +1,4 @@
-//! Asset bridging: S13 to S16, on real servers.
+//! Asset bridging, S13 to S16, on real servers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bowline_tests::project::{DEADLINE, Project};
 use bowline_tests::sandbox::{Lease, Sandbox, Server, wait_until};
 use bowline_tests::watch::{Watch, told};
 
-/// A project with the sample app's assets bridged, whose old containers are given up quickly.
+/// A project that bridges the sample app's assets, with a short health interval.
 fn bridged(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     project.set("asset_path", "/app/public/assets:ro");
@@ -20,13 +20,11 @@ fn bridged(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     project
 }
 
-/// Adds lines to the app's Dockerfile.
 fn dockerfile(project: &Project, more: &str) {
     let text = std::fs::read_to_string(project.path().join("app/Dockerfile")).unwrap();
     project.write("app/Dockerfile", &format!("{text}{more}"));
 }
 
-/// The directories of assets on a server.
 fn directories(project: &Project, server: &Server) -> Vec<String> {
     let list =
         format!("cd .kamal/apps/{}/assets && ls -d extracted/* earlier/* volumes/* new", project.service);
@@ -35,7 +33,7 @@ fn directories(project: &Project, server: &Server) -> Vec<String> {
     found
 }
 
-/// Exactly the directories of these versions are there; of earlier ones' assets, those of these versions at most.
+/// Asserts that the server has exactly these versions' directories of assets. It may lack those in `earlier`.
 #[track_caller]
 fn has_assets_of(project: &Project, server: &Server, versions: &[&str]) {
     let of = |base: &str| -> Vec<String> {
@@ -57,7 +55,7 @@ fn s16_through_ten_deploys_a_browser_gets_every_asset_of_every_page_it_ever_saw(
     let lease = sandbox.lease(2);
     let mut project = bridged(sandbox, &lease, "ten");
     project.deploy("v0").ok();
-    // Each page is of one server and its assets are fetched from both, as behind a load balancer.
+    // A page comes from one server and its assets from both, as behind a load balancer.
     let browsers = Browsers::open(3, &pages(&lease));
     browsers.wait_for("v0", 6);
     for number in 1..=10 {
@@ -91,7 +89,8 @@ fn s13_s14_assets_come_out_of_an_image_that_nothing_can_be_run_in_to_a_volume_of
             "traefik: true\nasset_path: /app/public\nlabels: {traefik.http.routers.api.rule: Host(`api`)}",
         ),
     ]);
-    // No `sleep` or `true`, an entry point, a volume, and the app runs as a user of its own who alone may read one file.
+    // The image has no `sleep` or `true`, has an entry point and a volume, and the app runs as its own user, the only
+    // one who can read one of the files.
     dockerfile(
         &project,
         "RUN cd /app/public/assets && echo mine >'.a b' && chown 1234 '.a b' && chmod 400 '.a b' && mkdir empty \
@@ -195,7 +194,7 @@ fn s16_every_way_of_deploying_leaves_the_current_and_previous_versions_assets_an
     let lease = sandbox.lease(1);
     let server = &lease[0];
     let mut project = bridged(sandbox, &lease, "ways");
-    // What Kamal left of other versions.
+    // Directories that Kamal left for other versions.
     let base = format!(".kamal/apps/{}/assets", project.service);
     server.run(&format!("mkdir -p {base}/{{extracted,volumes}}/web-{{k0,v1-2}}/x")).ok();
     project.deploy("v1").ok();
@@ -206,18 +205,18 @@ fn s16_every_way_of_deploying_leaves_the_current_and_previous_versions_assets_an
     browsers.wait_for("v2", 4);
     has_assets_of(&project, server, &["v1", "v2"]);
 
-    // Back to a version whose directories are gone.
+    // Rolls back to a version whose directories are gone.
     server.run(&format!("rm -r {base}/*/web-v1")).ok();
     project.bowline(&["rollback"]).ok();
     has_assets_of(&project, server, &["v1", "v2"]);
 
-    // The same version again, with something else in the image.
+    // Deploys the same version again with other content in its image.
     dockerfile(&project, "RUN echo new >/app/public/assets/new.txt\n");
     project.deploy("v1").ok();
     assert_eq!(server.get("/assets/new.txt").as_deref(), Some("new\n"));
     has_assets_of(&project, server, &["v1"]);
 
-    // Killed while it prepares, then run again.
+    // Kills a deploy during preparation and runs it again.
     let mut running = project.start_deploy("v3");
     running.wait_for("Preparing assets", DEADLINE);
     running.signal("KILL");
@@ -228,7 +227,7 @@ fn s16_every_way_of_deploying_leaves_the_current_and_previous_versions_assets_an
     let report = browsers.close();
     assert_eq!(report.failed, 0, "{report}");
 
-    // Without an asset path there are none but those of the version before.
+    // Without an asset path, only the previous version's assets stay.
     project.unset("asset_path");
     project.deploy("v4").ok();
     assert_eq!(server.get("/assets/app-v3.js"), None);
@@ -259,7 +258,8 @@ fn s15_assets_are_bridged_with_a_container_of_kamal_1_in_its_own_place() {
     project.deploy("v1").ok();
     for asset in ["app-v0.js", "app-v1.js"] {
         assert!(server.has(&format!("{volume}/{asset}")), "{asset} in {volume}");
-        // Kamal 1's container has no cord here, so Traefik hears of its end only from Docker, perhaps a moment after the deploy.
+        // Kamal 1's container has no cord here, so Traefik only learns from Docker that it stopped, perhaps shortly
+        // after the deploy.
         wait_until(&format!("{asset} of v1"), Duration::from_secs(10), || {
             server.get(&format!("/assets/{asset}")).is_some()
         });
@@ -279,7 +279,7 @@ fn s15_busyboxs_tools_and_a_user_who_is_not_root_do_as_well() {
     let mut project = bridged(sandbox, &lease, "alpine");
     let key = sandbox.ssh_key.display();
     project.set("ssh", &format!("\n  user: deploy\n  keys_only: true\n  keys:\n    - {key}"));
-    // Open requests can't be seen by this user: they get this long.
+    // This user can't see open requests, so the stop waits this long.
     project.set("drain_timeout", "1");
     for version in ["v1", "v2", "v3"] {
         project.deploy(version).ok();

@@ -1,4 +1,4 @@
-//! The deployment barrier: S2 and S3, and every way it opens or closes.
+//! The deployment barrier: S2 and S3, and every way that it opens or closes.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -8,7 +8,6 @@ use bowline_tests::watch::{Watch, ever, told, when};
 
 const WORKER: &str = "cmd: /app/server worker";
 
-/// Web on the first server, a worker on the second.
 fn web_and_worker(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     project.roles(&[("web", &[&lease[0].address], ""), ("worker", &[&lease[1].address], WORKER)]);
@@ -33,12 +32,13 @@ fn s02_new_containers_start_at_once_or_behind_the_barrier_and_other_roles_keep_t
     let stopped = when(&worker, "kill", &project.container("worker", "v1"));
     let story = format!("web:\n{}worker:\n{}", told(&web), told(&worker));
     assert!(started < healthy, "the new worker doesn't wait to be booted\n{story}");
-    // The worker was ready after a second, and its old one ran on for the three the web role still took.
+    // The worker is ready after a second. Its old container keeps running for the three seconds that the web role
+    // still needs.
     assert!(stopped > healthy && healthy - started > 3_000_000_000, "the old worker waits\n{story}");
     expect::runs(&project, &lease[0], &[("web", "v2")]);
     expect::runs(&project, &lease[1], &[("worker", "v2")]);
 
-    // The barrier can also hold the boot.
+    // The barrier can also delay the boot.
     project.set("boot", "\n  barrier: before_boot");
     let (web, worker) = (Watch::on(&lease[0]), Watch::on(&lease[1]));
     project.build_arg("START_DELAY_MS", "2000");
@@ -76,7 +76,7 @@ fn s02_a_worker_that_ends_while_it_waits_for_the_primary_takes_no_place() {
     let mut project = web_and_worker(sandbox, &lease, "waiting");
     project.set("readiness_delay", "1");
     project.deploy("v1").ok();
-    // Ready after a second, gone after five; the web role takes ten.
+    // The worker is ready after one second and exits after five. The web role needs ten.
     project.roles(&[
         ("web", &[&lease[0].address], ""),
         ("worker", &[&lease[1].address], "cmd: sh -c 'echo leaving later; sleep 5; exit 3'"),
@@ -101,7 +101,7 @@ fn s03_a_primary_role_that_fails_closes_the_barrier_and_the_old_workers_go_on() 
     project.deploy("v1").ok();
     let worker = Watch::on(&lease[1]);
     project.build_arg("EXIT_AT_BOOT", "9");
-    // The app exits at boot as a web server; the worker of the same version is told not to.
+    // Only the web role exits at boot. The worker of the same version unsets the variable.
     project.roles(&[
         ("web", &[&lease[0].address], ""),
         ("worker", &[&lease[1].address], "cmd: sh -c 'EXIT_AT_BOOT= exec /app/server worker'"),
@@ -139,7 +139,7 @@ fn a_primary_server_that_is_down_is_named_and_all_others_finish() {
     for server in lease.iter() {
         expect::unlocked(&project, server);
     }
-    // When it is back, the same command brings it along.
+    // When the server is back, the same command updates it.
     project.deploy("v2").ok();
     expect::runs(&project, &lease[0], &[("web", "v2")]);
 }
@@ -166,7 +166,8 @@ fn a_run_without_the_primary_role_waits_for_nobody_and_one_that_cannot_reach_it_
     nothing.exits(2).says("wrker");
     expect::runs(&project, &lease[1], &[("worker", "v2")]);
 
-    // That was asked for. A primary role that can't be reached is another matter: then nothing is begun.
+    // The first filter left the primary role out deliberately. If the primary role is unreachable instead, nothing
+    // starts.
     let broken = lease[0].without_sshd();
     let watch = Watch::on(&lease[1]);
     let ran = project.deploy("v3");

@@ -1,5 +1,5 @@
-//! The same fault given to Kamal and to Bowline, in one run. The table "Compared with Kamal" in tests/README.md has what comes
-//! of it word by word, and a test fails where that is no longer so.
+//! Runs Kamal and Bowline into the same fault and compares the results. The table "Compared with Kamal" in
+//! tests/README.md has the results word for word. A test fails if the table is outdated.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ enum Tool {
     Bowline,
 }
 
-/// One tool's project on the leased servers, all roles on each; `v1` runs.
+/// One tool's project on the leased servers, with all roles on each server and `v1` running.
 struct Side<'a> {
     tool: Tool,
     project: Project,
@@ -26,7 +26,7 @@ impl<'a> Side<'a> {
         let sandbox = Sandbox::get();
         let mut project = Project::new(sandbox, lease, name);
         let hosts = lease.addresses().join(", ");
-        // Kamal's own proxy can't be had here, so no role has one.
+        // Kamal's own proxy isn't available here, so no role has one.
         let servers = format!(
             "\n  web: {{hosts: [{hosts}], proxy: false}}\n  worker: {{hosts: [{hosts}], proxy: false, cmd: /app/server worker}}"
         );
@@ -38,7 +38,7 @@ impl<'a> Side<'a> {
         side
     }
 
-    /// A version that could be deployed.
+    /// Pushes a version, ready to be deployed.
     fn push(&self, version: &str) {
         Sandbox::get().push_version(&self.project.service, &self.project.service, version, &[]);
     }
@@ -60,7 +60,7 @@ impl<'a> Side<'a> {
         self.start(words).wait(DEADLINE)
     }
 
-    /// Gives a deploy of `v2` a signal when the new web container has just started.
+    /// Sends a signal to a deploy of `v2` as soon as the new web container has started.
     fn signalled(&self, signal: &str) -> String {
         self.push("v2");
         let new = self.project.container("web", "v2");
@@ -69,13 +69,13 @@ impl<'a> Side<'a> {
         watch.wait_for("the new container's start", Duration::from_secs(60), |event| event.is("start", &new));
         running.signal(signal);
         let ran = running.wait(DEADLINE);
-        // What was under way on the server goes on for a moment.
+        // Commands already running on the server continue for a moment.
         std::thread::sleep(Duration::from_secs(2));
         drop(watch);
         self.told(&ran)
     }
 
-    /// How a run ended, what it left, and what becomes of the same deploy again.
+    /// How a run ended, what it left, and how the same deploy ends when it runs again.
     fn told(&self, ran: &Ran) -> String {
         let before = format!("{}; {}; {}", ended(ran), self.runs(), self.lock());
         let again = self.run(&self.deploy("v2", &[]));
@@ -83,7 +83,7 @@ impl<'a> Side<'a> {
         format!("{before}; again: {}, {after}", ended(&again))
     }
 
-    /// The versions that run, for each role, on all servers; or server by server, where they differ.
+    /// The running versions of each role. Servers are listed separately where they differ.
     fn runs(&self) -> String {
         let of = |server: &bowline_tests::sandbox::Server| {
             let running = server.running(&self.project.service);
@@ -110,7 +110,7 @@ fn ended(ran: &Ran) -> String {
     ran.code.map_or_else(|| "killed".into(), |code| format!("exit {code}"))
 }
 
-/// Gives both the fault, and compares with what the README says.
+/// Runs both tools into the fault and compares the results with the README.
 #[track_caller]
 fn beside(fault: &str, servers: usize, name: &str, given: impl Fn(&Side) -> String) {
     let lease = Sandbox::get().lease(servers);

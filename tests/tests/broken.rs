@@ -1,4 +1,4 @@
-//! When something is broken: S4, S5. The old version goes on serving, and the screen says what happened where.
+//! Faults during a deploy, S4 and S5: the old version keeps serving, and the output says what happened where.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use bowline_tests::watch::Watch;
 
 const WORKER: &str = "cmd: /app/server worker";
 
-/// Web on both servers, a worker on the second; `v1` serves.
+/// A project with web on both servers and a worker on the second, with `v1` serving.
 fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     let (first, second) = (lease[0].address.as_str(), lease[1].address.as_str());
@@ -20,7 +20,7 @@ fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     project
 }
 
-/// All as before, and the new containers stopped.
+/// Asserts that the deploy failed, the old version runs and serves everywhere, and the new containers are stopped.
 fn all_as_before(project: &Project, lease: &Lease, ran: &Ran, [old, new]: [&str; 2]) {
     ran.exits(1);
     expect::runs(project, &lease[0], &[("web", old)]);
@@ -45,13 +45,13 @@ fn s04_an_image_that_exits_at_boot_or_never_gets_healthy_leaves_the_old_version_
     let ran = project.deploy("v2");
     all_as_before(&project, &lease, &ran, ["v1", "v2"]);
     ran.says("cannot boot: EXIT_AT_BOOT=7 asks version v2 to exit at once").says("code 7");
-    // Mended, the same version is deployed over what is left of it.
+    // Once fixed, the same version can be deployed over the failed containers.
     project.build_arg("EXIT_AT_BOOT", "");
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
 
     project.set("deploy_timeout", "6").set("stop_wait_time", "2");
-    // It ignores SIGTERM as well, as broken programs do.
+    // The app also ignores SIGTERM, as broken programs do.
     project.build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
     let ran = project.deploy("v3");
     all_as_before(&project, &lease, &ran, ["v2", "v3"]);
@@ -106,7 +106,7 @@ fn s05_a_server_whose_docker_is_gone_or_that_freezes_is_named_and_the_others_fin
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2")]);
 
-    // It freezes in the middle: it is given up within its time.
+    // The server freezes during the deploy. The deploy gives up on it in time.
     project.build_arg("START_DELAY_MS", "3000");
     let new = project.container("web", "v3");
     let watch = Watch::on(&lease[1]);
@@ -114,14 +114,14 @@ fn s05_a_server_whose_docker_is_gone_or_that_freezes_is_named_and_the_others_fin
     watch.wait_for("the new container's start", Duration::from_secs(60), |event| event.is("start", &new));
     let frozen = lease[1].frozen();
     let ran = running.wait(DEADLINE);
-    // It can no longer be reached, and nothing else is wrong: the status says so.
+    // Exit status 4 means that the only problem was an unreachable server.
     ran.exits(4).says(&format!("{} (web): could not boot", lease[1].address)).says("the connection was lost");
     assert!(ran.took < Duration::from_secs(100), "{ran}");
     expect::runs(&project, &lease[0], &[("web", "v3")]);
     expect::unlocked(&project, &lease[0]);
     drop(frozen);
     drop(watch);
-    // Whatever state it woke up in, the same command mends it.
+    // Whatever the server's state after the freeze, the same command repairs it.
     project.deploy("v3").ok();
     for server in lease.iter() {
         expect::runs(&project, server, &[("web", "v3")]);
@@ -149,7 +149,7 @@ fn what_people_run_into_is_told_with_its_fix() {
     project.deploy("v1").says("does the health path redirect, to https or another port?").exits(1);
     project.set("healthcheck", &check(3000, "up"));
     let web = lease[0].address.as_str();
-    // Each of the programs that run containers for Docker has words of its own.
+    // Each container runtime has its own error messages.
     for (runtime, command) in
         [("runc", "/app/sever"), ("runc", "sever"), ("crun", "/app/sever"), ("crun", "sever")]
     {
@@ -167,7 +167,7 @@ fn what_people_run_into_is_told_with_its_fix() {
     }
     project.roles(&[("web", &[web], "options: {publish: \"22:3000\"}")]);
     project.deploy("v1").says("a fixed port can't be published").exits(1);
-    // The header of a program for another machine than any of ours: 64 bits, of the kind 0xfff0.
+    // An ELF header for another machine: 64-bit, type 0xfff0.
     let mut program = b"\x7fELF\x02\x01\x01".to_vec();
     program.resize(64, 0);
     program[16..20].copy_from_slice(&[2, 0, 0xf0, 0xff]);

@@ -1,4 +1,5 @@
-//! Building without deploying: a clone of the last commit, what reaches the build, pushing and pulling, the registry.
+//! Building without deploying: the clone of the last commit, what reaches the build, pushing and pulling, the
+//! registry.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -14,7 +15,7 @@ use bowline_tests::expect;
 use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
 
-/// A project whose image says what it was built from.
+/// A project whose image contains the sources and arguments it was built from.
 fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project {
     let mut project = Project::new(sandbox, lease, "build");
     let temporary = project.home().join("tmp");
@@ -30,7 +31,7 @@ fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project 
     project
 }
 
-/// What a version's image has in a file, on a server.
+/// The output of a command in a new container of the image.
 fn inside(server: &Server, image: &str, command: &str) -> String {
     server.ssh(&format!("docker run --rm {image} {command}")).ok().to_owned()
 }
@@ -99,10 +100,10 @@ fn the_registry_is_logged_in_to_and_out_of_here_and_on_servers() {
     assert_eq!((knows(&here()), knows(&there())), (false, false));
 }
 
-/// A secret that must be nowhere but in the step that mounts it.
+/// A secret that only the step that mounts it may see.
 const SENTINEL: &str = "sentinel-7b41c0 $x 'y'";
 
-/// What the machine's processes are called, looked at until it is dropped.
+/// Collects matching command lines of this machine's processes until it is dropped.
 struct Processes {
     seen: Arc<Mutex<String>>,
     stop: Arc<AtomicBool>,
@@ -139,7 +140,7 @@ impl Drop for Processes {
     }
 }
 
-/// An SSH agent of the test's own.
+/// The test's own SSH agent.
 struct Agent(Child);
 
 impl Agent {
@@ -198,7 +199,7 @@ fn the_real_buildx_gets_all_that_is_configured_and_what_it_built_is_deployed() {
     project.bowline(&["build", "details"]).says("Builder: local\n").says("docker").ok();
     project.bowline(&["build", "create"]).says("no builder is made for this project").ok();
 
-    // What a step that fails said is told once more, and nothing of what went before it.
+    // The output of the failed step is repeated after the error, without the steps before it.
     project.set("builder", &builder("fails", ""));
     let ran = project.bowline(&["deploy", "--version", "v2"]);
     ran.exits(1);
@@ -227,7 +228,7 @@ fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
         run(docker.args(line.split(' ')).env("HOME", project.home()).env_remove("DOCKER_HOST")).stdout
     };
     let address = "unix:///var/run/docker.sock";
-    // `unix:` stands in for a machine that has to let us in with SSH: buildx does the same with its context.
+    // A `unix:` address replaces a machine reachable by SSH. buildx treats its context the same way.
     for (builder, name, nodes) in [
         ("driver: docker-container, arch: [amd64, arm64]", "kamal-local-docker-container", 1),
         (
@@ -248,7 +249,7 @@ fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
         assert_eq!(inspected.matches("Endpoint:").count(), nodes, "{inspected}");
         project.bowline(&["build", "details"]).says(&format!("({name})")).ok();
         if nodes == 2 {
-            // Its context leads elsewhere: it is made anew.
+            // Its context has another address, so the builder is created again.
             let context = format!("context update {name}-context --docker host=tcp://elsewhere:1");
             docker(&project, &context);
             project.bowline(&["build", "create"]).says(&format!("made the builder {name}")).ok();
@@ -259,7 +260,7 @@ fn builders_are_made_looked_at_and_removed_by_the_real_buildx() {
     }
 }
 
-/// Puts a `docker` of the test's own before the machine's.
+/// Puts the test's own `docker` first in `PATH`.
 fn stand_in(project: &mut Project, script: &str) {
     project.write("home/bin/docker", script);
     let docker = project.home().join("bin/docker");
@@ -268,7 +269,7 @@ fn stand_in(project: &mut Project, script: &str) {
     project.env("PATH", &path);
 }
 
-/// Writes down how it is called, with what it finds of the secret; knows buildx.
+/// A fake `docker` with buildx that records its arguments and the secret's value.
 const STAND_IN: &str = r#"#!/bin/sh
 cat > /dev/null
 echo "$* TOKEN=$TOKEN" >> "$LOG"
@@ -321,7 +322,8 @@ fn a_build_with_buildx_gets_its_secrets_by_name_and_a_failure_shows_its_words() 
     project.bowline(&["build", "create"]).says("made the builder").ok();
 }
 
-/// Runs what would be Docker's own registry image from the sandbox's, under a name of this test's; all else is Docker.
+/// Runs the sandbox's registry image under a name of this test in place of Docker's registry image. Passes everything
+/// else to Docker.
 const OWN_REGISTRY: &str = r#"#!/bin/sh
 case "$*" in
   'start kamal-docker-registry') exit 1 ;;
@@ -332,7 +334,7 @@ case "$*" in
 esac
 "#;
 
-/// Removes the registry's container.
+/// Removes the registry's container on drop.
 struct OwnRegistry(String);
 
 impl Drop for OwnRegistry {
@@ -350,7 +352,7 @@ fn a_deploy_needs_no_registry_but_one_on_this_machine() {
     let registry = OwnRegistry(format!("{}-registry", project.service));
     let real = run(Command::new("sh").args(["-c", "command -v docker"])).ok().trim().to_owned();
     stand_in(&mut project, OWN_REGISTRY);
-    // Traefik's image is in the sandbox's registry all the same.
+    // Servers still pull Traefik's image from the sandbox's registry.
     project.bowline(&["registry", "login", "-L"]).ok();
     let image = run(Command::new("docker").args(["inspect", "-f", "{{.Config.Image}}", &lease[0].name]));
     let config = "version: 0.1\nhttp: {addr: ':5000'}\nstorage: {filesystem: {rootdirectory: /registry}}\n";

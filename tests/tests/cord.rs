@@ -1,4 +1,4 @@
-//! The cord (S17, S18), and what it is for: no request is lost while versions change.
+//! The cord (S17, S18) and its purpose: no request is lost when versions change.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails with a panic")]
 
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use bowline_tests::rollout::{Visitors, under_load};
 use bowline_tests::sandbox::{Lease, Sandbox};
 use bowline_tests::watch::{Watch, told, when};
 
-/// Requests of each of the two kinds. (`bin/demo` sends more, and faster.)
+/// The number of requests of each kind. `bin/demo` sends more, and faster.
 const EACH: u64 = 3_000;
 
 #[test]
@@ -27,7 +27,7 @@ fn s17_the_cord_is_one_file_on_the_server_that_the_health_check_asks_for_elsewhe
     assert_eq!(server.run(&format!("ls -A {cord}")).ok(), "cord");
     let check = expect::inspect(server, &name, "{{json .Config.Healthcheck.Test}}");
     assert!(check.contains("/up") && check.contains("stat /tmp/kamal-cord/cord"), "{check}");
-    // The file alone decides: without it the app, sound as it is, counts as unhealthy and gets no requests.
+    // Without the file, the app counts as unhealthy and gets no requests, although it works.
     server.run(&format!("rm {cord}/cord")).ok();
     bowline_tests::sandbox::wait_until("Traefik to let it go", Duration::from_secs(20), || {
         server.get("/version").is_none()
@@ -37,7 +37,7 @@ fn s17_the_cord_is_one_file_on_the_server_that_the_health_check_asks_for_elsewhe
         "running unhealthy"
     );
 
-    // It may lie elsewhere, or be left out.
+    // The cord may have another path, or be turned off.
     let check = "\n  cmd: wget -q -O /dev/null http://localhost:3000/up || exit 1\n  cord: ";
     project.set("healthcheck", &format!("{check}/run/mine"));
     project.deploy("v2").ok();
@@ -90,7 +90,7 @@ fn s18_a_container_that_was_unhealthy_when_it_was_looked_at_is_let_go_gently_if_
             expect::inspect(server, &old, "{{.State.Health.Status}}") == wanted
         });
     };
-    // Its check fails when the deploy looks at it, and succeeds again by the time the new one is ready.
+    // The health check fails when the deploy observes the container, and succeeds again before the new one is ready.
     server.run(&format!("rm {cord}/cord")).ok();
     health("unhealthy");
     project.build_arg("START_DELAY_MS", "10000");
@@ -140,7 +140,7 @@ fn visitors(lease: &Lease) -> Visitors {
     Visitors::new(lease.iter().map(|server| server.url("/version")).collect(), 4, EACH)
 }
 
-/// Traefik's retries taken away: no client may need them.
+/// Turns off Traefik's retries, because no client may need them.
 fn without_retry(project: &mut Project) {
     let name = format!("{}-web", project.service);
     project.set(
@@ -152,7 +152,8 @@ fn without_retry(project: &mut Project) {
     );
 }
 
-/// Three deploys: with Traefik's retries; to no retries, by which the routing labels change, too; without any.
+/// Three deploys: with Traefik's retries, to a version without them (which also changes the routing labels), and
+/// between versions without them.
 fn nothing_is_lost(name: &str, on_term: &str) {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);
@@ -201,7 +202,8 @@ fn s18_slow_requests_under_way_are_answered_though_the_app_exits_at_once() {
     project.build_arg("ON_TERM", "exit");
     project.deploy("v1").ok();
     wait_for_version(server, "v1");
-    // Longer than it takes from the old container's cut to its stop, so that some are under way all along.
+    // A request takes longer than the time from cutting the old container's cord to its stop, so some are always
+    // open.
     let load = Load::start(Options {
         clients: 12,
         timeout: Duration::from_secs(15),

@@ -1,4 +1,4 @@
-//! What a deploy does on a healthy fleet: S1, S9, S10, S11, the same version again, going back, pruning.
+//! What a deploy does on healthy servers: S1, S9, S10, S11, deploying a version again, rolling back, pruning.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -38,7 +38,7 @@ fn s01_the_only_container_a_deploy_boots_is_the_one_that_serves_also_of_the_same
         wait_for_version(server, "v2");
     }
 
-    // The same version again replaces the container and leaves one.
+    // Deploying the same version again replaces the container.
     let server = &lease[0];
     let before = expect::inspect(server, &new, "{{.Id}}");
     let watch = Watch::on(server);
@@ -66,7 +66,7 @@ fn s09_s10_the_latest_tag_carries_the_destination_and_is_what_boots_without_a_ve
     assert_eq!(expect::image_id(&project, server, "latest"), "", "there is no latest of another destination");
     assert_eq!(server.running(&project.service), [format!("{}-web-staging-v1", project.service)]);
 
-    // A new container without a version is of the latest image, with the destination's env.
+    // Without a version, a new container uses the latest image, with the destination's environment.
     let ran = project.bowline(&["app", "exec", "-d", "staging", "env"]);
     ran.says("VERSION=v1").says("WHERE=staging").exits(0);
     server
@@ -119,10 +119,10 @@ fn rollback_goes_to_the_version_before_or_to_the_one_named_and_says_what_there_i
         expect::runs(&project, server, &[("web", "v2")]);
         latest_is(&project, server, "latest", "v2");
     }
-    // Once more goes one further back, not to and fro.
+    // A second rollback goes one version further back, and not forward again.
     project.bowline(&["rollback"]).ok();
     expect::runs(&project, &lease[0], &[("web", "v1")]);
-    // As with git's commits, a beginning names the whole.
+    // A prefix identifies a version, like a commit in git.
     project.bowline(&["rollback", "v3-w"]).ok();
     let v3 = "v3-with-a-long-name";
     expect::runs(&project, &lease[1], &[("web", v3)]);

@@ -1,4 +1,5 @@
-//! A disk that is full, at each place where a deploy writes: the server says so, the old version serves, no lock stays.
+//! A full disk at each place where a deploy writes: the output names the server, the old version serves, and no lock
+//! remains.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::broken::Filled;
@@ -8,7 +9,7 @@ use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server};
 
 const FULL: &str = "No space left on device";
 
-/// Both servers serve `v1`, and their files lie on disks that can be filled; the lock's is the first.
+/// A project on servers whose disks for `.kamal` can be filled, with `v1` serving. The first server has the lock.
 fn serving(lease: &Lease, name: &str) -> Project {
     for server in lease.iter() {
         server.with_small_disk();
@@ -35,12 +36,12 @@ fn a_full_disk_at_the_lock_changes_nothing_and_is_told() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let mut project = serving(&lease, "full-lock");
-    // No room for a directory: there can be no lock at all.
+    // No directory can be created, and so no lock.
     let full = lease[0].without_inodes();
     let ran = project.deploy("v2");
     nothing_changed(&project, &lease, &ran);
     drop(full);
-    // Room for the lock's directory, and none for what is written into it.
+    // The lock's directory can be created, but not its files.
     let full = lease[0].without_blocks();
     let ran = project.deploy("v2");
     nothing_changed(&project, &lease, &ran);
@@ -55,7 +56,7 @@ fn a_full_disk_where_files_and_images_go_fails_that_server_alone() {
     let lease = sandbox.lease(2);
     let mut project = serving(&lease, "full-files");
     let ways: [fn(&Server) -> Filled; 2] = [Server::without_blocks, Server::without_room_for_images];
-    // No other test has built these: nothing of them is on the servers.
+    // No other test builds these versions, so the servers have none of their layers.
     let [second, third] = ["v2", "v3"].map(|version| format!("{version}-{}", std::process::id()));
     let steps = [("v1", second.as_str()), (second.as_str(), third.as_str())];
     for (fill, (before, version)) in ways.into_iter().zip(steps) {

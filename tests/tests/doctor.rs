@@ -1,4 +1,4 @@
-//! `doctor`: what it says of a project and servers that are well, and of those that aren't; and that it changes nothing.
+//! `doctor`: its findings on healthy and on faulty projects and servers, and that it changes nothing.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
 
-/// Everything that could be changed on a server: what Docker has, and the files of those who log in.
+/// Everything on a server that a command could change: Docker's objects, and files in home directories.
 fn state(server: &Server) -> String {
     let ran = server.run(
         "docker container ls -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}' | sort
@@ -18,7 +18,7 @@ fn state(server: &Server) -> String {
     ran.ok().to_owned()
 }
 
-/// Everything that could be changed in the project and in the home directory.
+/// Everything in the project and its home directory that a command could change.
 fn files(project: &Project) -> String {
     let mut find = std::process::Command::new("find");
     find.current_dir(project.path()).args([
@@ -33,7 +33,7 @@ fn files(project: &Project) -> String {
     run(&mut find).ok().to_owned()
 }
 
-/// A program that has port 80, until this is dropped.
+/// A program that occupies port 80 until this is dropped.
 struct Squatter<'a>(&'a Server);
 
 impl<'a> Squatter<'a> {
@@ -61,7 +61,7 @@ fn a_healthy_project_has_no_problems_and_nothing_is_changed() {
     let all = lease.addresses();
     project.roles(&[("web", &all[..1], ""), ("worker", &all[1..], "cmd: sleep 1000")]);
     project.commit();
-    // Nothing is there yet.
+    // Before the first deploy.
     let before = (state(&lease[0]), state(&lease[1]), files(&project));
     let ran = project.run_as_is(&["doctor"]);
     ran.exits(0).says("no problems").never_says("problem  ");
@@ -78,7 +78,7 @@ fn a_healthy_project_has_no_problems_and_nothing_is_changed() {
     ran.says("no kamal-proxy yet").says(&format!("{} does not resolve", project.host()));
     assert_eq!((state(&lease[0]), state(&lease[1]), files(&project)), before);
 
-    // An app serves.
+    // After the first deploy.
     project.deploy("v1").ok();
     let before = (state(&lease[0]), state(&lease[1]), files(&project));
     let ran = project.run_as_is(&["doctor"]);
@@ -101,14 +101,14 @@ fn what_is_broken_is_a_problem_with_its_fix_and_the_others_are_examined() {
     project.without_registry();
     project.commit();
 
-    // The first: a port is taken, nothing is forwarded, the disk is full.
+    // First server: port 80 is taken, forwarding is forbidden, the disk is full.
     let _forwarding = lease[0].without_forwarding();
     let _squatter = Squatter::new(&lease[0]);
     lease[0].with_small_disk();
     let _full = lease[0].without_blocks();
-    // The second: a person holds the lock, a container waits beside the proxy's.
+    // Second server: someone holds the lock.
     project.bowline(&["lock", "acquire", "-m", "maintenance", "-h", &all[1]]).ok();
-    // The third can't be reached.
+    // Third server: unreachable.
     let _gone = lease[2].without_sshd();
 
     let ran = project.run_as_is(&["doctor"]);
@@ -160,7 +160,8 @@ fn half_a_project_is_told_what_to_run_next() {
     project.run_as_is(&["doctor"]).exits(1).says("config/deploy.yml:").says("git ").says("1 problem");
 }
 
-/// What Traefik's storage of the resolver `le` would have after two certificates, the second of which ends soon.
+/// The content of Traefik's certificate storage for the resolver `le`, with two certificates. The second one expires
+/// soon.
 fn storage(project: &Project) -> String {
     let made = "\
         pack() { base64 < \"$1\" | tr -d '\\n'; }

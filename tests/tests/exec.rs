@@ -1,4 +1,4 @@
-//! `app exec`: where it runs and with what, and what passes between it and a pipe or a terminal.
+//! `app exec`: where a command runs and with what environment, and what it exchanges with a pipe or terminal.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox, Server, run, wait_until};
 use bowline_tests::terminal::Terminal;
 
-/// A project with one version on one server.
+/// A project with one version deployed to one server.
 fn deployed(name: &str) -> (Project, Lease) {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);
@@ -19,7 +19,7 @@ fn deployed(name: &str) -> (Project, Lease) {
     (project, lease)
 }
 
-/// Nothing that a command needed is left: no container but the app's, no env file but its roles', no process.
+/// Waits until the commands have left nothing on the server: no container, no environment file, no process.
 #[track_caller]
 fn nothing_left(project: &Project, server: &Server) {
     let find = format!(
@@ -38,7 +38,7 @@ fn nothing_left(project: &Project, server: &Server) {
     }
 }
 
-/// Runs `bowline` below a shell, as a person composes commands.
+/// Runs a shell command line that uses `bowline`.
 fn shell(project: &Project, line: &str) -> bowline_tests::sandbox::Ran {
     let bowline = project.command(&[]);
     let mut shell = Command::new("bash");
@@ -58,7 +58,7 @@ fn s12_once_for_each_role_on_each_server_with_its_env_volumes_and_options() {
     project.roles(&[("web", &all, ""), ("worker", &second, worker)]);
     project.set("env", "{clear: {WHO: everybody}, secret: [TOKEN]}").secret("TOKEN", "'a $secret'");
     project.set("volumes", "[/root/shared:/shared]");
-    // Before the first deploy: an image that no server has, servers without login and network.
+    // Before the first deploy: no server has the image, the registry login or the network.
     sandbox.push_version(&project.service, &project.service, "v0", &[]);
     let ran = project.bowline(&[
         "app",
@@ -94,7 +94,7 @@ fn s12_once_for_each_role_on_each_server_with_its_env_volumes_and_options() {
     ];
     assert_eq!(ran.stdout.trim_end(), expected.join("\n").trim_end(), "{ran}");
 
-    // In what serves: the variables of the container, one more, and its files.
+    // In the running container: its environment and files, and one more variable.
     let ran = project.bowline(&[
         "app",
         "exec",
@@ -117,7 +117,7 @@ fn s12_once_for_each_role_on_each_server_with_its_env_volumes_and_options() {
         nothing_left(&project, server);
     }
 
-    // Detached it is left alone, and told by its id.
+    // A detached container keeps running, and the output is its id.
     let ran = project.bowline(&["app", "exec", "--detach", "-r", "web", "sleep", "600"]);
     for server in lease.iter() {
         let id = server.run("docker ps -q --no-trunc --filter name=-exec-latest-");
@@ -133,7 +133,7 @@ fn s12_once_for_each_role_on_each_server_with_its_env_volumes_and_options() {
 #[test]
 fn s12_raw_output_is_the_same_byte_for_byte_and_never_piles_up() {
     let (project, lease) = deployed("exec-raw");
-    // 200 MB; the far side says what it sent.
+    // 200 MB. The remote side reports the checksum of what it sent.
     let script =
         "mkfifo /tmp/f; sha256sum </tmp/f >&2 & head -c 200000000 /dev/urandom | tee /tmp/f; wait; exit 5";
     let mut command = project.command(&["app", "exec", "--raw", "--reuse", "sh", "-c", script]);
@@ -142,7 +142,7 @@ fn s12_raw_output_is_the_same_byte_for_byte_and_never_piles_up() {
     let mut sum = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut from, mut to) = (child.stdout.take().unwrap(), sum.stdin.take().unwrap());
     let (mut buffer, mut bytes, mut peak) = (vec![0; 1 << 16], 0, 0);
-    // Nobody reads for a while.
+    // Nothing reads the output for a while.
     std::thread::sleep(Duration::from_secs(1));
     loop {
         let count = from.read(&mut buffer).unwrap();
@@ -163,7 +163,7 @@ fn s12_raw_output_is_the_same_byte_for_byte_and_never_piles_up() {
     assert_eq!(child.wait().unwrap().code(), Some(5));
     assert!((1..64 << 10).contains(&peak), "{peak} KiB at most");
 
-    // Who has seen enough ends it, without a word; in a new container too.
+    // When the reader closes the pipe, the command ends silently, in a new container too.
     for reuse in ["", "--reuse"] {
         let ran = shell(
             &project,
@@ -172,7 +172,7 @@ fn s12_raw_output_is_the_same_byte_for_byte_and_never_piles_up() {
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("y\ny\n141\n", ""), "{ran}");
         nothing_left(&project, &lease[0]);
     }
-    // What it would run in several times is not raw; and what nobody asked to be read stays.
+    // Raw output needs exactly one container. Input that the command doesn't read stays in the pipe.
     let address = &lease[0].address;
     let mut both = Project::new(Sandbox::get(), &lease, "exec-raw-two");
     both.roles(&[("web", &[address], ""), ("worker", &[address], "")]);
@@ -181,7 +181,7 @@ fn s12_raw_output_is_the_same_byte_for_byte_and_never_piles_up() {
     assert_eq!(ran.ok(), "end\nunread");
 }
 
-/// The most memory that a process had at once, in KiB.
+/// The peak of a process's memory use, in KiB.
 fn peak_memory(pid: u32) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -198,7 +198,7 @@ fn s12_interactive_passes_everything_on_and_leaves_nothing_behind() {
         killed(&project, server, reuse);
     }
     interrupted(&project, server);
-    // The terminal is as it was before, too, when the connection breaks.
+    // The terminal is restored when the connection breaks, too.
     let mut terminal = Terminal::start(&project.command(&["app", "exec", "-i", "--reuse", "sh"]), 80, 24);
     terminal.wait_for("# ");
     let _broken = server.without_sshd();
@@ -206,7 +206,7 @@ fn s12_interactive_passes_everything_on_and_leaves_nothing_behind() {
     assert_eq!(terminal.exit_code(), Some(4));
 }
 
-/// A file of all bytes, there and back.
+/// Sends a file with all byte values through the command and back.
 fn through_a_pipe(project: &Project, reuse: Option<&str>) {
     let all: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
     std::fs::write(project.path().join("all"), &all).unwrap();
@@ -229,7 +229,7 @@ fn wait_for_sleep(server: &Server) {
     wait_until("the command runs", Duration::from_secs(20), sleeps);
 }
 
-/// The window's size and changes of it, Ctrl-C, the exit code.
+/// Window size and its changes, Ctrl-C, exit code.
 fn at_a_terminal(project: &Project, server: &Server, reuse: Option<&str>) {
     let mut terminal = shell_at_a_terminal(project, reuse);
     terminal.keys("stty size; echo $VERSION\r").wait_for("\r\n31 97\r\nv1\r\n");
@@ -242,7 +242,7 @@ fn at_a_terminal(project: &Project, server: &Server, reuse: Option<&str>) {
     nothing_left(project, server);
 }
 
-/// With no time for anything: what runs there is ended all the same.
+/// Kills Bowline, which then can't clean up. The remote command ends all the same.
 fn killed(project: &Project, server: &Server, reuse: Option<&str>) {
     let mut terminal = shell_at_a_terminal(project, reuse);
     terminal.keys("trap exit HUP; sleep 603\r");
@@ -251,9 +251,9 @@ fn killed(project: &Project, server: &Server, reuse: Option<&str>) {
     nothing_left(project, server);
 }
 
-/// The same with Ctrl-C, for a command whose output is only gathered.
+/// Interrupts a command whose output is only collected.
 fn interrupted(project: &Project, server: &Server) {
-    // It hears that the line is cut, as not every program does.
+    // The command handles the hangup, which not every program does.
     let command = "trap 'exit 0' HUP; sleep 601 & wait";
     let mut running = project.spawn(&["app", "exec", "--", "sh", "-c", command]);
     wait_for_sleep(server);

@@ -1,4 +1,4 @@
-//! Many servers at once: simulated ones, which speak SSH and answer a deploy's scripts.
+//! Deploys to many simulated servers, which speak SSH and answer a deploy's scripts.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::path::Path;

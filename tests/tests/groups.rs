@@ -1,4 +1,4 @@
-//! Boot groups: servers in turns, hooks around each turn, and what a failure in one means for the others.
+//! Boot groups: their order, the hooks around each, and how a failure in one affects the others.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -6,7 +6,7 @@ use bowline_tests::project::Project;
 use bowline_tests::rollout::{Visitors, under_load};
 use bowline_tests::sandbox::{Lease, Sandbox};
 
-/// Two web servers that boot one after the other; the second one's container is told by its tag what to do.
+/// A project with two web servers that boot one after the other. Tags set each server's environment.
 fn one_by_one(sandbox: &Sandbox, lease: &Lease, name: &str, boot: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     let servers = format!("\n  - {}: first\n  - {}: second", lease[0].address, lease[1].address);
@@ -18,7 +18,7 @@ fn one_by_one(sandbox: &Sandbox, lease: &Lease, name: &str, boot: &str) -> Proje
     project
 }
 
-/// What the containers of the two servers are told.
+/// Sets `EXIT_AT_BOOT` for each server's container.
 fn tags(project: &mut Project, first: &str, second: &str) {
     project.set(
         "env_tags",
@@ -79,7 +79,7 @@ fn on_failure_rollback_takes_switched_servers_back_and_loses_no_request() {
     }
     let has = expect::inspect(&lease[0], &project.container("web", "v1"), "{{.Id}}");
     assert_eq!(has, had, "the very container that served before");
-    // Mended, it is deployed; then there is v1 to roll back to.
+    // Once fixed, a version can be deployed, and `v1` is available for a rollback.
     tags(&mut project, "", "");
     project.deploy("v3").ok();
     project.bowline(&["rollback"]).says("v1").ok();

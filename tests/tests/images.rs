@@ -1,4 +1,4 @@
-//! Deploys without a registry: I1 to I5, on servers that reach nothing but the machine that deploys.
+//! Deploys without a registry: I1 to I5, on servers that only reach the deploying machine.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -12,7 +12,7 @@ use bowline_tests::sandbox::{Ran, Sandbox, Server};
 
 const MIB: u64 = 1024 * 1024;
 
-/// A project whose image has a layer of so many MiB that no version changes.
+/// A project whose image has a random layer of `mib` MiB that is the same in all versions.
 fn project(sandbox: &Sandbox, servers: &bowline_tests::sandbox::Lease, name: &str, mib: u64) -> Project {
     let mut project = Project::proxied(sandbox, servers, name);
     project.without_registry();
@@ -26,7 +26,7 @@ fn project(sandbox: &Sandbox, servers: &bowline_tests::sandbox::Lease, name: &st
     project
 }
 
-/// How many bytes a run says that it sent to each server.
+/// The number of bytes per server that a run reports as sent.
 #[track_caller]
 fn sent(ran: &Ran) -> u64 {
     let text = format!("{}{}", ran.stdout, ran.stderr);
@@ -45,7 +45,7 @@ fn sent(ran: &Ran) -> u64 {
     bytes
 }
 
-/// No name but the app's own is left on a server.
+/// Asserts that no temporary image name is left on a server.
 #[track_caller]
 fn nothing_else_is_named(server: &Server) {
     let names = server.run("docker image ls --format '{{.Repository}}:{{.Tag}}'");
@@ -66,7 +66,7 @@ fn i1_i2_without_a_registry_three_bare_servers_are_set_up_deployed_rolled_back_a
     }
     project.build_arg("VERSION", "v1");
     let first = project.bowline(&["setup", "--version", "v1"]);
-    // Some of them may have what the app is built on.
+    // Some servers may have the app's base image.
     first.exits(0).says("3 servers");
     assert!(sent(&first) > 8 * MIB, "{first}");
     for server in lease.iter() {
@@ -83,7 +83,7 @@ fn i1_i2_without_a_registry_three_bare_servers_are_set_up_deployed_rolled_back_a
         assert!(sent(&next) < 4 * MIB, "only the changed layer is sent: {next}");
         assert!(lease.iter().all(|server| server.serves(&host, version)));
     }
-    // The oldest is pruned with its container, under the names that a registry would have given it.
+    // The oldest image is pruned with its container. The rest have the names that a registry would have given them.
     for server in lease.iter() {
         let tags = server.run(&format!("docker image ls --format '{{{{.Tag}}}}' {} | sort", project.service));
         assert_eq!(tags.ok(), "latest\nv2\nv3", "on {}", server.name);
@@ -97,7 +97,7 @@ fn i1_i2_without_a_registry_three_bare_servers_are_set_up_deployed_rolled_back_a
     assert!(lease.iter().all(|server| server.serves(&host, "v2")));
     project.bowline(&["app", "exec", "--version", "v3", "echo there"]).ok();
     project.bowline(&["prune", "all"]).ok();
-    // What is there needs no build.
+    // An image that is already there needs no build.
     let again = project.bowline(&["deploy", "-P", "--version", "v3"]);
     again.exits(0).never_says("Building");
     assert!(lease.iter().all(|server| server.serves(&host, "v3")));
@@ -127,7 +127,7 @@ fn i5_a_server_that_lacks_an_image_gets_it_from_here_or_from_another_server() {
     nothing_else_is_named(other);
 }
 
-/// The project with its servers at the end of delay lines.
+/// Connects the project to its servers through delay lines.
 fn far(sandbox: &Sandbox, project: &mut Project, lines: &[Delay]) {
     let hosts: Vec<String> = lines.iter().map(|line| line.address().ip().to_string()).collect();
     let (port, key) = (lines[0].address().port(), sandbox.ssh_key.display());
@@ -135,14 +135,14 @@ fn far(sandbox: &Sandbox, project: &mut Project, lines: &[Delay]) {
     project.set("servers", &format!("[{}]", hosts.join(", "))).set("ssh", &ssh);
 }
 
-/// A delay line of 200 ms to a server and back.
+/// A delay line to a server with a round trip of 200 ms.
 fn line(number: usize, port: u16, server: &Server) -> Delay {
     let listen = format!("127.0.7.{}:{port}", number + 2).parse().unwrap();
     let target = format!("{}:22", server.address).parse().unwrap();
     Delay::start(listen, target, Duration::from_millis(100)).unwrap()
 }
 
-/// The MiB of the layer that travels far: as many as are asked for, or few enough for a test.
+/// The size in MiB of the layer that is sent through delay lines: `IMAGES_MIB`, or 48.
 fn far_mib() -> u64 {
     std::env::var("IMAGES_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(48)
 }
@@ -161,12 +161,12 @@ fn i4_over_long_lines_other_commands_are_answered_and_what_was_cut_off_has_less_
 
     let mut deploy = project.spawn(&["deploy", "-P", "--version", "v1", "--json"]);
     deploy.wait_for("\"event\":\"sending\"", DEADLINE);
-    // A connection of its own, over the same line.
+    // Uses a second connection over the same delay line.
     let asked = project.bowline(&["server", "exec", "echo there"]);
     asked.exits(0).says("there");
     assert!(asked.took < Duration::from_secs(20), "{asked}");
     drop(lines.remove(0));
-    // The failure is reported when it happens, not when the others have the image.
+    // The failure is reported when it happens, before the others have the image.
     deploy.wait_for("connection_lost", DEADLINE);
     deploy.wait_for("\"event\":\"sent\"", DEADLINE);
     let memory = deploy.most_memory();
@@ -200,7 +200,7 @@ fn i4_a_deploy_interrupted_while_it_sends_an_image_holds_up_no_later_one() {
     project.build_arg("VERSION", "v1");
     project.bowline(&["build", "push", "--version", "v1"]).ok();
     let mut deploy = project.spawn(&["deploy", "-P", "--version", "v1", "--json"]);
-    // Docker has begun with the layer: it would ask for that again, but not for the manifest.
+    // Docker has started on the layer. After an interruption it would request that again, but not the manifest.
     deploy.wait_for("\"seconds\":2.", DEADLINE);
     deploy.signal("INT");
     deploy.wait(DEADLINE).exits(130);
@@ -209,7 +209,7 @@ fn i4_a_deploy_interrupted_while_it_sends_an_image_holds_up_no_later_one() {
     assert!(lease[0].serves(&project.host(), "v1"));
 }
 
-/// What `curl` is answered by each of these ports of a server that sshd listens on, for each of these paths: statuses.
+/// The status codes of requests on a server, for each of these ports and paths.
 fn answers(server: &Server, user: &str, ports: &[&str], more: &str, paths: &[String]) -> Vec<String> {
     let urls =
         ports.iter().flat_map(|port| paths.iter().map(move |path| format!("http://127.0.0.1:{port}{path}")));
@@ -239,7 +239,7 @@ fn i4_no_other_user_reads_or_writes_and_two_deploys_do_not_see_each_other() {
     for deploy in &mut deploys {
         deploy.wait_for("\"event\":\"sending\"", DEADLINE);
     }
-    // Neither pull gets further while this is looked at.
+    // Pauses both pulls while the test inspects them.
     server.run("kill -STOP $(pgrep -x dockerd)").ok();
     let configs = server.run("cat /tmp/tmp.*/config.json; echo; ls -ld /tmp/tmp.*");
     let auths: Vec<(&str, &str)> = configs
@@ -268,7 +268,7 @@ fn i4_no_other_user_reads_or_writes_and_two_deploys_do_not_see_each_other() {
     );
     for (port, auth) in &auths {
         assert!(!looked.stdout.contains(auth), "the password of {port} can be seen");
-        // Each deploy has its own.
+        // Each deploy has its own password.
         let header = format!("-H 'Authorization: Basic {auth}'");
         let mut read = answers(server, "nobody", &ports, &header, &manifests);
         read.sort();
@@ -322,7 +322,7 @@ fn i2_what_came_without_a_registry_is_whole_in_both_of_dockers_stores() {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(2);
     let _store = lease[1].with_containerd_store();
-    // What was left in this store is out of sight of what empties servers.
+    // Resetting a server doesn't see containers in this store.
     let empty = "docker ps -aq | xargs -r docker rm -f";
     lease[1].run(empty).ok();
     let mut project = project(sandbox, &lease, "whole", 2);
@@ -360,7 +360,7 @@ fn i1_a_registry_on_localhost_is_only_a_name() {
     assert_eq!(here.ok(), "", "no registry runs here");
 }
 
-/// Builds an image with this machine's Docker, as another program would.
+/// Builds an image with this machine's Docker, without Bowline.
 fn build_elsewhere(project: &Project, version: &str, labels: &[&str]) -> String {
     let image = format!("elsewhere-{}:{version}", project.service);
     let mut words = vec!["build", "-q", "-t", &image, "--build-arg"];
@@ -391,7 +391,7 @@ fn i2_an_image_archive_is_deployed_without_a_build() {
     }
     fs::remove_file(project.path().join("app/Dockerfile")).unwrap();
 
-    // What can't be used is seen before anything is done.
+    // An unusable archive is rejected before the run connects.
     project.write("text.tar", "FROM scratch\n");
     for (file, says) in [
         ("absent.tar", "No such file"),
@@ -416,7 +416,7 @@ fn i2_an_image_archive_is_deployed_without_a_build() {
         .exits(0)
         .never_says("Building");
     assert!(server.serves(&project.host(), "v1"));
-    // What a newer Docker saves has another form, and gzip is read, too.
+    // Newer versions of Docker save another format, and gzip is accepted too.
     let save = format!("docker save {} | gzip -1 >/tmp/v1.tgz", project.image("v1"));
     server.run(&save).ok();
     bowline_tests::docker::docker(&["cp", &format!("{}:/tmp/v1.tgz", server.name), &path("v2.tgz")]).ok();
@@ -524,7 +524,7 @@ fn i4_a_server_without_room_says_so_and_the_other_one_goes_on() {
     assert!(lease[0].serves(&project.host(), "v1"));
 }
 
-/// A file system of so few MiB in the place of a directory, as long as this lives.
+/// A file system of `mib` MiB, mounted on a directory until this is dropped.
 struct Small(std::path::PathBuf);
 
 impl Small {

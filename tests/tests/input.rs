@@ -1,20 +1,20 @@
-//! Bad input: each is one clear message with the place or the server and what to do, the design's exit code, and
-//! nothing changed anywhere.
+//! Bad input: each fault gives one clear message with the place or server and what to do, the documented exit code,
+//! and changes nothing.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, run};
 
-/// A project whose deploy is going to fail, and the server that nothing may happen on.
+/// A project whose deploy will fail, and a server that must stay unchanged.
 fn project(name: &str) -> (Project, Lease) {
     let sandbox = Sandbox::get();
     let lease = sandbox.lease(1);
     (Project::new(sandbox, &lease, name), lease)
 }
 
-/// It failed with this code, said each of these once or more, and left the server alone. `error:` stands once: one
-/// thing was wrong, so one message says so.
+/// Asserts that the run failed with this code and these texts, printed exactly one error message, and left the
+/// servers alone.
 #[track_caller]
 fn refused(project: &Project, lease: &Lease, ran: &Ran, code: i32, says: &[&str]) {
     ran.exits(code);

@@ -1,5 +1,5 @@
-//! A release on machines that have next to nothing: the archive and the package of `bin/dist` are installed in bare containers, and an
-//! app is deployed from inside them. The programs are those that the tests build, without their debug information.
+//! Installs a release on minimal machines: the archive and package from `bin/dist` are installed in bare containers,
+//! which then deploy an app. The programs are those built for the tests, without debug information.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -12,7 +12,7 @@ use bowline_tests::project::{Project, binary};
 use bowline_tests::sandbox::{Ran, Sandbox, Server, root, run};
 use tempfile::TempDir;
 
-/// What `bin/dist` packs, from the programs beside this test.
+/// The output of `bin/dist`, from the programs next to this test.
 struct Release {
     directory: TempDir,
 }
@@ -30,7 +30,6 @@ impl Release {
         Self { directory }
     }
 
-    /// The file with this ending.
     fn file(&self, ending: &str) -> PathBuf {
         let entries = fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path());
         let mut found = entries.filter(|path| path.to_str().unwrap().ends_with(ending));
@@ -38,7 +37,7 @@ impl Release {
     }
 }
 
-/// A container in the sandbox's network that only waits, for as long as this value lives.
+/// An idle container in the sandbox's network that is removed on drop.
 struct Machine {
     name: String,
 }
@@ -61,7 +60,7 @@ impl Machine {
         run(Command::new("docker").args(words))
     }
 
-    /// Puts the project there, with the login of this machine's.
+    /// Copies the project to the machine, with the sandbox's SSH key.
     fn gets(&self, project: &Project, sandbox: &Sandbox) {
         project.write_config();
         self.run("mkdir -p .ssh app/.kamal && chmod 700 .ssh").ok();
@@ -72,7 +71,7 @@ impl Machine {
         self.run("chown -R 0:0 .ssh app && chmod 600 .ssh/* app/.kamal/secrets").ok();
     }
 
-    /// The first steps of a new user, and then a deploy of an image that is in the registry.
+    /// Runs a new user's first commands, then deploys an image from the registry.
     #[track_caller]
     fn deploys(&self, project: &Project, server: &Server, version: &str) {
         self.run("bowline version").says(env!("CARGO_PKG_VERSION")).ok();
@@ -94,7 +93,7 @@ impl Drop for Machine {
     }
 }
 
-/// A project whose server has its name, so that the machine must resolve it.
+/// A project that names its server, so that the machine must resolve the name.
 fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project {
     let mut project = Project::proxied(sandbox, lease, "installed");
     project.set("servers", &format!("[{}]", lease[0].name));
@@ -105,7 +104,8 @@ fn project(sandbox: &Sandbox, lease: &bowline_tests::sandbox::Lease) -> Project 
     project
 }
 
-/// A module for names that ends whatever program loads it, as those of another C library's version do.
+/// Installs an NSS module that aborts any program that loads it, as a module for another version of the C library
+/// would.
 fn trap(machine: &Machine) {
     let directory = TempDir::new().unwrap();
     let (source, library) = (directory.path().join("trap.c"), directory.path().join("libnss_trap.so.2"));
@@ -129,7 +129,7 @@ fn a_release_is_installed_on_bare_machines_and_deploys_from_there() {
     let project = project(sandbox, &lease);
     let release = Release::packed();
 
-    // No C library, no ssh, no git, no docker: busybox, and what was unpacked.
+    // Without a C library, ssh, git or docker: only busybox and the release.
     let bare = Machine::start(sandbox, "bare", &sandbox.app_base);
     let archive = release.file(".tar.gz");
     let name = archive.file_name().unwrap().to_str().unwrap();
@@ -139,7 +139,7 @@ fn a_release_is_installed_on_bare_machines_and_deploys_from_there() {
     let installed = bare.run(&format!("sh install.sh --system {name} && ln -s /usr/local/bin/* /bin/"));
     installed.says("installed bowline").ok();
     bare.gets(&project, sandbox);
-    // The server has no proxy: it gets the one from the archive.
+    // The server has no proxy image, so Bowline sends the one from the archive.
     server.forget_proxy_image();
     bare.deploys(&project, server, "v1");
     bare.run("sh install.sh --system --uninstall && ! test -e /usr/local/bin/bowline && ! test -e /usr/local/bin/bowline-proxy").ok();

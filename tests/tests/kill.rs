@@ -1,4 +1,4 @@
-//! A deploy that is killed or interrupted in the middle, for real: what it leaves, and that the same command mends it.
+//! Kills or interrupts real deploys, checks what they leave, and that the same command repairs it.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,8 @@ use bowline_tests::watch::Watch;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Web on both servers and a worker on the second; `v1` serves, and the next version takes three seconds to start.
+/// A project with web on both servers and a worker on the second. `v1` serves, and the next version takes three
+/// seconds to start.
 fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     let (first, second) = (lease[0].address.as_str(), lease[1].address.as_str());
@@ -22,7 +23,7 @@ fn serving(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     project
 }
 
-/// Kills it, and lets the same command be run again at once.
+/// Kills a deploy, and runs the same command again at once.
 fn killed_then_mended(project: &mut Project, lease: &Lease, running: Running, [old, new]: [&str; 2]) {
     running.signal("KILL");
     let ran = running.wait(DEADLINE);
@@ -40,24 +41,24 @@ fn killed_then_mended(project: &mut Project, lease: &Lease, running: Running, [o
         expect::no_loose_cords(project, server);
         let latest = expect::image_id(project, server, "latest");
         assert_eq!(latest, expect::image_id(project, server, new), "latest on {}", server.name);
-        // No script of the killed run is still at work.
+        // Scripts of the killed run must end.
         wait_until("scripts of the killed run to be gone", SOON, || {
             server.run(&format!("pgrep -fc '{AT_WORK}'")).stdout.trim() == "0"
         });
     }
 }
 
-/// What scripts of ours start on a server.
+/// A pattern for the commands that our scripts run on a server.
 const AT_WORK: &str = "docker container|docker events|docker stop|nsenter";
 
-/// When a deploy is killed.
+/// The moment when a deploy is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
-    /// It holds the lock, and pulls.
+    /// It has the lock and pulls.
     Locked,
     /// A new container has started on this server.
     New(usize),
-    /// This has happened to the old container of this server.
+    /// The old container on this server had this event.
     Old(usize, &'static str),
 }
 
@@ -98,7 +99,7 @@ fn killed_at_any_moment_the_old_or_the_new_version_serves_and_the_same_again_fin
     }
 }
 
-/// Sends a signal to a deploy of `v2`, or takes its terminal away.
+/// Sends a signal to a deploy of `v2`. `HUP` closes its terminal instead.
 fn interrupt(project: &mut Project, signal: &str, started: &dyn Fn()) {
     if signal == "HUP" {
         project.build_arg("VERSION", "v2");
@@ -121,7 +122,7 @@ fn ctrl_c_sigterm_and_a_terminal_that_goes_away_undo_what_was_begun_and_unlock()
     let mut project = serving(sandbox, &lease, "interrupted");
     let new = project.container("web", "v2");
     for signal in ["INT", "TERM", "HUP"] {
-        // As the new container starts on the second server.
+        // Interrupts when the new container starts on the second server.
         let watch = Watch::on(&lease[1]);
         let started = || watch.wait_for("the new container's start", SOON, |event| event.is("start", &new));
         interrupt(&mut project, signal, &started);
@@ -133,15 +134,15 @@ fn ctrl_c_sigterm_and_a_terminal_that_goes_away_undo_what_was_begun_and_unlock()
             expect::unlocked(&project, server);
         }
     }
-    // Nothing is in the way of the next one.
+    // Nothing blocks the next deploy.
     project.deploy("v2").ok();
     for server in lease.iter() {
         expect::no_loose_cords(&project, server);
     }
 }
 
-/// What there is on a server: files of ours and of the system's temporary directory, containers, networks, volumes.
-/// (Docker has a file there for as long as each health check takes.)
+/// Everything on a server: our files and `/tmp`, containers, networks, volumes. Leaves out a file that Docker keeps
+/// in `/tmp` during each health check.
 fn everything(server: &Server) -> String {
     let shown = "ls -A /tmp | grep -v ^runc-process; find .kamal ! -name 'lock-*' | sort; docker ps -a --format '{{.Names}} {{.State}}' | sort; \
                  docker network ls -q | sort; docker volume ls -q | sort";
@@ -156,7 +157,8 @@ enum End {
     Unheard,
 }
 
-/// Ends a change at an event of a container of the first server; then the same again leaves what is meant to be there.
+/// Ends a change at an event of a container on the first server. Then the same command must restore the state
+/// `meant`.
 fn ended_then_mended(
     project: &Project,
     lease: &Lease,
@@ -185,7 +187,7 @@ fn ended_then_mended(
         }
     }
     drop(watch);
-    // Where nothing was heard, the end of its connection reaches the lock's keeper with the next packet that arrives.
+    // The lock's holder only notices an unheard connection's end with the next packet.
     project.bowline(&[words, &["--lock-wait", "90"]].concat()).ok();
     expect::unlocked(project, &lease[0]);
     assert_eq!(everything(&lease[0]), meant, "{words:?}, {end:?}");
@@ -193,7 +195,7 @@ fn ended_then_mended(
     wait_until("scripts of the first run to be gone", SOON, || lease[0].run(&scripts).stdout.trim() == "0");
 }
 
-/// Says so when it goes, even by a panic.
+/// Sets the flag on drop, even after a panic.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {

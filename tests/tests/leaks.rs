@@ -1,5 +1,5 @@
-//! Nothing leaks: a word of its own in every place that takes a secret, and then in no output, log, command line, file
-//! that others may read, image, or answer of Docker's but the one that has to have it.
+//! Plants a unique word in every place that takes a secret, and checks that it appears in no output, log, command
+//! line, file that others can read, image or Docker metadata, except where it belongs.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -10,21 +10,20 @@ use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, run};
 use bowline_tests::spy::{Spy, told_by_docker};
 
-/// Where the secrets are written down, and what stands in for programs: what is in there is known.
+/// Files that define the secrets, and the fake programs, which contain them.
 const KNOWN: &[&str] = &[".kamal/secrets", "bin/op", "bin/docker"];
 
-/// Every place that takes a secret; the name is a part of its word.
+/// Every place that takes a secret. The name is part of its word.
 const PLACES: [&str; 11] =
     ["ROOT", "ALIAS", "PEM", "ROLE", "TAG", "TRAEFIK", "TOOL", "VAULT", "BUILD", "UNUSED", "TEMPLATE"];
 
-/// A project with a secret in each of these places.
 struct Sown {
     project: Project,
     mark: String,
     registry_password: String,
 }
 
-/// Claims to know buildx, and takes its time, so that it is seen; all else is Docker.
+/// A fake `docker` with buildx that takes long enough to be seen. Passes everything else to Docker.
 const DOCKER: &str = r#"#!/bin/sh
 case "$*" in
   'buildx version') echo v0 ;;
@@ -86,7 +85,7 @@ impl Sown {
         sown
     }
 
-    /// A vault, a Docker that knows buildx, and hooks that have what they are to have.
+    /// Installs a fake vault, a fake Docker with buildx, and hooks that check for their secrets.
     fn stand_ins(&mut self) {
         let (mark, project) = (&self.mark, &mut self.project);
         let answer =
@@ -116,7 +115,7 @@ impl Sown {
         Spy::on(&self.mark, lease, self.project.path(), KNOWN)
     }
 
-    /// Runs a command, which must tell nothing.
+    /// Runs a command, whose output must contain no secret.
     #[track_caller]
     fn quietly(&self, words: &[&str], code: i32) -> Ran {
         let ran = self.project.bowline(words);
@@ -124,7 +123,7 @@ impl Sown {
         ran
     }
 
-    /// The files of a server that hold secrets, each with its mode.
+    /// The files on a server that contain secrets, each with its mode.
     fn files(&self, server: &Server) -> Vec<String> {
         let found = server
             .run(&format!("grep -rlF '{}' /root /tmp /home | xargs -r stat -c '%a %n' | sort", self.mark));
@@ -141,7 +140,8 @@ fn a_secret_of_any_kind_reaches_its_place_and_is_seen_nowhere_else() {
     let spy = sown.spy(&lease);
     let deploy = sown.quietly(&["deploy", "-v", "--version", "v1"], 0);
     deploy.says("the hook was here");
-    // What it was made of is told by a label, but no hash of the secrets to anybody else: a short one could be guessed.
+    // A label on the container has a hash of its configuration. The output must not show it, because short secrets
+    // could be guessed from it.
     let made = expect::inspect(
         server,
         &sown.project.container("web", "v1"),
@@ -188,7 +188,7 @@ fn a_secret_of_any_kind_reaches_its_place_and_is_seen_nowhere_else() {
     ] {
         assert!(!told.contains(mark.as_str()) && !told.contains(&sown.registry_password), "{told}");
     }
-    // Only who asks for them is told.
+    // Only `secrets print` shows them.
     sown.project
         .bowline(&["secrets", "print"])
         .says(&format!("ROOT={mark}root"))
@@ -206,25 +206,25 @@ fn what_fails_tells_what_failed_and_no_secret() {
     let deploy = ["deploy", "-v", "--version", "v1"];
     let without_build = ["deploy", "-v", "--skip-push", "--version", "v1"];
 
-    // A build, and an app that ends at boot; the next version is good.
+    // A build that fails, then an app that exits at boot.
     let builder = sown.project.section("builder").to_owned();
     sown.project.set("builder", &format!("{builder}\n  target: none"));
     sown.quietly(&deploy, 1).says("build failed");
     sown.project.set("builder", &builder.replace("VERSION: v1", "VERSION: v1, EXIT_AT_BOOT: '4'"));
     sown.quietly(&deploy, 1).says("code 4");
 
-    // The env file can't be written.
+    // The environment file can't be written.
     let env = format!(".kamal/apps/{}/env", sown.project.service);
     server.run(&format!("rm -rf {env} && touch {env}")).ok();
     sown.quietly(&without_build, 1).says("env");
     server.run(&format!("rm {env}")).ok();
 
-    // A hook that fails, and one that is given what it must not print: its own business, but not ours to repeat.
+    // A hook that fails.
     sown.project.hook("pre-deploy", "#!/bin/sh\n[ -n \"$ROOT\" ] && exit 7\n");
     sown.quietly(&["redeploy", "--skip-push", "--json", "--version", "v1"], 1).says("pre-deploy");
     sown.project.hook("pre-deploy", "#!/bin/sh\n");
 
-    // A registry that refuses the password, here and on the server.
+    // The registry refuses the password, here and on the server.
     let wrong = format!("{}wrong-password", sown.mark);
     let right = sown.registry_password.clone();
     sown.project.secret("KAMAL_REGISTRY_PASSWORD", &wrong);
@@ -238,9 +238,9 @@ fn what_fails_tells_what_failed_and_no_secret() {
     sown.quietly(&without_build, 1).says("the registry refused the login");
     sown.project.secret("KAMAL_REGISTRY_PASSWORD", &right);
 
-    // Secrets that can't be had, or can't reach a container.
+    // Secrets that can't be resolved, or can't be passed to a container.
     for (line, said) in [
-        // The mark is put together by the shell: the command itself is in the list of processes.
+        // The shell assembles the mark, because the command is visible in the process list.
         (
             format!("$(echo {}''{}said >&2; echo $ROOT >&2; exit 3)", &sown.mark[..4], &sown.mark[4..]),
             "exit status 3",

@@ -1,4 +1,4 @@
-//! The deploy lock: one deploy at a time, a lock by hand is respected, a dead owner's is taken over.
+//! The deploy lock: one deploy at a time, manual locks are respected, a dead owner's lock is taken over.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn of_two_deploys_at_once_one_goes_on_and_the_other_says_who_is_first_and_a_kill
     expect::runs(&project, server, &[("web", "v2")]);
     expect::unlocked(&project, server);
 
-    // One that is killed leaves its lock, and nobody waits for it.
+    // A killed deploy leaves its lock, and the next one doesn't wait for it.
     let watch = Watch::on(server);
     let new = project.container("web", "v3");
     let running = project.start_deploy("v3");
@@ -91,7 +91,7 @@ fn kamal_and_bowline_keep_out_of_each_others_deploys() {
     let lease = sandbox.lease(1);
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "theirs");
-    // What both can deploy.
+    // A configuration that both can deploy.
     project
         .set("servers", &format!("\n  web: {{hosts: [{}], proxy: false}}", server.address))
         .set("builder", "\n  arch: amd64\n  context: app")

@@ -1,10 +1,10 @@
-//! What a server's login does before our commands run: start-up files that print, export and take the shell's place.
+//! Shell start-up files on the server that print, export variables or replace the shell.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::project::{Project, wait_for_version};
 use bowline_tests::sandbox::{Sandbox, Server};
 
-/// Puts this before the server's .bashrc, until it is dropped.
+/// Prepends text to the server's .bashrc until it is dropped.
 struct Bashrc<'a>(&'a Server);
 
 impl<'a> Bashrc<'a> {
@@ -44,7 +44,7 @@ fn what_a_login_prints_and_exports_reaches_no_output_and_changes_no_command() {
     let ran = project.bowline(&["app", "exec", "--reuse", "echo hello"]);
     ran.says("hello").never_says("Welcome").never_says("oops").ok();
     project.bowline(&["app", "logs"]).never_says("Welcome").never_says("oops").ok();
-    // This one runs in the user's own shell, with all that it reads and exports.
+    // `server exec` runs in the user's own shell, with its start-up files.
     project.bowline(&["server", "exec", "echo \"$CDPATH\""]).says("/root:/").ok();
 }
 

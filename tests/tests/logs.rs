@@ -1,4 +1,4 @@
-//! `app logs`: of all servers, through a deploy, and nothing left on any of them when nobody listens.
+//! `app logs`: from all servers, across a deploy, and without leaving processes on servers.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn follows(server: &Server) -> bool {
     server.run("pgrep -x docker -a | grep -w logs").code == Some(0)
 }
 
-/// Nothing of a command that showed logs runs on a server.
+/// Waits until no process of a log command runs on a server.
 #[track_caller]
 fn nothing_left(server: &Server) {
     wait_until("the end of what followed", Duration::from_secs(10), || {
@@ -41,7 +41,7 @@ fn logs_are_followed_on_all_servers_through_a_deploy_and_leave_no_process() {
     followed.wait(SOON).exits(130).says("version v1 listening");
     lease.iter().for_each(nothing_left);
 
-    // With a pattern that nothing matches, nobody would ever find out that the reader has gone.
+    // Without a matching line, the remote command would never notice that the reader is gone.
     let quiet = |signal| {
         let followed = project.spawn(&["app", "logs", "-f", "-g", "no line has this", "-o", "-F -i"]);
         lease.iter().for_each(|server| wait_until("it follows", SOON, || follows(server)));
@@ -57,7 +57,7 @@ fn logs_are_followed_on_all_servers_through_a_deploy_and_leave_no_process() {
     quiet(Some("KILL"));
     quiet(None).exits(4).says("the connection was lost");
 
-    // One that has stopped, by its name; flags of grep; what is not there.
+    // Selects a stopped container by name, passes grep's flags, and reports a missing container.
     let stopped = project.bowline(&["app", "logs", "--container-id", &old, "-g", "LISTENING", "-o", "-i"]);
     stopped.exits(0).says("version v1 listening").never_says("version v2");
     project.bowline(&["app", "logs", "--container-id", "f00d"]).exits(2).says("app containers");

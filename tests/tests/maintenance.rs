@@ -1,4 +1,4 @@
-//! `app maintenance` and `app live`: a page in the app's place, and never nothing.
+//! `app maintenance` and `app live` replace the app with a page and back, without a gap.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server, wait_until};
 
-/// A whole answer, headers and all, on a connection of its own.
+/// A full response with headers, on a new connection.
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect((address, 80)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -22,7 +22,8 @@ fn get(address: &str, path: &str) -> String {
     answer
 }
 
-/// What a visitor who comes again and again was answered: `200 v1`, `503 Back at noon.`; what came several times once.
+/// Sends requests all the time and records the answers (`200 v1`, `503 Back at noon.`), without consecutive
+/// duplicates.
 struct Visitor {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
@@ -52,7 +53,7 @@ impl Visitor {
     }
 }
 
-/// The status, and the version or what the page says.
+/// The status, and the version or the page's message.
 fn summary(answer: &str) -> String {
     let status = answer.split(' ').nth(1).unwrap_or_default();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
@@ -91,7 +92,7 @@ fn a_maintenance_page_takes_the_apps_place_and_every_request_gets_a_response() {
             summary(&get(&server.address, "/version")) == "200 v2"
         });
         let seen = visitor.leaves();
-        // While one page takes the other's place both answer.
+        // While one page replaces another, both may answer.
         let new = |(at, answer): &(usize, &String)| !seen[..*at].contains(answer);
         let firsts: Vec<&String> = seen.iter().enumerate().filter(new).map(|(_, answer)| answer).collect();
         assert_eq!(firsts, ["200 v1", "503 Back at &lt;noon&gt;.", "503 Back at one.", "200 v2"], "{seen:?}");
@@ -126,7 +127,7 @@ fn the_projects_own_page_and_an_app_that_does_not_run() {
     project.bowline(&["app", "live"]).ok();
     assert_eq!(summary(&get(&server.address, "/version")), "200 v1");
 
-    // What a run that was killed half-way leaves.
+    // A killed run leaves a container like this.
     let labels = format!("--label bowline.maintenance={}/ --label bowline.role=web", project.service);
     server.ssh(&format!("docker create {labels} $(docker inspect -f '{{{{.Image}}}}' traefik)")).ok();
     project.bowline(&["app", "live"]).says("was not in maintenance").ok();

@@ -1,4 +1,4 @@
-//! An operator's day between deploys: stop and start, stale containers, listings, pruning, removing.
+//! An operator's commands between deploys: stop and start, stale containers, listings, pruning, removing.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -39,7 +39,7 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     let images = server.ssh(&format!("docker image ls -q {}", project.image("v1")));
     assert_eq!(images.ok().trim(), "", "no container needs v1 any more");
 
-    // Nobody confirms it, so nothing happens; nor at the end of what is typed.
+    // Without confirmation nothing happens, not even at the end of input.
     for ask in [&["remove"][..], &["app", "remove"], &["app", "remove-images"], &["traefik", "reboot"]] {
         project.bowline(ask).says("-y").exits(2);
     }
@@ -55,7 +55,7 @@ fn the_app_is_stopped_started_listed_pruned_and_removed_without_a_trace() {
     ));
     assert_eq!(left.ok().trim(), "", "containers, images and files are gone");
     project.bowline(&["remove", "-y"]).ok();
-    // And it comes back as on the first day.
+    // The next deploy works like the first one.
     project.deploy("v3").ok();
     expect::runs(&project, server, &[("web", "v3")]);
 }

@@ -1,4 +1,4 @@
-//! Beside Kamal itself: what it and Bowline make of the same files, and each in the other's place.
+//! Compares what Kamal and Bowline make of the same files, and switches between them.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -6,7 +6,7 @@ use bowline_tests::inspect::{differences, inspected};
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox, Server};
 
-/// A project that both can deploy: Kamal's own proxy can't be had here, so no role has it.
+/// A project that both can deploy. Kamal's own proxy isn't available here, so no role has one.
 fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     let mut project = Project::new(sandbox, lease, name);
     let hosts = lease.addresses().join(", ");
@@ -37,7 +37,7 @@ fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
         .set("readiness_delay", "0")
         .unset("healthcheck")
         .unset("traefik");
-    // An image that every sandbox has, which runs on for ever.
+    // An image that every sandbox has, and whose program keeps running.
     let image = sandbox.traefik_image.strip_prefix(&format!("{}/", sandbox.registry)).unwrap().to_owned();
     project.write("config/db.conf", "a = 1\n");
     project.set(
@@ -63,7 +63,7 @@ fn project(sandbox: &Sandbox, lease: &Lease, name: &str) -> Project {
     project
 }
 
-/// What has no route is kept away from Traefik, which exposes every container by default.
+/// Bowline hides containers without a route from Traefik, which exposes every container by default.
 const NOT_ROUTED: &str = "/Config/Labels/traefik.enable: nothing -> \"false\"";
 
 #[test]
@@ -80,7 +80,7 @@ fn the_same_files_make_the_same_containers() {
         let own =
             expect::inspect(&lease[1], &container, "{{json (index .Config.Labels \"bowline.config\")}}");
         let own = format!("/Config/Labels/bowline.config: nothing -> {own}");
-        // An empty value is one: without `=` the variable would be the server's own.
+        // Bowline keeps an empty value. Without `=`, Docker would use the variable of the server's environment.
         assert_eq!(found, ["/Config/Env: \"EMPTY\" -> \"EMPTY=\"", &own, NOT_ROUTED], "{role}");
     }
 }
@@ -112,7 +112,8 @@ fn the_same_files_make_the_same_accessories_and_each_replaces_the_others() {
     run(false, "reboot", &lease[0]);
     run(true, "reboot", &lease[1]);
     let [ours, theirs] = states();
-    // Ours was created before the old one stopped, and started then: nobody was ever attached to either.
+    // Bowline creates the container before it stops the old one, and starts it later, so nothing was ever attached to
+    // it.
     let found = differences(&theirs, &ours);
     assert_eq!(
         found,

@@ -1,4 +1,4 @@
-//! `plan`: what would happen, told for each role and server, and nothing changed.
+//! `plan` shows what would happen on each server for each role, and changes nothing.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -17,7 +17,7 @@ fn picture(server: &Server) -> String {
     seen.ok().to_owned()
 }
 
-/// Runs `plan` and makes sure that nothing changed anywhere.
+/// Runs `plan` and asserts that nothing changed anywhere.
 fn planned(project: &Project, lease: &Lease, args: &[&str]) -> String {
     let before: Vec<String> = lease.iter().map(picture).collect();
     let watches: Vec<Watch> = lease.iter().map(Watch::on).collect();
@@ -41,7 +41,7 @@ fn a_plan_tells_for_each_role_and_server_what_would_happen_and_changes_nothing()
     let (new_web, new_worker) = (project.container("web", "v2"), project.container("worker", "v2"));
     let (old_web, old_worker) = (project.container("web", "v1"), project.container("worker", "v1"));
 
-    // On servers that nobody ever deployed to.
+    // On servers without any deploy.
     let text = planned(&project, &lease, &["plan", "--version", "v2"]);
     for part in [
         first,
@@ -57,7 +57,7 @@ fn a_plan_tells_for_each_role_and_server_what_would_happen_and_changes_nothing()
         expect::untouched(&project, server);
     }
 
-    // On a live fleet.
+    // On servers where the app runs.
     project.deploy("v1").ok();
     let text = planned(&project, &lease, &["plan", "--version", "v2"]);
     let (on_first, on_second) = text.split_once(&format!("\n{second}\n")).unwrap();
@@ -73,7 +73,7 @@ fn a_plan_tells_for_each_role_and_server_what_would_happen_and_changes_nothing()
     assert!(on_second.contains("wait at the barrier") && text.contains("barrier:"), "{text}");
     assert!(!text.contains("make sure Traefik runs"), "it runs already\n{text}");
 
-    // And what was told is what a deploy then does.
+    // A deploy does what the plan says.
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
     let back = planned(&project, &lease, &["plan", "rollback"]);

@@ -1,4 +1,4 @@
-//! Deploys of Kamal 2's kind, behind the proxy that `proxy:` describes: P1, P2 and P4, on servers that had none.
+//! Deploys behind the proxy that `proxy:` describes, as in Kamal 2: P1, P2 and P4, on servers that had none.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::process::Command;
@@ -14,7 +14,7 @@ use bowline_tests::watch::{Watch, ever, told, when};
 
 const WORKER: &str = "cmd: /app/server worker";
 
-/// The service's one target on a server is the container of this version.
+/// Asserts that the service's only target on a server is the container of this version.
 #[track_caller]
 fn registered(project: &Project, server: &Server, role: &str, version: &str) {
     let id = server.short_id(&project.container(role, version));
@@ -28,7 +28,7 @@ fn p1_p2_six_deploys_behind_our_proxy_lose_no_request_no_asset_and_leave_no_old_
     let mut project = Project::proxied(sandbox, &lease, "behind");
     let host = project.host();
     project.set("asset_path", "/app/public/assets");
-    // The first deploy sends it.
+    // The first deploy sends the proxy's image.
     lease[0].forget_proxy_image();
     let ran = project.deploy("v0");
     ran.never_says("failed after").ok();
@@ -60,7 +60,7 @@ fn p1_p2_six_deploys_behind_our_proxy_lose_no_request_no_asset_and_leave_no_old_
     for number in 1..=6 {
         let [old, new] = [number - 1, number].map(|number| format!("v{number}"));
         loads.iter().for_each(|load| load.allow_from_now_on(&[&old, &new]));
-        // What the old app does with open connections is the same to those who visit it.
+        // Visitors must not notice how the old app ends its connections.
         project.build_arg("ON_TERM", if number % 2 == 0 { "drain" } else { "exit" });
         project.deploy(&new).ok();
         loads.iter().for_each(|load| load.expect_from_now_on(&new));
@@ -80,7 +80,7 @@ fn p1_p2_six_deploys_behind_our_proxy_lose_no_request_no_asset_and_leave_no_old_
     }
 }
 
-/// All as before, and the new containers stopped.
+/// Asserts that the deploy failed, the old version runs and serves everywhere, and the new containers are stopped.
 #[track_caller]
 fn all_as_before(project: &Project, lease: &Lease, ran: &Ran, [old, new]: [&str; 2]) {
     ran.exits(1);
@@ -111,20 +111,20 @@ fn p4_a_broken_image_behind_the_proxy_leaves_the_old_version_and_shows_what_the_
     let ran = project.deploy("v2");
     all_as_before(&project, &lease, &ran, ["v1", "v2"]);
     ran.says("cannot boot: EXIT_AT_BOOT=7 asks version v2 to exit at once").says("code 7");
-    // Mended, the same version is deployed over what is left of it.
+    // Once fixed, the same version can be deployed over the failed containers.
     project.build_arg("EXIT_AT_BOOT", "");
     project.deploy("v2").ok();
     expect::runs(&project, &lease[1], &[("web", "v2"), ("worker", "v2")]);
 
     project.set("deploy_timeout", "4");
-    // It ignores SIGTERM as well, as broken programs do.
+    // The app also ignores SIGTERM, as broken programs do.
     project.set("drain_timeout", "2").build_arg("HEALTH", "fail").build_arg("ON_TERM", "ignore");
     let ran = project.deploy("v3");
     all_as_before(&project, &lease, &ran, ["v2", "v3"]);
     ran.says(":3000/up").says("503").says("version v3 listening");
     project.build_arg("HEALTH", "").build_arg("ON_TERM", "");
 
-    // The app listens on 3000, whatever the proxy is told.
+    // The app still listens on port 3000.
     let proxy = project.section("proxy").replace("3000", "3001");
     project.set("proxy", &proxy);
     let ran = project.deploy("v4");
@@ -157,7 +157,7 @@ fn p1_two_roles_have_the_proxy_and_they_and_a_worker_wait_at_the_barrier() {
     }
     let state = server.proxy_state();
     assert_eq!(state.len(), 2, "{state:?}");
-    // A role's own keys stand beside those of all.
+    // A role's own keys are merged with those of the root.
     let interval =
         |role: &str| &state[&project.route(role)]["target_options"]["health_check_config"]["interval"];
     assert_eq!(
@@ -165,7 +165,7 @@ fn p1_two_roles_have_the_proxy_and_they_and_a_worker_wait_at_the_barrier() {
         (Some(1_000_000_000), Some(2_000_000_000))
     );
 
-    // A web container that takes three seconds holds all others.
+    // A web container that takes three seconds to start delays all others.
     let slow = "env: {clear: {START_DELAY_MS: 3000}}";
     project.roles(&[("web", &[address], slow), ("api", &[address], &api), ("worker", &[address], &plain)]);
     let watch = Watch::on(server);
@@ -193,7 +193,7 @@ fn p1_two_roles_have_the_proxy_and_they_and_a_worker_wait_at_the_barrier() {
     expect::runs(&project, server, &every("v2"));
     assert!(server.serves(&host, "v2") && server.serves(&api_host, "v2"));
 
-    // One that fails behind the barrier keeps its old version, and the others go on.
+    // A role that fails behind the barrier keeps its old version, and the others finish.
     let broken = format!("{api}\nenv: {{clear: {{EXIT_AT_BOOT: 5}}}}");
     project.roles(&[("web", &[address], ""), ("api", &[address], &broken), ("worker", &[address], &plain)]);
     project.deploy("v4").says("code 5").exits(1);
@@ -230,7 +230,7 @@ fn p1_two_apps_and_two_destinations_share_one_proxy_and_a_host_name_that_is_take
     expected.sort();
     assert_eq!(routes, expected);
 
-    // A host name of another app: nothing of either changes.
+    // Another app's host name is refused, and neither app changes.
     let own = blog.section("proxy").to_owned();
     blog.set("proxy", &own.replace(&blog.host(), &host));
     let refused = blog.deploy("b2");
@@ -243,7 +243,7 @@ fn p1_two_apps_and_two_destinations_share_one_proxy_and_a_host_name_that_is_take
     expect::runs(&blog, server, &[("web", "b1")]);
     blog.set("proxy", &own);
 
-    // Who goes takes only what is its own, and the last one the proxy.
+    // Removing an app removes only what belongs to it. Removing the last one also removes the proxy.
     shop.bowline(&["remove", "-d", "staging", "-y"]).ok();
     blog.bowline(&["remove", "-y"]).ok();
     answers(&[(&host, "v1")]);
@@ -306,25 +306,25 @@ fn our_proxy_does_what_kamal_has_no_keys_for() {
     assert!(closed.contains(" 401 ") && closed.contains("www-authenticate: basic"), "{closed}");
     let open = asked(&tool, &["-u", "ann:it s a secret"]);
     assert!(open.contains("200 ok") && open.ends_with("tool"), "{open}");
-    // The login is in a file that only the proxy reads.
+    // Only the proxy can read the file with the login.
     let file =
         server.run(&format!("stat -c '%a %u' .kamal/proxy/apps-config/{service}/auth/{service}-tool/logins"));
     assert_eq!(file.ok(), "600 1001");
 
-    // Another proxy would let everyone in.
+    // Another proxy would ignore the login.
     project.set_proxy("healthcheck: {interval: 1}\nrun: {version: v0.9.2}");
     let refused = project.bowline(&["proxy", "reboot", "-y"]);
     refused.exits(1).says("needs Bowline's own proxy").says("deploy first");
     assert!(asked(&tool, &[]).contains(" 401 "), "it still asks");
 
-    // Bad values are refused before anything happens.
+    // Bad values are rejected before anything happens.
     project.set_proxy("basic_auth: [OTHER]");
     project.deploy("v2").exits(2).says("the secret OTHER of `basic_auth` is not a login");
     project.set_proxy("canonical_host: elsewhere.test");
     project.deploy("v2").exits(2).says("should be one of the hosts");
     expect::runs(&project, server, &[("web", "v1")]);
 
-    // A login that is no longer asked for doesn't stay on the server.
+    // A login that was removed from the configuration is removed from the server.
     let logins = format!(".kamal/proxy/apps-config/{service}/auth/web/logins");
     project.set_proxy("healthcheck: {interval: 1}\nbasic_auth: [LOGIN]");
     project.deploy("v2").ok();
@@ -356,7 +356,7 @@ fn p1_a_host_name_that_another_app_has_is_refused_in_the_plan_until_that_app_giv
     expect::unlocked(&second, server);
     assert!(server.serves(&host, "v1"));
 
-    // A role without `proxy:` needs no host name.
+    // A role without a proxy needs no host name.
     first.roles(&[("web", &[&server.address], "proxy: false")]);
     first.deploy("v2").ok();
     expect::runs(&first, server, &[("web", "v2")]);

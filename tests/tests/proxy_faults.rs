@@ -1,4 +1,4 @@
-//! What befalls the proxy of a server by itself, in between deploys and in the middle of one.
+//! Faults of a server's proxy, between deploys and during one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn a_proxy_that_lost_its_routes_gets_them_back_by_the_same_deploy() {
         assert!(server.serves(&format!("other.{host}"), "v1"), "{again:?}: {ran}");
         expect::runs(&project, server, &[("other", "v1"), ("web", "v1")]);
     }
-    // A proxy that runs and knows nothing is no different.
+    // A running proxy that has lost its routes is repaired the same way.
     server.run(&format!("docker exec {CONTAINER} kamal-proxy remove {}", project.route("web"))).ok();
     assert_eq!(server.ask(&host, "/version").0, 404);
     project.deploy("v1").ok();
@@ -54,7 +54,7 @@ fn a_proxy_whose_disk_is_full_goes_on_with_the_old_version_and_says_so() {
     expect::runs(&project, server, &[("web", "v1")]);
     drop(full);
     project.deploy("v2").ok();
-    // A route that wasn't saved would be the old one after this.
+    // After a restart, a route that wasn't saved would lead to the old version.
     server.run(&format!("docker restart -t 0 {CONTAINER}")).ok();
     wait_until("v2 after the restart", Duration::from_secs(10), || server.serves(&host, "v2"));
     project.bowline(&["remove", "-y"]).ok();

@@ -1,4 +1,4 @@
-//! What is done to an app behind the proxy beside deploying it, and what happens to it when a deploy or the proxy is killed.
+//! Operations on an app behind the proxy, other than deploys, and what happens when a deploy or the proxy is killed.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn p5_behind_the_proxy_an_app_goes_back_is_paused_stopped_and_removed() {
     visits.stop().assert_clean(150);
     expect::runs(&project, server, &[("web", "v3")]);
 
-    // A request that is under way is finished; a deploy changes nothing about the pause.
+    // An open request is completed during a pause, and a deploy doesn't end the pause.
     let url = server.url("/slow?ms=2000");
     let slow = Load::start(Options {
         host: Some(host.clone()),
@@ -89,12 +89,12 @@ fn p5_the_proxy_itself_is_stopped_rebooted_shown_and_kept_for_as_long_as_an_app_
     project.bowline(&["proxy", "restart"]).ok();
     assert!(server.serves(&host, "v1"));
 
-    // One that was stopped, and so can't say which routes it has, comes back with them.
+    // A stopped proxy can't list its routes, and has them again after a reboot.
     project.bowline(&["proxy", "stop"]).ok();
     project.bowline(&["proxy", "reboot", "-y"]).ok();
     assert!(server.serves(&host, "v1"));
 
-    // A new one has the routes of the old one, and the configuration of now.
+    // The new proxy has the old one's routes and the current configuration.
     let before = expect::inspect(server, CONTAINER, "{{.Id}}");
     project.set_proxy("healthcheck: {interval: 1}\nrun: {http_port: 80, https_port: 443, log_max_size: 3m}");
     project.bowline(&["proxy", "reboot", "-y"]).ok();
@@ -103,7 +103,7 @@ fn p5_the_proxy_itself_is_stopped_rebooted_shown_and_kept_for_as_long_as_an_app_
     let log = expect::inspect(server, CONTAINER, "{{index .HostConfig.LogConfig.Config \"max-size\"}}");
     assert_eq!(log, "3m");
 
-    // A port that something else has is seen before the one that runs is stopped.
+    // A port conflict is found before the running proxy is stopped.
     let started = expect::inspect(server, CONTAINER, "{{.Id}} {{.State.StartedAt}}");
     project.set_proxy("healthcheck: {interval: 1}\nrun: {http_port: 80, https_port: 22}");
     project.bowline(&["proxy", "reboot", "-y"]).says("port 22").exits(1);
@@ -194,7 +194,7 @@ fn p7_another_image_comes_by_a_reboot_whose_gap_is_printed() {
     project.bowline(&["proxy", "upgrade", "--rolling", "-y"]).says(" s without it").ok();
     assert_eq!(image(), own);
     assert!(server.serves(&host, "v1"));
-    // A container that takes no files is rebooted, too.
+    // A container with a read-only file system is rebooted too.
     let older = server.load_older_proxy();
     let options = "{read-only: true, tmpfs: /tmp}";
     let run = |tag: &str| {
@@ -218,7 +218,7 @@ fn p7_an_upgrade_that_fails_leaves_the_proxy_as_it_was_under_load_and_after_a_re
     let server = &lease[0];
     let mut project = Project::proxied(sandbox, &lease, "proxy-not-up");
     let host = project.host();
-    // An older one runs, and the image of the next one has a program that does nothing.
+    // An older proxy runs, and the next one's image has a program that does nothing.
     project.deploy("v1").ok();
     let own = expect::inspect(server, CONTAINER, "{{.Config.Image}}");
     let older = server.load_older_proxy();
@@ -252,24 +252,21 @@ fn p7_an_upgrade_that_fails_leaves_the_proxy_as_it_was_under_load_and_after_a_re
     server.run(&format!("docker restart -t 5 {CONTAINER}")).ok();
     wait_until("the proxy is back", SOON, || server.serves(&host, "v1"));
     assert_eq!(version(), before.1);
-    // With the right image the same command does it.
+    // With the right image, the same command succeeds.
     server.run(&format!("docker rmi -f {own}")).ok();
     project.bowline(&["proxy", "upgrade", "-y"]).says("no request was held up").ok();
     assert!(server.serves(&host, "v1"));
 }
 
-/// What is done in the middle of a deploy, as the new container has started.
+/// A fault during a deploy, just after the new container has started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
-    /// The deploy is killed.
     Killed,
-    /// It is interrupted.
     Interrupted,
-    /// The proxy dies; Docker doesn't start again what was killed by hand.
+    /// Docker doesn't restart a container after `docker kill`.
     ProxyKilled,
-    /// Its container is gone, its volume is there.
+    /// The volume remains.
     ProxyRemoved,
-    /// Docker restarts it.
     ProxyRestarted,
 }
 

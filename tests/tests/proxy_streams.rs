@@ -1,4 +1,4 @@
-//! What stays open over a deploy: TLS, WebSockets and event streams behind our proxy.
+//! Connections that stay open during a deploy behind our proxy: TLS, WebSockets and event streams.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::io::{Read, Write};
@@ -13,14 +13,14 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server, run, wait_until};
 
-/// Longer than a deploy may take that waits for no stream.
+/// In seconds. Longer than a deploy takes if it doesn't wait for streams.
 const DRAIN_S: u64 = 120;
 
-/// A WebSocket that was opened before a deploy; its thread ends with it.
+/// A WebSocket opened before a deploy. Its thread ends when the socket closes.
 struct Socket {
-    /// What the app greeted with.
+    /// The app's first message, its version.
     greeting: String,
-    /// How often the app had echoed a word when it was closed.
+    /// The number of echoes before the socket closed.
     echoes: JoinHandle<u64>,
 }
 
@@ -41,7 +41,7 @@ impl Socket {
         let greeting = String::from_utf8(frame(&mut stream).unwrap()).unwrap();
         let echoes = std::thread::spawn(move || {
             let mut count = 0;
-            // Text, masked with zeros.
+            // A text frame, masked with zeros.
             while stream.write_all(b"\x81\x84\0\0\0\0ping").is_ok() {
                 match frame(&mut stream) {
                     Some(text) if text == b"ping" => count += 1,
@@ -60,7 +60,7 @@ fn byte(stream: &mut TcpStream) -> Option<u8> {
     stream.read_exact(&mut one).ok().map(|()| one[0])
 }
 
-/// The content of a text frame; nothing when the connection is closed.
+/// The content of a text frame. `None` when the connection is closed.
 fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let opcode = byte(stream)? & 0x0f;
     let mut content = vec![0; usize::from(byte(stream)? & 0x7f)];
@@ -68,7 +68,6 @@ fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
     (opcode == 1).then_some(content)
 }
 
-/// An event stream over TLS.
 fn events(server: &Server, host: &str) -> Child {
     let mut curl = Command::new("curl");
     curl.args(["-skN", "--noproxy", "*", "--max-time", &DRAIN_S.to_string()]);
@@ -76,14 +75,14 @@ fn events(server: &Server, host: &str) -> Child {
     curl.stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// Asks over TLS, again and again; the answers that were none, and how many there were.
+/// Sends requests over TLS until `stop` is set. Returns the failures, and the number of requests.
 fn visits(server: &Server, host: &str, stop: &Arc<AtomicBool>) -> JoinHandle<(Vec<String>, u64)> {
     let (host, address, stop) = (host.to_owned(), server.address.clone(), Arc::clone(stop));
     std::thread::spawn(move || {
         let (mut failed, mut count) = (Vec::new(), 0);
         while !stop.load(Ordering::Relaxed) {
             let mut curl = Command::new("curl");
-            // Five on one connection.
+            // Five requests on one connection.
             curl.args([
                 "-sk",
                 "--noproxy",
@@ -135,12 +134,12 @@ fn tls_websockets_and_event_streams_go_through_a_deploy() {
     let began = Instant::now();
     let ran = project.deploy("v2");
     ran.ok();
-    // The old version's streams ended by their own deadline: the deploy did not wait until its requests' time was over.
+    // The old version's streams ended at their own deadline, so the deploy didn't wait for the drain timeout.
     assert!(began.elapsed() < Duration::from_secs(DRAIN_S), "{ran}");
     assert!(socket.echoes.join().unwrap() > 10);
     let heard = String::from_utf8(events_of_v1.wait_with_output().unwrap().stdout).unwrap();
     assert!(heard.matches("data: v1\n").count() > 10 && !heard.contains("data: v2"), "{heard}");
-    // The next ones are the new version's.
+    // New streams reach the new version.
     assert_eq!(Socket::open(server, &host).greeting, "v2");
     let mut next = events(server, &host);
     let mut first = [0; 14];

@@ -1,5 +1,5 @@
-//! Whatever a value holds, a container gets it as it is: hundreds of generated strings through the real thing, from the
-//! file over SSH, a shell and `docker run` into one container, and read back from Docker and from the app.
+//! Containers get every value unchanged: hundreds of generated strings go from the configuration through SSH, a shell
+//! and `docker run` into one container, and are read back from Docker and the app.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestRng, TestRunner};
 use serde_json::Value;
 
-/// What shells, Docker, YAML and people's mistakes take for something else.
+/// Text that shells, Docker or YAML treat specially, and common mistakes.
 const PIECES: &[&str] = &[
     "$(touch /hacked)",
     "`touch /hacked`",
@@ -50,7 +50,8 @@ const PIECES: &[&str] = &[
     "yes",
 ];
 
-/// So many strings, the same every time. U+FFFD in what a command prints counts as broken text.
+/// Generates `count` strings, the same ones each time. Leaves out U+FFFD, which means invalid text in the output of a
+/// command.
 fn generated(count: usize) -> Vec<String> {
     let piece =
         prop_oneof![4 => prop::sample::select(PIECES).prop_map(str::to_owned), 1 => "[^\0\u{fffd}]{1,4}"];
@@ -60,7 +61,7 @@ fn generated(count: usize) -> Vec<String> {
     (0..count).map(|_| text.new_tree(&mut runner).unwrap().current()).collect()
 }
 
-/// A text in double quotes, every character by its number.
+/// A double-quoted YAML string with every character escaped.
 fn yaml(text: &str) -> String {
     text.chars().fold(String::from("\""), |mut out, c| {
         write!(out, "\\U{:08x}", u32::from(c)).unwrap();
@@ -80,7 +81,6 @@ fn inspected(server: &Server, container: &str, format: &str) -> Value {
     serde_json::from_str(&expect::inspect(server, container, &format!("{{{{json {format}}}}}"))).unwrap()
 }
 
-/// Asserts that each name has its value, and names the first that hasn't.
 #[track_caller]
 fn all_arrived(what: &str, wanted: &BTreeMap<String, String>, found: &Value) {
     for (name, value) in wanted {
@@ -94,7 +94,7 @@ fn any_text_arrives_as_it_is_in_variables_secrets_labels_options_words_and_file_
     let lease = sandbox.lease(1);
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "quoted");
-    // In the configuration `${NAME}` is the server's variable; a secret may hold that too.
+    // In the configuration, `${NAME}` is a variable of the server. A secret may contain it.
     let texts = generated(500);
     let values: Vec<String> = texts.iter().map(|text| text.replace("${", "$ {")).collect();
     let (clear, labels) = (named("CLEAR_", &values[..150]), named("label_", &values[150..250]));
@@ -106,7 +106,7 @@ fn any_text_arrives_as_it_is_in_variables_secrets_labels_options_words_and_file_
     let mut env = format!("\n  clear:{}\n  secret:", map(&clear));
     for (name, value) in &secrets {
         write!(env, "\n    - {name}").unwrap();
-        // What a command prints loses its last line break, `\r\n` as one, so it gets one to lose.
+        // Command substitution removes the final line break (`\r\n` counts as one), so this adds one.
         project.write(&format!("values/{name}"), &format!("{value}\r\n"));
         project.secret(name, &format!("$(cat values/{name})"));
     }
@@ -150,7 +150,7 @@ fn any_text_arrives_as_it_is_in_variables_secrets_labels_options_words_and_file_
     }
     assert!(!server.has("/hacked") && !server.has("hacked"), "a value was run");
 
-    // A new container for a command gets the same, and leaves no file behind.
+    // A new container for a command gets the same environment and leaves no file.
     let check: String = secrets.keys().fold(String::new(), |all, name| format!("{all} \"${name}\""));
     let exec = project.bowline(&["app", "exec", &format!("sh -c 'printf %s\\|{check} | md5sum'")]);
     let expected = secrets.values().map(|value| format!("{value}|")).collect::<String>();

@@ -1,4 +1,4 @@
-//! Images straight from this machine: real Dockers pull from our registry through `ssh -R`, with the classic and with
+//! Images without a registry: real Docker Engines pull from our registry through `ssh -R`, with the classic and with
 //! containerd's image store.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
@@ -19,13 +19,13 @@ use tokio::runtime::Runtime;
 
 const MIB: u64 = 1024 * 1024;
 
-/// A registry on a port of this machine.
+/// A registry that listens on this machine.
 struct Served {
     store: Arc<Store>,
     registry: Arc<Registry>,
     traffic: Arc<Traffic>,
     port: u16,
-    /// After how many bytes connections are cut.
+    /// Connections are cut after this number of bytes.
     cut: Arc<AtomicU64>,
     directory: TempDir,
     _runtime: Runtime,
@@ -35,7 +35,7 @@ impl Served {
     fn start(access: Option<Access>) -> Self {
         let directory = TempDir::new().unwrap();
         let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
-        // OpenSSH ends with the last connection it forwards, and Docker keeps some for a while.
+        // OpenSSH waits for the last forwarded connection to end, and Docker keeps some open.
         let limits = Limits { idle: Duration::from_secs(2), ..Limits::default() };
         let registry = Arc::new(Registry::new(Arc::clone(&store), access, limits));
         let (traffic, cut) = (Arc::<Traffic>::default(), Arc::new(AtomicU64::new(u64::MAX)));
@@ -55,7 +55,7 @@ impl Served {
         Self { store, registry, traffic, port, cut, directory, _runtime: runtime }
     }
 
-    /// Offers what this Docker saves of an image.
+    /// Takes the image that `save` writes and offers it.
     fn offer_saved(&self, mut save: Command, name: &str, image: &str) -> Image {
         let mut saving = save.stdout(Stdio::piped()).spawn().unwrap();
         let image = self.store.take_archive(saving.stdout.take().unwrap(), image).unwrap();
@@ -64,7 +64,7 @@ impl Served {
         image
     }
 
-    /// Runs a command on a server that reaches the registry meanwhile.
+    /// Runs a command on a server, with the registry forwarded meanwhile.
     fn ssh(&self, sandbox: &Sandbox, server: &Server, command: &str) -> Ran {
         let port = self.port;
         let mut ssh = Command::new("ssh");
@@ -76,14 +76,14 @@ impl Served {
         self.ssh(sandbox, server, &format!("docker pull localhost:{}/{name}", self.port))
     }
 
-    /// How many bytes were sent since the last time.
+    /// The bytes sent since the last call.
     fn sent(&self, before: &mut u64) -> u64 {
         let sent = self.traffic.sent();
         sent - std::mem::replace(before, sent)
     }
 }
 
-/// Lets a connection pass, so many bytes and no more.
+/// Serves a connection until `cut` bytes were sent.
 async fn pass(mut stream: TcpStream, registry: Arc<Registry>, traffic: Arc<Traffic>, cut: u64) {
     let (near, far) = duplex(64 * 1024);
     let (answers, mut questions) = split(near);
@@ -95,14 +95,14 @@ async fn pass(mut stream: TcpStream, registry: Arc<Registry>, traffic: Arc<Traff
         let _ = questions.shutdown().await;
         pending::<()>().await;
     };
-    // It ends with the last answer, or with the byte at which it is cut.
+    // Ends after the last answer, or at the byte where the connection is cut.
     tokio::select! {
         () = ask => {}
         _ = copy(&mut answers, &mut to) => {}
     }
 }
 
-/// Builds an image on this machine: a large layer, and above it a small one with the version.
+/// Builds an image on this machine with a large layer, and a small one with the version on top.
 fn build(sandbox: &Sandbox, directory: &TempDir, image: &str, version: &str) {
     let context = directory.path().join("context");
     fs::create_dir_all(&context).unwrap();
@@ -123,7 +123,7 @@ fn save(image: &str) -> Command {
     save
 }
 
-/// An image of this machine, removed with this.
+/// An image on this machine, removed on drop.
 struct Built(String);
 
 impl Drop for Built {
@@ -168,10 +168,10 @@ fn an_interrupted_pull_goes_on_where_it_was() {
     build(sandbox, &served.directory, &built.0, "v1");
     let image = served.offer_saved(save(&built.0), "app:v1", &built.0);
     let whole: u64 = image.parts().map(|(_, size)| size).sum();
-    // No connection lives long enough for the large layer.
+    // Connections are cut before the large layer is complete.
     served.cut.store(3 * MIB, Ordering::Relaxed);
     served.pull(sandbox, &lease[0], "app:v1").ok();
-    // Begun again, the large layer would never have come to its end.
+    // If Docker restarted the layer each time, it would never complete.
     let sent = served.traffic.sent();
     assert!(sent < whole + MIB, "{sent} bytes were sent of {whole}");
     let image = format!("localhost:{}/app:v1", served.port);
@@ -199,7 +199,7 @@ fn containerds_store_pulls_too_and_gives_whole_images_back() {
     served.ssh(sandbox, containerd, &login).ok();
     assert_eq!(containerd.run(&format!("docker run --rm {at}/app:v1 cat /version")).ok(), "v1");
 
-    // What containerd's store saves again, and what buildx builds there.
+    // Images that containerd's store saves, and that buildx builds there.
     let ssh = |command: &str| {
         let mut ssh = Command::new("ssh");
         ssh.arg("-F").arg(sandbox.state.join("ssh_config")).args([&containerd.address, command]);

@@ -1,4 +1,4 @@
-//! A deploy that failed on one server, run again: it goes on there, and the others are left alone.
+//! Running a deploy again after it failed on one server: it continues there and leaves the other servers alone.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;

@@ -1,4 +1,4 @@
-//! What is left after many deploys: as much as is configured, for each role and each destination, and no more.
+//! What remains after many deploys: exactly what the configuration retains, for each role and destination.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use bowline_tests::sandbox::{Lease, Sandbox, Server};
 const ROLES: [&str; 5] = ["web", "api", "jobs", "mail", "cron"];
 const DESTINATIONS: [&str; 2] = ["production", "staging"];
 
-/// Five roles with secrets, one with assets and a cord, on one server, for two destinations; two stopped containers
-/// are kept.
+/// A project with five roles with secrets, one of them with assets and a cord, on one server, for two destinations.
+/// Two stopped containers are kept.
 fn project(sandbox: &Sandbox, lease: &Lease) -> Project {
     let mut project = Project::new(sandbox, lease, "keep");
     let address = &lease[0].address;
@@ -33,7 +33,7 @@ fn project(sandbox: &Sandbox, lease: &Lease) -> Project {
     project
 }
 
-/// Runs it for both destinations at the same time.
+/// Runs the command for both destinations in parallel.
 fn at_once(project: &Project, words: &[&str]) {
     project.write_config();
     std::thread::scope(|scope| {
@@ -80,7 +80,7 @@ fn six_deploys_of_two_destinations_leave_what_is_configured_and_each_version_kep
             assert_eq!(containers("exited"), names(["v4", "v5"], container));
         }
         let app = format!(".kamal/apps/{service}-{destination}");
-        // A version has assets as long as it may come back.
+        // A version keeps its assets as long as it can be rolled back to.
         let volumes = lines(server, &format!("ls {app}/assets/volumes"));
         let kept = names(["v4", "v5", "v6"], |version| format!("web-{version}"));
         assert!(volumes.is_subset(&kept) && volumes.len() >= 2, "{volumes:?}");

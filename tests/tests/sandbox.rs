@@ -1,4 +1,4 @@
-//! The sandbox keeps its own promises, without Bowline: what every other end-to-end test takes for granted.
+//! Tests the sandbox itself, without Bowline, because the other end-to-end tests rely on it.
 
 use std::time::{Duration, Instant};
 
@@ -127,11 +127,11 @@ fn a_delay_line_puts_distance_in_front_of_sshd() {
             .args(["-p", &delay.address().port().to_string(), "root@127.0.0.2", "true"]),
     )
     .ok();
-    // Handshake, versions, key exchange, authentication, command: no client does with fewer than five round trips.
+    // Handshake, versions, key exchange, authentication, command: every client needs at least five round trips.
     assert!(started.elapsed() > Duration::from_millis(500), "took {:?}", started.elapsed());
 }
 
-/// A stand-in for `bowline` shows what the real one would find.
+/// A script in place of `bowline` prints what the real one would find.
 #[test]
 fn a_project_has_all_that_a_deploy_needs() {
     let sandbox = Sandbox::get();

@@ -1,5 +1,5 @@
-//! The scenarios of Kamal's own integration tests, given to Kamal and to Bowline on a server each. The table "Kamal's scenarios" in
-//! tests/README.md has what comes of them word by word, and the test fails where that is no longer so.
+//! Runs the scenarios of Kamal's integration tests with Kamal and with Bowline, each on its own server. The table
+//! "Kamal's scenarios" in tests/README.md has the results word for word. The test fails if the table is outdated.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, root};
 
-/// One after the other: what each leaves is what the next one finds.
+/// Run in sequence. Each starts from what the one before left.
 const SCENARIOS: &[&str] = &[
     "deploy --skip-push --version v1",
     "deploy --skip-push --version v2",
@@ -49,7 +49,6 @@ const SCENARIOS: &[&str] = &[
     "remove -y",
 ];
 
-/// A tool's project on its server.
 struct Side<'a> {
     kamal: bool,
     project: Project,
@@ -87,12 +86,13 @@ impl<'a> Side<'a> {
         Self { kamal, project, server }
     }
 
-    /// How each scenario ends, and what it leaves.
+    /// The result of each scenario: how it ended and what it left.
     fn told(&self) -> Vec<String> {
         SCENARIOS.iter().map(|line| self.one(line)).collect()
     }
 
-    /// Kamal prunes for its roles side by side, and Docker refuses all prunes on a server but one.
+    /// Repeats a refused prune: Kamal prunes for its roles in parallel, and Docker allows one prune at a time per
+    /// server.
     fn kamal(&self, words: &[&str]) -> Ran {
         let refused = |ran: &Ran| format!("{ran}").contains("a prune operation is already running");
         let mut ran = self.project.kamal(words);

@@ -1,4 +1,4 @@
-//! Secrets, from a vault to a container.
+//! Secrets on their way from a vault to a container.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server};
 
-/// Every character of one line that has ever been mangled on the way.
+/// Characters that get mangled easily, all in one line.
 const NASTY: &str = "pa$1wor$D # ' \" \\ \\n `x` $(touch x) ${HOME} {a,b} * \t é \u{1f511} =";
 
-/// A 1Password that knows one item: it notes what it is asked, and answers with two fields.
+/// Installs a fake `op` (1Password) that records its arguments and returns an item with two fields.
 fn vault(project: &mut Project) {
     let field = |name: &str, value: &str| {
         let value = value.replace('\\', r"\\").replace('"', r#"\""#).replace('\t', r"\t");
@@ -33,7 +33,7 @@ fn asked(project: &Project) -> Vec<String> {
     log.lines().map(str::to_owned).collect()
 }
 
-/// The variables of a container's first process, as the kernel has them.
+/// The environment of a container's first process, read from `/proc`.
 fn environment(server: &Server, container: &str) -> Vec<String> {
     let pid = server.run(&format!("docker inspect -f '{{{{.State.Pid}}}}' {container}"));
     let text = server.run(&format!("cat /proc/{}/environ", pid.ok())).stdout;

@@ -1,4 +1,4 @@
-//! The servers themselves: made ready for a first deploy, and commands on them.
+//! Commands for the servers themselves: preparing them for a first deploy, and running commands on them.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::process::Stdio;
@@ -35,7 +35,7 @@ fn a_bootstrap_installs_docker_and_lets_the_user_use_it_and_repeats_nothing() {
     assert_eq!(hooked, format!("server true {one}\nserver true {all}\nserver true {all}\n"));
 }
 
-/// No process of ours is left on a server.
+/// Waits until no process of a command runs on a server.
 #[track_caller]
 fn nothing_left(server: &Server) {
     wait_until("the end of the command", Duration::from_secs(10), || {
@@ -59,7 +59,7 @@ fn a_command_runs_on_the_servers_and_ends_with_whoever_asked() {
     json.exits(0).says(&format!(r#""host":"{}""#, all[1])).says(r#""stdout":"one two""#).never_says(all[0]);
     project.bowline(&["audit"]).says("Executed cmd 'echo one two' on").ok();
 
-    // Bytes through a pipe, one server only, the status its own.
+    // With `-i`, bytes pass through a pipe to one server, and the exit status is the command's.
     let mut piped = project.command(&["server", "exec", "-i", "tr a-z A-Z; exit 4"]);
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"abc").unwrap();
@@ -69,7 +69,7 @@ fn a_command_runs_on_the_servers_and_ends_with_whoever_asked() {
     let raw = run(&mut project.command(&["server", "exec", "--raw", "-p", "printf 'a\\0b'"]));
     assert_eq!(raw.ok(), "a\0b");
 
-    // At a terminal, and killed there.
+    // At a terminal, until it ends and until it is killed.
     let mut terminal = Terminal::start(&project.command(&["server", "exec", "-i", "sh", "-i"]), 90, 20);
     terminal.wait_for("# ").keys("stty size\r").wait_for("20 90").keys("exit 6\r");
     assert_eq!(terminal.exit_code(), Some(6));
@@ -78,7 +78,7 @@ fn a_command_runs_on_the_servers_and_ends_with_whoever_asked() {
     terminal.kill();
     nothing_left(&lease[0]);
 
-    // Interrupted, and cut off, on all of them.
+    // Interrupted on all servers.
     let running = project.spawn(&["server", "exec", "sleep 602 | cat"]);
     for server in lease.iter() {
         wait_until("the command", Duration::from_secs(10), || server.run("pgrep -x sleep").code == Some(0));

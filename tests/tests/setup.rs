@@ -1,4 +1,4 @@
-//! `setup`: servers without anything, and one without Docker even, serve the app after one command.
+//! `setup`: after one command, bare servers serve the app, even without Docker.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use bowline_tests::expect;
@@ -25,7 +25,7 @@ fn bare_servers_serve_after_one_command_and_again_after_the_next() {
     }
     let hooked = std::fs::read_to_string(project.path().join("hooked")).unwrap();
     assert_eq!(hooked, format!("setup {} v1\n", lease.addresses().join(",")));
-    // On servers that are set up it deploys: here, what is in the registry already.
+    // On prepared servers, `setup` deploys. Here it uses an image that is already in the registry.
     let file = format!(".kamal/apps/{}/env/roles/web.env", project.service);
     lease[1].run(&format!("rm {file}")).ok();
     project.set("env", "{secret: [TOKEN]}").secret("TOKEN", "'a $b'");

@@ -1,5 +1,5 @@
-//! Several apps on the same servers: two destinations of one service, and another service whose name begins with the
-//! first one's. They deploy at the same moment, and none of them notices.
+//! Several apps on the same servers: two destinations of one service, and another service whose name starts with the
+//! first one's. They deploy at the same time and don't affect each other.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bowline_tests::load::{Load, Mode, Options};
 use bowline_tests::project::{Project, Running};
 use bowline_tests::sandbox::{Lease, Ran, Sandbox, Server, run, wait_until};
 
-/// A working copy of an app: a service, perhaps with a destination, and the requests it takes.
+/// A project of a service with or without a destination, and its host name.
 struct App {
     project: Project,
     destination: Option<&'static str>,
@@ -17,7 +17,7 @@ struct App {
 }
 
 impl App {
-    /// A working copy of its own for `service`; its web role takes the requests for one host name.
+    /// A separate project for `service`, whose web role gets the requests for one host name.
     fn new(sandbox: &Sandbox, lease: &Lease, service: &str, destination: Option<&'static str>) -> Self {
         let mut project = Project::new(sandbox, lease, "several");
         service.clone_into(&mut project.service);
@@ -71,7 +71,7 @@ impl App {
         self.start_deploy(version).wait(bowline_tests::project::DEADLINE).ok();
     }
 
-    /// The version that answers its requests.
+    /// The version that answers requests for its host name.
     fn served(&self, server: &Server) -> String {
         let header = format!("Host: {}", self.host);
         let mut curl = std::process::Command::new("curl");
@@ -79,7 +79,7 @@ impl App {
             .stdout
     }
 
-    /// Everything of it on a server: containers with their ids and states, what its latest tag names, its files.
+    /// Its state on a server: containers with ids and states, the image of its latest tag, its files.
     fn picture(&self, server: &Server) -> String {
         let (name, destination) = (self.name(), self.destination.unwrap_or_default());
         let tag = self.destination.map_or("latest".into(), |name| format!("latest-{name}"));
@@ -94,7 +94,6 @@ impl App {
         seen.ok().to_owned()
     }
 
-    /// The names of its containers.
     fn containers(&self, server: &Server) -> Vec<String> {
         let destination = self.destination.unwrap_or_default();
         let seen = server.run(&format!(
@@ -104,7 +103,7 @@ impl App {
         seen.ok().lines().map(str::to_owned).collect()
     }
 
-    /// The version its latest tag names.
+    /// The version whose image has its latest tag.
     fn latest(&self, server: &Server, versions: &[&str]) -> Option<String> {
         let tag = self.destination.map_or("latest".into(), |name| format!("latest-{name}"));
         let latest = expect::image_id(&self.project, server, &tag);
@@ -133,7 +132,7 @@ fn two_destinations_and_another_service_deploy_at_once_and_leave_each_other_alon
     let mut staging = App::new(sandbox, &lease, &service, Some("staging"));
     let mut other = App::new(sandbox, &lease, &format!("{service}-web"), None);
 
-    // All three at once on bare servers: each of them finds neither network nor Traefik.
+    // All three deploy at once to bare servers, and each finds neither network nor Traefik.
     let first = [live.start_deploy("livev1"), staging.start_deploy("stagingv1"), other.start_deploy("v1")];
     first.into_iter().for_each(|deploy| {
         deploy.wait(bowline_tests::project::DEADLINE).ok();
@@ -144,7 +143,7 @@ fn two_destinations_and_another_service_deploy_at_once_and_leave_each_other_alon
     let files = lease[0].run("ls .kamal/env/traefik; ls .kamal | grep -c takeover");
     assert_eq!(files.stdout, "traefik.env\n0\n", "one env file, whoever ran Traefik");
 
-    // Two of them go on past what they retain, at the same time; the third is locked and visited all the while.
+    // Two of them deploy at the same time until images are pruned. The third is locked and gets requests throughout.
     live.run(&["lock", "acquire", "-m", "do not touch"]).ok();
     let before: Vec<String> = lease.iter().map(|server| live.picture(server)).collect();
     let visits = Load::start(Options {
@@ -174,7 +173,7 @@ fn two_destinations_and_another_service_deploy_at_once_and_leave_each_other_alon
         assert_eq!(tags.ok(), "latest-live\nlatest-staging\nlivev1\nstagingv2\nstagingv3");
     }
 
-    // One goes back; the others stay where they are.
+    // One rolls back, and the others don't change.
     let others: Vec<String> = lease.iter().map(|server| other.picture(server)).collect();
     staging.run(&["rollback"]).ok();
     staging.serves(&lease, "stagingv2");
@@ -200,7 +199,7 @@ fn names_that_come_out_the_same_are_told_and_harm_nobody() {
         app.project.unset("asset_path");
     }
 
-    // Destination `staging` of `mall` and the service `mall-staging` have one directory, with the cords of both.
+    // Destination `staging` of `mall` and the service `mall-staging` share a directory, which has both apps' cords.
     namesake.deploy("v1");
     let untouched = namesake.picture(server).lines().next().map(str::to_owned);
     staging.run(&["plan", "--version", "v1"]).says("has the same directory").exits(0);
@@ -211,8 +210,8 @@ fn names_that_come_out_the_same_are_told_and_harm_nobody() {
     assert_eq!(namesake.served(server), "v1");
     assert_eq!(staging.served(server), "v1");
 
-    // Role `web-staging` of `mall` would be called as its destination's `web` is: not with the same version, and not
-    // with other requests for the same router.
+    // Role `web-staging` of `mall` would have the same names as `web` of its destination. A deploy must refuse the
+    // same version, and different requests for the same router.
     let mut twin = App::new(sandbox, &lease, &service, None);
     let address = server.address.clone();
     let role = format!(
@@ -232,7 +231,7 @@ fn names_that_come_out_the_same_are_told_and_harm_nobody() {
     assert_eq!(staging.picture(server), before);
     assert_eq!(staging.served(server), "v1");
 
-    // Nor does it go with the other one.
+    // Removing the destination leaves the service `mall-staging` alone.
     staging.run(&["remove", "-y"]).exits(0).says("the app's directory stays").says("Traefik stays");
     assert_eq!(expect::inspect(server, &namesake.container("v1"), health), "running healthy");
     assert_eq!(namesake.served(server), "v1");

@@ -1,9 +1,9 @@
-//! The projects in `crates/config/tests/projects`, which have the shapes of public ones, deployed as they are: beside their
-//! `deploy.yml` lies a destination that says where the sandbox's servers, registry and app are in place of theirs.
+//! Deploys the projects in `crates/config/tests/projects`, which are modelled on public ones, unchanged. An added
+//! destination replaces their servers, registry and app with the sandbox's.
 //!
-//! Left out: `accessories-only` has no app; `jump-host` is reached through another machine (tests/ssh.rs has one); `ecr` asks the
-//! program of a cloud for its password; `traefik-tls` gets its certificate from Let's Encrypt; `local-registry` has its registry on the
-//! machine that deploys (tests/images.rs); `large` has a hundred servers.
+//! Left out: `accessories-only` has no app; `jump-host` needs another machine (see tests/ssh.rs); `ecr` gets its
+//! password from a cloud's program; `traefik-tls` gets its certificate from Let's Encrypt; `local-registry` has its
+//! registry on the deploying machine (see tests/images.rs); `large` has a hundred servers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::collections::BTreeSet;
@@ -14,29 +14,28 @@ use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Lease, Sandbox, root, run};
 
 const WORKER: &str = "cmd: /app/server worker";
-/// What Kamal 1 asks with `curl`, which the sandbox's app doesn't have.
+/// Replaces Kamal 1's check with `curl`, which the sandbox's app lacks.
 const CHECK: &str = "healthcheck: {port: 3000, path: /up, cmd: 'wget -q -O /dev/null http://localhost:3000/up || exit 1', interval: 2s}\n";
 
-/// A project, with what is different here.
+/// A project, and what the destination changes.
 #[derive(Default)]
 struct Shape<'a> {
-    /// Its directory.
     name: &'a str,
     service: &'a str,
-    /// Its roles, the numbers of their servers, and lines of YAML for them.
+    /// Each role's name, the numbers of its servers, and more lines of YAML for it.
     roles: &'a [(&'a str, &'a [usize], &'a str)],
-    /// Further keys of the destination.
+    /// More keys of the destination.
     more: String,
-    /// A host name and a path that answer, and with which status.
+    /// A host name and path to request, and the expected status.
     answers: Option<(&'a str, &'a str, u16)>,
 }
 
-/// The app listens where the project's own does.
+/// Makes the app listen on the port of the project's own app.
 fn port(port: u16) -> String {
     format!("env: {{clear: {{PORT: {port}}}}}\n")
 }
 
-/// Deploys it twice, and looks at what runs and answers.
+/// Deploys the project twice, and checks what runs and responds.
 fn deploy(sandbox: &Sandbox, lease: &Lease, shape: &Shape<'_>) {
     lease.empty();
     let mut project = Project::new(sandbox, lease, shape.name);
@@ -61,7 +60,7 @@ fn deploy(sandbox: &Sandbox, lease: &Lease, shape: &Shape<'_>) {
     }
 }
 
-/// The project as it is, and its destination.
+/// Writes the unchanged project and its destination.
 fn write(sandbox: &Sandbox, lease: &Lease, project: &Project, shape: &Shape<'_>, image: &str) {
     let directory = root().join("crates/config/tests/projects").join(shape.name);
     let text = fs::read_to_string(directory.join("deploy.yml")).unwrap();
@@ -81,7 +80,7 @@ fn write(sandbox: &Sandbox, lease: &Lease, project: &Project, shape: &Shape<'_>,
         shape.more,
     );
     project.write("config/deploy.sandbox.yml", &destination);
-    // Whatever looks like a secret's name has a value.
+    // Every word that looks like a secret's name gets a value.
     let words = text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
     let names: BTreeSet<&str> =
         words.filter(|word| word.len() > 2 && word.starts_with(|c: char| c.is_ascii_uppercase())).collect();
@@ -116,7 +115,7 @@ fn projects_of_kamal_2_deploy_as_they_are() {
             service: "journal",
             roles: &[("web", &[0], ""), ("job", &[0], WORKER)],
             more: format!("{}asset_path: /app/public/assets\nreadiness_delay: 1\n", up(80)),
-            // By TLS alone.
+            // Redirects to HTTPS.
             answers: Some(("journal.example.com", "/", 301)),
         },
         Shape {
@@ -124,7 +123,7 @@ fn projects_of_kamal_2_deploy_as_they_are() {
             service: "api",
             roles: &[("web", &[0], ""), ("admin", &[0], "cmd: /app/server\nenv: {clear: {PORT: 9090}}")],
             more: up(8080),
-            // Its prefix stays in the path, and the app has no such page.
+            // The path keeps its prefix, and the app has no such page.
             answers: Some(("api.example.org", "/v1/version", 404)),
         },
         Shape {
@@ -301,7 +300,7 @@ fn projects_of_kamal_1_with_options_groups_and_old_words_deploy_as_they_are() {
             name: "old-words",
             service: "legacy",
             roles: &[("web", &[0], "")],
-            // It has Traefik at another port.
+            // Traefik has another port here.
             more: front.clone(),
             answers: None,
         },

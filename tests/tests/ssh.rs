@@ -1,4 +1,4 @@
-//! The way to the servers as a deploy uses it: host keys, users, a jump host, distance.
+//! Connections to servers: host keys, users, a jump host, distance.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
@@ -23,7 +23,7 @@ fn a_new_server_s_key_is_accepted_once_and_a_changed_one_never() {
     for server in lease.iter() {
         assert!(text.contains(&server.address), "{text}");
     }
-    // The second server's key stands where the first one's should: somebody else answers.
+    // The second server's key is recorded for the first one, as if another machine answered.
     let swapped: String = text
         .lines()
         .map(|line| {
@@ -120,12 +120,12 @@ fn a_deploy_over_a_distance_of_a_hundred_milliseconds_takes_few_round_trips() {
             sandbox.ssh_key.display()
         ),
     );
-    // On a slow machine keepalives would be counted, too.
+    // Keepalives on a slow machine would add round trips.
     project.set("timeouts", "\n  silence: 300");
     project.deploy("v1").ok();
     project.deploy("v2").ok();
     expect::runs(&project, server, &[("web", "v2")]);
-    // 20 for the first, 22 for the second, which has a container to retire; on a busy machine up to 26 have been seen, as what
-    // usually comes together comes apart.
+    // The first deploy takes 20 round trips, and the second 22, because it retires a container. A busy machine needs
+    // up to 26, when data that usually arrives together arrives separately.
     assert!((15..=30).contains(&line.trips()), "{} round trips", line.trips());
 }

@@ -1,4 +1,4 @@
-//! Host tags and their envs: S6, S7, S8.
+//! Host tags and their environments: S6, S7, S8.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Sandbox, Server};
 
-/// The variables a container was given, each with its value. No name may be there twice.
+/// A container's environment. Panics if a name occurs twice.
 #[track_caller]
 fn env_of(server: &Server, container: &str) -> BTreeMap<String, String> {
     let text = expect::inspect(server, container, "{{range .Config.Env}}{{println .}}{{end}}");
@@ -22,7 +22,7 @@ fn env_of(server: &Server, container: &str) -> BTreeMap<String, String> {
     env
 }
 
-/// Some of them, as `NAME=value`.
+/// Some of the variables, as `NAME=value`.
 fn some(env: &BTreeMap<String, String>, names: &[&str]) -> String {
     let found = names.iter().filter_map(|name| Some(format!("{name}={}", env.get(*name)?)));
     found.collect::<Vec<_>>().join(" ")
@@ -44,7 +44,7 @@ fn s06_a_server_has_the_tags_of_all_its_entries_in_a_role_and_other_ones_in_anot
         )
         .set("readiness_delay", "1")
         .set("env_tags", "\n  one: {LAST: one, ONE: 1}\n  two: {LAST: two, TWO: 2}\n  three: {LAST: three}")
-        // A deploy leaves accessories alone, whatever they would need.
+        // A deploy ignores accessories and their missing secrets.
         .set("accessories", "\n  db: {image: nowhere.invalid/db, tag: two, port: 22, env: {secret: [NOT_THERE]}}");
     project.deploy("v1").ok();
     project.bowline(&["config"]).says(&format!("hosts: [{first}, {second}]")).exits(0);
@@ -58,7 +58,7 @@ fn s06_a_server_has_the_tags_of_all_its_entries_in_a_role_and_other_ones_in_anot
     for server in lease.iter() {
         assert_eq!(server.running(&project.service).iter().filter(|name| **name == web).count(), 1);
     }
-    // The same in a new container for a command.
+    // A new container for a command gets the same.
     let exec = project.bowline(&["app", "exec", "-h", second, "sh -c 'echo last $LAST two $TWO'"]);
     exec.exits(0).says("last one two 2");
 }
@@ -78,7 +78,7 @@ fn s07_tags_stand_in_either_place_and_what_is_wrong_with_them_is_told_with_its_p
     let env = env_of(server, &project.container("web", "v1"));
     assert_eq!(some(&env, &["A", "B", "C", "KEY", "OTHER"]), "A=plain B=full KEY=the key OTHER=the key");
 
-    // The other place means the same; both at once can't be.
+    // The key `env_tags` means the same. Setting both is an error.
     let shown = project.bowline(&["config"]);
     shown.exits(0).says("tags: [plain, full]").says("A: tag plain").says("KEY: tag full (secret KEY)");
     shown.says("OTHER: tag full (secret KEY)").never_says("the key");
@@ -128,7 +128,7 @@ fn s08_of_root_role_and_tags_the_later_wins_and_no_variable_is_both_clear_and_se
         "root, role, tags in order"
     );
     assert_eq!(server.get("/env?name=PEM").as_deref(), Some("line one\nline two\n"), "byte by byte");
-    // Kamal's env file has what it can hold, and nothing that is overridden.
+    // The environment file has the values that its format can hold, without overridden ones.
     let file = server.run(&format!("cat .kamal/apps/{}/env/roles/web.env", project.service));
     assert_eq!(file.ok(), "HIDDEN=key\nKEY=other");
     let shown = project.bowline(&["config"]);

@@ -1,4 +1,5 @@
-//! From Traefik to kamal-proxy and back (P6): how long a server takes no requests, and what a run leaves that failed or was killed.
+//! Switching from Traefik to kamal-proxy and back (P6): how long a server is down, and what a failed or killed run
+//! leaves.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails with a panic")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,14 +14,14 @@ use bowline_tests::watch::Watch;
 const SOON: Duration = Duration::from_secs(60);
 const WORKER: &str = "cmd: /app/server worker";
 
-/// A project whose configuration can be of either kind.
+/// A project that can switch between both kinds of proxy.
 struct Moving {
     project: Project,
     traefik: [String; 2],
 }
 
 impl Moving {
-    /// Behind Traefik, with web on every server and a worker on the first.
+    /// Starts behind Traefik, with web on every server and a worker on the first.
     fn new(sandbox: &Sandbox, lease: &Lease, name: &str) -> Self {
         let mut project = Project::new(sandbox, lease, name);
         let web: Vec<&str> = lease.addresses();
@@ -38,7 +39,7 @@ impl Moving {
         self.project.unset("proxy").set("traefik", &traefik).set("healthcheck", &healthcheck);
     }
 
-    /// All is as after a deploy of this version behind this proxy.
+    /// Asserts the state after a deploy of this version behind this proxy.
     #[track_caller]
     fn is_behind(&self, proxy: &str, lease: &Lease, version: &str) {
         for (number, server) in lease.iter().enumerate() {
@@ -55,8 +56,8 @@ impl Moving {
     }
 }
 
-/// Asks a server all the time while something runs: how long it didn't answer at least, from the end of the first failed request to
-/// the beginning of the last.
+/// Sends requests during `work`. Returns the result and the shortest possible downtime: from the end of the first
+/// failed request to the start of the last.
 fn asked_while<T>(server: &Server, host: &str, version: &str, work: impl FnOnce() -> T) -> (T, Duration) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -74,7 +75,7 @@ fn asked_while<T>(server: &Server, host: &str, version: &str, work: impl FnOnce(
                 }
             }
             assert!(asked > 20, "{asked}");
-            // A request that hangs until its own time-out says nothing of how long others would have.
+            // A request that hangs until its timeout doesn't show when the server recovered.
             first.map_or(Duration::ZERO, |first| last.saturating_duration_since(first))
         });
         let done = work();
@@ -83,7 +84,7 @@ fn asked_while<T>(server: &Server, host: &str, version: &str, work: impl FnOnce(
     })
 }
 
-/// What a run says of how long a server took no requests.
+/// The downtime that a run reports.
 #[track_caller]
 fn told_gap(ran: &Ran) -> Duration {
     let all = format!("{}{}", ran.stdout, ran.stderr);
@@ -186,19 +187,19 @@ fn p6_what_does_not_fit_leaves_traefik_serving() {
     };
     moving.for_proxy();
 
-    // The check asks a path that is not there.
+    // The check requests a path that doesn't exist.
     moving.project.set("deploy_timeout", "6").set_proxy("healthcheck: {path: /nowhere, interval: 1}");
     moving.project.bowline(&["upgrade", "-y"]).says(":3000/nowhere").says("404").exits(1);
     untouched(&moving);
     moving.for_proxy();
 
-    // Something else has a port that the proxy wants beside Traefik's.
+    // The proxy needs a port that Traefik doesn't have and another program occupies.
     moving.project.set_proxy("healthcheck: {interval: 1}\nrun: {https_port: 22}");
     moving.project.bowline(&["upgrade", "-y"]).says("port 22").exits(1);
     untouched(&moving);
     moving.for_proxy();
 
-    // Another app is behind Traefik, too.
+    // Another app is behind Traefik.
     let mut other = Project::new(sandbox, &lease, "moving-other");
     let rule = format!("\n  traefik.http.routers.{}-web.rule: Host(`other.test`)", other.service);
     other.set("labels", &rule);
@@ -220,7 +221,7 @@ fn p6_a_move_that_is_killed_anywhere_is_finished_by_the_same_command() {
     let host = moving.project.host();
     moving.project.deploy("v1").ok();
     let web = moving.project.container("web", "v1");
-    // As the new proxy starts without ports, the new container starts, the old proxy stops.
+    // Kills it when the new proxy starts without ports, when the new container starts, and when the old proxy stops.
     for moment in 0..3 {
         for (command, from, to) in [("upgrade", "traefik", CONTAINER), ("downgrade", CONTAINER, "traefik")] {
             if command == "upgrade" {

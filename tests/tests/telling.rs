@@ -1,4 +1,4 @@
-//! What is told: few commands, counted; what the commands that look find.
+//! What commands report: `-v` counts few commands per server, and read-only commands show the right state.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bowline_tests::expect;
 use bowline_tests::project::Project;
 use bowline_tests::sandbox::{Ran, Sandbox};
 
-/// The numbers that `-v` prints at the end: server and commands in sequence.
+/// The servers and their numbers of sequential commands that `-v` prints at the end.
 fn commands(ran: &Ran) -> Vec<(String, usize)> {
     let text = format!("{}{}", ran.stdout, ran.stderr);
     text.lines()
@@ -53,7 +53,7 @@ fn the_commands_that_look_tell_what_is_there() {
     version.exits(0).says("v1").says(&lease[0].address).says(&lease[1].address);
     project.bowline(&["app", "details"]).says(&project.container("web", "v1")).exits(0);
     project.bowline(&["app", "logs", "-n", "20"]).says("v1").exits(0);
-    // Followed, from all servers at once: lines come as they are written, until somebody has seen enough.
+    // Follows all servers at once. Lines appear as they are written, until an interrupt.
     let mut followed = project.spawn(&["app", "logs", "-f", "-T", "-g", "listening"]);
     for server in lease.iter() {
         followed.wait_for(&server.address, Duration::from_secs(20));

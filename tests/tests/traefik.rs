@@ -1,4 +1,4 @@
-//! The proxy's own commands on real servers.
+//! `traefik` commands on real servers.
 #![allow(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,7 +53,7 @@ fn traefik_is_booted_stopped_started_and_removed_and_a_broken_one_gives_way_to_t
     let lease = sandbox.lease(1);
     let server = &lease[0];
     let mut project = Project::new(sandbox, &lease, "proxy");
-    // Nothing of it is there, not even a login for its image.
+    // The server has no image of Traefik and no registry login.
     server.run(&format!("docker rmi -f {}", sandbox.traefik_image)).ok();
     project.bowline(&["traefik", "boot"]).says("Traefik runs").ok();
     project.bowline(&["traefik", "details"]).says("traefik").ok();
@@ -69,7 +69,7 @@ fn traefik_is_booted_stopped_started_and_removed_and_a_broken_one_gives_way_to_t
     project.set("traefik", &format!("{image}\n  args: {{no.such.setting: 1}}"));
     project.bowline(&["traefik", "reboot", "-y"]).says("the old one was started again").exits(1);
     assert_eq!(expect::inspect(server, "traefik", "{{.Id}} {{.State.Status}}"), format!("{id} running"));
-    // A port that something else has is seen before the one that runs is stopped.
+    // A port conflict is found before the running Traefik is stopped.
     project.set("traefik", &format!("{image}\n  options: {{publish: \"22:443\"}}"));
     let started = expect::inspect(server, "traefik", "{{.Id}} {{.State.StartedAt}}");
     let ran = project.bowline(&["traefik", "reboot", "-y"]);
