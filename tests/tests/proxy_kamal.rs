@@ -97,8 +97,8 @@ fn with_files(sandbox: &Sandbox, lease: &Lease, project: &mut Project) {
 fn deploy<'a>(version: &'a str, server: &'a Server) -> [&'a str; 6] {
     ["deploy", "--skip-push", "--version", version, "-h", &server.address]
 }
+
 /// The services in the proxy's state file, with container names instead of ids.
-/// What the proxy's state file says of each service, with names for the ids of containers.
 fn routes(project: &Project, server: &Server) -> BTreeMap<String, String> {
     let listed = server.run("docker ps -a --format '{{.ID}} {{.Names}}'");
     let names = listed.ok().lines().filter_map(|line| line.split_once(' '));
@@ -110,12 +110,12 @@ fn routes(project: &Project, server: &Server) -> BTreeMap<String, String> {
     assert!(state.contains_key(&project.route("web")), "{state:?}");
     state
 }
+
 /// The output of `kamal-proxy list`, with container names instead of ids.
-/// What `kamal-proxy list` prints, with names for the ids of containers.
 fn listed(server: &Server) -> String {
     let ids = "docker ps -a --format 's/{{.ID}}/{{.Names}}/' >/tmp/names.sed";
+    let ran = server.run(&format!("{ids}; docker exec {CONTAINER} kamal-proxy list | sed -f /tmp/names.sed"));
     // The columns are still padded for ids.
-    // The columns are as wide as ids were.
     ran.ok().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -127,16 +127,16 @@ fn p1_the_same_files_make_the_same_containers_and_routes_behind_the_proxy_as_wit
     with_files(sandbox, &lease, &mut project);
     let (theirs, ours) = (&lease[0], &lease[1]);
     project.kamal(&deploy("v1", theirs)).ok();
+    project.bowline(&deploy("v1", ours)).ok();
     // Kamal gives an accessory the error pages of the version in `--version`.
-    // Kamal gives an accessory the error pages of the version that it is run for.
     let boot = ["accessory", "boot", "tool", "--version", "v1", "-h"];
     project.kamal(&[&boot[..], &[&theirs.address]].concat()).ok();
     project.bowline(&[&boot[..], &[&ours.address]].concat()).ok();
 
     for role in ["web", "api", "shop", "worker"] {
         let container = project.container(role, "v1");
+        let found = differences(&inspected(theirs, &container), &inspected(ours, &container));
         // Bowline hides containers without a route from a Traefik that may run on the same server.
-        // What has no route was kept away from a Traefik that may run beside.
         let unrouted = "/Config/Labels/traefik.enable: nothing -> \"false\"";
         let own = expect::inspect(ours, &container, "{{json (index .Config.Labels \"bowline.config\")}}");
         let own = format!("/Config/Labels/bowline.config: nothing -> {own}");
@@ -144,8 +144,8 @@ fn p1_the_same_files_make_the_same_containers_and_routes_behind_the_proxy_as_wit
         assert_eq!(found, listed[..if role == "worker" { 2 } else { 1 }], "{role}");
     }
     let tool = format!("{}-tool", project.service);
+    assert_eq!(differences(&inspected(theirs, &tool), &inspected(ours, &tool)), [""; 0], "the accessory");
     // `docker create` and `docker run --detach` record this differently. Nothing was attached to either container.
-    // `docker create` and `docker run --detach` note this differently. Neither was attached to.
     let attached = ["/Config/AttachStderr: false -> true", "/Config/AttachStdout: false -> true"];
     let proxies = differences(&inspected(theirs, CONTAINER), &inspected(ours, CONTAINER));
     assert_eq!(proxies, attached, "the proxy's own container");
@@ -153,8 +153,8 @@ fn p1_the_same_files_make_the_same_containers_and_routes_behind_the_proxy_as_wit
     for (service, route) in kamals.iter().filter(|(service, _)| **service != tool) {
         assert_eq!(bowlines.get(service), Some(route), "{service}");
     }
+    assert!(kamals.keys().eq(bowlines.keys()) && kamals.contains_key(&tool), "{kamals:?}\n{bowlines:?}");
     // The accessory outlives the version whose error pages it got.
-    // It outlives the version whose pages Kamal gives it.
     let pages = format!(".kamal/proxy/apps-config/{}/accessory_error_pages/{tool}", project.service);
     assert!(ours.has(&format!("{pages}/404.html")) && bowlines[&tool].contains("accessory_error_pages"));
     ours.run(&format!("rm -r {pages}")).ok();
@@ -209,8 +209,8 @@ fn p1_kamal_and_bowline_take_turns_behind_one_proxy_and_no_request_is_lost() {
         visits.wait_for(200);
         visits.stop().assert_clean(1_000);
     }
+
     // Either tool ends maintenance that the other began. Bowline also works with a proxy that Kamal rebooted.
-    // Each ends the other's pause, and Bowline goes on with the proxy that Kamal has rebooted.
     let either = |kamal: bool, words: &[&str]| {
         if kamal { project.kamal(words) } else { project.bowline(words) }.ok();
     };
@@ -224,8 +224,8 @@ fn p1_kamal_and_bowline_take_turns_behind_one_proxy_and_no_request_is_lost() {
     either(true, &["proxy", "reboot", "-y"]);
     assert!(server.serves(&host, "v1"));
     either(false, &deploy("v2", server));
+    assert!(server.serves(&host, "v2"));
     // Kamal prunes for its roles in parallel, and Docker allows one prune at a time per server.
-    // Kamal prunes for its roles side by side, and Docker refuses all prunes on a server but one.
     let refused = |ran: &Ran| format!("{ran}").contains("a prune operation is already running");
     let removed = (0..5).map(|_| project.kamal(&["remove", "-y"])).find(|ran| !refused(ran));
     removed.expect("Kamal removes it").ok();
