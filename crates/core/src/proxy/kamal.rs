@@ -1,5 +1,5 @@
-//! kamal-proxy, or Bowline's own proxy in its place. A command names the container that gets a service's requests. The proxy
-//! checks that container's health itself, and drains the previous one.
+//! kamal-proxy, or Bowline's own proxy in its place. A command names the container that gets a service's requests. The
+//! proxy checks that container's health itself and drains the previous one.
 
 mod answer;
 pub mod boot_config;
@@ -34,24 +34,24 @@ pub(crate) use notes::check_accessory;
 use service::Pausing;
 pub use service::Route;
 
-/// Its container. Kamal gives it this name, whatever its image.
+/// The proxy's container. Kamal uses this name for any image.
 pub const NAME: &str = "kamal-proxy";
 
-/// How a new container is seen to be served.
+/// How a new container is attached, for display.
 pub(super) const ATTACHES: &str = "have kamal-proxy route all requests to it, once it is healthy";
 
-/// The proxy on a server.
+/// What a server needs to have the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnServer {
-    /// What makes sure that it runs, if it doesn't.
+    /// Makes it run, if it doesn't.
     pub ensure: Option<Box<Ensure>>,
-    /// What it has to read, if there is something.
+    /// The files that it must read, if any.
     pub files: Option<Box<Files>>,
-    /// The ports that it takes requests on.
+    /// The server's ports on which it accepts requests.
     pub ports: Vec<u16>,
-    /// Services that nothing gives back any more.
+    /// Services to remove from the proxy, because no role will do so.
     pub orphans: Vec<service::Forget>,
-    /// What gives it those of Traefik, if it waits for them.
+    /// Moves Traefik's ports to it, if it waits for them.
     pub take_over: Option<Box<takeover::TakeOver>>,
 }
 
@@ -64,12 +64,13 @@ impl OnServer {
     }
 }
 
-/// Words that run a command of the proxy in its container.
+/// A command of the proxy, run in its container.
 fn command(words: &[&str]) -> Line {
     Line::new("docker").words(["exec", NAME, NAME]).words(words.iter().copied())
 }
 
-/// How the proxy of a server is run, if a role or an accessory on it says so: all that do say the same.
+/// How to run the proxy of a server, if a role or an accessory on it configures that. They all have the same
+/// `proxy/run`.
 pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
     let roles = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
     let accessories =
@@ -78,13 +79,13 @@ pub fn run_of<'c>(config: &'c Config, host: &str) -> Option<&'c Run> {
     of_roles.chain(accessories.filter_map(|accessory| accessory.proxy.as_ref()?.run.as_ref())).next()
 }
 
-/// All that the configuration says of how it is run, on whatever server.
+/// Every `proxy/run` in the configuration, for all servers.
 fn runs(config: &Config) -> impl Iterator<Item = &Run> {
     let of_roles = config.roles.iter().filter_map(|role| role.kamal_proxy()?.run.as_ref());
     of_roles.chain(config.accessories.iter().filter_map(|accessory| accessory.proxy.as_ref()?.run.as_ref()))
 }
 
-/// Its container as a server should have it.
+/// Creates or starts the proxy's container on a server as configured.
 pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
     let run = run_of(config, host).cloned();
     let image = run.as_ref().map_or(Image::Own, Image::of);
@@ -92,7 +93,7 @@ pub fn ensure(config: &Config, scope: &Scope, host: &str) -> Ensure {
     Ensure { scope: scope.clone(), run, image, own: String::new(), ports: Ports::Published, needs_own }
 }
 
-/// Refuses an accessory with keys that the proxy there, or the one that would be made, doesn't know.
+/// Rejects an accessory with keys that the server's proxy, or the one that would be created, doesn't know.
 pub(crate) fn knows_accessory(
     config: &Config,
     scope: &Scope,
@@ -107,7 +108,6 @@ pub(crate) fn knows_accessory(
     }
 }
 
-/// What the proxy has to say about a plan.
 pub(super) struct KamalProxy;
 
 impl Rules for KamalProxy {
@@ -219,41 +219,37 @@ impl Rules for KamalProxy {
     }
 }
 
-/// One round trip to one server that the proxy is about.
+/// One round trip to one server that manages the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make sure that it and the network are there.
+    /// Make sure that the proxy and the network exist.
     Ensure(Box<Ensure>),
-    /// Have its image there.
+    /// Load its image into Docker.
     Load(container::Load),
-    /// Put a new one in the place of the one that runs.
+    /// Replace the running proxy.
     Replace(Box<container::Replace>),
-    /// See what it would take to have another version.
+    /// Find out how to upgrade it.
     Look(Box<upgrade::Look>),
-    /// Have another version in its container.
+    /// Upgrade it in its container.
     InPlace(Box<upgrade::InPlace>),
-    /// Take Traefik's ports.
     TakeOver(Box<takeover::TakeOver>),
-    /// Start or stop it.
     Power(container::Power),
-    /// Remove it.
     Remove(container::Remove),
-    /// Write what it has to read.
+    /// Write the files that it reads.
     Files(Box<Files>),
-    /// Make a container the one that gets a service's requests.
+    /// Send a service's requests to a container.
     Register(Box<service::Register>),
-    /// Take a service from a container.
+    /// Remove a service, before its container stops.
     Unregister(service::Unregister),
-    /// Take a service from a container that has stopped.
+    /// Remove a service whose container has stopped.
     Forget(service::Forget),
-    /// Answer a service's requests with a page, or no longer.
+    /// Begin or end a service's maintenance.
     Pause(service::Pause),
-    /// Tell which containers get requests.
+    /// List the services with their containers.
     List,
 }
 
 impl Step {
-    /// What is sent.
     pub fn script(&self) -> Script {
         match self {
             Step::Ensure(step) => step.script(),
@@ -273,7 +269,7 @@ impl Step {
         }
     }
 
-    /// What it does, in a few words for a person.
+    /// What it does, for display.
     pub fn describe(&self) -> String {
         match self {
             Step::Ensure(_) => format!("make sure {NAME} runs"),
@@ -312,7 +308,6 @@ impl Step {
         })
     }
 
-    /// How many seconds it may wait on purpose.
     pub fn takes(&self) -> Takes {
         match self {
             Step::Ensure(_) | Step::Load(_) | Step::Replace(_) | Step::InPlace(_) | Step::TakeOver(_) => {

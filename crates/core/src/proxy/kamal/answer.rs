@@ -1,4 +1,4 @@
-//! The answers of scripts about the proxy's container, and of the proxy about its services.
+//! The answers of scripts for the proxy's container, and the proxy's list of services.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,16 +6,16 @@ use std::str::FromStr;
 use crate::commands::answer::{Line, Unreadable, lines};
 use crate::commands::policy::Returns;
 
-/// What was done to the container.
+/// What a script did to the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether it was just made.
+    /// Whether the container was created.
     pub made: bool,
-    /// For how many milliseconds no proxy took requests, as far as it was seen.
+    /// For how many milliseconds no proxy accepted requests, as measured on the server.
     pub gap_ms: Option<u64>,
-    /// The apps for which it stays, as people read them.
+    /// Names of the services that the proxy still has, so that it wasn't removed, for display.
     pub kept: Option<String>,
-    /// Its restart policy, where it is stopped and that could not be changed.
+    /// The restart policy of a stopped proxy, if it couldn't be changed.
     pub returns: Returns,
 }
 
@@ -47,14 +47,13 @@ impl fmt::Display for Answer {
     }
 }
 
-/// A service of the proxy.
+/// A service that the proxy routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Its name.
     pub name: String,
-    /// The hosts that it answers to; `*` for all.
+    /// The hosts that it responds to. `*` stands for all.
     pub hosts: Vec<String>,
-    /// The paths that it answers below.
+    /// The path prefixes that it responds to.
     pub paths: Vec<String>,
     /// Its containers, as `ID:PORT` or `NAME:PORT`.
     pub targets: Vec<String>,
@@ -76,19 +75,18 @@ impl Service {
         })
     }
 
-    /// Whether it sends its requests to the container with this id.
+    /// Whether its requests go to the container with this id.
     pub fn is_served_by(&self, id: &str) -> bool {
         let host = |target: &String| target.rsplit_once(':').map_or(target.clone(), |(host, _)| host.into());
         self.targets.iter().map(host).any(|target| !target.is_empty() && id.starts_with(&target))
     }
 }
 
-/// The services of a proxy, in the order of their names.
+/// The proxy's services, sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed(pub Vec<Service>);
 
 impl Listed {
-    /// The service of this name.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.0.iter().find(|service| service.name == name)
     }
@@ -97,7 +95,7 @@ impl Listed {
 impl FromStr for Listed {
     type Err = Unreadable;
 
-    /// Rows of the proxy's table, each after `@service`. Columns are two or more blanks apart.
+    /// Reads rows of the proxy's table, each after `@service`. At least two spaces separate columns.
     fn from_str(answer: &str) -> Result<Self, Unreadable> {
         lines(answer)
             .filter(|line| line.word == "service")

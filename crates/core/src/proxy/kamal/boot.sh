@@ -1,4 +1,4 @@
-# Has the proxy run, and waits until it answers.
+# Makes sure that the proxy runs, and waits until it responds.
 run() {
     make "$bowline_name" >/dev/null || return
     docker container start "$bowline_name" || {

@@ -1,28 +1,27 @@
-//! `proxy boot-config`: files on a server that say how the proxy runs there. Kamal reads them too.
+//! `proxy boot-config`: files on a server that define how to run its proxy. Kamal reads them too.
 
 use super::NAME;
 use super::container::{KAMALS, PUBLISHED, bracketed};
 use super::version::MINIMUM;
 use crate::shell::{Script, quote};
 
-/// How a proxy is run. What is as usual gets no file.
+/// How to run a proxy. A default setting is written to no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootConfig {
-    /// Whether its ports are published, and on which.
+    /// The HTTP and HTTPS ports to publish. `None` publishes none.
     pub publish: Option<(u16, u16)>,
-    /// The addresses of the server on which they are; all if there are none.
+    /// The server's addresses to publish the ports on. Empty means all.
     pub publish_ips: Vec<String>,
-    /// Docker's limit for its log; `None` for none.
+    /// Docker's limit for the size of the log. `None` for no limit.
     pub log_max_size: Option<String>,
-    /// The server of its image.
+    /// The server in the image's name.
     pub registry: Option<String>,
-    /// Its image.
+    /// The image's name without server and tag.
     pub repository: Option<String>,
-    /// Its image's tag.
+    /// The image's tag.
     pub version: Option<String>,
-    /// Where its metrics are.
+    /// The port for metrics.
     pub metrics_port: Option<u16>,
-    /// Whether it logs more.
     pub debug: bool,
     /// Further flags of `docker run`, as `NAME=VALUE`.
     pub docker_options: Vec<String>,
@@ -57,7 +56,7 @@ impl BootConfig {
         registry + self.repository.as_deref().unwrap_or(KAMALS)
     }
 
-    /// The command, if it isn't the image's own.
+    /// The command. Empty if the image's default is used.
     fn command(&self) -> String {
         if !self.debug && self.metrics_port.is_none() {
             return String::new();
@@ -68,13 +67,13 @@ impl BootConfig {
     }
 }
 
-/// A word for `xargs`, as plain as it can be.
+/// A word for `xargs`, quoted only if necessary.
 fn plain(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=.:,/@+%[]".contains(c);
     if word.chars().all(is_plain) { word.into() } else { quote(word) }
 }
 
-/// The file's content, or none if it is as usual.
+/// A shell line that writes the file, or removes it if its content is the default.
 fn file(name: &str, content: &str, usual: &str) -> String {
     let path = format!(".kamal/proxy/{name}");
     if content == usual {
@@ -83,7 +82,6 @@ fn file(name: &str, content: &str, usual: &str) -> String {
     format!("printf '%s\\n' {} > {path} || exit\n", quote(content))
 }
 
-/// Writes the files.
 pub fn set(config: &BootConfig) -> Script {
     let version = config.version.as_deref().unwrap_or(MINIMUM);
     Script::new(format!(
@@ -95,18 +93,17 @@ pub fn set(config: &BootConfig) -> Script {
     ))
 }
 
-/// Removes the files.
 pub fn reset() -> Script {
     Script::new(remove() + "\n")
 }
 
-/// The command that removes them.
+/// The command that removes the files.
 pub(super) fn remove() -> String {
     let names = ["options", "image", "image_version", "run_command"];
     format!("rm -f {}", names.map(|name| format!(".kamal/proxy/{name}")).join(" "))
 }
 
-/// Prints what the files say.
+/// Prints the settings in the files.
 pub fn get() -> Script {
     Script::new(format!(
         "cd .kamal/proxy 2>/dev/null || cd /\n\

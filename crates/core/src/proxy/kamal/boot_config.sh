@@ -1,5 +1,5 @@
-# How `proxy boot_config` says that the proxy is run, in files that Kamal reads too: $bowline_options, $bowline_image and
-# $bowline_command. Without a word about the image it is $bowline_own.
+# Reads how to run the proxy from the files of `proxy boot-config`, which Kamal reads too, into $bowline_options,
+# $bowline_image and $bowline_command. Without a file about the image, it is $bowline_own.
 # shellcheck disable=SC2034 # what the rest of the program uses
 bowline_options=$(cat .kamal/proxy/options 2>/dev/null || echo "$bowline_published")
 # shellcheck disable=SC2034

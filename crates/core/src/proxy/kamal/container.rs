@@ -1,4 +1,4 @@
-//! The proxy's container, as Kamal runs it.
+//! The proxy's container, created as Kamal does.
 
 use bowline_config::Run;
 use bowline_config::secret::SecretBytes;
@@ -17,28 +17,26 @@ use crate::proxy::container;
 use crate::proxy::takeover::{Ports, WAITS};
 use crate::shell::{Line, Script, function, quote};
 
-/// The files of apps for the proxy: certificates and error pages.
+/// The directory with the apps' files for the proxy: certificates and error pages.
 pub const FILES: &str = ".kamal/proxy/apps-config";
-/// How long it may take to stop, in seconds: it waits 10 s for open requests.
+/// How long the proxy may take to stop, in seconds. It waits 10 s for open requests.
 const STOP_WAIT_S: u32 = 30;
-/// The next one, while the one before still serves.
+/// The new proxy's container while the old one still serves.
 pub(super) const NEXT: &str = "kamal-proxy_next";
-/// The one before, until the next one serves.
+/// The old proxy's container until the new one serves.
 pub(super) const OLD: &str = "kamal-proxy_old";
-/// Both.
 pub(crate) const BESIDE: [&str; 2] = [NEXT, OLD];
 
-/// The image of a proxy that has to be made.
+/// The image to create a proxy from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Image {
-    /// Bowline's own, unless files on the server say otherwise (`boot_config`).
+    /// Bowline's own, unless files on the server name another (`boot_config`).
     Own,
-    /// This one.
     Named(String),
 }
 
 impl Image {
-    /// What `proxy/run` says.
+    /// The image that `proxy/run` selects.
     pub fn of(run: &Run) -> Self {
         if run.registry.is_none() && run.repository.is_none() && run.version.is_none() {
             return Self::Own;
@@ -50,12 +48,12 @@ impl Image {
     }
 }
 
-/// Kamal's own proxy.
 pub(super) const KAMALS: &str = "basecamp/kamal-proxy";
-/// What Kamal gives a proxy's container without a word about it.
+/// The flags that Kamal uses by default.
 pub(super) const PUBLISHED: &str = "--publish 80:80 --publish 443:443 --log-opt max-size=10m";
 
-/// The ports of the server that it takes requests on; with files on the server that say otherwise they aren't known.
+/// The server's ports on which the proxy accepts requests, or the default if only files on the server may say
+/// otherwise.
 pub(in crate::proxy) fn ports(run: Option<&Run>) -> Vec<u16> {
     match run {
         None => vec![80, 443],
@@ -63,9 +61,8 @@ pub(in crate::proxy) fn ports(run: Option<&Run>) -> Vec<u16> {
     }
 }
 
-/// Prints the line that lists it.
+/// Lists the container, then its services.
 pub(super) fn details() -> Script {
-    // The first is what Kamal prints, the second what it routes where.
     let ps = Line::new("docker").words(["ps", "--filter"]).word(&format!("name=^{NAME}$"));
     Script::new(format!(
         "{ps} && {{ ! docker container inspect {NAME} >/dev/null 2>&1 || {list}; }}\n",
@@ -73,24 +70,23 @@ pub(super) fn details() -> Script {
     ))
 }
 
-/// Makes sure the network exists and the proxy runs in it.
+/// Makes sure that the network exists and the proxy runs in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ensure {
-    /// The run.
     pub scope: Scope,
-    /// `proxy/run` of the server. Without it files on the server count, as for Kamal.
+    /// The server's `proxy/run`. Without it, files on the server apply, as with Kamal.
     pub run: Option<Run>,
-    /// Its image, if it has to be made.
+    /// The image, if the container has to be created.
     pub image: Image,
-    /// The name of Bowline's own image; empty as long as it isn't known.
+    /// The name of Bowline's own image. Empty until it is known.
     pub own: String,
-    /// Whether it has its ports, if it has to be made.
+    /// Whether the container publishes ports, if it has to be created.
     pub ports: Ports,
-    /// A key that another image than Bowline's own would ignore, if one is set.
+    /// A configured key that other images than Bowline's own would ignore.
     pub needs_own: Option<&'static str>,
 }
 
-/// The words that give a container the proxy's volume and the files of apps.
+/// Mounts the proxy's volume and the apps' files.
 pub(super) fn mounted(line: Line) -> Line {
     line.words(["--volume", "kamal-proxy-config:/home/kamal-proxy/.config/kamal-proxy"])
         .word("--volume")
@@ -98,7 +94,7 @@ pub(super) fn mounted(line: Line) -> Line {
 }
 
 impl Ensure {
-    /// Shell lines that define `bowline_image` and the function `make NAME`, which makes the container.
+    /// Shell lines that set `bowline_image` and define the function `make NAME`, which creates the container.
     pub(super) fn make(&self) -> String {
         let fixed = |line: Line| mounted(line.words(["--network", NETWORK, "--restart", "unless-stopped"]));
         let line = fixed(Line::new("docker").words(["container", "create", "--name"]).var("1"));
@@ -120,7 +116,7 @@ impl Ensure {
                 published = quote(PUBLISHED),
                 files = answer::sent(include_str!("boot_config.sh")),
                 own_only = self.own_only(),
-                // Ports are among its options: one that waits gets none.
+                // The options contain the ports, so a waiting proxy gets no options.
                 without = if waits { "bowline_options=\n" } else { "" },
             ),
         }
@@ -128,7 +124,7 @@ impl Ensure {
 }
 
 impl Ensure {
-    /// A shell command that fails where files on the server name another image than the one that knows all keys.
+    /// A shell command that fails if files on the server select an image that would ignore a configured key.
     fn own_only(&self) -> String {
         let Some(key) = self.needs_own else { return String::new() };
         format!(
@@ -137,7 +133,7 @@ impl Ensure {
         )
     }
 
-    /// The same without ports, if it waits for those of another proxy.
+    /// `run` without ports, if the proxy waits for those of another one.
     fn published(&self, run: &Run) -> Run {
         let mut run = run.clone();
         if self.ports == Ports::Unpublished {
@@ -147,13 +143,13 @@ impl Ensure {
         run
     }
 
-    /// Shell lines that define `make NAME`, where its image is there.
+    /// Shell lines that define `make NAME`, and check that the image exists.
     pub(super) fn ready_to_make(&self) -> String {
         format!("(umask 022 && mkdir -p {FILES}) || exit\n{}{}", self.make(), self.has_image())
     }
 }
 
-/// The words of `proxy/run` before the image.
+/// The flags of `docker run` that `proxy/run` defines.
 fn options(mut line: Line, run: &Run) -> Line {
     for (port, inner) in [(run.http_port, 80), (run.https_port, 443)] {
         let Some(port) = port else { continue };
@@ -178,21 +174,22 @@ pub(super) fn bracketed(ip: &str) -> String {
     if ip.contains(':') { format!("[{ip}]") } else { ip.into() }
 }
 
-/// The words of `proxy/run` after the image.
+/// The arguments after the image that `proxy/run` defines.
 fn ending(line: Line, run: &Run) -> Line {
     let line = line.words([NAME, "run"]);
     let line = if run.debug { line.word("--debug") } else { line };
     run.metrics_port.iter().fold(line, |line, port| line.words(["--metrics-port", &port.to_string()]))
 }
 
-/// Shell lines that define the functions of `container.sh`, kamal-proxy's and that of all proxies.
+/// Shell lines that define the functions of both files called `container.sh`: the shared one and kamal-proxy's.
 pub(super) fn functions() -> String {
     container::functions(NAME) + &services() + &answer::sent(include_str!("container.sh"))
 }
 
 impl Ensure {
-    /// Starts the container that is there or runs a new one, and waits until it answers. Prints [`super::Answer`]; ends with
-    /// [`NoImage`] if Bowline's own image is needed and isn't there. Another app's deploy may do the same meanwhile.
+    /// Starts the existing container or runs a new one, and waits until it responds. Prints [`super::Answer`]. Ends
+    /// with [`NoImage`] if Bowline's own image is needed and missing. Another app's deploy may run the same script at
+    /// the same time.
     pub fn script(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}{network}(umask 022 && mkdir -p {FILES}) || exit\n{make}{functions}{has_image}{boot}",
@@ -206,7 +203,7 @@ impl Ensure {
         ))
     }
 
-    /// A shell line that ends the script where Bowline's own image is needed and isn't there.
+    /// A shell line that ends the script if Bowline's own image is needed and missing.
     pub(super) fn has_image(&self) -> String {
         match self.image {
             Image::Named(_) => String::new(),
@@ -218,35 +215,30 @@ impl Ensure {
     }
 }
 
-/// Loads Bowline's own image into a server's Docker.
+/// Loads Bowline's own proxy image into a server's Docker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// The run.
     pub scope: Scope,
-    /// The image's name.
     pub image: String,
-    /// The archive.
+    /// The archive for `docker load`.
     pub archive: SecretBytes,
 }
 
 impl Load {
-    /// The script.
     pub fn script(&self) -> Script {
         let text = format!("{}docker load >/dev/null || exit {PROXY_FAILED}\n", self.scope.fence());
         Script::new(text).with_bytes(self.archive.clone())
     }
 }
 
-/// Puts a new proxy in the place of the one that runs. It is made before the old one stops; if it doesn't come up with the same
-/// services, the old one is put back.
+/// Replaces the running proxy. The new container is created before the old one stops. If it doesn't come up with the
+/// same services, the old one starts again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replace {
-    /// The new one.
     pub ensure: Ensure,
 }
 
 impl Replace {
-    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let replacement = Replacement {
             name: NAME,
@@ -269,17 +261,14 @@ impl Replace {
     }
 }
 
-/// Starts or stops the proxy that is there.
+/// Starts, stops or restarts the existing proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Power {
-    /// The run.
     pub scope: Scope,
-    /// What is done to it.
     pub action: Action,
 }
 
 impl Power {
-    /// The script.
     pub fn script(&self) -> Script {
         let stop = || {
             let stop =
@@ -301,18 +290,17 @@ impl Power {
     }
 }
 
-/// Removes the proxy and its image.
+/// Removes the proxy's container and images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remove {
-    /// The run.
     pub scope: Scope,
-    /// Also if other apps need it.
+    /// Whether to remove it even if it has services.
     pub force: bool,
 }
 
 impl Remove {
-    /// Prints [`super::Answer`]: it stays as long as it has services. The files of other apps stay in any case: those apps need them
-    /// when they are started again.
+    /// Prints [`super::Answer`]. Without `force`, the proxy stays as long as it has services. The files of other apps
+    /// always stay, because those apps need them when they are started again.
     pub fn script(&self) -> Script {
         let kept = services()
             + "bowline_kept=$(services 2>/dev/null | awk '{ print $1 }' | tr '\\n' ' ')\n\

@@ -1,4 +1,4 @@
-//! Files of an app that the proxy reads: certificates of its roles, and pages for the proxy's own errors.
+//! An app's files that the proxy reads: certificates, logins, and pages for the proxy's own errors.
 
 use std::collections::BTreeMap;
 
@@ -16,34 +16,31 @@ use crate::plan::secrets::{Secrets, secret};
 use crate::proxy::Refusal;
 use crate::shell::{Script, quote};
 
-/// The directory of the one that the proxy's container mounts.
+/// The directory that contains the one mounted in the proxy's container.
 const ABOVE: &str = ".kamal/proxy";
 
-/// The number of the user that the proxy runs as, in Kamal's image and in ours.
+/// The user id of the proxy, in Kamal's image and in Bowline's.
 const USER: u32 = 1001;
 
-/// Pages by name (`503.html`).
+/// Pages by file name (`503.html`).
 pub type Pages = BTreeMap<String, Vec<u8>>;
 
 /// The files of an app on a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Files {
-    /// The run.
     pub scope: Scope,
-    /// Certificates, their keys and logins, by their paths in the app's directory: only the proxy may read them.
+    /// Certificates, keys and logins, by path in the app's directory. Only the proxy may read them.
     pub private: Vec<(String, Secret)>,
-    /// The pages, if there are some.
     pub pages: Pages,
-    /// Where they go.
     pub shelf: Shelf,
 }
 
-/// Where pages are, in the app's directory.
+/// Where an app's directory keeps the pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shelf {
-    /// A version's, beside those of other versions; which of them are still needed.
+    /// In a directory per version. `keep` are the other versions whose pages are still needed.
     Version { version: String, keep: Vec<String> },
-    /// An accessory's, which knows no version of the app: they stay when those go.
+    /// In a directory per accessory. They are independent of the app's versions, and stay when those are removed.
     Accessory(String),
 }
 
@@ -56,27 +53,26 @@ impl Shelf {
     }
 }
 
-/// The directory of an accessory's pages, in the app's directory.
+/// The directory of an accessory's pages, relative to the app's directory.
 pub(super) fn accessory_pages(service: &str) -> String {
     format!("accessory_error_pages/{service}")
 }
 
-/// What an accessory leaves in the app's directory.
+/// The paths that an accessory uses, relative to the app's directory.
 pub(crate) fn left_by_accessory(service: &str) -> [String; 3] {
     [format!("tls/{service}"), format!("auth/{service}"), accessory_pages(service)]
 }
 
-/// The directory of an app's files on a server.
 pub fn directory(names: &Names) -> String {
     format!("{FILES}/{}", names.app())
 }
 
-/// The secrets of all roles behind the proxy.
+/// The names of the secrets of all roles behind the proxy.
 pub(super) fn secrets(config: &Config) -> Vec<String> {
     config.roles.iter().filter_map(|role| role.kamal_proxy()).flat_map(secrets_of).collect()
 }
 
-/// The secrets that a role or an accessory needs for the proxy.
+/// The names of the secrets that the proxy needs for a role or an accessory.
 pub(crate) fn secrets_of(proxy: &Proxy) -> Vec<String> {
     let certificate = match &proxy.tls {
         Tls::Custom { certificate, private_key } => vec![certificate.clone(), private_key.clone()],
@@ -85,7 +81,7 @@ pub(crate) fn secrets_of(proxy: &Proxy) -> Vec<String> {
     certificate.into_iter().chain(proxy.own.basic_auth.iter().cloned()).collect()
 }
 
-/// What only the proxy may read of the roles on a server.
+/// The private files of a server's roles: paths in the app's directory, and contents.
 pub(super) fn private(
     config: &Config,
     secrets: &Secrets,
@@ -96,7 +92,7 @@ pub(super) fn private(
     Ok(files.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-/// What only the proxy may read of a role or an accessory.
+/// The private files of a role or an accessory.
 fn private_of(name: &str, proxy: &Proxy, secrets: &Secrets) -> Result<Vec<(String, Secret)>, PlanError> {
     let mut files = Vec::new();
     if let Tls::Custom { certificate, private_key } = &proxy.tls {
@@ -112,13 +108,13 @@ fn private_of(name: &str, proxy: &Proxy, secrets: &Secrets) -> Result<Vec<(Strin
     Ok(files)
 }
 
-/// The logins that the proxy no longer asks for, of these roles.
+/// The directories with logins of those roles that no longer have `basic_auth`.
 pub(crate) fn unread<'r>(names: &Names, roles: impl Iterator<Item = &'r Role>) -> Vec<String> {
     let asks = |role: &&Role| role.kamal_proxy().is_some_and(|proxy| !proxy.own.basic_auth.is_empty());
     roles.filter(|role| !asks(role)).map(|role| format!("{}/auth/{}", directory(names), role.name)).collect()
 }
 
-/// Refuses secrets of `basic_auth` that are no logins.
+/// Rejects secrets in `basic_auth` that aren't of the form `USER:PASSWORD`.
 pub(crate) fn check_logins(proxy: &Proxy, secrets: &Secrets) -> Result<(), PlanError> {
     for name in &proxy.own.basic_auth {
         let value = secret(secrets, name)?;
@@ -135,7 +131,7 @@ pub(crate) fn check_logins(proxy: &Proxy, secrets: &Secrets) -> Result<(), PlanE
     Ok(())
 }
 
-/// The files of an accessory, if it has some.
+/// The files of an accessory, if it has any.
 pub(crate) fn of_accessory(
     scope: &Scope,
     service: &str,
@@ -150,14 +146,13 @@ pub(crate) fn of_accessory(
 }
 
 impl Files {
-    /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.private.is_empty() && self.pages.is_empty()
     }
 
-    /// Writes them. Each comes as a line of Base64 on standard input. A key belongs to the proxy's user where the SSH user may give
-    /// files away. Elsewhere everyone may read it, as with Kamal, but no other user gets to the directory above the one that the
-    /// proxy's container mounts.
+    /// Writes the files, each from a line of Base64 on standard input. A private file belongs to the proxy's user if
+    /// the SSH user may change owners. Otherwise, all users may read the file, as with Kamal, but only the SSH user can
+    /// enter the directory above the one that the proxy's container mounts.
     pub fn script(&self) -> Script {
         let app = directory(&self.scope.names);
         let (mut text, mut input) = (self.scope.fence(), String::new());
@@ -190,7 +185,7 @@ impl Files {
         Script::new(text).with_input(Secret::new(input))
     }
 
-    /// All pages appear at the same moment. Pages of unused versions are removed.
+    /// Writes the pages. All pages of a version appear at the same moment. Removes the pages of unused versions.
     fn write_pages(&self, app: &str, text: &mut String, input: &mut String) {
         let path = format!("{app}/{}", self.shelf.path());
         let [own, new] = ["", ".new"].map(|ending| quote(&format!("{path}{ending}")));

@@ -1,15 +1,15 @@
-//! The flags of `kamal-proxy deploy`, in the order and the form in which Kamal gives them.
+//! The flags of `kamal-proxy deploy`, in the same order and form as Kamal's.
 
 use bowline_config::{Config, Own, Proxy, Tls};
 
-/// Where the app's files for the proxy are in its container.
+/// The mount point of the apps' files in the proxy's container.
 const FILES: &str = "/home/kamal-proxy/.apps-config";
 
-/// The source of the flags, in addition to the configuration.
+/// What the flags depend on, in addition to the configuration.
 pub struct Given<'a> {
-    /// The app's directory among the files for the proxy: `SERVICE[-DEST]`.
+    /// The app's directory among the apps' files: `SERVICE[-DEST]`.
     pub app: &'a str,
-    /// The role or the accessory, for its certificate and its logins.
+    /// The role or accessory, which determines the paths of certificate and logins.
     pub role: &'a str,
 }
 
@@ -50,7 +50,7 @@ pub fn flags(config: &Config, proxy: &Proxy, given: &Given<'_>) -> Vec<String> {
     flags.0
 }
 
-/// The file with the logins of a role or an accessory, in the app's directory.
+/// The file with the logins of a role or an accessory, relative to the app's directory.
 pub(super) fn logins(of: &str) -> String {
     format!("auth/{of}/logins")
 }
@@ -87,7 +87,7 @@ impl Flags {
         }
     }
 
-    /// What kamal-proxy can do and Kamal has no key for.
+    /// Features of kamal-proxy that Kamal has no keys for.
     fn beyond_kamal(&mut self, proxy: &Proxy) {
         self.some("canonical-host", proxy.canonical_host.as_ref());
         self.boolean("tls-staging", proxy.tls_staging.then_some(true));
@@ -97,7 +97,7 @@ impl Flags {
         self.each("exclude-metrics-path", &proxy.exclude_metrics_paths);
     }
 
-    /// What Bowline's own proxy alone knows.
+    /// Features that only Bowline's own proxy has.
     fn own(&mut self, own: &Own, given: &Given<'_>) {
         self.boolean("compress", own.compress.then_some(true));
         if !own.basic_auth.is_empty() {
@@ -120,7 +120,7 @@ impl Flags {
     }
 }
 
-/// A value of a flag that takes several with commas between them.
+/// Quotes a value for a flag that accepts a comma-separated list.
 fn one_of_a_list(text: &str) -> String {
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }

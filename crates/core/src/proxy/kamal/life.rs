@@ -1,4 +1,4 @@
-//! What is done to the proxy itself.
+//! Commands that change the proxy itself.
 
 use super::container::{Ensure, Power, Remove, Replace};
 use super::upgrade::Look;
@@ -32,7 +32,7 @@ pub(in crate::proxy) fn life(here: Here<'_>, act: Act) -> Result<Life, PlanError
 }
 
 impl Life {
-    /// The step that it begins with.
+    /// The first step. Others may follow from its answer.
     pub(in crate::proxy) fn step(&self) -> Step {
         match self {
             Life::Boot(ensure) => Step::Ensure(ensure.clone()),

@@ -1,5 +1,4 @@
-//! Notes about a server's kamal-proxy that a user should read before a deploy, and what the proxy would reject in the middle of
-//! one.
+//! Remarks about a server's kamal-proxy to show before a deploy, and checks for what the proxy would reject during one.
 
 use bowline_config::{Accessory, Config, Proxy, route_of};
 
@@ -12,14 +11,14 @@ use crate::proxy::{Refusal, Site};
 /// The version of Bowline's own proxy that comes with this Bowline.
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
-/// The roles behind it on a server, each with its service.
+/// The roles behind the proxy on a server: name, service, configuration.
 fn roles<'c>(config: &'c Config, names: &Names, host: &str) -> Vec<(&'c str, String, &'c Proxy)> {
     let here = config.roles.iter().filter(|role| role.hosts.iter().any(|at| at.host == host));
     here.filter_map(|role| Some((role.name.as_str(), names.prefix(&role.name), role.kamal_proxy()?)))
         .collect()
 }
 
-/// The accessories behind it on a server, each with its service.
+/// The accessories behind the proxy on a server: name, service, configuration.
 fn accessories<'c>(config: &'c Config, host: &str) -> Vec<(&'c str, String, &'c Proxy)> {
     let here = config.accessories.iter().filter(|accessory| accessory.hosts.iter().any(|at| at == host));
     here.filter_map(|accessory| {
@@ -28,7 +27,8 @@ fn accessories<'c>(config: &'c Config, host: &str) -> Vec<(&'c str, String, &'c 
     .collect()
 }
 
-/// What a service would have, and another one that isn't this app's has: the proxy would refuse it once its container runs.
+/// A route that a service wants and another app's service already has. The proxy would reject it once the container
+/// runs.
 struct Conflict<'a> {
     own: String,
     other: &'a Service,
@@ -53,7 +53,7 @@ impl Conflict<'_> {
     }
 }
 
-/// The first conflict of one of these services with those that a server's proxy has.
+/// The first conflict between one of these services and those of the server's proxy.
 fn conflict<'a>(
     wanted: Vec<(&str, String, &Proxy)>,
     observed: &'a Observed,
@@ -70,13 +70,13 @@ fn conflict<'a>(
     None
 }
 
-/// The services of this app on a server.
+/// The names of this app's services on a server.
 fn ours(config: &Config, names: &Names, host: &str) -> Vec<String> {
     let all = roles(config, names, host).into_iter().chain(accessories(config, host));
     all.map(|(_, service, _)| service).collect()
 }
 
-/// Refuses a route of a role that the service of another app has.
+/// Rejects a route of a role that another app's service already has.
 pub(super) fn check(site: &Site<'_>) -> Result<(), Refusal> {
     let names = &site.scope.names;
     let ours = ours(site.config, names, site.host);
@@ -86,7 +86,7 @@ pub(super) fn check(site: &Site<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a route of an accessory that the service of another app has.
+/// Rejects a route of an accessory that another app's service already has.
 pub(crate) fn check_accessory(
     config: &Config,
     names: &Names,
@@ -107,14 +107,14 @@ fn has(service: &Service, (host, path): &(String, String)) -> bool {
         && service.paths.iter().any(|theirs| theirs == path)
 }
 
-/// What a person should know.
+/// Remarks about a server's proxy, for display.
 pub(super) fn notes(site: &Site<'_>) -> Vec<String> {
     let paused = site.observed.services.iter().flat_map(|listed| {
         let wanted = roles(site.config, &site.scope.names, site.host);
         wanted.into_iter().filter_map(|(role, service, _)| paused(role, listed.service(&service)?))
     });
     let ours = ours(site.config, &site.scope.names, site.host);
-    // A deploy doesn't boot accessories, so this doesn't stop it.
+    // Only a remark, because a deploy doesn't boot accessories.
     let refused = accessories(site.config, site.host).into_iter().filter_map(|accessory| {
         let found = conflict(vec![accessory], site.observed, &ours)?;
         Some(format!("the accessory {}", found.told(site.host)))

@@ -1,9 +1,10 @@
-# Registers the container $bowline_id as $bowline_target with the proxy $bowline_proxy by the function register, and follows the
-# container meanwhile: one that ends doesn't get healthy any more. Prints what look prints of one that gets its requests.
+# Registers the container $bowline_id as $bowline_target with the proxy $bowline_proxy, using the function `register`.
+# Watches the container meanwhile, because one that ends never becomes healthy. Prints what `look` prints once the
+# container gets the requests.
 bowline_files=$(mktemp -d) || exit
 trap 'rm -rf "$bowline_files"; kill "$bowline_try" 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-# A proxy that can't be asked, because it or Docker's daemon is being started again, is asked again.
+# Tries again while the proxy or Docker's daemon is restarting.
 try() {
     while :; do
         register >"$bowline_files/said" 2>&1

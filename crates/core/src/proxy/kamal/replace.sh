@@ -1,4 +1,4 @@
-# Puts a new proxy in the place of the one that runs, which is put back unless the new one has its services.
+# Replaces the running proxy. If the new one doesn't come up with the same services, the old one starts again.
 silent() { back "$bowline_failed"; }
 put_right
 make_next

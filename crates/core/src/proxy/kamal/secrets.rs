@@ -1,4 +1,4 @@
-//! The secrets that the proxy's image needs.
+//! The secrets for pulling the proxy's image.
 
 use bowline_config::{Config, Registry};
 
@@ -8,7 +8,7 @@ use crate::commands::registry::Login;
 use crate::plan::deploy::PlanError;
 use crate::plan::secrets::{Secrets, login as login_to, registry_of};
 
-/// Those that let it be pulled from the app's registry.
+/// The names of the secrets that are needed to pull the image from the app's registry.
 pub fn of_pull(config: &Config) -> Vec<String> {
     let registries = runs(config).filter_map(|run| registry(config, &Image::of(run)));
     let mut names: Vec<String> = registries.flat_map(Registry::secrets).map(str::to_owned).collect();
@@ -17,16 +17,16 @@ pub fn of_pull(config: &Config) -> Vec<String> {
     names
 }
 
-/// Who we are to the registry that a server gets it from.
+/// The login at the registry from which a server pulls the image.
 ///
 /// # Errors
-/// A secret that isn't there.
+/// A secret is missing.
 pub fn login(config: &Config, secrets: &Secrets, host: &str) -> Result<Option<Login>, PlanError> {
     let registry = run_of(config, host).and_then(|run| registry(config, &Image::of(run)));
     registry.map_or(Ok(None), |registry| login_to(registry, secrets))
 }
 
-/// The app's registry, if the image is in it too.
+/// The app's registry, if the image is in it as well.
 fn registry<'c>(config: &'c Config, image: &Image) -> Option<&'c Registry> {
     match image {
         Image::Named(image) => registry_of(config, image),

@@ -1,4 +1,4 @@
-//! A service of the proxy: which container gets its requests.
+//! The proxy's services: which container gets a service's requests.
 
 use bowline_config::{Config, Proxy, Role};
 
@@ -10,41 +10,39 @@ use crate::observed::{Container, Observed, plain_version};
 use crate::proxy::{Detach, OfRole};
 use crate::shell::{Line, Script, quote};
 
-/// How many digits of a container's id Kamal registers it with.
+/// How many digits of a container's id are in a target, as with Kamal.
 const SHORT: usize = 12;
 
 /// How a service's requests get to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The run.
     pub scope: Scope,
-    /// The service: `SERVICE-ROLE[-DEST]`, or an accessory's.
+    /// `SERVICE-ROLE[-DEST]`, or the service of an accessory.
     pub service: String,
-    /// The container's name, for people.
+    /// The container's name, for display.
     pub container: String,
-    /// Where the app listens in it.
+    /// The port on which the app listens in the container.
     pub port: u16,
     /// Arguments of `kamal-proxy deploy` other than the target.
     pub flags: Vec<String>,
-    /// Its error pages, if the app has some.
     pub pages: Option<ErrorPages>,
     /// How long the container may take to become healthy, in seconds.
     pub timeout: u64,
-    /// How long open requests of the one before may take, in seconds.
+    /// How long the previous container's open requests may take, in seconds.
     pub drain: u64,
 }
 
 /// Pages that the proxy shows for its own errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorPages {
-    /// Where they are on the server. If they aren't there, the flag is left out.
+    /// The directory on the server. If it doesn't exist, the flag is left out.
     pub directory: String,
-    /// The flag that points the proxy there.
+    /// The flag with the directory's path in the proxy's container.
     pub flag: String,
 }
 
 impl ErrorPages {
-    /// At a path in the app's directory.
+    /// The pages at a path in the app's directory.
     fn at(scope: &Scope, path: &str) -> Self {
         Self {
             directory: format!("{}/{path}", files::directory(&scope.names)),
@@ -59,12 +57,11 @@ impl Route {
         self.timeout + self.drain + ask::PATIENCE_S
     }
 
-    /// The target that is registered for a container's id.
+    /// The target to register for the container with this id.
     pub fn target(&self, id: &str) -> String {
         format!("{}:{}", short(id), self.port)
     }
 
-    /// The step that registers a container.
     pub fn register(&self, id: &str) -> Register {
         Register { route: self.clone(), id: id.into() }
     }
@@ -111,25 +108,22 @@ pub(crate) fn of_accessory(config: &Config, scope: &Scope, service: &str, proxy:
     }
 }
 
-/// Makes a container the one that gets its service's requests: the proxy checks its health, sends it all requests from
-/// then on, and waits until those of the one before are answered. A failure leaves that one in place.
+/// Sends a service's requests to a container: the proxy checks its health, switches all requests to it, and waits until
+/// the previous container has answered its open ones. If this fails, the previous container keeps the requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register {
-    /// The way.
     pub route: Route,
     /// The container's id.
     pub id: String,
 }
 
 impl Register {
-    /// The proxy's command.
     pub fn line(&self) -> Line {
         let target = format!("--target={}", self.route.target(&self.id));
         let flags = self.route.flags.iter().map(String::as_str);
         command(&["deploy", &self.route.service, &target]).words(flags)
     }
 
-    /// Shell lines that define the function `register`.
     fn function(&self) -> String {
         let line = self.line();
         match &self.route.pages {
@@ -142,7 +136,6 @@ impl Register {
         }
     }
 
-    /// Prints a [`ready::Answer`].
     pub fn script(&self) -> Script {
         Script::new(format!(
             "{fence}{ask}bowline_id={id}\nbowline_proxy={NAME}\nbowline_target={target}\n{function}{wait}{register}",
@@ -157,20 +150,18 @@ impl Register {
     }
 }
 
-/// Takes a service from a container that is about to stop: its open requests are answered, new ones get 404.
+/// Removes a service before its container stops: open requests are answered, new ones get 404.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unregister {
-    /// The run.
     pub scope: Scope,
-    /// The service.
     pub service: String,
-    /// The container's id. If another one gets the service's requests, nothing is done; if `None`, it has one alone.
+    /// The container's id. Nothing happens if the service's requests go to another container. `None` skips this check.
     pub id: Option<String>,
     /// How long open requests may take, in seconds.
     pub drain: u64,
 }
 
-/// How a role's service is taken from one of its containers.
+/// How to remove a role's service before the container stops.
 pub(crate) fn unregister(of: &OfRole<'_>, container: &Container) -> Detach {
     Detach::Kamal(Box::new(Unregister {
         scope: of.scope.clone(),
@@ -181,7 +172,6 @@ pub(crate) fn unregister(of: &OfRole<'_>, container: &Container) -> Detach {
 }
 
 impl Unregister {
-    /// The script.
     pub fn script(&self) -> Script {
         let drain = format!("--drain-timeout={}s", self.drain);
         Script::new(format!(
@@ -200,20 +190,17 @@ impl Unregister {
     }
 }
 
-/// Takes a service from a container that has stopped, of a role that there no longer is: nothing else gives it back. A container
-/// that runs keeps it.
+/// Removes a service whose container has stopped and whose role no longer exists, because no other step would. Does
+/// nothing if the container runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forget {
-    /// The run.
     pub scope: Scope,
-    /// The service.
     pub service: String,
-    /// The container's id, or as much of it as the proxy tells.
+    /// The container's id, or the prefix of it that the proxy lists.
     pub id: String,
 }
 
 impl Forget {
-    /// The script.
     pub fn script(&self) -> Script {
         let Self { scope, service, id } = self.clone();
         let unregister = Unregister { scope, service, id: Some(id), drain: 0 }.script();
@@ -227,7 +214,7 @@ impl Forget {
     }
 }
 
-/// The services on a server that are of roles which it no longer has, and whose containers have stopped or are gone.
+/// The services of roles that the server no longer has and whose containers have stopped or are gone.
 pub(super) fn orphans(config: &Config, scope: &Scope, host: &str, observed: &Observed) -> Vec<Forget> {
     let names = &scope.names;
     let here = |role: &Role| role.hosts.iter().any(|at| at.host == host);
@@ -256,39 +243,35 @@ pub(super) fn orphans(config: &Config, scope: &Scope, host: &str, observed: &Obs
     orphans
 }
 
-/// A text as a basic regular expression that fits it alone.
+/// Escapes a text for use in a basic regular expression.
 fn basic(text: &str) -> String {
     let special = |c: char| matches!(c, '\\' | '.' | '*' | '[' | ']' | '^' | '$');
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Answers a service's requests with 503, or sends them to its container again.
+/// Makes the proxy answer a service's requests with 503, or send them to the container again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
-    /// The run.
     pub scope: Scope,
     pub role: String,
-    /// The service.
     pub service: String,
-    /// What becomes of it.
     pub to: Pausing,
 }
 
-/// What becomes of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pausing {
-    /// It answers with 503.
+    /// Answer with 503.
     Stop {
         /// How long open requests may take, in seconds.
         drain: u64,
-        /// What the page says.
+        /// The message on the page.
         message: Option<String>,
     },
-    /// It serves.
+    /// Send requests to the container again.
     Resume,
 }
 
-/// What becomes of the service of a role.
+/// How to begin or end a role's maintenance.
 pub(super) fn pause(of: &OfRole<'_>, to: Pausing) -> Pause {
     let role = of.role.name.clone();
     Pause { scope: of.scope.clone(), service: of.scope.names.prefix(&role), role, to }
@@ -309,7 +292,6 @@ impl Pause {
         }
     }
 
-    /// The script.
     pub fn script(&self) -> Script {
         let (line, done) = match &self.to {
             Pausing::Stop { drain, message } => {
@@ -324,7 +306,8 @@ impl Pause {
     }
 }
 
-/// The shell function `services`, which prints the rows of the proxy's table, without its heading and the terminal's styles.
+/// Defines the shell function `services`, which prints the rows of the proxy's table, without the header and terminal
+/// styles.
 pub(crate) fn services() -> String {
     format!(
         "services() {{\n\
@@ -335,11 +318,10 @@ pub(crate) fn services() -> String {
     )
 }
 
-/// A shell line that prints what `services` printed, from `$bowline_list`, as rows of [`super::Listed`].
+/// A shell line that prints the rows in `$bowline_list`, from `services`, in the form that [`super::Listed`] reads.
 pub(crate) const ROWS: &str =
     "[ -z \"$bowline_list\" ] || printf '%s\\n' \"$bowline_list\" | sed 's/^/@service /'";
 
-/// Prints [`super::Listed`].
 pub(super) fn list() -> Script {
     let services = services();
     Script::new(format!("{services}bowline_list=$(services) || exit\n{ROWS}\n"))

@@ -6,18 +6,17 @@ use crate::commands::network;
 use crate::proxy::takeover::{self, Direction, Parts, Ports};
 use crate::shell::{Line, Script};
 
-/// How long a proxy that has services to forget is waited for, in tenths of a second.
+/// How long to wait for the temporary proxy that removes services, in tenths of a second.
 const TRIES: u32 = 50;
 
-/// The one that waits takes Traefik's ports, with the services that it has by then.
+/// Moves Traefik's ports to the waiting proxy, with the services that it has by then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TakeOver {
-    /// The one that has the ports.
+    /// Creates the container with the ports.
     pub ensure: Ensure,
 }
 
 impl TakeOver {
-    /// Prints [`super::Answer`].
     pub fn script(&self) -> Script {
         let ensure = Ensure { ports: Ports::Published, ..self.ensure.clone() };
         let parts = Parts {
@@ -29,8 +28,9 @@ impl TakeOver {
     }
 }
 
-/// Shell lines that have a stopped proxy forget services, or it would send their requests to containers that are gone when it is
-/// booted again. The one that does it sees its volume and no network. Nothing fails if that can't be done.
+/// Shell lines that remove services from a stopped proxy. Otherwise, it would send their requests to containers that no
+/// longer exist when it is booted again. A temporary proxy with the same volume and without a network does this.
+/// Failures are ignored.
 pub(crate) fn forget(services: &[String]) -> String {
     if services.is_empty() {
         return String::new();

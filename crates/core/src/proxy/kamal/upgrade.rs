@@ -1,5 +1,5 @@
-//! `proxy upgrade`: replaces the running proxy with another version. One version of Bowline's own proxy replaces another in the
-//! same container, without downtime. All other cases need a new container.
+//! `proxy upgrade`: replaces the running proxy with another version. Bowline's own proxy replaces an older version of
+//! itself in the same container, without downtime. All other cases need a new container.
 //!
 //! The new program is copied into the container, where only root can write it. The running program starts it on its own
 //! listeners and finishes its open requests. When the container restarts, it starts the newest program in it.
@@ -15,20 +15,19 @@ use crate::commands::status::Status::NotInPlace;
 use crate::commands::{Scope, ask};
 use crate::shell::{Script, quote};
 
-/// Where the program is that a container takes when it is started again, if it is newer than its image's own.
+/// The program that a restarted container starts, if it is newer than the one in the image.
 const KEPT: &str = "/opt/bowline-proxy/bowline-proxy";
-/// The file on a server that remembers which version which container was upgraded to.
+/// The file on a server that records which container was upgraded to which version.
 pub const UPGRADED: &str = ".kamal/proxy/upgraded";
 
-/// Asks what runs, and what should.
+/// Finds out which proxy runs and which one should.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
-    /// What should.
+    /// The proxy that should run.
     pub ensure: Ensure,
 }
 
 impl Look {
-    /// Prints [`Found`].
     pub fn script(&self) -> Script {
         let named = "@image {{.Config.Image}}{{\"\\n\"}}@status {{.State.Status}}";
         Script::new(format!(
@@ -44,20 +43,19 @@ impl Look {
     }
 }
 
-/// What was found.
+/// The observed proxy, and the image that should run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The image that should run.
     pub wanted: String,
-    /// The image of the container that is there.
+    /// The image of the existing container.
     pub image: Option<String>,
-    /// Whether that runs.
+    /// Whether that container runs.
     pub is_running: bool,
-    /// Whether a reboot was ended before it had come to its own end.
+    /// Whether a reboot was interrupted.
     pub is_half_done: bool,
-    /// The version of the program that runs, if it is Bowline's own.
+    /// The version of the running program, if it is Bowline's own proxy.
     pub runs: Option<String>,
-    /// The version that a restart of the container takes.
+    /// The version that the container starts when it restarts.
     pub keeps: Option<String>,
 }
 
@@ -101,33 +99,32 @@ impl fmt::Display for Found {
     }
 }
 
-/// How the running proxy becomes the one that is wanted.
+/// How to get from the running proxy to the wanted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// It is that, as people read it.
+    /// It already runs. The text is for display.
     Already(String),
-    /// It is newer than that.
+    /// A newer version than the wanted one runs.
     Newer {
-        /// Its version.
+        /// The running version, for display.
         runs: String,
-        /// The version that is wanted.
+        /// The wanted version, for display.
         wanted: String,
     },
-    /// In its container, from one version to another.
+    /// By replacing the program in the container.
     InPlace {
-        /// Its version.
+        /// The running version, for display.
         from: String,
-        /// The version that is wanted.
+        /// The wanted version, as a number.
         to: String,
     },
-    /// By a new container.
+    /// With a new container.
     Reboot,
-    /// None runs.
+    /// By booting it, because none runs.
     Boot,
 }
 
 impl Found {
-    /// The way to go.
     pub fn way(&self) -> Way {
         let Some(image) = self.image.as_ref().filter(|_| self.is_running) else { return Way::Boot };
         if self.is_half_done {
@@ -149,17 +146,15 @@ impl Found {
     }
 }
 
-/// Makes the running proxy another version, in its container.
+/// Replaces the running program in its container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InPlace {
-    /// The proxy as it should be.
     pub ensure: Ensure,
-    /// The version that its image has.
+    /// The version in the wanted image.
     pub version: String,
 }
 
 impl InPlace {
-    /// The script.
     pub fn script(&self) -> Script {
         let Self { ensure, version } = self;
         Script::new(format!(
@@ -174,7 +169,6 @@ impl InPlace {
         ))
     }
 
-    /// The run.
     pub fn scope(&self) -> &Scope {
         &self.ensure.scope
     }
@@ -219,7 +213,7 @@ mod tests {
             (found(one, "", "", two), in_place("0.1.0")),
             (found("r.test/me/bowline-proxy:v10.0.1.0", "0.1.0", "0.1.0", two), in_place("0.1.0")),
             (found(one, "0.2.0", "0.2.0", two), already("bowline-proxy 0.2.0")),
-            // One that was ended before it could see to the next restart.
+            // An upgrade that was interrupted before it set the program for the next restart.
             (found(one, "0.2.0", "0.1.0", two), in_place("0.2.0")),
             (found(one, "0.1.0", "0.2.0", two), in_place("0.1.0")),
             (found(two, "0.2.0", "0.2.0", two), already("bowline-proxy 0.2.0")),

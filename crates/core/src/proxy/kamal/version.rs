@@ -1,4 +1,4 @@
-//! Which proxies are new enough. The tag of a proxy's image is its version.
+//! Which versions of the proxy Bowline supports. A version is the tag of the proxy's image.
 
 use std::cmp::Ordering;
 
@@ -9,13 +9,13 @@ use super::container::{Ensure, Image};
 use crate::observed::Container;
 use crate::proxy::Refusal;
 
-/// Bowline's own proxy: the last part of its image's name.
+/// The last part of the name of Bowline's own proxy image.
 pub(super) const PROGRAM: &str = "bowline-proxy";
 
-/// The oldest version that understands what is asked of it. Kamal 2.11 has the same minimum.
+/// The oldest version that supports the commands that Bowline uses. Kamal 2.11 has the same minimum.
 pub const MINIMUM: &str = "v0.9.2";
 
-/// Refuses a proxy whose image says that it is too old. A tag that is no version says nothing.
+/// Rejects a proxy whose image's tag is too old. Accepts tags that aren't versions.
 pub(super) fn check(host: &str, image: &str) -> Result<(), Refusal> {
     let Some(version) = of_image(image).filter(|version| is_older(version, MINIMUM)) else { return Ok(()) };
     Err(Refusal {
@@ -24,12 +24,12 @@ pub(super) fn check(host: &str, image: &str) -> Result<(), Refusal> {
     })
 }
 
-/// Whether a proxy's container runs Bowline's own, which its image's label says.
+/// Whether a container runs Bowline's own proxy, according to a label of its image.
 pub fn is_own(proxy: &Container) -> bool {
     proxy.labels.get("org.opencontainers.image.vendor").is_some_and(|vendor| vendor == "Bowline")
 }
 
-/// Refuses what only Bowline's own proxy does where another one runs.
+/// Rejects keys that only Bowline's own proxy knows if another proxy runs.
 pub(super) fn knows(
     host: &str,
     proxy: &Container,
@@ -49,7 +49,7 @@ pub(super) fn knows(
     })
 }
 
-/// The keys for roles on a server that only Bowline's own proxy knows.
+/// The keys in the configuration of a server's roles that only Bowline's own proxy knows.
 pub(super) fn keys_of_roles<'c>(
     config: &'c Config,
     host: &'c str,
@@ -58,7 +58,7 @@ pub(super) fn keys_of_roles<'c>(
     roles.filter_map(|role| role.kamal_proxy()).flat_map(|proxy| proxy.own.keys())
 }
 
-/// The same for accessories too.
+/// Like [`keys_of_roles`], and those of the server's accessories.
 pub(super) fn own_keys<'c>(config: &'c Config, host: &'c str) -> impl Iterator<Item = &'static str> + 'c {
     let accessories =
         config.accessories.iter().filter(move |accessory| accessory.hosts.iter().any(|at| at == host));
@@ -66,8 +66,8 @@ pub(super) fn own_keys<'c>(config: &'c Config, host: &'c str) -> impl Iterator<I
     keys_of_roles(config, host).chain(proxies.flat_map(|proxy| proxy.own.keys()))
 }
 
-/// Refuses to put another image in the place of Bowline's own proxy that would ignore keys: without `basic_auth`, an app is open
-/// to everyone.
+/// Refuses to create a proxy from another image if it would ignore keys that only Bowline's own proxy knows. Without
+/// `basic_auth`, for example, an app would be open to everyone.
 pub(super) fn makes(host: &str, ensure: &Ensure) -> Result<(), Refusal> {
     let (Some(key), Image::Named(image)) = (ensure.needs_own, &ensure.image) else { return Ok(()) };
     let repository =
@@ -83,21 +83,20 @@ pub(super) fn makes(host: &str, ensure: &Ensure) -> Result<(), Refusal> {
     })
 }
 
-/// The version of an image, if it is of Bowline's own proxy. What stands in front of it is for Kamal's minimum.
+/// The version in the image tag of Bowline's own proxy. The tag's prefix `v10.` satisfies Kamal's minimum.
 pub(super) fn of_own(image: &str) -> Option<&str> {
     let tag = of_image(image)?;
     let repository = image.strip_suffix(tag)?.strip_suffix(':')?;
     tag.strip_prefix("v10.").filter(|_| repository.rsplit('/').next() == Some(PROGRAM))
 }
 
-/// The tag of an image.
 fn of_image(image: &str) -> Option<&str> {
     let name = image.split('@').next()?;
     let (_, tag) = name.rsplit_once(':')?;
     (!tag.contains('/')).then_some(tag)
 }
 
-/// Whether one version is older than another, in the order of RubyGems as far as numbers and pre-releases go.
+/// Whether one version is older than another. Numbers and pre-releases are in the same order as in RubyGems.
 pub fn is_older(version: &str, than: &str) -> bool {
     match (parts(version), parts(than)) {
         (Some(version), Some(than)) => order(&version, &than) == Ordering::Less,
@@ -105,7 +104,7 @@ pub fn is_older(version: &str, than: &str) -> bool {
     }
 }
 
-/// Numbers, and `None` for a word that makes it a pre-release.
+/// The parts of a version. `None` is a word, which makes the version a pre-release.
 fn parts(version: &str) -> Option<Vec<Option<u64>>> {
     let version = version.strip_prefix('v').unwrap_or(version);
     let parts = version.split(['.', '-']).map(|part| match part.parse() {
