@@ -1,5 +1,5 @@
-//! Restart policies: with some of them, Docker starts a container again when the daemon starts, even one that was stopped by
-//! hand. A container that Bowline stops stays stopped, and gets its policy back when Bowline starts it.
+//! Restart policies. With some of them, Docker restarts even manually stopped containers when its daemon starts. A
+//! container that Bowline stops stays stopped. When Bowline starts it again, it restores the policy.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -8,16 +8,16 @@ use super::answer::{self, Line, Unreadable};
 use crate::shell;
 use bowline_config::OptionValue;
 
-/// A container's policy as `docker inspect --format` gives it.
+/// A template for `docker inspect --format` that prints a container's policy.
 pub(crate) const FORMAT: &str =
     "{{.HostConfig.RestartPolicy.Name}}{{with .HostConfig.RestartPolicy.MaximumRetryCount}}:{{.}}{{end}}";
 
-/// The policy among further flags of `docker run`.
+/// The restart policy among the configured options of `docker run`.
 pub fn configured(options: &[(String, OptionValue)]) -> Option<String> {
     value(options, "restart").map(Into::into)
 }
 
-/// The value of a flag among further flags of `docker run`.
+/// The value of an option among the configured options of `docker run`.
 pub(crate) fn value<'a>(options: &'a [(String, OptionValue)], name: &str) -> Option<&'a str> {
     options.iter().find_map(|(key, value)| match value {
         OptionValue::Value(value) if key == name => Some(value.as_str()),
@@ -30,12 +30,12 @@ pub(crate) fn function() -> String {
     answer::sent(include_str!("policy.sh"))
 }
 
-/// Shell lines that keep a container stopped which is stopped next. Container and policy are words of the shell.
+/// Shell lines that keep a container stopped once it is stopped. Container and policy are already shell words.
 pub(crate) fn keep_stopped(container: &str, policy: &str) -> String {
     format!("{}keep_stopped {container} {policy}\n", function())
 }
 
-/// A shell line that gives a stopped container the policy that is configured, or ends the script with a status.
+/// A shell line that restores a stopped container's configured policy, or ends the script with a status.
 pub(crate) fn give_back(policy: Option<&String>, container: &str, status: impl Display) -> String {
     let update = |policy: &String| {
         let line =
@@ -45,13 +45,11 @@ pub(crate) fn give_back(policy: Option<&String>, container: &str, status: impl D
     policy.map(update).unwrap_or_default()
 }
 
-/// The restart policy of a container that was stopped, where it could not be changed: it will run again when Docker
-/// restarts.
+/// The restart policy of a stopped container if it could not be changed. The container will run again when Docker restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Returns(pub Option<String>);
 
 impl Returns {
-    /// What these lines say.
     pub(super) fn among<'a>(mut lines: impl Iterator<Item = Line<'a>>) -> Result<Self, Unreadable> {
         let line = lines.find(|line| line.word == "returns");
         Ok(Self(line.map(|line| line.some().map(Into::into)).transpose()?))

@@ -1,4 +1,4 @@
-# keep_stopped CONTAINER POLICY: keeps a container stopped which is stopped next, though Docker be restarted.
+# keep_stopped CONTAINER POLICY: makes sure that a container that is about to be stopped stays stopped when Docker restarts.
 keep_stopped() {
     case $2 in
         always | on-failure*) docker update --restart unless-stopped "$1" >/dev/null || echo "@returns $2" ;;

@@ -1,18 +1,18 @@
-//! The ports that a container publishes on the server. Bowline checks that they are free before it stops another container for
-//! it.
+//! The ports that a container publishes on the server. Bowline checks that they are free before it stops the container that
+//! the new one replaces.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::answer::{self, Unreadable};
 
-/// Shell lines that define `held ADDRESS PORT PROTOCOL`, `whose PORT PROTOCOL`, and `taken NEXT OLD`, which prints [`Taken`]. They need
-/// [`super::ask::functions`].
+/// Shell lines that define `held ADDRESS PORT PROTOCOL`, `whose PORT PROTOCOL`, and `taken NEXT OLD`, which prints
+/// [`Taken`]. They need [`super::ask::functions`].
 pub(crate) fn functions() -> String {
     answer::sent(include_str!("published.sh"))
 }
 
-/// Ports (`80/tcp`) that are taken, with who has each, if that is known. Nothing was stopped.
+/// Taken ports (`80/tcp`), each with its owner, if known. The script has stopped nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken(pub Vec<(String, Option<String>)>);
 
@@ -31,7 +31,7 @@ impl FromStr for Taken {
 }
 
 impl Taken {
-    /// What is wrong, for people.
+    /// The problem, for display.
     pub fn told(&self) -> String {
         let said = self.0.iter().map(|(port, who)| match who {
             Some(who) => format!("port {port} is taken by {who}"),

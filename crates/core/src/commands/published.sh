@@ -1,12 +1,12 @@
-# The host ports that a container publishes, a line each: ADDRESS|PORT|PORT INSIDE/PROTOCOL. Only while it runs, if
-# that is asked for.
+# publishes CONTAINER [running]: prints the host ports that a container publishes, one per line: ADDRESS|PORT|PORT
+# INSIDE/PROTOCOL. With `running`, prints them only if the container runs.
 publishes() {
-    # shellcheck disable=SC2016 # a template of Docker's
+    # shellcheck disable=SC2016 # a Docker template
     bowline_ports='{{range $inside, $bound := .HostConfig.PortBindings}}{{range $bound}}{{.HostIp}}|{{.HostPort}}|{{$inside}}{{println}}{{end}}{{end}}'
     [ "$2" != running ] || bowline_ports="{{if .State.Running}}$bowline_ports{{end}}"
     ! ask_name "$1" "$bowline_ports" || printf '%s\n' "$bowline_said"
 }
-# Whether something listens there: ADDRESS PORT PROTOCOL.
+# held ADDRESS PORT PROTOCOL: whether something listens on it.
 held() {
     # shellcheck disable=SC2086 # words
     case $1 in
@@ -23,7 +23,7 @@ held() {
             $4 "" == state "" { split($2, at, ":"); if (at[2] "" == port "" && (address ~ /^0+$/ || at[1] ~ /^0+$/ || at[1] "" == address "")) found = 1 }
             END { exit !found }'
 }
-# Who has it, as far as that can be told: PORT PROTOCOL.
+# whose PORT PROTOCOL: prints the owner of a port, if it can be found.
 whose() {
     bowline_name=$(docker container ls --filter "publish=$1/$2" --format '{{.Names}}' 2>/dev/null | head -n 1)
     if [ -n "$bowline_name" ]; then
@@ -36,7 +36,7 @@ whose() {
     esac
     ss "$bowline_sockets" "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' | head -n 1
 }
-# The ports that a container which was made would publish, and somebody else has than the one that makes room for it.
+# taken NEXT OLD: prints the ports that the new container would publish and that are taken by anything but the old container.
 taken() {
     bowline_given=$(publishes "$2" running) && bowline_wanted=$(publishes "$1") || exit
     printf '%s\n' "$bowline_wanted" | while IFS='|' read -r bowline_address bowline_port bowline_inside; do

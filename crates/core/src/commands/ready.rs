@@ -1,4 +1,4 @@
-//! Waits, on the server, until a container that was just started is ready or has failed.
+//! Waits on the server until a container that was just started is ready or has failed.
 
 mod reason;
 
@@ -15,25 +15,25 @@ use crate::names::NETWORK;
 use crate::proxy;
 pub use reason::{NotReady, is_port_taken, start_failed};
 
-/// Log lines of a failed container that are fetched.
+/// The number of log lines to fetch from a failed container.
 const LOG_LINES: usize = 50;
-/// Ends of a failed container that are fetched.
+/// The number of a failed container's exits to fetch.
 const ENDS: usize = 20;
-/// A container that Docker had to start again so often won't come up.
+/// The number of restarts by Docker after which a container has failed.
 const RESTARTS: u32 = 3;
 
-/// What makes a container that was started ready.
+/// When a started container counts as ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ready {
-    /// Its health check; without one, that it still runs after a while.
+    /// When its health check succeeds. Without one, if it still runs after a delay.
     Healthy,
-    /// That it runs: its proxy sees to the rest.
+    /// When it runs. Its proxy checks the rest.
     Started,
 }
 
-/// Shell lines that follow the container `$bowline_id`, which was just started, for at most `timeout` seconds; one without a
-/// health check is ready when it still runs after `delay` seconds. `network` is the one on which it is reached. They need
-/// [`super::ask::functions`] and print an [`Answer`], its states as they change.
+/// Shell lines that follow the container `$bowline_id`, which was just started, for at most `timeout` seconds. Without a
+/// health check, it is ready if it still runs after `delay` seconds. Requests reach it on `network`. The lines need
+/// [`super::ask::functions`] and print an [`Answer`], with each state as it changes.
 pub(super) fn wait(ready: Ready, timeout: u64, delay: u64, network: &str) -> String {
     match ready {
         Ready::Healthy => follow(timeout, delay, network, ("''", RESTARTS)),
@@ -43,13 +43,13 @@ pub(super) fn wait(ready: Ready, timeout: u64, delay: u64, network: &str) -> Str
     }
 }
 
-/// Shell lines with the functions of [`wait`] for a container whose proxy decides when it is ready.
+/// Shell lines that define the functions of [`wait`] for a container whose proxy decides when it is ready.
 pub(crate) fn registered(timeout: u64) -> String {
     functions(timeout, 0, NETWORK, ("''", RESTARTS))
 }
 
-/// The same for a container that was ready when Docker had started it again so many times: one that ended since has
-/// failed, and one without a health check needn't wait.
+/// Like [`wait`], for a container that was ready when Docker had restarted it this many times. If it exited since, it has
+/// failed. Without a health check, there is no delay.
 pub(super) fn still(ready: Ready, timeout: u64, delay: u64, network: &str, restarts: u32) -> String {
     let most = restarts.saturating_add(1);
     if ready == Ready::Started {
@@ -58,7 +58,8 @@ pub(super) fn still(ready: Ready, timeout: u64, delay: u64, network: &str, resta
     follow(timeout, delay, network, (&restarts.to_string(), most))
 }
 
-/// `seen`: the number of restarts at which it was seen running; `most`: the number at which it has failed.
+/// `restarts` are the number of restarts at which the container was seen running, as a shell word, and the number at which
+/// it has failed.
 fn follow(timeout: u64, delay: u64, network: &str, restarts: (&str, u32)) -> String {
     functions(timeout, delay, network, restarts) + &events::follow()
 }
@@ -74,23 +75,22 @@ fn functions(timeout: u64, delay: u64, network: &str, (seen, most): (&str, u32))
     )
 }
 
-/// What Docker says of a container.
+/// A container's state according to Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// `running`, `restarting`, `exited`, …
     pub status: String,
     /// `starting`, `healthy`, `unhealthy`; `none` without a health check.
     pub health: String,
-    /// The code with which it ended last.
+    /// Its last exit code.
     pub code: i64,
-    /// How often Docker had to start it again.
+    /// How often Docker restarted it.
     pub restarts: u32,
-    /// Whether it ended for want of memory.
+    /// Whether it was killed because memory ran out.
     pub out_of_memory: bool,
 }
 
 impl State {
-    /// One that runs.
     pub fn running(health: &str, restarts: u32) -> Self {
         Self { status: "running".into(), health: health.into(), code: 0, restarts, out_of_memory: false }
     }
@@ -121,22 +121,22 @@ impl FromStr for State {
     }
 }
 
-/// The answers while a container starts, as they arrive.
+/// Answers while a container starts, as they arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The container was made, or started: its id.
+    /// The container was created or started, and has this id.
     Id(String),
     State(State),
-    /// It runs, and is ready if it still does in so many seconds.
+    /// The container runs, and is ready if it still runs after this many seconds.
     Delay(u64),
-    /// It is ready: its addresses.
+    /// The container is ready and has these addresses.
     Ready(Vec<IpAddr>),
 }
 
 impl Event {
-    /// None if the line tells of something else.
+    /// Returns `None` for any other line.
     fn read(line: Line<'_>) -> Result<Option<Self>, Unreadable> {
-        // Docker gives a network without an address one that is none.
+        // For a network without an address, Docker prints a word that is no IP address.
         let addresses = || line.rest.split(' ').filter_map(|word| word.parse().ok()).collect();
         Ok(Some(match line.word {
             "id" => Event::Id(line.some()?.into()),
@@ -147,12 +147,12 @@ impl Event {
         }))
     }
 
-    /// A line as it comes. One that can't be read is told when all have come.
+    /// Parses a line as it arrives. Returns `None` for an invalid line too, because parsing the complete answer reports it.
     pub fn heard(line: &str) -> Option<Self> {
         Self::read(Line::read(line)?).ok()?
     }
 
-    /// How the container is, for people.
+    /// The container's state, for display.
     pub fn told(&self) -> Option<String> {
         match self {
             Event::State(State { status, health, code, restarts, .. }) => {
@@ -187,16 +187,15 @@ impl fmt::Display for Event {
     }
 }
 
-/// Why a container was given up.
+/// Why waiting for a container ended without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     Exited,
-    /// It ends again and again.
+    /// It keeps exiting.
     Restarting,
     Gone,
-    /// Its time was over.
     Timeout,
-    /// Its proxy would not have it.
+    /// Its proxy refused it.
     Refused,
 }
 
@@ -225,28 +224,26 @@ impl FromStr for Why {
     }
 }
 
-/// A container that was given up, with what is known of it.
+/// A container that did not become ready, with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     pub why: Why,
-    /// How it ended until then, as Docker's events tell it: `oom`, `die=CODE`.
+    /// Its previous exits from Docker's events, separated by spaces: `oom`, `die=CODE`.
     pub ends: String,
-    /// Where it listens, as the kernel tells it (`0100007F:0BB8`); empty if that isn't known.
+    /// The addresses that it listens on, in the kernel's format (`0100007F:0BB8`). Empty if unknown.
     pub listening: String,
-    /// The command of its health check.
     pub command: String,
     /// Its last log lines.
     pub log: Vec<String>,
-    /// Its last health checks: exit code and output.
+    /// The exit codes and outputs of its last health checks.
     pub health: Vec<(i64, String)>,
-    /// What its proxy said, if it was asked to send it requests.
+    /// The proxy's message when it was asked to route to the container.
     pub said: String,
-    /// The proxy's last check of it, as the proxy logged it (a JSON object); empty if there was none.
+    /// The proxy's last check of the container, as the proxy logged it (a JSON object). Empty if there was none.
     pub probe: String,
 }
 
 impl Failed {
-    /// With nothing known but why.
     pub fn new(why: Why) -> Self {
         let none = String::new;
         Self {
@@ -277,20 +274,20 @@ impl fmt::Display for Failed {
     }
 }
 
-/// What the script says of a container: the states it went through, and what became of it.
+/// What the script reports about a container: its states and its outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Its id, if it was just made or started.
+    /// Its id, if it was just created or started.
     pub id: Option<String>,
-    /// Its states, as they came.
+    /// Its states in order.
     pub states: Vec<State>,
-    /// Where it is reached, if it is ready.
+    /// Its addresses, if it is ready.
     pub ready: Option<Vec<IpAddr>>,
-    /// What is known of it if it was given up.
+    /// The failure, if it is not ready.
     pub failed: Option<Failed>,
 }
 
-/// An answer without a container's log, and the log: what that says can't be taken for what the script says.
+/// Splits an answer into its lines without the container's log, and the log. So a line of the log can't pass for an answer.
 pub(in crate::commands) fn without_log(answer: &str) -> (Vec<Line<'_>>, Vec<&str>) {
     let lines: Vec<&str> = answer.lines().collect();
     let start = lines.iter().position(|line| *line == "@log").unwrap_or(lines.len());
@@ -309,12 +306,12 @@ impl Answer {
         }
     }
 
-    /// Where it is reached, of one that has to be ready.
+    /// The addresses of a container that must be ready.
     pub fn addresses(self) -> Result<Vec<IpAddr>, Unreadable> {
         self.ready.ok_or(Unreadable::Missing("@ready"))
     }
 
-    /// How often Docker had started it again when it was seen last.
+    /// How often Docker had restarted it when it was last observed.
     pub fn restarts(&self) -> u32 {
         self.states.last().map_or(0, |state| state.restarts)
     }
@@ -368,10 +365,10 @@ impl fmt::Display for Answer {
     }
 }
 
-/// The longest health JSON that is read: Docker keeps five checks of 4 KiB each.
+/// The longest health JSON that is parsed, in bytes. Docker keeps five checks of 4 KiB each.
 const LONGEST: usize = 1024 * 1024;
 
-/// Docker's health JSON, as far as it matters.
+/// The relevant part of Docker's health JSON.
 #[derive(Serialize, Deserialize)]
 struct Health {
     #[serde(rename = "Log", default)]
@@ -391,7 +388,8 @@ impl Default for Check {
     }
 }
 
-/// Exit code and output of the checks in Docker's health JSON. It only explains: what can't be read is left out.
+/// The exit codes and outputs of the checks in Docker's health JSON. Invalid JSON counts as none, because they are only for
+/// explanations.
 fn checks(json: &str) -> Vec<(i64, String)> {
     if json.len() > LONGEST {
         return Vec::new();

@@ -1,13 +1,13 @@
-# Follows the container $bowline_id, which was just started, until it is ready or won't be; at most $bowline_timeout seconds.
-# It has failed when Docker started it again $bowline_most times. One without a health check is ready when it still runs after
-# $bowline_delay seconds, or at once if it was started again $bowline_seen times. It is reached on $bowline_network. With $bowline_ready
-# `started` it is ready once it runs, with `registering` its proxy decides that.
+# Follows the container $bowline_id, which was just started, until it is ready or has failed, for at most $bowline_timeout
+# seconds. It has failed when Docker has restarted it $bowline_most times. Without a health check, it is ready when it still
+# runs after $bowline_delay seconds, or immediately if $bowline_seen restarts is what it had before. Requests reach it on
+# $bowline_network. If $bowline_ready is `started`, it is ready once it runs. If it is `registering`, the proxy decides.
 bowline_deadline=$(($(date +%s) + bowline_timeout))
 bowline_last=
 failed() {
     echo "@failed $1"
-    # Docker forgets a container's end when it starts it again; its events don't. $bowline_past is for how many seconds before this it may
-    # have ended.
+    # Docker forgets how a container exited when it restarts it, but its events remember. $bowline_past is how many seconds
+    # before this script the container may have exited.
     echo "@ended $(docker events --since $((bowline_deadline - bowline_timeout - ${bowline_past:-5})) --until 0s --filter "container=$bowline_id" --filter event=oom \
         --filter event=die --format '{{.Action}}{{with index .Actor.Attributes "exitCode"}}={{.}}{{end}}' | tail -n "$bowline_ends" | tr '\n' ' ')"
     bowline_pid=$(docker container inspect --format '{{.State.Pid}}' "$bowline_id")

@@ -1,5 +1,5 @@
-//! The registry, seen from a server: log in, log out, pull. Without a registry, the server receives the image from this run
-//! ([`Receive`]).
+//! The registry as seen from a server: log in, log out, pull. Without a registry, the server receives the image from this
+//! run ([`Receive`]).
 
 mod layers;
 mod receive;
@@ -17,32 +17,32 @@ pub use receive::{Receive, Served, Way, runs};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The registry's address; Docker Hub if absent.
+    /// The registry's address. `None` is Docker Hub.
     pub server: Option<String>,
-    /// The user; sent on standard input, though Docker's client takes it as an argument.
+    /// Sent on standard input, although Docker's client takes it as an argument.
     pub username: Secret,
-    /// The password; sent on standard input.
+    /// Sent on standard input.
     pub password: Secret,
 }
 
-/// Shell lines that read what [`Login::input`] gives. `read` takes no byte more than its line.
+/// Shell lines that read [`Login::input`]. `read` consumes exactly one line.
 pub(super) const READ: &str = "IFS= read -r bowline_username && IFS= read -r bowline_password || exit\n";
 
 impl Login {
-    /// The words after `docker`; the password is read from standard input.
+    /// The arguments of `docker`, which reads the password from standard input.
     pub fn words(&self) -> Vec<&str> {
         let mut words = vec!["login", "--username", self.username.expose(), "--password-stdin"];
         words.extend(self.server.as_deref());
         words
     }
 
-    /// What a script with [`READ`] reads: a line each.
+    /// The input for [`READ`]: one line each.
     pub(super) fn input(&self) -> String {
         let line = |secret: &Secret| secret.expose().replace('\n', "") + "\n";
         line(&self.username) + &line(&self.password)
     }
 
-    /// A shell function `sign_in`, once [`READ`] has read.
+    /// The shell function `sign_in`. It uses the variables that [`READ`] sets.
     fn sign_in(&self) -> String {
         let line = Line::new("docker")
             .words(["login", "--username"])
@@ -59,9 +59,9 @@ impl Login {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
     pub scope: Scope,
-    /// Whether the run holds the lock: it then pulls only as long as the server is its own, and notes the image.
+    /// Whether the run holds the lock. If so, the script checks that the server is still its own, and notes the image.
     pub locked: bool,
-    /// The login, unless the registry needs none.
+    /// `None` if the registry needs no login.
     pub login: Option<Login>,
     /// `REPO:VER`.
     pub image: String,
@@ -70,8 +70,8 @@ pub struct Pull {
 }
 
 impl Pull {
-    /// Login and pull in one round trip. Prints [`Pulled`]. What is pulled is written down first, so that no other app that shares the
-    /// repository prunes it before it runs.
+    /// Logs in and pulls in one round trip. Prints [`Pulled`]. The script notes the image before it pulls it, so that no
+    /// other app with the same repository prunes it before it runs.
     pub fn script(&self) -> Script {
         let mut text = if self.locked { noted(&self.scope, &self.image) } else { String::new() };
         if self.login.is_some() {
@@ -87,13 +87,13 @@ impl Pull {
     }
 }
 
-/// Shell lines that write down, before it comes, which image a run has need of.
+/// Shell lines that note the image that a run needs, before it arrives.
 fn noted(scope: &Scope, image: &str) -> String {
     let pulled = quote(&scope.names.pulled());
     format!("{}printf '%s\\n' {} > {pulled} || exit 1\n", scope.fence(), quote(image))
 }
 
-/// Shell lines that print [`Pulled`], if the image is the service's: pruning finds a service's images by their label.
+/// Shell lines that check that the image has the service's label, by which pruning finds it, and print [`Pulled`].
 fn there(scope: &Scope, image: &str) -> String {
     format!(
         "bowline_pulled=$(docker image inspect --format '{{{{.ID}}}} {{{{.Config.Labels.service}}}}' {}) || exit\n\
@@ -106,7 +106,7 @@ fn there(scope: &Scope, image: &str) -> String {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
-    /// Its id.
+    /// The image's id.
     pub image: String,
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for Pulled {
     }
 }
 
-/// The credential helper that Docker's client looked for in vain, by what it said.
+/// The credential helper that Docker's client reports as missing in this message.
 pub fn missing_helper(said: &str) -> Option<&str> {
     let absent = ["not found", "no such file", "not installed"];
     let line = said.lines().find(|line| {
@@ -135,10 +135,10 @@ pub fn missing_helper(said: &str) -> Option<&str> {
     name.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()
 }
 
-/// Shell lines that pull an image, logged in if there is a login, which [`READ`] has read.
+/// Shell lines that pull an image, after a login with what [`READ`] has read, if a login is given.
 ///
-/// Docker writes all logins of a user into one file, so another app's login at the same moment may undo ours: a pull
-/// that is refused is tried once more, after another login.
+/// Docker stores all logins of a user in one file, so a simultaneous login of another app may overwrite ours. So after a
+/// pull that is refused, the lines log in and pull a second time.
 pub(super) fn pull(login: Option<&Login>, image: &str) -> String {
     let pull = Line::new("docker").words(["pull", "--quiet", image]);
     let Some(login) = login else { return format!("{pull} >/dev/null || exit {PullFailed}\n") };
@@ -161,7 +161,7 @@ pub fn logout(server: Option<&str>) -> Script {
     Script::new(format!("{} >&2\n", Line::new("docker").words(["logout"]).words(server)))
 }
 
-/// Prints the registry mirror that Docker asks first; nothing if there is none.
+/// Prints the first registry mirror that Docker uses, or nothing.
 pub fn mirror() -> Script {
     Script::new(
         "docker info --format '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' 2>/dev/null | head -n 1\n",

@@ -1,27 +1,27 @@
-//! Puts a new container in the place of an old one: a proxy's, or an accessory's. The new one is made before the old one stops,
-//! and if it doesn't come up, the old one is put back.
+//! Replaces the container of a proxy or an accessory. The new one is created before the old one stops. If the new one
+//! doesn't come up, the old one is restored.
 
 use super::status::Status::{self, PortTaken};
 use super::{answer, ask, policy, published};
 use crate::shell::quote;
 
-/// The names that the two have on the way, and what a failure ends the script with.
+/// The names of both containers during a replacement, and the exit status of a failure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replacement<'a> {
     pub name: &'a str,
-    /// The new one, until the old one has stopped.
+    /// The new container's name until the old one has stopped.
     pub next: &'a str,
-    /// The old one, until the new one has come up.
+    /// The old container's name until the new one has come up.
     pub old: &'a str,
-    /// The container that gives its ports to the new one.
+    /// The container whose ports the new one takes over.
     pub gives: &'a str,
-    /// How long the old one may take to stop, in seconds; its own limit if none is given.
+    /// How long the old container may take to stop, in seconds. `None` uses its own limit.
     pub stop_wait: Option<u32>,
     pub failed: Status,
 }
 
 impl Replacement<'_> {
-    /// Shell lines that define the functions of `replacement.sh`, and those that they need.
+    /// Shell lines that define the functions of `replacement.sh` and what they need.
     pub(crate) fn functions(self) -> String {
         let [name, next, old, gives] = [self.name, self.next, self.old, self.gives].map(quote);
         format!(

@@ -1,21 +1,22 @@
-# Puts a new container in the place of $bowline_name. It is $bowline_next until the old one has stopped, which is $bowline_old until the
-# new one has come up. The caller defines `make NAME`, which makes the new one, `show`, which prints why it didn't come up, and
-# `put_back`, which says that the old one was started again. Whatever fails ends the script with $bowline_failed.
+# Replaces the container $bowline_name. The new one is called $bowline_next until the old one has stopped. The old one is
+# called $bowline_old until the new one has come up. The caller defines `make NAME`, which creates the new one, `show`,
+# which prints why it didn't come up, and `put_back`, which reports that the old one runs again. A failure ends the script
+# with $bowline_failed.
 
-# Puts right what a run that was killed has left of this.
+# Repairs what a killed run left of a replacement.
 put_right() {
     ask_name "$bowline_name" '{{.ID}}' ||
         { ! ask_name "$bowline_old" '{{.ID}}' || docker container rename "$bowline_old" "$bowline_name" || exit "$bowline_failed"; }
     docker container rm --force "$bowline_next" "$bowline_old" >/dev/null 2>&1
 }
-# Puts the state, the restart policy and the label `service` of the one that is there in $bowline_found.
+# Stores the state, restart policy and label `service` of the existing container in $bowline_found.
 find_old() {
     bowline_found=
     ! ask_name "$bowline_name" "{{.State.Status}} $bowline_format {{index .Config.Labels \"service\"}}" || bowline_found=$bowline_said
     bowline_policy=${bowline_found#* }
     bowline_policy=${bowline_policy%% *}
 }
-# Makes the new one. Its ports must be free, or those of the container $bowline_gives.
+# Creates the new container. Its ports must be free, or belong to the container $bowline_gives.
 make_next() {
     make "$bowline_next" >/dev/null || { docker container rm --force "$bowline_next" >/dev/null 2>&1; exit "$bowline_failed"; }
     bowline_taken=$(taken "$bowline_next" "$bowline_gives") || exit
@@ -36,7 +37,7 @@ start_next() {
     bowline_named=yes
     docker container start "$bowline_name" >/dev/null || back "$bowline_failed"
 }
-# back STATUS: the old one is put back.
+# back STATUS: restores the old container and exits.
 back() {
     if [ -n "$bowline_named" ]; then
         show

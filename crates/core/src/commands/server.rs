@@ -1,4 +1,4 @@
-//! The servers themselves: commands that run on them outside containers, and the preparation for the first deploy.
+//! Commands that run on a server outside containers, and the preparation of a server for the first deploy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,18 +10,17 @@ use super::{Scope, network};
 use crate::names::NETWORK;
 use crate::shell::{Line, Script, quote};
 
-/// Runs a command on the server, in its login shell: what a person would get who logs in and types it.
+/// Runs a command in the user's login shell, as if the user had logged in and typed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnServer {
     pub scope: Scope,
     pub host: String,
-    /// A line for the shell.
     pub command: String,
     pub mode: Mode,
 }
 
 impl OnServer {
-    /// The command and nothing else: input, output and status belong to the caller.
+    /// Runs only the command, so its standard input, output and exit status are the command's.
     pub fn script(&self) -> Script {
         let mut text = self.scope.audit(None, &format!("Executed cmd '{}' on {}", self.command, self.host));
         if self.mode.is_attached() {
@@ -36,7 +35,7 @@ impl OnServer {
         Script::new(text).as_logged_in()
     }
 
-    /// Ends it from outside, with all that it began.
+    /// Ends the command and all processes that it started.
     pub fn end(&self) -> Script {
         Script::new(self.hang_up())
     }
@@ -46,24 +45,23 @@ impl OnServer {
     }
 }
 
-/// Has Docker on a server, and the directory and the network that apps share. Safe to repeat.
+/// Installs Docker if it is missing, and creates the directory and the network that apps share. Safe to repeat.
 ///
-/// It prints what it found and did ([`Answer`]), and ends with [`Refused`] where it can't go on.
+/// Prints an [`Answer`]. Exits with [`Refused`] if it can't continue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bootstrap;
 
 /// Why a server could not be bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Docker is missing, and this user may install nothing.
+    /// Docker is missing, and this user may not install software.
     NotRoot,
-    /// Docker is missing, and so is what could fetch it.
+    /// Docker is missing, and so are the tools to download it.
     NoTool,
-    /// The installer could not be fetched.
+    /// The installer could not be downloaded.
     NoInstaller,
-    /// The installer failed.
     Failed,
-    /// Docker is there, and this user may neither use it nor be allowed to.
+    /// Docker is installed, but this user may not use it and can't be added to its group.
     NotInGroup,
 }
 
@@ -76,7 +74,7 @@ impl Refusal {
         ("not-in-group", Refusal::NotInGroup),
     ];
 
-    /// Why, and what to do, after what the server's programs said.
+    /// The reason and a hint, from the output of the server's programs.
     pub fn explain(self, said: &str) -> Explanation {
         let lines: Vec<&str> = said.trim().lines().collect();
         let last = lines[lines.len().saturating_sub(5)..].join("\n");
@@ -118,21 +116,20 @@ impl FromStr for Refusal {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Docker was missing, and is installed.
+    /// Docker was missing, and its installation started.
     pub installing: bool,
     pub installed: bool,
-    /// The user who may use Docker from the next login on; nothing more was done.
+    /// This user may use Docker from the next login on. The script did nothing after that.
     pub joined: Option<String>,
-    /// The network was made.
+    /// The network was created.
     pub network: bool,
     /// Docker's version.
     pub docker: Option<String>,
-    /// Why it could not continue.
     pub refused: Option<Refusal>,
 }
 
 impl Answer {
-    /// Docker's version, where it can be used.
+    /// Docker's version, if it can be used.
     pub fn version(&self) -> Result<&str, Unreadable> {
         self.docker.as_deref().ok_or(Unreadable::Missing("@docker"))
     }
@@ -171,10 +168,10 @@ impl fmt::Display for Answer {
 }
 
 pub const INSTALLER: &str = "https://get.docker.com";
-/// What else can be done.
+/// The alternative in hints.
 const BY_HAND: &str = "or install Docker there by hand: https://docs.docker.com/engine/install/";
 
-/// Seconds that a daemon has to answer after it was installed.
+/// Seconds for a newly installed daemon to respond.
 const DAEMON_S: u32 = 20;
 
 impl Bootstrap {
@@ -192,7 +189,7 @@ impl Bootstrap {
     }
 }
 
-/// Ends this connection: the next one has the groups that the user is in by then.
+/// Ends this connection, so that the next one has the user's new groups.
 pub fn leave() -> Script {
     Script::new("kill -HUP $PPID\nsleep 5\n")
 }

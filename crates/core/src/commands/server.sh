@@ -1,5 +1,5 @@
-# Has Docker on a server, installed by $bowline_installer if need be; a daemon that was installed has $bowline_tries tenths of a
-# second to answer. Ends before the network is made where the user may use Docker from the next login on.
+# Installs Docker with $bowline_installer if it is missing. A newly installed daemon gets $bowline_tries tenths of a second
+# to respond. Exits before the network is created if the user may use Docker only from the next login on.
 refused() {
     echo "@refused $1"
     exit "$bowline_refused"

@@ -1,5 +1,5 @@
-//! Checks whether a container still serves. Asked again at the point of no return, because the container may have ended after
-//! it became ready.
+//! Checks that a container still serves. Used at the point of no return, because the container may have exited after it
+//! became ready.
 
 use std::fmt;
 
@@ -8,18 +8,17 @@ use super::status::Status::NotServing;
 use super::{Scope, ask, ready};
 use crate::shell::{Script, quote};
 
-/// A container that was ready, and has to be still.
+/// A container that was ready and must still be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
     pub id: String,
-    /// How often Docker had started it again when it was ready, if that is known: then it may not have ended since.
+    /// How often Docker had restarted it when it was ready, if known. If so, it must not have exited since.
     pub restarts: Option<u32>,
-    /// What it takes to serve.
     pub ready: Ready,
 }
 
 impl Serving {
-    /// Shell lines that end the script with [`NotServing`] unless the container serves, and print [`Instead`]. They need
+    /// Shell lines that end the script with [`NotServing`] and print [`Instead`] if the container doesn't serve. They need
     /// [`ask::functions`].
     pub(crate) fn or_exit(&self) -> String {
         let restarts = self.restarts.map_or_else(|| "*".into(), |restarts| restarts.to_string());
@@ -36,7 +35,7 @@ impl Serving {
     }
 }
 
-/// How a container is that has to serve, and doesn't.
+/// The state of a container that should serve but doesn't.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instead(pub String);
 
@@ -46,23 +45,23 @@ impl fmt::Display for Instead {
     }
 }
 
-/// Looks whether a container that was ready still is. One that isn't healthy at the moment is waited for; one that
-/// ended since, even if Docker has started it again, is not.
+/// Checks that a container that was ready still is. Waits for a container that is unhealthy at the moment, but not for one
+/// that exited since, even if Docker restarted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     pub scope: Scope,
-    /// The container's name, for people.
+    /// The container's name, for display.
     pub name: String,
     pub serving: Serving,
-    /// The network on which it is reached.
+    /// The network on which requests reach it.
     pub network: String,
-    /// How long it may take to become healthy again, in seconds.
+    /// The most seconds to become healthy again.
     pub timeout: u64,
-    /// How long it must keep running if it has no health check, in seconds.
+    /// Seconds that a container without a health check must keep running.
     pub readiness_delay: u64,
 }
 
-/// How long ago it may have ended, in seconds: it may have waited at the barrier since it was ready.
+/// How long ago the container may have exited, in seconds. Since it was ready, it may have waited at the barrier.
 const PAST_S: u64 = 3600;
 
 impl Check {

@@ -1,4 +1,4 @@
-//! The exit statuses of our scripts other than 0. A number has one meaning, whichever script exits with it.
+//! The exit statuses of our scripts other than 0. Each number has one meaning in all scripts.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::registry::missing_helper;
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        /// The statuses of our scripts. Two of one number don't compile.
+        /// The exit statuses of our scripts. Using a number twice doesn't compile.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u32)]
         pub enum Status {
@@ -15,7 +15,7 @@ macro_rules! statuses {
         }
 
         impl Status {
-            /// The status of a number; none if it is no script's own, but of a program in it.
+            /// The status with this number. `None` means that the status comes from a program in the script.
             pub fn of(code: u32) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$name),)*
@@ -27,47 +27,47 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// A container that has to serve doesn't ([`super::serving::Instead`] says how it is). Nothing was changed.
+    /// A container that must be serving isn't ([`super::serving::Instead`] has its state). Nothing was changed.
     NotServing = 65,
     /// The container wasn't stopped because it is healthy.
     Healthy = 66,
-    /// Docker did not answer.
+    /// Docker did not respond.
     NoAnswer = 69,
-    /// The container did not become ready ([`super::ready::Answer`] says why).
+    /// The container did not become ready ([`super::ready::Answer`] has the reason).
     NotReady = 70,
-    /// The registry refuses us.
+    /// The registry refused the login.
     LoginRefused = 71,
-    /// There is no such image, or it can't be pulled.
+    /// The image doesn't exist or can't be pulled.
     PullFailed = 72,
-    /// The image isn't labelled as this service's.
+    /// The image doesn't have this service's label.
     NotLabelled = 73,
     /// Docker would not run, start or stop the container.
     NotStarted = 74,
-    /// The server belongs to a later run.
+    /// A later run has claimed the server.
     Fenced = 75,
-    /// The network could not be made, or the proxy not be run in it.
+    /// The network could not be created, or the proxy could not run in it.
     ProxyFailed = 76,
-    /// There is a lock.
+    /// The lock is taken.
     Held = 77,
-    /// A container of another app has the name ([`super::app::NameTaken`] says which).
+    /// A container of another app has the name ([`super::app::NameTaken`] has its owner).
     NameTaken = 78,
-    /// Ports that a container would publish are taken ([`super::published::Taken`] says by whom). Nothing was stopped.
+    /// Ports that a container would publish are taken ([`super::published::Taken`] has their owners). Nothing was stopped.
     PortTaken = 79,
-    /// The image has no directory of assets; why is on standard error.
+    /// The image doesn't have the directory of assets. Standard error has the reason.
     NoAssets = 80,
-    /// Docker can't be had there ([`super::server::Refusal`] says why).
+    /// Docker can't be installed or used ([`super::server::Refusal`] has the reason).
     Refused = 81,
-    /// There can be no maintenance page.
+    /// The maintenance page could not be put up.
     NoPage = 82,
-    /// Bowline's own image of the proxy is needed, and isn't there.
+    /// Bowline's own image of the proxy is required but missing.
     NoImage = 83,
-    /// The proxy's container takes no other program.
+    /// The program in the proxy's container can't be replaced.
     NotInPlace = 84,
     /// The server could not get the image from this run.
     NotReceived = 85,
-    /// The image is not there, and this run does not bring it.
+    /// The server doesn't have the image, and this run doesn't bring it.
     NoSuchImage = 86,
-    /// The image is not for this server's platform.
+    /// The image is for another platform than this server's.
     OtherPlatform = 87,
 }
 
@@ -76,8 +76,7 @@ impl Status {
         self as u32
     }
 
-    /// What it means that a script ended with this status, after what it said on standard error. Some commands say it in words of
-    /// their own.
+    /// The general explanation of this status, with the script's standard error. Some commands have more specific explanations.
     pub fn explain(self, stderr: &str) -> Option<Explanation> {
         let explanation = match self {
             Status::LoginRefused if missing_helper(stderr).is_some() => Explanation::new(
@@ -115,7 +114,7 @@ impl Status {
 
 const PLATFORM: &str = "build it for the servers' platforms: `builder: arch:` takes one or several";
 
-/// What to do where Docker did not get to us, or not to the image.
+/// The hint if Docker could not reach us, or not the image.
 fn not_received(said: &str) -> &'static str {
     let said = said.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
@@ -143,7 +142,6 @@ impl From<Status> for u32 {
     }
 }
 
-/// The number, for a script.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.code().fmt(f)

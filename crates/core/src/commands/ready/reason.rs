@@ -1,4 +1,4 @@
-//! Why a container isn't ready, in one line, and what to do about it. Recognises common causes.
+//! Explains in one line why a container isn't ready, and what to do about it. Recognizes common causes.
 
 mod refused;
 
@@ -10,22 +10,21 @@ use super::{Answer, Failed, State, Why};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
     pub container: String,
-    /// In one line, with the reason.
+    /// One line, including the reason.
     pub summary: String,
     pub hint: Option<String>,
-    /// Its last log lines.
     pub log: Vec<String>,
-    /// Its last health checks: exit code and output.
+    /// The exit codes and outputs of its last health checks.
     pub health: Vec<(i64, String)>,
-    /// Whether its proxy said that it gets no requests.
+    /// Whether the proxy confirmed that it sends the container no requests.
     pub refused: bool,
 }
 
-/// Log lines that are kept for a report.
+/// The number of log lines in a report.
 const KEPT: usize = 50;
 
 impl Answer {
-    /// Why a container that had so many seconds isn't ready.
+    /// Explains why a container was not ready within `timeout` seconds.
     pub fn not_ready(self, container: &str, timeout: u64) -> Result<NotReady, Unreadable> {
         let failed = self.failed.ok_or(Unreadable::Missing("@failed"))?;
         let Explanation { reason: summary, hint } =
@@ -37,17 +36,17 @@ impl Answer {
     }
 }
 
-/// What is known of a container that is not ready.
+/// What is known about a container that is not ready.
 struct Facts<'a> {
-    /// How long it had, in seconds.
+    /// Seconds that it had to become ready.
     timeout: u64,
     failed: &'a Failed,
     states: &'a [State],
 }
 
 impl Facts<'_> {
-    /// The code it last ended with: its state has it until Docker starts it again. Then there is what the events say, or
-    /// else what was seen of it.
+    /// The last exit code. The container's state has it until Docker restarts the container. After that, it comes from the
+    /// events, or else from the states seen before.
     fn code(&self) -> Option<String> {
         if self.failed.why == Why::Exited {
             return self.states.last().map(|state| state.code.to_string());
@@ -62,7 +61,7 @@ impl Facts<'_> {
             || self.states.iter().any(|state| state.out_of_memory)
     }
 
-    /// How often Docker started it again.
+    /// How often Docker restarted it.
     fn restarts(&self) -> u32 {
         self.states.last().map_or(0, |state| state.restarts)
     }
@@ -85,7 +84,7 @@ impl Facts<'_> {
             Why::Restarting => {
                 (format!("the container keeps exiting, last with code {code}"), exit_hint(code, log))
             }
-            // A container that was up long enough to be checked is judged by its check, unless it keeps exiting.
+            // If the container ran long enough to be checked, the check explains more, unless the container keeps exiting.
             Why::Timeout if self.restarts() > u32::from(!health.is_empty()) && ended.is_some() => {
                 let times = self.restarts();
                 let reason = format!(
@@ -116,7 +115,7 @@ impl Facts<'_> {
     }
 }
 
-/// For a command that isn't there, whether Docker or a shell in the container says so.
+/// The hint for a missing command, whether Docker or a shell in the container reports it.
 const NOT_FOUND: &str = "the command was not found in the image: see `cmd` and the image's ENTRYPOINT";
 
 fn exit_hint(code: &str, log: &[String]) -> Option<String> {
@@ -139,20 +138,20 @@ fn exit_hint(code: &str, log: &[String]) -> Option<String> {
     Some(hint.into())
 }
 
-/// Whether Docker says that a port is taken, by another container or any other program.
+/// Whether Docker reports that a port is taken, by another container or any other program.
 pub fn is_port_taken(said: &str) -> bool {
     said.contains("port is already allocated") || said.contains("address already in use")
 }
 
-/// Why Docker would not start a container, by what it said.
+/// Explains Docker's message about a container that it would not start.
 pub fn start_failed(said: &str) -> Explanation {
     let said = said.trim();
     let reason = format!("docker would not run the container: {said}");
     Explanation { reason, hint: start_hint(said).map(Into::into) }
 }
 
-/// What to do when Docker would not start a container. Its runtimes have words of their own: "exec: \"x\": executable file not found
-/// in $PATH" is runc's, "executable file `x` not found: No such file or directory" crun's.
+/// The hint for a container that Docker would not start. Messages depend on the runtime: runc says "exec: \"x\": executable
+/// file not found in $PATH", crun says "executable file `x` not found: No such file or directory".
 fn start_hint(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     let says = |text: &str| said.contains(text);
@@ -225,7 +224,7 @@ fn slow(said: &str) -> String {
     }
 }
 
-/// The port on the container's own address that a health command asks.
+/// The port on the container's own address that a health command requests.
 fn asked(command: &str) -> Option<u16> {
     let places = ["localhost:", "127.0.0.1:", "0.0.0.0:", "[::1]:"];
     places.iter().find_map(|place| {
@@ -242,7 +241,7 @@ fn listens(listening: &str, on: u16) -> bool {
     sockets(listening).any(|(_, port)| port == on)
 }
 
-/// What is wrong if the app listens elsewhere than it is asked.
+/// The hint if the app listens on another port than the check requests.
 fn port_hint(asked: u16, listening: &str) -> Option<String> {
     if listens(listening, asked) {
         return None;
@@ -265,7 +264,7 @@ fn port_hint(asked: u16, listening: &str) -> Option<String> {
     }
 }
 
-/// `0100007F:0BB8` as Linux has it in `/proc/net/tcp`: words of the address in the machine's byte order.
+/// Parses an address like `0100007F:0BB8` in Linux's `/proc/net/tcp`: 32-bit words in the machine's byte order.
 fn socket(text: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -280,7 +279,7 @@ fn socket(text: &str) -> Option<(IpAddr, u16)> {
         }
         _ => return None,
     };
-    // Docker's own resolver listens in every container of a network.
+    // Docker's DNS resolver listens in every container of a network.
     (address != IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))).then_some((address, port))
 }
 
@@ -326,7 +325,7 @@ mod tests {
                 "00000000:1F90 00000000000000000000000000000000:0050",
                 "ports 80, 8080, and the check asks port 3000",
             ),
-            // It listens where it is asked by now.
+            // Something listens on the requested port by now.
             ((7, "refused"), "00000000:0BB8", "listens on port 3000 by now"),
             ((7, "refused"), "", "nothing listens"),
             ((1, "stat: cannot statx '/tmp/kamal-cord/cord': Permission denied"), "00000000:0BB8", "SELinux"),
@@ -367,7 +366,7 @@ mod tests {
             let hint = start_hint(&said);
             assert!(hint.is_some_and(|hint| hint.contains(part)), "{said}: {hint:?}");
         }
-        // The error of a failed mount names other files.
+        // The error of a failed mount contains the names of other files.
         let mount =
             "error mounting \"/etc/app\" to rootfs at \"/app\": stat /etc/app: no such file or directory";
         assert_eq!(start_hint(&runc(mount)), None);

@@ -1,4 +1,4 @@
-//! How much of an image a server has already, as far as its Docker says: the layers from the lowest up that another image there has.
+//! Asks a server how much of an image it already has: the number of lowest layers that it shares with an image in its Docker.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,21 +6,20 @@ use std::str::FromStr;
 use crate::commands::answer::{self, Unreadable};
 use crate::shell::{Script, quote};
 
-/// The layers of an image for an architecture.
+/// The layers of an image for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layers {
-    /// `amd64`, as Docker calls it.
+    /// Docker's name of it, such as `amd64`.
     pub architecture: String,
-    /// The lowest first.
+    /// Lowest first.
     pub layers: Vec<Layer>,
 }
 
-/// A layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// The digest of its content, without compression.
+    /// The digest of its uncompressed content.
     pub content: String,
-    /// Its bytes as it is sent.
+    /// Its size in bytes as it is sent.
     pub size: u64,
 }
 
@@ -35,12 +34,12 @@ pub fn held(images: &[Layers]) -> Script {
     Script::new(format!("bowline_of() {{\ncase $1 in\n{images}*) ;;\nesac\n}}\n{file}"))
 }
 
-/// What a server has.
+/// The part of an image that a server has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Its architecture.
+    /// The server's architecture.
     pub architecture: String,
-    /// So many of the image's layers, from the lowest up.
+    /// The number of the image's layers, counted from the lowest.
     pub layers: usize,
 }
 

@@ -1,5 +1,5 @@
-# Says how much of an image a server has: the layers from the lowest up that one of its images has, too. Set in front: a
-# function bowline_of, which gives the digests of the layers for an architecture.
+# Prints how much of an image a server has: the number of lowest layers that the image shares with one of the server's.
+# Needs the function bowline_of ARCHITECTURE, which prints the digests of the image's layers.
 bowline_arch=$(docker version --format '{{.Server.Arch}}') || exit
 bowline_wanted=$(bowline_of "$bowline_arch")
 bowline_all=$(docker image ls --quiet --no-trunc) || exit

@@ -1,5 +1,5 @@
-//! Receives an image from the deploying machine: pulled from the run itself through the SSH connection or, if sshd doesn't
-//! forward, loaded from standard input.
+//! Receives an image from the deploying machine: the server pulls it from the run itself through the SSH connection or, if
+//! sshd doesn't forward ports, loads it from standard input.
 
 use bowline_config::secret::Secret;
 
@@ -12,7 +12,7 @@ use crate::shell::{Line, Script, quote};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receive {
     pub scope: Scope,
-    /// Whether the run holds the lock: it then changes the server only as long as that is its own, and notes the image.
+    /// Whether the run holds the lock. If so, the script checks that the server is still its own, and notes the image.
     pub locked: bool,
     /// `REPO:VER`.
     pub image: String,
@@ -24,36 +24,36 @@ pub struct Receive {
 /// How a server gets an image without a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// It has it already.
+    /// The server already has it.
     There,
-    /// It pulls it from this run.
+    /// The server pulls it from this run.
     Pull(Served),
-    /// It is on standard input, as `docker load` takes it.
+    /// Standard input has it in the format of `docker load`.
     Load,
 }
 
-/// A registry that this run is for a server.
+/// The registry that this run serves to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The port of the server's `localhost` that leads to it.
+    /// The port on the server's `localhost` that leads to the registry.
     pub port: u16,
-    /// User and password as HTTP has them: in base64, with a colon between.
+    /// The credentials for HTTP: `USER:PASSWORD` in base64.
     pub auth: Secret,
-    /// The architectures it is for (`amd64`).
+    /// The architectures that the image is for, such as `amd64`.
     pub architectures: Vec<String>,
 }
 
-/// Whether a server of an architecture can run an image that is for these. Docker takes those of 32 bits, too.
+/// Whether a server of an architecture can run an image for these. 64-bit servers run 32-bit images too.
 pub fn runs(server: &str, architectures: &[String]) -> bool {
     let older = OLDER.iter().find(|(newer, _)| *newer == server).map(|(_, older)| *older);
     architectures.iter().any(|architecture| architecture == server || Some(architecture.as_str()) == older)
 }
 
-/// Architectures, and what else runs on them.
+/// 64-bit architectures, each with the 32-bit one that it also runs.
 const OLDER: [(&str, &str); 2] = [("arm64", "arm"), ("amd64", "386")];
 
 impl Served {
-    /// The architectures of servers that it can run on, as the words of a `case`.
+    /// The architectures of servers that can run the image, separated by spaces.
     fn fits(&self) -> String {
         let newer =
             OLDER.iter().filter(|(newer, _)| runs(newer, &self.architectures)).map(|(newer, _)| *newer);
@@ -63,7 +63,7 @@ impl Served {
 }
 
 impl Receive {
-    /// What the image is called there: `REPO:VER`, without a registry. No app has this name for its own.
+    /// The image's name in the served registry, `REPO:VER`. No app's own image has this name.
     pub fn offered(&self) -> String {
         format!("{}:{}", self.repository(), self.version)
     }

@@ -1,11 +1,11 @@
-# Pulls an image from the run that is at the other end of this connection, and gives it its own name. Set in front:
-# bowline_port, bowline_from (its name there), bowline_image (its own), bowline_stale (what such names look like),
-# bowline_fits (the architectures of servers it can run on), and bowline_auth, which is secret.
+# Pulls an image from the run at the other end of this connection, and tags it with its own name. Expects these variables:
+# bowline_port, bowline_from (the image's name in the run's registry), bowline_image (its own name), bowline_stale (a
+# pattern for such names), bowline_fits (the architectures of servers that can run it), and the secret bowline_auth.
 #
-# Docker's client reads the password from a configuration that lives as long as this: in no command line, where every user of
-# the server would see it, and not among the logins of this user. Contexts are part of a configuration, too.
+# Docker's client reads the password from a temporary configuration. So it isn't in a command line, which every user of the
+# server could see, nor among this user's logins. Contexts are part of a configuration, too.
 bowline_arch=$(docker version --format '{{.Server.Arch}}') || exit
-# Docker takes an image for another platform without a word, and its programs then don't start.
+# Docker silently accepts an image for another platform, whose programs then don't start.
 case " $bowline_fits " in
 *" $bowline_arch "*) ;;
 *)
@@ -25,7 +25,7 @@ bowline_usual=${DOCKER_CONFIG:-$HOME/.docker}
 bowline_context=$(docker context inspect --format '{{.Name}}' 2>/dev/null)
 (umask 077 && printf '{"auths":{"localhost:%s":{"auth":"%s"}},"currentContext":"%s"}\n' "$bowline_port" "$bowline_auth" "$bowline_context" \
   >"$bowline_config/config.json") || exit 1
-# In the background, so that a signal is heard meanwhile.
+# In the background, so that traps run immediately.
 docker --config "$bowline_config" pull --quiet "$bowline_from" >/dev/null &
 bowline_pull=$!
 wait "$bowline_pull"
@@ -33,7 +33,7 @@ bowline_status=$?
 bowline_pull=
 [ $bowline_status = 0 ] || exit "$bowline_failed"
 docker tag "$bowline_from" "$bowline_image" || exit
-# With the names that runs left here which were killed.
+# Removes this name, and those left behind by runs that were killed.
 bowline_names=$(docker image ls --filter "reference=$bowline_stale" --format '{{.Repository}}:{{.Tag}}')
 # shellcheck disable=SC2086 # a list of words
 [ -z "$bowline_names" ] || docker rmi $bowline_names >/dev/null 2>&1

@@ -1,10 +1,10 @@
-//! Why a proxy sends no requests to a container: the proxy's message, and the result of its last check.
+//! Explains why a proxy sends no requests to a container, from the proxy's message and its last check.
 
 use serde::Deserialize;
 
 use super::{Explanation, Failed, listens, sockets};
 
-/// What the proxy logs of a check that failed.
+/// A failed check in the proxy's log.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Probe {
@@ -12,7 +12,7 @@ struct Probe {
     error: String,
 }
 
-/// How the proxy begins to say that a container didn't get healthy.
+/// The start of the proxy's message about a container that didn't become healthy.
 const UNHEALTHY: &str = "target failed to become healthy";
 
 pub(super) fn explain(failed: &Failed, timeout: u64) -> Explanation {
@@ -35,7 +35,7 @@ pub(super) fn explain(failed: &Failed, timeout: u64) -> Explanation {
     Explanation { reason, hint: Some(check_hint(&probe, failed)) }
 }
 
-/// What to do about anything but a failed check.
+/// The hint for any failure other than a failed check.
 fn hint(said: &str) -> Option<&'static str> {
     let hints = [
         (
@@ -101,7 +101,7 @@ fn check_hint(probe: &Probe, failed: &Failed) -> String {
     fixed.into()
 }
 
-/// The app doesn't answer where it is asked.
+/// The hint if the app doesn't answer on the requested port.
 fn listening(probe: &Probe, failed: &Failed, error: &str) -> String {
     let slow = "a slow start? raise `deploy_timeout`; otherwise see the log above";
     let Some(asked) = port(&probe.url) else { return slow.into() };
