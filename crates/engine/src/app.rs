@@ -1,4 +1,4 @@
-//! `app stale-containers`: the running containers other than the one that serves.
+//! `app stale-containers`: lists running containers other than the one that serves.
 
 use bowline_core::plan::change::{self as planning, Basis, Given, Intent, Piece, Work};
 

@@ -1,4 +1,4 @@
-//! `audit`: what was done on the servers, as each one wrote it down.
+//! `audit`: shows the audit log of every server.
 
 use bowline_core::commands::audit;
 use bowline_core::names::Names;
@@ -11,7 +11,6 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::world::{Gathered, HostOutput};
 
-/// The newest lines of every server's audit log.
 pub async fn audit(call: Call<'_>, lines: usize) -> Result<Gathered> {
     let selection = Selection::new(call.config(), &call.options.filters)?;
     let (fleet, mut failures) = call.connect(&selection.hosts).await?;

@@ -1,4 +1,4 @@
-//! The pages of `error_pages_path`, which a proxy shows instead of its own error pages.
+//! Reads the pages of `error_pages_path`, which a proxy shows instead of its own error pages.
 
 use bowline_core::proxy::kamal::files::Pages;
 
@@ -6,10 +6,10 @@ use crate::call::Call;
 use crate::error::RunError;
 use crate::event::Event;
 
-/// The largest maintenance page, in bytes: it goes into a file that Traefik reads whole.
+/// The largest maintenance page, in bytes. Traefik reads the file that contains it into memory.
 const LARGEST: usize = 1 << 20;
 
-/// Those for a status of an error; none without `error_pages_path`.
+/// Reads all pages for an error status (`4xx.html`, `5xx.html`); none without `error_pages_path`.
 pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
     let Some(path) = &call.config().error_pages_path else { return Ok(Pages::new()) };
     let directory = format!("{}/", path.trim_end_matches('/'));
@@ -35,7 +35,7 @@ pub(crate) fn read(call: Call<'_>) -> Result<Pages, RunError> {
     Ok(pages)
 }
 
-/// `503.html` of `error_pages_path`, if the project has one.
+/// Reads `503.html` in `error_pages_path`, if the project has one.
 pub(crate) fn maintenance(call: Call<'_>) -> Result<Option<String>, RunError> {
     let Some(directory) = &call.config().error_pages_path else { return Ok(None) };
     let path = format!("{}/503.html", directory.trim_end_matches('/'));

@@ -1,8 +1,9 @@
-//! Questions to git about the project's repository: the one that contains the project's directory.
+//! Asks git about the project's repository: the one that contains the project's directory.
 //!
-//! If git itself started us, in a hook or an alias, its variables point to a repository. That is usually this one,
-//! and then we unset them: they may be relative to another directory, or name the wrong root. If they
-//! point to another one, as in a deploy from a bare repository with files checked out elsewhere, we keep them.
+//! If git itself started us, in a hook or an alias, its variables point to a repository. Usually it is the
+//! project's own. We then unset the variables, because they may be relative to another directory or name the wrong
+//! root. If they point to another repository, as in a deploy from a bare repository with files checked out
+//! elsewhere, we keep them.
 
 use bowline_config::secret::Secret;
 use bowline_core::commands::clone::{Place, REPOSITORY_VARIABLES, repository_variables};
@@ -12,7 +13,7 @@ use crate::local::{Limit, last, within};
 use crate::ports::{LocalCommand, Output};
 use crate::world::World;
 
-/// Runs a program here whose answer is read, without these variables.
+/// Runs a program on this machine without these variables, for its output.
 async fn run(world: &World, words: &[&str], without: &[String]) -> Result<Output, String> {
     let command = LocalCommand {
         words: words.iter().map(|word| (*word).to_string()).collect(),
@@ -29,7 +30,7 @@ pub(crate) async fn variables(world: &World) -> Vec<String> {
     repository_variables(&listed.map(|output| output.stdout).unwrap_or_default())
 }
 
-/// Those that stand in the way of the project's own repository.
+/// The variables to unset, because they keep git from finding the project's own repository.
 async fn in_the_way(world: &World) -> Vec<String> {
     if !REPOSITORY_VARIABLES.iter().any(|name| world.local.variable(name).is_some()) {
         return Vec::new();
@@ -45,19 +46,19 @@ async fn in_the_way(world: &World) -> Vec<String> {
     }
 }
 
-/// The standard output of a program here that may fail; `None` if it did.
+/// The standard output of a program on this machine; `None` if it failed.
 async fn said(world: &World, words: &[&str]) -> Option<String> {
     let output = run(world, words, &in_the_way(world).await).await.ok()?;
     output.success().then_some(output.stdout)
 }
 
-/// Its answer without white space around it, if there is one.
+/// The trimmed standard output of a program on this machine; `None` if it failed or printed nothing.
 pub(crate) async fn ask(world: &World, words: &[&str]) -> Option<String> {
     let said = said(world, words).await?;
     Some(said.trim().to_string()).filter(|said| !said.is_empty())
 }
 
-/// The last commit; `None` where there is no repository, or nothing in it.
+/// The last commit; `None` if there is no repository or no commit.
 ///
 /// # Errors
 /// Git's message if it can't read the repository, for example because it belongs to another user.
@@ -90,7 +91,7 @@ pub(crate) async fn place(world: &World) -> Option<Place> {
     Some(Place { root, prefix, repository })
 }
 
-/// The address of the repository that this one came from.
+/// The address of the remote that this repository came from.
 pub(crate) async fn remote(world: &World, root: &str) -> Option<String> {
     let branch = ask(world, &["git", "symbolic-ref", "--quiet", "--short", "HEAD"]).await;
     let name = match branch {

@@ -1,20 +1,19 @@
-//! Starting a project: writes its files, and never overwrites one.
+//! Starts a project: writes its files, and never overwrites one.
 
 use bowline_config::init::{Behind, HOOKS, Known, SECRETS};
 
 use crate::error::{Result, RunError};
 use crate::ports::{Files, Local};
 
-/// The result for one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     New(String),
-    /// It existed already and wasn't changed.
+    /// It already existed and wasn't changed.
     Kept(String),
 }
 
-/// Writes the configuration, the secrets file, and sample hooks if there is no directory of hooks. `directory` is the
-/// project's name as far as it has one.
+/// Writes the configuration, the secrets file and, if there is no hooks directory, sample hooks. The project's name
+/// comes from `directory`.
 pub fn init<M: Local + Files>(
     machine: &M,
     config_file: &str,

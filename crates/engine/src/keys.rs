@@ -1,4 +1,4 @@
-//! Private keys of the project's own (`ssh: key_data`): resolved just before the first connection, since a
+//! The project's own private keys (`ssh: key_data`). They are resolved just before the first connection, because a
 //! vault may ask the user for a password.
 
 use bowline_config::KeyData;
@@ -6,10 +6,10 @@ use bowline_config::KeyData;
 use crate::call::Call;
 use crate::error::Result;
 
-/// Passes them to the connector.
+/// Passes the keys to the network.
 ///
 /// # Errors
-/// Secrets that no file defines, or that can't be resolved.
+/// When a secret isn't defined by any file or can't be resolved.
 pub(crate) async fn hand_over(call: Call<'_>) -> Result<()> {
     let ssh = &call.config().ssh;
     if ssh.key_data.is_empty() {

@@ -1,5 +1,5 @@
-//! `server exec`: a command on the servers themselves, on all of them in parallel or on one with its bytes streamed.
-//! It takes no lock and ignores existing ones.
+//! `server exec`: runs a command on the servers themselves, in parallel on all or attached on one. It takes no lock
+//! and ignores existing ones.
 
 use bowline_core::commands::exec::Mode;
 use bowline_core::commands::server::OnServer;
@@ -12,15 +12,15 @@ use crate::exec::work::{Command, Work, unless_stopped};
 use crate::ports::{Console, Exit};
 use crate::world::Gathered;
 
-/// Runs it on every server. The status of a failed command is in its output; it isn't an error here.
+/// Runs a command on every server. The status of a failed command is in its output; it isn't an error here.
 pub async fn exec(call: Call<'_>, command: &str) -> Result<Gathered> {
     let hosts = servers(call.config(), &call.options.filters)?;
     let work = find(call, command, Mode::Gathered, &hosts);
     unless_stopped(call.world, work).await?.gather(call.world).await
 }
 
-/// Runs it on one server, its input and output connected to `console`: with a terminal or something to read on the
-/// first, raw on the only one.
+/// Runs a command on one server, its input and output connected to `console`. `Mode::Raw` requires that only one
+/// server is selected; otherwise the first is used.
 pub async fn attach(call: Call<'_>, command: &str, mode: Mode, console: &dyn Console) -> Result<Exit> {
     let mut hosts = servers(call.config(), &call.options.filters)?;
     if mode == Mode::Raw && hosts.len() > 1 {

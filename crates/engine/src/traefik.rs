@@ -1,4 +1,4 @@
-//! `traefik details|logs`: the proxy that all apps of a server share.
+//! `traefik details|logs`: shows the proxy that all apps of a server share.
 
 use bowline_core::commands::logs::Lines;
 use bowline_core::proxy::ProxyKind;
@@ -11,12 +11,11 @@ use crate::world::Gathered;
 
 const KIND: ProxyKind = ProxyKind::Traefik;
 
-/// `traefik details`.
 pub async fn details(call: Call<'_>) -> Result<Gathered, RunError> {
     life::details(call, KIND).await
 }
 
-/// `traefik logs`: of every server, once or followed until the run is interrupted.
+/// Shows the log of every server, once or followed until the run is interrupted.
 pub async fn logs(call: Call<'_>, lines: &Lines) -> Result<Gathered, RunError> {
     life::logs(call, (KIND, NAME), lines).await
 }

@@ -1,4 +1,4 @@
-//! The version of a run, and who runs it: from the options, the environment, git.
+//! The version of a run and the person who runs it, from the options, the environment and git.
 
 use jiff::Timestamp;
 
@@ -8,8 +8,8 @@ use crate::error::{Result, RunError};
 use crate::git::{self, ask};
 use crate::world::{Options, World};
 
-/// `--version`, else `VERSION`, else git's commit, with `_uncommitted_…` if the build includes uncommitted changes: those of
-/// a `builder: context:`, but not those that a clone leaves out.
+/// The value of `--version`, else of the variable `VERSION`, else git's commit. `_uncommitted_…` is appended if the
+/// build includes uncommitted changes, which it does with a `builder: context:` and doesn't from a clone.
 pub async fn resolve(world: &World, config: &Config, options: &Options) -> Result<String> {
     let given = options.version.clone().filter(|version| !version.is_empty());
     let version =
@@ -21,7 +21,7 @@ pub async fn resolve(world: &World, config: &Config, options: &Options) -> Resul
     Ok(version)
 }
 
-/// A version must be an image tag.
+/// Checks that a version is a valid image tag.
 pub fn check(version: &str) -> Result<()> {
     let tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let first = version.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -47,7 +47,7 @@ async fn from_git(world: &World, config: &Config) -> Result<String> {
     Ok(commit)
 }
 
-/// Who runs this, for the audit log and hooks: git's user's address, else the login.
+/// The person who runs this, for the audit log and hooks: git's `user.email`, else the login name.
 pub async fn performer(world: &World) -> String {
     if let Some(email) = ask(world, &["git", "config", "user.email"]).await {
         return email;
@@ -55,12 +55,12 @@ pub async fn performer(world: &World) -> String {
     ask(world, &["whoami"]).await.unwrap_or_else(|| "unknown".into())
 }
 
-/// The time now as people write it: `2026-01-02T03:04:05Z`.
+/// The current time, as `2026-01-02T03:04:05Z`.
 pub fn now(world: &World) -> String {
     Timestamp::from_second(world.local.now()).unwrap_or_default().to_string()
 }
 
-/// The text of a lock's details file.
+/// The text of the lock's details file.
 pub async fn lock_details(world: &World, version: &str, message: &str) -> String {
     let who = ask(world, &["git", "config", "user.name"]).await;
     let who = who.unwrap_or_else(|| "Unknown".into());

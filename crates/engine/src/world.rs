@@ -1,4 +1,4 @@
-//! What every run gets: everything outside, the project, and the options.
+//! The surroundings of every run, and its options.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +14,18 @@ pub use crate::proxy::kamal::image::OwnImage;
 
 pub struct World {
     pub network: Arc<dyn Network>,
-    /// This machine.
     pub local: Arc<dyn Local>,
-    /// The images on this machine.
     pub images: Arc<dyn Images>,
-    /// Receives the events.
     pub events: Arc<dyn Events>,
-    /// Triggered when the run should stop.
     pub stop: StopSignal,
     /// Bowline's own image of the proxy.
     pub own_proxy: OwnImage,
     /// How long to wait for a deploy lock that another run holds.
     pub lock_wait: Duration,
-    /// Time limits for everything else.
+    /// All other time limits.
     pub timeouts: Timeouts,
 }
 
-/// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `--hosts`, `--roles`, `--primary`.
@@ -39,29 +34,28 @@ pub struct Options {
     pub version: Option<String>,
     /// `--skip-push`: neither build nor push.
     pub skip_push: bool,
-    /// `--image-archive`: a file or directory that the image is in, instead of a build.
+    /// `--image-archive`: a file or directory that contains the image, instead of a build.
     pub image_archive: Option<String>,
-    /// `--no-cache`: build without layers of earlier builds.
+    /// `--no-cache`: build without the layers of earlier builds.
     pub no_cache: bool,
     /// `--skip-hooks`.
     pub skip_hooks: bool,
     /// The command's first word, for hooks (`deploy`, `app`, …).
     pub command: String,
-    /// Its second, where it has one that is a command's too (`boot`, of `app boot`).
+    /// The command's second word, if it is a subcommand (`boot` in `app boot`).
     pub subcommand: Option<String>,
 }
 
-/// What a command printed on a server, for a role.
+/// The output of a command on a server, for a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostOutput {
     pub host: String,
     pub role: Option<String>,
-    /// What it printed and how it ended.
     pub output: Output,
 }
 
 impl HostOutput {
-    /// A message of our own about a server.
+    /// A message from Bowline about a server.
     pub fn said(host: &str, role: Option<&str>, text: &str) -> Self {
         let output = Output { stdout: format!("{text}\n"), ..Output::default() };
         Self { host: host.into(), role: role.map(Into::into), output }
@@ -72,7 +66,7 @@ impl HostOutput {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gathered {
     pub outputs: Vec<HostOutput>,
-    /// What failed where; none of it is in `outputs`.
+    /// Failed servers and roles. None of them is in `outputs`.
     pub failures: Vec<Failure>,
     /// The number of servers in the selection.
     pub total: usize,
@@ -89,16 +83,14 @@ impl Gathered {
     }
 }
 
-/// Tells a run to stop: undo unfinished steps, release the lock, end.
+/// Asks a run to stop: undo unfinished steps, release the lock, end.
 #[derive(Debug, Clone)]
 pub struct StopSignal(watch::Receiver<bool>);
 
-/// Makes a run stop.
 #[derive(Debug)]
 pub struct StopTrigger(watch::Sender<bool>);
 
 impl StopSignal {
-    /// A trigger, and the other end that waits for it.
     pub fn new() -> (StopTrigger, StopSignal) {
         let (sender, receiver) = watch::channel(false);
         (StopTrigger(sender), StopSignal(receiver))
@@ -108,7 +100,7 @@ impl StopSignal {
         *self.0.borrow()
     }
 
-    /// Ends when it is triggered; never, if the trigger is gone.
+    /// Waits until it is triggered; forever, if the trigger is dropped.
     pub async fn triggered(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|stop| *stop).await.is_err() {
